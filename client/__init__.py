@@ -1,0 +1,1 @@
+"""One data-owning site: its records, its training, its Flower ClientApp."""

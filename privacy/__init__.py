@@ -1,0 +1,1 @@
+"""Anonymisation, differential privacy and its accounting. Imports ``shared`` only."""

@@ -1,0 +1,1 @@
+"""The coordinator: cohort, rounds, screening, aggregation, evaluation and the report."""

@@ -1,0 +1,333 @@
+"""One run, as data: a frozen tree read from TOML, the same class on the server and at every site."""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from shared.errors import ConfigError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+SiteId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and closed to names that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
+
+
+class RunSection(Section):
+    """Who the run is and where its results go."""
+
+    name: Name = Field("run", description="name of the run and of its folder")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of all that is reproducible; noise and DP sampling have none")
+    output: Path = Field(Path("runs"), description="folder that gets one folder a run")
+
+
+class ModelSection(Section):
+    """Which base model, and how it computes."""
+
+    name: str = Field("minilm", min_length=1, description="catalogue name, local folder, or hub id 'org/name@revision' (40 digits)")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 that the weights file must have (64 hex digits)")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes cuda, then mps, then cpu")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="frozen base weights; auto takes bfloat16 where the hardware computes in it; adapters stay float32"
+    )
+    max_length: int = Field(128, ge=8, le=8192, description="tokens a record is cut to (8 to 8192)")
+
+
+class AdapterSection(Section):
+    """The LoRA adapter: its rank, where it sits and which factor is trained."""
+
+    rank: int = Field(16, ge=0, le=256, description="LoRA rank; 0 trains the classification head alone")
+    alpha: Positive = Field(16.0, description="LoRA alpha; the update is scaled by alpha / rank")
+    targets: tuple[str, ...] = Field((), description="names of the linear layers to adapt; empty takes the model's attention layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout (0 to below 1)")
+    train: Literal["B", "AB"] = Field("B", description="factors that are trained; under privacy A stays frozen, so B alone")
+
+
+class TaskSection(Section):
+    """What is learnt."""
+
+    name: Literal["classification", "instruction"] = Field("classification", description="classification or instruction")
+    labels: tuple[str, ...] = Field((), description="the public label set of a classification, in order")
+    system: str = Field("", description="system message of an instruction task")
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        if self.name == "classification" and (len(self.labels) < 2 or len(set(self.labels)) != len(self.labels)):
+            raise ValueError("labels: a classification needs at least 2 different labels")
+        return self
+
+
+class Columns(Section):
+    """Which column of the site's file holds what."""
+
+    text: str = Field("text", description="column of the text (classification)")
+    label: str = Field("label", description="column of the label (classification)")
+    instruction: str = Field("instruction", description="column of the instruction (instruction)")
+    response: str = Field("response", description="column of the response (instruction)")
+    spans: str | None = Field(None, description="column of the true personal-data spans of the first text field, where known")
+
+
+class SiteSection(Section):
+    """One data owner of a simulated federation."""
+
+    id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
+    file: str = Field("", description="its file below data.root: .jsonl, .csv or .parquet")
+    declared_size: int = Field(ge=1, description="public record count that the site declares; it fixes the divisor and the weight")
+    records: int = Field(0, ge=0, description="records to generate for it (synthetic source only)")
+
+
+class DataSection(Section):
+    """Where records come from, and which are held out for the server."""
+
+    source: Literal["files", "synthetic"] = Field("files", description="files, or generated patient messages")
+    root: Path = Field(Path(), description="folder that the sites' files lie in")
+    sites: tuple[SiteSection, ...] = Field(description="the data owners", min_length=1)
+    columns: Columns = Field(default_factory=Columns, description="column mapping")
+    label_bins: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="label -> [low, high], both included, for a numeric label column; others are left out"
+    )
+    held_out: float = Field(0.2, gt=0, lt=1, description="share of each site's records given to central evaluation (0 to 1)")
+    cut_chars: int = Field(4000, ge=16, le=100_000, description="characters a field is cut to, at a space, before anything else")
+
+    @model_validator(mode="after")
+    def _sites_fit(self) -> Self:
+        ids = [site.id for site in self.sites]
+        if len(set(ids)) != len(ids):
+            raise ValueError("sites: two sites have the same id")
+        missing = "records" if self.source == "synthetic" else "file"
+        for site in self.sites:
+            if not getattr(site, missing):
+                raise ValueError(f"sites: site '{site.id}' needs '{missing}' when data.source = '{self.source}'")
+        for label, (low, high) in self.label_bins.items():
+            if not low <= high:
+                raise ValueError(f"label_bins: the bin of '{label}' is empty: {low} > {high}")
+        return self
+
+
+class CohortSection(Section):
+    """Who must answer for a round to count."""
+
+    quorum: int = Field(1, ge=1, description="accepted replies that a round needs")
+    deadline: Positive = Field(3600.0, description="seconds a round waits for replies")
+    min_records: int = Field(20, ge=1, description="a site with fewer usable training records declines the run")
+
+
+class TrainingSection(Section):
+    """Local training: how often, how much, how fast."""
+
+    rounds: int = Field(3, ge=1, le=10_000, description="rounds of the run")
+    steps: int = Field(10, ge=1, le=100_000, description="optimiser steps of a site in a round")
+    sampling_rate: Rate = Field(0.1, description="public Poisson sampling rate q: chance of each record to be in a step (above 0, at most 1)")
+    learning_rate: Positive = Field(1e-2, description="peak learning rate of the LoRA factors")
+    head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of all steps in which the rate rises to its peak; it then falls to 0")
+    weight_decay: float = Field(0.0, ge=0, lt=1, description="AdamW weight decay")
+    micro_batch_tokens: int = Field(4096, ge=64, description="padded tokens computed at once; changes memory, never the result")
+
+
+class PrivacySection(Section):
+    """The guarantee that is asked for; each site calibrates its own noise to it."""
+
+    enabled: bool = Field(True, description="false trains without differential privacy")
+    trust: Literal["local"] = Field("local", description="local: each site adds its own noise and trusts nobody")
+    unit: Literal["record"] = Field("record", description="what one neighbour adds or removes")
+    epsilon: Positive = Field(8.0, description="total epsilon of a site over the run (above 0)")
+    target_delta: float | None = Field(None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / declared_size^1.1")
+    clipping_norm: Positive = Field(0.5, description="L2 bound C of one record's gradient")
+    self_check: int = Field(4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training")
+
+
+class AnonymiseSection(Section):
+    """How personal data is found and replaced at a site."""
+
+    language: Literal["en"] = Field("en", description="language of the records; others have no rules yet and are refused")
+    spacy_model: str = Field("en-core-web-sm", min_length=1, description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder")
+    operator: Literal["tag", "redact"] = Field("tag", description="tag: <PERSON_1>, the same in one record; redact: <PERSON>")
+    max_chars: int = Field(20_000, ge=100, le=1_000_000, description="a record with more characters is quarantined")
+    batch_size: int = Field(64, ge=1, le=4096, description="texts that the language model reads at once")
+    workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one a core")
+
+
+class AggregationSection(Section):
+    """How the accepted deltas become one."""
+
+    method: Literal["mean"] = Field("mean", description="weighted mean of the deltas, exact because A is frozen")
+    weights: Literal["uniform", "declared"] = Field("uniform", description="uniform, or by declared_size (public)")
+    max_norm: Positive = Field(100.0, description="a reply whose delta has a larger L2 norm is rejected")
+
+
+class EvaluationSection(Section):
+    """How the server measures the model."""
+
+    max_records: int = Field(5000, ge=1, description="held-out records scored; a seeded choice where there are more")
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of an interval")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of an interval (0.5 to 1)")
+
+
+class ReportSection(Section):
+    """What is written at the end."""
+
+    html: bool = Field(True, description="write report.html beside report.json")
+
+
+class RunConfig(Section):
+    """Everything that defines a run; the order to a site carries its canonical JSON and digest."""
+
+    run: RunSection = Field(default_factory=RunSection)
+    model: ModelSection = Field(default_factory=ModelSection)
+    adapter: AdapterSection = Field(default_factory=AdapterSection)
+    task: TaskSection
+    data: DataSection
+    cohort: CohortSection = Field(default_factory=CohortSection)
+    training: TrainingSection = Field(default_factory=TrainingSection)
+    privacy: PrivacySection = Field(default_factory=PrivacySection)
+    anonymise: AnonymiseSection = Field(default_factory=AnonymiseSection)
+    aggregation: AggregationSection = Field(default_factory=AggregationSection)
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    report: ReportSection = Field(default_factory=ReportSection)
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.cohort.quorum > len(self.data.sites):
+            raise ValueError(f"cohort.quorum = {self.cohort.quorum}: only {len(self.data.sites)} sites are named in data.sites")
+        if self.privacy.enabled and self.adapter.train != "B":
+            raise ValueError("adapter.train = 'AB': under privacy A stays frozen; set adapter.train = 'B' or privacy.enabled = false")
+        if self.adapter.rank == 0 and self.task.name != "classification":
+            raise ValueError("adapter.rank = 0: only a classification has a head to train; set a rank of 1 or more")
+        unknown = sorted(set(self.data.label_bins) - set(self.task.labels))
+        if unknown:
+            raise ValueError(f"data.label_bins: '{unknown[0]}' is not in task.labels")
+        return self
+
+    @classmethod
+    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a TOML file and apply ``section.key=value`` overrides, in order.
+
+        Raises:
+            ConfigError: the file, an override or a value cannot be used; one line that names the field.
+        """
+        tree = _read(path)
+        for override in overrides:
+            _apply(tree, override, path)
+        return cls.parse(tree, str(path))
+
+    @classmethod
+    def parse(cls, tree: Mapping[str, Any], source: str) -> Self:
+        """Validate a tree of plain values; ``source`` names it in an error.
+
+        Raises:
+            ConfigError: a value cannot be used.
+        """
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            raise ConfigError(f"{source}: {_first_line(cls, error)}") from error
+
+    def canonical(self) -> str:
+        """The run as canonical JSON: sorted keys, no spaces."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Parse the TOML file, or say in one line why not."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the config ({error.strerror}); give the path of a TOML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a UTF-8 text file; give the path of a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def _apply(tree: dict[str, Any], override: str, path: Path) -> None:
+    """Set one ``section.key=value``; the value is TOML, or a bare string."""
+    dotted, equals, text = override.partition("=")
+    keys = dotted.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {override}: write it as section.key=value, such as training.rounds=5")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    node: Any = tree
+    for key in keys[:-1]:
+        node = _step(node, key, dotted, path)
+    if isinstance(node, list):
+        raise ConfigError(f"{path}: --set {dotted}: name a field of an entry, such as {dotted}.id")
+    node[keys[-1]] = value
+
+
+def _step(node: Any, key: str, dotted: str, path: Path) -> Any:
+    """Go one level down, into a table (made when absent) or into an entry of a list by its index."""
+    if isinstance(node, list):
+        if not key.isdigit() or int(key) >= len(node):
+            raise ConfigError(f"{path}: --set {dotted}: '{key}' is not an index from 0 to {len(node) - 1}")
+        return node[int(key)]
+    child = node.setdefault(key, {})
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"{path}: --set {dotted}: '{key}' is a value, not a section")
+    return child
+
+
+def _first_line(model: type[BaseModel], error: ValidationError) -> str:
+    """One line for the first problem: field path, what is wrong, the nearest valid name or the field's description."""
+    problem = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown field '{path}'{_nearest(model, problem['loc'])}"
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if problem["type"] == "value_error":
+        return f"{path}.{message}" if path else message
+    if problem["type"] == "missing":
+        return f"{path}: missing; it is required: {_description(model, problem['loc'])}"
+    given = problem["ctx"].get("given") if "ctx" in problem else None
+    return f"{path}: {message}{f' (got {given})' if given else ''}; it is the {_description(model, problem['loc'])}"
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Iterator[tuple[type[BaseModel], str]]:
+    """Walk a location of pydantic's, yielding the section class and the field name at each named step."""
+    current: type[BaseModel] | None = model
+    for part in location:
+        if current is None or isinstance(part, int):
+            continue
+        yield current, part
+        field = current.model_fields.get(part)
+        current = _section_of(field.annotation) if field else None
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section class inside an annotation such as ``tuple[SiteSection, ...]``, if there is one."""
+    candidates = [annotation, *getattr(annotation, "__args__", ())]
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def _nearest(model: type[BaseModel], location: Sequence[int | str]) -> str:
+    """``; nearest is 'training.rounds'``, or the names that exist."""
+    section, name = list(_fields_at(model, location))[-1]
+    names = list(section.model_fields)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    prefix = "".join(f"{part}." for part in location[:-1])
+    return f"; nearest is '{prefix}{close[0]}'" if close else f"; known here: {', '.join(names)}"
+
+
+def _description(model: type[BaseModel], location: Sequence[int | str]) -> str:
+    """The description of the deepest field that a location names."""
+    steps = [(section, name) for section, name in _fields_at(model, location) if name in section.model_fields]
+    section, name = steps[-1]
+    return section.model_fields[name].description or f"section [{name}]"

@@ -1,0 +1,29 @@
+"""The errors a person may meet: each message says what is wrong, where, and what to do."""
+
+
+class HushtuneError(Exception):
+    """Base of every error that ends a command with one line and a non-zero status."""
+
+
+class ConfigError(HushtuneError):
+    """A run configuration that cannot be used; the message names the field and its range."""
+
+
+class DataError(HushtuneError):
+    """A data file or record that cannot be used; the message names the place, never the text."""
+
+
+class ModelError(HushtuneError):
+    """A base model or adapter that is missing, altered or of the wrong kind."""
+
+
+class PrivacyError(HushtuneError):
+    """A privacy guarantee that cannot be kept, so nothing is trained."""
+
+
+class MessageError(HushtuneError):
+    """An order or a reply that does not have the agreed form."""
+
+
+class RunError(HushtuneError):
+    """A run that could not reach its end."""

@@ -1,0 +1,40 @@
+"""The two kinds of record: raw as it lies at a site, and scrubbed as a task may see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Span:
+    """A labelled stretch of personal data: characters ``start`` to ``end`` (end excluded) of one field."""
+
+    label: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class RawRecord:
+    """One record as the site's file holds it; it never leaves ``client.records`` and the anonymiser.
+
+    ``fields`` maps a task's field names to text, ``position`` is the record's 1-based place in its file, and
+    ``spans`` holds the true personal data by field where it is known (generated or hand-labelled data).
+    Its ``repr`` shows no text, so that no log or traceback can.
+    """
+
+    fields: Mapping[str, str] = field(repr=False)
+    label: str | None = field(repr=False, default=None)
+    position: int = 0
+    spans: Mapping[str, tuple[Span, ...]] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One scrubbed record, made by the anonymiser alone; tasks accept nothing else.
+
+    Its ``repr`` shows no text: what the anonymiser missed must not reach a log.
+    """
+
+    fields: Mapping[str, str] = field(repr=False)
+    label: str | None = field(repr=False, default=None)
+    position: int = 0

