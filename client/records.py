@@ -1,0 +1,147 @@
+"""From a site's file to raw records: JSON lines, CSV or Parquet through datasets, with nothing cached on disk."""
+
+import codecs
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.config import RunConfig
+from shared.errors import DataError
+from shared.record import RawRecord, Span
+
+FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+FIELDS = {"classification": ("text",), "instruction": ("instruction", "response")}
+
+
+def read_records(path: Path, config: RunConfig) -> list[RawRecord]:
+    """All records of a site's file, in order, with the columns that the config maps.
+
+    A numeric label outside every bin leaves its record out: a fixed rule on one record, which costs no privacy.
+
+    Raises:
+        DataError: the file is missing, empty, of another format or encoding, lacks a column, or holds a wrong type or
+            a label outside the label set. The message names the place, never the text.
+    """
+    _check_file(path)
+    records = [
+        record
+        for position, row in enumerate(_rows(path), start=1)
+        if (record := _record(row, position, path, config)) is not None
+    ]
+    if not records:
+        raise DataError(f"{path}: no usable record; the file is empty or every label lies outside data.label_bins")
+    return records
+
+
+def _check_file(path: Path) -> None:
+    """Say in one line what is wrong with the file, before any library meets it."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check data.root and the site's file")
+    if path.suffix not in FORMATS:
+        raise DataError(f"{path}: unknown format '{path.suffix}'; give .jsonl, .csv or .parquet")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty; give a file with records")
+    if FORMATS[path.suffix] != "parquet":
+        _check_text(path)
+
+
+def _check_text(path: Path) -> None:
+    """Find the first byte that is no UTF-8 text."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            if b"\0" in chunk:
+                raise DataError(f"{path}: a binary file (NUL at byte {offset + chunk.index(0)}); give UTF-8 text")
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path}: not UTF-8 near byte {offset + error.start}; save the file as UTF-8") from None
+            offset += len(chunk)
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 at its last bytes; save the file as UTF-8") from None
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The file's rows, streamed: datasets would otherwise leave a plain-text copy in its cache."""
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        yield from load_dataset(FORMATS[path.suffix], data_files=str(path), split="train", streaming=True)
+    except (ValueError, TypeError, OSError, DatasetGenerationError) as error:
+        # The cause may quote the text, so it is named by its class alone and dropped.
+        place = _first_bad_line(path) if FORMATS[path.suffix] == "json" else ""
+        raise DataError(f"{path}: not readable as {path.suffix[1:]}{place} ({type(error).__name__}); mend the file") from None
+
+
+def _first_bad_line(path: Path) -> str:
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                if line.strip() and not isinstance(json.loads(line), dict):
+                    return f" at line {number}"
+            except json.JSONDecodeError:
+                return f" at line {number}"
+    return ""
+
+
+def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig) -> RawRecord | None:
+    """One row as a record, or None where its numeric label lies outside every bin."""
+    where = f"{path}, record {position}"
+    columns = config.data.columns
+    names = FIELDS[config.task.name]
+    fields = {name: _text(row, str(getattr(columns, name)), name, where)[: config.data.cut_chars + 1] for name in names}
+    fields = {name: _cut(text, config.data.cut_chars) for name, text in fields.items()}
+    label = None
+    if config.task.name == "classification":
+        label = _label(row, where, config)
+        if label is None:
+            return None
+    spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
+    return RawRecord(fields, label, position, spans)
+
+
+def _text(row: Mapping[str, Any], column: str, field: str, where: str) -> str:
+    value = _value(row, column, f"data.columns.{field}", where)
+    if not isinstance(value, str):
+        raise DataError(f"{where}: column '{column}' holds {type(value).__name__}, not text; map another column to {field}")
+    return value
+
+
+def _value(row: Mapping[str, Any], column: str, key: str, where: str) -> Any:
+    if column not in row:
+        raise DataError(f"{where}: no column '{column}'; set {key} to one of: {', '.join(map(str, row))}")
+    return row[column]
+
+
+def _cut(text: str, limit: int) -> str:
+    """Cut at the last space before the limit."""
+    if len(text) <= limit:
+        return text
+    head = text[:limit]
+    return head[: head.rfind(" ")] if " " in head[limit // 2 :] else head
+
+
+def _label(row: Mapping[str, Any], where: str, config: RunConfig) -> str | None:
+    """The label as it stands, or the bin that a numeric one falls in (None: in no bin)."""
+    column = config.data.columns.label
+    value = _value(row, column, "data.columns.label", where)
+    if not config.data.label_bins:
+        if str(value) not in config.task.labels:
+            raise DataError(f"{where}: its label is not in task.labels ({', '.join(config.task.labels)}); mend either")
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"{where}: column '{column}' is no number, which data.label_bins needs")
+    return next((name for name, (low, high) in config.data.label_bins.items() if low <= value <= high), None)
+
+
+def _spans(row: Mapping[str, Any], column: str, where: str) -> tuple[Span, ...]:
+    value = _value(row, column, "data.columns.spans", where)
+    try:
+        return tuple(Span(str(item["label"]), int(item["start"]), int(item["end"])) for item in value or ())
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{where}: column '{column}' is no list of {{label, start, end}}; mend it or unset data.columns.spans") from None

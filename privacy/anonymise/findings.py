@@ -1,0 +1,93 @@
+"""A found stretch of personal data, and how overlapping ones become disjoint ones without losing a character."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from shared.record import Span
+
+NAME_WORD = re.compile(r"[^\W\d_][\w'-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Personal data of a type ``label`` at characters ``start`` to ``end`` (end excluded), with a score from 0 to 1."""
+
+    label: str
+    start: int
+    end: int
+    score: float
+
+
+def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Make findings disjoint and ordered; what any of them covered, and the rest of each word it cut, stays covered.
+
+    Findings that overlap or touch become one, as do those of one type with only spaces between. The longest part names
+    the union, then the best score, then the alphabet.
+    """
+    grown = sorted((_whole_words(text, finding) for finding in findings), key=lambda f: (f.start, f.end, f.label, f.score))
+    groups: list[list[Finding]] = []
+    end = -1
+    for finding in grown:
+        if finding.start == finding.end:
+            continue
+        if groups and (finding.start <= end or _same_value(text, groups[-1][-1], finding)):
+            groups[-1].append(finding)
+        else:
+            groups.append([finding])
+        end = max(end, finding.end)
+    return tuple(_union(group) for group in groups)
+
+
+def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str = "PERSON") -> list[tuple[Finding, ...]]:
+    """Find the words of names again where the language model missed them: in any text of the same record.
+
+    A word counts when it begins with a capital and has at least 3 letters; it must stand alone and in the same case.
+    """
+    words = {
+        word
+        for text, findings in zip(texts, found, strict=True)
+        for finding in findings
+        if finding.label == label
+        for word in NAME_WORD.findall(text[finding.start : finding.end])
+        if len(word) > 2 and word[0].isupper()
+    }
+    if not words:
+        return [() for _ in texts]
+    return [
+        tuple(Finding(label, m.start(), m.end(), 0.5) for m in NAME_WORD.finditer(text) if m[0] in words)
+        for text in texts
+    ]
+
+
+def is_covered(text: str, span: Span, findings: Iterable[Finding]) -> bool:
+    """Whether every letter and digit of a true span lies in a finding, of whatever type."""
+    places = {place for place in range(span.start, span.end) if text[place].isalnum()}
+    for finding in findings:
+        places.difference_update(range(finding.start, finding.end))
+    return not places
+
+
+def _whole_words(text: str, finding: Finding) -> Finding:
+    """Trim white space off the ends, then grow them to the ends of the words that they cut."""
+    start, end = finding.start, finding.end
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    while start < end and start > 0 and text[start].isalnum() and text[start - 1].isalnum():
+        start -= 1
+    while start < end < len(text) and text[end - 1].isalnum() and text[end].isalnum():
+        end += 1
+    return Finding(finding.label, start, end, finding.score)
+
+
+def _same_value(text: str, left: Finding, right: Finding) -> bool:
+    """Whether two findings are parts of one value: the same type, with only spaces between."""
+    return left.label == right.label and left.end < right.start and not text[left.end : right.start].strip(" ")
+
+
+def _union(group: Sequence[Finding]) -> Finding:
+    """One finding over all of a group."""
+    best = min(group, key=lambda f: (f.start - f.end, -f.score, f.label))
+    return Finding(best.label, group[0].start, max(f.end for f in group), max(f.score for f in group))

@@ -1,0 +1,126 @@
+"""From a model and an optimiser to private ones: Opacus' per-record gradients, clipping and step, our noise.
+
+Opacus' own ``make_private`` derives the sampling rate and the divisor from the private record count (its issues 571
+and 819) and draws seedable noise, so its parts are joined here with the public numbers of the plan instead.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from opacus import GradSampleModule
+from opacus.optimizers import DPOptimizer
+from torch import nn
+
+from privacy.dp.noise import gaussian
+from privacy.dp.plan import PrivacyPlan
+
+
+class Step(Protocol):
+    """One optimiser step, made of micro-batches."""
+
+    def accumulate(self) -> None:
+        """Take in the gradients that the last backward pass left."""
+
+    def finish(self) -> None:
+        """Take the step; it counts even when nothing was accumulated."""
+
+
+class _EntropyNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
+    """Opacus' optimiser with its noise taken from the operating system's entropy."""
+
+    def add_noise(self) -> None:
+        """Put the noised sum of clipped gradients, of standard deviation z x C, into each ``grad``."""
+        std = self.noise_multiplier * self.max_grad_norm
+        for parameter in self.params:
+            parameter.grad = parameter.summed_grad + gaussian(parameter.shape, std, parameter.device)
+
+
+@dataclass(frozen=True)
+class PrivateStep:
+    """A step whose gradient is a clipped, noised sum over records, divided by the plan's public divisor."""
+
+    optimizer: DPOptimizer
+
+    def accumulate(self) -> None:
+        """Clip the records of one micro-batch and add them to the step's sum."""
+        self.optimizer.signal_skip_step(do_skip=True)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def finish(self) -> None:
+        """Add the noise and step.
+
+        The step ends with a micro-batch of no records, so a Poisson batch that is empty takes the same way as any
+        other: it adds noise and counts.
+        """
+        for parameter in self.optimizer.params:
+            parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
+        self.optimizer.signal_skip_step(do_skip=False)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+@dataclass(frozen=True)
+class PlainStep:
+    """A step without privacy on the same divisor, so that the loop is the same."""
+
+    optimizer: torch.optim.Optimizer
+    parameters: tuple[nn.Parameter, ...]
+    divisor: float
+
+    def accumulate(self) -> None:
+        """Nothing to do: backward passes add up in ``grad``."""
+
+    def finish(self) -> None:
+        """Divide the summed gradient by the divisor and step."""
+        for parameter in self.parameters:
+            total = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
+            parameter.grad = total / self.divisor
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+@contextmanager
+def make_private(
+    model: nn.Module, optimizer: torch.optim.Optimizer, plan: PrivacyPlan | None, divisor: float
+) -> Iterator[tuple[nn.Module, Step]]:
+    """Lend the model and a step that follow the plan; without a plan, the model itself and a plain step.
+
+    The model keeps its tensors; what Opacus hung on it is taken off at the end. ``divisor`` is the public expected
+    batch, in records. The loss must be a sum over records of each record's own loss.
+    """
+    if plan is None:
+        parameters = tuple(p for p in model.parameters() if p.requires_grad)
+        yield model, PlainStep(optimizer, parameters, divisor)
+        return
+    with per_record_gradients(model) as wrapped:
+        private = _EntropyNoiseOptimizer(
+            optimizer,
+            noise_multiplier=plan.noise_multiplier,
+            max_grad_norm=plan.clipping_norm,
+            expected_batch_size=plan.expected_batch,
+            loss_reduction="mean",
+        )
+        yield wrapped, PrivateStep(private)
+
+
+@contextmanager
+def per_record_gradients(model: nn.Module) -> Iterator[nn.Module]:
+    """Wrap the model so that a backward pass of a sum of losses fills ``grad_sample``, and unwrap it at the end."""
+    wrapped = GradSampleModule(model, batch_first=True, loss_reduction="sum", strict=True)
+    try:
+        with warnings.catch_warnings():
+            # The first adapted layer has no input that needs a gradient; its hook fires all the same.
+            warnings.filterwarnings("ignore", message="Full backward hook is firing")
+            yield wrapped
+    finally:
+        wrapped.remove_hooks()
+        for parameter in model.parameters():
+            for name in ("grad_sample", "summed_grad", "_forward_counter"):
+                if hasattr(parameter, name):
+                    delattr(parameter, name)
+            parameter.grad = None

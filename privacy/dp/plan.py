@@ -1,0 +1,93 @@
+"""The privacy plan: what a site runs and what it accounts for are one frozen object."""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from privacy.accounting import MechanismEvent, calibrate, epsilon, epsilon_by_round
+from shared.config import RunConfig
+from shared.errors import PrivacyError
+
+DELTA_EXPONENT = 1.1
+
+
+@dataclass(frozen=True)
+class PrivacyPlan:
+    """DP-SGD at one site (Abadi et al. 2016, arXiv 1607.00133), over a whole run.
+
+    Formal guarantee: all that the site sends in ``rounds`` rounds together is (``epsilon()``, ``target_delta``)
+    differentially private for adding or removing one ``unit`` of its training data, whoever sees it and whatever they
+    know else, provided that the sampling and the noise stay secret at the site.
+
+    Units: ``clipping_norm`` is the L2 bound C of one unit's gradient; ``noise_multiplier`` z is the noise's standard
+    deviation divided by C, on the sum of a step; ``sampling_rate`` q is public; so is ``declared_size``, which with q
+    gives the divisor q x declared_size. None of these depends on the private records.
+    """
+
+    sampling_rate: float
+    noise_multiplier: float
+    clipping_norm: float
+    steps_per_round: int
+    rounds: int
+    target_delta: float
+    declared_size: int
+    unit: Literal["record"] = "record"
+    relation: Literal["add-or-remove-one"] = "add-or-remove-one"
+    trust: Literal["local"] = "local"
+
+    def __post_init__(self) -> None:
+        if self.clipping_norm <= 0:
+            raise PrivacyError(f"clipping norm {self.clipping_norm}: must be above 0")
+        if not 0 < self.target_delta < 1 / self.declared_size:
+            raise PrivacyError(
+                f"privacy.target_delta = {self.target_delta:g}: must be below 1 / declared_size = "
+                f"{1 / self.declared_size:g}, or one whole record may be published; lower it"
+            )
+        if self.expected_batch < 1:
+            raise PrivacyError(
+                f"training.sampling_rate = {self.sampling_rate}: expects {self.expected_batch:g} of "
+                f"{self.declared_size} records a step; raise it to at least {1 / self.declared_size:.4f}"
+            )
+        _ = self.event  # its own checks
+
+    @property
+    def expected_batch(self) -> float:
+        """The public divisor of a step's gradient sum, in records: q x declared_size."""
+        return self.sampling_rate * self.declared_size
+
+    @property
+    def event(self) -> MechanismEvent:
+        """What one round releases, for the accountant."""
+        return MechanismEvent(self.sampling_rate, self.noise_multiplier, self.steps_per_round)
+
+    def epsilon(self, rounds: int | None = None) -> float:
+        """Epsilon at ``target_delta`` after ``rounds`` rounds, or after all of them."""
+        count = self.rounds if rounds is None else rounds
+        return epsilon([self.event] * count, self.target_delta)
+
+    def epsilon_by_round(self) -> tuple[float, ...]:
+        """Epsilon after each round of the run, cumulative."""
+        return epsilon_by_round(self.event, self.rounds, self.target_delta)
+
+    @classmethod
+    def for_site(cls, config: RunConfig, declared_size: int) -> Self | None:
+        """The plan of a site of public size ``declared_size``, its noise calibrated; None without privacy.
+
+        Raises:
+            PrivacyError: no plan can meet the target.
+        """
+        privacy, training = config.privacy, config.training
+        if not privacy.enabled:
+            return None
+        target_delta = privacy.target_delta or declared_size**-DELTA_EXPONENT
+        steps = training.rounds * training.steps
+        return cls(
+            sampling_rate=training.sampling_rate,
+            noise_multiplier=calibrate(privacy.epsilon, target_delta, training.sampling_rate, steps),
+            clipping_norm=privacy.clipping_norm,
+            steps_per_round=training.steps,
+            rounds=training.rounds,
+            target_delta=target_delta,
+            declared_size=declared_size,
+            unit=privacy.unit,
+            trust=privacy.trust,
+        )

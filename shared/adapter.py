@@ -1,0 +1,88 @@
+"""An adapter as plain numbers: ordered names and float32 arrays, and the arithmetic of rounds on them."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from shared.errors import ModelError
+
+Array = npt.NDArray[np.float32]
+Spec = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
+class AdapterState:
+    """The trained tensors of an adapter: name -> float32 array, in the model's order.
+
+    What crosses between server and site is always such a state; a *delta* is the state after training minus the one
+    before. All operations are pure.
+    """
+
+    arrays: Mapping[str, Array] = field(repr=False)
+
+    @property
+    def spec(self) -> Spec:
+        """Names and shapes in order; all are float32."""
+        return tuple((name, tuple(array.shape)) for name, array in self.arrays.items())
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the state holds."""
+        return sum(array.size for array in self.arrays.values())
+
+    @property
+    def norm(self) -> float:
+        """L2 norm over all tensors together, summed in float64."""
+        return float(np.sqrt(sum(float(np.sum(np.square(a, dtype=np.float64))) for a in self.arrays.values())))
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no number is NaN or infinite."""
+        return all(bool(np.isfinite(array).all()) for array in self.arrays.values())
+
+    def digest(self) -> str:
+        """SHA-256 over names, shapes and little-endian bytes, 64 hexadecimal digits."""
+        running = hashlib.sha256()
+        for name, array in self.arrays.items():
+            running.update(f"{name}:{array.shape}:".encode())
+            running.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        return running.hexdigest()
+
+    def add(self, delta: "AdapterState") -> "AdapterState":
+        """This state plus a delta of the same spec."""
+        return self._with(delta, lambda mine, other: mine + other)
+
+    def minus(self, before: "AdapterState") -> "AdapterState":
+        """The delta from ``before`` to this state."""
+        return self._with(before, lambda mine, other: mine - other)
+
+    def _with(self, other: "AdapterState", operation: Callable[[Array, Array], Array]) -> "AdapterState":
+        if self.spec != other.spec:
+            raise ModelError("two adapter states of different spec cannot be combined; build both from one run config")
+        return AdapterState({name: operation(array, other.arrays[name]) for name, array in self.arrays.items()})
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file."""
+        save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a safetensors file; names come back sorted.
+
+        Raises:
+            ModelError: the file is missing or no safetensors file of float32 arrays.
+        """
+        try:
+            arrays = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{path}: not a readable safetensors file; give the folder of a finished run") from error
+        if any(array.dtype != np.float32 for array in arrays.values()):
+            raise ModelError(f"{path}: holds tensors that are not float32; give the folder of a finished run")
+        return cls(arrays)

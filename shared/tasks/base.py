@@ -1,0 +1,113 @@
+"""What a task is: how records become tensors, what is learnt from them, and how it is measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shared.metrics import Interval
+from shared.models import Kind, LoadedModel
+from shared.record import Record
+
+
+@dataclass(frozen=True)
+class Example:
+    """One encoded record: token ids (T,) and its target, a class index or a response mask (T,)."""
+
+    ids: npt.NDArray[np.int64] = field(repr=False)
+    target: int | npt.NDArray[np.bool_] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded examples on a device: ids and mask (B, T); targets (B,) class indices or (B, T) response mask."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    targets: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the model did on some examples, record by record; metrics and intervals are made from it.
+
+    ``first`` and ``second`` are (N,): true and predicted class, or summed negative log-likelihood and tokens.
+    """
+
+    first: npt.NDArray[np.float64]
+    second: npt.NDArray[np.float64]
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Outcome":
+        """The outcome on a subset of the examples."""
+        return Outcome(self.first[chosen], self.second[chosen])
+
+
+class Task(Protocol):
+    """One kind of learning; two members exist, in ``TASKS``."""
+
+    kind: Kind
+
+    def build(self, base: LoadedModel, seed: int) -> nn.Module:
+        """The base model with what is trained on it."""
+
+    def encode(self, records: Sequence[Record]) -> list[Example]:
+        """Records to token ids and targets, cut to the configured length."""
+
+    def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Each record's own loss, shape (B,); no record's loss depends on another record."""
+
+    def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
+        """What the model does on a batch, without gradients."""
+
+    def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
+        """Metric name to value and bootstrap interval."""
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write the adapter in PEFT's format, and a head beside it if there is one."""
+
+    def restore(self, model: nn.Module, folder: Path) -> None:
+        """Set a built model from a saved adapter."""
+
+
+def micro_batches(lengths: Sequence[int], indices: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` padded tokens.
+
+    Sorting by length is a choice of order only: sums over records do not depend on it.
+    """
+    groups: list[list[int]] = []
+    for index in sorted(indices, key=lambda i: -lengths[i]):
+        longest = lengths[groups[-1][0]] if groups else 0
+        if groups and (len(groups[-1]) + 1) * longest <= max_tokens:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batch:
+    """Pad examples to the longest of them, on the right."""
+    width = max(len(example) for example in examples)
+    ids = np.full((len(examples), width), pad, dtype=np.int64)
+    mask = np.zeros((len(examples), width), dtype=np.int64)
+    for row, example in enumerate(examples):
+        ids[row, : len(example)] = example.ids
+        mask[row, : len(example)] = 1
+    targets = torch.from_numpy(_targets(examples, width))
+    return Batch(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device), targets.to(device))
+
+
+def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] | npt.NDArray[np.bool_]:
+    if isinstance(examples[0].target, int):
+        return np.array([example.target for example in examples], dtype=np.int64)
+    rows = np.zeros((len(examples), width), dtype=np.bool_)
+    for row, example in zip(rows, examples, strict=True):
+        row[: len(example)] = example.target
+    return rows

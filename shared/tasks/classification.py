@@ -1,0 +1,108 @@
+"""Classification: an encoder, mean pooling over its tokens, and a linear head; all that is trained is in the plan."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from peft import PeftModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from shared.config import RunConfig
+from shared.errors import ModelError
+from shared.metrics import Interval, classification_metrics
+from shared.models import Kind, LoadedModel, attach_lora, restore_lora, save_lora
+from shared.record import Record
+from shared.seeds import signs
+from shared.tasks.base import Batch, Example, Outcome
+
+HEAD_FILE = "head.safetensors"
+
+
+class MeanPoolingClassifier(nn.Module):
+    """An encoder whose mean token state goes through a float32 linear head."""
+
+    def __init__(self, encoder: nn.Module, hidden: int, classes: int, seed: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(hidden, classes)
+        start = signs((classes, hidden), seed, "head") / np.sqrt(np.float32(hidden))
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(start))
+            self.head.bias.zero_()
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Token ids and mask (B, T) to logits (B, classes)."""
+        logits: torch.Tensor = self.head(self.pooled(ids, mask))
+        return logits
+
+    def pooled(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Mean of the last hidden states over real tokens, (B, hidden), in float32."""
+        states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float()  # (B, T, hidden)
+        weights = mask.unsqueeze(-1).float()
+        return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+class Classification:
+    """Texts to one label of a public set."""
+
+    kind: Kind = "encoder"
+
+    def __init__(self, config: RunConfig, base: LoadedModel) -> None:
+        self.labels = config.task.labels
+        self.adapter = config.adapter
+        self.max_length = config.model.max_length
+        self.tokenizer = base.tokenizer
+
+    def build(self, base: LoadedModel, seed: int) -> nn.Module:
+        """Encoder with its adapter (none at rank 0) and a new head, float32, on the base's device."""
+        encoder: nn.Module = attach_lora(base, self.adapter, seed) if self.adapter.rank else base.network
+        model = MeanPoolingClassifier(encoder, base.network.config.hidden_size, len(self.labels), seed)
+        model.head.to(base.device)
+        return model
+
+    def encode(self, records: Sequence[Record]) -> list[Example]:
+        """Text to token ids, label to its index."""
+        if not records:
+            return []
+        texts = [record.fields["text"] for record in records]
+        ids = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
+        index = {label: number for number, label in enumerate(self.labels)}
+        return [
+            Example(np.asarray(row, dtype=np.int64), index[record.label or ""])
+            for row, record in zip(ids, records, strict=True)
+        ]
+
+    def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Cross-entropy of each record, (B,)."""
+        return F.cross_entropy(model(batch.ids, batch.mask), batch.targets, reduction="none")
+
+    def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
+        """True and predicted class of each record."""
+        predicted = model(batch.ids, batch.mask).argmax(dim=1)
+        return Outcome(batch.targets.double().cpu().numpy(), predicted.double().cpu().numpy())
+
+    def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
+        """Accuracy and macro precision, recall and F1."""
+        truth, predicted = outcome.first.astype(np.int64), outcome.second.astype(np.int64)
+        return classification_metrics(truth, predicted, len(self.labels), resamples, confidence, seed)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """PEFT's files for the encoder, and ``head.safetensors`` with the head's weight and bias."""
+        assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
+        if isinstance(model.encoder, PeftModel):
+            save_lora(model.encoder, folder)
+        save_file({"weight": model.head.weight.detach().cpu(), "bias": model.head.bias.detach().cpu()}, folder / HEAD_FILE)
+
+    def restore(self, model: nn.Module, folder: Path) -> None:
+        """Set adapter and head from a saved adapter folder."""
+        assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
+        if isinstance(model.encoder, PeftModel):
+            restore_lora(model.encoder, folder)
+        try:
+            model.head.load_state_dict(load_file(folder / HEAD_FILE))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise ModelError(f"{folder / HEAD_FILE}: not the head of this run; give the adapter folder of a finished run") from error

@@ -1,0 +1,114 @@
+"""Instruction tuning: a causal language model with its own chat template, trained on the response alone."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from peft import PeftModel
+from torch import nn
+
+from shared.config import RunConfig
+from shared.metrics import Interval, perplexity
+from shared.models import Kind, LoadedModel, attach_lora, restore_lora, save_lora
+from shared.record import Record
+from shared.tasks.base import Batch, Example, Outcome
+
+
+class Instruction:
+    """Instructions to free-text responses."""
+
+    kind: Kind = "causal"
+
+    def __init__(self, config: RunConfig, base: LoadedModel) -> None:
+        self.adapter = config.adapter
+        self.max_length = config.model.max_length
+        self.system = config.task.system
+        self.tokenizer = base.tokenizer
+
+    def build(self, base: LoadedModel, seed: int) -> nn.Module:
+        """The language model with its adapter."""
+        return attach_lora(base, self.adapter, seed)
+
+    def prompt(self, instruction: str) -> str:
+        """The chat template up to where the response begins."""
+        messages = [{"role": "system", "content": self.system}] if self.system else []
+        messages.append({"role": "user", "content": instruction})
+        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    def encode(self, records: Sequence[Record]) -> list[Example]:
+        """Prompt and response with its end token, cut to the length; the mask is true on the response.
+
+        A prompt that alone fills the length is cut at its end, so that at least a quarter is left to the response.
+        """
+        longest_prompt = self.max_length - self.max_length // 4
+        examples = []
+        for record in records:
+            prompt = self._ids(self.prompt(record.fields["instruction"]))[:longest_prompt]
+            response = [*self._ids(record.fields["response"]), self.tokenizer.eos_token_id]
+            ids = np.asarray((prompt + response)[: self.max_length], dtype=np.int64)
+            examples.append(Example(ids, np.arange(len(ids)) >= len(prompt)))
+        return examples
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Mean negative log-likelihood of each record's own response tokens, (B,).
+
+        The mean is over the record's tokens, never over the batch's: that would couple records and void the bound on
+        one record's gradient.
+        """
+        total, tokens = self._likelihood(model, batch)
+        return total / tokens.clamp(min=1)
+
+    def _likelihood(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed negative log-likelihood and number of response tokens of each record, both (B,).
+
+        The vocabulary projection runs at response positions alone: it is the largest tensor of the step.
+        """
+        causal = model._module if hasattr(model, "_module") else model  # Opacus wraps with hooks on submodules
+        assert isinstance(causal, PeftModel)  # noqa: S101  what build() made
+        body, project = causal.get_base_model().model, causal.get_base_model().lm_head
+        states = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state  # (B, T, H)
+        answers = batch.targets[:, 1:]  # position t predicts token t + 1
+        logits = project(states[:, :-1][answers]).float()  # (response tokens, vocabulary)
+        losses = F.cross_entropy(logits, batch.ids[:, 1:][answers], reduction="none")
+        rows = answers.nonzero()[:, 0]
+        total = torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses)
+        return total, answers.sum(dim=1)
+
+    def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
+        """Summed negative log-likelihood and number of response tokens of each record."""
+        total, tokens = self._likelihood(model, batch)
+        return Outcome(total.double().cpu().numpy(), tokens.double().cpu().numpy())
+
+    def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
+        """Perplexity of the held-out responses, over all their tokens."""
+        return {"perplexity": perplexity(outcome.first, outcome.second, resamples, confidence, seed)}
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """PEFT's files."""
+        assert isinstance(model, PeftModel)  # noqa: S101  what build() made
+        save_lora(model, folder)
+
+    def restore(self, model: nn.Module, folder: Path) -> None:
+        """Set the adapter from a saved folder."""
+        assert isinstance(model, PeftModel)  # noqa: S101  what build() made
+        restore_lora(model, folder)
+
+    def generate(self, model: nn.Module, instruction: str, max_new_tokens: int) -> str:
+        """The model's greedy response to one instruction."""
+        assert isinstance(model, PeftModel)  # noqa: S101  what build() made
+        ids = torch.tensor([self._ids(self.prompt(instruction))], device=model.device)
+        model.eval()
+        with torch.no_grad():
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                pad_token_id=self.tokenizer.eos_token_id,
+            )
+        return str(self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)).strip()

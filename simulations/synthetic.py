@@ -1,0 +1,192 @@
+"""Generated patient messages, the embedded default data: who writes them, what personal data they hold, and where it stands.
+
+Every site has its own stream of random numbers, its own mix of departments and its own style of writing.
+"""
+
+import json
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from faker import Factory, Generator
+
+from shared.config import SiteSection
+from simulations.messages import DEPARTMENTS, STYLES, Style, compose
+
+LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL", "nl_NL")
+PROVIDERS = ("person", "address", "phone_number", "internet", "company")
+PEOPLE_PER_LOCALE = 60
+RECORD_NUMBERS = ("#######", "H-######", "##-####-##", "%%%-###-###", "PAT######", "??######")
+BIRTH_FORMATS = ("{d:%d/%m/%Y}", "{d:%Y-%m-%d}", "{d.day} {d:%B %Y}", "{d:%B} {d.day}, {d.year}", "{d.day}.{d.month}.{d.year}")
+
+# The chance that a message with personal data gives this detail; some messages give none at all.
+ANONYMOUS = 0.12
+GIVEN = {
+    "NAME": 0.55,
+    "MEDICAL_RECORD_NUMBER": 0.25,
+    "DATE_OF_BIRTH": 0.2,
+    "PHONE_NUMBER": 0.22,
+    "EMAIL_ADDRESS": 0.18,
+    "STREET_ADDRESS": 0.12,
+    "SIGNATURE": 0.4,
+}
+
+# The label skew between sites: the Dirichlet concentration (small is skewed) and the part that is even at each site.
+CONCENTRATION = 0.8
+EVEN_PART = 0.3
+
+# Share of messages that a clerk filed under a wrong department: no model can get these right.
+MISFILED = 0.02
+
+# A mark in a message -> (label of its span, whose: 0 the patient, 1 the writer, 2 somebody else, field of Person).
+MARKS: Mapping[str, tuple[str, int, str]] = {
+    "PERSON": ("PERSON", 0, "name"),
+    "WRITER": ("PERSON", 1, "name"),
+    "FRIEND": ("PERSON", 2, "first_name"),
+    "DOCTOR": ("PERSON", 2, "last_name"),
+    "DATE_OF_BIRTH": ("DATE_OF_BIRTH", 0, "born"),
+    "MEDICAL_RECORD_NUMBER": ("MEDICAL_RECORD_NUMBER", 0, "record_number"),
+    "STREET_ADDRESS": ("STREET_ADDRESS", 0, "address"),
+    "PHONE_NUMBER": ("PHONE_NUMBER", 0, "phone"),
+    "EMAIL_ADDRESS": ("EMAIL_ADDRESS", 0, "email"),
+}
+MARK = re.compile(r"\[([A-Z_]+)\]")
+WORD = re.compile(r"[a-z]{4,}")
+
+Span = dict[str, str | int]
+
+
+@dataclass(frozen=True)
+class Person:
+    """The invented personal data of one human being."""
+
+    first_name: str
+    last_name: str
+    born: str
+    record_number: str
+    address: str
+    phone: str
+    email: str
+
+    @property
+    def name(self) -> str:
+        """First and last name."""
+        return f"{self.first_name} {self.last_name}"
+
+
+def patient_messages(site_index: int, sites: int, records: int, seed: int) -> Iterator[dict[str, object]]:
+    """Yield the messages of one site: ``text``, ``label`` (one of ``DEPARTMENTS``) and the true ``spans``.
+
+    A span is ``{"label", "start", "end"}`` in characters of the text, end excluded. The same arguments give the same
+    messages in each process; a site's messages do not depend on how many the other sites have.
+
+    Raises:
+        ValueError: ``site_index`` is not one of ``sites``.
+    """
+    if not 0 <= site_index < sites:
+        raise ValueError(f"site_index = {site_index}: must be from 0 to {sites - 1}")
+    style = list(STYLES.values())[site_index % len(STYLES)]
+    shares = label_shares(sites, seed)[site_index]
+    people = invent_people(site_index, seed)
+    rng = stream(seed, "messages", site_index)
+    for _ in range(records):
+        department = rng.choices(DEPARTMENTS, shares)[0]
+        sentences = compose(department, style, details_given(rng), rng)
+        text, spans = plant(sentences, style, rng.sample(people, 3), rng)
+        wrong = rng.random() < MISFILED
+        label = rng.choice([d for d in DEPARTMENTS if d != department]) if wrong else department
+        yield {"text": text, "label": label, "spans": spans}
+
+
+def write_sites(folder: Path, sites: Sequence[SiteSection], seed: int) -> None:
+    """Write ``<site id>.jsonl`` with ``site.records`` lines for each site, into a folder that is made if absent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, site in enumerate(sites):
+        messages = patient_messages(index, len(sites), site.records, seed)
+        lines = "".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages)
+        (folder / f"{site.id}.jsonl").write_text(lines, encoding="utf-8")
+
+
+def stream(*parts: object) -> random.Random:
+    """A stream of random numbers of its own for what ``parts`` name, the same in every process; not for security."""
+    return random.Random("/".join(map(str, parts)))  # noqa: S311  reproducible data, no secret
+
+
+def label_shares(sites: int, seed: int) -> list[list[float]]:
+    """The share of each department at each site: Dirichlet-skewed by site, even over all sites of one size.
+
+    Label skew after Hsu, Qi and Brown 2019 (arXiv 1909.06335), then balanced by rows and columns (Sinkhorn); an even part
+    keeps every department at every site. One site alone is even.
+    """
+    rng = stream(seed, "labels", sites)
+    skew = [[rng.gammavariate(CONCENTRATION, 1) + 1e-6 for _ in DEPARTMENTS] for _ in range(sites)]
+    for _ in range(100):
+        totals = [sum(column) for column in zip(*skew, strict=True)]
+        skew = [[share / total for share, total in zip(row, totals, strict=True)] for row in skew]
+        skew = [[share / sum(row) for share in row] for row in skew]
+    return [[(1 - EVEN_PART) * share + EVEN_PART / len(DEPARTMENTS) for share in row] for row in skew]
+
+
+def invent_people(site_index: int, seed: int) -> list[Person]:
+    """The people of a site, ``PEOPLE_PER_LOCALE`` from each country, with record numbers in the site's own format."""
+    rng = stream(seed, "people", site_index)
+    pattern = RECORD_NUMBERS[site_index % len(RECORD_NUMBERS)]
+    people = []
+    for locale in LOCALES:
+        faker = Factory.create(locale, providers=[f"faker.providers.{name}" for name in PROVIDERS])
+        faker.seed_instance(rng.getrandbits(64))
+        people += [invent_person(faker, pattern, rng) for _ in range(PEOPLE_PER_LOCALE)]
+    return people
+
+
+def invent_person(faker: Generator, record_pattern: str, rng: random.Random) -> Person:
+    """One invented human being of the generator's country, 18 to 95 years old in 2025."""
+    born = date(1930, 1, 1) + timedelta(days=rng.randrange(77 * 365))
+    return Person(
+        first_name=faker.first_name(),
+        last_name=faker.last_name(),
+        born=rng.choice(BIRTH_FORMATS).format(d=born),
+        record_number=faker.bothify(record_pattern).upper(),
+        address=", ".join(faker.address().splitlines()),
+        phone=faker.phone_number(),
+        email=faker.ascii_email(),
+    )
+
+
+def details_given(rng: random.Random) -> list[str]:
+    """Which personal details a message gives, in random order; often several, sometimes none."""
+    if rng.random() < ANONYMOUS:
+        return []
+    details = [kind for kind, chance in GIVEN.items() if rng.random() < chance]
+    return rng.sample(details, len(details))
+
+
+def plant(sentences: Sequence[str], style: Style, people: Sequence[Person], rng: random.Random) -> tuple[str, list[Span]]:
+    """Join the sentences, put personal data in place of their marks, and note where it stands.
+
+    ``people`` are the patient, the writer and somebody else. Slips of the finger touch only what is around the data.
+    """
+    text = ""
+    spans: list[Span] = []
+    # Cut at the marks: words stand at even places, names of marks at odd ones.
+    for place, piece in enumerate(MARK.split(" ".join(filter(None, sentences)))):
+        is_mark = place % 2 == 1
+        if is_mark:
+            label, whose, field = MARKS[piece]
+            piece = getattr(people[whose], field)
+        else:
+            piece = WORD.sub(lambda word: slip(word[0], rng) if rng.random() < style.typos else word[0], piece)
+        start = len(text)
+        text += piece.lower() if style.lower else piece
+        if is_mark:
+            spans.append({"label": label, "start": start, "end": len(text)})
+    return text, spans
+
+
+def slip(word: str, rng: random.Random) -> str:
+    """The word with two letters swapped, one left out, or one doubled; the first letter stays."""
+    at = rng.randrange(1, len(word) - 1)
+    return word[:at] + rng.choice((word[at + 1] + word[at], "", word[at] * 2)) + word[at + 1 :]

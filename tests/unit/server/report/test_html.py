@@ -1,0 +1,404 @@
+"""The report page: every number in human form, every text escaped, nothing loaded, nothing claimed too much."""
+
+import copy
+import html
+import re
+from typing import Any
+
+import pytest
+
+from server.report.html import render
+
+DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+
+def interval(value: float, half: float) -> dict[str, float]:
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def scores(accuracy: float, half: float = 0.02) -> dict[str, dict[str, float]]:
+    return {
+        "accuracy": interval(accuracy, half),
+        "macro_precision": interval(accuracy - 0.012, half),
+        "macro_recall": interval(accuracy - 0.021, half),
+        "macro_f1": interval(accuracy - 0.017, half),
+    }
+
+
+def found(hits: int, total: int, half: float) -> dict[str, float]:
+    return {"found": hits, "total": total, **interval(hits / total, half)}
+
+
+def one_round(number: int, metrics: dict[str, Any], sites: list[str]) -> dict[str, Any]:
+    return {
+        "round": number,
+        "metrics": metrics,
+        "bytes_up": 1_806_336,
+        "bytes_down": 1_807_212,
+        "seconds": 21.4 + number,
+        "stages": {"train": 17.2 + number, "aggregate": 0.031, "evaluate": 4.17},
+        "accepted": sites,
+        "rejected": [],
+        "missing": [],
+    }
+
+
+def site(name: str, size: int, epsilons: list[float] | None, z: float | None) -> dict[str, Any]:
+    private = epsilons is not None
+    return {
+        "site_id": name,
+        "declared_size": size,
+        "records": size - 77,
+        "held_out": size // 4,
+        "quarantined": 0,
+        "quarantine_reasons": {},
+        "epsilon": epsilons[-1] if epsilons else None,
+        "target_delta": 3.2e-4 if private else None,
+        "noise_multiplier": z,
+        "sampling_rate": 0.1 if private else None,
+        "steps": 30 if private else None,
+        "epsilon_by_round": epsilons or [],
+        "recall": interval(0.951, 0.012) if private else None,
+    }
+
+
+def classification() -> dict[str, Any]:
+    """A private run without failures."""
+    names = ["north", "south", "east", "west"]
+    return {
+        "hushtune": "0.1.0",
+        "run": "demo",
+        "run_id": "demo-20261123-4f1c",
+        "task": "classification",
+        "created": "2026-11-23T12:00:00+00:00",
+        "config": {
+            "run": {"name": "demo", "seed": 7, "output": "runs"},
+            "task": {"name": "classification", "labels": ["billing", "appointment", "results"], "system": ""},
+            "data": {
+                "source": "synthetic",
+                "sites": [{"id": "north", "declared_size": 1500}, {"id": "south", "declared_size": 1200}],
+            },
+            "privacy": {"enabled": True, "epsilon": 8.0, "target_delta": None, "clipping_norm": 0.5},
+            "evaluation": {"max_records": 5000, "bootstrap": 1000, "confidence": 0.95},
+        },
+        "config_digest": DIGEST,
+        "seed": 7,
+        "versions": {"python": "3.11.9", "torch": "2.10.0", "opacus": "1.6.0"},
+        "model": {
+            "name": "minilm",
+            "digest": DIGEST[::-1],
+            "dtype": "bfloat16",
+            "device": "cpu",
+            "parameters": 22_713_216,
+        },
+        "adapter": {"path": "adapter", "digest": DIGEST, "trainable_parameters": 112_896, "bytes": 451_584},
+        "baselines": [
+            {"name": "majority class", "note": "always answers the most frequent label", "metrics": scores(0.2, 0.018)},
+            {
+                "name": "logistic regression on frozen embeddings",
+                "note": "trained without privacy on all sites' records pooled; a simulator may, a server could not",
+                "metrics": scores(0.862, 0.019),
+            },
+        ],
+        "base": scores(0.213, 0.021),
+        "final": scores(0.831, 0.02),
+        "by_site": {name: scores(0.79 + 0.02 * n, 0.03 + 0.01 * n) for n, name in enumerate(names)},
+        "rounds": [one_round(n + 1, scores(a), names) for n, a in enumerate([0.604, 0.757, 0.831])],
+        "sites": [
+            site("north", 1500, [4.9, 6.6, 7.99], 0.71),
+            site("south", 1200, [4.7, 6.5, 7.985], 0.73),
+            site("east", 900, [4.4, 6.2, 7.97], 0.78),
+            site("west", 400, [3.9, 5.9, 7.95], 0.94),
+        ],
+        "privacy": {
+            "enabled": True,
+            "trust": "local",
+            "unit": "record",
+            "relation": "add or remove one record",
+            "mechanism": "Poisson-subsampled Gaussian on clipped per-record gradients",
+            "clipping_norm": 0.5,
+            "guarantee": "Whoever sees every reply and the final adapter learns almost the same whether or not any one "
+            "record was in a site's data. The factor is at most e to the epsilon, but for a chance of delta.",
+            "not_protected": [
+                "A fact that many records of a site share",
+                "A person with several records is protected less than one record",
+                "That a site took part, and its declared size",
+            ],
+        },
+        "anonymisation": {
+            "entities": {"PERSON": 1234, "DATE_TIME": 980, "PHONE_NUMBER": 312, "MEDICAL_RECORD": 55},
+            "recall": {
+                "PERSON": found(900, 950, 0.014),
+                "DATE_TIME": found(610, 622, 0.008),
+                "PHONE_NUMBER": found(199, 200, 0.004),
+                "MEDICAL_RECORD": found(41, 52, 0.11),
+            },
+            "overall": found(1750, 1824, 0.009),
+            "quarantined": {},
+        },
+        "failures": [],
+        "stages": {"data": 1.22, "anonymise": 14.8, "baselines": 3.4, "train": 62.1, "evaluate": 12.5, "report": 0.84},
+        "seconds": 97.3,
+    }
+
+
+def with_failures() -> dict[str, Any]:
+    """A private run with a rejected reply, a site that fell away, and quarantined records."""
+    report = classification()
+    report["rounds"][1] |= {
+        "accepted": ["north", "east"],
+        "rejected": [{"site_id": "south", "reason": "norm"}],
+        "missing": ["west"],
+    }
+    report["failures"] = [
+        "site south, round 2: reply rejected (norm 412.0 > bound 100.0); the round committed with 2 of 4 sites",
+        "site west, round 2: no reply within 3600 s",
+    ]
+    report["sites"][0] |= {"quarantined": 12, "quarantine_reasons": {"oversize": 9, "residual PII": 3}}
+    report["anonymisation"]["quarantined"] = {"oversize": 9, "residual PII": 3}
+    report["sites"][3]["epsilon"] = None
+    return report
+
+
+def instruction() -> dict[str, Any]:
+    """A run of an instruction task without differential privacy, with recall not measured."""
+    report = classification()
+
+    def perplexity(value: float) -> dict[str, dict[str, float]]:
+        return {"perplexity": interval(value, 0.41)}
+
+    report |= {
+        "task": "instruction",
+        "base": perplexity(14.62),
+        "final": perplexity(9.874),
+        "baselines": [],
+        "by_site": {name: perplexity(9.5 + 0.3 * n) for n, name in enumerate(report["by_site"])},
+        "rounds": [one_round(n + 1, perplexity(v), ["north"]) for n, v in enumerate([12.1, 10.6, 9.874])],
+        "sites": [site(name, 1500, None, None) for name in ("north", "south", "east", "west")],
+        "privacy": {"enabled": False, "trust": "local", "guarantee": "None.", "not_protected": []},
+    }
+    report["config"]["privacy"]["enabled"] = False
+    report["anonymisation"] |= {"recall": {}, "overall": None, "quarantined": {"oversize": 3}}
+    return report
+
+
+def text(page: str) -> str:
+    """What a reader sees, in one line."""
+    body = re.sub(r"<style>.*?</style>", "", page, flags=re.S)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def test_every_number_is_shown_in_human_form() -> None:
+    page = text(render(classification()))
+    for shown in [
+        *("83.1 % (81.1 to 85.1)", "21.3 % (19.2 to 23.4)", "86.2 % (84.3 to 88.1)", "60.4 %", "75.7 %"),
+        *("81.4 % (79.4 to 83.4)", "79.0 % (76.0 to 82.0)"),
+        *("7.99", "7.97", "7.95", "4.90", "6.60", "3.2 × 10⁻⁴", "0.71", "0.94", "30"),
+        *("900 of 950", "94.7 % (93.3 to 96.1)", "78.8 %", "1,750 of 1,824", "95.9 % (95.0 to 96.8)", "1,234"),
+        *("1,500", "1,423", "375", "95.1 % (93.9 to 96.3)"),
+        *("1.81 MB", "5.42 MB", "452 kB", "112,896", "22,713,216", "0.5 %"),
+        *("1 min 37 s", "1 min 2 s", "15 s", "0.84 s", "0.03 s", "22 s"),
+        *("23 November 2026, 12:00 UTC", "3.11.9", DIGEST, DIGEST[::-1], "demo-20261123-4f1c", "hushtune 0.1.0"),
+    ]:
+        assert shown in page, shown
+    assert "id = north, declared_size = 1500" in page
+    assert "74 of these mentions were missed" in page
+
+
+@pytest.mark.parametrize("make", [classification, with_failures, instruction])
+def test_nothing_is_loaded_and_nothing_runs(make: Any) -> None:
+    page = render(make())
+    assert "//" not in page  # no address of any scheme
+    assert not re.search(r"<(script|link|img|iframe|object|embed|base)\b|@import|url\((?!#)|\bon\w+=", page)
+    assert all(target.startswith("#") for target in re.findall(r'(?:href|src)="([^"]*)"', page))
+    assert "default-src 'none'" in page
+
+
+@pytest.mark.parametrize("make", [classification, with_failures, instruction])
+def test_ids_are_unique_and_references_resolve(make: Any) -> None:
+    page = render(make())
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    references = re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)|aria-labelledby="([^"]*)"', page)
+    assert {a or b or c for a, b, c in references} <= set(ids)
+
+
+def test_same_report_gives_the_same_page_and_is_left_alone() -> None:
+    report = with_failures()
+    before = copy.deepcopy(report)
+    assert render(report) == render(copy.deepcopy(report))
+    assert report == before
+
+
+@pytest.mark.parametrize("hostile", ['<script>alert("x")</script>', "a & 'b' $x_1$ \"c\"", '" onload="x', "</svg><b>"])
+def test_text_is_escaped_everywhere(hostile: str) -> None:
+    report = with_failures()
+    report["run"] = report["failures"][0] = report["privacy"]["guarantee"] = hostile
+    report["config"]["run"]["name"] = report["baselines"][0]["name"] = report["versions"]["torch"] = hostile
+    report["sites"][0]["site_id"] = report["rounds"][1]["missing"][0] = hostile
+    report["rounds"][1]["rejected"] = [{"site_id": hostile, "reason": hostile}]
+    report["sites"][0]["quarantine_reasons"] = report["anonymisation"]["quarantined"] = {hostile: 1}
+    report["anonymisation"]["recall"][hostile] = found(1, 2, 0.3)
+    report["by_site"] = {hostile: scores(0.8)}
+    page = render(report)
+    assert page.count("<script") == 0
+    assert not re.search(r"<[^>]*\sonload=\"", page)
+    assert page.count("<svg") == page.count("</svg>") == 5
+    if hostile.startswith("<script"):
+        assert page.count("&lt;script&gt;") > 10
+
+
+def test_charts_are_described_and_take_their_colours_from_the_page() -> None:
+    page = render(classification())
+    drawings = re.findall(r"<svg.*?</svg>", page, flags=re.S)
+    labels = [html.unescape(label) for label in re.findall(r'<svg[^>]*role="img" aria-label="([^"]+)"', page)]
+    assert len(drawings) == len(labels) == 5
+    assert "base: 21.3 % (19.2 to 23.4); 1: 60.4 %" in labels[0]
+    assert "north ends at 7.99" in labels[1]
+    defined = set(re.findall(r"(--\w+):", page))
+    for drawing in drawings:
+        assert not re.search(r"(?:fill|stroke): (?!none|var\()", drawing)
+        assert set(re.findall(r"var\((--\w+)\)", drawing)) <= defined
+        assert "<text" in drawing
+        assert "<style" not in drawing
+
+
+def test_tables_have_headers() -> None:
+    page = render(with_failures())
+    tables = re.findall(r"<table>.*?</table>", page, flags=re.S)
+    assert tables
+    assert all('<th scope="col"' in table and '<th scope="row"' in table for table in tables)
+
+
+@pytest.mark.parametrize(
+    ("metric", "base", "final", "headline"),
+    [
+        ("accuracy", 0.2, 0.8, "Better than the base model"),
+        ("accuracy", 0.8, 0.2, "Worse than the base model"),
+        ("accuracy", 0.8, 0.82, "Not distinguishable from the base model"),
+        ("perplexity", 14.0, 9.0, "Better than the base model"),
+        ("perplexity", 9.0, 14.0, "Worse than the base model"),
+        ("perplexity", 9.0, 9.01, "Not distinguishable from the base model"),
+        ("perplexity", 9.0, float("nan"), "No verdict"),
+    ],
+)
+def test_verdict_follows_the_intervals(metric: str, base: float, final: float, headline: str) -> None:
+    report = {"base": {metric: interval(base, 0.02)}, "final": {metric: interval(final, 0.02)}}
+    page = text(render(report))
+    for other in ("Better than the base", "Worse than the base", "Not distinguishable from the base", "No verdict"):
+        assert (other in page) == headline.startswith(other)
+
+
+@pytest.mark.parametrize(
+    ("final", "relation"), [(0.95, "better than"), (0.862, "not distinguishable from"), (0.7, "worse than")]
+)
+def test_verdict_names_the_strongest_baseline(final: float, relation: str) -> None:
+    report = classification() | {"final": scores(final)}
+    assert f"It is {relation} the strongest baseline, logistic regression" in text(render(report))
+
+
+def test_privacy_off_is_said_loudly_and_no_epsilon_is_claimed() -> None:
+    page = render(instruction())
+    seen = text(page)
+    assert seen.count("This run had no differential privacy") >= 3
+    assert "asked for: 8.00" not in seen
+    assert "Highest epsilon" not in seen
+    assert "There is no differential privacy guarantee for this run." in seen
+    assert page.count('role="img"') == 3
+    assert "9.87 (9.46 to 10.3)" in seen
+    assert "not measured" in seen
+    assert "This run had no differential privacy" not in render(classification())
+
+
+def test_a_site_without_epsilon_breaks_the_guarantee_in_words() -> None:
+    seen = text(render(with_failures()))
+    assert "The guarantee is not complete" in seen
+    assert "no epsilon was reported for west" in seen
+    assert "The guarantee is not complete" not in render(classification())
+
+
+def test_failures_and_losses_are_listed() -> None:
+    seen = text(render(with_failures()))
+    assert "reply rejected (norm 412.0 > bound 100.0)" in seen
+    assert "2 south rejected: norm" in seen
+    assert "2 west no reply in time" in seen
+    assert "2 of 4" in seen
+    assert "north 12 oversize 9, residual PII 3" in seen
+
+
+def test_no_failure_is_said_too() -> None:
+    seen = text(render(classification()))
+    assert "No failure was reported." in seen
+    assert "no reply was rejected" in seen
+    assert "No record was quarantined at any site." in seen
+
+
+def test_every_key_may_be_absent() -> None:
+    seen = text(render({}))
+    assert "No verdict" in seen
+    assert "This run had no differential privacy" in seen  # what is not stated is not claimed
+    for key in classification():
+        render({name: given for name, given in classification().items() if name != key})
+    bare = classification()
+    bare["sites"] = [{"site_id": "north"}]
+    bare["rounds"] = [{"round": 1}]
+    bare["anonymisation"] = bare["adapter"] = None
+    bare["privacy"] = {"enabled": True}
+    assert "no epsilon was reported for north" in text(render(bare))
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "delta", "shown_epsilon", "shown_delta"),
+    [
+        (7.991, 1e-5, "8.00", "1.0 × 10⁻⁵"),
+        (0.0312, 3.21e-4, "0.032", "3.3 × 10⁻⁴"),
+        (1.0, 9.99e-6, "1.00", "1.0 × 10⁻⁵"),
+    ],
+)
+def test_privacy_losses_are_rounded_up(epsilon: float, delta: float, shown_epsilon: str, shown_delta: str) -> None:
+    report = classification()
+    report["sites"] = [site("north", 1500, [epsilon], 0.7) | {"target_delta": delta}]
+    seen = text(render(report))
+    assert f"north {shown_epsilon} {shown_delta}" in seen
+
+
+def test_almost_all_is_not_all() -> None:
+    report = classification()
+    report["anonymisation"]["overall"] = found(99_999, 100_000, 0.0)
+    seen = text(render(report))
+    assert "a recall of > 99.9 %" in seen
+    assert "1 of these mentions were missed" not in seen
+    assert "1 of these mentions was missed" in seen
+
+
+def test_many_sites_and_rounds_stay_readable() -> None:
+    report = classification()
+    names = [f"site-with-a-rather-long-name-{n:02d}" for n in range(30)]
+    report["sites"] = [site(name, 1000, [0.1 * r for r in range(1, 41)], 1.1) for name in names]
+    report["rounds"] = [one_round(n + 1, scores(0.5 + n / 100), names) for n in range(40)]
+    report["by_site"] = {name: scores(0.8) for name in names}
+    page = render(report)
+    assert "24 more" in text(page)
+    assert len(page) < 600_000
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    bright, dim = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_have_contrast(theme: str) -> None:
+    light, dark = re.findall(r":root \{(.*?)\}", render({}), flags=re.S)[:2]
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", light if theme == "light" else dark))
+    for ground in ("paper", "card", "warn-paper"):
+        for ink in ("ink", "muted", "accent", "good", "warn", "bad"):
+            assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+    for line in ("s1", "s2", "s3", "s4", "s5", "s6"):  # WCAG 1.4.11: graphics need 3
+        assert contrast(colours[line], colours["paper"]) >= 3, line
