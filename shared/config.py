@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -142,7 +143,7 @@ class PrivacySection(Section):
     enabled: bool = Field(True, description="false trains without differential privacy")
     trust: Literal["local"] = Field("local", description="local: each site adds its own noise and trusts nobody")
     unit: Literal["record"] = Field("record", description="what one neighbour adds or removes")
-    epsilon: Positive = Field(8.0, description="total epsilon of a site over the run (above 0)")
+    epsilon: Positive = Field(8.0, le=100, description="total epsilon of a site over the run (above 0, at most 100)")
     target_delta: float | None = Field(None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / declared_size^1.1")
     clipping_norm: Positive = Field(0.5, description="L2 bound C of one record's gradient")
     self_check: int = Field(4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training")
@@ -291,13 +292,17 @@ def _first_line(model: type[BaseModel], error: ValidationError) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"unknown field '{path}'{_nearest(model, problem['loc'])}"
-    message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
     if problem["type"] == "value_error":
         return f"{path}.{message}" if path else message
+    about = f"({path.split('.')[-1]}: {_description(model, problem['loc'])})"
     if problem["type"] == "missing":
-        return f"{path}: missing; it is required: {_description(model, problem['loc'])}"
-    given = problem["ctx"].get("given") if "ctx" in problem else None
-    return f"{path}: {message}{f' (got {given})' if given else ''}; it is the {_description(model, problem['loc'])}"
+        return f"{path}: missing, it is required {about}"
+    given = problem["input"]
+    close = difflib.get_close_matches(str(given), re.findall(r"'([^']+)'", message), n=1)
+    nearest = f"; nearest is '{close[0]}'" if close else ""
+    shown = f" = {given!r}" if isinstance(given, str | int | float) else ""
+    return f"{path}{shown}: {message}{nearest} {about}"
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Iterator[tuple[type[BaseModel], str]]:

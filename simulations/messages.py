@@ -1,9 +1,10 @@
-"""The grammar of the demo's patient messages: what is asked, what is only mentioned, and how four hospitals' patients write.
+"""The grammar of the demo's patient messages: what patients need, and how they ask for it or only mention it.
 
-A table maps a symbol to its alternatives. In an alternative, ``{symbol}`` is replaced by one of that symbol's
-alternatives, ``(a|b|)`` by one of those inside, and ``[MARK]`` stays: it is where personal data is planted later.
-Every department has the same three ways to name a need, and the same sentences either make a need the request of the
-message or mention it as settled; so it is how a need is mentioned, and not which words occur, that gives the department.
+A table maps a symbol to its alternatives. In an alternative, ``{symbol}`` stands for one of that symbol's alternatives,
+``(a|b|)`` for one of those inside, and ``[MARK]`` for personal data that is planted later.
+
+Each department has the same three kinds of need, and the same sentences either make a need the request of a message or
+mention it as settled, negated or put off. So no word gives the department away: one must read how a need is mentioned.
 """
 
 import random
@@ -15,40 +16,43 @@ Rules = Mapping[str, tuple[str, ...]]
 
 DEPARTMENTS = ("appointments", "billing", "cardiology", "laboratory", "pharmacy", "radiology")
 
-# How many settled needs of other departments a message mentions (drawn evenly), and how often it gives its reason.
-OTHERS = (0, 1, 1, 1, 1, 2)
-REASONED = 0.5
+# How many settled needs of other departments a message mentions (each entry as likely); how often it gives a reason.
+MENTIONED = (0, 0, 1, 1, 1, 1, 2)
+EXPLAINED = 0.45
 
-# Things of the hospital. Most are at home in one department and mentioned by all: one books, pays and asks about a scan.
+# Things of the hospital. Each is at home in one department and named by all: one books, pays for and asks about a scan.
 THINGS: Rules = {
     "weekday": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"),
     "recently": ("yesterday", "last week", "on {weekday}", "two weeks ago", "last month"),
-    "doctor": ("{my} GP", "{my} family doctor", "{my} orthopaedist", "the diabetes nurse", "Dr. [DOCTOR]", "Dr [DOCTOR]"),
+    "doctor": ("{my} GP", "{my} family doctor", "{my} orthopaedist", "Dr. [DOCTOR]", "Dr [DOCTOR]"),
     "part": ("knee", "hip", "back", "shoulder", "head", "chest", "neck", "left foot", "wrist"),
     "organ": ("liver", "kidneys", "belly", "gallbladder", "spleen"),
     "scan": ("MRI of the {part}", "CT of the {part}", "X-ray of the {part}", "ultrasound of the {organ}"),
+    "tube scan": ("MRI of the {part}", "CT of the {part}"),
     "metal": ("a metal plate", "a piercing", "an implant", "a hearing implant", "screws in the {part}"),
-    "test": ("blood count", "thyroid value", "cholesterol panel", "iron level", "kidney panel", "clotting value", "sugar test"),
+    "test": ("blood count", "thyroid value", "cholesterol panel", "iron level", "kidney panel", "clotting value"),
     "sample": ("blood sample", "urine sample", "stool sample", "swab", "tube of blood"),
-    "drug": ("blood thinner", "insulin", "beta blocker", "statin", "antibiotic", "thyroid medicine", "inhaler", "iron syrup",
-             "migraine medicine", "cortisone cream", "blood pressure medicine"),
-    "remedy": ("cough drops", "grapefruit juice", "painkillers", "sleeping pills", "fish oil", "St John's wort", "wine"),
+    "drug": ("blood thinner", "insulin", "beta blocker", "statin", "antibiotic", "thyroid medicine", "inhaler",
+             "iron syrup", "migraine medicine", "cortisone cream", "blood pressure medicine"),
+    "remedy": ("cough drops", "grapefruit juice", "painkillers", "sleeping pills", "fish oil", "wine"),
     "exam": ("ECG", "24-hour recording", "stress test", "echo of the heart", "catheter exam", "long-term ECG"),
     "event": ("heart attack", "stent", "valve operation", "bypass", "pacemaker operation"),
-    "symptom": ("the racing heart", "the tightness in {my} chest", "the skipped beats", "the dizzy spells on the stairs",
-                "the swollen ankles", "the high readings of the home cuff", "the flutter at night", "the flutter after meals"),
-    "visit": ("{scan}", "{scan}", "blood draw", "{exam}", "{exam}", "medication review", "follow-up", "talk with {doctor}"),
-    "service": ("{scan}", "{scan}", "{test}", "{test}", "{exam}", "{exam}", "{drug}", "{drug}", "missed visit", "night on the ward"),
+    "symptom": ("the racing heart", "the tightness in {my} chest", "the skipped beats", "the swollen ankles",
+                "the dizzy spells on the stairs", "the high readings at home", "the flutter at night"),
+    "visit": ("{scan}", "{scan}", "{exam}", "{exam}", "blood draw", "medication review", "follow-up",
+              "talk with {doctor}"),
+    "service": ("{scan}", "{scan}", "{test}", "{test}", "{exam}", "{exam}", "{drug}", "{drug}", "missed visit",
+                "night on the ward"),
 }  # fmt: skip
 
-# What a patient may need from each department: something to do, something to get, something that is wrong.
+# What a patient may need of each department: something to be done, something to get, or something is wrong.
 NEEDS: Mapping[str, Rules] = {
     "appointments": {
         "ask": (
             "(move|shift|push back|bring forward) the {visit} to (another day|a morning|after five|the week after)",
             "(find|offer|give) {me} (an earlier|another|a later) (slot|date|time) for the {visit}",
             "(cancel|call off|take {me} off the list for) the {visit} on {weekday}",
-            "(confirm|check|let {us} know) that the {visit} on {weekday} (still stands|is going ahead)",
+            "(confirm that|check that|let {us} know whether) the {visit} on {weekday} (still stands|is going ahead)",
             "put {me} on the waiting list for the {visit}",
             "(book|arrange|set up|fix) a (date|time|slot) for the {visit}",
             "tell {us} (at what time|on which floor|to which door) {I} must come for the {visit}",
@@ -73,7 +77,7 @@ NEEDS: Mapping[str, Rules] = {
             "(send|mail|print) {us} (a copy of the|an itemised|a corrected) (invoice|bill|receipt) for the {service}",
             "(split|spread) the (sum|cost) of the {service} over (three|six|ten) months",
             "(refund|pay back|return) what was paid twice for the {service}",
-            "(claim|settle) the cost of the {service} (with|from) {my} (insurer|health insurance)",
+            "claim the cost of the {service} from {my} (insurer|health insurance)",
             "(drop|withdraw|look into) the (reminder|late fee|collection letter) for the {service}",
         ),
         "want": (
@@ -92,7 +96,7 @@ NEEDS: Mapping[str, Rules] = {
     },
     "cardiology": {
         "ask": (
-            "(look at|go over|judge|interpret) the {exam} (strip|recording|curves)",
+            "(look at|go over|judge|interpret) the {exam} (once more|carefully|)",
             "(tell {us}|say) whether {symptom} (is dangerous|is serious|can be ignored)",
             "(check|test|adjust) the pacemaker (after|because of) {symptom}",
             "(say|tell {us}) how much (sport|strain|lifting) is allowed after the {event}",
@@ -112,7 +116,7 @@ NEEDS: Mapping[str, Rules] = {
             "the (ankles|legs) have been (swelling|getting thick) since the {event}",
             "the pacemaker (beeps|vibrates|gives a warning) (twice a day|every evening)",
             "the (pressure|tightness) in {my} chest (comes back|returns) (when walking|in the cold)",
-            "the home cuff shows (170 over 100|180 over 110) (every morning|despite rest)",
+            "the home cuff shows (170 over 100|180 over 110) despite rest",
         ),
     },
     "laboratory": {
@@ -129,13 +133,13 @@ NEEDS: Mapping[str, Rules] = {
             "the (result|final value|outcome) of the {test}",
             "(another|a second|a repeat) run of the {test}",
             "(a new kit|a clean jar|a new container) for the {sample}",
-            "(a note on|a word about) fasting before the {test}",
+            "(a note on|a hint on) fasting before the {test}",
         ),
         "trouble": (
             "the {sample} from {weekday} (got lost|was never registered|was left standing too long)",
             "the {test} has been (pending|open|without a result) for (nine days|three weeks)",
             "the label on the {sample} showed (a wrong birth year|another name)",
-            "the {test} came back (far too high|marked in red|in another unit) (and nobody knows why|without a comment)",
+            "the {test} came back (far too high|marked in red|in another unit) without a comment",
             "the {sample} (clotted|leaked|was too small) and the {test} could not be run",
         ),
     },
@@ -144,8 +148,8 @@ NEEDS: Mapping[str, Rules] = {
             "(renew|refill|repeat) the prescription for the {drug}",
             "(say|tell {us}) whether the {drug} goes together with {remedy}",
             "(put aside|order|get in) the {drug} for {me}",
-            "(swap|replace) the {drug} for (another brand|a cheaper one|one without lactose)",
-            "(say|tell {us}) (how much of|when to take|how to store) the {drug}",
+            "(swap the {drug} for|replace the {drug} by) (another brand|a cheaper one|one without lactose)",
+            "(say|tell {us}) (how much of the {drug} to take|when to take the {drug}|how to store the {drug})",
             "(deliver|send out) the {drug} (to {my} door|with the driver)",
             "(take back|dispose of) the leftover {drug}",
         ),
@@ -157,7 +161,7 @@ NEEDS: Mapping[str, Rules] = {
         ),
         "trouble": (
             "(only two days' worth|hardly any) of the {drug} is left",
-            "the {drug} is (out of stock|not to be had) (everywhere|in three shops)",
+            "the {drug} is (out of stock everywhere|nowhere to be had)",
             "the new box of {drug} holds (another strength|half the strength|other pills)",
             "the {drug} and {remedy} are said (not to mix|to be a bad match)",
             "the {drug} that was handed out (belongs to somebody else|is past its date)",
@@ -170,33 +174,33 @@ NEEDS: Mapping[str, Rules] = {
             "(read|review|look through) the {scan} (again|a second time)",
             "(say|tell {us}) what the {scan} (shows|showed|brought to light)",
             "(burn|copy|put) the {scan} on a disc",
-            "(say|tell {us}) whether the {scan} is safe with {metal}",
+            "(say|tell {us}) whether the {tube scan} is safe with {metal}",
             "(say|tell {us}) how to prepare for the {scan}",
             "compare the {scan} with the (older|earlier) pictures",
         ),
         "want": (
             "the (written report|report|description) of the {scan}",
             "(a copy|a disc|a print) of the pictures from the {scan}",
-            "(advice on|something against fear of|a word about) the contrast dye for the {scan}",
+            "(advice on|a leaflet about|a hint on) the contrast dye for the {tube scan}",
             "(a second reading|another look at the pictures) of the {scan}",
         ),
         "trouble": (
-            "{I} came out in a rash after the contrast dye for the {scan}",
+            "{I} came out in a rash after the contrast dye for the {tube scan}",
             "{doctor} (still has|was sent) no pictures from the {scan}",
             "the report on the {scan} (names the wrong side|describes another body part|is unsigned)",
-            "{I} {have} {metal} and nobody knows whether the {scan} is safe",
-            "{I} {am} afraid of lying in the tube for the {scan}",
+            "{I} {have} {metal} and nobody knows whether the {tube scan} is safe",
+            "{I} {am} afraid of lying in the tube for the {tube scan}",
             "the disc with the {scan} (is empty|cannot be opened)",
         ),
     },
 }
 
-# How a need is mentioned. Several pairs differ in a few words only ("and that was done", "and nothing has happened").
+# How a need is mentioned. Little tells many apart: "you promised to ..., but nothing has happened" or "and it has".
 MENTIONS: Rules = {
     "request": (
         "(could|can|would) you (please|) {ask}?", "please {ask}.", "I (need|want|would like) you to {ask}.",
         "(is there a way|would it be possible) to {ask}?", "(who|which of you) can {ask}?",
-        "nobody has (managed|found the time|been willing) to {ask} so far.",
+        "so far nobody has (managed|found the time|been willing) to {ask}.",
         "you promised to {ask}, but (that never happened|nothing has happened).",
         "{recently} I asked you to {ask}, and (nothing was done|I have heard nothing).",
         "what (I need|I am after|is missing) (now|today|) is {want}.", "I am (still|) (waiting for|without) {want}.",
@@ -205,7 +209,7 @@ MENTIONS: Rules = {
         "the (problem|trouble|thing) is that {trouble}.", "I am writing because {trouble}.",
         "{trouble}, (what can be done|what now|and that worries me).", "nobody seems to notice that {trouble}.",
     ),
-    "reason": ("{trouble}.", "(you see|as it is|to explain), {trouble}.", "it matters to me to have {want}.", "{want} would help."),
+    "reason": ("{trouble}.", "(you see|as it is), {trouble}.", "the reason: {trouble}.", "{want} would help."),
     "settled": (
         "(there is no need|it is not necessary) to {ask}.", "you (do not|no longer) have to {ask}.",
         "somebody has (managed|found the time|been kind enough) to {ask}.",
@@ -215,11 +219,21 @@ MENTIONS: Rules = {
         "{want} (came|reached me|was settled) {recently}.", "I (already|now) have {want}.", "thank you for {want}.",
         "this is not about {want}.", "I thought that {want} was still open, but it has been settled.",
         "{want} can wait.", "I once wrote that {trouble}, (but|and) that is (solved|history|put right).",
-        "it is no longer the case that {trouble}.", "(never mind|forget) that {trouble}, that is (solved|being handled).",
+        "it is no longer the case that {trouble}.", "never mind that {trouble}, that is (solved|being handled).",
     ),
 }  # fmt: skip
 
-# Who speaks: the patient, or somebody for her or him.
+# How personal data is given.
+DETAILS: Rules = {
+    "NAME": ("{my} name is [PERSON].",),
+    "DATE_OF_BIRTH": ("date of birth: [DATE_OF_BIRTH].", "{my} birthday is [DATE_OF_BIRTH]."),
+    "MEDICAL_RECORD_NUMBER": ("{my} record number is [MEDICAL_RECORD_NUMBER].", "patient no. [MEDICAL_RECORD_NUMBER]."),
+    "STREET_ADDRESS": ("{my} address is [STREET_ADDRESS].", "{I} {have} moved to [STREET_ADDRESS]."),
+    "PHONE_NUMBER": ("you can reach {us} (on|at|under) [PHONE_NUMBER].", "phone: [PHONE_NUMBER]."),
+    "EMAIL_ADDRESS": ("{my} e-mail is [EMAIL_ADDRESS].", "you may answer to [EMAIL_ADDRESS]."),
+}
+
+# Who speaks: the patient, or somebody for her or for him.
 VOICES: Mapping[str, Rules] = {
     "self": {"my": ("my",), "I": ("I",), "me": ("me",), "us": ("me",), "am": ("am",), "have": ("have",)},
     "she": {"my": ("her",), "I": ("she",), "me": ("her",), "us": ("us",), "am": ("is",), "have": ("has",),
@@ -228,123 +242,23 @@ VOICES: Mapping[str, Rules] = {
            "patient": ("my father", "my husband", "my uncle", "my son", "our resident", "a patient of our practice")},
 }  # fmt: skip
 
-# How personal data is given; the styles below add their own ways.
-DETAILS: Rules = {
-    "NAME": ("my name is [PERSON].", "this is [PERSON]."),
-    "DATE_OF_BIRTH": ("date of birth [DATE_OF_BIRTH].", "{I} {am} born on [DATE_OF_BIRTH]."),
-    "MEDICAL_RECORD_NUMBER": ("{my} record number is [MEDICAL_RECORD_NUMBER].", "patient no. [MEDICAL_RECORD_NUMBER]."),
-    "STREET_ADDRESS": ("{my} address is [STREET_ADDRESS].", "{I} {have} moved to [STREET_ADDRESS]."),
-    "PHONE_NUMBER": ("you can reach {us} (on|at|under) [PHONE_NUMBER].", "phone: [PHONE_NUMBER]."),
-    "EMAIL_ADDRESS": ("{my} e-mail is [EMAIL_ADDRESS].", "you may answer to [EMAIL_ADDRESS]."),
-}
-
 
 @dataclass(frozen=True)
 class Style:
-    """How the patients of a hospital write: who speaks, in which words, how carefully.
+    """How the patients of a hospital write.
 
-    ``words`` adds to the alternatives of the tables above; ``typos`` is the share of words with a slip of the finger,
-    ``asides`` the chance of a sentence that says nothing to the point.
+    ``words`` adds alternatives to the tables above. ``typos`` is the share of words of four letters or more with a slip
+    of the finger, ``asides`` the chance of a sentence beside the point; ``relayed``: somebody writes for the patient.
     """
 
-    voices: tuple[str, ...]
     words: Rules
-    lower: bool = False
-    typos: float = 0.0
+    typos: float
     asides: float = 0.0
+    lower: bool = False
+    relayed: bool = False
 
 
-STYLES: Mapping[str, Style] = {
-    "texted": Style(
-        voices=("self",),
-        lower=True,
-        typos=0.06,
-        words={
-            "opening": ("hi", "hello", "hey there", "hi all", "good morning", ""),
-            "closing": ("thx", "thanks a lot", "cheers", "thx in advance", "", ""),
-            "request": ("need {want} pls.", "pls {ask}, thx.", "any news on {want}?", "{trouble}, help."),
-            "settled": ("got {want} {recently}.", "no need to {ask} anymore.", "{want} is ok now.", "forget {want}."),
-            "NAME": ("[PERSON] here.", "its [PERSON]."),
-            "DATE_OF_BIRTH": ("dob [DATE_OF_BIRTH].", "born [DATE_OF_BIRTH]."),
-            "MEDICAL_RECORD_NUMBER": ("my no is [MEDICAL_RECORD_NUMBER].", "mrn [MEDICAL_RECORD_NUMBER]."),
-            "PHONE_NUMBER": ("cell [PHONE_NUMBER].", "ring me [PHONE_NUMBER]."),
-            "EMAIL_ADDRESS": ("mail me [EMAIL_ADDRESS].", "mail is [EMAIL_ADDRESS]."),
-            "STREET_ADDRESS": ("i live at [STREET_ADDRESS].", "adress [STREET_ADDRESS]."),
-        },
-    ),
-    "written": Style(
-        voices=("self",),
-        typos=0.004,
-        words={
-            "opening": ("Dear Sir or Madam,", "Dear team,", "Good day,", "To whom it may concern,", "Dear colleagues of the hospital,"),
-            "closing": ("Yours sincerely", "Kind regards", "With best regards", "Yours faithfully"),
-            "request": (
-                "I should be most grateful if you would {ask}.",
-                "may I ask you to {ask}?",
-                "I hereby request {want}.",
-                "to date I have not received {want}.",
-                "I regret to inform you that {trouble}.",
-            ),
-            "settled": (
-                "{want} has been received with thanks.",
-                "my earlier request that you {ask} is withdrawn.",
-                "I do not request {want}.",
-                "the matter that {trouble} is closed.",
-            ),
-            "NAME": ("my name is [PERSON].", "I, [PERSON], am a patient of your hospital."),
-            "MEDICAL_RECORD_NUMBER": ("reference: [MEDICAL_RECORD_NUMBER].", "my file number is [MEDICAL_RECORD_NUMBER]."),
-            "EMAIL_ADDRESS": ("kindly reply to [EMAIL_ADDRESS].",),
-            "STREET_ADDRESS": ("I reside at [STREET_ADDRESS].",),
-        },
-    ),
-    "chatty": Style(
-        voices=("self",),
-        typos=0.015,
-        asides=0.7,
-        words={
-            "opening": ("Hello dear people,", "Hi everyone,", "Hello, it's me again,", "Good evening to you all,"),
-            "closing": ("Sorry for the long mail!", "Have a lovely week!", "Bye for now!", "Many thanks and hugs to the nurses!"),
-            "request": (
-                "oh, and what keeps me awake: {trouble}.",
-                "be an angel and {ask}, will you?",
-                "I would be so happy to finally have {want}.",
-                "well, I keep hoping that somebody will {ask}.",
-            ),
-            "settled": (
-                "oh, and {want}, well, that is all sorted by now.",
-                "you were angels to {ask} so quickly.",
-                "I was so happy to finally have {want}.",
-                "for a while it looked as if {trouble}, but no, all is well there.",
-            ),
-            "aside": (
-                "(the weather has been awful|my tomatoes are ripe|the bus was late again), but never mind.",
-                "my (neighbour|sister|friend) [FRIEND] (sends greetings|says I worry too much).",
-                "at my age one (forgets half of it|gets confused by all this).",
-                "I (always enjoy|never liked) your (canteen|waiting room), by the way.",
-                "(we had|I just had) guests and so I only sit down to write now.",
-            ),
-            "NAME": ("it is [PERSON] (again|writing), you may remember me.",),
-            "PHONE_NUMBER": ("just ring me on [PHONE_NUMBER], I am (mostly|always) at home.",),
-        },
-    ),
-    "relayed": Style(
-        voices=("she", "he"),
-        typos=0.01,
-        asides=0.1,
-        words={
-            "opening": ("Hello, I am writing for {patient}.", "Good morning, a message on behalf of {patient}.", "This concerns {patient}."),
-            "closing": ("Thank you", "Thanks for your help", "Regards", "Best wishes"),
-            "request": ("{I} asked me to get {want}.", "the family would like you to {ask}.", "{I} {am} upset that {trouble}."),
-            "settled": ("{I} told me that {want} is settled.", "{I} {am} glad that you could {ask}.", "{I} {have} {want} by now."),
-            "aside": ("{I} cannot write at the moment.", "we spoke on the phone before.", "I note this down for the file."),
-            "NAME": ("the name is [PERSON].", "patient: [PERSON].", "{I} {am} called [PERSON], my own name is [WRITER]."),
-            "MEDICAL_RECORD_NUMBER": ("on the wristband: [MEDICAL_RECORD_NUMBER].",),
-            "PHONE_NUMBER": ("call me, [WRITER], on [PHONE_NUMBER].",),
-        },
-    ),
-}
-
-CHOICE = re.compile(r"\{(\w+)\}|\(([^(){}]*)\)")
+CHOICE = re.compile(r"\{([\w ]+)\}|\(([^(){}]*)\)")
 
 
 def expand(text: str, rules: Rules, rng: random.Random, things: dict[str, str]) -> str:
@@ -364,27 +278,25 @@ def expand(text: str, rules: Rules, rng: random.Random, things: dict[str, str]) 
 
 
 def rules_for(department: str, style: Style, voice: str) -> Rules:
-    """All tables in one: common words and mentions, the department's needs, the style's additions, the speaker."""
+    """All tables in one: the common ones, the needs of the department, who speaks, and what the style adds."""
     common = {**THINGS, **MENTIONS, **DETAILS, **NEEDS[department], **VOICES[voice]}
-    return common | {symbol: common.get(symbol, ()) + more for symbol, more in style.words.items()}
+    return common | {symbol: (*common.get(symbol, ()), *more) for symbol, more in style.words.items()}
 
 
-def compose(department: str, style: Style, details: Collection[str], rng: random.Random) -> list[str]:
-    """The sentences of one message to ``department``, which give the ``details`` named, with marks for personal data."""
-    voice = rng.choice(style.voices)
+def compose(department: str, style: Style, voice: str, details: Collection[str], rng: random.Random) -> list[str]:
+    """The sentences of a message to ``department``, with marks for the personal ``details`` that it gives."""
 
     def say(*symbols: str, about: str = department) -> list[str]:
         rules, things = rules_for(about, style, voice), dict[str, str]()
         texts = (expand(f"{{{symbol}}}", rules, rng, things) for symbol in symbols)
-        return [text[:1].upper() + text[1:] for text in texts]
+        return [text[:1].upper() + text[1:] for text in texts if text]
 
-    others = rng.sample([d for d in DEPARTMENTS if d != department], rng.choice(OTHERS))
+    others = rng.sample([d for d in DEPARTMENTS if d != department], rng.choice(MENTIONED))
     body = [sentence for other in others for sentence in say("settled", about=other)]
     place = rng.randint(0, len(body))
-    body[place:place] = say("request", "reason") if rng.random() < REASONED else say("request")
+    body[place:place] = say("request", "reason") if rng.random() < EXPLAINED else say("request")
     if rng.random() < style.asides:
         body[place:place] = say("aside")
-    given = say(*(detail for detail in details if detail in DETAILS))
-    signature = ["[PERSON]" if voice == "self" else "[WRITER]"] if "SIGNATURE" in details else []
-    first, last = (given, []) if rng.random() < 0.6 else ([], given)
-    return [*say("opening"), *first, *body, *last, *say("closing"), *signature]
+    about_me = say(*(detail for detail in details if detail in DETAILS))
+    middle = [*about_me, *body] if rng.random() < 0.6 else [*body, *about_me]
+    return [*say("opening"), *middle, *say("signed" if "SIGNATURE" in details else "closing")]

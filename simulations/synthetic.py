@@ -1,6 +1,7 @@
-"""Generated patient messages, the embedded default data: who writes them, what personal data they hold, and where it stands.
+"""The embedded default data: generated messages to hospitals, with the true place of the personal data in them.
 
-Every site has its own stream of random numbers, its own mix of departments and its own style of writing.
+Nothing is downloaded and nobody is real. A site has its own mix of departments, style of writing, people, and stream of
+random numbers.
 """
 
 import json
@@ -11,35 +12,100 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from faker import Factory, Generator
+from faker import Faker
 
 from shared.config import SiteSection
-from simulations.messages import DEPARTMENTS, STYLES, Style, compose
+from simulations.messages import DEPARTMENTS, Style, compose
+
+__all__ = ["DEPARTMENTS", "patient_messages", "write_sites"]
+
+Span = dict[str, str | int]
+
+# The label skew between sites: the Dirichlet concentration (small is skewed), and the part that is even at each site.
+CONCENTRATION = 0.8
+EVEN_PART = 0.4
+
+# Share of messages that somebody filed under a wrong department: no model can get these right.
+MISFILED = 0.02
+
+# The share of messages without personal details, and the chance of each detail in the others.
+ANONYMOUS = 0.1
+GIVEN = {
+    "NAME": 0.5,
+    "MEDICAL_RECORD_NUMBER": 0.2,
+    "DATE_OF_BIRTH": 0.16,
+    "PHONE_NUMBER": 0.18,
+    "EMAIL_ADDRESS": 0.16,
+    "STREET_ADDRESS": 0.1,
+    "SIGNATURE": 0.4,
+}
 
 LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL", "nl_NL")
 PROVIDERS = ("person", "address", "phone_number", "internet", "company")
 PEOPLE_PER_LOCALE = 60
-RECORD_NUMBERS = ("#######", "H-######", "##-####-##", "%%%-###-###", "PAT######", "??######")
-BIRTH_FORMATS = ("{d:%d/%m/%Y}", "{d:%Y-%m-%d}", "{d.day} {d:%B %Y}", "{d:%B} {d.day}, {d.year}", "{d.day}.{d.month}.{d.year}")
+# By site, in Faker's notation: # a digit, % a digit but 0, ? a letter.
+RECORD_NUMBERS = ("%######", "H-######", "##-####-##", "%%%-###-###", "PAT######", "??######")
+BIRTH_DATES = ("{:%d/%m/%Y}", "{:%Y-%m-%d}", "{:%d %B %Y}", "{:%B %d, %Y}", "{:%d.%m.%Y}")
 
-# The chance that a message with personal data gives this detail; some messages give none at all.
-ANONYMOUS = 0.12
-GIVEN = {
-    "NAME": 0.55,
-    "MEDICAL_RECORD_NUMBER": 0.25,
-    "DATE_OF_BIRTH": 0.2,
-    "PHONE_NUMBER": 0.22,
-    "EMAIL_ADDRESS": 0.18,
-    "STREET_ADDRESS": 0.12,
-    "SIGNATURE": 0.4,
-}
-
-# The label skew between sites: the Dirichlet concentration (small is skewed) and the part that is even at each site.
-CONCENTRATION = 0.8
-EVEN_PART = 0.3
-
-# Share of messages that a clerk filed under a wrong department: no model can get these right.
-MISFILED = 0.02
+# How patients write, by site in turn: text messages, letters, long talk, and what relatives or staff pass on.
+STYLES = (
+    Style(typos=0.06, lower=True, words={
+        "opening": ("hi", "hello", "hey there", "hi all", "good morning", ""),
+        "closing": ("thx", "thanks a lot", "cheers", "thx in advance", ""),
+        "signed": ("thx [PERSON]", "cheers, [PERSON]", "[PERSON]"),
+        "request": ("need {want} pls.", "pls {ask}, thx.", "any news on {want}?", "{trouble}, help."),
+        "settled": ("got {want} {recently}.", "no need to {ask} anymore.", "{want} is ok now.", "forget {want}."),
+        "NAME": ("[PERSON] here.", "its [PERSON].", "this is [PERSON]."),
+        "DATE_OF_BIRTH": ("dob [DATE_OF_BIRTH].", "born [DATE_OF_BIRTH]."),
+        "MEDICAL_RECORD_NUMBER": ("my no is [MEDICAL_RECORD_NUMBER].", "mrn [MEDICAL_RECORD_NUMBER]."),
+        "PHONE_NUMBER": ("cell [PHONE_NUMBER].", "ring me [PHONE_NUMBER]."),
+        "EMAIL_ADDRESS": ("mail me [EMAIL_ADDRESS].", "mail is [EMAIL_ADDRESS]."),
+        "STREET_ADDRESS": ("i live at [STREET_ADDRESS].", "adress [STREET_ADDRESS]."),
+    }),
+    Style(typos=0.004, words={
+        "opening": ("Dear Sir or Madam,", "Dear team,", "Good day,", "To whom it may concern,"),
+        "closing": ("Yours sincerely", "Kind regards", "With best regards", "Yours faithfully"),
+        "signed": ("{closing}, [PERSON]",),
+        "request": ("I should be most grateful if you would {ask}.", "may I ask you to {ask}?",
+                    "I hereby request {want}.", "to date I have not received {want}.",
+                    "I regret to inform you that {trouble}."),
+        "settled": ("{want} has been received with thanks.", "my earlier request that you {ask} is withdrawn.",
+                    "I do not request {want}.", "I informed you that {trouble}; this matter is closed."),
+        "NAME": ("I, [PERSON], am a patient of your hospital.",),
+        "MEDICAL_RECORD_NUMBER": ("reference: [MEDICAL_RECORD_NUMBER].", "my file number is [MEDICAL_RECORD_NUMBER]."),
+        "EMAIL_ADDRESS": ("kindly reply to [EMAIL_ADDRESS].",),
+        "STREET_ADDRESS": ("I reside at [STREET_ADDRESS].",),
+    }),
+    Style(typos=0.015, asides=0.4, words={
+        "opening": ("Hello dear people,", "Hi everyone,", "Hello again,", "Good evening all,"),
+        "closing": ("Sorry for the long mail!", "Have a lovely week!", "Bye for now!", "Many thanks to the nurses!"),
+        "signed": ("{closing} [PERSON]", "{closing} Yours, [PERSON]"),
+        "request": ("oh, and what keeps me awake: {trouble}.", "be an angel and {ask}, will you?",
+                    "I would be so happy to finally have {want}.", "well, I keep hoping that somebody will {ask}."),
+        "settled": ("oh, and {want}, well, that is all sorted by now.", "you were angels to {ask} so quickly.",
+                    "I was so happy to finally have {want}.",
+                    "for a while it looked as if {trouble}, but no, all is well there."),
+        "aside": ("(the weather has been awful|my tomatoes are ripe|the bus was late again), but never mind.",
+                  "my (neighbour|sister|friend) [FRIEND] (sends greetings|says I worry too much).",
+                  "at my age one (forgets half of it|gets confused by all this).",
+                  "I (always enjoy|never liked) your canteen, by the way."),
+        "NAME": ("it is [PERSON] (again|writing), you may remember me.", "this is [PERSON]."),
+        "PHONE_NUMBER": ("just ring me on [PHONE_NUMBER], I am (mostly|always) at home.",),
+    }),
+    Style(typos=0.01, asides=0.1, relayed=True, words={
+        "opening": ("Hello, I am writing for {patient}.", "This concerns {patient}.", "A message from {patient}."),
+        "closing": ("Thank you", "Thanks for your help", "Regards", "Best wishes"),
+        "signed": ("{closing}, [WRITER]",),
+        "request": ("{I} asked me to get {want}.", "the family would like you to {ask}.",
+                    "{I} {am} upset that {trouble}."),
+        "settled": ("{I} told me that {want} is settled.", "{I} {am} glad that you could {ask}.",
+                    "{I} {have} {want} by now."),
+        "aside": ("{I} cannot write at the moment.", "we spoke before.", "I note this down for the file."),
+        "NAME": ("patient: [PERSON].", "{I} {am} called [PERSON], my name is [WRITER]."),
+        "MEDICAL_RECORD_NUMBER": ("on the wristband: [MEDICAL_RECORD_NUMBER].",),
+        "PHONE_NUMBER": ("call me, [WRITER], on [PHONE_NUMBER].",),
+    }),
+)  # fmt: skip
 
 # A mark in a message -> (label of its span, whose: 0 the patient, 1 the writer, 2 somebody else, field of Person).
 MARKS: Mapping[str, tuple[str, int, str]] = {
@@ -56,13 +122,12 @@ MARKS: Mapping[str, tuple[str, int, str]] = {
 MARK = re.compile(r"\[([A-Z_]+)\]")
 WORD = re.compile(r"[a-z]{4,}")
 
-Span = dict[str, str | int]
-
 
 @dataclass(frozen=True)
 class Person:
     """The invented personal data of one human being."""
 
+    pronoun: str
     first_name: str
     last_name: str
     born: str
@@ -88,14 +153,16 @@ def patient_messages(site_index: int, sites: int, records: int, seed: int) -> It
     """
     if not 0 <= site_index < sites:
         raise ValueError(f"site_index = {site_index}: must be from 0 to {sites - 1}")
-    style = list(STYLES.values())[site_index % len(STYLES)]
+    style = STYLES[site_index % len(STYLES)]
     shares = label_shares(sites, seed)[site_index]
     people = invent_people(site_index, seed)
     rng = stream(seed, "messages", site_index)
     for _ in range(records):
         department = rng.choices(DEPARTMENTS, shares)[0]
-        sentences = compose(department, style, details_given(rng), rng)
-        text, spans = plant(sentences, style, rng.sample(people, 3), rng)
+        trio = rng.sample(people, 3)
+        voice = trio[0].pronoun if style.relayed else "self"
+        sentences = compose(department, style, voice, details_given(rng), rng)
+        text, spans = plant(sentences, style, trio, rng)
         wrong = rng.random() < MISFILED
         label = rng.choice([d for d in DEPARTMENTS if d != department]) if wrong else department
         yield {"text": text, "label": label, "spans": spans}
@@ -118,8 +185,8 @@ def stream(*parts: object) -> random.Random:
 def label_shares(sites: int, seed: int) -> list[list[float]]:
     """The share of each department at each site: Dirichlet-skewed by site, even over all sites of one size.
 
-    Label skew after Hsu, Qi and Brown 2019 (arXiv 1909.06335), then balanced by rows and columns (Sinkhorn); an even part
-    keeps every department at every site. One site alone is even.
+    Label skew after Hsu, Qi and Brown 2019 (arXiv 1909.06335), then balanced by rows and columns (Sinkhorn);
+    an even part keeps every department at every site. One site alone is even.
     """
     rng = stream(seed, "labels", sites)
     skew = [[rng.gammavariate(CONCENTRATION, 1) + 1e-6 for _ in DEPARTMENTS] for _ in range(sites)]
@@ -131,26 +198,28 @@ def label_shares(sites: int, seed: int) -> list[list[float]]:
 
 
 def invent_people(site_index: int, seed: int) -> list[Person]:
-    """The people of a site, ``PEOPLE_PER_LOCALE`` from each country, with record numbers in the site's own format."""
+    """The people of a site, from each country, with record numbers in the site's own format."""
     rng = stream(seed, "people", site_index)
     pattern = RECORD_NUMBERS[site_index % len(RECORD_NUMBERS)]
     people = []
     for locale in LOCALES:
-        faker = Factory.create(locale, providers=[f"faker.providers.{name}" for name in PROVIDERS])
+        faker = Faker(locale, providers=[f"faker.providers.{name}" for name in PROVIDERS])
         faker.seed_instance(rng.getrandbits(64))
         people += [invent_person(faker, pattern, rng) for _ in range(PEOPLE_PER_LOCALE)]
     return people
 
 
-def invent_person(faker: Generator, record_pattern: str, rng: random.Random) -> Person:
+def invent_person(faker: Faker, record_pattern: str, rng: random.Random) -> Person:
     """One invented human being of the generator's country, 18 to 95 years old in 2025."""
+    pronoun = rng.choice(("she", "he"))
     born = date(1930, 1, 1) + timedelta(days=rng.randrange(77 * 365))
     return Person(
-        first_name=faker.first_name(),
+        pronoun=pronoun,
+        first_name=faker.first_name_female() if pronoun == "she" else faker.first_name_male(),
         last_name=faker.last_name(),
-        born=rng.choice(BIRTH_FORMATS).format(d=born),
+        born=rng.choice(BIRTH_DATES).format(born),
         record_number=faker.bothify(record_pattern).upper(),
-        address=", ".join(faker.address().splitlines()),
+        address=", ".join(faker.address().splitlines()).replace(" ,", ","),
         phone=faker.phone_number(),
         email=faker.ascii_email(),
     )
@@ -164,7 +233,9 @@ def details_given(rng: random.Random) -> list[str]:
     return rng.sample(details, len(details))
 
 
-def plant(sentences: Sequence[str], style: Style, people: Sequence[Person], rng: random.Random) -> tuple[str, list[Span]]:
+def plant(
+    sentences: Sequence[str], style: Style, people: Sequence[Person], rng: random.Random
+) -> tuple[str, list[Span]]:
     """Join the sentences, put personal data in place of their marks, and note where it stands.
 
     ``people`` are the patient, the writer and somebody else. Slips of the finger touch only what is around the data.
@@ -172,7 +243,7 @@ def plant(sentences: Sequence[str], style: Style, people: Sequence[Person], rng:
     text = ""
     spans: list[Span] = []
     # Cut at the marks: words stand at even places, names of marks at odd ones.
-    for place, piece in enumerate(MARK.split(" ".join(filter(None, sentences)))):
+    for place, piece in enumerate(MARK.split(" ".join(sentences))):
         is_mark = place % 2 == 1
         if is_mark:
             label, whose, field = MARKS[piece]

@@ -4,9 +4,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from privacy.anonymise.rules import ADDRESS_ROW
 from shared.record import Span
 
+# A word of a name: letters, with hyphens and apostrophes inside.
 NAME_WORD = re.compile(r"[^\W\d_][\w'-]+")
+# Words of an address that are taken on either side of a part that a rule has found.
+REACH = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,9 @@ def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     Findings that overlap or touch become one, as do those of one type with only spaces between. The longest part names
     the union, then the best score, then the alphabet.
     """
-    grown = sorted((_whole_words(text, finding) for finding in findings), key=lambda f: (f.start, f.end, f.label, f.score))
+    grown = sorted(
+        (_whole_words(text, finding) for finding in findings), key=lambda f: (f.start, f.end, f.label, f.score)
+    )
     groups: list[list[Finding]] = []
     end = -1
     for finding in grown:
@@ -39,7 +45,9 @@ def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(_union(group) for group in groups)
 
 
-def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str = "PERSON") -> list[tuple[Finding, ...]]:
+def repeats(
+    texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str = "PERSON"
+) -> list[tuple[Finding, ...]]:
     """Find the words of names again where the language model missed them: in any text of the same record.
 
     A word counts when it begins with a capital and has at least 3 letters; it must stand alone and in the same case.
@@ -58,6 +66,23 @@ def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str
         tuple(Finding(label, m.start(), m.end(), 0.5) for m in NAME_WORD.finditer(text) if m[0] in words)
         for text in texts
     ]
+
+
+def spread(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Find the rest of each postal address: numbers and capitalised words in a row with a part that a rule has found.
+
+    At most ``REACH`` such words on either side of a part are taken; a lower-case word or a full stop ends the row.
+    """
+    parts = [finding for finding in findings if finding.label in ("STREET_ADDRESS", "POSTCODE")]
+    places = {place for part in parts for place in range(part.start, part.end)}
+    rest: list[Finding] = []
+    for row in ADDRESS_ROW.finditer(text) if places else ():
+        words = row.spans("word")
+        hit = [i for i, (start, end) in enumerate(words) if not places.isdisjoint(range(start, end))]
+        if hit:
+            taken = words[max(0, hit[0] - REACH) : hit[-1] + REACH + 1]
+            rest.append(Finding("STREET_ADDRESS", taken[0][0], taken[-1][1], 0.5))
+    return tuple(rest)
 
 
 def is_covered(text: str, span: Span, findings: Iterable[Finding]) -> bool:

@@ -23,10 +23,10 @@ INLINE = (
     "strike strong sub sup time tt u var wbr"
 )
 BLOCK = (
-    "address article aside audio blockquote body br button canvas caption center col colgroup dd details dialog div dl dt "
-    "fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr html iframe img input legend "
-    "li link main map menu meta nav object ol optgroup option p param picture pre section select source summary svg "
-    "table tbody td template textarea tfoot th thead title tr ul video"
+    "address article aside audio blockquote body br button canvas caption center col colgroup dd details dialog div dl "
+    "dt fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr html iframe img input "
+    "legend li link main map menu meta nav object ol optgroup option p param picture pre section select source summary "
+    "svg table tbody td template textarea tfoot th thead title tr ul video"
 )
 
 # Possessive quantifiers keep every alternative linear in the text. What is not closed runs to the end, as in a browser.
@@ -39,6 +39,10 @@ SURROGATE = re.compile(r"[\ud800-\udfff]")
 # In ASCII text without these there is nothing to do; it is most text, so it is worth the look.
 SUSPECT = re.compile(r"[&<\x00-\x08\x0b-\x1f\x7f]")
 LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+# Typographic apostrophes and hyphens; to us they mean the same, so the rules need to know only one of each.
+LOOKALIKES = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201b\u02bc\u2032", "'") | dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-")
+)
 # Default-ignorable characters that are letters or marks by category: fillers, joiners and variation selectors.
 IGNORABLE = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
@@ -46,7 +50,8 @@ IGNORABLE = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe0
 def normalise(text: str) -> str:
     """Bring a text to its fixed point: entities, markup, NFKC, invisible characters; applying it twice changes nothing.
 
-    Newlines and tabs stay, other line breaks become newlines and other spaces become spaces.
+    Newlines and tabs stay; other line breaks become newlines, other spaces spaces, typographic apostrophes and hyphens
+    plain ones.
 
     Raises:
         UnfitText: the text holds a lone surrogate, or has not settled after ``ROUNDS`` rounds.
@@ -92,7 +97,7 @@ def _round(text: str) -> str:
     """Undo one layer of disguise."""
     text = html.unescape(text.replace("\r\n", "\n"))
     text = MARKUP.sub(lambda tag: "" if tag["inline"] else " ", text)
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", text).translate(LOOKALIKES)
     return "".join(map(_visible, IGNORABLE.sub("", text)))
 
 

@@ -10,7 +10,6 @@ from presidio_anonymizer.operators import Operator, OperatorType
 
 from privacy.anonymise.findings import Finding
 
-TAG = re.compile(r"<([A-Z][A-Z_]+)(?:_(\d+))?>")
 # One character that is neither letter, digit nor space, so that no pattern reads across a tag or into it.
 MASK = "\ufffc"
 
@@ -19,15 +18,14 @@ class TagTable:
     """The tags of one record: equal values get the same tag in all its fields; it lives as long as the record's turn.
 
     Values are equal when their letters and digits are, whatever the case. The first type found for a value names it.
-    Tags that already stand in the record keep their numbers to themselves.
+    ``taken`` names the tags that the record already holds; their numbers are not given again.
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, taken: Iterable[tuple[str, int]] = ()) -> None:
         self._tags: dict[str, str] = {}
         self._last: dict[str, int] = {}
-        for text in texts:
-            for tag in TAG.finditer(text):
-                self._last[tag[1]] = max(self._last.get(tag[1], 0), int((tag[2] or "0")[:9]))
+        for label, number in taken:
+            self._last[label] = max(self._last.get(label, 0), number)
 
     def tag(self, label: str, value: str) -> str:
         """The tag of a value, such as ``<PERSON_1>``; a new number when the value is new."""
@@ -38,7 +36,7 @@ class TagTable:
         return self._tags[key]
 
 
-class NumberedTag(Operator):  # type: ignore[misc]  # presidio's classes are untyped
+class NumberedTag(Operator):
     """Presidio's operator for ``<PERSON_1>``; the parameter ``table`` is the record's ``TagTable``."""
 
     def operate(self, text: str, params: Mapping[str, Any] | None = None) -> str:
@@ -61,12 +59,24 @@ class NumberedTag(Operator):  # type: ignore[misc]  # presidio's classes are unt
 
 
 class Replacer:
-    """Puts tags in place of findings: ``tag`` numbers them, ``redact`` shows the type alone."""
+    """Puts tags in place of findings: ``tag`` numbers them, ``redact`` shows the type alone.
 
-    def __init__(self, operator: Literal["tag", "redact"]) -> None:
+    ``labels`` are all types there are; only tags of these types count as ours where they already stand in a text.
+    """
+
+    def __init__(self, operator: Literal["tag", "redact"], labels: Iterable[str]) -> None:
         self._operator = operator
-        self._engine = AnonymizerEngine()
+        self._tag = re.compile(rf"<({'|'.join(sorted(labels))})(?:_(\d{{1,3}}))?>")
+        self._engine = AnonymizerEngine()  # type: ignore[no-untyped-call]
         self._engine.add_anonymizer(NumberedTag)
+
+    def table(self, texts: Iterable[str]) -> TagTable:
+        """A table for one record, given its texts."""
+        return TagTable((tag[1], int(tag[2] or 0)) for text in texts for tag in self._tag.finditer(text))
+
+    def mask(self, text: str) -> str:
+        """The text with each of our tags blotted out at its own length, so that detection sees only what is between."""
+        return self._tag.sub(lambda tag: MASK * len(tag[0]), text)
 
     def replace(self, text: str, findings: Sequence[Finding], table: TagTable) -> str:
         """Replace disjoint findings, given in reading order."""
@@ -82,8 +92,3 @@ class Replacer:
         results = [RecognizerResult(f.label, f.start, f.end, f.score) for f in findings]
         done = self._engine.anonymize(text, results, {"DEFAULT": config}, merge_entities_with_spaces=False)
         return str(done.text)
-
-
-def mask_tags(text: str) -> str:
-    """The text with each tag blotted out at its own length, for a second look at what lies between the tags."""
-    return TAG.sub(lambda tag: MASK * len(tag[0]), text)

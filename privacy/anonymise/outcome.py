@@ -1,4 +1,4 @@
-"""What scrubbing gives: clean records, records held back and why, and counts; light to import, no text in any ``repr``."""
+"""What scrubbing gives: clean records, records held back and why, counts; light to import, no text in a ``repr``."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -24,7 +24,7 @@ class Recall:
     def interval(self, confidence: float = 0.95) -> Interval:
         """The share found with its Wilson score interval (Wilson 1927, JASA 22:209).
 
-        ``confidence`` is the coverage, above 0 and below 1. With nothing to find the share is 0 and the interval 0 to 1.
+        ``confidence`` is the coverage, above 0 and below 1. With nothing to find, the share is 0 and the ends 0 and 1.
 
         Raises:
             ValueError: ``confidence`` is not between 0 and 1.

@@ -1,21 +1,31 @@
 """The report as one HTML page that opens anywhere, loads nothing, and rounds no number in its own favour."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from server.report import charts
+from server.report.figures import (
+    count,
+    day,
+    duration,
+    epsilon,
+    measure,
+    measured,
+    number,
+    setting,
+    share,
+    size,
+    span,
+    target_delta,
+    value,
+)
 
-NONE = "\N{EM DASH}"
-SUPERSCRIPT = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
-TRUST = {"local": "local: each site adds its own noise and need trust nobody"}
+TRUST = {"local": "local: each site adds its own noise and has to trust nobody"}
 # What stands in for a key that a report lacks. An absent privacy block must never read as a guarantee.
 BLANK: dict[str, Any] = {
     **dict.fromkeys(("hushtune", "run", "run_id", "task", "created", "config_digest"), ""),
@@ -43,26 +53,6 @@ ENTRIES: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("target_delta", "noise_multiplier", "sampling_rate", "steps")),
         **{"quarantine_reasons": {}, "epsilon_by_round": []},
     },
-}
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How a metric is named, written and read."""
-
-    label: str
-    percent: bool = False
-    lower_is_better: bool = False
-
-
-MEASURES = {
-    "accuracy": Measure("accuracy", percent=True),
-    "macro_precision": Measure("macro precision", percent=True),
-    "macro_recall": Measure("macro recall", percent=True),
-    "macro_f1": Measure("macro F1", percent=True),
-    "recall": Measure("recall", percent=True),
-    "perplexity": Measure("perplexity", lower_is_better=True),
-    "loss": Measure("loss", lower_is_better=True),
 }
 
 
@@ -94,7 +84,7 @@ def _filters() -> dict[str, Callable[..., str]]:
         "target_delta": target_delta,
         "day": day,
         "setting": setting,
-        "label": lambda name: _measure(name).label,
+        "label": lambda name: measure(name).label,
     }
 
 
@@ -116,11 +106,12 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
         "r": report,
         "metric": metric,
         "metrics": _metrics(report),
+        "lower": measure(metric).lower_is_better,
         "confidence": _confidence(report),
         "verdict": verdict(report["base"].get(metric), report["final"].get(metric), metric),
         "standing": _standing(report, metric),
         "worst": _worst(report["sites"]),
-        "unreported": [s["site_id"] for s in report["sites"] if s["epsilon"] is None],
+        "unreported": [site["site_id"] for site in report["sites"] if not _has_epsilon(site)],
         "sent": up,
         "received": down,
         "entities": _entities(report["anonymisation"]),
@@ -148,7 +139,7 @@ class Verdict:
 def verdict(base: Mapping[str, float] | None, final: Mapping[str, float] | None, metric: str) -> Verdict:
     """Compare the adapter with the base model by their intervals; touching intervals are no difference."""
     kind = compare(base, final, metric)
-    name = _measure(metric).label
+    name = measure(metric).label
     change = (
         f"{name[:1].upper()}{name[1:]} is {measured(final, metric)} with the adapter, {measured(base, metric)} without"
     )
@@ -175,7 +166,7 @@ def compare(reference: Mapping[str, float] | None, measurement: Mapping[str, flo
     reference_low, reference_high, low, high = (end for end in ends if end is not None)
     if low <= reference_high and reference_low <= high:
         return "same"
-    return "better" if (low > reference_high) != _measure(metric).lower_is_better else "worse"
+    return "better" if (low > reference_high) != measure(metric).lower_is_better else "worse"
 
 
 def _standing(report: Mapping[str, Any], metric: str) -> str:
@@ -183,7 +174,7 @@ def _standing(report: Mapping[str, Any], metric: str) -> str:
     known = [b for b in report["baselines"] if _known(b["metrics"].get(metric))]
     if not known:
         return ""
-    best = (min if _measure(metric).lower_is_better else max)(known, key=lambda b: b["metrics"][metric]["value"])
+    best = (min if measure(metric).lower_is_better else max)(known, key=lambda b: b["metrics"][metric]["value"])
     words = {
         "better": "better than",
         "same": "not distinguishable from",
@@ -196,7 +187,8 @@ def _standing(report: Mapping[str, Any], metric: str) -> str:
 
 def _known(interval: Mapping[str, float] | None) -> bool:
     """Whether there is a number to show."""
-    return bool(interval) and interval is not None and interval.get("value") is not None
+    middle = interval.get("value") if interval else None
+    return middle is not None and not math.isnan(middle)
 
 
 def _metrics(report: Mapping[str, Any]) -> list[str]:
@@ -217,11 +209,6 @@ def _chief(report: Mapping[str, Any]) -> str:
     return [*usual, *names, "accuracy"][0]
 
 
-def _measure(name: str) -> Measure:
-    """The metric's entry, or a plain one for a metric that is not listed."""
-    return MEASURES.get(name) or Measure(name.replace("_", " "))
-
-
 def _confidence(report: Mapping[str, Any]) -> str:
     """``95 % intervals``, or ``intervals`` where the config does not say."""
     coverage = (report["config"].get("evaluation") or {}).get("confidence")
@@ -230,7 +217,12 @@ def _confidence(report: Mapping[str, Any]) -> str:
 
 def _worst(sites: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The site with the highest epsilon, if any site has one."""
-    return max((s for s in sites if s["epsilon"] is not None), key=lambda s: float(s["epsilon"]), default=None)
+    return max(filter(_has_epsilon, sites), key=lambda site: float(site["epsilon"]), default=None)
+
+
+def _has_epsilon(site: Mapping[str, Any]) -> bool:
+    """Whether a site states an epsilon."""
+    return site["epsilon"] is not None and not math.isnan(site["epsilon"])
 
 
 def _total(amounts: Iterator[float | None]) -> float | None:
@@ -254,7 +246,10 @@ def _lost_replies(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, s
         (entry["round"], site, event)
         for entry in rounds
         for site, event in [
-            *((rejected["site_id"], f"rejected: {rejected['reason']}") for rejected in entry["rejected"]),
+            *(
+                (rejected["site_id"], f"rejected: {rejected.get('reason') or 'no reason given'}")
+                for rejected in entry["rejected"]
+            ),
             *((site, "no reply in time") for site in entry["missing"]),
         ]
     ]
@@ -280,11 +275,11 @@ def _progress(report: Mapping[str, Any], metric: str) -> str:
     ]
     if len(places) < 2:
         return ""
-    label = f"Line chart of {_measure(metric).label} by round: " + "; ".join(
+    label = f"Line chart of {measure(metric).label} by round: " + "; ".join(
         f"{n}: {measured(i, metric)}" for n, i in places
     )
     levels = [baseline["metrics"][metric]["value"] for baseline in _drawn_baselines(report, metric)]
-    return charts.progress(label, [_point(*place) for place in places], levels, percent=_measure(metric).percent)
+    return charts.progress(label, [_point(*place) for place in places], levels, percent=measure(metric).percent)
 
 
 def _budget(report: Mapping[str, Any]) -> str:
@@ -315,9 +310,9 @@ def _recall(anonymisation: Mapping[str, Any]) -> str:
 def _by_site(report: Mapping[str, Any], metric: str) -> str:
     """The final model on each site's held-out records."""
     places = [(site, metrics[metric]) for site, metrics in report["by_site"].items() if _known(metrics.get(metric))]
-    label = f"{_measure(metric).label} by site: " + "; ".join(f"{site}: {measured(i, metric)}" for site, i in places)
+    label = f"{measure(metric).label} by site: " + "; ".join(f"{site}: {measured(i, metric)}" for site, i in places)
     final = report["final"].get(metric)
-    level, percent = final["value"] if _known(final) else None, _measure(metric).percent
+    level, percent = final["value"] if _known(final) else None, measure(metric).percent
     return (
         charts.intervals("sites", label, [_point(*place) for place in places], level, percent=percent) if places else ""
     )
@@ -366,120 +361,3 @@ def _legends(report: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
             *([("dash muted", f"asked for: {epsilon(asked)}")] if asked is not None else []),
         ],
     }
-
-
-def measured(interval: Mapping[str, float] | None, metric: str) -> str:
-    """A value with its interval: ``83.1 % (81.0 to 85.0)``."""
-    ends = span(interval, metric)
-    return f"{value(interval, metric)} ({ends})" if ends else value(interval, metric)
-
-
-def value(interval: Mapping[str, float] | None, metric: str) -> str:
-    """The value of an interval, in the metric's form."""
-    middle = interval.get("value") if interval else None
-    return share(middle) if _measure(metric).percent else number(middle)
-
-
-def span(interval: Mapping[str, float] | None, metric: str) -> str:
-    """The ends of an interval, to the digits of its value: ``81.0 to 85.0``."""
-    ends = [interval.get("low"), interval.get("high")] if interval else [None]
-    if any(end is None for end in ends):
-        return ""
-    if _measure(metric).percent:
-        return " to ".join(f"{100 * end:.1f}" for end in ends if end is not None)
-    return " to ".join(number(end) for end in ends)
-
-
-def share(amount: float | None) -> str:
-    """A share as a percentage; what is almost all or almost none does not become all or none."""
-    if amount is None or math.isnan(amount):
-        return NONE
-    if 0.9995 <= amount < 1:
-        return "> 99.9 %"
-    return "< 0.1 %" if 0 < amount < 0.0005 else f"{100 * amount:.1f} %"
-
-
-def number(amount: float | None) -> str:
-    """A number to about three digits, whole from 100 up."""
-    if amount is None or math.isnan(amount):
-        return NONE
-    if math.isinf(amount):
-        return "∞" if amount > 0 else "-∞"
-    size_of = abs(amount)
-    if size_of < 1:
-        return f"{amount:.3g}"
-    return f"{amount:,.{0 if size_of >= 100 else 1 if size_of >= 10 else 2}f}"
-
-
-def count(amount: int | None) -> str:
-    """A count, with separators of thousands."""
-    return NONE if amount is None else f"{amount:,}"
-
-
-def size(amount: float | None) -> str:
-    """Bytes in decimal units: ``452 kB``."""
-    if amount is None:
-        return NONE
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 999.5:
-            return (
-                f"{amount:.0f} B"
-                if unit == "B"
-                else f"{amount:.{0 if amount >= 100 else 1 if amount >= 10 else 2}f} {unit}"
-            )
-        amount /= 1000
-    return f"{amount:,.1f} TB"
-
-
-def duration(seconds: float | None) -> str:
-    """A time: ``0.42 s``, ``8.4 s``, ``42 s``, ``1 min 37 s`` or ``2 h 5 min``."""
-    if seconds is None or not math.isfinite(seconds):
-        return NONE
-    if seconds < 59.5:
-        return f"{seconds:.{2 if seconds < 0.995 else 1 if seconds < 9.95 else 0}f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def epsilon(amount: float | None) -> str:
-    """A privacy loss, rounded up since it is an upper bound: ``7.99``."""
-    if amount is None or math.isnan(amount):
-        return NONE
-    if math.isinf(amount):
-        return "∞"
-    digits = "1" if amount >= 100 else "0.01" if amount >= 0.1 else "0.001"
-    return str(Decimal(repr(float(amount))).quantize(Decimal(digits), rounding=ROUND_CEILING))
-
-
-def target_delta(amount: float | None) -> str:
-    """The failure probability of the guarantee, to two digits and rounded up: ``3.2 x 10^-4`` in print."""
-    if amount is None:
-        return NONE
-    if amount == 0:
-        return "0"
-    exact = Decimal(repr(float(amount)))
-    power = exact.adjusted()
-    lead = exact.scaleb(-power).quantize(Decimal("0.1"), rounding=ROUND_CEILING)
-    if lead == 10:
-        lead, power = Decimal("1.0"), power + 1
-    return f"{lead} \N{MULTIPLICATION SIGN} 10{str(power).translate(SUPERSCRIPT)}"
-
-
-def day(moment: str) -> str:
-    """An ISO 8601 moment as people write it: ``23 November 2026, 12:00 UTC``."""
-    try:
-        parsed = datetime.fromisoformat(moment)
-    except ValueError:
-        return moment
-    return f"{parsed.day} {parsed:%B %Y, %H:%M} {parsed.tzname() or ''}".rstrip()
-
-
-def setting(given: Any) -> str:
-    """A value of the config as a person reads it: one line for each entry of a list of tables."""
-    if given is None or given in ("", [], {}):
-        return "not set"
-    if isinstance(given, Mapping):
-        return ", ".join(f"{key} = {setting(inner)}" for key, inner in given.items())
-    if isinstance(given, list | tuple):
-        return ("\n" if isinstance(given[0], Mapping) else ", ").join(setting(inner) for inner in given)
-    return given if isinstance(given, str) else json.dumps(given)

@@ -1,6 +1,6 @@
 """What a task is: how records become tensors, what is learnt from them, and how it is measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -111,3 +111,21 @@ def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] |
     for row, example in zip(rows, examples, strict=True):
         row[: len(example)] = example.target
     return rows
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A task with its model in memory: the frozen base, and what is trained on it."""
+
+    base: LoadedModel
+    task: Task
+    model: nn.Module = field(repr=False)
+
+    def batches(
+        self, examples: Sequence[Example], indices: Sequence[int], max_tokens: int
+    ) -> Iterator[tuple[list[int], Batch]]:
+        """Cut the chosen examples into padded micro-batches; yields their indices and tensors."""
+        lengths = [len(example) for example in examples]
+        pad = self.base.tokenizer.pad_token_id or 0
+        for chosen in micro_batches(lengths, indices, max_tokens):
+            yield chosen, collate([examples[i] for i in chosen], pad, self.base.device)

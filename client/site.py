@@ -1,0 +1,71 @@
+"""One data-owning site: its records, its privacy plan, its model, and the answer to an order."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from client.trainer import self_check, train
+from privacy.dp.plan import PrivacyPlan
+from shared.config import RunConfig
+from shared.errors import DataError, MessageError
+from shared.messages import TrainOrder, TrainReply
+from shared.record import Record
+from shared.tasks.base import Learner
+
+
+class Site:
+    """Everything that lives at one place; nothing but replies comes out.
+
+    Setting up checks on a few records that the model's per-record gradients are exact, and refuses if they are not
+    (PrivacyError). The site parses the order with its own classes, calibrates its own plan from its own declared size, and refuses an
+    order for another config than the one it was set up for.
+    """
+
+    def __init__(
+        self,
+        site_id: str,
+        declared_size: int,
+        config: RunConfig,
+        records: Sequence[Record],
+        learner: Learner,
+        plan: PrivacyPlan | None,
+    ) -> None:
+        if len(records) < config.cohort.min_records:
+            raise DataError(
+                f"site {site_id}: has fewer usable training records than cohort.min_records = "
+                f"{config.cohort.min_records}; add records, mend quarantined ones, or lower the bound"
+            )
+        self.site_id = site_id
+        self.declared_size = declared_size
+        self.plan = plan
+        self.rounds_spent: list[int] = []
+        self._config = config
+        self._learner = learner
+        self._examples = learner.task.encode(records)
+        self._optimizer_state: Mapping[str, Any] | None = None
+        if plan is not None:
+            self_check(learner, self._examples, config.privacy.self_check)
+
+    def train(self, order: TrainOrder) -> TrainReply:
+        """Train one round and reply with the delta.
+
+        Raises:
+            MessageError: the order is for another config, or asks for a round that is over or was spent before.
+        """
+        if order.config.digest() != self._config.digest():
+            raise MessageError(f"site {self.site_id}: the order is for another run config; set the site up for it")
+        if not 1 <= order.round <= self._config.training.rounds or order.round in self.rounds_spent:
+            raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan or was spent before")
+        self.rounds_spent.append(order.round)  # before the first gradient: a round that fails later is spent too
+        trained = train(
+            self._learner,
+            self._examples,
+            order.adapter,
+            order.config,
+            self.plan,
+            round_number=order.round,
+            divisor=order.config.training.sampling_rate * self.declared_size,
+            site_id=self.site_id,
+            optimizer_state=self._optimizer_state,
+        )
+        self._optimizer_state = trained.optimizer_state
+        return TrainReply(order.run_id, order.round, order.nonce, self.site_id, trained.delta)

@@ -1,0 +1,114 @@
+"""Local training: some optimiser steps on an adapter, the same loop with privacy and without."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from privacy.dp.engine import make_private
+from privacy.dp.entropy import uniforms
+from privacy.dp.plan import PrivacyPlan
+from privacy.dp.sampling import poisson_batches
+from privacy.dp.selfcheck import refuse_inexact
+from shared.adapter import AdapterState
+from shared.config import RunConfig, TrainingSection
+from shared.models import read_adapter, write_adapter
+from shared.seeds import derive, stream
+from shared.tasks.base import Example, Learner
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The delta of one round, and the optimiser's state, which stays at the site."""
+
+    delta: AdapterState
+    optimizer_state: Mapping[str, Any]
+
+
+def train(
+    learner: Learner,
+    examples: Sequence[Example],
+    start: AdapterState,
+    config: RunConfig,
+    plan: PrivacyPlan | None,
+    *,
+    round_number: int,
+    divisor: float,
+    site_id: str,
+    optimizer_state: Mapping[str, Any] | None,
+) -> Trained:
+    """Train one round from ``start`` and return what changed.
+
+    The optimiser's moments are made of noised gradients alone, so keeping them over rounds costs no privacy.
+    """
+    training = config.training
+    write_adapter(learner.model, start)
+    optimizer = _optimizer(learner.model, training)
+    if optimizer_state is not None:
+        optimizer.load_state_dict(dict(optimizer_state))
+    peaks = [float(group["lr"]) for group in _optimizer(learner.model, training).param_groups]
+    torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
+    learner.model.train()
+    batches = poisson_batches(len(examples), training.sampling_rate, training.steps, _draw(config, plan, site_id, round_number))
+    with make_private(learner.model, optimizer, plan, divisor) as (model, step):
+        for number, indices in enumerate(batches):
+            factor = schedule((round_number - 1) * training.steps + number, training)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+            for _, batch in learner.batches(examples, indices.tolist(), training.micro_batch_tokens):
+                learner.task.losses(model, batch).sum().backward()  # type: ignore[no-untyped-call]
+                step.accumulate()
+            step.finish()
+    return Trained(read_adapter(learner.model).minus(start), optimizer.state_dict())
+
+
+def self_check(learner: Learner, examples: Sequence[Example], records: int) -> None:
+    """Compare per-record gradients with a one-record loop on the longest and the shortest examples.
+
+    Raises:
+        PrivacyError: they differ, so nothing may be trained.
+    """
+    longest_first = sorted(examples, key=len, reverse=True)  # the order that a micro-batch keeps
+    if len(longest_first) > records:
+        longest_first = longest_first[: (records + 1) // 2] + longest_first[len(longest_first) - records // 2 :]
+    chosen = longest_first
+    tokens = len(chosen) * max(len(example) for example in chosen)
+
+    def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
+        _, batch = next(learner.batches(chosen, indices, tokens))
+        return learner.task.losses(model, batch)
+
+    refuse_inexact(learner.model, losses, len(chosen))
+
+
+def schedule(step: int, training: TrainingSection) -> float:
+    """The learning-rate factor of a step of the whole run: a linear rise over the warm-up, then a linear fall to 0."""
+    total = training.rounds * training.steps
+    warmup = training.warmup * total
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return max(0.0, (total - step) / (total - warmup))
+
+
+def _optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:
+    """AdamW with one rate for the LoRA factors and one for a head."""
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    head = [p for name, p in trained if name.startswith("head.")]
+    factors = [p for name, p in trained if not name.startswith("head.")]
+    groups = [(factors, training.learning_rate), (head, training.head_learning_rate)]
+    return torch.optim.AdamW(
+        [{"params": params, "lr": rate} for params, rate in groups if params], weight_decay=training.weight_decay
+    )
+
+
+def _draw(config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int) -> Any:
+    """Who is sampled: secret under privacy, reproducible without."""
+    return uniforms if plan else stream(config.run.seed, "sampling", site_id, round_number).random
+
+
+def _dropout_seed(config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int) -> int:
+    """Dropout masks must not follow from a public seed under privacy: their order in the batch would couple records."""
+    return secrets.randbits(63) if plan else derive(config.run.seed, "dropout", site_id, round_number)

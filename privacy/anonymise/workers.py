@@ -1,0 +1,124 @@
+"""Worker processes that scrub chunks of records; each starts afresh, builds its analyser once and needs no torch."""
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import TypeVar
+
+from privacy.anonymise.outcome import Scrubbed
+from shared.config import AnonymiseSection
+from shared.errors import HushtuneError, RunError
+from shared.record import RawRecord
+
+T = TypeVar("T")
+Chunk = Sequence[RawRecord]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What a worker sends instead of a result when it cannot go on: one sentence without any text of a record."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process and our end of its pipe."""
+
+    process: SpawnProcess
+    pipe: Connection
+
+
+def scrub_in_workers(
+    section: AnonymiseSection, folder: Path, chunks: Sequence[Chunk], workers: int, finished: Callable[[Chunk], None]
+) -> list[Scrubbed]:
+    """Scrub chunks in ``workers`` processes, each chunk as soon as one is free; results are in the order of the chunks.
+
+    A fresh start (spawn) is safe beside the threads of torch, which a fork is not; it imports the main module again.
+
+    Raises:
+        RunError: a worker died or could not start; no result is given then.
+    """
+    crew: list[Worker] = []
+    try:
+        crew.extend(_start(section, folder) for _ in range(workers))
+        return _hand_out(crew, chunks, finished)
+    finally:
+        for worker in crew:
+            worker.pipe.close()
+            worker.process.terminate()
+            worker.process.join()
+
+
+def serve(pipe: Connection, section: AnonymiseSection, folder: Path) -> None:
+    """A worker's life: chunk in, result out, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends its workers
+    # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and use it for
+    # nothing here. A None in sys.modules makes the import fail, as if torch were not installed.
+    for name in ("torch", "transformers"):
+        if name not in sys.modules:
+            sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        from privacy.anonymise.scrubber import Scrubber
+
+        scrubber = Scrubber(section, folder)
+        while True:
+            pipe.send(scrubber.scrub(pipe.recv()))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except Exception as error:
+        # Only our own errors are known to quote no text.
+        pipe.send(Broken(str(error) if isinstance(error, HushtuneError) else type(error).__name__))
+
+
+def _start(section: AnonymiseSection, folder: Path) -> Worker:
+    """Start one process."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, section, folder), daemon=True)
+    process.start()
+    theirs.close()  # or a dead worker's pipe would never end
+    return Worker(process, ours)
+
+
+def _hand_out(crew: Sequence[Worker], chunks: Sequence[Chunk], finished: Callable[[Chunk], None]) -> list[Scrubbed]:
+    """Keep every worker busy until all chunks are done."""
+    waiting = iter(range(len(chunks)))
+    results: dict[int, Scrubbed] = {}
+    busy: dict[Connection, tuple[Worker, int]] = {}
+
+    def give(worker: Worker) -> None:
+        index = next(waiting, None)
+        if index is not None:
+            _exchange(worker, lambda: worker.pipe.send(chunks[index]))
+            busy[worker.pipe] = (worker, index)
+
+    for worker in crew:
+        give(worker)
+    while busy:
+        for pipe in wait(list(busy)):
+            worker, index = busy.pop(pipe)  # type: ignore[call-overload]
+            answer = _exchange(worker, worker.pipe.recv)
+            if isinstance(answer, Broken):
+                raise RunError(f"anonymiser: a worker process failed: {answer.message}")
+            results[index] = answer
+            finished(chunks[index])
+            give(worker)
+    return [results[index] for index in range(len(chunks))]
+
+
+def _exchange(worker: Worker, step: Callable[[], T]) -> T:
+    """Send or receive, and name the death of a worker."""
+    try:
+        return step()
+    except (EOFError, OSError):
+        worker.process.join(5)
+        raise RunError(
+            f"anonymiser: a worker process died (exit status {worker.process.exitcode}), so nothing was scrubbed; "
+            "it may have run out of memory: set fewer anonymise.workers or a smaller anonymise.batch_size"
+        ) from None

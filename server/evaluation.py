@@ -1,0 +1,50 @@
+"""Central evaluation: the model with an adapter, on held-out records that the server may use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from shared.config import EvaluationSection, RunConfig
+from shared.metrics import Interval
+from shared.seeds import derive, stream
+from shared.tasks.base import Example, Learner, Outcome
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Scores the model as it stands; ``owners`` names the site that each held-out example came from."""
+
+    learner: Learner
+    examples: Sequence[Example] = field(repr=False)
+    owners: Sequence[str] = field(repr=False)
+    config: RunConfig
+
+    def outcome(self) -> Outcome:
+        """What the model does on every example, in order."""
+        first, second = np.zeros(len(self.examples)), np.zeros(len(self.examples))
+        tokens = self.config.training.micro_batch_tokens
+        self.learner.model.eval()
+        with torch.no_grad():
+            for chosen, batch in self.learner.batches(self.examples, range(len(self.examples)), tokens):
+                part = self.learner.task.outcome(self.learner.model, batch)
+                first[chosen], second[chosen] = part.first, part.second
+        return Outcome(first, second)
+
+    def metrics(self, outcome: Outcome) -> Mapping[str, Interval]:
+        """Metrics with intervals over all examples."""
+        section, seed = self.config.evaluation, derive(self.config.run.seed, "bootstrap")
+        return self.learner.task.metrics(outcome, section.bootstrap, section.confidence, seed)
+
+    def by_site(self, outcome: Outcome) -> Mapping[str, Mapping[str, Interval]]:
+        """The same for the examples of each site."""
+        owners = np.asarray(self.owners)
+        return {site: self.metrics(outcome.where(owners == site)) for site in sorted(set(self.owners))}
+
+
+def choose_examples(total: int, section: EvaluationSection, seed: int) -> list[int]:
+    """Indices of the held-out records that are scored: all, or a seeded choice of ``max_records``."""
+    if total <= section.max_records:
+        return list(range(total))
+    return sorted(stream(seed, "evaluation").choice(total, section.max_records, replace=False).tolist())

@@ -1,0 +1,256 @@
+"""report.json: what a run gave, in plain numbers, from parts that the server holds or a simulator may know."""
+
+import datetime
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from privacy.anonymise.quality import Recall, merge_recalls, overall
+from privacy.dp.plan import PrivacyPlan
+from server.report.html import render
+from server.rounds import Metrics, Round
+from shared.config import RunConfig
+from shared.errors import RunError
+from shared.models import LoadedModel
+
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "opacus",
+    "dp-accounting",
+    "flwr",
+    "presidio-analyzer",
+    "presidio-anonymizer",
+)
+MECHANISM = (
+    "DP-SGD at the site: Poisson sampling, each record's gradient clipped, Gaussian noise from the operating system"
+)
+NOT_PROTECTED = (
+    "What the base model knew before, and what anyone can conclude about people in general from the finished model.",
+    "Who takes part: the sites' names, their declared sizes and that they answered are public.",
+    "A person with several records: the unit is one record, so their guarantee is weaker by the number of records.",
+    "Held-out records: the server evaluates on them, and they are treated as public to it.",
+    "An insider with access to a site's own disk or memory.",
+    "The choice of hyperparameters, if earlier runs on the same records chose them: each run spends its own epsilon.",
+)
+WITHOUT_PRIVACY = (
+    "This run had no differential privacy. The adapter may reveal single training records, and its update can be "
+    "inverted; do not publish it unless the data are public."
+)
+
+
+@dataclass(frozen=True)
+class SiteFacts:
+    """What is known of one site; counts are there because a simulator may know them."""
+
+    site_id: str
+    declared_size: int
+    records: int
+    held_out: int
+    quarantine_reasons: Mapping[str, int]
+    entities: Mapping[str, int]
+    recalls: Mapping[str, Recall]
+    plan: PrivacyPlan | None
+    rounds_spent: int
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A row to compare with."""
+
+    name: str
+    note: str
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """All that a report is made of."""
+
+    run_id: str
+    config: RunConfig
+    model: LoadedModel = field(repr=False)
+    adapter: Mapping[str, str | int]
+    baselines: Sequence[Baseline]
+    base: Metrics
+    rounds: Sequence[Round]
+    by_site: Mapping[str, Metrics]
+    sites: Sequence[SiteFacts]
+    stages: Mapping[str, float]
+
+
+def report(facts: RunFacts) -> dict[str, Any]:
+    """The report as plain JSON values."""
+    config = facts.config
+    epsilons = {plan: plan.epsilon_by_round() for plan in {site.plan for site in facts.sites} if plan}
+    return {
+        "hushtune": importlib.metadata.version("hushtune"),
+        "run": config.run.name,
+        "run_id": facts.run_id,
+        "task": config.task.name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "config": config.model_dump(mode="json"),
+        "config_digest": config.digest(),
+        "seed": config.run.seed,
+        "versions": versions(),
+        "model": _model(facts.model),
+        "adapter": dict(facts.adapter),
+        "baselines": [{"name": b.name, "note": b.note, "metrics": _metrics(b.metrics)} for b in facts.baselines],
+        "base": _metrics(facts.base),
+        "final": _metrics(facts.rounds[-1].metrics),
+        "by_site": {site: _metrics(metrics) for site, metrics in facts.by_site.items()},
+        "rounds": [_round(done) for done in facts.rounds],
+        "sites": [_site(site, epsilons) for site in facts.sites],
+        "privacy": _privacy(facts),
+        "anonymisation": _anonymisation(facts.sites),
+        "failures": [line for done in facts.rounds for line in _failures(done)],
+        "stages": {stage: round(seconds, 2) for stage, seconds in facts.stages.items()},
+        "seconds": round(sum(facts.stages.values()), 2),
+    }
+
+
+def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
+    """Write report.json, and report.html beside it when asked."""
+    (folder / "report.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if html:
+        (folder / "report.html").write_text(render(document), encoding="utf-8")
+
+
+def rewrite(folder: Path) -> dict[str, Any]:
+    """Read a finished run's report.json and render its report.html anew.
+
+    Raises:
+        RunError: the folder holds no report.
+    """
+    try:
+        document: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder}: no readable report.json; give the folder of a finished run") from error
+    write(document, folder, html=True)
+    return document
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a result."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
+
+
+def _metrics(metrics: Metrics) -> dict[str, dict[str, float]]:
+    return {name: asdict(interval) for name, interval in metrics.items()}
+
+
+def _model(model: LoadedModel) -> dict[str, Any]:
+    return {
+        "name": model.files.name,
+        "digest": model.files.sha256,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": str(model.device),
+        "parameters": model.network.num_parameters(),
+    }
+
+
+def _round(done: Round) -> dict[str, Any]:
+    return {
+        "round": done.number,
+        "committed": done.committed,
+        "metrics": _metrics(done.metrics),
+        "bytes_up": done.bytes_up,
+        "bytes_down": done.bytes_down,
+        "seconds": round(done.seconds, 3),
+        "stages": {stage: round(seconds, 3) for stage, seconds in done.stages.items()},
+        "accepted": list(done.accepted),
+        "rejected": [{"site_id": r.site_id, "reason": r.reason, "detail": r.detail} for r in done.rejected],
+        "missing": list(done.missing),
+    }
+
+
+def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> dict[str, Any]:
+    plan = site.plan
+    by_round = epsilons[plan][: site.rounds_spent] if plan else ()
+    found = overall(site.recalls)
+    return {
+        "site_id": site.site_id,
+        "declared_size": site.declared_size,
+        "records": site.records,
+        "held_out": site.held_out,
+        "quarantined": sum(site.quarantine_reasons.values()),
+        "quarantine_reasons": dict(site.quarantine_reasons),
+        "epsilon": (by_round[-1] if by_round else 0.0) if plan else None,
+        "target_delta": plan.target_delta if plan else None,
+        "noise_multiplier": plan.noise_multiplier if plan else None,
+        "sampling_rate": plan.sampling_rate if plan else None,
+        "steps": plan.steps_per_round * site.rounds_spent if plan else None,
+        "epsilon_by_round": list(by_round) if plan else None,
+        "recall": asdict(found.interval()) if found.total else None,
+    }
+
+
+def _privacy(facts: RunFacts) -> dict[str, Any]:
+    section = facts.config.privacy
+    plans = [site.plan for site in facts.sites if site.plan]
+    return {
+        "enabled": section.enabled,
+        "trust": section.trust,
+        "unit": section.unit,
+        "relation": "add or remove one record",
+        "mechanism": MECHANISM if plans else None,
+        "clipping_norm": section.clipping_norm if plans else None,
+        "guarantee": _guarantee(plans) if plans else WITHOUT_PRIVACY,
+        "not_protected": list(NOT_PROTECTED),
+    }
+
+
+def _guarantee(plans: Sequence[PrivacyPlan]) -> str:
+    worst = max(plan.epsilon() for plan in plans)
+    delta = max(plan.target_delta for plan in plans)
+    return (
+        f"Each site adds its own noise before anything leaves it and trusts nobody (local trust model). Whoever sees all "
+        f"that a site sent in this run, and the finished adapter, can hardly tell whether any one record was in that "
+        f"site's training data: the run is ({worst:.2f}, {delta:.2g})-differentially private at every site, for adding or "
+        f"removing one record. Epsilon is a pessimistic estimate by privacy loss distributions for Poisson sampling at a "
+        f"public rate, which is the sampling that ran; it holds for this run alone and adds up over runs on the same data."
+    )
+
+
+def _anonymisation(sites: Sequence[SiteFacts]) -> dict[str, Any]:
+    recalls = merge_recalls(site.recalls for site in sites)
+    total = overall(recalls)
+    return {
+        "entities": _summed(site.entities for site in sites),
+        "recall": {label: recall_row(recall) for label, recall in recalls.items()},
+        "overall": recall_row(total) if total.total else None,
+        "quarantined": _summed(site.quarantine_reasons for site in sites),
+    }
+
+
+def recall_row(recall: Recall) -> dict[str, float]:
+    """A recall as plain numbers with its interval."""
+    return {"found": recall.found, "total": recall.total, **asdict(recall.interval())}
+
+
+def _summed(parts: Any) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.items():
+            total[name] = total.get(name, 0) + count
+    return dict(sorted(total.items()))
+
+
+def _failures(done: Round) -> list[str]:
+    outcome = (
+        f"committed with {len(done.accepted)} of {len(done.accepted) + len(done.rejected) + len(done.missing)} sites"
+    )
+    outcome = (
+        f"the round {outcome}" if done.committed else "the round was abandoned with no effect; its privacy cost stays"
+    )
+    lines = [
+        f"site {r.site_id}, round {done.number}: reply rejected ({r.reason}: {r.detail}); {outcome}"
+        for r in done.rejected
+    ]
+    lines += [f"site {site}, round {done.number}: no reply before the deadline; {outcome}" for site in done.missing]
+    return lines

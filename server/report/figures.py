@@ -1,0 +1,150 @@
+"""Numbers as people read them: never more digits than mean something, never rounded in our own favour."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+NONE = "\N{EM DASH}"
+SUPERSCRIPT = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a metric is named, written and read."""
+
+    label: str
+    percent: bool = False
+    lower_is_better: bool = False
+
+
+MEASURES = {
+    "accuracy": Measure("accuracy", percent=True),
+    "macro_precision": Measure("macro precision", percent=True),
+    "macro_recall": Measure("macro recall", percent=True),
+    "macro_f1": Measure("macro F1", percent=True),
+    "recall": Measure("recall", percent=True),
+    "perplexity": Measure("perplexity", lower_is_better=True),
+    "loss": Measure("loss", lower_is_better=True),
+}
+
+
+def measure(name: str) -> Measure:
+    """The metric's entry, or a plain one for a metric that is not listed."""
+    return MEASURES.get(name) or Measure(name.replace("_", " "))
+
+
+def measured(interval: Mapping[str, float] | None, metric: str) -> str:
+    """A value with its interval: ``83.1 % (81.0 to 85.0)``."""
+    ends = span(interval, metric)
+    return f"{value(interval, metric)} ({ends})" if ends else value(interval, metric)
+
+
+def value(interval: Mapping[str, float] | None, metric: str) -> str:
+    """The value of an interval, in the metric's form."""
+    middle = interval.get("value") if interval else None
+    return share(middle) if measure(metric).percent else number(middle)
+
+
+def span(interval: Mapping[str, float] | None, metric: str) -> str:
+    """The ends of an interval, to the digits of its value: ``81.0 to 85.0``."""
+    ends = [interval.get("low"), interval.get("high")] if interval else [None]
+    if any(end is None for end in ends):
+        return ""
+    if measure(metric).percent:
+        return " to ".join(share(end).removesuffix(" %") for end in ends)
+    return " to ".join(number(end) for end in ends)
+
+
+def share(amount: float | None) -> str:
+    """A share as a percentage; what is almost all or almost none does not become all or none."""
+    if amount is None or math.isnan(amount):
+        return NONE
+    if 0.9995 <= amount < 1:
+        return "> 99.9 %"
+    return "< 0.1 %" if 0 < amount < 0.0005 else f"{100 * amount:.1f} %"
+
+
+def number(amount: float | None) -> str:
+    """A number to about three digits, whole from 100 up."""
+    if amount is None or math.isnan(amount):
+        return NONE
+    if math.isinf(amount):
+        return "∞" if amount > 0 else "-∞"
+    size_of = abs(amount)
+    if size_of < 1:
+        return f"{amount:.3g}"
+    return f"{amount:,.{0 if size_of >= 99.95 else 1 if size_of >= 9.995 else 2}f}"
+
+
+def count(amount: int | None) -> str:
+    """A count, with separators of thousands."""
+    return NONE if amount is None else f"{amount:,}"
+
+
+def size(amount: float | None) -> str:
+    """Bytes in decimal units: ``452 kB``."""
+    if amount is None:
+        return NONE
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5:
+            return f"{amount:.{0 if unit == 'B' or amount >= 99.95 else 1 if amount >= 9.995 else 2}f} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} TB"
+
+
+def duration(seconds: float | None) -> str:
+    """A time: ``0.42 s``, ``8.4 s``, ``42 s``, ``1 min 37 s`` or ``2 h 5 min``."""
+    if seconds is None or not math.isfinite(seconds):
+        return NONE
+    if seconds < 59.5:
+        return f"{seconds:.{2 if seconds < 0.995 else 1 if seconds < 9.95 else 0}f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def epsilon(amount: float | None) -> str:
+    """A privacy loss, rounded up since it is an upper bound: ``7.99``."""
+    if amount is None or math.isnan(amount):
+        return NONE
+    if math.isinf(amount):
+        return "∞"
+    digits = "1" if amount >= 100 else "0.01" if amount >= 0.1 else "0.001"
+    return str(Decimal(repr(float(amount))).quantize(Decimal(digits), rounding=ROUND_CEILING))
+
+
+def target_delta(amount: float | None) -> str:
+    """The failure probability of the guarantee, to two digits and rounded up: ``3.2 x 10^-4`` in print."""
+    if amount is None:
+        return NONE
+    if amount == 0:
+        return "0"
+    exact = Decimal(repr(float(amount)))
+    power = exact.adjusted()
+    lead = exact.scaleb(-power).quantize(Decimal("0.1"), rounding=ROUND_CEILING)
+    if lead == 10:
+        lead, power = Decimal("1.0"), power + 1
+    return f"{lead} \N{MULTIPLICATION SIGN} 10{str(power).translate(SUPERSCRIPT)}"
+
+
+def day(moment: str) -> str:
+    """An ISO 8601 moment as people write it: ``23 November 2026, 12:00 UTC``."""
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    return f"{parsed.day} {parsed:%B %Y, %H:%M} {parsed.tzname() or ''}".rstrip()
+
+
+def setting(given: Any) -> str:
+    """A value of the config as a person reads it: one line for each entry of a list of tables."""
+    if given is None or (isinstance(given, str | list | tuple | Mapping) and not given):
+        return "not set"
+    if isinstance(given, Mapping):
+        return ", ".join(f"{key} = {setting(inner)}" for key, inner in given.items())
+    if isinstance(given, list | tuple):
+        return ("\n" if isinstance(given[0], Mapping) else ", ").join(setting(inner) for inner in given)
+    return given if isinstance(given, str) else json.dumps(given)

@@ -1,0 +1,61 @@
+"""From what a site sent to a reply that may be aggregated, or a reason why not; no reply can stop a round."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from flwr.app import RecordDict
+
+from shared.adapter import AdapterState
+from shared.errors import MessageError
+from shared.messages import TrainOrder, TrainReply
+
+Reason = Literal["error", "form", "spec", "stale", "identity", "not_finite", "norm"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back from one site: a record, or the class name of its error; with the bytes on the wire."""
+
+    site_id: str
+    content: RecordDict | None
+    error: str | None
+    bytes_down: int
+    bytes_up: int
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A reply that may be aggregated."""
+
+    site_id: str
+    delta: AdapterState
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A reply that may not, and why: a reason code, and a detail made of numbers and code names only."""
+
+    site_id: str
+    reason: Reason
+    detail: str
+
+
+def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rejected:
+    """Judge one answer against the order that it answers."""
+    if answer.content is None:
+        return Rejected(answer.site_id, "error", answer.error or "unknown")
+    try:
+        reply = TrainReply.from_record(answer.content)
+    except MessageError:
+        return Rejected(answer.site_id, "form", "fields or types differ from a reply")
+    if (reply.run_id, reply.round, reply.nonce) != (order.run_id, order.round, order.nonce):
+        return Rejected(answer.site_id, "stale", "not the reply to this round's order")
+    if reply.site_id != answer.site_id:
+        return Rejected(answer.site_id, "identity", "speaks for another site")
+    if reply.delta.spec != order.adapter.spec:
+        return Rejected(answer.site_id, "spec", "names or shapes differ from the order")
+    if not reply.delta.is_finite:
+        return Rejected(answer.site_id, "not_finite", "holds NaN or infinite numbers")
+    if reply.delta.norm > max_norm:
+        return Rejected(answer.site_id, "norm", f"norm {reply.delta.norm:.4g} > bound {max_norm:.4g}")
+    return Accepted(answer.site_id, reply.delta)

@@ -1,0 +1,47 @@
+"""What the tuned model is compared with: rows that a simulator may compute, and a server could not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from server.evaluation import Evaluator
+from server.report.document import Baseline
+from shared.tasks.base import Example, Learner, Outcome
+from shared.tasks.classification import MeanPoolingClassifier
+
+
+
+def majority(evaluator: Evaluator, training: Sequence[Example]) -> Baseline:
+    """Always the most frequent training label."""
+    truth = np.array([example.target for example in evaluator.examples], dtype=np.float64)
+    commonest = np.bincount([int(example.target) for example in training]).argmax()
+    outcome = Outcome(truth, np.full_like(truth, commonest))
+    return Baseline("majority class", "always the most frequent training label", evaluator.metrics(outcome))
+
+
+def frozen_probe(evaluator: Evaluator, training: Sequence[Example]) -> Baseline:
+    """A logistic regression on mean-pooled embeddings of the untouched base model."""
+    learner, tokens = evaluator.learner, evaluator.config.training.micro_batch_tokens
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
+    fitted.fit(_embed(learner, training, tokens), [example.target for example in training])
+    predicted = fitted.predict(_embed(learner, evaluator.examples, tokens)).astype(np.float64)
+    truth = np.array([example.target for example in evaluator.examples], dtype=np.float64)
+    note = "all sites' records pooled, no privacy: a simulator may, a federation could not"
+    return Baseline("logistic regression on frozen embeddings", note, evaluator.metrics(Outcome(truth, predicted)))
+
+
+def _embed(learner: Learner, examples: Sequence[Example], tokens: int) -> npt.NDArray[np.float32]:
+    """Mean-pooled states of the base model, (N, hidden); before training the adapter adds nothing to them."""
+    model = learner.model
+    assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  classification's own model
+    out = np.zeros((len(examples), model.head.in_features), dtype=np.float32)
+    model.eval()
+    with torch.no_grad():
+        for chosen, batch in learner.batches(examples, range(len(examples)), tokens):
+            out[chosen] = model.pooled(batch.ids, batch.mask).cpu().numpy()
+    return out

@@ -1,0 +1,178 @@
+"""What a person sees at a terminal: progress bars, and tables of plans, runs, models and findings."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn
+from rich.table import Table
+
+from server.report.figures import MEASURES, count, epsilon, measured, number, share, size, target_delta
+from shared.config import RunConfig
+
+STAGES = {
+    "anonymise": "anonymise records",
+    "model": "load the model, check its gradients",
+    "train": "train, sites x rounds",
+}
+
+
+class Bars:
+    """Progress bars on a terminal's standard error; nothing when that is no terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def stage(self, name: str, total: int) -> None:
+        """Begin a bar."""
+        self._task = self._progress.add_task(STAGES.get(name, name), total=total)
+
+    def advance(self, units: int) -> None:
+        """Move the bar on."""
+        if self._task is not None:
+            self._progress.advance(self._task, units)
+
+
+def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
+    """A run: sites, rounds with the baselines first, failures, and where the report is."""
+    yield _sites(report)
+    yield _rounds(report)
+    for failure in report["failures"]:
+        yield f"! {failure}"
+    if not report["privacy"]["enabled"]:
+        yield "! This run had no differential privacy: the adapter may reveal single training records."
+    yield f"{report['seconds']:.0f} s in all. Report: {folder}/report.html"
+
+
+def _sites(report: Mapping[str, Any]) -> Table:
+    table = _table(f"Sites of run {report['run']}", "site", "records", "quarantined", "PII recall", "epsilon spent", "delta")
+    for site in report["sites"]:
+        private = site["epsilon"] is not None
+        table.add_row(
+            site["site_id"],
+            count(site["records"]),
+            count(site["quarantined"]),
+            share(site["recall"]["value"]) if site["recall"] else "not known",
+            epsilon(site["epsilon"]) if private else "no privacy",
+            target_delta(site["target_delta"]) if private else "",
+        )
+    return table
+
+
+def _rounds(report: Mapping[str, Any]) -> Table:
+    metric = next(iter(report["final"]))
+    table = _table(f"Held-out {metric} by round", "round", f"{metric} (interval)", "bytes up", "bytes down", "seconds")
+    for row in report["baselines"]:
+        table.add_row(row["name"], measured(row["metrics"][metric], metric))
+    for row in report["rounds"]:
+        table.add_row(
+            f"{row['round']}" if row["committed"] else f"{row['round']} (abandoned)",
+            measured(row["metrics"][metric], metric),
+            size(row["bytes_up"]),
+            size(row["bytes_down"]),
+            f"{row['seconds']:.1f}",
+        )
+    return table
+
+
+def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator[RenderableType]:
+    """A plan: what each site would spend, and what one more round would."""
+    names = ("site", "declared size", "rate q", "noise z", "steps", "delta", "epsilon", "after one more round")
+    table = _table(f"Privacy plan of run {config.run.name}", *names)
+    for row in rows:
+        table.add_row(
+            row["site_id"],
+            count(row["declared_size"]),
+            number(row["sampling_rate"]),
+            f"{row['noise_multiplier']:.4f}",
+            count(row["steps"]),
+            target_delta(row["target_delta"]),
+            epsilon(row["epsilon"]),
+            f"{epsilon(row['epsilon_one_more_round'])} (+{row['epsilon_one_more_round'] - row['epsilon']:.2f})",
+        )
+    yield table
+    yield (
+        f"Unit: one {rows[0]['unit']}, added or removed. Trust model: {rows[0]['trust']}. Clipping norm: "
+        f"{rows[0]['clipping_norm']}. Epsilon is for the whole run of {rows[0]['rounds']} rounds at each site."
+    )
+
+
+def scrub_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The data stage: counts by site, and recall by entity where the truth is known."""
+    table = _table("Anonymisation by site", "site", "records", "quarantined", "entities replaced", "by type")
+    table.columns[-1].justify = "left"
+    for site in found["sites"]:
+        types = ", ".join(f"{name} {count(total)}" for name, total in site["entities"].items())
+        table.add_row(
+            site["site_id"],
+            count(site["records"]),
+            count(site["quarantined"]),
+            count(sum(site["entities"].values())),
+            types,
+        )
+    yield table
+    for site in found["sites"]:
+        for reason, total in site["quarantine_reasons"].items():
+            yield f"! site {site['site_id']}: {count(total)} quarantined: {reason}"
+    if found["recall"]:
+        yield _recall(found)
+    else:
+        yield "Recall is not known: no true spans (data.columns.spans)."
+    if found["output"]:
+        yield f"Scrubbed records: {found['output']}/"
+
+
+def _recall(found: Mapping[str, Any]) -> Table:
+    table = _table("Recall of personal data (whole spans)", "true label", "found", "of", "recall (95 % interval)")
+    for label, row in [*found["recall"].items(), ("all", found["overall"])]:
+        interval = f"{share(row['value'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+        table.add_row(label, count(row["found"]), count(row["total"]), interval)
+    return table
+
+
+def metrics_table(scored: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Metrics of an adapter on a file."""
+    table = _table(f"{count(scored['records'])} records, {count(scored['quarantined'])} quarantined", "metric", "value")
+    for name, interval in scored["metrics"].items():
+        table.add_row(MEASURES[name].label if name in MEASURES else name, measured(interval, name))
+    yield table
+
+
+def models_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """The catalogue of base models."""
+    table = _table("Base models", "name", "about", "licence", "wheel", "in the cache")
+    for column in table.columns:
+        column.justify = "left"
+    for row in rows:
+        table.add_row(row["name"], row["about"], row["licence"], row["wheel"], "yes" if row["fetched"] else "no")
+    yield table
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    """A plain table: the first column to the left, numbers to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table

@@ -1,0 +1,51 @@
+"""What a run will cost in privacy, from the same plan objects that train."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from privacy.dp.plan import PrivacyPlan
+from shared.config import RunConfig
+from shared.errors import ConfigError
+
+
+def site_plans(config: RunConfig) -> Mapping[str, PrivacyPlan | None]:
+    """Each site's privacy plan; sites of equal declared size share one calibration."""
+    by_size = {size: PrivacyPlan.for_site(config, size) for size in {s.declared_size for s in config.data.sites}}
+    return {site.id: by_size[site.declared_size] for site in config.data.sites}
+
+
+def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
+    """For each site: its plan, epsilon after each round, and epsilon if one more round of the same noise followed.
+
+    Raises:
+        ConfigError: the run has no privacy to plan.
+        PrivacyError: no plan meets the target.
+    """
+    if not config.privacy.enabled:
+        raise ConfigError("privacy.enabled = false: there is no epsilon to plan; this run would have no guarantee at all")
+    declared = {site.id: site.declared_size for site in config.data.sites}
+    plans = {site_id: plan for site_id, plan in site_plans(config).items() if plan is not None}
+    extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round() for plan in set(plans.values())}
+    rows = []
+    for site_id, plan in plans.items():
+        by_round = extended[plan]
+        rows.append(
+            {
+                "site_id": site_id,
+                "declared_size": declared[site_id],
+                "unit": plan.unit,
+                "relation": plan.relation,
+                "trust": plan.trust,
+                "sampling_rate": plan.sampling_rate,
+                "noise_multiplier": plan.noise_multiplier,
+                "clipping_norm": plan.clipping_norm,
+                "rounds": plan.rounds,
+                "steps": plan.rounds * plan.steps_per_round,
+                "target_delta": plan.target_delta,
+                "epsilon": by_round[-2],
+                "epsilon_by_round": list(by_round[:-1]),
+                "epsilon_one_more_round": by_round[-1],
+            }
+        )
+    return rows

@@ -1,0 +1,255 @@
+"""A whole federation in one process: the sites' data path and the production round loop, from config to report."""
+
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from client.records import read_records
+from client.site import Site
+from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.pipeline import Anonymiser
+from privacy.dp.plan import PrivacyPlan
+from server.checkpoint import Checkpoint
+from server.evaluation import Evaluator, choose_examples
+from server.report.document import Baseline, RunFacts, SiteFacts, report, write
+from server.rounds import Metrics, Round, run_rounds
+from shared.adapter import AdapterState
+from shared.config import RunConfig, SiteSection
+from shared.errors import RunError
+from shared.models import read_adapter, write_adapter
+from shared.record import RawRecord, Record
+from shared.runlog import RunLog
+from shared.tasks import load_task
+from shared.tasks.base import Example, Learner
+from simulations.baselines import frozen_probe, majority
+from simulations.fleet import LocalFleet
+from simulations.planning import site_plans
+from simulations.partition import split_held_out
+from simulations.published import save_adapter
+from simulations.synthetic import write_sites
+
+
+class Progress(Protocol):
+    """Where a run says how far it is."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage of ``total`` units begins; the one before is over."""
+
+    def advance(self, count: int) -> None:
+        """``count`` more units of the stage are done."""
+
+
+@dataclass(frozen=True)
+class SiteData:
+    """A site's scrubbed records, and the share of them that the simulator holds out."""
+
+    section: SiteSection
+    training: Scrubbed = field(repr=False)
+    held_out: Scrubbed = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A federation that is ready to start."""
+
+    learner: Learner
+    sites: Sequence[Site]
+    data: Sequence[SiteData]
+    evaluator: Evaluator
+    training: Sequence[Example] = field(repr=False)
+
+
+def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]]:
+    """Run the federation of a config; returns the run's folder and its report.
+
+    Raises:
+        HushtuneError: bad data, an unknown model, a plan that can't be met, or no round that counted.
+    """
+    run_id, stages = secrets.token_hex(8), Stages()
+    plans = site_plans(config)
+    folder = _fresh_folder(config)
+    log = RunLog(folder / "events.jsonl")
+    log.event("run_started", run_id=run_id, config_digest=config.digest())
+    prepared = _prepare(config, plans, folder, stages, progress)
+    with stages.timed("baselines"):
+        baselines = _baselines(prepared, config)
+    rounds = []
+    progress.stage("train", config.training.rounds * len(prepared.sites))
+    for done in _rounds(prepared, config, run_id, folder, progress):
+        rounds.append(done)
+        stages.add(done.stages)
+        log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
+        for rejected in done.rejected:
+            log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
+    if not any(done.committed for done in rounds):
+        raise RunError(
+            f"run {config.run.name}: no round had {config.cohort.quorum} accepted replies; the reasons by site are in "
+            f"{log.path}"
+        )
+    facts = _facts(prepared, config, run_id, folder, baselines, rounds, stages.seconds)
+    document = report(facts)
+    write(document, folder, config.report.html)
+    log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
+    return folder, document
+
+
+def read_sites(config: RunConfig, folder: Path) -> Mapping[str, list[RawRecord]]:
+    """Each site's raw records, generated into ``folder`` first when the source is synthetic."""
+    root = config.data.root
+    if config.data.source == "synthetic":
+        root = folder / "data"
+        root.mkdir(parents=True, exist_ok=True)
+        write_sites(root, config.data.sites, config.run.seed)
+    return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config) for site in config.data.sites}
+
+
+class Stages:
+    """Seconds by stage of the run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def add(self, laps: Mapping[str, float]) -> None:
+        """Add a round's stages."""
+        for stage, seconds in laps.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time of a block to a stage."""
+        start = time.monotonic()
+        yield
+        self.add({stage: time.monotonic() - start})
+
+
+def _fresh_folder(config: RunConfig) -> Path:
+    """The run's folder; an earlier run of the same name is moved aside, not overwritten."""
+    folder = config.run.output / config.run.name
+    try:
+        if (folder / "report.json").is_file():
+            earlier = json.loads((folder / "report.json").read_text(encoding="utf-8")).get("run_id", "earlier")
+            folder.rename(folder.with_name(f"{folder.name}-{earlier}"))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "events.jsonl").unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder}: cannot be used for this run ({type(error).__name__}); set run.output or run.name") from error
+    return folder
+
+
+def _prepare(
+    config: RunConfig, plans: Mapping[str, PrivacyPlan | None], folder: Path, stages: Stages, progress: Progress
+) -> Prepared:
+    with stages.timed("data"):
+        raw = read_sites(config, folder)
+    with stages.timed("anonymise"):
+        data = scrub_sites(config, raw, progress)
+    with stages.timed("model"):
+        progress.stage("model", 1)
+        base, task = load_task(config)
+        learner = Learner(base, task, task.build(base, config.run.seed))
+        sites = [
+            Site(d.section.id, d.section.declared_size, config, d.training.records, learner, plans[d.section.id])
+            for d in data
+        ]
+        training = [example for d in data for example in task.encode(d.training.records)]
+        evaluator = _evaluator(config, learner, data)
+        progress.advance(1)
+    return Prepared(learner, sites, data, evaluator, training)
+
+
+def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> list[SiteData]:
+    """Anonymise each site's records apart; held-out records take the same way as training ones."""
+    progress.stage("anonymise", sum(len(records) for records in raw.values()))
+    parts = [split_held_out(raw[site.id], config.data.held_out, config.run.seed) for site in config.data.sites]
+    groups = [part for pair in parts for part in pair]
+    scrubbed = Anonymiser(config.anonymise).scrub_groups(groups, progress.advance)
+    return [
+        SiteData(site, training, held_out)
+        for site, training, held_out in zip(config.data.sites, scrubbed[::2], scrubbed[1::2], strict=True)
+    ]
+
+
+def _evaluator(config: RunConfig, learner: Learner, data: Sequence[SiteData]) -> Evaluator:
+    owned = [(site.section.id, record) for site in data for record in site.held_out.records]
+    chosen = [owned[i] for i in choose_examples(len(owned), config.evaluation, config.run.seed)]
+    if not chosen:
+        raise RunError("data.held_out: no record was held out, so nothing can be measured; raise the share")
+    records: list[Record] = [record for _, record in chosen]
+    return Evaluator(learner, learner.task.encode(records), [owner for owner, _ in chosen], config)
+
+
+def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
+    """The untouched base model's rows."""
+    if config.task.name == "classification":
+        return [row(prepared.evaluator, prepared.training) for row in (majority, frozen_probe)]
+    metrics = prepared.evaluator.metrics(prepared.evaluator.outcome())
+    return [Baseline("base model", "untouched, with its own chat template", metrics)]
+
+
+def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, progress: Progress) -> Iterator[Round]:
+    learner, evaluator = prepared.learner, prepared.evaluator
+    declared = config.aggregation.weights == "declared"
+
+    def evaluate(adapter: AdapterState) -> Metrics:
+        write_adapter(learner.model, adapter)
+        return evaluator.metrics(evaluator.outcome())
+
+    def commit(number: int, adapter: AdapterState) -> None:
+        Checkpoint(run_id, number, config.digest(), adapter).save(folder / "checkpoint")
+
+    return run_rounds(
+        config,
+        run_id,
+        read_adapter(learner.model),
+        LocalFleet(prepared.sites, progress.advance),
+        {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
+        evaluate,
+        commit,
+    )
+
+
+def _facts(
+    prepared: Prepared,
+    config: RunConfig,
+    run_id: str,
+    folder: Path,
+    baselines: Sequence[Baseline],
+    rounds: Sequence[Round],
+    stages: Mapping[str, float],
+) -> RunFacts:
+    final = rounds[-1].adapter
+    write_adapter(prepared.learner.model, final)
+    outcome = prepared.evaluator.outcome()
+    return RunFacts(
+        run_id=run_id,
+        config=config,
+        model=prepared.learner.base,
+        adapter=save_adapter(prepared.learner, config, final, folder / "adapter"),
+        baselines=baselines,
+        base=baselines[-1].metrics,
+        rounds=rounds,
+        by_site=prepared.evaluator.by_site(outcome),
+        sites=[_site_facts(data, site) for data, site in zip(prepared.data, prepared.sites, strict=True)],
+        stages=stages,
+    )
+
+
+def _site_facts(data: SiteData, site: Site) -> SiteFacts:
+    both = (data.training, data.held_out)
+    return SiteFacts(
+        site_id=site.site_id,
+        declared_size=site.declared_size,
+        records=len(data.training.records),
+        held_out=len(data.held_out.records),
+        quarantine_reasons=Counter(str(held.reason) for part in both for held in part.quarantined),
+        entities=data.training.entities,
+        recalls=data.training.recall,
+        plan=site.plan,
+        rounds_spent=len(site.rounds_spent),
+    )

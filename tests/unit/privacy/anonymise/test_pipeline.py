@@ -1,0 +1,99 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from privacy.anonymise import pipeline
+from privacy.anonymise.outcome import Quarantined, Reason
+from privacy.anonymise.pipeline import Anonymiser
+from privacy.anonymise.quality import Recall
+from privacy.anonymise.workers import scrub_in_workers
+from shared.config import AnonymiseSection
+from shared.errors import ModelError, RunError
+from shared.record import RawRecord, Span
+
+TEXTS = ("Dr. Okafor called from Leeds.", "Mail jo@example.org", "John \ud800", "I feel well.", "Ring +44 20 7946 0018")
+RECORDS = [RawRecord({"text": TEXTS[i % 5]}, position=i + 1, spans={"text": (Span("X", 0, 3),)}) for i in range(40)]
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "CHUNK", 7)
+    monkeypatch.setattr(pipeline, "FEW", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_chunks")
+def test_two_workers_give_the_same_result_as_one() -> None:
+    seen: list[int] = []
+    alone = Anonymiser(AnonymiseSection(workers=1)).scrub(RECORDS)
+    together = Anonymiser(AnonymiseSection(workers=2)).scrub(RECORDS, seen.append)
+    assert together == alone
+    assert [record.position for record in alone.records] == [i + 1 for i in range(40) if i % 5 != 2]
+    assert alone.quarantined[0] == Quarantined(3, Reason.LONE_SURROGATE)
+    assert alone.recall["X"].total == 32
+    assert seen == sorted(seen)
+    assert seen[-1] == 40
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_chunks")
+def test_a_dead_worker_ends_the_run_in_one_sentence_and_leaves_no_process() -> None:
+    def kill(_: int) -> None:
+        for process in multiprocessing.active_children():
+            os.kill(process.pid or 0, signal.SIGKILL)
+
+    with pytest.raises(RunError, match="worker process died") as caught:
+        Anonymiser(AnonymiseSection(workers=2)).scrub(RECORDS, kill)
+    assert "\n" not in str(caught.value)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_worker_that_cannot_start_says_why(tmp_path: object) -> None:
+    with pytest.raises(RunError, match="not a spaCy model"):
+        scrub_in_workers(AnonymiseSection(), tmp_path, [RECORDS[:1]], 1, lambda _: None)  # type: ignore[arg-type]
+
+
+def test_few_records_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "scrub_in_workers", lambda *_: pytest.fail("a process was started"))
+    assert len(Anonymiser(AnonymiseSection(workers=2)).scrub(RECORDS).records) == 32
+
+
+def test_no_records_give_an_empty_result_without_a_model_being_loaded() -> None:
+    assert Anonymiser(AnonymiseSection()).scrub([]).recall == {}
+
+
+def test_a_missing_model_is_told_before_any_record_is_read() -> None:
+    with pytest.raises(ModelError):
+        Anonymiser(AnonymiseSection(spacy_model="no_such_model"))
+
+
+def test_importing_the_pipeline_loads_neither_spacy_nor_presidio_nor_torch() -> None:
+    heavy = "{'spacy', 'presidio_analyzer', 'presidio_anonymizer', 'torch', 'regex'}"
+    code = f"import sys, privacy.anonymise.pipeline; sys.exit(len({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_worker_does_not_import_torch() -> None:
+    code = """
+import sys
+from multiprocessing import Pipe
+from privacy.anonymise.language import locate
+from privacy.anonymise.workers import serve
+from shared.config import AnonymiseSection
+from shared.record import RawRecord
+ours, theirs = Pipe()
+ours.send([RawRecord({"text": "Dr. Okafor called."})])
+ours.close()
+serve(theirs, AnonymiseSection(), locate("en-core-web-sm"))
+sys.exit(not ("spacy" in sys.modules and sys.modules["torch"] is None))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_recall_of_what_was_held_back_is_not_counted() -> None:
+    scrubbed = Anonymiser(AnonymiseSection(workers=1)).scrub([RECORDS[2]])
+    assert scrubbed.recall.get("X", Recall(0, 0)).total == 0

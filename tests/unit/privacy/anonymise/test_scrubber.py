@@ -1,0 +1,164 @@
+import logging
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
+from privacy.anonymise.quality import Recall
+from privacy.anonymise.scrubber import Scrubber
+from shared.config import AnonymiseSection
+from shared.record import RawRecord, Span
+
+
+def scrub(scrubber: Scrubber, *texts: object) -> Scrubbed:
+    return scrubber.scrub([RawRecord({"text": text}, position=i) for i, text in enumerate(texts, 1)])  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("raw", "hidden"),
+    [
+        ("I am <b>Jo</b>hn <i>Smith</i> from Leeds.", "hn"),
+        ("I am J&#111;hn Smith from Leeds.", "hn"),
+        ("Mail jo\u200bhn@exam\u200bple.org today", "exam"),
+        ("Card \uff14" + "\uff11" * 15 + " expired", "111"),
+        ("SSN 536-90-\n4399", "536"),
+        ("Call Dr. Okafor at +44 20 7946 0018", "Okafor"),
+    ],
+)
+def test_disguised_identifiers_do_not_come_through(scrubber: Scrubber, raw: str, hidden: str) -> None:
+    (record,) = scrub(scrubber, raw).records
+    assert hidden not in record.fields["text"]
+
+
+def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: Scrubber) -> None:
+    raw = RawRecord(
+        {"instruction": "Mrs Adeyemi asked about her pills.", "response": "We told Adeyemi to rest."}, "x", 7
+    )
+    (record,) = scrubber.scrub([raw]).records
+    assert dict(record.fields) == {
+        "instruction": "Mrs <PERSON_1> asked about her pills.",
+        "response": "We told <PERSON_1> to rest.",
+    }
+    assert (record.label, record.position) == ("x", 7)
+
+
+def test_numbers_begin_anew_in_every_record(scrubber: Scrubber) -> None:
+    records = scrub(scrubber, "Dr. Okafor called.", "Dr. Lindqvist called.").records
+    assert {record.fields["text"] for record in records} == {"Dr. <PERSON_1> called."}
+
+
+def test_scrubbing_scrubbed_text_changes_nothing(scrubber: Scrubber) -> None:
+    once = scrub(scrubber, "Dr. Okafor lives at 12 High Street, ring +44 20 7946 0018.").records[0].fields["text"]
+    assert scrub(scrubber, once).records[0].fields["text"] == once
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x" * 2001, Reason.TOO_LONG),
+        ("a\ufdfa" * 150, Reason.TOO_LONG),  # one character that NFKC makes eighteen
+        ("John \ud800", Reason.LONE_SURROGATE),
+        ("", Reason.EMPTY),
+        ("<p>\u200b</p>", Reason.EMPTY),
+        (None, Reason.NOT_TEXT),
+        (b"John", Reason.NOT_TEXT),
+        ("&" + "amp;" * 50, Reason.UNSTABLE_MARKUP),
+    ],
+)
+def test_an_unfit_record_is_held_back_alone_with_its_reason(scrubber: Scrubber, text: object, reason: Reason) -> None:
+    scrubbed = scrub(scrubber, "I feel well.", text, "So do I.")
+    assert [record.position for record in scrubbed.records] == [1, 3]
+    assert scrubbed.quarantined == (Quarantined(2, reason),)
+
+
+def test_a_record_without_fields_is_held_back(scrubber: Scrubber) -> None:
+    assert scrubber.scrub([RawRecord({}, position=1)]).quarantined == (Quarantined(1, Reason.EMPTY),)
+
+
+def test_the_length_of_a_record_is_that_of_all_its_fields(scrubber: Scrubber) -> None:
+    assert (
+        scrubber.scrub([RawRecord({"a": "x" * 1500, "b": "y" * 1500}, position=1)]).quarantined[0].reason
+        is Reason.TOO_LONG
+    )
+
+
+def test_a_text_that_breaks_the_language_model_costs_only_its_record(
+    scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nlp = scrubber._analyser._engine.nlp_engine.get_nlp("en")
+    tokenise = nlp.tokenizer
+
+    def tokenizer(text: str) -> object:
+        if "poison" in text:
+            raise RuntimeError(text)
+        return tokenise(text)
+
+    monkeypatch.setattr(nlp, "tokenizer", tokenizer)
+    scrubbed = scrub(scrubber, "Dr. Okafor called.", "John took poison.", "Dr. Okafor rang.")
+    assert [record.fields["text"] for record in scrubbed.records] == ["Dr. <PERSON_1> called.", "Dr. <PERSON_1> rang."]
+    assert scrubbed.quarantined == (Quarantined(2, Reason.DETECTION_FAILED, "RuntimeError"),)
+
+
+def test_a_failing_replacement_holds_the_record_back(scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrubber._replacer, "replace", lambda *_: 1 / 0)
+    scrubbed = scrub(scrubber, "Dr. Okafor called.")
+    assert scrubbed.records == ()
+    assert scrubbed.quarantined == (Quarantined(1, Reason.REPLACEMENT_FAILED, "ZeroDivisionError"),)
+
+
+def test_what_is_still_found_after_replacing_holds_the_record_back(
+    scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrubber._replacer, "replace", lambda text, *_: text)
+    assert scrub(scrubber, "Card 4111111111111111.").quarantined == (Quarantined(1, Reason.RESIDUAL_FOUND),)
+
+
+def test_recall_counts_true_spans_by_label_whatever_type_was_found(scrubber: Scrubber) -> None:
+    text = "Dr. Okafor rang <b>+44 20 7946 0018</b>; zzyzx is secret."
+    spans = [
+        Span(label, text.index(value), text.index(value) + len(value))
+        for label, value in (("NAME", "Okafor"), ("PHONE", "+44 20 7946 0018"), ("ALIAS", "zzyzx"))
+    ]
+    scrubbed = scrubber.scrub(
+        [RawRecord({"text": text}, spans={"text": tuple(spans)}), RawRecord({"text": "Nothing."})]
+    )
+    assert scrubbed.recall == {"ALIAS": Recall(0, 1), "NAME": Recall(1, 1), "PHONE": Recall(1, 1)}
+    assert scrubbed.unmeasured == 0
+
+
+def test_true_spans_that_cannot_be_placed_are_counted_as_unmeasured(scrubber: Scrubber) -> None:
+    scrubbed = scrubber.scrub([RawRecord({"text": "J&#111;hn is here"}, spans={"text": (Span("NAME", 0, 3),)})])
+    assert len(scrubbed.records) == 1
+    assert (dict(scrubbed.recall), scrubbed.unmeasured) == ({}, 1)
+
+
+def test_redact_gives_plain_tags(folder: Path, scrubber: Scrubber) -> None:
+    plain = Scrubber(AnonymiseSection(operator="redact"), folder)
+    assert scrub(plain, "Dr. Okafor and Dr. Lindqvist").records[0].fields["text"] == "Dr. <PERSON> and Dr. <PERSON>"
+
+
+def test_no_text_is_logged_printed_or_shown(
+    scrubber: Scrubber, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        scrubbed = scrub(scrubber, "Dr. Okafor called.", "Okafor \ud800")
+    shown = caplog.text + "".join(capfd.readouterr()) + repr(scrubbed)
+    assert "Okafor" not in shown
+    assert "called" not in shown
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(max_size=40), max_size=4))
+def test_every_record_is_either_clean_or_held_back_in_order(scrubber: Scrubber, texts: list[str]) -> None:
+    scrubbed = scrub(scrubber, *texts)
+    places = [r.position for r in scrubbed.records], [q.position for q in scrubbed.quarantined]
+    assert all(part == sorted(part) for part in places)
+    assert sorted(places[0] + places[1]) == list(range(1, len(texts) + 1))
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.from_regex(r"4[0-9]{5,11}", fullmatch=True), st.sampled_from(["{}", "no {}.", "a,{};", "({})", "x: {}\n"]))
+def test_a_long_number_never_comes_through(scrubber: Scrubber, number: str, frame: str) -> None:
+    assert number not in scrub(scrubber, frame.format(number)).records[0].fields["text"]
