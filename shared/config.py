@@ -51,6 +51,7 @@ class AdapterSection(Section):
     rank: int = Field(16, ge=0, le=256, description="LoRA rank; 0 trains the classification head alone")
     alpha: Positive = Field(16.0, description="LoRA alpha; the update is scaled by alpha / rank")
     targets: tuple[str, ...] = Field((), description="names of the linear layers to adapt; empty takes the model's attention layers")
+    last_layers: int = Field(0, ge=0, description="adapt only the last so many layers, which costs less time and noise; 0 takes all")
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout (0 to below 1)")
     train: Literal["B", "AB"] = Field("B", description="factors that are trained; under privacy A stays frozen, so B alone")
 

@@ -51,6 +51,7 @@ def over_the_wire(message: Message) -> tuple[Message, int]:
     """Serialise and parse a message as Flower's transport does, and count its bytes."""
     message.metadata.__dict__["_message_id"] = message.object_id
     pieces = {key: item.deflate() for key, item in get_all_nested_objects(message).items()}
+    size = sum(len(piece) for piece in pieces.values())
     copy = inflate_object_from_contents(message.object_id, pieces)
     copy.metadata.__dict__["_message_id"] = message.object_id
-    return copy, sum(len(piece) for piece in pieces.values())
+    return copy, size

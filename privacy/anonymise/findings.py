@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from privacy.anonymise.rules import ADDRESS_ROW
 from shared.record import Span
 
-# A word of a name: letters, with hyphens and apostrophes inside.
-NAME_WORD = re.compile(r"[^\W\d_][\w'-]+")
+# A word of a name, with hyphens and apostrophes inside, without a final 's.
+NAME_WORD = re.compile(r"[^\W\d_]\w*(?:[-'](?!s\b)\w+)*")
 # Words of an address that are taken on either side of a part that a rule has found.
 REACH = 6
 
@@ -78,10 +78,10 @@ def spread(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     rest: list[Finding] = []
     for row in ADDRESS_ROW.finditer(text) if places else ():
         words = row.spans("word")
-        hit = [i for i, (start, end) in enumerate(words) if not places.isdisjoint(range(start, end))]
-        if hit:
-            taken = words[max(0, hit[0] - REACH) : hit[-1] + REACH + 1]
-            rest.append(Finding("STREET_ADDRESS", taken[0][0], taken[-1][1], 0.5))
+        for i, (start, end) in enumerate(words):
+            if not places.isdisjoint(range(start, end)):
+                first, last = words[max(0, i - REACH)], words[min(i + REACH, len(words) - 1)]
+                rest.append(Finding("STREET_ADDRESS", first[0], last[1], 0.5))
     return tuple(rest)
 
 

@@ -24,7 +24,8 @@ class Anonymiser:
     """The only way from ``RawRecord`` to ``Record``; it fails closed.
 
     A record that cannot be scrubbed is held back with a reason, alone. Nothing here logs or prints text, and no
-    exception that leaves carries any. The language model is loaded at the first use, once in each process.
+    exception that leaves carries any. A record's label goes through as it is: it must be one of the public labels. The
+    language model is loaded at the first use, once in each process.
 
     Raises:
         ModelError: the spaCy model of the section cannot be had.
@@ -36,25 +37,36 @@ class Anonymiser:
         self._scrubber: Scrubber | None = None
 
     def scrub(self, records: Sequence[RawRecord], progress: Callable[[int], None] | None = None) -> Scrubbed:
-        """Scrub records; ``progress`` is called with the number of records done so far.
+        """Scrub records; ``progress`` is called with the number of further records done.
 
         Raises:
             ModelError: the spaCy model cannot be loaded.
             RunError: a worker process died; there is no result then.
         """
-        chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
-        done = 0
+        return self.scrub_groups([records], progress)[0]
+
+    def scrub_groups(
+        self, groups: Sequence[Sequence[RawRecord]], progress: Callable[[int], None] | None = None
+    ) -> list[Scrubbed]:
+        """Scrub several groups of records apart, with one start of the worker processes for all of them.
+
+        Raises:
+            ModelError: the spaCy model cannot be loaded.
+            RunError: a worker process died; there is no result then.
+        """
+        chunked = [[group[at : at + CHUNK] for at in range(0, len(group), CHUNK)] for group in groups]
+        chunks = [chunk for group in chunked for chunk in group]
 
         def finished(chunk: Sequence[RawRecord]) -> None:
-            nonlocal done
-            done += len(chunk)
             if progress:
-                progress(done)
+                progress(len(chunk))
 
         workers = min(self._workers(), len(chunks))
-        if workers < 2 or len(records) < FEW:
-            return merge_scrubbed(self._scrub_here(chunk, finished) for chunk in chunks)
-        return merge_scrubbed(scrub_in_workers(self._section, self._folder, chunks, workers, finished))
+        if workers < 2 or sum(len(group) for group in groups) < FEW:
+            results = iter([self._scrub_here(chunk, finished) for chunk in chunks])
+        else:
+            results = iter(scrub_in_workers(self._section, self._folder, chunks, workers, finished))
+        return [merge_scrubbed([next(results) for _ in group]) for group in chunked]
 
     def _scrub_here(self, chunk: Sequence[RawRecord], finished: Callable[[Sequence[RawRecord]], None]) -> Scrubbed:
         """Scrub one chunk in this process."""
@@ -71,4 +83,6 @@ class Anonymiser:
         """How many processes to use; a daemonic process may not start any."""
         if multiprocessing.current_process().daemon:
             return 1
-        return self._section.workers or len(os.sched_getaffinity(0))
+        if self._section.workers:
+            return self._section.workers
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -22,10 +22,10 @@ def any_titled(words: str) -> str:
     return f"(?:{'|'.join(f'{word.capitalize()}|{word.upper()}' for word in words.split())})"
 
 
-# --- people: titles, cues, middle initials
+# --- people: titles, cues, middle initials; MS is a disease and a brand
 TITLE = any_of(
     "dr drs mr mrs ms mx miss prof professor doctor nurse sir dame rev reverend father sister capt captain sgt "
-    "herr frau hr fr mme mlle monsieur madame señora? sra? srta signora? sig dott pan pani"
+    "herr frau mme mlle monsieur madame señora? sra? srta signora? dott"
 )
 NO_NAME = any_titled(
     "sir madam doctor dr doc team all everyone there customer support colleague colleagues friend friends staff nurse "
@@ -44,7 +44,7 @@ SAID = r"""(?i:
     |signed(?:[ ]by)?|sincerely|regards|yours[ ]truly|dear|attn|contact|patient|i[ ]am|i'm|spoke[ ](?:to|with)
 )"""
 PEOPLE: Rules = (
-    ("title", rf"\b{TITLE}\b\.?[ ]\K(?!{NO_NAME}\b){NAMES}", 0.6),
+    ("title", rf"\b(?!MS\b){TITLE}(?:\.[ ]{{0,3}}|[ ]{{1,3}})\K(?!{NO_NAME}\b){NAMES}", 0.6),
     ("cue", rf"\b{SAID}[ ]?[:,]?\s{{1,6}}\K(?!{NO_NAME}\b){NAMES}", 0.5),
     ("caller", rf"\b(?i:this[ ]is|speaking[ ]with)[ ]\K(?!{NO_NAME}\b){NAME}[ ]{NAME}", 0.5),
     ("initial", rf"\b(?!{LETTERED}\b)\p{{Lu}}[\p{{L}}'-]+[ ]\p{{Lu}}\.?[ ](?!I\b)\p{{Lu}}[\p{{L}}'-]+", 0.5),

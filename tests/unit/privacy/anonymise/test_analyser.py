@@ -6,7 +6,7 @@ from typing import Never
 import pytest
 import spacy.cli
 
-from privacy.anonymise.analyser import Analyser, Failed, _batches
+from privacy.anonymise.analyser import Analyser, Failed, LoadedSpacy, _batches
 from privacy.anonymise.language import locate
 from privacy.anonymise.scrubber import Scrubber
 from shared.config import AnonymiseSection
@@ -85,3 +85,11 @@ def test_a_slow_text_counts_as_failed_because_presidio_may_have_skipped_a_rule(
 def test_batches_keep_order_and_respect_both_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("privacy.anonymise.analyser.BATCH_CHARS", 5)
     assert list(_batches(["aa", "bb", "cc", "dddddddd", "e"], 2)) == [["aa", "bb"], ["cc"], ["dddddddd"], ["e"]]
+
+
+def test_a_label_that_only_another_model_knows_is_replaced_under_its_own_name() -> None:
+    nlp = spacy.blank("en")
+    recogniser = nlp.add_pipe("ner")
+    for label in ("PATIENT-1", "MONEY", "PER"):
+        recogniser.add_label(label)  # type: ignore[attr-defined]
+    assert set(LoadedSpacy(nlp, "en").get_supported_entities()) == {"PATIENT", "PERSON"}

@@ -57,7 +57,7 @@ def test_parts_of_one_name_join_and_parts_of_two_lines_do_not() -> None:
 
 
 def test_a_name_found_once_is_found_again_in_every_text_of_the_record() -> None:
-    texts = ("Ask Mr Okafor.", "Okafor said okafor-like things to Okafors")
+    texts = ("Ask Mr Okafor.", "Okafor's okafor-like things to Okafors")
     again = repeats(texts, [(Finding("PERSON", 7, 13, 1),), ()])
     assert [texts[1][f.start : f.end] for f in again[1]] == ["Okafor"]
 
@@ -65,8 +65,14 @@ def test_a_name_found_once_is_found_again_in_every_text_of_the_record() -> None:
 def test_the_rest_of_an_address_is_found_beside_one_of_its_parts() -> None:
     text = "I live in 7 Karlova, Suite 12\nNový Bor, Czechia. Please write"
     start = text.index("Suite")
-    (found,) = spread(text, [Finding("STREET_ADDRESS", start, start + 8, 1)])
+    (found,) = merge(text, spread(text, [Finding("STREET_ADDRESS", start, start + 8, 1)]))
     assert text[found.start : found.end] == "7 Karlova, Suite 12\nNový Bor, Czechia"
+
+
+def test_an_address_takes_no_more_than_a_few_words_on_either_side() -> None:
+    text = "Aa " * 40 + "12 High Street " + "Bb " * 40
+    found = merge(text, spread(text, [Finding("STREET_ADDRESS", 120, 134, 1)]))
+    assert text[found[0].start : found[0].end] == "Aa " * 6 + "12 High Street" + " Bb" * 6
 
 
 def test_without_a_part_of_an_address_nothing_spreads() -> None:

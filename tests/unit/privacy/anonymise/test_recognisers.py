@@ -44,6 +44,7 @@ def analyser(scrubber: Scrubber) -> Analyser:
         ("my ref is QX48213 ok", "QX48213"),
         ("the number 482910 on it", "482910"),
         ("Dr. Okafor saw me", "Okafor"),
+        ("seen by Dr.Adeyemi-Cole today", "Adeyemi-Cole"),
         ("then Mrs Müller-Lüdenscheidt came", "Müller-Lüdenscheidt"),
         ("nurse Siobhán O'Dea and I", "Siobhán O'Dea"),
         ("my name is priya raman and i feel ill", "priya raman"),
@@ -80,6 +81,7 @@ def test_a_direct_identifier_is_covered_by_rules_alone(analyser: Analyser, text:
         "it took 3 hours on the road and 20 miles of highway",
         "Hi Doctor, thanks. I'm Very tired, p<0.05, 3.14159265",
         "Hepatitis C Virus or Vitamin B Complex",
+        "MS Contin and 24 hr Allegra",
         "e.g. at 9 a.m. i.e. early.In pain.It hurts",
     ],
 )

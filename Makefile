@@ -1,0 +1,33 @@
+# Every target sets up what it needs: a virtual environment in .venv, with pip and the exact versions of constraints.txt.
+# TORCH_INDEX names another PyTorch index, e.g. https://download.pytorch.org/whl/cpu for a CPU-only build.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: demo test check bench clean
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_INDEX) --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_INDEX) --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed  ## a private federation of four hospitals on generated messages
+	$(BIN)/hushtune simulate configs/demo.toml
+
+test: $(VENV)/installed  ## all tests that run on any machine
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed  ## time and memory of a private training step beside a plain one
+	$(BIN)/python -m simulations.bench
+
+clean:  ## remove the environment, caches and results
+	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

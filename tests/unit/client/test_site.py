@@ -1,0 +1,174 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from client import site as site_module
+from client.site import Site
+from privacy.dp.plan import PrivacyPlan
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.errors import DataError, HushtuneError, MessageError
+from shared.messages import TrainOrder
+from shared.models import read_adapter
+from shared.record import Record
+from shared.tasks.base import Learner
+
+LearnerOf = Callable[[RunConfig], Learner]
+RecordsOf = Callable[..., list[Record]]
+Change = Callable[..., RunConfig]
+MakeSite = Callable[[RunConfig], Site]
+
+
+@pytest.fixture
+def make(learner_of: LearnerOf, records_of: RecordsOf) -> MakeSite:
+    """A site with 30 records whose plan fits its config."""
+
+    def build(config: RunConfig) -> Site:
+        training = config.training
+        plan = PrivacyPlan(
+            training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100
+        )
+        private = plan if config.privacy.enabled else None
+        return Site("north", 100, config, records_of(config, 30), learner_of(config), private)
+
+    return build
+
+
+@pytest.fixture
+def plain(classify: RunConfig, change: Change) -> RunConfig:
+    return change(classify, {"privacy.enabled": False})
+
+
+def order(site: Site, config: RunConfig, number: int = 1) -> TrainOrder:
+    return TrainOrder("run", number, "nonce", config, read_adapter(site._learner.model))
+
+
+def test_a_reply_answers_its_order_with_a_delta_of_its_spec(either: RunConfig, make: MakeSite) -> None:
+    site = make(either)
+    asked = order(site, either)
+    reply = site.train(asked)
+    assert (reply.run_id, reply.round, reply.nonce, reply.site_id) == ("run", 1, "nonce", "north")
+    assert reply.delta.spec == asked.adapter.spec
+    assert reply.delta.is_finite
+    assert reply.delta.norm > 0
+    assert site.rounds_spent == [1]
+
+
+def test_an_order_for_another_config_is_refused_and_spends_nothing(
+    classify: RunConfig, change: Change, make: MakeSite
+) -> None:
+    site = make(classify)
+    for other in ({"privacy.epsilon": 9.0}, {"training.steps": 3}, {"run.seed": 1}, {"privacy.enabled": False}):
+        with pytest.raises(MessageError, match="site north: the order is for another run config"):
+            site.train(order(site, change(classify, other)))
+    assert site.rounds_spent == []
+
+
+@pytest.mark.parametrize("number", [0, -1, 3, 10**9])
+def test_a_round_outside_the_plan_is_refused(classify: RunConfig, make: MakeSite, number: int) -> None:
+    site = make(classify)
+    with pytest.raises(MessageError, match="outside the plan"):
+        site.train(order(site, classify, number))
+    assert site.rounds_spent == []
+
+
+def test_a_round_is_never_spent_twice(classify: RunConfig, make: MakeSite) -> None:
+    site = make(classify)
+    site.train(order(site, classify, 2))
+    with pytest.raises(MessageError, match="spent before"):
+        site.train(order(site, classify, 2))
+    assert site.rounds_spent == [2]
+
+
+def test_a_round_that_fails_in_training_is_spent(
+    classify: RunConfig, make: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make(classify)
+    monkeypatch.setattr(site_module, "train", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(MemoryError):
+        site.train(order(site, classify))
+    monkeypatch.undo()
+    assert site.rounds_spent == [1]
+    with pytest.raises(MessageError, match="spent before"):
+        site.train(order(site, classify))
+
+
+def test_an_adapter_of_another_spec_is_refused(classify: RunConfig, make: MakeSite) -> None:
+    site = make(classify)
+    wrong = AdapterState({"x": np.zeros(3, dtype=np.float32)})
+    with pytest.raises(HushtuneError):
+        site.train(replace(order(site, classify), adapter=wrong))
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_too_few_records_are_refused_in_one_line_without_the_count(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, count: int
+) -> None:
+    with pytest.raises(DataError, match=r"site north: .*cohort\.min_records = 4") as caught:
+        Site("north", 100, classify, records_of(classify, count), learner_of(classify), None)
+    assert "\n" not in str(caught.value)
+    assert f" {count} " not in str(caught.value)
+
+
+def test_without_privacy_two_sites_of_the_same_records_agree_bit_for_bit(plain: RunConfig, make: MakeSite) -> None:
+    replies = [site.train(order(site, plain)) for site in (make(plain), make(plain))]
+    assert replies[0].delta.digest() == replies[1].delta.digest()
+
+
+def test_under_privacy_two_sites_of_the_same_records_never_agree(classify: RunConfig, make: MakeSite) -> None:
+    one, two = (site.train(order(site, classify)).delta for site in (make(classify), make(classify)))
+    assert not any((one.arrays[name] == two.arrays[name]).all() for name in one.arrays)
+
+
+def test_a_second_round_goes_on_with_the_optimisers_state(plain: RunConfig, make: MakeSite) -> None:
+    kept, fresh = make(plain), make(plain)
+    first = order(kept, plain)
+    after = first.adapter.add(kept.train(first).delta)
+    second = replace(first, round=2, adapter=after)
+    assert kept.train(second).delta.digest() != fresh.train(second).delta.digest()
+
+
+def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from client import trainer
+    from privacy.dp import engine
+
+    seen: list[tuple[float, float]] = []
+    original_optimizer, original_batches = engine._EntropyNoiseOptimizer, trainer.poisson_batches
+
+    def optimizer(*arguments: object, **options: float) -> object:
+        seen.append((options["expected_batch_size"], rates[-1]))
+        return original_optimizer(*arguments, **options)
+
+    def batches(records: int, rate: float, *others: object) -> object:
+        rates.append(rate)
+        return original_batches(records, rate, *others)
+
+    rates: list[float] = []
+    monkeypatch.setattr(engine, "_EntropyNoiseOptimizer", optimizer)
+    monkeypatch.setattr(trainer, "poisson_batches", batches)
+    plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
+    for count in (4, 63, 64, 65):
+        site = Site("north", 100, classify, records_of(classify, count), learner_of(classify), plan)
+        site.train(order(site, classify))
+    assert seen == [(20.0, 0.2)] * 4
+
+
+def test_a_plan_that_is_not_the_configs_is_refused(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    plan = PrivacyPlan(0.1, 1.0, 0.5, 2, 2, 1e-4, 100)  # the config samples at 0.2
+    with pytest.raises(HushtuneError):
+        site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan)
+        site.train(order(site, classify))
+
+
+def test_a_private_config_without_a_plan_is_refused(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    with pytest.raises(HushtuneError):
+        site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), None)
+        site.train(order(site, classify))

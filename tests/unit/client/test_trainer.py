@@ -1,0 +1,179 @@
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client import trainer
+from client.trainer import Trained, schedule, train
+from privacy.dp.plan import PrivacyPlan
+from shared.config import RunConfig, TrainingSection
+from shared.errors import HushtuneError
+from shared.models import read_adapter
+from shared.record import Record
+from shared.tasks.base import Learner
+
+LearnerOf = Callable[[RunConfig], Learner]
+RecordsOf = Callable[..., list[Record]]
+Change = Callable[..., RunConfig]
+
+PLAN = PrivacyPlan(
+    sampling_rate=0.2,
+    noise_multiplier=1.0,
+    clipping_norm=0.5,
+    steps_per_round=2,
+    rounds=2,
+    target_delta=1e-4,
+    declared_size=100,
+)
+
+
+def run(
+    learner: Learner, config: RunConfig, records: list[Record], plan: PrivacyPlan | None, round_number: int = 1
+) -> Trained:
+    examples = learner.task.encode(records)
+    start = read_adapter(learner.model)
+    return train(
+        learner,
+        examples,
+        start,
+        config,
+        plan,
+        round_number=round_number,
+        divisor=20.0,
+        site_id="north",
+        optimizer_state=None,
+    )
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_without_privacy_training_is_the_same_bit_for_bit(
+    either: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, dropout: float
+) -> None:
+    config = change(either, {"privacy.enabled": False, "adapter.dropout": dropout})
+    digests = set()
+    for noise in (1, 2):
+        torch.manual_seed(noise)  # what ran before must not matter
+        digests.add(run(learner_of(config), config, records_of(config, 30), None).delta.digest())
+    assert len(digests) == 1
+
+
+def test_without_privacy_another_seed_site_or_round_samples_others(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    config = change(classify, {"privacy.enabled": False})
+    first, other = (run(learner_of(config), config, records_of(config, 40), None, number) for number in (1, 2))
+    assert first.delta.digest() != other.delta.digest()
+
+
+def test_under_privacy_no_two_runs_are_the_same_whatever_the_seed(
+    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    digests = set()
+    for _ in range(2):
+        torch.manual_seed(1)
+        digests.add(run(learner_of(either), either, records_of(either, 30), PLAN).delta.digest())
+    assert len(digests) == 2
+
+
+def test_under_privacy_the_sample_is_not_the_seeds(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+    original = trainer.poisson_batches
+
+    def watched(*arguments: object) -> object:
+        for batch in original(*arguments):  # type: ignore[arg-type]
+            seen.append(batch.tolist())
+            yield batch
+
+    monkeypatch.setattr(trainer, "poisson_batches", watched)
+    for _ in range(2):
+        run(learner_of(classify), classify, records_of(classify, 60), PLAN)
+    assert seen[:2] != seen[2:]
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(0.9, 2), (0.2, 5)])
+def test_what_runs_is_the_plan_or_nothing_runs(
+    classify: RunConfig,
+    change: Change,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    monkeypatch: pytest.MonkeyPatch,
+    rate: float,
+    steps: int,
+) -> None:
+    # The plan accounts for rate 0.2 and 2 steps a round; the config asks for more.
+    config = change(classify, {"training.sampling_rate": rate, "training.steps": steps})
+    asked: list[tuple[float, int]] = []
+    original = trainer.poisson_batches
+
+    def watched(records: int, rate: float, steps: int, draw: object) -> object:
+        asked.append((rate, steps))
+        return original(records, rate, steps, draw)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer, "poisson_batches", watched)
+    try:
+        run(learner_of(config), config, records_of(config, 30), PLAN)
+    except HushtuneError:
+        return  # refused, which is as good
+    assert asked == [(PLAN.sampling_rate, PLAN.steps_per_round)]
+
+
+def test_every_planned_step_draws_noise_even_without_records(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from privacy.dp import engine
+
+    draws = []
+    original = engine.gaussian
+    monkeypatch.setattr(engine, "gaussian", lambda *a: draws.append(a) or original(*a))
+    learner = learner_of(classify)
+    trained = run(learner, classify, [], PLAN)
+    assert len(draws) == PLAN.steps_per_round * len(trained.delta.arrays)
+    assert all(array.any() for array in trained.delta.arrays.values())
+
+
+def test_without_privacy_and_without_records_nothing_changes(
+    classify: RunConfig, change: Change, learner_of: LearnerOf
+) -> None:
+    config = change(classify, {"privacy.enabled": False})
+    assert run(learner_of(config), config, [], None).delta.norm == 0
+
+
+def test_training_lowers_the_loss(classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf) -> None:
+    changes = {"privacy.enabled": False, "training.steps": 40, "training.rounds": 1, "training.sampling_rate": 1.0}
+    config = change(classify, changes)
+    learner = learner_of(config)
+    records = [Record(r.fields, "yes" if r.fields["text"] < "d" else "no") for r in records_of(config, 30)]
+    examples = learner.task.encode(records)
+
+    def loss() -> float:
+        learner.model.eval()
+        batch = next(learner.batches(examples, range(30), 10**5))[1]
+        with torch.no_grad():
+            return float(learner.task.losses(learner.model, batch).mean())
+
+    before = loss()
+    run(learner, config, records, None)
+    assert loss() < 0.8 * before
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.floats(0, 0.95))
+def test_the_rate_rises_over_the_warm_up_and_then_falls_but_never_to_0(rounds: int, steps: int, warmup: float) -> None:
+    section = TrainingSection(rounds=rounds, steps=steps, warmup=warmup)
+    factors = [schedule(step, section) for step in range(rounds * steps)]
+    peak = factors.index(max(factors))
+    assert all(0 < factor <= 1 for factor in factors)
+    assert all(one < two for one, two in pairwise(factors[: peak + 1]))
+    assert all(one >= two for one, two in pairwise(factors[peak:]))
+    assert peak <= warmup * rounds * steps + 1
+
+
+def test_the_head_has_its_own_rate(classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf) -> None:
+    config = change(classify, {"privacy.enabled": False, "training.head_learning_rate": 1e-12, "training.rounds": 1})
+    delta = run(learner_of(config), config, records_of(config, 60), None).delta
+    assert abs(delta.arrays["head.weight"]).max() < 1e-9
+    assert max(abs(array).max() for name, array in delta.arrays.items() if "lora_B" in name) > 1e-4

@@ -1,0 +1,224 @@
+"""Two tiny random models in transformers' layout, and the smallest configs and records that use them; no downloads."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.config import RunConfig
+from shared.record import Record
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from shared.tasks.base import Learner
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+WORDS = tuple(f"{a}{b}{a}" for a in LETTERS[:8] for b in LETTERS[8:16])
+TEMPLATE = "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+TREE: Mapping[str, Any] = {
+    "task": {"labels": ["no", "yes"]},
+    "data": {
+        "sites": [
+            {"id": "north", "file": "north.jsonl", "declared_size": 100},
+            {"id": "south", "file": "south.jsonl", "declared_size": 150},
+        ]
+    },
+}
+
+
+def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A deep copy of a tree with ``section.key`` values set."""
+    out: dict[str, Any] = copy.deepcopy(dict(tree))
+    for dotted, value in changes.items():
+        node: Any = out
+        *path, last = dotted.split(".")
+        for key in path:
+            node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+        node[last] = value
+    return out
+
+
+@pytest.fixture
+def tree() -> dict[str, Any]:
+    """The smallest config tree: a classification at two sites."""
+    return copy.deepcopy(dict(TREE))
+
+
+@pytest.fixture(scope="session")
+def config_of() -> Callable[..., RunConfig]:
+    """A config from the smallest tree with changes: ``config_of({"run.seed": 3})``."""
+    return lambda changes=(), base=TREE: RunConfig.parse(merged(base, dict(changes)), "test")
+
+
+def _tokenizer(specials: Sequence[str]) -> "Tokenizer":
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    pieces = [*specials, *"<>.,", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=specials[0]))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
+
+
+def save_bert(folder: Path, dropout: float = 0.0) -> Path:
+    """Write a random BERT of 2 layers and its WordPiece tokenizer."""
+    import torch
+    from tokenizers import processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    tokenizer = _tokenizer(("[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        config = BertConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=128,
+            initializer_range=0.2,
+            pad_token_id=1,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+        )
+        BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_bert(tmp_path_factory.mktemp("models") / "tiny-bert")
+
+
+@pytest.fixture(scope="session")
+def dropout_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with dropout, as real encoders have it."""
+    return save_bert(tmp_path_factory.mktemp("models") / "dropout-bert", dropout=0.1)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama of 2 layers with a chat template."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    tokenizer = _tokenizer(("[unk]", "[eos]", "[pad]"))
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[unk]", eos_token="[eos]", pad_token="[pad]", chat_template=TEMPLATE
+    )
+    fast.save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(12)
+        config = LlamaConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=256,
+            initializer_range=0.2,
+            bos_token_id=None,
+            eos_token_id=1,
+            pad_token_id=2,
+        )
+        LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+SMALL: Mapping[str, Any] = {
+    "model.dtype": "float32",
+    "model.device": "cpu",
+    "model.max_length": 24,
+    "adapter.rank": 2,
+    "cohort.min_records": 4,
+    "training.rounds": 2,
+    "training.steps": 2,
+    "training.sampling_rate": 0.2,
+    "training.micro_batch_tokens": 128,
+}
+
+
+@pytest.fixture
+def classify(tiny_bert: Path) -> RunConfig:
+    """A classification with the tiny BERT."""
+    return RunConfig.parse(merged(TREE, {**SMALL, "model.name": str(tiny_bert)}), "test")
+
+
+@pytest.fixture
+def instruct(tiny_llama: Path) -> RunConfig:
+    """An instruction task with the tiny Llama."""
+    changes = {**SMALL, "model.name": str(tiny_llama), "task": {"name": "instruction", "system": "be kind"}}
+    return RunConfig.parse(merged(TREE, changes), "test")
+
+
+@pytest.fixture(params=["classification", "instruction"])
+def either(request: pytest.FixtureRequest) -> RunConfig:
+    """Each of the two tasks in turn."""
+    config: RunConfig = request.getfixturevalue("classify" if request.param == "classification" else "instruct")
+    return config
+
+
+@pytest.fixture(scope="session")
+def change() -> Callable[..., RunConfig]:
+    """A config with some values changed: ``change(config, {"privacy.enabled": False})``."""
+    return lambda config, changes: RunConfig.parse(merged(config.model_dump(mode="json"), changes), "test")
+
+
+@pytest.fixture(scope="session")
+def learner_of() -> Callable[[RunConfig], "Learner"]:
+    """The learner of a config, with a new adapter."""
+
+    def build(config: RunConfig) -> "Learner":
+        from shared.tasks import load_task
+        from shared.tasks.base import Learner
+
+        base, task = load_task(config)
+        return Learner(base, task, task.build(base, config.run.seed))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def records_of() -> Callable[..., list[Record]]:
+    """``records_of(config, 20)``: records of random words and of different lengths."""
+    import numpy as np
+
+    def build(config: RunConfig, count: int, seed: int = 0) -> list[Record]:
+        random = np.random.default_rng(seed)
+
+        def text(longest: int) -> str:
+            return " ".join(random.choice(WORDS, size=random.integers(1, longest)))
+
+        if config.task.name == "instruction":
+            return [Record({"instruction": text(6), "response": text(8)}, None, i + 1) for i in range(count)]
+        labels = config.task.labels
+        return [Record({"text": text(16)}, labels[int(random.integers(len(labels)))], i + 1) for i in range(count)]
+
+    return build
+
+
+@pytest.fixture
+def shake(learner_of: Callable[[RunConfig], "Learner"]) -> Callable[["Learner", int], None]:
+    """Give the trained tensors random values, so that the adapter does something."""
+
+    def apply(learner: "Learner", seed: int = 5) -> None:
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in learner.model.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+
+    return apply

@@ -1,0 +1,254 @@
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest
+from torch import nn
+
+from privacy.dp import engine
+from privacy.dp.engine import Step, make_private
+from privacy.dp.plan import PrivacyPlan
+from shared.config import RunConfig
+from shared.record import Record
+from shared.tasks.base import Example, Learner, collate
+
+LearnerOf = Callable[[RunConfig], Learner]
+RecordsOf = Callable[..., list[Record]]
+Shake = Callable[[Learner], None]
+
+CPU = torch.device("cpu")
+PLAN = PrivacyPlan(
+    sampling_rate=0.1,
+    noise_multiplier=1.3,
+    clipping_norm=0.5,
+    steps_per_round=4,
+    rounds=2,
+    target_delta=1e-4,
+    declared_size=170,
+)
+DIVISOR = 17.0
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No noise, so that what is left can be compared with a loop."""
+    monkeypatch.setattr(engine, "gaussian", lambda shape, _std, device: torch.zeros(shape, device=device))
+
+
+@pytest.fixture
+def learner(either: RunConfig, learner_of: LearnerOf, shake: Shake) -> Learner:
+    made = learner_of(either)
+    shake(made)
+    made.model.train()
+    return made
+
+
+def trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def values(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in trained(model).items()}
+
+
+def alone(learner: Learner, example: Example, scale: float = 1.0) -> dict[str, torch.Tensor]:
+    """The gradient of one record, computed by itself."""
+    loss = scale * learner.task.losses(learner.model, collate([example], 0, CPU)).sum()
+    parameters = trained(learner.model)
+    return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
+
+
+def clipped_mean(
+    learner: Learner, examples: Sequence[Example], scales: Sequence[float], bound: float
+) -> dict[str, torch.Tensor]:
+    """What a step must subtract: sum_i g_i min(1, C / (|g_i| + 1e-6)) / divisor, from a one-record loop."""
+    total = {name: torch.zeros_like(p) for name, p in trained(learner.model).items()}
+    for example, scale in zip(examples, scales, strict=True):
+        gradient = alone(learner, example, scale)
+        norm = float(torch.cat([g.flatten().double() for g in gradient.values()]).norm())
+        for name, g in gradient.items():
+            total[name] += g * min(1.0, bound / (norm + 1e-6))
+    return {name: t / DIVISOR for name, t in total.items()}
+
+
+def step_once(
+    learner: Learner, examples: Sequence[Example], scales: Sequence[float], tokens: int, plan: PrivacyPlan | None
+) -> dict[str, torch.Tensor]:
+    """What one step of gradient descent at rate 1 subtracted from each tensor."""
+    before = values(learner.model)
+    optimizer = torch.optim.SGD(trained(learner.model).values(), lr=1.0)
+    with make_private(learner.model, optimizer, plan, DIVISOR) as (model, step):
+        micro = 0
+        for chosen, batch in learner.batches(examples, range(len(examples)), tokens):
+            weights = torch.tensor([scales[i] for i in chosen])
+            (weights * learner.task.losses(model, batch)).sum().backward()
+            step.accumulate()
+            micro += 1
+        step.finish()
+    assert micro > 2 or tokens > 1000
+    after = values(learner.model)
+    return {name: before[name] - after[name] for name in before}
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("tokens", [10_000, 48], ids=["one batch", "micro-batches"])
+@pytest.mark.parametrize("bound", [0.05, 0.7, 1e3], ids=["all clipped", "some clipped", "none clipped"])
+def test_a_step_is_the_mean_of_clipped_records(
+    learner: Learner, either: RunConfig, records_of: RecordsOf, tokens: int, bound: float
+) -> None:
+    examples = learner.task.encode(records_of(either, 12))
+    scales = [1.0] * 12
+    expected = clipped_mean(learner, examples, scales, bound)
+    found = step_once(learner, examples, scales, tokens, replace(PLAN, clipping_norm=bound))
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=2e-4, atol=2e-6 * max(1.0, bound))
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("tokens", [10_000, 48], ids=["one batch", "micro-batches"])
+def test_one_huge_record_moves_the_step_by_no_more_than_the_clipping_norm(
+    learner: Learner, either: RunConfig, records_of: RecordsOf, tokens: int
+) -> None:
+    examples = learner.task.encode(records_of(either, 8))
+    scales = [1.0, 1e6, *[1.0] * 6]
+    expected = clipped_mean(learner, examples, scales, PLAN.clipping_norm)
+    without = clipped_mean(learner, [examples[0], *examples[2:]], [1.0] * 7, PLAN.clipping_norm)
+    found = step_once(learner, examples, scales, tokens, PLAN)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=2e-4, atol=2e-6)
+    moved = torch.cat([(found[name] - without[name]).flatten() for name in found]).norm()
+    assert 0.99 * PLAN.clipping_norm / DIVISOR <= float(moved) <= PLAN.clipping_norm / DIVISOR * (1 + 1e-3)
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("scale", [float("inf"), float("nan"), 1e38])
+def test_a_record_whose_gradient_overflows_cannot_spoil_the_step(
+    learner: Learner, either: RunConfig, records_of: RecordsOf, scale: float
+) -> None:
+    examples = learner.task.encode(records_of(either, 4))
+    found = step_once(learner, examples, [1.0, scale, 1.0, 1.0], 10_000, PLAN)
+    norm = torch.cat([tensor.flatten() for tensor in found.values()]).norm()
+    assert float(norm) <= 4 * PLAN.clipping_norm / DIVISOR * (1 + 1e-3)
+
+
+@pytest.mark.usefixtures("silent")
+def test_the_divisor_is_the_public_one_however_many_records_came(
+    learner: Learner, either: RunConfig, records_of: RecordsOf
+) -> None:
+    examples = learner.task.encode(records_of(either, 3))
+    start = values(learner.model)
+    found = []
+    for copies in (1, 2):
+        with torch.no_grad():
+            for name, parameter in trained(learner.model).items():
+                parameter.copy_(start[name])
+        found.append(step_once(learner, examples * copies, [1.0] * 3 * copies, 10_000, PLAN))
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(found[1][name], 2 * tensor, rtol=1e-3, atol=1e-6)
+
+
+def test_without_privacy_a_step_is_the_unclipped_sum_over_the_same_divisor(
+    learner: Learner, either: RunConfig, records_of: RecordsOf
+) -> None:
+    examples = learner.task.encode(records_of(either, 9))
+    scales = [1.0, 30.0, *[1.0] * 7]
+    expected = clipped_mean(learner, examples, scales, float("inf"))
+    for name, tensor in step_once(learner, examples, scales, 48, None).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=2e-4, atol=1e-5)
+
+
+def draws(learner: Learner, count: int, use: Callable[[nn.Module, Step], None]) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    """What each of ``count`` steps of gradient descent at rate 1 subtracted, by tensor: (count, numbers)."""
+    rows: dict[str, list[torch.Tensor]] = {name: [] for name in trained(learner.model)}
+    optimizer = torch.optim.SGD(trained(learner.model).values(), lr=1.0)
+    with make_private(learner.model, optimizer, PLAN, DIVISOR) as (model, step):
+        for _ in range(count):
+            with torch.no_grad():
+                for parameter in trained(learner.model).values():
+                    parameter.zero_()
+            use(model, step)
+            for name, tensor in values(learner.model).items():
+                rows[name].append(-tensor.flatten())
+    return {name: torch.stack(tensors).double().numpy() for name, tensors in rows.items()}
+
+
+def test_an_empty_batch_releases_noise_of_the_planned_size_on_every_tensor(learner: Learner) -> None:
+    std = PLAN.noise_multiplier * PLAN.clipping_norm / DIVISOR
+    drawn = draws(learner, 250, lambda _, step: step.finish())
+    names = set(drawn)
+    assert sum("lora_B" in name for name in names) == 6
+    assert ("head.weight" in names) == (type(learner.task).__name__ == "Classification")
+    for name, sample in drawn.items():
+        assert sample.std() == pytest.approx(std, abs=5 * std / (2 * sample.size) ** 0.5), name
+        assert abs(sample.mean()) < 5 * std / sample.size**0.5, name
+        assert kstest(sample.ravel() / std, "norm").pvalue > 1e-6, name
+        steps = abs(np.corrcoef(sample[:-1].ravel(), sample[1:].ravel())[0, 1])
+        assert steps < 5 / sample[1:].size ** 0.5, name
+    first = np.stack([sample[:, 0] for sample in drawn.values()])
+    assert abs(np.corrcoef(first) - np.eye(len(first))).max() < 5.5 / 250**0.5
+
+
+def test_records_without_a_gradient_get_the_same_noise(learner: Learner, either: RunConfig, records_of: RecordsOf) -> None:
+    examples = learner.task.encode(records_of(either, 4))
+
+    def nothing(model: nn.Module, step: Step) -> None:
+        for _, batch in learner.batches(examples, range(4), 48):
+            (0.0 * learner.task.losses(model, batch)).sum().backward()
+            step.accumulate()
+        step.finish()
+
+    std = PLAN.noise_multiplier * PLAN.clipping_norm / DIVISOR
+    for name, sample in draws(learner, 40, nothing).items():
+        assert sample.std() == pytest.approx(std, abs=6 * std / (2 * sample.size) ** 0.5), name
+
+
+def test_noise_is_drawn_once_a_tensor_and_step_however_many_micro_batches(
+    learner: Learner, either: RunConfig, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[tuple[int, ...], float]] = []
+
+    def counted(shape: torch.Size, std: float, _device: torch.device) -> torch.Tensor:
+        drawn.append((tuple(shape), std))
+        return torch.zeros(shape)
+
+    monkeypatch.setattr(engine, "gaussian", counted)
+    step_once(learner, learner.task.encode(records_of(either, 12)), [1.0] * 12, 48, PLAN)
+    shapes = [tuple(p.shape) for p in trained(learner.model).values()]
+    assert sorted(drawn) == sorted((shape, PLAN.noise_multiplier * PLAN.clipping_norm) for shape in shapes)
+
+
+def hooks(model: nn.Module) -> int:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return sum(len(getattr(module, kind)) for module in model.modules() for kind in kinds)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["after a step", "after a failure"])
+def test_the_model_comes_back_as_it_was_and_trains_plainly(
+    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, fails: bool
+) -> None:
+    used, fresh = learner_of(either), learner_of(either)
+    examples = used.task.encode(records_of(either, 6))
+    before, attributes, hung = values(used.model), [sorted(vars(m)) for m in used.model.modules()], hooks(used.model)
+    keys = list(used.model.state_dict())
+    optimizer = torch.optim.SGD(trained(used.model).values(), lr=1.0)
+    try:
+        with make_private(used.model, optimizer, PLAN, DIVISOR) as (model, step):
+            used.task.losses(model, next(used.batches(examples, range(6), 10**4))[1]).sum().backward()
+            if fails:
+                raise KeyError
+            step.accumulate()
+            step.finish()
+    except KeyError:
+        pass
+    assert list(used.model.state_dict()) == keys
+    assert hooks(used.model) == hung
+    assert [sorted(vars(module)) for module in used.model.modules()] == attributes
+    leftover = [vars(p) for p in used.model.parameters() if vars(p)]
+    assert not leftover
+    with torch.no_grad():
+        for name, parameter in trained(used.model).items():
+            parameter.copy_(before[name])
+    one, other = (step_once(made, examples, [1.0] * 6, 10_000, None) for made in (used, fresh))
+    assert all(torch.equal(one[name], other[name]) for name in one)

@@ -1,0 +1,95 @@
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from privacy.dp.plan import PrivacyPlan
+from shared.config import RunConfig
+from shared.errors import PrivacyError
+
+ConfigOf = Callable[..., RunConfig]
+FAST = {"training.rounds": 2, "training.steps": 3, "privacy.epsilon": 3.0, "training.sampling_rate": 1.0}
+
+
+def plan(**changes: Any) -> PrivacyPlan:
+    fields = {
+        "sampling_rate": 0.1,
+        "noise_multiplier": 1.0,
+        "clipping_norm": 0.5,
+        "steps_per_round": 3,
+        "rounds": 2,
+        "target_delta": 1e-4,
+        "declared_size": 1000,
+    }
+    return PrivacyPlan(**{**fields, **changes})
+
+
+def test_a_site_gets_the_noise_that_meets_its_epsilon(config_of: ConfigOf) -> None:
+    made = PrivacyPlan.for_site(config_of(FAST), 1000)
+    assert made is not None
+    assert 0.99 * 3 <= made.epsilon() <= 3
+    assert (made.steps_per_round, made.rounds, made.sampling_rate, made.clipping_norm) == (3, 2, 1.0, 0.5)
+    assert made.expected_batch == pytest.approx(1000)
+    assert (made.unit, made.relation, made.trust) == ("record", "add-or-remove-one", "local")
+    assert made.epsilon_by_round()[-1] == pytest.approx(made.epsilon(), rel=1e-9)
+    assert made.epsilon(1) == pytest.approx(made.epsilon_by_round()[0], rel=1e-9)
+    assert made.epsilon(1) < made.epsilon(2)
+
+
+def test_without_privacy_there_is_no_plan(config_of: ConfigOf) -> None:
+    assert PrivacyPlan.for_site(config_of({"privacy.enabled": False}), 1000) is None
+
+
+def test_nothing_in_a_plan_comes_from_the_private_records() -> None:
+    assert list(inspect.signature(PrivacyPlan.for_site).parameters) == ["config", "declared_size"]
+
+
+def test_delta_is_the_configs_or_falls_faster_than_the_declared_size(config_of: ConfigOf) -> None:
+    given = PrivacyPlan.for_site(config_of({**FAST, "privacy.target_delta": 1e-6}), 1000)
+    taken = PrivacyPlan.for_site(config_of(FAST), 1000)
+    assert given is not None
+    assert taken is not None
+    assert given.target_delta == 1e-6
+    assert taken.target_delta == pytest.approx(1000**-1.1)
+    assert given.noise_multiplier > taken.noise_multiplier
+
+
+@pytest.mark.parametrize("delta", [1e-3, 2e-3, 0.5, 1.0, 0.0, -1e-9, math.nan])
+def test_a_delta_that_lets_a_whole_record_out_is_refused(delta: float) -> None:
+    with pytest.raises(PrivacyError, match="target_delta"):
+        plan(target_delta=delta)
+
+
+def test_a_step_that_expects_less_than_one_record_is_refused_with_the_rate_to_take() -> None:
+    plan(sampling_rate=0.001)
+    with pytest.raises(PrivacyError, match=r"training\.sampling_rate.*at least 0\.0010"):
+        plan(sampling_rate=0.0009)
+
+
+@pytest.mark.parametrize("norm", [0.0, -0.5, math.nan, math.inf])
+def test_a_clipping_norm_that_bounds_nothing_is_refused(norm: float) -> None:
+    with pytest.raises(PrivacyError, match="clipping norm"):
+        plan(clipping_norm=norm)
+
+
+@pytest.mark.parametrize("changes", [{"noise_multiplier": 0.0}, {"steps_per_round": 0}, {"sampling_rate": 1.5}, {"rounds": 0}])
+def test_a_plan_that_cannot_be_accounted_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(PrivacyError):
+        plan(**changes)
+
+
+def test_a_tiny_site_is_refused_in_one_line(config_of: ConfigOf) -> None:
+    with pytest.raises(PrivacyError) as caught:
+        PrivacyPlan.for_site(config_of(FAST), 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_accounted_is_what_runs() -> None:
+    made = plan()
+    event = made.event
+    assert (event.sampling_rate, event.noise_multiplier, event.steps) == (0.1, 1.0, 3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.noise_multiplier = 0.1  # type: ignore[misc]

@@ -1,0 +1,141 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from client.trainer import self_check
+from privacy.dp.selfcheck import largest_difference, refuse_inexact
+from shared.config import RunConfig
+from shared.errors import PrivacyError
+from shared.record import Record
+from shared.tasks.base import Example, Learner
+
+LearnerOf = Callable[[RunConfig], Learner]
+RecordsOf = Callable[..., list[Record]]
+Shake = Callable[[Learner], None]
+Change = Callable[..., RunConfig]
+
+
+def longest_first(learner: Learner, records: list[Record]) -> list[Example]:
+    return sorted(learner.task.encode(records), key=len, reverse=True)
+
+
+def losses(learner: Learner, examples: list[Example], model: nn.Module, indices: list[int]) -> torch.Tensor:
+    _, batch = next(learner.batches(examples, indices, 10**6))
+    return learner.task.losses(model, batch)
+
+
+def test_per_record_gradients_of_both_tasks_are_those_of_a_loop(
+    either: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake
+) -> None:
+    learner = learner_of(change(either, {"model.max_length": 64}))
+    shake(learner)
+    examples = longest_first(learner, records_of(either, 8))
+    assert len({len(example) for example in examples}) > 3  # padding is part of the comparison
+    assert largest_difference(learner.model, lambda m, i: losses(learner, examples, m, i), 8) <= 1e-4
+
+
+@pytest.mark.parametrize("tokens", ["batch", "neighbour"])
+def test_a_loss_that_couples_records_is_refused(
+    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake, tokens: str
+) -> None:
+    learner = learner_of(either)
+    shake(learner)
+    examples = longest_first(learner, records_of(either, 6))
+
+    def coupled(model: nn.Module, indices: list[int]) -> torch.Tensor:
+        own = losses(learner, examples, model, indices)
+        if tokens == "batch":  # a mean over the batch's tokens instead of over the record's own
+            return own / sum(len(examples[i]) for i in indices)
+        return own + 0.05 * own.detach().mean() * own
+
+    with pytest.raises(PrivacyError, match="record's influence is not bounded") as caught:
+        refuse_inexact(learner.model, coupled, 6)
+    assert "\n" not in str(caught.value)
+
+
+class Centred(nn.Module):
+    """Subtracts the mean of the batch, as a batch normalisation does."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs - inputs.mean(dim=0, keepdim=True)
+
+
+class Bypassed(nn.Module):
+    """Uses the weights of a layer without calling it, so that no per-record gradient is seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(inputs, self.layer.weight, self.layer.bias)
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    return module.requires_grad_(False)
+
+
+LAYERS: dict[str, Callable[[], nn.Module]] = {
+    "a layer that centres the batch": Centred,
+    "a trained batch normalisation": lambda: nn.BatchNorm1d(4),
+    "a frozen batch normalisation": lambda: frozen(nn.BatchNorm1d(4)),
+    "a trained layer that is bypassed": Bypassed,
+}
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+def test_a_layer_that_couples_records_is_refused(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), make(), nn.Linear(4, 2))
+    inputs, targets = torch.randn(5, 3), torch.tensor([0, 1, 1, 0, 1])
+
+    def loss_of(given: nn.Module, indices: list[int]) -> torch.Tensor:
+        return nn.functional.cross_entropy(given(inputs[indices]), targets[indices], reduction="none")
+
+    with pytest.raises(PrivacyError) as caught:
+        refuse_inexact(model, loss_of, 5)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_independent_layers_is_let_through() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    inputs, targets = torch.randn(5, 3), torch.tensor([0, 1, 1, 0, 1])
+    refuse_inexact(model, lambda m, i: nn.functional.cross_entropy(m(inputs[i]), targets[i], reduction="none"), 5)
+
+
+def test_dropout_is_no_reason_to_refuse_and_is_back_on_afterwards(
+    classify: RunConfig, change: Change, dropout_bert: Path, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    config = change(classify, {"model.name": str(dropout_bert), "adapter.dropout": 0.1})
+    learner = learner_of(config)
+    rates = [module.p for module in learner.model.modules() if isinstance(module, nn.Dropout)]
+    assert max(rates) == pytest.approx(0.1)
+    self_check(learner, learner.task.encode(records_of(config, 9)), 4)
+    assert [module.p for module in learner.model.modules() if isinstance(module, nn.Dropout)] == rates
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_check_leaves_the_model_as_it_was(
+    either: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, dtype: str
+) -> None:
+    learner = learner_of(change(either, {"model.dtype": dtype}))
+    before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+    attributes = [sorted(vars(module)) for module in learner.model.modules()]
+    self_check(learner, learner.task.encode(records_of(either, 9)), 4)
+    after = learner.model.state_dict()
+    assert list(after) == list(before)
+    assert all(after[name].dtype == tensor.dtype and torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert [sorted(vars(module)) for module in learner.model.modules()] == attributes
+    assert all(parameter.grad is None for parameter in learner.model.parameters())
+
+
+def test_the_check_works_with_fewer_records_than_it_asks_for(
+    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    learner = learner_of(either)
+    for count in (1, 2, 3):
+        self_check(learner, learner.task.encode(records_of(either, count)), 4)

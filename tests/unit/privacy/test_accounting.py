@@ -1,0 +1,166 @@
+import functools
+import math
+from itertools import pairwise
+
+import pytest
+from dp_accounting import GaussianDpEvent, NeighboringRelation, PoissonSampledDpEvent, SelfComposedDpEvent
+from dp_accounting.pld import PLDAccountant
+from dp_accounting.rdp import RdpAccountant
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opacus.accountants import PRVAccountant
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from privacy.accounting import CLAIM_GRID, SEARCH_GRID, MechanismEvent, calibrate, epsilon, epsilon_by_round
+from shared.errors import PrivacyError
+
+DELTA = 1e-5
+# (sampling rate, noise multiplier, steps): from a small demonstration to a long run, and the unsampled mechanism.
+GRID = [
+    (0.01, 1.1, 1000),
+    (0.01, 1.5, 5000),
+    (0.05, 1.3, 100),
+    (0.066, 1.2, 60),
+    (0.1, 0.9, 10),
+    (0.1, 2.0, 500),
+    (0.12, 1.1, 24),
+    (0.3, 1.5, 50),
+    (0.5, 3.0, 200),
+    (0.9, 4.0, 100),
+    (1.0, 2.0, 1),
+    (1.0, 10.0, 30),
+]
+
+
+@functools.cache
+def ours(rate: float, noise: float, steps: int, delta: float = DELTA, grid: float = CLAIM_GRID) -> float:
+    return epsilon([MechanismEvent(rate, noise, steps)], delta, grid)
+
+
+def event(rate: float, noise: float, steps: int) -> SelfComposedDpEvent:
+    return SelfComposedDpEvent(PoissonSampledDpEvent(rate, GaussianDpEvent(noise)), steps)
+
+
+def prv_bounds(rate: float, noise: float, steps: int) -> tuple[float, float]:
+    """Lower and upper end of Opacus' accountant (Gopi et al. 2021)."""
+    accountant = PRVAccountant()
+    accountant.history = [(noise, rate, steps)]
+    composed = accountant._get_dprv(eps_error=0.01, delta_error=DELTA / 1000)
+    lower, _, upper = composed.compute_epsilon(DELTA, DELTA / 1000, 0.01)
+    return float(lower), float(upper)
+
+
+@pytest.mark.parametrize(("rate", "noise", "steps"), GRID)
+def test_epsilon_is_dp_accountings_and_at_most_renyis(rate: float, noise: float, steps: int) -> None:
+    relation = NeighboringRelation.ADD_OR_REMOVE_ONE
+    claimed = ours(rate, noise, steps)
+    assert claimed == pytest.approx(PLDAccountant(relation).compose(event(rate, noise, steps)).get_epsilon(DELTA), rel=1e-3)
+    assert claimed <= RdpAccountant(neighboring_relation=relation).compose(event(rate, noise, steps)).get_epsilon(DELTA)
+
+
+@pytest.mark.parametrize(("rate", "noise", "steps"), [GRID[i] for i in (3, 7)])
+def test_epsilon_lies_within_the_bounds_of_another_accountant(rate: float, noise: float, steps: int) -> None:
+    lower, upper = prv_bounds(rate, noise, steps)
+    assert lower <= ours(rate, noise, steps) <= upper * 1.02
+
+
+def analytic_epsilon(noise: float, steps: int, delta: float) -> float:
+    """The exact epsilon of ``steps`` Gaussian mechanisms (Balle and Wang 2018, theorem 8)."""
+    s = noise / math.sqrt(steps)
+
+    def excess(eps: float) -> float:
+        return norm.cdf(1 / (2 * s) - eps * s) - math.exp(eps + norm.logcdf(-1 / (2 * s) - eps * s)) - delta
+
+    return float(brentq(excess, 0, 200, xtol=1e-12))
+
+
+@pytest.mark.parametrize(("noise", "steps"), [(1.0, 1), (2.0, 1), (5.0, 100), (20.0, 30), (0.7, 1), (3.0, 4)])
+@pytest.mark.parametrize("delta", [1e-3, 1e-5, 1e-8])
+def test_without_sampling_epsilon_is_the_closed_form_and_never_below_it(noise: float, steps: int, delta: float) -> None:
+    exact = analytic_epsilon(noise, steps, delta)
+    assert exact * (1 - 1e-9) <= ours(1.0, noise, steps, delta) <= exact * 1.001 + 1e-4
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.floats(0.3, 4), st.floats(-8, -3), st.floats(0.02, 0.3), st.integers(1, 200))
+def test_a_calibrated_plan_meets_its_target_and_wastes_little(target: float, exponent: float, rate: float, steps: int) -> None:
+    noise = calibrate(target, 10**exponent, rate, steps)
+    reached = ours(rate, noise, steps, 10**exponent)
+    assert reached <= target
+    assert reached >= 0.99 * target
+    assert noise * 1e4 == pytest.approx(round(noise * 1e4), abs=1e-6)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.sampled_from(GRID), st.floats(1.02, 2), st.integers(1, 100), st.floats(1.02, 10))
+def test_epsilon_falls_with_noise_and_rises_with_rate_steps_and_certainty(
+    point: tuple[float, float, int], factor: float, more: int, delta_factor: float
+) -> None:
+    rate, noise, steps = point
+    here = ours(rate, noise, steps, grid=SEARCH_GRID)
+    assert ours(rate, noise * factor, steps, grid=SEARCH_GRID) <= here
+    assert ours(rate, noise, steps + more, grid=SEARCH_GRID) >= here
+    assert ours(min(1.0, rate * factor), noise, steps, grid=SEARCH_GRID) >= here
+    assert ours(rate, noise, steps, DELTA * delta_factor, SEARCH_GRID) <= here
+
+
+@pytest.mark.parametrize(("rate", "noise", "steps"), GRID)
+def test_a_coarser_grid_claims_more_never_less(rate: float, noise: float, steps: int) -> None:
+    fine, coarse = ours(rate, noise, steps), ours(rate, noise, steps, grid=SEARCH_GRID)
+    assert fine <= coarse <= fine * 1.02
+
+
+@pytest.mark.parametrize(("rate", "noise", "steps"), [GRID[6], GRID[11]])
+def test_parts_of_a_run_add_up_to_the_whole(rate: float, noise: float, steps: int) -> None:
+    parts = [MechanismEvent(rate, noise, steps // 2), MechanismEvent(rate, noise, steps - steps // 2)]
+    assert epsilon(parts, DELTA) == pytest.approx(ours(rate, noise, steps), rel=1e-9)
+
+
+def test_two_kinds_of_releases_cost_more_than_each_and_at_most_their_sum() -> None:
+    one, two = MechanismEvent(0.1, 1.0, 20), MechanismEvent(0.3, 2.0, 10)
+    together = epsilon([one, two], DELTA, SEARCH_GRID)
+    assert together > max(epsilon([one], DELTA, SEARCH_GRID), epsilon([two], DELTA, SEARCH_GRID))
+    assert together < epsilon([one], DELTA / 2, SEARCH_GRID) + epsilon([two], DELTA / 2, SEARCH_GRID)
+    assert together == pytest.approx(epsilon([two, one], DELTA, SEARCH_GRID), rel=1e-6)
+
+
+def test_epsilon_by_round_is_epsilon_after_each_round() -> None:
+    by_round = epsilon_by_round(MechanismEvent(0.12, 2.0, 6), 3, DELTA)
+    assert by_round == pytest.approx([ours(0.12, 2.0, 6 * count) for count in (1, 2, 3)], rel=1e-9)
+    assert all(one < two for one, two in pairwise(by_round))
+
+
+def test_no_release_has_no_cost() -> None:
+    assert epsilon([], DELTA) == 0.0
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, 1.0001, math.nan, math.inf])
+def test_a_rate_that_is_no_chance_is_refused(rate: float) -> None:
+    with pytest.raises(PrivacyError, match="sampling rate"):
+        MechanismEvent(rate, 1.0, 1)
+
+
+@pytest.mark.parametrize("noise", [0.0, -1.0, math.nan, math.inf])
+def test_noise_that_gives_no_epsilon_is_refused(noise: float) -> None:
+    with pytest.raises(PrivacyError, match="noise multiplier"):
+        MechanismEvent(0.1, noise, 1)
+
+
+@pytest.mark.parametrize("steps", [0, -1])
+def test_no_steps_are_refused(steps: int) -> None:
+    with pytest.raises(PrivacyError, match="steps"):
+        MechanismEvent(0.1, 1.0, steps)
+
+
+@pytest.mark.parametrize("delta", [0.0, 1.0, -1e-5, math.nan])
+def test_a_delta_that_is_no_chance_is_refused(delta: float) -> None:
+    with pytest.raises(PrivacyError, match="target_delta"):
+        ours(0.1, 1.0, 1, delta)
+    with pytest.raises(PrivacyError, match="target_delta"):
+        calibrate(1.0, delta, 0.1, 1)
+
+
+def test_a_target_out_of_reach_is_refused_with_what_to_do() -> None:
+    with pytest.raises(PrivacyError, match="out of reach.*fewer steps or a lower rate"):
+        calibrate(1e-7, 1e-5, 1.0, 100)

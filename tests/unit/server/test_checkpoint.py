@@ -1,0 +1,110 @@
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from server import checkpoint
+from server.checkpoint import Checkpoint
+from shared.adapter import AdapterState
+
+
+def at(number: int) -> Checkpoint:
+    return Checkpoint("run", number, "f" * 64, AdapterState({"b": np.full(4, number, dtype=np.float32)}))
+
+
+def read(folder: Path) -> tuple[dict[str, Any], AdapterState]:
+    """The committed state, as a resuming server would find it; its digest must fit."""
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    adapter = AdapterState.load(folder / state["adapter"])
+    assert adapter.digest() == state["adapter_digest"]
+    return state, adapter
+
+
+def test_a_checkpoint_is_whole(tmp_path: Path) -> None:
+    at(3).save(tmp_path / "new" / "folder")
+    state, adapter = read(tmp_path / "new" / "folder")
+    assert (state["run_id"], state["round"], state["config_digest"]) == ("run", 3, "f" * 64)
+    assert adapter.digest() == at(3).adapter.digest()
+    assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == {"state.json", "round-00003.safetensors"}
+
+
+def test_a_new_checkpoint_replaces_the_old_one(tmp_path: Path) -> None:
+    for number in (1, 2, 12):
+        at(number).save(tmp_path)
+        assert read(tmp_path)[0]["round"] == number
+    assert {path.name for path in tmp_path.iterdir()} == {"state.json", "round-00012.safetensors"}
+
+
+def test_the_same_round_may_be_written_again(tmp_path: Path) -> None:
+    at(1).save(tmp_path)
+    at(1).save(tmp_path)
+    assert read(tmp_path)[0]["round"] == 1
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def dies(*_: object, **__: object) -> None:
+    raise Killed
+
+
+POINTS = ["adapter", "flush", "rename", "state"]
+
+
+@pytest.mark.parametrize("failure", [full, dies], ids=["disk full", "killed"])
+@pytest.mark.parametrize("point", POINTS)
+def test_whatever_stops_a_checkpoint_the_last_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, failure: Any
+) -> None:
+    at(1).save(tmp_path)
+    with monkeypatch.context() as patch:
+        if point == "adapter":
+            patch.setattr(AdapterState, "save", failure)
+        elif point == "flush":
+            patch.setattr(checkpoint.os, "fsync", failure)
+        elif point == "rename":
+            patch.setattr(Path, "rename", failure)
+        else:
+            patch.setattr(Path, "write_text", failure)
+        with pytest.raises((OSError, Killed)):
+            at(2).save(tmp_path)
+    state, adapter = read(tmp_path)
+    assert state["round"] == 1
+    assert adapter.digest() == at(1).adapter.digest()
+    at(2).save(tmp_path)
+    assert read(tmp_path)[0]["round"] == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"state.json", "round-00002.safetensors"}
+
+
+def test_a_kill_between_the_two_renames_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(1).save(tmp_path)
+    commit, calls = checkpoint._commit, []
+
+    def second_dies(partial: Path, final: Path) -> None:
+        calls.append(final)
+        if len(calls) == 2:
+            raise Killed
+        commit(partial, final)
+
+    monkeypatch.setattr(checkpoint, "_commit", second_dies)
+    with pytest.raises(Killed):
+        at(2).save(tmp_path)
+    assert read(tmp_path)[0]["round"] == 1
+
+
+def test_everything_is_flushed_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    sync, rename = os.fsync, Path.rename
+    monkeypatch.setattr(checkpoint.os, "fsync", lambda handle: events.append("flush") or sync(handle))
+    monkeypatch.setattr(Path, "rename", lambda path, to: events.append("rename") or rename(path, to))
+    at(1).save(tmp_path)
+    assert events == ["flush", "rename", "flush"] * 2

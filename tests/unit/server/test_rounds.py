@@ -1,0 +1,217 @@
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from server.rounds import Round, run_rounds
+from server.screening import Answer
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.messages import TrainOrder, TrainReply
+from shared.metrics import Interval
+
+State = Callable[[float], AdapterState]
+Honest = Callable[[AdapterState], Callable[[TrainOrder, str], Answer]]
+ConfigOf = Callable[..., RunConfig]
+
+
+class Server:
+    """Runs rounds over a toy fleet and keeps what was committed."""
+
+    def __init__(self, config: RunConfig, start: AdapterState) -> None:
+        self.config, self.start = config, start
+        self.commits: list[tuple[int, AdapterState]] = []
+        self.measured: list[AdapterState] = []
+
+    def run(self, fleet: Any, weights: Mapping[str, float]) -> list[Round]:
+        def evaluate(adapter: AdapterState) -> dict[str, Interval]:
+            self.measured.append(adapter)
+            return {"accuracy": Interval(0.5, 0.4, 0.6)}
+
+        def commit(number: int, adapter: AdapterState) -> None:
+            self.commits.append((number, adapter))
+
+        return list(run_rounds(self.config, "run", self.start, fleet, weights, evaluate, commit))
+
+
+THREE = [{"id": site, "file": f"{site}.csv", "declared_size": 100} for site in ("east", "north", "south")]
+
+
+@pytest.fixture
+def server(config_of: ConfigOf, toy_state: State) -> Callable[..., Server]:
+    def build(**changes: Any) -> Server:
+        dotted = {key.replace("__", "."): value for key, value in changes.items()}
+        return Server(config_of({"data.sites": THREE, "training.rounds": 1, **dotted}), toy_state(1.0))
+
+    return build
+
+
+UNIFORM = {"east": 1.0, "north": 1.0, "south": 1.0}
+
+
+def test_a_round_adds_the_mean_of_the_deltas(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
+    fleet = toy_fleet({"north": honest(toy_state(2.0)), "south": honest(toy_state(5.0)), "east": honest(toy_state(-1.0))})
+    made = server()
+    done = made.run(fleet, UNIFORM)[0]
+    assert done.committed
+    assert done.accepted == ("east", "north", "south")
+    assert done.adapter.digest() == toy_state(3.0).digest()
+    assert made.commits == [(1, done.adapter)]
+    assert made.measured == [done.adapter]
+    assert (done.bytes_down, done.bytes_up) == (300, 150)
+    assert done.rejected == ()
+    assert done.missing == ()
+
+
+def test_public_weights_weigh(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
+    fleet = toy_fleet({"north": honest(toy_state(0.0)), "south": honest(toy_state(4.0))})
+    done = server().run(fleet, {"north": 3.0, "south": 1.0})[0]
+    assert done.adapter.digest() == toy_state(2.0).digest()
+
+
+def test_orders_carry_the_current_adapter_and_nonces_of_their_own(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    fleet = toy_fleet({site: honest(toy_state(1.0)) for site in UNIFORM})
+    server(training__rounds=3).run(fleet, UNIFORM)
+    assert [order.round for orders in fleet.orders for order in orders.values()] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    nonces = {order.nonce for orders in fleet.orders for order in orders.values()}
+    assert len(nonces) == 9
+    assert all(len(nonce) == 32 for nonce in nonces)
+    assert [orders["north"].adapter.digest() for orders in fleet.orders] == [toy_state(v).digest() for v in (1, 2, 3)]
+
+
+def broken(kind: str, state: State, honest: Honest) -> Callable[[TrainOrder, str], Answer | list[Answer]]:
+    """A site that misbehaves in one way."""
+    earlier: list[TrainOrder] = []
+
+    def act(order: TrainOrder, site: str) -> Answer | list[Answer]:
+        earlier.append(order)
+        good = honest(state(1.0))(order, site)
+        delta = state(1.0)
+        arrays = dict(delta.arrays)
+        sent = TrainReply(order.run_id, order.round, order.nonce, site, delta)
+        if kind == "nan":
+            sent = replace(sent, delta=AdapterState({**arrays, "a": np.float32([math.nan, 0])}))
+        elif kind == "huge":
+            sent = replace(sent, delta=AdapterState({**arrays, "a": np.float32([1e30, 0])}))
+        elif kind == "tiny":
+            sent = replace(sent, delta=AdapterState({name: a * np.float32(1e-44) for name, a in arrays.items()}))
+        elif kind == "spec":
+            sent = replace(sent, delta=AdapterState({**arrays, "c": np.float32([0])}))
+        elif kind == "replay":
+            sent = replace(sent, nonce=earlier[0].nonce + "x", round=order.round)
+        elif kind == "impostor":
+            sent = replace(sent, site_id="east")
+        elif kind == "error":
+            return Answer(site, None, "ValueError", 1, 0)
+        elif kind == "stranger":
+            return [replace(good, site_id="west")]
+        elif kind == "silent":
+            return []
+        return Answer(site, sent.to_record(), None, 1, 1)
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("nan", "not_finite"),
+        ("huge", "norm"),
+        ("spec", "spec"),
+        ("replay", "stale"),
+        ("impostor", "identity"),
+        ("error", "error"),
+    ],
+)
+def test_one_bad_site_is_named_and_the_others_go_on(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest, kind: str, reason: str
+) -> None:
+    good = {"east": honest(toy_state(2.0)), "south": honest(toy_state(4.0))}
+    made = server(cohort__quorum=2)
+    done = made.run(toy_fleet({**good, "north": broken(kind, toy_state, honest)}), UNIFORM)[0]
+    assert done.committed
+    assert done.accepted == ("east", "south")
+    assert [(r.site_id, r.reason) for r in done.rejected] == [("north", reason)]
+    without = server(cohort__quorum=2).run(toy_fleet(good), UNIFORM)[0]
+    assert done.adapter.digest() == without.adapter.digest()
+    assert done.adapter.is_finite
+
+
+@pytest.mark.parametrize("kind", ["silent", "stranger"])
+def test_a_site_that_does_not_answer_is_missing(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest, kind: str
+) -> None:
+    fleet = toy_fleet({"east": honest(toy_state(2.0)), "north": broken(kind, toy_state, honest)})
+    done = server().run(fleet, UNIFORM)[0]
+    assert done.missing == ("north",)
+    assert done.accepted == ("east",)
+    assert done.adapter.digest() == toy_state(3.0).digest()
+
+
+def test_a_second_answer_of_a_site_has_no_effect(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
+    def twice(order: TrainOrder, site: str) -> list[Answer]:
+        return [honest(toy_state(1.0))(order, site), honest(toy_state(90.0))(order, site)]
+
+    done = server().run(toy_fleet({"north": twice, "south": honest(toy_state(3.0))}), UNIFORM)[0]
+    assert done.accepted == ("north", "south")
+    assert done.adapter.digest() == toy_state(3.0).digest()
+
+
+def test_numbers_near_zero_are_numbers_too(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
+    done = server().run(toy_fleet({"north": broken("tiny", toy_state, honest)}), UNIFORM)[0]
+    assert done.accepted == ("north",)
+    assert done.adapter.is_finite
+
+
+def test_below_the_quorum_a_round_has_no_effect(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
+    fleet = toy_fleet(
+        {
+            "east": honest(toy_state(2.0)),
+            "north": broken("nan", toy_state, honest),
+            "south": broken("silent", toy_state, honest),
+        }
+    )
+    made = server(cohort__quorum=2, training__rounds=2)
+    for done in made.run(fleet, UNIFORM):
+        assert not done.committed
+        assert done.adapter is made.start
+        assert done.accepted == ("east",)
+        assert done.metrics
+    assert made.commits == []
+
+
+def test_with_fewer_sites_than_the_quorum_nobody_is_asked_to_train(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    fleet = toy_fleet({"east": honest(toy_state(2.0))})
+    done = server(cohort__quorum=2).run(fleet, UNIFORM)[0]
+    assert not done.committed
+    assert not any(fleet.orders)
+
+
+def test_an_abandoned_round_leaves_the_next_one_where_the_last_commit_was(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    def flaky(order: TrainOrder, site: str) -> Answer:
+        if order.round == 2:
+            return Answer(site, None, "TimeoutError", 1, 0)
+        return honest(toy_state(1.0))(order, site)
+
+    fleet = toy_fleet({"north": flaky})
+    done = server(training__rounds=3).run(fleet, UNIFORM)
+    assert [one.committed for one in done] == [True, False, True]
+    assert [one.adapter.digest() for one in done] == [toy_state(v).digest() for v in (2, 2, 3)]
+
+
+def test_the_time_of_a_round_is_the_sum_of_its_stages(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    done = server().run(toy_fleet({"north": honest(toy_state(1.0))}), UNIFORM)[0]
+    assert list(done.stages) == ["train", "aggregate", "evaluate"]
+    assert done.seconds == pytest.approx(sum(done.stages.values()))
+    assert all(seconds >= 0 for seconds in done.stages.values())

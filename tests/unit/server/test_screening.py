@@ -1,0 +1,156 @@
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from server.screening import Accepted, Answer, Rejected, screen
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.messages import TrainOrder, TrainReply
+
+ADAPTER = AdapterState({"b": np.ones((2, 3), dtype=np.float32), "a": np.ones(2, dtype=np.float32)})
+DELTA = AdapterState({name: array * 0.5 for name, array in ADAPTER.arrays.items()})
+
+
+@pytest.fixture
+def order(config_of: Callable[..., RunConfig]) -> TrainOrder:
+    return TrainOrder("run", 3, "nonce", config_of(), ADAPTER)
+
+
+def answer(reply: TrainReply) -> Answer:
+    return Answer("north", reply.to_record(), None, 1, 1)
+
+
+def reply(**changes: Any) -> TrainReply:
+    return replace(TrainReply("run", 3, "nonce", "north", DELTA), **changes)
+
+
+def rejected(order: TrainOrder, given: Answer, max_norm: float = 100.0) -> Rejected:
+    verdict = screen(given, order, max_norm)
+    assert isinstance(verdict, Rejected)
+    assert verdict.site_id == "north"
+    return verdict
+
+
+def test_an_honest_reply_is_accepted_as_it_is(order: TrainOrder) -> None:
+    verdict = screen(answer(reply()), order, 100.0)
+    assert isinstance(verdict, Accepted)
+    assert verdict.site_id == "north"
+    assert verdict.delta.digest() == DELTA.digest()
+
+
+def test_an_error_is_named_by_its_class(order: TrainOrder) -> None:
+    verdict = rejected(order, Answer("north", None, "MemoryError", 1, 0))
+    assert (verdict.reason, verdict.detail) == ("error", "MemoryError")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"round": 2}, {"round": 0}, {"run_id": "other"}, {"nonce": "other"}, {"round": -3}],
+    ids=["a round ago", "round 0", "another run", "another order", "a negative round"],
+)
+def test_a_reply_to_another_order_is_stale(order: TrainOrder, changes: dict[str, Any]) -> None:
+    assert rejected(order, answer(reply(**changes))).reason == "stale"
+
+
+def test_a_site_cannot_speak_for_another(order: TrainOrder) -> None:
+    assert rejected(order, answer(reply(site_id="south"))).reason == "identity"
+
+
+def arrays(**changes: Any) -> AdapterState:
+    return AdapterState({**DELTA.arrays, **changes})
+
+
+WRONG = {
+    "an extra tensor": arrays(c=np.zeros(1, dtype=np.float32)),
+    "a missing tensor": AdapterState({"b": DELTA.arrays["b"]}),
+    "another shape": arrays(b=np.zeros((3, 2), dtype=np.float32)),
+    "another rank": arrays(b=np.zeros((2, 4), dtype=np.float32)),
+    "another order": AdapterState(dict(reversed(list(DELTA.arrays.items())))),
+    "another name": AdapterState({"x": DELTA.arrays["b"], "a": DELTA.arrays["a"]}),
+    "a path as a name": AdapterState({"../../b": DELTA.arrays["b"], "a": DELTA.arrays["a"]}),
+    "nothing": AdapterState({}),
+}
+
+
+@pytest.mark.parametrize("delta", WRONG.values(), ids=WRONG.keys())
+def test_a_delta_of_another_spec_is_rejected(order: TrainOrder, delta: AdapterState) -> None:
+    assert rejected(order, answer(reply(delta=delta))).reason == "spec"
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_one_number_that_is_not_finite_is_enough(order: TrainOrder, number: float) -> None:
+    broken = DELTA.arrays["a"].copy()
+    broken[1] = number
+    assert rejected(order, answer(reply(delta=arrays(a=broken)))).reason == "not_finite"
+
+
+def test_a_delta_beyond_the_norm_bound_is_rejected_and_one_within_it_is_not(order: TrainOrder) -> None:
+    assert isinstance(screen(answer(reply()), order, DELTA.norm * 1.001), Accepted)
+    verdict = rejected(order, answer(reply()), DELTA.norm * 0.999)
+    assert verdict.reason == "norm"
+    assert "1.414 > bound 1.413" in verdict.detail
+    huge = rejected(order, answer(reply(delta=arrays(a=np.full(2, 3e38, dtype=np.float32)))))
+    assert huge.reason == "norm"
+
+
+def raw(data: bytes) -> RecordDict:
+    record = reply().to_record()
+    bad = Array(dtype="float32", shape=(2, 3), stype="numpy.ndarray", data=data)
+    record["adapter"] = ArrayRecord({"b": bad, "a": record["adapter"]["a"]})
+    return record
+
+
+def with_metrics() -> RecordDict:
+    record = reply().to_record()
+    record["metrics"] = MetricRecord({"num-examples": -9})
+    return record
+
+
+def double() -> RecordDict:
+    record = reply().to_record()
+    record["adapter"]["b"] = Array(np.zeros((2, 3)))
+    return record
+
+
+def archive() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, b=np.zeros((2, 3), dtype=np.float32))
+    return stream.getvalue()
+
+
+def npy(shape: str) -> bytes:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+FORMS = {
+    "nothing": lambda: RecordDict({}),
+    "a weight of its own": with_metrics,
+    "double numbers": double,
+    "an extra header field": lambda: RecordDict({**reply().to_record(), "more": ConfigRecord({"x": 1})}),
+    "noise for an array": lambda: raw(bytes(range(200))),
+    "an archive for an array": lambda: raw(archive()),
+    "a broken archive for an array": lambda: raw(b"PK\x03\x04" + bytes(40)),
+    "an array of a petabyte": lambda: raw(npy(f"({10**15},)")),
+    "an unclosed array header": lambda: raw(npy("((2, 3)")),
+}
+
+
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS.keys())
+def test_whatever_a_site_sends_screening_gives_a_verdict(order: TrainOrder, make: Callable[[], RecordDict]) -> None:
+    assert rejected(order, Answer("north", make(), None, 1, 1)).reason == "form"
+
+
+def test_a_rejection_never_quotes_what_was_sent(order: TrainOrder) -> None:
+    secret = "zqxjvkw"  # noqa: S105  a marker
+    verdicts = [
+        rejected(order, answer(reply(nonce=secret))),
+        rejected(order, answer(reply(site_id=secret))),
+        rejected(order, answer(reply(delta=AdapterState({secret: DELTA.arrays["b"]})))),
+    ]
+    assert not [verdict for verdict in verdicts if secret in verdict.detail]

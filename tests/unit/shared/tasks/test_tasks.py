@@ -1,0 +1,163 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.config import RunConfig
+from shared.record import Record
+from shared.tasks.base import Example, Learner, collate, micro_batches
+
+LearnerOf = Callable[[RunConfig], Learner]
+RecordsOf = Callable[..., list[Record]]
+Shake = Callable[[Learner], None]
+Change = Callable[..., RunConfig]
+SHARED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def learner(either: RunConfig, learner_of: LearnerOf, shake: Shake) -> Learner:
+    made = learner_of(either)
+    shake(made)
+    made.model.eval()
+    return made
+
+
+def losses(learner: Learner, examples: list[Example]) -> list[float]:
+    batch = collate(examples, learner.base.tokenizer.pad_token_id, torch.device("cpu"))
+    with torch.no_grad():
+        return [float(loss) for loss in learner.task.losses(learner.model, batch)]
+
+
+def test_a_records_loss_does_not_depend_on_its_neighbours(
+    learner: Learner, either: RunConfig, records_of: RecordsOf
+) -> None:
+    examples = learner.task.encode(records_of(either, 30))
+    alone = [losses(learner, [example])[0] for example in examples]
+
+    @SHARED
+    @given(st.lists(st.integers(0, 29), min_size=1, max_size=8))
+    def check(chosen: list[int]) -> None:
+        np.testing.assert_allclose(losses(learner, [examples[i] for i in chosen]), [alone[i] for i in chosen], atol=1e-5, rtol=1e-5)
+
+    check()
+    assert np.std(alone) > 0.01  # the loss tells the records apart
+
+
+def test_an_outcome_does_not_depend_on_the_micro_batches(learner: Learner, either: RunConfig, records_of: RecordsOf) -> None:
+    examples = learner.task.encode(records_of(either, 20))
+    found = []
+    for tokens in (10_000, 24):
+        first, second = np.zeros(20), np.zeros(20)
+        with torch.no_grad():
+            for chosen, batch in learner.batches(examples, range(20), tokens):
+                part = learner.task.outcome(learner.model, batch)
+                first[chosen], second[chosen] = part.first, part.second
+        found.append((first, second))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+def test_the_instruction_loss_is_the_mean_over_the_records_response_tokens(
+    instruct: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake
+) -> None:
+    learner = learner_of(instruct)
+    shake(learner)
+    learner.model.eval()
+    for example in learner.task.encode(records_of(instruct, 8)):
+        ids = torch.from_numpy(example.ids)
+        with torch.no_grad():
+            logits = learner.model(input_ids=ids[None]).logits[0]
+        answers = torch.from_numpy(example.target)[1:]
+        expected = F.cross_entropy(logits[:-1][answers], ids[1:][answers])
+        assert losses(learner, [example])[0] == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
+        with torch.no_grad():
+            outcome = learner.task.outcome(learner.model, collate([example], 0, torch.device("cpu")))
+        assert outcome.second[0] == answers.sum()
+        assert outcome.first[0] / outcome.second[0] == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
+
+
+def test_the_mask_is_true_on_the_response_and_its_end_alone(instruct: RunConfig, learner_of: LearnerOf, change: Change) -> None:
+    learner = learner_of(change(instruct, {"model.max_length": 128}))
+    example = learner.task.encode([Record({"instruction": "aia bjb", "response": "cic did aia"})])[0]
+    tokenizer = learner.base.tokenizer
+
+    def text(ids: np.ndarray) -> str:  # type: ignore[type-arg]
+        return tokenizer.decode(ids).replace("##", "").replace(" ", "")
+
+    assert text(example.ids[~example.target]) == "<system>bekind<user>aiabjb<assistant>"
+    assert text(example.ids[example.target]) == "cicdidaia[eos]"
+    assert example.ids[-1] == tokenizer.eos_token_id
+
+
+def test_the_system_message_is_left_out_when_there_is_none(instruct: RunConfig, learner_of: LearnerOf, change: Change) -> None:
+    learner = learner_of(change(instruct, {"task.system": ""}))
+    assert "system" not in learner.task.prompt("aia")
+
+
+@SHARED
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(8, 40))
+def test_every_instruction_example_fits_and_has_a_response_token(
+    learner_of: LearnerOf, instruct: RunConfig, change: Change, words: int, answer: int, longest: int
+) -> None:
+    global CACHE  # noqa: PLW0603
+    if longest not in CACHE:
+        CACHE[longest] = learner_of(change(instruct, {"model.max_length": longest}))
+    learner = CACHE[longest]
+    example = learner.task.encode([Record({"instruction": "aia " * words, "response": "bjb " * answer})])[0]
+    assert len(example) <= longest
+    mask = example.target
+    assert mask.any()
+    assert not mask[0]  # nothing predicts the first token
+    assert (np.diff(mask.astype(int)) >= 0).all()  # the response is the end of the example
+    if len(example) < longest:
+        assert example.ids[-1] == learner.base.tokenizer.eos_token_id
+
+
+CACHE: dict[int, Learner] = {}
+
+
+def test_a_long_text_is_cut_to_the_length_and_a_label_becomes_its_index(classify: RunConfig, learner_of: LearnerOf) -> None:
+    learner = learner_of(classify)
+    long, short = learner.task.encode([Record({"text": "aia " * 500}, "yes"), Record({"text": "aia"}, "no")])
+    assert (len(long), len(short)) == (24, 3)
+    assert (long.target, short.target) == (1, 0)
+    assert long.ids[-1] == short.ids[-1] == learner.base.tokenizer.sep_token_id
+    assert learner.task.encode([]) == []
+
+
+def test_a_text_without_words_still_has_a_finite_loss(classify: RunConfig, learner_of: LearnerOf) -> None:
+    learner = learner_of(classify)
+    assert np.isfinite(losses(learner, learner.task.encode([Record({"text": ""}, "yes")]))).all()
+
+
+def test_greedy_answers_are_the_same_every_time(instruct: RunConfig, learner_of: LearnerOf) -> None:
+    learner = learner_of(instruct)
+    first = learner.task.generate(learner.model, "aia bjb", 5)
+    assert first == learner.task.generate(learner.model, "aia bjb", 5)
+    assert isinstance(first, str)
+
+
+lengths = st.lists(st.integers(1, 50), min_size=1, max_size=40)
+
+
+@given(lengths, st.integers(1, 200), st.randoms(use_true_random=False))
+def test_micro_batches_are_a_partition_within_the_bound(sizes: list[int], most: int, random: object) -> None:
+    indices = [i for i in range(len(sizes)) if random.random() < 0.7]  # type: ignore[attr-defined]
+    groups = micro_batches(sizes, indices, most)
+    assert sorted(index for group in groups for index in group) == indices
+    for group in groups:
+        assert len(group) == 1 or len(group) * max(sizes[i] for i in group) <= most
+        assert group
+    if groups and max(sizes[i] for i in indices) * len(indices) <= most:
+        assert len(groups) == 1
+
+
+def test_padding_is_on_the_right_and_masked() -> None:
+    examples = [Example(np.array([5, 6, 7]), np.array([False, True, True])), Example(np.array([8]), np.array([True]))]
+    batch = collate(examples, 9, torch.device("cpu"))
+    assert batch.ids.tolist() == [[5, 6, 7], [8, 9, 9]]
+    assert batch.mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch.targets.tolist() == [[False, True, True], [True, False, False]]

@@ -1,0 +1,152 @@
+"""The shape of the repository, read from its syntax trees: who imports whom, and what may not be there at all."""
+
+import ast
+import importlib.metadata
+import importlib.util
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = ("shared", "privacy", "client", "server", "simulations")
+MAY_IMPORT = {
+    "shared": {"shared"},
+    "privacy": {"privacy", "shared"},
+    "client": {"client", "privacy", "shared"},
+    "server": {"server", "privacy", "shared"},
+    "simulations": set(PACKAGES),
+    "hushtune.py": set(PACKAGES),
+}
+LEARNING = ("shared/models.py", "shared/tasks/", "privacy/dp/", "client/trainer.py", "server/evaluation.py", "simulations/")
+MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "server/app.py", "server/superlink.py")
+ROOMS = {
+    "flwr": (*MESSAGING, "server/rounds.py", "server/screening.py", "simulations/fleet.py"),
+    "ray": ("simulations/fleet.py",),
+    "spacy": ("privacy/anonymise/",),
+    "presidio_analyzer": ("privacy/anonymise/",),
+    "presidio_anonymizer": ("privacy/anonymise/",),
+    "opacus": ("privacy/dp/",),
+    "dp_accounting": ("privacy/accounting.py",),
+    "scipy": ("privacy/",),
+    "torch": LEARNING,
+    "transformers": LEARNING,
+    "peft": ("shared/models.py", "shared/tasks/"),
+    "huggingface_hub": ("shared/models.py",),
+    "datasets": ("client/records.py",),
+    "sklearn": ("simulations/",),
+    "faker": ("simulations/",),
+    "typer": ("hushtune.py",),
+    "rich": ("hushtune.py", "simulations/display.py"),
+    "jinja2": ("server/report/",),
+    "matplotlib": ("server/report/",),
+    "pickle": (),
+    "dill": (),
+    "cloudpickle": (),
+    "joblib": (),
+    "marshal": (),
+    "shelve": (),
+}
+
+
+def modules() -> list[Path]:
+    return sorted([*(path for name in PACKAGES for path in (REPOSITORY / name).rglob("*.py")), REPOSITORY / "hushtune.py"])
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Top-level names of all imports of a module, wherever they stand in it."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield str(node.module).split(".")[0]
+
+
+every_module = pytest.mark.parametrize("path", modules(), ids=name_of)
+
+
+def test_there_are_modules_to_look_at() -> None:
+    assert {path.parts[len(REPOSITORY.parts)] for path in modules()} == {*PACKAGES, "hushtune.py"}
+
+
+@every_module
+def test_imports_point_in_one_direction(path: Path) -> None:
+    ours = set(imports(path)) & set(PACKAGES)
+    assert ours <= MAY_IMPORT[path.relative_to(REPOSITORY).parts[0]]
+
+
+@every_module
+def test_heavy_libraries_stay_in_their_rooms(path: Path) -> None:
+    for library in set(imports(path)) & set(ROOMS):
+        assert name_of(path).startswith(ROOMS[library] or ("nowhere",)), f"{library} in {name_of(path)}"
+
+
+@every_module
+def test_no_code_arrives_by_data(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.keyword):
+            assert node.arg != "trust_remote_code"
+            assert not (node.arg == "allow_pickle" and getattr(node.value, "value", None) is not False)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"eval", "exec", "compile", "__import__", "torch.load", "torch.save", "yaml.load"}, called
+            assert not called.endswith(("import_module", "import_string")), called
+
+
+@every_module
+def test_functions_fit_on_a_screen(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 40, node.name
+
+
+@every_module
+def test_nothing_happens_at_import_but_definitions(path: Path) -> None:
+    for node in tree(path).body:
+        allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        type_checking = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+        assert isinstance(node, allowed) or docstring or type_checking, ast.unparse(node)[:80]
+
+
+def test_the_command_line_stays_short() -> None:
+    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("name", ["examples", "benchmarks", "utils", "data", "common", "helpers"])
+def test_no_importable_folder_has_a_name_that_others_use(name: str) -> None:
+    assert not list((REPOSITORY / name).glob("**/*.py"))
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_our_packages_are_the_ones_that_are_imported(name: str) -> None:
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert Path(str(spec.origin)).is_relative_to(REPOSITORY)
+    assert set(importlib.metadata.packages_distributions().get(name, [])) <= {"hushtune"}
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    empty = {"utils", "helpers", "manager", "handler", "processor", "misc", "common"}
+    assert not [name_of(path) for path in modules() if path.stem in empty]
+
+
+def test_tests_have_no_packages_of_their_own() -> None:
+    assert not list((REPOSITORY / "tests").rglob("__init__.py"))
+
+
+def test_the_wheel_holds_our_packages_and_no_others() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    assert sorted(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]) == sorted([*PACKAGES, "hushtune.py"])
