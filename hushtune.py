@@ -23,7 +23,9 @@ app = typer.Typer(
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML file, such as configs/demo.toml.")]
 Adapter = Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one field, as section.key=value.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one field, as section.key=value.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 
 
@@ -74,8 +76,8 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score a finished adapter on a file of records."""
-    from simulations.published import score
     from simulations.display import metrics_table
+    from simulations.published import score
 
     metrics = score(adapter, file)
     _show(metrics, json, lambda: metrics_table(metrics))
@@ -95,7 +97,9 @@ def generate(
 
 @app.command()
 def models(
-    fetch: Annotated[str | None, typer.Option(metavar="NAME", help="Fetch and verify this model now; 'all' takes every one.")] = None,
+    fetch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Fetch and verify this model now; 'all' takes every one.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """List the base models of the catalogue, or fetch one into the cache."""
@@ -107,7 +111,9 @@ def models(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")], json: Json = False) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")], json: Json = False
+) -> None:
     """Show a finished run again, and write its report.html anew."""
     from server.report.document import rewrite
     from simulations.display import report_tables
@@ -129,9 +135,7 @@ def _show(data: Any, as_json: bool, tables: Any) -> None:
         return
     from rich.console import Console
 
-    console = Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=120, soft_wrap=True)
-    for table in tables():
-        console.print(table)
+    Console(width=None if sys.stdout.isatty() else 120, soft_wrap=True).print(*tables(), sep="\n")
 
 
 def main() -> None:
@@ -141,9 +145,6 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app()
-    except HushtuneError as error:
+    except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
-        sys.exit(2)
-    except OSError as error:
-        sys.stderr.write(f"hushtune: {error.filename or 'file system'}: {error.strerror or type(error).__name__}\n")
         sys.exit(2)

@@ -11,7 +11,7 @@ def client_app(site: Site) -> ClientApp:
     """A ClientApp whose train messages go to the site."""
     app = ClientApp()
 
-    @app.train()  # type: ignore[untyped-decorator]
+    @app.train()
     def train(message: Message, _context: Context) -> Message:
         reply = site.train(TrainOrder.from_record(message.content))
         return Message(reply.to_record(), reply_to=message)

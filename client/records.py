@@ -54,28 +54,37 @@ def _check_text(path: Path) -> None:
         while chunk := stream.read(1 << 20):
             if b"\0" in chunk:
                 raise DataError(f"{path}: a binary file (NUL at byte {offset + chunk.index(0)}); give UTF-8 text")
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path}: not UTF-8 near byte {offset + error.start}; save the file as UTF-8") from None
+            bad = _bad_byte(decoder, chunk)
+            if bad is not None:
+                raise DataError(f"{path}: not UTF-8 near byte {offset + bad}; save the file as UTF-8")
             offset += len(chunk)
+    if _bad_byte(decoder, b"", final=True) is not None:
+        raise DataError(f"{path}: not UTF-8 at its last bytes; save the file as UTF-8")
+
+
+def _bad_byte(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> int | None:
+    """Where a chunk stops being UTF-8; the decoder's own error holds the text, so it does not get out of here."""
     try:
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 at its last bytes; save the file as UTF-8") from None
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     """The file's rows, streamed: datasets would otherwise leave a plain-text copy in its cache."""
-    from datasets import load_dataset
+    import datasets
     from datasets.exceptions import DatasetGenerationError
 
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # its own lines may quote the text
+    failure = ""
     try:
-        yield from load_dataset(FORMATS[path.suffix], data_files=str(path), split="train", streaming=True)
-    except (ValueError, TypeError, OSError, DatasetGenerationError) as error:
-        # The cause may quote the text, so it is named by its class alone and dropped.
+        yield from datasets.load_dataset(FORMATS[path.suffix], data_files=str(path), split="train", streaming=True)
+    except (ValueError, TypeError, OSError, RecursionError, DatasetGenerationError) as error:
+        failure = type(error).__name__
+    if failure:  # raised here, so that the cause, which may quote the text, is not its context
         place = _first_bad_line(path) if FORMATS[path.suffix] == "json" else ""
-        raise DataError(f"{path}: not readable as {path.suffix[1:]}{place} ({type(error).__name__}); mend the file") from None
+        raise DataError(f"{path}: not readable as {path.suffix[1:]}{place} ({failure}); mend the file")
 
 
 def _first_bad_line(path: Path) -> str:
@@ -84,7 +93,7 @@ def _first_bad_line(path: Path) -> str:
             try:
                 if line.strip() and not isinstance(json.loads(line), dict):
                     return f" at line {number}"
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, RecursionError):
                 return f" at line {number}"
     return ""
 
@@ -114,7 +123,8 @@ def _text(row: Mapping[str, Any], column: str, field: str, where: str) -> str:
 
 def _value(row: Mapping[str, Any], column: str, key: str, where: str) -> Any:
     if column not in row:
-        raise DataError(f"{where}: no column '{column}'; set {key} to one of: {', '.join(map(str, row))}")
+        # The names of a file without a header line are its first record, so they are not printed.
+        raise DataError(f"{where}: no column '{column}' among the file's {len(row)}; set {key} to the right name")
     return row[column]
 
 
@@ -136,12 +146,21 @@ def _label(row: Mapping[str, Any], where: str, config: RunConfig) -> str | None:
         return str(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{where}: column '{column}' is no number, which data.label_bins needs")
-    return next((name for name, (low, high) in config.data.label_bins.items() if low <= value <= high), None)
+    return next((bin_.label for bin_ in config.data.label_bins if bin_.low <= value <= bin_.high), None)
 
 
 def _spans(row: Mapping[str, Any], column: str, where: str) -> tuple[Span, ...]:
     value = _value(row, column, "data.columns.spans", where)
+    spans = _parsed_spans(value)
+    if spans is None:
+        raise DataError(
+            f"{where}: column '{column}' is no list of {{label, start, end}}; mend it or unset data.columns.spans"
+        )
+    return spans
+
+
+def _parsed_spans(value: Any) -> tuple[Span, ...] | None:
     try:
         return tuple(Span(str(item["label"]), int(item["start"]), int(item["end"])) for item in value or ())
     except (KeyError, TypeError, ValueError):
-        raise DataError(f"{where}: column '{column}' is no list of {{label, start, end}}; mend it or unset data.columns.spans") from None
+        return None

@@ -6,7 +6,7 @@ from typing import Any
 from client.trainer import self_check, train
 from privacy.dp.plan import PrivacyPlan
 from shared.config import RunConfig
-from shared.errors import DataError, MessageError
+from shared.errors import DataError, MessageError, PrivacyError
 from shared.messages import TrainOrder, TrainReply
 from shared.record import Record
 from shared.tasks.base import Learner
@@ -16,8 +16,8 @@ class Site:
     """Everything that lives at one place; nothing but replies comes out.
 
     Setting up checks on a few records that the model's per-record gradients are exact, and refuses if they are not
-    (PrivacyError). The site parses the order with its own classes, calibrates its own plan from its own declared size, and refuses an
-    order for another config than the one it was set up for.
+    (PrivacyError). The site trains under its own plan, made from its own declared size, and refuses an order for another
+    config than the one it was set up for.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Site:
                 f"site {site_id}: has fewer usable training records than cohort.min_records = "
                 f"{config.cohort.min_records}; add records, mend quarantined ones, or lower the bound"
             )
+        _refuse_other_plan(plan, config, declared_size, site_id)
         self.site_id = site_id
         self.declared_size = declared_size
         self.plan = plan
@@ -69,3 +70,12 @@ class Site:
         )
         self._optimizer_state = trained.optimizer_state
         return TrainReply(order.run_id, order.round, order.nonce, self.site_id, trained.delta)
+
+
+def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
+    """Refuse a plan that is not the one of the config: what runs and what is accounted must be one thing."""
+    training, privacy = config.training, config.privacy
+    asked = (training.sampling_rate, training.steps, training.rounds, privacy.clipping_norm, declared_size)
+    planned = plan and (plan.sampling_rate, plan.steps_per_round, plan.rounds, plan.clipping_norm, plan.declared_size)
+    if planned != (asked if privacy.enabled else None):
+        raise PrivacyError(f"site {site_id}: its privacy plan is not the one of this run; make it with PrivacyPlan.for_site")

@@ -1,10 +1,12 @@
 """Local training: some optimiser steps on an adapter, the same loop with privacy and without."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -52,14 +54,14 @@ def train(
     peaks = [float(group["lr"]) for group in _optimizer(learner.model, training).param_groups]
     torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
     learner.model.train()
-    batches = poisson_batches(len(examples), training.sampling_rate, training.steps, _draw(config, plan, site_id, round_number))
+    batches = _batches(len(examples), config, plan, site_id, round_number)
     with make_private(learner.model, optimizer, plan, divisor) as (model, step):
         for number, indices in enumerate(batches):
             factor = schedule((round_number - 1) * training.steps + number, training)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
             for _, batch in learner.batches(examples, indices.tolist(), training.micro_batch_tokens):
-                learner.task.losses(model, batch).sum().backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(learner.task.losses(model, batch).sum())
                 step.accumulate()
             step.finish()
     return Trained(read_adapter(learner.model).minus(start), optimizer.state_dict())
@@ -104,9 +106,14 @@ def _optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW
     )
 
 
-def _draw(config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int) -> Any:
-    """Who is sampled: secret under privacy, reproducible without."""
-    return uniforms if plan else stream(config.run.seed, "sampling", site_id, round_number).random
+def _batches(
+    records: int, config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """The round's batches: as the plan accounts for them and secret under privacy, reproducible without."""
+    if plan is not None:
+        return poisson_batches(records, plan.sampling_rate, plan.steps_per_round, uniforms)
+    draw = stream(config.run.seed, "sampling", site_id, round_number).random
+    return poisson_batches(records, config.training.sampling_rate, config.training.steps, draw)
 
 
 def _dropout_seed(config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int) -> int:

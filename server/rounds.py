@@ -71,8 +71,7 @@ def run_rounds(
         answers = list(fleet.ask(orders, config.cohort.deadline))
         clock.lap("train")
         verdicts = [
-            screen(answer, orders[answer.site_id], config.aggregation.max_norm)
-            for answer in _first_each(answers, orders)
+            screen(answer, orders[answer.site_id], config.aggregation.max_norm) for answer in _first_each(answers, orders)
         ]
         accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
         # 4. Aggregate, 5. apply and 6. commit: whole or not at all.

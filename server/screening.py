@@ -48,6 +48,8 @@ def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rej
         reply = TrainReply.from_record(answer.content)
     except MessageError:
         return Rejected(answer.site_id, "form", "fields or types differ from a reply")
+    except Exception as error:  # parsing what a site sent must never end a round
+        return Rejected(answer.site_id, "form", type(error).__name__)
     if (reply.run_id, reply.round, reply.nonce) != (order.run_id, order.round, order.nonce):
         return Rejected(answer.site_id, "stale", "not the reply to this round's order")
     if reply.site_id != answer.site_id:

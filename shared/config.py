@@ -9,7 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from shared.errors import ConfigError
 
@@ -24,6 +33,15 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Pydantic would take true for 1."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind is not bool:
+            raise ValueError("must not be true or false")
+        return value
+
 
 class RunSection(Section):
     """Who the run is and where its results go."""
@@ -36,11 +54,16 @@ class RunSection(Section):
 class ModelSection(Section):
     """Which base model, and how it computes."""
 
-    name: str = Field("minilm", min_length=1, description="catalogue name, local folder, or hub id 'org/name@revision' (40 digits)")
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 that the weights file must have (64 hex digits)")
+    name: str = Field(
+        "minilm", min_length=1, description="catalogue name, local folder, or hub id 'org/name@revision' (40 digits)"
+    )
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 that the weights file must have (64 hex digits)"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes cuda, then mps, then cpu")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="frozen base weights; auto takes bfloat16 where the hardware computes in it; adapters stay float32"
+        "auto",
+        description="frozen base weights; auto takes bfloat16 where the hardware computes in it; adapters stay float32",
     )
     max_length: int = Field(128, ge=8, le=8192, description="tokens a record is cut to (8 to 8192)")
 
@@ -50,8 +73,12 @@ class AdapterSection(Section):
 
     rank: int = Field(16, ge=0, le=256, description="LoRA rank; 0 trains the classification head alone")
     alpha: Positive = Field(16.0, description="LoRA alpha; the update is scaled by alpha / rank")
-    targets: tuple[str, ...] = Field((), description="names of the linear layers to adapt; empty takes the model's attention layers")
-    last_layers: int = Field(0, ge=0, description="adapt only the last so many layers, which costs less time and noise; 0 takes all")
+    targets: tuple[str, ...] = Field(
+        (), description="names of the linear layers to adapt; empty takes the model's attention layers"
+    )
+    last_layers: int = Field(
+        0, ge=0, description="adapt only the last so many layers, which costs less time and noise; 0 takes all"
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout (0 to below 1)")
     train: Literal["B", "AB"] = Field("B", description="factors that are trained; under privacy A stays frozen, so B alone")
 
@@ -77,7 +104,23 @@ class Columns(Section):
     label: str = Field("label", description="column of the label (classification)")
     instruction: str = Field("instruction", description="column of the instruction (instruction)")
     response: str = Field("response", description="column of the response (instruction)")
-    spans: str | None = Field(None, description="column of the true personal-data spans of the first text field, where known")
+    spans: str | None = Field(
+        None, description="column of the true personal-data spans of the first text field, where known"
+    )
+
+
+class LabelBin(Section):
+    """The label of a range of a numeric column; a number in no range leaves its record out."""
+
+    label: str = Field(description="a label of task.labels")
+    low: float = Field(allow_inf_nan=False, description="smallest number of the range, included")
+    high: float = Field(allow_inf_nan=False, description="largest number of the range, included")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.low <= self.high:
+            raise ValueError(f"low = {self.low}: must be at most high = {self.high}")
+        return self
 
 
 class SiteSection(Section):
@@ -85,7 +128,9 @@ class SiteSection(Section):
 
     id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
     file: str = Field("", description="its file below data.root: .jsonl, .csv or .parquet")
-    declared_size: int = Field(ge=1, description="public record count that the site declares; it fixes the divisor and the weight")
+    declared_size: int = Field(
+        ge=1, description="public record count that the site declares; it fixes the divisor and the weight"
+    )
     records: int = Field(0, ge=0, description="records to generate for it (synthetic source only)")
 
 
@@ -96,11 +141,11 @@ class DataSection(Section):
     root: Path = Field(Path(), description="folder that the sites' files lie in")
     sites: tuple[SiteSection, ...] = Field(description="the data owners", min_length=1)
     columns: Columns = Field(default_factory=Columns, description="column mapping")
-    label_bins: dict[str, tuple[float, float]] = Field(
-        default_factory=dict, description="label -> [low, high], both included, for a numeric label column; others are left out"
-    )
+    label_bins: tuple[LabelBin, ...] = Field((), description="for a numeric label column: the label of each range")
     held_out: float = Field(0.2, gt=0, lt=1, description="share of each site's records given to central evaluation (0 to 1)")
-    cut_chars: int = Field(4000, ge=16, le=100_000, description="characters a field is cut to, at a space, before anything else")
+    cut_chars: int = Field(
+        4000, ge=16, le=100_000, description="characters a field is cut to, at a space, before anything else"
+    )
 
     @model_validator(mode="after")
     def _sites_fit(self) -> Self:
@@ -111,9 +156,6 @@ class DataSection(Section):
         for site in self.sites:
             if not getattr(site, missing):
                 raise ValueError(f"sites: site '{site.id}' needs '{missing}' when data.source = '{self.source}'")
-        for label, (low, high) in self.label_bins.items():
-            if not low <= high:
-                raise ValueError(f"label_bins: the bin of '{label}' is empty: {low} > {high}")
         return self
 
 
@@ -130,12 +172,18 @@ class TrainingSection(Section):
 
     rounds: int = Field(3, ge=1, le=10_000, description="rounds of the run")
     steps: int = Field(10, ge=1, le=100_000, description="optimiser steps of a site in a round")
-    sampling_rate: Rate = Field(0.1, description="public Poisson sampling rate q: chance of each record to be in a step (above 0, at most 1)")
+    sampling_rate: Rate = Field(
+        0.1, description="public Poisson sampling rate q: chance of each record to be in a step (above 0, at most 1)"
+    )
     learning_rate: Positive = Field(1e-2, description="peak learning rate of the LoRA factors")
     head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head")
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of all steps in which the rate rises to its peak; it then falls to 0")
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="share of all steps in which the rate rises to its peak; it then falls to 0"
+    )
     weight_decay: float = Field(0.0, ge=0, lt=1, description="AdamW weight decay")
-    micro_batch_tokens: int = Field(4096, ge=64, description="padded tokens computed at once; changes memory, never the result")
+    micro_batch_tokens: int = Field(
+        4096, ge=64, description="padded tokens computed at once; changes memory, never the result"
+    )
 
 
 class PrivacySection(Section):
@@ -145,17 +193,27 @@ class PrivacySection(Section):
     trust: Literal["local"] = Field("local", description="local: each site adds its own noise and trusts nobody")
     unit: Literal["record"] = Field("record", description="what one neighbour adds or removes")
     epsilon: Positive = Field(8.0, le=100, description="total epsilon of a site over the run (above 0, at most 100)")
-    target_delta: float | None = Field(None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / declared_size^1.1")
+    target_delta: float | None = Field(
+        None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / declared_size^1.1"
+    )
     clipping_norm: Positive = Field(0.5, description="L2 bound C of one record's gradient")
-    self_check: int = Field(4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training")
+    self_check: int = Field(
+        4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training"
+    )
 
 
 class AnonymiseSection(Section):
     """How personal data is found and replaced at a site."""
 
     language: Literal["en"] = Field("en", description="language of the records; others have no rules yet and are refused")
-    spacy_model: str = Field("en-core-web-sm", min_length=1, description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder")
-    operator: Literal["tag", "redact"] = Field("tag", description="tag: <PERSON_1>, the same in one record; redact: <PERSON>")
+    spacy_model: str = Field(
+        "en-core-web-sm",
+        min_length=1,
+        description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder",
+    )
+    operator: Literal["tag", "redact"] = Field(
+        "tag", description="tag: <PERSON_1>, the same in one record; redact: <PERSON>"
+    )
     max_chars: int = Field(20_000, ge=100, le=1_000_000, description="a record with more characters is quarantined")
     batch_size: int = Field(64, ge=1, le=4096, description="texts that the language model reads at once")
     workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one a core")
@@ -202,12 +260,16 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         if self.cohort.quorum > len(self.data.sites):
-            raise ValueError(f"cohort.quorum = {self.cohort.quorum}: only {len(self.data.sites)} sites are named in data.sites")
+            raise ValueError(
+                f"cohort.quorum = {self.cohort.quorum}: only {len(self.data.sites)} sites are named in data.sites"
+            )
         if self.privacy.enabled and self.adapter.train != "B":
-            raise ValueError("adapter.train = 'AB': under privacy A stays frozen; set adapter.train = 'B' or privacy.enabled = false")
+            raise ValueError(
+                "adapter.train = 'AB': under privacy A stays frozen; set adapter.train = 'B' or privacy.enabled = false"
+            )
         if self.adapter.rank == 0 and self.task.name != "classification":
             raise ValueError("adapter.rank = 0: only a classification has a head to train; set a rank of 1 or more")
-        unknown = sorted(set(self.data.label_bins) - set(self.task.labels))
+        unknown = sorted({bin_.label for bin_ in self.data.label_bins} - set(self.task.labels))
         if unknown:
             raise ValueError(f"data.label_bins: '{unknown[0]}' is not in task.labels")
         return self
@@ -278,7 +340,7 @@ def _apply(tree: dict[str, Any], override: str, path: Path) -> None:
 def _step(node: Any, key: str, dotted: str, path: Path) -> Any:
     """Go one level down, into a table (made when absent) or into an entry of a list by its index."""
     if isinstance(node, list):
-        if not key.isdigit() or int(key) >= len(node):
+        if not key.isdecimal() or int(key) >= len(node):
             raise ConfigError(f"{path}: --set {dotted}: '{key}' is not an index from 0 to {len(node) - 1}")
         return node[int(key)]
     child = node.setdefault(key, {})

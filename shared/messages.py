@@ -16,6 +16,8 @@ from shared.errors import MessageError
 
 _ARRAYS = "adapter"
 _HEADER = "header"
+NUMPY_MAGIC = b"\x93NUMPY"
+HEADER_LIMIT = 4096  # bytes of numpy's own header; it takes 128 for our arrays
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,18 @@ def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[Adapt
     return state, {name: header[name] for name in types}  # type: ignore[misc]  # the types were checked
 
 
-def _numbers(array: Array, what: str) -> np.ndarray:  # type: ignore[type-arg]
+def _numbers(array: Array, what: str) -> np.ndarray:
     """An array's numbers; Flower reads them without pickle."""
+    # The declared shape and the size of the data must agree before anything is allocated or parsed.
+    expected = int(np.prod([int(n) for n in array.shape], dtype=object)) * np.dtype(np.float32).itemsize
+    if array.dtype != "float32" or not 0 <= len(array.data) - expected <= HEADER_LIMIT:
+        raise MessageError(f"{what}: an array is not float32 numbers of its declared shape")
+    if not array.data.startswith(NUMPY_MAGIC):
+        raise MessageError(f"{what}: an array is not in numpy's plain format")
     try:
         numbers = array.numpy()
-    except (ValueError, TypeError, OSError, EOFError) as error:
+    except Exception as error:  # a parser of foreign bytes may raise anything
         raise MessageError(f"{what}: an array cannot be read as plain numbers") from error
-    if numbers.dtype != np.float32:
-        raise MessageError(f"{what}: an array is not float32")
+    if not isinstance(numbers, np.ndarray) or numbers.dtype != np.float32 or numbers.shape != tuple(array.shape):
+        raise MessageError(f"{what}: an array is not float32 numbers of its declared shape")
     return numbers
-
-

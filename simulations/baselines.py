@@ -15,7 +15,6 @@ from shared.tasks.base import Example, Learner, Outcome
 from shared.tasks.classification import MeanPoolingClassifier
 
 
-
 def majority(evaluator: Evaluator, training: Sequence[Example]) -> Baseline:
     """Always the most frequent training label."""
     truth = np.array([example.target for example in evaluator.examples], dtype=np.float64)

@@ -138,16 +138,14 @@ def _step(case: Case, variant: Variant) -> Iterator[Callable[[], None]]:
         yield lambda: _plain(model, task, batch, optimizer)
 
 
-def _private(
-    model: nn.Module, task: Task, batch: Batch, first: Callable[[], object], second: Callable[[], object]
-) -> None:
-    task.losses(model, batch).sum().backward()  # type: ignore[no-untyped-call]
+def _private(model: nn.Module, task: Task, batch: Batch, first: Callable[[], object], second: Callable[[], object]) -> None:
+    torch.autograd.backward(task.losses(model, batch).sum())
     first()
     second()
 
 
 def _plain(model: nn.Module, task: Task, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
-    task.losses(model, batch).mean().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(task.losses(model, batch).mean())
     optimizer.step()
     optimizer.zero_grad()
 

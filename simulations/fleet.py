@@ -1,6 +1,7 @@
 """Sites in one process: the production ClientApp and real message serialisation, no sockets."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import cast
 
 from flwr.app import Context, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
@@ -42,7 +43,7 @@ class LocalFleet:
         message, down = over_the_wire(Message(order.to_record(), node, MessageType.TRAIN))
         try:
             reply, up = over_the_wire(self._apps[site_id](message, context))
-        except Exception as error:  # noqa: BLE001  whatever a site raises, the round goes on and names it
+        except Exception as error:
             return Answer(site_id, None, type(error).__name__, down, 0)
         return Answer(site_id, reply.content, None, down, up)
 
@@ -52,6 +53,6 @@ def over_the_wire(message: Message) -> tuple[Message, int]:
     message.metadata.__dict__["_message_id"] = message.object_id
     pieces = {key: item.deflate() for key, item in get_all_nested_objects(message).items()}
     size = sum(len(piece) for piece in pieces.values())
-    copy = inflate_object_from_contents(message.object_id, pieces)
+    copy = cast("Message", inflate_object_from_contents(message.object_id, pieces))
     copy.metadata.__dict__["_message_id"] = message.object_id
     return copy, size

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from shared.record import RawRecord
 
 
-def split_held_out(
-    records: Sequence[RawRecord], share: float, seed: int
-) -> tuple[list[RawRecord], list[RawRecord]]:
+def split_held_out(records: Sequence[RawRecord], share: float, seed: int) -> tuple[list[RawRecord], list[RawRecord]]:
     """Training records and held-out records; each record's side depends on its own text and the seed alone."""
     training: list[RawRecord] = []
     held_out: list[RawRecord] = []

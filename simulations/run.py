@@ -1,6 +1,5 @@
 """A whole federation in one process: the sites' data path and the production round loop, from config to report."""
 
-import json
 import secrets
 import time
 from collections import Counter
@@ -17,7 +16,7 @@ from privacy.anonymise.pipeline import Anonymiser
 from privacy.dp.plan import PrivacyPlan
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
-from server.report.document import Baseline, RunFacts, SiteFacts, report, write
+from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
 from server.rounds import Metrics, Round, run_rounds
 from shared.adapter import AdapterState
 from shared.config import RunConfig, SiteSection
@@ -29,8 +28,8 @@ from shared.tasks import load_task
 from shared.tasks.base import Example, Learner
 from simulations.baselines import frozen_probe, majority
 from simulations.fleet import LocalFleet
-from simulations.planning import site_plans
 from simulations.partition import split_held_out
+from simulations.planning import site_plans
 from simulations.published import save_adapter
 from simulations.synthetic import write_sites
 
@@ -133,12 +132,14 @@ def _fresh_folder(config: RunConfig) -> Path:
     folder = config.run.output / config.run.name
     try:
         if (folder / "report.json").is_file():
-            earlier = json.loads((folder / "report.json").read_text(encoding="utf-8")).get("run_id", "earlier")
+            earlier = str(read_report(folder).get("run_id", "earlier"))
             folder.rename(folder.with_name(f"{folder.name}-{earlier}"))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "events.jsonl").unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder}: cannot be used for this run ({type(error).__name__}); set run.output or run.name") from error
+    except OSError as error:
+        raise RunError(
+            f"{folder}: cannot be used for this run ({type(error).__name__}); set run.output or run.name"
+        ) from error
     return folder
 
 

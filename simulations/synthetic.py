@@ -233,9 +233,7 @@ def details_given(rng: random.Random) -> list[str]:
     return rng.sample(details, len(details))
 
 
-def plant(
-    sentences: Sequence[str], style: Style, people: Sequence[Person], rng: random.Random
-) -> tuple[str, list[Span]]:
+def plant(sentences: Sequence[str], style: Style, people: Sequence[Person], rng: random.Random) -> tuple[str, list[Span]]:
     """Join the sentences, put personal data in place of their marks, and note where it stands.
 
     ``people`` are the patient, the writer and somebody else. Slips of the finger touch only what is around the data.

@@ -148,9 +148,7 @@ def _load(folder: Path) -> Language:
             f"{folder}: not a spaCy model that this version can load ({reason}); set anonymise.spacy_model"
         ) from None
     if not has_ner:
-        raise ModelError(
-            f"{folder}: this spaCy model has no entity recogniser; set anonymise.spacy_model to one that has"
-        )
+        raise ModelError(f"{folder}: this spaCy model has no entity recogniser; set anonymise.spacy_model to one that has")
     return nlp
 
 

@@ -29,9 +29,7 @@ def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     Findings that overlap or touch become one, as do those of one type with only spaces between. The longest part names
     the union, then the best score, then the alphabet.
     """
-    grown = sorted(
-        (_whole_words(text, finding) for finding in findings), key=lambda f: (f.start, f.end, f.label, f.score)
-    )
+    grown = sorted((_whole_words(text, finding) for finding in findings), key=lambda f: (f.start, f.end, f.label, f.score))
     groups: list[list[Finding]] = []
     end = -1
     for finding in grown:
@@ -45,9 +43,7 @@ def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(_union(group) for group in groups)
 
 
-def repeats(
-    texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str = "PERSON"
-) -> list[tuple[Finding, ...]]:
+def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str = "PERSON") -> list[tuple[Finding, ...]]:
     """Find the words of names again where the language model missed them: in any text of the same record.
 
     A word counts when it begins with a capital and has at least 3 letters; it must stand alone and in the same case.
@@ -63,8 +59,7 @@ def repeats(
     if not words:
         return [() for _ in texts]
     return [
-        tuple(Finding(label, m.start(), m.end(), 0.5) for m in NAME_WORD.finditer(text) if m[0] in words)
-        for text in texts
+        tuple(Finding(label, m.start(), m.end(), 0.5) for m in NAME_WORD.finditer(text) if m[0] in words) for text in texts
     ]
 
 

@@ -83,9 +83,7 @@ class Phone(Numeric):
 class LanguageModel(SpacyRecognizer):
     """What the language model names, without titles, and without times that point at nobody: "today", "daily"."""
 
-    def analyze(
-        self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts | None = None
-    ) -> list[RecognizerResult]:
+    def analyze(self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts | None = None) -> list[RecognizerResult]:
         """Read the entities that the language model has already found."""
         results: list[RecognizerResult] = super().analyze(text, entities, nlp_artifacts)
         for result in results:

@@ -5,7 +5,7 @@ stands before it is needed but not taken) with the flags below: white space in a
 space is ``[ ]``. Texts are normalised first, so there is one kind of apostrophe and of hyphen.
 """
 
-import regex  # type: ignore[import-untyped]  # no stubs; Presidio itself runs patterns with it
+import regex  # no stubs; Presidio itself runs patterns with it
 
 FLAGS = int(regex.MULTILINE | regex.DOTALL | regex.VERBOSE)
 

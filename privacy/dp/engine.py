@@ -47,6 +47,7 @@ class PrivateStep:
 
     def accumulate(self) -> None:
         """Clip the records of one micro-batch and add them to the step's sum."""
+        _drop_unbounded(self.optimizer.params)
         self.optimizer.signal_skip_step(do_skip=True)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -120,7 +121,26 @@ def per_record_gradients(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         wrapped.remove_hooks()
         for parameter in model.parameters():
-            for name in ("grad_sample", "summed_grad", "_forward_counter"):
-                if hasattr(parameter, name):
-                    delattr(parameter, name)
+            _take_off(parameter, "grad_sample", "summed_grad", "_forward_counter", "_current_grad_sample")
             parameter.grad = None
+        for module in model.modules():
+            _take_off(module, "activations", "max_batch_len")  # after a failed step they hold records
+
+
+def _drop_unbounded(parameters: list[nn.Parameter]) -> None:
+    """Zero the gradient of each record whose norm is no finite number: clipping could not bound it.
+
+    A fixed rule on one record, so it costs no privacy. Squares that overflow float32 count as infinite.
+    """
+    gradients = [p.grad_sample for p in parameters]  # type: ignore[attr-defined]
+    squares = torch.stack([g.reshape(len(g), -1).square().sum(dim=1) for g in gradients]).sum(dim=0)  # (B,)
+    bounded = squares.isfinite()
+    for gradient in gradients:
+        mask = bounded.reshape(-1, *[1] * (gradient.dim() - 1))
+        torch.where(mask, gradient, torch.zeros_like(gradient), out=gradient)
+
+
+def _take_off(owner: nn.Parameter | nn.Module, *names: str) -> None:
+    for name in names:
+        if hasattr(owner, name):
+            delattr(owner, name)

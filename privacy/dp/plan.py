@@ -1,5 +1,6 @@
 """The privacy plan: what a site runs and what it accounts for are one frozen object."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -35,8 +36,10 @@ class PrivacyPlan:
     trust: Literal["local"] = "local"
 
     def __post_init__(self) -> None:
-        if self.clipping_norm <= 0:
-            raise PrivacyError(f"clipping norm {self.clipping_norm}: must be above 0")
+        if not 0 < self.clipping_norm < math.inf:
+            raise PrivacyError(f"clipping norm {self.clipping_norm}: must be above 0 and finite")
+        if self.rounds < 1:
+            raise PrivacyError(f"rounds {self.rounds}: must be at least 1")
         if not 0 < self.target_delta < 1 / self.declared_size:
             raise PrivacyError(
                 f"privacy.target_delta = {self.target_delta:g}: must be below 1 / declared_size = "

@@ -36,7 +36,13 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
     Raises:
         PrivacyError: the largest relative difference is above 1e-3, so clipping would not bound a record.
     """
-    difference = largest_difference(model, loss_of, records)
+    try:
+        difference = largest_difference(model, loss_of, records)
+    except (NotImplementedError, ValueError) as error:  # Opacus and torch refuse layers that mix records
+        raise PrivacyError(
+            f"per-record gradients cannot be had from this model ({type(error).__name__}), so nothing is trained; use a "
+            "model without batch normalisation or other cross-record layers, or set privacy.enabled = false"
+        ) from error
     if not difference <= TOLERANCE:
         raise PrivacyError(
             f"per-record gradients differ from a one-record loop by {difference:.1e} (bound {TOLERANCE:.0e}), so a "
@@ -48,7 +54,7 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
 def _batched(model: nn.Module, loss_of: LossOf, records: int) -> torch.Tensor:
     trained = [p for p in model.parameters() if p.requires_grad]
     with per_record_gradients(model) as wrapped:
-        loss_of(wrapped, list(range(records))).sum().backward()
+        torch.autograd.backward(loss_of(wrapped, list(range(records))).sum())
         missing = sum(getattr(p, "grad_sample", None) is None for p in trained)
         if missing:
             raise PrivacyError(

@@ -27,9 +27,7 @@ LIBRARIES = (
     "presidio-analyzer",
     "presidio-anonymizer",
 )
-MECHANISM = (
-    "DP-SGD at the site: Poisson sampling, each record's gradient clipped, Gaussian noise from the operating system"
-)
+MECHANISM = "DP-SGD at the site: Poisson sampling, each record's gradient clipped, Gaussian noise from the operating system"
 NOT_PROTECTED = (
     "What the base model knew before, and what anyone can conclude about people in general from the finished model.",
     "Who takes part: the sites' names, their declared sizes and that they answered are public.",
@@ -127,11 +125,23 @@ def rewrite(folder: Path) -> dict[str, Any]:
     Raises:
         RunError: the folder holds no report.
     """
-    try:
-        document: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder}: no readable report.json; give the folder of a finished run") from error
+    document = read_report(folder)
     write(document, folder, html=True)
+    return document
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report.json of a finished run.
+
+    Raises:
+        RunError: the folder holds none.
+    """
+    try:
+        document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        document = None
+    if not isinstance(document, dict):
+        raise RunError(f"{folder}: no readable report.json; give the folder of a finished run")
     return document
 
 
@@ -242,15 +252,10 @@ def _summed(parts: Any) -> dict[str, int]:
 
 
 def _failures(done: Round) -> list[str]:
-    outcome = (
-        f"committed with {len(done.accepted)} of {len(done.accepted) + len(done.rejected) + len(done.missing)} sites"
-    )
-    outcome = (
-        f"the round {outcome}" if done.committed else "the round was abandoned with no effect; its privacy cost stays"
-    )
+    outcome = f"committed with {len(done.accepted)} of {len(done.accepted) + len(done.rejected) + len(done.missing)} sites"
+    outcome = f"the round {outcome}" if done.committed else "the round was abandoned with no effect; its privacy cost stays"
     lines = [
-        f"site {r.site_id}, round {done.number}: reply rejected ({r.reason}: {r.detail}); {outcome}"
-        for r in done.rejected
+        f"site {r.site_id}, round {done.number}: reply rejected ({r.reason}: {r.detail}); {outcome}" for r in done.rejected
     ]
     lines += [f"site {site}, round {done.number}: no reply before the deadline; {outcome}" for site in done.missing]
     return lines

@@ -118,7 +118,7 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
         "charts": _charts(report, metric),
         "legends": _legends(report),
         "stage_names": list(dict.fromkeys(name for entry in report["rounds"] for name in entry["stages"])),
-        "most_rounds": max((len(site["epsilon_by_round"]) for site in report["sites"]), default=0),
+        "most_rounds": max((len(site["epsilon_by_round"] or ()) for site in report["sites"]), default=0),
         "in_rounds": _total(entry["seconds"] for entry in report["rounds"]),
         "lost_replies": _lost_replies(report["rounds"]),
         "lost_records": [site for site in report["sites"] if site["quarantined"]],
@@ -140,9 +140,7 @@ def verdict(base: Mapping[str, float] | None, final: Mapping[str, float] | None,
     """Compare the adapter with the base model by their intervals; touching intervals are no difference."""
     kind = compare(base, final, metric)
     name = measure(metric).label
-    change = (
-        f"{name[:1].upper()}{name[1:]} is {measured(final, metric)} with the adapter, {measured(base, metric)} without"
-    )
+    change = f"{name[:1].upper()}{name[1:]} is {measured(final, metric)} with the adapter, {measured(base, metric)} without"
     if kind == "better":
         return Verdict(kind, "Better than the base model", f"{change}; the intervals do not touch.")
     if kind == "worse":
@@ -153,9 +151,7 @@ def verdict(base: Mapping[str, float] | None, final: Mapping[str, float] | None,
             "Not distinguishable from the base model",
             f"{change}; the intervals overlap, so this run shows no gain.",
         )
-    return Verdict(
-        kind, "No verdict", "The report lacks a comparable measurement of the base model and of the adapter."
-    )
+    return Verdict(kind, "No verdict", "The report lacks a comparable measurement of the base model and of the adapter.")
 
 
 def compare(reference: Mapping[str, float] | None, measurement: Mapping[str, float] | None, metric: str) -> str:
@@ -234,9 +230,7 @@ def _total(amounts: Iterator[float | None]) -> float | None:
 def _entities(anonymisation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row for each kind of personal data, the most often replaced first."""
     replaced, recall = anonymisation["entities"], anonymisation["recall"]
-    rows = [
-        {"name": name, "replaced": replaced.get(name), "recall": recall.get(name)} for name in {**replaced, **recall}
-    ]
+    rows = [{"name": name, "replaced": replaced.get(name), "recall": recall.get(name)} for name in {**replaced, **recall}]
     return sorted(rows, key=lambda row: (-(row["replaced"] or 0), row["name"]))
 
 
@@ -270,14 +264,10 @@ def _charts(report: Mapping[str, Any], metric: str) -> dict[str, Markup]:
 def _progress(report: Mapping[str, Any], metric: str) -> str:
     """The chief metric from the base model through every round."""
     rounds = [(str(entry["round"]), entry["metrics"].get(metric)) for entry in report["rounds"]]
-    places = [
-        (name, interval) for name, interval in [("base", report["base"].get(metric)), *rounds] if _known(interval)
-    ]
+    places = [(name, interval) for name, interval in [("base", report["base"].get(metric)), *rounds] if _known(interval)]
     if len(places) < 2:
         return ""
-    label = f"Line chart of {measure(metric).label} by round: " + "; ".join(
-        f"{n}: {measured(i, metric)}" for n, i in places
-    )
+    label = f"Line chart of {measure(metric).label} by round: " + "; ".join(f"{n}: {measured(i, metric)}" for n, i in places)
     levels = [baseline["metrics"][metric]["value"] for baseline in _drawn_baselines(report, metric)]
     return charts.progress(label, [_point(*place) for place in places], levels, percent=measure(metric).percent)
 
@@ -296,15 +286,11 @@ def _budget(report: Mapping[str, Any]) -> str:
 
 def _recall(anonymisation: Mapping[str, Any]) -> str:
     """Recall by kind of personal data, the weakest on top."""
-    places = sorted(
-        ((n, i) for n, i in anonymisation["recall"].items() if _known(i)), key=lambda place: place[1]["value"]
-    )
+    places = sorted(((n, i) for n, i in anonymisation["recall"].items() if _known(i)), key=lambda place: place[1]["value"])
     label = "Recall by kind of personal data: " + "; ".join(f"{n}: {measured(i, 'recall')}" for n, i in places)
     overall = anonymisation["overall"]
     level = overall["value"] if _known(overall) else None
-    return (
-        charts.intervals("recall", label, [_point(*place) for place in places], level, percent=True) if places else ""
-    )
+    return charts.intervals("recall", label, [_point(*place) for place in places], level, percent=True) if places else ""
 
 
 def _by_site(report: Mapping[str, Any], metric: str) -> str:
@@ -313,9 +299,7 @@ def _by_site(report: Mapping[str, Any], metric: str) -> str:
     label = f"{measure(metric).label} by site: " + "; ".join(f"{site}: {measured(i, metric)}" for site, i in places)
     final = report["final"].get(metric)
     level, percent = final["value"] if _known(final) else None, measure(metric).percent
-    return (
-        charts.intervals("sites", label, [_point(*place) for place in places], level, percent=percent) if places else ""
-    )
+    return charts.intervals("sites", label, [_point(*place) for place in places], level, percent=percent) if places else ""
 
 
 def _bars(stages: Mapping[str, float]) -> str:
@@ -328,9 +312,7 @@ def _bars(stages: Mapping[str, float]) -> str:
 def _point(name: str, interval: Mapping[str, float]) -> charts.Point:
     """An interval as the charts take it; a bare value is an interval of no width."""
     middle = interval["value"]
-    return charts.Point(
-        name, middle, *(middle if interval.get(end) is None else interval[end] for end in ("low", "high"))
-    )
+    return charts.Point(name, middle, *(middle if interval.get(end) is None else interval[end] for end in ("low", "high")))
 
 
 def _drawn_baselines(report: Mapping[str, Any], metric: str) -> list[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from peft import PeftModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -43,7 +43,8 @@ class MeanPoolingClassifier(nn.Module):
         """Mean of the last hidden states over real tokens, (B, hidden), in float32."""
         states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float()  # (B, T, hidden)
         weights = mask.unsqueeze(-1).float()
-        return (states * weights).sum(dim=1) / weights.sum(dim=1)
+        mean: torch.Tensor = (states * weights).sum(dim=1) / weights.sum(dim=1)
+        return mean
 
 
 class Classification:
@@ -105,4 +106,6 @@ class Classification:
         try:
             model.head.load_state_dict(load_file(folder / HEAD_FILE))
         except (OSError, SafetensorError, RuntimeError) as error:
-            raise ModelError(f"{folder / HEAD_FILE}: not the head of this run; give the adapter folder of a finished run") from error
+            raise ModelError(
+                f"{folder / HEAD_FILE}: not the head of this run; give the adapter folder of a finished run"
+            ) from error

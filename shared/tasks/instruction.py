@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from peft import PeftModel
 from torch import nn
 
@@ -70,10 +71,12 @@ class Instruction:
         """
         causal = model._module if hasattr(model, "_module") else model  # Opacus wraps with hooks on submodules
         assert isinstance(causal, PeftModel)  # noqa: S101  what build() made
-        body, project = causal.get_base_model().model, causal.get_base_model().lm_head
-        states = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state  # (B, T, H)
+        network: Any = causal.get_base_model()
+        states = network.model(
+            input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
+        ).last_hidden_state  # (B, T, H)
         answers = batch.targets[:, 1:]  # position t predicts token t + 1
-        logits = project(states[:, :-1][answers]).float()  # (response tokens, vocabulary)
+        logits = network.lm_head(states[:, :-1][answers]).float()  # (response tokens, vocabulary)
         losses = F.cross_entropy(logits, batch.ids[:, 1:][answers], reduction="none")
         rows = answers.nonzero()[:, 0]
         total = torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses)
@@ -104,7 +107,7 @@ class Instruction:
         ids = torch.tensor([self._ids(self.prompt(instruction))], device=model.device)
         model.eval()
         with torch.no_grad():
-            out = model.generate(
+            out = model.generate(  # type: ignore[no-untyped-call]
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=max_new_tokens,

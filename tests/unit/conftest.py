@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = tuple(f"{a}{b}{a}" for a in LETTERS[:8] for b in LETTERS[8:16])
-TEMPLATE = "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+TEMPLATE = (
+    "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 TREE: Mapping[str, Any] = {
     "task": {"labels": ["no", "yes"]},
     "data": {
@@ -113,9 +116,8 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("models") / "tiny-llama"
     tokenizer = _tokenizer(("[unk]", "[eos]", "[pad]"))
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="[unk]", eos_token="[eos]", pad_token="[pad]", chat_template=TEMPLATE
-    )
+    names = {"unk_token": "[unk]", "eos_token": "[eos]", "pad_token": "[pad]"}
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=TEMPLATE, **names)
     fast.save_pretrained(folder)
     with torch.random.fork_rng():
         torch.manual_seed(12)

@@ -78,9 +78,7 @@ def refused(path: Path, config: RunConfig) -> str:
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_a_file_gives_its_records_in_order(tmp_path: Path, config_of: ConfigOf, suffix: str) -> None:
     found = read_records(write(tmp_path / f"north{suffix}", ROWS), config_of())
-    assert found == [
-        RawRecord({"text": row["text"]}, row["label"], position) for position, row in enumerate(ROWS, start=1)
-    ]
+    assert found == [RawRecord({"text": row["text"]}, row["label"], position) for position, row in enumerate(ROWS, start=1)]
     assert "sleep" not in repr(found)
 
 
@@ -99,16 +97,23 @@ def test_an_instruction_has_two_fields_and_no_label(tmp_path: Path, config_of: C
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_true_spans_are_read_when_they_are_mapped(tmp_path: Path, config_of: ConfigOf, suffix: str) -> None:
     spans = [{"label": "NAME", "start": 3, "end": 6}]
-    path = write(tmp_path / f"n{suffix}", [{"text": "is Ann", "label": "no", "spans": spans}, {"text": "x", "label": "no", "spans": []}])
+    path = write(
+        tmp_path / f"n{suffix}",
+        [{"text": "is Ann", "label": "no", "spans": spans}, {"text": "x", "label": "no", "spans": []}],
+    )
     found = read_records(path, config_of({"data.columns.spans": "spans"}))
     assert [record.spans for record in found] == [{"text": (Span("NAME", 3, 6),)}, {"text": ()}]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_a_numeric_label_falls_into_its_bin_and_others_are_left_out(tmp_path: Path, config_of: ConfigOf, suffix: str) -> None:
+def test_a_numeric_label_falls_into_its_bin_and_others_are_left_out(
+    tmp_path: Path, config_of: ConfigOf, suffix: str
+) -> None:
     scores = [-4.0, -0.5, -0.4, 0.0, 0.5, 4.0, 4.1]
     path = write(tmp_path / f"n{suffix}", [{"text": f"t{i}", "label": score} for i, score in enumerate(scores)])
-    config = config_of({"data.label_bins": {"no": [-4.0, -0.5], "yes": [0.5, 4.0]}})
+    config = config_of(
+        {"data.label_bins": [{"label": "no", "low": -4.0, "high": -0.5}, {"label": "yes", "low": 0.5, "high": 4.0}]}
+    )
     found = read_records(path, config)
     assert [(record.position, record.label) for record in found] == [(1, "no"), (2, "no"), (5, "yes"), (6, "yes")]
 
@@ -116,7 +121,7 @@ def test_a_numeric_label_falls_into_its_bin_and_others_are_left_out(tmp_path: Pa
 def test_a_missing_numeric_label_lies_in_no_bin_or_is_refused(tmp_path: Path, config_of: ConfigOf) -> None:
     path = tmp_path / "n.csv"
     path.write_text(f"text,label\n{MARKER},1.0\n{MARKER},\n", encoding="utf-8")
-    config = config_of({"data.label_bins": {"no": [0.0, 9.0]}})
+    config = config_of({"data.label_bins": [{"label": "no", "low": 0.0, "high": 9.0}]})
     try:
         assert [record.position for record in read_records(path, config)] == [1]
     except DataError as error:
@@ -177,10 +182,18 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "no label column": ("n.jsonl", jsonl(json.dumps({"text": MARKER})), "no column 'label'"),
     "a csv without a header": ("n.csv", f"{MARKER},no\n{MARKER} two,yes\n".encode(), "no column 'text'"),
     "a text as a column name": ("n.jsonl", jsonl(json.dumps({MARKER: 1, "label": "no"})), "no column 'text'"),
-    "a number for a text": ("n.jsonl", jsonl(json.dumps({"text": 12, "label": "no"})), "record 1: column 'text' holds int"),
+    "a number for a text": (
+        "n.jsonl",
+        jsonl(json.dumps({"text": 12, "label": "no"})),
+        "record 1: column 'text' holds int",
+    ),
     "a list for a text": ("n.jsonl", jsonl(json.dumps({"text": [MARKER], "label": "no"})), "holds list"),
     "no text in one record": ("n.jsonl", jsonl(GOOD, json.dumps({"text": None, "label": "no"})), "record 2"),
-    "a label outside the set": ("n.jsonl", jsonl(GOOD, json.dumps({"text": "a", "label": MARKER})), "record 2: its label"),
+    "a label outside the set": (
+        "n.jsonl",
+        jsonl(GOOD, json.dumps({"text": "a", "label": MARKER})),
+        "record 2: its label",
+    ),
     "mixed types": ("n.jsonl", jsonl(GOOD, json.dumps({"text": {"a": MARKER}, "label": 3})), "n.jsonl"),
     "a csv of ragged rows": ("n.csv", f'text,label\n{MARKER},no\n{MARKER},no,{MARKER},"more"\n'.encode(), "n.csv"),
     "a csv with an open quote": ("n.csv", f'text,label\n"{MARKER},no\n{MARKER},no\n'.encode(), "n.csv"),
@@ -206,12 +219,14 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path, config_of: Conf
 @pytest.mark.parametrize("label", [MARKER, "3", True, None])
 def test_a_label_that_is_no_number_is_refused_with_bins(tmp_path: Path, config_of: ConfigOf, label: Any) -> None:
     path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": label}])
-    assert "record 1: column 'label' is no number" in refused(path, config_of({"data.label_bins": {"no": [0.0, 9.0]}}))
+    assert "record 1: column 'label' is no number" in refused(
+        path, config_of({"data.label_bins": [{"label": "no", "low": 0.0, "high": 9.0}]})
+    )
 
 
 def test_labels_outside_every_bin_leave_no_usable_record(tmp_path: Path, config_of: ConfigOf) -> None:
     path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": 5.0}])
-    assert "no usable record" in refused(path, config_of({"data.label_bins": {"no": [0.0, 1.0]}}))
+    assert "no usable record" in refused(path, config_of({"data.label_bins": [{"label": "no", "low": 0.0, "high": 1.0}]}))
 
 
 @pytest.mark.parametrize("spans", [MARKER, [[1, 2]], [{"label": "X"}], [{"label": "X", "start": MARKER, "end": 2}], 3])
@@ -235,7 +250,12 @@ def test_reading_leaves_no_copy_of_the_text_on_the_disk(tmp_path: Path) -> None:
         "tree = {'task': {'labels': ['no', 'yes']}, 'data': {'sites': [{'id': 'n', 'file': 'n.csv', 'declared_size': 9}]}}; "
         "assert all(len(read_records(Path(path), RunConfig.parse(tree, 't'))) == 50 for path in sys.argv[1:])"
     )
-    places = {"HF_HOME": caches / "hf", "HF_DATASETS_CACHE": caches / "datasets", "TMPDIR": caches, "XDG_CACHE_HOME": caches}
+    places = {
+        "HF_HOME": caches / "hf",
+        "HF_DATASETS_CACHE": caches / "datasets",
+        "TMPDIR": caches,
+        "XDG_CACHE_HOME": caches,
+    }
     caches.mkdir()
     environment = {**os.environ, **{name: str(place) for name, place in places.items()}}
     subprocess.run([sys.executable, "-c", code, *paths], env=environment, check=True, capture_output=True)

@@ -172,7 +172,9 @@ def test_the_rate_rises_over_the_warm_up_and_then_falls_but_never_to_0(rounds: i
     assert peak <= warmup * rounds * steps + 1
 
 
-def test_the_head_has_its_own_rate(classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf) -> None:
+def test_the_head_has_its_own_rate(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
     config = change(classify, {"privacy.enabled": False, "training.head_learning_rate": 1e-12, "training.rounds": 1})
     delta = run(learner_of(config), config, records_of(config, 60), None).delta
     assert abs(delta.arrays["head.weight"]).max() < 1e-9

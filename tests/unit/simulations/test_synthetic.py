@@ -136,10 +136,7 @@ def test_every_department_at_every_site_in_different_shares() -> None:
     counts = [Counter(message["label"] for message in messages(site)) for site in range(SITES)]
     assert all(count[department] >= 10 for count in counts for department in DEPARTMENTS)
     distances = [
-        sum(abs(one[d] - two[d]) for d in DEPARTMENTS) / (2 * RECORDS)
-        for one in counts
-        for two in counts
-        if one is not two
+        sum(abs(one[d] - two[d]) for d in DEPARTMENTS) / (2 * RECORDS) for one in counts for two in counts if one is not two
     ]
     assert max(distances) > 0.3
 

@@ -21,9 +21,7 @@ def refuse(*_: object, **__: object) -> Never:
 def test_no_socket_is_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, refuse)
-    scrubbed = Scrubber(AnonymiseSection(), folder).scrub(
-        [RawRecord({"text": "jo@example.co.uk or https://example.org"})]
-    )
+    scrubbed = Scrubber(AnonymiseSection(), folder).scrub([RawRecord({"text": "jo@example.co.uk or https://example.org"})])
     assert scrubbed.entities == {"EMAIL_ADDRESS": 1, "URL": 1}
 
 

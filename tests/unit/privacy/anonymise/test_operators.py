@@ -29,10 +29,7 @@ def test_values_are_equal_whatever_stands_between_their_letters_and_digits() -> 
 def test_redact_shows_the_type_alone() -> None:
     replacer = Replacer("redact", LABELS)
     text = "Ann met Bob."
-    assert (
-        replacer.replace(text, [find(text, "Ann"), find(text, "Bob")], replacer.table([text]))
-        == "<PERSON> met <PERSON>."
-    )
+    assert replacer.replace(text, [find(text, "Ann"), find(text, "Bob")], replacer.table([text])) == "<PERSON> met <PERSON>."
 
 
 def test_a_new_tag_never_takes_the_number_of_one_that_stands_in_the_record() -> None:

@@ -33,9 +33,7 @@ def test_disguised_identifiers_do_not_come_through(scrubber: Scrubber, raw: str,
 
 
 def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: Scrubber) -> None:
-    raw = RawRecord(
-        {"instruction": "Mrs Adeyemi asked about her pills.", "response": "We told Adeyemi to rest."}, "x", 7
-    )
+    raw = RawRecord({"instruction": "Mrs Adeyemi asked about her pills.", "response": "We told Adeyemi to rest."}, "x", 7)
     (record,) = scrubber.scrub([raw]).records
     assert dict(record.fields) == {
         "instruction": "Mrs <PERSON_1> asked about her pills.",
@@ -79,8 +77,7 @@ def test_a_record_without_fields_is_held_back(scrubber: Scrubber) -> None:
 
 def test_the_length_of_a_record_is_that_of_all_its_fields(scrubber: Scrubber) -> None:
     assert (
-        scrubber.scrub([RawRecord({"a": "x" * 1500, "b": "y" * 1500}, position=1)]).quarantined[0].reason
-        is Reason.TOO_LONG
+        scrubber.scrub([RawRecord({"a": "x" * 1500, "b": "y" * 1500}, position=1)]).quarantined[0].reason is Reason.TOO_LONG
     )
 
 
@@ -121,9 +118,7 @@ def test_recall_counts_true_spans_by_label_whatever_type_was_found(scrubber: Scr
         Span(label, text.index(value), text.index(value) + len(value))
         for label, value in (("NAME", "Okafor"), ("PHONE", "+44 20 7946 0018"), ("ALIAS", "zzyzx"))
     ]
-    scrubbed = scrubber.scrub(
-        [RawRecord({"text": text}, spans={"text": tuple(spans)}), RawRecord({"text": "Nothing."})]
-    )
+    scrubbed = scrubber.scrub([RawRecord({"text": text}, spans={"text": tuple(spans)}), RawRecord({"text": "Nothing."})])
     assert scrubbed.recall == {"ALIAS": Recall(0, 1), "NAME": Recall(1, 1), "PHONE": Recall(1, 1)}
     assert scrubbed.unmeasured == 0
 

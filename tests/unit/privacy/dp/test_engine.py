@@ -237,7 +237,7 @@ def test_the_model_comes_back_as_it_was_and_trains_plainly(
         with make_private(used.model, optimizer, PLAN, DIVISOR) as (model, step):
             used.task.losses(model, next(used.batches(examples, range(6), 10**4))[1]).sum().backward()
             if fails:
-                raise KeyError
+                raise KeyError  # noqa: TRY301  a failure in the middle of a step
             step.accumulate()
             step.finish()
     except KeyError:
@@ -245,7 +245,7 @@ def test_the_model_comes_back_as_it_was_and_trains_plainly(
     assert list(used.model.state_dict()) == keys
     assert hooks(used.model) == hung
     assert [sorted(vars(module)) for module in used.model.modules()] == attributes
-    leftover = [vars(p) for p in used.model.parameters() if vars(p)]
+    leftover = {name for p in used.model.parameters() for name in vars(p)} - {"_is_hf_initialized"}  # transformers' own
     assert not leftover
     with torch.no_grad():
         for name, parameter in trained(used.model).items():

@@ -25,7 +25,7 @@ def test_the_noise_is_gaussian_with_the_std_that_is_asked_for(std: float) -> Non
     assert abs(drawn.mean()) < 5 / count**0.5
     assert abs(drawn.std() - 1) < 5 / (2 * count) ** 0.5
     assert kstest(drawn, "norm").pvalue > LIKELY
-    assert 4 < abs(drawn).max() < 7
+    assert 3.5 < abs(drawn).max() < 7
 
 
 def test_each_seat_of_a_tensor_has_its_own_noise() -> None:
@@ -37,7 +37,12 @@ def test_each_seat_of_a_tensor_has_its_own_noise() -> None:
 
 def test_two_draws_and_neighbouring_numbers_are_unrelated() -> None:
     one, two = (gaussian((100_000,), 1.0, CPU).numpy() for _ in range(2))
-    for left, right in ((one, two), (one[:-1], one[1:]), (one[:50_000], one[50_000:]), (one, np.sort(np.abs(two))[::-1])):
+    for left, right in (
+        (one, two),
+        (one[:-1], one[1:]),
+        (one[:50_000], one[50_000:]),
+        (one, np.sort(np.abs(two))[::-1]),
+    ):
         assert abs(np.corrcoef(left, right)[0, 1]) < 5 / len(left) ** 0.5
 
 
@@ -60,7 +65,7 @@ def test_any_shape_is_filled(shape: tuple[int, ...]) -> None:
 def seeded(draw: Callable[[], np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        np.random.seed(7)  # noqa: NPY002  the global generator is what must have no effect
+        np.random.seed(7)
         random.seed(7)
         return draw()
 
@@ -113,7 +118,11 @@ SEEDABLE = {
 def called(path: Path) -> set[str]:
     """Names of everything that a module calls, by their last part."""
     calls = [node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
-    return {call.attr if isinstance(call, ast.Attribute) else call.id for call in calls if isinstance(call, ast.Attribute | ast.Name)}
+    return {
+        call.attr if isinstance(call, ast.Attribute) else call.id
+        for call in calls
+        if isinstance(call, ast.Attribute | ast.Name)
+    }
 
 
 @pytest.mark.parametrize("package", ["privacy", "client"])

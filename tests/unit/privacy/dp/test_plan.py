@@ -11,7 +11,7 @@ from shared.config import RunConfig
 from shared.errors import PrivacyError
 
 ConfigOf = Callable[..., RunConfig]
-FAST = {"training.rounds": 2, "training.steps": 3, "privacy.epsilon": 3.0, "training.sampling_rate": 1.0}
+FAST = {"training.rounds": 2, "training.steps": 3, "privacy.epsilon": 0.5, "training.sampling_rate": 1.0}
 
 
 def plan(**changes: Any) -> PrivacyPlan:
@@ -30,7 +30,7 @@ def plan(**changes: Any) -> PrivacyPlan:
 def test_a_site_gets_the_noise_that_meets_its_epsilon(config_of: ConfigOf) -> None:
     made = PrivacyPlan.for_site(config_of(FAST), 1000)
     assert made is not None
-    assert 0.99 * 3 <= made.epsilon() <= 3
+    assert 0.99 * 0.5 <= made.epsilon() <= 0.5
     assert (made.steps_per_round, made.rounds, made.sampling_rate, made.clipping_norm) == (3, 2, 1.0, 0.5)
     assert made.expected_batch == pytest.approx(1000)
     assert (made.unit, made.relation, made.trust) == ("record", "add-or-remove-one", "local")
@@ -75,7 +75,9 @@ def test_a_clipping_norm_that_bounds_nothing_is_refused(norm: float) -> None:
         plan(clipping_norm=norm)
 
 
-@pytest.mark.parametrize("changes", [{"noise_multiplier": 0.0}, {"steps_per_round": 0}, {"sampling_rate": 1.5}, {"rounds": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"noise_multiplier": 0.0}, {"steps_per_round": 0}, {"sampling_rate": 1.5}, {"rounds": 0}]
+)
 def test_a_plan_that_cannot_be_accounted_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(PrivacyError):
         plan(**changes)

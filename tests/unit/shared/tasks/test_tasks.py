@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +41,9 @@ def test_a_records_loss_does_not_depend_on_its_neighbours(
     @SHARED
     @given(st.lists(st.integers(0, 29), min_size=1, max_size=8))
     def check(chosen: list[int]) -> None:
-        np.testing.assert_allclose(losses(learner, [examples[i] for i in chosen]), [alone[i] for i in chosen], atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(
+            losses(learner, [examples[i] for i in chosen]), [alone[i] for i in chosen], atol=1e-5, rtol=1e-5
+        )
 
     check()
     assert np.std(alone) > 0.01  # the loss tells the records apart
@@ -79,7 +81,9 @@ def test_the_instruction_loss_is_the_mean_over_the_records_response_tokens(
         assert outcome.first[0] / outcome.second[0] == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
 
 
-def test_the_mask_is_true_on_the_response_and_its_end_alone(instruct: RunConfig, learner_of: LearnerOf, change: Change) -> None:
+def test_the_mask_is_true_on_the_response_and_its_end_alone(
+    instruct: RunConfig, learner_of: LearnerOf, change: Change
+) -> None:
     learner = learner_of(change(instruct, {"model.max_length": 128}))
     example = learner.task.encode([Record({"instruction": "aia bjb", "response": "cic did aia"})])[0]
     tokenizer = learner.base.tokenizer
@@ -92,7 +96,9 @@ def test_the_mask_is_true_on_the_response_and_its_end_alone(instruct: RunConfig,
     assert example.ids[-1] == tokenizer.eos_token_id
 
 
-def test_the_system_message_is_left_out_when_there_is_none(instruct: RunConfig, learner_of: LearnerOf, change: Change) -> None:
+def test_the_system_message_is_left_out_when_there_is_none(
+    instruct: RunConfig, learner_of: LearnerOf, change: Change
+) -> None:
     learner = learner_of(change(instruct, {"task.system": ""}))
     assert "system" not in learner.task.prompt("aia")
 
@@ -102,7 +108,7 @@ def test_the_system_message_is_left_out_when_there_is_none(instruct: RunConfig, 
 def test_every_instruction_example_fits_and_has_a_response_token(
     learner_of: LearnerOf, instruct: RunConfig, change: Change, words: int, answer: int, longest: int
 ) -> None:
-    global CACHE  # noqa: PLW0603
+    global CACHE
     if longest not in CACHE:
         CACHE[longest] = learner_of(change(instruct, {"model.max_length": longest}))
     learner = CACHE[longest]

@@ -1,0 +1,366 @@
+"""A whole federation in this process: what comes out of it, and what must not."""
+
+import base64
+import json
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from transformers import AutoTokenizer
+
+from server.report.document import rewrite
+from server.report.figures import epsilon
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.errors import ConfigError, DataError, HushtuneError, RunError
+from simulations import fleet
+from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
+from simulations.planning import plan_rows, site_plans
+from simulations.published import load_adapter, score
+from simulations.run import simulate
+from simulations.scrub import scrub_report
+
+pytestmark = pytest.mark.slow  # the real anonymiser
+
+ConfigOf = Callable[..., RunConfig]
+SITES = ("north", "south")
+PER_SITE = 100
+SETTINGS: Mapping[str, Any] = {
+    "model.dtype": "float32",
+    "model.device": "cpu",
+    "model.max_length": 32,
+    "adapter.rank": 2,
+    "training.rounds": 2,
+    "training.steps": 2,
+    "training.sampling_rate": 0.3,
+    "privacy.epsilon": 1.0,
+    "data.sites.0.declared_size": 80,
+    "data.sites.1.declared_size": 80,
+    "cohort.quorum": 2,
+    "anonymise.workers": 1,
+    "evaluation.bootstrap": 100,
+}
+
+
+class Counted:
+    """A progress that remembers."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, list[int]] = {}
+
+    def stage(self, name: str, total: int) -> None:
+        self.stages[name] = [total, 0]
+        self._now = name
+
+    def advance(self, count: int) -> None:
+        self.stages[self._now][1] += count
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is over, and every byte that went over the wire."""
+
+    config: RunConfig
+    folder: Path
+    report: dict[str, Any]
+    wire: list[bytes] = field(repr=False)
+    progress: Counted
+    markers: tuple[str, ...] = field(repr=False)
+
+
+def planted() -> dict[str, list[str]]:
+    """A word that exists nowhere else for each record of each site."""
+    random = np.random.default_rng(99)
+    words = ["".join(random.choice(list(string.ascii_lowercase), size=14)) for _ in range(len(SITES) * PER_SITE)]
+    return {site: words[i * PER_SITE : (i + 1) * PER_SITE] for i, site in enumerate(SITES)}
+
+
+def write_sites(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for site, words in planted().items():
+        rows = [
+            {"text": f"the {word} is fine, thanks, and so is day {i}", "label": "yes" if i % 3 else "no"}
+            for i, word in enumerate(words)
+        ]
+        (folder / f"{site}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("federation") / "data"
+    write_sites(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def settings(config_of: ConfigOf, tiny_bert: Path, data: Path) -> Callable[..., RunConfig]:
+    def build(output: Path, **changes: Any) -> RunConfig:
+        more = {key.replace("__", "."): value for key, value in changes.items()}
+        paths = {"model.name": str(tiny_bert), "data.root": str(data), "run.output": str(output), "run.name": "t"}
+        return config_of({**SETTINGS, **paths, **more})
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def finished(settings: Callable[..., RunConfig], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    config, wire = settings(tmp_path_factory.mktemp("private")), []
+    original = fleet.over_the_wire
+
+    def tapped(message: Any) -> Any:
+        copy, size = original(message)
+        wire.extend(item.deflate() for item in fleet.get_all_nested_objects(copy).values())
+        return copy, size
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet, "over_the_wire", tapped)
+        progress = Counted()
+        folder, report = simulate(config, progress)
+        markers = tuple(word for words in planted().values() for word in words)
+        yield Finished(config, folder, report, wire, progress, markers)
+
+
+def forms(text: str, ids: Sequence[int]) -> Iterator[bytes]:
+    """The ways in which a text could hide in bytes: encodings, base64 at each offset, token ids."""
+    plain = text.encode()
+    yield from (plain, text.upper().encode(), text.encode("utf-16-le"), text.encode("utf-16-be"), plain.hex().encode())
+    for offset in range(3):
+        yield base64.b64encode(b"\0" * offset + plain)[4 if offset else 0 : -4]
+    yield from (np.asarray(ids, dtype=kind).tobytes() for kind in ("<i8", "<i4", "<f4", "<u2"))
+    yield ", ".join(map(str, ids)).encode()
+    yield ",".join(map(str, ids)).encode()
+
+
+def leaks(run: Finished, content: bytes) -> list[str]:
+    tokenizer = AutoTokenizer.from_pretrained(run.config.model.name)
+    ids = tokenizer(list(run.markers), add_special_tokens=False)["input_ids"]
+    return [word for word, row in zip(run.markers, ids, strict=True) if any(form in content for form in forms(word, row))]
+
+
+def test_no_record_text_leaves_a_site_in_any_form(finished: Finished, tmp_path: Path) -> None:
+    files = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
+    names = {path.name for path in files}
+    assert {"report.json", "report.html", "events.jsonl", "state.json", "run.json", "adapter_model.safetensors"} <= names
+    assert len(finished.wire) > 40
+    everything = b"\n".join([*files.values(), *finished.wire])
+    assert leaks(finished, everything) == []
+    # The search would find one: in each form, in the middle of other bytes.
+    tokenizer = AutoTokenizer.from_pretrained(finished.config.model.name)
+    word = finished.markers[17]
+    for form in forms(word, tokenizer(word, add_special_tokens=False)["input_ids"]):
+        assert leaks(finished, everything[:1000] + form + everything[1000:2000]) == [word]
+
+
+def test_the_planted_words_were_trained_on(finished: Finished, tmp_path: Path) -> None:
+    found = scrub_report(finished.config, tmp_path / "scrubbed", Counted())
+    scrubbed = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "scrubbed").iterdir())
+    assert sum(word in scrubbed for word in finished.markers) > 100  # else the search above would show nothing
+    assert [site["site_id"] for site in found["sites"]] == list(SITES)
+    assert all(site["records"] + site["quarantined"] == PER_SITE for site in found["sites"])
+    by_site = {site["site_id"]: site["records"] + site["held_out"] for site in finished.report["sites"]}
+    assert by_site == {site["site_id"]: site["records"] for site in found["sites"]}
+
+
+def test_the_wire_carries_the_white_list_alone(finished: Finished) -> None:
+    text = b"".join(finished.wire)
+    for field_name in (b"loss", b"num-examples", b"accuracy", b"quarantined"):
+        assert field_name not in text
+
+
+def test_the_report_holds_what_a_reader_needs(finished: Finished) -> None:
+    report = json.loads((finished.folder / "report.json").read_text(encoding="utf-8"))
+    assert report == json.loads(json.dumps(finished.report))
+    for row in ("base", "final"):
+        assert set(report[row]) == {"accuracy", "macro_precision", "macro_recall", "macro_f1"}
+        for interval in report[row].values():
+            assert interval["low"] <= interval["value"] <= interval["high"]
+    assert [done["round"] for done in report["rounds"]] == [1, 2]
+    for done in report["rounds"]:
+        assert {"metrics", "bytes_up", "bytes_down", "seconds"} <= set(done)
+        assert done["committed"]
+        assert done["accepted"] == list(SITES)
+        assert done["rejected"] == done["missing"] == []
+        assert min(done["bytes_up"], done["bytes_down"]) > 4 * report["adapter"]["trainable_parameters"]
+    assert report["final"] == report["rounds"][-1]["metrics"]
+    assert [site["site_id"] for site in report["sites"]] == list(SITES)
+    for site in report["sites"]:
+        assert {"records", "quarantined", "epsilon", "target_delta"} <= set(site)
+        assert site["records"] + site["held_out"] + site["quarantined"] == PER_SITE
+    assert {"entities", "recall", "quarantined"} <= set(report["anonymisation"])
+    assert report["config_digest"] == finished.config.digest()
+    assert {"python", "torch", "opacus", "flwr"} <= set(report["versions"])
+    assert report["seconds"] > 0
+    assert report["failures"] == []
+
+
+def test_the_epsilon_in_the_report_is_the_plans(finished: Finished) -> None:
+    planned = {row["site_id"]: row for row in plan_rows(finished.config)}
+    plans = site_plans(finished.config)
+    for site in finished.report["sites"]:
+        row, plan = planned[site["site_id"]], plans[site["site_id"]]
+        assert plan is not None
+        assert site["epsilon"] == row["epsilon"] == pytest.approx(plan.epsilon(), rel=1e-9)
+        assert 0.98 < site["epsilon"] <= 1.0
+        assert site["target_delta"] == plan.target_delta == row["target_delta"]
+        assert site["steps"] == row["steps"] == 4
+        assert site["epsilon_by_round"] == row["epsilon_by_round"]
+    assert finished.report["privacy"]["enabled"]
+    assert "(1.00, " in finished.report["privacy"]["guarantee"]
+
+
+def test_events_are_codes_and_numbers(finished: Finished) -> None:
+    events = [json.loads(line) for line in (finished.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [event["event"] for event in events] == ["run_started", "round", "round", "run_ended"]
+    assert not [value for event in events for value in event.values() if isinstance(value, str) and " " in value]
+
+
+def test_the_checkpoint_and_the_published_adapter_are_the_last_rounds(finished: Finished) -> None:
+    state = json.loads((finished.folder / "checkpoint" / "state.json").read_text(encoding="utf-8"))
+    saved = AdapterState.load(finished.folder / "checkpoint" / state["adapter"])
+    assert (state["round"], state["run_id"]) == (2, finished.report["run_id"])
+    assert finished.report["adapter"]["digest"] == state["adapter_digest"]
+    _, learner = load_adapter(finished.folder / "adapter")
+    for name, parameter in learner.model.named_parameters():
+        if parameter.requires_grad:
+            np.testing.assert_array_equal(parameter.detach().numpy(), saved.arrays[name])
+
+
+def test_progress_ends_where_it_said(finished: Finished) -> None:
+    assert finished.progress.stages == {"anonymise": [200, 200], "model": [1, 1], "train": [4, 4]}
+
+
+def printed(tables: Any) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    for table in tables:
+        console.print(table)
+    return console.export_text()
+
+
+def test_the_tables_show_the_report(finished: Finished) -> None:
+    text = printed(report_tables(finished.report, "here"))
+    assert all(
+        word in text
+        for word in (*SITES, "here/report.html", epsilon(finished.report["sites"][0]["epsilon"]), "majority class")
+    )
+    assert not [word for word in finished.markers if word in text]
+    rows = plan_rows(finished.config)
+    assert "after one more round" in printed(plan_table(rows, finished.config))
+
+
+def test_a_report_is_written_anew_from_its_numbers(finished: Finished) -> None:
+    before = (finished.folder / "report.html").read_text(encoding="utf-8")
+    (finished.folder / "report.html").unlink()
+    assert rewrite(finished.folder) == json.loads(json.dumps(finished.report))
+    assert (finished.folder / "report.html").read_text(encoding="utf-8") == before
+
+
+def test_a_published_adapter_scores_a_file(finished: Finished, data: Path) -> None:
+    found = score(finished.folder / "adapter", data / "north.jsonl")
+    assert found["records"] + found["quarantined"] == PER_SITE
+    assert set(found["metrics"]) == set(finished.report["final"])
+    assert "accuracy" in printed(metrics_table(found))
+
+
+def test_scrub_tables_show_counts(finished: Finished) -> None:
+    text = printed(scrub_tables(scrub_report(finished.config, None, Counted())))
+    assert all(site in text for site in SITES)
+    assert not [word for word in finished.markers if word in text]
+
+
+@pytest.fixture(scope="module")
+def twice(settings: Callable[..., RunConfig], tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, dict[str, Any]]]:
+    config = settings(tmp_path_factory.mktemp("plain"), privacy__enabled=False, report__html=False)
+    return [simulate(config, Counted()) for _ in range(2)]
+
+
+def test_without_privacy_a_run_is_the_same_bit_for_bit(twice: list[tuple[Path, dict[str, Any]]]) -> None:
+    one, two = (report for _, report in twice)
+    assert one["adapter"]["digest"] == two["adapter"]["digest"]
+    assert one["final"] == two["final"]
+    assert [done["metrics"] for done in one["rounds"]] == [done["metrics"] for done in two["rounds"]]
+
+
+def test_without_privacy_the_report_claims_nothing(twice: list[tuple[Path, dict[str, Any]]]) -> None:
+    report = twice[0][1]
+    assert {site["epsilon"] for site in report["sites"]} == {None}
+    assert not report["privacy"]["enabled"]
+    assert "no differential privacy" in report["privacy"]["guarantee"]
+    assert "no differential privacy" in printed(report_tables(report, "here"))
+
+
+def test_without_privacy_there_is_a_page_too(twice: list[tuple[Path, dict[str, Any]]], tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(twice[0][1]), encoding="utf-8")
+    rewrite(tmp_path)
+    assert "no differential privacy" in (tmp_path / "report.html").read_text(encoding="utf-8").lower()
+
+
+def test_an_earlier_run_of_the_same_name_is_kept(twice: list[tuple[Path, dict[str, Any]]]) -> None:
+    (folder, first), (again, second) = twice
+    assert folder == again
+    kept = folder.with_name(f"{folder.name}-{first['run_id']}")
+    assert json.loads((kept / "report.json").read_text(encoding="utf-8"))["run_id"] == first["run_id"]
+    assert (kept / "adapter" / "adapter_model.safetensors").is_file()
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["run_id"] == second["run_id"]
+    assert len((folder / "events.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+
+
+def test_a_run_in_which_no_round_counts_ends_in_one_line(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no round had 2 accepted replies") as caught:
+        simulate(settings(tmp_path, aggregation__max_norm=1e-9), Counted())
+    assert "\n" not in str(caught.value)
+    events = [json.loads(line) for line in (tmp_path / "t" / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [event["reason"] for event in events if event["event"] == "rejected"] == ["norm"] * 4
+    assert not (tmp_path / "t" / "adapter").exists()
+    assert not (tmp_path / "t" / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"data.sites.0.file": "none.jsonl"}, DataError),
+        ({"cohort.min_records": 1000}, DataError),
+        ({"task.labels": ["never", "nowhere"]}, DataError),
+    ],
+)
+def test_a_run_that_cannot_start_says_why(
+    settings: Callable[..., RunConfig], tmp_path: Path, changes: dict[str, Any], kind: type[HushtuneError]
+) -> None:
+    config = settings(tmp_path, privacy__enabled=False, **{key.replace(".", "__"): value for key, value in changes.items()})
+    with pytest.raises(kind) as caught:
+        simulate(config, Counted())
+    assert "\n" not in str(caught.value)
+    assert not [word for words in planted().values() for word in words if word in str(caught.value)]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "null", '{"run_id": "../up"}', '{"run_id": 3}'])
+def test_a_damaged_earlier_report_does_not_end_in_a_traceback(
+    settings: Callable[..., RunConfig], tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "report.json").write_text(content, encoding="utf-8")
+    (tmp_path / "t" / "precious").write_text("kept", encoding="utf-8")
+    from simulations.run import _fresh_folder
+
+    try:
+        _fresh_folder(settings(tmp_path))
+    except RunError as error:
+        assert "\n" not in str(error)
+    kept = [path.parent for path in tmp_path.rglob("precious")]
+    assert len(kept) == 1
+    assert kept[0].parent == tmp_path
+
+
+def test_a_run_folder_that_cannot_be_made_is_told(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"set run\.output"):
+        simulate(settings(tmp_path / "file", privacy__enabled=False), Counted())
+
+
+def test_a_plan_without_privacy_is_refused(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        plan_rows(settings(tmp_path, privacy__enabled=False))
