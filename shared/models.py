@@ -232,6 +232,7 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     # Measured: on CPUs the flash kernel's bfloat16 backward takes twice the time of the whole eager step.
     attention = "sdpa" if device.type == "cuda" else "eager"
     auto: Any = AutoModel if kind == "encoder" else AutoModelForCausalLM
+    wanted = "an encoder" if kind == "encoder" else "a causal language model"
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -240,12 +241,14 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{section.name}: cannot be loaded as {'an encoder' if kind == 'encoder' else 'a causal language model'} "
-            f"({type(error).__name__}); check model.name against task.name"
+            f"{section.name}: cannot be loaded as {wanted} ({type(error).__name__}); check model.name against task.name"
         ) from error
     absent = sorted(name for name in loading["missing_keys"] if "pooler" not in name)  # a pooler is not used
     if absent:
-        raise ModelError(f"{section.name}: its weights lack {len(absent)} tensors ({absent[0]}); get the whole model")
+        raise ModelError(
+            f"{section.name}: cannot be loaded as {wanted}: its weights lack {len(absent)} tensors ({absent[0]}); check "
+            "model.name against task.name, or get the whole model"
+        )
     if kind == "causal" and not tokenizer.chat_template:
         raise ModelError(
             f"{section.name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model"

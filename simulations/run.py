@@ -1,5 +1,6 @@
 """A whole federation in one process: the sites' data path and the production round loop, from config to report."""
 
+import re
 import secrets
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from server.rounds import Metrics, Round, run_rounds
 from shared.adapter import AdapterState
 from shared.config import RunConfig, SiteSection
 from shared.errors import RunError
-from shared.models import read_adapter, write_adapter
+from shared.models import locate, read_adapter, write_adapter
 from shared.record import RawRecord, Record
 from shared.runlog import RunLog
 from shared.tasks import load_task
@@ -71,6 +72,7 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         HushtuneError: bad data, an unknown model, a plan that can't be met, or no round that counted.
     """
     run_id, stages = secrets.token_hex(8), Stages()
+    locate(config.model)  # a wrong name should cost seconds, not an anonymisation
     plans = site_plans(config)
     folder = _fresh_folder(config)
     log = RunLog(folder / "events.jsonl")
@@ -132,7 +134,7 @@ def _fresh_folder(config: RunConfig) -> Path:
     folder = config.run.output / config.run.name
     try:
         if (folder / "report.json").is_file():
-            earlier = str(read_report(folder).get("run_id", "earlier"))
+            earlier = re.sub(r"\W", "", str(read_report(folder).get("run_id")))
             folder.rename(folder.with_name(f"{folder.name}-{earlier}"))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "events.jsonl").unlink(missing_ok=True)
@@ -233,7 +235,7 @@ def _facts(
         model=prepared.learner.base,
         adapter=save_adapter(prepared.learner, config, final, folder / "adapter"),
         baselines=baselines,
-        base=baselines[-1].metrics,
+        base=baselines[0].metrics,
         rounds=rounds,
         by_site=prepared.evaluator.by_site(outcome),
         sites=[_site_facts(data, site) for data, site in zip(prepared.data, prepared.sites, strict=True)],

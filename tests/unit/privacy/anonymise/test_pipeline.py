@@ -35,8 +35,7 @@ def test_two_workers_give_the_same_result_as_one() -> None:
     assert [record.position for record in alone.records] == [i + 1 for i in range(40) if i % 5 != 2]
     assert alone.quarantined[0] == Quarantined(3, Reason.LONE_SURROGATE)
     assert alone.recall["X"].total == 32
-    assert seen == sorted(seen)
-    assert seen[-1] == 40
+    assert sum(seen) == 40
 
 
 @pytest.mark.slow
