@@ -17,7 +17,7 @@ from privacy.dp.sampling import poisson_batches
 from privacy.dp.selfcheck import refuse_inexact
 from shared.adapter import AdapterState
 from shared.config import RunConfig, TrainingSection
-from shared.models import read_adapter, write_adapter
+from shared.lora import read_adapter, write_adapter
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner
 

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -84,18 +84,32 @@ def run_rounds(
         # 7. Measure.
         metrics = evaluate(adapter)
         clock.lap("evaluate")
-        yield Round(
-            number=number,
-            committed=committed,
-            adapter=adapter,
-            metrics=metrics,
-            accepted=tuple(reply.site_id for reply in accepted),
-            rejected=tuple(verdict for verdict in verdicts if isinstance(verdict, Rejected)),
-            missing=tuple(sorted(set(orders) - {answer.site_id for answer in answers})),
-            bytes_down=sum(answer.bytes_down for answer in answers),
-            bytes_up=sum(answer.bytes_up for answer in answers),
-            stages=clock.laps,
-        )
+        yield _round(number, committed, adapter, metrics, orders, answers, verdicts, clock.laps)
+
+
+def _round(
+    number: int,
+    committed: bool,
+    adapter: AdapterState,
+    metrics: Metrics,
+    orders: Mapping[str, TrainOrder],
+    answers: Sequence[Answer],
+    verdicts: Sequence[Accepted | Rejected],
+    stages: Mapping[str, float],
+) -> Round:
+    """The record of a round that has ended."""
+    return Round(
+        number=number,
+        committed=committed,
+        adapter=adapter,
+        metrics=metrics,
+        accepted=tuple(verdict.site_id for verdict in verdicts if isinstance(verdict, Accepted)),
+        rejected=tuple(verdict for verdict in verdicts if isinstance(verdict, Rejected)),
+        missing=tuple(sorted(set(orders) - {answer.site_id for answer in answers})),
+        bytes_down=sum(answer.bytes_down for answer in answers),
+        bytes_up=sum(answer.bytes_up for answer in answers),
+        stages=stages,
+    )
 
 
 def _first_each(answers: Iterable[Answer], orders: Mapping[str, TrainOrder]) -> Iterator[Answer]:

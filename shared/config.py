@@ -1,11 +1,8 @@
 """One run, as data: a frozen tree read from TOML, the same class on the server and at every site."""
 
-import difflib
 import hashlib
 import json
-import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,7 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from shared.complaint import first_line
 from shared.errors import ConfigError
+from shared.toml import apply_override, read_toml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 SiteId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -281,9 +280,9 @@ class RunConfig(Section):
         Raises:
             ConfigError: the file, an override or a value cannot be used; one line that names the field.
         """
-        tree = _read(path)
+        tree = read_toml(path)
         for override in overrides:
-            _apply(tree, override, path)
+            apply_override(tree, override, path)
         return cls.parse(tree, str(path))
 
     @classmethod
@@ -296,7 +295,7 @@ class RunConfig(Section):
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
-            raise ConfigError(f"{source}: {_first_line(cls, error)}") from error
+            raise ConfigError(f"{source}: {first_line(cls, error)}") from error
 
     def canonical(self) -> str:
         """The run as canonical JSON: sorted keys, no spaces."""
@@ -305,97 +304,3 @@ class RunConfig(Section):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Parse the TOML file, or say in one line why not."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the config ({error.strerror}); give the path of a TOML file") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a UTF-8 text file; give the path of a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-
-
-def _apply(tree: dict[str, Any], override: str, path: Path) -> None:
-    """Set one ``section.key=value``; the value is TOML, or a bare string."""
-    dotted, equals, text = override.partition("=")
-    keys = dotted.strip().split(".")
-    if not equals or not all(keys):
-        raise ConfigError(f"--set {override}: write it as section.key=value, such as training.rounds=5")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    node: Any = tree
-    for key in keys[:-1]:
-        node = _step(node, key, dotted, path)
-    if isinstance(node, list):
-        raise ConfigError(f"{path}: --set {dotted}: name a field of an entry, such as {dotted}.id")
-    node[keys[-1]] = value
-
-
-def _step(node: Any, key: str, dotted: str, path: Path) -> Any:
-    """Go one level down, into a table (made when absent) or into an entry of a list by its index."""
-    if isinstance(node, list):
-        if not key.isdecimal() or int(key) >= len(node):
-            raise ConfigError(f"{path}: --set {dotted}: '{key}' is not an index from 0 to {len(node) - 1}")
-        return node[int(key)]
-    child = node.setdefault(key, {})
-    if not isinstance(child, dict | list):
-        raise ConfigError(f"{path}: --set {dotted}: '{key}' is a value, not a section")
-    return child
-
-
-def _first_line(model: type[BaseModel], error: ValidationError) -> str:
-    """One line for the first problem: field path, what is wrong, the nearest valid name or the field's description."""
-    problem = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown field '{path}'{_nearest(model, problem['loc'])}"
-    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    if problem["type"] == "value_error":
-        return f"{path}.{message}" if path else message
-    about = f"({path.split('.')[-1]}: {_description(model, problem['loc'])})"
-    if problem["type"] == "missing":
-        return f"{path}: missing, it is required {about}"
-    given = problem["input"]
-    close = difflib.get_close_matches(str(given), re.findall(r"'([^']+)'", message), n=1)
-    nearest = f"; nearest is '{close[0]}'" if close else ""
-    shown = f" = {given!r}" if isinstance(given, str | int | float) else ""
-    return f"{path}{shown}: {message}{nearest} {about}"
-
-
-def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Iterator[tuple[type[BaseModel], str]]:
-    """Walk a location of pydantic's, yielding the section class and the field name at each named step."""
-    current: type[BaseModel] | None = model
-    for part in location:
-        if current is None or isinstance(part, int):
-            continue
-        yield current, part
-        field = current.model_fields.get(part)
-        current = _section_of(field.annotation) if field else None
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section class inside an annotation such as ``tuple[SiteSection, ...]``, if there is one."""
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-
-
-def _nearest(model: type[BaseModel], location: Sequence[int | str]) -> str:
-    """``; nearest is 'training.rounds'``, or the names that exist."""
-    section, name = list(_fields_at(model, location))[-1]
-    names = list(section.model_fields)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    prefix = "".join(f"{part}." for part in location[:-1])
-    return f"; nearest is '{prefix}{close[0]}'" if close else f"; known here: {', '.join(names)}"
-
-
-def _description(model: type[BaseModel], location: Sequence[int | str]) -> str:
-    """The description of the deepest field that a location names."""
-    steps = [(section, name) for section, name in _fields_at(model, location) if name in section.model_fields]
-    section, name = steps[-1]
-    return section.model_fields[name].description or f"section [{name}]"

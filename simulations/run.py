@@ -22,7 +22,8 @@ from server.rounds import Metrics, Round, run_rounds
 from shared.adapter import AdapterState
 from shared.config import RunConfig, SiteSection
 from shared.errors import RunError
-from shared.models import locate, read_adapter, write_adapter
+from shared.lora import read_adapter, write_adapter
+from shared.models import locate
 from shared.record import RawRecord, Record
 from shared.runlog import RunLog
 from shared.tasks import load_task

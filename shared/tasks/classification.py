@@ -13,8 +13,9 @@ from torch import nn
 
 from shared.config import RunConfig
 from shared.errors import ModelError
+from shared.lora import attach_lora, restore_lora, save_lora
 from shared.metrics import Interval, classification_metrics
-from shared.models import Kind, LoadedModel, attach_lora, restore_lora, save_lora
+from shared.models import Kind, LoadedModel
 from shared.record import Record
 from shared.seeds import signs
 from shared.tasks.base import Batch, Example, Outcome

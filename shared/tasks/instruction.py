@@ -11,8 +11,9 @@ from peft import PeftModel
 from torch import nn
 
 from shared.config import RunConfig
+from shared.lora import attach_lora, restore_lora, save_lora
 from shared.metrics import Interval, perplexity
-from shared.models import Kind, LoadedModel, attach_lora, restore_lora, save_lora
+from shared.models import Kind, LoadedModel
 from shared.record import Record
 from shared.tasks.base import Batch, Example, Outcome
 

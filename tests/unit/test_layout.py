@@ -22,6 +22,7 @@ MAY_IMPORT = {
 }
 LEARNING = (
     "shared/models.py",
+    "shared/lora.py",
     "shared/tasks/",
     "privacy/dp/",
     "client/trainer.py",
@@ -40,7 +41,7 @@ ROOMS = {
     "scipy": ("privacy/",),
     "torch": LEARNING,
     "transformers": LEARNING,
-    "peft": ("shared/models.py", "shared/tasks/"),
+    "peft": ("shared/lora.py", "shared/tasks/"),
     "huggingface_hub": ("shared/models.py",),
     "datasets": ("client/records.py",),
     "sklearn": ("simulations/",),

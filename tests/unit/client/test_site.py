@@ -10,8 +10,8 @@ from privacy.dp.plan import PrivacyPlan
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import DataError, HushtuneError, MessageError
+from shared.lora import read_adapter
 from shared.messages import TrainOrder
-from shared.models import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
 

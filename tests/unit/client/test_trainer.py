@@ -11,7 +11,7 @@ from client.trainer import Trained, schedule, train
 from privacy.dp.plan import PrivacyPlan
 from shared.config import RunConfig, TrainingSection
 from shared.errors import HushtuneError
-from shared.models import read_adapter
+from shared.lora import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
 

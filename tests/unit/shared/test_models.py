@@ -15,7 +15,8 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 from shared.adapter import AdapterState
 from shared.config import ModelSection, RunConfig
 from shared.errors import ModelError
-from shared.models import catalogue_rows, load, locate, read_adapter, write_adapter
+from shared.lora import read_adapter, write_adapter
+from shared.models import catalogue_rows, load, locate
 from shared.record import Record
 from shared.tasks import load_task
 from shared.tasks.base import Batch, Learner

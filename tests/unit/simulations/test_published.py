@@ -7,7 +7,7 @@ import torch
 
 from shared.config import RunConfig
 from shared.errors import ModelError
-from shared.models import read_adapter
+from shared.lora import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
 from simulations.published import answer, load_adapter, save_adapter

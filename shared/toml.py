@@ -1,0 +1,49 @@
+"""Reading a TOML file, and changing single fields of it from the command line."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from shared.errors import ConfigError
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse the TOML file, or say in one line why not."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the config ({error.strerror}); give the path of a TOML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a UTF-8 text file; give the path of a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def apply_override(tree: dict[str, Any], override: str, path: Path) -> None:
+    """Set one ``section.key=value``; the value is TOML, or a bare string."""
+    dotted, equals, text = override.partition("=")
+    keys = dotted.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {override}: write it as section.key=value, such as training.rounds=5")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    node: Any = tree
+    for key in keys[:-1]:
+        node = _step(node, key, dotted, path)
+    if isinstance(node, list):
+        raise ConfigError(f"{path}: --set {dotted}: name a field of an entry, such as {dotted}.id")
+    node[keys[-1]] = value
+
+
+def _step(node: Any, key: str, dotted: str, path: Path) -> Any:
+    """Go one level down, into a table (made when absent) or into an entry of a list by its index."""
+    if isinstance(node, list):
+        if not key.isdecimal() or int(key) >= len(node):
+            raise ConfigError(f"{path}: --set {dotted}: '{key}' is not an index from 0 to {len(node) - 1}")
+        return node[int(key)]
+    child = node.setdefault(key, {})
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"{path}: --set {dotted}: '{key}' is a value, not a section")
+    return child
