@@ -14,8 +14,9 @@ FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parque
 FIELDS = {"classification": ("text",), "instruction": ("instruction", "response")}
 
 
-def read_records(path: Path, config: RunConfig) -> list[RawRecord]:
-    """All records of a site's file, in order, with the columns that the config maps.
+def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[RawRecord]:
+    """All records of a site's file, in order, with the columns that the config maps; ``labelled=False`` takes any label as it
+    stands, or none.
 
     A numeric label outside every bin leaves its record out: a fixed rule on one record, which costs no privacy.
 
@@ -27,7 +28,7 @@ def read_records(path: Path, config: RunConfig) -> list[RawRecord]:
     records = [
         record
         for position, row in enumerate(_rows(path), start=1)
-        if (record := _record(row, position, path, config)) is not None
+        if (record := _record(row, position, path, config, labelled)) is not None
     ]
     if not records:
         raise DataError(f"{path}: no usable record; the file is empty or every label lies outside data.label_bins")
@@ -98,7 +99,7 @@ def _first_bad_line(path: Path) -> str:
     return ""
 
 
-def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig) -> RawRecord | None:
+def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig, labelled: bool) -> RawRecord | None:
     """One row as a record, or None where its numeric label lies outside every bin."""
     where = f"{path}, record {position}"
     columns = config.data.columns
@@ -107,7 +108,7 @@ def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig
     fields = {name: _cut(text, config.data.cut_chars) for name, text in fields.items()}
     label = None
     if config.task.name == "classification":
-        label = _label(row, where, config)
+        label = _label(row, where, config) if labelled else str(row.get(columns.label, ""))
         if label is None:
             return None
     spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}

@@ -101,14 +101,14 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     return folder, document
 
 
-def read_sites(config: RunConfig, folder: Path) -> Mapping[str, list[RawRecord]]:
+def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
     """Each site's raw records, generated into ``folder`` first when the source is synthetic."""
     root = config.data.root
     if config.data.source == "synthetic":
         root = folder / "data"
         root.mkdir(parents=True, exist_ok=True)
         write_sites(root, config.data.sites, config.run.seed)
-    return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config) for site in config.data.sites}
+    return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config, labelled) for site in config.data.sites}
 
 
 class Stages:

@@ -18,7 +18,7 @@ from simulations.run import Progress, read_sites
 def scrub_report(config: RunConfig, output: Path | None, progress: Progress) -> dict[str, Any]:
     """Counts by site and recall by entity; never text. Scrubbed records go to ``output``, one JSONL file a site."""
     with tempfile.TemporaryDirectory() as scratch:
-        raw = read_sites(config, Path(scratch))
+        raw = read_sites(config, Path(scratch), labelled=False)
     progress.stage("anonymise", sum(len(records) for records in raw.values()))
     results = dict(zip(raw, Anonymiser(config.anonymise).scrub_groups(list(raw.values()), progress.advance), strict=True))
     if output is not None:
