@@ -74,7 +74,8 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     """
     run_id, stages = secrets.token_hex(8), Stages()
     locate(config.model)  # a wrong name should cost seconds, not an anonymisation
-    plans = site_plans(config)
+    with stages.timed("plan"):
+        plans = site_plans(config)
     folder = _fresh_folder(config)
     log = RunLog(folder / "events.jsonl")
     log.event("run_started", run_id=run_id, config_digest=config.digest())
@@ -94,8 +95,10 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
             f"run {config.run.name}: no round had {config.cohort.quorum} accepted replies; the reasons by site are in "
             f"{log.path}"
         )
-    facts = _facts(prepared, config, run_id, folder, baselines, rounds, stages.seconds)
-    document = report(facts)
+    with stages.timed("report"):
+        facts = _facts(prepared, config, run_id, folder, baselines, rounds)
+        document = report(facts)
+    document |= {"stages": stages.rounded(), "seconds": round(sum(stages.seconds.values()), 2)}
     write(document, folder, config.report.html)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
     return folder, document
@@ -121,6 +124,10 @@ class Stages:
         """Add a round's stages."""
         for stage, seconds in laps.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def rounded(self) -> dict[str, float]:
+        """Seconds by stage, to hundredths."""
+        return {stage: round(seconds, 2) for stage, seconds in self.seconds.items()}
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -225,7 +232,6 @@ def _facts(
     folder: Path,
     baselines: Sequence[Baseline],
     rounds: Sequence[Round],
-    stages: Mapping[str, float],
 ) -> RunFacts:
     final = rounds[-1].adapter
     write_adapter(prepared.learner.model, final)
@@ -240,7 +246,6 @@ def _facts(
         rounds=rounds,
         by_site=prepared.evaluator.by_site(outcome),
         sites=[_site_facts(data, site) for data, site in zip(prepared.data, prepared.sites, strict=True)],
-        stages=stages,
     )
 
 

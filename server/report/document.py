@@ -79,11 +79,10 @@ class RunFacts:
     rounds: Sequence[Round]
     by_site: Mapping[str, Metrics]
     sites: Sequence[SiteFacts]
-    stages: Mapping[str, float]
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
-    """The report as plain JSON values."""
+    """The report as plain JSON values; the caller adds ``stages`` and ``seconds`` when its clock stops."""
     config = facts.config
     epsilons = {plan: plan.epsilon_by_round() for plan in {site.plan for site in facts.sites} if plan}
     return {
@@ -107,8 +106,6 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "privacy": _privacy(facts),
         "anonymisation": _anonymisation(facts.sites),
         "failures": [line for done in facts.rounds for line in _failures(done)],
-        "stages": {stage: round(seconds, 2) for stage, seconds in facts.stages.items()},
-        "seconds": round(sum(facts.stages.values()), 2),
     }
 
 
