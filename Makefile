@@ -18,7 +18,7 @@ demo: $(VENV)/installed  ## a private federation of four hospitals on generated 
 	$(BIN)/hushtune simulate configs/demo.toml
 
 test: $(VENV)/installed  ## all tests that run on any machine
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
