@@ -15,9 +15,9 @@ FIELDS = {"classification": ("text",), "instruction": ("instruction", "response"
 
 
 def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[RawRecord]:
-    """All records of a site's file, in order, with the columns that the config maps; ``labelled=False`` takes any label as it
-    stands, or none.
+    """All records of a site's file, in order, with the columns that the config maps.
 
+    ``labelled=False`` takes any label as it stands, or none.
     A numeric label outside every bin leaves its record out: a fixed rule on one record, which costs no privacy.
 
     Raises:
