@@ -16,8 +16,9 @@ INPUTS = {"FILE": "records.jsonl", "TEXT": "please send the bill again"}
 
 
 def commands() -> list[str]:
-    """The commands of the README's list, without their comments."""
-    return re.findall(r"^hushtune .*?(?=\s+#|$)", README, flags=re.MULTILINE)
+    """The commands of the README's fenced list, without their comments."""
+    [block] = re.findall(r"^```\n(hushtune .*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    return [line.split("  #")[0].strip() for line in block.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,6 @@ def test_the_python_of_the_readme_runs(folder: Path) -> None:
 
 def test_the_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"\bmake (\w+)", README))
+    named = set(re.findall(r"(?:^    |`)make (\w+)", README, flags=re.MULTILINE))
     assert named == {"demo", "test", "check", "bench", "clean"}
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in named)
