@@ -9,6 +9,7 @@ import multiprocessing
 import resource
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ def _config(case: Case, variant: Variant) -> RunConfig:
 def _step(case: Case, variant: Variant) -> Iterator[Callable[[], None]]:
     """One whole training step of a variant: gradients, clipping and noise where it has them, and AdamW."""
     torch.manual_seed(0)
+    warnings.filterwarnings("ignore", message="Full backward hook is firing")  # the first layer's input needs no gradient
     base, task = load_task(_config(case, variant))
     model = task.build(base, 0).train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
