@@ -104,7 +104,7 @@ def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig
     where = f"{path}, record {position}"
     columns = config.data.columns
     names = FIELDS[config.task.name]
-    fields = {name: _text(row, str(getattr(columns, name)), name, where)[: config.data.cut_chars + 1] for name in names}
+    fields = {name: _text(row, str(getattr(columns, name)), name, where) for name in names}
     fields = {name: _cut(text, config.data.cut_chars) for name, text in fields.items()}
     label = None
     if config.task.name == "classification":

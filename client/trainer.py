@@ -49,9 +49,9 @@ def train(
     training = config.training
     write_adapter(learner.model, start)
     optimizer = _optimizer(learner.model, training)
+    peaks = [float(group["lr"]) for group in optimizer.param_groups]  # loading a state sets the last step's rates
     if optimizer_state is not None:
         optimizer.load_state_dict(dict(optimizer_state))
-    peaks = [float(group["lr"]) for group in _optimizer(learner.model, training).param_groups]
     torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
     learner.model.train()
     batches = _batches(len(examples), config, plan, site_id, round_number)

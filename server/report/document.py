@@ -11,6 +11,7 @@ from typing import Any
 
 from privacy.anonymise.quality import Recall, merge_recalls, overall
 from privacy.dp.plan import PrivacyPlan
+from server.report.figures import epsilon, target_delta
 from server.report.html import render
 from server.rounds import Metrics, Round
 from shared.config import RunConfig
@@ -218,7 +219,8 @@ def _guarantee(plans: Sequence[PrivacyPlan]) -> str:
     return (
         f"Each site adds its own noise before anything leaves it and trusts nobody (local trust model). Whoever sees all "
         f"that a site sent in this run, and the finished adapter, can hardly tell whether any one record was in that "
-        f"site's training data: the run is ({worst:.2f}, {delta:.2g})-differentially private at every site, for adding or "
+        f"site's training data: the run is ({epsilon(worst)}, {target_delta(delta)})-differentially private at "
+        f"every site, for adding or "
         f"removing one record. Epsilon is a pessimistic estimate by privacy loss distributions for Poisson sampling at a "
         f"public rate, which is the sampling that ran; it holds for this run alone and adds up over runs on the same data."
     )
