@@ -1,141 +1,25 @@
-"""The command line: what each command takes and which module does it; heavy imports wait inside the commands."""
+"""The command line: one Typer app made of each package's own commands, and how a mistake ends."""
 
-import json as json_format
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shared.errors import HushtuneError
-
-if TYPE_CHECKING:
-    from shared.config import RunConfig
-
-app = typer.Typer(
-    name="hushtune",
-    help="Federated, privacy-preserving fine-tuning of language models.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML file, such as configs/demo.toml.")]
-Adapter = Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one field, as section.key=value.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
+from simulations.commands import app as researcher
 
 
-@app.command()
-def simulate(config: Config, overrides: Overrides = None, json: Json = False) -> None:
-    """Run a whole federation on this machine and write its report."""
-    run = _load(config, overrides)
-    from simulations.display import Bars, report_tables
-    from simulations.run import simulate as simulate_run
-
-    with Bars() as bars:
-        folder, report = simulate_run(run, bars)
-    _show(report, json, lambda: report_tables(report, str(folder)))
-
-
-@app.command()
-def plan(config: Config, overrides: Overrides = None, json: Json = False) -> None:
-    """Print what a run will cost in privacy, before anyone trains."""
-    run = _load(config, overrides)
-    from simulations.display import plan_table
-    from simulations.planning import plan_rows
-
-    rows = plan_rows(run)
-    _show(rows, json, lambda: plan_table(rows, run))
-
-
-@app.command()
-def anonymise(
-    config: Config,
-    overrides: Overrides = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for the scrubbed records; nothing is kept without it.")] = None,
-    json: Json = False,
-) -> None:
-    """Scrub every site's records; print what was found and held back, and recall where the truth is known."""
-    run = _load(config, overrides)
-    from simulations.display import Bars, scrub_tables
-    from simulations.scrub import scrub_report
-
-    with Bars() as bars:
-        found = scrub_report(run, output, bars)
-    _show(found, json, lambda: scrub_tables(found))
-
-
-@app.command()
-def evaluate(
-    adapter: Adapter,
-    file: Annotated[Path, typer.Argument(help="Records to score, with the columns of the run; they are scrubbed first.")],
-    json: Json = False,
-) -> None:
-    """Score a finished adapter on a file of records."""
-    from simulations.display import metrics_table
-    from simulations.published import score
-
-    metrics = score(adapter, file)
-    _show(metrics, json, lambda: metrics_table(metrics))
-
-
-@app.command()
-def generate(
-    adapter: Adapter,
-    text: Annotated[str, typer.Argument(help="An instruction, or a text to classify.")],
-    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of a response, in tokens.")] = 200,
-) -> None:
-    """Answer one text with a finished adapter: a response, or a label."""
-    from simulations.published import answer
-
-    typer.echo(answer(adapter, text, max_new_tokens))
-
-
-@app.command()
-def models(
-    fetch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Fetch and verify this model now; 'all' takes every one.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """List the base models of the catalogue, or fetch one into the cache."""
-    from shared.models import catalogue_rows
-    from simulations.display import models_table
-
-    rows = catalogue_rows(fetch)
-    _show(rows, json, lambda: models_table(rows))
-
-
-@app.command()
-def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")], json: Json = False
-) -> None:
-    """Show a finished run again, and write its report.html anew."""
-    from server.report.document import rewrite
-    from simulations.display import report_tables
-
-    document = rewrite(run)
-    _show(document, json, lambda: report_tables(document, str(run)))
-
-
-def _load(config: Path, overrides: list[str] | None) -> "RunConfig":
-    from shared.config import RunConfig
-
-    return RunConfig.load(config, overrides or [])
-
-
-def _show(data: Any, as_json: bool, tables: Any) -> None:
-    """Print JSON, or the tables that ``tables()`` gives."""
-    if as_json:
-        typer.echo(json_format.dumps(data, indent=2))
-        return
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 120, soft_wrap=True).print(*tables(), sep="\n")
+def command_line() -> typer.Typer:
+    """All commands, as one Typer app."""
+    app = typer.Typer(
+        name="hushtune",
+        help="Federated, privacy-preserving fine-tuning of language models.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.add_typer(researcher)
+    return app
 
 
 def main() -> None:
@@ -144,7 +28,11 @@ def main() -> None:
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app()
+        command_line()()
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,8 +16,9 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.dp.sampling import poisson_batches
 from privacy.dp.selfcheck import refuse_inexact
 from shared.adapter import AdapterState
-from shared.config import RunConfig, TrainingSection
+from shared.config import RunConfig
 from shared.lora import read_adapter, write_adapter
+from shared.sections import TrainingSection
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.config import CohortSection
+from shared.sections import CohortSection
 
 
 def choose(connected: Sequence[str], cohort: CohortSection) -> tuple[str, ...]:

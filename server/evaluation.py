@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from shared.config import EvaluationSection, RunConfig
+from shared.config import RunConfig
 from shared.metrics import Interval
+from shared.sections import EvaluationSection
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner, Outcome
 

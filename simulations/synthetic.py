@@ -14,7 +14,7 @@ from pathlib import Path
 
 from faker import Faker
 
-from shared.config import SiteSection
+from shared.sections import SiteSection
 from simulations.messages import DEPARTMENTS, Style, compose
 
 __all__ = ["DEPARTMENTS", "patient_messages", "write_sites"]

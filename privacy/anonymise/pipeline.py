@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from privacy.anonymise.language import locate
 from privacy.anonymise.outcome import Scrubbed, merge_scrubbed
 from privacy.anonymise.workers import scrub_in_workers
-from shared.config import AnonymiseSection
 from shared.record import RawRecord
+from shared.sections import AnonymiseSection
 
 if TYPE_CHECKING:
     from privacy.anonymise.scrubber import Scrubber

@@ -12,8 +12,8 @@ from privacy.anonymise.normalise import normalise_spans
 from privacy.anonymise.operators import Replacer, TagTable
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed, UnfitText
 from privacy.anonymise.quality import Recall, merge_recalls
-from shared.config import AnonymiseSection
 from shared.record import RawRecord, Record, Span
+from shared.sections import AnonymiseSection
 
 T = TypeVar("T")
 

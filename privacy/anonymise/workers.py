@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from privacy.anonymise.outcome import Scrubbed
-from shared.config import AnonymiseSection
 from shared.errors import HushtuneError, RunError
 from shared.record import RawRecord
+from shared.sections import AnonymiseSection
 
 T = TypeVar("T")
 Chunk = Sequence[RawRecord]

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from client import trainer
 from client.trainer import Trained, schedule, train
 from privacy.dp.plan import PrivacyPlan
-from shared.config import RunConfig, TrainingSection
+from shared.config import RunConfig
 from shared.errors import HushtuneError
 from shared.lora import read_adapter
 from shared.record import Record
+from shared.sections import TrainingSection
 from shared.tasks.base import Learner
 
 LearnerOf = Callable[[RunConfig], Learner]

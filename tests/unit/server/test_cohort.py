@@ -1,5 +1,5 @@
 from server.cohort import choose, has_quorum
-from shared.config import CohortSection
+from shared.sections import CohortSection
 
 
 def test_every_connected_site_is_asked_in_order_of_name() -> None:

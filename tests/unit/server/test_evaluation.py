@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from server.evaluation import Evaluator, choose_examples
-from shared.config import EvaluationSection, RunConfig
+from shared.config import RunConfig
 from shared.record import Record
+from shared.sections import EvaluationSection
 from shared.tasks.base import Learner
 
 LearnerOf = Callable[[RunConfig], Learner]

@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from shared.adapter import AdapterState
-from shared.config import ModelSection, RunConfig
+from shared.config import RunConfig
 from shared.errors import ModelError
 from shared.lora import read_adapter, write_adapter
 from shared.models import catalogue_rows, load, locate
 from shared.record import Record
+from shared.sections import ModelSection
 from shared.tasks import load_task
 from shared.tasks.base import Batch, Learner
 from shared.wheels import sha256_file

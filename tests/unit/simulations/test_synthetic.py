@@ -14,7 +14,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from shared.config import SiteSection
+from shared.sections import SiteSection
 from simulations.messages import NEEDS, VOICES, expand, rules_for
 from simulations.synthetic import (
     DEPARTMENTS,

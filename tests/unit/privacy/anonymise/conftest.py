@@ -6,7 +6,7 @@ import pytest
 
 from privacy.anonymise.language import locate
 from privacy.anonymise.scrubber import Scrubber
-from shared.config import AnonymiseSection
+from shared.sections import AnonymiseSection
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import spacy.cli
 from privacy.anonymise.analyser import Analyser, Failed, LoadedSpacy, _batches
 from privacy.anonymise.language import locate
 from privacy.anonymise.scrubber import Scrubber
-from shared.config import AnonymiseSection
 from shared.errors import ModelError
 from shared.record import RawRecord
+from shared.sections import AnonymiseSection
 
 
 def refuse(*_: object, **__: object) -> Never:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
 from privacy.anonymise.quality import Recall
 from privacy.anonymise.scrubber import Scrubber
-from shared.config import AnonymiseSection
 from shared.record import RawRecord, Span
+from shared.sections import AnonymiseSection
 
 
 def scrub(scrubber: Scrubber, *texts: object) -> Scrubbed:

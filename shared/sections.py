@@ -1,0 +1,224 @@
+"""The sections of a run's configuration: frozen, closed to unknown names, each field with its unit, range and default."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+SiteId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and closed to names that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Pydantic would take true for 1."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind is not bool:
+            raise ValueError("must not be true or false")
+        return value
+
+
+class RunSection(Section):
+    """Who the run is and where its results go."""
+
+    name: Name = Field("run", description="name of the run and of its folder")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of all that is reproducible; noise and DP sampling have none")
+    output: Path = Field(Path("runs"), description="folder that gets one folder a run")
+
+
+class ModelSection(Section):
+    """Which base model, and how it computes."""
+
+    name: str = Field(
+        "minilm", min_length=1, description="catalogue name, local folder, or hub id 'org/name@revision' (40 digits)"
+    )
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 that the weights file must have (64 hex digits)"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes cuda, then mps, then cpu")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="frozen base weights; auto takes bfloat16 where the hardware computes in it; adapters stay float32",
+    )
+    max_length: int = Field(128, ge=8, le=8192, description="tokens a record is cut to (8 to 8192)")
+
+
+class AdapterSection(Section):
+    """The LoRA adapter: its rank, where it sits and which factor is trained."""
+
+    rank: int = Field(16, ge=0, le=256, description="LoRA rank; 0 trains the classification head alone")
+    alpha: Positive = Field(16.0, description="LoRA alpha; the update is scaled by alpha / rank")
+    targets: tuple[str, ...] = Field(
+        (), description="names of the linear layers to adapt; empty takes the model's attention layers"
+    )
+    last_layers: int = Field(
+        0, ge=0, description="adapt only the last so many layers, which costs less time and noise; 0 takes all"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout (0 to below 1)")
+    train: Literal["B", "AB"] = Field("B", description="factors that are trained; under privacy A stays frozen, so B alone")
+
+
+class TaskSection(Section):
+    """What is learnt."""
+
+    name: Literal["classification", "instruction"] = Field("classification", description="classification or instruction")
+    labels: tuple[str, ...] = Field((), description="the public label set of a classification, in order")
+    system: str = Field("", description="system message of an instruction task")
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        if self.name == "classification" and (len(self.labels) < 2 or len(set(self.labels)) != len(self.labels)):
+            raise ValueError("labels: a classification needs at least 2 different labels")
+        return self
+
+
+class Columns(Section):
+    """Which column of the site's file holds what."""
+
+    text: str = Field("text", description="column of the text (classification)")
+    label: str = Field("label", description="column of the label (classification)")
+    instruction: str = Field("instruction", description="column of the instruction (instruction)")
+    response: str = Field("response", description="column of the response (instruction)")
+    spans: str | None = Field(
+        None, description="column of the true personal-data spans of the first text field, where known"
+    )
+
+
+class LabelBin(Section):
+    """The label of a range of a numeric column; a number in no range leaves its record out."""
+
+    label: str = Field(description="a label of task.labels")
+    low: float = Field(allow_inf_nan=False, description="smallest number of the range, included")
+    high: float = Field(allow_inf_nan=False, description="largest number of the range, included")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.low <= self.high:
+            raise ValueError(f"low = {self.low}: must be at most high = {self.high}")
+        return self
+
+
+class SiteSection(Section):
+    """One data owner of a simulated federation."""
+
+    id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
+    file: str = Field("", description="its file below data.root: .jsonl, .csv or .parquet")
+    declared_size: int = Field(
+        ge=1, description="public record count that the site declares; it fixes the divisor and the weight"
+    )
+    records: int = Field(0, ge=0, description="records to generate for it (synthetic source only)")
+
+
+class DataSection(Section):
+    """Where records come from, and which are held out for the server."""
+
+    source: Literal["files", "synthetic"] = Field("files", description="files, or generated patient messages")
+    root: Path = Field(Path(), description="folder that the sites' files lie in")
+    sites: tuple[SiteSection, ...] = Field(description="the data owners", min_length=1)
+    columns: Columns = Field(default_factory=Columns, description="column mapping")
+    label_bins: tuple[LabelBin, ...] = Field((), description="for a numeric label column: the label of each range")
+    held_out: float = Field(0.2, gt=0, lt=1, description="share of each site's records given to central evaluation (0 to 1)")
+    cut_chars: int = Field(
+        4000, ge=16, le=100_000, description="characters a field is cut to, at a space, before anything else"
+    )
+
+    @model_validator(mode="after")
+    def _sites_fit(self) -> Self:
+        ids = [site.id for site in self.sites]
+        if len(set(ids)) != len(ids):
+            raise ValueError("sites: two sites have the same id")
+        missing = "records" if self.source == "synthetic" else "file"
+        for site in self.sites:
+            if not getattr(site, missing):
+                raise ValueError(f"sites: site '{site.id}' needs '{missing}' when data.source = '{self.source}'")
+        return self
+
+
+class CohortSection(Section):
+    """Who must answer for a round to count."""
+
+    quorum: int = Field(1, ge=1, description="accepted replies that a round needs")
+    deadline: Positive = Field(3600.0, description="seconds a round waits for replies")
+    min_records: int = Field(20, ge=1, description="a site with fewer usable training records declines the run")
+
+
+class TrainingSection(Section):
+    """Local training: how often, how much, how fast."""
+
+    rounds: int = Field(3, ge=1, le=10_000, description="rounds of the run")
+    steps: int = Field(10, ge=1, le=100_000, description="optimiser steps of a site in a round")
+    sampling_rate: Rate = Field(
+        0.1, description="public Poisson sampling rate q: chance of each record to be in a step (above 0, at most 1)"
+    )
+    learning_rate: Positive = Field(1e-2, description="peak learning rate of the LoRA factors")
+    head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head")
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="share of all steps in which the rate rises to its peak; it then falls to 0"
+    )
+    weight_decay: float = Field(0.0, ge=0, lt=1, description="AdamW weight decay")
+    micro_batch_tokens: int = Field(
+        4096, ge=64, description="padded tokens computed at once; changes memory, never the result"
+    )
+
+
+class PrivacySection(Section):
+    """The guarantee that is asked for; each site calibrates its own noise to it."""
+
+    enabled: bool = Field(True, description="false trains without differential privacy")
+    trust: Literal["local"] = Field("local", description="local: each site adds its own noise and trusts nobody")
+    unit: Literal["record"] = Field("record", description="what one neighbour adds or removes")
+    epsilon: Positive = Field(8.0, le=100, description="total epsilon of a site over the run (above 0, at most 100)")
+    target_delta: float | None = Field(
+        None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / declared_size^1.1"
+    )
+    clipping_norm: Positive = Field(0.5, description="L2 bound C of one record's gradient")
+    self_check: int = Field(
+        4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training"
+    )
+
+
+class AnonymiseSection(Section):
+    """How personal data is found and replaced at a site."""
+
+    language: Literal["en"] = Field("en", description="language of the records; others have no rules yet and are refused")
+    spacy_model: str = Field(
+        "en-core-web-sm",
+        min_length=1,
+        description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder",
+    )
+    operator: Literal["tag", "redact"] = Field(
+        "tag", description="tag: <PERSON_1>, the same in one record; redact: <PERSON>"
+    )
+    max_chars: int = Field(20_000, ge=100, le=1_000_000, description="a record with more characters is quarantined")
+    batch_size: int = Field(64, ge=1, le=4096, description="texts that the language model reads at once")
+    workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one a core")
+
+
+class AggregationSection(Section):
+    """How the accepted deltas become one."""
+
+    method: Literal["mean"] = Field("mean", description="weighted mean of the deltas, exact because A is frozen")
+    weights: Literal["uniform", "declared"] = Field("uniform", description="uniform, or by declared_size (public)")
+    max_norm: Positive = Field(100.0, description="a reply whose delta has a larger L2 norm is rejected")
+
+
+class EvaluationSection(Section):
+    """How the server measures the model."""
+
+    max_records: int = Field(5000, ge=1, description="held-out records scored; a seeded choice where there are more")
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of an interval")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of an interval (0.5 to 1)")
+
+
+class ReportSection(Section):
+    """What is written at the end."""
+
+    html: bool = Field(True, description="write report.html beside report.json")

@@ -1,0 +1,105 @@
+"""The commands of a researcher: what each takes and which module does it; heavy imports wait inside the commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.printing import Json, Overrides, RunFile, load, show
+
+app = typer.Typer()
+
+Adapter = Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")]
+
+
+@app.command()
+def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
+    """Run a whole federation on this machine and write its report."""
+    run = load(config, overrides)
+    from simulations.display import Bars, report_tables
+    from simulations.run import simulate as simulate_run
+
+    with Bars() as bars:
+        folder, report = simulate_run(run, bars)
+    show(report, json, lambda: report_tables(report, str(folder)))
+
+
+@app.command()
+def plan(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
+    """Print what a run will cost in privacy, before anyone trains."""
+    run = load(config, overrides)
+    from simulations.display import plan_table
+    from simulations.planning import plan_rows
+
+    rows = plan_rows(run)
+    show(rows, json, lambda: plan_table(rows, run))
+
+
+@app.command()
+def anonymise(
+    config: RunFile,
+    overrides: Overrides = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the scrubbed records; nothing is kept without it.")] = None,
+    json: Json = False,
+) -> None:
+    """Scrub every site's records; print what was found and held back, and recall where the truth is known."""
+    run = load(config, overrides)
+    from simulations.display import Bars, scrub_tables
+    from simulations.scrub import scrub_report
+
+    with Bars() as bars:
+        found = scrub_report(run, output, bars)
+    show(found, json, lambda: scrub_tables(found))
+
+
+@app.command()
+def evaluate(
+    adapter: Adapter,
+    file: Annotated[Path, typer.Argument(help="Records to score, with the columns of the run; they are scrubbed first.")],
+    json: Json = False,
+) -> None:
+    """Score a finished adapter on a file of records."""
+    from simulations.display import metrics_table
+    from simulations.published import score
+
+    metrics = score(adapter, file)
+    show(metrics, json, lambda: metrics_table(metrics))
+
+
+@app.command()
+def generate(
+    adapter: Adapter,
+    text: Annotated[str, typer.Argument(help="An instruction, or a text to classify.")],
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of a response, in tokens.")] = 200,
+) -> None:
+    """Answer one text with a finished adapter: a response, or a label."""
+    from simulations.published import answer
+
+    typer.echo(answer(adapter, text, max_new_tokens))
+
+
+@app.command()
+def models(
+    fetch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Fetch and verify this model now; 'all' takes every one.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the base models of the catalogue, or fetch one into the cache."""
+    from shared.models import catalogue_rows
+    from simulations.display import models_table
+
+    rows = catalogue_rows(fetch)
+    show(rows, json, lambda: models_table(rows))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")], json: Json = False
+) -> None:
+    """Show a finished run again, and write its report.html anew."""
+    from server.report.document import rewrite
+    from simulations.display import report_tables
+
+    document = rewrite(run)
+    show(document, json, lambda: report_tables(document, str(run)))
