@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from client.commands import ledger
 from shared.errors import HushtuneError
 from simulations.commands import app as researcher
 
@@ -19,6 +20,7 @@ def command_line() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.add_typer(researcher)
+    app.add_typer(ledger)
     return app
 
 

@@ -1,12 +1,16 @@
 """One data-owning site: its records, its privacy plan, its model, and the answer to an order."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from client.trainer import self_check, train
+from client.trainer import measure, self_check, train
+from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.release import release_sums
 from shared.config import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
+from shared.lora import write_adapter
 from shared.messages import TrainOrder, TrainReply
 from shared.record import Record
 from shared.tasks.base import Learner
@@ -16,8 +20,8 @@ class Site:
     """Everything that lives at one place; nothing but replies comes out.
 
     Setting up checks on a few records that the model's per-record gradients are exact, and refuses if they are not
-    (PrivacyError). The site trains under its own plan, made from its own declared size, and refuses an order for another
-    config than the one it was set up for.
+    (PrivacyError); so does a budget that cannot pay the run to its end (LedgerError). The site trains under its own plan,
+    made from its own declared size, and refuses an order for another config than the one it was set up for.
     """
 
     def __init__(
@@ -28,6 +32,7 @@ class Site:
         records: Sequence[Record],
         learner: Learner,
         plan: PrivacyPlan | None,
+        budget: Budget,
     ) -> None:
         if len(records) < config.cohort.min_records:
             raise DataError(
@@ -38,25 +43,29 @@ class Site:
         self.site_id = site_id
         self.declared_size = declared_size
         self.plan = plan
-        self.rounds_spent: list[int] = []
+        self.budget = budget
         self._config = config
         self._learner = learner
         self._examples = learner.task.encode(records)
         self._optimizer_state: Mapping[str, Any] | None = None
         if plan is not None:
+            budget.refuse_beyond(plan)
             self_check(learner, self._examples, config.privacy.self_check)
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and reply with the delta.
 
         Raises:
-            MessageError: the order is for another config, or asks for a round that is over or was spent before.
+            MessageError: the order is for another config, or asks for a round outside the run.
+            LedgerError: the round was spent before, the budget is used up, or the ledger cannot be written or lacks what
+                the server saw of it; nothing was trained.
         """
         if order.config.digest() != self._config.digest():
             raise MessageError(f"site {self.site_id}: the order is for another run config; set the site up for it")
-        if not 1 <= order.round <= self._config.training.rounds or order.round in self.rounds_spent:
-            raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan or was spent before")
-        self.rounds_spent.append(order.round)  # before the first gradient: a round that fails later is spent too
+        if not 1 <= order.round <= self._config.training.rounds:
+            raise MessageError(f"site {self.site_id}: round {order.round} is outside the run's plan")
+        self.budget.ledger.refuse_unless_holds(order.ledger)
+        self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
         trained = train(
             self._learner,
             self._examples,
@@ -69,7 +78,18 @@ class Site:
             optimizer_state=self._optimizer_state,
         )
         self._optimizer_state = trained.optimizer_state
-        return TrainReply(order.run_id, order.round, order.nonce, self.site_id, trained.delta)
+        released = self._released(order)
+        head = self.budget.commit(order.run_id, order.round)
+        return TrainReply(order.run_id, order.round, order.nonce, self.site_id, trained.delta, head, released)
+
+    def _released(self, order: TrainOrder) -> dict[str, float]:
+        """Noised sums of how the order's adapter does on the site's records, where the plan pays for them."""
+        if self.plan is None or not self.plan.releases:
+            return {}
+        write_adapter(self._learner.model, order.adapter)
+        losses, hits = measure(self._learner, self._examples, order.config.training.micro_batch_tokens)
+        sums = asdict(release_sums(losses, hits, order.config.privacy))
+        return {name: value for name, value in sums.items() if value is not None}
 
 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
@@ -77,5 +97,5 @@ def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_siz
     training, privacy = config.training, config.privacy
     asked = (training.sampling_rate, training.steps, training.rounds, privacy.clipping_norm, declared_size)
     planned = plan and (plan.sampling_rate, plan.steps_per_round, plan.rounds, plan.clipping_norm, plan.declared_size)
-    if planned != (asked if privacy.enabled else None):
+    if planned != (asked if privacy.enabled and privacy.trust == "local" else None):
         raise PrivacyError(f"site {site_id}: its privacy plan is not the one of this run; make it with PrivacyPlan.for_site")

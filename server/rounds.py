@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.aggregation import METHODS
+from server.chain import extend
 from server.cohort import choose, has_quorum
 from server.screening import Accepted, Answer, Rejected, screen
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.head import Head
 from shared.messages import TrainOrder
 from shared.metrics import Interval
 
@@ -37,6 +39,9 @@ class Round:
     metrics: Metrics
     accepted: tuple[str, ...]
     rejected: tuple[Rejected, ...]
+    released: Mapping[str, Mapping[str, float]]
+    ledgers: Mapping[str, Head]
+    record: Head
     missing: tuple[str, ...]
     bytes_down: int
     bytes_up: int
@@ -60,13 +65,19 @@ def run_rounds(
     """Yield each round of the run as it ends.
 
     A round counts when a quorum of replies passes screening; otherwise it is abandoned with no effect on the adapter,
-    though what the sites released in it stays spent. ``weights`` are public numbers by site.
+    though what the sites released in it stays spent. ``weights`` are public numbers by site. The ends of the sites'
+    ledgers and of the server's own chain travel with each order, so that neither side can lose its tail unseen.
     """
+    ledgers: dict[str, Head] = {}
+    record = Head()
     for number in range(1, config.training.rounds + 1):
         clock = _Clock()
         # 1. Who is asked, and what.
         cohort = choose(fleet.connected(), config.cohort)
-        orders = {site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter) for site in cohort}
+        orders = {
+            site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter, ledgers.get(site, Head()), record)
+            for site in cohort
+        }
         # 2. Ask, and 3. screen each answer as it comes: no answer can stop the round.
         answers = list(fleet.ask(orders, config.cohort.deadline))
         clock.lap("train")
@@ -76,15 +87,17 @@ def run_rounds(
         accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
         # 4. Aggregate, 5. apply and 6. commit: whole or not at all.
         committed = has_quorum(len(accepted), config.cohort)
+        ledgers |= {reply.site_id: reply.ledger for reply in accepted}
         if committed:
             deltas = [reply.delta for reply in accepted]
             adapter = adapter.add(METHODS[config.aggregation.method](deltas, [weights[r.site_id] for r in accepted]))
+            record = extend(record, run_id, number, adapter, ledgers)
             commit(number, adapter)
         clock.lap("aggregate")
         # 7. Measure.
         metrics = evaluate(adapter)
         clock.lap("evaluate")
-        yield _round(number, committed, adapter, metrics, orders, answers, verdicts, clock.laps)
+        yield _round(number, committed, adapter, metrics, orders, answers, verdicts, dict(ledgers), record, clock.laps)
 
 
 def _round(
@@ -95,6 +108,8 @@ def _round(
     orders: Mapping[str, TrainOrder],
     answers: Sequence[Answer],
     verdicts: Sequence[Accepted | Rejected],
+    ledgers: Mapping[str, Head],
+    record: Head,
     stages: Mapping[str, float],
 ) -> Round:
     """The record of a round that has ended."""
@@ -104,7 +119,10 @@ def _round(
         adapter=adapter,
         metrics=metrics,
         accepted=tuple(verdict.site_id for verdict in verdicts if isinstance(verdict, Accepted)),
+        released={v.site_id: v.released for v in verdicts if isinstance(v, Accepted) and v.released},
         rejected=tuple(verdict for verdict in verdicts if isinstance(verdict, Rejected)),
+        ledgers=ledgers,
+        record=record,
         missing=tuple(sorted(set(orders) - {answer.site_id for answer in answers})),
         bytes_down=sum(answer.bytes_down for answer in answers),
         bytes_up=sum(answer.bytes_up for answer in answers),

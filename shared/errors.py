@@ -21,6 +21,10 @@ class PrivacyError(HushtuneError):
     """A privacy guarantee that cannot be kept, so nothing is trained."""
 
 
+class LedgerError(PrivacyError):
+    """A budget book that cannot be trusted or written, or a budget that is used up, so nothing is trained."""
+
+
 class MessageError(HushtuneError):
     """An order or a reply that does not have the agreed form."""
 

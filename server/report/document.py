@@ -16,6 +16,7 @@ from server.report.html import render
 from server.rounds import Metrics, Round
 from shared.config import RunConfig
 from shared.errors import RunError
+from shared.head import Head
 from shared.models import LoadedModel
 
 LIBRARIES = (
@@ -35,7 +36,7 @@ NOT_PROTECTED = (
     "A person with several records: the unit is one record, so their guarantee is weaker by the number of records.",
     "Held-out records: the server evaluates on them, and they are treated as public to it.",
     "An insider with access to a site's own disk or memory.",
-    "The choice of hyperparameters, if earlier runs on the same records chose them: each run spends its own epsilon.",
+    "The choice of hyperparameters, if earlier runs on the same records chose them, beyond what the ledger adds up.",
 )
 WITHOUT_PRIVACY = (
     "This run had no differential privacy. The adapter may reveal single training records, and its update can be "
@@ -56,6 +57,8 @@ class SiteFacts:
     recalls: Mapping[str, Recall]
     plan: PrivacyPlan | None
     rounds_spent: int
+    ledger: Head
+    epsilon_ever: float
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,10 @@ def _round(done: Round) -> dict[str, Any]:
         "accepted": list(done.accepted),
         "rejected": [{"site_id": r.site_id, "reason": r.reason, "detail": r.detail} for r in done.rejected],
         "missing": list(done.missing),
+        "released": {site: dict(sums) for site, sums in done.released.items()},
+        "adapter_digest": done.adapter.digest(),
+        "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
+        "record": asdict(done.record),
     }
 
 
@@ -194,6 +201,8 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
         "sampling_rate": plan.sampling_rate if plan else None,
         "steps": plan.steps_per_round * site.rounds_spent if plan else None,
         "epsilon_by_round": list(by_round) if plan else None,
+        "epsilon_ever": site.epsilon_ever if plan else None,
+        "ledger": asdict(site.ledger),
         "recall": asdict(found.interval()) if found.total else None,
     }
 
