@@ -86,18 +86,20 @@ class Budget:
         return sum(entry.kind == "reserve" and entry.body["run_id"] == run_id for entry in self.ledger.entries())
 
     def _refuse(self, entries: Sequence[Entry], more: Events, what: str) -> None:
-        before, after = self._worst(entries, ()), self._worst(entries, more)
+        after = self._worst(entries, more)
+        if after <= self.epsilon:
+            return
+        before = self._worst(entries, ())
         if math.isinf(before):
             raise LedgerError(
                 f"{self.ledger.path}: some of these records were used without privacy before, so no epsilon can be promised "
                 "for them any more; take other records"
             )
-        if after > self.epsilon:
-            raise LedgerError(
-                f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {before:.4g} of "
-                f"{self.epsilon:.4g} at delta {self.target_delta:.3g}, and {what} would make it {after:.4g}; take other "
-                "records, or have the limit raised by whoever answers for them"
-            )
+        raise LedgerError(
+            f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {before:.4g} of "
+            f"{self.epsilon:.4g} at delta {self.target_delta:.3g}, and {what} would make it {after:.4g}; take other "
+            "records, or have the limit raised by whoever answers for them"
+        )
 
     def _worst(self, entries: Sequence[Entry], more: Events) -> float:
         """The largest epsilon of any record, after ``more``."""
