@@ -63,7 +63,7 @@ class Site:
         if order.config.digest() != self._config.digest():
             raise MessageError(f"site {self.site_id}: the order is for another run config; set the site up for it")
         if not 1 <= order.round <= self._config.training.rounds:
-            raise MessageError(f"site {self.site_id}: round {order.round} is outside the run's plan")
+            raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan")
         self.budget.ledger.refuse_unless_holds(order.ledger)
         self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
         trained = train(

@@ -215,13 +215,13 @@ class PrivacySection(Section):
         None, description="largest epsilon of any record over all runs in the ledger; empty takes privacy.epsilon"
     )
 
-    @field_validator("accountant", "trust", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _refused_by_name(cls, value: Any, info: ValidationInfo) -> Any:
-        reason = REFUSED.get((str(info.field_name), str(value)))
-        if reason:
-            raise ValueError(f"'{value}' is refused: {reason}")
-        return value
+    def _refused_by_name(cls, values: Any) -> Any:
+        for (name, value), reason in REFUSED.items():
+            if isinstance(values, dict) and values.get(name) == value:
+                raise ValueError(f"{name} = '{value}': refused: {reason}")
+        return values
 
     @model_validator(mode="after")
     def _unit_of_the_trust_model(self) -> Self:
