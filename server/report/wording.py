@@ -39,7 +39,7 @@ SIMULATION = (
     "apart. The card states what the messages of such a run reveal, not who had access to the data."
 )
 RECORDS_STAY = (
-    "Each site's records stay on the site's own machines, where it replaces the personal data that it finds, and trains."
+    "Each site's records stay on the site's own machines; there they are searched for personal data and trained on."
 )
 HELD_OUT_AT_SERVER = "The server measures on held-out records of its own; the guarantee does not cover these."
 NOT_PROTECTED = (
@@ -105,7 +105,7 @@ TRUST: Mapping[str, TrustWords] = {
         owner="in that site's training data",
     ),
     "central": TrustWords(
-        meaning="Central trust model: the server gets each site's update without noise, clips it, and adds noise to the sum. "
+        meaning="Central trust model: the server gets each site's update without noise, clips it and adds noise to the sum. "
         "The guarantee holds against those who see only what the server publishes. It does not hold against the server, or "
         "against anyone who reads what a site sends to it.",
         mechanism="Gaussian mechanism at the server (McMahan et al. 2018, arXiv 1710.06963): in every round, the update of "
