@@ -59,8 +59,8 @@ class CardFacts:
     """All that a card is made of; nothing else can get into it.
 
     ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` are
-    the adapter's, by SHA-256. ``record`` is where the server's own chain of rounds ends. ``recalls`` are of the anonymiser by kind of personal data, and stay out of a real
-    server's card: no site released them.
+    the adapter's, by SHA-256. ``record`` is where the server's own chain of rounds ends. ``recalls`` are of the anonymiser
+    by kind of personal data, and stay out of a real server's card: no site released them.
     """
 
     run_id: str
@@ -175,29 +175,33 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
 
 def _sites(facts: CardFacts) -> list[dict[str, Any]]:
     """Each site: what it declared, what it was charged, and what follows; equal charges are accounted for once."""
-    measured: dict[tuple[Charges, float], tuple[float, AttackRisk]] = {}
-    rows = []
-    for site in facts.sites:
-        claim: dict[str, Any] = dict.fromkeys(("epsilon", "attack", "advantage"))
-        if site.target_delta is not None:
-            events = [charge.event for charge in site.charges]
-            key = (site.charges, site.target_delta)
-            spent, risk = measured.setdefault(
-                key, measured.get(key) or (cross_checked_epsilon(events, key[1]), attack_risk(events))
-            )
-            claim = {"epsilon": spent, "attack": _limits(risk), "advantage": risk.advantage}
-        rows.append(
-            {
-                "site_id": site.site_id,
-                "declared_size": site.declared_size,
-                "target_delta": site.target_delta,
-                "charged": [{"run": c.run_id, "round": c.round, **asdict(c.event)} for c in site.charges],
-                "ledger_head": asdict(site.head),
-                "epsilon_over_all_runs": site.epsilon_ever if facts.simulated and facts.trust else None,
-                **claim,
-            }
-        )
-    return rows
+    different = {(site.charges, site.target_delta) for site in facts.sites}
+    claims = {(charges, delta): _claim(charges, delta) for charges, delta in different}
+    return [
+        {
+            "site_id": site.site_id,
+            "declared_size": site.declared_size,
+            "target_delta": site.target_delta,
+            "charged": [{"run": c.run_id, "round": c.round, **asdict(c.event)} for c in site.charges],
+            "ledger_head": asdict(site.head),
+            "epsilon_over_all_runs": site.epsilon_ever if facts.simulated and facts.trust else None,
+            **claims[site.charges, site.target_delta],
+        }
+        for site in facts.sites
+    ]
+
+
+def _claim(charges: Charges, target_delta: float | None) -> dict[str, Any]:
+    """What follows from the charges; nothing where there was no privacy."""
+    if target_delta is None:
+        return dict.fromkeys(("epsilon", "attack", "advantage"))
+    events = [charge.event for charge in charges]
+    risk = attack_risk(events)
+    return {
+        "epsilon": cross_checked_epsilon(events, target_delta),
+        "attack": _limits(risk),
+        "advantage": risk.advantage,
+    }
 
 
 def _limits(risk: AttackRisk) -> list[dict[str, float]]:

@@ -28,10 +28,10 @@ def escape(value: Any) -> Any:
     """Text without a meaning in Markdown or HTML, on one line; numbers, and what is marked as safe, stay as they are."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return SPECIAL.sub(lambda found: f"\\{found.group()}", " ".join(value.split()))
+    return SPECIAL.sub(lambda found: f"\\{found.group()}", re.sub(r"\s*\n\s*", " ", value))
 
 
 def _render(template: str, card: Mapping[str, Any], **more: Any) -> str:
     pages = environment(autoescape=False)
     pages.finalize = escape
-    return pages.get_template(template).render(card=card, charges=partial(charge_rows, card), **more)
+    return pages.get_template(template).render(card=card, charges=partial(charge_rows, card), **more).strip() + "\n"

@@ -20,7 +20,10 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Verified:
-    """A card that holds; ``known_key`` says whether the key was given from outside, ``ledgers`` how many sites' own ledgers were there to compare."""
+    """A card that holds.
+
+    ``known_key`` says whether the key was given from outside, ``ledgers`` how many sites' own ledgers were there to compare.
+    """
 
     signed: SignedCard
     known_key: bool

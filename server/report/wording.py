@@ -13,8 +13,8 @@ WITHOUT_PRIVACY = (
 )
 ACCOUNTING = (
     "Epsilon is an upper estimate by privacy loss distributions (Doroshenko et al. 2022, arXiv 2207.04380) over all "
-    "releases that were charged, at the stated delta, and was checked against a second bound by Renyi accounting; docs/check_epsilon.py recomputes it from this card. Delta bounds the "
-    "chance with which the limit that epsilon states may fail."
+    "releases that were charged, at the stated delta, and was checked against a second bound by Renyi accounting; "
+    "docs/check_epsilon.py recomputes it from this card. Delta bounds how far a probability may go beyond epsilon's limit."
 )
 MECHANISM_HAZARDS = (
     "Noise and sampling draw on the operating system's random numbers; no seed can replay them.",
@@ -45,7 +45,8 @@ HELD_OUT_AT_SERVER = "The server measures on held-out records of its own; the gu
 NOT_PROTECTED = (
     "Facts that many records share: what anyone can conclude about people in general from the finished model, and what the "
     "base model knew before.",
-    "Who takes part: the sites' names, their declared sizes, and that they answered, declined or failed are public.",
+    "Who takes part: the sites' names and declared sizes are public. So is whether and when a site answers, declines "
+    "because it has too few usable records, or fails; no noise hides that.",
     "Held-out records: the server evaluates on them, and they are treated as public to it.",
     "An insider with access to a site's own disk or memory.",
     "Other runs: this card's epsilon covers one run. Runs on the same records add up, and so do runs that chose the "
@@ -53,8 +54,8 @@ NOT_PROTECTED = (
     "The adapter's behaviour: a malicious site can bend what the adapter does, within the bounds of screening.",
 )
 SEVERAL_RECORDS = (
-    "A person with several records: the unit is one record, so the guarantee for that person is weaker, by about the number "
-    "of records."
+    "A person with several records: the unit is one record, so epsilon for that person is up to as many times larger as the "
+    "person has records, and delta is larger too."
 )
 THE_SERVER = "What a site sends to the server: the server, and whoever reads it on the way, sees it without noise."
 EVERY_RECORD = "Every training record: nothing bounds what the adapter, or a reply that a site sent, reveals of it."
@@ -187,8 +188,8 @@ def replies(*, released: bool) -> str:
     """What a site sends."""
     sums = "noised sums of its records' loss, hits and number, which were charged" if released else "no measure of its data"
     return (
-        "What a site sends is the change of the adapter's numbers, the names of run, round and site, where its ledger ends (a "
-        f"count of entries and a hash), and {sums}. It sends no text and no exact count of records."
+        "A site sends the change of the adapter's numbers, the names of run, round and site, where its ledger ends (a "
+        f"number of entries and a hash), and {sums}. It sends no text and no exact count of records."
     )
 
 
