@@ -14,6 +14,8 @@ from shared.config import RunConfig
 from shared.head import Head
 from shared.metrics import Interval
 
+TOLD_RATE = 0.01  # the rate of false positives that the words of the attack risk are about; one of the table's
+
 
 @dataclass(frozen=True)
 class Charge:
@@ -210,12 +212,12 @@ def _limits(risk: AttackRisk) -> list[dict[str, float]]:
 
 
 def _attack(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> str:
-    """The attack risk of the site where it is highest, in words."""
+    """The attack risk at one rate of false positives, of the site where it is highest, in words."""
     if facts.trust is None:
         return "No limit can be stated: an attack may recognise every training record."
-    worst = max(sites, key=lambda site: float(site["advantage"]))
-    limits = {row["false_positive_rate"]: row["true_positive_rate"] for row in worst["attack"]}
-    return wording.attack_words(worst["site_id"], facts.unit, limits)
+    limits = {site["site_id"]: row for site in sites for row in site["attack"] if row["false_positive_rate"] == TOLD_RATE}
+    worst = max(limits, key=lambda site_id: float(limits[site_id]["true_positive_rate"]))
+    return wording.attack_words(worst, facts.unit, TOLD_RATE, limits[worst]["true_positive_rate"])
 
 
 def _anonymisation(facts: CardFacts) -> dict[str, Any]:

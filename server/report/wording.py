@@ -145,18 +145,15 @@ def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
     )
 
 
-def attack_words(site_id: str, unit: str, limits: Mapping[float, float]) -> str:
-    """What the limits on true positive rates (by false positive rate) mean for one site, rounded up."""
-    cases = "; ".join(
-        f"at most {share_at_most(found)} if {share_at_most(wrong)} of those that were not used are named too"
-        for wrong, found in limits.items()
-    )
+def attack_words(site_id: str, unit: str, false_positives: float, true_positives: float) -> str:
+    """What the limit on true positives at one rate of false positives means for one site, rounded up."""
     subject = f"site {site_id}" if unit == "site" else f"one {unit} of site {site_id}"
+    wrong = share_at_most(false_positives)
     return (
-        f"Suppose somebody knows everything but whether {subject} was used, and tests that with all that "
-        f"the guarantee covers. Of the {unit}s that were used, the best possible test names {cases}. Blind guessing names "
-        "as many of the one as of the other. These are mathematical limits for the worst case, whatever the attack; no "
-        "attack was carried out."
+        f"Suppose somebody knows everything but whether {subject} was used, and tests that with all that the guarantee "
+        f"covers. The best possible test that wrongly names {wrong} of the {unit}s that were not used names at most "
+        f"{share_at_most(true_positives)} of those that were; blind guessing names {wrong} of both. The table has other "
+        "rates. These are mathematical limits for the worst case, whatever the attack; no attack was carried out."
     )
 
 
