@@ -6,6 +6,7 @@ import sys
 import typer
 
 from client.commands import ledger
+from server.commands import card
 from shared.errors import HushtuneError
 from simulations.commands import app as researcher
 
@@ -21,6 +22,7 @@ def command_line() -> typer.Typer:
     )
     app.add_typer(researcher)
     app.add_typer(ledger)
+    app.add_typer(card)
     return app
 
 

@@ -75,6 +75,17 @@ def epsilon_by_round(events: Sequence[MechanismEvent], rounds: int, target_delta
     return tuple(float(total.get_epsilon_for_delta(target_delta)) for total in totals)
 
 
+def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float]) -> tuple[float, ...]:
+    """The delta of all events composed at each of ``epsilons``, never below the true one; 0 when nothing was released.
+
+    It is for limits in words, so it takes the coarser grid, which moves a share by some 1e-6, upwards.
+    """
+    total = _composed(events, SEARCH_GRID)
+    if total is None:
+        return (0.0,) * len(epsilons)
+    return tuple(min(1.0, max(0.0, float(delta))) for delta in total.get_delta_for_epsilon(list(epsilons)))
+
+
 def renyi_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> float:
     """A second upper bound of the same loss, by Renyi accounting; 0 when nothing was released."""
     _check_delta(target_delta)

@@ -82,8 +82,13 @@ class Budget:
         return self.ledger.head()
 
     def rounds_spent(self, run_id: str) -> int:
-        """Rounds of a run that were reserved, answered or not."""
-        return sum(entry.kind == "reserve" and entry.body["run_id"] == run_id for entry in self.ledger.entries())
+        """How many rounds of a run were reserved, answered or not."""
+        return len(self.rounds(run_id))
+
+    def rounds(self, run_id: str) -> tuple[int, ...]:
+        """The numbers of the rounds of a run that were reserved, answered or not, in order."""
+        reserved = (entry.body for entry in self.ledger.entries() if entry.kind == "reserve")
+        return tuple(int(body["round"]) for body in reserved if body["run_id"] == run_id)
 
     def _refuse(self, entries: Sequence[Entry], more: Events, what: str) -> None:
         after = self._worst(entries, more)

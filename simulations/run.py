@@ -21,7 +21,9 @@ from privacy.ledger import Ledger
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
+from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round, run_rounds
+from server.signing import SigningKey
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import RunError
@@ -103,6 +105,8 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     with stages.timed("report"):
         facts = _facts(prepared, config, run_id, folder, baselines, rounds)
         document = report(facts)
+        key = SigningKey.load_or_create(folder / KEY_FILE)
+        publish(card_facts(facts, folder, document["created"], simulated=True), folder, key)
     document |= {"stages": stages.rounded(), "seconds": round(sum(stages.seconds.values()), 2)}
     write(document, folder, config.report.html)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
@@ -283,7 +287,7 @@ def _site_facts(data: SiteData, site: Site, run_id: str) -> SiteFacts:
         entities=data.training.entities,
         recalls=data.training.recall,
         plan=site.plan,
-        rounds_spent=site.budget.rounds_spent(run_id),
+        rounds_spent=site.budget.rounds(run_id),
         ledger=site.budget.ledger.head(),
         epsilon_ever=site.budget.spent(),
     )

@@ -50,6 +50,7 @@ ROOMS = {
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
     "rich": ("shared/printing.py", "client/display.py", "server/display.py", "simulations/"),
     "jinja2": ("server/report/",),
+    "cryptography": ("server/signing.py",),
     "matplotlib": ("server/report/",),
     "pickle": (),
     "dill": (),
