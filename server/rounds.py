@@ -13,6 +13,7 @@ from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.messages import TrainOrder
 from shared.metrics import Interval
+from shared.version import installed
 
 Metrics = Mapping[str, Interval]
 
@@ -66,7 +67,10 @@ def run_rounds(
         clock = _Clock()
         # 1. Who is asked, and what.
         cohort = choose(fleet.connected(), config.cohort)
-        orders = {site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter) for site in cohort}
+        orders = {
+            site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter, len(cohort), installed())
+            for site in cohort
+        }
         # 2. Ask, and 3. screen each answer as it comes: no answer can stop the round.
         answers = list(fleet.ask(orders, config.cohort.deadline))
         clock.lap("train")
