@@ -15,6 +15,7 @@ from shared.config import RunConfig
 from shared.errors import QuorumError
 from shared.messages import TrainOrder
 from shared.metrics import Interval
+from shared.version import installed
 
 Metrics = Mapping[str, Interval]
 
@@ -79,7 +80,10 @@ def run_rounds(
         clock = _Clock()
         # 1. Who is asked, and what.
         cohort = choose(fleet.connected(), config.cohort)
-        orders = {site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter) for site in cohort}
+        orders = {
+            site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter, len(cohort), installed())
+            for site in cohort
+        }
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it comes: no answer can stop the round.
         tally = Tally(orders, config, weights)

@@ -9,7 +9,7 @@ import signal
 
 VARIABLE = "HUSHTUNE_FAULT"
 SERVER_POINTS = ("chosen", "asked", "answered", "folded", "aggregated", "measured", "written", "committed")
-SITE_POINTS = ("reserved", "training", "trained", "sending")
+SITE_POINTS = ("reserved", "training", "finished", "sending")
 
 
 def point(name: str, round_number: int) -> None:

@@ -4,6 +4,7 @@ A reply has a white-list of fields. Each is public by declaration (run, round, s
 plan (the delta). There is no field for a count, a loss or a text.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,18 +18,34 @@ from shared.errors import MessageError
 _ARRAYS = "adapter"
 _HEADER = "header"
 NUMPY_MAGIC = b"\x93NUMPY"
+ORDER_FIELDS = {
+    "run_id": str,
+    "round": int,
+    "nonce": str,
+    "cohort": int,
+    "version": str,
+    "config": str,
+    "config_digest": str,
+}
+SHORT_NAME = re.compile(r"-?[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # names and numbers; no separator of a path
 HEADER_LIMIT = 4096  # bytes of numpy's own header; it takes 128 for our arrays
 
 
 @dataclass(frozen=True)
 class TrainOrder:
-    """Server to site: train this adapter for one round of this run."""
+    """Server to site: train this adapter for one round of this run.
+
+    ``cohort`` is how many sites are asked in this round, and ``version`` the server's hushtune: a site's policy has
+    limits on both.
+    """
 
     run_id: str
     round: int
     nonce: str
     config: RunConfig
     adapter: AdapterState
+    cohort: int
+    version: str
 
     def to_record(self) -> RecordDict:
         """The wire form; the config travels as canonical JSON with its digest."""
@@ -36,6 +53,8 @@ class TrainOrder:
             "run_id": self.run_id,
             "round": self.round,
             "nonce": self.nonce,
+            "cohort": self.cohort,
+            "version": self.version,
             "config": self.config.canonical(),
             "config_digest": self.config.digest(),
         }
@@ -48,15 +67,22 @@ class TrainOrder:
         Raises:
             MessageError: it does not have exactly the agreed fields, or the config is not the one of its digest.
         """
-        types = {"run_id": str, "round": int, "nonce": str, "config": str, "config_digest": str}
-        adapter, header = _parse(record, types, "order")
+        adapter, header = _parse(record, ORDER_FIELDS, "order")
         try:
             config = RunConfig.model_validate_json(str(header["config"]))
         except ValueError as error:
             raise MessageError("order: its config is not one that this hushtune knows; compare versions") from error
         if config.digest() != header["config_digest"]:
             raise MessageError("order: its config does not have the digest that it names; compare versions")
-        return cls(str(header["run_id"]), int(header["round"]), str(header["nonce"]), config, adapter)
+        return cls(
+            str(header["run_id"]),
+            int(header["round"]),
+            str(header["nonce"]),
+            config,
+            adapter,
+            int(header["cohort"]),
+            str(header["version"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -102,6 +128,8 @@ def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[Adapt
         raise MessageError(f"{what}: does not hold exactly the records '{_ARRAYS}' and '{_HEADER}'")
     if set(header) != set(types) or any(type(header[name]) is not kind for name, kind in types.items()):
         raise MessageError(f"{what}: its header does not hold exactly the fields {', '.join(types)}")
+    if not all(SHORT_NAME.fullmatch(str(header[name])) for name in types if name != "config"):
+        raise MessageError(f"{what}: a field of its header is no short name, so it may not become part of a path")
     state = AdapterState({name: _numbers(array, what) for name, array in arrays.items()})
     return state, {name: header[name] for name in types}  # type: ignore[misc]  # the types were checked
 

@@ -42,7 +42,7 @@ def plain(classify: RunConfig, change: Change) -> RunConfig:
 
 
 def order(site: Site, config: RunConfig, number: int = 1) -> TrainOrder:
-    return TrainOrder("run", number, "nonce", config, read_adapter(site._learner.model))
+    return TrainOrder("run", number, "nonce", config, read_adapter(site._learner.model), 3, "0.1.0")
 
 
 def test_a_reply_answers_its_order_with_a_delta_of_its_spec(either: RunConfig, make: MakeSite) -> None:

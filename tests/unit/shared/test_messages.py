@@ -23,7 +23,7 @@ REPLY = TrainReply("run", 2, "nonce", "north", DELTA)
 
 @pytest.fixture
 def order(config_of: Callable[..., RunConfig]) -> TrainOrder:
-    return TrainOrder("run", 2, "nonce", config_of({"task.labels": ["\N{SNOWMAN}", "yes"]}), DELTA)
+    return TrainOrder("run", 2, "nonce", config_of({"task.labels": ["\N{SNOWMAN}", "yes"]}), DELTA, 3, "0.1.0")
 
 
 def same(left: AdapterState, right: AdapterState) -> bool:
@@ -46,6 +46,7 @@ def test_an_order_survives_the_wire(order: TrainOrder) -> None:
     for record in (order.to_record(), sent(order.to_record())):
         again = TrainOrder.from_record(record)
         assert (again.run_id, again.round, again.nonce) == ("run", 2, "nonce")
+        assert (again.cohort, again.version) == (3, "0.1.0")
         assert again.config == order.config
         assert same(again.adapter, order.adapter)
 
@@ -102,6 +103,9 @@ MALFORMED = {
     "a number as run": lambda: with_header(run_id=7),
     "bytes as nonce": lambda: with_header(nonce=b"nonce"),
     "a list as site": lambda: with_header(site_id=["north"]),
+    "a path as run": lambda: with_header(run_id="../../etc/x"),
+    "a sentence as nonce": lambda: with_header(nonce="the patient said"),
+    "an empty site": lambda: with_header(site_id=""),
     "an extra record of metrics": lambda: extra("metrics", MetricRecord({"loss": 0.5})),
     "an extra record of arrays": lambda: extra("more", ArrayRecord({})),
     "an extra config": lambda: extra("config", ConfigRecord({"x": 1})),
@@ -226,3 +230,9 @@ def test_an_order_is_no_reply_and_a_reply_is_no_order(order: TrainOrder) -> None
 def test_orders_of_two_configs_have_two_digests(order: TrainOrder, config_of: Callable[..., RunConfig]) -> None:
     other = replace(order, config=config_of({"run.seed": 1}))
     assert order.to_record()["header"]["config_digest"] != other.to_record()["header"]["config_digest"]
+
+
+@pytest.mark.parametrize("change", [{"run_id": "../run"}, {"version": "0.1.0\n"}, {"cohort": True}, {"cohort": "3"}])
+def test_an_order_with_a_header_of_another_form_is_refused(order: TrainOrder, change: dict[str, Any]) -> None:
+    with pytest.raises(MessageError, match="order: "):
+        TrainOrder.from_record(changed_header(order, **change))
