@@ -1,10 +1,12 @@
 """One data-owning site: its records, its privacy plan, its model, and the answer to an order."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
+from client.memory import Memory
 from client.trainer import self_check, train
 from privacy.dp.plan import PrivacyPlan
+from shared import faults
 from shared.config import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
 from shared.messages import TrainOrder, TrainReply
@@ -28,6 +30,7 @@ class Site:
         records: Sequence[Record],
         learner: Learner,
         plan: PrivacyPlan | None,
+        memory: Memory | None = None,
     ) -> None:
         if len(records) < config.cohort.min_records:
             raise DataError(
@@ -42,7 +45,8 @@ class Site:
         self._config = config
         self._learner = learner
         self._examples = learner.task.encode(records)
-        self._optimizer_state: Mapping[str, Any] | None = None
+        self._memory = memory or Memory()
+        self._last: tuple[str, TrainReply] | None = None
         if plan is not None:
             self_check(learner, self._examples, config.privacy.self_check)
 
@@ -54,9 +58,13 @@ class Site:
         """
         if order.config.digest() != self._config.digest():
             raise MessageError(f"site {self.site_id}: the order is for another run config; set the site up for it")
+        start = order.adapter.digest()
+        if self._last and (start, order.run_id, order.round) == (self._last[0], self._last[1].run_id, self._last[1].round):
+            return replace(self._last[1], nonce=order.nonce)  # asked again: the work is done and paid for
         if not 1 <= order.round <= self._config.training.rounds or order.round in self.rounds_spent:
             raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan or was spent before")
         self.rounds_spent.append(order.round)  # before the first gradient: a round that fails later is spent too
+        faults.point("reserved", order.round)
         trained = train(
             self._learner,
             self._examples,
@@ -66,10 +74,13 @@ class Site:
             round_number=order.round,
             divisor=order.config.training.sampling_rate * self.declared_size,
             site_id=self.site_id,
-            optimizer_state=self._optimizer_state,
+            moments=self._memory.before(order.run_id, order.round),
         )
-        self._optimizer_state = trained.optimizer_state
-        return TrainReply(order.run_id, order.round, order.nonce, self.site_id, trained.delta)
+        self._memory.keep(order.run_id, order.round, trained.moments)
+        reply = TrainReply(order.run_id, order.round, order.nonce, self.site_id, trained.delta)
+        self._last = (start, reply)
+        faults.point("finished", order.round)
+        return reply
 
 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:

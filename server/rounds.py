@@ -2,15 +2,17 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from server.aggregation import METHODS
-from server.cohort import choose, has_quorum
-from server.screening import Accepted, Answer, Rejected, screen
+from server.cohort import back_off, choose, has_quorum
+from server.screening import Answer, Rejected
+from server.tally import Tally
+from shared import faults
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.errors import QuorumError
 from shared.messages import TrainOrder
 from shared.metrics import Interval
 from shared.version import installed
@@ -30,7 +32,7 @@ class Fleet(Protocol):
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did; ``adapter`` is the state after it, the one before where it was abandoned."""
+    """What one attempt at a round did; ``adapter`` is the state after it, the one before where it was abandoned."""
 
     number: int
     committed: bool
@@ -48,6 +50,11 @@ class Round:
         """The round's wall-clock time."""
         return sum(self.stages.values())
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The sites that got an order."""
+        return tuple(sorted({*self.accepted, *self.missing, *(rejected.site_id for rejected in self.rejected)}))
+
 
 def run_rounds(
     config: RunConfig,
@@ -56,14 +63,20 @@ def run_rounds(
     fleet: Fleet,
     weights: Mapping[str, float],
     evaluate: Callable[[AdapterState], Metrics],
-    commit: Callable[[int, AdapterState], None],
+    commit: Callable[[Round], None],
+    first: int = 1,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Round]:
-    """Yield each round of the run as it ends.
+    """Yield each attempt at a round as it ends, from round ``first`` to the last of the run.
 
     A round counts when a quorum of replies passes screening; otherwise it is abandoned with no effect on the adapter,
-    though what the sites released in it stays spent. ``weights`` are public numbers by site.
+    though what the sites released in it stays spent, and tried again. ``weights`` are public numbers by site.
+
+    Raises:
+        QuorumError: a round found no quorum in ``cohort.attempts`` attempts.
     """
-    for number in range(1, config.training.rounds + 1):
+    number, attempt, metrics = first, 1, None
+    while number <= config.training.rounds:
         clock = _Clock()
         # 1. Who is asked, and what.
         cohort = choose(fleet.connected(), config.cohort)
@@ -71,24 +84,42 @@ def run_rounds(
             site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter, len(cohort), installed())
             for site in cohort
         }
-        # 2. Ask, and 3. screen each answer as it comes: no answer can stop the round.
-        answers = list(fleet.ask(orders, config.cohort.deadline))
+        faults.point("chosen", number)
+        # 2. Ask, and 3. screen and fold each answer as it comes: no answer can stop the round.
+        tally = Tally(orders, config, weights)
+        for answer in fleet.ask(orders, config.cohort.deadline) if orders else ():
+            clock.lap("train")
+            faults.point("answered", number)
+            tally.take(answer)
+            clock.lap("aggregate")
+            faults.point("folded", number)
         clock.lap("train")
-        verdicts = [
-            screen(answer, orders[answer.site_id], config.aggregation.max_norm) for answer in _first_each(answers, orders)
-        ]
-        accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
-        # 4. Aggregate, 5. apply and 6. commit: whole or not at all.
-        committed = has_quorum(len(accepted), config.cohort)
+        # 4. Apply what the folded replies come to, or nothing.
+        committed = has_quorum(len(tally.accepted), config.cohort)
         if committed:
-            deltas = [reply.delta for reply in accepted]
-            adapter = adapter.add(METHODS[config.aggregation.method](deltas, [weights[r.site_id] for r in accepted]))
-            commit(number, adapter)
+            adapter = adapter.add(tally.delta())
         clock.lap("aggregate")
-        # 7. Measure.
-        metrics = evaluate(adapter)
+        faults.point("aggregated", number)
+        # 5. Measure, and 6. commit: whole or not at all.
+        metrics = evaluate(adapter) if committed or metrics is None else metrics
         clock.lap("evaluate")
-        yield _round(number, committed, adapter, metrics, orders, answers, verdicts, clock.laps)
+        faults.point("measured", number)
+        done = _round(number, committed, adapter, metrics, orders, tally, clock.laps)
+        if committed:
+            commit(done)
+            faults.point("committed", number)
+        yield done
+        # 7. Go on, or try again after a while.
+        if committed:
+            number, attempt = number + 1, 1
+        elif attempt == config.cohort.attempts:
+            raise QuorumError(
+                f"run {config.run.name}, round {number}: {attempt} attempts had no {config.cohort.quorum} accepted replies; "
+                "see its log for the reasons by site, mend them and start again"
+            )
+        else:
+            sleep(back_off(attempt, config.cohort))
+            attempt += 1
 
 
 def _round(
@@ -97,32 +128,22 @@ def _round(
     adapter: AdapterState,
     metrics: Metrics,
     orders: Mapping[str, TrainOrder],
-    answers: Sequence[Answer],
-    verdicts: Sequence[Accepted | Rejected],
+    tally: Tally,
     stages: Mapping[str, float],
 ) -> Round:
-    """The record of a round that has ended."""
+    """The record of an attempt that has ended."""
     return Round(
         number=number,
         committed=committed,
         adapter=adapter,
         metrics=metrics,
-        accepted=tuple(verdict.site_id for verdict in verdicts if isinstance(verdict, Accepted)),
-        rejected=tuple(verdict for verdict in verdicts if isinstance(verdict, Rejected)),
-        missing=tuple(sorted(set(orders) - {answer.site_id for answer in answers})),
-        bytes_down=sum(answer.bytes_down for answer in answers),
-        bytes_up=sum(answer.bytes_up for answer in answers),
+        accepted=tuple(sorted(tally.accepted)),
+        rejected=tuple(sorted(tally.rejected, key=lambda rejected: rejected.site_id)),
+        missing=tuple(sorted(set(orders) - tally.answered)),
+        bytes_down=tally.bytes_down,
+        bytes_up=tally.bytes_up,
         stages=stages,
     )
-
-
-def _first_each(answers: Iterable[Answer], orders: Mapping[str, TrainOrder]) -> Iterator[Answer]:
-    """The first answer of each site that was asked; duplicates and strangers are dropped."""
-    seen: set[str] = set()
-    for answer in answers:
-        if answer.site_id in orders and answer.site_id not in seen:
-            seen.add(answer.site_id)
-            yield answer
 
 
 class _Clock:

@@ -39,3 +39,7 @@ class MessageError(HushtuneError):
 
 class RunError(HushtuneError):
     """A run that could not reach its end."""
+
+
+class QuorumError(RunError):
+    """A run that stopped because too few sites answered; what is committed stays, and the command ends with status 3."""

@@ -212,8 +212,8 @@ def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, pr
         write_adapter(learner.model, adapter)
         return evaluator.metrics(evaluator.outcome())
 
-    def commit(number: int, adapter: AdapterState) -> None:
-        Checkpoint(run_id, number, config.digest(), adapter).save(folder / "checkpoint")
+    def commit(done: Round) -> None:
+        Checkpoint(run_id, done.number, config.digest(), done.adapter).save(folder / "checkpoint")
 
     return run_rounds(
         config,
@@ -223,6 +223,7 @@ def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, pr
         {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
         evaluate,
         commit,
+        sleep=lambda seconds: None,  # waiting brings nobody back here
     )
 
 
