@@ -7,6 +7,7 @@ import typer
 
 import client.commands as steward
 import server.commands as operator
+from shared.commands import app as both
 from shared.commands import provision
 from shared.errors import HushtuneError
 from simulations.commands import app as researcher
@@ -22,6 +23,7 @@ def command_line() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.add_typer(researcher)
+    app.add_typer(both)
     app.add_typer(provision((operator.provision, steward.provision), (steward.check, operator.check)))
     return app
 
