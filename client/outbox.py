@@ -1,0 +1,92 @@
+"""Finished replies by (run, round): a site that lost the connection sends again what it made, and never trains twice."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from shared.adapter import AdapterState
+from shared.disk import commit_file
+from shared.errors import MessageError, RunError
+from shared.messages import SHORT_NAME
+
+RUNS, ROUNDS = 4, 3  # how many runs are kept, and how many of the last rounds of each
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """A folder with one safetensors file a reply; its own header holds run, round, names in order, and digest.
+
+    What is sent again costs no privacy: it is the very reply that the ledger was charged for. Only the newest ``RUNS``
+    runs and the last ``ROUNDS`` rounds of each are kept; an older order cannot come from a server that keeps its state.
+    """
+
+    folder: Path
+
+    def stored(self, run_id: str, round_number: int) -> AdapterState | None:
+        """The delta that was made for this round of this run, bit for bit, or None.
+
+        Raises:
+            MessageError: the run's id is no short name.
+            RunError: the reply is there but damaged; it is never made anew, because its privacy is spent.
+        """
+        path = self._path(run_id, round_number)
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="numpy") as stream:
+                header = json.loads(stream.metadata()["reply"])
+                delta = AdapterState({name: stream.get_tensor(name) for name in header["names"]})
+            whole = header == _header(run_id, round_number, delta)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            whole = False
+        if not whole:
+            raise RunError(
+                f"{path}: the stored reply is damaged; round {round_number} stays spent, so the site sits this round out"
+            )
+        return delta
+
+    def store(self, run_id: str, round_number: int, delta: AdapterState) -> None:
+        """Keep a finished delta, on the disk before this returns, and drop what is too old to be asked for.
+
+        Raises:
+            MessageError: the run's id is no short name.
+            OSError: the disk is full or may not be written.
+        """
+        path = self._path(run_id, round_number)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        arrays = {name: np.asarray(array, order="C") for name, array in delta.arrays.items()}
+        save_file(arrays, partial, {"reply": json.dumps(_header(run_id, round_number, delta))})
+        partial.chmod(0o600)
+        commit_file(partial, path)
+        self._drop_old(path.parent)
+
+    def _path(self, run_id: str, round_number: int) -> Path:
+        if not SHORT_NAME.fullmatch(run_id):
+            raise MessageError("outbox: the run's id is no short name, so it may not become part of a path")
+        return self.folder / run_id / f"round-{round_number:06d}.safetensors"
+
+    def _drop_old(self, current: Path) -> None:
+        """Keep the run that was just written, the newest of the others, and the last rounds of this one."""
+        others = sorted(self._runs(current), key=lambda run: run.stat().st_mtime_ns, reverse=True)
+        for run in others[RUNS - 1 :]:
+            shutil.rmtree(run)
+        for reply in sorted(current.glob("round-*.safetensors"))[:-ROUNDS]:
+            reply.unlink()
+        for leftover in current.glob("*.partial"):
+            leftover.unlink()
+
+    def _runs(self, current: Path) -> Iterator[Path]:
+        return (run for run in self.folder.iterdir() if run.is_dir() and run != current)
+
+
+def _header(run_id: str, round_number: int, delta: AdapterState) -> dict[str, Any]:
+    """What a stored reply says of itself; names in order, because safetensors sorts them."""
+    return {"run_id": run_id, "round": round_number, "names": list(delta.arrays), "digest": delta.digest()}
