@@ -5,7 +5,9 @@ import sys
 
 import typer
 
-from server.commands import app as operator
+import client.commands as steward
+import server.commands as operator
+from shared.commands import provision
 from shared.errors import HushtuneError, QuorumError
 from simulations.commands import app as researcher
 
@@ -19,8 +21,9 @@ def command_line() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for commands in (researcher, operator):
+    for commands in (researcher, operator.app, steward.app):
         app.add_typer(commands)
+    app.add_typer(provision((operator.provision, steward.provision), (steward.check, operator.check)))
     return app
 
 

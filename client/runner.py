@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.app.message import remove_content_from_message
 from flwr.clientapp import ClientApp
@@ -34,6 +33,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from shared.errors import ConfigError, ConnectionRefused
+from shared.keys import exposed, read_private
 
 HEARTBEAT = 10.0  # seconds; Flower takes a node that is silent for two of them for gone
 BEAT = 4.0  # seconds between heartbeats
@@ -73,7 +73,10 @@ class Door:
         Raises:
             ConfigError: a file is missing or is something else.
         """
-        return cls(site_id, address, _authority(ca) if ca else None, _private_key(key))
+        own = read_private(key)
+        for flaw in exposed(key):
+            raise ConfigError(str(flaw))
+        return cls(site_id, address, _authority(ca) if ca else None, own)
 
     def client(self) -> FleetHttpClient:
         """A client of Flower's Fleet API that signs what it sends."""
@@ -273,13 +276,3 @@ def _authority(path: Path) -> bytes:
     except (OSError, ValueError, ssl.SSLError) as error:
         raise ConfigError(f"{path}: no readable PEM certificate; ask the operator for ca.crt") from error
     return content
-
-
-def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = load_ssh_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: no readable private key without a password; make it with hushtune provision") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ConfigError(f"{path}: not an ECDSA key; make it with hushtune provision")
-    return key

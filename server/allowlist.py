@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from shared.errors import ConfigError
 from shared.sections import SiteId
 
-Read = Callable[[bytes, Path], bytes]
+Read = Callable[[Path], bytes]
 
 
 class AllowList:
@@ -31,7 +31,7 @@ class AllowList:
         for path in self._seen:
             try:
                 site_id = TypeAdapter(SiteId).validate_python(path.stem)
-                key = self._read(path.read_bytes(), path)
+                key = self._read(path)
                 if key in found:
                     faults.append(f"{path}: holds the key of site {found[key]}; each site makes a key of its own")
                 else:

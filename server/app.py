@@ -11,6 +11,7 @@ from server.course import Course
 from server.fleet import GridFleet
 from server.health import Health
 from server.listening import Listening
+from server.provision import ServerFolder
 from server.report.document import read_report
 from server.rounds import Round, run_rounds
 from server.state import StateFolder, begin
@@ -33,7 +34,7 @@ def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bo
             return folder.run, read_report(folder.run)
         with listening.open() as public:
             course = Course.load(config, folder, beginning)
-            with _connected(course, Link(public, *listening.tls(folder)), health) as (fleet, watch):
+            with _connected(course, Link(public, *listening.tls(ServerFolder(folder.root))), health) as (fleet, watch):
                 return folder.run, _run(course, fleet, watch)
 
 
@@ -43,7 +44,9 @@ def _connected(course: Course, link: Link, health: Health) -> Iterator[tuple[Gri
     config, folder = course.config, course.folder
     try:
         link.start()
-        fleet = GridFleet(link, AllowList(folder.sites, node_key), [site.id for site in config.data.sites])
+        fleet = GridFleet(
+            link, AllowList(ServerFolder(folder.root).allow_list, node_key), [site.id for site in config.data.sites]
+        )
         with Watch(fleet, health, config, course.beginning.run_id, folder.status) as watch:
             link.listen()
             yield fleet, watch

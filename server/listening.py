@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.state import StateFolder
+from server.provision import ServerFolder
 from shared.errors import ConfigError, RunError
 
 BACKLOG = 128
@@ -34,7 +34,7 @@ class Listening:
         except OSError as error:
             raise RunError(f"--listen {self.public}: cannot be opened ({error.strerror}); give a free address") from error
 
-    def tls(self, folder: StateFolder) -> tuple[Path, Path] | tuple[None, None]:
+    def tls(self, folder: ServerFolder) -> tuple[Path, Path] | tuple[None, None]:
         """Certificate and key, or neither where TLS was waived.
 
         Raises:

@@ -25,21 +25,6 @@ class StateFolder:
     root: Path
 
     @property
-    def certificate(self) -> Path:
-        """The server's certificate."""
-        return self.root / "server.crt"
-
-    @property
-    def key(self) -> Path:
-        """The certificate's private key."""
-        return self.root / "server.key"
-
-    @property
-    def sites(self) -> Path:
-        """One public key a site that may connect: ``<site id>.pub``."""
-        return self.root / "sites"
-
-    @property
     def run(self) -> Path:
         """The run that is under way, or the last one: its checkpoint, log, adapter and report."""
         return self.root / "run"

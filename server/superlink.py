@@ -19,13 +19,10 @@ from typing import Any
 
 import httpx
 import uvicorn
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from flwr.app import Message, MessageType, RecordDict
 from flwr.cli.build import build_fab_from_files
 from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, ErrorCode, SubStatus
-from flwr.common.serde import message_to_proto, run_from_proto
+from flwr.common.serde import run_from_proto
 from flwr.proto.control_pb2 import StartRunRequest
 from flwr.proto.fab_pb2 import Fab
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
@@ -43,7 +40,7 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, 
 from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents, pull_objects
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
-from flwr.supercore.primitives.asymmetric import public_key_to_bytes, uses_nist_ec_curve
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.retry import RetryInvoker, exponential
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
@@ -54,7 +51,8 @@ from flwr.superlink.grid.http_grid import HttpGrid
 from flwr.superlink.main import create_app
 
 from server.wall import Wall
-from shared.errors import ConfigError, RunError
+from shared.errors import RunError
+from shared.keys import read_public
 
 IN_MEMORY = ":flwr-in-memory:"
 ENVELOPE = {
@@ -100,19 +98,13 @@ class Incoming:
     size: int
 
 
-def node_key(content: bytes, source: Path) -> bytes:
-    """A node's public key in the form that Flower compares.
+def node_key(path: Path) -> bytes:
+    """A site's public key in the form that Flower compares.
 
     Raises:
-        ConfigError: the file holds no ECDSA key in OpenSSH's format.
+        ConfigError: the file holds no key that Flower takes.
     """
-    try:
-        key = load_ssh_public_key(content)
-    except (ValueError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not uses_nist_ec_curve(key):
-        raise ConfigError(f"{source}: not an ECDSA public key in OpenSSH's format; make the key with hushtune provision")
-    return bytes(public_key_to_bytes(key))
+    return bytes(public_key_to_bytes(read_public(path)))
 
 
 class Link:
@@ -126,7 +118,7 @@ class Link:
         self.wall = Wall(self._app)
         tls = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
         self._public, self._private = public, socket.create_server(("127.0.0.1", 0))
-        self._address = "127.0.0.1:{}".format(self._private.getsockname()[1])
+        self._address = f"127.0.0.1:{self._private.getsockname()[1]}"
         quiet_log: dict[str, Any] = {"log_config": None, "log_level": "critical", "timeout_graceful_shutdown": 2}
         self._servers = (
             uvicorn.Server(uvicorn.Config(self._app, **quiet_log)),

@@ -21,6 +21,18 @@ class PrivacyError(HushtuneError):
     """A privacy guarantee that cannot be kept, so nothing is trained."""
 
 
+class PolicyRefused(PrivacyError):
+    """An order that the site's own policy does not allow; nothing was read and nothing was spent.
+
+    ``field`` is a field of the policy: a code name that the server may see.
+    """
+
+    def __init__(self, field: str, asked: str, limit: str, remedy: str) -> None:
+        super().__init__(f"policy.{field}: the order {asked}, and this site {limit}; {remedy}")
+        self.field = field
+        self.limit = limit
+
+
 class MessageError(HushtuneError):
     """An order or a reply that does not have the agreed form."""
 

@@ -177,6 +177,11 @@ class TrainingSection(Section):
     )
 
 
+def default_delta(declared_size: int) -> float:
+    """The delta that is taken where none is given: 1 / declared_size^1.1, safely below one record's share."""
+    return float(declared_size**-1.1)
+
+
 class PrivacySection(Section):
     """The guarantee that is asked for; each site calibrates its own noise to it."""
 
@@ -191,6 +196,10 @@ class PrivacySection(Section):
     self_check: int = Field(
         4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training"
     )
+
+    def delta_at(self, declared_size: int) -> float:
+        """The delta of the guarantee at a site of this public size."""
+        return default_delta(declared_size) if self.target_delta is None else self.target_delta
 
 
 class AnonymiseSection(Section):

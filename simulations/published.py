@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from shared.records import read_records
 from privacy.anonymise.pipeline import Anonymiser
 from server.adapter_files import CONFIG_FILE
 from server.evaluation import Evaluator, choose_examples
 from shared.config import RunConfig
 from shared.errors import DataError, ModelError
 from shared.record import Record
+from shared.records import read_records
 from shared.tasks import load_task
 from shared.tasks.base import Learner
 from shared.tasks.instruction import Instruction

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from shared.records import read_records
 from client.site import Site
 from privacy.anonymise.outcome import Scrubbed
 from privacy.anonymise.pipeline import Anonymiser
@@ -26,6 +25,7 @@ from shared.errors import ConfigError, RunError
 from shared.lora import read_adapter, write_adapter
 from shared.models import locate
 from shared.record import RawRecord, Record
+from shared.records import read_records
 from shared.runlog import RunLog
 from shared.sections import SiteSection
 from shared.tasks import load_task

@@ -8,8 +8,6 @@ from privacy.accounting import MechanismEvent, calibrate, epsilon, epsilon_by_ro
 from shared.config import RunConfig
 from shared.errors import PrivacyError
 
-DELTA_EXPONENT = 1.1
-
 
 @dataclass(frozen=True)
 class PrivacyPlan:
@@ -81,7 +79,7 @@ class PrivacyPlan:
         privacy, training = config.privacy, config.training
         if not privacy.enabled:
             return None
-        target_delta = privacy.target_delta or declared_size**-DELTA_EXPONENT
+        target_delta = privacy.delta_at(declared_size)
         steps = training.rounds * training.steps
         return cls(
             sampling_rate=training.sampling_rate,

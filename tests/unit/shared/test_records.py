@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import records as module
-from shared.records import read_records
 from shared.config import RunConfig
 from shared.errors import DataError
 from shared.record import RawRecord, Span
+from shared.records import read_records
 
 ConfigOf = Callable[..., RunConfig]
 MARKER = "zqxjvkwpatient"
