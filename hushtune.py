@@ -9,7 +9,7 @@ import client.commands as steward
 import server.commands as operator
 from shared.commands import app as both
 from shared.commands import provision
-from shared.errors import HushtuneError
+from shared.errors import HushtuneError, QuorumError
 from simulations.commands import app as researcher
 
 
@@ -22,14 +22,14 @@ def command_line() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.add_typer(researcher)
-    app.add_typer(both)
+    for commands in (researcher, operator.app, steward.app, both):
+        app.add_typer(commands)
     app.add_typer(provision((operator.provision, steward.provision), (steward.check, operator.check)))
     return app
 
 
 def main() -> None:
-    """Run a command; a user's mistake ends in one line on standard error and status 2."""
+    """Run a command; a user's mistake ends in one line on standard error and status 2, a missing quorum in status 3."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -37,7 +37,7 @@ def main() -> None:
         command_line()()
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
-        sys.exit(2)
+        sys.exit(3 if isinstance(error, QuorumError) else 2)
 
 
 if __name__ == "__main__":

@@ -43,3 +43,7 @@ class RunError(HushtuneError):
 
 class QuorumError(RunError):
     """A run that stopped because too few sites answered; what is committed stays, and the command ends with status 3."""
+
+
+class ConnectionRefused(HushtuneError):
+    """A server that turned this site away, so that trying again would not help."""

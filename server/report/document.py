@@ -45,17 +45,20 @@ WITHOUT_PRIVACY = (
 
 @dataclass(frozen=True)
 class SiteFacts:
-    """What is known of one site; counts are there because a simulator may know them."""
+    """What is known of one site: a simulator may know the counts of its records, a server may not.
+
+    ``rounds_spent`` are the rounds that it began, or at a server those that it was asked for.
+    """
 
     site_id: str
     declared_size: int
-    records: int
-    held_out: int
-    quarantine_reasons: Mapping[str, int]
-    entities: Mapping[str, int]
-    recalls: Mapping[str, Recall]
     plan: PrivacyPlan | None
     rounds_spent: int
+    records: int | None = None
+    held_out: int | None = None
+    quarantine_reasons: Mapping[str, int] = field(default_factory=dict)
+    entities: Mapping[str, int] = field(default_factory=dict)
+    recalls: Mapping[str, Recall] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
         "declared_size": site.declared_size,
         "records": site.records,
         "held_out": site.held_out,
-        "quarantined": sum(site.quarantine_reasons.values()),
+        "quarantined": None if site.records is None else sum(site.quarantine_reasons.values()),
         "quarantine_reasons": dict(site.quarantine_reasons),
         "epsilon": (by_round[-1] if by_round else 0.0) if plan else None,
         "target_delta": plan.target_delta if plan else None,

@@ -44,7 +44,7 @@ ROOMS = {
     "transformers": LEARNING,
     "peft": ("shared/lora.py", "shared/tasks/"),
     "huggingface_hub": ("shared/models.py",),
-    "datasets": ("client/records.py",),
+    "datasets": ("shared/records.py",),
     "sklearn": ("simulations/",),
     "faker": ("simulations/",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
