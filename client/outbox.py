@@ -1,9 +1,10 @@
 """Finished replies by (run, round): a site that lost the connection sends again what it made, and never trains twice."""
 
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,16 @@ RUNS, ROUNDS = 4, 3  # how many runs are kept, and how many of the last rounds o
 
 
 @dataclass(frozen=True)
+class Finished:
+    """What one round made: the delta, and the released sums where the plan has them."""
+
+    delta: AdapterState
+    released: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Outbox:
-    """A folder with one safetensors file a reply; its own header holds run, round, names in order, and digest.
+    """A folder with one safetensors file a reply; its own header says what it answers, and what it holds in order.
 
     What is sent again costs no privacy: it is the very reply that the ledger was charged for. Only the newest ``RUNS``
     runs and the last ``ROUNDS`` rounds of each are kept; an older order cannot come from a server that keeps its state.
@@ -29,11 +38,11 @@ class Outbox:
 
     folder: Path
 
-    def stored(self, run_id: str, round_number: int) -> AdapterState | None:
-        """The delta that was made for this round of this run, bit for bit, or None.
+    def stored(self, run_id: str, round_number: int, start: str) -> Finished | None:
+        """What was made for this round of this run from the adapter with digest ``start``, bit for bit, or None.
 
         Raises:
-            MessageError: the run's id is no short name.
+            MessageError: the run's id is no short name, or the round was answered for another adapter.
             RunError: the reply is there but damaged; it is never made anew, because its privacy is spent.
         """
         path = self._path(run_id, round_number)
@@ -43,17 +52,20 @@ class Outbox:
             with safe_open(path, framework="numpy") as stream:
                 header = json.loads(stream.metadata()["reply"])
                 delta = AdapterState({name: stream.get_tensor(name) for name in header["names"]})
-            whole = header == _header(run_id, round_number, delta)
+            finished = Finished(delta, header["released"])
+            whole = header == _header(run_id, round_number, header["start"], finished)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             whole = False
         if not whole:
             raise RunError(
                 f"{path}: the stored reply is damaged; round {round_number} stays spent, so the site sits this round out"
             )
-        return delta
+        if header["start"] != start:
+            raise MessageError(f"round {round_number} of run {run_id} was answered for another adapter; start a new run")
+        return finished
 
-    def store(self, run_id: str, round_number: int, delta: AdapterState) -> None:
-        """Keep a finished delta, on the disk before this returns, and drop what is too old to be asked for.
+    def store(self, run_id: str, round_number: int, start: str, finished: Finished) -> None:
+        """Keep what a round made, on the disk before this returns, and drop what is too old to be asked for.
 
         Raises:
             MessageError: the run's id is no short name.
@@ -62,8 +74,8 @@ class Outbox:
         path = self._path(run_id, round_number)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        arrays = {name: np.asarray(array, order="C") for name, array in delta.arrays.items()}
-        save_file(arrays, partial, {"reply": json.dumps(_header(run_id, round_number, delta))})
+        arrays = {name: np.asarray(array, order="C") for name, array in finished.delta.arrays.items()}
+        save_file(arrays, partial, {"reply": json.dumps(_header(run_id, round_number, start, finished))})
         partial.chmod(0o600)
         commit_file(partial, path)
         self._drop_old(path.parent)
@@ -87,6 +99,14 @@ class Outbox:
         return (run for run in self.folder.iterdir() if run.is_dir() and run != current)
 
 
-def _header(run_id: str, round_number: int, delta: AdapterState) -> dict[str, Any]:
-    """What a stored reply says of itself; names in order, because safetensors sorts them."""
-    return {"run_id": run_id, "round": round_number, "names": list(delta.arrays), "digest": delta.digest()}
+def _header(run_id: str, round_number: int, start: str, finished: Finished) -> dict[str, Any]:
+    """What a stored reply says of itself, sealed; names in order, because safetensors sorts them."""
+    header = {
+        "run_id": run_id,
+        "round": round_number,
+        "start": start,
+        "names": list(finished.delta.arrays),
+        "digest": finished.delta.digest(),
+        "released": dict(finished.released),
+    }
+    return header | {"seal": hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()}
