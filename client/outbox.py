@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,18 @@ class Finished:
     released: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
 class Outbox:
     """A folder with one safetensors file a reply; its own header says what it answers, and what it holds in order.
+
+    Without a folder, as in a simulation, it remembers the last reply alone.
 
     What is sent again costs no privacy: it is the very reply that the ledger was charged for. Only the newest ``RUNS``
     runs and the last ``ROUNDS`` rounds of each are kept; an older order cannot come from a server that keeps its state.
     """
 
-    folder: Path
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._last: tuple[tuple[str, int, str], Finished] | None = None
 
     def stored(self, run_id: str, round_number: int, start: str) -> Finished | None:
         """What was made for this round of this run from the adapter with digest ``start``, bit for bit, or None.
@@ -45,22 +48,13 @@ class Outbox:
             MessageError: the run's id is no short name, or the round was answered for another adapter.
             RunError: the reply is there but damaged; it is never made anew, because its privacy is spent.
         """
-        path = self._path(run_id, round_number)
+        if self._folder is None:
+            return self._last[1] if self._last and self._last[0] == (run_id, round_number, start) else None
+        path = _path(self._folder, run_id, round_number)
         if not path.is_file():
             return None
-        try:
-            with safe_open(path, framework="numpy") as stream:
-                header = json.loads(stream.metadata()["reply"])
-                delta = AdapterState({name: stream.get_tensor(name) for name in header["names"]})
-            finished = Finished(delta, header["released"])
-            whole = header == _header(run_id, round_number, header["start"], finished)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            whole = False
-        if not whole:
-            raise RunError(
-                f"{path}: the stored reply is damaged; round {round_number} stays spent, so the site sits this round out"
-            )
-        if header["start"] != start:
+        finished, kept_start = _read(path, run_id, round_number)
+        if kept_start != start:
             raise MessageError(f"round {round_number} of run {run_id} was answered for another adapter; start a new run")
         return finished
 
@@ -71,32 +65,51 @@ class Outbox:
             MessageError: the run's id is no short name.
             OSError: the disk is full or may not be written.
         """
-        path = self._path(run_id, round_number)
+        if self._folder is None:
+            self._last = (run_id, round_number, start), finished
+            return
+        path = _path(self._folder, run_id, round_number)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         arrays = {name: np.asarray(array, order="C") for name, array in finished.delta.arrays.items()}
         save_file(arrays, partial, {"reply": json.dumps(_header(run_id, round_number, start, finished))})
         partial.chmod(0o600)
         commit_file(partial, path)
-        self._drop_old(path.parent)
+        _drop_old(path.parent)
 
-    def _path(self, run_id: str, round_number: int) -> Path:
-        if not SHORT_NAME.fullmatch(run_id):
-            raise MessageError("outbox: the run's id is no short name, so it may not become part of a path")
-        return self.folder / run_id / f"round-{round_number:06d}.safetensors"
 
-    def _drop_old(self, current: Path) -> None:
-        """Keep the run that was just written, the newest of the others, and the last rounds of this one."""
-        others = sorted(self._runs(current), key=lambda run: run.stat().st_mtime_ns, reverse=True)
-        for run in others[RUNS - 1 :]:
-            shutil.rmtree(run)
-        for reply in sorted(current.glob("round-*.safetensors"))[:-ROUNDS]:
-            reply.unlink()
-        for leftover in current.glob("*.partial"):
-            leftover.unlink()
+def _path(folder: Path, run_id: str, round_number: int) -> Path:
+    if not SHORT_NAME.fullmatch(run_id):
+        raise MessageError("outbox: the run's id is no short name, so it may not become part of a path")
+    return folder / run_id / f"round-{round_number:06d}.safetensors"
 
-    def _runs(self, current: Path) -> Iterator[Path]:
-        return (run for run in self.folder.iterdir() if run.is_dir() and run != current)
+
+def _read(path: Path, run_id: str, round_number: int) -> tuple[Finished, str]:
+    """A stored reply, and the digest of the adapter that it started from."""
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            header = json.loads(stream.metadata()["reply"])
+            delta = AdapterState({name: stream.get_tensor(name) for name in header["names"]})
+        finished = Finished(delta, header["released"])
+        whole = header == _header(run_id, round_number, header["start"], finished)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise RunError(
+            f"{path}: the stored reply is damaged; round {round_number} stays spent, so the site sits this round out"
+        )
+    return finished, str(header["start"])
+
+
+def _drop_old(current: Path) -> None:
+    """Keep the run that was just written, the newest of the others, and the last rounds of this one."""
+    runs = [run for run in current.parent.iterdir() if run.is_dir() and run != current]
+    for run in sorted(runs, key=lambda run: run.stat().st_mtime_ns, reverse=True)[RUNS - 1 :]:
+        shutil.rmtree(run)
+    for reply in sorted(current.glob("round-*.safetensors"))[:-ROUNDS]:
+        reply.unlink()
+    for leftover in current.glob("*.partial"):
+        leftover.unlink()
 
 
 def _header(run_id: str, round_number: int, start: str, finished: Finished) -> dict[str, Any]:

@@ -23,12 +23,17 @@ START = "5" * 64
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path / "outbox")
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "outbox"
 
 
-def files(outbox: Outbox) -> list[str]:
-    return sorted(str(path.relative_to(outbox.folder)) for path in outbox.folder.rglob("*") if path.is_file())
+@pytest.fixture
+def outbox(folder: Path) -> Outbox:
+    return Outbox(folder)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def test_what_was_never_stored_is_not_there(outbox: Outbox) -> None:
@@ -38,9 +43,9 @@ def test_what_was_never_stored_is_not_there(outbox: Outbox) -> None:
     assert outbox.stored("other", 1, START) is None
 
 
-def test_a_reply_comes_back_bit_for_bit_and_in_the_models_order(outbox: Outbox) -> None:
+def test_a_reply_comes_back_bit_for_bit_and_in_the_models_order(outbox: Outbox, folder: Path) -> None:
     outbox.store("run", 1, START, DONE)
-    again = Outbox(outbox.folder).stored("run", 1, START)
+    again = Outbox(folder).stored("run", 1, START)
     assert again is not None
     assert again.delta.spec == DELTA.spec  # safetensors alone would sort the names
     assert again.delta.digest() == DELTA.digest()
@@ -61,12 +66,14 @@ def test_any_float32_numbers_are_kept_as_they_are(
     assert again.delta.arrays["x"].tobytes() == array.tobytes()
 
 
-def test_only_the_owner_may_read_a_reply(outbox: Outbox) -> None:
+def test_only_the_owner_may_read_a_reply(outbox: Outbox, folder: Path) -> None:
     outbox.store("run", 1, START, DONE)
-    assert (outbox.folder / "run/round-000001.safetensors").stat().st_mode & 0o077 == 0
+    assert (folder / "run/round-000001.safetensors").stat().st_mode & 0o077 == 0
 
 
-def test_a_process_that_dies_while_it_stores_leaves_no_reply_and_the_next_one_cleans_up(outbox: Outbox) -> None:
+def test_a_process_that_dies_while_it_stores_leaves_no_reply_and_the_next_one_cleans_up(
+    outbox: Outbox, folder: Path
+) -> None:
     code = (
         "import os, sys, numpy as np\n"
         "from pathlib import Path\n"
@@ -76,12 +83,12 @@ def test_a_process_that_dies_while_it_stores_leaves_no_reply_and_the_next_one_cl
         "done = outbox.Finished(AdapterState({'x': np.zeros(3, dtype=np.float32)}))\n"
         "outbox.Outbox(Path(sys.argv[1])).store('run', 1, 's', done)\n"
     )
-    died = subprocess.run([sys.executable, "-c", code, str(outbox.folder)], check=False, env={**os.environ})
+    died = subprocess.run([sys.executable, "-c", code, str(folder)], check=False, env={**os.environ})
     assert died.returncode == 9
-    assert files(outbox) == ["run/round-000001.partial"]
+    assert files(folder) == ["run/round-000001.partial"]
     assert outbox.stored("run", 1, START) is None
     outbox.store("run", 2, START, DONE)
-    assert files(outbox) == ["run/round-000002.safetensors"]
+    assert files(folder) == ["run/round-000002.safetensors"]
 
 
 def test_a_full_disk_leaves_what_was_there(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,19 +108,19 @@ def test_a_full_disk_leaves_what_was_there(outbox: Outbox, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("cut", [0, 1, 8, 60, -1])
-def test_a_cut_reply_is_refused_and_never_read_as_absent(outbox: Outbox, cut: int) -> None:
+def test_a_cut_reply_is_refused_and_never_read_as_absent(outbox: Outbox, folder: Path, cut: int) -> None:
     outbox.store("run", 1, START, DONE)
-    path = outbox.folder / "run/round-000001.safetensors"
+    path = folder / "run/round-000001.safetensors"
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(RunError, match="round 1 stays spent"):
         outbox.stored("run", 1, START)
 
 
-def test_a_changed_number_or_a_file_moved_to_another_round_is_refused(outbox: Outbox) -> None:
+def test_a_changed_number_or_a_file_moved_to_another_round_is_refused(outbox: Outbox, folder: Path) -> None:
     outbox.store("run", 1, START, DONE)
-    path = outbox.folder / "run/round-000001.safetensors"
+    path = folder / "run/round-000001.safetensors"
     content = bytearray(path.read_bytes())
-    moved = outbox.folder / "run/round-000002.safetensors"
+    moved = folder / "run/round-000002.safetensors"
     moved.write_bytes(content)
     content[-1] ^= 1
     path.write_bytes(content)
@@ -123,19 +130,19 @@ def test_a_changed_number_or_a_file_moved_to_another_round_is_refused(outbox: Ou
 
 
 @pytest.mark.parametrize("run_id", ["../run", "a/b", "", ".", "..", "run\n", "x" * 200])
-def test_a_run_that_is_no_short_name_touches_nothing(outbox: Outbox, run_id: str) -> None:
+def test_a_run_that_is_no_short_name_touches_nothing(outbox: Outbox, folder: Path, run_id: str) -> None:
     with pytest.raises(MessageError, match="no short name"):
         outbox.store(run_id, 1, START, DONE)
     with pytest.raises(MessageError, match="no short name"):
         outbox.stored(run_id, 1, START)
-    assert not outbox.folder.exists()
+    assert not folder.exists()
 
 
-def test_it_does_not_grow_with_rounds_and_runs(outbox: Outbox) -> None:
+def test_it_does_not_grow_with_rounds_and_runs(outbox: Outbox, folder: Path) -> None:
     for run in range(RUNS + 3):
         for number in range(1, ROUNDS + 4):
             outbox.store(f"run{run}", number, START, DONE)
-    assert len(files(outbox)) == RUNS * ROUNDS
+    assert len(files(folder)) == RUNS * ROUNDS
     assert outbox.stored(f"run{RUNS + 2}", ROUNDS + 3, START) is not None
     assert outbox.stored("run0", ROUNDS + 3, START) is None
     assert outbox.stored(f"run{RUNS + 2}", 1, START) is None
@@ -149,10 +156,10 @@ def test_two_runs_that_take_turns_keep_their_last_replies(outbox: Outbox) -> Non
     assert outbox.stored("two", 5, START) is not None
 
 
-def test_storing_the_same_round_again_keeps_one_reply(outbox: Outbox) -> None:
+def test_storing_the_same_round_again_keeps_one_reply(outbox: Outbox, folder: Path) -> None:
     outbox.store("run", 1, START, DONE)
     outbox.store("run", 1, START, DONE)
-    assert files(outbox) == ["run/round-000001.safetensors"]
+    assert files(folder) == ["run/round-000001.safetensors"]
 
 
 def test_a_round_that_was_answered_for_another_adapter_is_not_answered_again(outbox: Outbox) -> None:
@@ -162,12 +169,21 @@ def test_a_round_that_was_answered_for_another_adapter_is_not_answered_again(out
 
 
 @pytest.mark.parametrize("change", [{"round": 2}, {"released": {"loss": 9.0, "more": None}}, {"start": 7}, {"run_id": "x"}])
-def test_a_header_that_does_not_fit_its_place_is_refused(outbox: Outbox, change: dict[str, object]) -> None:
+def test_a_header_that_does_not_fit_its_place_is_refused(outbox: Outbox, folder: Path, change: dict[str, object]) -> None:
     outbox.store("run", 1, START, DONE)
-    path = outbox.folder / "run/round-000001.safetensors"
+    path = folder / "run/round-000001.safetensors"
     with safe_open(path, framework="numpy") as stream:
         header = json.loads(stream.metadata()["reply"])
         arrays = {name: stream.get_tensor(name) for name in header["names"]}
     save_file(arrays, path, {"reply": json.dumps(header | change)})
     with pytest.raises((RunError, MessageError)):
         outbox.stored("run", 1, START)
+
+
+def test_without_a_folder_the_last_reply_alone_is_remembered() -> None:
+    outbox = Outbox()
+    outbox.store("run", 1, START, DONE)
+    assert outbox.stored("run", 1, START) == DONE
+    assert outbox.stored("run", 1, "6" * 64) is None
+    outbox.store("run", 2, START, DONE)
+    assert outbox.stored("run", 1, START) is None
