@@ -58,10 +58,7 @@ def _waiting(status: ServerStatus) -> str:
     if status.stage == "waiting_for_sites":
         here = sum(site.connected for site in status.sites)
         return f"{status.quorum} sites; {here} connected"
-    if not status.waits_for:
-        return "nobody"
-    left = "" if status.deadline is None else f", for at most {max(0, round(status.deadline - time.time()))} s more"
-    return ", ".join(status.waits_for) + left
+    return ", ".join(status.waits_for) or "nobody"
 
 
 def _site(status: SiteStatus) -> list[RenderableType]:
@@ -79,10 +76,9 @@ def _site(status: SiteStatus) -> list[RenderableType]:
 
 
 def _order(order: OrderSeen) -> tuple[str, ...]:
-    outcome = order.outcome.replace("_", " ")
     colour = "red" if order.outcome in ("refused", "failed") else "green"
     when = ago(time.time() - order.time)
-    return when, order.run_id, str(order.round), f"[{colour}]{outcome}[/]", order.reason or "-"
+    return when, order.run_id, str(order.round), f"[{colour}]{order.outcome}[/]", order.reason or "-"
 
 
 def _facts(title: str) -> Table:

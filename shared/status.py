@@ -15,8 +15,8 @@ from shared.toml import read_toml
 
 Code = Annotated[str, StringConstraints(pattern=r"^[\w.:@+/\[\]-]{1,128}$")]
 FILE = "status.json"
-Stage = Literal["starting", "waiting_for_sites", "asking", "aggregating", "evaluating", "reporting", "finished", "failed"]
-Outcome = Literal["training", "sent", "sent_again", "refused", "failed"]
+Stage = Literal["waiting_for_sites", "asking", "between_rounds", "finished", "failed"]
+Outcome = Literal["training", "sent", "refused", "failed"]
 
 
 class SiteSeen(Section):
@@ -24,9 +24,9 @@ class SiteSeen(Section):
 
     site_id: SiteId = Field(description="which site")
     connected: bool = Field(description="whether it can be asked now")
-    last_seen: float | None = Field(None, description="when it was last heard of, seconds since 1970")
-    last_round: int | None = Field(None, description="the last round that it answered")
-    outcome: Code | None = Field(None, description="accepted, or why its last answer was rejected")
+    last_seen: float | None = Field(None, description="when it last counted as connected, seconds since 1970")
+    last_round: int | None = Field(None, description="the last round that it was asked for")
+    outcome: Code | None = Field(None, description="accepted, missing, or why its last answer was rejected")
 
 
 class ServerStatus(Section):
@@ -41,7 +41,6 @@ class ServerStatus(Section):
     committed: int = Field(0, ge=0, description="rounds that count so far")
     attempt: int = Field(1, ge=1, description="which try of the round this is")
     quorum: int = Field(ge=1, description="accepted replies that a round needs")
-    deadline: float | None = Field(None, description="when the round ends at the latest, seconds since 1970")
     waits_for: tuple[SiteId, ...] = Field((), description="sites whose reply is still out")
     sites: tuple[SiteSeen, ...] = Field((), description="every site that may connect")
 

@@ -25,7 +25,6 @@ SERVER = ServerStatus(
     rounds=3,
     committed=1,
     quorum=2,
-    deadline=NOW + 100,
     waits_for=("east",),
     sites=(
         SiteSeen(site_id="north", connected=True, last_seen=NOW - 5, last_round=2, outcome="accepted"),
@@ -112,7 +111,7 @@ def test_the_folder_may_be_the_state_or_the_one_of_the_site_file(tmp_path: Path)
 def test_the_servers_view_says_how_far_it_is_and_what_it_waits_for(tmp_path: Path) -> None:
     StatusFile(tmp_path / "status.json").write(SERVER)
     text = shown(tmp_path / "status.json")
-    for part in ("running", "2 of 3; 1 committed", "asking", "east, for at most", "not_finite", "2 h ago", "never"):
+    for part in ("running", "2 of 3; 1 committed", "asking", "east", "not_finite", "2 h ago", "never"):
         assert part in text
 
 
