@@ -44,7 +44,7 @@ class Host:
         public = {site.id: site.declared_size for site in run.data.sites}
         if public.get(site_id) != declared:
             raise DataError(
-                f"site {site_id}: the run does not name it with its declared size {declared}; make data.sites of the run and "
+                f"site {site_id}: the run does not name it with its declared size {declared}; make data.sites and "
                 "data.declared_size of SITE.toml agree"
             )
         here = self._file.carried_out(run)

@@ -80,7 +80,7 @@ class Door:
 
     def client(self) -> FleetHttpClient:
         """A client of Flower's Fleet API that signs what it sends."""
-        interceptors = [
+        interceptors: list[Any] = [
             RuntimeVersionHttpInterceptor(component_name="SuperNode"),
             NodeAuthHttpInterceptor(self.key, self.key.public_key()),
             _Introduce(self.site_id),
@@ -254,8 +254,8 @@ def _refusal(door: Door, status: int) -> Exception:
     if status in (502, 503, 504):
         return ServerGone()
     return ConnectionRefused(
-        f"{door.address}: another client is connected with the identity of site {door.site_id}, or ended without a word less "
-        f"than {2 * HEARTBEAT:.0f} s ago; stop it, or try again"
+        f"{door.address}: another client is connected with the identity of site {door.site_id}, or was killed less than "
+        f"{2 * HEARTBEAT:.0f} s ago; stop it, or try again"
     )
 
 

@@ -16,7 +16,7 @@ from shared.errors import ConnectionRefused, HushtuneError
 from shared.messages import TrainOrder, TrainReply
 from shared.runlog import RunLog
 
-LONGEST_PAUSE = 10.0  # seconds between attempts to reach the server
+LONGEST_PAUSE = 3.0  # seconds between attempts to reach the server
 LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
 
 

@@ -61,7 +61,7 @@ name = "hushtune"
 version = "1.0.0"
 description = "no code"
 license = { file = "LICENSE" }
-dependencies = ["flwr"]
+dependencies = ["flwr>=1.41.0"]
 [tool.flwr.app]
 publisher = "hushtune"
 fab-format-version = 1
