@@ -16,18 +16,27 @@ Events = tuple[MechanismEvent, ...]
 
 
 @dataclass(frozen=True)
+class Limit:
+    """An epsilon that may not be exceeded, at a delta."""
+
+    epsilon: float
+    target_delta: float
+
+
+@dataclass(frozen=True)
 class Budget:
     """A dataset's claim on its site's ledger.
 
-    No record may spend more than ``epsilon`` at ``target_delta``, over all rounds, runs, tasks and trials that the ledger
-    knows. What was spent follows the records: a dataset's figure is that of its worst record, over every earlier dataset
-    that shares the record or its person. Two datasets without a shared record spend in parallel.
+    No record may spend more than ``limit``, over all rounds, runs, tasks and trials that the ledger knows. What was spent
+    follows the records: a dataset's figure is that of its worst record, over every earlier dataset that shares the record
+    or its person. Two datasets without a shared record spend in parallel; ``in_all`` bounds them as if one record were in
+    all of them, where a site wants that too.
     """
 
     ledger: Ledger
     dataset: Dataset = field(repr=False)
-    epsilon: float
-    target_delta: float
+    limit: Limit
+    in_all: Limit | None = None
 
     def spent(self, more: Events = ()) -> float:
         """Epsilon of the worst record, after ``more`` events on all of them; infinite where one was used without privacy."""
@@ -91,8 +100,9 @@ class Budget:
         return tuple(int(body["round"]) for body in reserved if body["run_id"] == run_id)
 
     def _refuse(self, entries: Sequence[Entry], more: Events, what: str) -> None:
+        self._refuse_in_all(entries, more, what)
         after = self._worst(entries, more)
-        if after <= self.epsilon:
+        if after <= self.limit.epsilon:
             return
         before = self._worst(entries, ())
         if math.isinf(before):
@@ -102,9 +112,18 @@ class Budget:
             )
         raise LedgerError(
             f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {before:.4g} of "
-            f"{self.epsilon:.4g} at delta {self.target_delta:.3g}, and {what} would make it {after:.4g}; take other "
-            "records, or have the limit raised by whoever answers for them"
+            f"{self.limit.epsilon:.4g} at delta {self.limit.target_delta:.3g}, and {what} would make it {after:.4g}; "
+            "take other records, or have the limit raised by whoever answers for them"
         )
+
+    def _refuse_in_all(self, entries: Sequence[Entry], more: Events, what: str) -> None:
+        total = upper_bound(entries, self.in_all.target_delta, more) if self.in_all else 0.0
+        if self.in_all and total > self.in_all.epsilon:
+            raise LedgerError(
+                f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it {total:.4g} of "
+                f"{self.in_all.epsilon:.4g} at delta {self.in_all.target_delta:.3g}; have the limit raised by whoever "
+                "answers for the site"
+            )
 
     def _worst(self, entries: Sequence[Entry], more: Events) -> float:
         """The largest epsilon of any record, after ``more``."""
@@ -114,7 +133,9 @@ class Budget:
             history = [entry for entry in reservations if entry.body["dataset"] in touched]
             if any(not entry.body["events"] for entry in history):
                 return math.inf
-            worst = max(worst, epsilon([*(e for entry in history for e in events_of(entry)), *more], self.target_delta))
+            worst = max(
+                worst, epsilon([*(e for entry in history for e in events_of(entry)), *more], self.limit.target_delta)
+            )
         return worst
 
     def _histories(self, names: Iterable[str]) -> set[frozenset[str]]:

@@ -15,7 +15,7 @@ class Span:
 
 @dataclass(frozen=True)
 class RawRecord:
-    """One record as the site's file holds it; it never leaves ``client.records`` and the anonymiser.
+    """One record as the site's file holds it; it never leaves ``shared.records`` and the anonymiser.
 
     ``fields`` maps a task's field names to text, ``position`` is the record's 1-based place in its file, and
     ``spans`` holds the true personal data by field where it is known (generated or hand-labelled data).

@@ -10,9 +10,6 @@ from privacy.accounting import MechanismEvent, calibrate, cross_checked_epsilon,
 from privacy.dp.release import metrics_event
 from shared.config import RunConfig
 from shared.errors import PrivacyError
-from shared.sections import PrivacySection
-
-DELTA_EXPONENT = 1.1
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class PrivacyPlan:
         privacy, training = config.privacy, config.training
         if not privacy.enabled or privacy.trust == "central":
             return None
-        target_delta = declared_delta(privacy, declared_size)
+        target_delta = privacy.delta_at(declared_size)
         steps = training.rounds * training.steps
         releases = (metrics_event(privacy),) if privacy.release == "metrics" else ()
         return cls(
@@ -105,8 +102,3 @@ class PrivacyPlan:
             declared_size=declared_size,
             releases=releases,
         )
-
-
-def declared_delta(privacy: PrivacySection, declared: int) -> float:
-    """The delta of a guarantee over ``declared`` units: the one of the config, or 1 / declared^1.1."""
-    return privacy.target_delta or declared**-DELTA_EXPONENT

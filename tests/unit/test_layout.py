@@ -30,7 +30,7 @@ LEARNING = (
     "simulations/",
 )
 MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "server/app.py", "server/superlink.py")
-COMMANDS = ("client/commands.py", "server/commands.py", "simulations/commands.py")
+COMMANDS = ("shared/commands.py", "client/commands.py", "server/commands.py", "simulations/commands.py")
 ROOMS = {
     "flwr": (*MESSAGING, "server/rounds.py", "server/screening.py", "simulations/fleet.py"),
     "ray": ("simulations/fleet.py",),
@@ -44,13 +44,13 @@ ROOMS = {
     "transformers": LEARNING,
     "peft": ("shared/lora.py", "shared/tasks/"),
     "huggingface_hub": ("shared/models.py",),
-    "datasets": ("client/records.py",),
+    "datasets": ("shared/records.py",),
     "sklearn": ("simulations/",),
     "faker": ("simulations/",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
-    "rich": ("shared/printing.py", "client/display.py", "server/display.py", "simulations/"),
+    "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/"),
+    "cryptography": ("shared/keys.py", "shared/certificates.py", "server/superlink.py", "server/signing.py"),
     "jinja2": ("server/report/",),
-    "cryptography": ("server/signing.py",),
     "matplotlib": ("server/report/",),
     "pickle": (),
     "dill": (),

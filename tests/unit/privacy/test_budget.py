@@ -8,7 +8,7 @@ import pytest
 
 from privacy import budget as budget_module
 from privacy.accounting import MechanismEvent, epsilon
-from privacy.budget import Budget, upper_bound
+from privacy.budget import Budget, Limit, upper_bound
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset, origin
 from privacy.ledger import Ledger
@@ -35,7 +35,7 @@ def budget(tmp_path: Path) -> Make:
 
     def make(found: Sequence[RawRecord], limit: float = 100.0) -> Budget:
         ledger = Ledger(tmp_path / "ledger", "north")
-        return Budget(ledger, Dataset.of(found, ledger.key), limit, DELTA)
+        return Budget(ledger, Dataset.of(found, ledger.key), Limit(limit, DELTA))
 
     return make
 
@@ -173,7 +173,7 @@ def _compete(folder: Path, run_id: str, limit: float) -> None:
     """One of two runs that reserve rounds on the same records until the budget refuses."""
     budget_module.epsilon = _steps  # in this process alone
     ledger = Ledger(folder, "north")
-    mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), limit, DELTA)
+    mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), Limit(limit, DELTA))
     with contextlib.suppress(LedgerError):
         for number in range(1, 10_000):
             mine.reserve(run_id, number, PLAN, Head())

@@ -19,7 +19,7 @@ DELTA = AdapterState({name: array * 0.5 for name, array in ADAPTER.arrays.items(
 
 @pytest.fixture
 def order(config_of: Callable[..., RunConfig]) -> TrainOrder:
-    return TrainOrder("run", 3, "nonce", config_of(), ADAPTER)
+    return TrainOrder("run", 3, "nonce", config_of(), ADAPTER, 3, "0.1.0")
 
 
 def answer(reply: TrainReply) -> Answer:

@@ -49,7 +49,7 @@ def facts_values(facts: "CardFacts") -> set[Any]:
     shallow = {name: getattr(facts, name) for name in facts.__dataclass_fields__ if name != "config"}
     found = {value for value in values(shallow) if not isinstance(value, dict)}
     config = facts.config.model_dump(mode="json")
-    found |= {value for value in values(config)} | {facts.config.digest()}
+    found |= set(values(config)) | {facts.config.digest()}
     recalls = [*facts.recalls.values(), sum(facts.recalls.values(), Recall(0, 0))]
     for recall in recalls:
         found |= {recall.found, recall.total, *asdict(recall.interval()).values()}
