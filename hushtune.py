@@ -7,6 +7,7 @@ import typer
 
 import client.commands as steward
 import server.commands as operator
+from shared.commands import app as both
 from shared.commands import provision
 from shared.errors import HushtuneError, QuorumError
 from simulations.commands import app as researcher
@@ -21,7 +22,7 @@ def command_line() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for commands in (researcher, operator.app, steward.app):
+    for commands in (researcher, operator.app, steward.app, both):
         app.add_typer(commands)
     app.add_typer(provision((operator.provision, steward.provision), (steward.check, operator.check)))
     return app

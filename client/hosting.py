@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from client.memory import Memory
+from client.outbox import Outbox
 from client.site import Site
 from client.sitefile import SiteFile
 from privacy.anonymise.pipeline import Anonymiser
@@ -53,4 +54,5 @@ class Host:
         base, task = load_task(here)
         learner = Learner(base, task, task.build(base, here.run.seed))
         plan = PrivacyPlan.for_site(run, declared)
-        return Site(site_id, declared, run, records, learner, plan, Memory(self._file.site.state / "memory"))
+        memory, outbox = Memory(self._file.site.state / "memory"), Outbox(self._file.outbox)
+        return Site(site_id, declared, run, records, learner, plan, memory, outbox)

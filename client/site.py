@@ -1,9 +1,9 @@
 """One data-owning site: its records, its privacy plan, its model, and the answer to an order."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from client.memory import Memory
+from client.outbox import Finished, Outbox
 from client.trainer import self_check, train
 from privacy.dp.plan import PrivacyPlan
 from shared import faults
@@ -31,6 +31,7 @@ class Site:
         learner: Learner,
         plan: PrivacyPlan | None,
         memory: Memory | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         if len(records) < config.cohort.min_records:
             raise DataError(
@@ -46,7 +47,7 @@ class Site:
         self._learner = learner
         self._examples = learner.task.encode(records)
         self._memory = memory or Memory()
-        self._last: tuple[str, TrainReply] | None = None
+        self._outbox = outbox or Outbox()
         if plan is not None:
             self_check(learner, self._examples, config.privacy.self_check)
 
@@ -59,8 +60,9 @@ class Site:
         if order.config.digest() != self._config.digest():
             raise MessageError(f"site {self.site_id}: the order is for another run config; set the site up for it")
         start = order.adapter.digest()
-        if self._last and (start, order.run_id, order.round) == (self._last[0], self._last[1].run_id, self._last[1].round):
-            return replace(self._last[1], nonce=order.nonce)  # asked again: the work is done and paid for
+        finished = self._outbox.stored(order.run_id, order.round, start)
+        if finished is not None:  # asked again: the work is done and paid for
+            return self._reply(order, finished)
         if not 1 <= order.round <= self._config.training.rounds or order.round in self.rounds_spent:
             raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan or was spent before")
         self.rounds_spent.append(order.round)  # before the first gradient: a round that fails later is spent too
@@ -77,10 +79,13 @@ class Site:
             moments=self._memory.before(order.run_id, order.round),
         )
         self._memory.keep(order.run_id, order.round, trained.moments)
-        reply = TrainReply(order.run_id, order.round, order.nonce, self.site_id, trained.delta)
-        self._last = (start, reply)
+        finished = Finished(trained.delta)
+        self._outbox.store(order.run_id, order.round, start, finished)  # before it leaves for the first time
         faults.point("finished", order.round)
-        return reply
+        return self._reply(order, finished)
+
+    def _reply(self, order: TrainOrder, finished: Finished) -> TrainReply:
+        return TrainReply(order.run_id, order.round, order.nonce, self.site_id, finished.delta)
 
 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:

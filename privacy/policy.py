@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+-]{0,31}$")]
-PUBLIC = frozenset({"run_id", "round", "nonce", "site_id"})  # what a reply may say beside its released numbers
+# What a reply's header may say: who answers what, and where the site's ledger ends.
+PUBLIC = frozenset({"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash"})
 STRONGER = ("record", "person")  # each unit protects what the ones before it protect
 ASK = "or the steward may raise it in SITE.toml"
 

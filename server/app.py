@@ -58,6 +58,7 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     """Do what is left of the rounds, and report."""
     config, log = course.config, RunLog(course.folder.run / "events.jsonl")
     rounds: list[Round] = list(course.beginning.rounds)
+    watch.saw(rounds)
     log.event("server_started", run_id=course.beginning.run_id, round=course.beginning.first)
     gather(fleet.connected, len(config.data.sites), config.cohort.patience)
     for done in run_rounds(
@@ -71,7 +72,7 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
         course.beginning.first,
     ):
         rounds.append(done)
-        watch.round = done.number
+        watch.saw(rounds)
         log.round(done.number, done.committed, {bad.site_id: bad.reason for bad in done.rejected}, done.missing)
     stages: dict[str, float] = {}
     for done in rounds:

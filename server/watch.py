@@ -1,29 +1,30 @@
 """Once a second, beside the rounds: read the allow-list again, tell the probes, and write the status file."""
 
-import json
-import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from server.fleet import GridFleet
 from server.health import Health
+from server.rounds import Round
 from shared.config import RunConfig
+from shared.status import ServerStatus, SiteSeen, Stage, StatusFile
 
 EVERY = 1.0  # seconds
 
 
 class Watch:
-    """A thread that lives as long as the rounds; ``round`` is the one under way."""
+    """A thread that lives as long as the rounds."""
 
     def __init__(self, fleet: GridFleet, health: Health, config: RunConfig, run_id: str, status: Path) -> None:
-        self._fleet, self._health, self._config, self._run_id, self._status = fleet, health, config, run_id, status
+        self._fleet, self._health, self._config, self._run_id = fleet, health, config, run_id
+        self._status = StatusFile(status)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.round = 0
+        self._done: tuple[Round, ...] = ()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -32,32 +33,59 @@ class Watch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._ended.set()
         self._thread.join()
-        self._write("ended" if kind is None else "stopped")
+        self._write("finished" if kind is None else "failed")
+
+    def saw(self, rounds: Sequence[Round]) -> None:
+        """Take note of the attempts at rounds that have ended so far."""
+        self._done = tuple(rounds)
 
     def _watch(self) -> None:
         while not self._ended.wait(EVERY):
             self._fleet.refresh()
             quorum = len(self._fleet.connected()) >= self._config.cohort.quorum
             self._health.show(True, quorum)
-            self._write("running" if self._fleet.waiting else "waiting for a quorum" if not quorum else "between rounds")
+            self._write("asking" if self._fleet.waiting else "between_rounds" if quorum else "waiting_for_sites")
 
-    def _write(self, state: str) -> None:
+    def _write(self, stage: Stage) -> None:
         """Replace the status file; it says nothing that the server's log does not."""
-        document: Mapping[str, Any] = {
-            "process": os.getpid(),
-            "time": round(time.time(), 3),
-            "state": state,
-            "run": self._config.run.name,
-            "run_id": self._run_id,
-            "round": self.round,
-            "rounds": self._config.training.rounds,
-            "quorum": self._config.cohort.quorum,
-            "waits_for": list(self._fleet.waiting),
-            "sites": {
-                site: {"connected": node.online, "since": node.since, "counts_as_connected_until": node.online_until}
-                for site, node in self._fleet.nodes().items()
-            },
-        }
-        partial = self._status.with_suffix(".partial")
-        partial.write_text(json.dumps(document, indent=2), encoding="utf-8")
-        partial.rename(self._status)
+        done, rounds = self._done, self._config.training.rounds
+        committed = max((each.number for each in done if each.committed), default=0)
+        failed = sum(not each.committed and each.number == committed + 1 for each in done)
+        self._status.write(
+            ServerStatus(
+                run=self._config.run.name,
+                run_id=self._run_id,
+                stage=stage,
+                round=min(committed + 1, rounds),
+                rounds=rounds,
+                committed=committed,
+                attempt=failed + 1,
+                quorum=self._config.cohort.quorum,
+                waits_for=self._fleet.waiting,
+                sites=self._sites(done),
+            )
+        )
+
+    def _sites(self, done: Sequence[Round]) -> tuple[SiteSeen, ...]:
+        """Each site of the run: whether it is there, and how its last answer was taken."""
+        nodes, now = self._fleet.nodes(), time.time()
+        rows = []
+        for site in self._config.data.sites:
+            node, (number, outcome) = nodes.get(site.id), _last_word(site.id, done)
+            seen = None if node is None or not node.online_until else min(now, node.online_until)
+            online = node is not None and node.online
+            rows.append(SiteSeen(site_id=site.id, connected=online, last_seen=seen, last_round=number, outcome=outcome))
+        return tuple(rows)
+
+
+def _last_word(site_id: str, done: Sequence[Round]) -> tuple[int | None, str | None]:
+    """The last round that a site was asked for and what came of it: accepted, missing, or why it was rejected."""
+    for each in reversed(done):
+        if site_id in each.accepted:
+            return each.number, "accepted"
+        if site_id in each.missing:
+            return each.number, "missing"
+        for bad in each.rejected:
+            if bad.site_id == site_id:
+                return each.number, bad.reason
+    return None, None

@@ -1,6 +1,7 @@
 """The commands that operators and stewards share, made of what each package knows about its own folders."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,31 @@ from shared.printing import Json, show
 if TYPE_CHECKING:
     from shared.flaws import Flaw
 
+app = typer.Typer()
 Check = Callable[[Path], "list[Flaw] | None"]
+
+
+@app.command()
+def status(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A server's state folder, or the folder of a site's SITE.toml.")
+    ],
+    watch: Annotated[bool, typer.Option("--watch", help="Keep the view up to date until Ctrl-C.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what a server or a site is doing: rounds and sites, or connection, budget and refusals."""
+    from shared.display import status_tables
+    from shared.display import watch as keep_watching
+    from shared.status import status_file
+
+    file = status_file(folder)
+    if watch and not json:
+        with suppress(KeyboardInterrupt):
+            keep_watching(file)
+        return
+    seen = file.read()
+    facts = {"pid": seen.pid, "running": seen.running, "age": round(seen.age, 1)}
+    show(facts | seen.status.model_dump(mode="json"), json, lambda: status_tables(seen))
 
 
 def provision(parts: Iterable[typer.Typer], checks: Iterable[Check]) -> typer.Typer:

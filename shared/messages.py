@@ -27,7 +27,8 @@ ORDER_FIELDS = {
     "config": str,
     "config_digest": str,
 }
-SHORT_NAME = re.compile(r"-?[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # names and numbers; no separator of a path
+NAMES = ("run_id", "nonce", "site_id", "version")
+SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # no separator of a path, and none of text
 HEADER_LIMIT = 4096  # bytes of numpy's own header; it takes 128 for our arrays
 
 
@@ -128,7 +129,7 @@ def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[Adapt
         raise MessageError(f"{what}: does not hold exactly the records '{_ARRAYS}' and '{_HEADER}'")
     if set(header) != set(types) or any(type(header[name]) is not kind for name, kind in types.items()):
         raise MessageError(f"{what}: its header does not hold exactly the fields {', '.join(types)}")
-    if not all(SHORT_NAME.fullmatch(str(header[name])) for name in types if name != "config"):
+    if not all(SHORT_NAME.fullmatch(str(header[name])) for name in NAMES if name in types):
         raise MessageError(f"{what}: a field of its header is no short name, so it may not become part of a path")
     state = AdapterState({name: _numbers(array, what) for name, array in arrays.items()})
     return state, {name: header[name] for name in types}  # type: ignore[misc]  # the types were checked

@@ -48,7 +48,7 @@ ROOMS = {
     "sklearn": ("simulations/",),
     "faker": ("simulations/",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
-    "rich": ("shared/printing.py", "client/display.py", "server/display.py", "simulations/"),
+    "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/"),
     "cryptography": ("shared/keys.py", "shared/certificates.py", "server/superlink.py", "server/signing.py"),
     "jinja2": ("server/report/",),
     "matplotlib": ("server/report/",),

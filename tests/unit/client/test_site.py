@@ -1,10 +1,12 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from client import site as site_module
+from client.outbox import Outbox
 from client.site import Site
 from privacy.dp.plan import PrivacyPlan
 from shared.adapter import AdapterState
@@ -172,3 +174,27 @@ def test_a_private_config_without_a_plan_is_refused(
     with pytest.raises(HushtuneError):
         site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), None)
         site.train(order(site, classify))
+
+
+def test_after_a_restart_a_round_is_sent_again_and_neither_trained_nor_spent_again(
+    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restarted() -> Site:
+        training, privacy = either.training, either.privacy
+        plan = PrivacyPlan(training.sampling_rate, 1.0, privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
+        box = Outbox(tmp_path / "outbox")
+        return Site("north", 100, either, records_of(either, 30), learner_of(either), plan, outbox=box)
+
+    first = restarted()
+    asked = order(first, either)
+    reply = first.train(asked)
+    after = restarted()
+    monkeypatch.setattr(site_module, "train", lambda *_, **__: pytest.fail("trained again"))
+    again = after.train(replace(asked, nonce="another"))
+    assert again.delta.digest() == reply.delta.digest()
+    assert again.delta.spec == reply.delta.spec
+    assert (again.run_id, again.round, again.nonce, again.site_id) == ("run", 1, "another", "north")
+    assert after.rounds_spent == []
+    moved = replace(asked, adapter=asked.adapter.add(reply.delta))
+    with pytest.raises(MessageError, match="answered for another adapter"):
+        after.train(moved)
