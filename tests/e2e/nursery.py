@@ -10,7 +10,14 @@ import json
 import os
 import sys
 
-HEAVY = ("server.app", "client.service", "client.hosting", "server.display", "privacy.anonymise.scrubber", "transformers.models.bert")
+HEAVY = (
+    "server.app",
+    "client.service",
+    "client.hosting",
+    "server.display",
+    "privacy.anonymise.scrubber",
+    "transformers.models.bert",
+)
 
 
 def child(request: dict[str, object]) -> None:
