@@ -105,10 +105,10 @@ class GridFleet:
                 raise
             self._each(sites, send, anew=True)
 
-    def _look(self, sent: Mapping[str, str], pending: dict[str, Pending]) -> Iterator[Answer]:
+    def _look(self, sent: dict[str, str], pending: dict[str, Pending]) -> Iterator[Answer]:
         """The answers that are there now."""
         for incoming in self._link.pull([found for found, site in sent.items() if site in pending]):
-            site = sent[incoming.message_id]
+            site = sent.pop(incoming.message_id)
             if site not in pending:
                 continue
             if incoming.away:

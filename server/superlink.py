@@ -5,7 +5,6 @@ which stock Flower lets anyone who holds the CA file register nodes and run code
 No code runs here and none is sent: the bundle that Flower wants as an envelope holds two lines of metadata.
 """
 
-import asyncio
 import hashlib
 import logging
 import secrets
@@ -18,17 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from flwr.app import Message, MessageType, RecordDict
+from flwr.app.message import remove_content_from_message
 from flwr.cli.build import build_fab_from_files
 from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, ErrorCode, SubStatus
-from flwr.common.serde import run_from_proto
 from flwr.proto.control_pb2 import StartRunRequest
 from flwr.proto.fab_pb2 import Fab
-from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
 from flwr.proto.runtime_pb2 import (
     AcquireTaskRequest,
-    PullAppMessagesRequest,
     PullTaskInputRequest,
     PushTaskOutputRequest,
     SendTaskHeartbeatRequest,
@@ -36,10 +32,18 @@ from flwr.proto.runtime_pb2 import (
 from flwr.supercore.constant import TaskType
 from flwr.supercore.control.control_http_client import ControlHttpClient
 from flwr.supercore.heartbeat import HeartbeatSender
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, iterate_object_tree
-from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
-from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents, pull_objects
-from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    iterate_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.interceptors import (
+    RuntimeTokenHttpInterceptor,
+    RuntimeVersionHttpInterceptor,
+    SuperExecAuthHttpInterceptor,
+)
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.retry import RetryInvoker, exponential
 from flwr.supercore.runtime import RuntimeHttpClient
@@ -47,9 +51,9 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
 from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
-from flwr.superlink.grid.http_grid import HttpGrid
 from flwr.superlink.main import create_app
 
+from server.listeners import Listeners
 from server.wall import Wall
 from shared.errors import RunError
 from shared.keys import read_public
@@ -116,46 +120,26 @@ class Link:
         self._secret = secrets.token_bytes(32)
         self._app: Any = create_app(_settings(self._secret), SuperLinkLifespan)
         self.wall = Wall(self._app)
-        tls = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
-        self._public, self._private = public, socket.create_server(("127.0.0.1", 0))
-        self._address = f"127.0.0.1:{self._private.getsockname()[1]}"
-        quiet_log: dict[str, Any] = {"log_config": None, "log_level": "critical", "timeout_graceful_shutdown": 2}
-        self._servers = (
-            uvicorn.Server(uvicorn.Config(self._app, **quiet_log)),
-            uvicorn.Server(uvicorn.Config(self.wall, lifespan="off", **quiet_log, **tls)),  # type: ignore[arg-type]
-        )
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-        self._grid: HttpGrid | None = None
+        self._listeners = Listeners(self._app, self.wall, public, certificate, key)
+        self._runtime: RuntimeHttpClient | None = None
+        self._task: Any = None
+        self._arriving: dict[str, Any] = {}
         self._heart: HeartbeatSender | None = None
         self._lost = threading.Event()
 
     def start(self) -> None:
-        """Open the loopback listener and a run; the public one opens with ``listen``."""
-        self._opened = threading.Event()
-        self._thread.start()
-        _wait(lambda: self._servers[0].started, self._thread, "its loopback port")
+        """Start the SuperLink on its loopback port, and open a run."""
+        self._listeners.open_private()
         self.open_run()
 
     def listen(self) -> None:
-        """Open the public listener; who connects before its key is registered would be turned away for good."""
-        self._opened.set()
-        _wait(lambda: self._servers[1].started, self._thread, "its public port")
-
-    async def _serve(self) -> None:
-        private, public = self._servers
-        tasks = [asyncio.create_task(private.serve([self._private]))]
-        while not self._opened.is_set():
-            await asyncio.sleep(0.02)
-        tasks.append(asyncio.create_task(public.serve([self._public])))
-        await asyncio.gather(*tasks)
+        """Open the public port; who connects before its key is registered would be turned away for good."""
+        self._listeners.open_public()
 
     def close(self) -> None:
-        """End the run and both listeners."""
+        """End the run and close both ports."""
         self._end_run()
-        self._opened.set()
-        for server in self._servers:
-            server.should_exit = True
-        self._thread.join(10)
+        self._listeners.close()
 
     def register(self, key: bytes) -> int:
         """Make a node for a public key; gives its id."""
@@ -172,15 +156,16 @@ class Link:
         """Submit a run to Flower and take its server's part."""
         self._end_run()
         bundle = build_fab_from_files(ENVELOPE)[0]
-        with ControlHttpClient.from_server_address(self._address, True, None, []) as control:
+        with ControlHttpClient.from_server_address(self._listeners.address, True, None, []) as control:
             control.StartRun(StartRunRequest(fab=Fab(hash_str=hashlib.sha256(bundle).hexdigest(), content=bundle)))
-        self._lost.clear()
-        grid = HttpGrid(self._address, insecure=True, token=self._acquire())
-        grid._retry_invoker = _patient()  # Flower's own sends SIGINT to its process on a 401
-        task = grid._runtime_client.PullTaskInput(PullTaskInputRequest())
+        version = RuntimeVersionHttpInterceptor(component_name="flwr-serverapp")
+        token = RuntimeTokenHttpInterceptor(token=self._acquire())
+        self._runtime = RuntimeHttpClient.from_server_address(
+            self._listeners.address, True, None, [version, token], retry_invoker=_patient()
+        )
+        task = self._task = self._runtime.PullTaskInput(PullTaskInputRequest())
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = task.task_id, task.run.run_id, task.context.node_id
-        grid.set_run(run_from_proto(task.run))
-        self._grid, self._task = grid, task
+        self._lost.clear()
         self._heart = HeartbeatSender(self._beat)
         self._heart.start()
 
@@ -190,61 +175,69 @@ class Link:
         Raises:
             RunLost: open a new run and push again.
         """
+        run_id, state = self._run_id(), self._state
         message = Message(record, node_id, MessageType.TRAIN, ttl=lifetime)
-        size = sum(len(item.deflate()) for item in get_all_nested_objects(message).values())
-        try:
-            [message_id] = self._live().push_messages([message])
-        except httpx.HTTPError as error:
-            raise RunLost from error
-        return str(message_id), size
+        message.metadata.__dict__["_message_id"] = message.object_id
+        with no_object_id_recompute():
+            pieces = {name: item.deflate() for name, item in get_all_nested_objects(message).items()}
+            session = state.start_session(run_id)
+            header = remove_content_from_message(message)
+            stored, missing = state.store_message_and_object_tree(header, get_object_tree(message), session)
+        if not stored:
+            raise RunLost
+        for name in missing:
+            state.store_object(run_id, session, name, pieces[name])
+        return str(message.metadata.message_id), sum(map(len, pieces.values()))
 
     def pull(self, message_ids: Sequence[str]) -> Iterator[Incoming]:
-        """Yield the replies that are there, fetching each only when it is asked for.
+        """Yield the replies that have wholly arrived, each read only when it is asked for.
 
         Raises:
             RunLost: open a new run and push again.
         """
-        grid = self._live()
-        try:
-            found = grid._runtime_client.PullMessages(PullAppMessagesRequest(message_ids=message_ids))
-            for header, tree in zip(found.messages_list, found.message_object_trees, strict=True):
-                yield self._fetch(grid, header, tree)
-        except httpx.HTTPError as error:
-            raise RunLost from error
+        run_id, state = self._run_id(), self._state
+        fresh = set(message_ids) - set(self._arriving)
+        for reply in state.get_message_res(message_ids=fresh, run_id=run_id) if fresh else ():
+            self._arriving[reply.metadata.reply_to_message_id] = reply
+        for asked in message_ids:
+            incoming = self._read(asked, run_id) if asked in self._arriving else None
+            if incoming is not None:
+                self.forget([asked])
+                yield incoming
 
     def forget(self, message_ids: Sequence[str]) -> None:
         """Drop messages and their replies; a reply that comes later finds nothing to answer."""
-        state = self._state
+        store = self._state.object_store
         for message_id in message_ids:
-            self._app.state.linkstate_factory.objectstore_factory.store().delete(message_id)
-        state.delete_messages(set(message_ids))
+            store.delete(message_id)
+            reply = self._arriving.pop(message_id, None)
+            if reply is not None:
+                store.delete(reply.metadata.message_id)
+        self._state.delete_messages(set(message_ids))
 
-    def _fetch(self, grid: HttpGrid, header: Any, tree: Any) -> Incoming:
-        run_id, asked = grid.run.run_id, header.metadata.reply_to_message_id
-        fetch = make_pull_object_fn_protobuf(grid._runtime_client.PullObject, grid.node, run_id)
+    def _read(self, asked: str, run_id: int) -> Incoming | None:
+        """The reply to a message, or None while pieces of it are under way."""
+        header, store = self._arriving[asked], self._state.object_store
+        if header.has_error():
+            away = header.error.code == ErrorCode.NODE_UNAVAILABLE
+            return Incoming(asked, None, str(header.error.reason), away, 0)
         try:
-            contents = pull_objects([part.object_id for part in iterate_object_tree(tree)], fetch)
-            size = sum(map(len, contents.values()))
-            message = inflate_object_from_contents(header.metadata.message_id, contents)
-        except httpx.HTTPError:
-            raise
+            tree = store.get_object_tree(header.metadata.message_id)
+            pieces = {part.object_id: self._state.get_object(run_id, part.object_id) for part in iterate_object_tree(tree)}
+            if not all(pieces.values()):
+                return None
+            size = sum(map(len, pieces.values()))
+            message = inflate_object_from_contents(header.metadata.message_id, pieces)
+            return Incoming(asked, message.content, None, False, size)  # type: ignore[attr-defined]
         except Exception as error:  # parsing what a site sent must never end a round
             return Incoming(asked, None, type(error).__name__, False, 0)
-        grid._runtime_client.ConfirmMessageReceived(
-            ConfirmMessageReceivedRequest(node=grid.node, run_id=run_id, message_object_id=header.metadata.message_id)
-        )
-        assert isinstance(message, Message)  # noqa: S101  the head of a message's tree
-        if message.has_error():
-            away = message.error.code == ErrorCode.NODE_UNAVAILABLE
-            return Incoming(asked, None, str(message.error.reason), away, size)
-        return Incoming(asked, message.content, None, False, size)
 
     def _acquire(self) -> str:
         guard = SuperExecAuthHttpInterceptor(
             master_secret=self._secret, protected_methods=frozenset({"/flwr.proto.Runtime/AcquireTask"})
         )
         version = RuntimeVersionHttpInterceptor(component_name="SuperExec")
-        with RuntimeHttpClient.from_server_address(self._address, True, None, [version, guard]) as client:
+        with RuntimeHttpClient.from_server_address(self._listeners.address, True, None, [version, guard]) as client:
             end = time.monotonic() + 10
             while time.monotonic() < end:
                 found = client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.SERVER_APP]))
@@ -256,31 +249,31 @@ class Link:
     def _beat(self) -> bool:
         """Keep Flower's task alive; what fails is noticed at the next message."""
         try:
-            assert self._grid is not None  # noqa: S101  set before the first beat
-            alive = self._grid._runtime_client.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success
+            alive = self._runtime is not None and self._runtime.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success
         except httpx.HTTPError:
             alive = False
         if not alive:
             self._lost.set()
         return True
 
-    def _live(self) -> HttpGrid:
-        if self._grid is None or self._lost.is_set():
+    def _run_id(self) -> int:
+        if self._task is None or self._lost.is_set():
             raise RunLost
-        return self._grid
+        return int(self._task.run.run_id)
 
     def _end_run(self) -> None:
         if self._heart is not None and self._heart.is_running:
             self._heart.stop()
-        if self._grid is not None:
-            grid, self._grid = self._grid, None
-            try:
-                grid._runtime_client.PushTaskOutput(
-                    PushTaskOutputRequest(context=self._task.context, sub_status=SubStatus.COMPLETED, details="")
-                )
-            except httpx.HTTPError:
-                self._lost.set()
-            grid.close()
+        if self._runtime is None or self._task is None:
+            return
+        try:
+            context = self._task.context
+            self._runtime.PushTaskOutput(PushTaskOutputRequest(context=context, sub_status=SubStatus.COMPLETED, details=""))
+        except httpx.HTTPError:
+            self._lost.set()
+        self._runtime.close()
+        self._runtime = self._task = None
+        self._arriving.clear()
 
     @property
     def _state(self) -> Any:
@@ -317,11 +310,3 @@ def _settings(secret: bytes) -> SuperLinkLifespanConfig:
 def _patient() -> RetryInvoker:
     """Retries of what the network may lose, and nothing else: no signals, no retry of an answer."""
     return RetryInvoker(lambda: exponential(0.1, 2, 2), httpx.TransportError, max_tries=5, max_time=20)
-
-
-def _wait(ready: Any, thread: threading.Thread, what: str) -> None:
-    end = time.monotonic() + 20
-    while not ready():
-        if not thread.is_alive() or time.monotonic() > end:
-            raise RunError(f"server: cannot open {what}; check the certificate and its key (hushtune provision verify)")
-        time.sleep(0.02)

@@ -23,7 +23,8 @@ from simulations.partition import split_held_out
 ROOT = Path(__file__).parents[2]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = tuple(f"{a}{b}{a}" for a in LETTERS[:8] for b in LETTERS[8:16])
-PATIENCE = 60.0
+PATIENCE = 180.0  # generous: what these tests claim is not how fast a loaded machine is
+Rows = Sequence[Mapping[str, str]]
 
 
 def free_port() -> int:
@@ -46,28 +47,82 @@ def environment(fault: str = "") -> dict[str, str]:
     return kept | ({"HUSHTUNE_FAULT": fault} if fault else {})
 
 
-@dataclass
 class Process:
-    """A running command whose words are kept in files."""
+    """A running command whose words are kept in a file."""
 
-    popen: subprocess.Popen[bytes]
-    log: Path
+    def __init__(self, pid: int, log: Path, poll: Callable[[], int | None]) -> None:
+        self.pid, self.log, self._poll = pid, log, poll
+        self._status: int | None = None
 
     @property
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal, or None while it runs."""
+        if self._status is None:
+            self._status = self._poll()
+        return self._status
+
     def wait(self, seconds: float = PATIENCE) -> int:
-        return self.popen.wait(seconds)
+        until(lambda: self.poll() is not None, f"process {self.log.name} to end:\n{self.said[-2000:]}", seconds)
+        return self.poll() or 0
 
     def kill(self) -> None:
-        self.popen.send_signal(signal.SIGKILL)
-        self.popen.wait()
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait(20)
 
     def end(self) -> int:
-        if self.popen.poll() is None:
-            self.popen.terminate()
-        return self.popen.wait(20)
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
+        return self.wait(20)
+
+
+class Launcher:
+    """Starts commands as people do: a new Python each."""
+
+    def start(self, arguments: Sequence[str], log: Path, fault: str, patches: Sequence[str]) -> Process:
+        assert not patches
+        with log.open("wb") as out:
+            popen = subprocess.Popen(command(*arguments), env=environment(fault), stdout=out, stderr=out)
+        return Process(popen.pid, log, popen.poll)
+
+    def close(self) -> None:
+        pass
+
+
+class Nursery(Launcher):
+    """Starts them as forks of a Python that has imported what they need; see nursery.py."""
+
+    def __init__(self) -> None:
+        path = environment()["PYTHONPATH"] + os.pathsep + str(Path(__file__).parent)
+        self._popen = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("nursery.py")],
+            env=environment() | {"PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false", "FLWR_TELEMETRY_ENABLED": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, arguments: Sequence[str], log: Path, fault: str, patches: Sequence[str]) -> Process:
+        given = {"HUSHTUNE_FAULT": fault} if fault else {}
+        request = {"arguments": list(arguments), "log": str(log), "environment": given, "patches": list(patches)}
+        log.touch()
+        pid = self._ask(request)
+        assert pid
+        return Process(pid, log, lambda: self._ask({"pid": pid}))
+
+    def close(self) -> None:
+        self._popen.kill()
+        self._popen.wait()
+
+    def _ask(self, request: Mapping[str, Any]) -> int | None:
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        self._popen.stdin.write(json.dumps(request) + "\n")
+        self._popen.stdin.flush()
+        answer: int | None = json.loads(self._popen.stdout.readline())
+        return answer
 
 
 @dataclass
@@ -78,6 +133,7 @@ class Federation:
     config: Path
     sites: Sequence[str]
     port: int
+    launcher: Launcher
     processes: list[Process] = field(default_factory=list)
 
     @property
@@ -101,26 +157,24 @@ class Federation:
     def loaded(self) -> RunConfig:
         return RunConfig.load(self.config)
 
-    def start(self, label: str, *arguments: str | Path, fault: str = "") -> Process:
+    def start(self, label: str, *arguments: str | Path, fault: str = "", patches: Sequence[str] = ()) -> Process:
         log = self.folder / f"{label}-{len(self.processes)}.log"
-        with log.open("wb") as out:
-            popen = subprocess.Popen(command(*arguments), env=environment(fault), stdout=out, stderr=out)
-        self.processes.append(Process(popen, log))
+        self.processes.append(self.launcher.start([str(part) for part in arguments], log, fault, patches))
         return self.processes[-1]
 
     def serve(self, *more: str, fault: str = "") -> Process:
         at = ("--listen", f"127.0.0.1:{self.port}", "--health", "127.0.0.1:0", "--json")
         return self.start("server", "server", self.config, "--state", self.state, *at, *more, fault=fault)
 
-    def join(self, name: str, *more: str, fault: str = "") -> Process:
-        return self.start(name, "client", self.site(name) / "SITE.toml", *more, fault=fault)
+    def join(self, name: str, *more: str, fault: str = "", patches: Sequence[str] = ()) -> Process:
+        return self.start(name, "client", self.site(name) / "SITE.toml", *more, fault=fault, patches=patches)
 
     def join_all(self) -> dict[str, Process]:
         return {name: self.join(name) for name in self.sites}
 
     def end(self) -> None:
         for process in self.processes:
-            if process.popen.poll() is None:
+            if process.poll() is None:
                 process.kill()
 
 
@@ -154,7 +208,7 @@ def split(rows: Sequence[Mapping[str, str]], config: RunConfig) -> tuple[list[Ma
     return training, held_out
 
 
-def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Sequence[Mapping[str, str]]]) -> Federation:
+def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Rows], launcher: Launcher) -> Federation:
     """Provision a federation of the sites of ``rows`` with the commands that people use, and give each its records.
 
     ``data/SITE.jsonl`` holds all rows of a site for a simulation; its own folder holds those that it trains on.
@@ -179,7 +233,7 @@ def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Sequence[Map
         assert done.returncode == 0, done.stderr
         shutil.copy(folder / name / f"{name}.pub", folder / "server" / "sites" / f"{name}.pub")
     write_rows(folder / "held_out.jsonl", held_out)
-    return Federation(folder, config, sites, port)
+    return Federation(folder, config, sites, port, launcher)
 
 
 def fill_in(path: Path, config: RunConfig, declared: int) -> None:
