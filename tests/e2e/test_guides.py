@@ -3,17 +3,16 @@
 import contextlib
 import io
 import json
-import os
 import re
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -35,69 +34,72 @@ def commands(guide: str) -> list[list[str]]:
 
 
 class People:
-    """Two people at two machines, as two folders here; a command of theirs runs as it stands on the page."""
+    """Two people at two machines, as two folders here; a command of theirs runs as it stands on the page.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port, self.health = free.getsockname()[1], probe.getsockname()[1]
-        self.running: list[subprocess.Popen[str]] = []
+    Servers and clients are processes of their own, started fast; what is over at once runs in this one, by the same entry
+    point.
+    """
+
+    def __init__(self, folder: Path, nursery: Any) -> None:
+        self.folder, self._nursery = folder, nursery
+        self.running: list[Any] = []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
         for person in ("operator", *SITES):
             (folder / person).mkdir()
 
     def words(self, line: str) -> list[str]:
-        """The line with a name and a port of this machine, and our own program."""
+        """The line with a name and a port of this machine."""
         line = line.replace("fed.example.org", "localhost").replace("8443", str(self.port))
-        line = line.replace("--listen 0.0.0.0", "--listen 127.0.0.1")
-        words = shlex.split(line)
-        if words[:2] == ["hushtune", "server"]:
-            words += ["--health", f"127.0.0.1:{self.health}"]
-        return [sys.executable, "-m", *words] if words[0] == "hushtune" else words
+        return shlex.split(line.replace("--listen 0.0.0.0", "--listen 127.0.0.1"))
 
-    def start(self, person: str, line: str) -> subprocess.Popen[str]:
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(self.words(line), cwd=self.folder / person, env=environment, **streams)  # type: ignore[call-overload]
-        self.running.append(process)
-        return process  # type: ignore[no-any-return]
+    def start(self, person: str, line: str) -> Any:
+        """Start a server or a client; it works in another folder than the person, so relative paths are made whole."""
+        home = self.folder / person
+        words = [str(home / word) if (home / word).exists() else word for word in self.words(line)[2:]]
+        if "server" in line.split()[1]:
+            words += ["--health", "127.0.0.1:0", "--set", f"evaluation.file={home / 'held_out.jsonl'}"]
+        log = self.folder / f"{person}-{len(self.running)}.log"
+        self.running.append(self._nursery.start([line.split()[1], *words], log, "", ()))
+        return self.running[-1]
 
     def do(self, person: str, *lines: str) -> str:
-        """Run lines to their end, and give what they said; each must succeed.
-
-        What is over at once runs in this process, by the same entry point: only a server or client needs one of its own.
-        """
+        """Run lines to their end, and give what they said; each must succeed."""
         said = ""
         for line in lines:
-            words = self.words(line)
-            if words[2:4] == ["hushtune", "server"] or words[0] != sys.executable:
-                process = self.start(person, line)
-                out, _ = process.communicate(timeout=180)
-                status = process.returncode
-            else:
-                status, out = self.here(person, words[2:])
+            status, out = self.try_to(person, line)
             assert status == 0, f"{line}: {out}"
             assert "Traceback" not in out
             said += out
         return said
 
-    def here(self, person: str, words: list[str]) -> tuple[int, str]:
-        """A command in this process."""
+    def try_to(self, person: str, line: str) -> tuple[int, str]:
+        """Run a line to its end: its status, and what it said."""
+        words = self.words(line)
+        if words[:2] == ["hushtune", "server"]:
+            process = self.start(person, line)
+            return process.wait(180), process.said
+        if words[0] == "hushtune":
+            return self._here(person, words)
+        done = subprocess.run(words, cwd=self.folder / person, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def _here(self, person: str, words: list[str]) -> tuple[int, str]:
+        said = io.StringIO()
         with contextlib.chdir(self.folder / person), pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", words)
-            said = io.StringIO()
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as ended:
                 hushtune.main()
         return int(ended.value.code or 0), said.getvalue()
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> Iterator[People]:
-    people = People(tmp_path)
+def people(tmp_path: Path, nursery: Any) -> Iterator[People]:
+    people = People(tmp_path, nursery)
     yield people
     for process in people.running:
         if process.poll() is None:
             process.kill()
-            process.wait()
 
 
 def records(path: Path, count: int, word: str) -> None:
@@ -112,7 +114,7 @@ def until(people: People, person: str, line: str, part: str) -> str:
     """Repeat a command until its answer holds ``part``, or the person's patience ends."""
     end, said = time.monotonic() + 180, ""
     while time.monotonic() < end:
-        status, said = people.here(person, people.words(line)[2:])
+        status, said = people.try_to(person, line)
         if status == 0 and part in said:
             return said
         time.sleep(0.3)
@@ -150,15 +152,13 @@ def test_an_operator_and_two_stewards_follow_their_guides_to_a_report(people: Pe
     clients = [people.start(site, take_part[0].replace("north", site)) for site in SITES]
     until(people, "operator", look[1], '"stage": "asking"')
     assert "Sites" in people.do("operator", *look)
-    out, _ = server.communicate(timeout=240)
-    assert server.returncode == 0, out
+    assert server.wait(240) == 0, server.said
     for site in SITES:
         said = until(people, site, see[1].replace("north", site), '"outcome": "sent"')
         assert json.loads(said)["site_id"] == site
         people.do(site, *(line.replace("north", site) for line in see))
     for client in clients:
-        client.send_signal(signal.SIGTERM)
-        assert client.wait(30) == 0
+        assert client.end() == 0
     assert "departments" in people.do("operator", *again)
     assert (operator / "server/run/report.html").is_file()
     assert "in order" in people.do("operator", *renew)
