@@ -86,9 +86,7 @@ def test_no_text_breaks_a_table_or_becomes_markup(published: Any) -> None:
     assert "<script" not in section
 
 
-@pytest.mark.parametrize(
-    "form", ["plain", "a_b.c-d", "x < y", "*bold*", "_em_", "[link](x)", "back`tick", "a|b", "line\nbreak"]
-)
+@pytest.mark.parametrize("form", ["plain", "a_b.c-d", "x < y", "*bold*", "_em_", "[link](x)", "back`tick", "a|b", "a\nb"])
 def test_escaping_keeps_the_text(form: str) -> None:
     assert re.sub(r"\\(.)", r"\1", escape(form)) == form.replace("\n", " ")
 
