@@ -1,6 +1,5 @@
 """Processes are killed at named points and started again with the same command; no round is lost, and nothing differs."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
