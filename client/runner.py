@@ -205,6 +205,12 @@ class Connection:
                     f"{self._door.address}: its certificate is not of the authority in server.ca; ask the operator for the "
                     "right ca.crt, and check the address"
                 ) from error
+            if (
+                connecting
+                and self._door.authority is None
+                and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
+            ):
+                raise ConnectionRefused(f"{self._door.address}: speaks TLS alone; start without --insecure") from error
             raise ServerGone from error
 
     def _leave(self, node_id: int) -> None:

@@ -73,7 +73,7 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     ):
         rounds.append(done)
         watch.saw(rounds)
-        log.round(done.number, done.committed, {bad.site_id: bad.reason for bad in done.rejected}, done.missing)
+        log.round(done.number, done.committed, {bad.site_id: bad.code for bad in done.rejected}, done.missing)
     stages: dict[str, float] = {}
     for done in rounds:
         for stage, seconds in done.stages.items():

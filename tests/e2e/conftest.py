@@ -46,11 +46,12 @@ def federation(
     """``federation({"training.rounds": 2})``: three provisioned sites with the tiny model; ended after the test."""
     made = []
 
-    def build(changes: Mapping[str, Any] = {}, launcher: Any = None, records: int = 80) -> Any:
+    def build(changes: Mapping[str, Any] = {}, launcher: Any = None, given: Mapping[str, str] = {}) -> Any:
         harness, folder = _harness(), tmp_path / f"federation-{len(made)}"
         tree = merge(small_tree(tiny_bert, folder), changes)
-        rows = {name: harness.random_rows(records, number) for number, name in enumerate(SITES)}
+        rows = {name: harness.random_rows(80, number) for number, name in enumerate(SITES)}
         made.append(harness.build(folder, tree, rows, launcher or nursery))
+        made[-1].given = given
         return made[-1]
 
     yield build

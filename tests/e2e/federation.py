@@ -32,19 +32,17 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def run(*arguments: str | Path, fault: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """A hushtune command, to its end."""
-    return subprocess.run(command(*arguments), env=environment(fault), cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command(*arguments), env=environment(), capture_output=True, text=True, timeout=120)
 
 
 def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "hushtune", *map(str, arguments)]
 
 
-def environment(fault: str = "") -> dict[str, str]:
-    kept = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    kept.pop("HUSHTUNE_FAULT", None)
-    return kept | ({"HUSHTUNE_FAULT": fault} if fault else {})
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
 class Process:
@@ -81,10 +79,9 @@ class Process:
 class Launcher:
     """Starts commands as people do: a new Python each."""
 
-    def start(self, arguments: Sequence[str], log: Path, fault: str, patches: Sequence[str]) -> Process:
-        assert not patches
+    def start(self, arguments: Sequence[str], log: Path, given: Mapping[str, str]) -> Process:
         with log.open("wb") as out:
-            popen = subprocess.Popen(command(*arguments), env=environment(fault), stdout=out, stderr=out)
+            popen = subprocess.Popen(command(*arguments), env=environment() | given, stdout=out, stderr=out)
         return Process(popen.pid, log, popen.poll)
 
     def close(self) -> None:
@@ -104,9 +101,8 @@ class Nursery(Launcher):
             text=True,
         )
 
-    def start(self, arguments: Sequence[str], log: Path, fault: str, patches: Sequence[str]) -> Process:
-        given = {"HUSHTUNE_FAULT": fault} if fault else {}
-        request = {"arguments": list(arguments), "log": str(log), "environment": given, "patches": list(patches)}
+    def start(self, arguments: Sequence[str], log: Path, given: Mapping[str, str]) -> Process:
+        request = {"arguments": list(arguments), "log": str(log), "environment": dict(given)}
         log.touch()
         pid = self._ask(request)
         assert pid
@@ -134,6 +130,7 @@ class Federation:
     sites: Sequence[str]
     port: int
     launcher: Launcher
+    given: Mapping[str, str] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
 
     @property
@@ -157,17 +154,20 @@ class Federation:
     def loaded(self) -> RunConfig:
         return RunConfig.load(self.config)
 
-    def start(self, label: str, *arguments: str | Path, fault: str = "", patches: Sequence[str] = ()) -> Process:
+    def start(self, label: str, *arguments: str | Path, fault: str = "", misbehave: str = "") -> Process:
         log = self.folder / f"{label}-{len(self.processes)}.log"
-        self.processes.append(self.launcher.start([str(part) for part in arguments], log, fault, patches))
+        given = {"HUSHTUNE_FAULT": fault, "MISBEHAVE": misbehave, **self.given}
+        given = {name: value for name, value in given.items() if value}
+        self.processes.append(self.launcher.start([str(part) for part in arguments], log, given))
         return self.processes[-1]
 
-    def serve(self, *more: str, fault: str = "") -> Process:
+    def serve(self, *more: str, fault: str = "", misbehave: str = "") -> Process:
         at = ("--listen", f"127.0.0.1:{self.port}", "--health", "127.0.0.1:0", "--json")
-        return self.start("server", "server", self.config, "--state", self.state, *at, *more, fault=fault)
+        arguments = ("server", self.config, "--state", self.state, *at, *more)
+        return self.start("server", *arguments, fault=fault, misbehave=misbehave)
 
-    def join(self, name: str, *more: str, fault: str = "", patches: Sequence[str] = ()) -> Process:
-        return self.start(name, "client", self.site(name) / "SITE.toml", *more, fault=fault, patches=patches)
+    def join(self, name: str, *more: str, fault: str = "", misbehave: str = "") -> Process:
+        return self.start(name, "client", self.site(name) / "SITE.toml", *more, fault=fault, misbehave=misbehave)
 
     def join_all(self) -> dict[str, Process]:
         return {name: self.join(name) for name in self.sites}

@@ -26,11 +26,12 @@ def child(request: dict[str, object]) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
-    os.environ.pop("HUSHTUNE_FAULT", None)
+    for name in ("HUSHTUNE_FAULT", "MISBEHAVE"):
+        os.environ.pop(name, None)
     os.environ.update(request["environment"])  # type: ignore[call-overload]
     sys.argv = ["hushtune", *request["arguments"]]  # type: ignore[misc]
-    for module in request["patches"]:  # type: ignore[attr-defined]
-        importlib.import_module(module)
+    if "MISBEHAVE" in os.environ:
+        importlib.import_module("misbehave")
     importlib.import_module("hushtune").main()
 
 

@@ -45,7 +45,7 @@ def run(
         round_number=round_number,
         divisor=20.0,
         site_id="north",
-        optimizer_state=None,
+        moments=None,
     )
 
 
