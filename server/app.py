@@ -69,7 +69,7 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
         course.weights(),
         course.evaluate,
         lambda done: course.commit(rounds, done),
-        course.beginning.first,
+        course.beginning.last,
     ):
         rounds.append(done)
         watch.saw(rounds)

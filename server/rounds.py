@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from server.chain import extend
 from server.cohort import back_off, choose, has_quorum
 from server.screening import Answer, Rejected
 from server.tally import Tally
@@ -13,6 +14,7 @@ from shared import faults
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import QuorumError
+from shared.head import Head
 from shared.messages import TrainOrder
 from shared.metrics import Interval
 from shared.version import installed
@@ -37,9 +39,13 @@ class Round:
     number: int
     committed: bool
     adapter: AdapterState = field(repr=False)
+    adapter_digest: str
     metrics: Metrics
     accepted: tuple[str, ...]
     rejected: tuple[Rejected, ...]
+    released: Mapping[str, Mapping[str, float]]
+    ledgers: Mapping[str, Head]
+    record: Head
     missing: tuple[str, ...]
     bytes_down: int
     bytes_up: int
@@ -64,24 +70,37 @@ def run_rounds(
     weights: Mapping[str, float],
     evaluate: Callable[[AdapterState], Metrics],
     commit: Callable[[Round], None],
-    first: int = 1,
+    last: Round | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Round]:
-    """Yield each attempt at a round as it ends, from round ``first`` to the last of the run.
+    """Yield each attempt at a round as it ends, from round 1, or the one after ``last``, to the end of the run.
 
     A round counts when a quorum of replies passes screening; otherwise it is abandoned with no effect on the adapter,
-    though what the sites released in it stays spent, and tried again. ``weights`` are public numbers by site.
+    though what the sites released in it stays spent, and tried again. ``weights`` are public numbers by site. The ends of
+    the sites' ledgers and of the server's own chain travel with each order, so that neither side loses its tail unseen;
+    ``last`` is the last committed round of a run that goes on.
 
     Raises:
         QuorumError: a round found no quorum in ``cohort.attempts`` attempts.
     """
-    number, attempt, metrics = first, 1, None
+    number, attempt, metrics = last.number + 1 if last else 1, 1, None
+    ledgers, record = (dict(last.ledgers), last.record) if last else ({}, Head())
     while number <= config.training.rounds:
         clock = _Clock()
         # 1. Who is asked, and what.
         cohort = choose(fleet.connected(), config.cohort)
         orders = {
-            site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter, len(cohort), installed())
+            site: TrainOrder(
+                run_id,
+                number,
+                secrets.token_hex(16),
+                config,
+                adapter,
+                len(cohort),
+                installed(),
+                ledgers.get(site, Head()),
+                record,
+            )
             for site in cohort
         }
         faults.point("chosen", number)
@@ -96,15 +115,17 @@ def run_rounds(
         clock.lap("train")
         # 4. Apply what the folded replies come to, or nothing.
         committed = has_quorum(len(tally.accepted), config.cohort)
+        ledgers |= tally.ledgers
         if committed:
             adapter = adapter.add(tally.delta())
+            record = extend(record, run_id, number, adapter.digest(), ledgers)
         clock.lap("aggregate")
         faults.point("aggregated", number)
         # 5. Measure, and 6. commit: whole or not at all.
         metrics = evaluate(adapter) if committed or metrics is None else metrics
         clock.lap("evaluate")
         faults.point("measured", number)
-        done = _round(number, committed, adapter, metrics, orders, tally, clock.laps)
+        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps)
         if committed:
             commit(done)
             faults.point("committed", number)
@@ -129,6 +150,8 @@ def _round(
     metrics: Metrics,
     orders: Mapping[str, TrainOrder],
     tally: Tally,
+    ledgers: Mapping[str, Head],
+    record: Head,
     stages: Mapping[str, float],
 ) -> Round:
     """The record of an attempt that has ended."""
@@ -137,8 +160,12 @@ def _round(
         committed=committed,
         adapter=adapter,
         metrics=metrics,
+        adapter_digest=adapter.digest(),
         accepted=tuple(sorted(tally.accepted)),
         rejected=tuple(sorted(tally.rejected, key=lambda rejected: rejected.site_id)),
+        released=tally.released,
+        ledgers=ledgers,
+        record=record,
         missing=tuple(sorted(set(orders) - tally.answered)),
         bytes_down=tally.bytes_down,
         bytes_up=tally.bytes_up,

@@ -6,6 +6,7 @@ from server.aggregation import METHODS, Running
 from server.screening import Accepted, Answer, Rejected, screen
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.head import Head
 from shared.messages import TrainOrder
 
 
@@ -20,6 +21,8 @@ class Tally:
         self.answered: set[str] = set()
         self.accepted: set[str] = set()
         self.rejected: list[Rejected] = []
+        self.ledgers: dict[str, Head] = {}
+        self.released: dict[str, Mapping[str, float]] = {}
         self.bytes_down = self.bytes_up = 0
         self._orders, self._weights, self._section = orders, weights, config.aggregation
         self._running: Running | None = None
@@ -49,3 +52,6 @@ class Tally:
             self._running = METHODS[self._section.method](reply.delta.spec, bound)
         self._running.fold(reply.delta, self._weights[reply.site_id])
         self.accepted.add(reply.site_id)
+        self.ledgers[reply.site_id] = reply.ledger
+        if reply.released:
+            self.released[reply.site_id] = reply.released

@@ -1,10 +1,13 @@
 """The privacy plan: what a site runs and what it accounts for are one frozen object."""
 
+import hashlib
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
-from privacy.accounting import MechanismEvent, calibrate, epsilon, epsilon_by_round
+from privacy.accounting import MechanismEvent, calibrate, cross_checked_epsilon, epsilon_by_round
+from privacy.dp.release import metrics_event
 from shared.config import RunConfig
 from shared.errors import PrivacyError
 
@@ -19,7 +22,8 @@ class PrivacyPlan:
 
     Units: ``clipping_norm`` is the L2 bound C of one unit's gradient; ``noise_multiplier`` z is the noise's standard
     deviation divided by C, on the sum of a step; ``sampling_rate`` q is public; so is ``declared_size``, which with q
-    gives the divisor q x declared_size. None of these depends on the private records.
+    gives the divisor q x declared_size. None of these depends on the private records. ``releases`` are what a round
+    releases beside the delta, such as its noised metrics.
     """
 
     sampling_rate: float
@@ -29,6 +33,7 @@ class PrivacyPlan:
     rounds: int
     target_delta: float
     declared_size: int
+    releases: tuple[MechanismEvent, ...] = ()
     unit: Literal["record"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
     trust: Literal["local"] = "local"
@@ -48,7 +53,7 @@ class PrivacyPlan:
                 f"training.sampling_rate = {self.sampling_rate}: expects {self.expected_batch:g} of "
                 f"{self.declared_size} records a step; raise it to at least {1 / self.declared_size:.4f}"
             )
-        _ = self.event  # its own checks
+        _ = self.events  # their own checks
 
     @property
     def expected_batch(self) -> float:
@@ -56,39 +61,44 @@ class PrivacyPlan:
         return self.sampling_rate * self.declared_size
 
     @property
-    def event(self) -> MechanismEvent:
-        """What one round releases, for the accountant."""
-        return MechanismEvent(self.sampling_rate, self.noise_multiplier, self.steps_per_round)
+    def events(self) -> tuple[MechanismEvent, ...]:
+        """All that one round releases, for the accountant."""
+        return (MechanismEvent(self.sampling_rate, self.noise_multiplier, self.steps_per_round), *self.releases)
 
     def epsilon(self, rounds: int | None = None) -> float:
         """Epsilon at ``target_delta`` after ``rounds`` rounds, or after all of them."""
-        count = self.rounds if rounds is None else rounds
-        return epsilon([self.event] * count, self.target_delta)
+        return cross_checked_epsilon(self.events * (self.rounds if rounds is None else rounds), self.target_delta)
 
     def epsilon_by_round(self) -> tuple[float, ...]:
         """Epsilon after each round of the run, cumulative."""
-        return epsilon_by_round(self.event, self.rounds, self.target_delta)
+        return epsilon_by_round(self.events, self.rounds, self.target_delta)
+
+    def digest(self) -> str:
+        """SHA-256 of the plan's canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @classmethod
     def for_site(cls, config: RunConfig, declared_size: int) -> Self | None:
-        """The plan of a site of public size ``declared_size``, its noise calibrated; None without privacy.
+        """The plan of a site of public size ``declared_size``, its noise calibrated; None where the site adds no noise.
 
         Raises:
             PrivacyError: no plan can meet the target.
         """
         privacy, training = config.privacy, config.training
-        if not privacy.enabled:
+        if not privacy.enabled or privacy.trust == "central":
             return None
         target_delta = privacy.delta_at(declared_size)
         steps = training.rounds * training.steps
+        releases = (metrics_event(privacy),) if privacy.release == "metrics" else ()
         return cls(
             sampling_rate=training.sampling_rate,
-            noise_multiplier=calibrate(privacy.epsilon, target_delta, training.sampling_rate, steps),
+            noise_multiplier=calibrate(
+                privacy.epsilon, target_delta, training.sampling_rate, steps, releases * training.rounds
+            ),
             clipping_norm=privacy.clipping_norm,
             steps_per_round=training.steps,
             rounds=training.rounds,
             target_delta=target_delta,
             declared_size=declared_size,
-            unit=privacy.unit,
-            trust=privacy.trust,
+            releases=releases,
         )
