@@ -186,6 +186,9 @@ def _prepare(
             for d in data
         ]
         training = [example for d in data for example in task.encode(d.training.records)]
+        for site in sites:
+            if site.plan is not None:
+                site.budget.refuse_beyond(site.plan)
         evaluator = _evaluator(config, learner, data)
         progress.advance(1)
     return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, training)

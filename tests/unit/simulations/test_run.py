@@ -168,7 +168,7 @@ def test_the_planted_words_were_trained_on(finished: Finished, tmp_path: Path) -
 
 def test_the_wire_carries_the_white_list_alone(finished: Finished) -> None:
     text = b"".join(finished.wire)
-    for field_name in (b"loss", b"num-examples", b"accuracy", b"quarantined"):
+    for field_name in (b"loss_sum", b"num-examples", b"accuracy", b"quarantined"):
         assert field_name not in text
 
 
@@ -310,11 +310,11 @@ def test_an_earlier_run_of_the_same_name_is_kept(twice: list[tuple[Path, dict[st
 
 
 def test_a_run_in_which_no_round_counts_ends_in_one_line(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no round had 2 accepted replies") as caught:
+    with pytest.raises(RunError, match="attempts had no 2 accepted replies") as caught:
         simulate(settings(tmp_path, aggregation__max_norm=1e-9), Counted())
     assert "\n" not in str(caught.value)
     events = [json.loads(line) for line in (tmp_path / "t" / "events.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [event["reason"] for event in events if event["event"] == "rejected"] == ["norm"] * 4
+    assert [event["reason"] for event in events if event["event"] == "rejected"] == ["norm"] * 12  # 2 sites, 6 attempts
     assert not (tmp_path / "t" / "adapter").exists()
     assert not (tmp_path / "t" / "report.json").exists()
 
