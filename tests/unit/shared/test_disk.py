@@ -8,13 +8,20 @@ import pytest
 from shared.disk import FolderLock
 from shared.errors import RunError
 
-HOLD = "import sys, time; from pathlib import Path; from shared.disk import FolderLock\nwith FolderLock(Path(sys.argv[1]), 'x'):\n    print('held', flush=True); time.sleep(60)"
+HOLD = """
+import sys, time
+from pathlib import Path
+from shared.disk import FolderLock
+with FolderLock(Path(sys.argv[1]), "x"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def test_a_folder_is_one_processs_and_the_other_learns_which(tmp_path: Path) -> None:
+    second = FolderLock(tmp_path / "new", "a server")
     with FolderLock(tmp_path / "new", "a server"), pytest.raises(RunError) as caught:
-        with FolderLock(tmp_path / "new", "a server"):
-            pass
+        second.__enter__()
     assert f"a server is already running on it (process {os.getpid()})" in str(caught.value)
     with FolderLock(tmp_path / "new", "a server"):
         pass
