@@ -156,7 +156,7 @@ def test_without_privacy_a_step_is_the_unclipped_sum_over_the_same_divisor(
     scales = [1.0, 30.0, *[1.0] * 7]
     expected = clipped_mean(learner, examples, scales, float("inf"))
     for name, tensor in step_once(learner, examples, scales, 48, None).items():
-        torch.testing.assert_close(tensor, expected[name], rtol=2e-4, atol=1e-5)
+        assert float((tensor - expected[name]).norm() / expected[name].norm()) < 2e-4, name
 
 
 def draws(learner: Learner, count: int, use: Callable[[nn.Module, Step], None]) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
