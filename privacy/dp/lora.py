@@ -150,8 +150,8 @@ def _project(rows: torch.Tensor, a: torch.Tensor, adapter: Adapter) -> tuple[tor
     """Which inputs dropout keeps (T, d_in), and the adapter's inner activations ``drop(x) A'`` (T, r)."""
     if not adapter.dropout:
         return None, rows @ a.to(rows.dtype).t()
-    kept = torch.empty_like(rows).bernoulli_(1 - adapter.dropout)
-    return kept.bool(), (rows * kept.div_(1 - adapter.dropout)) @ a.to(rows.dtype).t()
+    mask = F.dropout(torch.ones_like(rows), adapter.dropout)  # 0 or 1 / (1 - rate), as PEFT's layer draws it
+    return mask.bool(), (rows * mask) @ a.to(rows.dtype).t()
 
 
 def _merge_is_cheaper(rows: torch.Tensor, weight: torch.Tensor, adapter: Adapter) -> bool:

@@ -153,5 +153,4 @@ def _refuse_what_hooks_miss(model: nn.Module, missing: tuple[str, ...]) -> None:
 
 def _take_off(owner: nn.Parameter | nn.Module, *names: str) -> None:
     for name in names:
-        if hasattr(owner, name):
-            delattr(owner, name)
+        vars(owner).pop(name, None)
