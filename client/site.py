@@ -113,7 +113,13 @@ class Site:
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
     """Refuse a plan that is not the one of the config: what runs and what is accounted must be one thing."""
     training, privacy = config.training, config.privacy
-    asked = (training.sampling_rate, training.steps, training.rounds, privacy.clipping_norm, declared_size)
-    planned = plan and (plan.sampling_rate, plan.steps_per_round, plan.rounds, plan.clipping_norm, plan.declared_size)
+    asked = (
+        (training.sampling_rate, training.steps, training.rounds),
+        (privacy.clipping, privacy.clipping_norm, declared_size),
+    )
+    planned = plan and (
+        (plan.sampling_rate, plan.steps_per_round, plan.rounds),
+        (plan.clipping, plan.clipping_norm, plan.declared_size),
+    )
     if planned != (asked if privacy.enabled and privacy.trust == "local" else None):
         raise PrivacyError(f"site {site_id}: its privacy plan is not the one of this run; make it with PrivacyPlan.for_site")

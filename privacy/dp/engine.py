@@ -1,4 +1,4 @@
-"""From a model and an optimiser to private ones: Opacus' per-record gradients, clipping and step, our noise.
+"""From a model and an optimiser to private ones: per-record gradients, Opacus' clipping and step, our noise.
 
 Opacus' own ``make_private`` derives the sampling rate and the divisor from the private record count (its issues 571
 and 819) and draws seedable noise, so its parts are joined here with the public numbers of the plan instead.
@@ -13,7 +13,7 @@ import torch
 from opacus.optimizers import DPOptimizer
 from torch import nn
 
-from privacy.dp.noise import gaussian
+from privacy.dp.clipping import clipping_optimizer
 from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 
@@ -26,16 +26,6 @@ class Step(Protocol):
 
     def finish(self) -> None:
         """Take the step; it counts even when nothing was accumulated."""
-
-
-class _EntropyNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
-    """Opacus' optimiser with its noise taken from the operating system's entropy."""
-
-    def add_noise(self) -> None:
-        """Put the noised sum of clipped gradients, of standard deviation z x C, into each ``grad``."""
-        std = self.noise_multiplier * self.max_grad_norm
-        for parameter in self.params:
-            parameter.grad = parameter.summed_grad + gaussian(parameter.shape, std, parameter.device)
 
 
 @dataclass(frozen=True)
@@ -99,14 +89,7 @@ def make_private(
             yield lent, PlainStep(optimizer, parameters, divisor)
         return
     with per_record_gradients(model) as lent:
-        private = _EntropyNoiseOptimizer(
-            optimizer,
-            noise_multiplier=plan.noise_multiplier,
-            max_grad_norm=plan.clipping_norm,
-            expected_batch_size=plan.expected_batch,
-            loss_reduction="mean",
-        )
-        yield lent, PrivateStep(private)
+        yield lent, PrivateStep(clipping_optimizer(optimizer, plan))
 
 
 def _drop_unbounded(parameters: list[nn.Parameter]) -> None:
