@@ -16,6 +16,7 @@ from shared.lora import write_adapter
 from shared.messages import TrainOrder, TrainReply
 from shared.record import Record
 from shared.tasks.base import Learner
+from shared.tasks.prefix import FrozenPrefix
 
 
 class Site:
@@ -56,6 +57,7 @@ class Site:
         if plan is not None:
             budget.refuse_beyond(plan)
             self_check(learner, self._examples, config.privacy.self_check)
+        self._prefix = FrozenPrefix.build(learner, self._examples, config.training)
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and reply with the delta.
@@ -86,6 +88,7 @@ class Site:
             divisor=order.config.training.sampling_rate * self.declared_size,
             site_id=self.site_id,
             moments=self._memory.before(order.run_id, order.round),
+            prefix=self._prefix,
         )
         self._memory.keep(order.run_id, order.round, trained.moments)
         finished = Finished(trained.delta, self._released(order))

@@ -8,7 +8,6 @@ process of its own. Rows: runs/bench/bench.json.
 
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 import warnings
@@ -210,10 +209,17 @@ def _peak_memory(case: Case, variant: Variant) -> float:
 
 def _measure_memory(case: Case, variant: Variant) -> float:
     with _step(case, variant) as step:
-        loaded = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak so far is forgotten
+        loaded = _resident("VmRSS")
         for _ in range(MEMORY_STEPS):
             step()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0 - loaded
+        return _resident("VmHWM") - loaded
+
+
+def _resident(field: str) -> float:
+    """Bytes of resident memory of this process: now (VmRSS), or at its peak (VmHWM)."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(field))) * 1024
 
 
 if __name__ == "__main__":

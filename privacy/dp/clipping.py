@@ -16,6 +16,7 @@ from privacy.dp.plan import ClippingMode, PrivacyPlan
 
 STABILISER = 0.01  # gamma of automatic clipping, as in the paper
 QUANTILE = 0.5  # share of records that adaptive clipping lets pass unclipped
+CLIPPING_NORM = "clipping_norm"  # where an optimiser's groups keep the C that adaptive clipping is at
 PACE = 0.2  # its learning rate; both as in the paper
 
 
@@ -77,7 +78,7 @@ class AdaptiveClipping(FlatClipping):
 
     def __init__(self, optimizer: torch.optim.Optimizer, plan: PrivacyPlan) -> None:
         super().__init__(optimizer, plan)
-        self.max_grad_norm = float(optimizer.param_groups[0].get("clipping_norm", plan.clipping_norm))
+        self.max_grad_norm = float(optimizer.param_groups[0].get(CLIPPING_NORM, plan.clipping_norm))
         self.count_noise = plan.count_noise
         self.balance = torch.zeros(())  # records below C less records above, halved
 
@@ -95,7 +96,7 @@ class AdaptiveClipping(FlatClipping):
         self.max_grad_norm *= math.exp(-PACE * (min(max(share, 0.0), 1.0) - QUANTILE))
         self.balance = torch.zeros(())
         for group in self.param_groups:
-            group["clipping_norm"] = self.max_grad_norm
+            group[CLIPPING_NORM] = self.max_grad_norm
 
 
 CLIPPING: Mapping[ClippingMode, type[FlatClipping]] = {

@@ -133,7 +133,7 @@ def test_the_count_of_adaptive_clipping_is_paid_for_with_noise_on_the_gradient(
 
 
 def test_every_mode_costs_the_same_epsilon() -> None:
-    assert len({epsilon([replace(PLAN, clipping=mode).event], 1e-4) for mode in MODES}) == 1
+    assert len({epsilon(replace(PLAN, clipping=mode).events, 1e-4) for mode in MODES}) == 1
 
 
 def test_adaptive_clipping_ends_at_the_median_norm_and_carries_it_over_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
