@@ -207,7 +207,14 @@ class PrivacySection(Section):
         None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / n^1.1 for n declared records (or sites)"
     )
     accountant: Literal["pld"] = Field("pld", description="pld: privacy loss distributions, cross-checked by Renyi's bound")
-    clipping_norm: Positive = Field(0.5, description="L2 bound C of one record's gradient, or of one site's delta")
+    clipping_norm: Positive = Field(
+        0.5, description="L2 bound C of one record's gradient (adaptive clipping starts there), or of one site's delta"
+    )
+    clipping: Literal["flat", "automatic", "per-layer", "adaptive"] = Field(
+        "flat",
+        description="flat: at most C; automatic: every gradient scaled to about C; per-layer: each tensor at most "
+        "C / sqrt(tensors); adaptive: C follows the median norm, for a little more noise",
+    )
     self_check: int = Field(
         4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training"
     )
