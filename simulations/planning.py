@@ -26,7 +26,7 @@ def _earlier(config: RunConfig, site_id: str) -> tuple[Entry, ...]:
 
 
 def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
-    """For each site, or for all of a trusted server: the plan, epsilon by round and with one more, and what was spent before.
+    """For each site, or all of a trusted server: the plan, epsilon by round and with one more, and what was spent before.
 
     Raises:
         ConfigError: the run has no privacy to plan.
