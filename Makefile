@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test check bench clean
+.PHONY: demo demo-federation test faults check bench clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,8 +17,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed  ## a private federation of four hospitals on generated messages
 	$(BIN)/hushtune simulate configs/demo.toml
 
+demo-federation: $(VENV)/installed  ## a server and three clients as real processes; the server is killed and goes on
+	$(BIN)/python -m simulations.federation
+
 test: $(VENV)/installed  ## all tests that run on any machine
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/e2e/test_faults.py tests/e2e/test_bad_sites.py tests/e2e/test_refusals.py
 
 check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
@@ -27,6 +33,7 @@ check: $(VENV)/installed  ## style and types
 
 bench: $(VENV)/installed  ## time and memory of a private training step beside a plain one
 	$(BIN)/python -m simulations.bench
+	$(BIN)/python -m simulations.bench_folding
 
 clean:  ## remove the environment, caches and results
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
