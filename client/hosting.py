@@ -1,17 +1,22 @@
 """From an order to the site that carries it out: policy first, then data, model and plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from client.memory import Memory
 from client.outbox import Outbox
 from client.site import Site
 from client.sitefile import SiteFile
 from privacy.anonymise.pipeline import Anonymiser
+from privacy.budget import Budget, Limit, upper_bound
 from privacy.dp.plan import PrivacyPlan
+from privacy.fingerprint import Dataset
+from privacy.ledger import Ledger
 from shared.config import RunConfig
 from shared.errors import DataError
 from shared.messages import TrainOrder, TrainReply
+from shared.record import RawRecord
 from shared.records import read_records
+from shared.status import BudgetSeen
 from shared.tasks import load_task
 from shared.tasks.base import Learner
 
@@ -49,10 +54,32 @@ class Host:
             )
         here = self._file.carried_out(run)
         self._told("anonymise")
-        records = Anonymiser(here.anonymise).scrub(read_records(self._file.data.file, here)).records
+        raw = read_records(self._file.data.file, here)
+        budget = self._budget(raw)
+        records = Anonymiser(here.anonymise).scrub(raw).records
         self._told("load_model")
         base, task = load_task(here)
         learner = Learner(base, task, task.build(base, here.run.seed))
         plan = PrivacyPlan.for_site(run, declared)
         memory, outbox = Memory(self._file.site.state / "memory"), Outbox(self._file.outbox)
-        return Site(site_id, declared, run, records, learner, plan, memory, outbox)
+        return Site(site_id, declared, run, records, learner, plan, budget, memory, outbox)
+
+    def budgets(self) -> tuple[BudgetSeen, ...]:
+        """What the records of the last order, and the site in all, have spent; nothing before the first order."""
+        if self._site is None:
+            return ()
+        budget = self._site.budget
+        limits = {budget.dataset.fingerprint[:12]: (budget.limit, budget.spent())}
+        if budget.in_all is not None:
+            limits["site"] = budget.in_all, upper_bound(budget.ledger.entries(), budget.in_all.target_delta)
+        return tuple(
+            BudgetSeen(of=of, spent=spent, limit=limit.epsilon, delta=limit.target_delta)
+            for of, (limit, spent) in limits.items()
+        )
+
+    def _budget(self, raw: Sequence[RawRecord]) -> Budget:
+        """The claim of these records on the site's ledger, within the policy's limits."""
+        policy, ledger = self._file.policy, Ledger(self._file.ledger, self._file.site.id)
+        dataset_delta, site_delta = policy.delta_limits(self._file.data.declared_size)
+        in_all = Limit(policy.site_epsilon or policy.dataset_epsilon, site_delta)
+        return Budget(ledger, Dataset.of(raw, ledger.key), Limit(policy.dataset_epsilon, dataset_delta), in_all)

@@ -45,6 +45,7 @@ class Service:
         seconds = round(time.monotonic() - started, 3)
         self._log.event("trained", run_id=order.run_id, round=order.round, seconds=seconds)
         self._telling.order(order, "sent")
+        self._telling.budgets(self._host.budgets())
         self.last, self.of = order.round, order.config.training.rounds
         faults.point("sending", order.round)
         return reply

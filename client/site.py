@@ -1,14 +1,18 @@
 """One data-owning site: its records, its privacy plan, its model, and the answer to an order."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from client.memory import Memory
 from client.outbox import Finished, Outbox
-from client.trainer import self_check, train
+from client.trainer import measure, self_check, train
+from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.release import release_sums
 from shared import faults
 from shared.config import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
+from shared.lora import write_adapter
 from shared.messages import TrainOrder, TrainReply
 from shared.record import Record
 from shared.tasks.base import Learner
@@ -30,6 +34,7 @@ class Site:
         records: Sequence[Record],
         learner: Learner,
         plan: PrivacyPlan | None,
+        budget: Budget,
         memory: Memory | None = None,
         outbox: Outbox | None = None,
     ) -> None:
@@ -42,7 +47,7 @@ class Site:
         self.site_id = site_id
         self.declared_size = declared_size
         self.plan = plan
-        self.rounds_spent: list[int] = []
+        self.budget = budget
         self._config = config
         self._learner = learner
         self._examples = learner.task.encode(records)
@@ -55,17 +60,20 @@ class Site:
         """Train one round and reply with the delta.
 
         Raises:
-            MessageError: the order is for another config, or asks for a round that is over or was spent before.
+            MessageError: the order is for another config, or asks for a round outside the run.
+            LedgerError: the round was spent before, the budget is used up, or the ledger cannot be written or lacks what
+                the server saw of it; nothing was trained.
         """
         if order.config.digest() != self._config.digest():
             raise MessageError(f"site {self.site_id}: the order is for another run config; set the site up for it")
+        if not 1 <= order.round <= self._config.training.rounds:
+            raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan")
+        self.budget.ledger.refuse_unless_holds(order.ledger)
         start = order.adapter.digest()
         finished = self._outbox.stored(order.run_id, order.round, start)
         if finished is not None:  # asked again: the work is done and paid for
             return self._reply(order, finished)
-        if not 1 <= order.round <= self._config.training.rounds or order.round in self.rounds_spent:
-            raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan or was spent before")
-        self.rounds_spent.append(order.round)  # before the first gradient: a round that fails later is spent too
+        self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
         faults.point("reserved", order.round)
         trained = train(
             self._learner,
@@ -79,13 +87,26 @@ class Site:
             moments=self._memory.before(order.run_id, order.round),
         )
         self._memory.keep(order.run_id, order.round, trained.moments)
-        finished = Finished(trained.delta)
+        finished = Finished(trained.delta, self._released(order))
         self._outbox.store(order.run_id, order.round, start, finished)  # before it leaves for the first time
         faults.point("finished", order.round)
         return self._reply(order, finished)
 
     def _reply(self, order: TrainOrder, finished: Finished) -> TrainReply:
-        return TrainReply(order.run_id, order.round, order.nonce, self.site_id, finished.delta)
+        """Close the round's reservation and answer; asked again, the same numbers leave again and cost nothing."""
+        head = self.budget.commit(order.run_id, order.round)
+        return TrainReply(
+            order.run_id, order.round, order.nonce, self.site_id, finished.delta, head, dict(finished.released)
+        )
+
+    def _released(self, order: TrainOrder) -> dict[str, float]:
+        """Noised sums of how the order's adapter does on the site's records, where the plan pays for them."""
+        if self.plan is None or not self.plan.releases:
+            return {}
+        write_adapter(self._learner.model, order.adapter)
+        losses, hits = measure(self._learner, self._examples, order.config.training.micro_batch_tokens)
+        sums = asdict(release_sums(losses, hits, order.config.privacy))
+        return {name: value for name, value in sums.items() if value is not None}
 
 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
@@ -93,5 +114,5 @@ def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_siz
     training, privacy = config.training, config.privacy
     asked = (training.sampling_rate, training.steps, training.rounds, privacy.clipping_norm, declared_size)
     planned = plan and (plan.sampling_rate, plan.steps_per_round, plan.rounds, plan.clipping_norm, plan.declared_size)
-    if planned != (asked if privacy.enabled else None):
+    if planned != (asked if privacy.enabled and privacy.trust == "local" else None):
         raise PrivacyError(f"site {site_id}: its privacy plan is not the one of this run; make it with PrivacyPlan.for_site")

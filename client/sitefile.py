@@ -110,8 +110,8 @@ class SiteFile(Section):
 
     @property
     def ledger(self) -> Path:
-        """The file of the privacy ledger."""
-        return self.site.state / "ledger.jsonl"
+        """The folder of the privacy ledger."""
+        return self.site.state / "ledger"
 
     @property
     def status(self) -> Path:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from client.sitefile import SiteFile
 from shared.messages import TrainOrder
-from shared.status import Budget, OrderSeen, Outcome, SiteStatus, StatusFile
+from shared.status import BudgetSeen, OrderSeen, Outcome, SiteStatus, StatusFile
 
 KEPT = 20  # orders that are shown
 REFRESH = 30.0  # seconds after which an unchanged status is written again, so that a reader knows it for fresh
@@ -21,7 +21,7 @@ class Telling:
     def __init__(self, file: SiteFile) -> None:
         self._file, self._site = StatusFile(file.status), file
         self._orders: deque[OrderSeen] = deque(maxlen=KEPT)
-        self._budgets: tuple[Budget, ...] = ()
+        self._budgets: tuple[BudgetSeen, ...] = ()
         self._connection: State = "connecting"
         self._since = time.time()
         self._written = 0.0
@@ -42,7 +42,7 @@ class Telling:
         self._orders.append(seen)
         self._write()
 
-    def budgets(self, budgets: Sequence[Budget]) -> None:
+    def budgets(self, budgets: Sequence[BudgetSeen]) -> None:
         """What is left, as the ledger has it."""
         self._budgets = tuple(budgets)
         self._write()

@@ -88,6 +88,22 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int) -> N
     refuse_inexact(learner.model, losses, len(chosen))
 
 
+def measure(
+    learner: Learner, examples: Sequence[Example], tokens: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+    """The model's loss on each example (N,), in nats, and its hits (N,) where the task has any. They stay at the site."""
+    losses = np.zeros(len(examples))
+    hits = np.zeros(len(examples)) if learner.task.kind == "encoder" else None
+    learner.model.eval()
+    with torch.no_grad():
+        for chosen, batch in learner.batches(examples, range(len(examples)), tokens):
+            losses[chosen] = learner.task.losses(learner.model, batch).double().cpu().numpy()
+            if hits is not None:
+                outcome = learner.task.outcome(learner.model, batch)
+                hits[chosen] = outcome.first == outcome.second
+    return losses, hits
+
+
 def schedule(step: int, training: TrainingSection) -> float:
     """The learning-rate factor of a step of the whole run: a linear rise over the warm-up, then a linear fall to 0."""
     total = training.rounds * training.steps

@@ -164,18 +164,18 @@ class SitePolicy(Section):
 
     def _guarantee(self, privacy: PrivacySection, declared_size: int) -> Iterator[_Limit]:
         yield _Limit(
-            "unit",
-            STRONGER.index(privacy.unit) >= STRONGER.index(self.unit),
-            f"protects one {privacy.unit}",
-            f"wants one {self.unit} protected",
-            f"set privacy.unit = '{self.unit}'",
-        )
-        yield _Limit(
             "trust",
             privacy.trust in self.trust,
             f"is for trust model '{privacy.trust}'",
             f"accepts {', '.join(self.trust)}",
             "set privacy.trust",
+        )
+        yield _Limit(
+            "unit",
+            privacy.unit not in STRONGER or STRONGER.index(privacy.unit) >= STRONGER.index(self.unit),
+            f"protects one {privacy.unit}",
+            f"wants one {self.unit} protected",
+            f"set privacy.unit = '{self.unit}'",
         )
         dataset_delta, site_delta = self.delta_limits(declared_size)
         site_epsilon = self.dataset_epsilon if self.site_epsilon is None else self.site_epsilon

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from privacy.dp.plan import PrivacyPlan
 from server.allowlist import AllowList
 from server.cohort import gather
 from server.course import Course
@@ -69,7 +70,8 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
         course.weights(),
         course.evaluate,
         lambda done: course.commit(rounds, done),
-        course.beginning.first,
+        PrivacyPlan.for_server(config),
+        course.beginning.last,
     ):
         rounds.append(done)
         watch.saw(rounds)

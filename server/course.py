@@ -11,11 +11,14 @@ from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
 from server.history import to_row
 from server.report.document import Baseline, RunFacts, SiteFacts, report, write
+from server.report.publication import card_facts, publish
 from server.rounds import Metrics, Round
+from server.signing import SigningKey
 from server.state import Beginning, StateFolder
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, RunError
+from shared.head import Head
 from shared.lora import read_adapter, write_adapter
 from shared.records import read_records
 from shared.tasks import load_task
@@ -87,12 +90,14 @@ class Course:
             adapter=save_adapter(self.evaluator.learner, config, final, self.folder.run / "adapter"),
             baselines=[Baseline(UNTUNED, "the adapter that the run started from", untuned)],
             base=untuned,
-            rounds=rounds,
+            rounds=[done.without_cohort() for done in rounds] if PrivacyPlan.for_server(config) else rounds,
             by_site={},
             sites=_site_facts(config, rounds),
         )
         seconds = {stage: round(spent, 2) for stage, spent in stages.items()}
         document = report(facts) | {"stages": seconds, "seconds": round(sum(stages.values()), 2)}
+        key = SigningKey.load_or_create(self.folder.signing_key)
+        publish(card_facts(facts, self.folder.run, document["created"], simulated=False), self.folder.run, key)
         write(document, self.folder.run, config.report.html)
         return document
 
@@ -108,8 +113,19 @@ def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
 
 def _site_facts(config: RunConfig, rounds: list[Round]) -> list[SiteFacts]:
     """What sites declared; a round that a site was asked for may have been spent, so it counts as spent."""
-    plans = {size: PrivacyPlan.for_site(config, size) for size in {site.declared_size for site in config.data.sites}}
-    asked = {site.id: {done.number for done in rounds if site.id in done.asked} for site in config.data.sites}
+    server = PrivacyPlan.for_server(config)
+    sizes = {site.declared_size for site in config.data.sites}
+    plans = {size: server or PrivacyPlan.for_site(config, size) for size in sizes}
+    asked = {
+        site.id: {d.number for d in rounds if site.id in d.asked or (server and d.committed)} for site in config.data.sites
+    }
     return [
-        SiteFacts(site.id, site.declared_size, plans[site.declared_size], len(asked[site.id])) for site in config.data.sites
+        SiteFacts(
+            site.id,
+            site.declared_size,
+            plans[site.declared_size],
+            tuple(sorted(asked[site.id])),
+            rounds[-1].ledgers.get(site.id, Head()),
+        )
+        for site in config.data.sites
     ]

@@ -1,12 +1,16 @@
-"""What an operator sees at a terminal."""
+"""What an operator sees at a terminal: a finished run, its privacy card as a page, and what a check of it found."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
+from rich.markdown import Markdown
 from rich.table import Table
 
 from server.report.figures import epsilon, measured, size
+from server.report.markdown import privacy_page
+from server.report.signed import SignedCard
+from server.report.verification import Verified
 
 
 def server_tables(report: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
@@ -29,3 +33,26 @@ def server_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
     yield sites
     yield from (f"! {failure}" for failure in report["failures"])
     yield f"Report: {folder}/report.html"
+
+
+def card_page(signed: SignedCard) -> Iterator[RenderableType]:
+    """The card, and first of all whether its signature fits."""
+    if not signed.holds:
+        yield "! The signature does not fit this card: it was changed after it was signed. Do not trust it."
+    yield Markdown(privacy_page(signed.card))
+
+
+def verified_line(found: Verified) -> str:
+    """One line on a card that holds, and what that does not show."""
+    card = found.signed.card
+    files, sites = len(card["adapter"]["files"]), len(card["sites"])
+    heads = f"ledger heads of {sites} sites ({found.ledgers} with the ledger itself)"
+    who = (
+        "signed with the key that you gave"
+        if found.known_key
+        else f"signed with {found.signed.public_key}, which only the card itself vouches for"
+    )
+    if card["signing"]["simulation_key"]:
+        who += ", a simulation's key"
+    run = f"run {card['run']['name']} ({card['run']['id']})"
+    return f"{run}: card holds: signature, {files} adapter files, epsilon, {heads}; {who}"

@@ -7,6 +7,7 @@ from typing import Any
 from server.rounds import Round
 from server.screening import Rejected
 from shared.adapter import AdapterState
+from shared.head import Head
 from shared.metrics import Interval
 
 
@@ -22,6 +23,10 @@ def to_row(done: Round) -> dict[str, Any]:
         "bytes_down": done.bytes_down,
         "bytes_up": done.bytes_up,
         "stages": dict(done.stages),
+        "adapter_digest": done.adapter_digest,
+        "released": {site: dict(sums) for site, sums in done.released.items()},
+        "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
+        "record": asdict(done.record),
     }
 
 
@@ -38,4 +43,8 @@ def from_row(row: Mapping[str, Any], adapter: AdapterState) -> Round:
         bytes_down=row["bytes_down"],
         bytes_up=row["bytes_up"],
         stages=row["stages"],
+        adapter_digest=row["adapter_digest"],
+        released=row["released"],
+        ledgers={site: Head(**head) for site, head in row["ledgers"].items()},
+        record=Head(**row["record"]),
     )

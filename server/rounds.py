@@ -3,9 +3,11 @@
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from privacy.dp.plan import PrivacyPlan
+from server.chain import extend
 from server.cohort import back_off, choose, has_quorum
 from server.screening import Answer, Rejected
 from server.tally import Tally
@@ -13,6 +15,7 @@ from shared import faults
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import QuorumError
+from shared.head import Head
 from shared.messages import TrainOrder
 from shared.metrics import Interval
 from shared.version import installed
@@ -37,9 +40,13 @@ class Round:
     number: int
     committed: bool
     adapter: AdapterState = field(repr=False)
+    adapter_digest: str
     metrics: Metrics
     accepted: tuple[str, ...]
     rejected: tuple[Rejected, ...]
+    released: Mapping[str, Mapping[str, float]]
+    ledgers: Mapping[str, Head]
+    record: Head
     missing: tuple[str, ...]
     bytes_down: int
     bytes_up: int
@@ -49,6 +56,10 @@ class Round:
     def seconds(self) -> float:
         """The round's wall-clock time."""
         return sum(self.stages.values())
+
+    def without_cohort(self) -> "Round":
+        """The same without who was in it, which stays secret where the guarantee rests on a sample of sites."""
+        return replace(self, accepted=(), rejected=(), missing=(), released={}, ledgers={}, bytes_down=0, bytes_up=0)
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -64,29 +75,44 @@ def run_rounds(
     weights: Mapping[str, float],
     evaluate: Callable[[AdapterState], Metrics],
     commit: Callable[[Round], None],
-    first: int = 1,
+    plan: PrivacyPlan | None = None,
+    last: Round | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Round]:
-    """Yield each attempt at a round as it ends, from round ``first`` to the last of the run.
+    """Yield each attempt at a round as it ends, from round 1, or the one after ``last``, to the end of the run.
 
     A round counts when a quorum of replies passes screening; otherwise it is abandoned with no effect on the adapter,
-    though what the sites released in it stays spent, and tried again. ``weights`` are public numbers by site.
+    though what the sites released in it stays spent, and tried again. ``weights`` are public numbers by site. The ends of
+    the sites' ledgers and of the server's own chain travel with each order, so that neither side loses its tail unseen;
+    ``plan`` is the server's own, where sites trust it; ``last`` the last committed round of a run that goes on.
 
     Raises:
         QuorumError: a round found no quorum in ``cohort.attempts`` attempts.
     """
-    number, attempt, metrics = first, 1, None
+    number, attempt, metrics = last.number + 1 if last else 1, 1, None
+    ledgers, record = (dict(last.ledgers), last.record) if last else ({}, Head())
     while number <= config.training.rounds:
         clock = _Clock()
         # 1. Who is asked, and what.
-        cohort = choose(fleet.connected(), config.cohort)
+        connected = fleet.connected()
+        cohort = choose(connected, config.cohort, plan)
         orders = {
-            site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter, len(cohort), installed())
+            site: TrainOrder(
+                run_id,
+                number,
+                secrets.token_hex(16),
+                config,
+                adapter,
+                len(cohort),
+                installed(),
+                ledgers.get(site, Head()),
+                record,
+            )
             for site in cohort
         }
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it comes: no answer can stop the round.
-        tally = Tally(orders, config, weights)
+        tally = Tally(orders, config, weights, adapter.spec, plan)
         for answer in fleet.ask(orders, config.cohort.deadline) if orders else ():
             clock.lap("train")
             faults.point("answered", number)
@@ -95,16 +121,18 @@ def run_rounds(
             faults.point("folded", number)
         clock.lap("train")
         # 4. Apply what the folded replies come to, or nothing.
-        committed = has_quorum(len(tally.accepted), config.cohort)
+        committed = has_quorum(len(connected), len(tally.accepted), config.cohort, plan)
+        ledgers |= tally.ledgers
         if committed:
             adapter = adapter.add(tally.delta())
+            record = extend(record, run_id, number, adapter.digest(), ledgers)
         clock.lap("aggregate")
         faults.point("aggregated", number)
         # 5. Measure, and 6. commit: whole or not at all.
         metrics = evaluate(adapter) if committed or metrics is None else metrics
         clock.lap("evaluate")
         faults.point("measured", number)
-        done = _round(number, committed, adapter, metrics, orders, tally, clock.laps)
+        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps)
         if committed:
             commit(done)
             faults.point("committed", number)
@@ -129,6 +157,8 @@ def _round(
     metrics: Metrics,
     orders: Mapping[str, TrainOrder],
     tally: Tally,
+    ledgers: Mapping[str, Head],
+    record: Head,
     stages: Mapping[str, float],
 ) -> Round:
     """The record of an attempt that has ended."""
@@ -137,8 +167,12 @@ def _round(
         committed=committed,
         adapter=adapter,
         metrics=metrics,
+        adapter_digest=adapter.digest(),
         accepted=tuple(sorted(tally.accepted)),
         rejected=tuple(sorted(tally.rejected, key=lambda rejected: rejected.site_id)),
+        released=tally.released,
+        ledgers=ledgers,
+        record=record,
         missing=tuple(sorted(set(orders) - tally.answered)),
         bytes_down=tally.bytes_down,
         bytes_up=tally.bytes_up,

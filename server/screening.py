@@ -1,5 +1,6 @@
 """From what a site sent to a reply that may be aggregated, or a reason why not; no reply can stop a round."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,9 +8,10 @@ from flwr.app import RecordDict
 
 from shared.adapter import AdapterState
 from shared.errors import MessageError
+from shared.head import Head
 from shared.messages import TrainOrder, TrainReply
 
-Reason = Literal["error", "form", "spec", "stale", "identity", "not_finite", "norm"]
+Reason = Literal["error", "form", "spec", "stale", "identity", "not_finite", "norm", "released", "ledger"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Accepted:
 
     site_id: str
     delta: AdapterState
+    ledger: Head
+    released: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -65,4 +69,8 @@ def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rej
         return Rejected(answer.site_id, "not_finite", "holds NaN or infinite numbers")
     if reply.delta.norm > max_norm:
         return Rejected(answer.site_id, "norm", f"norm {reply.delta.norm:.4g} > bound {max_norm:.4g}")
-    return Accepted(answer.site_id, reply.delta)
+    if bool(reply.released) != (order.config.privacy.enabled and order.config.privacy.release == "metrics"):
+        return Rejected(answer.site_id, "released", "releases other sums than the run's plan has")
+    if reply.ledger.entries <= order.ledger.entries:
+        return Rejected(answer.site_id, "ledger", "its ledger did not grow")
+    return Accepted(answer.site_id, reply.delta, reply.ledger, reply.released)

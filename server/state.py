@@ -35,6 +35,11 @@ class StateFolder:
         return self.run / "checkpoint"
 
     @property
+    def signing_key(self) -> Path:
+        """The key that signs privacy cards: one for all runs of the server, so that its public half can be known."""
+        return self.root / "signing_key.pem"
+
+    @property
     def status(self) -> Path:
         """The file that ``hushtune status`` reads."""
         return self.root / "status.json"
@@ -51,9 +56,14 @@ class Beginning:
     finished: bool = False
 
     @property
+    def last(self) -> Round | None:
+        """The last committed round."""
+        return next((done for done in reversed(self.rounds) if done.committed), None)
+
+    @property
     def first(self) -> int:
         """The round to do next."""
-        return max((done.number for done in self.rounds if done.committed), default=0) + 1
+        return self.last.number + 1 if self.last else 1
 
 
 def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:

@@ -9,16 +9,37 @@ from typing import Self
 from shared.errors import RunError
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write ``content`` over a file of the owner's alone; it is there whole, or what was there before still is.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+            stream.write(content)
+        commit_file(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk."""
+    entry = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(entry)
+    finally:
+        os.close(entry)
+
+
 def commit_file(partial: Path, final: Path) -> None:
     """Flush a written file to the disk, rename it, and flush the folder's entry: the rename makes it count."""
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())
     partial.rename(final)
-    entry = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)
+    sync_folder(final.parent)
 
 
 class FolderLock:

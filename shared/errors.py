@@ -21,6 +21,10 @@ class PrivacyError(HushtuneError):
     """A privacy guarantee that cannot be kept, so nothing is trained."""
 
 
+class LedgerError(PrivacyError):
+    """A budget book that cannot be trusted or written, or a budget that is used up, so nothing is trained."""
+
+
 class PolicyRefused(PrivacyError):
     """An order that the site's own policy does not allow; nothing was read and nothing was spent.
 

@@ -1,11 +1,13 @@
 """What crosses between server and site, and nothing else: the order, the reply, and their wire form.
 
-A reply has a white-list of fields. Each is public by declaration (run, round, site, nonce) or a release of the privacy
-plan (the delta). There is no field for a count, a loss or a text.
+A reply has a white-list of fields. Each is public by declaration (run, round, site, nonce, where the site's ledger ends) or
+a release of the privacy plan (the delta, and noised sums where the config asks for them). There is no field for a text.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
 from typing import Self
 
 import numpy as np
@@ -14,10 +16,15 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import MessageError
+from shared.head import Head
 
 _ARRAYS = "adapter"
 _HEADER = "header"
+_RELEASED = "released"
 NUMPY_MAGIC = b"\x93NUMPY"
+LEDGER = {"ledger_entries": int, "ledger_hash": str}
+RECORD = {"record_entries": int, "record_hash": str}
+SUMS = frozenset({"loss", "hits", "records"})
 ORDER_FIELDS = {
     "run_id": str,
     "round": int,
@@ -26,6 +33,8 @@ ORDER_FIELDS = {
     "version": str,
     "config": str,
     "config_digest": str,
+    **LEDGER,
+    **RECORD,
 }
 NAMES = ("run_id", "nonce", "site_id", "version")
 SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # no separator of a path, and none of text
@@ -37,7 +46,8 @@ class TrainOrder:
     """Server to site: train this adapter for one round of this run.
 
     ``cohort`` is how many sites are asked in this round, and ``version`` the server's hushtune: a site's policy has
-    limits on both.
+    limits on both. ``ledger`` is where the site's ledger ended when the server last heard of it, ``record`` where the
+    server's own chain of committed rounds ends: each side keeps the other's.
     """
 
     run_id: str
@@ -47,6 +57,8 @@ class TrainOrder:
     adapter: AdapterState
     cohort: int
     version: str
+    ledger: Head = field(default_factory=Head)
+    record: Head = field(default_factory=Head)
 
     def to_record(self) -> RecordDict:
         """The wire form; the config travels as canonical JSON with its digest."""
@@ -58,6 +70,8 @@ class TrainOrder:
             "version": self.version,
             "config": self.config.canonical(),
             "config_digest": self.config.digest(),
+            **_head_fields("ledger", self.ledger),
+            **_head_fields("record", self.record),
         }
         return _record(self.adapter, header)
 
@@ -83,18 +97,22 @@ class TrainOrder:
             adapter,
             int(header["cohort"]),
             str(header["version"]),
+            _head_of(header, "ledger"),
+            _head_of(header, "record"),
         )
 
 
 @dataclass(frozen=True)
 class TrainReply:
-    """Site to server: the delta of one round."""
+    """Site to server: the delta of one round, where the site's ledger ends, and noised sums where the plan has them."""
 
     run_id: str
     round: int
     nonce: str
     site_id: str
     delta: AdapterState
+    ledger: Head = field(default_factory=Head)
+    released: Mapping[str, float] = field(default_factory=dict)
 
     def to_record(self) -> RecordDict:
         """The wire form."""
@@ -103,8 +121,12 @@ class TrainReply:
             "round": self.round,
             "nonce": self.nonce,
             "site_id": self.site_id,
+            **_head_fields("ledger", self.ledger),
         }
-        return _record(self.delta, header)
+        record = _record(self.delta, header)
+        if self.released:
+            record[_RELEASED] = ConfigRecord(dict(self.released))
+        return record
 
     @classmethod
     def from_record(cls, record: RecordDict) -> Self:
@@ -113,8 +135,33 @@ class TrainReply:
         Raises:
             MessageError: it does not have exactly the agreed fields.
         """
-        delta, header = _parse(record, {"run_id": str, "round": int, "nonce": str, "site_id": str}, "reply")
-        return cls(str(header["run_id"]), int(header["round"]), str(header["nonce"]), str(header["site_id"]), delta)
+        released = _sums(record.get(_RELEASED))
+        plain = RecordDict({name: part for name, part in record.items() if name != _RELEASED})
+        delta, header = _parse(plain, {"run_id": str, "round": int, "nonce": str, "site_id": str, **LEDGER}, "reply")
+        names = str(header["run_id"]), int(header["round"]), str(header["nonce"]), str(header["site_id"])
+        return cls(*names, delta, _head_of(header, "ledger"), released)
+
+
+def _head_fields(name: str, head: Head) -> dict[str, str | int]:
+    return {f"{name}_entries": head.entries, f"{name}_hash": head.hash}
+
+
+def _head_of(header: Mapping[str, str | int], name: str) -> Head:
+    return Head(int(header[f"{name}_entries"]), str(header[f"{name}_hash"]))
+
+
+def _sums(record: object) -> dict[str, float]:
+    """The noised sums of a reply, none where it has no such part.
+
+    Raises:
+        MessageError: they are not finite numbers under the known names.
+    """
+    if record is None:
+        return {}
+    sums = dict(record) if isinstance(record, ConfigRecord) else {}
+    if not set(sums) or not set(sums) <= SUMS or any(type(v) is not float or not isfinite(v) for v in sums.values()):
+        raise MessageError(f"reply: its released sums are not finite numbers under {', '.join(sorted(SUMS))}")
+    return {name: float(value) for name, value in sums.items()}  # type: ignore[arg-type]  # the types were checked
 
 
 def _record(state: AdapterState, header: dict[str, str | int]) -> RecordDict:

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.config import RunConfig
 from shared.errors import DataError
-from shared.record import RawRecord, Span
+from shared.record import RawRecord, Span, origin
 
 FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 FIELDS = {"classification": ("text",), "instruction": ("instruction", "response")}
@@ -104,15 +104,16 @@ def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig
     where = f"{path}, record {position}"
     columns = config.data.columns
     names = FIELDS[config.task.name]
-    fields = {name: _text(row, str(getattr(columns, name)), name, where) for name in names}
-    fields = {name: _cut(text, config.data.cut_chars) for name, text in fields.items()}
+    whole = {name: _text(row, str(getattr(columns, name)), name, where) for name in names}
+    fields = {name: _cut(text, config.data.cut_chars) for name, text in whole.items()}
     label = None
     if config.task.name == "classification":
         label = _label(row, where, config) if labelled else str(row.get(columns.label, ""))
         if label is None:
             return None
     spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
-    return RawRecord(fields, label, position, spans)
+    person = str(_value(row, columns.person, "data.columns.person", where)) if columns.person else None
+    return RawRecord(fields, label, position, spans, origin(list(whole.values())), person)
 
 
 def _text(row: Mapping[str, Any], column: str, field: str, where: str) -> str:

@@ -55,7 +55,7 @@ class OrderSeen(Section):
     reason: Code | None = Field(None, description="the policy's field, or the class of an error")
 
 
-class Budget(Section):
+class BudgetSeen(Section):
     """What is spent and what is allowed, of one dataset or of all together."""
 
     of: Code = Field(description="a dataset's short fingerprint, or 'site'")
@@ -72,7 +72,7 @@ class SiteStatus(Section):
     server: Code = Field(description="address of the server")
     connection: Literal["connecting", "connected", "refused", "closed"] = Field(description="how it stands with the server")
     since: float = Field(description="since when, seconds since 1970")
-    budgets: tuple[Budget, ...] = Field((), description="each dataset's budget, and the site's")
+    budgets: tuple[BudgetSeen, ...] = Field((), description="each dataset's budget, and the site's")
     orders: tuple[OrderSeen, ...] = Field((), max_length=50, description="its last orders, the newest last")
 
 

@@ -118,6 +118,12 @@ def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator
             f"{epsilon(row['epsilon_one_more_round'])} (+{row['epsilon_one_more_round'] - row['epsilon']:.2f})",
         )
     yield table
+    for row in rows:
+        if row["spent_before"]:
+            yield (
+                f"! site {row['site_id']}: its ledger holds epsilon {epsilon(row['spent_before'])} already; with this run "
+                f"{epsilon(row['epsilon_ever'])} of a budget of {epsilon(row['budget'])}, for a record in all of it"
+            )
     yield (
         f"Unit: one {rows[0]['unit']}, added or removed. Trust model: {rows[0]['trust']}. Clipping norm: "
         f"{rows[0]['clipping_norm']}. Epsilon is for the whole run of {rows[0]['rounds']} rounds at each site."

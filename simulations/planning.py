@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from privacy.budget import upper_bound
 from privacy.dp.plan import PrivacyPlan
+from privacy.ledger import Entry, read
 from shared.config import RunConfig
 from shared.errors import ConfigError
 
@@ -15,8 +17,14 @@ def site_plans(config: RunConfig) -> Mapping[str, PrivacyPlan | None]:
     return {site.id: by_size[site.declared_size] for site in config.data.sites}
 
 
+def _earlier(config: RunConfig, site_id: str) -> tuple[Entry, ...]:
+    """What the site's lasting ledger holds, if the config names one and it exists."""
+    path = config.privacy.ledger and config.privacy.ledger / site_id / "ledger.jsonl"
+    return read(path) if path and path.exists() else ()
+
+
 def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
-    """For each site: its plan, epsilon after each round, and epsilon if one more round of the same noise followed.
+    """For each site: its plan, epsilon after each round, with one more round, and with what its ledger holds already.
 
     Raises:
         ConfigError: the run has no privacy to plan.
@@ -30,6 +38,7 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
     rows = []
     for site_id, plan in plans.items():
         by_round = extended[plan]
+        earlier = _earlier(config, site_id)
         rows.append(
             {
                 "site_id": site_id,
@@ -46,6 +55,9 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
                 "epsilon": by_round[-2],
                 "epsilon_by_round": list(by_round[:-1]),
                 "epsilon_one_more_round": by_round[-1],
+                "spent_before": upper_bound(earlier, plan.target_delta),
+                "epsilon_ever": upper_bound(earlier, plan.target_delta, plan.events * plan.rounds),
+                "budget": config.privacy.budget or config.privacy.epsilon,
             }
         )
     return rows

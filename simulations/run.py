@@ -13,12 +13,17 @@ from typing import Any, Protocol
 from client.site import Site
 from privacy.anonymise.outcome import Scrubbed
 from privacy.anonymise.pipeline import Anonymiser
+from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
+from privacy.fingerprint import Dataset
+from privacy.ledger import Ledger
 from server.adapter_files import save_adapter
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
+from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round, run_rounds
+from server.signing import SigningKey
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, RunError
@@ -49,9 +54,10 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class SiteData:
-    """A site's scrubbed records, and the share of them that the simulator holds out."""
+    """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows."""
 
     section: SiteSection
+    raw: Sequence[RawRecord] = field(repr=False)
     training: Scrubbed = field(repr=False)
     held_out: Scrubbed = field(repr=False)
 
@@ -62,6 +68,7 @@ class Prepared:
 
     learner: Learner
     sites: Sequence[Site]
+    plan: PrivacyPlan | None
     data: Sequence[SiteData]
     evaluator: Evaluator
     training: Sequence[Example] = field(repr=False)
@@ -94,6 +101,8 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     with stages.timed("report"):
         facts = _facts(prepared, config, run_id, folder, baselines, rounds)
         document = report(facts)
+        key = SigningKey.load_or_create(folder / KEY_FILE)
+        publish(card_facts(facts, folder, document["created"], simulated=True), folder, key)
     document |= {"stages": stages.rounded(), "seconds": round(sum(stages.seconds.values()), 2)}
     write(document, folder, config.report.html)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
@@ -144,6 +153,8 @@ def _fresh_folder(config: RunConfig) -> Path:
             folder.rename(folder.with_name(f"{folder.name}-{earlier}"))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "events.jsonl").unlink(missing_ok=True)
+        if (folder / "ledger").exists():  # of a run that never ended; what it spent is kept beside
+            (folder / "ledger").rename(folder / f"ledger-unfinished-{secrets.token_hex(4)}")
     except OSError as error:
         raise RunError(
             f"{folder}: cannot be used for this run ({type(error).__name__}); set run.output or run.name"
@@ -163,13 +174,24 @@ def _prepare(
         base, task = load_task(config)
         learner = Learner(base, task, task.build(base, config.run.seed))
         sites = [
-            Site(d.section.id, d.section.declared_size, config, d.training.records, learner, plans[d.section.id])
+            Site(
+                d.section.id,
+                d.section.declared_size,
+                config,
+                d.training.records,
+                learner,
+                plans[d.section.id],
+                site_budget(config, d, folder),
+            )
             for d in data
         ]
         training = [example for d in data for example in task.encode(d.training.records)]
+        for site in sites:
+            if site.plan is not None:
+                site.budget.refuse_beyond(site.plan)
         evaluator = _evaluator(config, learner, data)
         progress.advance(1)
-    return Prepared(learner, sites, data, evaluator, training)
+    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, training)
 
 
 def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> list[SiteData]:
@@ -179,9 +201,17 @@ def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progr
     groups = [part for pair in parts for part in pair]
     scrubbed = Anonymiser(config.anonymise).scrub_groups(groups, progress.advance)
     return [
-        SiteData(site, training, held_out)
-        for site, training, held_out in zip(config.data.sites, scrubbed[::2], scrubbed[1::2], strict=True)
+        SiteData(site, part[0], training, held_out)
+        for site, part, training, held_out in zip(config.data.sites, parts, scrubbed[::2], scrubbed[1::2], strict=True)
     ]
+
+
+def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
+    """A site's budget for its training records, in the ledger that the config names or in the run's own folder."""
+    site, privacy = data.section, config.privacy
+    ledger = Ledger((privacy.ledger or folder / "ledger") / site.id, site.id)
+    limit = privacy.budget or privacy.epsilon
+    return Budget(ledger, Dataset.of(data.raw, ledger.key), Limit(limit, privacy.delta_at(site.declared_size)))
 
 
 def _evaluator(config: RunConfig, learner: Learner, data: Sequence[SiteData]) -> Evaluator:
@@ -220,6 +250,7 @@ def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, pr
         {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
         evaluate,
         commit,
+        prepared.plan,
         sleep=lambda seconds: None,  # waiting brings nobody back here
     )
 
@@ -242,13 +273,16 @@ def _facts(
         adapter=save_adapter(prepared.learner, config, final, folder / "adapter"),
         baselines=baselines,
         base=baselines[0].metrics,
-        rounds=rounds,
+        rounds=[done.without_cohort() for done in rounds] if prepared.plan else rounds,
         by_site=prepared.evaluator.by_site(outcome),
-        sites=[_site_facts(data, site) for data, site in zip(prepared.data, prepared.sites, strict=True)],
+        sites=[
+            _site_facts(d, site, prepared.plan, run_id, rounds)
+            for d, site in zip(prepared.data, prepared.sites, strict=True)
+        ],
     )
 
 
-def _site_facts(data: SiteData, site: Site) -> SiteFacts:
+def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:
     both = (data.training, data.held_out)
     return SiteFacts(
         site_id=site.site_id,
@@ -258,6 +292,8 @@ def _site_facts(data: SiteData, site: Site) -> SiteFacts:
         quarantine_reasons=Counter(str(held.reason) for part in both for held in part.quarantined),
         entities=data.training.entities,
         recalls=data.training.recall,
-        plan=site.plan,
-        rounds_spent=len(site.rounds_spent),
+        plan=server or site.plan,
+        rounds_spent=tuple(done.number for done in rounds if done.committed) if server else site.budget.rounds(run_id),
+        ledger=site.budget.ledger.head(),
+        epsilon_ever=None if server else site.budget.spent(),
     )

@@ -1,17 +1,22 @@
 """The privacy plan: what a site runs and what it accounts for are one frozen object."""
 
+import hashlib
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
-from privacy.accounting import MechanismEvent, calibrate, epsilon, epsilon_by_round
+from privacy.accounting import MechanismEvent, calibrate, cross_checked_epsilon, epsilon_by_round
+from privacy.dp.release import metrics_event
 from shared.config import RunConfig
 from shared.errors import PrivacyError
+
+LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
 
 
 @dataclass(frozen=True)
 class PrivacyPlan:
-    """DP-SGD at one site (Abadi et al. 2016, arXiv 1607.00133), over a whole run.
+    """DP-SGD at one site (Abadi et al. 2016, arXiv 1607.00133), or site-level privacy by the server, over a whole run.
 
     Formal guarantee: all that the site sends in ``rounds`` rounds together is (``epsilon()``, ``target_delta``)
     differentially private for adding or removing one ``unit`` of its training data, whoever sees it and whatever they
@@ -19,7 +24,11 @@ class PrivacyPlan:
 
     Units: ``clipping_norm`` is the L2 bound C of one unit's gradient; ``noise_multiplier`` z is the noise's standard
     deviation divided by C, on the sum of a step; ``sampling_rate`` q is public; so is ``declared_size``, which with q
-    gives the divisor q x declared_size. None of these depends on the private records.
+    gives the divisor q x declared_size. None of these depends on the private records. ``releases`` are what a round
+    releases beside the delta, such as its noised metrics.
+
+    Under trust ``central`` the units are whole sites: ``declared_size`` is their number, a round is one step, C bounds a
+    site's delta, and the guarantee is for what the server publishes, against everybody but the server.
     """
 
     sampling_rate: float
@@ -29,9 +38,10 @@ class PrivacyPlan:
     rounds: int
     target_delta: float
     declared_size: int
-    unit: Literal["record"] = "record"
+    releases: tuple[MechanismEvent, ...] = ()
+    unit: Literal["record", "site"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
-    trust: Literal["local"] = "local"
+    trust: Literal["local", "central"] = "local"
 
     def __post_init__(self) -> None:
         if not 0 < self.clipping_norm < math.inf:
@@ -45,10 +55,11 @@ class PrivacyPlan:
             )
         if self.expected_batch < 1:
             raise PrivacyError(
-                f"training.sampling_rate = {self.sampling_rate}: expects {self.expected_batch:g} of "
-                f"{self.declared_size} records a step; raise it to at least {1 / self.declared_size:.4f}"
+                f"{'training.sampling_rate' if self.unit == 'record' else 'privacy.site_rate'} = {self.sampling_rate}: "
+                f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
+                f"{1 / self.declared_size:.4f}"
             )
-        _ = self.event  # its own checks
+        _ = self.events  # their own checks
 
     @property
     def expected_batch(self) -> float:
@@ -56,39 +67,66 @@ class PrivacyPlan:
         return self.sampling_rate * self.declared_size
 
     @property
-    def event(self) -> MechanismEvent:
-        """What one round releases, for the accountant."""
-        return MechanismEvent(self.sampling_rate, self.noise_multiplier, self.steps_per_round)
+    def events(self) -> tuple[MechanismEvent, ...]:
+        """All that one round releases, for the accountant."""
+        return (MechanismEvent(self.sampling_rate, self.noise_multiplier, self.steps_per_round), *self.releases)
 
     def epsilon(self, rounds: int | None = None) -> float:
         """Epsilon at ``target_delta`` after ``rounds`` rounds, or after all of them."""
-        count = self.rounds if rounds is None else rounds
-        return epsilon([self.event] * count, self.target_delta)
+        return cross_checked_epsilon(self.events * (self.rounds if rounds is None else rounds), self.target_delta)
 
     def epsilon_by_round(self) -> tuple[float, ...]:
         """Epsilon after each round of the run, cumulative."""
-        return epsilon_by_round(self.event, self.rounds, self.target_delta)
+        return epsilon_by_round(self.events, self.rounds, self.target_delta)
+
+    def digest(self) -> str:
+        """SHA-256 of the plan's canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @classmethod
     def for_site(cls, config: RunConfig, declared_size: int) -> Self | None:
-        """The plan of a site of public size ``declared_size``, its noise calibrated; None without privacy.
+        """The plan of a site of public size ``declared_size``, its noise calibrated; None where the site adds no noise.
 
         Raises:
             PrivacyError: no plan can meet the target.
         """
         privacy, training = config.privacy, config.training
-        if not privacy.enabled:
+        if not privacy.enabled or privacy.trust == "central":
             return None
         target_delta = privacy.delta_at(declared_size)
         steps = training.rounds * training.steps
+        releases = (metrics_event(privacy),) if privacy.release == "metrics" else ()
         return cls(
             sampling_rate=training.sampling_rate,
-            noise_multiplier=calibrate(privacy.epsilon, target_delta, training.sampling_rate, steps),
+            noise_multiplier=calibrate(
+                privacy.epsilon, target_delta, training.sampling_rate, steps, releases * training.rounds
+            ),
             clipping_norm=privacy.clipping_norm,
             steps_per_round=training.steps,
             rounds=training.rounds,
             target_delta=target_delta,
             declared_size=declared_size,
-            unit=privacy.unit,
-            trust=privacy.trust,
+            releases=releases,
         )
+
+    @classmethod
+    def for_server(cls, config: RunConfig) -> Self | None:
+        """The plan of a server that sites trust; None under other trust models and without privacy.
+
+        Raises:
+            PrivacyError: there are too few sites for the noise to leave anything of the mean.
+        """
+        privacy, sites = config.privacy, len(config.data.sites)
+        if not privacy.enabled or privacy.trust != "central":
+            return None
+        target_delta, rate, rounds = privacy.delta_at(sites), privacy.site_rate, config.training.rounds
+        noise = calibrate(privacy.epsilon, target_delta, rate, rounds)
+        share = noise / (rate * sites)
+        if share > LARGEST_SHARE:
+            raise PrivacyError(
+                f"privacy.trust = 'central': with {sites} sites the noise on each number of the mean would be {share:.0%} "
+                f"of the clipping norm (z = {noise:.2f}, {rate * sites:g} sites a round); at most {LARGEST_SHARE:.0%} "
+                f"leaves something to learn, which takes about {math.ceil(noise / (rate * LARGEST_SHARE))} sites; set "
+                "privacy.trust = 'local'"
+            )
+        return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")

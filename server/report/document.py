@@ -11,11 +11,13 @@ from typing import Any
 
 from privacy.anonymise.quality import Recall, merge_recalls, overall
 from privacy.dp.plan import PrivacyPlan
-from server.report.figures import epsilon, target_delta
+from server.report import wording
 from server.report.html import render
+from server.report.signed import CARD_FILE, SignedCard
 from server.rounds import Metrics, Round
 from shared.config import RunConfig
 from shared.errors import RunError
+from shared.head import Head
 from shared.models import LoadedModel
 
 LIBRARIES = (
@@ -28,32 +30,21 @@ LIBRARIES = (
     "presidio-analyzer",
     "presidio-anonymizer",
 )
-MECHANISM = "DP-SGD at the site: Poisson sampling, each record's gradient clipped, Gaussian noise from the operating system"
-NOT_PROTECTED = (
-    "What the base model knew before, and what anyone can conclude about people in general from the finished model.",
-    "Who takes part: the sites' names, their declared sizes and that they answered are public.",
-    "A person with several records: the unit is one record, so their guarantee is weaker by the number of records.",
-    "Held-out records: the server evaluates on them, and they are treated as public to it.",
-    "An insider with access to a site's own disk or memory.",
-    "The choice of hyperparameters, if earlier runs on the same records chose them: each run spends its own epsilon.",
-)
-WITHOUT_PRIVACY = (
-    "This run had no differential privacy. The adapter may reveal single training records, and its update can be "
-    "inverted; do not publish it unless the data are public."
-)
 
 
 @dataclass(frozen=True)
 class SiteFacts:
     """What is known of one site: a simulator may know the counts of its records, a server may not.
 
-    ``rounds_spent`` are the rounds that it began, or at a server those that it was asked for.
+    ``rounds_spent`` are the numbers of the rounds that it began, or at a server of those that it was asked for.
     """
 
     site_id: str
     declared_size: int
     plan: PrivacyPlan | None
-    rounds_spent: int
+    rounds_spent: tuple[int, ...]
+    ledger: Head
+    epsilon_ever: float | None = None
     records: int | None = None
     held_out: int | None = None
     quarantine_reasons: Mapping[str, int] = field(default_factory=dict)
@@ -114,10 +105,24 @@ def report(facts: RunFacts) -> dict[str, Any]:
 
 
 def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
-    """Write report.json, and report.html beside it when asked."""
+    """Write report.json, and report.html beside it when asked, with the privacy card of the folder in it.
+
+    Raises:
+        RunError: the folder holds a privacy card whose signature does not fit.
+    """
     (folder / "report.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if html:
-        (folder / "report.html").write_text(render(document), encoding="utf-8")
+        (folder / "report.html").write_text(render(document, _card(folder)), encoding="utf-8")
+
+
+def _card(folder: Path) -> Mapping[str, Any] | None:
+    """The folder's privacy card, where it has one whose signature fits."""
+    if not (folder / CARD_FILE).is_file():
+        return None
+    signed = SignedCard.load(folder)
+    if not signed.holds:
+        raise RunError(f"{folder / CARD_FILE}: signature: does not fit the card, so it is shown nowhere; restore the file")
+    return signed.card
 
 
 def rewrite(folder: Path) -> dict[str, Any]:
@@ -177,12 +182,16 @@ def _round(done: Round) -> dict[str, Any]:
         "accepted": list(done.accepted),
         "rejected": [{"site_id": r.site_id, "reason": r.reason, "detail": r.detail} for r in done.rejected],
         "missing": list(done.missing),
+        "released": {site: dict(sums) for site, sums in done.released.items()},
+        "adapter_digest": done.adapter_digest,
+        "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
+        "record": asdict(done.record),
     }
 
 
 def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> dict[str, Any]:
     plan = site.plan
-    by_round = epsilons[plan][: site.rounds_spent] if plan else ()
+    by_round = epsilons[plan][: len(site.rounds_spent)] if plan else ()
     found = overall(site.recalls)
     return {
         "site_id": site.site_id,
@@ -195,8 +204,10 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
         "target_delta": plan.target_delta if plan else None,
         "noise_multiplier": plan.noise_multiplier if plan else None,
         "sampling_rate": plan.sampling_rate if plan else None,
-        "steps": plan.steps_per_round * site.rounds_spent if plan else None,
+        "steps": plan.steps_per_round * len(site.rounds_spent) if plan else None,
         "epsilon_by_round": list(by_round) if plan else None,
+        "epsilon_ever": site.epsilon_ever if plan else None,
+        "ledger": asdict(site.ledger),
         "recall": asdict(found.interval()) if found.total else None,
     }
 
@@ -204,29 +215,23 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
 def _privacy(facts: RunFacts) -> dict[str, Any]:
     section = facts.config.privacy
     plans = [site.plan for site in facts.sites if site.plan]
+    simulated = any(site.records is not None for site in facts.sites)
+    words = wording.trust_words(section.trust)
     return {
         "enabled": section.enabled,
         "trust": section.trust,
         "unit": section.unit,
-        "relation": "add or remove one record",
-        "mechanism": MECHANISM if plans else None,
+        "relation": f"add or remove one {section.unit}",
+        "mechanism": words.mechanism if plans else None,
         "clipping_norm": section.clipping_norm if plans else None,
-        "guarantee": _guarantee(plans) if plans else WITHOUT_PRIVACY,
-        "not_protected": list(NOT_PROTECTED),
+        "guarantee": _guarantee(plans) if plans else wording.WITHOUT_PRIVACY,
+        "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=simulated),
     }
 
 
 def _guarantee(plans: Sequence[PrivacyPlan]) -> str:
-    worst = max(plan.epsilon() for plan in plans)
-    delta = max(plan.target_delta for plan in plans)
-    return (
-        f"Each site adds its own noise before anything leaves it and trusts nobody (local trust model). Whoever sees all "
-        f"that a site sent in this run, and the finished adapter, can hardly tell whether any one record was in that "
-        f"site's training data: the run is ({epsilon(worst)}, {target_delta(delta)})-differentially private at "
-        f"every site, for adding or "
-        f"removing one record. Epsilon is a pessimistic estimate by privacy loss distributions for Poisson sampling at a "
-        f"public rate, which is the sampling that ran; it holds for this run alone and adds up over runs on the same data."
-    )
+    worst, delta = max(plan.epsilon() for plan in plans), max(plan.target_delta for plan in plans)
+    return wording.guarantee(plans[0].trust, plans[0].unit, worst, delta)
 
 
 def _anonymisation(sites: Sequence[SiteFacts]) -> dict[str, Any]:

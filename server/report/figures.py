@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 NONE = "\N{EM DASH}"
@@ -37,6 +37,12 @@ def measure(name: str) -> Measure:
     return MEASURES.get(name) or Measure(name.replace("_", " "))
 
 
+def is_known(interval: Mapping[str, float] | None) -> bool:
+    """Whether there is a number to show."""
+    middle = interval.get("value") if interval else None
+    return middle is not None and not math.isnan(middle)
+
+
 def measured(interval: Mapping[str, float] | None, metric: str) -> str:
     """A value with its interval: ``83.1 % (81.0 to 85.0)``."""
     ends = span(interval, metric)
@@ -66,6 +72,20 @@ def share(amount: float | None) -> str:
     if 0.9995 <= amount < 1:
         return "> 99.9 %"
     return "< 0.1 %" if 0 < amount < 0.0005 else f"{100 * amount:.1f} %"
+
+
+def share_at_most(amount: float) -> str:
+    """A share that is an upper limit, as a percentage rounded up."""
+    return f"{_tenths(100 * Decimal(repr(float(amount))), ROUND_CEILING)} %"
+
+
+def share_at_least(amount: float) -> str:
+    """A share that is claimed to be reached, as a percentage rounded down."""
+    return f"{_tenths(100 * Decimal(repr(float(amount))), ROUND_FLOOR)} %"
+
+
+def _tenths(amount: Decimal, rounding: str) -> Decimal:
+    return amount.quantize(Decimal("0.1"), rounding=rounding)
 
 
 def number(amount: float | None) -> str:
@@ -128,6 +148,11 @@ def target_delta(amount: float | None) -> str:
     if lead == 10:
         lead, power = Decimal("1.0"), power + 1
     return f"{lead} \N{MULTIPLICATION SIGN} 10{str(power).translate(SUPERSCRIPT)}"
+
+
+def exact(amount: float) -> str:
+    """A number with all its digits: what an accountant computes with is not rounded at all."""
+    return repr(amount)
 
 
 def day(moment: str) -> str:

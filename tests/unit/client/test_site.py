@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +10,14 @@ import pytest
 from client import site as site_module
 from client.outbox import Outbox
 from client.site import Site
+from privacy import ledger as ledger_module
+from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.release import metrics_event
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import DataError, HushtuneError, MessageError
+from shared.errors import DataError, HushtuneError, LedgerError, MessageError
+from shared.head import Head
 from shared.lora import read_adapter
 from shared.messages import TrainOrder
 from shared.record import Record
@@ -20,20 +26,22 @@ from shared.tasks.base import Learner
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]
 Change = Callable[..., RunConfig]
-MakeSite = Callable[[RunConfig], Site]
+MakeSite = Callable[..., Site]
+OpenBudget = Callable[..., Budget]
 
 
 @pytest.fixture
-def make(learner_of: LearnerOf, records_of: RecordsOf) -> MakeSite:
-    """A site with 30 records whose plan fits its config."""
+def make(learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget) -> MakeSite:
+    """A site with 30 records whose plan fits its config, on one ledger that stays when it is made again."""
 
-    def build(config: RunConfig) -> Site:
-        training = config.training
+    def build(config: RunConfig, ledger: str = "north") -> Site:
+        training, privacy = config.training, config.privacy
+        releases = (metrics_event(privacy),) if privacy.release == "metrics" else ()
         plan = PrivacyPlan(
-            training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100
+            training.sampling_rate, 1.0, privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100, releases
         )
         private = plan if config.privacy.enabled else None
-        return Site("north", 100, config, records_of(config, 30), learner_of(config), private)
+        return Site("north", 100, config, records_of(config, 30), learner_of(config), private, open_budget(ledger))
 
     return build
 
@@ -55,7 +63,7 @@ def test_a_reply_answers_its_order_with_a_delta_of_its_spec(either: RunConfig, m
     assert reply.delta.spec == asked.adapter.spec
     assert reply.delta.is_finite
     assert reply.delta.norm > 0
-    assert site.rounds_spent == [1]
+    assert len(site.budget.rounds("run")) == 1
 
 
 def test_an_order_for_another_config_is_refused_and_spends_nothing(
@@ -65,7 +73,7 @@ def test_an_order_for_another_config_is_refused_and_spends_nothing(
     for other in ({"privacy.epsilon": 9.0}, {"training.steps": 3}, {"run.seed": 1}, {"privacy.enabled": False}):
         with pytest.raises(MessageError, match="site north: the order is for another run config"):
             site.train(order(site, change(classify, other)))
-    assert site.rounds_spent == []
+    assert len(site.budget.rounds("run")) == 0
 
 
 @pytest.mark.parametrize("number", [0, -1, 3, 10**9])
@@ -73,18 +81,20 @@ def test_a_round_outside_the_plan_is_refused(classify: RunConfig, make: MakeSite
     site = make(classify)
     with pytest.raises(MessageError, match="outside the plan"):
         site.train(order(site, classify, number))
-    assert site.rounds_spent == []
+    assert len(site.budget.rounds("run")) == 0
 
 
 def test_a_round_is_never_spent_twice(classify: RunConfig, make: MakeSite) -> None:
     site = make(classify)
     site.train(order(site, classify, 2))
-    with pytest.raises(MessageError, match="spent before"):
+    with pytest.raises(LedgerError, match="round 2 of run run was spent and answered before"):
         site.train(order(site, classify, 2))
-    assert site.rounds_spent == [2]
+    with pytest.raises(LedgerError, match="spent and answered before"):
+        make(classify).train(order(site, classify, 2))  # nor after a restart
+    assert len(site.budget.rounds("run")) == 1
 
 
-def test_a_round_that_fails_in_training_is_spent(
+def test_a_round_that_fails_in_training_is_spent_once_and_may_be_tried_again(
     classify: RunConfig, make: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make(classify)
@@ -92,9 +102,64 @@ def test_a_round_that_fails_in_training_is_spent(
     with pytest.raises(MemoryError):
         site.train(order(site, classify))
     monkeypatch.undo()
-    assert site.rounds_spent == [1]
-    with pytest.raises(MessageError, match="spent before"):
+    assert len(site.budget.rounds("run")) == 1
+    cost = site.budget.spent()
+    make(classify).train(order(site, classify))  # nothing had left the site
+    assert len(site.budget.rounds("run")) == 1
+    assert site.budget.spent() == cost
+
+
+def test_nothing_is_trained_when_the_ledger_cannot_be_written(
+    classify: RunConfig, make: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make(classify)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(ledger_module.os, "write", full)
+    monkeypatch.setattr(site_module, "train", lambda *_, **__: pytest.fail("trained without a reservation"))
+    with pytest.raises(LedgerError, match="No space left on device"):
         site.train(order(site, classify))
+
+
+def test_a_ledger_that_lacks_what_the_server_saw_trains_nothing(classify: RunConfig, make: MakeSite) -> None:
+    site = make(classify)
+    with pytest.raises(LedgerError, match="was seen before: it was cut off, or is an old copy"):
+        site.train(replace(order(site, classify), ledger=Head(9, "e" * 64)))
+    assert len(site.budget.rounds("run")) == 0
+
+
+def test_a_reply_says_where_the_ledger_ends_and_the_ledger_where_the_servers_chain_ended(
+    classify: RunConfig, make: MakeSite
+) -> None:
+    site = make(classify)
+    reply = site.train(replace(order(site, classify), record=Head(3, "c" * 64)))
+    assert reply.ledger == site.budget.ledger.head() == Head(3, site.budget.ledger.entries()[-1].hash)
+    reservation = site.budget.ledger.entries()[1]
+    assert (reservation.body["server_entries"], reservation.body["server_hash"]) == (3, "c" * 64)
+
+
+def test_a_run_beyond_the_budget_is_refused_at_its_first_round(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
+) -> None:
+    plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
+    poor = open_budget("north", 0.1)
+    site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, poor)
+    with pytest.raises(LedgerError, match="budget exhausted"):
+        site.train(order(site, classify))
+    assert poor.spent() == 0
+
+
+def test_noised_sums_leave_when_the_plan_pays_for_them(classify: RunConfig, change: Change, make: MakeSite) -> None:
+    asked = change(classify, {"privacy.release": "metrics", "privacy.release_noise": 50.0})
+    site = make(asked)
+    reply = site.train(order(site, asked))
+    assert set(reply.released) == {"loss", "hits", "records"}
+    assert reply.released["records"] != 30  # never the exact count
+    purposes = [event["purpose"] for event in site.budget.ledger.entries()[1].body["events"]]
+    assert purposes == ["training", "metrics"]
+    assert make(classify).train(replace(order(site, classify), run_id="other")).released == {}
 
 
 def test_an_adapter_of_another_spec_is_refused(classify: RunConfig, make: MakeSite) -> None:
@@ -106,26 +171,26 @@ def test_an_adapter_of_another_spec_is_refused(classify: RunConfig, make: MakeSi
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_too_few_records_are_refused_in_one_line_without_the_count(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, count: int
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget, count: int
 ) -> None:
     with pytest.raises(DataError, match=r"site north: .*cohort\.min_records = 4") as caught:
-        Site("north", 100, classify, records_of(classify, count), learner_of(classify), None)
+        Site("north", 100, classify, records_of(classify, count), learner_of(classify), None, open_budget("north"))
     assert "\n" not in str(caught.value)
     assert f" {count} " not in str(caught.value)
 
 
 def test_without_privacy_two_sites_of_the_same_records_agree_bit_for_bit(plain: RunConfig, make: MakeSite) -> None:
-    replies = [site.train(order(site, plain)) for site in (make(plain), make(plain))]
+    replies = [site.train(order(site, plain)) for site in (make(plain), make(plain, "south"))]
     assert replies[0].delta.digest() == replies[1].delta.digest()
 
 
 def test_under_privacy_two_sites_of_the_same_records_never_agree(classify: RunConfig, make: MakeSite) -> None:
-    one, two = (site.train(order(site, classify)).delta for site in (make(classify), make(classify)))
+    one, two = (site.train(order(site, classify)).delta for site in (make(classify), make(classify, "south")))
     assert not any((one.arrays[name] == two.arrays[name]).all() for name in one.arrays)
 
 
 def test_a_second_round_goes_on_with_the_optimisers_state(plain: RunConfig, make: MakeSite) -> None:
-    kept, fresh = make(plain), make(plain)
+    kept, fresh = make(plain), make(plain, "south")
     first = order(kept, plain)
     after = first.adapter.add(kept.train(first).delta)
     second = replace(first, round=2, adapter=after)
@@ -133,7 +198,11 @@ def test_a_second_round_goes_on_with_the_optimisers_state(plain: RunConfig, make
 
 
 def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+    classify: RunConfig,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    open_budget: OpenBudget,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from client import trainer
     from privacy.dp import engine
@@ -154,36 +223,43 @@ def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
     monkeypatch.setattr(trainer, "poisson_batches", batches)
     plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
     for count in (4, 63, 64, 65):
-        site = Site("north", 100, classify, records_of(classify, count), learner_of(classify), plan)
+        site = Site(
+            "north", 100, classify, records_of(classify, count), learner_of(classify), plan, open_budget(f"north-{count}")
+        )
         site.train(order(site, classify))
     assert seen == [(20.0, 0.2)] * 4
 
 
 def test_a_plan_that_is_not_the_configs_is_refused(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
 ) -> None:
     plan = PrivacyPlan(0.1, 1.0, 0.5, 2, 2, 1e-4, 100)  # the config samples at 0.2
     with pytest.raises(HushtuneError):
-        site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan)
+        site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, open_budget("north"))
         site.train(order(site, classify))
 
 
 def test_a_private_config_without_a_plan_is_refused(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
 ) -> None:
     with pytest.raises(HushtuneError):
-        site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), None)
+        site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), None, open_budget("north"))
         site.train(order(site, classify))
 
 
 def test_after_a_restart_a_round_is_sent_again_and_neither_trained_nor_spent_again(
-    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    either: RunConfig,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    tmp_path: Path,
+    open_budget: OpenBudget,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def restarted() -> Site:
         training, privacy = either.training, either.privacy
         plan = PrivacyPlan(training.sampling_rate, 1.0, privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
         box = Outbox(tmp_path / "outbox")
-        return Site("north", 100, either, records_of(either, 30), learner_of(either), plan, outbox=box)
+        return Site("north", 100, either, records_of(either, 30), learner_of(either), plan, open_budget("north"), outbox=box)
 
     first = restarted()
     asked = order(first, either)
@@ -194,7 +270,7 @@ def test_after_a_restart_a_round_is_sent_again_and_neither_trained_nor_spent_aga
     assert again.delta.digest() == reply.delta.digest()
     assert again.delta.spec == reply.delta.spec
     assert (again.run_id, again.round, again.nonce, again.site_id) == ("run", 1, "another", "north")
-    assert after.rounds_spent == []
+    assert after.budget.rounds("run") == (1,)
     moved = replace(asked, adapter=asked.adapter.add(reply.delta))
     with pytest.raises(MessageError, match="answered for another adapter"):
         after.train(moved)

@@ -130,7 +130,7 @@ def test_two_kinds_of_releases_cost_more_than_each_and_at_most_their_sum() -> No
 
 
 def test_epsilon_by_round_is_epsilon_after_each_round() -> None:
-    by_round = epsilon_by_round(MechanismEvent(0.12, 2.0, 6), 3, DELTA)
+    by_round = epsilon_by_round([MechanismEvent(0.12, 2.0, 6)], 3, DELTA)
     assert by_round == pytest.approx([ours(0.12, 2.0, 6 * count) for count in (1, 2, 3)], rel=1e-9)
     assert all(one < two for one, two in pairwise(by_round))
 

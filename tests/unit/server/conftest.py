@@ -7,6 +7,7 @@ import pytest
 
 from server.screening import Answer
 from shared.adapter import AdapterState
+from shared.head import Head
 from shared.messages import TrainOrder, TrainReply
 
 Reply = Callable[[TrainOrder, str], Answer]
@@ -20,7 +21,8 @@ def answer_with(delta: AdapterState) -> Reply:
     """An honest site's answer with this delta."""
 
     def reply(order: TrainOrder, site_id: str) -> Answer:
-        content = TrainReply(order.run_id, order.round, order.nonce, site_id, delta).to_record()
+        grown = Head(order.ledger.entries + 2, f"{site_id} after round {order.round}")
+        content = TrainReply(order.run_id, order.round, order.nonce, site_id, delta, grown).to_record()
         return Answer(site_id, content, None, 100, 50)
 
     return reply

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from server.chain import extend
 from server.rounds import Round, run_rounds
 from server.screening import Answer
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import QuorumError
+from shared.head import Head
 from shared.messages import TrainOrder, TrainReply
 from shared.metrics import Interval
 
@@ -103,7 +105,7 @@ def broken(kind: str, state: State, honest: Honest) -> Callable[[TrainOrder, str
         good = honest(state(1.0))(order, site)
         delta = state(1.0)
         arrays = dict(delta.arrays)
-        sent = TrainReply(order.run_id, order.round, order.nonce, site, delta)
+        sent = TrainReply(order.run_id, order.round, order.nonce, site, delta, Head(order.ledger.entries + 2, "h"))
         if kind == "nan":
             sent = replace(sent, delta=AdapterState({**arrays, "a": np.float32([math.nan, 0])}))
         elif kind == "huge":
@@ -250,8 +252,11 @@ def test_a_resumed_run_begins_after_its_last_committed_round(
     server: Any, toy_fleet: Any, toy_state: State, honest: Honest
 ) -> None:
     made, fleet = server(training__rounds=3), toy_fleet({"north": honest(toy_state(1.0))})
-    rounds = run_rounds(made.config, "run", made.start, fleet, UNIFORM, lambda _: {}, lambda _: None, first=3)
+    before = made.run(fleet, UNIFORM)[1]
+    rounds = run_rounds(made.config, "run", made.start, fleet, UNIFORM, lambda _: {}, lambda _: None, last=before)
     assert [done.number for done in rounds] == [3]
+    assert fleet.orders[-1]["north"].ledger == before.ledgers["north"]
+    assert fleet.orders[-1]["north"].record == before.record
 
 
 def test_the_order_of_arrival_does_not_show_in_the_result(
@@ -273,3 +278,26 @@ def test_the_time_of_a_round_is_the_sum_of_its_stages(server: Any, toy_fleet: An
     assert list(done.stages) == ["train", "aggregate", "evaluate"]
     assert done.seconds == pytest.approx(sum(done.stages.values()))
     assert all(seconds >= 0 for seconds in done.stages.values())
+
+
+def test_each_side_is_told_where_the_others_book_ends(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
+    fleet = toy_fleet({"north": honest(toy_state(1.0)), "south": honest(toy_state(1.0))})
+    first, second = server(training__rounds=2).run(fleet, UNIFORM)
+    asked = fleet.orders
+    assert asked[0]["north"].ledger == asked[0]["north"].record == Head()
+    assert asked[1]["north"].ledger == first.ledgers["north"] == Head(2, "north after round 1")
+    assert asked[1]["south"].record == first.record
+    assert second.ledgers["south"] == Head(4, "south after round 2")
+    assert (first.record.entries, second.record.entries) == (1, 2)
+
+
+def test_the_servers_chain_can_be_recomputed_from_its_rounds(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    fleet = toy_fleet({"north": honest(toy_state(1.0))})
+    end = Head()
+    for done in server(training__rounds=3).run(fleet, UNIFORM):
+        end = extend(end, "run", done.number, done.adapter_digest, done.ledgers)
+        assert done.record == end
+        assert extend(end, "run", done.number, "f" * 64, done.ledgers) != end
+        assert extend(end, "run", done.number, done.adapter_digest, {"north": Head()}) != end

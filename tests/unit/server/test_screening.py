@@ -10,6 +10,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from server.screening import Accepted, Answer, Rejected, screen
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.head import Head
 from shared.messages import TrainOrder, TrainReply
 
 ADAPTER = AdapterState({"b": np.ones((2, 3), dtype=np.float32), "a": np.ones(2, dtype=np.float32)})
@@ -26,7 +27,7 @@ def answer(reply: TrainReply) -> Answer:
 
 
 def reply(**changes: Any) -> TrainReply:
-    return replace(TrainReply("run", 3, "nonce", "north", DELTA), **changes)
+    return replace(TrainReply("run", 3, "nonce", "north", DELTA, Head(2, "h")), **changes)
 
 
 def rejected(order: TrainOrder, given: Answer, max_norm: float = 100.0) -> Rejected:
@@ -41,6 +42,24 @@ def test_an_honest_reply_is_accepted_as_it_is(order: TrainOrder) -> None:
     assert isinstance(verdict, Accepted)
     assert verdict.site_id == "north"
     assert verdict.delta.digest() == DELTA.digest()
+
+
+def test_a_ledger_that_did_not_grow_is_rejected(order: TrainOrder) -> None:
+    """A site writes each round down before it trains; an answer without a new entry was not charged."""
+    known = replace(order, ledger=Head(4, "h"))
+    assert rejected(known, answer(reply(ledger=Head(4, "h")))).reason == "ledger"
+    assert isinstance(screen(answer(reply(ledger=Head(6, "h"))), known, 100.0), Accepted)
+
+
+def test_sums_are_released_when_the_plan_has_them_and_only_then(config_of: Callable[..., RunConfig]) -> None:
+    sums = {"loss": 3.5, "hits": 2.0, "records": 9.0}
+    for asked, released in ((True, {}), (False, sums)):
+        config = config_of({"privacy.release": "metrics"} if asked else {})
+        order = TrainOrder("run", 3, "nonce", config, ADAPTER, 3, "0.1.0")
+        assert rejected(order, answer(reply(released=released))).reason == "released"
+        other = screen(answer(reply(released={} if released else sums)), order, 100.0)
+        assert isinstance(other, Accepted)
+        assert other.released == ({} if released else sums)
 
 
 def test_an_error_is_named_by_its_class(order: TrainOrder) -> None:

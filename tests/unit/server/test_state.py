@@ -12,6 +12,7 @@ from server.state import Beginning, StateFolder, begin
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import RunError
+from shared.head import Head
 from shared.metrics import Interval
 
 ConfigOf = Callable[..., RunConfig]
@@ -21,7 +22,22 @@ ADAPTER = AdapterState({"b": np.float32([1, 2])})
 def done(number: int, committed: bool = True) -> Round:
     bad = (Rejected("south", "norm", "norm 3 > bound 1"),)
     metrics = {"accuracy": Interval(0.5, 0.4, 0.6)}
-    return Round(number, committed, ADAPTER, metrics, ("north",), bad, ("west",), 10, 20, {"train": 0.5})
+    return Round(
+        number=number,
+        committed=committed,
+        adapter=ADAPTER,
+        adapter_digest=ADAPTER.digest(),
+        metrics=metrics,
+        accepted=("north",),
+        rejected=bad,
+        released={"north": {"loss": 7.5, "records": 39.25}},
+        ledgers={"north": Head(2 * number + 1, "e" * 64)},
+        record=Head(number, "c" * 64),
+        missing=("west",),
+        bytes_down=10,
+        bytes_up=20,
+        stages={"train": 0.5},
+    )
 
 
 def commit(folder: StateFolder, config: RunConfig, beginning: Beginning, *rounds: Round) -> None:

@@ -63,8 +63,14 @@ BAD = [
     ("privacy.epsilon", 101, "privacy.epsilon"),
     ("privacy.target_delta", 1.0, "privacy.target_delta"),
     ("privacy.clipping_norm", -0.5, "privacy.clipping_norm"),
-    ("privacy.trust", "central", "privacy.trust"),
+    ("privacy.trust", "central", "privacy.unit = 'record': under trust = 'central' the unit is 'site'"),
+    ("privacy.trust", "distributed", "privacy.trust = 'distributed': refused: secure sums are not built yet"),
+    ("privacy.unit", "site", "privacy.unit = 'site': under trust = 'local' the unit is 'record'; a plan has one"),
     ("privacy.unit", "person", "privacy.unit"),
+    ("privacy.accountant", "gdp", "privacy.accountant = 'gdp': refused: a central-limit figure lies 4 to 16 % below"),
+    ("privacy.accountant", "rdp", "privacy.accountant = 'rdp': refused"),
+    ("privacy.site_rate", 1.5, "privacy.site_rate"),
+    ("privacy.release_noise", 0, "privacy.release_noise"),
     ("adapter", {"train": "AB"}, "adapter.train = 'AB'"),
     ("anonymise.language", "de", "anonymise.language"),
     ("aggregation.method", "median", "aggregation.method"),
@@ -248,6 +254,7 @@ CANDIDATES = (
     "AB",
     "redact",
     "declared",
+    "metrics",
     0.25,
     0.75,
     2,
@@ -258,7 +265,15 @@ CANDIDATES = (
     ["query"],
     "0" * 64,
 )
-ONLY_ONE = {"task.name", "data.source", "privacy.trust", "privacy.unit", "anonymise.language", "aggregation.method"}
+ONLY_ONE = {
+    "task.name",
+    "data.source",
+    "privacy.trust",
+    "privacy.unit",
+    "privacy.accountant",
+    "anonymise.language",
+    "aggregation.method",
+}
 
 
 def test_the_digest_changes_with_every_value(config_of: ConfigOf) -> None:

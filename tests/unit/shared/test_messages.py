@@ -15,15 +15,18 @@ from hypothesis.extra import numpy as hnp
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import MessageError
+from shared.head import Head
 from shared.messages import TrainOrder, TrainReply
 
 DELTA = AdapterState({"b": np.float32([[1.0, 2.0], [3.0, 4.0]]), "a": np.float32([5.0])})
-REPLY = TrainReply("run", 2, "nonce", "north", DELTA)
+SUMS = {"loss": 3.5, "hits": -1.25, "records": 40.0}
+REPLY = TrainReply("run", 2, "nonce", "north", DELTA, Head(5, "e" * 64), SUMS)
 
 
 @pytest.fixture
 def order(config_of: Callable[..., RunConfig]) -> TrainOrder:
-    return TrainOrder("run", 2, "nonce", config_of({"task.labels": ["\N{SNOWMAN}", "yes"]}), DELTA, 3, "0.1.0")
+    config = config_of({"task.labels": ["\N{SNOWMAN}", "yes"]})
+    return TrainOrder("run", 2, "nonce", config, DELTA, 3, "0.1.0", Head(4, "a" * 64), Head(1, "b" * 64))
 
 
 def same(left: AdapterState, right: AdapterState) -> bool:
@@ -48,6 +51,7 @@ def test_an_order_survives_the_wire(order: TrainOrder) -> None:
         assert (again.run_id, again.round, again.nonce) == ("run", 2, "nonce")
         assert (again.cohort, again.version) == (3, "0.1.0")
         assert again.config == order.config
+        assert (again.ledger, again.record) == (order.ledger, order.record)
         assert same(again.adapter, order.adapter)
 
 
@@ -55,6 +59,7 @@ def test_a_reply_survives_the_wire() -> None:
     for record in (REPLY.to_record(), sent(REPLY.to_record())):
         again = TrainReply.from_record(record)
         assert (again.run_id, again.round, again.nonce, again.site_id) == ("run", 2, "nonce", "north")
+        assert (again.ledger, again.released) == (REPLY.ledger, SUMS)
         assert same(again.delta, DELTA)
 
 
@@ -68,8 +73,9 @@ def test_any_float32_numbers_survive_bit_for_bit(array: np.ndarray, number: int)
 
 def test_a_reply_holds_these_fields_and_no_others() -> None:
     record = REPLY.to_record()
-    assert sorted(record) == ["adapter", "header"]
-    assert sorted(record["header"]) == ["nonce", "round", "run_id", "site_id"]
+    assert sorted(record) == ["adapter", "header", "released"]
+    assert sorted(record["header"]) == ["ledger_entries", "ledger_hash", "nonce", "round", "run_id", "site_id"]
+    assert sorted(record["released"]) == ["hits", "loss", "records"]
     assert sorted(record["adapter"]) == ["a", "b"]
     assert {array.dtype for array in record["adapter"].values()} == {"float32"}
 
@@ -103,6 +109,12 @@ MALFORMED = {
     "a number as run": lambda: with_header(run_id=7),
     "bytes as nonce": lambda: with_header(nonce=b"nonce"),
     "a list as site": lambda: with_header(site_id=["north"]),
+    "an extra released sum": lambda: extra("released", ConfigRecord({"loss": 1.0, "entropy": 2.0})),
+    "a released text": lambda: extra("released", ConfigRecord({"loss": "hello"})),
+    "a released integer": lambda: extra("released", ConfigRecord({"records": 412})),
+    "a released sum that is no number": lambda: extra("released", ConfigRecord({"loss": float("nan")})),
+    "released sums of another kind": lambda: extra("released", MetricRecord({"loss": 0.5})),
+    "an empty release": lambda: extra("released", ConfigRecord({})),
     "a path as run": lambda: with_header(run_id="../../etc/x"),
     "a sentence as nonce": lambda: with_header(nonce="the patient said"),
     "an empty site": lambda: with_header(site_id=""),

@@ -14,7 +14,7 @@ from rich.live import Live
 import hushtune
 from shared.display import ago, status_tables, watch
 from shared.errors import RunError
-from shared.status import Budget, OrderSeen, ServerStatus, SiteSeen, SiteStatus, StatusFile, status_file
+from shared.status import BudgetSeen, OrderSeen, ServerStatus, SiteSeen, SiteStatus, StatusFile, status_file
 
 NOW = time.time()
 SERVER = ServerStatus(
@@ -37,7 +37,7 @@ SITE = SiteStatus(
     server="fed.example.org:8443",
     connection="connected",
     since=NOW - 61,
-    budgets=(Budget(of="3fa91c", spent=2.5, limit=8.0, delta=1e-5),),
+    budgets=(BudgetSeen(of="3fa91c", spent=2.5, limit=8.0, delta=1e-5),),
     orders=(
         OrderSeen(time=NOW - 60, run_id="0ab1", round=1, outcome="sent"),
         OrderSeen(time=NOW - 30, run_id="0ab1", round=2, outcome="refused", reason="max_rounds"),
@@ -71,7 +71,7 @@ def test_a_status_comes_back_as_it_was_written(tmp_path: Path, status: ServerSta
         lambda: OrderSeen(time=0, run_id="x\n", round=1, outcome="sent"),
         lambda: OrderSeen(time=0, run_id="x", round=1, outcome="the patient said"),  # type: ignore[arg-type]
         lambda: OrderSeen(time=0, run_id="x", round=1, outcome="failed", reason="the patient said"),
-        lambda: Budget(of="the patient said", spent=0, limit=1, delta=0.1),
+        lambda: BudgetSeen(of="the patient said", spent=0, limit=1, delta=0.1),
         lambda: SiteStatus(site_id="n", server="the patient said", connection="connected", since=0),
         lambda: SiteStatus(site_id="n", server="x:1", connection="connected", since=0, note="the patient said"),
     ],

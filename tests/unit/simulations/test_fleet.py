@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -22,10 +23,10 @@ def config(classify: RunConfig, change: Change) -> RunConfig:
 
 
 @pytest.fixture
-def sites(config: RunConfig, learner_of: LearnerOf, records_of: RecordsOf) -> list[Site]:
+def sites(config: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: Callable[..., Any]) -> list[Site]:
     learner = learner_of(config)
     return [
-        Site(name, 100, config, records_of(config, 20, number), learner, None)
+        Site(name, 100, config, records_of(config, 20, number), learner, None, open_budget(name))
         for number, name in enumerate(("north", "south"))
     ]
 
@@ -78,5 +79,5 @@ def test_what_a_site_raises_is_its_class_name_and_stops_nobody(
 def test_a_site_that_spent_a_round_answers_no_again(sites: list[Site], config: RunConfig) -> None:
     fleet = LocalFleet(sites, lambda _: None)
     list(fleet.ask(orders(sites, config), 60.0))
-    assert [answer.error for answer in fleet.ask(orders(sites, config), 60.0)] == ["MessageError"] * 2
+    assert [answer.error for answer in fleet.ask(orders(sites, config), 60.0)] == ["LedgerError"] * 2
     assert [answer.error for answer in fleet.ask(orders(sites, config, 2), 60.0)] == [None] * 2

@@ -91,7 +91,7 @@ def test_a_tiny_site_is_refused_in_one_line(config_of: ConfigOf) -> None:
 
 def test_what_is_accounted_is_what_runs() -> None:
     made = plan()
-    event = made.event
+    [event] = made.events
     assert (event.sampling_rate, event.noise_multiplier, event.steps) == (0.1, 1.0, 3)
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.noise_multiplier = 0.1  # type: ignore[misc]

@@ -410,3 +410,27 @@ def test_colours_have_contrast(theme: str) -> None:
             assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
     for line in ("s1", "s2", "s3", "s4", "s5", "s6"):  # WCAG 1.4.11: graphics need 3
         assert contrast(colours[line], colours["paper"]) >= 3, line
+
+
+def card_section(page: str) -> str:
+    return text(page.split('<section id="card"')[1].split("</section>")[0])
+
+
+def test_the_privacy_card_stands_in_the_page(published: Any) -> None:
+    section = card_section(render(classification(), published.card))
+    for shown in (
+        published.card["privacy"]["guarantee"],
+        published.card["attack_risk"],
+        published.card["signing"]["public_key"],
+        *published.card["not_protected"],
+        "This run is a simulation on one machine.",
+        "north training run-77 1 to 3 0.11 3.3371 7",
+    ):
+        assert shown in section
+    assert "has no signed privacy card" not in section
+
+
+def test_a_page_without_a_card_says_that_nothing_is_signed() -> None:
+    section = card_section(page_of(classification))
+    assert "no signed privacy card" in section
+    assert classification()["privacy"]["guarantee"] in section

@@ -1,0 +1,89 @@
+"""A ledger read as a statement: what was spent, on which datasets, in which runs; and whether it is whole."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from privacy.budget import events_of, upper_bound
+from privacy.ledger import Entry, read, read_dataset, refuse_unless_holds
+from shared.errors import LedgerError
+from shared.head import Head
+
+
+def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]:
+    """All reservations of a ledger with their events, and epsilon by dataset and for a record in all of them.
+
+    Infinite epsilons, of rounds without privacy, are None: JSON has no infinity.
+
+    Raises:
+        LedgerError: the ledger cannot be read or was altered.
+    """
+    entries = read(folder / "ledger.jsonl")
+    reserved = [entry for entry in entries if entry.kind == "reserve"]
+    deltas = [float(entry.body["target_delta"]) for entry in reserved if entry.body["target_delta"]]
+    delta = target_delta or min(deltas, default=1e-5)
+    names = list(dict.fromkeys(str(entry.body["dataset"]) for entry in reserved))
+    return {
+        "site_id": entries[0].body["site_id"] if entries else None,
+        "entries": len(entries),
+        "hash": entries[-1].hash if entries else "",
+        "target_delta": delta,
+        "relation": "add or remove one unit",
+        "reservations": [_row(entry, entries) for entry in reserved],
+        "datasets": [_dataset(folder, name, reserved, delta) for name in names],
+        "epsilon_in_all": _finite(upper_bound(entries, delta)),
+    }
+
+
+def verify(folder: Path, against: Path | None = None) -> dict[str, Any]:
+    """Check the chain, the dataset files, and that the ledger holds every head of it that a server reported.
+
+    Raises:
+        LedgerError: the first thing that is wrong, by the entry's number.
+    """
+    path = folder / "ledger.jsonl"
+    entries = read(path)
+    for entry in entries:
+        if entry.kind == "reserve":
+            read_dataset(folder, entry.body["dataset"])
+    heads = _reported(against, str(entries[0].body["site_id"])) if against and entries else []
+    for head in heads:
+        refuse_unless_holds(entries, head, path)
+    return {"entries": len(entries), "hash": entries[-1].hash if entries else "", "heads_checked": len(heads)}
+
+
+def _row(entry: Entry, entries: Sequence[Entry]) -> dict[str, Any]:
+    closed = any(other.kind == "commit" and other.body["reserved"] == entry.seq for other in entries)
+    kept = ("run_id", "round", "dataset", "unit", "relation", "target_delta", "plan", "events")
+    return {"entry": entry.seq, "answered": closed, **{name: entry.body[name] for name in kept}}
+
+
+def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float) -> dict[str, Any]:
+    """What the records of a dataset spent, over every dataset that shares one with it: an upper bound."""
+    ids = read_dataset(folder, name)
+    touching = [entry for entry in reserved if not ids.isdisjoint(read_dataset(folder, entry.body["dataset"]))]
+    return {
+        "dataset": name,
+        "identities": len(ids),
+        "rounds": sum(entry.body["dataset"] == name for entry in reserved),
+        "events": [asdict(event) for entry in touching for event in events_of(entry)],
+        "epsilon": _finite(upper_bound(touching, delta)),
+    }
+
+
+def _finite(amount: float) -> float | None:
+    return None if math.isinf(amount) else amount
+
+
+def _reported(path: Path, site_id: str) -> list[Head]:
+    """The heads of a site's ledger in a run's report, round by round."""
+    file = path / "report.json" if path.is_dir() else path
+    try:
+        rounds: Sequence[Mapping[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["rounds"]
+        rows = [done["ledgers"][site_id] for done in rounds if site_id in done["ledgers"]]
+        return [Head(int(row["entries"]), str(row["hash"])) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise LedgerError(f"{file}: no readable report of a run; give the run's folder or its report.json") from None

@@ -1,0 +1,48 @@
+"""What a site measures and the server may see: sums over records, each record's share bounded, noised, in the plan."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from privacy.accounting import MechanismEvent
+from privacy.dp.noise import gaussian
+from shared.sections import PrivacySection
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReleasedSums:
+    """Noised sums over a site's training records: of their bounded losses (nats), of hits, and of ones.
+
+    ``hits`` is None where a task has none. The sums may be negative, and are no exact counts of anything.
+    """
+
+    loss: float
+    hits: float | None
+    records: float
+
+
+def metrics_event(privacy: PrivacySection) -> MechanismEvent:
+    """What ``release_sums`` costs: one Gaussian sum over all records."""
+    return MechanismEvent(sampling_rate=1.0, noise_multiplier=privacy.release_noise, steps=1, purpose="metrics")
+
+
+def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -> ReleasedSums:
+    """Noised sums over records of loss (N,), hits (N,) of 0 or 1, and one.
+
+    Formal guarantee: the Gaussian mechanism (Dwork and Roth 2014, theorem A.1) with L2 sensitivity 1 and standard
+    deviation ``release_noise``, for adding or removing one record: a record's row (loss / bound, hit, 1) / sqrt(k) of k
+    numbers between 0 and 1 has a norm of at most 1. Its event is ``metrics_event``.
+    """
+    bound = privacy.release_loss_bound
+    shares = [np.clip(np.nan_to_num(losses, nan=bound, posinf=bound), 0, bound) / bound]
+    shares += [] if hits is None else [np.clip(np.nan_to_num(hits), 0, 1)]
+    rows = np.stack([*shares, np.ones_like(losses)], axis=1)  # (N, k)
+    scale = math.sqrt(rows.shape[1])
+    noise = gaussian((rows.shape[1],), privacy.release_noise, torch.device("cpu")).double().numpy()
+    sums = (rows.sum(axis=0) / scale + noise) * scale
+    return ReleasedSums(float(sums[0]) * bound, None if hits is None else float(sums[1]), float(sums[-1]))

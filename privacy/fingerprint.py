@@ -1,0 +1,72 @@
+"""What makes two datasets overlap: their records, and their persons where a column names them, never a file's name.
+
+A record is known by HMACs of its texts under a key that stays at the site. So the same record is found again in a
+renamed, re-ordered, split or copied file, and under another task or column mapping; and nobody without the key can look
+a known text up.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from shared.errors import LedgerError
+from shared.record import RawRecord
+
+ID_BYTES = 16
+UnitIds = tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The identities of a dataset's records: one for each text of a record, and one for its person where that is known.
+
+    Two records are taken for the same when they share any identity, which can only overstate what was spent.
+    """
+
+    units: Sequence[UnitIds] = field(repr=False)
+
+    @property
+    def ids(self) -> frozenset[bytes]:
+        """All identities in it."""
+        return frozenset(identity for unit in self.units for identity in unit)
+
+    def to_bytes(self) -> bytes:
+        """The sorted identities, one after another; the order and number of files change nothing."""
+        return b"".join(sorted(self.ids))
+
+    @property
+    def fingerprint(self) -> str:
+        """What the ledger calls the dataset."""
+        return fingerprint(self.to_bytes())
+
+    @classmethod
+    def of(cls, records: Sequence[RawRecord], key: bytes) -> Self:
+        """The identities of raw records under the site's key.
+
+        Raises:
+            LedgerError: a record does not say where it comes from, so its spending could not be followed.
+        """
+        if any(not record.origin for record in records):
+            raise LedgerError("a record has no origin, so its spending could not be followed; take it from read_records")
+        return cls([_unit(record, key) for record in records])
+
+
+def fingerprint(ids: bytes) -> str:
+    """SHA-256 of a dataset's sorted identities, 64 hexadecimal digits."""
+    return hashlib.sha256(ids).hexdigest()
+
+
+def split_ids(content: bytes) -> frozenset[bytes]:
+    """The identities in the bytes of ``Dataset.to_bytes``."""
+    return frozenset(content[start : start + ID_BYTES] for start in range(0, len(content), ID_BYTES))
+
+
+def _unit(record: RawRecord, key: bytes) -> UnitIds:
+    persons = [record.person.encode("utf-8", "surrogatepass")] if record.person is not None else []
+    return tuple(
+        hmac.digest(key, kind + value, "sha256")[:ID_BYTES]
+        for kind, values in ((b"text/", record.origin), (b"person/", persons))
+        for value in values
+    )

@@ -1,0 +1,251 @@
+"""The privacy card: what a run guarantees, spent and leaves open, as one JSON document that the server signs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from privacy.accounting import MechanismEvent, cross_checked_epsilon
+from privacy.anonymise.quality import Recall, overall
+from privacy.risk import AttackRisk, attack_risk
+from server.report import wording
+from server.report.signed import KIND, VERSION
+from server.signing import ALGORITHM
+from shared.config import RunConfig
+from shared.head import Head
+from shared.metrics import Interval
+
+TOLD_RATE = 0.01  # the rate of false positives that the words of the attack risk are about; one of the table's
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One mechanism event that a site was charged for."""
+
+    run_id: str
+    round: int
+    event: MechanismEvent
+
+
+Charges = tuple[Charge, ...]
+
+
+@dataclass(frozen=True)
+class SiteCharges:
+    """What the card may say of one site: public by declaration, or charged. ``target_delta`` is None without privacy.
+
+    ``head`` is where the site's ledger ended when the server last heard of it. ``epsilon_ever`` is the largest of any of
+    its records over all runs in that ledger, which the site alone knows, and a simulator.
+    """
+
+    site_id: str
+    declared_size: int
+    target_delta: float | None
+    charges: Charges
+    head: Head
+    epsilon_ever: float | None = None
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """The frozen model under the adapter; ``kind`` is encoder or causal, ``digest`` the SHA-256 of its weights."""
+
+    name: str
+    reference: str
+    kind: str
+    digest: str
+    licence: str | None
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """All that a card is made of; nothing else can get into it.
+
+    ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` are
+    the adapter's, by SHA-256. ``record`` is where the server's own chain of rounds ends. ``recalls`` are of the anonymiser
+    by kind of personal data, and stay out of a real server's card: no site released them.
+    """
+
+    run_id: str
+    created: str
+    simulated: bool
+    config: RunConfig
+    trust: str | None
+    unit: str
+    relation: str
+    model: BaseModel
+    adapter_digest: str
+    files: Mapping[str, str]
+    trainable_parameters: int
+    rounds_committed: int
+    record: Head
+    sites: Sequence[SiteCharges]
+    metrics: Mapping[str, Interval]
+    recalls: Mapping[str, Recall]
+    versions: Mapping[str, str]
+
+
+def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
+    """The card, with the public key that is to sign it, after the questions of NIST SP 800-226 (Near et al. 2025).
+
+    Raises:
+        PrivacyError: no card can be written for the trust model.
+    """
+    sites = _sites(facts)
+    return {
+        "kind": KIND,
+        "version": VERSION,
+        "run": _run(facts),
+        "base_model": asdict(facts.model),
+        "adapter": {
+            "state_digest": facts.adapter_digest,
+            "files": dict(facts.files),
+            "trainable_parameters": facts.trainable_parameters,
+        },
+        "training": _training(facts),
+        "privacy": _privacy(facts, sites),
+        "sites": sites,
+        "round_record": asdict(facts.record),
+        "attack_risk": _attack(facts, sites),
+        "public": [*wording.PUBLIC, wording.RESULTS],
+        "anonymisation": _anonymisation(facts),
+        "utility": _utility(facts),
+        "implementation": list(wording.MECHANISM_HAZARDS) if facts.trust else [],
+        "data_access": _data_access(facts),
+        "not_protected": wording.not_protected(facts.trust, facts.unit, simulated=facts.simulated),
+        "software": dict(facts.versions),
+        "signing": {
+            "algorithm": ALGORITHM,
+            "public_key": public_key,
+            "simulation_key": facts.simulated,
+            "statement": wording.KEY_OF_SIMULATION if facts.simulated else wording.KEY_OF_SERVER,
+        },
+    }
+
+
+def _run(facts: CardFacts) -> dict[str, Any]:
+    config = facts.config
+    return {
+        "id": facts.run_id,
+        "name": config.run.name,
+        "created": facts.created,
+        "simulated": facts.simulated,
+        "config_digest": config.digest(),
+    }
+
+
+def _training(facts: CardFacts) -> dict[str, Any]:
+    """The procedure, from the config alone."""
+    training, adapter, config = facts.config.training, facts.config.adapter, facts.config
+    return {
+        "task": config.task.name,
+        "labels": list(config.task.labels),
+        "language": config.anonymise.language,
+        "rounds_planned": training.rounds,
+        "rounds_committed": facts.rounds_committed,
+        "steps_per_round": training.steps,
+        "learning_rate": training.learning_rate,
+        "head_learning_rate": training.head_learning_rate,
+        "rank": adapter.rank,
+        "alpha": adapter.alpha,
+        "factors": adapter.train,
+        "last_layers": adapter.last_layers,
+        "max_length": config.model.max_length,
+        "aggregation": config.aggregation.method,
+        "weights": config.aggregation.weights,
+    }
+
+
+def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    named = {"enabled": facts.trust is not None, "unit": facts.unit, "relation": facts.relation, "trust": facts.trust}
+    if facts.trust is None:
+        absent = dict.fromkeys(("trust_meaning", "mechanism", "sampling", "clipping", "clipping_norm", "accounting"))
+        return {**named, **absent, "unit": None, "relation": None, "guarantee": wording.WITHOUT_PRIVACY}
+    words = wording.trust_words(facts.trust)
+    highest = max(site["epsilon"] for site in sites)
+    delta = max(site["target_delta"] for site in sites)
+    return {
+        **named,
+        "trust_meaning": words.meaning,
+        "mechanism": words.mechanism,
+        "sampling": words.sampling,
+        "clipping": words.clipping,
+        "clipping_norm": facts.config.privacy.clipping_norm,
+        "accounting": wording.ACCOUNTING,
+        "guarantee": wording.guarantee(facts.trust, facts.unit, highest, delta),
+    }
+
+
+def _sites(facts: CardFacts) -> list[dict[str, Any]]:
+    """Each site: what it declared, what it was charged, and what follows; equal charges are accounted for once."""
+    different = {(site.charges, site.target_delta) for site in facts.sites}
+    claims = {(charges, delta): _claim(charges, delta) for charges, delta in different}
+    return [
+        {
+            "site_id": site.site_id,
+            "declared_size": site.declared_size,
+            "target_delta": site.target_delta,
+            "charged": [{"run": c.run_id, "round": c.round, **asdict(c.event)} for c in site.charges],
+            "ledger_head": asdict(site.head),
+            "epsilon_over_all_runs": site.epsilon_ever if facts.simulated and facts.trust else None,
+            **claims[site.charges, site.target_delta],
+        }
+        for site in facts.sites
+    ]
+
+
+def _claim(charges: Charges, target_delta: float | None) -> dict[str, Any]:
+    """What follows from the charges; nothing where there was no privacy."""
+    if target_delta is None:
+        return dict.fromkeys(("epsilon", "attack", "advantage"))
+    events = [charge.event for charge in charges]
+    risk = attack_risk(events)
+    return {
+        "epsilon": cross_checked_epsilon(events, target_delta),
+        "attack": _limits(risk),
+        "advantage": risk.advantage,
+    }
+
+
+def _limits(risk: AttackRisk) -> list[dict[str, float]]:
+    pairs = zip(risk.false_positive_rates, risk.true_positive_rates, strict=True)
+    return [{"false_positive_rate": wrong, "true_positive_rate": found} for wrong, found in pairs]
+
+
+def _attack(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> str:
+    """The attack risk at one rate of false positives, of the site where it is highest, in words."""
+    if facts.trust is None:
+        return "No limit can be stated: an attack may recognise every training record."
+    limits = {site["site_id"]: row for site in sites for row in site["attack"] if row["false_positive_rate"] == TOLD_RATE}
+    worst = max(limits, key=lambda site_id: float(limits[site_id]["true_positive_rate"]))
+    return wording.attack_words(worst, facts.unit, TOLD_RATE, limits[worst]["true_positive_rate"])
+
+
+def _anonymisation(facts: CardFacts) -> dict[str, Any]:
+    """Recall where a simulator knows it; a real server's card says nothing that a site did not release."""
+    recalls = {kind: recall for kind, recall in facts.recalls.items() if recall.total} if facts.simulated else {}
+    total = overall(recalls)
+    return {
+        "statement": wording.anonymisation(total if recalls else None, private=facts.trust is not None),
+        "recall": {kind: _recall(recall) for kind, recall in recalls.items()} or None,
+        "overall": _recall(total) if recalls else None,
+    }
+
+
+def _recall(recall: Recall) -> dict[str, Any]:
+    return {"found": recall.found, "total": recall.total, **asdict(recall.interval())}
+
+
+def _utility(facts: CardFacts) -> dict[str, Any]:
+    return {
+        "confidence": facts.config.evaluation.confidence,
+        "metrics": {name: asdict(interval) for name, interval in facts.metrics.items()},
+        "statements": [wording.UTILITY, *([wording.NOISE_BIAS] if facts.trust else [])],
+    }
+
+
+def _data_access(facts: CardFacts) -> list[str]:
+    released = any(charge.event.purpose != "training" for site in facts.sites for charge in site.charges)
+    replies = wording.replies(released=released)
+    if not facts.simulated:
+        return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
+    return [wording.SIMULATION, replies, wording.held_out_share(facts.config.data.held_out)]

@@ -1,0 +1,106 @@
+"""The charts of one report: which numbers go into each, what it is called aloud, and its legend."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from server.report import charts
+from server.report.figures import duration, epsilon, is_known, measure, measured
+
+
+def drawings(report: Mapping[str, Any], metric: str) -> dict[str, Markup]:
+    """The SVG of each chart that there are numbers for."""
+    drawn = {
+        "progress": _progress(report, metric),
+        "budget": _budget(report),
+        "recall": _recall(report["anonymisation"]),
+        "sites": _by_site(report, metric),
+        "bars": _bars(report["stages"]),
+    }
+    return {name: Markup(svg) for name, svg in drawn.items() if svg}  # noqa: S704 -- charts.py escapes every name
+
+
+def _progress(report: Mapping[str, Any], metric: str) -> str:
+    """The chief metric from the base model through every round."""
+    rounds = [(str(entry["round"]), entry["metrics"].get(metric)) for entry in report["rounds"]]
+    places = [(name, interval) for name, interval in [("base", report["base"].get(metric)), *rounds] if is_known(interval)]
+    if len(places) < 2:
+        return ""
+    label = f"Line chart of {measure(metric).label} by round: " + "; ".join(f"{n}: {measured(i, metric)}" for n, i in places)
+    levels = [baseline["metrics"][metric]["value"] for baseline in _drawn_baselines(report, metric)]
+    return charts.progress(label, [_point(*place) for place in places], levels, percent=measure(metric).percent)
+
+
+def _budget(report: Mapping[str, Any]) -> str:
+    """Epsilon spent so far by site and round."""
+    spent = {site["site_id"]: site["epsilon_by_round"] for site in report["sites"] if site["epsilon_by_round"]}
+    if not spent or not report["privacy"]["enabled"]:
+        return ""
+    label = "Line chart of epsilon spent by round: " + "; ".join(
+        f"{site} ends at {epsilon(e[-1])}" for site, e in spent.items()
+    )
+    lines = [[math.nan if e is None else float(e) for e in site] for site in spent.values()]
+    return charts.budget(label, lines, _asked(report))
+
+
+def _recall(anonymisation: Mapping[str, Any]) -> str:
+    """Recall by kind of personal data, the weakest on top."""
+    places = sorted(((n, i) for n, i in anonymisation["recall"].items() if is_known(i)), key=lambda place: place[1]["value"])
+    label = "Recall by kind of personal data: " + "; ".join(f"{n}: {measured(i, 'recall')}" for n, i in places)
+    overall = anonymisation["overall"]
+    level = overall["value"] if is_known(overall) else None
+    return charts.intervals("recall", label, [_point(*place) for place in places], level, percent=True) if places else ""
+
+
+def _by_site(report: Mapping[str, Any], metric: str) -> str:
+    """The final model on each site's held-out records."""
+    places = [(site, metrics[metric]) for site, metrics in report["by_site"].items() if is_known(metrics.get(metric))]
+    label = f"{measure(metric).label} by site: " + "; ".join(f"{site}: {measured(i, metric)}" for site, i in places)
+    final = report["final"].get(metric)
+    level, percent = final["value"] if is_known(final) else None, measure(metric).percent
+    return charts.intervals("sites", label, [_point(*place) for place in places], level, percent=percent) if places else ""
+
+
+def _bars(stages: Mapping[str, float]) -> str:
+    """Where the time went."""
+    rows = [(name, seconds, duration(seconds)) for name, seconds in stages.items()]
+    label = "Bar chart of time by stage: " + "; ".join(f"{name}: {text}" for name, _, text in rows)
+    return charts.bars(label, rows) if rows else ""
+
+
+def _point(name: str, interval: Mapping[str, float]) -> charts.Point:
+    """An interval as the charts take it; a bare value is an interval of no width."""
+    middle = interval["value"]
+    return charts.Point(name, middle, *(middle if interval.get(end) is None else interval[end] for end in ("low", "high")))
+
+
+def _drawn_baselines(report: Mapping[str, Any], metric: str) -> list[Mapping[str, Any]]:
+    """The baselines that have the chief metric, in the report's order."""
+    return [baseline for baseline in report["baselines"] if is_known(baseline["metrics"].get(metric))]
+
+
+def _asked(report: Mapping[str, Any]) -> float | None:
+    """The epsilon that the config allows a site."""
+    asked = (report["config"].get("privacy") or {}).get("epsilon")
+    return None if asked is None else float(asked)
+
+
+def legends(report: Mapping[str, Any], metric: str, confidence: str) -> dict[str, list[tuple[str, str]]]:
+    """For each chart of several lines, (CSS class, name) in the charts' order of colours."""
+    colours = len(charts.SERIES)
+    baselines = enumerate(_drawn_baselines(report, metric), 1)
+    sites = [site["site_id"] for site in report["sites"] if site["epsilon_by_round"]]
+    asked = _asked(report)
+    return {
+        "progress": [
+            ("line s1", f"adapter, with {confidence}"),
+            *((f"dash s{n % colours + 1}", b["name"]) for n, b in baselines),
+        ],
+        "budget": [
+            *((f"line s{n}", site) for n, site in enumerate(sites[:colours], 1)),
+            *([("line rest", f"{len(sites) - colours} more")] if len(sites) > colours else []),
+            *([("dash muted", f"asked for: {epsilon(asked)}")] if asked is not None else []),
+        ],
+    }

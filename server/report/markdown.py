@@ -1,0 +1,37 @@
+"""The privacy card and the model card as Markdown: rendered from the signed card, from nothing else."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from markupsafe import Markup
+
+from server.report.template import charge_rows, environment
+
+SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)@[0-9a-f]{40}")
+
+
+def privacy_page(card: Mapping[str, Any]) -> str:
+    """The privacy card as a page of text."""
+    return _render("privacy_card.md.j2", card)
+
+
+def model_page(card: Mapping[str, Any]) -> str:
+    """The README of an adapter folder, in the form of Hugging Face model cards (Mitchell et al. 2019, arXiv 1810.03993)."""
+    found = HUB_ID.fullmatch(card["base_model"]["reference"])
+    return _render("model_card.md.j2", card, hub_name=found and found.group(1))
+
+
+def escape(value: Any) -> Any:
+    """Text without a meaning in Markdown or HTML, on one line; numbers, and what is marked as safe, stay as they are."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return SPECIAL.sub(lambda found: f"\\{found.group()}", re.sub(r"\s*\n\s*", " ", value))
+
+
+def _render(template: str, card: Mapping[str, Any], **more: Any) -> str:
+    pages = environment(autoescape=False)
+    pages.finalize = escape
+    return pages.get_template(template).render(card=card, charges=partial(charge_rows, card), **more).strip() + "\n"

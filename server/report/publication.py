@@ -1,0 +1,64 @@
+"""What a run publishes beside its report: the signed privacy card, the same as text, and the adapter's model card."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from privacy.anonymise.quality import merge_recalls
+from server.report.card import BaseModel, CardFacts, Charge, SiteCharges, privacy_card
+from server.report.document import RunFacts, SiteFacts, versions
+from server.report.markdown import model_page, privacy_page
+from server.report.signed import SignedCard
+from server.signing import SigningKey
+from shared.catalogue import CATALOGUE
+from shared.head import Head
+from shared.wheels import sha256_file
+
+ADAPTER, README, PAGE = "adapter", "README.md", "privacy_card.md"
+KEY_FILE = "signing_key.pem"  # of a simulation; a server keeps its own key elsewhere
+RELATION = "add or remove one {}"
+
+
+def publish(facts: CardFacts, folder: Path, key: SigningKey) -> Mapping[str, Any]:
+    """Write the signed card, its text and the adapter's model card into a run's folder; returns the card."""
+    signed = SignedCard.sign(privacy_card(facts, key.public), key)
+    signed.save(folder)
+    (folder / PAGE).write_text(privacy_page(signed.card), encoding="utf-8")
+    (folder / ADAPTER / README).write_text(model_page(signed.card), encoding="utf-8")
+    return signed.card
+
+
+def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) -> CardFacts:
+    """What a finished run's facts give the card; ``folder`` is the run's, with the adapter in it."""
+    files, plan = run.model.files, next((site.plan for site in run.sites if site.plan), None)
+    last = run.rounds[-1]
+    entry = CATALOGUE.get(files.name)
+    adapter = {path.name: sha256_file(path) for path in sorted((folder / ADAPTER).iterdir()) if path.name != README}
+    unit = plan.unit if plan else run.config.privacy.unit
+    return CardFacts(
+        run_id=run.run_id,
+        created=created,
+        simulated=simulated,
+        config=run.config,
+        trust=plan.trust if plan else None,
+        unit=unit,
+        relation=RELATION.format(unit),
+        model=BaseModel(files.name, files.reference, run.model.kind, files.sha256, entry.licence if entry else None),
+        adapter_digest=str(run.adapter["digest"]),
+        files=adapter,
+        trainable_parameters=int(run.adapter["trainable_parameters"]),
+        rounds_committed=sum(done.committed for done in run.rounds),
+        record=last.record,
+        sites=[_charges(site, run.run_id, last.ledgers.get(site.site_id, Head())) for site in run.sites],
+        metrics=last.metrics,
+        recalls=merge_recalls(site.recalls for site in run.sites),
+        versions=versions(),
+    )
+
+
+def _charges(site: SiteFacts, run_id: str, head: Head) -> SiteCharges:
+    """What one site was charged for: its plan's events in each round that it reserved."""
+    plan = site.plan
+    charges = tuple(Charge(run_id, number, event) for number in site.rounds_spent for event in plan.events) if plan else ()
+    delta, ever = (plan.target_delta, site.epsilon_ever) if plan else (None, None)
+    return SiteCharges(site.site_id, site.declared_size, delta, charges, head, ever)

@@ -1,0 +1,205 @@
+"""The sentences of the privacy card and the report: what holds, for whom, and what does not hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from privacy.anonymise.quality import Recall
+from server.report.figures import count, epsilon, share_at_least, share_at_most, target_delta
+from shared.errors import PrivacyError
+
+WITHOUT_PRIVACY = (
+    "This run had no differential privacy. The adapter may reveal single training records, and what a site sent can be "
+    "inverted into records; do not publish it unless the data are public."
+)
+ACCOUNTING = (
+    "Epsilon is an upper estimate by privacy loss distributions (Doroshenko et al. 2022, arXiv 2207.04380) over all "
+    "releases that were charged, at the stated delta, and was checked against a second bound by Renyi accounting; "
+    "docs/check_epsilon.py recomputes it from this card. Delta bounds how far a probability may go beyond epsilon's limit."
+)
+MECHANISM_HAZARDS = (
+    "Noise and sampling draw on the operating system's random numbers; no seed can replay them.",
+    "Before training, each site compares per-record gradients of a few records with gradients computed for each alone, and "
+    "refuses to train if they differ.",
+    "Noise is added in floating-point arithmetic, as a sum of four Gaussian draws. This blunts known attacks on the lowest "
+    "bits of a number; it is not proved to withstand them, and epsilon does not count them.",
+    "Where gradients are computed in bfloat16, rounding can let the batch that a record is padded in move its gradient "
+    "slightly. Epsilon does not count that.",
+    "Timing is not hidden: a step with more sampled records takes longer.",
+)
+UTILITY = (
+    "Intervals cover chance in the choice of held-out records, not in training: another run gives other figures. The "
+    "measures are averages and can hide worse results for rare labels, small sites and unusual records."
+)
+NOISE_BIAS = (
+    "Clipping and noise lower the quality of the model, most for small groups and rare cases (Bagdasaryan et al. 2019, "
+    "arXiv 1905.12101); measure such groups apart before the model decides anything about them."
+)
+SIMULATION = (
+    "This run is a simulation. All sites' data were on one machine, in one process, under one operator; nothing kept them "
+    "apart. The card states what the messages of such a run reveal, not who had access to the data."
+)
+RECORDS_STAY = (
+    "Each site's records stay on the site's own machines; there they are searched for personal data and trained on."
+)
+HELD_OUT_AT_SERVER = "The server measures on held-out records of its own; the guarantee does not cover these."
+NOT_PROTECTED = (
+    "Facts that many records share: what anyone can conclude about people in general from the finished model, and what the "
+    "base model knew before.",
+    "Who takes part: the sites' names and declared sizes are public. So is whether and when a site answers, declines "
+    "because it has too few usable records, or fails; no noise hides that.",
+    "Held-out records: the server evaluates on them, and they are treated as public to it.",
+    "An insider with access to a site's own disk or memory.",
+    "Other runs: this card's epsilon covers one run. Runs on the same records add up, and so do runs that chose the "
+    "settings; each site's own ledger adds up those that it was used for, and a site that shares the records has another.",
+    "The adapter's behaviour: a malicious site can bend what the adapter does, within the bounds of screening.",
+)
+SEVERAL_RECORDS = (
+    "A person with several records: the unit is one record, so epsilon for that person is up to as many times larger as the "
+    "person has records, and delta is larger too."
+)
+THE_SERVER = "What a site sends to the server: the server, and whoever reads it on the way, sees it without noise."
+EVERY_RECORD = "Every training record: nothing bounds what the adapter, or a reply that a site sent, reveals of it."
+SIMULATION_FILES = (
+    "The other files of this simulation: report.json and report.html hold exact record counts, counts of personal data and "
+    "baselines computed without privacy, which the guarantee does not cover. Do not publish them if the records are real."
+)
+PUBLIC = (
+    "The sites' names, that each took part, whether and when it answered in a round, and where its ledger ends.",
+    "Each site's declared size, which the site chooses and which need not be its true record count.",
+    "The run's settings: task, labels, base model, rounds, steps, sampling rate q, clipping norm C and noise multiplier z.",
+)
+RESULTS = "The adapter after each round, and what the server measured with it on held-out records."
+KEY_OF_SERVER = (
+    "Signed with the server's key. A signature shows who signed only when you compare the public key with one that the "
+    "server's operator gave you in another way: hushtune card verify RUN --key KEY."
+)
+KEY_OF_SIMULATION = (
+    "Signed with a key that was made for this simulation and lies in the run's folder. Whoever has the folder can sign "
+    "again, so the signature shows that nothing was changed by accident; it does not show who signed."
+)
+
+
+@dataclass(frozen=True)
+class TrustWords:
+    """What a trust model means, and what runs under it."""
+
+    meaning: str
+    mechanism: str
+    sampling: str
+    clipping: str
+    released: str
+    owner: str
+
+
+TRUST: Mapping[str, TrustWords] = {
+    "local": TrustWords(
+        meaning="Local trust model: each site clips and adds noise before anything leaves it. The guarantee holds against "
+        "everyone outside the site: the server, the other sites, and all who get the adapter. It rests on the site's own "
+        "software and hardware.",
+        mechanism="DP-SGD at the site (Abadi et al. 2016, arXiv 1607.00133): in every step, the gradient of each sampled "
+        "record is scaled to an L2 norm of at most C, and Gaussian noise of standard deviation z x C is added to their sum.",
+        sampling="Poisson: in every step each record is drawn with chance q, independently of all others. q is public; who "
+        "was drawn stays secret at the site. The sampling that ran is the one that is accounted for.",
+        clipping="C bounds one record's gradient. The sum is divided by q x declared size, which is public, so that the "
+        "true record count does not show.",
+        released="all that a site sent in this run, together with the finished adapter,",
+        owner="in that site's training data",
+    ),
+    "central": TrustWords(
+        meaning="Central trust model: the server gets each site's update without noise, clips it and adds noise to the sum. "
+        "The guarantee holds against those who see only what the server publishes. It does not hold against the server, or "
+        "against anyone who reads what a site sends to it.",
+        mechanism="Gaussian mechanism at the server (McMahan et al. 2018, arXiv 1710.06963): in every round, the update of "
+        "each sampled site is scaled to an L2 norm of at most C, and Gaussian noise of standard deviation z x C is added to "
+        "their sum.",
+        sampling="Poisson: in every round each site is drawn with chance q, independently of all others. q is public; who "
+        "was drawn stays secret at the server.",
+        clipping="C bounds one site's update.",
+        released="all that the server published in this run, the adapters of its rounds included,",
+        owner="among the sites of this run",
+    ),
+}
+
+
+def trust_words(trust: str) -> TrustWords:
+    """The words of a trust model.
+
+    Raises:
+        PrivacyError: there are none, so no card may be written.
+    """
+    if trust not in TRUST:
+        raise PrivacyError(
+            f"privacy.trust = '{trust}': no privacy card can state this trust model; take {' or '.join(TRUST)}"
+        )
+    return TRUST[trust]
+
+
+def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
+    """The guarantee in one paragraph, for the highest epsilon and delta of any site, both rounded up."""
+    words = trust_words(trust)
+    return (
+        f"For adding or removing one {unit}, {words.released} is ({epsilon(highest)}, {target_delta(delta)})-differentially "
+        f"private. This limits how well anyone who sees all of it can tell whether any one {unit} was {words.owner}, "
+        "whatever else they know. The figures are the highest of any site; each site's own are stated beside it. They cover "
+        "this run alone; runs on the same data add up."
+    )
+
+
+def attack_words(site_id: str, unit: str, false_positives: float, true_positives: float) -> str:
+    """What the limit on true positives at one rate of false positives means for one site, rounded up."""
+    subject = f"site {site_id}" if unit == "site" else f"one {unit} of site {site_id}"
+    wrong = share_at_most(false_positives)
+    return (
+        f"Suppose somebody knows everything but whether {subject} was used, and tests that with all that the guarantee "
+        f"covers. The best possible test that wrongly names {wrong} of the {unit}s that were not used names at most "
+        f"{share_at_most(true_positives)} of those that were; blind guessing names {wrong} of both. The table has other "
+        "rates. These are mathematical limits for the worst case, whatever the attack; no attack was carried out."
+    )
+
+
+def anonymisation(recall: Recall | None, *, private: bool) -> str:
+    """How much personal data the anonymiser found where that is known, and what guards the rest."""
+    rest = (
+        "What was missed was trained on; what limits its disclosure is differential privacy, to the extent stated here."
+        if private
+        else "What was missed was trained on, and nothing limits its disclosure."
+    )
+    legal = "Replacing names and the like does not by itself take records out of data-protection law."
+    if recall is None:
+        known = (
+            "How much of it was found is not known here: it was not measured, or no site released it. Expect that some was "
+            "missed."
+        )
+    else:
+        ends = recall.interval()
+        known = (
+            f"Of {count(recall.total)} known mentions {count(recall.found)} were found whole: {share_at_least(ends.value)} "
+            f"({share_at_least(ends.low)} to {share_at_most(ends.high)}). Other text may have other results."
+        )
+    return (
+        f"Before training, each site searched its texts for personal data and replaced what it found. {known} {rest} {legal}"
+    )
+
+
+def replies(*, released: bool) -> str:
+    """What a site sends."""
+    sums = "noised sums of its records' loss, hits and number, which were charged" if released else "no measure of its data"
+    return (
+        "A site sends the change of the adapter's numbers, the names of run, round and site, where its ledger ends (a "
+        f"number of entries and a hash), and {sums}. It sends no text and no exact count of records."
+    )
+
+
+def held_out_share(share: float) -> str:
+    """What the evaluation of a simulation read."""
+    return (
+        f"A share of {share_at_most(share)} of each site's records was held out and read in full by the evaluation; the "
+        "guarantee does not cover these."
+    )
+
+
+def not_protected(trust: str | None, unit: str, *, simulated: bool) -> list[str]:
+    """What the run does not protect; ``trust`` is None where there is no differential privacy."""
+    first = {None: [EVERY_RECORD], "central": [THE_SERVER]}.get(trust, [])
+    several = [SEVERAL_RECORDS] if trust and unit == "record" else []
+    return [*first, *several, *NOT_PROTECTED, *([SIMULATION_FILES] if simulated else [])]

@@ -1,0 +1,76 @@
+"""The server's Ed25519 key: what it publishes is signed, and anyone can check who signed and that nothing changed."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from shared.errors import RunError
+
+ALGORITHM = "Ed25519"
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """An Ed25519 key pair (RFC 8032); the private half lies in one file that its owner alone may read."""
+
+    private: Ed25519PrivateKey = field(repr=False)
+
+    @property
+    def public(self) -> str:
+        """The public key, 64 hexadecimal digits."""
+        return self.private.public_key().public_bytes_raw().hex()
+
+    def sign(self, content: bytes) -> str:
+        """The signature of ``content``, 128 hexadecimal digits."""
+        return self.private.sign(content).hex()
+
+    @classmethod
+    def load_or_create(cls, path: Path) -> Self:
+        """The key of a PEM file; a new one, readable by its owner alone, where there is no file.
+
+        Raises:
+            RunError: the file is no Ed25519 key, or others than its owner may read it.
+        """
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return cls._load(path)
+        key = cls(Ed25519PrivateKey.generate())
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            stream.flush()
+            os.fsync(stream.fileno())
+        return key
+
+    @classmethod
+    def _load(cls, path: Path) -> Self:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise RunError(f"{path}: others may read this signing key (mode {mode:o}); chmod 600 it, or make a new key")
+        try:
+            private = load_pem_private_key(path.read_bytes(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            private = None
+        if not isinstance(private, Ed25519PrivateKey):
+            raise RunError(f"{path}: not an Ed25519 key in PEM; give the server's key, or move the file away for a new one")
+        return cls(private)
+
+
+def is_signed(content: bytes, signature: str, public: str) -> bool:
+    """Whether ``signature`` is that of ``content`` under the public key; both are hexadecimal digits."""
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), content)
+    except (ValueError, InvalidSignature):
+        return False
+    return True

@@ -1,0 +1,216 @@
+import contextlib
+import math
+import multiprocessing
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from privacy import budget as budget_module
+from privacy.accounting import MechanismEvent, epsilon
+from privacy.budget import Budget, Limit, upper_bound
+from privacy.dp.plan import PrivacyPlan
+from privacy.fingerprint import Dataset
+from privacy.ledger import Ledger
+from shared.errors import LedgerError
+from shared.head import Head
+from shared.record import RawRecord, origin
+
+PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
+DELTA = 1e-4
+ROUND = epsilon(PLAN.events, DELTA)
+Make = Callable[..., Budget]
+
+
+def records(names: Sequence[str], person: str | None = None) -> list[RawRecord]:
+    return [RawRecord({"text": name}, None, i, origin=origin([name]), person=person) for i, name in enumerate(names, 1)]
+
+
+NAMES = [f"record number {i}" for i in range(12)]
+
+
+@pytest.fixture
+def budget(tmp_path: Path) -> Make:
+    """A budget for some records on one ledger, opened anew each time as after a restart."""
+
+    def make(found: Sequence[RawRecord], limit: float = 100.0) -> Budget:
+        ledger = Ledger(tmp_path / "ledger", "north")
+        return Budget(ledger, Dataset.of(found, ledger.key), Limit(limit, DELTA))
+
+    return make
+
+
+def spend(budget: Budget, run_id: str = "run", number: int = 1, plan: PrivacyPlan | None = PLAN) -> None:
+    budget.reserve(run_id, number, plan, Head())
+    budget.commit(run_id, number)
+
+
+def test_a_round_costs_its_plan_and_rounds_compose(budget: Make) -> None:
+    mine = budget(records(NAMES))
+    assert mine.spent() == 0
+    spend(mine)
+    assert mine.spent() == pytest.approx(ROUND)
+    spend(mine, number=2)
+    assert mine.spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+    assert mine.spent() < 2 * ROUND
+
+
+SAME = {
+    "re-ordered": lambda: records(NAMES[::-1]),
+    "one record added": lambda: records([*NAMES, "a new one"]),
+    "first half": lambda: records(NAMES[:6]),
+    "second half": lambda: records(NAMES[6:]),
+    "other width, case and space": lambda: records([f"  {name.upper()}\u3000" for name in NAMES]),
+    "doubled": lambda: records([*NAMES, *NAMES]),
+}
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_the_same_records_have_one_budget(budget: Make, change: str) -> None:
+    """Whatever file they come in, and after a restart: spending follows the records."""
+    spend(budget(records(NAMES)), "first")
+    again = budget(SAME[change]())
+    assert again.spent() == pytest.approx(ROUND)
+    spend(again, "second")
+    assert budget(records(NAMES)).spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+
+
+def test_other_records_spend_in_parallel(budget: Make) -> None:
+    spend(budget(records(NAMES)), "first")
+    other = budget(records([f"other {i}" for i in range(5)]))
+    assert other.spent() == 0
+    spend(other, "second")
+    assert other.spent() == pytest.approx(ROUND)
+    assert upper_bound(other.ledger.entries(), DELTA) == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+
+
+def test_the_worst_record_counts_over_halves_and_wholes(budget: Make) -> None:
+    spend(budget(records(NAMES[:6])), "left")
+    spend(budget(records(NAMES[6:])), "right")
+    assert budget(records(NAMES)).spent() == pytest.approx(ROUND)
+    spend(budget(records(NAMES[4:8])), "middle")
+    assert budget(records(NAMES)).spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+
+
+def test_datasets_that_share_a_person_share_the_persons_budget(budget: Make) -> None:
+    spend(budget(records(["an admission note"], person="p-17")), "first")
+    assert budget(records(["a discharge letter"], person="p-17")).spent() == pytest.approx(ROUND)
+    assert budget(records(["a discharge letter"], person="p-18")).spent() == 0
+
+
+def test_a_run_that_cannot_be_paid_to_its_end_is_refused_before_anything_is_spent(budget: Make) -> None:
+    mine = budget(records(NAMES), limit=ROUND * 1.01)
+    with pytest.raises(LedgerError, match=r"budget exhausted: .* a run of 3 rounds would make it"):
+        mine.refuse_beyond(PLAN)
+    assert len(mine.ledger.entries()) == 1
+
+
+def test_no_round_goes_beyond_the_limit(budget: Make) -> None:
+    mine = budget(records(NAMES), limit=epsilon(PLAN.events * 3, DELTA))
+    for number in (1, 2, 3):
+        spend(mine, number=number)
+    assert mine.spent() <= mine.limit.epsilon
+    with pytest.raises(LedgerError, match=r"budget exhausted: some of these records have spent .* 3 rounds left of run two"):
+        mine.reserve("two", 1, PLAN, Head())
+    assert mine.rounds("run") == (1, 2, 3)
+    assert mine.rounds("two") == ()
+
+
+def test_a_round_is_reserved_only_while_the_run_can_be_paid_to_its_end(budget: Make) -> None:
+    mine = budget(records(NAMES), limit=epsilon(PLAN.events * 2, DELTA))
+    with pytest.raises(LedgerError, match="the 3 rounds left of run run"):
+        mine.reserve("run", 1, PLAN, Head())
+    spend(mine, number=2)  # a site that joined late pays what is left
+    spend(mine, number=3)
+    assert mine.spent() <= mine.limit.epsilon
+
+
+def test_a_limit_over_all_datasets_bounds_those_that_share_nothing(budget: Make) -> None:
+    spend(budget(records(NAMES)), "first")
+    other = budget(records(["something else"]))
+    tight = replace(other, in_all=Limit(epsilon(PLAN.events * 3, DELTA), DELTA))
+    with pytest.raises(LedgerError, match="budget exhausted over all datasets of the site"):
+        tight.reserve("second", 1, PLAN, Head())
+    spend(other, "second")
+
+
+def test_an_open_reservation_counts_and_is_used_again(budget: Make) -> None:
+    mine = budget(records(NAMES))
+    first = mine.reserve("run", 1, PLAN, Head())
+    assert mine.spent() == pytest.approx(ROUND)
+    again = budget(records(NAMES))  # the process died in between
+    assert again.reserve("run", 1, PLAN, Head()) == first
+    assert again.spent() == pytest.approx(ROUND)
+
+
+def test_a_round_that_was_answered_is_not_answered_again(budget: Make) -> None:
+    spend(budget(records(NAMES)))
+    with pytest.raises(LedgerError, match="round 1 of run run was spent and answered before"):
+        budget(records(NAMES)).reserve("run", 1, PLAN, Head())
+
+
+def test_an_open_reservation_serves_no_other_plan_and_no_other_records(budget: Make) -> None:
+    budget(records(NAMES)).reserve("run", 1, PLAN, Head())
+    with pytest.raises(LedgerError, match="reserved for other records"):
+        budget(records([*NAMES, "one more"])).reserve("run", 1, PLAN, Head())
+    louder = PrivacyPlan(1.0, 10.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
+    with pytest.raises(LedgerError, match="reserved for another plan"):
+        budget(records(NAMES)).reserve("run", 1, louder, Head())
+
+
+def test_closing_a_round_twice_changes_nothing(budget: Make) -> None:
+    mine = budget(records(NAMES))
+    mine.reserve("run", 1, PLAN, Head())
+    assert mine.commit("run", 1) == mine.commit("run", 1)
+    with pytest.raises(LedgerError, match="never reserved"):
+        mine.commit("run", 2)
+
+
+def test_records_used_without_privacy_have_no_epsilon_left(budget: Make) -> None:
+    mine = budget(records(NAMES))
+    spend(mine, plan=None)
+    assert mine.spent() == math.inf
+    with pytest.raises(LedgerError, match="used without privacy before"):
+        budget(records(NAMES[:1])).refuse_beyond(PLAN)
+    spend(mine, "another", plan=None)  # it makes nothing worse
+
+
+def test_releases_are_charged_like_training(budget: Make) -> None:
+    metrics = MechanismEvent(1.0, 30.0, 1, "metrics")
+    plan = PrivacyPlan(1.0, 20.0, 1.0, 1, 3, 1e-4, 40, releases=(metrics,))
+    mine = budget(records(NAMES))
+    spend(mine, plan=plan)
+    assert mine.spent() == pytest.approx(epsilon([*PLAN.events, metrics], DELTA))
+    assert mine.spent() > ROUND
+
+
+def _steps(events: Iterable[MechanismEvent], _delta: float) -> float:
+    """A cheap stand-in for epsilon that grows with what was spent: the test is of the lock, not of the accountant."""
+    return float(sum(event.steps for event in events))
+
+
+def _compete(folder: Path, run_id: str, limit: float) -> None:
+    """One of two runs that reserve rounds on the same records until the budget refuses."""
+    budget_module.epsilon = _steps  # in this process alone
+    ledger = Ledger(folder, "north")
+    mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), Limit(limit, DELTA))
+    with contextlib.suppress(LedgerError):
+        for number in range(1, 10_000):
+            mine.reserve(run_id, number, PLAN, Head())
+
+
+def test_two_hundred_interleavings_of_two_runs_never_overspend(tmp_path: Path) -> None:
+    """Two processes on one dataset; the budget pays 200 rounds, however the processes take turns."""
+    folder = tmp_path / "ledger"
+    Ledger(folder, "north")
+    context = multiprocessing.get_context("fork")
+    runs = [context.Process(target=_compete, args=(folder, f"run-{i}", 200.0)) for i in (0, 1)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(60)
+    reserved = [entry for entry in Ledger(folder, "north").entries() if entry.kind == "reserve"]
+    assert len(reserved) == 200
+    assert {entry.body["run_id"] for entry in reserved} == {"run-0", "run-1"}
+    assert [run.exitcode for run in runs] == [0, 0]

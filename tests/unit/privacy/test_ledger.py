@@ -1,0 +1,292 @@
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from privacy import ledger as ledger_module
+from privacy.fingerprint import Dataset
+from privacy.ledger import Entry, Ledger, read, read_dataset, refuse_unless_holds
+from shared.errors import LedgerError
+from shared.head import Head
+
+EVENTS = [{"sampling_rate": 0.1, "noise_multiplier": 1.0, "steps": 4, "purpose": "training"}]
+DATASET = Dataset([(bytes([i]) * 16,) for i in range(5)])
+
+
+def reserve(ledger: Ledger, number: int) -> Entry:
+    with ledger.locked():
+        entry = ledger.reserve(
+            DATASET,
+            run_id="run",
+            round=number,
+            unit="record",
+            relation="add-or-remove-one",
+            target_delta=1e-4,
+            plan="p" * 64,
+            events=EVENTS,
+            server_entries=0,
+            server_hash="",
+        )
+        ledger.commit(entry)
+    return entry
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Ledger:
+    """A ledger of six entries beside its opening one: three rounds, reserved and answered."""
+    ledger = Ledger(tmp_path / "ledger", "north")
+    for number in (1, 2, 3):
+        reserve(ledger, number)
+    return ledger
+
+
+def lines(book: Ledger) -> list[bytes]:
+    return book.path.read_bytes().splitlines(keepends=True)
+
+
+def rewritten(line: bytes, prev: str | None = None, **body: object) -> bytes:
+    """A line with other content and a hash that fits it: what a forger who knows the format would write."""
+    plain = json.loads(line)
+    head = Head(plain["seq"], prev or plain["prev"])
+    return Entry.after(head, plain["kind"], plain["body"] | body).line()
+
+
+def test_entries_come_back_as_they_were_written(book: Ledger) -> None:
+    kinds = [entry.kind for entry in book.entries()]
+    assert kinds == ["open", *["reserve", "commit"] * 3]
+    assert [entry.seq for entry in book.entries()] == list(range(7))
+    assert book.entries()[1].body["events"] == EVENTS
+    assert book.head() == Head(7, book.entries()[-1].hash)
+    assert read_dataset(book.folder, book.entries()[1].body["dataset"]) == DATASET.ids
+
+
+def test_opening_it_again_changes_nothing(book: Ledger) -> None:
+    before = book.path.read_bytes()
+    again = Ledger(book.folder, "north")
+    assert again.entries() == book.entries()
+    assert again.key == book.key
+    assert book.path.read_bytes() == before
+
+
+def edited(found: list[bytes]) -> list[bytes]:
+    return [*found[:3], found[3].replace(b'"round":2', b'"round":9'), *found[4:]]
+
+
+def edited_with_its_hash(found: list[bytes]) -> list[bytes]:
+    return [*found[:3], rewritten(found[3], round=9), *found[4:]]
+
+
+def deleted(found: list[bytes]) -> list[bytes]:
+    return [*found[:3], *found[4:]]
+
+
+def inserted(found: list[bytes]) -> list[bytes]:
+    return [*found[:3], found[1], *found[3:]]
+
+
+def swapped(found: list[bytes]) -> list[bytes]:
+    return [*found[:3], found[4], found[3], *found[5:]]
+
+
+def replaced_line(found: list[bytes]) -> list[bytes]:
+    return [*found[:3], b"{}\n", *found[4:]]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "says"),
+    [
+        (edited, "entry 3 was altered"),
+        (edited_with_its_hash, "entry 4 does not follow"),
+        (deleted, "entry 3 does not follow"),
+        (inserted, "entry 3 does not follow"),
+        (swapped, "entry 3 does not follow"),
+        (replaced_line, "entry 3 is no entry of a ledger"),
+    ],
+)
+def test_tampering_is_found_by_the_first_bad_entry(
+    book: Ledger, tamper: Callable[[list[bytes]], list[bytes]], says: str
+) -> None:
+    book.path.write_bytes(b"".join(tamper(lines(book))))
+    with pytest.raises(LedgerError, match=says):
+        book.entries()
+
+
+def test_a_tail_that_was_cut_off_is_found_by_the_head_beside_it(book: Ledger) -> None:
+    book.path.write_bytes(b"".join(lines(book)[:5]))
+    with pytest.raises(LedgerError, match="ends at entry 4, but entry 6 was seen before"):
+        book.entries()
+
+
+def test_a_tail_that_was_cut_off_with_its_head_is_found_by_what_the_server_saw(book: Ledger) -> None:
+    seen = book.head()
+    kept = lines(book)[:5]
+    last = json.loads(kept[-1])
+    book.path.write_bytes(b"".join(kept))
+    (book.folder / "head.json").write_text(json.dumps({"entries": 5, "hash": last["hash"]}))
+    assert len(book.entries()) == 5
+    with pytest.raises(LedgerError, match="ends at entry 4, but entry 6 was seen before"):
+        book.refuse_unless_holds(seen)
+
+
+def test_a_whole_file_that_was_replaced_is_found(book: Ledger, tmp_path: Path) -> None:
+    seen = book.head()
+    other = Ledger(tmp_path / "other", "north")
+    for number in range(1, 5):
+        reserve(other, number)
+    shutil.copy(other.path, book.path)
+    with pytest.raises(LedgerError, match="entry 6 is not the one that was seen before"):
+        book.entries()
+    shutil.copy(other.folder / "head.json", book.folder / "head.json")
+    with pytest.raises(LedgerError, match="entry 6 is not the one that was seen before"):
+        book.refuse_unless_holds(seen)
+
+
+def test_a_rewritten_chain_is_found_by_what_the_server_saw(book: Ledger) -> None:
+    seen = book.head()
+    out: list[bytes] = []
+    for line in lines(book):
+        body = {"round": 9} if b'"round":2' in line else {}
+        out.append(rewritten(line, json.loads(out[-1])["hash"] if out else None, **body))
+    book.path.write_bytes(b"".join(out))
+    (book.folder / "head.json").write_text(json.dumps({"entries": 7, "hash": json.loads(out[-1])["hash"]}))
+    assert len(book.entries()) == 7
+    with pytest.raises(LedgerError, match="replaced or rewritten"):
+        book.refuse_unless_holds(seen)
+
+
+def test_an_altered_dataset_file_is_found(book: Ledger) -> None:
+    name = book.entries()[1].body["dataset"]
+    path = book.folder / "datasets" / f"{name}.ids"
+    path.write_bytes(path.read_bytes()[:-16])
+    with pytest.raises(LedgerError, match="does not have the fingerprint of its name"):
+        read_dataset(book.folder, name)
+
+
+def test_two_hundred_truncations_load_what_was_whole_or_refuse(book: Ledger) -> None:
+    """A power cut may leave any prefix of the last write; what counts less than was on the disk must never load."""
+    whole = book.path.read_bytes()
+    complete = book.entries()
+    last = len(whole) - len(lines(book)[-1])
+    step = last // 180
+    offsets = {*range(0, last, step), *range(last, last + 20)}
+    assert len(offsets) >= 200
+    for offset in sorted(offsets):
+        book.path.write_bytes(whole[:offset])
+        with pytest.raises(LedgerError, match="seen before"):
+            book.entries()
+        # The same cut while the last entry was being written: the head beside it does not count that entry yet.
+        (book.folder / "head.json").write_text(json.dumps({"entries": 6, "hash": complete[5].hash}))
+        if offset >= last:
+            assert book.entries() == complete[:6]
+        else:
+            with pytest.raises(LedgerError, match="seen before"):
+                book.entries()
+        (book.folder / "head.json").write_text(json.dumps({"entries": 7, "hash": complete[6].hash}))
+
+
+def test_an_entry_is_written_over_what_an_unfinished_write_left(book: Ledger) -> None:
+    with book.path.open("ab") as stream:
+        stream.write(b'{"seq":7,"ki')
+    reserve(book, 4)
+    assert [entry.seq for entry in book.entries()] == list(range(9))
+
+
+def test_a_crash_between_entry_and_head_leaves_the_entry_counted(book: Ledger) -> None:
+    before = (book.folder / "head.json").read_bytes()
+    reserve(book, 4)
+    (book.folder / "head.json").write_bytes(before)
+    assert len(book.entries()) == 9
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync"])
+def test_a_full_disk_reserves_nothing(book: Ledger, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    before = book.path.read_bytes()
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(ledger_module.os, failing, full)
+    with pytest.raises(LedgerError, match=r"No space left on device\), so nothing is trained"):
+        reserve(book, 4)
+    monkeypatch.undo()
+    assert book.path.read_bytes() == before
+    assert len(book.entries()) == 7
+
+
+def test_a_write_that_stops_halfway_leaves_no_part_of_an_entry(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, write = book.path.read_bytes(), os.write
+
+    def halfway(handle: int, line: bytes) -> int:
+        if len(line) < 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(handle, line[: len(line) // 2])
+
+    monkeypatch.setattr(ledger_module.os, "write", halfway)
+    with pytest.raises(LedgerError, match="No space left"):
+        reserve(book, 4)
+    assert book.path.read_bytes() == before
+
+
+def test_a_real_full_disk_reserves_nothing(book: Ledger) -> None:
+    """The kernel's own limit on a file's size stands in for a disk that fills up."""
+    room = book.path.stat().st_size + 40
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from privacy.ledger import Ledger\n"
+        "from privacy.fingerprint import Dataset\n"
+        "from shared.errors import LedgerError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"book = Ledger(Path({str(book.folder)!r}), 'north')\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+        "try: book.reserve(Dataset([(b'x' * 16,)]), run_id='run', round=4, unit=None, relation=None, target_delta=None,\n"
+        "                  plan=None, events=[], server_entries=0, server_hash='')\n"
+        "except LedgerError as error: sys.stdout.write(str(error))\n"
+    )
+    before = book.path.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3]
+    )
+    assert "File too large), so nothing is trained" in done.stdout, done.stderr
+    assert book.path.read_bytes() == before
+
+
+def test_a_ledger_of_another_site_is_refused(book: Ledger) -> None:
+    with pytest.raises(LedgerError, match="is the ledger of site north, not of south; give each site a folder of its own"):
+        Ledger(book.folder, "south")
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LedgerError, match="cannot be read or written"):
+        Ledger(tmp_path / "file" / "ledger", "north")
+
+
+def test_a_ledger_that_is_not_writable_is_refused(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(ledger_module.os, "open", denied)
+    with pytest.raises(LedgerError, match=r"Permission denied\), so nothing is trained; make its folder writable"):
+        reserve(book, 4)
+
+
+def test_a_lost_key_is_refused_not_made_anew(book: Ledger) -> None:
+    (book.folder / "fingerprint.key").unlink()
+    with pytest.raises(LedgerError, match="cannot be read or written"):
+        Ledger(book.folder, "north")
+
+
+def test_key_and_entries_are_for_the_owner_alone(book: Ledger) -> None:
+    for name in ("fingerprint.key", "ledger.jsonl", "head.json"):
+        assert (book.folder / name).stat().st_mode & 0o077 == 0
+
+
+def test_a_head_of_no_entry_is_held_by_every_ledger(book: Ledger) -> None:
+    refuse_unless_holds(read(book.path), Head(), book.path)

@@ -1,0 +1,244 @@
+"""The card says what the facts say: every number of it, no other, nothing rounded in our favour, nothing overstated."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dp_accounting import GaussianDpEvent, NeighboringRelation, PoissonSampledDpEvent, SelfComposedDpEvent
+from dp_accounting.pld import PLDAccountant
+from hypothesis import given
+from hypothesis import strategies as st
+
+from privacy.anonymise.quality import Recall
+from privacy.risk import FALSE_POSITIVE_RATES
+from server.report import wording
+from server.report.card import privacy_card
+from server.report.figures import epsilon, share_at_least, share_at_most, target_delta
+from server.report.html import render
+from server.report.markdown import model_page, privacy_page
+from server.report.signed import VERSION, canonical
+from server.signing import ALGORITHM
+from shared.errors import PrivacyError
+
+if TYPE_CHECKING:
+    from server.report.card import CardFacts
+
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def values(node: Any) -> Iterator[Any]:
+    """Every value in a JSON document or in facts, whatever holds it."""
+    if is_dataclass(node) and not isinstance(node, type):
+        node = asdict(node)
+    if isinstance(node, Mapping):
+        for key, inner in node.items():
+            yield key
+            yield from values(inner)
+    elif isinstance(node, list | tuple):
+        for inner in node:
+            yield from values(inner)
+    else:
+        yield node
+
+
+def facts_values(facts: "CardFacts") -> set[Any]:
+    """All that the facts hold, and what may be derived from it by others than the card."""
+    shallow = {name: getattr(facts, name) for name in facts.__dataclass_fields__ if name != "config"}
+    found = {value for value in values(shallow) if not isinstance(value, dict)}
+    config = facts.config.model_dump(mode="json")
+    found |= {*values(config), facts.config.digest()}
+    recalls = [*facts.recalls.values(), sum(facts.recalls.values(), Recall(0, 0))]
+    for recall in recalls:
+        found |= {recall.found, recall.total, *asdict(recall.interval()).values()}
+    return found
+
+
+def epsilon_by_dp_accounting(rows: list[dict[str, Any]], delta: float) -> float:
+    accountant = PLDAccountant(NeighboringRelation.ADD_OR_REMOVE_ONE)
+    for row in rows:
+        step = PoissonSampledDpEvent(row["sampling_rate"], GaussianDpEvent(row["noise_multiplier"]))
+        accountant.compose(SelfComposedDpEvent(step, row["steps"]))
+    return float(accountant.get_epsilon(delta))
+
+
+def pages(card: Mapping[str, Any]) -> str:
+    """All that people read of a card."""
+    section = render({}, card).split('<section id="card"')[1].split("</section>")[0]
+    return "\n".join((privacy_page(card), model_page(card), section))
+
+
+def test_every_number_comes_from_the_facts(published: Any) -> None:
+    card = published.card
+    known = facts_values(published.facts) | {VERSION, *FALSE_POSITIVE_RATES}
+    for site in card["sites"]:
+        assert site["epsilon"] == pytest.approx(epsilon_by_dp_accounting(site["charged"], site["target_delta"]), abs=1e-6)
+        known |= {site["epsilon"], site["advantage"], *(row["true_positive_rate"] for row in site["attack"])}
+    numbers = [value for value in values(card) if isinstance(value, int | float) and not isinstance(value, bool)]
+    assert len(numbers) > 60
+    assert [number for number in numbers if number not in known] == []
+
+
+def test_every_number_in_a_sentence_comes_from_the_facts_too(published: Any) -> None:
+    known = facts_values(published.facts) | {value for value in values(published.card) if isinstance(value, float)}
+    shares = {
+        write(value)
+        for value in known
+        if isinstance(value, float) and 0 <= value <= 1
+        for write in (share_at_most, share_at_least)
+    }
+    written = {epsilon(v) for v in known if isinstance(v, float)} | {target_delta(v) for v in known if isinstance(v, float)}
+    counts = [f"{value:,}" for value in known if isinstance(value, int)]
+    known |= {published.key.public, ALGORITHM}
+    allowed = set(NUMBER.findall(" ".join([*shares, *written, *counts, *(str(value) for value in known)])))
+    allowed |= set(NUMBER.findall(Path(wording.__file__).read_text(encoding="utf-8")))  # years and numbers of papers
+    for text in values(published.card):
+        if isinstance(text, str) and text not in known:
+            assert set(NUMBER.findall(text)) <= allowed, text
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (lambda f: replace(f, rounds_committed=3), ("training", "rounds_committed")),
+        (lambda f: replace(f, trainable_parameters=9), ("adapter", "trainable_parameters")),
+        (lambda f: replace(f, created="2027-01-01T00:00:00+00:00"), ("run", "created")),
+        (lambda f: replace(f, run_id="other"), ("run", "id")),
+        (lambda f: replace(f, versions={"python": "3.12"}), ("software",)),
+        (lambda f: replace(f, files={"a": "b"}), ("adapter", "files")),
+    ],
+)
+def test_another_fact_is_another_card(without_privacy: "CardFacts", change: Any, place: tuple[str, ...]) -> None:
+    one, two = (privacy_card(given, "00" * 32) for given in (without_privacy, change(without_privacy)))
+    for step in place:
+        one, two = one[step], two[step]
+    assert one != two
+
+
+def test_the_form_that_is_signed_is_one_and_does_not_depend_on_order(published: Any) -> None:
+    backwards = dict(reversed(published.card.items()))
+    assert canonical(backwards) == canonical(json.loads(json.dumps(backwards))) == canonical(published.card)
+
+
+def test_the_card_answers_the_questions_of_nist_sp_800_226(published: Any) -> None:
+    privacy = published.card["privacy"]
+    assert (privacy["unit"], privacy["relation"], privacy["trust"]) == ("record", "add or remove one record", "local")
+    assert "each site clips and adds noise before anything leaves it" in privacy["trust_meaning"]
+    assert "Poisson" in privacy["sampling"]
+    assert privacy["clipping_norm"] == 0.47
+    for part in ("implementation", "data_access", "not_protected", "public"):
+        assert len(published.card[part]) >= 3
+    assert published.card["utility"]["statements"] == [wording.UTILITY, wording.NOISE_BIAS]
+    text = pages(published.card)
+    for told in (*published.card["not_protected"], *published.card["implementation"], privacy["mechanism"]):
+        assert told in text.replace("&#39;", "'").replace("\\", "")
+
+
+def test_released_sums_are_charged_and_told(published: Any, facts: "CardFacts") -> None:
+    assert "noised sums of its records' loss" in published.card["data_access"][1]
+    training = [replace(s, charges=tuple(c for c in s.charges if c.event.purpose == "training")) for s in facts.sites]
+    card = privacy_card(replace(facts, sites=training), "00" * 32)
+    assert "no measure of its data" in card["data_access"][1]
+    assert all(
+        plain["epsilon"] < more["epsilon"] for plain, more in zip(card["sites"], published.card["sites"], strict=True)
+    )
+
+
+def test_nothing_is_overstated(published: Any, without_privacy: "CardFacts") -> None:
+    for card in (published.card, privacy_card(without_privacy, "00" * 32)):
+        text = pages(card).lower()
+        for word in (
+            "anonymous",
+            "anonymity",
+            "trusts nobody",
+            "guaranteed to",
+            "impossible",
+            "completely",
+            "fully",
+            "safe ",
+        ):
+            assert word not in text, word
+    assert "a simulation" in pages(published.card)
+    assert "does not show who signed" in published.card["signing"]["statement"]
+
+
+def test_the_central_trust_model_is_never_called_local(facts: "CardFacts") -> None:
+    card = privacy_card(replace(facts, trust="central", unit="site", relation="add or remove one site"), "00" * 32)
+    text = pages(card)
+    assert "Central trust model: the server gets each site's update without noise" in card["privacy"]["trust_meaning"]
+    assert card["not_protected"][0] == wording.THE_SERVER
+    assert "Local trust model" not in text
+    assert "one record" not in card["privacy"]["guarantee"]
+    assert card["attack_risk"].startswith("Suppose somebody knows everything but whether site north was used")
+
+
+def test_a_trust_model_without_words_has_no_card(facts: "CardFacts") -> None:
+    with pytest.raises(PrivacyError, match=r"privacy\.trust = 'distributed': no privacy card"):
+        privacy_card(replace(facts, trust="distributed"), "00" * 32)
+
+
+def test_without_privacy_nothing_is_claimed(without_privacy: "CardFacts") -> None:
+    card = privacy_card(without_privacy, "00" * 32)
+    assert card["privacy"]["enabled"] is False
+    assert card["privacy"]["trust"] is None
+    assert {site["epsilon"] for site in card["sites"]} == {None}
+    assert card["attack_risk"].startswith("No limit can be stated")
+    assert card["not_protected"][0] == wording.EVERY_RECORD
+    text = pages(card)
+    assert "This run had no differential privacy" in text
+    for claim in ("-differentially private", "Trust model", "trust model", "at most", "Poisson", "noise multiplier"):
+        assert claim not in text.replace("sampling rate q, clipping norm C and noise multiplier z", "")
+
+
+SECRET = (31_337, 41_414, 27_182)  # of a site, and undeclared
+
+
+def test_a_real_servers_card_holds_nothing_that_a_site_did_not_declare_or_release(facts: "CardFacts") -> None:
+    sites = [replace(site, epsilon_ever=3.1337) for site in facts.sites]
+    recalls = {"PERSON": Recall(SECRET[0], SECRET[1])}
+    simulated = privacy_card(replace(facts, sites=sites, recalls=recalls), "00" * 32)
+    real = privacy_card(replace(facts, sites=sites, recalls=recalls, simulated=False), "00" * 32)
+    share = str(SECRET[0] / SECRET[1])
+    shown = [canonical(card).decode() + pages(card) for card in (simulated, real)]
+    for undeclared in (*map(str, SECRET[:2]), "31,337", "41,414", share, "3.1337", "74.3 % of"):
+        assert undeclared not in shown[1]
+    assert all(undeclared in shown[0] for undeclared in ("31337", "41414", "3.1337"))  # the search would find them
+    assert real["anonymisation"]["recall"] is None
+    assert "no site released it" in real["anonymisation"]["statement"]
+    assert real["run"]["simulated"] is real["signing"]["simulation_key"] is False
+
+
+def test_the_printed_figures_never_flatter(published: Any) -> None:
+    page = privacy_page(published.card)
+    for site in published.card["sites"]:
+        row = next(
+            line for line in page.splitlines() if line.startswith(f"| {site['site_id']} | ") and "training" not in line
+        )
+        printed = float(row.split(" | ")[2])
+        assert site["epsilon"] <= printed < site["epsilon"] + 0.011
+        for limit in site["attack"]:
+            assert f"at most {share_at_most(limit['true_positive_rate'])}" in page
+    assert f"({epsilon(max(s['epsilon'] for s in published.card['sites']))}, " in published.card["privacy"]["guarantee"]
+    recall = published.card["anonymisation"]["recall"]["PERSON"]
+    assert share_at_least(recall["value"]) == "94.3 %"  # 94.33; 899 of 953
+    assert (
+        f"| {share_at_least(recall['value'])} | {share_at_least(recall['low'])} to {share_at_most(recall['high'])} |" in page
+    )
+
+
+@given(st.floats(0, 1))
+def test_shares_are_rounded_to_the_side_that_does_not_flatter(share: float) -> None:
+    upper, lower = (float(write(share).removesuffix(" %")) / 100 for write in (share_at_most, share_at_least))
+    assert lower - 1e-15 <= share <= upper + 1e-15
+    assert upper - lower < 0.0011
+
+
+@given(st.floats(1e-6, 1e3), st.floats(1e-12, 0.5))
+def test_epsilon_and_delta_are_rounded_up(spent: float, delta: float) -> None:
+    assert float(epsilon(spent)) >= spent
+    lead, power = target_delta(delta).split(" \N{MULTIPLICATION SIGN} 10")
+    exponent = int(power.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹\N{SUPERSCRIPT MINUS}", "0123456789-")))
+    assert float(f"{lead}e{exponent}") >= delta

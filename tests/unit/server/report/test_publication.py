@@ -1,0 +1,120 @@
+"""From a run's facts to its card: what is taken over, and what may not be."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from privacy.accounting import MechanismEvent
+from privacy.anonymise.quality import Recall
+from privacy.dp.plan import PrivacyPlan
+from server.report.card import Charge, privacy_card
+from server.report.document import RunFacts, SiteFacts
+from server.report.publication import card_facts
+from server.report.signed import canonical
+from server.rounds import Round
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.head import Head
+from shared.metrics import Interval
+from shared.models import LoadedModel, ModelFiles
+from shared.wheels import sha256_file
+
+METRICS = MechanismEvent(1.0, 20.0, 1, "metrics")
+PLAN = PrivacyPlan(0.1, 3.3371, 0.5, 7, 3, 0.0004, 1600, releases=(METRICS,))
+SECRET = (13_371, 4_141, 2_718, 9_041)  # counts of a site that nobody declared
+
+
+def one_round(number: int, state: AdapterState, ledgers: Mapping[str, Head]) -> Round:
+    return Round(
+        number=number,
+        committed=number != 2,
+        adapter=state,
+        adapter_digest=state.digest(),
+        metrics={"accuracy": Interval(0.7, 0.6, 0.8)},
+        accepted=("north",),
+        rejected=(),
+        released={"north": {"loss": 717.5, "records": 1590.25}},
+        ledgers=ledgers,
+        record=Head(number, f"{number}" * 64),
+        missing=(),
+        bytes_down=1,
+        bytes_up=1,
+        stages={},
+    )
+
+
+def site(name: str, rounds: tuple[int, ...]) -> SiteFacts:
+    records, held_out, quarantined, entities = SECRET
+    return SiteFacts(
+        site_id=name,
+        declared_size=1600,
+        records=records,
+        held_out=held_out,
+        quarantine_reasons={"oversize": quarantined},
+        entities={"PERSON": entities},
+        recalls={"PERSON": Recall(815, 8_150)},
+        plan=PLAN,
+        rounds_spent=rounds,
+        ledger=Head(99, "9" * 64),
+        epsilon_ever=7.6543,
+    )
+
+
+@pytest.fixture
+def run(config_of: Callable[..., RunConfig], toy_state: Callable[[float], AdapterState], tmp_path: Path) -> RunFacts:
+    files = ModelFiles("minilm", tmp_path, "model.safetensors", "a" * 64, "org/mini@" + "b" * 40)
+    nothing: Any = None
+    state = toy_state(0.5)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "head.safetensors").write_bytes(b"head")
+    (tmp_path / "adapter" / "README.md").write_text("of an earlier run")
+    heads = [{"north": Head(3 + 2 * number, f"{number}" * 64)} for number in range(3)]
+    return RunFacts(
+        run_id="run-9",
+        config=config_of({"training.rounds": 3}),
+        model=LoadedModel(files, "encoder", nothing, nothing, torch.device("cpu"), torch.float32),
+        adapter={"path": "adapter", "digest": state.digest(), "trainable_parameters": 8, "bytes": 4},
+        baselines=[],
+        base={},
+        rounds=[one_round(number, state, heads[number - 1]) for number in (1, 2, 3)],
+        by_site={},
+        sites=[site("north", (1, 2, 3)), site("south", (2,))],
+    )
+
+
+def test_the_card_charges_every_event_of_every_round_that_was_reserved(run: RunFacts, tmp_path: Path) -> None:
+    facts = card_facts(run, tmp_path, "2026-11-24T10:00:00+00:00", simulated=True)
+    north, south = facts.sites
+    assert north.charges == tuple(Charge("run-9", number, event) for number in (1, 2, 3) for event in PLAN.events)
+    assert south.charges == tuple(Charge("run-9", 2, event) for event in PLAN.events)
+    assert north.target_delta == PLAN.target_delta
+    assert (facts.trust, facts.unit, facts.relation) == ("local", "record", "add or remove one record")
+    assert facts.rounds_committed == 2
+
+
+def test_heads_are_those_that_the_server_saw_last(run: RunFacts, tmp_path: Path) -> None:
+    facts = card_facts(run, tmp_path, "", simulated=False)
+    assert facts.sites[0].head == Head(7, "2" * 64)
+    assert facts.sites[1].head == Head()  # never heard of
+    assert facts.record == Head(3, "3" * 64)
+
+
+def test_every_file_of_the_adapter_but_its_readme_is_stated(run: RunFacts, tmp_path: Path) -> None:
+    facts = card_facts(run, tmp_path, "", simulated=True)
+    assert facts.files == {"head.safetensors": sha256_file(tmp_path / "adapter" / "head.safetensors")}
+    assert facts.model.licence == "Apache-2.0"
+
+
+def test_the_epsilon_of_the_card_is_the_plans(run: RunFacts, tmp_path: Path) -> None:
+    card = privacy_card(card_facts(run, tmp_path, "", simulated=True), "00" * 32)
+    assert card["sites"][0]["epsilon"] == pytest.approx(PLAN.epsilon(3), abs=1e-9)
+    assert card["sites"][1]["epsilon"] == pytest.approx(PLAN.epsilon(1), abs=1e-9)
+
+
+def test_no_count_of_a_site_gets_into_a_real_servers_card(run: RunFacts, tmp_path: Path) -> None:
+    text = canonical(privacy_card(card_facts(run, tmp_path, "", simulated=False), "00" * 32)).decode()
+    for undeclared in (*map(str, SECRET), "815", "8150", "7.6543", "717.5", "1590.25"):
+        assert undeclared not in text
