@@ -10,7 +10,7 @@ from client.telling import KEPT, Telling
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.messages import TrainOrder
-from shared.status import Budget, SiteStatus, StatusFile
+from shared.status import BudgetSeen, SiteStatus, StatusFile
 
 SITE = """
 [site]
@@ -82,7 +82,7 @@ def test_only_the_last_orders_are_kept(file: SiteFile, order: Callable[[int], Tr
 
 
 def test_the_budget_is_what_the_ledger_says(file: SiteFile) -> None:
-    budget = Budget(of="3fa91c", spent=1.5, limit=8.0, delta=1e-4)
+    budget = BudgetSeen(of="3fa91c", spent=1.5, limit=8.0, delta=1e-4)
     Telling(file).budgets([budget])
     assert told(file).budgets == (budget,)
 
