@@ -22,8 +22,8 @@ class Site:
     """Everything that lives at one place; nothing but replies comes out.
 
     Setting up checks on a few records that the model's per-record gradients are exact, and refuses if they are not
-    (PrivacyError); so does a budget that cannot pay the run to its end (LedgerError). The site trains under its own plan,
-    made from its own declared size, and refuses an order for another config than the one it was set up for.
+    (PrivacyError). The site trains under its own plan, made from its own declared size, and refuses an order for another
+    config than the one it was set up for.
     """
 
     def __init__(
@@ -54,7 +54,6 @@ class Site:
         self._memory = memory or Memory()
         self._outbox = outbox or Outbox()
         if plan is not None:
-            budget.refuse_beyond(plan)
             self_check(learner, self._examples, config.privacy.self_check)
 
     def train(self, order: TrainOrder) -> TrainReply:

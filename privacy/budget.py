@@ -43,7 +43,7 @@ class Budget:
         return self._worst(self.ledger.entries(), more)
 
     def refuse_beyond(self, plan: PrivacyPlan) -> None:
-        """Refuse a run that the budget cannot pay to its end, before anything is spent.
+        """Refuse a run that the budget cannot pay from its first round to its last, before anything is spent.
 
         Raises:
             LedgerError: the budget is used up, or would be.
@@ -52,6 +52,8 @@ class Budget:
 
     def reserve(self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: Head) -> Entry:
         """Reserve a round, on the disk, before its first gradient; a reservation that was not answered is used again.
+
+        A round is reserved only while the budget can pay the run to its end, so that nothing is spent on half a run.
 
         An open reservation counts as spent, so training again under it after a crash, when nothing had left the site,
         costs nothing more. ``plan`` is None for a round without privacy, which is written down as such.
@@ -65,7 +67,8 @@ class Budget:
             if earlier is not None:
                 return _unanswered(earlier, entries, plan, self.dataset)
             if plan is not None:
-                self._refuse(entries, plan.events, f"round {round_number} of run {run_id}")
+                left = max(1, plan.rounds - round_number + 1)
+                self._refuse(entries, plan.events * left, f"the {left} rounds left of run {run_id}")
             return self.ledger.reserve(
                 self.dataset,
                 run_id=run_id,
@@ -89,10 +92,6 @@ class Budget:
             if not _is_committed(reservation, entries):
                 self.ledger.commit(reservation)
         return self.ledger.head()
-
-    def rounds_spent(self, run_id: str) -> int:
-        """How many rounds of a run were reserved, answered or not."""
-        return len(self.rounds(run_id))
 
     def rounds(self, run_id: str) -> tuple[int, ...]:
         """The numbers of the rounds of a run that were reserved, answered or not, in order."""

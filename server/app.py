@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from privacy.dp.plan import PrivacyPlan
 from server.allowlist import AllowList
 from server.cohort import gather
 from server.course import Course
@@ -69,6 +70,7 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
         course.weights(),
         course.evaluate,
         lambda done: course.commit(rounds, done),
+        PrivacyPlan.for_server(config),
         course.beginning.last,
     ):
         rounds.append(done)

@@ -3,19 +3,34 @@
 import time
 from collections.abc import Callable, Sequence
 
+from privacy.dp.entropy import uniforms
+from privacy.dp.plan import PrivacyPlan
+from privacy.dp.sampling import poisson_batches
 from shared.sections import CohortSection
 
 LONGEST_PAUSE = 60.0  # seconds
 
 
-def choose(connected: Sequence[str], cohort: CohortSection) -> tuple[str, ...]:
-    """Every connected site, in order of name; none when they are fewer than the quorum."""
-    return tuple(sorted(connected)) if len(connected) >= cohort.quorum else ()
+def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | None) -> tuple[str, ...]:
+    """Every connected site, in order of name; none when they are fewer than the quorum.
+
+    Under a plan of the server's own each is in with its public chance, independently and secretly (Poisson).
+    """
+    if len(connected) < cohort.quorum:
+        return ()
+    sites = sorted(connected)
+    if plan is None:
+        return tuple(sites)
+    [sampled] = poisson_batches(len(sites), plan.sampling_rate, 1, uniforms)
+    return tuple(sites[i] for i in sampled)
 
 
-def has_quorum(accepted: int, cohort: CohortSection) -> bool:
-    """Whether a round with so many accepted replies counts."""
-    return accepted >= cohort.quorum
+def has_quorum(connected: int, accepted: int, cohort: CohortSection, plan: PrivacyPlan | None) -> bool:
+    """Whether a round with so many accepted replies counts.
+
+    Under a plan of the server's own the sample decides, even an empty one: skipping it would give it away.
+    """
+    return (accepted if plan is None else connected) >= cohort.quorum
 
 
 def back_off(attempt: int, cohort: CohortSection) -> float:

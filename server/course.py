@@ -90,7 +90,7 @@ class Course:
             adapter=save_adapter(self.evaluator.learner, config, final, self.folder.run / "adapter"),
             baselines=[Baseline(UNTUNED, "the adapter that the run started from", untuned)],
             base=untuned,
-            rounds=rounds,
+            rounds=[done.without_cohort() for done in rounds] if PrivacyPlan.for_server(config) else rounds,
             by_site={},
             sites=_site_facts(config, rounds),
         )
@@ -113,8 +113,12 @@ def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
 
 def _site_facts(config: RunConfig, rounds: list[Round]) -> list[SiteFacts]:
     """What sites declared; a round that a site was asked for may have been spent, so it counts as spent."""
-    plans = {size: PrivacyPlan.for_site(config, size) for size in {site.declared_size for site in config.data.sites}}
-    asked = {site.id: {done.number for done in rounds if site.id in done.asked} for site in config.data.sites}
+    server = PrivacyPlan.for_server(config)
+    sizes = {site.declared_size for site in config.data.sites}
+    plans = {size: server or PrivacyPlan.for_site(config, size) for size in sizes}
+    asked = {
+        site.id: {d.number for d in rounds if site.id in d.asked or (server and d.committed)} for site in config.data.sites
+    }
     return [
         SiteFacts(
             site.id,

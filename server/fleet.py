@@ -10,6 +10,7 @@ from server.allowlist import AllowList
 from server.screening import Answer
 from server.superlink import Incoming, Link, Node, RunLost
 from shared import faults
+from shared.errors import RunError
 from shared.messages import TrainOrder
 
 POLL = 0.05  # seconds between looks for replies
@@ -100,9 +101,9 @@ class GridFleet:
         try:
             for site in sites:
                 send(site)
-        except RunLost:
+        except RunLost as error:
             if anew:
-                raise
+                raise RunError("server: Flower ended a run as soon as it was opened; start the server again") from error
             self._each(sites, send, anew=True)
 
     def _look(self, sent: dict[str, str], pending: dict[str, Pending]) -> Iterator[Answer]:

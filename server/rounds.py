@@ -3,9 +3,10 @@
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from privacy.dp.plan import PrivacyPlan
 from server.chain import extend
 from server.cohort import back_off, choose, has_quorum
 from server.screening import Answer, Rejected
@@ -56,6 +57,10 @@ class Round:
         """The round's wall-clock time."""
         return sum(self.stages.values())
 
+    def without_cohort(self) -> "Round":
+        """The same without who was in it, which stays secret where the guarantee rests on a sample of sites."""
+        return replace(self, accepted=(), rejected=(), missing=(), released={}, ledgers={}, bytes_down=0, bytes_up=0)
+
     @property
     def asked(self) -> tuple[str, ...]:
         """The sites that got an order."""
@@ -70,6 +75,7 @@ def run_rounds(
     weights: Mapping[str, float],
     evaluate: Callable[[AdapterState], Metrics],
     commit: Callable[[Round], None],
+    plan: PrivacyPlan | None = None,
     last: Round | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Round]:
@@ -78,7 +84,7 @@ def run_rounds(
     A round counts when a quorum of replies passes screening; otherwise it is abandoned with no effect on the adapter,
     though what the sites released in it stays spent, and tried again. ``weights`` are public numbers by site. The ends of
     the sites' ledgers and of the server's own chain travel with each order, so that neither side loses its tail unseen;
-    ``last`` is the last committed round of a run that goes on.
+    ``plan`` is the server's own, where sites trust it; ``last`` the last committed round of a run that goes on.
 
     Raises:
         QuorumError: a round found no quorum in ``cohort.attempts`` attempts.
@@ -88,7 +94,8 @@ def run_rounds(
     while number <= config.training.rounds:
         clock = _Clock()
         # 1. Who is asked, and what.
-        cohort = choose(fleet.connected(), config.cohort)
+        connected = fleet.connected()
+        cohort = choose(connected, config.cohort, plan)
         orders = {
             site: TrainOrder(
                 run_id,
@@ -105,7 +112,7 @@ def run_rounds(
         }
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it comes: no answer can stop the round.
-        tally = Tally(orders, config, weights)
+        tally = Tally(orders, config, weights, adapter.spec, plan)
         for answer in fleet.ask(orders, config.cohort.deadline) if orders else ():
             clock.lap("train")
             faults.point("answered", number)
@@ -114,7 +121,7 @@ def run_rounds(
             faults.point("folded", number)
         clock.lap("train")
         # 4. Apply what the folded replies come to, or nothing.
-        committed = has_quorum(len(tally.accepted), config.cohort)
+        committed = has_quorum(len(connected), len(tally.accepted), config.cohort, plan)
         ledgers |= tally.ledgers
         if committed:
             adapter = adapter.add(tally.delta())

@@ -1,6 +1,8 @@
 """The two kinds of record: raw as it lies at a site, and scrubbed as a task may see it."""
 
-from collections.abc import Mapping
+import hashlib
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -41,3 +43,13 @@ class Record:
     fields: Mapping[str, str] = field(repr=False)
     label: str | None = field(repr=False, default=None)
     position: int = 0
+
+
+def origin(texts: Sequence[str]) -> tuple[bytes, ...]:
+    """Digests of a record's whole texts, as the file holds them, before any cut; for memory only, never for a disk.
+
+    Width, case and white space make no other record. Nothing of the anonymiser is used here: its rules change, and a
+    record must be known again by later versions.
+    """
+    plain = (" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts)
+    return tuple(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in plain)

@@ -68,6 +68,7 @@ class Prepared:
 
     learner: Learner
     sites: Sequence[Site]
+    plan: PrivacyPlan | None
     data: Sequence[SiteData]
     evaluator: Evaluator
     training: Sequence[Example] = field(repr=False)
@@ -185,9 +186,12 @@ def _prepare(
             for d in data
         ]
         training = [example for d in data for example in task.encode(d.training.records)]
+        for site in sites:
+            if site.plan is not None:
+                site.budget.refuse_beyond(site.plan)
         evaluator = _evaluator(config, learner, data)
         progress.advance(1)
-    return Prepared(learner, sites, data, evaluator, training)
+    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, training)
 
 
 def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> list[SiteData]:
@@ -246,6 +250,7 @@ def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, pr
         {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
         evaluate,
         commit,
+        prepared.plan,
         sleep=lambda seconds: None,  # waiting brings nobody back here
     )
 
@@ -268,13 +273,16 @@ def _facts(
         adapter=save_adapter(prepared.learner, config, final, folder / "adapter"),
         baselines=baselines,
         base=baselines[0].metrics,
-        rounds=rounds,
+        rounds=[done.without_cohort() for done in rounds] if prepared.plan else rounds,
         by_site=prepared.evaluator.by_site(outcome),
-        sites=[_site_facts(data, site, run_id) for data, site in zip(prepared.data, prepared.sites, strict=True)],
+        sites=[
+            _site_facts(d, site, prepared.plan, run_id, rounds)
+            for d, site in zip(prepared.data, prepared.sites, strict=True)
+        ],
     )
 
 
-def _site_facts(data: SiteData, site: Site, run_id: str) -> SiteFacts:
+def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:
     both = (data.training, data.held_out)
     return SiteFacts(
         site_id=site.site_id,
@@ -284,8 +292,8 @@ def _site_facts(data: SiteData, site: Site, run_id: str) -> SiteFacts:
         quarantine_reasons=Counter(str(held.reason) for part in both for held in part.quarantined),
         entities=data.training.entities,
         recalls=data.training.recall,
-        plan=site.plan,
-        rounds_spent=site.budget.rounds(run_id),
+        plan=server or site.plan,
+        rounds_spent=tuple(done.number for done in rounds if done.committed) if server else site.budget.rounds(run_id),
         ledger=site.budget.ledger.head(),
-        epsilon_ever=site.budget.spent(),
+        epsilon_ever=None if server else site.budget.spent(),
     )

@@ -11,10 +11,12 @@ from privacy.dp.release import metrics_event
 from shared.config import RunConfig
 from shared.errors import PrivacyError
 
+LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
+
 
 @dataclass(frozen=True)
 class PrivacyPlan:
-    """DP-SGD at one site (Abadi et al. 2016, arXiv 1607.00133), over a whole run.
+    """DP-SGD at one site (Abadi et al. 2016, arXiv 1607.00133), or site-level privacy by the server, over a whole run.
 
     Formal guarantee: all that the site sends in ``rounds`` rounds together is (``epsilon()``, ``target_delta``)
     differentially private for adding or removing one ``unit`` of its training data, whoever sees it and whatever they
@@ -24,6 +26,9 @@ class PrivacyPlan:
     deviation divided by C, on the sum of a step; ``sampling_rate`` q is public; so is ``declared_size``, which with q
     gives the divisor q x declared_size. None of these depends on the private records. ``releases`` are what a round
     releases beside the delta, such as its noised metrics.
+
+    Under trust ``central`` the units are whole sites: ``declared_size`` is their number, a round is one step, C bounds a
+    site's delta, and the guarantee is for what the server publishes, against everybody but the server.
     """
 
     sampling_rate: float
@@ -34,9 +39,9 @@ class PrivacyPlan:
     target_delta: float
     declared_size: int
     releases: tuple[MechanismEvent, ...] = ()
-    unit: Literal["record"] = "record"
+    unit: Literal["record", "site"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
-    trust: Literal["local"] = "local"
+    trust: Literal["local", "central"] = "local"
 
     def __post_init__(self) -> None:
         if not 0 < self.clipping_norm < math.inf:
@@ -50,8 +55,9 @@ class PrivacyPlan:
             )
         if self.expected_batch < 1:
             raise PrivacyError(
-                f"training.sampling_rate = {self.sampling_rate}: expects {self.expected_batch:g} of "
-                f"{self.declared_size} records a step; raise it to at least {1 / self.declared_size:.4f}"
+                f"{'training.sampling_rate' if self.unit == 'record' else 'privacy.site_rate'} = {self.sampling_rate}: "
+                f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
+                f"{1 / self.declared_size:.4f}"
             )
         _ = self.events  # their own checks
 
@@ -102,3 +108,25 @@ class PrivacyPlan:
             declared_size=declared_size,
             releases=releases,
         )
+
+    @classmethod
+    def for_server(cls, config: RunConfig) -> Self | None:
+        """The plan of a server that sites trust; None under other trust models and without privacy.
+
+        Raises:
+            PrivacyError: there are too few sites for the noise to leave anything of the mean.
+        """
+        privacy, sites = config.privacy, len(config.data.sites)
+        if not privacy.enabled or privacy.trust != "central":
+            return None
+        target_delta, rate, rounds = privacy.delta_at(sites), privacy.site_rate, config.training.rounds
+        noise = calibrate(privacy.epsilon, target_delta, rate, rounds)
+        share = noise / (rate * sites)
+        if share > LARGEST_SHARE:
+            raise PrivacyError(
+                f"privacy.trust = 'central': with {sites} sites the noise on each number of the mean would be {share:.0%} "
+                f"of the clipping norm (z = {noise:.2f}, {rate * sites:g} sites a round); at most {LARGEST_SHARE:.0%} "
+                f"leaves something to learn, which takes about {math.ceil(noise / (rate * LARGEST_SHARE))} sites; set "
+                "privacy.trust = 'local'"
+            )
+        return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")

@@ -215,6 +215,7 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
 def _privacy(facts: RunFacts) -> dict[str, Any]:
     section = facts.config.privacy
     plans = [site.plan for site in facts.sites if site.plan]
+    simulated = any(site.records is not None for site in facts.sites)
     words = wording.trust_words(section.trust)
     return {
         "enabled": section.enabled,
@@ -224,7 +225,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "mechanism": words.mechanism if plans else None,
         "clipping_norm": section.clipping_norm if plans else None,
         "guarantee": _guarantee(plans) if plans else wording.WITHOUT_PRIVACY,
-        "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=True),
+        "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=simulated),
     }
 
 

@@ -7,7 +7,7 @@ from shared.adapter import AdapterState
 
 
 def moments(value: float) -> AdapterState:
-    return AdapterState({"0/step": np.float32(value).reshape(()), "0/exp_avg": np.full(3, value, dtype=np.float32)})
+    return AdapterState({"0/exp_avg": np.full(3, value, dtype=np.float32), "0/step": np.float32(value).reshape(())})
 
 
 def test_a_round_starts_from_the_moments_after_the_one_before_also_after_a_restart(tmp_path: Path) -> None:

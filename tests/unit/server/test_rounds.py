@@ -252,8 +252,11 @@ def test_a_resumed_run_begins_after_its_last_committed_round(
     server: Any, toy_fleet: Any, toy_state: State, honest: Honest
 ) -> None:
     made, fleet = server(training__rounds=3), toy_fleet({"north": honest(toy_state(1.0))})
-    rounds = run_rounds(made.config, "run", made.start, fleet, UNIFORM, lambda _: {}, lambda _: None, first=3)
+    before = made.run(fleet, UNIFORM)[1]
+    rounds = run_rounds(made.config, "run", made.start, fleet, UNIFORM, lambda _: {}, lambda _: None, last=before)
     assert [done.number for done in rounds] == [3]
+    assert fleet.orders[-1]["north"].ledger == before.ledgers["north"]
+    assert fleet.orders[-1]["north"].record == before.record
 
 
 def test_the_order_of_arrival_does_not_show_in_the_result(
@@ -294,7 +297,7 @@ def test_the_servers_chain_can_be_recomputed_from_its_rounds(
     fleet = toy_fleet({"north": honest(toy_state(1.0))})
     end = Head()
     for done in server(training__rounds=3).run(fleet, UNIFORM):
-        end = extend(end, "run", done.number, done.adapter, done.ledgers)
+        end = extend(end, "run", done.number, done.adapter_digest, done.ledgers)
         assert done.record == end
-        assert extend(end, "run", done.number, toy_state(9.0), done.ledgers) != end
-        assert extend(end, "run", done.number, done.adapter, {"north": Head()}) != end
+        assert extend(end, "run", done.number, "f" * 64, done.ledgers) != end
+        assert extend(end, "run", done.number, done.adapter_digest, {"north": Head()}) != end

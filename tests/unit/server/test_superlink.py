@@ -111,6 +111,9 @@ def test_a_lost_run_is_noticed_and_a_new_one_takes_messages(link: Link, tmp_path
     (tmp_path / "north.pub").write_text(public_line(new_key().public_key(), "north"))
     node = link.register(node_key(tmp_path / "north.pub"))
     assert [each.online for each in link.nodes().values()] == [False]
+    link._state.activate_node(node, 10)
+    assert [each.online for each in link.nodes().values()] == [True]
+    link._state.deactivate_node(node)
     record = RecordDict({"header": ConfigRecord({"round": 1})})
     message_id, size = link.push(node, record, 60.0)
     assert size > 20

@@ -126,7 +126,7 @@ def change_byte(path: Path) -> None:
     [
         (
             lambda adapter: change_byte(adapter / "adapter_model.safetensors"),
-            r"adapter_model\.safetensors: adapter: its SHA",
+            r"_model\.safetensors: adapter: its SHA",
         ),
         (lambda adapter: change_byte(adapter / "run.json"), r"run\.json: adapter: its SHA"),
         (lambda adapter: (adapter / "adapter_config.json").unlink(), r"adapter_config\.json: adapter: .* missing"),
