@@ -1,6 +1,7 @@
 """From an order to the site that carries it out: policy first, then data, model and plan."""
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 
 from client.memory import Memory
 from client.outbox import Outbox
@@ -73,7 +74,7 @@ class Host:
         if budget.in_all is not None:
             limits["site"] = budget.in_all, upper_bound(budget.ledger.entries(), budget.in_all.target_delta)
         return tuple(
-            BudgetSeen(of=of, spent=spent, limit=limit.epsilon, delta=limit.target_delta)
+            BudgetSeen(of=of, spent=spent if isfinite(spent) else None, limit=limit.epsilon, delta=limit.target_delta)
             for of, (limit, spent) in limits.items()
         )
 

@@ -59,7 +59,9 @@ class BudgetSeen(Section):
     """What is spent and what is allowed, of one dataset or of all together."""
 
     of: Code = Field(description="a dataset's short fingerprint, or 'site'")
-    spent: float = Field(ge=0, description="epsilon spent, open reservations included")
+    spent: float | None = Field(
+        ge=0, allow_inf_nan=False, description="epsilon spent, open reservations included; none where no bound holds"
+    )
     limit: float = Field(gt=0, description="epsilon that the policy allows")
     delta: float = Field(gt=0, lt=1, description="delta at which both count")
 
