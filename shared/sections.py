@@ -261,6 +261,11 @@ class AnonymiseSection(Section):
         min_length=1,
         description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder",
     )
+    level: Literal["fast", "standard", "strict"] = Field(
+        "standard",
+        description="fast: language model and patterns; standard: and name lists, words that are no English words; "
+        "strict: and every capitalised word and long number",
+    )
     operator: Literal["tag", "redact"] = Field(
         "tag", description="tag: <PERSON_1>, the same in one record; redact: <PERSON>"
     )

@@ -16,6 +16,10 @@ from spacy.language import Language
 from spacy.pipeline import Tok2Vec
 
 from privacy.anonymise.findings import Finding
+from privacy.anonymise.casing import Casing, casing, restore
+from privacy.anonymise.levels import LEVELS, Level
+from privacy.anonymise.sweeps import Sweeper
+from privacy.anonymise.words import load_words
 from privacy.anonymise.recognisers import LanguageModel, pattern_recognisers
 from shared.errors import ModelError
 
@@ -82,7 +86,9 @@ class Analyser:
         ModelError: the folder holds no usable spaCy model.
     """
 
-    def __init__(self, folder: Path, language: str, batch_size: int) -> None:
+    def __init__(self, folder: Path, language: str, batch_size: int, level: Level = LEVELS["fast"]) -> None:
+        self._lists = load_words() if level.word_lists else None
+        self._sweeper = Sweeper(level, self._lists) if self._lists else None
         self._language = language
         self._batch_size = batch_size
         nlp_engine = LoadedSpacy(_load(folder), language)
@@ -100,7 +106,24 @@ class Analyser:
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Findings in each text, in order; they may overlap, as Presidio gives them; a failing text stops no other."""
+        found = self._read(texts)
+        if self._lists is None or self._sweeper is None:
+            return found
+        damaged = {i: restore(text, self._lists) for i, text in enumerate(texts) if casing(text) is not Casing.USUAL}
+        again = dict(zip(damaged, self._read(list(damaged.values())), strict=True))
+        return [self._complete(text, f, again.get(i, ())) for i, (text, f) in enumerate(zip(texts, found, strict=True))]
+
+    def _read(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         return [found for batch in _batches(texts, self._batch_size) for found in self._detect_batch(batch)]
+
+    def _complete(
+        self, text: str, first: tuple[Finding, ...] | Failed, second: tuple[Finding, ...] | Failed
+    ) -> tuple[Finding, ...] | Failed:
+        """Both readings of a text and its sweep together; the second stands for the first where that is misled."""
+        if isinstance(first, Failed) or isinstance(second, Failed):
+            return first if isinstance(first, Failed) else second
+        assert self._sweeper
+        return (*first, *second, *self._sweeper.sweep(text))
 
     def detect_patterns(self, text: str) -> tuple[Finding, ...]:
         """Findings of the pattern rules alone, without the language model.

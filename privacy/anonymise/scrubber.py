@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from privacy.anonymise.analyser import Analyser, Failed
 from privacy.anonymise.findings import Finding, is_covered, merge, repeats, spread
+from privacy.anonymise.levels import LEVELS
 from privacy.anonymise.normalise import normalise_spans
 from privacy.anonymise.operators import Replacer, TagTable
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed, UnfitText
@@ -47,7 +48,7 @@ class Scrubber:
 
     def __init__(self, section: AnonymiseSection, folder: Path) -> None:
         self._max_chars = section.max_chars
-        self._analyser = Analyser(folder, section.language, section.batch_size)
+        self._analyser = Analyser(folder, section.language, section.batch_size, LEVELS[section.level])
         self._replacer = Replacer(section.operator, self._analyser.labels)
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
