@@ -6,7 +6,6 @@ from enum import StrEnum
 from privacy.anonymise.words import WordLists
 
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
-START = re.compile(r"(?:\A|[.!?:]\s|\n)[\s\"'(>*-]*\Z")
 # Fewer words than this say nothing about how a text is written.
 FEW = 4
 MOST = 0.7
@@ -49,7 +48,7 @@ def restore(text: str, lists: WordLists) -> str:
         if key == "i" or key.startswith("i'"):
             return _same_length(word, word[0].upper() + word[1:].lower())
         parts = re.split(r"(['-])", word)
-        if lists.is_common(key) or all(lists.is_common(part) for part in re.split(r"['-]", key)):
+        if lists.is_common(key) or all(map(lists.is_common, key.split("-"))):
             return _same_length(word, word.lower())
         return _same_length(word, "".join(part.capitalize() for part in parts))
 

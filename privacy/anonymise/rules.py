@@ -95,7 +95,7 @@ PREFIX_NAMED = any_of(
     "av bd blvd allée impasse quai route via vicolo corso largo strada plaza camino carrer ronda estrada ul ulica al "
     "aleja os plac jalan jl ulitsa улица ул"
 )
-LINK = r"(?:(?:de|du|des|del|della|di|da|do|dos|la|le|les|los|las|d'|l')[ ]?)"
+LINK = r"(?:(?:d[aeiou]s?|de[il]|d[ae]gli|d[ae]ll[aeo]|dal|la|le|les|los|las|el|al|d'|l'|dell')[ ]?)"
 NUMBER = r"\d{1,5}(?:[ ]?[A-Za-z]\b|[/-]\d{1,4}[A-Za-z]?)?"
 WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
 AMOUNT = any_of("of in on the down a x mile miles km block blocks times mg minutes? hours? days? weeks? months? years?")
@@ -144,6 +144,7 @@ ADDRESSES: Rules = (
         rf"\b{NUMBER},?[ ]+{PREFIX_NAMED}\b\.?[ ]+{LINK}{{0,2}}\p{{Lu}}[\p{{L}}'-]*(?:[ -]\p{{Lu}}[\p{{L}}'-]*){{0,3}}",
         0.7,
     ),
+    ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),
     ("cue", rf"\b{AT_HOME}\K(?:{NUMBER},?[ ]+)?(?:\p{{Lu}}[\p{{L}}'.-]*[ ]+){{1,5}}{NUMBER}", 0.6),
     (
         "unit",
@@ -162,6 +163,10 @@ ADDRESSES: Rules = (
 
 # --- postcodes: own forms, or a number in the place of one; not a count, a dose or a year
 NO_COUNT = r"(?![\d%°]|[.,:/-]\d|[ ]?(?:IU|MG|ML|MCG|KG|KM|[a-zµ]))"
+UNIT = any_of(
+    "mg mcg g kg ml l dl mm cm m km iu mmol mol kcal cal bpm hz khz mhz gb mb kb px percent dollars? euros? pounds? usd "
+    "eur gbp hours? hrs? minutes? mins? seconds? secs? days? weeks? months? years? times people patients records units"
+)
 NO_POSTCODE = any_of("iu mg ml mm am pm ad bc ce kg km lb hz mb gb sa sd ss in or is er ed iv tv uk us eu")
 POSTCODES: Rules = (
     ("british", r"(?i)\b[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[ABD-HJLNP-UW-Z]{2}\b", 0.5),

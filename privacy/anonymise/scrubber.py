@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from privacy.anonymise.analyser import Analyser, Failed
-from privacy.anonymise.findings import Finding, is_covered, merge, repeats, spread
+from privacy.anonymise.findings import Finding, bridge, is_covered, merge, repeats, spread
 from privacy.anonymise.levels import LEVELS
 from privacy.anonymise.normalise import normalise_spans
 from privacy.anonymise.operators import Replacer, TagTable
@@ -48,6 +48,7 @@ class Scrubber:
 
     def __init__(self, section: AnonymiseSection, folder: Path) -> None:
         self._max_chars = section.max_chars
+        self._level = section.level
         self._analyser = Analyser(folder, section.language, section.batch_size, LEVELS[section.level])
         self._replacer = Replacer(section.operator, self._analyser.labels)
 
@@ -101,6 +102,9 @@ class Scrubber:
             merge(text, [*f, *again]) if again else f
             for text, f, again in zip(masked, merged, repeats(masked, merged), strict=True)
         ]
+        if LEVELS[self._level].word_lists:
+            numbers = LEVELS[self._level].numbers
+            merged = [bridge(text, f, numbers) for text, f in zip(masked, merged, strict=True)]
         table = self._replacer.table(prepared.texts.values())
         entities = Counter(f.label for field in merged for f in field)
         fields = {}

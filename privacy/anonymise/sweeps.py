@@ -11,7 +11,7 @@ import regex
 from privacy.anonymise.casing import Casing, casing
 from privacy.anonymise.findings import Finding
 from privacy.anonymise.levels import Level
-from privacy.anonymise.rules import FLAGS, NO_COUNT, TITLE
+from privacy.anonymise.rules import FLAGS, TITLE, UNIT
 from privacy.anonymise.words import WORDS_OF_A_PLACE, WordLists, without_accents
 
 SCORE = 0.1
@@ -20,7 +20,7 @@ WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{L
 BEFORE_START = regex.compile(r"(?:\A|[.!?:;|]\s*|\n\s*|[\"(\[>*]\s*|\s-\s*|\d[.)]\s*)\Z", regex.V1)
 # Letters that are neither Latin nor common: in an English text, a name or words that no rule can read.
 FOREIGN = regex.compile(r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*", regex.V1)
-NUMBER = regex.compile(rf"(?<![\w.,$£€])\#?\d(?:[ ]?[\d/.:-])*\d\d?(?!\w){NO_COUNT}", FLAGS)
+NUMBER = regex.compile(rf"(?<![\w.,$£€])\d(?:[ ]?[\d/.:-])*\d(?![\w%°]|[ ]?(?:{UNIT})\b)", FLAGS)
 TITLES = regex.compile(rf"(?:{TITLE})\Z", FLAGS)
 SMALL = frozenset("i i'm i've i'll i'd ok okay am pm a the".split())
 # Between two names, part of the name.
@@ -54,34 +54,32 @@ class Sweeper:
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
         """Whether a word must go, given how the text is written."""
         key = word.casefold()
-        if key in SMALL or TITLES.match(key):
+        if key in SMALL or TITLES.match(key) or "'" in key and self._lists.is_common(key):
             return False
-        if self._is_name(key):
-            return True
         common = self._is_common(key)
-        if style is Casing.LOWER:
-            return not common and self._level.unknown_words and len(key) > 2
-        if not word[0].isupper():
-            return False
-        if style in (Casing.UPPER, Casing.TITLE):
-            return not common and (self._level.all_capitals or style is Casing.TITLE)
-        if not common:
-            return not word.isupper() or self._level.all_capitals
-        return self._level.all_capitals and not BEFORE_START.search(before)
+        if not common and (self._is_name(key) or self._level.unknown_words and self._lists.is_proper(key)):
+            return True
+        if not word[0].isupper() or style is Casing.LOWER:
+            return style is Casing.LOWER and not common and self._level.unknown_words and len(key) > 2
+        if style is Casing.USUAL and self._level.all_capitals:
+            return not common or self._lists.may_be_name(key) or not BEFORE_START.search(before)
+        return not common and (self._level.all_capitals or not word.isupper())
 
     def _is_name(self, key: str) -> bool:
-        parts = re.split(r"[-']", key)
-        return all(part in self._lists.names for part in parts if len(part) > 1) and len(key) > 2
+        parts = [part for part in key.split("-") if len(part) > 1]
+        return bool(parts) and all(map(self._lists.is_name, parts))
 
     def _is_common(self, key: str) -> bool:
-        return self._lists.is_common(key) or all(self._lists.is_common(part) for part in re.split(r"[-']", key) if part)
+        return self._lists.is_common(key) or all(map(self._lists.is_common, filter(None, key.split("-"))))
 
     def _label(self, word: str) -> str:
         """The type of a swept word: a place of the lists, letters of an organisation, or a person."""
         key = word.casefold()
-        if key in self._lists.places and key not in self._lists.names:
+        if self._lists.is_name(key):
+            return "PERSON"
+        if key in self._lists.places:
             return "LOCATION"
-        return "ORGANIZATION" if word.isupper() and 1 < len(word) < 6 and key not in self._lists.names else "PERSON"
+        return "ORGANIZATION" if word.isupper() and len(word) < 6 else "PERSON"
 
     def _places(self, text: str) -> Iterator[Finding]:
         """Places of the lists, of one or several words, with a capital unless the text has none."""

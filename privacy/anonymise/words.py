@@ -1,8 +1,8 @@
 """Word lists that tell a name from a word: Faker's names and places of all its locales, and common English words.
 
-Faker's lists (MIT) are collected from public statistics of first names, family names and towns; the English words with
-their counts are SymSpell's (MIT), SCOWL's spelling list with the counts of Google's books. Neither comes from a breach,
-and both lie in installed packages, so nothing is downloaded.
+Faker's lists (MIT) are collected from public statistics of first names, family names and towns. Hunspell's English
+dictionary (SCOWL) knows which words need a capital. How frequent an English word is comes from SymSpell's list (MIT),
+counted in Google's books. None comes from a breach, and all lie in installed packages, so nothing is downloaded.
 """
 
 import re
@@ -10,12 +10,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
 from faker import Factory
 from faker.config import AVAILABLE_LOCALES
+from hunspell import Hunspell
 
 from shared.errors import ModelError
 
@@ -43,38 +43,45 @@ NEVER_NAMES = frozenset(
 class WordLists:
     """Casefolded words: ``counts`` of English ones in books, ``locales`` that list a name, and places.
 
-    A place of several words is one string with single spaces.
+    A place of several words is one string with single spaces. ``spelling`` knows which words begin with a capital.
     """
 
+    spelling: Hunspell
     counts: Mapping[str, int]
     locales: Mapping[str, int]
     places: frozenset[str]
 
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Words that are rather names than English words."""
-        return frozenset(word for word in self.locales if self._is_rather_a_name(word))
-
-    @cached_property
-    def common(self) -> frozenset[str]:
-        """English words that are not rather names."""
-        return frozenset(self.counts) - self.names
-
-    def is_common(self, word: str) -> bool:
-        """Whether a casefolded word, or what it derives from, is an English word and not rather a name."""
-        if word in self.common:
-            return True
-        if word in self.names:
+    def is_name(self, word: str) -> bool:
+        """Whether a casefolded word is listed as a name, and rather a name than an English word."""
+        if word not in self.locales or word in NEVER_NAMES or len(word) < 2:
             return False
-        return any(stem in self.common for stem in _stems(word))
-
-    def _is_rather_a_name(self, word: str) -> bool:
-        if len(word) < 2 or word in NEVER_NAMES:
-            return False
-        if word not in self.counts:
+        if not self._is_spelt(word):
             return len(word) > 2
         locales = self.locales[word]
-        return locales >= LOCALES and locales * PER_COUNT >= self.counts[word]
+        return locales >= LOCALES and locales * PER_COUNT >= self.counts.get(word, 0)
+
+    def may_be_name(self, word: str) -> bool:
+        """Whether a casefolded word is listed as a name and is no frequent English word."""
+        return word in self.locales and self.counts.get(word, 0) <= PER_COUNT and word not in NEVER_NAMES
+
+    def is_common(self, word: str) -> bool:
+        """Whether a casefolded word is an English word that needs no capital, and not rather a name."""
+        if word in NEVER_NAMES:
+            return True
+        if self.is_name(word):
+            return False
+        return self._is_spelt(word) or (word in self.counts and not self.is_proper(word))
+
+    def is_proper(self, word: str) -> bool:
+        """Whether a casefolded word is English only with a capital, as "Trondheim" and "Danish" are."""
+        return word not in NEVER_NAMES and not self._is_spelt(word) and self._is_spelt(word.capitalize())
+
+    def _is_spelt(self, word: str) -> bool:
+        try:
+            word.encode("latin-1")  # the dictionary's own letters; Hunspell fails on others
+        except UnicodeEncodeError:
+            return False
+        return bool(self.spelling.spell(word))
 
 
 def load_words() -> WordLists:
@@ -92,7 +99,7 @@ def load_words() -> WordLists:
     for provider in _providers("address"):
         towns = {" ".join(WORD.findall(value.casefold())) for value in _values(provider, PLACE_LISTS)}
         places.update(town for town in towns if len(town) > 2 and town.count(" ") < WORDS_OF_A_PLACE)
-    return WordLists(counts, locales, frozenset(p for p, n in places.items() if p not in counts or n >= LOCALES))
+    return WordLists(Hunspell("en_US"), counts, locales, frozenset(p for p, n in places.items() if p not in counts or n >= LOCALES))
 
 
 def without_accents(word: str) -> str:
@@ -125,12 +132,3 @@ def _counts() -> dict[str, int]:
         return {word: int(count) for word, count in (line.split() for line in lines)}
     except (OSError, ValueError):
         raise ModelError("symspellpy: its English word list is missing; install symspellpy again (pip)") from None
-
-
-def _stems(word: str) -> Iterator[str]:
-    """What an inflected or compound English word may come from."""
-    for ending, replacements in (("s", ("",)), ("'s", ("",)), ("es", ("",)), ("ed", ("", "e")), ("ing", ("", "e"))):
-        if word.endswith(ending) and len(word) > len(ending) + 2:
-            yield from (word[: -len(ending)] + replacement for replacement in replacements)
-    if word.startswith("un") and len(word) > 5:
-        yield word[2:]
