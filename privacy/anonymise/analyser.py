@@ -15,8 +15,8 @@ from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
 from spacy.language import Language
 from spacy.pipeline import Tok2Vec
 
-from privacy.anonymise.findings import Finding
-from privacy.anonymise.casing import Casing, casing, restore
+from privacy.anonymise.findings import Finding, spread
+from privacy.anonymise.casing import Casing, casing, restore, titled
 from privacy.anonymise.levels import LEVELS, Level
 from privacy.anonymise.sweeps import Sweeper
 from privacy.anonymise.words import load_words
@@ -35,6 +35,8 @@ HARMLESS = frozenset(
 # Only the entity recogniser is asked. The parser may change an entity where it sees a sentence border; without it the
 # recall on 795 labelled texts was the same, label by label, at twice the speed.
 UNUSED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lemmatizer", "trainable_lemmatizer")
+# Types whose patterns ask for capitals.
+CAPITAL_TYPES = frozenset({"STREET_ADDRESS", "POSTCODE", "ORGANIZATION"})
 # spaCy's memory grows with the characters it reads at once.
 BATCH_CHARS = 200_000
 
@@ -111,19 +113,26 @@ class Analyser:
             return found
         damaged = {i: restore(text, self._lists) for i, text in enumerate(texts) if casing(text) is not Casing.USUAL}
         again = dict(zip(damaged, self._read(list(damaged.values())), strict=True))
-        return [self._complete(text, f, again.get(i, ())) for i, (text, f) in enumerate(zip(texts, found, strict=True))]
+        return [
+            self._complete(text, f, again.get(i, ()), damaged.get(i))
+            for i, (text, f) in enumerate(zip(texts, found, strict=True))
+        ]
 
     def _read(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         return [found for batch in _batches(texts, self._batch_size) for found in self._detect_batch(batch)]
 
     def _complete(
-        self, text: str, first: tuple[Finding, ...] | Failed, second: tuple[Finding, ...] | Failed
+        self, text: str, first: tuple[Finding, ...] | Failed, second: tuple[Finding, ...] | Failed, restored: str | None
     ) -> tuple[Finding, ...] | Failed:
         """Both readings of a text and its sweep together; the second stands for the first where that is misled."""
         if isinstance(first, Failed) or isinstance(second, Failed):
             return first if isinstance(first, Failed) else second
         assert self._sweeper
-        return (*first, *second, *self._sweeper.sweep(text))
+        found = (*first, *second, *self._sweeper.sweep(text))
+        if restored is not None:
+            places = [f for f in self.detect_patterns(titled(text)) if f.label in CAPITAL_TYPES]
+            found = (*found, *places, *spread(restored, [*found, *places]))
+        return found
 
     def detect_patterns(self, text: str) -> tuple[Finding, ...]:
         """Findings of the pattern rules alone, without the language model.

@@ -3,9 +3,15 @@
 import re
 from enum import StrEnum
 
+from spacy.lang.en.stop_words import STOP_WORDS
+
 from privacy.anonymise.words import WordLists
 
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
+# Words that begin no name and end no address.
+FUNCTION_WORDS = STOP_WORDS | frozenset(
+    "please thanks thank pls thx hi hello dear ok okay send need want let know got yes".split()
+)
 # Fewer words than this say nothing about how a text is written.
 FEW = 4
 MOST = 0.7
@@ -57,6 +63,13 @@ def restore(text: str, lists: WordLists) -> str:
         at = match.start(1)
         restored = restored[:at] + _same_length(restored[at], restored[at].upper()) + restored[at + 1 :]
     return restored
+
+
+def titled(text: str) -> str:
+    """The text with a capital on every word but function words, for the patterns of addresses; as long as before."""
+    return WORD.sub(
+        lambda m: _same_length(m[0], m[0].lower() if m[0].lower() in FUNCTION_WORDS else m[0].capitalize()), text
+    )
 
 
 def _same_length(before: str, after: str) -> str:

@@ -15,6 +15,7 @@ STREETS = frozenset({"STREET_ADDRESS", "POSTCODE"})
 GAP = re.compile(r"[\s.,;:>()/#-]{0,8}(?:(?:[^\W\d_]{1,3}\.?|\d{1,6})[\s.,;:>()/#-]{1,8}){0,2}")
 NUMBER_BEFORE = re.compile(r"(?<![\w.,$£€])(\d{1,6})[ ,]{1,2}\Z")
 NUMBER_AFTER = re.compile(r"[ ,]{1,2}((?:\d{3} \d{2}|\d{1,6}[A-Za-z]?))(?![\w%°]|[.,:/-]\d| ?(?:mg|ml|mcg|kg|km|cm|mm|%))")
+POSTCODE_AFTER = re.compile(r"[ ,]{1,2}((?!(?:19|20)\d\d\b)(?:\d{3} \d{2}|\d{4,6}))(?![\w%°]|[.,:/-]\d)")
 # Words of an address that are taken on either side of a part that a rule has found.
 REACH = 6
 
@@ -149,4 +150,6 @@ def _beside(text: str, finding: Finding, numbers: bool) -> tuple[Finding, ...]:
         before = NUMBER_BEFORE.search(text, max(0, finding.start - 12), finding.start)
         after = NUMBER_AFTER.match(text, finding.end)
         found += [Finding(finding.label, m.start(1), m.end(1), finding.score) for m in (before, after) if m]
+    elif finding.label == "LOCATION" and (postcode := POSTCODE_AFTER.match(text, finding.end)):
+        found.append(Finding("POSTCODE", postcode.start(1), postcode.end(1), finding.score))
     return tuple(found)

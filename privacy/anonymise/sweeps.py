@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import regex
 
-from privacy.anonymise.casing import Casing, casing
+from privacy.anonymise.casing import FUNCTION_WORDS, Casing, casing
 from privacy.anonymise.findings import Finding
 from privacy.anonymise.levels import Level
 from privacy.anonymise.rules import FLAGS, TITLE, UNIT
@@ -19,9 +19,13 @@ WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{L
 # A word stands at the start of a sentence after nothing, a full stop, a line, a bullet, or a speaker's colon.
 BEFORE_START = regex.compile(r"(?:\A|[.!?:;|]\s*|\n\s*|[\"(\[>*]\s*|\s-\s*|\d[.)]\s*)\Z", regex.V1)
 # Letters that are neither Latin nor common: in an English text, a name or words that no rule can read.
-FOREIGN = regex.compile(r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*", regex.V1)
+FOREIGN = regex.compile(
+    r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*",
+    regex.V1,
+)
 NUMBER = regex.compile(rf"(?<![\w.,$£€])\d(?:[ ]?[\d/.:-])*\d(?![\w%°]|[ ]?(?:{UNIT})\b)", FLAGS)
 TITLES = regex.compile(rf"(?:{TITLE})\Z", FLAGS)
+AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)")
 SMALL = frozenset("i i'm i've i'll i'd ok okay am pm a the".split())
 # Between two names, part of the name.
 PARTICLES = frozenset("van von der den de del della di da dos do la le el al bin ibn ter ten zu du des y af av und".split())
@@ -38,7 +42,8 @@ class Sweeper:
         """Findings in one text; they may overlap."""
         if not self._level.word_lists:
             return ()
-        found = [*self._words(text), *self._places(text), *_matches(FOREIGN, "PERSON", text)]
+        words = list(self._words(text))
+        found = [*words, *self._names(text, words), *self._places(text), *_matches(FOREIGN, "PERSON", text)]
         if self._level.numbers:
             found += [f for f in _matches(NUMBER, "ID_NUMBER", text) if sum(map(str.isdigit, text[f.start : f.end])) > 2]
         return tuple(found)
@@ -50,6 +55,14 @@ class Sweeper:
             word = match[0]
             if len(word) > 1 and self._is_suspect(word, text[: match.start()][-8:], style):
                 yield Finding(self._label(word), match.start(), match.end(), SCORE)
+
+    def _names(self, text: str, found: list[Finding]) -> Iterator[Finding]:
+        """The rest of a name after one of its words: initials, and a word that could be a name too."""
+        for finding in found:
+            rest = AFTER_NAME.match(text, finding.end) if finding.label == "PERSON" else None
+            if rest and (rest["initial"] or self._lists.may_follow_name(rest["word"].casefold())):
+                if not rest["initial"] or rest["word"].casefold() not in FUNCTION_WORDS:
+                    yield Finding("PERSON", finding.start, rest.end("word"), SCORE)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
         """Whether a word must go, given how the text is written."""
@@ -63,7 +76,8 @@ class Sweeper:
             return style is Casing.LOWER and not common and self._level.unknown_words and len(key) > 2
         if style is Casing.USUAL and self._level.all_capitals:
             return not common or self._lists.may_be_name(key) or not BEFORE_START.search(before)
-        return not common and (self._level.all_capitals or not word.isupper())
+        # Short words in capitals are mostly abbreviations.
+        return not common and (self._level.all_capitals or not word.isupper() or len(word) > 5 or key in self._lists.places)
 
     def _is_name(self, key: str) -> bool:
         parts = [part for part in key.split("-") if len(part) > 1]
@@ -85,7 +99,9 @@ class Sweeper:
         """Places of the lists, of one or several words, with a capital unless the text has none."""
         style = casing(text)
         words = [(m.start(), m.end(), m[0]) for m in WORD.finditer(text)]
-        parts = [(part.start() + start, part.end() + start, part[0]) for start, _, w in words for part in re.finditer(r"[^-]+", w)]
+        parts = [
+            (part.start() + start, part.end() + start, part[0]) for start, _, w in words for part in re.finditer(r"[^-]+", w)
+        ]
         for i, (start, _, word) in enumerate(parts):
             if style is Casing.LOWER or word[0].isupper():
                 for size in range(min(WORDS_OF_A_PLACE, len(parts) - i), 0, -1):

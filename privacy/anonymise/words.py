@@ -70,7 +70,14 @@ class WordLists:
             return True
         if self.is_name(word):
             return False
-        return self._is_spelt(word) or (word in self.counts and not self.is_proper(word))
+        if self._is_spelt(word):
+            return True
+        return word in self.counts and not self.is_proper(word) and word not in self.places and word not in self.locales
+
+    def may_follow_name(self, word: str) -> bool:
+        """Whether a casefolded word right after a name belongs to it: it is listed as one, and not too frequent."""
+        often = self.counts.get(word, 0) > 20 * PER_COUNT
+        return self.locales.get(word, 0) >= LOCALES and not often and word not in NEVER_NAMES
 
     def is_proper(self, word: str) -> bool:
         """Whether a casefolded word is English only with a capital, as "Trondheim" and "Danish" are."""
@@ -99,7 +106,9 @@ def load_words() -> WordLists:
     for provider in _providers("address"):
         towns = {" ".join(WORD.findall(value.casefold())) for value in _values(provider, PLACE_LISTS)}
         places.update(town for town in towns if len(town) > 2 and town.count(" ") < WORDS_OF_A_PLACE)
-    return WordLists(Hunspell("en_US"), counts, locales, frozenset(p for p, n in places.items() if p not in counts or n >= LOCALES))
+    return WordLists(
+        Hunspell("en_US"), counts, locales, frozenset(p for p, n in places.items() if p not in counts or n >= LOCALES)
+    )
 
 
 def without_accents(word: str) -> str:
@@ -109,7 +118,9 @@ def without_accents(word: str) -> str:
 
 def _providers(kind: str) -> Collection[object]:
     """Faker's providers of a kind; a locale that lacks one gets another locale's, which counts once."""
-    created = (Factory.create(locale, providers=[f"faker.providers.{kind}"]) for locale in sorted(set(AVAILABLE_LOCALES) - OLD))
+    created = (
+        Factory.create(locale, providers=[f"faker.providers.{kind}"]) for locale in sorted(set(AVAILABLE_LOCALES) - OLD)
+    )
     return {type(generator.providers[0]): generator.providers[0] for generator in created}.values()
 
 
