@@ -92,7 +92,17 @@ LINKS: Rules = (
     ("address", r"(?i)(?<!\w)(?:(?:https?|ftps?)://|www\d?\.)[^\s<>\"']+", 0.6),
     ("domain", rf"(?i)(?<![\w@.-])(?:[\w-]{{2,63}}\.)+{ENDING}\b(?![@-])(?:[/?\#:][^\s<>\"']*)?", 0.5),
 )
-HANDLES: Rules = (("handle", r"(?<![\w.])@[A-Za-z_]\w{2,}", 0.5),)
+HANDLES: Rules = (
+    ("handle", r"(?<![\w.])@[A-Za-z_]\w{2,}", 0.5),
+    # Letters and at least two digits with an underscore, or in small letters: xX_jsmith87_Xx, jane.doe1987.
+    ("underscored", r"(?<![\w@/<-])(?=\w*\d{2})(?=\w*[A-Za-z]{3})\w+_\w+(?![\w>])", 0.3),
+    ("numbered", r"(?<![\w@/.-])(?!covid|vitamin)[a-z]{2,}(?:[._]?[a-z]{2,})*[._]?(?:\d{4}|\d{2})(?![\w-])", 0.2),
+)
+DOT = r"[ ]?(?:[\[({][ ]?(?:dot|\.)[ ]?[\])}]|(?<=[ ])dot(?=[ ]))[ ]?"
+AT = r"[ ]?(?:[\[({][ ]?(?:at|@)[ ]?[\])}]|(?<=[ ])at(?=[ ]))[ ]?"
+SPELT_EMAILS: Rules = (
+    ("spelt", rf"(?i)(?<!\w)\w+(?:(?:{DOT}|[._-])\w+){{0,4}}{AT}\w+(?:(?:{DOT}|[.-])\w+){{0,3}}{DOT}[a-z]{{2,10}}\b", 0.6),
+)
 
 # --- addresses: number and street in either order, in several languages; parts of an address on their own
 STREET = any_of(
@@ -222,8 +232,15 @@ NUMBERS: Rules = (
         r"(?<![\w-])(?=[A-Z\d/-]{0,24}[A-Z])(?=(?:[A-Z/-]{0,8}\d){4})[A-Z\d](?:[/-]?[A-Z\d]){4,40}",
         0.3,
     ),
+    ("spaced", r"(?<![\w.,])\d(?:[ ]\d){5,}(?!\w)", 0.3),
+    ("split", r"(?<![\w.,-])\d{2,4}(?:[ ]?-[ ]?\s?\d{2,4}){2,4}(?![\w-])", 0.2),
     ("grouped", r"(?<![\w.,])\d{3,4}(?:[ ]\d{3,4}){2,4}(?!\w|[.,]\d)", 0.2),
 )
+DIGIT_NAME = any_of("zero oh one two three four five six seven eight nine double triple")
+SAID_NUMBERS: Rules = (("said", rf"\b{DIGIT_NAME}(?:[ ,-]{{1,2}}{DIGIT_NAME}){{5,}}\b", 0.4),)
+# A long token of letters and digits, as keys and encoded text are; what decides is how it is made up.
+TOKENS: Rules = (("token", r"(?<![\w+/=.-])(?=[A-Za-z+/_-]*\d)[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/=-])", 0.2),
+                 ("padded", r"(?<![\w+/=.-])(?=\S*[A-Z])(?=\S*[a-z])[A-Za-z0-9+/]{12,}={1,2}(?![\w+/=])", 0.3))  # fmt: skip
 REGISTER = any_of(
     "medical health hospital patient chart record file case claim member(?:ship)? policy insurance account acct "
     "customer client order invoice ticket booking reservation student employee staff licen[cs]e passport permit tax "

@@ -70,6 +70,8 @@ class Sweeper:
         if key in SMALL or TITLES.match(key) or "'" in key and self._lists.is_common(key):
             return False
         common = self._is_common(key)
+        if style is Casing.USUAL and word.islower() and self._lists.is_ambiguous(key):
+            return False
         if not common and (self._is_name(key) or self._level.unknown_words and self._lists.is_proper(key)):
             return True
         if not word[0].isupper() or style is Casing.LOWER:

@@ -23,6 +23,7 @@ from shared.errors import ModelError
 # as often a name as a word: locales for each 10 million counts in books.
 LOCALES = 2
 PER_COUNT = 10_000_000
+MANY_LOCALES = 10
 PERSON_LISTS = re.compile(r"(?:first|last|middle|given|family)_?name|^names?$|patronym")
 PLACE_LISTS = re.compile(
     r"^(?:city_names?|cities|towns?|town_names|villages?|states?|counties|countries|regions|provinces|departments|"
@@ -59,6 +60,10 @@ class WordLists:
             return len(word) > 2
         locales = self.locales[word]
         return locales >= LOCALES and locales * PER_COUNT >= self.counts.get(word, 0)
+
+    def is_ambiguous(self, word: str) -> bool:
+        """Whether a casefolded word is an English one that only a few locales list as a name."""
+        return self._is_spelt(word) and self.locales.get(word, 0) < MANY_LOCALES
 
     def may_be_name(self, word: str) -> bool:
         """Whether a casefolded word is listed as a name and is no frequent English word."""
