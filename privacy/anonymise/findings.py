@@ -140,6 +140,8 @@ def _bridged(text: str, left: Finding, right: Finding) -> bool:
     """Whether two findings are parts of one address."""
     labels = {left.label, right.label}
     gap = text[left.end : right.start]
+    if right.label == "PERSON" and "." in gap:  # a new sentence
+        return False
     return labels <= PLACED and not labels.isdisjoint(STREETS) and GAP.fullmatch(gap) is not None
 
 

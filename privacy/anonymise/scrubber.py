@@ -1,5 +1,6 @@
 """Raw records in, clean records out, in one process: normalise, detect, replace, look again; what fails stays out."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Prepared:
     spans: Mapping[str, tuple[Span, ...] | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Clean:
     """A record that passed, with what it adds to the counts."""
 
@@ -37,6 +38,9 @@ class Clean:
     entities: Mapping[str, int]
     recall: Mapping[str, Recall]
     unmeasured: int
+    prepared: Prepared
+    findings: tuple[tuple[Finding, ...], ...]
+    originals: Mapping[str, str]
 
 
 class Scrubber:
@@ -46,17 +50,15 @@ class Scrubber:
         ModelError: the folder holds no usable spaCy model.
     """
 
-    def __init__(self, section: AnonymiseSection, folder: Path) -> None:
+    def __init__(self, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
         self._max_chars = section.max_chars
         self._level = section.level
         self._analyser = Analyser(folder, section.language, section.batch_size, LEVELS[section.level])
-        self._replacer = Replacer(section.operator, self._analyser.labels)
+        self._replacer = Replacer(section.operator, self._analyser.labels, section.dates, key)
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
         """Scrub some records; each is either in ``records`` or in ``quarantined``, whatever happens to the others."""
-        prepared = [_guard(raw, Reason.NORMALISATION_FAILED, self._prepare, raw) for raw in records]
-        found = iter(self._analyser.detect([text for p in prepared if isinstance(p, Prepared) for text in p.masked]))
-        done = [p if isinstance(p, Quarantined) else self._finish(p, found) for p in prepared]
+        done = self.examine(records)
         clean = [d for d in done if isinstance(d, Clean)]
         entities = sum((Counter(c.entities) for c in clean), Counter[str]())
         return Scrubbed(
@@ -66,6 +68,12 @@ class Scrubber:
             recall=merge_recalls(c.recall for c in clean),
             unmeasured=sum(c.unmeasured for c in clean),
         )
+
+    def examine(self, records: Sequence[RawRecord]) -> list[Clean | Quarantined]:
+        """Scrub some records and show what was found where, for a report or a preview at the site; nothing to keep."""
+        prepared = [_guard(raw, Reason.NORMALISATION_FAILED, self._prepare, raw) for raw in records]
+        found = iter(self._analyser.detect([text for p in prepared if isinstance(p, Prepared) for text in p.masked]))
+        return [p if isinstance(p, Quarantined) else self._finish(p, found) for p in prepared]
 
     def _prepare(self, raw: RawRecord) -> Prepared:
         """Check and normalise the texts of a record."""
@@ -113,7 +121,10 @@ class Scrubber:
             entities.update(f.label for f in late)
         recall, unmeasured = _measure(prepared, merged)
         raw = prepared.raw
-        return Clean(Record(fields, raw.label, raw.position), entities, recall, unmeasured)
+        done = self._replacer.finish(fields, table, _identity(prepared))
+        originals = {tag: original.value for tag, original in table.originals.items()}
+        record = Record(done, raw.label, raw.position)
+        return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), originals)
 
     def _replace_text(self, text: str, findings: Sequence[Finding], table: TagTable) -> tuple[str, tuple[Finding, ...]]:
         """Replace the findings in one text, then what the patterns still find between the tags.
@@ -138,6 +149,11 @@ class Scrubber:
         """What the patterns find outside the tags."""
         masked = self._replacer.mask(text)
         return merge(masked, self._analyser.detect_patterns(masked))
+
+
+def _identity(prepared: Prepared) -> bytes:
+    """What tells a record from all others of its site: its place and its text."""
+    return hashlib.sha256("\x1f".join((str(prepared.raw.position), *prepared.texts.values())).encode()).digest()
 
 
 def _measure(prepared: Prepared, merged: Sequence[Sequence[Finding]]) -> tuple[dict[str, Recall], int]:
