@@ -285,6 +285,24 @@ class AnonymiseSection(Section):
         return self.model_copy(update={"operator": "surrogate" if task == "instruction" else "tag"})
 
 
+class GateSection(Section):
+    """What a site asks of its own anonymisation before it joins a round; the site sets it, never the server."""
+
+    min_planted_recall: float = Field(
+        0.9, ge=0, le=1, description="planted direct identifiers covered whole: lower end of the 95 % interval (0 to 1)"
+    )
+    min_labelled_recall: float = Field(
+        0.9, ge=0, le=1, description="the same for records whose true spans are known, where there are any (0 to 1)"
+    )
+    min_checksummed_recall: float = Field(
+        1.0, ge=0, le=1, description="planted card numbers, IBANs and e-mail addresses covered whole (0 to 1)"
+    )
+    max_residual: float = Field(
+        0.1, ge=0, le=1, description="share of scrubbed records in which a second detector still finds something (0 to 1)"
+    )
+    max_quarantined: float = Field(0.02, ge=0, le=1, description="share of records held back (0 to 1)")
+
+
 class AggregationSection(Section):
     """How the accepted deltas become one."""
 

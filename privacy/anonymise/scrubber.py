@@ -75,6 +75,10 @@ class Scrubber:
         found = iter(self._analyser.detect([text for p in prepared if isinstance(p, Prepared) for text in p.masked]))
         return [p if isinstance(p, Quarantined) else self._finish(p, found) for p in prepared]
 
+    def mask(self, text: str) -> str:
+        """A scrubbed text with its tags blotted out, for another detector to read."""
+        return self._replacer.mask(text)
+
     def _prepare(self, raw: RawRecord) -> Prepared:
         """Check and normalise the texts of a record."""
         self._check(raw.fields)
