@@ -108,31 +108,31 @@ class Analyser:
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Findings in each text, in order; they may overlap, as Presidio gives them; a failing text stops no other."""
-        found = self._read(texts)
         if self._lists is None or self._sweeper is None:
-            return found
-        damaged = {i: restore(text, self._lists) for i, text in enumerate(texts) if casing(text) is not Casing.USUAL}
-        again = dict(zip(damaged, self._read(list(damaged.values())), strict=True))
+            return self._read(texts)
+        lists, sweeper = self._lists, self._sweeper
+        restored = [None if casing(text) is Casing.USUAL else restore(text, lists) for text in texts]
+        read = self._read([again or text for text, again in zip(texts, restored, strict=True)])
         return [
-            self._complete(text, f, again.get(i, ()), damaged.get(i))
-            for i, (text, f) in enumerate(zip(texts, found, strict=True))
+            found if isinstance(found, Failed) else self._complete(text, again, found, sweeper)
+            for text, again, found in zip(texts, restored, read, strict=True)
         ]
 
     def _read(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         return [found for batch in _batches(texts, self._batch_size) for found in self._detect_batch(batch)]
 
     def _complete(
-        self, text: str, first: tuple[Finding, ...] | Failed, second: tuple[Finding, ...] | Failed, restored: str | None
+        self, text: str, restored: str | None, found: tuple[Finding, ...], sweeper: Sweeper
     ) -> tuple[Finding, ...] | Failed:
-        """Both readings of a text and its sweep together; the second stands for the first where that is misled."""
-        if isinstance(first, Failed) or isinstance(second, Failed):
-            return first if isinstance(first, Failed) else second
-        assert self._sweeper
-        found = (*first, *second, *self._sweeper.sweep(text))
-        if restored is not None:
-            places = [f for f in self.detect_patterns(titled(text)) if f.label in CAPITAL_TYPES]
-            found = (*found, *places, *spread(restored, [*found, *places]))
-        return found
+        """What was read in a text, or in the text with its capitals guessed back, and what the other passes find."""
+        try:
+            swept = (*found, *sweeper.sweep(text))
+            if restored is None:
+                return swept
+            swept = (*swept, *self.detect_patterns(text), *self._detect_capitals(titled(text)))
+            return (*swept, *spread(restored, swept))
+        except Exception as error:
+            return Failed(type(error).__name__)
 
     def detect_patterns(self, text: str) -> tuple[Finding, ...]:
         """Findings of the pattern rules alone, without the language model.
@@ -144,6 +144,12 @@ class Analyser:
         results = [r for rule in self._patterns for r in rule.analyze(text, rule.supported_entities)]
         _refuse_timeout(started)
         return tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in results)
+
+    def _detect_capitals(self, text: str) -> list[Finding]:
+        """Findings of the rules that ask for capitals."""
+        rules = [rule for rule in self._patterns if not CAPITAL_TYPES.isdisjoint(rule.supported_entities)]
+        results = [r for rule in rules for r in rule.analyze(text, rule.supported_entities)]
+        return [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
 
     def _detect_batch(self, texts: Sequence[str]) -> Iterator[tuple[Finding, ...] | Failed]:
         """Read a batch at once; where that fails, read its texts one by one."""
