@@ -266,10 +266,10 @@ class AnonymiseSection(Section):
         description="fast: language model and patterns; standard: and name lists, words that are no English words; "
         "strict: and every capitalised word and long number",
     )
-    operator: Literal["auto", "tag", "redact", "surrogate"] = Field(
-        "auto",
+    operator: Literal["tag", "redact", "surrogate"] = Field(
+        "tag",
         description="tag: <PERSON_1>, the same in one record; redact: <PERSON>; surrogate: an invented value, the same in "
-        "one record; auto: tags for a classification, surrogates for an instruction task",
+        "one record, which reads better in generated text",
     )
     dates: Literal["replace", "shift"] = Field(
         "replace", description="shift: move all dates of a record by the same secret number of days; surrogates always do"
@@ -277,12 +277,6 @@ class AnonymiseSection(Section):
     max_chars: int = Field(20_000, ge=100, le=1_000_000, description="a record with more characters is quarantined")
     batch_size: int = Field(64, ge=1, le=4096, description="texts that the language model reads at once")
     workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one a core")
-
-    def for_task(self, task: str) -> Self:
-        """The section with ``auto`` settled for a task: a generated text should read like text, not like tags."""
-        if self.operator != "auto":
-            return self
-        return self.model_copy(update={"operator": "surrogate" if task == "instruction" else "tag"})
 
 
 class GateSection(Section):

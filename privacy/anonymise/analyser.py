@@ -15,12 +15,12 @@ from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
 from spacy.language import Language
 from spacy.pipeline import Tok2Vec
 
-from privacy.anonymise.findings import Finding, spread
 from privacy.anonymise.casing import Casing, casing, restore, titled
+from privacy.anonymise.findings import Finding, spread
 from privacy.anonymise.levels import LEVELS, Level
+from privacy.anonymise.recognisers import LanguageModel, pattern_recognisers
 from privacy.anonymise.sweeps import Sweeper
 from privacy.anonymise.words import load_words
-from privacy.anonymise.recognisers import LanguageModel, pattern_recognisers
 from shared.errors import ModelError
 
 # spaCy's labels -> our types. Presidio leaves out ORG by default, which lets through names that the model takes for

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from privacy.anonymise.gate import Check, checks
+from privacy.anonymise.gate import checks
 from privacy.anonymise.language import locate
 from privacy.anonymise.leaks import LeakScore, Marked, leak_score
 from privacy.anonymise.outcome import Quarantined

@@ -10,7 +10,7 @@ from privacy.anonymise.words import WordLists
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 # Words that begin no name and end no address.
 FUNCTION_WORDS = STOP_WORDS | frozenset(
-    "please thanks thank pls thx hi hello dear ok okay send need want let know got yes".split()
+    ["please", "thanks", "thank", "pls", "thx", "hi", "hello", "dear", "ok", "okay", "send", "need", "want", "let", "know", "got", "yes"]
 )
 # Fewer words than this say nothing about how a text is written.
 FEW = 4

@@ -7,9 +7,9 @@ A word of one script is left as it is: it may be a word of that language. The pa
 import re
 import unicodedata
 
-CYRILLIC = ("АВЕЅІЈКМНОРСТХУԀԌԚԜҮ"  "асеѕіјорхуһԁԛԝҽԍ", "ABESIJKMHOPCTXYDGQWY" "acesijopxyhdqweg")
-GREEK = ("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹ" "αινορυϲϳ", "ABEZHIKMNOPTYXC" "aivopucj")
-ARMENIAN = ("ՍՕԼ" "աոսցօհ", "UOL" "wnugoh")
+CYRILLIC = ("АВЕЅІЈКМНОРСТХУԀԌԚԜҮасеѕіјорхуһԁԛԝҽԍ", "ABESIJKMHOPCTXYDGQWYacesijopxyhdqweg")
+GREEK = ("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹαινορυϲϳ", "ABEZHIKMNOPTYXCaivopucj")
+ARMENIAN = ("ՍՕԼաոսցօհ", "UOLwnugoh")
 LATIN = str.maketrans(
     "".join(pair[0] for pair in (CYRILLIC, GREEK, ARMENIAN)),
     "".join(pair[1] for pair in (CYRILLIC, GREEK, ARMENIAN)),

@@ -6,7 +6,18 @@ from datetime import datetime, timedelta
 # Half a year either way hides the season and keeps the order; 0 would hide nothing.
 MOST_DAYS = 182
 CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S")
-NUMERIC = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y")
+NUMERIC = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d.%m.%y",
+)
 TEXTUAL = ("%d %B %Y", "%d %b %Y", "%B %d, %Y", "%B %d %Y", "%b %d, %Y", "%b %d %Y", "%d %B", "%d %b", "%B %d", "%b %d")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 LEAP_YEAR = 2024
@@ -30,7 +41,11 @@ def shift(text: str, days: int) -> str | None:
     for form in formats:
         try:
             # A day and month alone may be the 29th of February.
-            read = datetime.strptime(plain, form) if "%y" in form.lower() else datetime.strptime(f"{plain} {LEAP_YEAR}", f"{form} %Y")
+            read = (
+                datetime.strptime(plain, form)
+                if "%y" in form.lower()
+                else datetime.strptime(f"{plain} {LEAP_YEAR}", f"{form} %Y")
+            )
             moved = (read + timedelta(days=days)).strftime(form)
         except (ValueError, OverflowError):
             continue
@@ -39,4 +54,10 @@ def shift(text: str, days: int) -> str | None:
 
 
 def _cased(original: str, made: str) -> str:
-    return made.lower() if original.islower() else made.upper() if original.isupper() and original.upper() != original.lower() else made
+    return (
+        made.lower()
+        if original.islower()
+        else made.upper()
+        if original.isupper() and original.upper() != original.lower()
+        else made
+    )

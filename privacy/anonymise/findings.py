@@ -120,7 +120,12 @@ def _union(group: Sequence[Finding]) -> Finding:
     best = min(group, key=lambda f: (f.start - f.end, -f.score, f.label))
     # A place with a street or a postcode in it is an address.
     is_address = best.label in PLACED and any(f.label in STREETS for f in group) and len(group) > 1
-    return Finding("STREET_ADDRESS" if is_address and best.label != "POSTCODE" else best.label, group[0].start, max(f.end for f in group), max(f.score for f in group))
+    return Finding(
+        "STREET_ADDRESS" if is_address and best.label != "POSTCODE" else best.label,
+        group[0].start,
+        max(f.end for f in group),
+        max(f.score for f in group),
+    )
 
 
 def bridge(text: str, findings: Sequence[Finding], numbers: bool) -> tuple[Finding, ...]:

@@ -59,7 +59,9 @@ def _checks(gate: GateSection, found: "Assessment") -> Iterator[Check]:
         yield Check(name, threshold, measured, measured is None or measured >= threshold)
     exact = found.checksummed
     value = exact.interval().value if exact.total else None
-    yield Check("checksummed_recall", gate.min_checksummed_recall, value, value is None or value >= gate.min_checksummed_recall)
+    yield Check(
+        "checksummed_recall", gate.min_checksummed_recall, value, value is None or value >= gate.min_checksummed_recall
+    )
     shares = {"residual": (gate.max_residual, found.residual), "quarantined": (gate.max_quarantined, found.quarantined)}
     for name, (threshold, part) in shares.items():
         share = part.interval().value

@@ -85,7 +85,7 @@ class Replacer:
 
     def __init__(
         self,
-        operator: Literal["auto", "tag", "redact", "surrogate"],
+        operator: Literal["tag", "redact", "surrogate"],
         labels: Iterable[str],
         dates: Literal["replace", "shift"] = "replace",
         key: bytes = b"",

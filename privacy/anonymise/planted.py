@@ -13,10 +13,10 @@ from privacy.anonymise.words import WordLists
 from shared.record import RawRecord, Span
 
 CHECKSUMMED = frozenset({"CREDIT_CARD", "IBAN_CODE", "EMAIL_ADDRESS"})
-ONSETS = "b br c ch d dr f g gr h j k kr l m n p pr q r s sh st t th tr v w y z zh sk bl fl".split()
-VOWELS = "a e i o u ae ia eo ou ai ee".split()
-ENDS = "l n r s th x nd rt ck m lle nna sko vic dez rou yan berg ti li mo nen wicz ström".split()
-WAYS = "Street|Road|Lane|Avenue|Close|Drive|Court".split("|")
+ONSETS = ["b", "br", "c", "ch", "d", "dr", "f", "g", "gr", "h", "j", "k", "kr", "l", "m", "n", "p", "pr", "q", "r", "s", "sh", "st", "t", "th", "tr", "v", "w", "y", "z", "zh", "sk", "bl", "fl"]
+VOWELS = ["a", "e", "i", "o", "u", "ae", "ia", "eo", "ou", "ai", "ee"]
+ENDS = ["l", "n", "r", "s", "th", "x", "nd", "rt", "ck", "m", "lle", "nna", "sko", "vic", "dez", "rou", "yan", "berg", "ti", "li", "mo", "nen", "wicz", "ström"]
+WAYS = ["Street", "Road", "Lane", "Avenue", "Close", "Drive", "Court"]
 # Frames of many kinds of text; {} is where the value stands.
 FRAMES: Mapping[str, Sequence[str]] = {
     "PERSON": (
@@ -79,7 +79,9 @@ class Planter:
     def _name(self) -> str:
         """An invented word of two or three syllables that stands in no list."""
         while True:
-            syllables = [self._random.choice(ONSETS) + self._random.choice(VOWELS) for _ in range(self._random.choice((1, 2)))]
+            syllables = [
+                self._random.choice(ONSETS) + self._random.choice(VOWELS) for _ in range(self._random.choice((1, 2)))
+            ]
             word = "".join(syllables) + self._random.choice(ENDS)
             known = word in self._lists.locales or word in self._lists.places or self._lists.is_common(word)
             if len(word) > 3 and not known and not self._lists.is_proper(word):

@@ -117,7 +117,9 @@ def pattern_recognisers() -> list[PatternRecognizer]:
         PatternRecognizer("PERSON", patterns=_patterns(PEOPLE), global_regex_flags=FLAGS),
         PatternRecognizer("URL", patterns=_patterns(LINKS), global_regex_flags=FLAGS),
         PatternRecognizer("EMAIL_ADDRESS", name="SpeltEmail", patterns=_patterns(SPELT_EMAILS), global_regex_flags=FLAGS),
-        PatternRecognizer("ID_NUMBER", name="SaidNumber", patterns=_patterns((*SAID_NUMBERS, *TOKENS)), global_regex_flags=FLAGS),
+        PatternRecognizer(
+            "ID_NUMBER", name="SaidNumber", patterns=_patterns((*SAID_NUMBERS, *TOKENS)), global_regex_flags=FLAGS
+        ),
         PatternRecognizer("USERNAME", patterns=_patterns(HANDLES), global_regex_flags=FLAGS),
     ]
 

@@ -26,9 +26,9 @@ FOREIGN = regex.compile(
 NUMBER = regex.compile(rf"(?<![\w.,$£€])\d(?:[ ]?[\d/.:-])*\d(?![\w%°]|[ ]?(?:{UNIT})\b)", FLAGS)
 TITLES = regex.compile(rf"(?:{TITLE})\Z", FLAGS)
 AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)")
-SMALL = frozenset("i i'm i've i'll i'd ok okay am pm a the".split())
+SMALL = frozenset(["i", "i'm", "i've", "i'll", "i'd", "ok", "okay", "am", "pm", "a", "the"])
 # Between two names, part of the name.
-PARTICLES = frozenset("van von der den de del della di da dos do la le el al bin ibn ter ten zu du des y af av und".split())
+PARTICLES = frozenset(["van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "do", "la", "le", "el", "al", "bin", "ibn", "ter", "ten", "zu", "du", "des", "y", "af", "av", "und"])
 
 
 class Sweeper:
@@ -67,12 +67,12 @@ class Sweeper:
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
         """Whether a word must go, given how the text is written."""
         key = word.casefold()
-        if key in SMALL or TITLES.match(key) or "'" in key and self._lists.is_common(key):
+        if key in SMALL or TITLES.match(key) or ("'" in key and self._lists.is_common(key)):
             return False
         common = self._is_common(key)
         if style is Casing.USUAL and word.islower() and self._lists.is_ambiguous(key):
             return False
-        if not common and (self._is_name(key) or self._level.unknown_words and self._lists.is_proper(key)):
+        if not common and (self._is_name(key) or (self._level.unknown_words and self._lists.is_proper(key))):
             return True
         if not word[0].isupper() or style is Casing.LOWER:
             return style is Casing.LOWER and not common and self._level.unknown_words and len(key) > 2

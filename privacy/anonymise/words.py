@@ -35,8 +35,7 @@ WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 OLD = frozenset({"fr_QC"})
 # In the English list with large counts or in Faker's lists, and never a name by themselves.
 NEVER_NAMES = frozenset(
-    "january february march april may june july august september october november december monday tuesday wednesday "
-    "thursday friday saturday sunday an the will can has her his our you your she they was are not but all any mrs".split()
+    ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "an", "the", "will", "can", "has", "her", "his", "our", "you", "your", "she", "they", "was", "are", "not", "but", "all", "any", "mrs"]
 )
 
 
