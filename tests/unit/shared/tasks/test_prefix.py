@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from client.site import Site
+from privacy.budget import Budget
 from privacy.dp.per_record import per_record_gradients
 from shared.config import RunConfig
 from shared.lora import read_adapter
@@ -98,13 +99,18 @@ def test_the_model_is_whole_again_even_after_a_failure(
 
 
 def test_a_site_trains_the_same_from_the_kept_states(
-    upper: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+    upper: RunConfig,
+    change: Change,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    open_budget: Callable[[str], Budget],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = change(upper, {"privacy.enabled": False})
     deltas = []
-    for kept in (True, True, False):
+    for turn, kept in enumerate((True, True, False)):
         learner = learner_of(config)
-        site = Site("north", 100, config, records_of(config, 20), learner, None)
+        site = Site("north", 100, config, records_of(config, 20), learner, None, open_budget(f"turn{turn}"))
         assert site._prefix is not None
         if not kept:
             monkeypatch.setattr(site, "_prefix", None)
