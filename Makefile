@@ -25,7 +25,7 @@ test: $(VENV)/installed  ## all tests that run on any machine
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/e2e/test_faults.py tests/e2e/test_bad_sites.py tests/e2e/test_refusals.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults
 
 check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
