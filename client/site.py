@@ -16,6 +16,7 @@ from shared.lora import write_adapter
 from shared.messages import TrainOrder, TrainReply
 from shared.record import Record
 from shared.tasks.base import Learner
+from shared.tasks.prefix import FrozenPrefix
 
 
 class Site:
@@ -55,6 +56,7 @@ class Site:
         self._outbox = outbox or Outbox()
         if plan is not None:
             self_check(learner, self._examples, config.privacy.self_check)
+        self._prefix = FrozenPrefix.build(learner, self._examples, config.training)
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and reply with the delta.
@@ -85,6 +87,7 @@ class Site:
             divisor=order.config.training.sampling_rate * self.declared_size,
             site_id=self.site_id,
             moments=self._memory.before(order.run_id, order.round),
+            prefix=self._prefix,
         )
         self._memory.keep(order.run_id, order.round, trained.moments)
         finished = Finished(trained.delta, self._released(order))
@@ -112,7 +115,13 @@ class Site:
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
     """Refuse a plan that is not the one of the config: what runs and what is accounted must be one thing."""
     training, privacy = config.training, config.privacy
-    asked = (training.sampling_rate, training.steps, training.rounds, privacy.clipping_norm, declared_size)
-    planned = plan and (plan.sampling_rate, plan.steps_per_round, plan.rounds, plan.clipping_norm, plan.declared_size)
+    asked = (
+        (training.sampling_rate, training.steps, training.rounds),
+        (privacy.clipping, privacy.clipping_norm, declared_size),
+    )
+    planned = plan and (
+        (plan.sampling_rate, plan.steps_per_round, plan.rounds),
+        (plan.clipping, plan.clipping_norm, plan.declared_size),
+    )
     if planned != (asked if privacy.enabled and privacy.trust == "local" else None):
         raise PrivacyError(f"site {site_id}: its privacy plan is not the one of this run; make it with PrivacyPlan.for_site")

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from privacy.dp.clipping import CLIPPING_NORM
 from privacy.dp.engine import make_private
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
@@ -21,6 +23,7 @@ from shared.lora import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner
+from shared.tasks.prefix import FrozenPrefix
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,9 @@ def train(
     divisor: float,
     site_id: str,
     moments: AdapterState | None,
+    prefix: FrozenPrefix | None = None,
 ) -> Trained:
-    """Train one round from ``start`` and return what changed.
+    """Train one round from ``start`` and return what changed; with a ``prefix``, from its states upwards.
 
     The optimiser's moments are made of noised gradients alone, so keeping them over rounds costs no privacy.
     """
@@ -61,8 +65,9 @@ def train(
             factor = schedule((round_number - 1) * training.steps + number, training)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
-            for _, batch in learner.batches(examples, indices.tolist(), training.micro_batch_tokens):
-                torch.autograd.backward(learner.task.losses(model, batch).sum())
+            for chosen, batch in learner.batches(examples, indices.tolist(), training.micro_batch_tokens):
+                with prefix.replayed(chosen) if prefix else nullcontext():
+                    torch.autograd.backward(learner.task.losses(model, batch).sum())
                 step.accumulate()
             step.finish()
             faults.point("training", round_number)
@@ -125,20 +130,25 @@ def _optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW
 
 
 def _read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
-    """The optimiser's state as named arrays; its rates and other settings follow from the config."""
-    slots = optimizer.state_dict()["state"]
-    return AdapterState(
-        {f"{index}/{name}": tensor.cpu().numpy().copy() for index, slot in slots.items() for name, tensor in slot.items()}
-    )
+    """The optimiser's state as named arrays, with an adapted clipping norm; all else follows from the config."""
+    state = optimizer.state_dict()
+    arrays = {f"{k}/{name}": t.cpu().numpy().copy() for k, slot in state["state"].items() for name, t in slot.items()}
+    if CLIPPING_NORM in state["param_groups"][0]:
+        arrays[CLIPPING_NORM] = np.array([state["param_groups"][0][CLIPPING_NORM]], dtype=np.float32)
+    return AdapterState(arrays)
 
 
 def _write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> None:
     """Set the state of an optimiser of the same tensors."""
     slots: dict[int, dict[str, torch.Tensor]] = {}
+    groups = optimizer.state_dict()["param_groups"]
     for key, array in moments.arrays.items():
+        if key == CLIPPING_NORM:
+            groups = [{**group, CLIPPING_NORM: float(array[0])} for group in groups]
+            continue
         index, _, name = key.partition("/")
         slots.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
-    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
 
 
 def _batches(

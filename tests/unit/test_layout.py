@@ -42,7 +42,7 @@ ROOMS = {
     "scipy": ("privacy/",),
     "torch": LEARNING,
     "transformers": LEARNING,
-    "peft": ("shared/lora.py", "shared/tasks/"),
+    "peft": ("shared/lora.py", "shared/tasks/", "privacy/dp/"),
     "huggingface_hub": ("shared/models.py",),
     "datasets": ("shared/records.py",),
     "sklearn": ("simulations/",),

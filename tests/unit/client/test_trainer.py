@@ -126,11 +126,11 @@ def test_what_runs_is_the_plan_or_nothing_runs(
 def test_every_planned_step_draws_noise_even_without_records(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from privacy.dp import engine
+    from privacy.dp import clipping
 
     draws = []
-    original = engine.gaussian
-    monkeypatch.setattr(engine, "gaussian", lambda *a: draws.append(a) or original(*a))
+    original = clipping.gaussian
+    monkeypatch.setattr(clipping, "gaussian", lambda *a: draws.append(a) or original(*a))
     learner = learner_of(classify)
     trained = run(learner, classify, [], PLAN)
     assert len(draws) == PLAN.steps_per_round * len(trained.delta.arrays)
