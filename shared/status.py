@@ -108,6 +108,7 @@ class StatusFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f"{self.path.name}.partial")
         partial.write_text(written.model_dump_json(), encoding="utf-8")
+        partial.chmod(0o600)  # who is in a cohort may be a secret of the server's
         partial.rename(self.path)
 
     def read(self) -> Sighting:

@@ -60,6 +60,7 @@ def test_a_status_comes_back_as_it_was_written(tmp_path: Path, status: ServerSta
     assert (seen.pid, seen.running) == (os.getpid(), True)
     assert 0 <= seen.age < 60
     assert [path.name for path in file.path.parent.iterdir()] == ["status.json"]
+    assert file.path.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
