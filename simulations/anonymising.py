@@ -79,7 +79,8 @@ def _measures(site_id: str, site: Mapping[str, Any]) -> Table:
     rows = {"planted identifiers covered whole": site["planted"]["direct_identifiers"]}
     if site["labelled"]:
         names = {"direct_identifiers": "known identifiers covered whole", "character_recall": "their letters and digits",
-                 "leak_free_records": "records without a leak", "over_redaction": "harmless letters and digits replaced"}  # fmt: skip
+                 "leak_free_records": "records without a leak",
+                 "over_redaction": "harmless letters and digits replaced"}  # fmt: skip
         rows |= {title: site["labelled"][name] for name, title in names.items()}
     rows |= {"records with a finding of the second detector": site["residual"], "quarantined": site["quarantined"]}
     for title, row in rows.items():

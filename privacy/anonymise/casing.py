@@ -9,9 +9,8 @@ from privacy.anonymise.words import WordLists
 
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 # Words that begin no name and end no address.
-FUNCTION_WORDS = STOP_WORDS | frozenset(
-    ["please", "thanks", "thank", "pls", "thx", "hi", "hello", "dear", "ok", "okay", "send", "need", "want", "let", "know", "got", "yes"]
-)
+FUNCTION_WORDS_LINE = "please thanks thank pls thx hi hello dear ok okay send need want let know got yes"
+FUNCTION_WORDS = STOP_WORDS | frozenset(FUNCTION_WORDS_LINE.split())
 # Fewer words than this say nothing about how a text is written.
 FEW = 4
 MOST = 0.7

@@ -13,10 +13,13 @@ from privacy.anonymise.words import WordLists
 from shared.record import RawRecord, Span
 
 CHECKSUMMED = frozenset({"CREDIT_CARD", "IBAN_CODE", "EMAIL_ADDRESS"})
-ONSETS = ["b", "br", "c", "ch", "d", "dr", "f", "g", "gr", "h", "j", "k", "kr", "l", "m", "n", "p", "pr", "q", "r", "s", "sh", "st", "t", "th", "tr", "v", "w", "y", "z", "zh", "sk", "bl", "fl"]
+ONSETS_LINE = "b br c ch d dr f g gr h j k kr l m n p pr q r s sh st t th tr v w y z zh sk bl fl"
+ONSETS = ONSETS_LINE.split()
 VOWELS = ["a", "e", "i", "o", "u", "ae", "ia", "eo", "ou", "ai", "ee"]
-ENDS = ["l", "n", "r", "s", "th", "x", "nd", "rt", "ck", "m", "lle", "nna", "sko", "vic", "dez", "rou", "yan", "berg", "ti", "li", "mo", "nen", "wicz", "ström"]
+ENDS_LINE = "l n r s th x nd rt ck m lle nna sko vic dez rou yan berg ti li mo nen wicz ström"
+ENDS = ENDS_LINE.split()
 WAYS = ["Street", "Road", "Lane", "Avenue", "Close", "Drive", "Court"]
+DATE_FORMS = ("%d/%m/%Y", "%Y-%m-%d", "%d %B %Y")
 # Frames of many kinds of text; {} is where the value stands.
 FRAMES: Mapping[str, Sequence[str]] = {
     "PERSON": (
@@ -67,7 +70,7 @@ class Planter:
             "EMAIL_ADDRESS": lambda: f"{self._name()}.{self._name()}@{self._name()}.org".lower(),
             "STREET_ADDRESS": self._address,
             "RECORD_NUMBER": lambda: self._faker.bothify(self._random.choice(("??-######", "%######", "%###/####"))).upper(),
-            "DATE_OF_BIRTH": lambda: self._faker.date_of_birth().strftime(self._random.choice(("%d/%m/%Y", "%Y-%m-%d", "%d %B %Y"))),
+            "DATE_OF_BIRTH": lambda: self._faker.date_of_birth().strftime(self._random.choice(DATE_FORMS)),
             "CREDIT_CARD": lambda: self._faker.credit_card_number("visa16"),
             "IBAN_CODE": lambda: self._faker.iban(),
             "USERNAME": lambda: f"{self._name().lower()}_{digits('##')}",

@@ -57,8 +57,9 @@ PEOPLE: Rules = (
 )
 # A company by what stands at the end of its name, in several languages.
 COMPANY = (
-    "inc incorporated llc llp ltd limited corp corporation plc gmbh ag kg ohg srl spa bv nv oy ab asa oü kft zrt sro sarl sas "
-    "holdings? technologies partners associates group industries enterprises solutions laboratories consulting bank insurance"
+    "inc incorporated llc llp ltd limited corp corporation plc gmbh ag kg ohg srl spa bv nv oy ab asa oü kft zrt sro sarl "
+    "sas holdings? technologies partners associates group industries enterprises solutions laboratories "
+    "consulting bank insurance"
 )
 COMPANIES: Rules = (
     (
@@ -122,7 +123,8 @@ STREET_TITLED = any_titled(
 SUFFIX = any_of(
     "stra(?:ß|ss)e str\\. gasse weg platz allee ring damm ufer gatan gränd vägen gata gate vegen? veien vej gade allé "
     "terrasse chaussee promenade steig pfad graben markt brygge løkken sti parken kaj kai maantee tänav põik trg cesta "
-    "nábřeží aleja rakpart kapu sétány sokak sokağı caddesi cad mahallesi jalan väg vägen backe strand stranda torv torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
+    "nábřeží aleja rakpart kapu sétány sokak caddesi cad mahallesi jalan väg vägen backe "
+    "strand stranda torv torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
     "utca útja körút tér tere ulica ulice náměstí cesta třída"
 )
 PREFIX = any_of("rue avenue avda boulevard chemin viale piazza calle c/ paseo rúa rua avenida travessa praça")
@@ -181,7 +183,8 @@ ADDRESSES: Rules = (
     ),
     (
         "short form, number",
-        r"\b\p{Lu}[\p{L}'-]+[ ](?!(?:no|nr|vol|fig|pp?|vs|ca|approx|ext|tel|ch|sec|art|para)\.)\p{Ll}{1,4}\.[ ]\d{1,4}(?![.,]?\d|[ ]?(?:mg|ml))",
+        r"\b\p{Lu}[\p{L}'-]+[ ](?!(?:no|nr|vol|fig|pp?|vs|ca|approx|ext|tel|ch|sec|art|para)\.)"
+        r"\p{Ll}{1,4}\.[ ]\d{1,4}(?![.,]?\d|[ ]?(?:mg|ml))",
         0.5,
     ),
     ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),

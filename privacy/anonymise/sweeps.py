@@ -27,8 +27,6 @@ NUMBER = regex.compile(rf"(?<![\w.,$£€])\d(?:[ ]?[\d/.:-])*\d(?![\w%°]|[ ]?(
 TITLES = regex.compile(rf"(?:{TITLE})\Z", FLAGS)
 AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)")
 SMALL = frozenset(["i", "i'm", "i've", "i'll", "i'd", "ok", "okay", "am", "pm", "a", "the"])
-# Between two names, part of the name.
-PARTICLES = frozenset(["van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "do", "la", "le", "el", "al", "bin", "ibn", "ter", "ten", "zu", "du", "des", "y", "af", "av", "und"])
 
 
 class Sweeper:
@@ -60,9 +58,9 @@ class Sweeper:
         """The rest of a name after one of its words: initials, and a word that could be a name too."""
         for finding in found:
             rest = AFTER_NAME.match(text, finding.end) if finding.label == "PERSON" else None
-            if rest and (rest["initial"] or self._lists.may_follow_name(rest["word"].casefold())):
-                if not rest["initial"] or rest["word"].casefold() not in FUNCTION_WORDS:
-                    yield Finding("PERSON", finding.start, rest.end("word"), SCORE)
+            word = rest["word"].casefold() if rest else ""
+            if rest and (word not in FUNCTION_WORDS if rest["initial"] else self._lists.may_follow_name(word)):
+                yield Finding("PERSON", finding.start, rest.end("word"), SCORE)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
         """Whether a word must go, given how the text is written."""

@@ -34,9 +34,11 @@ WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 # A locale that Faker warns of.
 OLD = frozenset({"fr_QC"})
 # In the English list with large counts or in Faker's lists, and never a name by themselves.
-NEVER_NAMES = frozenset(
-    ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "an", "the", "will", "can", "has", "her", "his", "our", "you", "your", "she", "they", "was", "are", "not", "but", "all", "any", "mrs"]
+NEVER_NAMES_LINE = (
+    "january february march april may june july august september october november december monday tuesday wednesday "
+    "thursday friday saturday sunday an the will can has her his our you your she they was are not but all any mrs"
 )
+NEVER_NAMES = frozenset(NEVER_NAMES_LINE.split())
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ ROOMS = {
     "huggingface_hub": ("shared/models.py",),
     "datasets": ("shared/records.py",),
     "sklearn": ("simulations/",),
-    "faker": ("simulations/",),
+    "faker": ("privacy/anonymise/", "simulations/"),
+    "hunspell": ("privacy/anonymise/words.py",),
+    "presidio_evaluator": ("privacy/anonymise/spanscore.py",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
     "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/"),
     "cryptography": (
