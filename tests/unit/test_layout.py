@@ -29,7 +29,7 @@ LEARNING = (
     "server/evaluation.py",
     "simulations/",
 )
-MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "server/superlink.py")
+MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "client/service.py", "server/superlink.py")
 COMMANDS = ("shared/commands.py", "client/commands.py", "server/commands.py", "simulations/commands.py")
 ROOMS = {
     "flwr": (*MESSAGING, "server/screening.py", "simulations/fleet.py"),

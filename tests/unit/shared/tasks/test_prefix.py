@@ -114,6 +114,7 @@ def test_a_site_trains_the_same_from_the_kept_states(
         assert site._prefix is not None
         if not kept:
             monkeypatch.setattr(site, "_prefix", None)
-        deltas.append(site.train(TrainOrder("r", 1, "n" * 32, config, read_adapter(learner.model))).delta)
+        order = TrainOrder("r", 1, "n" * 32, config, read_adapter(learner.model), 2, "0.1.0")
+        deltas.append(site.train(order).delta)
     assert deltas[0].digest() == deltas[1].digest()
     assert deltas[0].minus(deltas[2]).norm < 1e-2 * deltas[2].norm
