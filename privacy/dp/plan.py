@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
 from privacy.accounting import MechanismEvent, calibrate, cross_checked_epsilon, epsilon_by_round
-from privacy.dp.release import metrics_event
+from privacy.dp.release import label_counts_event, metrics_event
+from privacy.stability import refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
 from shared.sections import PrivacySection
@@ -37,7 +38,7 @@ class PrivacyPlan:
     target_delta: float
     declared_size: int
     releases: tuple[MechanismEvent, ...] = ()
-    unit: Literal["record"] = "record"
+    unit: Literal["record", "person"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
     trust: Literal["local"] = "local"
 
@@ -49,18 +50,18 @@ class PrivacyPlan:
         if not 0 < self.target_delta < 1 / self.declared_size:
             raise PrivacyError(
                 f"privacy.target_delta = {self.target_delta:g}: must be below 1 / declared_size = "
-                f"{1 / self.declared_size:g}, or one whole record may be published; lower it"
+                f"{1 / self.declared_size:g}, or one whole {self.unit} may be published; lower it"
             )
         if self.expected_batch < 1:
             raise PrivacyError(
                 f"training.sampling_rate = {self.sampling_rate}: expects {self.expected_batch:g} of "
-                f"{self.declared_size} records a step; raise it to at least {1 / self.declared_size:.4f}"
+                f"{self.declared_size} {self.unit}s a step; raise it to at least {1 / self.declared_size:.4f}"
             )
         _ = self.events  # their own checks
 
     @property
     def expected_batch(self) -> float:
-        """The public divisor of a step's gradient sum, in records: q x declared_size."""
+        """The public divisor of a step's gradient sum, in units: q x declared_size."""
         return self.sampling_rate * self.declared_size
 
     @property
@@ -85,14 +86,15 @@ class PrivacyPlan:
         """The plan of a site of public size ``declared_size``, its noise calibrated; None where the site adds no noise.
 
         Raises:
-            PrivacyError: no plan can meet the target.
+            PrivacyError: no plan can meet the target, or a step of the data stage would make its epsilon wrong.
         """
         privacy, training = config.privacy, config.training
         if not privacy.enabled or privacy.trust == "central":
             return None
+        refuse_unstable(config)
         target_delta = declared_delta(privacy, declared_size)
         steps = training.rounds * training.steps
-        releases = (metrics_event(privacy),) if privacy.release == "metrics" else ()
+        releases = _releases(config)
         return cls(
             sampling_rate=training.sampling_rate,
             noise_multiplier=calibrate(
@@ -104,7 +106,15 @@ class PrivacyPlan:
             target_delta=target_delta,
             declared_size=declared_size,
             releases=releases,
+            unit="person" if privacy.unit == "person" else "record",
         )
+
+
+def _releases(config: RunConfig) -> tuple[MechanismEvent, ...]:
+    """What a round releases beside the delta, to the server or to the training itself."""
+    metrics = (metrics_event(config.privacy),) if config.privacy.release == "metrics" else ()
+    counts = (label_counts_event(config.balance),) if config.balance.weights == "counts" else ()
+    return (*metrics, *counts)
 
 
 def declared_delta(privacy: PrivacySection, declared: int) -> float:
