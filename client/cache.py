@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import privacy.anonymise
+from privacy.anonymise.language import locate
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
 from privacy.anonymise.quality import Recall
 from shared.durable import replace
@@ -38,10 +39,14 @@ class Cache:
     folder: Path
     key: bytes | None = field(repr=False, default=None)
 
-    def name(self, records: Sequence[RawRecord], section: AnonymiseSection, model: Path) -> str:
+    def name(self, records: Sequence[RawRecord], section: AnonymiseSection) -> str:
         """What an entry is called, 64 hexadecimal digits: an HMAC over all that its content depends on."""
         digest = hmac.new(self._derived(b"names"), digestmod="sha256")
-        for part in (section.model_dump_json(exclude={"workers", "batch_size"}), _tree(model, ""), _code()):
+        for part in (
+            section.model_dump_json(exclude={"workers", "batch_size"}),
+            _tree(locate(section.spacy_model), ""),
+            _code(),
+        ):
             digest.update(hashlib.sha256(part.encode()).digest())
         for record in records:
             row = json.dumps([dict(record.fields), record.label, record.position, _spans(record)], sort_keys=True)

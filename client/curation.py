@@ -90,7 +90,7 @@ def without_near_duplicates(rows: Sequence[Owned], threshold: float) -> list[Own
 
     index = RMinHashLSH(threshold=threshold, num_perm=MINHASHES, num_bands=BANDS)
     kept: list[Owned] = []
-    sketches = []
+    sketches: list[RMinHash] = []
     for row in rows:
         sketch = RMinHash(num_perm=MINHASHES, seed=1)
         sketch.update(shingles(row.record))

@@ -81,7 +81,9 @@ class RunConfig(Section):
         if self.privacy.unit == "person" and self.data.columns.person is None:
             raise ValueError("data.columns.person: privacy.unit = 'person' needs the column that says whose a record is")
         if self.privacy.unit == "person" and self.privacy.person_cap is None:
-            raise ValueError("privacy.person_cap: privacy.unit = 'person' needs the most records of one person, a public number")
+            raise ValueError(
+                "privacy.person_cap: privacy.unit = 'person' needs the most records of one person, a public number"
+            )
         if self.data.cache and self.data.cache_encrypted and self.privacy.ledger is None:
             raise ValueError(
                 "data.cache_encrypted: the cache's key is the ledger's; set privacy.ledger, or data.cache_encrypted = false"

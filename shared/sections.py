@@ -205,7 +205,7 @@ class PrivacySection(Section):
         None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / n^1.1 for n declared records (or sites)"
     )
     accountant: Literal["pld"] = Field("pld", description="pld: privacy loss distributions, cross-checked by Renyi's bound")
-    clipping_norm: Positive = Field(0.5, description="L2 bound C of one record's or person's gradient, or of one site's delta")
+    clipping_norm: Positive = Field(0.5, description="L2 bound C of one unit's gradient, or of one site's delta")
     self_check: int = Field(
         4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training"
     )

@@ -8,16 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from client.records import read_records
 from client.site import Site
-from privacy.anonymise.outcome import Scrubbed
-from privacy.anonymise.pipeline import Anonymiser
-from privacy.budget import Budget
-from privacy.dp.plan import PrivacyPlan, declared_delta
-from privacy.fingerprint import Dataset
-from privacy.ledger import Ledger
+from privacy.dp.plan import PrivacyPlan
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
@@ -29,37 +23,16 @@ from shared.config import RunConfig
 from shared.errors import RunError
 from shared.lora import read_adapter, write_adapter
 from shared.models import locate
-from shared.record import RawRecord, Record
+from shared.record import Record
 from shared.runlog import RunLog
-from shared.sections import SiteSection
 from shared.tasks import load_task
 from shared.tasks.base import Example, Learner
 from simulations.baselines import frozen_probe, majority
 from simulations.fleet import LocalFleet
-from simulations.partition import split_held_out
 from simulations.planning import site_plans
+from simulations.progress import Progress
 from simulations.published import save_adapter
-from simulations.synthetic import write_sites
-
-
-class Progress(Protocol):
-    """Where a run says how far it is."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A stage of ``total`` units begins; the one before is over."""
-
-    def advance(self, count: int) -> None:
-        """``count`` more units of the stage are done."""
-
-
-@dataclass(frozen=True)
-class SiteData:
-    """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows."""
-
-    section: SiteSection
-    raw: Sequence[RawRecord] = field(repr=False)
-    training: Scrubbed = field(repr=False)
-    held_out: Scrubbed = field(repr=False)
+from simulations.sites import SiteData, read_sites, scrub_sites, site_budget
 
 
 @dataclass(frozen=True)
@@ -113,16 +86,6 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     return folder, document
 
 
-def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
-    """Each site's raw records, generated into ``folder`` first when the source is synthetic."""
-    root = config.data.root
-    if config.data.source == "synthetic":
-        root = folder / "data"
-        root.mkdir(parents=True, exist_ok=True)
-        write_sites(root, config.data.sites, config.run.seed)
-    return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config, labelled) for site in config.data.sites}
-
-
 class Stages:
     """Seconds by stage of the run."""
 
@@ -170,7 +133,7 @@ def _prepare(
     with stages.timed("data"):
         raw = read_sites(config, folder)
     with stages.timed("anonymise"):
-        data = scrub_sites(config, raw, progress)
+        data = scrub_sites(config, raw, folder, progress)
     with stages.timed("model"):
         progress.stage("model", 1)
         base, task = load_task(config)
@@ -184,6 +147,7 @@ def _prepare(
                 learner,
                 plans[d.section.id],
                 site_budget(config, d, folder),
+                d.persons,
             )
             for d in data
         ]
@@ -191,26 +155,6 @@ def _prepare(
         evaluator = _evaluator(config, learner, data)
         progress.advance(1)
     return Prepared(learner, sites, data, evaluator, training)
-
-
-def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> list[SiteData]:
-    """Anonymise each site's records apart; held-out records take the same way as training ones."""
-    progress.stage("anonymise", sum(len(records) for records in raw.values()))
-    parts = [split_held_out(raw[site.id], config.data.held_out, config.run.seed) for site in config.data.sites]
-    groups = [part for pair in parts for part in pair]
-    scrubbed = Anonymiser(config.anonymise).scrub_groups(groups, progress.advance)
-    return [
-        SiteData(site, part[0], training, held_out)
-        for site, part, training, held_out in zip(config.data.sites, parts, scrubbed[::2], scrubbed[1::2], strict=True)
-    ]
-
-
-def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
-    """A site's budget for its training records, in the ledger that the config names or in the run's own folder."""
-    site, privacy = data.section, config.privacy
-    ledger = Ledger((privacy.ledger or folder / "ledger") / site.id, site.id)
-    limit = privacy.budget or privacy.epsilon
-    return Budget(ledger, Dataset.of(data.raw, ledger.key), limit, declared_delta(privacy, site.declared_size))
 
 
 def _evaluator(config: RunConfig, learner: Learner, data: Sequence[SiteData]) -> Evaluator:
@@ -290,4 +234,5 @@ def _site_facts(data: SiteData, site: Site, run_id: str) -> SiteFacts:
         rounds_spent=site.budget.rounds(run_id),
         ledger=site.budget.ledger.head(),
         epsilon_ever=site.budget.spent(),
+        touched=data.touched,
     )

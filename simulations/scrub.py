@@ -12,7 +12,8 @@ from privacy.anonymise.pipeline import Anonymiser
 from privacy.anonymise.quality import merge_recalls, overall
 from server.report.document import recall_row
 from shared.config import RunConfig
-from simulations.run import Progress, read_sites
+from simulations.progress import Progress
+from simulations.sites import read_sites
 
 
 def scrub_report(config: RunConfig, output: Path | None, progress: Progress) -> dict[str, Any]:

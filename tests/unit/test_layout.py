@@ -26,6 +26,7 @@ LEARNING = (
     "shared/tasks/",
     "privacy/dp/",
     "client/trainer.py",
+    "client/units.py",
     "server/evaluation.py",
     "simulations/",
 )
@@ -45,6 +46,9 @@ ROOMS = {
     "peft": ("shared/lora.py", "shared/tasks/"),
     "huggingface_hub": ("shared/models.py",),
     "datasets": ("client/records.py",),
+    "ftfy": ("client/cleaning.py",),
+    "py3langid": ("client/cleaning.py",),
+    "rensa": ("client/curation.py",),
     "sklearn": ("simulations/",),
     "faker": ("simulations/",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
