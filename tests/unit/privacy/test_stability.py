@@ -8,6 +8,7 @@ from shared.config import RunConfig
 from shared.errors import ConfigError, PrivacyError
 
 ConfigOf = Callable[..., RunConfig]
+SHORT = {"training.rounds": 1, "training.steps": 2}  # a plan of few steps is soon calibrated
 PERSON = {"data.columns.person": "who", "privacy.unit": "person", "privacy.person_cap": 4}
 BREAKS = [{"cleaning.near_duplicates": 0.8}, {"balance.resample": "over"}, {"balance.resample": "under"}]
 
@@ -27,7 +28,7 @@ def test_a_site_as_the_unit_may_do_what_it_likes_with_its_own_records(config_of:
 
 
 def test_noised_label_counts_are_paid_by_more_noise_in_training(config_of: ConfigOf) -> None:
-    free, paid = (PrivacyPlan.for_site(config_of(c), 200) for c in ({}, {"balance.weights": "counts"}))
+    free, paid = (PrivacyPlan.for_site(config_of(c), 200) for c in (SHORT, {**SHORT, "balance.weights": "counts"}))
     assert free and paid
     assert [event.purpose for event in paid.events] == ["training", "label_counts"]
     assert paid.noise_multiplier > free.noise_multiplier
@@ -36,7 +37,7 @@ def test_noised_label_counts_are_paid_by_more_noise_in_training(config_of: Confi
 
 
 def test_a_plan_for_persons_says_so_and_is_another_plan(config_of: ConfigOf) -> None:
-    records, persons = (PrivacyPlan.for_site(config_of(c), 200) for c in ({}, PERSON))
+    records, persons = (PrivacyPlan.for_site(config_of(c), 200) for c in (SHORT, {**SHORT, **PERSON}))
     assert records and persons
     assert (records.unit, persons.unit) == ("record", "person")
     assert records.digest() != persons.digest()
