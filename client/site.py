@@ -9,7 +9,7 @@ from client.balance import label_weights, resampled
 from client.trainer import measure, self_check, train
 from client.units import TrainingSet, units_of
 from privacy.budget import Budget
-from privacy.dp.plan import PrivacyPlan
+from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import release_sums
 from shared.config import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
@@ -127,10 +127,8 @@ def _units(site_id: str, config: RunConfig, records: Sequence[Record], persons: 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
     """Refuse a plan that is not the one of the config: what runs and what is accounted must be one thing."""
     training, privacy = config.training, config.privacy
-    asked = (training.sampling_rate, training.steps, training.rounds, privacy.clipping_norm, declared_size, privacy.unit)
-    planned = plan and (
-        *(plan.sampling_rate, plan.steps_per_round, plan.rounds, plan.clipping_norm, plan.declared_size),
-        plan.unit,
-    )
-    if planned != (asked if privacy.enabled and privacy.trust == "local" else None):
+    asked = (training.sampling_rate, training.steps, training.rounds, privacy.clipping_norm, declared_size)
+    planned = plan and (plan.sampling_rate, plan.steps_per_round, plan.rounds, plan.clipping_norm, plan.declared_size)
+    beside = plan is None or (plan.unit, plan.releases) == (privacy.unit, releases_of(config))
+    if not beside or planned != (asked if privacy.enabled and privacy.trust == "local" else None):
         raise PrivacyError(f"site {site_id}: its privacy plan is not the one of this run; make it with PrivacyPlan.for_site")

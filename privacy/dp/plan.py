@@ -94,7 +94,7 @@ class PrivacyPlan:
         refuse_unstable(config)
         target_delta = declared_delta(privacy, declared_size)
         steps = training.rounds * training.steps
-        releases = _releases(config)
+        releases = releases_of(config)
         return cls(
             sampling_rate=training.sampling_rate,
             noise_multiplier=calibrate(
@@ -110,7 +110,7 @@ class PrivacyPlan:
         )
 
 
-def _releases(config: RunConfig) -> tuple[MechanismEvent, ...]:
+def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:
     """What a round releases beside the delta, to the server or to the training itself."""
     metrics = (metrics_event(config.privacy),) if config.privacy.release == "metrics" else ()
     counts = (label_counts_event(config.balance),) if config.balance.weights == "counts" else ()
