@@ -215,7 +215,7 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
 def _privacy(facts: RunFacts) -> dict[str, Any]:
     section = facts.config.privacy
     plans = [site.plan for site in facts.sites if site.plan]
-    words = wording.trust_words(section.trust)
+    words = wording.trust_words(section.trust, section.unit)
     return {
         "enabled": section.enabled,
         "trust": section.trust,

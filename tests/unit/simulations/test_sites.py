@@ -74,8 +74,9 @@ def test_a_run_for_persons_says_so_and_its_cache_saves_the_next_one_the_scrubbin
     _, report = simulate(config, Silent())
     site = report["sites"][0]
     assert report["privacy"]["unit"] == "person"
-    assert "any one person was in" in report["privacy"]["guarantee"]
+    assert "any one person was in that" in report["privacy"]["guarantee"]
     assert "one person with all their records" in report["privacy"]["guarantee"]
+    assert any(line.startswith("One of a person's records alone") for line in report["privacy"]["not_protected"])
     assert not any("the unit is one record" in line for line in report["privacy"]["not_protected"])
     assert 0 < site["epsilon"] <= 8.0
     assert site["touched"]["cleaning.min_chars"] == 1
