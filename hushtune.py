@@ -5,9 +5,11 @@ import sys
 
 import typer
 
-from client.commands import ledger
-from server.commands import card
-from shared.errors import HushtuneError
+import client.commands as steward
+import server.commands as operator
+from shared.commands import app as both
+from shared.commands import provision
+from shared.errors import HushtuneError, QuorumError
 from simulations.commands import app as researcher
 
 
@@ -20,14 +22,14 @@ def command_line() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.add_typer(researcher)
-    app.add_typer(ledger)
-    app.add_typer(card)
+    for commands in (researcher, operator.app, steward.app, both, operator.card, steward.ledger):
+        app.add_typer(commands)
+    app.add_typer(provision((operator.provision, steward.provision), (steward.check, operator.check)))
     return app
 
 
 def main() -> None:
-    """Run a command; a user's mistake ends in one line on standard error and status 2."""
+    """Run a command; a user's mistake ends in one line on standard error and status 2, a missing quorum in status 3."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -35,7 +37,7 @@ def main() -> None:
         command_line()()
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
-        sys.exit(2)
+        sys.exit(3 if isinstance(error, QuorumError) else 2)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,21 @@
 """The Flower ClientApp of a site: wiring only."""
 
+from typing import Protocol
+
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client.site import Site
-from shared.messages import TrainOrder
+from shared.messages import TrainOrder, TrainReply
 
 
-def client_app(site: Site) -> ClientApp:
+class Trains(Protocol):
+    """What carries out orders: a site, or the service in front of it."""
+
+    def train(self, order: TrainOrder) -> TrainReply:
+        """Train one round and reply with the delta."""
+
+
+def client_app(site: Trains) -> ClientApp:
     """A ClientApp whose train messages go to the site."""
     app = ClientApp()
 

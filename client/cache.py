@@ -20,7 +20,7 @@ import privacy.anonymise
 from privacy.anonymise.language import locate
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
 from privacy.anonymise.quality import Recall
-from shared.durable import replace
+from shared.disk import replace_file
 from shared.errors import DataError
 from shared.record import RawRecord, Record
 from shared.sections import AnonymiseSection
@@ -68,7 +68,7 @@ class Cache:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            replace(self._path(name), self._sealed(name, json.dumps(_plain(scrubbed)).encode()))
+            replace_file(self._path(name), self._sealed(name, json.dumps(_plain(scrubbed)).encode()))
         except OSError as error:
             raise DataError(
                 f"{self.folder}: the cache cannot be written ({type(error).__name__}); make room, or unset data.cache"

@@ -1,16 +1,18 @@
 """One data-owning site: its records, its privacy plan, its model, and the answer to an order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from client.augment import Augmenter
 from client.balance import label_weights, resampled
+from client.memory import Memory
+from client.outbox import Finished, Outbox
 from client.trainer import measure, self_check, train
 from client.units import TrainingSet, units_of
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import release_sums
+from shared import faults
 from shared.config import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
 from shared.lora import write_adapter
@@ -23,8 +25,8 @@ class Site:
     """Everything that lives at one place; nothing but replies comes out.
 
     Setting up checks on a few records that the model's per-record gradients are exact, and refuses if they are not
-    (PrivacyError); so does a budget that cannot pay the run to its end (LedgerError). The site trains under its own plan,
-    made from its own declared size, and refuses an order for another config than the one it was set up for.
+    (PrivacyError). The site trains under its own plan, made from its own declared size, and refuses an order for another
+    config than the one it was set up for.
     """
 
     def __init__(
@@ -36,6 +38,8 @@ class Site:
         learner: Learner,
         plan: PrivacyPlan | None,
         budget: Budget,
+        memory: Memory | None = None,
+        outbox: Outbox | None = None,
         persons: Sequence[str] = (),
     ) -> None:
         data = training_set(site_id, config, records, learner, persons)
@@ -53,9 +57,9 @@ class Site:
         self._config = config
         self._learner = learner
         self._data = data
-        self._optimizer_state: Mapping[str, Any] | None = None
+        self._memory = memory or Memory()
+        self._outbox = outbox or Outbox()
         if plan is not None:
-            budget.refuse_beyond(plan)
             self_check(learner, data.examples, config.privacy.self_check)
 
     def train(self, order: TrainOrder) -> TrainReply:
@@ -71,7 +75,12 @@ class Site:
         if not 1 <= order.round <= self._config.training.rounds:
             raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan")
         self.budget.ledger.refuse_unless_holds(order.ledger)
+        start = order.adapter.digest()
+        finished = self._outbox.stored(order.run_id, order.round, start)
+        if finished is not None:  # asked again: the work is done and paid for
+            return self._reply(order, finished)
         self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
+        faults.point("reserved", order.round)
         trained = train(
             self._learner,
             self._data,
@@ -81,13 +90,21 @@ class Site:
             round_number=order.round,
             divisor=order.config.training.sampling_rate * self.declared_size,
             site_id=self.site_id,
-            optimizer_state=self._optimizer_state,
+            moments=self._memory.before(order.run_id, order.round),
             label_weights=label_weights(self._data, order.config, self.plan is not None),
         )
-        self._optimizer_state = trained.optimizer_state
-        released = self._released(order)
+        self._memory.keep(order.run_id, order.round, trained.moments)
+        finished = Finished(trained.delta, self._released(order))
+        self._outbox.store(order.run_id, order.round, start, finished)  # before it leaves for the first time
+        faults.point("finished", order.round)
+        return self._reply(order, finished)
+
+    def _reply(self, order: TrainOrder, finished: Finished) -> TrainReply:
+        """Close the round's reservation and answer; asked again, the same numbers leave again and cost nothing."""
         head = self.budget.commit(order.run_id, order.round)
-        return TrainReply(order.run_id, order.round, order.nonce, self.site_id, trained.delta, head, released)
+        return TrainReply(
+            order.run_id, order.round, order.nonce, self.site_id, finished.delta, head, dict(finished.released)
+        )
 
     def _released(self, order: TrainOrder) -> dict[str, float]:
         """Noised sums of how the order's adapter does on the site's units, where the plan pays for them."""

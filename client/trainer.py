@@ -1,9 +1,8 @@
 """Local training: some optimiser steps on an adapter, the same loop with privacy and without."""
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.sampling import poisson_batches
 from privacy.dp.selfcheck import refuse_inexact
+from shared import faults
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.lora import read_adapter, write_adapter
@@ -26,10 +26,10 @@ from shared.tasks.base import Example, Learner
 
 @dataclass(frozen=True)
 class Trained:
-    """The delta of one round, and the optimiser's state, which stays at the site."""
+    """The delta of one round, and the optimiser's moments, which stay at the site."""
 
     delta: AdapterState
-    optimizer_state: Mapping[str, Any]
+    moments: AdapterState
 
 
 def train(
@@ -42,7 +42,7 @@ def train(
     round_number: int,
     divisor: float,
     site_id: str,
-    optimizer_state: Mapping[str, Any] | None,
+    moments: AdapterState | None,
     label_weights: npt.NDArray[np.float64] | None = None,
 ) -> Trained:
     """Train one round from ``start`` and return what changed; ``label_weights`` (L,) weigh each label's losses.
@@ -53,8 +53,8 @@ def train(
     write_adapter(learner.model, start)
     optimizer = _optimizer(learner.model, training)
     peaks = [float(group["lr"]) for group in optimizer.param_groups]  # loading a state sets the last step's rates
-    if optimizer_state is not None:
-        optimizer.load_state_dict(dict(optimizer_state))
+    if moments is not None:
+        _write_moments(optimizer, moments)
     torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
     learner.model.train()
     batches = _batches(len(data.units), config, plan, site_id, round_number)
@@ -66,7 +66,8 @@ def train(
                 group["lr"] = peak * factor
             _accumulate(learner, model, step, data.rows(chosen.tolist(), number), weights, training.micro_batch_tokens)
             step.finish()
-    return Trained(read_adapter(learner.model).minus(start), optimizer.state_dict())
+            faults.point("training", round_number)
+    return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
 
 
 def _accumulate(
@@ -132,6 +133,23 @@ def _optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW
     return torch.optim.AdamW(
         [{"params": params, "lr": rate} for params, rate in groups if params], weight_decay=training.weight_decay
     )
+
+
+def _read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
+    """The optimiser's state as named arrays; its rates and other settings follow from the config."""
+    slots = optimizer.state_dict()["state"]
+    return AdapterState(
+        {f"{index}/{name}": tensor.cpu().numpy().copy() for index, slot in slots.items() for name, tensor in slot.items()}
+    )
+
+
+def _write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> None:
+    """Set the state of an optimiser of the same tensors."""
+    slots: dict[int, dict[str, torch.Tensor]] = {}
+    for key, array in moments.arrays.items():
+        index, _, name = key.partition("/")
+        slots.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _batches(

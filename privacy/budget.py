@@ -16,25 +16,34 @@ Events = tuple[MechanismEvent, ...]
 
 
 @dataclass(frozen=True)
+class Limit:
+    """An epsilon that may not be exceeded, at a delta."""
+
+    epsilon: float
+    target_delta: float
+
+
+@dataclass(frozen=True)
 class Budget:
     """A dataset's claim on its site's ledger.
 
-    No record may spend more than ``epsilon`` at ``target_delta``, over all rounds, runs, tasks and trials that the ledger
-    knows. What was spent follows the records: a dataset's figure is that of its worst record, over every earlier dataset
-    that shares the record or its person. Two datasets without a shared record spend in parallel.
+    No record may spend more than ``limit``, over all rounds, runs, tasks and trials that the ledger knows. What was spent
+    follows the records: a dataset's figure is that of its worst record, over every earlier dataset that shares the record
+    or its person. Two datasets without a shared record spend in parallel; ``in_all`` bounds them as if one record were in
+    all of them, where a site wants that too.
     """
 
     ledger: Ledger
     dataset: Dataset = field(repr=False)
-    epsilon: float
-    target_delta: float
+    limit: Limit
+    in_all: Limit | None = None
 
     def spent(self, more: Events = ()) -> float:
         """Epsilon of the worst record, after ``more`` events on all of them; infinite where one was used without privacy."""
         return self._worst(self.ledger.entries(), more)
 
     def refuse_beyond(self, plan: PrivacyPlan) -> None:
-        """Refuse a run that the budget cannot pay to its end, before anything is spent.
+        """Refuse a run that the budget cannot pay from its first round to its last, before anything is spent.
 
         Raises:
             LedgerError: the budget is used up, or would be; or what was spent was counted for another unit.
@@ -44,6 +53,8 @@ class Budget:
 
     def reserve(self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: Head) -> Entry:
         """Reserve a round, on the disk, before its first gradient; a reservation that was not answered is used again.
+
+        A round is reserved only while the budget can pay the run to its end, so that nothing is spent on half a run.
 
         An open reservation counts as spent, so training again under it after a crash, when nothing had left the site,
         costs nothing more. ``plan`` is None for a round without privacy, which is written down as such.
@@ -58,7 +69,8 @@ class Budget:
                 return _unanswered(earlier, entries, plan, self.dataset)
             if plan is not None:
                 self._refuse_other_unit(entries, plan)
-                self._refuse(entries, plan.events, f"round {round_number} of run {run_id}")
+                left = max(1, plan.rounds - round_number + 1)
+                self._refuse(entries, plan.events * left, f"the {left} rounds left of run {run_id}")
             return self.ledger.reserve(
                 self.dataset,
                 run_id=run_id,
@@ -83,10 +95,6 @@ class Budget:
                 self.ledger.commit(reservation)
         return self.ledger.head()
 
-    def rounds_spent(self, run_id: str) -> int:
-        """How many rounds of a run were reserved, answered or not."""
-        return len(self.rounds(run_id))
-
     def rounds(self, run_id: str) -> tuple[int, ...]:
         """The numbers of the rounds of a run that were reserved, answered or not, in order."""
         reserved = (entry.body for entry in self.ledger.entries() if entry.kind == "reserve")
@@ -105,8 +113,9 @@ class Budget:
                 )
 
     def _refuse(self, entries: Sequence[Entry], more: Events, what: str) -> None:
+        self._refuse_in_all(entries, more, what)
         after = self._worst(entries, more)
-        if after <= self.epsilon:
+        if after <= self.limit.epsilon:
             return
         before = self._worst(entries, ())
         if math.isinf(before):
@@ -116,9 +125,18 @@ class Budget:
             )
         raise LedgerError(
             f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {before:.4g} of "
-            f"{self.epsilon:.4g} at delta {self.target_delta:.3g}, and {what} would make it {after:.4g}; take other "
-            "records, or have the limit raised by whoever answers for them"
+            f"{self.limit.epsilon:.4g} at delta {self.limit.target_delta:.3g}, and {what} would make it {after:.4g}; "
+            "take other records, or have the limit raised by whoever answers for them"
         )
+
+    def _refuse_in_all(self, entries: Sequence[Entry], more: Events, what: str) -> None:
+        total = upper_bound(entries, self.in_all.target_delta, more) if self.in_all else 0.0
+        if self.in_all and total > self.in_all.epsilon:
+            raise LedgerError(
+                f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it {total:.4g} of "
+                f"{self.in_all.epsilon:.4g} at delta {self.in_all.target_delta:.3g}; have the limit raised by whoever "
+                "answers for the site"
+            )
 
     def _worst(self, entries: Sequence[Entry], more: Events) -> float:
         """The largest epsilon of any record, after ``more``."""
@@ -128,7 +146,9 @@ class Budget:
             history = [entry for entry in reservations if entry.body["dataset"] in touched]
             if any(not entry.body["events"] for entry in history):
                 return math.inf
-            worst = max(worst, epsilon([*(e for entry in history for e in events_of(entry)), *more], self.target_delta))
+            worst = max(
+                worst, epsilon([*(e for entry in history for e in events_of(entry)), *more], self.limit.target_delta)
+            )
         return worst
 
     def _histories(self, names: Iterable[str]) -> set[frozenset[str]]:

@@ -7,7 +7,6 @@ a known text up.
 
 import hashlib
 import hmac
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -53,16 +52,6 @@ class Dataset:
             raise LedgerError("a record has no origin, so its spending could not be followed; take it from read_records")
         units = [_unit(record, key) for record in records]
         return cls(_by_person(units, records) if by_person else units)
-
-
-def origin(texts: Sequence[str]) -> tuple[bytes, ...]:
-    """Digests of a record's whole texts, as the file holds them, before any cut; for memory only, never for a disk.
-
-    Width, case and white space make no other record. Nothing of the anonymiser is used here: its rules change, and a
-    record must be known again by later versions.
-    """
-    plain = (" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts)
-    return tuple(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in plain)
 
 
 def fingerprint(ids: bytes) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from privacy.fingerprint import Dataset, fingerprint, split_ids
-from shared import durable
+from shared.disk import replace_file, sync_folder
 from shared.errors import LedgerError
 from shared.head import Head
 
@@ -106,7 +106,7 @@ class Ledger:
         path = self.folder / "datasets" / f"{name}.ids"
         try:
             if not path.exists():
-                durable.replace(path, content)
+                replace_file(path, content)
         except OSError as error:
             raise _unusable(path, error) from error
         return self._append("reserve", {"dataset": name, **body})
@@ -130,7 +130,7 @@ class Ledger:
         entry = Entry.after(before, kind, body)
         try:
             _write_line(self.path, entry.line())
-            durable.replace(
+            replace_file(
                 self.path.with_name("head.json"), _canonical({"entries": entry.seq + 1, "hash": entry.hash}).encode()
             )
         except OSError as error:
@@ -149,7 +149,7 @@ class Ledger:
         path = self.folder / "fingerprint.key"
         try:
             if not path.exists() and len(self.entries()) == 1:
-                durable.replace(path, secrets.token_bytes(KEY_BYTES))
+                replace_file(path, secrets.token_bytes(KEY_BYTES))
             key = path.read_bytes()
         except OSError as error:
             raise _unusable(path, error) from error
@@ -260,7 +260,7 @@ def _write_line(path: Path, line: bytes) -> None:
     finally:
         os.close(handle)
     if is_new:
-        durable.sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _head(entries: Sequence[Entry]) -> Head:

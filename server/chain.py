@@ -5,11 +5,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from shared.adapter import AdapterState
 from shared.head import Head
 
 
-def extend(record: Head, run_id: str, number: int, adapter: AdapterState, ledgers: Mapping[str, Head]) -> Head:
+def extend(record: Head, run_id: str, number: int, adapter_digest: str, ledgers: Mapping[str, Head]) -> Head:
     """Where the chain ends after a round: SHA-256 over the end before, the round, its adapter and the sites' ledgers.
 
     Each order carries this end, and the site writes it into its own ledger: so server and site countersign each other.
@@ -18,7 +17,7 @@ def extend(record: Head, run_id: str, number: int, adapter: AdapterState, ledger
         "prev": record.hash,
         "run_id": run_id,
         "round": number,
-        "adapter": adapter.digest(),
+        "adapter": adapter_digest,
         "ledgers": {site: asdict(head) for site, head in ledgers.items()},
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -2,19 +2,23 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from server.aggregation import METHODS
+from privacy.dp.plan import PrivacyPlan
 from server.chain import extend
-from server.cohort import choose, has_quorum
-from server.screening import Accepted, Answer, Rejected, screen
+from server.cohort import back_off, choose, has_quorum
+from server.screening import Answer, Rejected
+from server.tally import Tally
+from shared import faults
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.errors import QuorumError
 from shared.head import Head
 from shared.messages import TrainOrder
 from shared.metrics import Interval
+from shared.version import installed
 
 Metrics = Mapping[str, Interval]
 
@@ -31,11 +35,12 @@ class Fleet(Protocol):
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did; ``adapter`` is the state after it, the one before where it was abandoned."""
+    """What one attempt at a round did; ``adapter`` is the state after it, the one before where it was abandoned."""
 
     number: int
     committed: bool
     adapter: AdapterState = field(repr=False)
+    adapter_digest: str
     metrics: Metrics
     accepted: tuple[str, ...]
     rejected: tuple[Rejected, ...]
@@ -52,6 +57,15 @@ class Round:
         """The round's wall-clock time."""
         return sum(self.stages.values())
 
+    def without_cohort(self) -> "Round":
+        """The same without who was in it, which stays secret where the guarantee rests on a sample of sites."""
+        return replace(self, accepted=(), rejected=(), missing=(), released={}, ledgers={}, bytes_down=0, bytes_up=0)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The sites that got an order."""
+        return tuple(sorted({*self.accepted, *self.missing, *(rejected.site_id for rejected in self.rejected)}))
+
 
 def run_rounds(
     config: RunConfig,
@@ -60,44 +74,80 @@ def run_rounds(
     fleet: Fleet,
     weights: Mapping[str, float],
     evaluate: Callable[[AdapterState], Metrics],
-    commit: Callable[[int, AdapterState], None],
+    commit: Callable[[Round], None],
+    plan: PrivacyPlan | None = None,
+    last: Round | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Round]:
-    """Yield each round of the run as it ends.
+    """Yield each attempt at a round as it ends, from round 1, or the one after ``last``, to the end of the run.
 
     A round counts when a quorum of replies passes screening; otherwise it is abandoned with no effect on the adapter,
-    though what the sites released in it stays spent. ``weights`` are public numbers by site. The ends of the sites'
-    ledgers and of the server's own chain travel with each order, so that neither side can lose its tail unseen.
+    though what the sites released in it stays spent, and tried again. ``weights`` are public numbers by site. The ends of
+    the sites' ledgers and of the server's own chain travel with each order, so that neither side loses its tail unseen;
+    ``plan`` is the server's own, where sites trust it; ``last`` the last committed round of a run that goes on.
+
+    Raises:
+        QuorumError: a round found no quorum in ``cohort.attempts`` attempts.
     """
-    ledgers: dict[str, Head] = {}
-    record = Head()
-    for number in range(1, config.training.rounds + 1):
+    number, attempt, metrics = last.number + 1 if last else 1, 1, None
+    ledgers, record = (dict(last.ledgers), last.record) if last else ({}, Head())
+    while number <= config.training.rounds:
         clock = _Clock()
         # 1. Who is asked, and what.
-        cohort = choose(fleet.connected(), config.cohort)
+        connected = fleet.connected()
+        cohort = choose(connected, config.cohort, plan)
         orders = {
-            site: TrainOrder(run_id, number, secrets.token_hex(16), config, adapter, ledgers.get(site, Head()), record)
+            site: TrainOrder(
+                run_id,
+                number,
+                secrets.token_hex(16),
+                config,
+                adapter,
+                len(cohort),
+                installed(),
+                ledgers.get(site, Head()),
+                record,
+            )
             for site in cohort
         }
-        # 2. Ask, and 3. screen each answer as it comes: no answer can stop the round.
-        answers = list(fleet.ask(orders, config.cohort.deadline))
+        faults.point("chosen", number)
+        # 2. Ask, and 3. screen and fold each answer as it comes: no answer can stop the round.
+        tally = Tally(orders, config, weights, adapter.spec, plan)
+        for answer in fleet.ask(orders, config.cohort.deadline) if orders else ():
+            clock.lap("train")
+            faults.point("answered", number)
+            tally.take(answer)
+            clock.lap("aggregate")
+            faults.point("folded", number)
         clock.lap("train")
-        verdicts = [
-            screen(answer, orders[answer.site_id], config.aggregation.max_norm) for answer in _first_each(answers, orders)
-        ]
-        accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
-        # 4. Aggregate, 5. apply and 6. commit: whole or not at all.
-        committed = has_quorum(len(accepted), config.cohort)
-        ledgers |= {reply.site_id: reply.ledger for reply in accepted}
+        # 4. Apply what the folded replies come to, or nothing.
+        committed = has_quorum(len(connected), len(tally.accepted), config.cohort, plan)
+        ledgers |= tally.ledgers
         if committed:
-            deltas = [reply.delta for reply in accepted]
-            adapter = adapter.add(METHODS[config.aggregation.method](deltas, [weights[r.site_id] for r in accepted]))
-            record = extend(record, run_id, number, adapter, ledgers)
-            commit(number, adapter)
+            adapter = adapter.add(tally.delta())
+            record = extend(record, run_id, number, adapter.digest(), ledgers)
         clock.lap("aggregate")
-        # 7. Measure.
-        metrics = evaluate(adapter)
+        faults.point("aggregated", number)
+        # 5. Measure, and 6. commit: whole or not at all.
+        metrics = evaluate(adapter) if committed or metrics is None else metrics
         clock.lap("evaluate")
-        yield _round(number, committed, adapter, metrics, orders, answers, verdicts, dict(ledgers), record, clock.laps)
+        faults.point("measured", number)
+        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps)
+        if committed:
+            commit(done)
+            faults.point("committed", number)
+        yield done
+        # 7. Go on, or try again after a while.
+        if committed:
+            number, attempt = number + 1, 1
+        elif attempt == config.cohort.attempts:
+            raise QuorumError(
+                f"run {config.run.name}, round {number}: {attempt} attempts had no {config.cohort.quorum} accepted replies; "
+                "see its log for the reasons by site, mend them and start again"
+            )
+        else:
+            sleep(back_off(attempt, config.cohort))
+            attempt += 1
 
 
 def _round(
@@ -106,37 +156,28 @@ def _round(
     adapter: AdapterState,
     metrics: Metrics,
     orders: Mapping[str, TrainOrder],
-    answers: Sequence[Answer],
-    verdicts: Sequence[Accepted | Rejected],
+    tally: Tally,
     ledgers: Mapping[str, Head],
     record: Head,
     stages: Mapping[str, float],
 ) -> Round:
-    """The record of a round that has ended."""
+    """The record of an attempt that has ended."""
     return Round(
         number=number,
         committed=committed,
         adapter=adapter,
         metrics=metrics,
-        accepted=tuple(verdict.site_id for verdict in verdicts if isinstance(verdict, Accepted)),
-        released={v.site_id: v.released for v in verdicts if isinstance(v, Accepted) and v.released},
-        rejected=tuple(verdict for verdict in verdicts if isinstance(verdict, Rejected)),
+        adapter_digest=adapter.digest(),
+        accepted=tuple(sorted(tally.accepted)),
+        rejected=tuple(sorted(tally.rejected, key=lambda rejected: rejected.site_id)),
+        released=tally.released,
         ledgers=ledgers,
         record=record,
-        missing=tuple(sorted(set(orders) - {answer.site_id for answer in answers})),
-        bytes_down=sum(answer.bytes_down for answer in answers),
-        bytes_up=sum(answer.bytes_up for answer in answers),
+        missing=tuple(sorted(set(orders) - tally.answered)),
+        bytes_down=tally.bytes_down,
+        bytes_up=tally.bytes_up,
         stages=stages,
     )
-
-
-def _first_each(answers: Iterable[Answer], orders: Mapping[str, TrainOrder]) -> Iterator[Answer]:
-    """The first answer of each site that was asked; duplicates and strangers are dropped."""
-    seen: set[str] = set()
-    for answer in answers:
-        if answer.site_id in orders and answer.site_id not in seen:
-            seen.add(answer.site_id)
-            yield answer
 
 
 class _Clock:

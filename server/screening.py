@@ -43,6 +43,11 @@ class Rejected:
     reason: Reason
     detail: str
 
+    @property
+    def code(self) -> str:
+        """The reason for a log: of an error, what the site said it was."""
+        return self.detail if self.reason == "error" else self.reason
+
 
 def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rejected:
     """Judge one answer against the order that it answers."""

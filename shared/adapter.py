@@ -70,7 +70,7 @@ class AdapterState:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file."""
-        save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, path)
+        save_file({name: np.asarray(array, order="C") for name, array in self.arrays.items()}, path)  # keeps 0-d as it is
 
     @classmethod
     def load(cls, path: Path) -> Self:

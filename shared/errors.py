@@ -25,9 +25,29 @@ class LedgerError(PrivacyError):
     """A budget book that cannot be trusted or written, or a budget that is used up, so nothing is trained."""
 
 
+class PolicyRefused(PrivacyError):
+    """An order that the site's own policy does not allow; nothing was read and nothing was spent.
+
+    ``field`` is a field of the policy: a code name that the server may see.
+    """
+
+    def __init__(self, field: str, asked: str, limit: str, remedy: str) -> None:
+        super().__init__(f"policy.{field}: the order {asked}, and this site {limit}; {remedy}")
+        self.field = field
+        self.limit = limit
+
+
 class MessageError(HushtuneError):
     """An order or a reply that does not have the agreed form."""
 
 
 class RunError(HushtuneError):
     """A run that could not reach its end."""
+
+
+class QuorumError(RunError):
+    """A run that stopped because too few sites answered; what is committed stays, and the command ends with status 3."""
+
+
+class ConnectionRefused(HushtuneError):
+    """A server that turned this site away, so that trying again would not help."""

@@ -4,6 +4,7 @@ A reply has a white-list of fields. Each is public by declaration (run, round, s
 a release of the privacy plan (the delta, and noised sums where the config asks for them). There is no field for a text.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -24,6 +25,19 @@ NUMPY_MAGIC = b"\x93NUMPY"
 LEDGER = {"ledger_entries": int, "ledger_hash": str}
 RECORD = {"record_entries": int, "record_hash": str}
 SUMS = frozenset({"loss", "hits", "records"})
+ORDER_FIELDS = {
+    "run_id": str,
+    "round": int,
+    "nonce": str,
+    "cohort": int,
+    "version": str,
+    "config": str,
+    "config_digest": str,
+    **LEDGER,
+    **RECORD,
+}
+NAMES = ("run_id", "nonce", "site_id", "version")
+SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # no separator of a path, and none of text
 HEADER_LIMIT = 4096  # bytes of numpy's own header; it takes 128 for our arrays
 
 
@@ -31,8 +45,9 @@ HEADER_LIMIT = 4096  # bytes of numpy's own header; it takes 128 for our arrays
 class TrainOrder:
     """Server to site: train this adapter for one round of this run.
 
-    ``ledger`` is where the site's ledger ended when the server last heard of it, ``record`` where the server's own chain
-    of committed rounds ends: each side keeps the other's.
+    ``cohort`` is how many sites are asked in this round, and ``version`` the server's hushtune: a site's policy has
+    limits on both. ``ledger`` is where the site's ledger ended when the server last heard of it, ``record`` where the
+    server's own chain of committed rounds ends: each side keeps the other's.
     """
 
     run_id: str
@@ -40,6 +55,8 @@ class TrainOrder:
     nonce: str
     config: RunConfig
     adapter: AdapterState
+    cohort: int
+    version: str
     ledger: Head = field(default_factory=Head)
     record: Head = field(default_factory=Head)
 
@@ -49,6 +66,8 @@ class TrainOrder:
             "run_id": self.run_id,
             "round": self.round,
             "nonce": self.nonce,
+            "cohort": self.cohort,
+            "version": self.version,
             "config": self.config.canonical(),
             "config_digest": self.config.digest(),
             **_head_fields("ledger", self.ledger),
@@ -63,16 +82,24 @@ class TrainOrder:
         Raises:
             MessageError: it does not have exactly the agreed fields, or the config is not the one of its digest.
         """
-        types = {"run_id": str, "round": int, "nonce": str, "config": str, "config_digest": str, **LEDGER, **RECORD}
-        adapter, header = _parse(record, types, "order")
+        adapter, header = _parse(record, ORDER_FIELDS, "order")
         try:
             config = RunConfig.model_validate_json(str(header["config"]))
         except ValueError as error:
             raise MessageError("order: its config is not one that this hushtune knows; compare versions") from error
         if config.digest() != header["config_digest"]:
             raise MessageError("order: its config does not have the digest that it names; compare versions")
-        heads = _head_of(header, "ledger"), _head_of(header, "record")
-        return cls(str(header["run_id"]), int(header["round"]), str(header["nonce"]), config, adapter, *heads)
+        return cls(
+            str(header["run_id"]),
+            int(header["round"]),
+            str(header["nonce"]),
+            config,
+            adapter,
+            int(header["cohort"]),
+            str(header["version"]),
+            _head_of(header, "ledger"),
+            _head_of(header, "record"),
+        )
 
 
 @dataclass(frozen=True)
@@ -149,6 +176,8 @@ def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[Adapt
         raise MessageError(f"{what}: does not hold exactly the records '{_ARRAYS}' and '{_HEADER}'")
     if set(header) != set(types) or any(type(header[name]) is not kind for name, kind in types.items()):
         raise MessageError(f"{what}: its header does not hold exactly the fields {', '.join(types)}")
+    if not all(SHORT_NAME.fullmatch(str(header[name])) for name in NAMES if name in types):
+        raise MessageError(f"{what}: a field of its header is no short name, so it may not become part of a path")
     state = AdapterState({name: _numbers(array, what) for name, array in arrays.items()})
     return state, {name: header[name] for name in types}  # type: ignore[misc]  # the types were checked
 

@@ -1,6 +1,8 @@
 """The two kinds of record: raw as it lies at a site, and scrubbed as a task may see it."""
 
-from collections.abc import Mapping
+import hashlib
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -15,7 +17,7 @@ class Span:
 
 @dataclass(frozen=True)
 class RawRecord:
-    """One record as the site's file holds it; it never leaves ``client.records`` and the anonymiser.
+    """One record as the site's file holds it; it never leaves ``shared.records`` and the anonymiser.
 
     ``fields`` maps a task's field names to text, ``position`` is the record's 1-based place in its file, and
     ``spans`` holds the true personal data by field where it is known (generated or hand-labelled data).
@@ -41,3 +43,13 @@ class Record:
     fields: Mapping[str, str] = field(repr=False)
     label: str | None = field(repr=False, default=None)
     position: int = 0
+
+
+def origin(texts: Sequence[str]) -> tuple[bytes, ...]:
+    """Digests of a record's whole texts, as the file holds them, before any cut; for memory only, never for a disk.
+
+    Width, case and white space make no other record. Nothing of the anonymiser is used here: its rules change, and a
+    record must be known again by later versions.
+    """
+    plain = (" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts)
+    return tuple(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in plain)

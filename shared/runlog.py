@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,3 +29,11 @@ class RunLog:
         line = json.dumps({"time": round(time.time(), 3), "event": kind, **fields})
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+
+    def round(self, number: int, committed: bool, rejected: Mapping[str, str], missing: Sequence[str]) -> None:
+        """Write a round that has ended, and each site that did not count in it with its reason."""
+        self.event("round", round=number, committed=committed)
+        for site_id, reason in rejected.items():
+            self.event("rejected", round=number, site_id=site_id, reason=reason)
+        for site_id in missing:
+            self.event("missing", round=number, site_id=site_id)

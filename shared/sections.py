@@ -130,7 +130,9 @@ class SiteSection(Section):
 class DataSection(Section):
     """Where records come from, and which are held out for the server."""
 
-    source: Literal["files", "synthetic"] = Field("files", description="files, or generated patient messages")
+    source: Literal["files", "synthetic", "sites"] = Field(
+        "files", description="files, generated patient messages, or sites: real ones, whose files only they know"
+    )
     root: Path = Field(Path(), description="folder that the sites' files lie in")
     sites: tuple[SiteSection, ...] = Field(description="the data owners", min_length=1)
     columns: Columns = Field(default_factory=Columns, description="column mapping")
@@ -149,9 +151,10 @@ class DataSection(Section):
         ids = [site.id for site in self.sites]
         if len(set(ids)) != len(ids):
             raise ValueError("sites: two sites have the same id")
-        missing = "records" if self.source == "synthetic" else "file"
+        needed = {"files": "file", "synthetic": "records"}
+        missing = needed.get(self.source)
         for site in self.sites:
-            if not getattr(site, missing):
+            if missing and not getattr(site, missing):
                 raise ValueError(f"sites: site '{site.id}' needs '{missing}' when data.source = '{self.source}'")
         return self
 
@@ -161,6 +164,11 @@ class CohortSection(Section):
 
     quorum: int = Field(1, ge=1, description="accepted replies that a round needs")
     deadline: Positive = Field(3600.0, description="seconds a round waits for replies")
+    attempts: int = Field(6, ge=1, le=1000, description="times that a round is tried before the run stops without a quorum")
+    pause: Positive = Field(5.0, le=60, description="seconds before the second try of a round; doubles with each, up to 60")
+    patience: float = Field(
+        60.0, ge=0, allow_inf_nan=False, description="seconds that a server waits at its start for all sites to connect"
+    )
     min_records: int = Field(20, ge=1, description="a site with fewer usable training records declines the run")
 
 
@@ -181,6 +189,11 @@ class TrainingSection(Section):
     micro_batch_tokens: int = Field(
         4096, ge=64, description="padded tokens computed at once; changes memory, never the result"
     )
+
+
+def default_delta(declared_size: int) -> float:
+    """The delta that is taken where none is given: 1 / declared_size^1.1, safely below one record's share."""
+    return float(declared_size**-1.1)
 
 
 class PrivacySection(Section):
@@ -250,6 +263,10 @@ class PrivacySection(Section):
             raise ValueError("release = 'metrics': under trust = 'central' sites have no noise of their own; set 'none'")
         return self
 
+    def delta_at(self, declared_size: int) -> float:
+        """The delta of the guarantee at a site of this public size."""
+        return default_delta(declared_size) if self.target_delta is None else self.target_delta
+
 
 class AnonymiseSection(Section):
     """How personal data is found and replaced at a site."""
@@ -279,6 +296,10 @@ class AggregationSection(Section):
 class EvaluationSection(Section):
     """How the server measures the model."""
 
+    file: Path | None = Field(
+        None,
+        description="held-out records that a server may use, with the columns of data; a simulation holds out its own",
+    )
     max_records: int = Field(5000, ge=1, description="held-out records scored; a seeded choice where there are more")
     bootstrap: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of an interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of an interval (0.5 to 1)")

@@ -7,27 +7,16 @@ from typing import Any
 
 import torch
 
-from client.records import read_records
 from privacy.anonymise.pipeline import Anonymiser
+from server.adapter_files import CONFIG_FILE
 from server.evaluation import Evaluator, choose_examples
-from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import DataError, ModelError
 from shared.record import Record
+from shared.records import read_records
 from shared.tasks import load_task
 from shared.tasks.base import Learner
 from shared.tasks.instruction import Instruction
-
-CONFIG_FILE = "run.json"
-
-
-def save_adapter(learner: Learner, config: RunConfig, state: AdapterState, folder: Path) -> dict[str, str | int]:
-    """Write the adapter folder: PEFT's files, a head if there is one, and the run's config."""
-    folder.mkdir(exist_ok=True)
-    learner.task.save(learner.model, folder)
-    (folder / CONFIG_FILE).write_text(config.canonical(), encoding="utf-8")
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    return {"path": folder.name, "digest": state.digest(), "trainable_parameters": state.parameters, "bytes": size}
 
 
 def load_adapter(folder: Path) -> tuple[RunConfig, Learner]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from client.site import Site
 from privacy.dp.plan import PrivacyPlan
+from server.adapter_files import save_adapter
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
@@ -31,7 +32,6 @@ from simulations.baselines import frozen_probe, majority
 from simulations.fleet import LocalFleet
 from simulations.planning import site_plans
 from simulations.progress import Progress
-from simulations.published import save_adapter
 from simulations.sites import SiteData, read_sites, scrub_sites, site_budget
 
 
@@ -41,6 +41,7 @@ class Prepared:
 
     learner: Learner
     sites: Sequence[Site]
+    plan: PrivacyPlan | None
     data: Sequence[SiteData]
     evaluator: Evaluator
     training: Sequence[Example] = field(repr=False)
@@ -70,11 +71,6 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
         for rejected in done.rejected:
             log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
-    if not any(done.committed for done in rounds):
-        raise RunError(
-            f"run {config.run.name}: no round had {config.cohort.quorum} accepted replies; the reasons by site are in "
-            f"{log.path}"
-        )
     with stages.timed("report"):
         facts = _facts(prepared, config, run_id, folder, baselines, rounds)
         document = report(facts)
@@ -147,14 +143,17 @@ def _prepare(
                 learner,
                 plans[d.section.id],
                 site_budget(config, d, folder),
-                d.persons,
+                persons=d.persons,
             )
             for d in data
         ]
         training = [example for d in data for example in task.encode(d.training.records)]
+        for site in sites:
+            if site.plan is not None:
+                site.budget.refuse_beyond(site.plan)
         evaluator = _evaluator(config, learner, data)
         progress.advance(1)
-    return Prepared(learner, sites, data, evaluator, training)
+    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, training)
 
 
 def _evaluator(config: RunConfig, learner: Learner, data: Sequence[SiteData]) -> Evaluator:
@@ -182,8 +181,8 @@ def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, pr
         write_adapter(learner.model, adapter)
         return evaluator.metrics(evaluator.outcome())
 
-    def commit(number: int, adapter: AdapterState) -> None:
-        Checkpoint(run_id, number, config.digest(), adapter).save(folder / "checkpoint")
+    def commit(done: Round) -> None:
+        Checkpoint(run_id, done.number, config.digest(), done.adapter).save(folder / "checkpoint")
 
     return run_rounds(
         config,
@@ -193,6 +192,8 @@ def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, pr
         {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
         evaluate,
         commit,
+        prepared.plan,
+        sleep=lambda seconds: None,  # waiting brings nobody back here
     )
 
 
@@ -214,13 +215,16 @@ def _facts(
         adapter=save_adapter(prepared.learner, config, final, folder / "adapter"),
         baselines=baselines,
         base=baselines[0].metrics,
-        rounds=rounds,
+        rounds=[done.without_cohort() for done in rounds] if prepared.plan else rounds,
         by_site=prepared.evaluator.by_site(outcome),
-        sites=[_site_facts(data, site, run_id) for data, site in zip(prepared.data, prepared.sites, strict=True)],
+        sites=[
+            _site_facts(d, site, prepared.plan, run_id, rounds)
+            for d, site in zip(prepared.data, prepared.sites, strict=True)
+        ],
     )
 
 
-def _site_facts(data: SiteData, site: Site, run_id: str) -> SiteFacts:
+def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:
     both = (data.training, data.held_out)
     return SiteFacts(
         site_id=site.site_id,
@@ -230,9 +234,9 @@ def _site_facts(data: SiteData, site: Site, run_id: str) -> SiteFacts:
         quarantine_reasons=Counter(str(held.reason) for part in both for held in part.quarantined),
         entities=data.training.entities,
         recalls=data.training.recall,
-        plan=site.plan,
-        rounds_spent=site.budget.rounds(run_id),
+        plan=server or site.plan,
+        rounds_spent=tuple(done.number for done in rounds if done.committed) if server else site.budget.rounds(run_id),
         ledger=site.budget.ledger.head(),
-        epsilon_ever=site.budget.spent(),
+        epsilon_ever=None if server else site.budget.spent(),
         touched=data.touched,
     )

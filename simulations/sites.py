@@ -7,14 +7,14 @@ from pathlib import Path
 from client.cache import Cache
 from client.cleaning import clean
 from client.preparation import prepare, scrub
-from client.records import read_records
 from privacy.anonymise.outcome import Scrubbed
-from privacy.budget import Budget
-from privacy.dp.plan import declared_delta
+from privacy.budget import Budget, Limit
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.config import RunConfig
+from shared.errors import ConfigError
 from shared.record import RawRecord
+from shared.records import read_records
 from shared.sections import SiteSection
 from simulations.partition import split_held_out
 from simulations.progress import Progress
@@ -40,6 +40,8 @@ class SiteData:
 def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
     """Each site's raw records, generated into ``folder`` first when the source is synthetic."""
     root = config.data.root
+    if config.data.source == "sites":
+        raise ConfigError("data.source = 'sites': the records are at real sites; start hushtune server, or name files")
     if config.data.source == "synthetic":
         root = folder / "data"
         root.mkdir(parents=True, exist_ok=True)
@@ -84,10 +86,5 @@ def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
     """A site's budget for its training records."""
     site, privacy = data.section, config.privacy
     ledger = site_ledger(config, site, folder)
-    limit = privacy.budget or privacy.epsilon
-    return Budget(
-        ledger,
-        Dataset.of(data.raw, ledger.key, by_person=privacy.unit == "person"),
-        limit,
-        declared_delta(privacy, site.declared_size),
-    )
+    dataset = Dataset.of(data.raw, ledger.key, by_person=privacy.unit == "person")
+    return Budget(ledger, dataset, Limit(privacy.budget or privacy.epsilon, privacy.delta_at(site.declared_size)))

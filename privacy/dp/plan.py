@@ -11,14 +11,13 @@ from privacy.dp.release import label_counts_event, metrics_event
 from privacy.stability import refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
-from shared.sections import PrivacySection
 
-DELTA_EXPONENT = 1.1
+LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
 
 
 @dataclass(frozen=True)
 class PrivacyPlan:
-    """DP-SGD at one site (Abadi et al. 2016, arXiv 1607.00133), over a whole run.
+    """DP-SGD at one site (Abadi et al. 2016, arXiv 1607.00133), or site-level privacy by the server, over a whole run.
 
     Formal guarantee: all that the site sends in ``rounds`` rounds together is (``epsilon()``, ``target_delta``)
     differentially private for adding or removing one ``unit`` of its training data, whoever sees it and whatever they
@@ -28,6 +27,9 @@ class PrivacyPlan:
     deviation divided by C, on the sum of a step; ``sampling_rate`` q is public; so is ``declared_size``, which with q
     gives the divisor q x declared_size. None of these depends on the private records. ``releases`` are what a round
     releases beside the delta, such as its noised metrics.
+
+    Under trust ``central`` the units are whole sites: ``declared_size`` is their number, a round is one step, C bounds a
+    site's delta, and the guarantee is for what the server publishes, against everybody but the server.
     """
 
     sampling_rate: float
@@ -38,9 +40,9 @@ class PrivacyPlan:
     target_delta: float
     declared_size: int
     releases: tuple[MechanismEvent, ...] = ()
-    unit: Literal["record", "person"] = "record"
+    unit: Literal["record", "person", "site"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
-    trust: Literal["local"] = "local"
+    trust: Literal["local", "central"] = "local"
 
     def __post_init__(self) -> None:
         if not 0 < self.clipping_norm < math.inf:
@@ -54,8 +56,9 @@ class PrivacyPlan:
             )
         if self.expected_batch < 1:
             raise PrivacyError(
-                f"training.sampling_rate = {self.sampling_rate}: expects {self.expected_batch:g} of "
-                f"{self.declared_size} {self.unit}s a step; raise it to at least {1 / self.declared_size:.4f}"
+                f"{'training.sampling_rate' if self.trust == 'local' else 'privacy.site_rate'} = {self.sampling_rate}: "
+                f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
+                f"{1 / self.declared_size:.4f}"
             )
         _ = self.events  # their own checks
 
@@ -92,7 +95,7 @@ class PrivacyPlan:
         if not privacy.enabled or privacy.trust == "central":
             return None
         refuse_unstable(config)
-        target_delta = declared_delta(privacy, declared_size)
+        target_delta = privacy.delta_at(declared_size)
         steps = training.rounds * training.steps
         releases = releases_of(config)
         return cls(
@@ -109,14 +112,31 @@ class PrivacyPlan:
             unit="person" if privacy.unit == "person" else "record",
         )
 
+    @classmethod
+    def for_server(cls, config: RunConfig) -> Self | None:
+        """The plan of a server that sites trust; None under other trust models and without privacy.
+
+        Raises:
+            PrivacyError: there are too few sites for the noise to leave anything of the mean.
+        """
+        privacy, sites = config.privacy, len(config.data.sites)
+        if not privacy.enabled or privacy.trust != "central":
+            return None
+        target_delta, rate, rounds = privacy.delta_at(sites), privacy.site_rate, config.training.rounds
+        noise = calibrate(privacy.epsilon, target_delta, rate, rounds)
+        share = noise / (rate * sites)
+        if share > LARGEST_SHARE:
+            raise PrivacyError(
+                f"privacy.trust = 'central': with {sites} sites the noise on each number of the mean would be {share:.0%} "
+                f"of the clipping norm (z = {noise:.2f}, {rate * sites:g} sites a round); at most {LARGEST_SHARE:.0%} "
+                f"leaves something to learn, which takes about {math.ceil(noise / (rate * LARGEST_SHARE))} sites; set "
+                "privacy.trust = 'local'"
+            )
+        return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")
+
 
 def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:
     """What a round releases beside the delta, to the server or to the training itself."""
     metrics = (metrics_event(config.privacy),) if config.privacy.release == "metrics" else ()
     counts = (label_counts_event(config.balance),) if config.balance.weights == "counts" else ()
     return (*metrics, *counts)
-
-
-def declared_delta(privacy: PrivacySection, declared: int) -> float:
-    """The delta of a guarantee over ``declared`` units: the one of the config, or 1 / declared^1.1."""
-    return privacy.target_delta or declared**-DELTA_EXPONENT

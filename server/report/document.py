@@ -35,19 +35,22 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class SiteFacts:
-    """What is known of one site; counts are there because a simulator may know them. ``rounds_spent`` are their numbers."""
+    """What is known of one site: a simulator may know the counts of its records, a server may not.
+
+    ``rounds_spent`` are the numbers of the rounds that it began, or at a server of those that it was asked for.
+    """
 
     site_id: str
     declared_size: int
-    records: int
-    held_out: int
-    quarantine_reasons: Mapping[str, int]
-    entities: Mapping[str, int]
-    recalls: Mapping[str, Recall]
     plan: PrivacyPlan | None
     rounds_spent: tuple[int, ...]
     ledger: Head
-    epsilon_ever: float
+    epsilon_ever: float | None = None
+    records: int | None = None
+    held_out: int | None = None
+    quarantine_reasons: Mapping[str, int] = field(default_factory=dict)
+    entities: Mapping[str, int] = field(default_factory=dict)
+    recalls: Mapping[str, Recall] = field(default_factory=dict)
     touched: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -182,7 +185,7 @@ def _round(done: Round) -> dict[str, Any]:
         "rejected": [{"site_id": r.site_id, "reason": r.reason, "detail": r.detail} for r in done.rejected],
         "missing": list(done.missing),
         "released": {site: dict(sums) for site, sums in done.released.items()},
-        "adapter_digest": done.adapter.digest(),
+        "adapter_digest": done.adapter_digest,
         "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
         "record": asdict(done.record),
     }
@@ -197,7 +200,7 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
         "declared_size": site.declared_size,
         "records": site.records,
         "held_out": site.held_out,
-        "quarantined": sum(site.quarantine_reasons.values()),
+        "quarantined": None if site.records is None else sum(site.quarantine_reasons.values()),
         "quarantine_reasons": dict(site.quarantine_reasons),
         "epsilon": (by_round[-1] if by_round else 0.0) if plan else None,
         "target_delta": plan.target_delta if plan else None,
@@ -215,6 +218,7 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
 def _privacy(facts: RunFacts) -> dict[str, Any]:
     section = facts.config.privacy
     plans = [site.plan for site in facts.sites if site.plan]
+    simulated = any(site.records is not None for site in facts.sites)
     words = wording.trust_words(section.trust, section.unit)
     return {
         "enabled": section.enabled,
@@ -226,7 +230,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "guarantee": _guarantee(plans) if plans else wording.WITHOUT_PRIVACY,
         "person_cap": section.person_cap,
         "data_steps": {name: asdict(effect) for name, effect in effects(facts.config).items()},
-        "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=True),
+        "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=simulated),
     }
 
 

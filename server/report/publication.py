@@ -10,8 +10,8 @@ from server.report.document import RunFacts, SiteFacts, versions
 from server.report.markdown import model_page, privacy_page
 from server.report.signed import SignedCard
 from server.signing import SigningKey
+from shared.catalogue import CATALOGUE
 from shared.head import Head
-from shared.models import CATALOGUE
 from shared.wheels import sha256_file
 
 ADAPTER, README, PAGE = "adapter", "README.md", "privacy_card.md"

@@ -158,8 +158,8 @@ def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
     return (
         f"For adding or removing one {whole}, {words.released} is ({epsilon(highest)}, {target_delta(delta)})-"
         f"differentially private. This limits how well anyone who sees all of it can tell whether any one {unit} was "
-        f"{words.owner}, whatever else they know. The figures are the highest of any site; each site's own are stated beside "
-        "it. They cover this run alone; runs on the same data add up."
+        f"{words.owner}, whatever else they know. The figures are the highest of any site; each site's own are stated "
+        "beside it. They cover this run alone; runs on the same data add up."
     )
 
 

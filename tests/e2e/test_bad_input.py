@@ -106,7 +106,7 @@ def test_weights_that_do_not_have_the_checksum(run: Run) -> None:
 
 
 def test_cached_weights_that_were_altered(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from shared.models import CATALOGUE
+    from shared.catalogue import CATALOGUE
 
     write("north.jsonl", GOOD)
     monkeypatch.setenv("HUSHTUNE_CACHE", str(tmp_path / "cache"))

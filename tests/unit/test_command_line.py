@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-COMMANDS = ("simulate", "plan", "anonymise", "evaluate", "generate", "models", "report")
+COMMANDS = ("simulate", "plan", "anonymise", "evaluate", "generate", "models", "report", "status", "provision")
 
 
 def run(arguments: Sequence[str], code: str = "import hushtune; hushtune.main()") -> subprocess.CompletedProcess[str]:
@@ -47,8 +47,8 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in COMMANDS:
-        done = run([command, "--help"])
+    for command in (*COMMANDS, "card", "card show", "card verify"):
+        done = run([*command.split(), "--help"])
         assert done.returncode == 0
         assert "Usage" in done.stdout
         assert command in done.stdout
@@ -60,6 +60,7 @@ def test_every_command_explains_itself() -> None:
         (["plan", "none.toml"], "none.toml: cannot read the config"),
         (["plan", "configs/demo.toml", "--set", "training.rouns=3"], "nearest is 'training.rounds'"),
         (["plan", "configs/demo.toml", "--set", "privacy.enabled=false"], "privacy.enabled = false"),
+        pytest.param(*(["card", "verify", "no-such-run"], "no readable privacy card"), marks=pytest.mark.slow),
         pytest.param(*(["report", "no-such-run"], "no-such-run: no readable report.json"), marks=pytest.mark.slow),
         pytest.param(*(["evaluate", "no-such-adapter", "x.jsonl"], "no readable run config"), marks=pytest.mark.slow),
         pytest.param(*(["models", "--fetch", "bert"], "--fetch bert: unknown model"), marks=pytest.mark.slow),

@@ -30,10 +30,10 @@ LEARNING = (
     "server/evaluation.py",
     "simulations/",
 )
-MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "server/app.py", "server/superlink.py")
-COMMANDS = ("client/commands.py", "server/commands.py", "simulations/commands.py")
+MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "server/superlink.py")
+COMMANDS = ("shared/commands.py", "client/commands.py", "server/commands.py", "simulations/commands.py")
 ROOMS = {
-    "flwr": (*MESSAGING, "server/rounds.py", "server/screening.py", "simulations/fleet.py"),
+    "flwr": (*MESSAGING, "server/screening.py", "simulations/fleet.py"),
     "ray": ("simulations/fleet.py",),
     "spacy": ("privacy/anonymise/",),
     "presidio_analyzer": ("privacy/anonymise/",),
@@ -45,16 +45,26 @@ ROOMS = {
     "transformers": LEARNING,
     "peft": ("shared/lora.py", "shared/tasks/"),
     "huggingface_hub": ("shared/models.py",),
-    "datasets": ("client/records.py",),
+    "datasets": ("shared/records.py",),
     "ftfy": ("client/cleaning.py",),
     "py3langid": ("client/cleaning.py",),
     "rensa": ("client/curation.py",),
     "sklearn": ("simulations/",),
     "faker": ("simulations/",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
-    "rich": ("shared/printing.py", "client/display.py", "server/display.py", "simulations/"),
+    "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/"),
+    "cryptography": (
+        "shared/keys.py",
+        "shared/certificates.py",
+        "server/superlink.py",
+        "client/runner.py",
+        "server/signing.py",
+    ),
     "jinja2": ("server/report/",),
-    "cryptography": ("server/signing.py",),
+    "httpx": ("client/runner.py", "server/superlink.py"),
+    "uvicorn": ("server/listeners.py",),
+    "grpc": ("server/health.py",),
+    "grpc_health": ("server/health.py",),
     "matplotlib": ("server/report/",),
     "pickle": (),
     "dill": (),

@@ -3,6 +3,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from client import site as site_module
 from client import trainer
+from client.outbox import Outbox
 from client.site import Site
 from privacy import ledger as ledger_module
 from privacy.budget import Budget
@@ -55,7 +57,7 @@ def plain(classify: RunConfig, change: Change) -> RunConfig:
 
 
 def order(site: Site, config: RunConfig, number: int = 1) -> TrainOrder:
-    return TrainOrder("run", number, "nonce", config, read_adapter(site._learner.model))
+    return TrainOrder("run", number, "nonce", config, read_adapter(site._learner.model), 3, "0.1.0")
 
 
 def test_a_reply_answers_its_order_with_a_delta_of_its_spec(either: RunConfig, make: MakeSite) -> None:
@@ -66,7 +68,7 @@ def test_a_reply_answers_its_order_with_a_delta_of_its_spec(either: RunConfig, m
     assert reply.delta.spec == asked.adapter.spec
     assert reply.delta.is_finite
     assert reply.delta.norm > 0
-    assert site.budget.rounds_spent("run") == 1
+    assert len(site.budget.rounds("run")) == 1
 
 
 def test_an_order_for_another_config_is_refused_and_spends_nothing(
@@ -76,7 +78,7 @@ def test_an_order_for_another_config_is_refused_and_spends_nothing(
     for other in ({"privacy.epsilon": 9.0}, {"training.steps": 3}, {"run.seed": 1}, {"privacy.enabled": False}):
         with pytest.raises(MessageError, match="site north: the order is for another run config"):
             site.train(order(site, change(classify, other)))
-    assert site.budget.rounds_spent("run") == 0
+    assert len(site.budget.rounds("run")) == 0
 
 
 @pytest.mark.parametrize("number", [0, -1, 3, 10**9])
@@ -84,7 +86,7 @@ def test_a_round_outside_the_plan_is_refused(classify: RunConfig, make: MakeSite
     site = make(classify)
     with pytest.raises(MessageError, match="outside the plan"):
         site.train(order(site, classify, number))
-    assert site.budget.rounds_spent("run") == 0
+    assert len(site.budget.rounds("run")) == 0
 
 
 def test_a_round_is_never_spent_twice(classify: RunConfig, make: MakeSite) -> None:
@@ -94,7 +96,7 @@ def test_a_round_is_never_spent_twice(classify: RunConfig, make: MakeSite) -> No
         site.train(order(site, classify, 2))
     with pytest.raises(LedgerError, match="spent and answered before"):
         make(classify).train(order(site, classify, 2))  # nor after a restart
-    assert site.budget.rounds_spent("run") == 1
+    assert len(site.budget.rounds("run")) == 1
 
 
 def test_a_round_that_fails_in_training_is_spent_once_and_may_be_tried_again(
@@ -105,10 +107,10 @@ def test_a_round_that_fails_in_training_is_spent_once_and_may_be_tried_again(
     with pytest.raises(MemoryError):
         site.train(order(site, classify))
     monkeypatch.undo()
-    assert site.budget.rounds_spent("run") == 1
+    assert len(site.budget.rounds("run")) == 1
     cost = site.budget.spent()
     make(classify).train(order(site, classify))  # nothing had left the site
-    assert site.budget.rounds_spent("run") == 1
+    assert len(site.budget.rounds("run")) == 1
     assert site.budget.spent() == cost
 
 
@@ -130,7 +132,7 @@ def test_a_ledger_that_lacks_what_the_server_saw_trains_nothing(classify: RunCon
     site = make(classify)
     with pytest.raises(LedgerError, match="was seen before: it was cut off, or is an old copy"):
         site.train(replace(order(site, classify), ledger=Head(9, "e" * 64)))
-    assert site.budget.rounds_spent("run") == 0
+    assert len(site.budget.rounds("run")) == 0
 
 
 def test_a_reply_says_where_the_ledger_ends_and_the_ledger_where_the_servers_chain_ended(
@@ -143,12 +145,15 @@ def test_a_reply_says_where_the_ledger_ends_and_the_ledger_where_the_servers_cha
     assert (reservation.body["server_entries"], reservation.body["server_hash"]) == (3, "c" * 64)
 
 
-def test_a_run_beyond_the_budget_is_refused_at_the_start(
+def test_a_run_beyond_the_budget_is_refused_at_its_first_round(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
 ) -> None:
     plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
+    poor = open_budget("north", 0.1)
+    site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, poor)
     with pytest.raises(LedgerError, match="budget exhausted"):
-        Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, open_budget("north", 0.1))
+        site.train(order(site, classify))
+    assert poor.spent() == 0
 
 
 def test_noised_sums_leave_when_the_plan_pays_for_them(classify: RunConfig, change: Change, make: MakeSite) -> None:
@@ -247,6 +252,35 @@ def test_a_private_config_without_a_plan_is_refused(
         site.train(order(site, classify))
 
 
+def test_after_a_restart_a_round_is_sent_again_and_neither_trained_nor_spent_again(
+    either: RunConfig,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    tmp_path: Path,
+    open_budget: OpenBudget,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def restarted() -> Site:
+        training, privacy = either.training, either.privacy
+        plan = PrivacyPlan(training.sampling_rate, 1.0, privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
+        box = Outbox(tmp_path / "outbox")
+        return Site("north", 100, either, records_of(either, 30), learner_of(either), plan, open_budget("north"), outbox=box)
+
+    first = restarted()
+    asked = order(first, either)
+    reply = first.train(asked)
+    after = restarted()
+    monkeypatch.setattr(site_module, "train", lambda *_, **__: pytest.fail("trained again"))
+    again = after.train(replace(asked, nonce="another"))
+    assert again.delta.digest() == reply.delta.digest()
+    assert again.delta.spec == reply.delta.spec
+    assert (again.run_id, again.round, again.nonce, again.site_id) == ("run", 1, "another", "north")
+    assert after.budget.rounds("run") == (1,)
+    moved = replace(asked, adapter=asked.adapter.add(reply.delta))
+    with pytest.raises(MessageError, match="answered for another adapter"):
+        after.train(moved)
+
+
 PERSON = {"data.columns.person": "who", "privacy.unit": "person", "privacy.person_cap": 5}
 
 
@@ -261,7 +295,7 @@ def of_persons(config: RunConfig, persons: Sequence[str], build: tuple[LearnerOf
             unit="person",
         )
     records = records_of(config, len(persons))
-    return Site("north", 100, config, records, learner_of(config), plan, open_budget("north"), persons)
+    return Site("north", 100, config, records, learner_of(config), plan, open_budget("north"), persons=persons)
 
 
 @pytest.fixture
@@ -320,7 +354,16 @@ def test_a_plan_that_does_not_pay_for_what_the_config_releases_is_refused(
     plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
     learner_of, records_of, open_budget = build
     with pytest.raises(PrivacyError, match="not the one of this run"):
-        Site("north", 100, config, records_of(config, 8), learner_of(config), plan, open_budget("north"), list("abcdefgh"))
+        Site(
+            "north",
+            100,
+            config,
+            records_of(config, 8),
+            learner_of(config),
+            plan,
+            open_budget("north"),
+            persons=list("abcdefgh"),
+        )
 
 
 def test_label_weights_change_what_is_learnt(classify: RunConfig, change: Change, make: MakeSite) -> None:

@@ -46,7 +46,7 @@ def run(
         round_number=round_number,
         divisor=20.0,
         site_id="north",
-        optimizer_state=None,
+        moments=None,
     )
 
 

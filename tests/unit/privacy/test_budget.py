@@ -3,19 +3,20 @@ import dataclasses
 import math
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from privacy import budget as budget_module
 from privacy.accounting import MechanismEvent, epsilon
-from privacy.budget import Budget, upper_bound
+from privacy.budget import Budget, Limit, upper_bound
 from privacy.dp.plan import PrivacyPlan
-from privacy.fingerprint import Dataset, origin
+from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.errors import LedgerError
 from shared.head import Head
-from shared.record import RawRecord
+from shared.record import RawRecord, origin
 
 PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
 DELTA = 1e-4
@@ -36,7 +37,7 @@ def budget(tmp_path: Path) -> Make:
 
     def make(found: Sequence[RawRecord], limit: float = 100.0) -> Budget:
         ledger = Ledger(tmp_path / "ledger", "north")
-        return Budget(ledger, Dataset.of(found, ledger.key), limit, DELTA)
+        return Budget(ledger, Dataset.of(found, ledger.key), Limit(limit, DELTA))
 
     return make
 
@@ -107,12 +108,32 @@ def test_a_run_that_cannot_be_paid_to_its_end_is_refused_before_anything_is_spen
 
 
 def test_no_round_goes_beyond_the_limit(budget: Make) -> None:
+    mine = budget(records(NAMES), limit=epsilon(PLAN.events * 3, DELTA))
+    for number in (1, 2, 3):
+        spend(mine, number=number)
+    assert mine.spent() <= mine.limit.epsilon
+    with pytest.raises(LedgerError, match=r"budget exhausted: some of these records have spent .* 3 rounds left of run two"):
+        mine.reserve("two", 1, PLAN, Head())
+    assert mine.rounds("run") == (1, 2, 3)
+    assert mine.rounds("two") == ()
+
+
+def test_a_round_is_reserved_only_while_the_run_can_be_paid_to_its_end(budget: Make) -> None:
     mine = budget(records(NAMES), limit=epsilon(PLAN.events * 2, DELTA))
-    spend(mine, number=1)
-    spend(mine, number=2)
-    with pytest.raises(LedgerError, match="budget exhausted: some of these records have spent epsilon"):
-        mine.reserve("run", 3, PLAN, Head())
-    assert mine.rounds_spent("run") == 2
+    with pytest.raises(LedgerError, match="the 3 rounds left of run run"):
+        mine.reserve("run", 1, PLAN, Head())
+    spend(mine, number=2)  # a site that joined late pays what is left
+    spend(mine, number=3)
+    assert mine.spent() <= mine.limit.epsilon
+
+
+def test_a_limit_over_all_datasets_bounds_those_that_share_nothing(budget: Make) -> None:
+    spend(budget(records(NAMES)), "first")
+    other = budget(records(["something else"]))
+    tight = replace(other, in_all=Limit(epsilon(PLAN.events * 3, DELTA), DELTA))
+    with pytest.raises(LedgerError, match="budget exhausted over all datasets of the site"):
+        tight.reserve("second", 1, PLAN, Head())
+    spend(other, "second")
 
 
 def test_an_open_reservation_counts_and_is_used_again(budget: Make) -> None:
@@ -174,7 +195,7 @@ def _compete(folder: Path, run_id: str, limit: float) -> None:
     """One of two runs that reserve rounds on the same records until the budget refuses."""
     budget_module.epsilon = _steps  # in this process alone
     ledger = Ledger(folder, "north")
-    mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), limit, DELTA)
+    mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), Limit(limit, DELTA))
     with contextlib.suppress(LedgerError):
         for number in range(1, 10_000):
             mine.reserve(run_id, number, PLAN, Head())

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.fingerprint import ID_BYTES, Dataset, origin, split_ids
+from privacy.fingerprint import ID_BYTES, Dataset, split_ids
 from shared.errors import LedgerError
-from shared.record import RawRecord
+from shared.record import RawRecord, origin
 
 KEY = b"k" * 32
 

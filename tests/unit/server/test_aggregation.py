@@ -1,3 +1,7 @@
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,10 +9,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from server.aggregation import METHODS
-from server.aggregation.mean import mean
+from server.aggregation.mean import RunningMean
 from shared.adapter import AdapterState
 
 numbers = st.floats(-100, 100, width=32)
+LARGEST = 100.0
+
+
+def mean(deltas: Sequence[AdapterState], weights: Sequence[float], largest: float = LARGEST) -> AdapterState:
+    """All at once."""
+    running = RunningMean(deltas[0].spec, largest * max(weights))
+    for delta, weight in zip(deltas, weights, strict=True):
+        running.fold(delta, weight)
+    return running.result()
 
 
 @given(
@@ -38,14 +51,53 @@ def test_the_mean_of_both_factors_would_not_be() -> None:
     assert not np.allclose(b.mean(axis=0) @ a.mean(axis=0), (b @ a).mean(axis=0), atol=0.1)
 
 
+@given(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=9), st.data())
+def test_the_mean_does_not_depend_on_the_order(values: list[float], data: st.DataObject) -> None:
+    weights = data.draw(st.lists(st.integers(1, 10**6), min_size=len(values), max_size=len(values)))
+    pairs = list(zip([AdapterState({"x": np.float32([value])}) for value in values], map(float, weights), strict=True))
+    shuffled = data.draw(st.permutations(pairs))
+    one, other = (mean([d for d, _ in each], [w for _, w in each]) for each in (pairs, shuffled))
+    assert one.digest() == other.digest()
+
+
+def test_numpys_own_sum_would_depend_on_it() -> None:
+    # Else the test above would show nothing: here are three numbers whose float64 sums differ by order.
+    a, b, c = 1e8 + 0.1, -1e8, 0.3
+    assert (a + b) + c != a + (b + c)
+
+
+@given(st.lists(st.floats(-100, 100, width=32, allow_subnormal=False), min_size=1, max_size=30))
+def test_the_mean_is_as_good_as_exact_arithmetic(values: list[float]) -> None:
+    found = float(mean([AdapterState({"x": np.float32([value])}) for value in values], [3.0] * len(values)).arrays["x"][0])
+    exact = float(sum(map(Fraction, values)) / len(values))
+    assert math.isclose(found, exact, rel_tol=2**-23, abs_tol=LARGEST * 2**-60)
+
+
 def test_one_reply_comes_through_unchanged() -> None:
-    delta = AdapterState({"x": np.float32([1e-42, 3.4e38, -0.1])})
+    delta = AdapterState({"x": np.float32([1e-12, 99.9, -0.1, 3e-7])})
     np.testing.assert_array_equal(mean([delta], [7.0]).arrays["x"], delta.arrays["x"])
 
 
 def test_large_numbers_do_not_overflow_on_the_way() -> None:
     delta = AdapterState({"x": np.float32([3e38])})
-    assert mean([delta, delta], [1e6, 1e6]).arrays["x"][0] == pytest.approx(3e38)
+    assert mean([delta, delta], [1e6, 1e6], 3.1e38).arrays["x"][0] == pytest.approx(3e38)
+
+
+def test_memory_does_not_grow_with_the_number_of_deltas() -> None:
+    import tracemalloc
+
+    spec = (("x", (1000, 100)),)
+    running = RunningMean(spec, 1.0)
+    random = np.random.default_rng(0)
+    peaks = []
+    tracemalloc.start()
+    for rounds in (4, 64):
+        tracemalloc.reset_peak()
+        for _ in range(rounds):
+            running.fold(AdapterState({"x": random.uniform(-1, 1, (1000, 100)).astype(np.float32)}), 1.0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert peaks[1] < 1.05 * peaks[0]
 
 
 def test_the_mean_keeps_names_order_and_shapes() -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from server import checkpoint
 from server.checkpoint import Checkpoint
+from shared import disk
 from shared.adapter import AdapterState
+from shared.errors import RunError
 
 
 def at(number: int) -> Checkpoint:
@@ -70,7 +72,7 @@ def test_whatever_stops_a_checkpoint_the_last_one_stands(
         if point == "adapter":
             patch.setattr(AdapterState, "save", failure)
         elif point == "flush":
-            patch.setattr(checkpoint.os, "fsync", failure)
+            patch.setattr(disk.os, "fsync", failure)
         elif point == "rename":
             patch.setattr(Path, "rename", failure)
         else:
@@ -87,7 +89,7 @@ def test_whatever_stops_a_checkpoint_the_last_one_stands(
 
 def test_a_kill_between_the_two_renames_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at(1).save(tmp_path)
-    commit, calls = checkpoint._commit, []
+    commit, calls = disk.commit_file, []
 
     def second_dies(partial: Path, final: Path) -> None:
         calls.append(final)
@@ -95,7 +97,7 @@ def test_a_kill_between_the_two_renames_leaves_the_old_state(tmp_path: Path, mon
             raise Killed
         commit(partial, final)
 
-    monkeypatch.setattr(checkpoint, "_commit", second_dies)
+    monkeypatch.setattr(checkpoint, "commit_file", second_dies)
     with pytest.raises(Killed):
         at(2).save(tmp_path)
     assert read(tmp_path)[0]["round"] == 1
@@ -104,7 +106,38 @@ def test_a_kill_between_the_two_renames_leaves_the_old_state(tmp_path: Path, mon
 def test_everything_is_flushed_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     sync, rename = os.fsync, Path.rename
-    monkeypatch.setattr(checkpoint.os, "fsync", lambda handle: events.append("flush") or sync(handle))
+    monkeypatch.setattr(disk.os, "fsync", lambda handle: events.append("flush") or sync(handle))
     monkeypatch.setattr(Path, "rename", lambda path, to: events.append("rename") or rename(path, to))
     at(1).save(tmp_path)
     assert events == ["flush", "rename", "flush"] * 2
+
+
+def test_a_checkpoint_comes_back_as_it_was_in_the_models_own_order(tmp_path: Path) -> None:
+    assert Checkpoint.load(tmp_path) is None
+    tensors = {"z": np.float32([1, 2]), "a": np.float32([[3]])}
+    saved = Checkpoint("run", 4, "f" * 64, AdapterState(tensors), ({"number": 4},))
+    saved.save(tmp_path)
+    found = Checkpoint.load(tmp_path)
+    assert found is not None
+    assert (found.run_id, found.round, found.config_digest, found.rounds) == ("run", 4, "f" * 64, ({"number": 4},))
+    assert found.adapter.digest() == saved.adapter.digest()
+    assert list(found.adapter.arrays) == ["z", "a"]
+
+
+@pytest.mark.parametrize("name", ["state.json", "round-00002.safetensors"])
+def test_a_damaged_checkpoint_is_refused_in_one_line_at_every_byte(tmp_path: Path, name: str) -> None:
+    at(2).save(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    for cut in range(0, len(whole), max(1, len(whole) // 100)):
+        (tmp_path / name).write_bytes(whole[:cut])
+        with pytest.raises(RunError, match="restore the folder") as caught:
+            Checkpoint.load(tmp_path)
+        assert "\n" not in str(caught.value)
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        (tmp_path / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            found = Checkpoint.load(tmp_path)
+        except RunError:
+            continue
+        assert found is not None  # a flipped bit elsewhere in the state, never another adapter
+        assert found.adapter.digest() == at(2).adapter.digest()

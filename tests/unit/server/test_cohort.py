@@ -1,15 +1,38 @@
+from privacy.dp.plan import PrivacyPlan
 from server.cohort import choose, has_quorum
 from shared.sections import CohortSection
 
 
 def test_every_connected_site_is_asked_in_order_of_name() -> None:
-    assert choose(("south", "east", "north"), CohortSection(quorum=3)) == ("east", "north", "south")
+    assert choose(("south", "east", "north"), CohortSection(quorum=3), None) == ("east", "north", "south")
 
 
 def test_nobody_is_asked_when_the_quorum_is_out_of_reach() -> None:
-    assert choose(("south", "east"), CohortSection(quorum=3)) == ()
-    assert choose((), CohortSection(quorum=1)) == ()
+    assert choose(("south", "east"), CohortSection(quorum=3), None) == ()
+    assert choose((), CohortSection(quorum=1), None) == ()
 
 
 def test_a_round_counts_from_its_quorum_on() -> None:
-    assert [has_quorum(accepted, CohortSection(quorum=2)) for accepted in (0, 1, 2, 3)] == [False, False, True, True]
+    assert [has_quorum(3, accepted, CohortSection(quorum=2), None) for accepted in (0, 1, 2, 3)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_a_trusted_server_samples_each_site_with_its_public_chance() -> None:
+    sites = [f"s{i:03}" for i in range(200)]
+    plan = PrivacyPlan(0.25, 2.0, 1.0, 1, 3, 1e-4, 200, unit="site", trust="central")
+    drawn = [choose(sites, CohortSection(quorum=10), plan) for _ in range(300)]
+    sizes = [len(sample) for sample in drawn]
+    assert abs(sum(sizes) / len(sizes) - 50) < 4 * (200 * 0.25 * 0.75 / 300) ** 0.5
+    assert len(set(sizes)) > 10  # Poisson, not a fixed size
+    assert len(set(drawn)) == len(drawn)
+    assert choose(sites[:5], CohortSection(quorum=10), plan) == ()
+
+
+def test_an_empty_sample_counts_or_its_absence_would_tell() -> None:
+    plan = PrivacyPlan(0.25, 2.0, 1.0, 1, 3, 1e-4, 200, unit="site", trust="central")
+    assert has_quorum(200, 0, CohortSection(quorum=10), plan)
+    assert not has_quorum(9, 9, CohortSection(quorum=10), plan)

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from server.rounds import Round, run_rounds
 from server.screening import Answer
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.errors import QuorumError
 from shared.head import Head
 from shared.messages import TrainOrder, TrainReply
 from shared.metrics import Interval
@@ -27,16 +28,25 @@ class Server:
         self.config, self.start = config, start
         self.commits: list[tuple[int, AdapterState]] = []
         self.measured: list[AdapterState] = []
+        self.pauses: list[float] = []
+        self.ended: QuorumError | None = None
 
     def run(self, fleet: Any, weights: Mapping[str, float]) -> list[Round]:
         def evaluate(adapter: AdapterState) -> dict[str, Interval]:
             self.measured.append(adapter)
             return {"accuracy": Interval(0.5, 0.4, 0.6)}
 
-        def commit(number: int, adapter: AdapterState) -> None:
-            self.commits.append((number, adapter))
+        def commit(done: Round) -> None:
+            self.commits.append((done.number, done.adapter))
 
-        return list(run_rounds(self.config, "run", self.start, fleet, weights, evaluate, commit))
+        rounds = run_rounds(self.config, "run", self.start, fleet, weights, evaluate, commit, sleep=self.pauses.append)
+        done: list[Round] = []
+        try:
+            for each in rounds:
+                done.append(each)
+        except QuorumError as error:
+            self.ended = error
+        return done
 
 
 THREE = [{"id": site, "file": f"{site}.csv", "declared_size": 100} for site in ("east", "north", "south")]
@@ -185,29 +195,82 @@ def test_below_the_quorum_a_round_has_no_effect(server: Any, toy_fleet: Any, toy
         assert done.accepted == ("east",)
         assert done.metrics
     assert made.commits == []
+    assert len(made.measured) == 1  # the same adapter need not be measured again
+
+
+def test_a_round_is_tried_again_after_doubling_pauses_and_then_the_run_stops(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    made = server(cohort__quorum=2, cohort__attempts=5, cohort__pause=20.0)
+    fleet = toy_fleet({"east": honest(toy_state(2.0)), "north": broken("nan", toy_state, honest)})
+    assert [done.number for done in made.run(fleet, UNIFORM)] == [1] * 5
+    assert made.pauses == [20.0, 40.0, 60.0, 60.0]
+    assert "round 1: 5 attempts had no 2 accepted replies" in str(made.ended)
+    assert "\n" not in str(made.ended)
 
 
 def test_with_fewer_sites_than_the_quorum_nobody_is_asked_to_train(
     server: Any, toy_fleet: Any, toy_state: State, honest: Honest
 ) -> None:
     fleet = toy_fleet({"east": honest(toy_state(2.0))})
-    done = server(cohort__quorum=2).run(fleet, UNIFORM)[0]
-    assert not done.committed
-    assert not any(fleet.orders)
+    made = server(cohort__quorum=2)
+    assert not any(done.committed for done in made.run(fleet, UNIFORM))
+    assert fleet.orders == []
+    assert made.ended
 
 
-def test_an_abandoned_round_leaves_the_next_one_where_the_last_commit_was(
+def test_an_abandoned_round_is_done_again_from_where_the_last_commit_was(
     server: Any, toy_fleet: Any, toy_state: State, honest: Honest
 ) -> None:
     def flaky(order: TrainOrder, site: str) -> Answer:
-        if order.round == 2:
+        tried.append(order)
+        if len(tried) == 2:
             return Answer(site, None, "TimeoutError", 1, 0)
         return honest(toy_state(1.0))(order, site)
 
-    fleet = toy_fleet({"north": flaky})
-    done = server(training__rounds=3).run(fleet, UNIFORM)
-    assert [one.committed for one in done] == [True, False, True]
-    assert [one.adapter.digest() for one in done] == [toy_state(v).digest() for v in (2, 2, 3)]
+    tried: list[TrainOrder] = []
+    made = server(training__rounds=3)
+    done = made.run(toy_fleet({"north": flaky}), UNIFORM)
+    assert [(one.number, one.committed) for one in done] == [(1, True), (2, False), (2, True), (3, True)]
+    assert [one.adapter.digest() for one in done] == [toy_state(v).digest() for v in (2, 2, 3, 4)]
+    assert tried[1].nonce != tried[2].nonce  # a reply to the abandoned attempt is stale
+
+
+def test_a_site_that_joins_late_leaves_or_returns_is_asked_when_it_is_there(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    class Coming(toy_fleet):  # type: ignore[misc]
+        def connected(self) -> tuple[str, ...]:
+            return {0: ("east",), 1: ("east", "north"), 2: ("north",)}.get(len(self.orders), ("east", "north"))
+
+    fleet = Coming({name: honest(toy_state(1.0)) for name in ("east", "north")})
+    done = server(training__rounds=4).run(fleet, UNIFORM)
+    assert [one.accepted for one in done] == [("east",), ("east", "north"), ("north",), ("east", "north")]
+
+
+def test_a_resumed_run_begins_after_its_last_committed_round(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    made, fleet = server(training__rounds=3), toy_fleet({"north": honest(toy_state(1.0))})
+    before = made.run(fleet, UNIFORM)[1]
+    rounds = run_rounds(made.config, "run", made.start, fleet, UNIFORM, lambda _: {}, lambda _: None, last=before)
+    assert [done.number for done in rounds] == [3]
+    assert fleet.orders[-1]["north"].ledger == before.ledgers["north"]
+    assert fleet.orders[-1]["north"].record == before.record
+
+
+def test_the_order_of_arrival_does_not_show_in_the_result(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    class Backwards(toy_fleet):  # type: ignore[misc]
+        def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:
+            yield from reversed(list(super().ask(orders, deadline)))
+
+    sites = {"east": honest(toy_state(0.1)), "north": honest(toy_state(0.7)), "south": honest(toy_state(1e-9))}
+    weights = {"east": 3.0, "north": 7.0, "south": 11.0}
+    one, other = (server().run(kind(sites), weights)[0] for kind in (toy_fleet, Backwards))
+    assert one.adapter.digest() == other.adapter.digest()
+    assert one.accepted == other.accepted
 
 
 def test_the_time_of_a_round_is_the_sum_of_its_stages(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
@@ -234,7 +297,7 @@ def test_the_servers_chain_can_be_recomputed_from_its_rounds(
     fleet = toy_fleet({"north": honest(toy_state(1.0))})
     end = Head()
     for done in server(training__rounds=3).run(fleet, UNIFORM):
-        end = extend(end, "run", done.number, done.adapter, done.ledgers)
+        end = extend(end, "run", done.number, done.adapter_digest, done.ledgers)
         assert done.record == end
-        assert extend(end, "run", done.number, toy_state(9.0), done.ledgers) != end
-        assert extend(end, "run", done.number, done.adapter, {"north": Head()}) != end
+        assert extend(end, "run", done.number, "f" * 64, done.ledgers) != end
+        assert extend(end, "run", done.number, done.adapter_digest, {"north": Head()}) != end

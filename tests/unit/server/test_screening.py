@@ -19,7 +19,7 @@ DELTA = AdapterState({name: array * 0.5 for name, array in ADAPTER.arrays.items(
 
 @pytest.fixture
 def order(config_of: Callable[..., RunConfig]) -> TrainOrder:
-    return TrainOrder("run", 3, "nonce", config_of(), ADAPTER)
+    return TrainOrder("run", 3, "nonce", config_of(), ADAPTER, 3, "0.1.0")
 
 
 def answer(reply: TrainReply) -> Answer:
@@ -55,7 +55,7 @@ def test_sums_are_released_when_the_plan_has_them_and_only_then(config_of: Calla
     sums = {"loss": 3.5, "hits": 2.0, "records": 9.0}
     for asked, released in ((True, {}), (False, sums)):
         config = config_of({"privacy.release": "metrics"} if asked else {})
-        order = TrainOrder("run", 3, "nonce", config, ADAPTER)
+        order = TrainOrder("run", 3, "nonce", config, ADAPTER, 3, "0.1.0")
         assert rejected(order, answer(reply(released=released))).reason == "released"
         other = screen(answer(reply(released={} if released else sums)), order, 100.0)
         assert isinstance(other, Accepted)

@@ -26,7 +26,7 @@ REPLY = TrainReply("run", 2, "nonce", "north", DELTA, Head(5, "e" * 64), SUMS)
 @pytest.fixture
 def order(config_of: Callable[..., RunConfig]) -> TrainOrder:
     config = config_of({"task.labels": ["\N{SNOWMAN}", "yes"]})
-    return TrainOrder("run", 2, "nonce", config, DELTA, Head(4, "a" * 64), Head(1, "b" * 64))
+    return TrainOrder("run", 2, "nonce", config, DELTA, 3, "0.1.0", Head(4, "a" * 64), Head(1, "b" * 64))
 
 
 def same(left: AdapterState, right: AdapterState) -> bool:
@@ -49,6 +49,7 @@ def test_an_order_survives_the_wire(order: TrainOrder) -> None:
     for record in (order.to_record(), sent(order.to_record())):
         again = TrainOrder.from_record(record)
         assert (again.run_id, again.round, again.nonce) == ("run", 2, "nonce")
+        assert (again.cohort, again.version) == (3, "0.1.0")
         assert again.config == order.config
         assert (again.ledger, again.record) == (order.ledger, order.record)
         assert same(again.adapter, order.adapter)
@@ -114,6 +115,9 @@ MALFORMED = {
     "a released sum that is no number": lambda: extra("released", ConfigRecord({"loss": float("nan")})),
     "released sums of another kind": lambda: extra("released", MetricRecord({"loss": 0.5})),
     "an empty release": lambda: extra("released", ConfigRecord({})),
+    "a path as run": lambda: with_header(run_id="../../etc/x"),
+    "a sentence as nonce": lambda: with_header(nonce="the patient said"),
+    "an empty site": lambda: with_header(site_id=""),
     "an extra record of metrics": lambda: extra("metrics", MetricRecord({"loss": 0.5})),
     "an extra record of arrays": lambda: extra("more", ArrayRecord({})),
     "an extra config": lambda: extra("config", ConfigRecord({"x": 1})),
@@ -238,3 +242,9 @@ def test_an_order_is_no_reply_and_a_reply_is_no_order(order: TrainOrder) -> None
 def test_orders_of_two_configs_have_two_digests(order: TrainOrder, config_of: Callable[..., RunConfig]) -> None:
     other = replace(order, config=config_of({"run.seed": 1}))
     assert order.to_record()["header"]["config_digest"] != other.to_record()["header"]["config_digest"]
+
+
+@pytest.mark.parametrize("change", [{"run_id": "../run"}, {"version": "0.1.0\n"}, {"cohort": True}, {"cohort": "3"}])
+def test_an_order_with_a_header_of_another_form_is_refused(order: TrainOrder, change: dict[str, Any]) -> None:
+    with pytest.raises(MessageError, match="order: "):
+        TrainOrder.from_record(changed_header(order, **change))

@@ -152,7 +152,7 @@ def test_peft_alone_rebuilds_a_saved_encoder(
         states = rebuilt(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
         weights = batch.mask.unsqueeze(-1).float()
         logits = ((states * weights).sum(1) / weights.sum(1)) @ head["weight"].T + head["bias"]
-        torch.testing.assert_close(learner.model.eval()(batch.ids, batch.mask), logits, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(learner.model.eval()(batch.ids, batch.mask), logits, rtol=1e-5, atol=1e-5)
 
 
 def test_peft_alone_rebuilds_a_saved_language_model(

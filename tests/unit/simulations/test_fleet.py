@@ -33,7 +33,7 @@ def sites(config: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_
 
 def orders(sites: list[Site], config: RunConfig, number: int = 1) -> dict[str, TrainOrder]:
     adapter = read_adapter(sites[0]._learner.model)
-    return {site.site_id: TrainOrder("run", number, f"nonce-{site.site_id}", config, adapter) for site in sites}
+    return {site.site_id: TrainOrder("run", number, f"nonce-{site.site_id}", config, adapter, 3, "0.1.0") for site in sites}
 
 
 def test_every_site_answers_with_its_own_training(sites: list[Site], config: RunConfig) -> None:

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import shutil
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from transformers import AutoTokenizer
 
 from server.report.document import rewrite
 from server.report.figures import epsilon
+from server.report.verification import verify
+from server.signing import SigningKey
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, DataError, HushtuneError, RunError
@@ -145,7 +149,15 @@ def leaks(run: Finished, content: bytes) -> list[str]:
 def test_no_record_text_leaves_a_site_in_any_form(finished: Finished, tmp_path: Path) -> None:
     files = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
     names = {path.name for path in files}
-    assert {"report.json", "report.html", "events.jsonl", "state.json", "run.json", "adapter_model.safetensors"} <= names
+    assert {
+        "report.json",
+        "report.html",
+        "events.jsonl",
+        "state.json",
+        "run.json",
+        "privacy_card.json",
+        "README.md",
+    } <= names
     assert len(finished.wire) > 40
     everything = b"\n".join([*files.values(), *finished.wire])
     assert leaks(finished, everything) == []
@@ -168,7 +180,7 @@ def test_the_planted_words_were_trained_on(finished: Finished, tmp_path: Path) -
 
 def test_the_wire_carries_the_white_list_alone(finished: Finished) -> None:
     text = b"".join(finished.wire)
-    for field_name in (b"loss", b"num-examples", b"accuracy", b"quarantined"):
+    for field_name in (b"loss_sum", b"num-examples", b"accuracy", b"quarantined"):
         assert field_name not in text
 
 
@@ -211,6 +223,41 @@ def test_the_epsilon_in_the_report_is_the_plans(finished: Finished) -> None:
         assert site["epsilon_by_round"] == row["epsilon_by_round"]
     assert finished.report["privacy"]["enabled"]
     assert "(1.00, " in finished.report["privacy"]["guarantee"]
+
+
+def test_the_privacy_card_of_a_run_holds_and_states_the_reports_epsilon(finished: Finished) -> None:
+    found = verify(finished.folder, SigningKey.load_or_create(finished.folder / "signing_key.pem").public)
+    assert found.ledgers == len(SITES)
+    card = found.signed.card
+    assert [site["epsilon"] for site in card["sites"]] == pytest.approx([s["epsilon"] for s in finished.report["sites"]])
+    assert [[row["round"] for row in site["charged"]] for site in card["sites"]] == [[1, 2]] * len(SITES)
+    assert card["run"]["simulated"]
+    assert card["signing"]["simulation_key"]
+    assert card["signing"]["public_key"] in (finished.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_ledger_that_lost_its_tail_does_not_fit_the_card(finished: Finished, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished.folder, tmp_path / "run"))
+    ledger = run / "ledger" / SITES[1] / "ledger.jsonl"
+    ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[:-2]))
+    with pytest.raises(RunError, match=rf"ledger head: .*{SITES[1]}/ledger\.jsonl"):
+        verify(run)
+
+
+def test_the_model_card_loads_the_adapter_as_it_says(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (finished.folder / "adapter" / "README.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    monkeypatch.chdir(finished.folder / "adapter")
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 -- our own page
+    _, learner = load_adapter(finished.folder / "adapter")
+    loaded = {name.split("base_model.model.")[-1]: value for name, value in names["tuned"].named_parameters()}
+    compared = 0
+    for name, parameter in learner.model.named_parameters():
+        if "lora_" in name:
+            compared += 1
+            np.testing.assert_array_equal(parameter.detach(), loaded[name.split("base_model.model.")[-1]].detach())
+    assert compared
 
 
 def test_events_are_codes_and_numbers(finished: Finished) -> None:
@@ -310,11 +357,11 @@ def test_an_earlier_run_of_the_same_name_is_kept(twice: list[tuple[Path, dict[st
 
 
 def test_a_run_in_which_no_round_counts_ends_in_one_line(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no round had 2 accepted replies") as caught:
+    with pytest.raises(RunError, match="attempts had no 2 accepted replies") as caught:
         simulate(settings(tmp_path, aggregation__max_norm=1e-9), Counted())
     assert "\n" not in str(caught.value)
     events = [json.loads(line) for line in (tmp_path / "t" / "events.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [event["reason"] for event in events if event["event"] == "rejected"] == ["norm"] * 4
+    assert [event["reason"] for event in events if event["event"] == "rejected"] == ["norm"] * 12  # 2 sites, 6 attempts
     assert not (tmp_path / "t" / "adapter").exists()
     assert not (tmp_path / "t" / "report.json").exists()
 

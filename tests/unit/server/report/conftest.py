@@ -18,7 +18,7 @@ from shared.head import Head
 from shared.metrics import Interval
 from shared.wheels import sha256_file
 
-TRAINING = MechanismEvent(0.11, 1.3371, 7)
+TRAINING = MechanismEvent(0.11, 3.3371, 7)
 METRICS = MechanismEvent(1.0, 21.5, 1, "metrics")
 CHANGES: Mapping[str, Any] = {
     "run.name": "wards",

@@ -424,7 +424,7 @@ def test_the_privacy_card_stands_in_the_page(published: Any) -> None:
         published.card["signing"]["public_key"],
         *published.card["not_protected"],
         "This run is a simulation on one machine.",
-        "north training run-77 1 to 3 0.11 1.3371 7",
+        "north training run-77 1 to 3 0.11 3.3371 7",
     ):
         assert shown in section
     assert "has no signed privacy card" not in section

@@ -60,8 +60,8 @@ def test_only_declared_sizes_describe_the_data(published: Any) -> None:
 
 def test_rounds_in_a_row_share_a_line(published: Any) -> None:
     page = privacy_page(published.card)
-    assert "| north | training | run-77 | 1 to 3 | 0.11 | 1.3371 | 7 |" in page
-    assert "| north | training | run-77 | 5 | 0.11 | 1.3371 | 7 |" in page
+    assert "| north | training | run-77 | 1 to 3 | 0.11 | 3.3371 | 7 |" in page
+    assert "| north | training | run-77 | 5 | 0.11 | 3.3371 | 7 |" in page
     assert "| south | metrics | run-77 | 1 to 2 | 1.0 | 21.5 | 1 |" in page
 
 
@@ -86,9 +86,7 @@ def test_no_text_breaks_a_table_or_becomes_markup(published: Any) -> None:
     assert "<script" not in section
 
 
-@pytest.mark.parametrize(
-    "form", ["plain", "a_b.c-d", "x < y", "*bold*", "_em_", "[link](x)", "back`tick", "a|b", "line\nbreak"]
-)
+@pytest.mark.parametrize("form", ["plain", "a_b.c-d", "x < y", "*bold*", "_em_", "[link](x)", "back`tick", "a|b", "a\nb"])
 def test_escaping_keeps_the_text(form: str) -> None:
     assert re.sub(r"\\(.)", r"\1", escape(form)) == form.replace("\n", " ")
 

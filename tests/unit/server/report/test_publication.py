@@ -23,7 +23,7 @@ from shared.models import LoadedModel, ModelFiles
 from shared.wheels import sha256_file
 
 METRICS = MechanismEvent(1.0, 20.0, 1, "metrics")
-PLAN = PrivacyPlan(0.1, 1.3371, 0.5, 7, 3, 0.0004, 1600, releases=(METRICS,))
+PLAN = PrivacyPlan(0.1, 3.3371, 0.5, 7, 3, 0.0004, 1600, releases=(METRICS,))
 SECRET = (13_371, 4_141, 2_718, 9_041)  # counts of a site that nobody declared
 
 
@@ -32,6 +32,7 @@ def one_round(number: int, state: AdapterState, ledgers: Mapping[str, Head]) -> 
         number=number,
         committed=number != 2,
         adapter=state,
+        adapter_digest=state.digest(),
         metrics={"accuracy": Interval(0.7, 0.6, 0.8)},
         accepted=("north",),
         rejected=(),

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from privacy.fingerprint import origin
 from shared.config import RunConfig
 from shared.errors import DataError
-from shared.record import RawRecord, Span
+from shared.record import RawRecord, Span, origin
 
 FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 FIELDS = {"classification": ("text",), "instruction": ("instruction", "response")}

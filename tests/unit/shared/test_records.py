@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import records as module
-from client.records import read_records
+from shared import records as module
 from shared.config import RunConfig
 from shared.errors import DataError
 from shared.record import RawRecord, Span
+from shared.records import read_records
 
 ConfigOf = Callable[..., RunConfig]
 MARKER = "zqxjvkwpatient"
@@ -245,7 +245,7 @@ def test_reading_leaves_no_copy_of_the_text_on_the_disk(tmp_path: Path) -> None:
     paths = [str(write(tmp_path / f"north{suffix}", rows)) for suffix in (".jsonl", ".csv", ".parquet")]
     caches = tmp_path / "caches"
     code = (
-        "import sys; from pathlib import Path; from client.records import read_records; "
+        "import sys; from pathlib import Path; from shared.records import read_records; "
         "from shared.config import RunConfig; "
         "tree = {'task': {'labels': ['no', 'yes']}, 'data': {'sites': [{'id': 'n', 'file': 'n.csv', 'declared_size': 9}]}}; "
         "assert all(len(read_records(Path(path), RunConfig.parse(tree, 't'))) == 50 for path in sys.argv[1:])"

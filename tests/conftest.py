@@ -230,12 +230,12 @@ def shake(learner_of: Callable[[RunConfig], "Learner"]) -> Callable[["Learner", 
 @pytest.fixture
 def open_budget(tmp_path: Path) -> Callable[..., "Budget"]:
     """``open_budget("north")``: a wide budget for 30 records, on one ledger a site that stays over calls."""
-    from privacy.budget import Budget
+    from privacy.budget import Budget, Limit
     from privacy.fingerprint import Dataset
     from privacy.ledger import Ledger
 
     def make(site_id: str, limit: float = 1000.0) -> Budget:
         ledger = Ledger(tmp_path / "ledgers" / site_id, site_id)
-        return Budget(ledger, Dataset([(bytes([i]) * 16,) for i in range(30)]), limit, 1e-4)
+        return Budget(ledger, Dataset([(bytes([i]) * 16,) for i in range(30)]), Limit(limit, 1e-4))
 
     return make

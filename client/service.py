@@ -1,0 +1,97 @@
+"""A site as a process: one connection after another, one order after another, for as long as it is wanted."""
+
+import os
+import random
+import sys
+import time
+
+from client.app import client_app
+from client.hosting import Host
+from client.runner import Connection, Door, ServerGone, reason_code
+from client.sitefile import SiteFile
+from client.telling import Telling
+from shared import faults
+from shared.disk import FolderLock
+from shared.errors import ConnectionRefused, HushtuneError
+from shared.messages import TrainOrder, TrainReply
+from shared.runlog import RunLog
+
+LONGEST_PAUSE = 3.0  # seconds between attempts to reach the server
+LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
+
+
+class Service:
+    """What the orders of a server meet at a site; each is logged by codes and numbers."""
+
+    def __init__(self, file: SiteFile, log: RunLog, telling: Telling) -> None:
+        self._log, self._telling = log, telling
+        self._host = Host(file, lambda step: log.event("step", step=step))
+        self.last = 0
+        self.of = 0
+
+    def train(self, order: TrainOrder) -> TrainReply:
+        """Carry out an order and log how it went."""
+        started = time.monotonic()
+        self._log.event("order", run_id=order.run_id, round=order.round, process=os.getpid())
+        self._telling.order(order, "training")
+        try:
+            reply = self._host.train(order)
+        except Exception as error:
+            self._log.event("refused", run_id=order.run_id, round=order.round, reason=reason_code(error))
+            self._telling.order(order, "refused" if isinstance(error, HushtuneError) else "failed", reason_code(error))
+            if isinstance(error, HushtuneError):  # the steward may know what the server may not
+                sys.stderr.write(f"hushtune: round {order.round} refused: {' '.join(str(error).split())}\n")
+            raise
+        seconds = round(time.monotonic() - started, 3)
+        self._log.event("trained", run_id=order.run_id, round=order.round, seconds=seconds)
+        self._telling.order(order, "sent")
+        self._telling.budgets(self._host.budgets())
+        self.last, self.of = order.round, order.config.training.rounds
+        faults.point("sending", order.round)
+        return reply
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last round of a run was trained."""
+        return 0 < self.of <= self.last
+
+
+def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
+    """Serve a site until the process is told to end, or with ``once`` until a run is over.
+
+    Raises:
+        HushtuneError: another client runs on the folder, or the server turned this site away.
+    """
+    state = file.site.state
+    with FolderLock(state, f"a client of site {file.site.id}"):
+        door = Door.from_files(file.site.id, file.server.address, None if insecure else file.server.ca, file.server.key)
+        log, telling = RunLog(state / "events.jsonl"), Telling(file)
+        service, attempt = Service(file, log, telling), 0
+        while True:
+            try:
+                with Connection(door, state / "node") as connection:
+                    log.event("connected", server=file.server.address)
+                    telling.connection("connected")
+                    attempt = 0
+                    _serve(connection, service, telling)
+            except ServerGone:
+                log.event("disconnected", attempt=attempt)
+                telling.connection("connecting")
+            except ConnectionRefused:
+                telling.connection("refused")
+                raise
+            if once and service.finished and attempt >= LAST_ATTEMPTS:
+                telling.connection("closed")
+                return
+            time.sleep(min(LONGEST_PAUSE, 0.25 * 2**attempt) * random.uniform(0.5, 1))  # noqa: S311  only to spread sites
+            attempt = min(attempt + 1, 8)
+
+
+def _serve(connection: Connection, service: Service, telling: Telling) -> None:
+    """Answer what comes, until the server goes."""
+    app = client_app(service)
+    for message in connection.messages():
+        if message is None:
+            telling.refresh()
+        else:
+            connection.answer(app, message)

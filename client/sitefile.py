@@ -1,0 +1,157 @@
+"""SITE.toml: all that a site decides for itself, as a frozen tree; the server never sends or sees it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
+
+from privacy.policy import SitePolicy
+from shared.catalogue import CATALOGUE, HUB_ID, pinned_digest
+from shared.complaint import first_line
+from shared.config import RunConfig
+from shared.errors import ConfigError, ModelError
+from shared.sections import AnonymiseSection, Columns, LabelBin, Section, SiteId
+from shared.toml import read_toml
+
+
+def _beside(path: Path, info: ValidationInfo) -> Path:
+    """A path of the file, relative to the folder that the file lies in."""
+    return Path((info.context or {}).get("folder", "")) / path.expanduser()
+
+
+Beside = Annotated[Path, AfterValidator(_beside)]
+Address = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")]
+
+
+class IdentitySection(Section):
+    """Who the site is, and where its own state lies."""
+
+    id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
+    state: Beside = Field(
+        Path("state"), validate_default=True, description="folder of the ledger, the outbox and the status file"
+    )
+
+
+class ServerSection(Section):
+    """How the server is reached, and how each knows the other."""
+
+    address: Address = Field(description="host:port of the server")
+    ca: Beside = Field(
+        Path("ca.crt"), validate_default=True, description="certificate of the authority that the site trusts"
+    )
+    key: Beside = Field(
+        Path("site.key"), validate_default=True, description="the site's private key; made at the site, mode 0600"
+    )
+
+
+class OwnDataSection(Section):
+    """The site's records; the order's columns and bins hold where these are empty."""
+
+    file: Beside = Field(description="the records: .jsonl, .csv or .parquet")
+    declared_size: int = Field(ge=1, description="public record count that the site declares, never the true one")
+    columns: Columns | None = Field(None, description="column mapping; empty takes the run's")
+    label_bins: tuple[LabelBin, ...] | None = Field(
+        None, description="for a numeric label column: the label of each range; empty takes the run's"
+    )
+    cache: Literal["encrypted", "plain", "off"] = Field(
+        "encrypted", description="how scrubbed records are kept in state/cache, so that a restart need not scrub again"
+    )
+
+
+class OwnModelSection(Section):
+    """Where and how base models are loaded at this site."""
+
+    cache: Beside | None = Field(None, description="folder for model files; empty takes HUSHTUNE_CACHE or ~/.cache/hushtune")
+    folders: Mapping[str, Beside] = Field(
+        default_factory=dict, description="the local folder of each base model that is not of the catalogue, by its name"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes cuda, then mps, then cpu")
+    dtype: Literal["run", "auto", "float32", "bfloat16"] = Field(
+        "run", description="frozen base weights; run takes the run's choice"
+    )
+
+
+class OwnAnonymiseSection(AnonymiseSection):
+    """The site's own anonymisation; the order's section has no effect here."""
+
+    @field_validator("spacy_model")
+    @classmethod
+    def _folder_beside(cls, value: str, info: ValidationInfo) -> str:
+        """A folder is relative to the file; any other name is an installed model."""
+        folder = _beside(Path(value), info)
+        return str(folder) if folder.is_dir() or "/" in value else value
+
+
+class SiteFile(Section):
+    """One site: its identity, its server, its data, its policy."""
+
+    site: IdentitySection
+    server: ServerSection
+    data: OwnDataSection
+    policy: SitePolicy
+    anonymise: OwnAnonymiseSection = Field(default_factory=OwnAnonymiseSection)
+    model: OwnModelSection = Field(default_factory=OwnModelSection)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a SITE.toml; relative paths are relative to its folder.
+
+        Raises:
+            ConfigError: the file or a value cannot be used; one line that names the field.
+        """
+        tree = read_toml(path)
+        try:
+            return cls.model_validate(tree, context={"folder": path.absolute().parent})
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {first_line(cls, error)}") from error
+
+    @property
+    def outbox(self) -> Path:
+        """The folder of finished replies."""
+        return self.site.state / "outbox"
+
+    @property
+    def ledger(self) -> Path:
+        """The folder of the privacy ledger."""
+        return self.site.state / "ledger"
+
+    @property
+    def status(self) -> Path:
+        """The file that ``hushtune status`` reads."""
+        return self.site.state / "status.json"
+
+    def carried_out(self, run: RunConfig) -> RunConfig:
+        """The run as this site carries it out: its own columns, anonymiser, device and place of the base model.
+
+        Nothing else changes, and no path that the server wrote is ever opened.
+
+        Raises:
+            ConfigError: the site's own label bins do not fit the run's labels.
+            ModelError: the run's base model is a folder at the server that this site has not mapped.
+        """
+        tree: dict[str, Any] = run.model_dump(mode="json")
+        tree["anonymise"] = self.anonymise.model_dump(mode="json")
+        tree["data"]["root"] = str(self.data.file.parent)
+        for name in ("columns", "label_bins"):
+            if getattr(self.data, name) is not None:
+                tree["data"][name] = self.data.model_dump(mode="json")[name]
+        tree["model"] |= {
+            "name": self._model_here(run.model.name),
+            "sha256": pinned_digest(run.model),  # what the policy permitted, wherever the folder is
+            "device": self.model.device,
+        }
+        if self.model.dtype != "run":
+            tree["model"]["dtype"] = self.model.dtype
+        return RunConfig.parse(tree, f"site {self.site.id}, this run")
+
+    def _model_here(self, name: str) -> str:
+        """Where the base model of this name is found at this site."""
+        if name in self.model.folders:
+            return str(self.model.folders[name])
+        if name in CATALOGUE or HUB_ID.match(name):
+            return name
+        raise ModelError(
+            f"site {self.site.id}: the run's base model is not of the catalogue and this site has no folder for it; the "
+            "steward may name one in [model.folders] of SITE.toml"
+        )

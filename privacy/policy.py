@@ -1,0 +1,191 @@
+"""The site's own limits: an order is measured against them before a single data file is opened."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shared.catalogue import pinned_digest
+from shared.errors import PolicyRefused
+from shared.sections import Positive, PrivacySection, Section, default_delta
+from shared.version import installed
+
+if TYPE_CHECKING:
+    from shared.config import RunConfig
+    from shared.messages import TrainOrder
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+-]{0,31}$")]
+# What a reply's header may say: who answers what, and where the site's ledger ends.
+PUBLIC = frozenset({"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash"})
+STRONGER = ("record", "person")  # each unit protects what the ones before it protect
+ASK = "or the steward may raise it in SITE.toml"
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """One comparison: the policy's field, what the order asks, what the site allows, and what to do when they differ."""
+
+    field: str
+    holds: bool
+    asked: str
+    limit: str
+    remedy: str
+
+
+class SitePolicy(Section):
+    """What a site agrees to; it lies in the site's own file, and no message can change it.
+
+    The ledger holds what was spent against ``dataset_epsilon`` and ``site_epsilon``; the policy refuses an order that
+    asks for more than these at once.
+    """
+
+    dataset_epsilon: Positive = Field(le=100, description="total epsilon over all runs on one dataset (0 to 100)")
+    dataset_delta: float | None = Field(
+        None, gt=0, lt=1, description="delta at which a dataset's epsilon counts; empty takes 1 / declared_size^1.1"
+    )
+    site_epsilon: Positive | None = Field(
+        None, le=1000, description="total epsilon over all datasets of the site; empty takes dataset_epsilon"
+    )
+    site_delta: float | None = Field(
+        None, gt=0, lt=1, description="delta at which the site's epsilon counts; empty takes dataset_delta"
+    )
+    without_privacy: bool = Field(False, description="whether orders without differential privacy are carried out")
+    unit: Literal["record", "person"] = Field("record", description="weakest privacy unit that is accepted")
+    trust: tuple[str, ...] = Field(("local",), description="trust models that are accepted")
+    tasks: tuple[Literal["classification", "instruction"], ...] = Field(description="tasks that may be trained")
+    models: tuple[Digest, ...] = Field(description="SHA-256 of the weights of each base model that may be loaded")
+    versions: tuple[Version, ...] = Field(
+        (), description="hushtune versions of the server that are accepted; empty takes the one installed here"
+    )
+    min_cohort: int = Field(2, ge=1, description="sites that must be asked together in a round")
+    max_rounds: int = Field(100, ge=1, description="rounds of a run")
+    max_steps: int = Field(1000, ge=1, description="optimiser steps of a round")
+    max_trainable: int = Field(50_000_000, ge=1, description="trained numbers of an adapter")
+    max_bytes_out: int = Field(200_000_000, ge=1, description="bytes that leave the site in a round")
+    unreleased_metrics: bool = Field(
+        False, description="whether a reply may hold a figure that is neither public nor a private release"
+    )
+
+    @model_validator(mode="after")
+    def _site_holds_its_datasets(self) -> Self:
+        if self.site_epsilon is not None and self.site_epsilon < self.dataset_epsilon:
+            raise ValueError(
+                f"site_epsilon = {self.site_epsilon}: must be at least dataset_epsilon = {self.dataset_epsilon}"
+            )
+        return self
+
+    def delta_limits(self, declared_size: int) -> tuple[float, float]:
+        """Delta of one dataset, and of all together, at a site of this public size."""
+        dataset = default_delta(declared_size) if self.dataset_delta is None else self.dataset_delta
+        return dataset, dataset if self.site_delta is None else self.site_delta
+
+    def permit(self, order: "TrainOrder", declared_size: int) -> None:
+        """Return when every limit holds.
+
+        Raises:
+            PolicyRefused: the first limit that does not hold, in the order of the checks below.
+        """
+        for limit in self._limits(order, declared_size):
+            if not limit.holds:
+                raise PolicyRefused(limit.field, limit.asked, limit.limit, limit.remedy)
+
+    def permit_reply(self, fields: Iterable[str], size: int) -> None:
+        """Return when a reply's header fields are public and its ``size`` in bytes is within the bound.
+
+        Raises:
+            PolicyRefused: a field is neither public nor a release, or the reply is too large.
+        """
+        foreign = sorted(set(fields) - PUBLIC)
+        if foreign and not self.unreleased_metrics:
+            raise PolicyRefused(
+                "unreleased_metrics", f"would be answered with {', '.join(foreign)}", "lets only released figures leave", ASK
+            )
+        if size > self.max_bytes_out:
+            raise PolicyRefused("max_bytes_out", f"takes {size:,} bytes out", f"allows {self.max_bytes_out:,}", ASK)
+
+    def _limits(self, order: "TrainOrder", declared_size: int) -> Iterator[_Limit]:
+        yield self._version(order.version)
+        privacy = order.config.privacy
+        yield _Limit(
+            "without_privacy",
+            privacy.enabled or self.without_privacy,
+            "is without differential privacy",
+            "trains only with it",
+            "set privacy.enabled = true",
+        )
+        yield from self._work(order.config)
+        yield from self._sizes(order)
+        if privacy.enabled:
+            yield from self._guarantee(privacy, declared_size)
+
+    def _version(self, asked: str) -> _Limit:
+        accepted = self.versions or (installed(),)
+        return _Limit(
+            "versions",
+            asked in accepted,
+            f"comes from hushtune {asked}",
+            f"accepts {', '.join(accepted)}",
+            "install one of these at the server, or the steward may add it in SITE.toml after reading its changes",
+        )
+
+    def _work(self, config: "RunConfig") -> Iterator[_Limit]:
+        task, digest = config.task.name, pinned_digest(config.model)
+        remedy = "the steward may add it in SITE.toml after checking it"
+        yield _Limit(
+            "tasks", task in self.tasks, f"is for task '{task}'", f"allows {', '.join(self.tasks) or 'none'}", remedy
+        )
+        asked = "names no digest of its base model" if digest is None else f"is for a base model with SHA-256 {digest}"
+        yield _Limit(
+            "models",
+            digest in self.models,
+            asked,
+            f"allows {len(self.models)} others",
+            "set model.sha256 in the run's config" if digest is None else remedy,
+        )
+
+    def _sizes(self, order: "TrainOrder") -> Iterator[_Limit]:
+        training, trained = order.config.training, order.adapter.parameters
+        yield _Limit(
+            "min_cohort",
+            order.cohort >= self.min_cohort,
+            f"asks {order.cohort} sites together",
+            f"wants at least {self.min_cohort}",
+            "wait for more sites (cohort.quorum)",
+        )
+        for field, what, asked, most, remedy in (
+            ("max_rounds", "rounds", training.rounds, self.max_rounds, "lower training.rounds"),
+            ("max_steps", "steps a round", training.steps, self.max_steps, "lower training.steps"),
+            ("max_trainable", "trained numbers", trained, self.max_trainable, "lower adapter.rank"),
+            ("max_bytes_out", "bytes out a round", 4 * trained, self.max_bytes_out, "lower adapter.rank"),
+        ):
+            yield _Limit(field, asked <= most, f"asks for {asked:,} {what}", f"allows {most:,}", f"{remedy}, {ASK}")
+
+    def _guarantee(self, privacy: PrivacySection, declared_size: int) -> Iterator[_Limit]:
+        yield _Limit(
+            "trust",
+            privacy.trust in self.trust,
+            f"is for trust model '{privacy.trust}'",
+            f"accepts {', '.join(self.trust)}",
+            "set privacy.trust",
+        )
+        yield _Limit(
+            "unit",
+            privacy.unit not in STRONGER or STRONGER.index(privacy.unit) >= STRONGER.index(self.unit),
+            f"protects one {privacy.unit}",
+            f"wants one {self.unit} protected",
+            f"set privacy.unit = '{self.unit}'",
+        )
+        dataset_delta, site_delta = self.delta_limits(declared_size)
+        site_epsilon = self.dataset_epsilon if self.site_epsilon is None else self.site_epsilon
+        delta = privacy.delta_at(declared_size)
+        for field, what, asked, most in (
+            ("dataset_epsilon", "epsilon", privacy.epsilon, self.dataset_epsilon),
+            ("site_epsilon", "epsilon", privacy.epsilon, site_epsilon),
+            ("dataset_delta", "target_delta", delta, dataset_delta),
+            ("site_delta", "target_delta", delta, site_delta),
+        ):
+            yield _Limit(
+                field, asked <= most, f"asks for {what} {asked:g}", f"allows {most:g}", f"lower privacy.{what}, {ASK}"
+            )

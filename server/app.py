@@ -1,0 +1,85 @@
+"""The server of a federation: lock, resume or start, rounds, report."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from privacy.dp.plan import PrivacyPlan
+from server.allowlist import AllowList
+from server.cohort import gather
+from server.course import Course
+from server.fleet import GridFleet
+from server.health import Health
+from server.listening import Listening
+from server.provision import ServerFolder
+from server.report.document import read_report
+from server.rounds import Round, run_rounds
+from server.state import StateFolder, begin
+from server.superlink import Link, node_key
+from server.watch import Watch
+from shared.config import RunConfig
+from shared.disk import FolderLock
+from shared.runlog import RunLog
+
+
+def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bool) -> tuple[Path, dict[str, Any]]:
+    """Run a federation to its end, from wherever it stands; gives the run's folder and its report.
+
+    Raises:
+        HushtuneError: the folder is in use or damaged, an address or a file cannot be used, or a quorum stayed away.
+    """
+    with FolderLock(folder.root, "a server"), Health(listening.health) as health:
+        beginning = begin(folder, config, fork)
+        if beginning.finished:
+            return folder.run, read_report(folder.run)
+        with listening.open() as public:
+            course = Course.load(config, folder, beginning)
+            with _connected(course, Link(public, *listening.tls(ServerFolder(folder.root))), health) as (fleet, watch):
+                return folder.run, _run(course, fleet, watch)
+
+
+@contextmanager
+def _connected(course: Course, link: Link, health: Health) -> Iterator[tuple[GridFleet, Watch]]:
+    """A link on which the sites of the run can connect."""
+    config, folder = course.config, course.folder
+    try:
+        link.start()
+        fleet = GridFleet(
+            link, AllowList(ServerFolder(folder.root).allow_list, node_key), [site.id for site in config.data.sites]
+        )
+        with Watch(fleet, health, config, course.beginning.run_id, folder.status) as watch:
+            link.listen()
+            yield fleet, watch
+    finally:
+        link.close()
+
+
+def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
+    """Do what is left of the rounds, and report."""
+    config, log = course.config, RunLog(course.folder.run / "events.jsonl")
+    rounds: list[Round] = list(course.beginning.rounds)
+    watch.saw(rounds)
+    log.event("server_started", run_id=course.beginning.run_id, round=course.beginning.first)
+    gather(fleet.connected, len(config.data.sites), config.cohort.patience)
+    for done in run_rounds(
+        config,
+        course.beginning.run_id,
+        course.start,
+        fleet,
+        course.weights(),
+        course.evaluate,
+        lambda done: course.commit(rounds, done),
+        PrivacyPlan.for_server(config),
+        course.beginning.last,
+    ):
+        rounds.append(done)
+        watch.saw(rounds)
+        log.round(done.number, done.committed, {bad.site_id: bad.code for bad in done.rejected}, done.missing)
+    stages: dict[str, float] = {}
+    for done in rounds:
+        for stage, seconds in done.stages.items():
+            stages[stage] = stages.get(stage, 0.0) + seconds
+    document = course.report(rounds, stages)
+    log.event("run_ended", rounds=len(rounds))
+    return document

@@ -1,0 +1,131 @@
+"""What a server does with a model beside the rounds: measures it, commits it, and reports the run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from privacy.anonymise.pipeline import Anonymiser
+from privacy.dp.plan import PrivacyPlan
+from server.adapter_files import save_adapter
+from server.checkpoint import Checkpoint
+from server.evaluation import Evaluator, choose_examples
+from server.history import to_row
+from server.report.document import Baseline, RunFacts, SiteFacts, report, write
+from server.report.publication import card_facts, publish
+from server.rounds import Metrics, Round
+from server.signing import SigningKey
+from server.state import Beginning, StateFolder
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.errors import ConfigError, RunError
+from shared.head import Head
+from shared.lora import read_adapter, write_adapter
+from shared.records import read_records
+from shared.tasks import load_task
+from shared.tasks.base import Learner
+
+UNTUNED = "before training"
+
+
+@dataclass(frozen=True)
+class Course:
+    """A run at the server, with its model in memory."""
+
+    config: RunConfig
+    folder: StateFolder
+    beginning: Beginning
+    evaluator: Evaluator
+    untuned: AdapterState
+
+    @classmethod
+    def load(cls, config: RunConfig, folder: StateFolder, beginning: Beginning) -> "Course":
+        """Load the model and the held-out records, which take the same way as the sites' own.
+
+        Raises:
+            HushtuneError: a model, a file or an adapter cannot be used.
+        """
+        if config.evaluation.file is None:
+            raise ConfigError("evaluation.file: a server needs held-out records that it may use; name their file")
+        raw = read_records(config.evaluation.file, config)
+        records = Anonymiser(config.anonymise).scrub(raw).records
+        if not records:
+            raise ConfigError(f"{config.evaluation.file}: every record was quarantined; hushtune anonymise shows why")
+        base, task = load_task(config)
+        learner = Learner(base, task, task.build(base, config.run.seed))
+        chosen = choose_examples(len(records), config.evaluation, config.run.seed)
+        examples = task.encode([records[i] for i in chosen])
+        evaluator = Evaluator(learner, examples, ["server"] * len(examples), config)
+        return cls(config, folder, beginning, evaluator, _fitting(read_adapter(learner.model), beginning.forked))
+
+    @property
+    def start(self) -> AdapterState:
+        """The adapter of the next round."""
+        return _fitting(self.untuned, self.beginning.committed)
+
+    def evaluate(self, adapter: AdapterState) -> Metrics:
+        """Metrics of the model with an adapter."""
+        write_adapter(self.evaluator.learner.model, adapter)
+        return self.evaluator.metrics(self.evaluator.outcome())
+
+    def commit(self, rounds: list[Round], done: Round) -> None:
+        """Make a round count; ``rounds`` are those before it."""
+        rows = [to_row(each) for each in (*rounds, done)]
+        digest = self.config.digest()
+        Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows).save(self.folder.checkpoint)
+
+    def weights(self) -> Mapping[str, float]:
+        """The public weight of each site."""
+        declared = self.config.aggregation.weights == "declared"
+        return {site.id: float(site.declared_size) if declared else 1.0 for site in self.config.data.sites}
+
+    def report(self, rounds: list[Round], stages: Mapping[str, float]) -> dict[str, Any]:
+        """Write the report and the adapter of a run whose rounds are done: what the server knows, and nothing else."""
+        config, final = self.config, rounds[-1].adapter
+        untuned = self.evaluate(self.untuned)
+        write_adapter(self.evaluator.learner.model, final)
+        facts = RunFacts(
+            run_id=self.beginning.run_id,
+            config=config,
+            model=self.evaluator.learner.base,
+            adapter=save_adapter(self.evaluator.learner, config, final, self.folder.run / "adapter"),
+            baselines=[Baseline(UNTUNED, "the adapter that the run started from", untuned)],
+            base=untuned,
+            rounds=[done.without_cohort() for done in rounds] if PrivacyPlan.for_server(config) else rounds,
+            by_site={},
+            sites=_site_facts(config, rounds),
+        )
+        seconds = {stage: round(spent, 2) for stage, spent in stages.items()}
+        document = report(facts) | {"stages": seconds, "seconds": round(sum(stages.values()), 2)}
+        key = SigningKey.load_or_create(self.folder.signing_key)
+        publish(card_facts(facts, self.folder.run, document["created"], simulated=False), self.folder.run, key)
+        write(document, self.folder.run, config.report.html)
+        return document
+
+
+def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
+    """The adapter to start from, in the order of the model's own tensors."""
+    if found is None:
+        return fresh
+    if dict(found.spec) != dict(fresh.spec):
+        raise RunError("the committed adapter does not fit this config's model; start a run of its own in another --state")
+    return AdapterState({name: found.arrays[name] for name in fresh.arrays})
+
+
+def _site_facts(config: RunConfig, rounds: list[Round]) -> list[SiteFacts]:
+    """What sites declared; a round that a site was asked for may have been spent, so it counts as spent."""
+    server = PrivacyPlan.for_server(config)
+    sizes = {site.declared_size for site in config.data.sites}
+    plans = {size: server or PrivacyPlan.for_site(config, size) for size in sizes}
+    asked = {
+        site.id: {d.number for d in rounds if site.id in d.asked or (server and d.committed)} for site in config.data.sites
+    }
+    return [
+        SiteFacts(
+            site.id,
+            site.declared_size,
+            plans[site.declared_size],
+            tuple(sorted(asked[site.id])),
+            rounds[-1].ledgers.get(site.id, Head()),
+        )
+        for site in config.data.sites
+    ]

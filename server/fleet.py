@@ -1,0 +1,134 @@
+"""Real sites: reached through the SuperLink of this process, known by their keys."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from server.allowlist import AllowList
+from server.screening import Answer
+from server.superlink import Incoming, Link, Node, RunLost
+from shared import faults
+from shared.errors import RunError
+from shared.messages import TrainOrder
+
+POLL = 0.05  # seconds between looks for replies
+RETURN = 30.0  # seconds that a site which went away in a round has for coming back, before the round goes on without it
+MARGIN = 60.0  # seconds that Flower keeps a message beyond the deadline
+CODE = re.compile(r"[A-Za-z][\w.:-]{0,95}")
+
+
+@dataclass
+class Pending:
+    """An order under way: when its site had connected, and when it was seen to have gone."""
+
+    message_id: str
+    since: str
+    bytes_down: int
+    gone: float | None = None
+
+
+class GridFleet:
+    """The sites of a run that are connected, and the exchange of one round with them."""
+
+    def __init__(self, link: Link, allowed: AllowList, sites: Sequence[str]) -> None:
+        self._link, self._allowed, self._sites = link, allowed, tuple(sites)
+        self._ids: dict[bytes, int] = {}
+        self._nodes: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self.waiting: tuple[str, ...] = ()
+        self.refresh()
+
+    def refresh(self) -> tuple[str, ...]:
+        """Read the allow-list again if it changed; gives what is wrong with it."""
+        with self._lock:
+            if not self._ids or self._allowed.changed():
+                admitted = self._allowed.sites()
+                for key in admitted:
+                    if key not in self._ids:
+                        self._ids[key] = self._link.register(key)
+                self._nodes = {site: self._ids[key] for key, site in admitted.items()}
+                self._link.wall.admit(admitted)
+                return self._allowed.faults
+        return ()
+
+    def nodes(self) -> Mapping[str, Node]:
+        """How each site of the run that has a key is connected."""
+        found = self._link.nodes()
+        return {site: found[self._nodes[site]] for site in self._sites if site in self._nodes}
+
+    def connected(self) -> tuple[str, ...]:
+        """The sites of the run that are there now."""
+        return tuple(site for site, node in self.nodes().items() if node.online)
+
+    def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:
+        """Send each site its order and yield answers as they come, until all came or the deadline passed.
+
+        A site that connects anew gets its order again: it may have died with the first.
+        """
+        end = time.monotonic() + deadline
+        sent: dict[str, str] = {}
+        pending: dict[str, Pending] = {}
+
+        def send(site: str) -> None:
+            since = self.nodes()[site].since
+            lifetime = end - time.monotonic() + MARGIN
+            message_id, size = self._link.push(self._nodes[site], orders[site].to_record(), lifetime)
+            sent[message_id] = site
+            pending[site] = Pending(message_id, since, size)
+
+        try:
+            self._each(list(orders), send)
+            faults.point("asked", next(iter(orders.values())).round)
+            while pending and time.monotonic() < end:
+                self.waiting = tuple(sorted(pending))
+                try:
+                    yield from self._look(sent, pending)
+                    self._each([site for site in pending if self._is_back(site, pending[site])], send)
+                except RunLost:
+                    sent.clear()
+                    self._each(list(pending), send, anew=True)
+                time.sleep(POLL)
+        finally:
+            self.waiting = ()
+            self._link.forget(list(sent))
+
+    def _each(self, sites: Sequence[str], send: Callable[[str], None], anew: bool = False) -> None:
+        """Send to several sites, in a new run of Flower's if the old one is lost."""
+        if anew:
+            self._link.open_run()
+        try:
+            for site in sites:
+                send(site)
+        except RunLost as error:
+            if anew:
+                raise RunError("server: Flower ended a run as soon as it was opened; start the server again") from error
+            self._each(sites, send, anew=True)
+
+    def _look(self, sent: dict[str, str], pending: dict[str, Pending]) -> Iterator[Answer]:
+        """The answers that are there now."""
+        for incoming in self._link.pull([found for found, site in sent.items() if site in pending]):
+            site = sent.pop(incoming.message_id)
+            if site not in pending:
+                continue
+            if incoming.away:
+                pending[site].gone = pending[site].gone or time.monotonic()
+                continue
+            yield _answer(site, incoming, pending.pop(site).bytes_down)
+        for site, order in list(pending.items()):
+            if order.gone is not None and time.monotonic() - order.gone > RETURN:
+                yield Answer(site, None, "Disconnected", pending.pop(site).bytes_down, 0)
+
+    def _is_back(self, site: str, order: Pending) -> bool:
+        """Whether the site connected after it was sent its order."""
+        node = self.nodes().get(site)
+        return node is not None and node.online and node.since != order.since
+
+
+def _answer(site: str, incoming: Incoming, bytes_down: int) -> Answer:
+    """An answer; of an error only what looks like a code is kept, for a site could write anything there."""
+    error = incoming.error
+    if error is not None and not CODE.fullmatch(error):
+        error = "unknown"
+    return Answer(site, incoming.content, error, bytes_down, incoming.size)

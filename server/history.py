@@ -1,0 +1,50 @@
+"""The rounds of a run as plain rows, so that a server that starts again can still report what came before."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from server.rounds import Round
+from server.screening import Rejected
+from shared.adapter import AdapterState
+from shared.head import Head
+from shared.metrics import Interval
+
+
+def to_row(done: Round) -> dict[str, Any]:
+    """A round as JSON values; its adapter is left out."""
+    return {
+        "number": done.number,
+        "committed": done.committed,
+        "metrics": {name: asdict(interval) for name, interval in done.metrics.items()},
+        "accepted": list(done.accepted),
+        "rejected": [asdict(rejected) for rejected in done.rejected],
+        "missing": list(done.missing),
+        "bytes_down": done.bytes_down,
+        "bytes_up": done.bytes_up,
+        "stages": dict(done.stages),
+        "adapter_digest": done.adapter_digest,
+        "released": {site: dict(sums) for site, sums in done.released.items()},
+        "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
+        "record": asdict(done.record),
+    }
+
+
+def from_row(row: Mapping[str, Any], adapter: AdapterState) -> Round:
+    """The round of a row; ``adapter`` stands for the one that it had."""
+    return Round(
+        number=row["number"],
+        committed=row["committed"],
+        adapter=adapter,
+        metrics={name: Interval(**interval) for name, interval in row["metrics"].items()},
+        accepted=tuple(row["accepted"]),
+        rejected=tuple(Rejected(**rejected) for rejected in row["rejected"]),
+        missing=tuple(row["missing"]),
+        bytes_down=row["bytes_down"],
+        bytes_up=row["bytes_up"],
+        stages=row["stages"],
+        adapter_digest=row["adapter_digest"],
+        released=row["released"],
+        ledgers={site: Head(**head) for site, head in row["ledgers"].items()},
+        record=Head(**row["record"]),
+    )

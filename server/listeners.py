@@ -1,0 +1,61 @@
+"""Two ports of one process: a loopback one that opens first, and the public one."""
+
+import asyncio
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from shared.errors import RunError
+
+PATIENCE = 20.0  # seconds for a port to open
+
+
+class Listeners:
+    """Serves an ASGI application on loopback, and another one in front of it on the public port, in a thread."""
+
+    def __init__(self, private: Any, public: Any, port: socket.socket, certificate: Path | None, key: Path | None) -> None:
+        loopback = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{loopback.getsockname()[1]}"
+        quiet: dict[str, Any] = {"log_config": None, "log_level": "critical", "timeout_graceful_shutdown": 2}
+        tls: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
+        self._private = uvicorn.Server(uvicorn.Config(private, **quiet))
+        self._public = uvicorn.Server(uvicorn.Config(public, lifespan="off", **quiet, **tls))
+        self._ports = (loopback, port)
+        self._may_open = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    def open_private(self) -> None:
+        """Open the loopback port."""
+        self._thread.start()
+        self._wait(self._private, "its loopback port")
+
+    def open_public(self) -> None:
+        """Open the public port."""
+        self._may_open.set()
+        self._wait(self._public, "its public port")
+
+    def close(self) -> None:
+        """Close both."""
+        self._private.should_exit = self._public.should_exit = True
+        self._may_open.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    async def _serve(self) -> None:
+        tasks = [asyncio.create_task(self._private.serve([self._ports[0]]))]
+        while not self._may_open.is_set():
+            await asyncio.sleep(0.02)
+        if not self._public.should_exit:
+            tasks.append(asyncio.create_task(self._public.serve([self._ports[1]])))
+        await asyncio.gather(*tasks)
+
+    def _wait(self, server: uvicorn.Server, what: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not server.started:
+            if not self._thread.is_alive() or time.monotonic() > end:
+                raise RunError(f"server: cannot open {what}; check server.crt and server.key (hushtune provision verify)")
+            time.sleep(0.02)

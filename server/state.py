@@ -1,0 +1,120 @@
+"""The state folder of a server: where what lies, and whether a run begins or goes on."""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from server.checkpoint import Checkpoint
+from server.history import from_row
+from server.rounds import Round
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.disk import commit_file
+from shared.errors import RunError
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """The folder that ``--state`` names."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        """The run that is under way, or the last one: its checkpoint, log, adapter and report."""
+        return self.root / "run"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last committed round."""
+        return self.run / "checkpoint"
+
+    @property
+    def signing_key(self) -> Path:
+        """The key that signs privacy cards: one for all runs of the server, so that its public half can be known."""
+        return self.root / "signing_key.pem"
+
+    @property
+    def status(self) -> Path:
+        """The file that ``hushtune status`` reads."""
+        return self.root / "status.json"
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where a run takes up: its id, the adapter that it was forked from, and what was committed since."""
+
+    run_id: str
+    forked: AdapterState | None = field(default=None, repr=False)
+    committed: AdapterState | None = field(default=None, repr=False)
+    rounds: Sequence[Round] = field(default=(), repr=False)
+    finished: bool = False
+
+    @property
+    def last(self) -> Round | None:
+        """The last committed round."""
+        return next((done for done in reversed(self.rounds) if done.committed), None)
+
+    @property
+    def first(self) -> int:
+        """The round to do next."""
+        return self.last.number + 1 if self.last else 1
+
+
+def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
+    """Resume the folder's run, or start one; a fork starts one from the adapter that is there.
+
+    Raises:
+        RunError: the folder holds an unfinished run of another config, or a damaged one.
+    """
+    state = _read_state(folder)
+    found = Checkpoint.load(folder.checkpoint)
+    finished = (folder.run / REPORT).is_file()
+    if state is None:
+        return _start(folder, config, None)
+    if state["config_digest"] == config.digest():
+        rounds = [from_row(row, found.adapter) for row in found.rounds] if found else []
+        return Beginning(str(state["run_id"]), _forked_from(folder), found.adapter if found else None, rounds, finished)
+    if not fork and not finished:
+        raise RunError(
+            f"{folder.run}: holds the unfinished run '{state['name']}' of another config; start with that config, or with "
+            "--fork NAME to begin a new run from its adapter"
+        )
+    folder.run.rename(folder.root / f"run-{state['run_id']}")
+    return _start(folder, config, found.adapter if found and fork else None)
+
+
+def _start(folder: StateFolder, config: RunConfig, adapter: AdapterState | None) -> Beginning:
+    """A new run; its id is on disk before any site can hear of it."""
+    folder.run.mkdir(parents=True, exist_ok=True)
+    if adapter is not None:
+        adapter.save(folder.run / "forked.partial")
+        commit_file(folder.run / "forked.partial", folder.run / "forked.safetensors")
+    run_id = secrets.token_hex(8)
+    state = {"run_id": run_id, "config_digest": config.digest(), "name": config.run.name}
+    partial = folder.run / "state.json.partial"
+    partial.write_text(json.dumps(state), encoding="utf-8")
+    commit_file(partial, folder.run / "state.json")
+    return Beginning(run_id, adapter)
+
+
+def _forked_from(folder: StateFolder) -> AdapterState | None:
+    path = folder.run / "forked.safetensors"
+    return AdapterState.load(path) if path.is_file() else None
+
+
+def _read_state(folder: StateFolder) -> dict[str, Any] | None:
+    path = folder.run / "state.json"
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = state["run_id"], state["config_digest"], state["name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged ({type(error).__name__}); restore the folder from a backup") from error
+    return state

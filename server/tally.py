@@ -1,0 +1,63 @@
+"""The answers of one round: each is screened and folded as it comes, and let go."""
+
+from collections.abc import Mapping
+
+from privacy.dp.central import NoisedSum
+from privacy.dp.plan import PrivacyPlan
+from server.aggregation import METHODS, Running
+from server.screening import Accepted, Answer, Rejected, screen
+from shared.adapter import AdapterState, Spec
+from shared.config import RunConfig
+from shared.head import Head
+from shared.messages import TrainOrder
+
+
+class Tally:
+    """What the answers of a round come to, in memory that does not grow with their number.
+
+    The first answer of a site that was asked counts; later ones and those of strangers have no effect.
+    ``weights`` are public numbers by site; ``plan`` is the server's own where sites trust it to clip and to add noise.
+    """
+
+    def __init__(
+        self,
+        orders: Mapping[str, TrainOrder],
+        config: RunConfig,
+        weights: Mapping[str, float],
+        spec: Spec,
+        plan: PrivacyPlan | None,
+    ) -> None:
+        self.answered: set[str] = set()
+        self.accepted: set[str] = set()
+        self.rejected: list[Rejected] = []
+        self.ledgers: dict[str, Head] = {}
+        self.released: dict[str, Mapping[str, float]] = {}
+        self.bytes_down = self.bytes_up = 0
+        self._orders, self._weights, self._section = orders, weights, config.aggregation
+        bound = self._section.max_norm * max(weights.values())
+        self._running: Running = NoisedSum(spec, plan) if plan else METHODS[self._section.method](spec, bound)
+
+    def take(self, answer: Answer) -> None:
+        """Judge one answer, and fold it if it may be."""
+        self.bytes_down += answer.bytes_down
+        self.bytes_up += answer.bytes_up
+        order = self._orders.get(answer.site_id)
+        if order is None or answer.site_id in self.answered:
+            return
+        self.answered.add(answer.site_id)
+        verdict = screen(answer, order, self._section.max_norm)
+        if isinstance(verdict, Rejected):
+            self.rejected.append(verdict)
+        else:
+            self._fold(verdict)
+
+    def delta(self) -> AdapterState:
+        """What the accepted replies together change."""
+        return self._running.result()
+
+    def _fold(self, reply: Accepted) -> None:
+        self._running.fold(reply.delta, self._weights[reply.site_id])
+        self.accepted.add(reply.site_id)
+        self.ledgers[reply.site_id] = reply.ledger
+        if reply.released:
+            self.released[reply.site_id] = reply.released

@@ -1,0 +1,69 @@
+"""What the public port lets through: the Fleet API, to admitted keys, in requests of a bounded size."""
+
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+FLEET = "/v1/fleet/"
+PATH = re.compile(r"/v1/fleet/[a-z-]+")
+KEY_HEADER = b"flwr-public-key"
+SITE_HEADER = b"x-hushtune-site"
+LARGEST = 16 * 2**20  # bytes of a request; Flower cuts arrays into pieces of 5 MB
+
+
+class Wall:
+    """An ASGI application in front of Flower's own."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._sites: Mapping[bytes, str] = {}
+
+    def admit(self, sites: Mapping[bytes, str]) -> None:
+        """Let these public keys in, each for its site, and no others."""
+        self._sites = dict(sites)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it here."""
+        if scope["type"] != "http":
+            return
+        status = self._judge(scope)
+        if status:
+            await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self._app(scope, _bounded(receive), send)
+
+    def _judge(self, scope: Scope) -> int:
+        """The status that turns a request away, or 0."""
+        if not PATH.fullmatch(scope["path"]) or scope["method"] != "POST":
+            return 404
+        headers = dict(scope["headers"])
+        try:
+            key = base64.b64decode(headers.get(KEY_HEADER, b""), validate=True)
+            size = int(headers.get(b"content-length", b"0"))
+        except (binascii.Error, ValueError):
+            return 400
+        if key not in self._sites:
+            return 401
+        if headers.get(SITE_HEADER, b"").decode("latin-1") != self._sites[key]:
+            return 403
+        return 413 if size > LARGEST else 0
+
+
+def _bounded(receive: Receive) -> Receive:
+    """The same stream, which ends as if the other side had gone when it grows too long."""
+    seen = 0
+
+    async def bounded() -> dict[str, Any]:
+        nonlocal seen
+        event = await receive()
+        seen += len(event.get("body", b""))
+        return event if seen <= LARGEST else {"type": "http.disconnect"}
+
+    return bounded

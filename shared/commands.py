@@ -1,0 +1,68 @@
+"""The commands that operators and stewards share, made of what each package knows about its own folders."""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.errors import ConfigError
+from shared.printing import Json, show
+
+if TYPE_CHECKING:
+    from shared.flaws import Flaw
+
+app = typer.Typer()
+Check = Callable[[Path], "list[Flaw] | None"]
+
+
+@app.command()
+def status(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A server's state folder, or the folder of a site's SITE.toml.")
+    ],
+    watch: Annotated[bool, typer.Option("--watch", help="Keep the view up to date until Ctrl-C.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what a server or a site is doing: rounds and sites, or connection, budget and refusals."""
+    from shared.display import status_tables
+    from shared.display import watch as keep_watching
+    from shared.status import status_file
+
+    file = status_file(folder)
+    if watch and not json:
+        with suppress(KeyboardInterrupt):
+            keep_watching(file)
+        return
+    seen = file.read()
+    facts = {"pid": seen.pid, "running": seen.running, "age": round(seen.age, 1)}
+    show(facts | seen.status.model_dump(mode="json"), json, lambda: status_tables(seen))
+
+
+def provision(parts: Iterable[typer.Typer], checks: Iterable[Check]) -> typer.Typer:
+    """``hushtune provision``: each package's own commands, and ``verify`` over all that they can check."""
+    app = typer.Typer(name="provision", help="Make and check keys, certificates and folders.", no_args_is_help=True)
+    for part in parts:
+        app.add_typer(part)
+    known = tuple(checks)
+
+    @app.command()
+    def verify(
+        folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A server's folder, or a site's.")],
+        json: Json = False,
+    ) -> None:
+        """Check a folder, and say in one line each what is wrong; status 1 if anything is."""
+        flaws = _first(check(folder) for check in known)
+        if flaws is None:
+            raise ConfigError(f"{folder}: neither a server's folder nor a site's; give one that 'hushtune provision' made")
+        rows = [{"path": str(f.path), "what": f.what, "remedy": f.remedy, "fatal": f.fatal} for f in flaws]
+        show(rows, json, lambda: [str(flaw) for flaw in flaws] or [f"{folder}: in order"])
+        if any(flaw.fatal for flaw in flaws):
+            raise typer.Exit(1)
+
+    return app
+
+
+def _first(found: "Iterable[list[Flaw] | None]") -> "list[Flaw] | None":
+    return next((flaws for flaws in found if flaws is not None), None)

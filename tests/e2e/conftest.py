@@ -1,0 +1,94 @@
+"""Federations of real processes, with the tiny model or a real one."""
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+def _harness() -> ModuleType:
+    """federation.py beside this file; tests have no packages."""
+    name = "federation"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("federation.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+SITES = ("east", "north", "south")
+
+
+@pytest.fixture(scope="session")
+def harness() -> ModuleType:
+    return _harness()
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Any]:
+    """A launcher whose processes start fast."""
+    launcher = _harness().Nursery()
+    yield launcher
+    launcher.close()
+
+
+@pytest.fixture
+def federation(
+    tmp_path: Path, tiny_bert: Path, nursery: Any, merge: Callable[..., dict[str, Any]]
+) -> Iterator[Callable[..., Any]]:
+    """``federation({"training.rounds": 2})``: three provisioned sites with the tiny model; ended after the test."""
+    made = []
+
+    def build(changes: Mapping[str, Any] = {}, launcher: Any = None, given: Mapping[str, str] = {}) -> Any:
+        harness, folder = _harness(), tmp_path / f"federation-{len(made)}"
+        tree = merge(small_tree(tiny_bert, folder), changes)
+        rows = {name: harness.random_rows(80, number) for number, name in enumerate(SITES)}
+        made.append(harness.build(folder, tree, rows, launcher or nursery))
+        made[-1].given = given
+        return made[-1]
+
+    yield build
+    for each in made:
+        each.end()
+
+
+def small_tree(model: Path, folder: Path) -> dict[str, Any]:
+    """The smallest run of three sites, without privacy; each round has a quorum of all."""
+    sha256 = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    names = {"name": str(model), "sha256": sha256, "dtype": "float32", "device": "cpu", "max_length": 24}
+    sites = [{"id": name, "file": f"{name}.jsonl", "declared_size": 60} for name in SITES]
+    return {
+        "run": {"name": "t", "seed": 3, "output": str(folder / "runs")},
+        "model": names,
+        "adapter": {"rank": 2},
+        "task": {"labels": ["no", "yes"]},
+        "data": {"root": str(folder / "data"), "sites": sites},
+        "cohort": {"quorum": 3, "min_records": 4, "deadline": 120.0, "patience": 120.0},
+        "training": {"rounds": 3, "steps": 2, "sampling_rate": 0.2, "micro_batch_tokens": 128},
+        "privacy": {"enabled": False},
+        "anonymise": {"workers": 1},
+        "evaluation": {"file": str(folder / "held_out.jsonl"), "bootstrap": 100},
+    }
+
+
+@pytest.fixture(scope="session")
+def merge() -> Callable[..., dict[str, Any]]:
+    """A tree with ``section.key`` values changed."""
+
+    def change(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+        for dotted, value in changes.items():
+            node: Any = tree
+            *path, last = dotted.split(".")
+            for key in path:
+                node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+            node[last] = value
+        return tree
+
+    return change

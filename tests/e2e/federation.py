@@ -1,0 +1,260 @@
+"""A federation of real processes on loopback: provisioned, started, killed and watched by tests."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.config import RunConfig
+from shared.record import RawRecord
+from simulations.partition import split_held_out
+
+ROOT = Path(__file__).parents[2]
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+WORDS = tuple(f"{a}{b}{a}" for a in LETTERS[:8] for b in LETTERS[8:16])
+PATIENCE = 180.0  # generous: what these tests claim is not how fast a loaded machine is
+Rows = Sequence[Mapping[str, str]]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A hushtune command, to its end."""
+    return subprocess.run(command(*arguments), env=environment(), capture_output=True, text=True, timeout=120)
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "hushtune", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+class Process:
+    """A running command whose words are kept in a file."""
+
+    def __init__(self, pid: int, log: Path, poll: Callable[[], int | None]) -> None:
+        self.pid, self.log, self._poll = pid, log, poll
+        self._status: int | None = None
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal, or None while it runs."""
+        if self._status is None:
+            self._status = self._poll()
+        return self._status
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        until(lambda: self.poll() is not None, f"process {self.log.name} to end:\n{self.said[-2000:]}", seconds)
+        return self.poll() or 0
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait(20)
+
+    def end(self) -> int:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
+        return self.wait(20)
+
+
+class Launcher:
+    """Starts commands as people do: a new Python each."""
+
+    def start(self, arguments: Sequence[str], log: Path, given: Mapping[str, str]) -> Process:
+        with log.open("wb") as out:
+            popen = subprocess.Popen(command(*arguments), env=environment() | given, stdout=out, stderr=out)
+        return Process(popen.pid, log, popen.poll)
+
+    def close(self) -> None:
+        pass
+
+
+class Nursery(Launcher):
+    """Starts them as forks of a Python that has imported what they need; see nursery.py."""
+
+    def __init__(self) -> None:
+        path = environment()["PYTHONPATH"] + os.pathsep + str(Path(__file__).parent)
+        self._popen = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("nursery.py")],
+            env=environment() | {"PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false", "FLWR_TELEMETRY_ENABLED": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, arguments: Sequence[str], log: Path, given: Mapping[str, str]) -> Process:
+        request = {"arguments": list(arguments), "log": str(log), "environment": dict(given)}
+        log.touch()
+        pid = self._ask(request)
+        assert pid
+        return Process(pid, log, lambda: self._ask({"pid": pid}))
+
+    def close(self) -> None:
+        self._popen.kill()
+        self._popen.wait()
+
+    def _ask(self, request: Mapping[str, Any]) -> int | None:
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        self._popen.stdin.write(json.dumps(request) + "\n")
+        self._popen.stdin.flush()
+        answer: int | None = json.loads(self._popen.stdout.readline())
+        return answer
+
+
+@dataclass
+class Federation:
+    """A provisioned server's folder and sites' folders, and the processes on them."""
+
+    folder: Path
+    config: Path
+    sites: Sequence[str]
+    port: int
+    launcher: Launcher
+    given: Mapping[str, str] = field(default_factory=dict)
+    processes: list[Process] = field(default_factory=list)
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "server"
+
+    def site(self, name: str) -> Path:
+        return self.folder / name
+
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """The events of a site, or of the server."""
+        path = self.site(name) / "state" / "events.jsonl" if name else self.state / "run" / "events.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def report(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.state / "run" / "report.json").read_text())
+        return document
+
+    @property
+    def loaded(self) -> RunConfig:
+        return RunConfig.load(self.config)
+
+    def start(self, label: str, *arguments: str | Path, fault: str = "", misbehave: str = "") -> Process:
+        log = self.folder / f"{label}-{len(self.processes)}.log"
+        given = {"HUSHTUNE_FAULT": fault, "MISBEHAVE": misbehave, **self.given}
+        given = {name: value for name, value in given.items() if value}
+        self.processes.append(self.launcher.start([str(part) for part in arguments], log, given))
+        return self.processes[-1]
+
+    def serve(self, *more: str, fault: str = "", misbehave: str = "") -> Process:
+        at = ("--listen", f"127.0.0.1:{self.port}", "--health", "127.0.0.1:0", "--json")
+        arguments = ("server", self.config, "--state", self.state, *at, *more)
+        return self.start("server", *arguments, fault=fault, misbehave=misbehave)
+
+    def join(self, name: str, *more: str, fault: str = "", misbehave: str = "") -> Process:
+        return self.start(name, "client", self.site(name) / "SITE.toml", *more, fault=fault, misbehave=misbehave)
+
+    def join_all(self) -> dict[str, Process]:
+        return {name: self.join(name) for name in self.sites}
+
+    def end(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    """Wait for something, or say what did not come."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.05)
+
+
+def random_rows(count: int, seed: int) -> list[dict[str, str]]:
+    """Records of random words, labelled by their first word."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        words = random.choice(WORDS, size=random.integers(3, 12))
+        rows.append({"text": " ".join(words), "label": "yes" if words[0] < "ejdj" else "no"})
+    return rows
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def split(rows: Sequence[Mapping[str, str]], config: RunConfig) -> tuple[list[Mapping[str, str]], list[Mapping[str, str]]]:
+    """Rows for training and held-out rows, as the simulator divides them."""
+    records = [RawRecord({"text": row["text"]}, row["label"], number) for number, row in enumerate(rows)]
+    parts = split_held_out(records, config.data.held_out, config.run.seed)
+    training, held_out = ([rows[record.position] for record in part] for part in parts)
+    return training, held_out
+
+
+def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Rows], launcher: Launcher) -> Federation:
+    """Provision a federation of the sites of ``rows`` with the commands that people use, and give each its records.
+
+    ``data/SITE.jsonl`` holds all rows of a site for a simulation; its own folder holds those that it trains on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config, port = folder / "run.toml", free_port()
+    config.write_text(toml(tree), encoding="utf-8")
+    loaded, held_out, sites = RunConfig.load(config), [], list(rows)
+    (folder / "data").mkdir()
+    names = [part for name in sites for part in ("--site", name)]
+    done = run("provision", "server", "--host", "127.0.0.1", "--port", str(port), "--out", folder / "server", *names)
+    assert done.returncode == 0, done.stderr
+    for name in sites:
+        write_rows(folder / "data" / f"{name}.jsonl", rows[name])
+        training, held = split(rows[name], loaded)
+        held_out += held
+        declared = next(site.declared_size for site in loaded.data.sites if site.id == name)
+        shutil.move(folder / "server" / "hand-over" / name, folder / name)
+        write_rows(folder / name / "records.jsonl", training)
+        fill_in(folder / name / "SITE.toml", loaded, declared)
+        done = run("provision", "site", folder / name)
+        assert done.returncode == 0, done.stderr
+        shutil.copy(folder / name / f"{name}.pub", folder / "server" / "sites" / f"{name}.pub")
+    write_rows(folder / "held_out.jsonl", held_out)
+    return Federation(folder, config, sites, port, launcher)
+
+
+def fill_in(path: Path, config: RunConfig, declared: int) -> None:
+    """What a steward fills in; and the tiny model, which no catalogue knows, for those who train it."""
+    text = path.read_text().replace("declared_size = 0 ", f"declared_size = {declared} ")
+    text = text.replace("without_privacy = false", f"without_privacy = {str(not config.privacy.enabled).lower()}")
+    if config.model.sha256:
+        text = text.replace("models = [", f'models = [\n    "{config.model.sha256}",')
+        text += f'\n[model.folders]\n"{config.model.name}" = "{config.model.name}"\n'
+    tomllib.loads(text)
+    path.write_text(text)
+
+
+def toml(tree: Mapping[str, Any]) -> str:
+    """A nested tree of plain values as TOML."""
+    return "".join(f"{key} = {value(inner)}\n" for key, inner in tree.items() if inner is not None)
+
+
+def value(given: Any) -> str:
+    if isinstance(given, Mapping):
+        return "{" + ", ".join(f"{key} = {value(inner)}" for key, inner in given.items() if inner is not None) + "}"
+    if isinstance(given, list | tuple):
+        return "[" + ", ".join(value(inner) for inner in given) + "]"
+    return json.dumps(given)

@@ -1,0 +1,63 @@
+"""Imported into a process that is to behave badly, in the way that ``MISBEHAVE`` names."""
+
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from client.hosting import Host
+from shared.adapter import AdapterState
+from shared.messages import TrainOrder, TrainReply
+
+KINDS = ("nan", "key", "shape", "dtype", "stale", "impostor", "error", "late")
+CANARY_BUNDLE = """import pathlib, os
+pathlib.Path(os.environ["CANARY"]).write_text("the bundle's code ran")
+client = server = None
+"""
+
+
+def spoil(kind: str, reply: TrainReply, order: TrainOrder) -> TrainReply:
+    """The reply, made bad in one way."""
+    arrays: dict[str, Any] = dict(reply.delta.arrays)
+    name = next(iter(arrays))
+    if kind == "nan":
+        arrays[name] = np.full_like(arrays[name], np.nan)
+    elif kind == "key":
+        arrays["foreign"] = arrays.pop(name)
+    elif kind == "shape":
+        arrays[name] = arrays[name].reshape(-1)
+    elif kind == "dtype":
+        arrays[name] = arrays[name].astype(np.float64)
+    elif kind == "stale":
+        return replace(reply, nonce="0" * 32, round=max(1, order.round - 3))
+    elif kind == "impostor":
+        return replace(reply, site_id="east")
+    elif kind == "error":
+        raise ValueError("a patient's words")
+    elif kind == "late":
+        time.sleep(order.config.cohort.deadline + 10)
+    return replace(reply, delta=AdapterState(arrays))
+
+
+def one_kind_a_round() -> None:
+    """A site that is bad in another way in each round."""
+    original = Host.train
+    Host.train = lambda self, order: spoil(KINDS[order.round - 1], original(self, order), order)  # type: ignore[method-assign]
+
+
+def bundle_with_code() -> None:
+    """A server whose bundle holds code that writes a file where it runs."""
+    from server import superlink
+
+    folder = "hushtune_bundle"
+    metadata = superlink.ENVELOPE["pyproject.toml"].replace(b"nowhere:nothing", f"{folder}.app:client".encode(), 1)
+    superlink.ENVELOPE |= {  # type: ignore[misc]
+        "pyproject.toml": metadata,
+        f"{folder}/__init__.py": CANARY_BUNDLE.encode(),
+        f"{folder}/app.py": CANARY_BUNDLE.encode(),
+    }
+
+
+{"rounds": one_kind_a_round, "bundle": bundle_with_code}[os.environ["MISBEHAVE"]]()

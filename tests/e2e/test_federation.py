@@ -1,0 +1,91 @@
+"""A server and three clients as processes of their own, over TLS on loopback, beside the simulation of the same run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from simulations.run import simulate
+from simulations.synthetic import DEPARTMENTS, patient_messages
+
+pytestmark = pytest.mark.slow
+
+Make = Callable[..., Any]
+
+
+class Silent:
+    """A progress that nobody watches."""
+
+    def stage(self, name: str, total: int) -> None:
+        pass
+
+    def advance(self, count: int) -> None:
+        pass
+
+
+def test_without_privacy_real_processes_end_with_the_simulations_adapter(federation: Make, harness: ModuleType) -> None:
+    fed = federation(launcher=harness.Launcher())
+    server, clients = fed.serve(), fed.join_all()
+    assert server.wait() == 0, server.said
+    _, simulated = simulate(fed.loaded, Silent())
+    report = fed.report
+    assert report["adapter"]["digest"] == simulated["adapter"]["digest"]
+    assert report["final"] == simulated["final"]
+    assert [done["metrics"] for done in report["rounds"]] == [done["metrics"] for done in simulated["rounds"]]
+    assert report["rounds"][-1]["accepted"] == list(fed.sites)
+    assert report["failures"] == []
+    # The base model stayed loaded: one process carried out all rounds.
+    orders = [event for event in fed.events("north") if event["event"] == "order"]
+    assert [order["round"] for order in orders] == [1, 2, 3]
+    assert {order["process"] for order in orders} == {clients["north"].pid}
+    # A round of trivial training; the best of two, since others may use this machine.
+    assert min(done["seconds"] for done in report["rounds"][1:]) <= 3
+    # What the server cannot know is not in its report.
+    for site in report["sites"]:
+        assert site["records"] is site["held_out"] is site["quarantined"] is site["recall"] is None
+    assert [client.end() for client in clients.values()] == [0, 0, 0]
+
+
+def test_with_privacy_and_a_real_model_the_report_is_the_simulations(
+    harness: ModuleType, tmp_path: Path, nursery: Any
+) -> None:
+    names = ("east", "north", "south")
+    tree = {
+        "run": {"name": "real", "seed": 7, "output": str(tmp_path / "runs")},
+        "model": {"name": "minilm", "max_length": 48},
+        "adapter": {"rank": 4, "last_layers": 2},
+        "task": {"labels": list(DEPARTMENTS)},
+        "data": {
+            "root": str(tmp_path / "fed" / "data"),
+            "sites": [{"id": name, "file": f"{name}.jsonl", "declared_size": 100} for name in names],
+        },
+        "cohort": {"quorum": 3, "patience": 120.0},
+        "training": {"rounds": 3, "steps": 2, "sampling_rate": 0.1},
+        "anonymise": {"workers": 1},
+        "evaluation": {"file": str(tmp_path / "fed" / "held_out.jsonl"), "bootstrap": 100},
+    }
+    rows = {
+        name: [{"text": row["text"], "label": row["label"]} for row in patient_messages(index, 3, 140, 7)]
+        for index, name in enumerate(names)
+    }
+    fed = harness.build(tmp_path / "fed", tree, rows, nursery)
+    try:
+        server = fed.serve()
+        fed.join_all()
+        assert server.wait() == 0, server.said
+    finally:
+        fed.end()
+    _, simulated = simulate(fed.loaded, Silent())
+    report = fed.report
+    same = ("config_digest", "model", "seed", "versions", "task", "failures", "privacy")
+    assert {name: report[name] for name in same} == {name: simulated[name] for name in same}
+    assert report["adapter"]["trainable_parameters"] == simulated["adapter"]["trainable_parameters"]
+    assert report["adapter"]["digest"] != simulated["adapter"]["digest"]  # noise has no seed
+    known = ("site_id", "declared_size", "epsilon", "target_delta", "noise_multiplier", "steps", "epsilon_by_round")
+    for mine, theirs in zip(report["sites"], simulated["sites"], strict=True):
+        assert {name: mine[name] for name in known} == {name: theirs[name] for name in known}
+    for mine, theirs in zip(report["rounds"], simulated["rounds"], strict=True):
+        assert (mine["accepted"], mine["committed"]) == (theirs["accepted"], theirs["committed"]) == (list(names), True)
+    assert set(report["final"]) == set(simulated["final"])

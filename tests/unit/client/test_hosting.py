@@ -1,0 +1,121 @@
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.hosting import Host
+from client.sitefile import SiteFile
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.errors import PolicyRefused
+from shared.lora import read_adapter
+from shared.messages import TrainOrder
+from shared.tasks.base import Learner
+from shared.version import installed
+
+SIZE = 100
+SITE = """
+[site]
+id = "north"
+[server]
+address = "127.0.0.1:8443"
+[data]
+file = "records.jsonl"
+declared_size = 100
+[policy]
+dataset_epsilon = 8.0
+tasks = ["classification"]
+models = ["MODEL"]
+min_cohort = 2
+max_rounds = 3
+"""
+Forge = Callable[..., TrainOrder]
+
+
+@pytest.fixture
+def digest(tiny_bert: Path) -> str:
+    from shared.wheels import sha256_file
+
+    return sha256_file(tiny_bert / "model.safetensors")
+
+
+@pytest.fixture
+def file(tmp_path: Path, tiny_bert: Path, digest: str) -> SiteFile:
+    """A site that may load the tiny model alone, and whose data file nobody has made."""
+    text = SITE.replace("MODEL", digest) + f'[model]\ndevice = "cpu"\n[model.folders]\ntiny = "{tiny_bert}"\n'
+    (tmp_path / "SITE.toml").write_text(text)
+    return SiteFile.load(tmp_path / "SITE.toml")
+
+
+@pytest.fixture
+def forge(classify: RunConfig, change: Callable[..., RunConfig], digest: str) -> Forge:
+    """An order that the site permits, with changes of its config and of its header."""
+
+    def order(changes: dict[str, Any] | None = None, adapter: AdapterState | None = None, **header: Any) -> TrainOrder:
+        config = change(classify, {"model.name": "tiny", "model.sha256": digest, **(changes or {})})
+        return replace(TrainOrder("run", 1, "nonce", config, adapter or AdapterState({}), 2, installed()), **header)
+
+    return order
+
+
+def never_opened(path: Path) -> Callable[[], bool]:
+    """Watch a path from now on, by Python's own audit event; gives whether nobody opened it."""
+    seen: list[str] = []
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike) and os.fspath(arguments[0]) == str(path):
+            seen.append(event)
+
+    sys.addaudithook(hook)
+    return lambda: not seen
+
+
+INSTRUCTION = {"task": {"name": "instruction"}}
+FORGED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "epsilon beyond the limit": ({"privacy.epsilon": 8.1}, {}, "dataset_epsilon"),
+    "DP off": ({"privacy.enabled": False}, {}, "without_privacy"),
+    "unknown task": (INSTRUCTION, {}, "tasks"),
+    "unknown model digest": ({"model.sha256": "0" * 64}, {}, "models"),
+    "a model of the catalogue": ({"model.name": "minilm", "model.sha256": None}, {}, "models"),
+    "cohort below the minimum": ({}, {"cohort": 1}, "min_cohort"),
+    "too many rounds": ({"training.rounds": 4}, {}, "max_rounds"),
+    "another version": ({}, {"version": "0.0.1"}, "versions"),
+}
+
+
+@pytest.mark.parametrize(("changes", "header", "field"), FORGED.values(), ids=FORGED)
+def test_a_forged_order_is_refused_and_the_data_file_is_never_opened(
+    file: SiteFile, forge: Forge, changes: dict[str, Any], header: dict[str, Any], field: str
+) -> None:
+    file.data.file.write_text("not even a record\n")
+    steps: list[str] = []
+    untouched = never_opened(file.data.file)
+    with pytest.raises(PolicyRefused) as caught:
+        Host(file, steps.append).train(forge(changes, **header))
+    assert caught.value.field == field
+    assert steps == []
+    assert untouched()
+    assert not file.site.state.exists()
+
+
+def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_restart(
+    file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner], tiny_bert: Path
+) -> None:
+    import json
+
+    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    order = forge()
+    here = file.carried_out(order.config)
+    order = replace(order, adapter=read_adapter(learner_of(here).model))
+    untouched = never_opened(file.data.file)
+    reply = Host(file, lambda step: None).train(order)
+    assert not untouched()
+    assert reply.delta.norm > 0
+    again = Host(file, lambda step: None).train(replace(order, nonce="another"))
+    assert (again.delta.digest(), again.nonce) == (reply.delta.digest(), "another")
+    assert [path.name for path in (file.outbox / "run").iterdir()] == ["round-000001.safetensors"]

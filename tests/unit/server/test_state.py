@@ -1,0 +1,109 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from server.checkpoint import Checkpoint
+from server.history import from_row, to_row
+from server.rounds import Round
+from server.screening import Rejected
+from server.state import Beginning, StateFolder, begin
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.errors import RunError
+from shared.head import Head
+from shared.metrics import Interval
+
+ConfigOf = Callable[..., RunConfig]
+ADAPTER = AdapterState({"b": np.float32([1, 2])})
+
+
+def done(number: int, committed: bool = True) -> Round:
+    bad = (Rejected("south", "norm", "norm 3 > bound 1"),)
+    metrics = {"accuracy": Interval(0.5, 0.4, 0.6)}
+    return Round(
+        number=number,
+        committed=committed,
+        adapter=ADAPTER,
+        adapter_digest=ADAPTER.digest(),
+        metrics=metrics,
+        accepted=("north",),
+        rejected=bad,
+        released={"north": {"loss": 7.5, "records": 39.25}},
+        ledgers={"north": Head(2 * number + 1, "e" * 64)},
+        record=Head(number, "c" * 64),
+        missing=("west",),
+        bytes_down=10,
+        bytes_up=20,
+        stages={"train": 0.5},
+    )
+
+
+def commit(folder: StateFolder, config: RunConfig, beginning: Beginning, *rounds: Round) -> None:
+    rows = [to_row(each) for each in rounds]
+    Checkpoint(beginning.run_id, rounds[-1].number, config.digest(), ADAPTER, rows).save(folder.checkpoint)
+
+
+def test_rounds_come_back_from_their_rows(config_of: ConfigOf) -> None:
+    assert from_row(to_row(done(3)), ADAPTER) == done(3)  # of one and the same adapter
+    assert done(3).asked == ("north", "south", "west")
+
+
+def test_a_run_has_its_id_before_its_first_round(tmp_path: Path, config_of: ConfigOf) -> None:
+    folder, config = StateFolder(tmp_path), config_of()
+    first = begin(folder, config, fork=False)
+    again = begin(folder, config, fork=False)
+    assert again.run_id == first.run_id  # killed before any commit: the sites meet the same run
+    assert (again.first, again.committed, again.finished) == (1, None, False)
+
+
+def test_a_run_goes_on_after_its_last_commit_with_the_rounds_before(tmp_path: Path, config_of: ConfigOf) -> None:
+    folder, config = StateFolder(tmp_path), config_of()
+    first = begin(folder, config, fork=False)
+    rounds = (done(1), done(2, committed=False), done(2))
+    commit(folder, config, first, *rounds)
+    again = begin(folder, config, fork=False)
+    assert again.first == 3
+    assert [to_row(each) for each in again.rounds] == [to_row(each) for each in rounds]
+    assert again.committed is not None
+    assert again.committed.digest() == ADAPTER.digest()
+
+
+def test_another_config_is_refused_unless_it_forks(tmp_path: Path, config_of: ConfigOf) -> None:
+    folder, config, other = StateFolder(tmp_path), config_of(), config_of({"run.seed": 5, "run.name": "other"})
+    first = begin(folder, config, fork=False)
+    commit(folder, config, first, done(1))
+    with pytest.raises(RunError, match="unfinished run 'run' of another config"):
+        begin(folder, other, fork=False)
+    forked = begin(folder, other, fork=True)
+    assert forked.run_id != first.run_id
+    assert (forked.first, forked.committed) == (1, None)
+    assert forked.forked is not None
+    assert (tmp_path / f"run-{first.run_id}" / "checkpoint" / "state.json").is_file()
+    # Killed and started again: still the fork, from the same adapter.
+    again = begin(folder, other, fork=True)
+    assert again.run_id == forked.run_id
+    assert again.forked is not None
+    assert again.forked.digest() == ADAPTER.digest()
+
+
+def test_a_finished_run_is_not_done_again_and_another_may_follow(tmp_path: Path, config_of: ConfigOf) -> None:
+    folder, config = StateFolder(tmp_path), config_of()
+    first = begin(folder, config, fork=False)
+    commit(folder, config, first, done(1))
+    (folder.run / "report.json").write_text("{}")
+    assert begin(folder, config, fork=False).finished
+    following = begin(folder, config_of({"run.seed": 5}), fork=False)
+    assert (following.finished, following.first, following.forked) == (False, 1, None)
+    assert (tmp_path / f"run-{first.run_id}" / "report.json").is_file()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"run_id": "x"}'])
+def test_a_damaged_state_is_refused_in_one_line(tmp_path: Path, config_of: ConfigOf, content: str) -> None:
+    folder = StateFolder(tmp_path)
+    begin(folder, config_of(), fork=False)
+    (folder.run / "state.json").write_text(content)
+    with pytest.raises(RunError, match="damaged") as caught:
+        begin(folder, config_of(), fork=False)
+    assert "\n" not in str(caught.value)
