@@ -8,15 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from client.site import Site
-from privacy.anonymise.outcome import Scrubbed
-from privacy.anonymise.pipeline import Anonymiser
-from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
-from privacy.fingerprint import Dataset
-from privacy.ledger import Ledger
 from server.adapter_files import save_adapter
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
@@ -26,40 +21,18 @@ from server.rounds import Metrics, Round, run_rounds
 from server.signing import SigningKey
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import ConfigError, RunError
+from shared.errors import RunError
 from shared.lora import read_adapter, write_adapter
 from shared.models import locate
-from shared.record import RawRecord, Record
-from shared.records import read_records
+from shared.record import Record
 from shared.runlog import RunLog
-from shared.sections import SiteSection
 from shared.tasks import load_task
 from shared.tasks.base import Example, Learner
 from simulations.baselines import frozen_probe, majority
 from simulations.fleet import LocalFleet
-from simulations.partition import split_held_out
 from simulations.planning import site_plans
-from simulations.synthetic import write_sites
-
-
-class Progress(Protocol):
-    """Where a run says how far it is."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A stage of ``total`` units begins; the one before is over."""
-
-    def advance(self, count: int) -> None:
-        """``count`` more units of the stage are done."""
-
-
-@dataclass(frozen=True)
-class SiteData:
-    """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows."""
-
-    section: SiteSection
-    raw: Sequence[RawRecord] = field(repr=False)
-    training: Scrubbed = field(repr=False)
-    held_out: Scrubbed = field(repr=False)
+from simulations.progress import Progress
+from simulations.sites import SiteData, read_sites, scrub_sites, site_budget
 
 
 @dataclass(frozen=True)
@@ -109,18 +82,6 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     return folder, document
 
 
-def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
-    """Each site's raw records, generated into ``folder`` first when the source is synthetic."""
-    root = config.data.root
-    if config.data.source == "sites":
-        raise ConfigError("data.source = 'sites': the records are at real sites; start hushtune server, or name files")
-    if config.data.source == "synthetic":
-        root = folder / "data"
-        root.mkdir(parents=True, exist_ok=True)
-        write_sites(root, config.data.sites, config.run.seed)
-    return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config, labelled) for site in config.data.sites}
-
-
 class Stages:
     """Seconds by stage of the run."""
 
@@ -168,7 +129,7 @@ def _prepare(
     with stages.timed("data"):
         raw = read_sites(config, folder)
     with stages.timed("anonymise"):
-        data = scrub_sites(config, raw, progress)
+        data = scrub_sites(config, raw, folder, progress)
     with stages.timed("model"):
         progress.stage("model", 1)
         base, task = load_task(config)
@@ -182,6 +143,7 @@ def _prepare(
                 learner,
                 plans[d.section.id],
                 site_budget(config, d, folder),
+                persons=d.persons,
             )
             for d in data
         ]
@@ -192,26 +154,6 @@ def _prepare(
         evaluator = _evaluator(config, learner, data)
         progress.advance(1)
     return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, training)
-
-
-def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> list[SiteData]:
-    """Anonymise each site's records apart; held-out records take the same way as training ones."""
-    progress.stage("anonymise", sum(len(records) for records in raw.values()))
-    parts = [split_held_out(raw[site.id], config.data.held_out, config.run.seed) for site in config.data.sites]
-    groups = [part for pair in parts for part in pair]
-    scrubbed = Anonymiser(config.anonymise).scrub_groups(groups, progress.advance)
-    return [
-        SiteData(site, part[0], training, held_out)
-        for site, part, training, held_out in zip(config.data.sites, parts, scrubbed[::2], scrubbed[1::2], strict=True)
-    ]
-
-
-def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
-    """A site's budget for its training records, in the ledger that the config names or in the run's own folder."""
-    site, privacy = data.section, config.privacy
-    ledger = Ledger((privacy.ledger or folder / "ledger") / site.id, site.id)
-    limit = privacy.budget or privacy.epsilon
-    return Budget(ledger, Dataset.of(data.raw, ledger.key), Limit(limit, privacy.delta_at(site.declared_size)))
 
 
 def _evaluator(config: RunConfig, learner: Learner, data: Sequence[SiteData]) -> Evaluator:
@@ -296,4 +238,5 @@ def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: 
         rounds_spent=tuple(done.number for done in rounds if done.committed) if server else site.budget.rounds(run_id),
         ledger=site.budget.ledger.head(),
         epsilon_ever=None if server else site.budget.spent(),
+        touched=data.touched,
     )

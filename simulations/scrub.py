@@ -16,7 +16,8 @@ from shared.config import RunConfig
 from shared.record import RawRecord
 from shared.sections import AnonymiseSection, GateSection
 from shared.toml import read_toml
-from simulations.run import Progress, read_sites
+from simulations.progress import Progress
+from simulations.sites import read_sites
 
 if TYPE_CHECKING:
     from privacy.anonymise.outcome import Quarantined

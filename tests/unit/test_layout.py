@@ -26,6 +26,7 @@ LEARNING = (
     "shared/tasks/",
     "privacy/dp/",
     "client/trainer.py",
+    "client/units.py",
     "server/evaluation.py",
     "simulations/",
 )
@@ -45,6 +46,9 @@ ROOMS = {
     "peft": ("shared/lora.py", "shared/tasks/", "privacy/dp/"),
     "huggingface_hub": ("shared/models.py",),
     "datasets": ("shared/records.py",),
+    "ftfy": ("client/cleaning.py",),
+    "py3langid": ("client/cleaning.py",),
+    "rensa": ("client/curation.py",),
     "sklearn": ("simulations/",),
     "faker": ("privacy/anonymise/", "simulations/"),
     "hunspell": ("privacy/anonymise/words.py",),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from client import trainer
 from client.trainer import Trained, schedule, train
+from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
 from shared.adapter import AdapterState
 from shared.config import RunConfig
@@ -37,11 +38,11 @@ PLAN = PrivacyPlan(
 def run(
     learner: Learner, config: RunConfig, records: list[Record], plan: PrivacyPlan | None, round_number: int = 1
 ) -> Trained:
-    examples = learner.task.encode(records)
+    data = TrainingSet.of(learner.task.encode(records))
     start = read_adapter(learner.model)
     return train(
         learner,
-        examples,
+        data,
         start,
         config,
         plan,
