@@ -192,7 +192,7 @@ def test_adaptive_clipping_goes_on_from_the_norm_of_the_round_before(
     config = change(classify, {"privacy.clipping": "adaptive"})
     plan, learner = replace(PLAN, clipping="adaptive"), learner_of(config)
     start = read_adapter(learner.model)
-    examples = learner.task.encode(records_of(config, 20))
+    examples = TrainingSet.of(learner.task.encode(records_of(config, 20)))
 
     def norm_after(moments: AdapterState | None, round_number: int) -> tuple[AdapterState, float]:
         done = train(
