@@ -3,7 +3,6 @@ import pytest
 from privacy.anonymise.findings import Finding
 from privacy.anonymise.leaks import Marked, leak_score
 from privacy.anonymise.quality import Recall
-from privacy.anonymise.spanscore import is_installed, span_scores
 from shared.record import Span
 
 TEXT = "Ann Lee is 41, call 555 0199"
@@ -28,14 +27,3 @@ def test_all_covered_leaks_nothing_and_a_text_without_data_counts_only_as_harmle
     assert score.documents == Recall(1, 1)
     assert score.harmless == Recall(6, 17)
     assert leak_score([]).f2 == 1.0
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not is_installed(), reason="needs presidio-evaluator")
-def test_the_span_evaluator_agrees_on_whole_wrong_and_partial_spans() -> None:
-    whole = span_scores([marked((0, 7), (11, 13), (20, 28))], 0.9)["PII"]
-    assert (whole.precision, whole.recall, whole.f2) == (1.0, 1.0, 1.0)
-    none = span_scores([marked((14, 19))], 0.9)["PII"]
-    assert none.recall == 0
-    half = [marked((0, 3), (11, 13), (20, 28))]
-    assert span_scores(half, 0.9)["PII"].recall == pytest.approx(2 / 3)
