@@ -124,7 +124,8 @@ SUFFIX = any_of(
     "stra(?:ß|ss)e str\\. gasse weg platz allee ring damm ufer gatan gränd vägen gata gate vegen? veien vej gade allé "
     "terrasse chaussee promenade steig pfad graben markt brygge løkken sti parken kaj kai maantee tänav põik trg cesta "
     "nábřeží aleja rakpart kapu sétány sokak caddesi cad mahallesi jalan väg vägen backe "
-    "strand stranda torv torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
+    "strand stranda torv "
+    "torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
     "utca útja körút tér tere ulica ulice náměstí cesta třída"
 )
 PREFIX = any_of("rue avenue avda boulevard chemin viale piazza calle c/ paseo rúa rua avenida travessa praça")
