@@ -12,8 +12,9 @@ from client.runner import Connection, Door, ServerGone, reason_code
 from client.sitefile import SiteFile
 from client.telling import Telling
 from shared import faults
+from shared.address import is_loopback, parsed
 from shared.disk import FolderLock
-from shared.errors import ConnectionRefused, HushtuneError
+from shared.errors import ConfigError, ConnectionRefused, HushtuneError
 from shared.messages import TrainOrder, TrainReply
 from shared.runlog import RunLog
 
@@ -66,6 +67,9 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
     Raises:
         HushtuneError: another client runs on the folder, or the server turned this site away.
     """
+    host, port = parsed(file.server.address)
+    if insecure and not is_loopback(host):
+        raise ConfigError(f"--insecure: without TLS a client talks to this machine alone, not to {host}; leave it out")
     state = file.site.state
     with FolderLock(state, f"a client of site {file.site.id}"):
         door = Door.from_files(file.site.id, file.server.address, None if insecure else file.server.ca, file.server.key)
@@ -74,7 +78,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
         while True:
             try:
                 with Connection(door, state / "node") as connection:
-                    log.event("connected", server=file.server.address)
+                    log.event("connected", host=host, port=port)
                     telling.connection("connected")
                     attempt = 0
                     _serve(connection, client_app(service, file.policy.permit_reply), telling)
