@@ -292,6 +292,10 @@ class EvaluationSection(Section):
         description="held-out records that a server may use, with the columns of data; a simulation holds out its own",
     )
     max_records: int = Field(5000, ge=1, description="held-out records scored; a seeded choice where there are more")
+    answers: int = Field(
+        0, ge=0, description="instruction task: held-out prompts answered before and after, scored by BLEU, ROUGE and F1"
+    )
+    max_new_tokens: int = Field(64, ge=1, le=4096, description="longest generated answer, in tokens")
     bootstrap: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of an interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of an interval (0.5 to 1)")
 

@@ -18,6 +18,7 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from server.adapter_files import save_adapter
+from server.assessment import assess, read_answers
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
@@ -35,7 +36,7 @@ from shared.runlog import RunLog
 from shared.sections import SiteSection
 from shared.tasks import load_task
 from shared.tasks.base import Example, Learner
-from simulations.baselines import frozen_probe, majority
+from simulations.baselines import frozen_probe, majority, untouched
 from simulations.fleet import LocalFleet
 from simulations.partition import split_held_out
 from simulations.planning import site_plans
@@ -227,8 +228,7 @@ def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
     """The untouched base model's rows."""
     if config.task.name == "classification":
         return [row(prepared.evaluator, prepared.training) for row in (majority, frozen_probe)]
-    metrics = prepared.evaluator.metrics(prepared.evaluator.outcome())
-    return [Baseline("base model", "untouched, with its own chat template", metrics)]
+    return [untouched(prepared.evaluator)]
 
 
 def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, progress: Progress) -> Iterator[Round]:
@@ -265,7 +265,7 @@ def _facts(
 ) -> RunFacts:
     final = rounds[-1].adapter
     write_adapter(prepared.learner.model, final)
-    outcome = prepared.evaluator.outcome()
+    outcome, answers = prepared.evaluator.outcome(), read_answers(prepared.evaluator)
     return RunFacts(
         run_id=run_id,
         config=config,
@@ -279,6 +279,7 @@ def _facts(
             _site_facts(d, site, prepared.plan, run_id, rounds)
             for d, site in zip(prepared.data, prepared.sites, strict=True)
         ],
+        assessment=assess(prepared.evaluator, outcome, [baseline.rival for baseline in baselines], answers),
     )
 
 

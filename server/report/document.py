@@ -11,6 +11,7 @@ from typing import Any
 
 from privacy.anonymise.quality import Recall, merge_recalls, overall
 from privacy.dp.plan import PrivacyPlan
+from server.assessment import Rival
 from server.report import wording
 from server.report.html import render
 from server.report.signed import CARD_FILE, SignedCard
@@ -59,6 +60,7 @@ class Baseline:
     name: str
     note: str
     metrics: Metrics
+    rival: Rival
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class RunFacts:
     rounds: Sequence[Round]
     by_site: Mapping[str, Metrics]
     sites: Sequence[SiteFacts]
+    assessment: Mapping[str, Any]
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
@@ -96,6 +99,7 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "base": _metrics(facts.base),
         "final": _metrics(facts.rounds[-1].metrics),
         "by_site": {site: _metrics(metrics) for site, metrics in facts.by_site.items()},
+        "assessment": dict(facts.assessment),
         "rounds": [_round(done) for done in facts.rounds],
         "sites": [_site(site, epsilons) for site in facts.sites],
         "privacy": _privacy(facts),

@@ -24,6 +24,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "enabled": False,
         "not_protected": [],
     },
+    "assessment": {"records": None, "differences": [], "classification": None, "generation": None},
     "anonymisation": {"entities": {}, "recall": {}, "overall": None, "quarantined": {}},
 }
 ENTRIES: dict[str, dict[str, Any]] = {

@@ -46,6 +46,8 @@ ROOMS = {
     "huggingface_hub": ("shared/models.py",),
     "datasets": ("shared/records.py",),
     "sklearn": ("simulations/",),
+    "sacrebleu": ("shared/generation_metrics.py",),
+    "rouge_score": ("shared/generation_metrics.py",),
     "faker": ("simulations/",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
     "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/"),
