@@ -291,6 +291,12 @@ class EvaluationSection(Section):
         None,
         description="held-out records that a server may use, with the columns of data; a simulation holds out its own",
     )
+    validation: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of the held-out records that choices are made on (prompts, the best round); the rest is the test",
+    )
     max_records: int = Field(5000, ge=1, description="held-out records scored; a seeded choice where there are more")
     answers: int = Field(
         0, ge=0, description="instruction task: held-out prompts answered before and after, scored by BLEU, ROUGE and F1"
@@ -304,3 +310,8 @@ class ReportSection(Section):
     """What is written at the end."""
 
     html: bool = Field(True, description="write report.html beside report.json")
+    country: str = Field(
+        "",
+        pattern=r"^([A-Z]{3})?$",
+        description="three-letter ISO code of the country whose grid gives CO2e; empty: none",
+    )

@@ -25,6 +25,18 @@ def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -
 
 
 @app.command()
+def compare(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
+    """Set training, prompting, going alone, federating and pooling side by side, with and without privacy."""
+    run = load(config, overrides)
+    from simulations.compare import compare as compare_runs
+    from simulations.display import Bars, comparison_tables
+
+    with Bars() as bars:
+        folder, document = compare_runs(run, bars)
+    show(document, json, lambda: comparison_tables(document, str(folder)))
+
+
+@app.command()
 def plan(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
     """Print what a run will cost in privacy, before anyone trains."""
     run = load(config, overrides)

@@ -17,13 +17,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from server.report.figures import MEASURES, count, epsilon, measured, number, share, size, target_delta
+from server.report.comparison import energy, lead, name_of
+from server.report.figures import MEASURES, count, duration, epsilon, measured, number, share, size, target_delta
 from shared.config import RunConfig
 
 STAGES = {
     "anonymise": "anonymise records",
     "model": "load the model, check its gradients",
     "train": "train, sites x rounds",
+    "compare": "compare, rows",
 }
 
 
@@ -100,6 +102,21 @@ def _rounds(report: Mapping[str, Any]) -> Table:
             f"{row['seconds']:.1f}",
         )
     return table
+
+
+def comparison_tables(document: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
+    """A comparison: every row, and the paired answers."""
+    metric = document["rows"][0]["metric"] if document["rows"] else ""
+    table = _table(
+        f"Comparison {document['run']}", "row", "model", f"{metric} (interval)", "seeds", "moved", "time", "energy"
+    )
+    for row in document["rows"]:
+        cost = (size(row["bytes"]), duration(row["seconds"]), energy(row["kwh"]))
+        table.add_row(name_of(row), row["model"], measured(row["value"], metric), str(row["seeds"]), *cost)
+    yield table
+    for answer, sentence in zip(document["conclusions"], lead(document), strict=True):
+        yield f"{answer['question']} {sentence}"
+    yield f"Page: {folder}/compare.html"
 
 
 def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator[RenderableType]:

@@ -6,38 +6,29 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from client.site import Site
-from privacy.anonymise.outcome import Scrubbed
 from privacy.anonymise.pipeline import Anonymiser
-from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
-from privacy.fingerprint import Dataset
-from privacy.ledger import Ledger
 from server.adapter_files import save_adapter
 from server.assessment import assess, read_answers
 from server.checkpoint import Checkpoint
-from server.evaluation import Evaluator, choose_examples
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
 from server.report.publication import KEY_FILE, card_facts, publish
-from server.rounds import Metrics, Round, run_rounds
+from server.rounds import Metrics, Round
 from server.signing import SigningKey
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, RunError
-from shared.lora import read_adapter, write_adapter
+from shared.lora import write_adapter
 from shared.models import locate
-from shared.record import RawRecord, Record
+from shared.record import RawRecord
 from shared.records import read_records
 from shared.runlog import RunLog
-from shared.sections import SiteSection
-from shared.tasks import load_task
-from shared.tasks.base import Example, Learner
 from simulations.baselines import frozen_probe, majority, untouched
-from simulations.fleet import LocalFleet
+from simulations.federation import Prepared, SiteData, assemble, federate, held_out_records
 from simulations.partition import split_held_out
 from simulations.planning import site_plans
 from simulations.synthetic import write_sites
@@ -51,28 +42,6 @@ class Progress(Protocol):
 
     def advance(self, count: int) -> None:
         """``count`` more units of the stage are done."""
-
-
-@dataclass(frozen=True)
-class SiteData:
-    """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows."""
-
-    section: SiteSection
-    raw: Sequence[RawRecord] = field(repr=False)
-    training: Scrubbed = field(repr=False)
-    held_out: Scrubbed = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A federation that is ready to start."""
-
-    learner: Learner
-    sites: Sequence[Site]
-    plan: PrivacyPlan | None
-    data: Sequence[SiteData]
-    evaluator: Evaluator
-    training: Sequence[Example] = field(repr=False)
 
 
 def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]]:
@@ -172,27 +141,9 @@ def _prepare(
         data = scrub_sites(config, raw, progress)
     with stages.timed("model"):
         progress.stage("model", 1)
-        base, task = load_task(config)
-        learner = Learner(base, task, task.build(base, config.run.seed))
-        sites = [
-            Site(
-                d.section.id,
-                d.section.declared_size,
-                config,
-                d.training.records,
-                learner,
-                plans[d.section.id],
-                site_budget(config, d, folder),
-            )
-            for d in data
-        ]
-        training = [example for d in data for example in task.encode(d.training.records)]
-        for site in sites:
-            if site.plan is not None:
-                site.budget.refuse_beyond(site.plan)
-        evaluator = _evaluator(config, learner, data)
+        prepared = assemble(config, plans, data, held_out_records(config, data), folder)
         progress.advance(1)
-    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, training)
+    return prepared
 
 
 def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> list[SiteData]:
@@ -207,23 +158,6 @@ def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progr
     ]
 
 
-def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
-    """A site's budget for its training records, in the ledger that the config names or in the run's own folder."""
-    site, privacy = data.section, config.privacy
-    ledger = Ledger((privacy.ledger or folder / "ledger") / site.id, site.id)
-    limit = privacy.budget or privacy.epsilon
-    return Budget(ledger, Dataset.of(data.raw, ledger.key), Limit(limit, privacy.delta_at(site.declared_size)))
-
-
-def _evaluator(config: RunConfig, learner: Learner, data: Sequence[SiteData]) -> Evaluator:
-    owned = [(site.section.id, record) for site in data for record in site.held_out.records]
-    chosen = [owned[i] for i in choose_examples(len(owned), config.evaluation, config.run.seed)]
-    if not chosen:
-        raise RunError("data.held_out: no record was held out, so nothing can be measured; raise the share")
-    records: list[Record] = [record for _, record in chosen]
-    return Evaluator(learner, learner.task.encode(records), [owner for owner, _ in chosen], config)
-
-
 def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
     """The untouched base model's rows."""
     if config.task.name == "classification":
@@ -233,7 +167,6 @@ def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
 
 def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, progress: Progress) -> Iterator[Round]:
     learner, evaluator = prepared.learner, prepared.evaluator
-    declared = config.aggregation.weights == "declared"
 
     def evaluate(adapter: AdapterState) -> Metrics:
         write_adapter(learner.model, adapter)
@@ -242,17 +175,7 @@ def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, pr
     def commit(done: Round) -> None:
         Checkpoint(run_id, done.number, config.digest(), done.adapter).save(folder / "checkpoint")
 
-    return run_rounds(
-        config,
-        run_id,
-        read_adapter(learner.model),
-        LocalFleet(prepared.sites, progress.advance),
-        {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
-        evaluate,
-        commit,
-        prepared.plan,
-        sleep=lambda seconds: None,  # waiting brings nobody back here
-    )
+    return federate(prepared, config, run_id, progress.advance, evaluate, commit)
 
 
 def _facts(

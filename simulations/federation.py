@@ -1,0 +1,123 @@
+"""A federation in this process: its sites with their records and ledgers, and the production round loop over them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from client.site import Site
+from privacy.anonymise.outcome import Scrubbed
+from privacy.budget import Budget, Limit
+from privacy.dp.plan import PrivacyPlan
+from privacy.fingerprint import Dataset
+from privacy.ledger import Ledger
+from server.evaluation import Evaluator, choose_examples
+from server.rounds import Metrics, Round, run_rounds
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.errors import RunError
+from shared.lora import read_adapter
+from shared.record import RawRecord, Record
+from shared.sections import SiteSection
+from shared.tasks import load_task
+from shared.tasks.base import Example, Learner
+from simulations.fleet import LocalFleet
+
+
+@dataclass(frozen=True)
+class SiteData:
+    """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows."""
+
+    section: SiteSection
+    raw: Sequence[RawRecord] = field(repr=False)
+    training: Scrubbed = field(repr=False)
+    held_out: Scrubbed = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A federation that is ready to start."""
+
+    learner: Learner
+    sites: Sequence[Site]
+    plan: PrivacyPlan | None
+    data: Sequence[SiteData]
+    evaluator: Evaluator
+    training: Sequence[Example] = field(repr=False)
+
+
+def assemble(
+    config: RunConfig,
+    plans: Mapping[str, PrivacyPlan | None],
+    data: Sequence[SiteData],
+    measured: Sequence[tuple[str, Record]],
+    folder: Path,
+) -> Prepared:
+    """A federation of sites with scrubbed records, measured on records of named owners; its ledgers go into ``folder``.
+
+    Raises:
+        HushtuneError: a site can't take part: too few records, inexact gradients, or a budget that can't pay the run.
+    """
+    base, task = load_task(config)
+    learner = Learner(base, task, task.build(base, config.run.seed))
+    sites = [
+        Site(
+            d.section.id,
+            d.section.declared_size,
+            config,
+            d.training.records,
+            learner,
+            plans[d.section.id],
+            site_budget(config, d, folder),
+        )
+        for d in data
+    ]
+    for site in sites:
+        if site.plan is not None:
+            site.budget.refuse_beyond(site.plan)
+    training = [example for d in data for example in task.encode(d.training.records)]
+    examples = task.encode([record for _, record in measured])
+    evaluator = Evaluator(learner, examples, [owner for owner, _ in measured], config)
+    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, training)
+
+
+def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
+    """A site's budget for its training records, in the ledger that the config names or in the run's own folder."""
+    site, privacy = data.section, config.privacy
+    ledger = Ledger((privacy.ledger or folder / "ledger") / site.id, site.id)
+    limit = privacy.budget or privacy.epsilon
+    return Budget(ledger, Dataset.of(data.raw, ledger.key), Limit(limit, privacy.delta_at(site.declared_size)))
+
+
+def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[str, Record]]:
+    """The held-out records that are scored, each with the site that it came from.
+
+    Raises:
+        RunError: there are none.
+    """
+    owned = [(site.section.id, record) for site in data for record in site.held_out.records]
+    if not owned:
+        raise RunError("data.held_out: no record was held out, so nothing can be measured; raise the share")
+    return [owned[i] for i in choose_examples(len(owned), config.evaluation, config.run.seed)]
+
+
+def federate(
+    prepared: Prepared,
+    config: RunConfig,
+    run_id: str,
+    advance: Callable[[int], None],
+    evaluate: Callable[[AdapterState], Metrics],
+    commit: Callable[[Round], None],
+) -> Iterator[Round]:
+    """The production round loop over the federation's sites, in this process."""
+    declared = config.aggregation.weights == "declared"
+    return run_rounds(
+        config,
+        run_id,
+        read_adapter(prepared.learner.model),
+        LocalFleet(prepared.sites, advance),
+        {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
+        evaluate,
+        commit,
+        prepared.plan,
+        sleep=lambda seconds: None,  # waiting brings nobody back here
+    )
