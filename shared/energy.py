@@ -27,8 +27,7 @@ def metered(country: str = "") -> Iterator[Energy]:
     logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
     tracker = OfflineEmissionsTracker(
         country_iso_code=country or ANY_COUNTRY,
-        save_to_file=False,
-        save_to_api=False,
+        output_methods=[],
         log_level="critical",
         measure_power_secs=1,
         tracking_mode="machine",

@@ -107,8 +107,8 @@ def _answer(
     found = compare(first, second, *_resampling(config))
     return {
         "question": question,
-        "before": asdict(before[0].arm),
-        "after": asdict(after[0].arm),
+        "before": _plain(before[0].arm),
+        "after": _plain(after[0].arm),
         "records": len(places),
         "metric": found.name,
         "from": first.value(),
@@ -116,6 +116,10 @@ def _answer(
         "change": asdict(found.change),
         "p_value": found.p_value,
     }
+
+
+def _plain(arm: Arm) -> dict[str, Any]:
+    return {**asdict(arm), "sites": list(arm.sites)}
 
 
 def _averaged(sums: Sequence[Sums], like: Result, places: np.ndarray) -> Sums:
