@@ -53,11 +53,12 @@ def differences(evaluator: Evaluator, after: Sums, rivals: Sequence[Rival]) -> l
 
 
 def _difference(evaluator: Evaluator, name: str, before: Sums, after: Sums) -> dict[str, Any]:
-    found = compare(before, after, *_resampling(evaluator))
+    found = compare(before, after, *resampling(evaluator))
     return {"against": name, "metric": found.name, "change": asdict(found.change), "p_value": found.p_value}
 
 
-def _resampling(evaluator: Evaluator) -> tuple[int, float, int]:
+def resampling(evaluator: Evaluator) -> tuple[int, float, int]:
+    """Resamples, confidence and seed of the run's bootstrap."""
     section = evaluator.config.evaluation
     return section.bootstrap, section.confidence, derive(evaluator.config.run.seed, "bootstrap")
 
@@ -68,7 +69,7 @@ def _classification(evaluator: Evaluator, outcome: Outcome) -> dict[str, Any] | 
     if not isinstance(task, Classification):
         return None
     truth, predicted = outcome.first.astype(np.int64), outcome.second.astype(np.int64)
-    scores = class_scores(truth, predicted, task.labels, *_resampling(evaluator))
+    scores = class_scores(truth, predicted, task.labels, *resampling(evaluator))
     return {
         "labels": list(task.labels),
         "classes": [asdict(score) for score in scores],
@@ -80,7 +81,7 @@ def _classification(evaluator: Evaluator, outcome: Outcome) -> dict[str, Any] | 
 def _calibration(evaluator: Evaluator, truth: Ints, outcome: Outcome) -> dict[str, Any] | None:
     if outcome.probabilities is None:
         return None
-    found = asdict(calibration(truth, outcome.probabilities, *_resampling(evaluator)))
+    found = asdict(calibration(truth, outcome.probabilities, *resampling(evaluator)))
     return found | {"bins": [row for row in found["bins"] if row["records"]]}
 
 
@@ -97,7 +98,7 @@ def _generation(evaluator: Evaluator, rivals: Sequence[Rival], answers: Answers)
         "answers": len(answers.given),
         "max_new_tokens": evaluator.config.evaluation.max_new_tokens,
         "signature": bleu_signature(),
-        "metrics": {each.name: asdict(each.interval(*_resampling(evaluator))) for each in sums},
+        "metrics": {each.name: asdict(each.interval(*resampling(evaluator))) for each in sums},
         "differences": changes,
     }
 

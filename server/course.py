@@ -47,6 +47,8 @@ class Course:
         """
         if config.evaluation.file is None:
             raise ConfigError("evaluation.file: a server needs held-out records that it may use; name their file")
+        if config.evaluation.validation:
+            raise ConfigError("evaluation.validation: a server publishes its last round; set 0, or choose in a simulation")
         raw = read_records(config.evaluation.file, config)
         records = Anonymiser(config.anonymise).scrub(raw).records
         if not records:
@@ -98,6 +100,7 @@ class Course:
             adapter=save_adapter(self.evaluator.learner, config, final, self.folder.run / "adapter"),
             baselines=[Baseline(UNTUNED, "the adapter that the run started from", base, untuned)],
             base=base,
+            final=self.evaluator.metrics(outcome),
             rounds=[done.without_cohort() for done in rounds] if PrivacyPlan.for_server(config) else rounds,
             by_site={},
             sites=_site_facts(config, rounds),

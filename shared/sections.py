@@ -297,6 +297,9 @@ class EvaluationSection(Section):
         le=0.5,
         description="share of the held-out records that choices are made on (prompts, the best round); the rest is the test",
     )
+    patience: int = Field(
+        0, ge=0, description="stop after so many rounds without a better one on the validation records; 0 never stops early"
+    )
     max_records: int = Field(5000, ge=1, description="held-out records scored; a seeded choice where there are more")
     answers: int = Field(
         0, ge=0, description="instruction task: held-out prompts answered before and after, scored by BLEU, ROUGE and F1"
@@ -304,6 +307,12 @@ class EvaluationSection(Section):
     max_new_tokens: int = Field(64, ge=1, le=4096, description="longest generated answer, in tokens")
     bootstrap: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of an interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of an interval (0.5 to 1)")
+
+    @model_validator(mode="after")
+    def _patience_needs_records(self) -> Self:
+        if self.patience and not self.validation:
+            raise ValueError("patience: rounds are judged on validation records; set evaluation.validation above 0")
+        return self
 
 
 class ReportSection(Section):

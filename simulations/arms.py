@@ -20,7 +20,7 @@ from shared.sections import SiteSection
 from shared.studies import CompareSection
 from shared.tasks import load_task
 from shared.tasks.base import Learner, Outcome
-from simulations.federation import SiteData, assemble, federate
+from simulations.federation import SiteData, assemble, evaluator_of, federate
 from simulations.planning import site_plans
 from simulations.prompting import answers, best_prompt, nearest_label
 from simulations.results import Arm, Result
@@ -100,8 +100,7 @@ def _untrained(config: RunConfig, arm: Arm, material: Material) -> Outcome:
 def _evaluator(config: RunConfig, material: Material) -> Evaluator:
     base, task = load_task(config)
     learner = Learner(base, task, task.build(base, config.run.seed))
-    examples = task.encode([record for _, record in material.test])
-    return Evaluator(learner, examples, [owner for owner, _ in material.test], config)
+    return evaluator_of(config, learner, material.test)
 
 
 def _prompted(config: RunConfig, section: CompareSection, material: Material) -> tuple[np.ndarray, Outcome]:

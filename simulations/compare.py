@@ -15,11 +15,10 @@ from shared.errors import ConfigError
 from shared.models import locate
 from shared.record import RawRecord
 from shared.sections import ModelSection
-from shared.seeds import stream
 from shared.studies import CompareSection
 from simulations.arms import Material, arms_of, run_arm
 from simulations.conclusions import conclusions, rows_of
-from simulations.federation import held_out_records
+from simulations.federation import held_out_records, split_validation
 from simulations.results import Arm, Result, Results
 from simulations.run import Progress, read_sites, scrub_sites
 
@@ -73,14 +72,7 @@ def _refuse(config: RunConfig, section: CompareSection) -> None:
 def _material(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> Material:
     """The scrubbed records; the held-out ones are cut into public ones for choices and the test."""
     data = scrub_sites(config, raw, progress)
-    held_out = held_out_records(config, data)
-    order = stream(config.run.seed, "validation").permutation(len(held_out))
-    public = set(order[: round(config.evaluation.validation * len(held_out))].tolist())
-    return Material(
-        data,
-        [owned for place, owned in enumerate(held_out) if place in public],
-        [owned for place, owned in enumerate(held_out) if place not in public],
-    )
+    return Material(data, *split_validation(config, held_out_records(config, data)))
 
 
 def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str, Sequence[RawRecord]]) -> str:

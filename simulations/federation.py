@@ -18,6 +18,7 @@ from shared.errors import RunError
 from shared.lora import read_adapter
 from shared.record import RawRecord, Record
 from shared.sections import SiteSection
+from shared.seeds import stream
 from shared.tasks import load_task
 from shared.tasks.base import Example, Learner
 from simulations.fleet import LocalFleet
@@ -42,6 +43,7 @@ class Prepared:
     plan: PrivacyPlan | None
     data: Sequence[SiteData]
     evaluator: Evaluator
+    validation: Evaluator | None
     training: Sequence[Example] = field(repr=False)
 
 
@@ -51,8 +53,11 @@ def assemble(
     data: Sequence[SiteData],
     measured: Sequence[tuple[str, Record]],
     folder: Path,
+    public: Sequence[tuple[str, Record]] = (),
 ) -> Prepared:
     """A federation of sites with scrubbed records, measured on records of named owners; its ledgers go into ``folder``.
+
+    Rounds are chosen on ``public`` records, where there are any.
 
     Raises:
         HushtuneError: a site can't take part: too few records, inexact gradients, or a budget that can't pay the run.
@@ -75,9 +80,15 @@ def assemble(
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
     training = [example for d in data for example in task.encode(d.training.records)]
-    examples = task.encode([record for _, record in measured])
-    evaluator = Evaluator(learner, examples, [owner for owner, _ in measured], config)
-    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, training)
+    validation = evaluator_of(config, learner, public) if public else None
+    evaluator = evaluator_of(config, learner, measured)
+    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, validation, training)
+
+
+def evaluator_of(config: RunConfig, learner: Learner, owned: Sequence[tuple[str, Record]]) -> Evaluator:
+    """A model's evaluator on records of named owners."""
+    examples = learner.task.encode([record for _, record in owned])
+    return Evaluator(learner, examples, [owner for owner, _ in owned], config)
 
 
 def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
@@ -98,6 +109,16 @@ def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[
     if not owned:
         raise RunError("data.held_out: no record was held out, so nothing can be measured; raise the share")
     return [owned[i] for i in choose_examples(len(owned), config.evaluation, config.run.seed)]
+
+
+def split_validation(
+    config: RunConfig, held_out: Sequence[tuple[str, Record]]
+) -> tuple[list[tuple[str, Record]], list[tuple[str, Record]]]:
+    """The held-out records that choices are made on, and those of the test: a seeded share, each in the order given."""
+    order = stream(config.run.seed, "validation").permutation(len(held_out))
+    public = set(order[: round(config.evaluation.validation * len(held_out))].tolist())
+    chosen = [owned for place, owned in enumerate(held_out) if place in public]
+    return chosen, [owned for place, owned in enumerate(held_out) if place not in public]
 
 
 def federate(

@@ -19,6 +19,7 @@ from server.report.document import Baseline, RunFacts, SiteFacts, read_report, r
 from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey
+from server.stopping import best_round, choice, is_over
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, RunError
@@ -28,7 +29,7 @@ from shared.record import RawRecord
 from shared.records import read_records
 from shared.runlog import RunLog
 from simulations.baselines import frozen_probe, majority, untouched
-from simulations.federation import Prepared, SiteData, assemble, federate, held_out_records
+from simulations.federation import Prepared, SiteData, assemble, federate, held_out_records, split_validation
 from simulations.partition import split_held_out
 from simulations.planning import site_plans
 from simulations.synthetic import write_sites
@@ -68,6 +69,8 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
         for rejected in done.rejected:
             log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
+        if is_over(rounds, config.evaluation.patience):
+            break
     with stages.timed("report"):
         facts = _facts(prepared, config, run_id, folder, baselines, rounds)
         document = report(facts)
@@ -141,7 +144,8 @@ def _prepare(
         data = scrub_sites(config, raw, progress)
     with stages.timed("model"):
         progress.stage("model", 1)
-        prepared = assemble(config, plans, data, held_out_records(config, data), folder)
+        public, test = split_validation(config, held_out_records(config, data))
+        prepared = assemble(config, plans, data, test, folder, public)
         progress.advance(1)
     return prepared
 
@@ -166,7 +170,7 @@ def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
 
 
 def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, progress: Progress) -> Iterator[Round]:
-    learner, evaluator = prepared.learner, prepared.evaluator
+    learner, evaluator = prepared.learner, prepared.validation or prepared.evaluator
 
     def evaluate(adapter: AdapterState) -> Metrics:
         write_adapter(learner.model, adapter)
@@ -186,7 +190,8 @@ def _facts(
     baselines: Sequence[Baseline],
     rounds: Sequence[Round],
 ) -> RunFacts:
-    final = rounds[-1].adapter
+    final = best_round(rounds).adapter if prepared.validation else rounds[-1].adapter
+    chosen = _choice(prepared, config, rounds)
     write_adapter(prepared.learner.model, final)
     outcome, answers = prepared.evaluator.outcome(), read_answers(prepared.evaluator)
     return RunFacts(
@@ -196,6 +201,7 @@ def _facts(
         adapter=save_adapter(prepared.learner, config, final, folder / "adapter"),
         baselines=baselines,
         base=baselines[0].metrics,
+        final=prepared.evaluator.metrics(outcome),
         rounds=[done.without_cohort() for done in rounds] if prepared.plan else rounds,
         by_site=prepared.evaluator.by_site(outcome),
         sites=[
@@ -203,7 +209,19 @@ def _facts(
             for d, site in zip(prepared.data, prepared.sites, strict=True)
         ],
         assessment=assess(prepared.evaluator, outcome, [baseline.rival for baseline in baselines], answers),
+        choice=chosen,
     )
+
+
+def _choice(prepared: Prepared, config: RunConfig, rounds: Sequence[Round]) -> Mapping[str, Any] | None:
+    """How the published round was chosen; None where it is simply the last."""
+    if prepared.validation is None:
+        return None
+    outcomes = []
+    for adapter in (best_round(rounds).adapter, rounds[-1].adapter):
+        write_adapter(prepared.learner.model, adapter)
+        outcomes.append(prepared.validation.outcome())
+    return choice(prepared.validation, rounds, config.training.rounds, *outcomes)
 
 
 def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:

@@ -73,10 +73,12 @@ class RunFacts:
     adapter: Mapping[str, str | int]
     baselines: Sequence[Baseline]
     base: Metrics
+    final: Metrics
     rounds: Sequence[Round]
     by_site: Mapping[str, Metrics]
     sites: Sequence[SiteFacts]
     assessment: Mapping[str, Any]
+    choice: Mapping[str, Any] | None = None
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
@@ -97,7 +99,8 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "adapter": dict(facts.adapter),
         "baselines": [{"name": b.name, "note": b.note, "metrics": _metrics(b.metrics)} for b in facts.baselines],
         "base": _metrics(facts.base),
-        "final": _metrics(facts.rounds[-1].metrics),
+        "final": _metrics(facts.final),
+        "choice": dict(facts.choice) if facts.choice else None,
         "by_site": {site: _metrics(metrics) for site, metrics in facts.by_site.items()},
         "assessment": dict(facts.assessment),
         "rounds": [_round(done) for done in facts.rounds],
