@@ -25,7 +25,7 @@ from shared.sections import (
     TaskSection,
     TrainingSection,
 )
-from shared.studies import CompareSection
+from shared.studies import CompareSection, SweepSection
 from shared.toml import apply_override, read_toml
 
 
@@ -44,6 +44,7 @@ class RunConfig(Section):
     aggregation: AggregationSection = Field(default_factory=AggregationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     report: ReportSection = Field(default_factory=ReportSection)
+    sweep: SweepSection | None = Field(None, description="what hushtune sweep searches; a run ignores it")
     compare: CompareSection | None = Field(None, description="what hushtune compare sets side by side; a run ignores it")
 
     @model_validator(mode="after")

@@ -177,7 +177,11 @@ class TrainingSection(Section):
     learning_rate: Positive = Field(1e-2, description="peak learning rate of the LoRA factors")
     head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head")
     warmup: float = Field(
-        0.1, ge=0, lt=1, description="share of all steps in which the rate rises to its peak; it then falls to 0"
+        0.1, ge=0, lt=1, description="share of all steps in which the rate rises to its peak, before schedule takes over"
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear",
+        description="how the rate goes on from its peak over the whole run: down to 0 by a line or a cosine, or not",
     )
     weight_decay: float = Field(0.0, ge=0, lt=1, description="AdamW weight decay")
     micro_batch_tokens: int = Field(

@@ -1,8 +1,8 @@
 """Sections of the configuration for studies over many runs: what is compared, and what is searched."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from shared.sections import Positive, Section
 
@@ -49,3 +49,35 @@ class CompareSection(Section):
         if min(shots) < 0:
             raise ValueError("a number of examples is 0 or more")
         return shots
+
+
+class SpaceSection(Section):
+    """One field that is searched: a range, or a list of choices."""
+
+    field: Annotated[str, StringConstraints(pattern=r"^[a-z_]+\.[a-z_]+$")] = Field(
+        description="a field of the config, such as training.learning_rate"
+    )
+    low: float | None = Field(None, allow_inf_nan=False, description="smallest value, included")
+    high: float | None = Field(None, allow_inf_nan=False, description="largest value, included")
+    log: bool = Field(False, description="search the range on a logarithmic scale")
+    whole: bool = Field(False, description="whole numbers alone")
+    choices: tuple[bool | int | float | str, ...] = Field((), description="the values to choose from, in place of a range")
+
+    @model_validator(mode="after")
+    def _range_or_choices(self) -> Self:
+        ends = (self.low, self.high)
+        if bool(self.choices) == (None not in ends) or (self.choices and ends != (None, None)):
+            raise ValueError(f"{self.field}: give low and high, or choices")
+        if self.low is not None and self.high is not None and not (0 if self.log else self.low) <= self.low < self.high:
+            raise ValueError(f"{self.field}: low must be below high, and above 0 where log = true")
+        if self.log and self.low == 0:
+            raise ValueError(f"{self.field}: low must be above 0 where log = true")
+        return self
+
+
+class SweepSection(Section):
+    """What hushtune sweep searches; every trial is judged on the public validation records alone."""
+
+    trials: int = Field(20, ge=1, le=10_000, description="trials in all, those of an interrupted sweep counted in")
+    space: tuple[SpaceSection, ...] = Field(min_length=1, description="the fields that are searched")
+    prune: bool = Field(True, description="stop a trial that does worse than the median of earlier ones at its round")

@@ -37,6 +37,23 @@ def compare(config: RunFile, overrides: Overrides = None, json: Json = False) ->
 
 
 @app.command()
+def sweep(
+    config: RunFile,
+    overrides: Overrides = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree beforehand to every trial that a ledger pays for.")] = False,
+    json: Json = False,
+) -> None:
+    """Search the config's hyperparameters on simulations; an interrupted search goes on where it was."""
+    run = load(config, overrides)
+    from simulations.display import Bars, sweep_tables
+    from simulations.sweep import sweep as sweep_runs
+
+    with Bars() as bars:
+        folder, document = sweep_runs(run, bars, lambda question: yes or typer.confirm(question, err=True))
+    show(document, json, lambda: sweep_tables(document, str(folder)))
+
+
+@app.command()
 def plan(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
     """Print what a run will cost in privacy, before anyone trains."""
     run = load(config, overrides)

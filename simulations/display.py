@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from server.report.comparison import energy, lead, name_of
-from server.report.figures import MEASURES, count, duration, epsilon, measured, number, share, size, target_delta
+from server.report.figures import MEASURES, count, duration, epsilon, measured, number, setting, share, size, target_delta
 from shared.config import RunConfig
 
 STAGES = {
@@ -26,6 +26,7 @@ STAGES = {
     "model": "load the model, check its gradients",
     "train": "train, sites x rounds",
     "compare": "compare, rows",
+    "sweep": "sweep, trials",
 }
 
 
@@ -117,6 +118,26 @@ def comparison_tables(document: Mapping[str, Any], folder: str) -> Iterator[Rend
     for answer, sentence in zip(document["conclusions"], lead(document), strict=True):
         yield f"{answer['question']} {sentence}"
     yield f"Page: {folder}/compare.html"
+
+
+def sweep_tables(document: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
+    """A search: its trials, the best first, and what each field mattered."""
+    fields = document["fields"]
+    table = _table(f"Sweep {document['run']}", "trial", "value", *(name.split(".")[1] for name in fields))
+    ranked = sorted(document["trials"], key=lambda trial: (trial["state"] != "complete", -(trial["value"] or 0)))
+    for trial in ranked:
+        shown = number(trial["value"]) if trial["state"] == "complete" else "pruned"
+        table.add_row(str(trial["number"]), shown, *(setting(_short(trial["settings"].get(name))) for name in fields))
+    yield table
+    if document["importance"]:
+        yield "Share of the differences that each field explains: " + ", ".join(
+            f"{name} {share(part)}" for name, part in document["importance"].items()
+        )
+    yield f"The best is ready to run: hushtune simulate {document['best']}"
+
+
+def _short(given: Any) -> Any:
+    return float(f"{given:.3g}") if isinstance(given, float) else given
 
 
 def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator[RenderableType]:

@@ -46,6 +46,7 @@ ROOMS = {
     "huggingface_hub": ("shared/models.py",),
     "datasets": ("shared/records.py",),
     "sklearn": ("simulations/",),
+    "optuna": ("simulations/search.py",),
     "codecarbon": ("shared/energy.py",),
     "sacrebleu": ("shared/generation_metrics.py",),
     "rouge_score": ("shared/generation_metrics.py",),
