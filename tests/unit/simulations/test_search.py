@@ -60,9 +60,7 @@ def rate(config: RunConfig, report: Report) -> float:
 
 def test_a_search_that_is_killed_and_resumed_loses_no_finished_trial(config: RunConfig, tmp_path: Path) -> None:
     code = KILLED.format(root=str(ROOT), tree=TREE, folder=str(tmp_path))
-    killed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ
-    )
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     before = [float(line) for line in killed.stdout.split()]
     assert len(before) == 3
