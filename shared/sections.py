@@ -67,8 +67,23 @@ class AdapterSection(Section):
     last_layers: int = Field(
         0, ge=0, description="adapt only the last so many layers, which costs less time and noise; 0 takes all"
     )
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), description="adapt only the layers of these numbers, from 0; empty takes last_layers"
+    )
+    scaling: Literal["standard", "rank-stabilised"] = Field(
+        "standard",
+        description="the update is scaled by alpha / rank, or by alpha / sqrt(rank) (rsLoRA), for high ranks",
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout (0 to below 1)")
     train: Literal["B", "AB"] = Field("B", description="factors that are trained; under privacy A stays frozen, so B alone")
+
+    @model_validator(mode="after")
+    def _one_choice_of_layers(self) -> Self:
+        if self.layers and self.last_layers:
+            raise ValueError("layers: last_layers is set too; give one of them")
+        if len(set(self.layers)) != len(self.layers):
+            raise ValueError("layers: a layer is named twice")
+        return self
 
 
 class TaskSection(Section):

@@ -65,6 +65,17 @@ def plan(config: RunFile, overrides: Overrides = None, json: Json = False) -> No
 
 
 @app.command()
+def trainable(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
+    """Print what a run will train: each tensor, its shape, and its share of the model."""
+    run = load(config, overrides)
+    from simulations.display import trainable_table
+    from simulations.trainable import trainable_rows
+
+    rows = trainable_rows(run)
+    show(rows, json, lambda: trainable_table(rows))
+
+
+@app.command()
 def anonymise(
     config: RunFile,
     overrides: Overrides = None,

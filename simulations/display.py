@@ -168,6 +168,17 @@ def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator
     )
 
 
+def trainable_table(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The trained tensors, and what stays frozen."""
+    table = _table(f"Trained tensors of {found['model']}", "tensor", "shape", "parameters", "learning rate")
+    for row in found["tensors"]:
+        shape = " x ".join(map(str, row["shape"]))
+        table.add_row(row["name"], shape, count(row["parameters"]), number(row["learning_rate"]))
+    yield table
+    trained, whole = found["trained"], found["trained"] + found["frozen"]
+    yield f"{count(trained)} of {count(whole)} parameters are trained ({share(trained / whole)}); the others stay."
+
+
 def scrub_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The data stage: counts by site, and recall by entity where the truth is known."""
     table = _table("Anonymisation by site", "site", "records", "quarantined", "entities replaced", "by type")
