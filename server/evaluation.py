@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from shared.config import RunConfig
+from shared.measuring import EvaluationSection
 from shared.metrics import Interval
-from shared.sections import EvaluationSection
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner, Outcome
 

@@ -10,16 +10,15 @@ from pydantic import Field, ValidationError, model_validator
 
 from shared.complaint import first_line
 from shared.errors import ConfigError
+from shared.measuring import EvaluationSection, ReportSection
 from shared.sections import (
     AdapterSection,
     AggregationSection,
     AnonymiseSection,
     CohortSection,
     DataSection,
-    EvaluationSection,
     ModelSection,
     PrivacySection,
-    ReportSection,
     RunSection,
     Section,
     TaskSection,

@@ -5,28 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-ANY_COUNTRY = "FRA"  # codecarbon wants one; without ours no CO2e is told
+ANY_COUNTRY = "FRA"  # codecarbon wants one for its CO2e, which is not told
 
 
 @dataclass
 class Energy:
-    """What a piece of work took: kWh, and kg of CO2e where the country of the grid is known; None until it is over."""
+    """What a piece of work took, in kWh; None until it is over."""
 
     kwh: float | None = None
-    co2e_kg: float | None = None
 
 
 @contextmanager
-def metered(country: str = "") -> Iterator[Energy]:
-    """Measure the block: hardware counters where the machine has any, else typical power by load.
-
-    ``country`` is the ISO code (three letters) of the grid; empty tells no CO2e. Nothing is sent or written.
-    """
+def metered() -> Iterator[Energy]:
+    """Measure the block, by hardware counters where the machine has any, else by load; nothing is sent or kept."""
     from codecarbon import OfflineEmissionsTracker
 
     logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
     tracker = OfflineEmissionsTracker(
-        country_iso_code=country or ANY_COUNTRY,
+        country_iso_code=ANY_COUNTRY,
         output_methods=[],
         log_level="critical",
         measure_power_secs=1,
@@ -39,6 +35,4 @@ def metered(country: str = "") -> Iterator[Energy]:
         yield energy
     finally:
         tracker.stop()
-        measured = tracker.final_emissions_data
-        energy.kwh = float(measured.energy_consumed)
-        energy.co2e_kg = float(measured.emissions) if country else None
+        energy.kwh = float(tracker.final_emissions_data.energy_consumed)
