@@ -29,6 +29,7 @@ def round_of(
         number=number,
         committed=committed,
         adapter=adapter or AdapterState({"b": np.full(1, number, dtype=np.float32)}),
+        adapter_digest="",
         metrics={metric: Interval(value, value, value)},
         accepted=("north",),
         rejected=(),
