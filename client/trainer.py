@@ -1,5 +1,6 @@
 """Local training: some optimiser steps on an adapter, the same loop with privacy and without."""
 
+import math
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -130,12 +131,15 @@ def measure(
 
 
 def schedule(step: int, training: TrainingSection) -> float:
-    """The learning-rate factor of a step of the whole run: a linear rise over the warm-up, then a linear fall to 0."""
+    """The learning-rate factor of a step of the whole run: a linear rise over the warm-up, then the config's schedule."""
     total = training.rounds * training.steps
     warmup = training.warmup * total
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    return max(0.0, (total - step) / (total - warmup))
+    left = max(0.0, (total - step) / (total - warmup))
+    if training.schedule == "constant":
+        return 1.0
+    return left if training.schedule == "linear" else (1 - math.cos(math.pi * left)) / 2
 
 
 def _optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:

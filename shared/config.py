@@ -11,21 +11,21 @@ from pydantic import Field, ValidationError, model_validator
 from shared.complaint import first_line
 from shared.datastage import AugmentationSection, BalanceSection, CleaningSection
 from shared.errors import ConfigError
+from shared.measuring import EvaluationSection, ReportSection
 from shared.sections import (
     AdapterSection,
     AggregationSection,
     AnonymiseSection,
     CohortSection,
     DataSection,
-    EvaluationSection,
     ModelSection,
     PrivacySection,
-    ReportSection,
     RunSection,
     Section,
     TaskSection,
     TrainingSection,
 )
+from shared.studies import CompareSection, SweepSection
 from shared.toml import apply_override, read_toml
 
 
@@ -47,6 +47,8 @@ class RunConfig(Section):
     aggregation: AggregationSection = Field(default_factory=AggregationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     report: ReportSection = Field(default_factory=ReportSection)
+    sweep: SweepSection | None = Field(None, description="what hushtune sweep searches; a run ignores it")
+    compare: CompareSection | None = Field(None, description="what hushtune compare sets side by side; a run ignores it")
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

@@ -67,8 +67,23 @@ class AdapterSection(Section):
     last_layers: int = Field(
         0, ge=0, description="adapt only the last so many layers, which costs less time and noise; 0 takes all"
     )
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), description="adapt only the layers of these numbers, from 0; empty takes last_layers"
+    )
+    scaling: Literal["standard", "rank-stabilised"] = Field(
+        "standard",
+        description="the update is scaled by alpha / rank, or by alpha / sqrt(rank) (rsLoRA), for high ranks",
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout (0 to below 1)")
     train: Literal["B", "AB"] = Field("B", description="factors that are trained; under privacy A stays frozen, so B alone")
+
+    @model_validator(mode="after")
+    def _one_choice_of_layers(self) -> Self:
+        if self.layers and self.last_layers:
+            raise ValueError("layers: last_layers is set too; give one of them")
+        if len(set(self.layers)) != len(self.layers):
+            raise ValueError("layers: a layer is named twice")
+        return self
 
 
 class TaskSection(Section):
@@ -183,7 +198,11 @@ class TrainingSection(Section):
     learning_rate: Positive = Field(1e-2, description="peak learning rate of the LoRA factors")
     head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head")
     warmup: float = Field(
-        0.1, ge=0, lt=1, description="share of all steps in which the rate rises to its peak; it then falls to 0"
+        0.1, ge=0, lt=1, description="share of all steps in which the rate rises to its peak, before schedule takes over"
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear",
+        description="how the rate goes on from its peak over the whole run: down to 0 by a line or a cosine, or not",
     )
     weight_decay: float = Field(0.0, ge=0, lt=1, description="AdamW weight decay")
     micro_batch_tokens: int = Field(
@@ -326,21 +345,3 @@ class AggregationSection(Section):
     method: Literal["mean"] = Field("mean", description="weighted mean of the deltas, exact because A is frozen")
     weights: Literal["uniform", "declared"] = Field("uniform", description="uniform, or by declared_size (public)")
     max_norm: Positive = Field(100.0, description="a reply whose delta has a larger L2 norm is rejected")
-
-
-class EvaluationSection(Section):
-    """How the server measures the model."""
-
-    file: Path | None = Field(
-        None,
-        description="held-out records that a server may use, with the columns of data; a simulation holds out its own",
-    )
-    max_records: int = Field(5000, ge=1, description="held-out records scored; a seeded choice where there are more")
-    bootstrap: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of an interval")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of an interval (0.5 to 1)")
-
-
-class ReportSection(Section):
-    """What is written at the end."""
-
-    html: bool = Field(True, description="write report.html beside report.json")

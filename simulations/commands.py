@@ -25,6 +25,35 @@ def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -
 
 
 @app.command()
+def compare(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
+    """Set training, prompting, going alone, federating and pooling side by side, with and without privacy."""
+    run = load(config, overrides)
+    from simulations.compare import compare as compare_runs
+    from simulations.display import Bars, comparison_tables
+
+    with Bars() as bars:
+        folder, document = compare_runs(run, bars)
+    show(document, json, lambda: comparison_tables(document, str(folder)))
+
+
+@app.command()
+def sweep(
+    config: RunFile,
+    overrides: Overrides = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree beforehand to every trial that a ledger pays for.")] = False,
+    json: Json = False,
+) -> None:
+    """Search the config's hyperparameters on simulations; an interrupted search goes on where it was."""
+    run = load(config, overrides)
+    from simulations.display import Bars, sweep_tables
+    from simulations.sweep import sweep as sweep_runs
+
+    with Bars() as bars:
+        folder, document = sweep_runs(run, bars, lambda question: yes or typer.confirm(question, err=True))
+    show(document, json, lambda: sweep_tables(document, str(folder)))
+
+
+@app.command()
 def plan(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
     """Print what a run will cost in privacy, before anyone trains."""
     run = load(config, overrides)
@@ -33,6 +62,17 @@ def plan(config: RunFile, overrides: Overrides = None, json: Json = False) -> No
 
     rows = plan_rows(run)
     show(rows, json, lambda: plan_table(rows, run))
+
+
+@app.command()
+def trainable(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
+    """Print what a run will train: each tensor, its shape, and its share of the model."""
+    run = load(config, overrides)
+    from simulations.display import trainable_table
+    from simulations.trainable import trainable_rows
+
+    rows = trainable_rows(run)
+    show(rows, json, lambda: trainable_table(rows))
 
 
 @app.command()

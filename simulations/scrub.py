@@ -57,7 +57,7 @@ def _own(path: Path) -> Source:
     file = SiteFile.load(path)
     task = {"name": file.policy.tasks[0], "labels": ["-", "--"]}
     site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
-    data = {"root": str(file.data.file.parent), "sites": [site]}
+    data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site]}
     if file.data.columns is not None:
         data["columns"] = file.data.columns.model_dump(mode="json")
     run = RunConfig.parse({"task": task, "data": data}, str(path))

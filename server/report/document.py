@@ -12,6 +12,7 @@ from typing import Any
 from privacy.anonymise.quality import Recall, merge_recalls, overall
 from privacy.dp.plan import PrivacyPlan
 from privacy.stability import effects
+from server.assessment import Rival
 from server.report import wording
 from server.report.html import render
 from server.report.signed import CARD_FILE, SignedCard
@@ -61,6 +62,7 @@ class Baseline:
     name: str
     note: str
     metrics: Metrics
+    rival: Rival
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,12 @@ class RunFacts:
     adapter: Mapping[str, str | int]
     baselines: Sequence[Baseline]
     base: Metrics
+    final: Metrics
     rounds: Sequence[Round]
     by_site: Mapping[str, Metrics]
     sites: Sequence[SiteFacts]
+    assessment: Mapping[str, Any]
+    choice: Mapping[str, Any] | None = None
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
@@ -96,8 +101,10 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "adapter": dict(facts.adapter),
         "baselines": [{"name": b.name, "note": b.note, "metrics": _metrics(b.metrics)} for b in facts.baselines],
         "base": _metrics(facts.base),
-        "final": _metrics(facts.rounds[-1].metrics),
+        "final": _metrics(facts.final),
+        "choice": dict(facts.choice) if facts.choice else None,
         "by_site": {site: _metrics(metrics) for site, metrics in facts.by_site.items()},
+        "assessment": dict(facts.assessment),
         "rounds": [_round(done) for done in facts.rounds],
         "sites": [_site(site, epsilons) for site in facts.sites],
         "privacy": _privacy(facts),

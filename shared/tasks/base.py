@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shared.metrics import Interval
+from shared.metrics import Interval, Sums
 from shared.models import Kind, LoadedModel
 from shared.record import Record
 
@@ -40,14 +40,25 @@ class Outcome:
     """What the model did on some examples, record by record; metrics and intervals are made from it.
 
     ``first`` and ``second`` are (N,): true and predicted class, or summed negative log-likelihood and tokens.
+    ``probabilities`` are those of each class, (N, classes), where the model gives any.
     """
 
     first: npt.NDArray[np.float64]
     second: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float64] | None = None
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "Outcome":
-        """The outcome on a subset of the examples."""
-        return Outcome(self.first[chosen], self.second[chosen])
+    def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Outcome":
+        """The outcome on some of the examples, by a mask or by indices."""
+        given = self.probabilities
+        return Outcome(self.first[chosen], self.second[chosen], None if given is None else given[chosen])
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[Sequence[int], "Outcome"]]) -> "Outcome":
+        """The outcome on N examples from that on batches of them, each with the examples' places in 0 to N - 1."""
+        order = np.argsort([place for places, _ in parts for place in places])
+        given = [part.probabilities for _, part in parts if part.probabilities is not None]
+        first, second = (np.concatenate([getattr(part, name) for _, part in parts]) for name in ("first", "second"))
+        return cls(first, second, np.concatenate(given) if given else None).where(order)
 
 
 class Task(Protocol):
@@ -69,6 +80,9 @@ class Task(Protocol):
 
     def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
         """Metric name to value and bootstrap interval."""
+
+    def chief(self, outcome: Outcome) -> Sums:
+        """The first of the metrics as sums over records, so that two models can be compared record by record."""
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write the adapter in PEFT's format, and a head beside it if there is one."""

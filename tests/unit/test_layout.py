@@ -53,6 +53,10 @@ ROOMS = {
     "faker": ("privacy/anonymise/", "simulations/"),
     "hunspell": ("privacy/anonymise/words.py",),
     "presidio_evaluator": ("privacy/anonymise/spanscore.py",),
+    "optuna": ("simulations/search.py",),
+    "codecarbon": ("shared/energy.py",),
+    "sacrebleu": ("shared/generation_metrics.py",),
+    "rouge_score": ("shared/generation_metrics.py",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
     "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/"),
     "cryptography": (

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from shared.lora import read_adapter
 from shared.record import Record
 from shared.sections import TrainingSection
 from shared.tasks.base import Learner
+
+SCHEDULES: tuple[Literal["linear", "cosine", "constant"], ...] = ("linear", "cosine", "constant")
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]
@@ -166,15 +169,25 @@ def test_training_lowers_the_loss(classify: RunConfig, change: Change, learner_o
     assert loss() < 0.8 * before
 
 
-@given(st.integers(1, 30), st.integers(1, 30), st.floats(0, 0.95))
-def test_the_rate_rises_over_the_warm_up_and_then_falls_but_never_to_0(rounds: int, steps: int, warmup: float) -> None:
-    section = TrainingSection(rounds=rounds, steps=steps, warmup=warmup)
+@given(st.integers(1, 30), st.integers(1, 30), st.floats(0, 0.95), st.sampled_from(["linear", "cosine", "constant"]))
+def test_the_rate_rises_over_the_warm_up_and_then_falls_but_never_to_0(
+    rounds: int, steps: int, warmup: float, name: Literal["linear", "cosine", "constant"]
+) -> None:
+    section = TrainingSection(rounds=rounds, steps=steps, warmup=warmup, schedule=name)
     factors = [schedule(step, section) for step in range(rounds * steps)]
     peak = factors.index(max(factors))
     assert all(0 < factor <= 1 for factor in factors)
     assert all(one < two for one, two in pairwise(factors[: peak + 1]))
     assert all(one >= two for one, two in pairwise(factors[peak:]))
     assert peak <= warmup * rounds * steps + 1
+
+
+def test_schedules_end_where_they_say() -> None:
+    last = {name: schedule(99, TrainingSection(rounds=10, steps=10, warmup=0.0, schedule=name)) for name in SCHEDULES}
+    middle = {name: schedule(50, TrainingSection(rounds=10, steps=10, warmup=0.0, schedule=name)) for name in SCHEDULES}
+    assert middle == pytest.approx({"linear": 0.5, "cosine": 0.5, "constant": 1.0})
+    assert last["cosine"] < last["linear"] == pytest.approx(0.01)
+    assert last["constant"] == 1
 
 
 def test_the_head_has_its_own_rate(

@@ -198,7 +198,7 @@ def test_the_report_holds_what_a_reader_needs(finished: Finished) -> None:
     report = json.loads((finished.folder / "report.json").read_text(encoding="utf-8"))
     assert report == json.loads(json.dumps(finished.report))
     for row in ("base", "final"):
-        assert set(report[row]) == {"accuracy", "macro_precision", "macro_recall", "macro_f1"}
+        assert set(report[row]) == {"accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1"}
         for interval in report[row].values():
             assert interval["low"] <= interval["value"] <= interval["high"]
     assert [done["round"] for done in report["rounds"]] == [1, 2]
