@@ -95,7 +95,6 @@ def anonymise(
 
     if preview:
         refuse_pipe(yes_show_text)
-        typer.echo("", nl=False)
         show({}, False, lambda: preview_tables(preview_site(source, preview)))
         return
     with Bars() as bars:
