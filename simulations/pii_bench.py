@@ -69,7 +69,7 @@ def stock() -> Detector:
 
 def ours(level: str) -> Detector:
     """One of our levels; a held-back text counts as covered from end to end."""
-    scrubber = Scrubber(AnonymiseSection(level=level, workers=1), locate(MODEL))  # type: ignore[arg-type]
+    scrubber = Scrubber(AnonymiseSection(level=level, workers=1), locate(MODEL))
 
     def detect(texts: Texts) -> list[Marked]:
         records = [RawRecord({"text": text}, None, i, {"text": spans}) for i, (text, spans) in enumerate(texts, 1)]
@@ -171,7 +171,10 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     texts = read_labelled(arguments.file)
-    detectors = [("stock Presidio", stock), *((level, partial(ours, level)) for level in LEVELS)]
+    detectors: list[tuple[str, Callable[[], Detector]]] = [
+        ("stock Presidio", stock),
+        *((level, partial(ours, level)) for level in LEVELS),
+    ]
     rows = (
         perturbation_rows(texts, arguments.level)
         if arguments.perturb
