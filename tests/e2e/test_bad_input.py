@@ -131,6 +131,48 @@ def test_a_delta_that_would_let_a_record_be_published(run: Run) -> None:
     assert "privacy.target_delta = 0.01: must be below 1 / declared_size = 0.01" in run("privacy.target_delta=0.01")
 
 
+@pytest.mark.parametrize("noise", ["0", "-1"])
+def test_noise_that_hides_nothing(run: Run, noise: str) -> None:
+    assert "privacy.release_noise" in run(f"privacy.release_noise={noise}", "privacy.release=metrics")
+
+
+def test_two_units_in_one_plan(run: Run) -> None:
+    said = run("privacy.unit=site")
+    assert "privacy.unit = 'site': under trust = 'local'" in said
+    assert "a plan has one unit" in said
+
+
+def test_a_trust_model_that_is_not_built(run: Run) -> None:
+    assert "privacy.trust = 'distributed': refused: secure sums are not built yet" in run("privacy.trust=distributed")
+
+
+def test_an_accountant_that_understates(run: Run) -> None:
+    assert "privacy.accountant = 'gdp': refused: a central-limit figure lies 4 to 16 %" in run("privacy.accountant=gdp")
+
+
+def test_a_trusted_server_of_ten_sites(run: Run) -> None:
+    write("north.jsonl", GOOD)
+    sites = ", ".join(f'{{id = "s{i}", file = "north.jsonl", declared_size = 100}}' for i in range(10))
+    central = ("privacy.trust=central", "privacy.unit=site", f"data.sites=[{sites}]", "training.rounds=20")
+    said = run(*central, "privacy.target_delta=1e-5")
+    assert "with 10 sites the noise on each number of the mean would be" in said
+    assert "% of the clipping norm" in said
+
+
+def test_a_ledger_of_another_site(run: Run) -> None:
+    from privacy.ledger import Ledger
+
+    write("north.jsonl", GOOD)
+    Ledger(Path("books/north"), "south")
+    assert "is the ledger of site south, not of north" in run("privacy.ledger=books")
+
+
+def test_a_ledger_that_cannot_be_written(run: Run) -> None:
+    write("north.jsonl", GOOD)
+    Path("books").write_text("a file in the way")
+    assert "books/north/ledger.jsonl: cannot be read or written" in run("privacy.ledger=books")
+
+
 def test_a_label_outside_the_set(run: Run) -> None:
     write("north.jsonl", [*GOOD, {"text": f"{MARKER} so so", "label": "maybe"}])
     assert "record 61: its label is not in task.labels (no, yes)" in run()
