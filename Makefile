@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 VENV := .venv
+DATA ?= data/medquad
 BIN := $(VENV)/bin
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test check bench clean
+.PHONY: demo demo-federation test faults check bench bench-epoch clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,8 +18,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed  ## a private federation of four hospitals on generated messages
 	$(BIN)/hushtune simulate configs/demo.toml
 
+demo-federation: $(VENV)/installed  ## a server and three clients as real processes; the server is killed and goes on
+	$(BIN)/python -m simulations.federation
+
 test: $(VENV)/installed  ## all tests that run on any machine
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults
 
 check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
@@ -27,6 +34,10 @@ check: $(VENV)/installed  ## style and types
 
 bench: $(VENV)/installed  ## time and memory of a private training step beside a plain one
 	$(BIN)/python -m simulations.bench
+	$(BIN)/python -m simulations.bench_folding
+
+bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transformers' Trainer; DATA names a folder of questions and answers
+	$(BIN)/python -m simulations.epoch $(DATA)
 
 clean:  ## remove the environment, caches and results
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

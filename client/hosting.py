@@ -1,6 +1,8 @@
 """From an order to the site that carries it out: policy first, then data, model and plan."""
 
+import hmac
 from collections.abc import Callable, Sequence
+from math import isfinite
 
 from client.cache import Cache
 from client.cleaning import clean
@@ -59,7 +61,8 @@ class Host:
         raw = read_records(self._file.data.file, here)
         budget = self._budget(raw, by_person=run.privacy.unit == "person")
         cleaned = clean(raw, here.cleaning).records
-        (scrubbed,) = scrub(here.anonymise, [cleaned], self._caches(budget.ledger.key))
+        surrogates = hmac.digest(budget.ledger.key, b"surrogates", "sha256")
+        (scrubbed,) = scrub(here.anonymise, [cleaned], self._caches(budget.ledger.key), key=surrogates)
         chosen = prepare(scrubbed, cleaned, here, budget.ledger.key)
         self._told("load_model")
         base, task = load_task(here)
@@ -77,7 +80,7 @@ class Host:
         if budget.in_all is not None:
             limits["site"] = budget.in_all, upper_bound(budget.ledger.entries(), budget.in_all.target_delta)
         return tuple(
-            BudgetSeen(of=of, spent=spent, limit=limit.epsilon, delta=limit.target_delta)
+            BudgetSeen(of=of, spent=spent if isfinite(spent) else None, limit=limit.epsilon, delta=limit.target_delta)
             for of, (limit, spent) in limits.items()
         )
 

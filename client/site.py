@@ -19,6 +19,7 @@ from shared.lora import write_adapter
 from shared.messages import TrainOrder, TrainReply
 from shared.record import Record
 from shared.tasks.base import Learner, Unit
+from shared.tasks.prefix import FrozenPrefix
 
 
 class Site:
@@ -61,6 +62,7 @@ class Site:
         self._outbox = outbox or Outbox()
         if plan is not None:
             self_check(learner, data.examples, config.privacy.self_check)
+        self._prefix = None if data.viewer else FrozenPrefix.build(learner, data.examples, config.training)
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and reply with the delta.
@@ -92,6 +94,7 @@ class Site:
             site_id=self.site_id,
             moments=self._memory.before(order.run_id, order.round),
             label_weights=label_weights(self._data, order.config, self.plan is not None),
+            prefix=self._prefix,
         )
         self._memory.keep(order.run_id, order.round, trained.moments)
         finished = Finished(trained.delta, self._released(order))
@@ -144,8 +147,14 @@ def _units(site_id: str, config: RunConfig, records: Sequence[Record], persons: 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
     """Refuse a plan that is not the one of the config: what runs and what is accounted must be one thing."""
     training, privacy = config.training, config.privacy
-    asked = (training.sampling_rate, training.steps, training.rounds, privacy.clipping_norm, declared_size)
-    planned = plan and (plan.sampling_rate, plan.steps_per_round, plan.rounds, plan.clipping_norm, plan.declared_size)
+    asked = (
+        (training.sampling_rate, training.steps, training.rounds),
+        (privacy.clipping, privacy.clipping_norm, declared_size),
+    )
+    planned = plan and (
+        (plan.sampling_rate, plan.steps_per_round, plan.rounds),
+        (plan.clipping, plan.clipping_norm, plan.declared_size),
+    )
     beside = plan is None or (plan.unit, plan.releases) == (privacy.unit, releases_of(config))
     if not beside or planned != (asked if privacy.enabled and privacy.trust == "local" else None):
         raise PrivacyError(f"site {site_id}: its privacy plan is not the one of this run; make it with PrivacyPlan.for_site")

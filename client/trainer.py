@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from client.units import Rows, TrainingSet, row_weights
+from privacy.dp.clipping import CLIPPING_NORM
 from privacy.dp.engine import Step, make_private
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
@@ -22,6 +24,7 @@ from shared.lora import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner
+from shared.tasks.prefix import FrozenPrefix
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,11 @@ def train(
     site_id: str,
     moments: AdapterState | None,
     label_weights: npt.NDArray[np.float64] | None = None,
+    prefix: FrozenPrefix | None = None,
 ) -> Trained:
-    """Train one round from ``start`` and return what changed; ``label_weights`` (L,) weigh each label's losses.
+    """Train one round from ``start`` and return what changed; with a ``prefix``, from its states upwards.
+
+    ``label_weights`` (L,) weigh each label's losses. A prefix has the states of ``data.examples``, so not of views.
 
     The optimiser's moments are made of noised gradients alone, so keeping them over rounds costs no privacy.
     """
@@ -64,19 +70,27 @@ def train(
             factor = schedule(number, training)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
-            _accumulate(learner, model, step, data.rows(chosen.tolist(), number), weights, training.micro_batch_tokens)
+            rows = data.rows(chosen.tolist(), number)
+            _accumulate(learner, model, step, rows, weights, prefix, training.micro_batch_tokens)
             step.finish()
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
 
 
 def _accumulate(
-    learner: Learner, model: nn.Module, step: Step, rows: Rows, weights: torch.Tensor | None, tokens: int
+    learner: Learner,
+    model: nn.Module,
+    step: Step,
+    rows: Rows,
+    weights: torch.Tensor | None,
+    prefix: FrozenPrefix | None,
+    tokens: int,
 ) -> None:
     """Put the gradients of a step's rows into the step; no unit is cut over two micro-batches."""
     for units, batch in learner.unit_batches(rows.examples, rows.units, tokens):
-        losses = learner.task.losses(model, batch) * row_weights(units, batch.targets, weights)
-        torch.autograd.backward(losses.sum())
+        with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
+            losses = learner.task.losses(model, batch) * row_weights(units, batch.targets, weights)
+            torch.autograd.backward(losses.sum())
         step.accumulate([unit[0] for unit in units for _ in unit])  # its first row names a unit
 
 
@@ -136,20 +150,25 @@ def _optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW
 
 
 def _read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
-    """The optimiser's state as named arrays; its rates and other settings follow from the config."""
-    slots = optimizer.state_dict()["state"]
-    return AdapterState(
-        {f"{index}/{name}": tensor.cpu().numpy().copy() for index, slot in slots.items() for name, tensor in slot.items()}
-    )
+    """The optimiser's state as named arrays, with an adapted clipping norm; all else follows from the config."""
+    state = optimizer.state_dict()
+    arrays = {f"{k}/{name}": t.cpu().numpy().copy() for k, slot in state["state"].items() for name, t in slot.items()}
+    if CLIPPING_NORM in state["param_groups"][0]:
+        arrays[CLIPPING_NORM] = np.array([state["param_groups"][0][CLIPPING_NORM]], dtype=np.float32)
+    return AdapterState(arrays)
 
 
 def _write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> None:
     """Set the state of an optimiser of the same tensors."""
     slots: dict[int, dict[str, torch.Tensor]] = {}
+    groups = optimizer.state_dict()["param_groups"]
     for key, array in moments.arrays.items():
+        if key == CLIPPING_NORM:
+            groups = [{**group, CLIPPING_NORM: float(array[0])} for group in groups]
+            continue
         index, _, name = key.partition("/")
         slots.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
-    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
 
 
 def _batches(

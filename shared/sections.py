@@ -218,7 +218,14 @@ class PrivacySection(Section):
         None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / n^1.1 for n declared records (or sites)"
     )
     accountant: Literal["pld"] = Field("pld", description="pld: privacy loss distributions, cross-checked by Renyi's bound")
-    clipping_norm: Positive = Field(0.5, description="L2 bound C of one unit's gradient, or of one site's delta")
+    clipping_norm: Positive = Field(
+        0.5, description="L2 bound C of one unit's gradient (adaptive clipping starts there), or of one site's delta"
+    )
+    clipping: Literal["flat", "automatic", "per-layer", "adaptive"] = Field(
+        "flat",
+        description="flat: at most C; automatic: every gradient scaled to about C; per-layer: each tensor at most "
+        "C / sqrt(tensors); adaptive: C follows the median norm, for a little more noise",
+    )
     self_check: int = Field(
         4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training"
     )
@@ -277,12 +284,40 @@ class AnonymiseSection(Section):
         min_length=1,
         description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder",
     )
-    operator: Literal["tag", "redact"] = Field(
-        "tag", description="tag: <PERSON_1>, the same in one record; redact: <PERSON>"
+    level: Literal["fast", "standard", "strict"] = Field(
+        "standard",
+        description="fast: language model and patterns; standard: and name lists, words that are no English words; "
+        "strict: and every capitalised word and long number",
+    )
+    operator: Literal["tag", "redact", "surrogate"] = Field(
+        "tag",
+        description="tag: <PERSON_1>, the same in one record; redact: <PERSON>; surrogate: an invented value, the same in "
+        "one record, which reads better in generated text",
+    )
+    dates: Literal["replace", "shift"] = Field(
+        "replace", description="shift: move all dates of a record by the same secret number of days; surrogates always do"
     )
     max_chars: int = Field(20_000, ge=100, le=1_000_000, description="a record with more characters is quarantined")
     batch_size: int = Field(64, ge=1, le=4096, description="texts that the language model reads at once")
     workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one a core")
+
+
+class GateSection(Section):
+    """What a site asks of its own anonymisation before it joins a round; the site sets it, never the server."""
+
+    min_planted_recall: float = Field(
+        0.9, ge=0, le=1, description="planted direct identifiers covered whole: lower end of the 95 % interval (0 to 1)"
+    )
+    min_labelled_recall: float = Field(
+        0.9, ge=0, le=1, description="the same for records whose true spans are known, where there are any (0 to 1)"
+    )
+    min_checksummed_recall: float = Field(
+        1.0, ge=0, le=1, description="planted card numbers, IBANs and e-mail addresses covered whole (0 to 1)"
+    )
+    max_residual: float = Field(
+        0.1, ge=0, le=1, description="share of scrubbed records in which a second detector still finds something (0 to 1)"
+    )
+    max_quarantined: float = Field(0.02, ge=0, le=1, description="share of records held back (0 to 1)")
 
 
 class AggregationSection(Section):

@@ -1,21 +1,20 @@
-"""From a model and an optimiser to private ones: Opacus' per-record gradients, clipping and step, our noise.
+"""From a model and an optimiser to private ones: per-record gradients, Opacus' clipping and step, our noise.
 
 Opacus' own ``make_private`` derives the sampling rate and the divisor from the private record count (its issues 571
 and 819) and draws seedable noise, so its parts are joined here with the public numbers of the plan instead.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from torch import nn
 
-from privacy.dp.noise import gaussian
+from privacy.dp.clipping import clipping_optimizer
+from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 from shared.errors import PrivacyError
 
@@ -31,16 +30,6 @@ class Step(Protocol):
 
     def finish(self) -> None:
         """Take the step; it counts even when nothing was accumulated."""
-
-
-class _EntropyNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
-    """Opacus' optimiser with its noise taken from the operating system's entropy."""
-
-    def add_noise(self) -> None:
-        """Put the noised sum of clipped gradients, of standard deviation z x C, into each ``grad``."""
-        std = self.noise_multiplier * self.max_grad_norm
-        for parameter in self.params:
-            parameter.grad = parameter.summed_grad + gaussian(parameter.shape, std, parameter.device)
 
 
 @dataclass(frozen=True)
@@ -114,40 +103,16 @@ def make_private(
 ) -> Iterator[tuple[nn.Module, Step]]:
     """Lend the model and a step that follow the plan; without a plan, the model itself and a plain step.
 
-    The model keeps its tensors; what Opacus hung on it is taken off at the end. ``divisor`` is the public expected
+    The model keeps its tensors; what was hung on it is taken off at the end. ``divisor`` is the public expected
     batch, in privacy units. The loss must be a sum over rows of each row's own loss.
     """
     if plan is None:
         parameters = tuple(p for p in model.parameters() if p.requires_grad)
-        yield model, PlainStep(optimizer, parameters, divisor)
+        with fused(model) as lent:
+            yield lent, PlainStep(optimizer, parameters, divisor)
         return
-    with per_record_gradients(model) as wrapped:
-        private = _EntropyNoiseOptimizer(
-            optimizer,
-            noise_multiplier=plan.noise_multiplier,
-            max_grad_norm=plan.clipping_norm,
-            expected_batch_size=plan.expected_batch,
-            loss_reduction="mean",
-        )
-        yield wrapped, PrivateStep(private)
-
-
-@contextmanager
-def per_record_gradients(model: nn.Module) -> Iterator[nn.Module]:
-    """Wrap the model so that a backward pass of a sum of losses fills ``grad_sample``, and unwrap it at the end."""
-    wrapped = GradSampleModule(model, batch_first=True, loss_reduction="sum", strict=True)
-    try:
-        with warnings.catch_warnings():
-            # The first adapted layer has no input that needs a gradient; its hook fires all the same.
-            warnings.filterwarnings("ignore", message="Full backward hook is firing")
-            yield wrapped
-    finally:
-        wrapped.remove_hooks()
-        for parameter in model.parameters():
-            _take_off(parameter, "grad_sample", "summed_grad", "_forward_counter", "_current_grad_sample")
-            parameter.grad = None
-        for module in model.modules():
-            _take_off(module, "activations", "max_batch_len")  # after a failed step they hold records
+    with per_record_gradients(model) as lent:
+        yield lent, PrivateStep(clipping_optimizer(optimizer, plan))
 
 
 def _add_up(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
@@ -167,14 +132,8 @@ def _drop_unbounded(parameters: list[nn.Parameter]) -> None:
     A fixed rule on one unit, so it costs no privacy. Squares that overflow float32 count as infinite.
     """
     gradients = [p.grad_sample for p in parameters]  # type: ignore[attr-defined]
-    squares = torch.stack([g.reshape(len(g), -1).square().sum(dim=1) for g in gradients]).sum(dim=0)  # (B,)
-    bounded = squares.isfinite()
+    norms = [torch.linalg.vector_norm(g, dim=tuple(range(1, g.dim()))) for g in gradients]
+    bounded = torch.linalg.vector_norm(torch.stack(norms), dim=0).isfinite()  # (B,)
     for gradient in gradients:
         mask = bounded.reshape(-1, *[1] * (gradient.dim() - 1))
         torch.where(mask, gradient, torch.zeros_like(gradient), out=gradient)
-
-
-def _take_off(owner: nn.Parameter | nn.Module, *names: str) -> None:
-    for name in names:
-        if hasattr(owner, name):
-            delattr(owner, name)

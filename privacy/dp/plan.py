@@ -13,6 +13,8 @@ from shared.config import RunConfig
 from shared.errors import PrivacyError
 
 LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
+ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
+COUNT_SHARE = 1 / 20  # noise of the adaptive clipping's count, in expected batches, as Andrew et al. chose it
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class PrivacyPlan:
     know else, provided that the sampling and the noise stay secret at the site.
 
     Units: ``clipping_norm`` is the L2 bound C of one unit's gradient; ``noise_multiplier`` z is the noise's standard
-    deviation divided by C, on the sum of a step; ``sampling_rate`` q is public; so is ``declared_size``, which with q
+    deviation divided by C, on all that a step releases; ``sampling_rate`` q is public; so is ``declared_size``, which with q
     gives the divisor q x declared_size. None of these depends on the private records. ``releases`` are what a round
     releases beside the delta, such as its noised metrics.
 
@@ -40,6 +42,7 @@ class PrivacyPlan:
     target_delta: float
     declared_size: int
     releases: tuple[MechanismEvent, ...] = ()
+    clipping: ClippingMode = "flat"
     unit: Literal["record", "person", "site"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
     trust: Literal["local", "central"] = "local"
@@ -66,6 +69,23 @@ class PrivacyPlan:
     def expected_batch(self) -> float:
         """The public divisor of a step's gradient sum, in units: q x declared_size."""
         return self.sampling_rate * self.declared_size
+
+    @property
+    def count_noise(self) -> float:
+        """Standard deviation of the noise on adaptive clipping's count of records, each of which moves it by 1/2."""
+        return max(COUNT_SHARE * self.expected_batch, self.noise_multiplier)
+
+    @property
+    def gradient_noise(self) -> float:
+        """The noise's standard deviation on the gradient sum, in units of C.
+
+        It is z but for adaptive clipping, where the count is released too: then 1 / z^2 = 1 / z_gradient^2 +
+        1 / (2 count_noise)^2, so that both together cost what one release at z costs (Andrew et al. 2021,
+        arXiv 1905.03871, theorem 1).
+        """
+        if self.clipping != "adaptive":
+            return self.noise_multiplier
+        return 1 / math.sqrt(self.noise_multiplier**-2 - (2 * self.count_noise) ** -2)
 
     @property
     def events(self) -> tuple[MechanismEvent, ...]:
@@ -109,6 +129,7 @@ class PrivacyPlan:
             target_delta=target_delta,
             declared_size=declared_size,
             releases=releases,
+            clipping=privacy.clipping,
             unit="person" if privacy.unit == "person" else "record",
         )
 

@@ -70,9 +70,8 @@ class Instruction:
 
         The vocabulary projection runs at response positions alone: it is the largest tensor of the step.
         """
-        causal = model._module if hasattr(model, "_module") else model  # Opacus wraps with hooks on submodules
-        assert isinstance(causal, PeftModel)  # noqa: S101  what build() made
-        network: Any = causal.get_base_model()
+        assert isinstance(model, PeftModel)  # noqa: S101  what build() made
+        network: Any = model.get_base_model()
         states = network.model(
             input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
         ).last_hidden_state  # (B, T, H)

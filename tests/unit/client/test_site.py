@@ -213,18 +213,19 @@ def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
     from privacy.dp import engine
 
     seen: list[tuple[float, float]] = []
-    original_optimizer, original_batches = engine._EntropyNoiseOptimizer, trainer.poisson_batches
+    original_optimizer, original_batches = engine.clipping_optimizer, trainer.poisson_batches
 
-    def optimizer(*arguments: object, **options: float) -> object:
-        seen.append((options["expected_batch_size"], rates[-1]))
-        return original_optimizer(*arguments, **options)
+    def optimizer(inner: torch.optim.Optimizer, plan: PrivacyPlan) -> object:
+        made = original_optimizer(inner, plan)
+        seen.append((made.expected_batch_size, rates[-1]))
+        return made
 
     def batches(records: int, rate: float, *others: object) -> object:
         rates.append(rate)
         return original_batches(records, rate, *others)
 
     rates: list[float] = []
-    monkeypatch.setattr(engine, "_EntropyNoiseOptimizer", optimizer)
+    monkeypatch.setattr(engine, "clipping_optimizer", optimizer)
     monkeypatch.setattr(trainer, "poisson_batches", batches)
     plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
     for count in (4, 63, 64, 65):

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import kstest
 from torch import nn
 
-from privacy.dp import engine
+from privacy.dp import clipping
 from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config import RunConfig
@@ -35,7 +35,7 @@ DIVISOR = 17.0
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """No noise, so that what is left can be compared with a loop."""
-    monkeypatch.setattr(engine, "gaussian", lambda shape, _std, device: torch.zeros(shape, device=device))
+    monkeypatch.setattr(clipping, "gaussian", lambda shape, _std, device: torch.zeros(shape, device=device))
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_without_privacy_a_step_is_the_unclipped_sum_over_the_same_divisor(
     scales = [1.0, 30.0, *[1.0] * 7]
     expected = clipped_mean(learner, examples, scales, float("inf"))
     for name, tensor in step_once(learner, examples, scales, 48, None).items():
-        torch.testing.assert_close(tensor, expected[name], rtol=2e-4, atol=1e-5)
+        assert float((tensor - expected[name]).norm() / expected[name].norm()) < 2e-4, name
 
 
 def draws(learner: Learner, count: int, use: Callable[[nn.Module, Step], None]) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
@@ -275,7 +275,7 @@ def test_noise_is_drawn_once_a_tensor_and_step_however_many_micro_batches(
         drawn.append((tuple(shape), std))
         return torch.zeros(shape)
 
-    monkeypatch.setattr(engine, "gaussian", counted)
+    monkeypatch.setattr(clipping, "gaussian", counted)
     step_once(learner, learner.task.encode(records_of(either, 12)), [1.0] * 12, 48, PLAN)
     shapes = [tuple(p.shape) for p in trained(learner.model).values()]
     assert sorted(drawn) == sorted((shape, PLAN.noise_multiplier * PLAN.clipping_norm) for shape in shapes)
