@@ -1,5 +1,6 @@
 """From an order to the site that carries it out: policy first, then data, model and plan."""
 
+import hmac
 from collections.abc import Callable, Sequence
 from math import isfinite
 
@@ -60,7 +61,8 @@ class Host:
         raw = read_records(self._file.data.file, here)
         budget = self._budget(raw, by_person=run.privacy.unit == "person")
         cleaned = clean(raw, here.cleaning).records
-        (scrubbed,) = scrub(here.anonymise, [cleaned], self._caches(budget.ledger.key))
+        surrogates = hmac.digest(budget.ledger.key, b"surrogates", "sha256")
+        (scrubbed,) = scrub(here.anonymise, [cleaned], self._caches(budget.ledger.key), key=surrogates)
         chosen = prepare(scrubbed, cleaned, here, budget.ledger.key)
         self._told("load_model")
         base, task = load_task(here)

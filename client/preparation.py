@@ -26,14 +26,17 @@ def scrub(
     groups: Sequence[Sequence[RawRecord]],
     caches: Sequence[Cache] = (),
     progress: Callable[[int], None] | None = None,
+    key: bytes | None = None,
 ) -> list[Scrubbed]:
     """Scrub groups of records; those that a group's cache has are taken from it, the others are put there.
+
+    ``key`` is the site's own, for its surrogates; without one they are of a key that nobody keeps.
 
     Raises:
         ModelError, RunError: as the anonymiser.
         DataError: a cache cannot be written.
     """
-    anonymiser = Anonymiser(section)
+    anonymiser = Anonymiser(section, key)
     if not caches:
         return anonymiser.scrub_groups(groups, progress)
     names = [cache.name(group, section) for group, cache in zip(groups, caches, strict=True)]

@@ -98,7 +98,7 @@ def test_only_what_the_caches_lack_is_scrubbed(cache: Cache, monkeypatch: pytest
     asked: list[list[list[RawRecord]]] = []
 
     class Counting:
-        def __init__(self, _: AnonymiseSection) -> None:
+        def __init__(self, _: AnonymiseSection, __: bytes | None) -> None:
             pass
 
         def scrub_groups(self, groups: list[list[RawRecord]], _: object) -> list[Scrubbed]:

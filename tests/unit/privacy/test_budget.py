@@ -233,6 +233,6 @@ def test_a_person_has_spent_what_any_of_their_records_has(tmp_path: Path) -> Non
     persons = dataclasses.replace(PLAN, unit="person")
     for number, name in enumerate(NAMES[:2]):
         alone = Dataset.of(records([name], f"name in file {number}"), ledger.key, by_person=True)
-        spend(Budget(ledger, alone, 100.0, DELTA), f"run {number}", plan=persons)
+        spend(Budget(ledger, alone, Limit(100.0, DELTA)), f"run {number}", plan=persons)
     both = Dataset.of(records(NAMES[:2], "one person after all"), ledger.key, by_person=True)
-    assert Budget(ledger, both, 100.0, DELTA).spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+    assert Budget(ledger, both, Limit(100.0, DELTA)).spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))
