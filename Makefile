@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 VENV := .venv
+DATA ?= data/medquad
 BIN := $(VENV)/bin
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo demo-federation test faults check bench clean
+.PHONY: demo demo-federation test faults check bench bench-epoch clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,9 +32,13 @@ check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed  ## time and memory of a private training step beside a plain one
+bench: $(VENV)/installed  ## a private training step beside a plain one; whether the demo should train, federate and be private
 	$(BIN)/python -m simulations.bench
 	$(BIN)/python -m simulations.bench_folding
+	$(BIN)/hushtune compare configs/demo_compare.toml
+
+bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transformers' Trainer; DATA names a folder of questions and answers
+	$(BIN)/python -m simulations.epoch $(DATA)
 
 clean:  ## remove the environment, caches and results
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

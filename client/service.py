@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from client.app import client_app
 from client.hosting import Host
@@ -16,6 +17,9 @@ from shared.disk import FolderLock
 from shared.errors import ConfigError, ConnectionRefused, HushtuneError
 from shared.messages import TrainOrder, TrainReply
 from shared.runlog import RunLog
+
+if TYPE_CHECKING:
+    from flwr.clientapp import ClientApp
 
 LONGEST_PAUSE = 3.0  # seconds between attempts to reach the server
 LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
@@ -77,7 +81,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
                     log.event("connected", host=host, port=port)
                     telling.connection("connected")
                     attempt = 0
-                    _serve(connection, service, telling)
+                    _serve(connection, client_app(service, file.policy.permit_reply), telling)
             except ServerGone:
                 log.event("disconnected", attempt=attempt)
                 telling.connection("connecting")
@@ -91,9 +95,8 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
             attempt = min(attempt + 1, 8)
 
 
-def _serve(connection: Connection, service: Service, telling: Telling) -> None:
+def _serve(connection: Connection, app: "ClientApp", telling: Telling) -> None:
     """Answer what comes, until the server goes."""
-    app = client_app(service)
     for message in connection.messages():
         if message is None:
             telling.refresh()

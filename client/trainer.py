@@ -1,7 +1,9 @@
 """Local training: some optimiser steps on an adapter, the same loop with privacy and without."""
 
+import math
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from privacy.dp.engine import make_private
+from client.units import Rows, TrainingSet, row_weights
+from privacy.dp.clipping import CLIPPING_NORM
+from privacy.dp.engine import Step, make_private
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.sampling import poisson_batches
@@ -21,6 +25,7 @@ from shared.lora import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner
+from shared.tasks.prefix import FrozenPrefix
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Trained:
 
 def train(
     learner: Learner,
-    examples: Sequence[Example],
+    data: TrainingSet,
     start: AdapterState,
     config: RunConfig,
     plan: PrivacyPlan | None,
@@ -42,8 +47,12 @@ def train(
     divisor: float,
     site_id: str,
     moments: AdapterState | None,
+    label_weights: npt.NDArray[np.float64] | None = None,
+    prefix: FrozenPrefix | None = None,
 ) -> Trained:
     """Train one round from ``start`` and return what changed.
+
+    ``label_weights`` (L,) weigh each label's losses; with a ``prefix``, training goes from its states upwards.
 
     The optimiser's moments are made of noised gradients alone, so keeping them over rounds costs no privacy.
     """
@@ -55,18 +64,35 @@ def train(
         _write_moments(optimizer, moments)
     torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
     learner.model.train()
-    batches = _batches(len(examples), config, plan, site_id, round_number)
+    batches = _batches(len(data.units), config, plan, site_id, round_number)
+    weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
     with make_private(learner.model, optimizer, plan, divisor) as (model, step):
-        for number, indices in enumerate(batches):
-            factor = schedule((round_number - 1) * training.steps + number, training)
+        for number, chosen in enumerate(batches, start=(round_number - 1) * training.steps):
+            factor = schedule(number, training)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
-            for _, batch in learner.batches(examples, indices.tolist(), training.micro_batch_tokens):
-                torch.autograd.backward(learner.task.losses(model, batch).sum())
-                step.accumulate()
+            rows = data.rows(chosen.tolist(), number)
+            _accumulate(learner, model, step, rows, weights, training.micro_batch_tokens, prefix)
             step.finish()
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
+
+
+def _accumulate(
+    learner: Learner,
+    model: nn.Module,
+    step: Step,
+    rows: Rows,
+    weights: torch.Tensor | None,
+    tokens: int,
+    prefix: FrozenPrefix | None,
+) -> None:
+    """Put the gradients of a step's rows into the step; no unit is cut over two micro-batches."""
+    for units, batch in learner.unit_batches(rows.examples, rows.units, tokens):
+        with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
+            losses = learner.task.losses(model, batch) * row_weights(units, batch.targets, weights)
+            torch.autograd.backward(losses.sum())
+        step.accumulate([unit[0] for unit in units for _ in unit])  # its first row names a unit
 
 
 def self_check(learner: Learner, examples: Sequence[Example], records: int) -> None:
@@ -105,12 +131,15 @@ def measure(
 
 
 def schedule(step: int, training: TrainingSection) -> float:
-    """The learning-rate factor of a step of the whole run: a linear rise over the warm-up, then a linear fall to 0."""
+    """The learning-rate factor of a step of the whole run: a linear rise over the warm-up, then the config's schedule."""
     total = training.rounds * training.steps
     warmup = training.warmup * total
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    return max(0.0, (total - step) / (total - warmup))
+    left = max(0.0, (total - step) / (total - warmup))
+    if training.schedule == "constant":
+        return 1.0
+    return left if training.schedule == "linear" else (1 - math.cos(math.pi * left)) / 2
 
 
 def _optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:
@@ -125,30 +154,35 @@ def _optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW
 
 
 def _read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
-    """The optimiser's state as named arrays; its rates and other settings follow from the config."""
-    slots = optimizer.state_dict()["state"]
-    return AdapterState(
-        {f"{index}/{name}": tensor.cpu().numpy().copy() for index, slot in slots.items() for name, tensor in slot.items()}
-    )
+    """The optimiser's state as named arrays, with an adapted clipping norm; all else follows from the config."""
+    state = optimizer.state_dict()
+    arrays = {f"{k}/{name}": t.cpu().numpy().copy() for k, slot in state["state"].items() for name, t in slot.items()}
+    if CLIPPING_NORM in state["param_groups"][0]:
+        arrays[CLIPPING_NORM] = np.array([state["param_groups"][0][CLIPPING_NORM]], dtype=np.float32)
+    return AdapterState(arrays)
 
 
 def _write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> None:
     """Set the state of an optimiser of the same tensors."""
     slots: dict[int, dict[str, torch.Tensor]] = {}
+    groups = optimizer.state_dict()["param_groups"]
     for key, array in moments.arrays.items():
+        if key == CLIPPING_NORM:
+            groups = [{**group, CLIPPING_NORM: float(array[0])} for group in groups]
+            continue
         index, _, name = key.partition("/")
         slots.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
-    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
 
 
 def _batches(
-    records: int, config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int
+    units: int, config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int
 ) -> Iterator[npt.NDArray[np.int64]]:
     """The round's batches: as the plan accounts for them and secret under privacy, reproducible without."""
     if plan is not None:
-        return poisson_batches(records, plan.sampling_rate, plan.steps_per_round, uniforms)
+        return poisson_batches(units, plan.sampling_rate, plan.steps_per_round, uniforms)
     draw = stream(config.run.seed, "sampling", site_id, round_number).random
-    return poisson_batches(records, config.training.sampling_rate, config.training.steps, draw)
+    return poisson_batches(units, config.training.sampling_rate, config.training.steps, draw)
 
 
 def _dropout_seed(config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
+from server.assessment import Rival, assess, read_answers
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
 from server.history import to_row
@@ -46,6 +47,8 @@ class Course:
         """
         if config.evaluation.file is None:
             raise ConfigError("evaluation.file: a server needs held-out records that it may use; name their file")
+        if config.evaluation.validation:
+            raise ConfigError("evaluation.validation: a server publishes its last round; set 0, or choose in a simulation")
         raw = read_records(config.evaluation.file, config)
         records = Anonymiser(config.anonymise).scrub(raw).records
         if not records:
@@ -78,21 +81,30 @@ class Course:
         declared = self.config.aggregation.weights == "declared"
         return {site.id: float(site.declared_size) if declared else 1.0 for site in self.config.data.sites}
 
+    def _rival(self) -> Rival:
+        """The model with the adapter that the run started from."""
+        write_adapter(self.evaluator.learner.model, self.untuned)
+        return Rival(UNTUNED, self.evaluator.outcome(), read_answers(self.evaluator))
+
     def report(self, rounds: list[Round], stages: Mapping[str, float]) -> dict[str, Any]:
         """Write the report and the adapter of a run whose rounds are done: what the server knows, and nothing else."""
         config, final = self.config, rounds[-1].adapter
-        untuned = self.evaluate(self.untuned)
+        untuned = self._rival()
         write_adapter(self.evaluator.learner.model, final)
+        outcome, answers = self.evaluator.outcome(), read_answers(self.evaluator)
+        base = self.evaluator.metrics(untuned.outcome)
         facts = RunFacts(
             run_id=self.beginning.run_id,
             config=config,
             model=self.evaluator.learner.base,
             adapter=save_adapter(self.evaluator.learner, config, final, self.folder.run / "adapter"),
-            baselines=[Baseline(UNTUNED, "the adapter that the run started from", untuned)],
-            base=untuned,
+            baselines=[Baseline(UNTUNED, "the adapter that the run started from", base, untuned)],
+            base=base,
+            final=self.evaluator.metrics(outcome),
             rounds=[done.without_cohort() for done in rounds] if PrivacyPlan.for_server(config) else rounds,
             by_site={},
             sites=_site_facts(config, rounds),
+            assessment=assess(self.evaluator, outcome, [untuned], answers),
         )
         seconds = {stage: round(spent, 2) for stage, spent in stages.items()}
         document = report(facts) | {"stages": seconds, "seconds": round(sum(stages.values()), 2)}

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from shared.config import RunConfig
+from shared.measuring import EvaluationSection
 from shared.metrics import Interval
-from shared.sections import EvaluationSection
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner, Outcome
 
@@ -24,14 +24,12 @@ class Evaluator:
 
     def outcome(self) -> Outcome:
         """What the model does on every example, in order."""
-        first, second = np.zeros(len(self.examples)), np.zeros(len(self.examples))
-        tokens = self.config.training.micro_batch_tokens
+        parts, tokens = [], self.config.training.micro_batch_tokens
         self.learner.model.eval()
         with torch.no_grad():
             for chosen, batch in self.learner.batches(self.examples, range(len(self.examples)), tokens):
-                part = self.learner.task.outcome(self.learner.model, batch)
-                first[chosen], second[chosen] = part.first, part.second
-        return Outcome(first, second)
+                parts.append((chosen, self.learner.task.outcome(self.learner.model, batch)))
+        return Outcome.joined(parts)
 
     def metrics(self, outcome: Outcome) -> Mapping[str, Interval]:
         """Metrics with intervals over all examples."""

@@ -34,7 +34,7 @@ def attach_lora(model: LoadedModel, section: AdapterSection, seed: int) -> PeftM
     A's rows have norm 1 exactly and are nearly orthogonal, which bounds B's gradient as FedSVD's orthonormal A does
     (Lee et al. 2025, arXiv 2505.12805); the signs come from SHAKE-256 of the run's seed, so that every site has the
     same A bit for bit. With A frozen (FFA-LoRA, Sun et al. 2024, arXiv 2403.12313) the mean of adapters is the
-    adapter of the mean.
+    adapter of the mean. Rank-stabilised scaling is that of Kalajdzievski 2023 (arXiv 2312.03732).
 
     Raises:
         ModelError: a target layer does not exist or is no linear layer.
@@ -46,7 +46,8 @@ def attach_lora(model: LoadedModel, section: AdapterSection, seed: int) -> PeftM
         lora_alpha=section.alpha,  # type: ignore[arg-type]  # PEFT takes any number
         lora_dropout=section.dropout,
         target_modules=targets,
-        layers_to_transform=_last_layers(model.network, section.last_layers),
+        use_rslora=section.scaling == "rank-stabilised",
+        layers_to_transform=_layers(model.network, section),
         bias="none",
         task_type="CAUSAL_LM" if model.kind == "causal" else "FEATURE_EXTRACTION",
         base_model_name_or_path=model.files.reference.split("@")[0],
@@ -63,12 +64,15 @@ def attach_lora(model: LoadedModel, section: AdapterSection, seed: int) -> PeftM
     return tuned
 
 
-def _last_layers(network: PreTrainedModel, count: int) -> list[int] | None:
-    """Indices of the last ``count`` layers, or None for all of them."""
-    layers = int(network.config.num_hidden_layers)
+def _layers(network: PreTrainedModel, section: AdapterSection) -> list[int] | None:
+    """Indices of the layers to adapt, or None for all of them."""
+    layers, count = int(network.config.num_hidden_layers), section.last_layers
     if count > layers:
         raise ModelError(f"adapter.last_layers = {count}: this model has {layers} layers; give 0 to {layers}")
-    return list(range(layers - count, layers)) if count else None
+    beyond = [number for number in section.layers if number >= layers]
+    if beyond:
+        raise ModelError(f"adapter.layers: there is no layer {beyond[0]}; this model has layers 0 to {layers - 1}")
+    return sorted(section.layers) or (list(range(layers - count, layers)) if count else None)
 
 
 def _linear_names(network: nn.Module) -> list[str]:

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from server.assessment import Answers, Rival, read_answers
 from server.evaluation import Evaluator
 from server.report.document import Baseline
 from shared.tasks.base import Example, Learner, Outcome
@@ -20,7 +21,7 @@ def majority(evaluator: Evaluator, training: Sequence[Example]) -> Baseline:
     truth = np.array([example.target for example in evaluator.examples], dtype=np.float64)
     commonest = np.bincount([int(example.target) for example in training]).argmax()
     outcome = Outcome(truth, np.full_like(truth, commonest))
-    return Baseline("majority class", "always the most frequent training label", evaluator.metrics(outcome))
+    return _row(evaluator, "majority class", "always the most frequent training label", outcome)
 
 
 def frozen_probe(evaluator: Evaluator, training: Sequence[Example]) -> Baseline:
@@ -31,7 +32,17 @@ def frozen_probe(evaluator: Evaluator, training: Sequence[Example]) -> Baseline:
     predicted = fitted.predict(_embed(learner, evaluator.examples, tokens)).astype(np.float64)
     truth = np.array([example.target for example in evaluator.examples], dtype=np.float64)
     note = "all sites' records pooled, no privacy: a simulator may, a federation could not"
-    return Baseline("logistic regression on frozen embeddings", note, evaluator.metrics(Outcome(truth, predicted)))
+    return _row(evaluator, "logistic regression on frozen embeddings", note, Outcome(truth, predicted))
+
+
+def untouched(evaluator: Evaluator) -> Baseline:
+    """The base model itself, with an adapter that does nothing yet."""
+    answers = read_answers(evaluator)
+    return _row(evaluator, "base model", "untouched, with its own chat template", evaluator.outcome(), answers)
+
+
+def _row(evaluator: Evaluator, name: str, note: str, outcome: Outcome, answers: Answers | None = None) -> Baseline:
+    return Baseline(name, note, evaluator.metrics(outcome), Rival(name, outcome, answers))
 
 
 def _embed(learner: Learner, examples: Sequence[Example], tokens: int) -> npt.NDArray[np.float32]:

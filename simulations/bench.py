@@ -1,12 +1,13 @@
-"""Time and memory of one training step: plain PEFT LoRA, Opacus' hooks, and ours, interleaved in one run.
+"""Time and memory of one training step, interleaved in one run: plain PEFT LoRA, plain fused, Opacus, and ours.
 
-Run: make bench. Times are paired ratios to plain PEFT LoRA, medians over rounds in which each variant takes one step in
-turn; memory is the peak above the loaded model, each variant in a process of its own. Rows: runs/bench/bench.json.
+Run: make bench. Within a case every variant trains the same tensors on the same batch. Times are paired ratios to plain
+PEFT LoRA, medians over turns in which each variant takes one step; ``processor_ratio`` counts processor seconds in place
+of seconds, which other work on the machine disturbs less. Memory is the peak above the loaded model, each variant in a
+process of its own. Rows: runs/bench/bench.json.
 """
 
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 import warnings
@@ -18,21 +19,23 @@ from typing import Literal
 
 import torch
 from opacus import GradSampleModule
-from opacus.optimizers import DPOptimizer
+from opacus.grad_sample import GradSampleModuleFastGradientClipping
+from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from privacy.dp.engine import make_private
+from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config import RunConfig
 from shared.tasks import load_task
 from shared.tasks.base import Batch, Task
 
-Variant = Literal["plain PEFT LoRA", "plain PEFT LoRA, A frozen", "Opacus hooks", "ours"]
-VARIANTS: tuple[Variant, ...] = ("plain PEFT LoRA", "plain PEFT LoRA, A frozen", "Opacus hooks", "ours")
+Variant = Literal["plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours"]
+VARIANTS: tuple[Variant, ...] = ("plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours")
 OUTPUT = Path("runs/bench/bench.json")
-MEMORY_STEPS = 3
+MEMORY_STEPS = 2
+RANK = 8
 PLAN = PrivacyPlan(
     sampling_rate=0.1,
     noise_multiplier=0.7,
@@ -42,36 +45,48 @@ PLAN = PrivacyPlan(
     target_delta=1e-4,
     declared_size=1000,
 )
+NOISE: Mapping[str, float] = {"noise_multiplier": PLAN.noise_multiplier, "max_grad_norm": PLAN.clipping_norm}
+LINEAR = ("query", "key", "value", "dense")
+LAYERS = 6  # of minilm; naming them leaves out its pooler, which the task does not use
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, a task and the shape of a batch."""
+    """A model, a task, the shape of a batch, and what is adapted; ``targets`` empty takes the attention layers."""
 
     name: str
     model: str
     task: Literal["classification", "instruction"]
     records: int
     tokens: int
-    repeats: int
+    turns: int
+    targets: tuple[str, ...] = ()
+    train: Literal["B", "AB"] = "B"
 
 
 CASES = (
-    Case("minilm, 32 records of 64 tokens", "minilm", "classification", 32, 64, 9),
-    Case("minilm, 32 records of 128 tokens", "minilm", "classification", 32, 128, 7),
-    Case("smollm2-135m, 8 records of 128 tokens", "smollm2-135m", "instruction", 8, 128, 5),
+    Case("minilm, 32 records of 64 tokens, attention", "minilm", "classification", 32, 64, 7),
+    Case("minilm, 32 records of 64 tokens, attention, A and B", "minilm", "classification", 32, 64, 7, train="AB"),
+    Case("minilm, 32 records of 64 tokens, all linear", "minilm", "classification", 32, 64, 7, LINEAR),
+    Case("minilm, 32 records of 128 tokens, attention", "minilm", "classification", 32, 128, 5),
+    Case("minilm, 32 records of 128 tokens, all linear", "minilm", "classification", 32, 128, 5, LINEAR),
+    Case("smollm2-135m, 8 records of 128 tokens, attention", "smollm2-135m", "instruction", 8, 128, 3),
+    Case("smollm2-135m, 16 records of 128 tokens, attention", "smollm2-135m", "instruction", 16, 128, 3),
 )
 
 
 def main() -> None:
     """Measure every case, print a table and write the rows."""
-    rows = [row for case in CASES for row in measure(case)]
+    columns = ("time_ratio", "processor_ratio", "memory_ratio")
+    table = Table("case", "variant", "time", "processor", "memory", title="One training step, against plain PEFT LoRA")
+    rows: list[dict[str, str | float]] = []
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    table = Table("case", "variant", "time ratio", "memory ratio", title="One training step, against plain PEFT LoRA")
+    for case in CASES:
+        rows += measure(case)
+        OUTPUT.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     for row in rows:
-        table.add_row(str(row["case"]), str(row["variant"]), f"{row['time_ratio']:.2f}", f"{row['memory_ratio']:.2f}")
-    Console(width=110).print(table, f"{torch.get_num_threads()} threads. Rows: {OUTPUT}")
+        table.add_row(str(row["case"]), str(row["variant"]), *(f"{row[column]:.2f}" for column in columns))
+    Console(width=110).print(table, f"{torch.get_num_threads()} threads, float32. Rows: {OUTPUT}")
 
 
 def measure(case: Case) -> list[dict[str, str | float]]:
@@ -81,36 +96,42 @@ def measure(case: Case) -> list[dict[str, str | float]]:
         steps = {variant: stack.enter_context(_step(case, variant)) for variant in VARIANTS}
         for step in steps.values():
             step()  # warm-up
-        times = [{variant: _timed(step) for variant, step in steps.items()} for _ in range(case.repeats)]
+        turns = [{variant: _timed(step) for variant, step in steps.items()} for _ in range(case.turns)]
     plain = VARIANTS[0]
     return [
         {
             "case": case.name,
             "variant": variant,
-            "time_ratio": round(statistics.median(turn[variant] / turn[plain] for turn in times), 3),
+            "time_ratio": round(statistics.median(turn[variant][0] / turn[plain][0] for turn in turns), 3),
+            "processor_ratio": round(statistics.median(turn[variant][1] / turn[plain][1] for turn in turns), 3),
             "memory_ratio": round(memory[variant] / memory[plain], 3),
-            "seconds": round(statistics.median(turn[variant] for turn in times), 4),
+            "seconds": round(statistics.median(turn[variant][0] for turn in turns), 4),
             "megabytes": round(memory[variant] / 2**20, 1),
         }
         for variant in VARIANTS
     ]
 
 
-def _timed(step: Callable[[], None]) -> float:
-    start = time.perf_counter()
+def _timed(step: Callable[[], None]) -> tuple[float, float]:
+    """Seconds and processor seconds of a step."""
+    start, spent = time.perf_counter(), time.process_time()
     step()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - spent
 
 
-def _config(case: Case, variant: Variant) -> RunConfig:
-    """The run that a variant would belong to; only what shapes the step matters."""
-    both = variant in ("plain PEFT LoRA", "Opacus hooks")
+def _config(case: Case) -> RunConfig:
+    """The run that a case would belong to; only what shapes the step matters."""
     tree: Mapping[str, object] = {
-        "model": {"name": case.model, "max_length": case.tokens},
-        "adapter": {"rank": 16, "train": "AB" if both else "B"},
+        "model": {"name": case.model, "max_length": case.tokens, "dtype": "float32"},
+        "adapter": {
+            "rank": RANK,
+            "targets": case.targets,
+            "last_layers": LAYERS if case.targets else 0,
+            "train": case.train,
+        },
         "task": {"name": case.task, "labels": ["a", "b"] if case.task == "classification" else []},
         "data": {"sites": [{"id": "bench", "file": "none.jsonl", "declared_size": PLAN.declared_size}]},
-        "privacy": {"enabled": not both},
+        "privacy": {"enabled": False},
     }
     return RunConfig.parse(tree, "bench")
 
@@ -120,34 +141,52 @@ def _step(case: Case, variant: Variant) -> Iterator[Callable[[], None]]:
     """One whole training step of a variant: gradients, clipping and noise where it has them, and AdamW."""
     torch.manual_seed(0)
     warnings.filterwarnings("ignore", message="Full backward hook is firing")  # the first layer's input needs no gradient
-    base, task = load_task(_config(case, variant))
+    base, task = load_task(_config(case))
     model = task.build(base, 0).train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     batch = _batch(case, base.network.config.vocab_size, base.device)
-    if variant == "ours":
-        with make_private(model, optimizer, PLAN, PLAN.expected_batch) as (wrapped, step):
-            yield lambda: _private(wrapped, task, batch, step.accumulate, step.finish)
+    if variant in ("ours", "plain fused"):
+        plan = PLAN if variant == "ours" else None
+        with make_private(model, optimizer, plan, PLAN.expected_batch) as (lent, step):
+            yield lambda: _ours(lent, task, batch, step)
     elif variant == "Opacus hooks":
-        wrapped = GradSampleModule(model, batch_first=True, loss_reduction="sum")
-        private = DPOptimizer(
-            optimizer,
-            noise_multiplier=PLAN.noise_multiplier,
-            max_grad_norm=PLAN.clipping_norm,
-            expected_batch_size=case.records,
-        )
-        yield lambda: _private(wrapped, task, batch, private.step, private.zero_grad)
+        GradSampleModule(model, batch_first=True, loss_reduction="sum")
+        private = DPOptimizer(optimizer, expected_batch_size=case.records, **NOISE)
+        yield lambda: _plain(model, task, batch, private)
+    elif variant == "Opacus ghost":
+        ghost = GradSampleModuleFastGradientClipping(model, loss_reduction="sum", max_grad_norm=PLAN.clipping_norm)
+        fast = DPOptimizerFastGradientClipping(optimizer, expected_batch_size=case.records, **NOISE)
+        yield lambda: _ghost(ghost, model, task, batch, fast)
     else:
         yield lambda: _plain(model, task, batch, optimizer)
 
 
-def _private(model: nn.Module, task: Task, batch: Batch, first: Callable[[], object], second: Callable[[], object]) -> None:
+def _ours(model: nn.Module, task: Task, batch: Batch, step: Step) -> None:
     torch.autograd.backward(task.losses(model, batch).sum())
-    first()
-    second()
+    step.accumulate()
+    step.finish()
 
 
 def _plain(model: nn.Module, task: Task, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
-    torch.autograd.backward(task.losses(model, batch).mean())
+    torch.autograd.backward(task.losses(model, batch).sum())
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _ghost(
+    ghost: GradSampleModuleFastGradientClipping,
+    model: nn.Module,
+    task: Task,
+    batch: Batch,
+    optimizer: DPOptimizerFastGradientClipping,
+) -> None:
+    """Norms by one backward pass, the clipped sum by another (Li et al. 2022, arXiv 2110.05679)."""
+    losses = task.losses(model, batch)
+    torch.autograd.backward(losses.sum(), retain_graph=True)
+    optimizer.zero_grad()
+    ghost.disable_hooks()
+    torch.autograd.backward((ghost.get_clipping_coef() * losses).sum())
+    ghost.enable_hooks()
     optimizer.step()
     optimizer.zero_grad()
 
@@ -170,10 +209,17 @@ def _peak_memory(case: Case, variant: Variant) -> float:
 
 def _measure_memory(case: Case, variant: Variant) -> float:
     with _step(case, variant) as step:
-        loaded = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak so far is forgotten
+        loaded = _resident("VmRSS")
         for _ in range(MEMORY_STEPS):
             step()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0 - loaded
+        return _resident("VmHWM") - loaded
+
+
+def _resident(field: str) -> float:
+    """Bytes of resident memory of this process: now (VmRSS), or at its peak (VmHWM)."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(field))) * 1024
 
 
 if __name__ == "__main__":

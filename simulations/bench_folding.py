@@ -17,6 +17,7 @@ from server.screening import Answer
 from server.tally import Tally
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.head import Head
 from shared.messages import TrainOrder, TrainReply
 
 SITES = (4, 16, 64)
@@ -47,9 +48,9 @@ def measure(sites: int, way: str) -> tuple[float, float]:
     shape = AdapterState({f"t{number}": np.zeros((ROWS, COLUMNS), np.float32) for number in range(TENSORS)})
     order = TrainOrder("bench", 1, "nonce", config, shape, sites, "0.0.0")
     orders = {site.id: order for site in config.data.sites}
-    spent = Tally(orders, config, dict.fromkeys(orders, 1.0))
+    spent = Tally(orders, config, dict.fromkeys(orders, 1.0), shape.spec, None)
     spent.take(next(_answers(order, ["s0"])))  # whatever is allocated once
-    tally = Tally(orders, config, dict.fromkeys(orders, 1.0))
+    tally = Tally(orders, config, dict.fromkeys(orders, 1.0), shape.spec, None)
     before, seconds = _resident(), 0.0
     kept = list(_answers(order, list(orders))) if way == "collected" else _answers(order, list(orders))
     for answer in kept:
@@ -67,7 +68,7 @@ def _answers(order: TrainOrder, sites: list[str]) -> Iterator[Answer]:
         delta = AdapterState(
             {name: random.normal(0, 1e-3, array.shape).astype(np.float32) for name, array in order.adapter.arrays.items()}
         )
-        content = TrainReply(order.run_id, order.round, order.nonce, site, delta).to_record()
+        content = TrainReply(order.run_id, order.round, order.nonce, site, delta, Head(2, "h")).to_record()
         yield Answer(site, content, None, 0, 0)
 
 

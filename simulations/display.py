@@ -17,13 +17,16 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from server.report.figures import MEASURES, count, epsilon, measured, number, share, size, target_delta
+from server.report.comparison import energy, lead, name_of
+from server.report.figures import MEASURES, count, duration, epsilon, measured, number, setting, share, size, target_delta
 from shared.config import RunConfig
 
 STAGES = {
     "anonymise": "anonymise records",
     "model": "load the model, check its gradients",
     "train": "train, sites x rounds",
+    "compare": "compare, rows",
+    "sweep": "sweep, trials",
 }
 
 
@@ -102,6 +105,41 @@ def _rounds(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def comparison_tables(document: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
+    """A comparison: every row, and the paired answers."""
+    metric = document["rows"][0]["metric"] if document["rows"] else ""
+    table = _table(
+        f"Comparison {document['run']}", "row", "model", f"{metric} (interval)", "seeds", "moved", "time", "energy"
+    )
+    for row in document["rows"]:
+        cost = (size(row["bytes"]), duration(row["seconds"]), energy(row["kwh"]))
+        table.add_row(name_of(row), row["model"], measured(row["value"], metric), str(row["seeds"]), *cost)
+    yield table
+    for answer, sentence in zip(document["conclusions"], lead(document), strict=True):
+        yield f"{answer['question']} {sentence}"
+    yield f"Page: {folder}/compare.html"
+
+
+def sweep_tables(document: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
+    """A search: its trials, the best first, and what each field mattered."""
+    fields = document["fields"]
+    table = _table(f"Sweep {document['run']}", "trial", "value", *(name.split(".")[1] for name in fields))
+    ranked = sorted(document["trials"], key=lambda trial: (trial["state"] != "complete", -(trial["value"] or 0)))
+    for trial in ranked:
+        shown = number(trial["value"]) if trial["state"] == "complete" else "pruned"
+        table.add_row(str(trial["number"]), shown, *(setting(_short(trial["settings"].get(name))) for name in fields))
+    yield table
+    if document["importance"]:
+        yield "Share of the differences that each field explains: " + ", ".join(
+            f"{name} {share(part)}" for name, part in document["importance"].items()
+        )
+    yield f"The best is ready to run: hushtune simulate {document['best']}"
+
+
+def _short(given: Any) -> Any:
+    return float(f"{given:.3g}") if isinstance(given, float) else given
+
+
 def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator[RenderableType]:
     """A plan: what each site would spend, and what one more round would."""
     names = ("site", "declared size", "rate q", "noise z", "steps", "delta", "epsilon", "after one more round")
@@ -128,6 +166,17 @@ def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator
         f"Unit: one {rows[0]['unit']}, added or removed. Trust model: {rows[0]['trust']}. Clipping norm: "
         f"{rows[0]['clipping_norm']}. Epsilon is for the whole run of {rows[0]['rounds']} rounds at each site."
     )
+
+
+def trainable_table(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The trained tensors, and what stays frozen."""
+    table = _table(f"Trained tensors of {found['model']}", "tensor", "shape", "parameters", "learning rate")
+    for row in found["tensors"]:
+        shape = " x ".join(map(str, row["shape"]))
+        table.add_row(row["name"], shape, count(row["parameters"]), number(row["learning_rate"]))
+    yield table
+    trained, whole = found["trained"], found["trained"] + found["frozen"]
+    yield f"{count(trained)} of {count(whole)} parameters are trained ({share(trained / whole)}); the others stay."
 
 
 def scrub_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:

@@ -6,72 +6,30 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from client.site import Site
-from privacy.anonymise.outcome import Scrubbed
-from privacy.anonymise.pipeline import Anonymiser
-from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
-from privacy.fingerprint import Dataset
-from privacy.ledger import Ledger
 from server.adapter_files import save_adapter
+from server.assessment import assess, read_answers
 from server.checkpoint import Checkpoint
-from server.evaluation import Evaluator, choose_examples
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
 from server.report.publication import KEY_FILE, card_facts, publish
-from server.rounds import Metrics, Round, run_rounds
+from server.rounds import Metrics, Round
 from server.signing import SigningKey
+from server.stopping import best_round, choice, is_over
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import ConfigError, RunError
-from shared.lora import read_adapter, write_adapter
+from shared.errors import RunError
+from shared.lora import write_adapter
 from shared.models import locate
-from shared.record import RawRecord, Record
-from shared.records import read_records
 from shared.runlog import RunLog
-from shared.sections import SiteSection
-from shared.tasks import load_task
-from shared.tasks.base import Example, Learner
-from simulations.baselines import frozen_probe, majority
-from simulations.fleet import LocalFleet
-from simulations.partition import split_held_out
+from simulations.assembly import Prepared, assemble, federate, held_out_records, split_validation
+from simulations.baselines import frozen_probe, majority, untouched
 from simulations.planning import site_plans
-from simulations.synthetic import write_sites
-
-
-class Progress(Protocol):
-    """Where a run says how far it is."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A stage of ``total`` units begins; the one before is over."""
-
-    def advance(self, count: int) -> None:
-        """``count`` more units of the stage are done."""
-
-
-@dataclass(frozen=True)
-class SiteData:
-    """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows."""
-
-    section: SiteSection
-    raw: Sequence[RawRecord] = field(repr=False)
-    training: Scrubbed = field(repr=False)
-    held_out: Scrubbed = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A federation that is ready to start."""
-
-    learner: Learner
-    sites: Sequence[Site]
-    plan: PrivacyPlan | None
-    data: Sequence[SiteData]
-    evaluator: Evaluator
-    training: Sequence[Example] = field(repr=False)
+from simulations.progress import Progress
+from simulations.sites import SiteData, read_sites, scrub_sites
 
 
 def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]]:
@@ -98,6 +56,8 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
         for rejected in done.rejected:
             log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
+        if is_over(rounds, config.evaluation.patience):
+            break
     with stages.timed("report"):
         facts = _facts(prepared, config, run_id, folder, baselines, rounds)
         document = report(facts)
@@ -107,18 +67,6 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     write(document, folder, config.report.html)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
     return folder, document
-
-
-def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
-    """Each site's raw records, generated into ``folder`` first when the source is synthetic."""
-    root = config.data.root
-    if config.data.source == "sites":
-        raise ConfigError("data.source = 'sites': the records are at real sites; start hushtune server, or name files")
-    if config.data.source == "synthetic":
-        root = folder / "data"
-        root.mkdir(parents=True, exist_ok=True)
-        write_sites(root, config.data.sites, config.run.seed)
-    return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config, labelled) for site in config.data.sites}
 
 
 class Stages:
@@ -168,72 +116,24 @@ def _prepare(
     with stages.timed("data"):
         raw = read_sites(config, folder)
     with stages.timed("anonymise"):
-        data = scrub_sites(config, raw, progress)
+        data = scrub_sites(config, raw, folder, progress)
     with stages.timed("model"):
         progress.stage("model", 1)
-        base, task = load_task(config)
-        learner = Learner(base, task, task.build(base, config.run.seed))
-        sites = [
-            Site(
-                d.section.id,
-                d.section.declared_size,
-                config,
-                d.training.records,
-                learner,
-                plans[d.section.id],
-                site_budget(config, d, folder),
-            )
-            for d in data
-        ]
-        training = [example for d in data for example in task.encode(d.training.records)]
-        for site in sites:
-            if site.plan is not None:
-                site.budget.refuse_beyond(site.plan)
-        evaluator = _evaluator(config, learner, data)
+        public, test = split_validation(config, held_out_records(config, data))
+        prepared = assemble(config, plans, data, test, folder, public)
         progress.advance(1)
-    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, training)
-
-
-def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> list[SiteData]:
-    """Anonymise each site's records apart; held-out records take the same way as training ones."""
-    progress.stage("anonymise", sum(len(records) for records in raw.values()))
-    parts = [split_held_out(raw[site.id], config.data.held_out, config.run.seed) for site in config.data.sites]
-    groups = [part for pair in parts for part in pair]
-    scrubbed = Anonymiser(config.anonymise).scrub_groups(groups, progress.advance)
-    return [
-        SiteData(site, part[0], training, held_out)
-        for site, part, training, held_out in zip(config.data.sites, parts, scrubbed[::2], scrubbed[1::2], strict=True)
-    ]
-
-
-def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
-    """A site's budget for its training records, in the ledger that the config names or in the run's own folder."""
-    site, privacy = data.section, config.privacy
-    ledger = Ledger((privacy.ledger or folder / "ledger") / site.id, site.id)
-    limit = privacy.budget or privacy.epsilon
-    return Budget(ledger, Dataset.of(data.raw, ledger.key), Limit(limit, privacy.delta_at(site.declared_size)))
-
-
-def _evaluator(config: RunConfig, learner: Learner, data: Sequence[SiteData]) -> Evaluator:
-    owned = [(site.section.id, record) for site in data for record in site.held_out.records]
-    chosen = [owned[i] for i in choose_examples(len(owned), config.evaluation, config.run.seed)]
-    if not chosen:
-        raise RunError("data.held_out: no record was held out, so nothing can be measured; raise the share")
-    records: list[Record] = [record for _, record in chosen]
-    return Evaluator(learner, learner.task.encode(records), [owner for owner, _ in chosen], config)
+    return prepared
 
 
 def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
     """The untouched base model's rows."""
     if config.task.name == "classification":
         return [row(prepared.evaluator, prepared.training) for row in (majority, frozen_probe)]
-    metrics = prepared.evaluator.metrics(prepared.evaluator.outcome())
-    return [Baseline("base model", "untouched, with its own chat template", metrics)]
+    return [untouched(prepared.evaluator)]
 
 
 def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, progress: Progress) -> Iterator[Round]:
-    learner, evaluator = prepared.learner, prepared.evaluator
-    declared = config.aggregation.weights == "declared"
+    learner, evaluator = prepared.learner, prepared.validation or prepared.evaluator
 
     def evaluate(adapter: AdapterState) -> Metrics:
         write_adapter(learner.model, adapter)
@@ -242,17 +142,7 @@ def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, pr
     def commit(done: Round) -> None:
         Checkpoint(run_id, done.number, config.digest(), done.adapter).save(folder / "checkpoint")
 
-    return run_rounds(
-        config,
-        run_id,
-        read_adapter(learner.model),
-        LocalFleet(prepared.sites, progress.advance),
-        {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
-        evaluate,
-        commit,
-        prepared.plan,
-        sleep=lambda seconds: None,  # waiting brings nobody back here
-    )
+    return federate(prepared, config, run_id, progress.advance, evaluate, commit)
 
 
 def _facts(
@@ -263,9 +153,10 @@ def _facts(
     baselines: Sequence[Baseline],
     rounds: Sequence[Round],
 ) -> RunFacts:
-    final = rounds[-1].adapter
+    final = best_round(rounds).adapter if prepared.validation else rounds[-1].adapter
+    chosen = _choice(prepared, config, rounds)
     write_adapter(prepared.learner.model, final)
-    outcome = prepared.evaluator.outcome()
+    outcome, answers = prepared.evaluator.outcome(), read_answers(prepared.evaluator)
     return RunFacts(
         run_id=run_id,
         config=config,
@@ -273,13 +164,27 @@ def _facts(
         adapter=save_adapter(prepared.learner, config, final, folder / "adapter"),
         baselines=baselines,
         base=baselines[0].metrics,
+        final=prepared.evaluator.metrics(outcome),
         rounds=[done.without_cohort() for done in rounds] if prepared.plan else rounds,
         by_site=prepared.evaluator.by_site(outcome),
         sites=[
             _site_facts(d, site, prepared.plan, run_id, rounds)
             for d, site in zip(prepared.data, prepared.sites, strict=True)
         ],
+        assessment=assess(prepared.evaluator, outcome, [baseline.rival for baseline in baselines], answers),
+        choice=chosen,
     )
+
+
+def _choice(prepared: Prepared, config: RunConfig, rounds: Sequence[Round]) -> Mapping[str, Any] | None:
+    """How the published round was chosen; None where it is simply the last."""
+    if prepared.validation is None:
+        return None
+    outcomes = []
+    for adapter in (best_round(rounds).adapter, rounds[-1].adapter):
+        write_adapter(prepared.learner.model, adapter)
+        outcomes.append(prepared.validation.outcome())
+    return choice(prepared.validation, rounds, config.training.rounds, *outcomes)
 
 
 def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:
@@ -296,4 +201,5 @@ def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: 
         rounds_spent=tuple(done.number for done in rounds if done.committed) if server else site.budget.rounds(run_id),
         ledger=site.budget.ledger.head(),
         epsilon_ever=None if server else site.budget.spent(),
+        touched=data.touched,
     )

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
 from privacy.accounting import MechanismEvent, calibrate, cross_checked_epsilon, epsilon_by_round
-from privacy.dp.release import metrics_event
+from privacy.dp.release import label_counts_event, metrics_event
+from privacy.stability import refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
 
 LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
+ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
+COUNT_SHARE = 1 / 20  # noise of the adaptive clipping's count, in expected batches, as Andrew et al. chose it
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class PrivacyPlan:
     know else, provided that the sampling and the noise stay secret at the site.
 
     Units: ``clipping_norm`` is the L2 bound C of one unit's gradient; ``noise_multiplier`` z is the noise's standard
-    deviation divided by C, on the sum of a step; ``sampling_rate`` q is public; so is ``declared_size``, which with q
+    deviation divided by C, on all that a step releases; ``sampling_rate`` q is public; so is ``declared_size``, which with q
     gives the divisor q x declared_size. None of these depends on the private records. ``releases`` are what a round
     releases beside the delta, such as its noised metrics.
 
@@ -39,7 +42,8 @@ class PrivacyPlan:
     target_delta: float
     declared_size: int
     releases: tuple[MechanismEvent, ...] = ()
-    unit: Literal["record", "site"] = "record"
+    clipping: ClippingMode = "flat"
+    unit: Literal["record", "person", "site"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
     trust: Literal["local", "central"] = "local"
 
@@ -51,11 +55,11 @@ class PrivacyPlan:
         if not 0 < self.target_delta < 1 / self.declared_size:
             raise PrivacyError(
                 f"privacy.target_delta = {self.target_delta:g}: must be below 1 / declared_size = "
-                f"{1 / self.declared_size:g}, or one whole record may be published; lower it"
+                f"{1 / self.declared_size:g}, or one whole {self.unit} may be published; lower it"
             )
         if self.expected_batch < 1:
             raise PrivacyError(
-                f"{'training.sampling_rate' if self.unit == 'record' else 'privacy.site_rate'} = {self.sampling_rate}: "
+                f"{'training.sampling_rate' if self.trust == 'local' else 'privacy.site_rate'} = {self.sampling_rate}: "
                 f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
                 f"{1 / self.declared_size:.4f}"
             )
@@ -63,8 +67,25 @@ class PrivacyPlan:
 
     @property
     def expected_batch(self) -> float:
-        """The public divisor of a step's gradient sum, in records: q x declared_size."""
+        """The public divisor of a step's gradient sum, in units: q x declared_size."""
         return self.sampling_rate * self.declared_size
+
+    @property
+    def count_noise(self) -> float:
+        """Standard deviation of the noise on adaptive clipping's count of records, each of which moves it by 1/2."""
+        return max(COUNT_SHARE * self.expected_batch, self.noise_multiplier)
+
+    @property
+    def gradient_noise(self) -> float:
+        """The noise's standard deviation on the gradient sum, in units of C.
+
+        It is z but for adaptive clipping, where the count is released too: then 1 / z^2 = 1 / z_gradient^2 +
+        1 / (2 count_noise)^2, so that both together cost what one release at z costs (Andrew et al. 2021,
+        arXiv 1905.03871, theorem 1).
+        """
+        if self.clipping != "adaptive":
+            return self.noise_multiplier
+        return 1 / math.sqrt(self.noise_multiplier**-2 - (2 * self.count_noise) ** -2)
 
     @property
     def events(self) -> tuple[MechanismEvent, ...]:
@@ -88,14 +109,15 @@ class PrivacyPlan:
         """The plan of a site of public size ``declared_size``, its noise calibrated; None where the site adds no noise.
 
         Raises:
-            PrivacyError: no plan can meet the target.
+            PrivacyError: no plan can meet the target, or a step of the data stage would make its epsilon wrong.
         """
         privacy, training = config.privacy, config.training
         if not privacy.enabled or privacy.trust == "central":
             return None
+        refuse_unstable(config)
         target_delta = privacy.delta_at(declared_size)
         steps = training.rounds * training.steps
-        releases = (metrics_event(privacy),) if privacy.release == "metrics" else ()
+        releases = releases_of(config)
         return cls(
             sampling_rate=training.sampling_rate,
             noise_multiplier=calibrate(
@@ -107,6 +129,8 @@ class PrivacyPlan:
             target_delta=target_delta,
             declared_size=declared_size,
             releases=releases,
+            clipping=privacy.clipping,
+            unit="person" if privacy.unit == "person" else "record",
         )
 
     @classmethod
@@ -130,3 +154,10 @@ class PrivacyPlan:
                 "privacy.trust = 'local'"
             )
         return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")
+
+
+def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:
+    """What a round releases beside the delta, to the server or to the training itself."""
+    metrics = (metrics_event(config.privacy),) if config.privacy.release == "metrics" else ()
+    counts = (label_counts_event(config.balance),) if config.balance.weights == "counts" else ()
+    return (*metrics, *counts)

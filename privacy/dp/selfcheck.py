@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from privacy.dp.engine import per_record_gradients
+from privacy.dp.per_record import per_record_gradients
 from shared.errors import PrivacyError
 
 TOLERANCE = 1e-3  # relative; rounding in float32 reaches 2e-4 on a 30-layer model

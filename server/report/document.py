@@ -11,6 +11,8 @@ from typing import Any
 
 from privacy.anonymise.quality import Recall, merge_recalls, overall
 from privacy.dp.plan import PrivacyPlan
+from privacy.stability import effects
+from server.assessment import Rival
 from server.report import wording
 from server.report.html import render
 from server.report.signed import CARD_FILE, SignedCard
@@ -50,6 +52,7 @@ class SiteFacts:
     quarantine_reasons: Mapping[str, int] = field(default_factory=dict)
     entities: Mapping[str, int] = field(default_factory=dict)
     recalls: Mapping[str, Recall] = field(default_factory=dict)
+    touched: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Baseline:
     name: str
     note: str
     metrics: Metrics
+    rival: Rival
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,12 @@ class RunFacts:
     adapter: Mapping[str, str | int]
     baselines: Sequence[Baseline]
     base: Metrics
+    final: Metrics
     rounds: Sequence[Round]
     by_site: Mapping[str, Metrics]
     sites: Sequence[SiteFacts]
+    assessment: Mapping[str, Any]
+    choice: Mapping[str, Any] | None = None
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
@@ -94,8 +101,10 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "adapter": dict(facts.adapter),
         "baselines": [{"name": b.name, "note": b.note, "metrics": _metrics(b.metrics)} for b in facts.baselines],
         "base": _metrics(facts.base),
-        "final": _metrics(facts.rounds[-1].metrics),
+        "final": _metrics(facts.final),
+        "choice": dict(facts.choice) if facts.choice else None,
         "by_site": {site: _metrics(metrics) for site, metrics in facts.by_site.items()},
+        "assessment": dict(facts.assessment),
         "rounds": [_round(done) for done in facts.rounds],
         "sites": [_site(site, epsilons) for site in facts.sites],
         "privacy": _privacy(facts),
@@ -209,6 +218,7 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
         "epsilon_ever": site.epsilon_ever if plan else None,
         "ledger": asdict(site.ledger),
         "recall": asdict(found.interval()) if found.total else None,
+        "touched": dict(site.touched),
     }
 
 
@@ -216,7 +226,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
     section = facts.config.privacy
     plans = [site.plan for site in facts.sites if site.plan]
     simulated = any(site.records is not None for site in facts.sites)
-    words = wording.trust_words(section.trust)
+    words = wording.trust_words(section.trust, section.unit)
     return {
         "enabled": section.enabled,
         "trust": section.trust,
@@ -225,6 +235,8 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "mechanism": words.mechanism if plans else None,
         "clipping_norm": section.clipping_norm if plans else None,
         "guarantee": _guarantee(plans) if plans else wording.WITHOUT_PRIVACY,
+        "person_cap": section.person_cap,
+        "data_steps": {name: asdict(effect) for name, effect in effects(facts.config).items()},
         "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=simulated),
     }
 

@@ -23,10 +23,22 @@ class Measure:
 
 MEASURES = {
     "accuracy": Measure("accuracy", percent=True),
+    "balanced_accuracy": Measure("balanced accuracy", percent=True),
     "macro_precision": Measure("macro precision", percent=True),
     "macro_recall": Measure("macro recall", percent=True),
     "macro_f1": Measure("macro F1", percent=True),
+    "precision": Measure("precision", percent=True),
     "recall": Measure("recall", percent=True),
+    "f1": Measure("F1", percent=True),
+    "error": Measure("expected calibration error", percent=True, lower_is_better=True),
+    "brier": Measure("Brier score", lower_is_better=True),
+    "log_loss": Measure("log loss", lower_is_better=True),
+    "bleu": Measure("BLEU"),
+    "rouge1": Measure("ROUGE-1", percent=True),
+    "rouge2": Measure("ROUGE-2", percent=True),
+    "rougeL": Measure("ROUGE-L", percent=True),
+    "exact_match": Measure("exact match", percent=True),
+    "token_f1": Measure("token F1", percent=True),
     "perplexity": Measure("perplexity", lower_is_better=True),
     "loss": Measure("loss", lower_is_better=True),
 }
@@ -63,6 +75,19 @@ def span(interval: Mapping[str, float] | None, metric: str) -> str:
     if measure(metric).percent:
         return " to ".join(share(end).removesuffix(" %") for end in ends)
     return " to ".join(number(end) for end in ends)
+
+
+def change(interval: Mapping[str, float], metric: str) -> str:
+    """A change with its sign and interval, in points where the metric is a percentage: ``+2.1 points (0.8 to 3.4)``."""
+    factor = 100 if measure(metric).percent else 1
+    middle, low, high = (factor * interval[end] for end in ("value", "low", "high"))
+    unit = " points" if factor == 100 else ""
+    return f"{middle:+.3g}{unit} ({low:+.3g} to {high:+.3g})"
+
+
+def p_value(amount: float) -> str:
+    """The p-value of a test, never below what its resamples can show: ``0.012``."""
+    return f"{amount:.2g}" if amount >= 0.0095 else f"{Decimal(repr(amount)).quantize(Decimal('0.001'), ROUND_CEILING)}"
 
 
 def share(amount: float | None) -> str:

@@ -14,7 +14,7 @@ from server.report.wording import TRUST
 BLANK: dict[str, Any] = {
     **dict.fromkeys(("hushtune", "run", "run_id", "task", "created", "config_digest"), ""),
     **dict.fromkeys(("seed", "seconds")),
-    **{"config": {}, "versions": {}, "base": {}, "final": {}, "by_site": {}, "stages": {}, "failures": []},
+    **{"config": {}, "versions": {}, "base": {}, "final": {}, "by_site": {}, "stages": {}, "failures": [], "choice": None},
 }
 PARTS: dict[str, dict[str, Any]] = {
     "model": dict.fromkeys(("name", "digest", "dtype", "device", "parameters")),
@@ -24,6 +24,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "enabled": False,
         "not_protected": [],
     },
+    "assessment": {"records": None, "differences": [], "classification": None, "generation": None},
     "anonymisation": {"entities": {}, "recall": {}, "overall": None, "quarantined": {}},
 }
 ENTRIES: dict[str, dict[str, Any]] = {

@@ -50,7 +50,7 @@ def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) ->
         rounds_committed=sum(done.committed for done in run.rounds),
         record=last.record,
         sites=[_charges(site, run.run_id, last.ledgers.get(site.site_id, Head())) for site in run.sites],
-        metrics=last.metrics,
+        metrics=run.final,
         recalls=merge_recalls(site.recalls for site in run.sites),
         versions=versions(),
     )

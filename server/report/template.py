@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from server.report.figures import (
+    change,
     count,
     day,
     duration,
@@ -15,6 +16,7 @@ from server.report.figures import (
     measure,
     measured,
     number,
+    p_value,
     setting,
     share,
     share_at_least,
@@ -57,6 +59,8 @@ def _filters() -> dict[str, Callable[..., str]]:
         "target_delta": target_delta,
         "day": day,
         "setting": setting,
+        "change": change,
+        "p_value": p_value,
         "label": lambda name: measure(name).label,
     }
 

@@ -78,9 +78,19 @@ def _check_adapter(folder: Path, card: Mapping[str, Any]) -> None:
             raise RunError(f"{path}: adapter: the card does not state this file; it was added later")
         if not path.is_file() or sha256_file(path) != stated[name]:
             raise RunError(f"{path}: adapter: its SHA-256 is not the one in the card; the file was changed")
+    place, digest = _published(folder)
+    if digest is not None and digest != card["adapter"]["state_digest"]:
+        raise RunError(f"{place}: adapter: the published round's adapter is not the card's")
+
+
+def _published(folder: Path) -> tuple[Path, str | None]:
+    """The digest of the published round's adapter and where it is recorded: the chosen round's, or the last one's."""
+    report = _read(folder / "report.json")
+    if report.get("choice"):
+        chosen = [row for row in report["rounds"] if row["committed"] and row["round"] == report["choice"]["best_round"]]
+        return folder / "report.json", str(chosen[0]["adapter_digest"]) if chosen else ""
     state = _read(folder / "checkpoint" / "state.json")
-    if state and state.get("adapter_digest") != card["adapter"]["state_digest"]:
-        raise RunError(f"{folder / 'checkpoint' / 'state.json'}: adapter: the last round's adapter is not the card's")
+    return folder / "checkpoint" / "state.json", state.get("adapter_digest")
 
 
 def _check_epsilon(path: Path, card: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shared.metrics import Interval
+from shared.metrics import Interval, Sums
 from shared.models import Kind, LoadedModel
 from shared.record import Record
 
@@ -40,14 +40,25 @@ class Outcome:
     """What the model did on some examples, record by record; metrics and intervals are made from it.
 
     ``first`` and ``second`` are (N,): true and predicted class, or summed negative log-likelihood and tokens.
+    ``probabilities`` are those of each class, (N, classes), where the model gives any.
     """
 
     first: npt.NDArray[np.float64]
     second: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float64] | None = None
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "Outcome":
-        """The outcome on a subset of the examples."""
-        return Outcome(self.first[chosen], self.second[chosen])
+    def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Outcome":
+        """The outcome on some of the examples, by a mask or by indices."""
+        given = self.probabilities
+        return Outcome(self.first[chosen], self.second[chosen], None if given is None else given[chosen])
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[Sequence[int], "Outcome"]]) -> "Outcome":
+        """The outcome on N examples from that on batches of them, each with the examples' places in 0 to N - 1."""
+        order = np.argsort([place for places, _ in parts for place in places])
+        given = [part.probabilities for _, part in parts if part.probabilities is not None]
+        first, second = (np.concatenate([getattr(part, name) for _, part in parts]) for name in ("first", "second"))
+        return cls(first, second, np.concatenate(given) if given else None).where(order)
 
 
 class Task(Protocol):
@@ -70,6 +81,9 @@ class Task(Protocol):
     def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
         """Metric name to value and bootstrap interval."""
 
+    def chief(self, outcome: Outcome) -> Sums:
+        """The first of the metrics as sums over records, so that two models can be compared record by record."""
+
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write the adapter in PEFT's format, and a head beside it if there is one."""
 
@@ -77,18 +91,25 @@ class Task(Protocol):
         """Set a built model from a saved adapter."""
 
 
-def micro_batches(lengths: Sequence[int], indices: Sequence[int], max_tokens: int) -> list[list[int]]:
+Unit = Sequence[int]
+
+
+def micro_batches(lengths: Sequence[int], units: Sequence[Unit], max_tokens: int) -> list[list[Unit]]:
     """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` padded tokens.
 
-    Sorting by length is a choice of order only: sums over records do not depend on it.
+    A unit is one or more rows that stay together, even where they alone have more tokens. Sorting by length is a choice
+    of order only: sums over units do not depend on it.
     """
-    groups: list[list[int]] = []
-    for index in sorted(indices, key=lambda i: -lengths[i]):
-        longest = lengths[groups[-1][0]] if groups else 0
-        if groups and (len(groups[-1]) + 1) * longest <= max_tokens:
-            groups[-1].append(index)
+    longest = {unit[0]: max(lengths[row] for row in unit) for unit in units}
+    groups: list[list[Unit]] = []
+    rows = width = 0
+    for unit in sorted(units, key=lambda unit: -longest[unit[0]]):
+        if groups and (rows + len(unit)) * width <= max_tokens:
+            groups[-1].append(unit)
+            rows += len(unit)
         else:
-            groups.append([index])
+            groups.append([unit])
+            rows, width = len(unit), longest[unit[0]]
     return groups
 
 
@@ -125,7 +146,14 @@ class Learner:
         self, examples: Sequence[Example], indices: Sequence[int], max_tokens: int
     ) -> Iterator[tuple[list[int], Batch]]:
         """Cut the chosen examples into padded micro-batches; yields their indices and tensors."""
+        for units, batch in self.unit_batches(examples, [(index,) for index in indices], max_tokens):
+            yield [index for (index,) in units], batch
+
+    def unit_batches(
+        self, examples: Sequence[Example], units: Sequence[Unit], max_tokens: int
+    ) -> Iterator[tuple[list[Unit], Batch]]:
+        """The same for units of several rows, which are never cut; yields whole units and the tensors of their rows."""
         lengths = [len(example) for example in examples]
         pad = self.base.tokenizer.pad_token_id or 0
-        for chosen in micro_batches(lengths, indices, max_tokens):
-            yield chosen, collate([examples[i] for i in chosen], pad, self.base.device)
+        for chosen in micro_batches(lengths, units, max_tokens):
+            yield chosen, collate([examples[row] for unit in chosen for row in unit], pad, self.base.device)

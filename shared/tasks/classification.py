@@ -14,7 +14,7 @@ from torch import nn
 from shared.config import RunConfig
 from shared.errors import ModelError
 from shared.lora import attach_lora, restore_lora, save_lora
-from shared.metrics import Interval, classification_metrics
+from shared.metrics import Interval, Sums, classification_metrics, mean
 from shared.models import Kind, LoadedModel
 from shared.record import Record
 from shared.seeds import signs
@@ -83,14 +83,18 @@ class Classification:
         return F.cross_entropy(model(batch.ids, batch.mask), batch.targets, reduction="none")
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """True and predicted class of each record."""
-        predicted = model(batch.ids, batch.mask).argmax(dim=1)
-        return Outcome(batch.targets.double().cpu().numpy(), predicted.double().cpu().numpy())
+        """True and predicted class of each record, and the probability of each class."""
+        probabilities = model(batch.ids, batch.mask).double().softmax(dim=1).cpu().numpy()
+        return Outcome(batch.targets.double().cpu().numpy(), probabilities.argmax(axis=1).astype(np.float64), probabilities)
 
     def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
-        """Accuracy and macro precision, recall and F1."""
+        """Accuracy, balanced accuracy, and macro precision, recall and F1."""
         truth, predicted = outcome.first.astype(np.int64), outcome.second.astype(np.int64)
         return classification_metrics(truth, predicted, len(self.labels), resamples, confidence, seed)
+
+    def chief(self, outcome: Outcome) -> Sums:
+        """Accuracy."""
+        return mean("accuracy", (outcome.first == outcome.second).astype(np.float64))
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """PEFT's files for the encoder, and ``head.safetensors`` with the head's weight and bias."""

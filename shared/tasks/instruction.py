@@ -12,7 +12,7 @@ from torch import nn
 
 from shared.config import RunConfig
 from shared.lora import attach_lora, restore_lora, save_lora
-from shared.metrics import Interval, perplexity
+from shared.metrics import Interval, Sums, perplexity
 from shared.models import Kind, LoadedModel
 from shared.record import Record
 from shared.tasks.base import Batch, Example, Outcome
@@ -70,9 +70,8 @@ class Instruction:
 
         The vocabulary projection runs at response positions alone: it is the largest tensor of the step.
         """
-        causal = model._module if hasattr(model, "_module") else model  # Opacus wraps with hooks on submodules
-        assert isinstance(causal, PeftModel)  # noqa: S101  what build() made
-        network: Any = causal.get_base_model()
+        assert isinstance(model, PeftModel)  # noqa: S101  what build() made
+        network: Any = model.get_base_model()
         states = network.model(
             input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
         ).last_hidden_state  # (B, T, H)
@@ -90,7 +89,11 @@ class Instruction:
 
     def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
         """Perplexity of the held-out responses, over all their tokens."""
-        return {"perplexity": perplexity(outcome.first, outcome.second, resamples, confidence, seed)}
+        return {"perplexity": self.chief(outcome).interval(resamples, confidence, seed)}
+
+    def chief(self, outcome: Outcome) -> Sums:
+        """Perplexity."""
+        return perplexity(outcome.first, outcome.second)
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """PEFT's files."""
@@ -104,15 +107,32 @@ class Instruction:
 
     def generate(self, model: nn.Module, instruction: str, max_new_tokens: int) -> str:
         """The model's greedy response to one instruction."""
+        return self._continued(model, [self._ids(self.prompt(instruction))], max_new_tokens)[0]
+
+    def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int, at_once: int = 16) -> list[str]:
+        """The model's greedy response to each example's prompt, ``at_once`` prompts of similar length a batch."""
+        prompts = [example.ids[~np.asarray(example.target)].tolist() for example in examples]
+        order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+        given: dict[int, str] = {}
+        for start in range(0, len(order), at_once):
+            places = order[start : start + at_once]
+            texts = self._continued(model, [prompts[place] for place in places], max_new_tokens)
+            given |= dict(zip(places, texts, strict=True))
+        return [given[place] for place in range(len(prompts))]
+
+    def reference(self, example: Example) -> str:
+        """The example's own response, as far as it was encoded."""
+        return str(self.tokenizer.decode(example.ids[np.asarray(example.target)], skip_special_tokens=True)).strip()
+
+    def _continued(self, model: nn.Module, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+        """What the model says after each prompt; shorter prompts are padded on the left, where attention is masked."""
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
-        ids = torch.tensor([self._ids(self.prompt(instruction))], device=model.device)
+        width, pad = max(map(len, prompts)), self.tokenizer.pad_token_id or self.tokenizer.eos_token_id
+        ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device)
         model.eval()
         with torch.no_grad():
             out = model.generate(  # type: ignore[no-untyped-call]
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                pad_token_id=self.tokenizer.eos_token_id,
+                input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=pad
             )
-        return str(self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)).strip()
+        return [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in out[:, width:]]

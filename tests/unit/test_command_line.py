@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-COMMANDS = ("simulate", "plan", "anonymise", "evaluate", "generate", "models", "report", "status", "provision")
+COMMANDS = (
+    *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
+    *("status", "provision"),
+)
 
 
 def run(arguments: Sequence[str], code: str = "import hushtune; hushtune.main()") -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,9 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -8,13 +11,17 @@ from hypothesis import strategies as st
 
 from client import trainer
 from client.trainer import Trained, schedule, train
+from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
+from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import HushtuneError
 from shared.lora import read_adapter
 from shared.record import Record
 from shared.sections import TrainingSection
 from shared.tasks.base import Learner
+
+SCHEDULES: tuple[Literal["linear", "cosine", "constant"], ...] = ("linear", "cosine", "constant")
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]
@@ -34,11 +41,11 @@ PLAN = PrivacyPlan(
 def run(
     learner: Learner, config: RunConfig, records: list[Record], plan: PrivacyPlan | None, round_number: int = 1
 ) -> Trained:
-    examples = learner.task.encode(records)
+    data = TrainingSet.of(learner.task.encode(records))
     start = read_adapter(learner.model)
     return train(
         learner,
-        examples,
+        data,
         start,
         config,
         plan,
@@ -126,11 +133,11 @@ def test_what_runs_is_the_plan_or_nothing_runs(
 def test_every_planned_step_draws_noise_even_without_records(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from privacy.dp import engine
+    from privacy.dp import clipping
 
     draws = []
-    original = engine.gaussian
-    monkeypatch.setattr(engine, "gaussian", lambda *a: draws.append(a) or original(*a))
+    original = clipping.gaussian
+    monkeypatch.setattr(clipping, "gaussian", lambda *a: draws.append(a) or original(*a))
     learner = learner_of(classify)
     trained = run(learner, classify, [], PLAN)
     assert len(draws) == PLAN.steps_per_round * len(trained.delta.arrays)
@@ -162,15 +169,25 @@ def test_training_lowers_the_loss(classify: RunConfig, change: Change, learner_o
     assert loss() < 0.8 * before
 
 
-@given(st.integers(1, 30), st.integers(1, 30), st.floats(0, 0.95))
-def test_the_rate_rises_over_the_warm_up_and_then_falls_but_never_to_0(rounds: int, steps: int, warmup: float) -> None:
-    section = TrainingSection(rounds=rounds, steps=steps, warmup=warmup)
+@given(st.integers(1, 30), st.integers(1, 30), st.floats(0, 0.95), st.sampled_from(["linear", "cosine", "constant"]))
+def test_the_rate_rises_over_the_warm_up_and_then_falls_but_never_to_0(
+    rounds: int, steps: int, warmup: float, name: Literal["linear", "cosine", "constant"]
+) -> None:
+    section = TrainingSection(rounds=rounds, steps=steps, warmup=warmup, schedule=name)
     factors = [schedule(step, section) for step in range(rounds * steps)]
     peak = factors.index(max(factors))
     assert all(0 < factor <= 1 for factor in factors)
     assert all(one < two for one, two in pairwise(factors[: peak + 1]))
     assert all(one >= two for one, two in pairwise(factors[peak:]))
     assert peak <= warmup * rounds * steps + 1
+
+
+def test_schedules_end_where_they_say() -> None:
+    last = {name: schedule(99, TrainingSection(rounds=10, steps=10, warmup=0.0, schedule=name)) for name in SCHEDULES}
+    middle = {name: schedule(50, TrainingSection(rounds=10, steps=10, warmup=0.0, schedule=name)) for name in SCHEDULES}
+    assert middle == pytest.approx({"linear": 0.5, "cosine": 0.5, "constant": 1.0})
+    assert last["cosine"] < last["linear"] == pytest.approx(0.01)
+    assert last["constant"] == 1
 
 
 def test_the_head_has_its_own_rate(
@@ -180,3 +197,32 @@ def test_the_head_has_its_own_rate(
     delta = run(learner_of(config), config, records_of(config, 60), None).delta
     assert abs(delta.arrays["head.weight"]).max() < 1e-9
     assert max(abs(array).max() for name, array in delta.arrays.items() if "lora_B" in name) > 1e-4
+
+
+def test_adaptive_clipping_goes_on_from_the_norm_of_the_round_before(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    config = change(classify, {"privacy.clipping": "adaptive"})
+    plan, learner = replace(PLAN, clipping="adaptive"), learner_of(config)
+    start = read_adapter(learner.model)
+    examples = TrainingSet.of(learner.task.encode(records_of(config, 20)))
+
+    def norm_after(moments: AdapterState | None, round_number: int) -> tuple[AdapterState, float]:
+        done = train(
+            learner,
+            examples,
+            start,
+            config,
+            plan,
+            round_number=round_number,
+            divisor=20.0,
+            site_id="north",
+            moments=moments,
+        )
+        return done.moments, float(done.moments.arrays["clipping_norm"][0])
+
+    moments, first = norm_after(None, 1)
+    far = AdapterState({**moments.arrays, "clipping_norm": np.array([77.0], dtype=np.float32)})
+    _, second = norm_after(far, 2)
+    assert 0.8 < first / PLAN.clipping_norm < 1.25  # two steps of at most a factor exp(0.1)
+    assert 0.8 < second / 77 < 1.25

@@ -6,8 +6,8 @@ import torch
 
 from server.evaluation import Evaluator, choose_examples
 from shared.config import RunConfig
+from shared.measuring import EvaluationSection
 from shared.record import Record
-from shared.sections import EvaluationSection
 from shared.tasks.base import Learner
 
 LearnerOf = Callable[[RunConfig], Learner]

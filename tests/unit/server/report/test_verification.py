@@ -147,6 +147,25 @@ def test_another_last_round_than_the_cards_is_named(run: Path) -> None:
         verify(run)
 
 
+def test_where_a_round_was_chosen_the_card_is_held_against_that_round(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    digest = json.loads((run / "checkpoint" / "state.json").read_text(encoding="utf-8"))["adapter_digest"]
+    (run / "checkpoint" / "state.json").write_text('{"adapter_digest": "00"}', encoding="utf-8")  # a later, worse round
+    rows = [
+        {"round": 1, "committed": True, "adapter_digest": digest},
+        {"round": 2, "committed": True, "adapter_digest": "00"},
+    ]
+    for best, fits in ((1, True), (2, False), (3, False)):
+        changed = report | {"choice": {"best_round": best}, "rounds": [*rows, report["rounds"][-1] | {"committed": False}]}
+        changed["rounds"][-1]["round"] = 3
+        (run / "report.json").write_text(json.dumps(changed), encoding="utf-8")
+        if fits:
+            verify(run)
+        else:
+            with pytest.raises(RunError, match=r"report\.json: adapter"):
+                verify(run)
+
+
 @pytest.mark.parametrize("field", ["entries", "hash"])
 @pytest.mark.parametrize("whose", ["north", "south", "record"])
 def test_tampering_with_a_head_is_named(run: Path, field: str, whose: str) -> None:

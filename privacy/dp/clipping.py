@@ -1,0 +1,112 @@
+"""Ways to bound one record's gradient by the clipping norm C, each an Opacus optimiser with our noise.
+
+Whatever the way, what one record adds to a step's sum has an L2 norm of at most C, so the noise z C and the plan's charge
+are the same. Only the adaptive way releases something more, a count, and pays for it with a larger z on the gradient.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from opacus.optimizers import DPOptimizer
+
+from privacy.dp.noise import gaussian
+from privacy.dp.plan import ClippingMode, PrivacyPlan
+
+STABILISER = 0.01  # gamma of automatic clipping, as in the paper
+QUANTILE = 0.5  # share of records that adaptive clipping lets pass unclipped
+CLIPPING_NORM = "clipping_norm"  # where an optimiser's groups keep the C that adaptive clipping is at
+PACE = 0.2  # its learning rate; both as in the paper
+
+
+class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
+    """Scale each record's whole gradient to at most C, by Opacus' own rule (Abadi et al. 2016, arXiv 1607.00133)."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, plan: PrivacyPlan) -> None:
+        super().__init__(
+            optimizer,
+            noise_multiplier=plan.gradient_noise,
+            max_grad_norm=plan.clipping_norm,
+            expected_batch_size=plan.expected_batch,
+            loss_reduction="mean",
+        )
+
+    def add_noise(self) -> None:
+        """Put the noised sum of clipped gradients, of standard deviation z x C, into each ``grad``."""
+        std = self.noise_multiplier * self.max_grad_norm
+        for parameter in self.params:
+            parameter.grad = parameter.summed_grad + gaussian(parameter.shape, std, parameter.device)
+
+    def norms(self) -> torch.Tensor:
+        """The L2 norm of each record's gradient of each tensor, (tensors, n)."""
+        return torch.stack([torch.linalg.vector_norm(g, dim=tuple(range(1, g.dim()))) for g in self.grad_samples])
+
+    def add_up(self, factors: torch.Tensor) -> None:
+        """Add the records, each tensor's weighted by ``factors`` (tensors, n), to the step's sum."""
+        for parameter, factor in zip(self.params, factors, strict=True):
+            total = torch.einsum("i,i...", factor, parameter.grad_sample)
+            parameter.summed_grad = total if parameter.summed_grad is None else parameter.summed_grad + total
+
+
+class AutomaticClipping(FlatClipping):
+    """Scale each record's whole gradient g to C g / (|g| + 0.01), small ones up (Bu et al. 2022, arXiv 2206.07136)."""
+
+    def clip_and_accumulate(self) -> None:
+        """Add the records of one micro-batch to the step's sum."""
+        norms = self.norms()
+        whole = torch.linalg.vector_norm(norms, dim=0)
+        self.add_up((self.max_grad_norm / (whole + STABILISER)).expand_as(norms))
+
+
+class PerLayerClipping(FlatClipping):
+    """Scale each of K tensors to at most C / sqrt(K), so the whole to at most C (McMahan et al. 2018, arXiv 1710.06963)."""
+
+    def clip_and_accumulate(self) -> None:
+        """Add the records of one micro-batch to the step's sum."""
+        norms = self.norms()
+        share = self.max_grad_norm / math.sqrt(len(norms))
+        self.add_up((share / (norms + 1e-6)).clamp(max=1.0))
+
+
+class AdaptiveClipping(FlatClipping):
+    """Flat clipping at a C that follows the median norm (Andrew et al. 2021, arXiv 1905.03871).
+
+    Each step also releases how many records had a norm of at most C, as the sum of +1/2 or -1/2 a record with Gaussian
+    noise; C moves by a factor exp(-0.2 (share - 1/2)). C is kept with the optimiser's state, so it lives over rounds.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, plan: PrivacyPlan) -> None:
+        super().__init__(optimizer, plan)
+        self.max_grad_norm = float(optimizer.param_groups[0].get(CLIPPING_NORM, plan.clipping_norm))
+        self.count_noise = plan.count_noise
+        self.balance = torch.zeros(())  # records below C less records above, halved
+
+    def clip_and_accumulate(self) -> None:
+        """Count and add the records of one micro-batch."""
+        whole = torch.linalg.vector_norm(self.norms(), dim=0)
+        self.balance = self.balance.to(whole.device) + (whole <= self.max_grad_norm).sum() - len(whole) / 2
+        super().clip_and_accumulate()
+
+    def add_noise(self) -> None:
+        """Noise the sum at this step's C, then move C for the next."""
+        super().add_noise()
+        released = float(self.balance) + float(gaussian((), self.count_noise, torch.device("cpu")))
+        share = released / self.expected_batch_size + 0.5
+        self.max_grad_norm *= math.exp(-PACE * (min(max(share, 0.0), 1.0) - QUANTILE))
+        self.balance = torch.zeros(())
+        for group in self.param_groups:
+            group[CLIPPING_NORM] = self.max_grad_norm
+
+
+CLIPPING: Mapping[ClippingMode, type[FlatClipping]] = {
+    "flat": FlatClipping,
+    "automatic": AutomaticClipping,
+    "per-layer": PerLayerClipping,
+    "adaptive": AdaptiveClipping,
+}
+
+
+def clipping_optimizer(optimizer: torch.optim.Optimizer, plan: PrivacyPlan) -> Any:
+    """The optimiser that clips as the plan says, around the one that steps."""
+    return CLIPPING[plan.clipping](optimizer, plan)

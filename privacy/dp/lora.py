@@ -1,0 +1,222 @@
+"""The LoRA layer as one operation, whose backward pass leaves each record's own gradient.
+
+``y = x W' + b + s drop(x) A' B'`` with a frozen base weight W. Shapes: x (n, ..., d_in), W (d_out, d_in), A (r, d_in),
+B (d_out, r); n records of t positions, T = n t. The batch's gradient of B is one product of (r, T) and (T, d_out); cut
+at the records' borders it is n products of (r, t) and (t, d_out), the same number of operations, so a record's gradient
+costs nothing but the memory that it is written to. docs/engine.md counts it out.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One LoRA layer as it computes now: its factors, its scale alpha / r, its dropout rate (0 in evaluation).
+
+    ``per_record`` leaves the gradients in ``grad_sample`` of each factor, shape (n, *factor.shape); otherwise they go
+    into ``grad``, summed, as ever.
+    """
+
+    a: nn.Parameter
+    b: nn.Parameter
+    scale: float
+    dropout: float
+    per_record: bool
+
+
+def adapted_linear(x: torch.Tensor, base: nn.Linear, adapter: Adapter) -> torch.Tensor:
+    """The frozen linear layer with its adapter, fused; (n, ..., d_in) to (n, ..., d_out).
+
+    Computes in autocast's dtype where autocast is on, else in the dtype of ``x``; the factors keep theirs.
+    """
+    out: torch.Tensor = _AdaptedLinear.apply(x, base.weight, base.bias, adapter.a, adapter.b, adapter)  # type: ignore[no-untyped-call]
+    return out
+
+
+def add_adapter(out: torch.Tensor, x: torch.Tensor, adapter: Adapter) -> torch.Tensor:
+    """``out + s drop(x) A' B'`` for the output of any frozen base layer, quantised ones too."""
+    total: torch.Tensor = _Branch.apply(out, x, adapter.a, adapter.b, adapter)  # type: ignore[no-untyped-call]
+    return total
+
+
+def trained_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """A linear layer that is trained itself, such as a classification head, with per-record gradients."""
+    out: torch.Tensor = _TrainedLinear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _AdaptedLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        adapter: Adapter,
+    ) -> torch.Tensor:
+        dtype = _compute_dtype(x)
+        rows = x.reshape(-1, x.shape[-1]).to(dtype)  # (T, d_in)
+        low = None if bias is None else bias.to(dtype)
+        ctx.merged = _merge_is_cheaper(rows, weight, adapter)
+        kept, hidden = _project(rows, a, adapter)
+        if ctx.merged:
+            out = F.linear(rows, _merged(weight, a, b, adapter.scale, dtype), low)
+        else:
+            out = F.linear(rows, weight.to(dtype), low).addmm_(hidden, b.to(dtype).t(), alpha=adapter.scale)
+        ctx.adapter, ctx.shape, ctx.dtype = adapter, x.shape, x.dtype
+        ctx.save_for_backward(rows if a.requires_grad else None, kept, hidden if b.requires_grad else None, weight, a, b)
+        return out.view(*x.shape[:-1], out.shape[-1])
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        rows, kept, hidden, weight, a, b = ctx.saved_tensors
+        grad = upstream.reshape(-1, upstream.shape[-1])  # (T, d_out)
+        wants_x = ctx.needs_input_grad[0]
+        back = None
+        if a.requires_grad or (wants_x and not ctx.merged):
+            back = (grad @ b.to(grad.dtype)).mul_(ctx.adapter.scale)  # (T, r)
+        factors = _factor_gradients(ctx.adapter, ctx.shape, rows, kept, hidden, back, grad)
+        if not wants_x:
+            return None, None, None, *factors, None
+        if ctx.merged:
+            dx = grad @ _merged(weight, a, b, ctx.adapter.scale, grad.dtype)
+        else:
+            dx = _add_back(grad @ weight.to(grad.dtype), back, a, kept, ctx.adapter)
+        return dx.view(ctx.shape).to(ctx.dtype), None, None, *factors, None
+
+
+class _Branch(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, out: torch.Tensor, x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, adapter: Adapter
+    ) -> torch.Tensor:
+        rows = x.reshape(-1, x.shape[-1]).to(out.dtype)
+        kept, hidden = _project(rows, a, adapter)
+        flat = out.reshape(-1, out.shape[-1])
+        total = torch.addmm(flat, hidden, b.to(out.dtype).t(), alpha=adapter.scale)
+        ctx.adapter, ctx.shape, ctx.dtype = adapter, x.shape, x.dtype
+        ctx.save_for_backward(rows if a.requires_grad else None, kept, hidden if b.requires_grad else None, a, b)
+        return total.view(out.shape)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        rows, kept, hidden, a, b = ctx.saved_tensors
+        grad = upstream.reshape(-1, upstream.shape[-1])
+        wants_x = ctx.needs_input_grad[1]
+        back = (grad @ b.to(grad.dtype)).mul_(ctx.adapter.scale) if a.requires_grad or wants_x else None
+        factors = _factor_gradients(ctx.adapter, ctx.shape, rows, kept, hidden, back, grad)
+        dx = None
+        if wants_x:
+            zero = grad.new_zeros(len(grad), a.shape[1])
+            dx = _add_back(zero, back, a, kept, ctx.adapter).view(ctx.shape).to(ctx.dtype)
+        return upstream if ctx.needs_input_grad[0] else None, dx, *factors, None
+
+
+class _TrainedLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        dtype = _compute_dtype(x)
+        ctx.weight, ctx.bias, ctx.dtype = weight, bias, x.dtype  # the parameters themselves, which get the gradients
+        rows = x.to(dtype)
+        ctx.save_for_backward(rows, weight)
+        return F.linear(rows, weight.to(dtype), None if bias is None else bias.to(dtype))
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
+        rows, weight = ctx.saved_tensors
+        if weight.requires_grad:
+            _keep(ctx.weight, torch.bmm(_by_record(upstream).transpose(1, 2), _by_record(rows)))
+        if ctx.bias is not None and ctx.bias.requires_grad:
+            _keep(ctx.bias, _by_record(upstream).sum(dim=1))
+        dx = (upstream @ weight.to(upstream.dtype)).to(ctx.dtype) if ctx.needs_input_grad[0] else None
+        return dx, None, None
+
+
+def _compute_dtype(x: torch.Tensor) -> torch.dtype:
+    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
+        return torch.get_autocast_dtype(x.device.type)
+    return x.dtype
+
+
+def _project(rows: torch.Tensor, a: torch.Tensor, adapter: Adapter) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """Which inputs dropout keeps (T, d_in), and the adapter's inner activations ``drop(x) A'`` (T, r)."""
+    if not adapter.dropout:
+        return None, rows @ a.to(rows.dtype).t()
+    mask = F.dropout(torch.ones_like(rows), adapter.dropout)  # 0 or 1 / (1 - rate), as PEFT's layer draws it
+    return mask.bool(), (rows * mask) @ a.to(rows.dtype).t()
+
+
+def _merge_is_cheaper(rows: torch.Tensor, weight: torch.Tensor, adapter: Adapter) -> bool:
+    """Whether ``W + s B A`` is formed first: d_in d_out r operations instead of T r d_out.
+
+    Never in 16 bits, where a weight would swallow small updates, and never under dropout, which only the branch sees.
+    """
+    wide = rows.dtype in (torch.float32, torch.float64) and weight.dtype == rows.dtype
+    return wide and not adapter.dropout and weight.shape[1] < len(rows)
+
+
+def _merged(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float, dtype: torch.dtype) -> torch.Tensor:
+    return torch.addmm(weight.to(dtype), b.to(dtype), a.to(dtype), alpha=scale)
+
+
+def _add_back(
+    dx: torch.Tensor, back: torch.Tensor | None, a: torch.Tensor, kept: torch.Tensor | None, adapter: Adapter
+) -> torch.Tensor:
+    """Add the branch's share of the gradient of x, in place; (T, d_in)."""
+    assert back is not None  # noqa: S101  made whenever x wants a gradient
+    if kept is None:
+        return dx.addmm_(back, a.to(dx.dtype))
+    return dx.addcmul_(back @ a.to(dx.dtype), kept.to(dx.dtype), value=1 / (1 - adapter.dropout))
+
+
+def _factor_gradients(
+    adapter: Adapter,
+    shape: torch.Size,
+    rows: torch.Tensor | None,
+    kept: torch.Tensor | None,
+    hidden: torch.Tensor | None,
+    back: torch.Tensor | None,
+    grad: torch.Tensor,
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Leave each record's gradient in ``grad_sample``, or return the sums: of A (r, d_in) and of B (d_out, r)."""
+    records = shape[0] if adapter.per_record else 1
+    positions = math.prod(shape[:-1]) // max(records, 1)
+    of_a = of_b = None
+    if rows is not None and back is not None:
+        dropped = rows if kept is None else rows * kept.to(rows.dtype).div_(1 - adapter.dropout)
+        of_a = _products(back, dropped, records, positions)
+    if hidden is not None:
+        of_b = _products(hidden, grad, records, positions).mul_(adapter.scale).transpose(1, 2)
+    if not adapter.per_record:
+        return tuple(None if of is None else of[0].to(p.dtype) for of, p in ((of_a, adapter.a), (of_b, adapter.b)))  # type: ignore[return-value]
+    for parameter, gradient in ((adapter.a, of_a), (adapter.b, of_b)):
+        if gradient is not None:
+            _keep(parameter, gradient)
+    return None, None
+
+
+def _products(left: torch.Tensor, right: torch.Tensor, records: int, positions: int) -> torch.Tensor:
+    """Each record's ``left' right``, (n, r, d); the short side stands first, which the kernels compute fastest."""
+    first = left.view(records, positions, left.shape[-1]).transpose(1, 2)
+    return torch.bmm(first, right.reshape(records, positions, right.shape[-1]))
+
+
+def _by_record(tensor: torch.Tensor) -> torch.Tensor:
+    """(n, ..., d) as (n, t, d)."""
+    positions = math.prod(tensor.shape[1:-1])
+    return tensor.reshape(len(tensor), positions, tensor.shape[-1])
+
+
+def _keep(parameter: torch.Tensor, gradient: torch.Tensor) -> None:
+    """Leave per-record gradients where Opacus' optimiser looks for them; a layer that is used twice adds up."""
+    gradient = gradient.to(parameter.dtype)
+    present = getattr(parameter, "grad_sample", None)
+    parameter.grad_sample = gradient if present is None else present + gradient  # type: ignore[attr-defined]

@@ -1,0 +1,92 @@
+"""A comparison as one HTML page: a chart and a table of every row, and the paired answers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from server.report import charts
+from server.report.figures import (
+    change,
+    count,
+    duration,
+    measure,
+    measured,
+    p_value,
+    size,
+    span,
+    value,
+)
+
+METHODS = {
+    "base": "no training",
+    "prompt": "best prompt",
+    "alone": "alone",
+    "federation": "federation",
+    "pooled": "all records pooled",
+}
+
+
+def write_page(document: Mapping[str, Any], path: Path) -> None:
+    """Write the page; the same document gives the same bytes."""
+    environment = Environment(
+        loader=PackageLoader("server.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (measured, value, span, count, size, duration, energy, name_of)
+    environment.filters.update({each.__name__: each for each in filters})
+    environment.filters["label"] = lambda name: measure(name).label
+    page = environment.get_template("comparison.html.j2")
+    path.write_text(page.render(d=document, chart=_chart(document["rows"]), lead=lead(document)), encoding="utf-8")
+
+
+def name_of(row: Mapping[str, Any]) -> str:
+    """A row in words: ``federation, epsilon 8``."""
+    site = f" ({row['sites'][0]})" if row["method"] == "alone" else ""
+    trained = row["method"] not in ("base", "prompt")
+    privacy = "" if not trained else ", no privacy" if row["epsilon"] is None else f", epsilon {row['epsilon']:g}"
+    return f"{METHODS[row['method']]}{site}{privacy}"
+
+
+def energy(kwh: float) -> str:
+    """Electricity in watt hours or kilowatt hours."""
+    return f"{kwh:.3g} kWh" if kwh >= 1 else f"{1000 * kwh:.3g} Wh"
+
+
+def lead(document: Mapping[str, Any]) -> list[str]:
+    """The paired answers in words, one sentence each."""
+    return [_sentence(answer) for answer in document["conclusions"]]
+
+
+def _sentence(answer: Mapping[str, Any]) -> str:
+    """What changed from one row to another, and whether chance explains it."""
+    low, high = answer["change"]["low"], answer["change"]["high"]
+    verdict = "is no clear difference" if low <= 0 <= high else "is more than chance explains"
+    change_ = change(answer["change"], answer["metric"])
+    return (
+        f"From {name_of(answer['before'])} to {name_of(answer['after'])}: {change_} {measure(answer['metric']).label} on "
+        f"{count(answer['records'])} records (p {p_value(answer['p_value'])}), which {verdict}."
+    )
+
+
+def _chart(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Every row's measure with its interval, the best on top."""
+    if not rows:
+        return Markup("")
+    metric = rows[0]["metric"]
+    ordered = sorted(rows, key=lambda row: row["value"]["value"], reverse=not measure(metric).lower_is_better)
+    several = len({row["model"] for row in rows if row["method"] != "prompt"}) > 1
+    names = [name_of(row) + (f", {row['model']}" if several else "") for row in ordered]
+    points = [charts.Point(name, *_ends(row["value"])) for name, row in zip(names, ordered, strict=True)]
+    label = f"{measure(metric).label} of each row: " + "; ".join(f"{point.name}: {point.value:.3g}" for point in points)
+    svg = charts.intervals("rows", label, points, None, percent=measure(metric).percent)
+    return Markup(svg)  # noqa: S704 -- charts.py escapes every name
+
+
+def _ends(interval: Mapping[str, float]) -> tuple[float, float, float]:
+    return interval["value"], interval["low"], interval["high"]

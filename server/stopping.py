@@ -1,0 +1,70 @@
+"""Which round is published, and when to stop: decided on public validation records, so it costs no privacy."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from server.assessment import resampling
+from server.evaluation import Evaluator
+from server.report.figures import measure
+from server.rounds import Metrics, Round
+from shared.pairing import compare
+from shared.tasks.base import Outcome
+
+
+def value_of(metrics: Metrics) -> float:
+    """The chief metric of a round, turned so that more is better."""
+    name = next(iter(metrics))
+    return -metrics[name].value if measure(name).lower_is_better else metrics[name].value
+
+
+def best_round(rounds: Sequence[Round]) -> Round:
+    """The committed round that does best on the validation records; the earliest of equals."""
+    return max((done for done in rounds if done.committed), key=lambda done: value_of(done.metrics))
+
+
+def is_over(rounds: Sequence[Round], patience: int) -> bool:
+    """Whether ``patience`` committed rounds have passed since the best one; never with a patience of 0."""
+    committed = [done for done in rounds if done.committed]
+    if not patience or not committed:
+        return False
+    return len(committed) - 1 - committed.index(best_round(rounds)) >= patience
+
+
+def choice(
+    validation: Evaluator, rounds: Sequence[Round], planned: int, at_best: Outcome, at_last: Outcome
+) -> dict[str, Any]:
+    """What was chosen and why, as plain values, with a warning where the model got worse after its best round.
+
+    ``at_best`` and ``at_last`` are the outcomes of the two rounds on the validation records.
+    """
+    best, last = best_round(rounds), [done for done in rounds if done.committed][-1]
+    task = validation.learner.task
+    change = compare(task.chief(at_best), task.chief(at_last), *resampling(validation))
+    return {
+        "validation_records": len(validation.examples),
+        "metric": change.name,
+        "best_round": best.number,
+        "last_round": last.number,
+        "planned_rounds": planned,
+        "after_best": asdict(change.change) | {"p_value": change.p_value},
+        "overfits": _worse(change.name, asdict(change.change)),
+        "gaps": [gap for done in rounds if (gap := _gap(done)) is not None],
+    }
+
+
+def _worse(metric: str, change: Mapping[str, float]) -> bool:
+    """Whether the whole interval of a change is for the worse."""
+    return change["low"] > 0 if measure(metric).lower_is_better else change["high"] < 0
+
+
+def _gap(done: Round) -> dict[str, float] | None:
+    """Accuracy on the sites' training records, from their released sums alone, beside that on the validation records.
+
+    A site measures the adapter that its order brought, so this round's sums belong to the round before.
+    """
+    sums = [site for site in done.released.values() if "hits" in site]
+    records = sum(site["records"] for site in sums)
+    if records <= 0 or "accuracy" not in done.metrics:
+        return None
+    return {"adapter_of_round": done.number - 1, "training_accuracy": sum(site["hits"] for site in sums) / records}

@@ -1,0 +1,45 @@
+"""Sections of the configuration that say how a model is measured and what is written of it."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from shared.sections import Section
+
+
+class EvaluationSection(Section):
+    """How the server measures the model."""
+
+    file: Path | None = Field(
+        None,
+        description="held-out records that a server may use, with the columns of data; a simulation holds out its own",
+    )
+    validation: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of the held-out records that choices are made on (prompts, the best round); the rest is the test",
+    )
+    patience: int = Field(
+        0, ge=0, description="stop after so many rounds without a better one on the validation records; 0 never stops early"
+    )
+    max_records: int = Field(5000, ge=1, description="held-out records scored; a seeded choice where there are more")
+    answers: int = Field(
+        0, ge=0, description="instruction task: held-out prompts answered before and after, scored by BLEU, ROUGE and F1"
+    )
+    max_new_tokens: int = Field(64, ge=1, le=4096, description="longest generated answer, in tokens")
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of an interval")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of an interval (0.5 to 1)")
+
+    @model_validator(mode="after")
+    def _patience_needs_records(self) -> Self:
+        if self.patience and not self.validation:
+            raise ValueError("patience: rounds are judged on validation records; set evaluation.validation above 0")
+        return self
+
+
+class ReportSection(Section):
+    """What is written at the end."""
+
+    html: bool = Field(True, description="write report.html beside report.json")

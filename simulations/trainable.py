@@ -1,0 +1,29 @@
+"""What a run trains, from the model that it would train."""
+
+from typing import Any
+
+from shared.config import RunConfig
+from shared.tasks import load_task
+
+
+def trainable_rows(config: RunConfig) -> dict[str, Any]:
+    """Each trained tensor with its shape and learning rate, and how many parameters are trained and frozen.
+
+    Raises:
+        ModelError: the model is missing, or the adapter does not fit it.
+    """
+    base, task = load_task(config)
+    model, training = task.build(base, config.run.seed), config.training
+    tensors = [
+        {
+            "name": name.replace(".default", ""),
+            "shape": list(parameter.shape),
+            "parameters": parameter.numel(),
+            "learning_rate": training.head_learning_rate if name.startswith("head.") else training.learning_rate,
+        }
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    ]
+    frozen = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return {"model": base.files.name, "tensors": tensors, "trained": trained, "frozen": frozen}

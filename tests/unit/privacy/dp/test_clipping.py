@@ -1,0 +1,172 @@
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from privacy.accounting import epsilon
+from privacy.dp import clipping
+from privacy.dp.engine import make_private
+from privacy.dp.plan import ClippingMode, PrivacyPlan
+
+PLAN = PrivacyPlan(
+    sampling_rate=0.1,
+    noise_multiplier=1.3,
+    clipping_norm=0.5,
+    steps_per_round=4,
+    rounds=2,
+    target_delta=1e-4,
+    declared_size=170,
+)
+MODES: Sequence[ClippingMode] = ("flat", "automatic", "per-layer", "adaptive")
+every_mode = pytest.mark.parametrize("mode", MODES)
+WEIGHTS = st.lists(st.sampled_from([0.0, 1e-4, 0.3, 1.0, 50.0, 1e6]), min_size=0, max_size=6)
+
+
+class Recorder(torch.optim.SGD):
+    """Keeps the gradients that it steps along."""
+
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        self.taken = [p.grad.clone() for group in self.param_groups for p in group["params"]]
+        super().step()
+
+
+def silenced(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    stds: list[float] = []
+
+    def nothing(shape: Sequence[int], std: float, device: torch.device) -> torch.Tensor:
+        stds.append(std)
+        return torch.zeros(tuple(shape), device=device)
+
+    monkeypatch.setattr(clipping, "gaussian", nothing)
+    return stds
+
+
+def network() -> nn.Module:
+    torch.manual_seed(2)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+def released(weights: Sequence[float], plan: PrivacyPlan, micro: int = 2) -> list[torch.Tensor]:
+    """The clipped sum of a step over records whose losses carry these weights, without noise."""
+    model, inputs = network(), torch.linspace(-1, 1, 3 * len(weights)).reshape(-1, 3)
+    optimizer = Recorder(model.parameters(), lr=0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        silenced(patch)
+        with make_private(model, optimizer, plan, plan.expected_batch) as (lent, step):
+            for start in range(0, len(weights), micro):
+                losses = lent(inputs[start : start + micro]).square().sum(dim=1)
+                (torch.tensor(weights[start : start + micro]) * losses).sum().backward()
+                step.accumulate()
+            step.finish()
+    return [gradient * plan.expected_batch for gradient in optimizer.taken]
+
+
+def gradients(weights: Sequence[float]) -> list[list[torch.Tensor]]:
+    model, inputs = network(), torch.linspace(-1, 1, 3 * len(weights)).reshape(-1, 3)
+    losses = [w * model(x[None]).square().sum() for w, x in zip(weights, inputs, strict=True)]
+    return [list(torch.autograd.grad(loss, list(model.parameters()))) for loss in losses]
+
+
+def expected(weights: Sequence[float], mode: ClippingMode, bound: float) -> list[torch.Tensor]:
+    """The sum by the formula of each mode, one record after the other."""
+    total = [torch.zeros_like(p) for p in network().parameters()]
+    for record in gradients(weights):
+        norm = torch.cat([g.flatten() for g in record]).norm()
+        for k, g in enumerate(record):
+            if mode == "automatic":
+                factor = bound / (norm + 0.01)
+            elif mode == "per-layer":
+                factor = (bound / math.sqrt(len(total)) / (g.norm() + 1e-6)).clamp(max=1)
+            else:
+                factor = (bound / (norm + 1e-6)).clamp(max=1)
+            total[k] += factor * g
+    return total
+
+
+@every_mode
+@given(weights=WEIGHTS)
+@settings(max_examples=25, deadline=None)
+def test_a_step_is_the_sum_of_records_clipped_by_the_modes_formula(mode: ClippingMode, weights: list[float]) -> None:
+    found = released(weights, replace(PLAN, clipping=mode))
+    for one, other in zip(found, expected(weights, mode, PLAN.clipping_norm), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+@every_mode
+@given(weights=WEIGHTS, more=st.sampled_from([1e-3, 1.0, 1e5, 1e20, float("inf"), float("nan")]))
+@settings(max_examples=25, deadline=None)
+def test_one_record_more_moves_the_sum_by_at_most_the_clipping_norm(
+    mode: ClippingMode, weights: list[float], more: float
+) -> None:
+    plan = replace(PLAN, clipping=mode)
+    with_it = released([*weights, more], plan)
+    without = released([*weights, 0.0], plan)  # a record of no gradient adds nothing
+    moved = torch.cat([(a - b).flatten() for a, b in zip(with_it, without, strict=True)]).norm()
+    assert float(moved) <= plan.clipping_norm * (1 + 1e-4)
+
+
+@every_mode
+def test_every_tensor_gets_the_planned_noise_in_every_mode(mode: ClippingMode, monkeypatch: pytest.MonkeyPatch) -> None:
+    stds = silenced(monkeypatch)
+    plan = replace(PLAN, clipping=mode)
+    model = network()
+    with make_private(model, torch.optim.SGD(model.parameters(), lr=0.1), plan, plan.expected_batch) as (_, step):
+        step.finish()
+    count = [plan.count_noise] if mode == "adaptive" else []
+    assert stds == [plan.gradient_noise * plan.clipping_norm] * 4 + count
+
+
+@given(noise=st.floats(0.05, 50), rate=st.floats(0.01, 1), declared=st.integers(200, 10**6))
+def test_the_count_of_adaptive_clipping_is_paid_for_with_noise_on_the_gradient(
+    noise: float, rate: float, declared: int
+) -> None:
+    # Measured in its own noise, a record moves the gradient by 1 / z_g and the count by 1 / (2 s): together by 1 / z.
+    plan = PrivacyPlan(rate, noise, 0.5, 4, 2, 1e-7, declared, clipping="adaptive")
+    assert math.hypot(1 / plan.gradient_noise, 0.5 / plan.count_noise) == pytest.approx(1 / noise, rel=1e-9)
+    assert noise < plan.gradient_noise < 1.16 * noise
+    assert replace(plan, clipping="flat").gradient_noise == noise
+
+
+def test_every_mode_costs_the_same_epsilon() -> None:
+    assert len({epsilon(replace(PLAN, clipping=mode).events, 1e-4) for mode in MODES}) == 1
+
+
+def test_adaptive_clipping_ends_at_the_median_norm_and_carries_it_over_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    silenced(monkeypatch)
+    plan = replace(PLAN, clipping="adaptive", clipping_norm=30.0)  # far above every norm
+    model = network()
+    inputs, weights = torch.randn(17, 3), torch.linspace(0.1, 3.0, 17)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    rows = [
+        torch.autograd.grad(w * model(x[None]).square().sum(), list(model.parameters()))
+        for w, x in zip(weights, inputs, strict=True)
+    ]
+    median = float(torch.stack([torch.cat([g.flatten() for g in row]).norm() for row in rows]).median())
+    for _ in range(3):  # rounds
+        with make_private(model, optimizer, plan, plan.expected_batch) as (lent, step):
+            for _ in range(40):
+                (weights * lent(inputs).square().sum(dim=1)).sum().backward()
+                step.accumulate()
+                step.finish()
+        kept = optimizer.state_dict()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        optimizer.load_state_dict(kept)
+    assert optimizer.param_groups[0]["clipping_norm"] == pytest.approx(median, rel=0.15)
+
+
+def test_the_clipping_norm_moves_by_a_noised_count() -> None:
+    model, plan = network(), replace(PLAN, clipping="adaptive")
+    moved = []
+    for _ in range(300):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        with make_private(model, optimizer, plan, plan.expected_batch) as (_, step):
+            step.finish()
+        moved.append(-math.log(optimizer.param_groups[0]["clipping_norm"] / plan.clipping_norm) / clipping.PACE)
+    std = plan.count_noise / plan.expected_batch  # of the share, around 1/2 for an empty batch
+    spread = torch.tensor(moved).std()
+    assert float(spread) == pytest.approx(std, rel=0.25)
