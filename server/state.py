@@ -80,7 +80,7 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
     if state["config_digest"] == config.digest():
         rounds = [from_row(row, found.adapter) for row in found.rounds] if found else []
         return Beginning(str(state["run_id"]), _forked_from(folder), found.adapter if found else None, rounds, finished)
-    if not fork and not finished:
+    if found is not None and not fork and not finished:  # nothing is lost where no round was committed
         raise RunError(
             f"{folder.run}: holds the unfinished run '{state['name']}' of another config; start with that config, or with "
             "--fork NAME to begin a new run from its adapter"

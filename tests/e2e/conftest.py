@@ -70,7 +70,7 @@ def small_tree(model: Path, folder: Path) -> dict[str, Any]:
         "adapter": {"rank": 2},
         "task": {"labels": ["no", "yes"]},
         "data": {"root": str(folder / "data"), "sites": sites},
-        "cohort": {"quorum": 3, "min_records": 4, "deadline": 120.0, "patience": 120.0},
+        "cohort": {"quorum": 3, "min_records": 4, "deadline": 600.0, "patience": 120.0},
         "training": {"rounds": 3, "steps": 2, "sampling_rate": 0.2, "micro_batch_tokens": 128},
         "privacy": {"enabled": False},
         "anonymise": {"workers": 1},

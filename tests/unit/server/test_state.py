@@ -107,3 +107,9 @@ def test_a_damaged_state_is_refused_in_one_line(tmp_path: Path, config_of: Confi
     with pytest.raises(RunError, match="damaged") as caught:
         begin(folder, config_of(), fork=False)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_never_committed_a_round_gives_way_to_another(tmp_path: Path, config_of: ConfigOf) -> None:
+    folder = StateFolder(tmp_path)
+    first = begin(folder, config_of({"evaluation.file": "mistyped"}), fork=False)
+    assert begin(folder, config_of(), fork=False).run_id != first.run_id
