@@ -7,7 +7,7 @@ DATA ?= data/medquad
 BIN := $(VENV)/bin
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test check bench bench-epoch clean
+.PHONY: demo demo-federation test faults check bench bench-epoch clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,8 +18,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed  ## a private federation of four hospitals on generated messages
 	$(BIN)/hushtune simulate configs/demo.toml
 
+demo-federation: $(VENV)/installed  ## a server and three clients as real processes; the server is killed and goes on
+	$(BIN)/python -m simulations.federation
+
 test: $(VENV)/installed  ## all tests that run on any machine
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults
 
 check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
@@ -28,6 +34,7 @@ check: $(VENV)/installed  ## style and types
 
 bench: $(VENV)/installed  ## a private training step beside a plain one; whether the demo should train, federate and be private
 	$(BIN)/python -m simulations.bench
+	$(BIN)/python -m simulations.bench_folding
 	$(BIN)/hushtune compare configs/demo_compare.toml
 
 bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transformers' Trainer; DATA names a folder of questions and answers

@@ -1,12 +1,15 @@
 """From an order to the site that carries it out: policy first, then data, model and plan."""
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 
+from client.cache import Cache
+from client.cleaning import clean
 from client.memory import Memory
 from client.outbox import Outbox
+from client.preparation import prepare, scrub
 from client.site import Site
 from client.sitefile import SiteFile
-from privacy.anonymise.pipeline import Anonymiser
 from privacy.budget import Budget, Limit, upper_bound
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
@@ -55,14 +58,16 @@ class Host:
         here = self._file.carried_out(run)
         self._told("anonymise")
         raw = read_records(self._file.data.file, here)
-        budget = self._budget(raw)
-        records = Anonymiser(here.anonymise).scrub(raw).records
+        budget = self._budget(raw, by_person=run.privacy.unit == "person")
+        cleaned = clean(raw, here.cleaning).records
+        (scrubbed,) = scrub(here.anonymise, [cleaned], self._caches(budget.ledger.key))
+        chosen = prepare(scrubbed, cleaned, here, budget.ledger.key)
         self._told("load_model")
         base, task = load_task(here)
         learner = Learner(base, task, task.build(base, here.run.seed))
         plan = PrivacyPlan.for_site(run, declared)
         memory, outbox = Memory(self._file.site.state / "memory"), Outbox(self._file.outbox)
-        return Site(site_id, declared, run, records, learner, plan, budget, memory, outbox)
+        return Site(site_id, declared, run, chosen.scrubbed.records, learner, plan, budget, memory, outbox, chosen.persons)
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
         """What the records of the last order, and the site in all, have spent; nothing before the first order."""
@@ -73,13 +78,18 @@ class Host:
         if budget.in_all is not None:
             limits["site"] = budget.in_all, upper_bound(budget.ledger.entries(), budget.in_all.target_delta)
         return tuple(
-            BudgetSeen(of=of, spent=spent, limit=limit.epsilon, delta=limit.target_delta)
+            BudgetSeen(of=of, spent=spent if isfinite(spent) else None, limit=limit.epsilon, delta=limit.target_delta)
             for of, (limit, spent) in limits.items()
         )
 
-    def _budget(self, raw: Sequence[RawRecord]) -> Budget:
+    def _caches(self, key: bytes) -> list[Cache]:
+        """The site's own cache, unless it wants none."""
+        kind = self._file.data.cache
+        return [] if kind == "off" else [Cache(self._file.site.state / "cache", key if kind == "encrypted" else None)]
+
+    def _budget(self, raw: Sequence[RawRecord], by_person: bool) -> Budget:
         """The claim of these records on the site's ledger, within the policy's limits."""
         policy, ledger = self._file.policy, Ledger(self._file.ledger, self._file.site.id)
         dataset_delta, site_delta = policy.delta_limits(self._file.data.declared_size)
         in_all = Limit(policy.site_epsilon or policy.dataset_epsilon, site_delta)
-        return Budget(ledger, Dataset.of(raw, ledger.key), Limit(policy.dataset_epsilon, dataset_delta), in_all)
+        return Budget(ledger, Dataset.of(raw, ledger.key, by_person), Limit(policy.dataset_epsilon, dataset_delta), in_all)

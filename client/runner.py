@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,12 @@ from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
 from flwr.proto.node_pb2 import Node
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
 from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf, make_push_object_fn_protobuf
-from flwr.supercore.inflatable.inflatable_utils import pull_and_inflate_object_from_tree, push_objects
+from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
+    ObjectPushError,
+    pull_and_inflate_object_from_tree,
+    push_objects,
+)
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.task_identity import TaskIdentity
@@ -135,7 +141,9 @@ class Connection:
                 raise ServerGone
             found = self._call(self._client.PullMessages, PullMessagesRequest(node=self._node))
             for header, tree in zip(found.messages_list, found.message_object_trees, strict=True):
-                yield self._fetch(header.metadata.run_id, tree)
+                message = self._fetch(header.metadata.run_id, tree)
+                if message is not None:
+                    yield message
             if not found.messages_list:
                 yield None
                 time.sleep(POLL)
@@ -163,14 +171,18 @@ class Connection:
             reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason_code(error)), reply_to=message)
         self._send(reply, time.monotonic() - started)
 
-    def _fetch(self, run_id: int, tree: Any) -> Message:
+    def _fetch(self, run_id: int, tree: Any) -> Message | None:
+        """The message of a tree of pieces, or None where it was withdrawn or is none: that must not end a site."""
         pull = make_pull_object_fn_protobuf(lambda request: self._call(self._client.PullObject, request), self._node, run_id)
 
         def confirm(object_id: str) -> None:
             request = ConfirmMessageReceivedRequest(node=self._node, run_id=run_id, message_object_id=object_id)
             self._call(self._client.ConfirmMessageReceived, request)
 
-        message: Message = pull_and_inflate_object_from_tree(tree, pull, confirm, return_type=Message)
+        try:
+            message: Message = pull_and_inflate_object_from_tree(tree, pull, confirm, return_type=Message)
+        except (ObjectPullError, ValueError, TypeError, KeyError):
+            return None
         message.metadata.__dict__["_message_id"] = tree.object_id
         return message
 
@@ -189,7 +201,8 @@ class Connection:
             push = make_push_object_fn_protobuf(
                 lambda part: self._call(self._client.PushObject, part), self._node, run_id, accepted.session_id
             )
-            push_objects(get_all_nested_objects(reply), push, object_ids_to_push=set(accepted.objects_to_push))
+            with suppress(ObjectPushError):  # the round is over, or the server knows enough: it wants no more of this
+                push_objects(get_all_nested_objects(reply), push, object_ids_to_push=set(accepted.objects_to_push))
 
     def _call(self, method: Any, request: Any, connecting: bool = False) -> Any:
         """One request; what the network or a restarted server does to it becomes ``ServerGone``."""

@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from client.app import client_app
 from client.hosting import Host
@@ -11,10 +12,14 @@ from client.runner import Connection, Door, ServerGone, reason_code
 from client.sitefile import SiteFile
 from client.telling import Telling
 from shared import faults
+from shared.address import is_loopback, parsed
 from shared.disk import FolderLock
-from shared.errors import ConnectionRefused, HushtuneError
+from shared.errors import ConfigError, ConnectionRefused, HushtuneError
 from shared.messages import TrainOrder, TrainReply
 from shared.runlog import RunLog
+
+if TYPE_CHECKING:
+    from flwr.clientapp import ClientApp
 
 LONGEST_PAUSE = 3.0  # seconds between attempts to reach the server
 LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
@@ -62,6 +67,9 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
     Raises:
         HushtuneError: another client runs on the folder, or the server turned this site away.
     """
+    host, port = parsed(file.server.address)
+    if insecure and not is_loopback(host):
+        raise ConfigError(f"--insecure: without TLS a client talks to this machine alone, not to {host}; leave it out")
     state = file.site.state
     with FolderLock(state, f"a client of site {file.site.id}"):
         door = Door.from_files(file.site.id, file.server.address, None if insecure else file.server.ca, file.server.key)
@@ -70,10 +78,10 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
         while True:
             try:
                 with Connection(door, state / "node") as connection:
-                    log.event("connected", server=file.server.address)
+                    log.event("connected", host=host, port=port)
                     telling.connection("connected")
                     attempt = 0
-                    _serve(connection, service, telling)
+                    _serve(connection, client_app(service, file.policy.permit_reply), telling)
             except ServerGone:
                 log.event("disconnected", attempt=attempt)
                 telling.connection("connecting")
@@ -87,9 +95,8 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
             attempt = min(attempt + 1, 8)
 
 
-def _serve(connection: Connection, service: Service, telling: Telling) -> None:
+def _serve(connection: Connection, app: "ClientApp", telling: Telling) -> None:
     """Answer what comes, until the server goes."""
-    app = client_app(service)
     for message in connection.messages():
         if message is None:
             telling.refresh()

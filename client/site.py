@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from client.augment import Augmenter
+from client.balance import label_weights, resampled
 from client.memory import Memory
 from client.outbox import Finished, Outbox
 from client.trainer import measure, self_check, train
+from client.units import TrainingSet, units_of
 from privacy.budget import Budget
-from privacy.dp.plan import PrivacyPlan
+from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import release_sums
 from shared import faults
 from shared.config import RunConfig
@@ -15,7 +18,7 @@ from shared.errors import DataError, MessageError, PrivacyError
 from shared.lora import write_adapter
 from shared.messages import TrainOrder, TrainReply
 from shared.record import Record
-from shared.tasks.base import Learner
+from shared.tasks.base import Learner, Unit
 from shared.tasks.prefix import FrozenPrefix
 
 
@@ -38,10 +41,13 @@ class Site:
         budget: Budget,
         memory: Memory | None = None,
         outbox: Outbox | None = None,
+        persons: Sequence[str] = (),
     ) -> None:
-        if len(records) < config.cohort.min_records:
+        data = training_set(site_id, config, records, learner, persons)
+        if len(data.units) < config.cohort.min_records:
+            units = "persons" if config.privacy.unit == "person" else "records"
             raise DataError(
-                f"site {site_id}: has fewer usable training records than cohort.min_records = "
+                f"site {site_id}: has fewer usable training {units} than cohort.min_records = "
                 f"{config.cohort.min_records}; add records, mend quarantined ones, or lower the bound"
             )
         _refuse_other_plan(plan, config, declared_size, site_id)
@@ -51,12 +57,12 @@ class Site:
         self.budget = budget
         self._config = config
         self._learner = learner
-        self._examples = learner.task.encode(records)
+        self._data = data
         self._memory = memory or Memory()
         self._outbox = outbox or Outbox()
         if plan is not None:
-            self_check(learner, self._examples, config.privacy.self_check)
-        self._prefix = FrozenPrefix.build(learner, self._examples, config.training)
+            self_check(learner, data.examples, config.privacy.self_check)
+        self._prefix = FrozenPrefix.build(learner, data.examples, config.training) if data.viewer is None else None
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and reply with the delta.
@@ -79,7 +85,7 @@ class Site:
         faults.point("reserved", order.round)
         trained = train(
             self._learner,
-            self._examples,
+            self._data,
             order.adapter,
             order.config,
             self.plan,
@@ -87,6 +93,7 @@ class Site:
             divisor=order.config.training.sampling_rate * self.declared_size,
             site_id=self.site_id,
             moments=self._memory.before(order.run_id, order.round),
+            label_weights=label_weights(self._data, order.config, self.plan is not None),
             prefix=self._prefix,
         )
         self._memory.keep(order.run_id, order.round, trained.moments)
@@ -103,13 +110,38 @@ class Site:
         )
 
     def _released(self, order: TrainOrder) -> dict[str, float]:
-        """Noised sums of how the order's adapter does on the site's records, where the plan pays for them."""
-        if self.plan is None or not self.plan.releases:
+        """Noised sums of how the order's adapter does on the site's units, where the plan pays for them."""
+        if self.plan is None or order.config.privacy.release == "none":
             return {}
         write_adapter(self._learner.model, order.adapter)
-        losses, hits = measure(self._learner, self._examples, order.config.training.micro_batch_tokens)
-        sums = asdict(release_sums(losses, hits, order.config.privacy))
+        losses, hits = measure(self._learner, self._data.examples, order.config.training.micro_batch_tokens)
+        by_unit = self._data.means(losses), None if hits is None else self._data.means(hits)
+        sums = asdict(release_sums(*by_unit, order.config.privacy))
         return {name: value for name, value in sums.items() if value is not None}
+
+
+def training_set(
+    site_id: str, config: RunConfig, records: Sequence[Record], learner: Learner, persons: Sequence[str]
+) -> TrainingSet:
+    """Encoded records with the units that own them, their views where the config asks for some, and the balance of labels.
+
+    Raises:
+        DataError: the unit is the person, and it is not known whose each record is.
+    """
+    examples = learner.task.encode(records)
+    viewer = Augmenter(records, learner.task, config.augmentation, config.run.seed)
+    data = TrainingSet(
+        examples, _units(site_id, config, records, persons), viewer if config.augmentation.views > 1 else None
+    )
+    return resampled(data, config, site_id)
+
+
+def _units(site_id: str, config: RunConfig, records: Sequence[Record], persons: Sequence[str]) -> list[Unit]:
+    if config.privacy.unit != "person":
+        return [(row,) for row in range(len(records))]
+    if len(persons) != len(records):
+        raise DataError(f"site {site_id}: not every record says whose it is; check data.columns.person")
+    return units_of(persons)
 
 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
@@ -123,5 +155,6 @@ def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_siz
         (plan.sampling_rate, plan.steps_per_round, plan.rounds),
         (plan.clipping, plan.clipping_norm, plan.declared_size),
     )
-    if planned != (asked if privacy.enabled and privacy.trust == "local" else None):
+    beside = plan is None or (plan.unit, plan.releases) == (privacy.unit, releases_of(config))
+    if not beside or planned != (asked if privacy.enabled and privacy.trust == "local" else None):
         raise PrivacyError(f"site {site_id}: its privacy plan is not the one of this run; make it with PrivacyPlan.for_site")

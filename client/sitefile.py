@@ -54,6 +54,9 @@ class OwnDataSection(Section):
     label_bins: tuple[LabelBin, ...] | None = Field(
         None, description="for a numeric label column: the label of each range; empty takes the run's"
     )
+    cache: Literal["encrypted", "plain", "off"] = Field(
+        "encrypted", description="how scrubbed records are kept in state/cache, so that a restart need not scrub again"
+    )
 
 
 class OwnModelSection(Section):

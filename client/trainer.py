@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from client.units import Rows, TrainingSet, row_weights
 from privacy.dp.clipping import CLIPPING_NORM
-from privacy.dp.engine import make_private
+from privacy.dp.engine import Step, make_private
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.sampling import poisson_batches
@@ -37,7 +38,7 @@ class Trained:
 
 def train(
     learner: Learner,
-    examples: Sequence[Example],
+    data: TrainingSet,
     start: AdapterState,
     config: RunConfig,
     plan: PrivacyPlan | None,
@@ -46,9 +47,12 @@ def train(
     divisor: float,
     site_id: str,
     moments: AdapterState | None,
+    label_weights: npt.NDArray[np.float64] | None = None,
     prefix: FrozenPrefix | None = None,
 ) -> Trained:
-    """Train one round from ``start`` and return what changed; with a ``prefix``, from its states upwards.
+    """Train one round from ``start`` and return what changed.
+
+    ``label_weights`` (L,) weigh each label's losses; with a ``prefix``, training goes from its states upwards.
 
     The optimiser's moments are made of noised gradients alone, so keeping them over rounds costs no privacy.
     """
@@ -60,19 +64,35 @@ def train(
         _write_moments(optimizer, moments)
     torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
     learner.model.train()
-    batches = _batches(len(examples), config, plan, site_id, round_number)
+    batches = _batches(len(data.units), config, plan, site_id, round_number)
+    weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
     with make_private(learner.model, optimizer, plan, divisor) as (model, step):
-        for number, indices in enumerate(batches):
-            factor = schedule((round_number - 1) * training.steps + number, training)
+        for number, chosen in enumerate(batches, start=(round_number - 1) * training.steps):
+            factor = schedule(number, training)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
-            for chosen, batch in learner.batches(examples, indices.tolist(), training.micro_batch_tokens):
-                with prefix.replayed(chosen) if prefix else nullcontext():
-                    torch.autograd.backward(learner.task.losses(model, batch).sum())
-                step.accumulate()
+            rows = data.rows(chosen.tolist(), number)
+            _accumulate(learner, model, step, rows, weights, training.micro_batch_tokens, prefix)
             step.finish()
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
+
+
+def _accumulate(
+    learner: Learner,
+    model: nn.Module,
+    step: Step,
+    rows: Rows,
+    weights: torch.Tensor | None,
+    tokens: int,
+    prefix: FrozenPrefix | None,
+) -> None:
+    """Put the gradients of a step's rows into the step; no unit is cut over two micro-batches."""
+    for units, batch in learner.unit_batches(rows.examples, rows.units, tokens):
+        with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
+            losses = learner.task.losses(model, batch) * row_weights(units, batch.targets, weights)
+            torch.autograd.backward(losses.sum())
+        step.accumulate([unit[0] for unit in units for _ in unit])  # its first row names a unit
 
 
 def self_check(learner: Learner, examples: Sequence[Example], records: int) -> None:
@@ -156,13 +176,13 @@ def _write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> N
 
 
 def _batches(
-    records: int, config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int
+    units: int, config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int
 ) -> Iterator[npt.NDArray[np.int64]]:
     """The round's batches: as the plan accounts for them and secret under privacy, reproducible without."""
     if plan is not None:
-        return poisson_batches(records, plan.sampling_rate, plan.steps_per_round, uniforms)
+        return poisson_batches(units, plan.sampling_rate, plan.steps_per_round, uniforms)
     draw = stream(config.run.seed, "sampling", site_id, round_number).random
-    return poisson_batches(records, config.training.sampling_rate, config.training.steps, draw)
+    return poisson_batches(units, config.training.sampling_rate, config.training.steps, draw)
 
 
 def _dropout_seed(config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int) -> int:

@@ -46,8 +46,9 @@ class Budget:
         """Refuse a run that the budget cannot pay from its first round to its last, before anything is spent.
 
         Raises:
-            LedgerError: the budget is used up, or would be.
+            LedgerError: the budget is used up, or would be; or what was spent was counted for another unit.
         """
+        self._refuse_other_unit(self.ledger.entries(), plan)
         self._refuse(self.ledger.entries(), plan.events * plan.rounds, f"a run of {plan.rounds} rounds")
 
     def reserve(self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: Head) -> Entry:
@@ -67,6 +68,7 @@ class Budget:
             if earlier is not None:
                 return _unanswered(earlier, entries, plan, self.dataset)
             if plan is not None:
+                self._refuse_other_unit(entries, plan)
                 left = max(1, plan.rounds - round_number + 1)
                 self._refuse(entries, plan.events * left, f"the {left} rounds left of run {run_id}")
             return self.ledger.reserve(
@@ -97,6 +99,18 @@ class Budget:
         """The numbers of the rounds of a run that were reserved, answered or not, in order."""
         reserved = (entry.body for entry in self.ledger.entries() if entry.kind == "reserve")
         return tuple(int(body["round"]) for body in reserved if body["run_id"] == run_id)
+
+    def _refuse_other_unit(self, entries: Sequence[Entry], plan: PrivacyPlan) -> None:
+        """Refuse to add up epsilons of records and of persons: neither follows from the other without a factor."""
+        for entry in entries:
+            other = entry.body.get("unit") if entry.kind == "reserve" else None
+            if other not in (None, plan.unit) and not self.dataset.ids.isdisjoint(
+                read_dataset(self.ledger.folder, entry.body["dataset"])
+            ):
+                raise LedgerError(
+                    f"{self.ledger.path}: some of these records were used with privacy.unit = '{other}'; an epsilon of a "
+                    f"{other} cannot be added to one of a {plan.unit}; keep the unit, or take other records"
+                )
 
     def _refuse(self, entries: Sequence[Entry], more: Events, what: str) -> None:
         self._refuse_in_all(entries, more, what)

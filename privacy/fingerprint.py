@@ -42,15 +42,16 @@ class Dataset:
         return fingerprint(self.to_bytes())
 
     @classmethod
-    def of(cls, records: Sequence[RawRecord], key: bytes) -> Self:
-        """The identities of raw records under the site's key.
+    def of(cls, records: Sequence[RawRecord], key: bytes, by_person: bool = False) -> Self:
+        """The identities of raw records under the site's key; ``by_person`` makes one unit of all records of a person.
 
         Raises:
             LedgerError: a record does not say where it comes from, so its spending could not be followed.
         """
         if any(not record.origin for record in records):
             raise LedgerError("a record has no origin, so its spending could not be followed; take it from read_records")
-        return cls([_unit(record, key) for record in records])
+        units = [_unit(record, key) for record in records]
+        return cls(_by_person(units, records) if by_person else units)
 
 
 def fingerprint(ids: bytes) -> str:
@@ -61,6 +62,14 @@ def fingerprint(ids: bytes) -> str:
 def split_ids(content: bytes) -> frozenset[bytes]:
     """The identities in the bytes of ``Dataset.to_bytes``."""
     return frozenset(content[start : start + ID_BYTES] for start in range(0, len(content), ID_BYTES))
+
+
+def _by_person(units: Sequence[UnitIds], records: Sequence[RawRecord]) -> list[UnitIds]:
+    """What any record of a person has spent, the person has spent."""
+    persons: dict[str | None, dict[bytes, None]] = {}
+    for unit, record in zip(units, records, strict=True):
+        persons.setdefault(record.person, {}).update(dict.fromkeys(unit))
+    return [tuple(ids) for ids in persons.values()]
 
 
 def _unit(record: RawRecord, key: bytes) -> UnitIds:

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from shared.catalogue import pinned_digest
 from shared.errors import PolicyRefused
-from shared.sections import Positive, PrivacySection, Section, default_delta
+from shared.sections import GateSection, Positive, PrivacySection, Section, default_delta
 from shared.version import installed
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ class SitePolicy(Section):
     max_steps: int = Field(1000, ge=1, description="optimiser steps of a round")
     max_trainable: int = Field(50_000_000, ge=1, description="trained numbers of an adapter")
     max_bytes_out: int = Field(200_000_000, ge=1, description="bytes that leave the site in a round")
+    anonymise: GateSection = Field(
+        default_factory=GateSection, description="what hushtune anonymise --report must find before the site joins a run"
+    )
     unreleased_metrics: bool = Field(
         False, description="whether a reply may hold a figure that is neither public nor a private release"
     )

@@ -38,7 +38,7 @@ class GridFleet:
         self._nodes: dict[str, int] = {}
         self._lock = threading.Lock()
         self.waiting: tuple[str, ...] = ()
-        self.refresh()
+        self.faults = self.refresh()
 
     def refresh(self) -> tuple[str, ...]:
         """Read the allow-list again if it changed; gives what is wrong with it."""

@@ -1,11 +1,11 @@
 """Where a server listens, and whether it may."""
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from server.provision import ServerFolder
+from shared.address import is_loopback, parsed
 from shared.errors import ConfigError, RunError
 
 BACKLOG = 128
@@ -26,8 +26,8 @@ class Listening:
             ConfigError: the address is none, or is open to others without TLS.
             RunError: the port is taken.
         """
-        host, port = _parsed(self.public)
-        if self.insecure and not _is_loopback(host):
+        host, port = parsed(self.public)
+        if self.insecure and not is_loopback(host):
             raise ConfigError(f"--insecure: without TLS a server listens on loopback alone, not on {host}; use 127.0.0.1")
         try:
             return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -49,17 +49,3 @@ class Listening:
                     "say --insecure for a trial on this machine alone"
                 )
         return folder.certificate, folder.key
-
-
-def _parsed(address: str) -> tuple[str, int]:
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"'{address}': no address; write it as HOST:PORT, such as 0.0.0.0:8443")
-    return host.strip("[]"), int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

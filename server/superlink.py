@@ -53,29 +53,13 @@ from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
+from server.envelope import ENVELOPE
 from server.listeners import Listeners
 from server.wall import Wall
 from shared.errors import RunError
 from shared.keys import read_public
 
 IN_MEMORY = ":flwr-in-memory:"
-ENVELOPE = {
-    "pyproject.toml": b"""[project]
-name = "hushtune"
-version = "1.0.0"
-description = "no code"
-license = { file = "LICENSE" }
-dependencies = ["flwr>=1.41.0"]
-[tool.flwr.app]
-publisher = "hushtune"
-fab-format-version = 1
-flwr-version-target = "1.41.0"
-[tool.flwr.app.components]
-serverapp = "nowhere:nothing"
-clientapp = "nowhere:nothing"
-""",
-    "LICENSE": b"Apache-2.0",
-}
 
 
 class RunLost(Exception):

@@ -1,5 +1,6 @@
 """Once a second, beside the rounds: read the allow-list again, tell the probes, and write the status file."""
 
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ class Watch:
         self._done: tuple[Round, ...] = ()
 
     def __enter__(self) -> Self:
+        _tell(self._fleet.faults)
         self._thread.start()
         return self
 
@@ -41,7 +43,7 @@ class Watch:
 
     def _watch(self) -> None:
         while not self._ended.wait(EVERY):
-            self._fleet.refresh()
+            _tell(self._fleet.refresh())
             quorum = len(self._fleet.connected()) >= self._config.cohort.quorum
             self._health.show(True, quorum)
             self._write("asking" if self._fleet.waiting else "between_rounds" if quorum else "waiting_for_sites")
@@ -76,6 +78,12 @@ class Watch:
             online = node is not None and node.online
             rows.append(SiteSeen(site_id=site.id, connected=online, last_seen=seen, last_round=number, outcome=outcome))
         return tuple(rows)
+
+
+def _tell(faults: Sequence[str]) -> None:
+    """Say what is wrong with the allow-list, for the operator alone."""
+    for fault in faults:
+        sys.stderr.write(f"hushtune: {fault}\n")
 
 
 def _last_word(site_id: str, done: Sequence[Round]) -> tuple[int | None, str | None]:

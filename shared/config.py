@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from shared.complaint import first_line
+from shared.datastage import AugmentationSection, BalanceSection, CleaningSection
 from shared.errors import ConfigError
 from shared.measuring import EvaluationSection, ReportSection
 from shared.sections import (
@@ -39,7 +40,10 @@ class RunConfig(Section):
     cohort: CohortSection = Field(default_factory=CohortSection)
     training: TrainingSection = Field(default_factory=TrainingSection)
     privacy: PrivacySection = Field(default_factory=PrivacySection)
+    cleaning: CleaningSection = Field(default_factory=CleaningSection)
     anonymise: AnonymiseSection = Field(default_factory=AnonymiseSection)
+    balance: BalanceSection = Field(default_factory=BalanceSection)
+    augmentation: AugmentationSection = Field(default_factory=AugmentationSection)
     aggregation: AggregationSection = Field(default_factory=AggregationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     report: ReportSection = Field(default_factory=ReportSection)
@@ -61,6 +65,31 @@ class RunConfig(Section):
         unknown = sorted({bin_.label for bin_ in self.data.label_bins} - set(self.task.labels))
         if unknown:
             raise ValueError(f"data.label_bins: '{unknown[0]}' is not in task.labels")
+        return self
+
+    @model_validator(mode="after")
+    def _the_data_stage_fits(self) -> Self:
+        balance, cleaning = self.balance, self.cleaning
+        if self.task.name != "classification" and (balance.weights, balance.resample) != ("none", "none"):
+            raise ValueError("balance.weights, balance.resample: only a classification has labels to balance; set 'none'")
+        if balance.weights == "public" and len(balance.label_shares) != len(self.task.labels):
+            raise ValueError(f"balance.label_shares: needs {len(self.task.labels)} numbers, one for each of task.labels")
+        if cleaning.label_conflicts == "drop" and cleaning.exact_duplicates == "keep":
+            raise ValueError("cleaning.label_conflicts = 'drop': needs cleaning.exact_duplicates = 'drop'")
+        return self
+
+    @model_validator(mode="after")
+    def _a_person_is_named_and_capped(self) -> Self:
+        if self.privacy.unit == "person" and self.data.columns.person is None:
+            raise ValueError("data.columns.person: privacy.unit = 'person' needs the column that says whose a record is")
+        if self.privacy.unit == "person" and self.privacy.person_cap is None:
+            raise ValueError(
+                "privacy.person_cap: privacy.unit = 'person' needs the most records of one person, a public number"
+            )
+        if self.data.cache and self.data.cache_encrypted and self.privacy.ledger is None:
+            raise ValueError(
+                "data.cache_encrypted: the cache's key is the ledger's; set privacy.ledger, or data.cache_encrypted = false"
+            )
         return self
 
     @classmethod

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterable
 from itertools import repeat
+from math import ceil, floor
 
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from shared.status import OrderSeen, ServerStatus, Sighting, SiteStatus, StatusFile
+from shared.status import BudgetSeen, OrderSeen, ServerStatus, Sighting, SiteStatus, StatusFile
 
 STALE = 120.0  # seconds; the writers refresh the file at least once a minute
 
@@ -67,12 +68,20 @@ def _site(status: SiteStatus) -> list[RenderableType]:
     facts.add_row("connection", f"{status.connection}, since {ago(time.time() - status.since)}")
     budgets = _grid("Privacy budget (epsilon)", "of", "spent", "limit", "left", "at delta")
     for budget in status.budgets:
-        left = max(0.0, budget.limit - budget.spent)
-        budgets.add_row(budget.of, f"{budget.spent:.3f}", f"{budget.limit:.3f}", f"{left:.3f}", f"{budget.delta:.2g}")
+        budgets.add_row(*_budget(budget))
     orders = _grid("Last orders", "when", "run", "round", "outcome", "reason")
     for order in reversed(status.orders):
         orders.add_row(*_order(order))
     return [facts, budgets, orders]
+
+
+def _budget(budget: BudgetSeen) -> tuple[str, ...]:
+    """What is spent is rounded up and what is left down, so that no figure promises too much."""
+    limit, delta = f"{budget.limit:g}", f"{budget.delta:.2g}"
+    if budget.spent is None:
+        return budget.of, "no bound: used without privacy", limit, "0", delta
+    left = max(0.0, budget.limit - budget.spent)
+    return budget.of, f"{ceil(budget.spent * 1000) / 1000:.3f}", limit, f"{floor(left * 1000) / 1000:.3f}", delta
 
 
 def _order(order: OrderSeen) -> tuple[str, ...]:

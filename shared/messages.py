@@ -142,6 +142,13 @@ class TrainReply:
         return cls(*names, delta, _head_of(header, "ledger"), released)
 
 
+def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
+    """What a reply's record takes out of a site: the names beside its arrays and released sums, and the arrays' bytes."""
+    arrays = [part for part in record.values() if isinstance(part, ArrayRecord)]
+    names = {name for key, part in record.items() if key not in (_ARRAYS, _RELEASED) for name in part}
+    return frozenset(names), sum(len(array.data) for part in arrays for array in part.values())
+
+
 def _head_fields(name: str, head: Head) -> dict[str, str | int]:
     return {f"{name}_entries": head.entries, f"{name}_hash": head.hash}
 

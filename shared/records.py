@@ -112,7 +112,7 @@ def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig
         if label is None:
             return None
     spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
-    person = str(_value(row, columns.person, "data.columns.person", where)) if columns.person else None
+    person = _person(row, columns.person, where) if columns.person else None
     return RawRecord(fields, label, position, spans, origin(list(whole.values())), person)
 
 
@@ -128,6 +128,14 @@ def _value(row: Mapping[str, Any], column: str, key: str, where: str) -> Any:
         # The names of a file without a header line are its first record, so they are not printed.
         raise DataError(f"{where}: no column '{column}' among the file's {len(row)}; set {key} to the right name")
     return row[column]
+
+
+def _person(row: Mapping[str, Any], column: str, where: str) -> str:
+    """Whose record it is; an empty cell is refused, or all records without a person would count as one person's."""
+    value = _value(row, column, "data.columns.person", where)
+    if value is None or not str(value).strip():
+        raise DataError(f"{where}: column '{column}' is empty; say whose the record is, or unset data.columns.person")
+    return str(value)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -135,7 +135,9 @@ class SiteSection(Section):
     id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
     file: str = Field("", description="its file below data.root: .jsonl, .csv or .parquet")
     declared_size: int = Field(
-        ge=1, description="public record count that the site declares; it fixes the divisor and the weight"
+        ge=1,
+        description="public count of records (persons, where privacy.unit = 'person') that the site declares; it fixes the "
+        "divisor and the weight",
     )
     records: int = Field(0, ge=0, description="records to generate for it (synthetic source only)")
 
@@ -154,6 +156,10 @@ class DataSection(Section):
     cut_chars: int = Field(
         4000, ge=16, le=100_000, description="characters a field is cut to, at a space, before anything else"
     )
+    cache: Path | None = Field(
+        None, description="folder that keeps scrubbed records, so that a restart need not scrub again; empty keeps none"
+    )
+    cache_encrypted: bool = Field(True, description="encrypt the cache, under the key that lies with the site's ledger")
 
     @model_validator(mode="after")
     def _sites_fit(self) -> Self:
@@ -218,8 +224,13 @@ class PrivacySection(Section):
         description="local: each site adds its own noise and trusts nobody; central: sites trust the server, which clips "
         "their deltas and adds the noise, so that what it publishes hides each whole site",
     )
-    unit: Literal["record", "site"] = Field(
-        "record", description="what one neighbour adds or removes: a record (trust local) or a whole site (trust central)"
+    unit: Literal["record", "person", "site"] = Field(
+        "record",
+        description="what one neighbour adds or removes: a record, or a person with all their records (trust local), or a "
+        "whole site (trust central)",
+    )
+    person_cap: int | None = Field(
+        None, ge=1, le=10_000, description="most records of one person that are used, a public number (unit = 'person')"
     )
     epsilon: Positive = Field(8.0, le=100, description="total epsilon over the run (above 0, at most 100)")
     target_delta: float | None = Field(
@@ -227,7 +238,7 @@ class PrivacySection(Section):
     )
     accountant: Literal["pld"] = Field("pld", description="pld: privacy loss distributions, cross-checked by Renyi's bound")
     clipping_norm: Positive = Field(
-        0.5, description="L2 bound C of one record's gradient (adaptive clipping starts there), or of one site's delta"
+        0.5, description="L2 bound C of one unit's gradient (adaptive clipping starts there), or of one site's delta"
     )
     clipping: Literal["flat", "automatic", "per-layer", "adaptive"] = Field(
         "flat",
@@ -264,10 +275,15 @@ class PrivacySection(Section):
 
     @model_validator(mode="after")
     def _unit_of_the_trust_model(self) -> Self:
-        needed = {"local": "record", "central": "site"}[self.trust]
-        if self.unit != needed:
+        needed = {"local": ("record", "person"), "central": ("site",)}[self.trust]
+        if self.unit not in needed:
             raise ValueError(
-                f"unit = '{self.unit}': under trust = '{self.trust}' the unit is '{needed}'; a plan has one unit"
+                f"unit = '{self.unit}': under trust = '{self.trust}' the unit is '{needed[0]}'; a plan has one unit"
+            )
+        if self.person_cap is not None and self.unit != "person":
+            raise ValueError(
+                f"person_cap = {self.person_cap}: with unit = '{self.unit}' one record can push another out, so a record "
+                "would count twice; set unit = 'person', or no cap"
             )
         if self.trust == "central" and self.release != "none":
             raise ValueError("release = 'metrics': under trust = 'central' sites have no noise of their own; set 'none'")
@@ -287,12 +303,40 @@ class AnonymiseSection(Section):
         min_length=1,
         description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder",
     )
-    operator: Literal["tag", "redact"] = Field(
-        "tag", description="tag: <PERSON_1>, the same in one record; redact: <PERSON>"
+    level: Literal["fast", "standard", "strict"] = Field(
+        "standard",
+        description="fast: language model and patterns; standard: and name lists, words that are no English words; "
+        "strict: and every capitalised word and long number",
+    )
+    operator: Literal["tag", "redact", "surrogate"] = Field(
+        "tag",
+        description="tag: <PERSON_1>, the same in one record; redact: <PERSON>; surrogate: an invented value, the same in "
+        "one record, which reads better in generated text",
+    )
+    dates: Literal["replace", "shift"] = Field(
+        "replace", description="shift: move all dates of a record by the same secret number of days; surrogates always do"
     )
     max_chars: int = Field(20_000, ge=100, le=1_000_000, description="a record with more characters is quarantined")
     batch_size: int = Field(64, ge=1, le=4096, description="texts that the language model reads at once")
     workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one a core")
+
+
+class GateSection(Section):
+    """What a site asks of its own anonymisation before it joins a round; the site sets it, never the server."""
+
+    min_planted_recall: float = Field(
+        0.9, ge=0, le=1, description="planted direct identifiers covered whole: lower end of the 95 % interval (0 to 1)"
+    )
+    min_labelled_recall: float = Field(
+        0.9, ge=0, le=1, description="the same for records whose true spans are known, where there are any (0 to 1)"
+    )
+    min_checksummed_recall: float = Field(
+        1.0, ge=0, le=1, description="planted card numbers, IBANs and e-mail addresses covered whole (0 to 1)"
+    )
+    max_residual: float = Field(
+        0.1, ge=0, le=1, description="share of scrubbed records in which a second detector still finds something (0 to 1)"
+    )
+    max_quarantined: float = Field(0.02, ge=0, le=1, description="share of records held back (0 to 1)")
 
 
 class AggregationSection(Section):

@@ -59,7 +59,9 @@ class BudgetSeen(Section):
     """What is spent and what is allowed, of one dataset or of all together."""
 
     of: Code = Field(description="a dataset's short fingerprint, or 'site'")
-    spent: float = Field(ge=0, description="epsilon spent, open reservations included")
+    spent: float | None = Field(
+        ge=0, allow_inf_nan=False, description="epsilon spent, open reservations included; none where no bound holds"
+    )
     limit: float = Field(gt=0, description="epsilon that the policy allows")
     delta: float = Field(gt=0, lt=1, description="delta at which both count")
 
@@ -106,6 +108,7 @@ class StatusFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f"{self.path.name}.partial")
         partial.write_text(written.model_dump_json(), encoding="utf-8")
+        partial.chmod(0o600)  # who is in a cohort may be a secret of the server's
         partial.rename(self.path)
 
     def read(self) -> Sighting:

@@ -20,10 +20,11 @@ from shared.sections import SiteSection
 from shared.studies import CompareSection
 from shared.tasks import load_task
 from shared.tasks.base import Learner, Outcome
-from simulations.federation import SiteData, assemble, evaluator_of, federate
+from simulations.assembly import assemble, evaluator_of, federate
 from simulations.planning import site_plans
 from simulations.prompting import answers, best_prompt, nearest_label
 from simulations.results import Arm, Result
+from simulations.sites import SiteData
 
 POOLED = "pooled"
 
@@ -132,6 +133,7 @@ def _pooled(data: Sequence[SiteData], section: SiteSection) -> SiteData:
         [record for site in data for record in site.raw],
         merge_scrubbed(site.training for site in data),
         merge_scrubbed(site.held_out for site in data),
+        [person for site in data for person in site.persons],
     )
 
 

@@ -77,19 +77,32 @@ def trainable(config: RunFile, overrides: Overrides = None, json: Json = False) 
 
 @app.command()
 def anonymise(
-    config: RunFile,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML file, or a site's own SITE.toml.")],
     overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the scrubbed records; nothing is kept without it.")] = None,
+    report: Annotated[bool, typer.Option("--report", help="Measure recall and leaks, and check the site's gate.")] = False,
+    sample: Annotated[int, typer.Option(min=20, help="Records that a report looks at, of each site.")] = 500,
+    preview: Annotated[int, typer.Option(min=0, help="Show so many records before and after, at a terminal.")] = 0,
+    yes_show_text: Annotated[bool, typer.Option("--yes-show-text", help="Show them even when this is no terminal.")] = False,
     json: Json = False,
 ) -> None:
     """Scrub every site's records; print what was found and held back, and recall where the truth is known."""
-    run = load(config, overrides)
-    from simulations.display import Bars, scrub_tables
-    from simulations.scrub import scrub_report
+    from simulations.scrub import preview_site, read_source, report_sites, scrub_report
 
+    source = read_source(config, overrides or [])
+    from simulations.anonymising import preview_tables, refuse_pipe, report_tables
+    from simulations.display import Bars, scrub_tables
+
+    if preview:
+        refuse_pipe(yes_show_text)
+        typer.echo("", nl=False)
+        show({}, False, lambda: preview_tables(preview_site(source, preview)))
+        return
     with Bars() as bars:
-        found = scrub_report(run, output, bars)
-    show(found, json, lambda: scrub_tables(found))
+        found = report_sites(source, sample, bars) if report else scrub_report(source, output, bars)
+    show(found, json, lambda: report_tables(found) if report else scrub_tables(found))
+    if report and not found["passed"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -17,10 +17,11 @@ from shared.record import RawRecord
 from shared.sections import ModelSection
 from shared.studies import CompareSection
 from simulations.arms import Material, arms_of, run_arm
+from simulations.assembly import held_out_records, split_validation
 from simulations.conclusions import conclusions, rows_of
-from simulations.federation import held_out_records, split_validation
+from simulations.progress import Progress
 from simulations.results import Arm, Result, Results
-from simulations.run import Progress, read_sites, scrub_sites
+from simulations.sites import read_sites, scrub_sites
 
 FORMAT = 1  # of a stored result; another number makes stored ones be run again
 
@@ -41,7 +42,7 @@ def compare(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]
         raw = read_sites(config, Path(scratch))
     keys = {arm: _key(config, section, arm, raw) for arm in arms_of(config, section)}
     missing = [arm for arm, key in keys.items() if results.get(key) is None]
-    material = _material(config, raw, progress)
+    material = _material(config, raw, folder, progress)
     progress.stage("compare", len(keys))
     progress.advance(len(keys) - len(missing))
     for arm in missing:
@@ -69,9 +70,9 @@ def _refuse(config: RunConfig, section: CompareSection) -> None:
         locate(ModelSection(name=model))
 
 
-def _material(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> Material:
+def _material(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress) -> Material:
     """The scrubbed records; the held-out ones are cut into public ones for choices and the test."""
-    data = scrub_sites(config, raw, progress)
+    data = scrub_sites(config, raw, folder, progress)
     return Material(data, *split_validation(config, held_out_records(config, data)))
 
 

@@ -1,144 +1,170 @@
-"""A federation in this process: its sites with their records and ledgers, and the production round loop over them."""
+"""A real federation on one machine, for a newcomer to watch: provisioned, started, killed in the middle, and resumed.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+Every step is one of the commands that operators and stewards use; only the records are generated. Run it with
+``make demo-federation``.
+"""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from client.site import Site
-from privacy.anonymise.outcome import Scrubbed
-from privacy.budget import Budget, Limit
-from privacy.dp.plan import PrivacyPlan
-from privacy.fingerprint import Dataset
-from privacy.ledger import Ledger
-from server.evaluation import Evaluator, choose_examples
-from server.rounds import Metrics, Round, run_rounds
-from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import RunError
-from shared.lora import read_adapter
-from shared.record import RawRecord, Record
-from shared.sections import SiteSection
-from shared.seeds import stream
-from shared.tasks import load_task
-from shared.tasks.base import Example, Learner
-from simulations.fleet import LocalFleet
+from shared.errors import HushtuneError, RunError
+from shared.record import RawRecord
+from simulations.partition import split_held_out
+from simulations.synthetic import patient_messages
+
+CONFIG = Path("configs/federation.toml")
+KILL_AFTER = 1  # committed rounds
+PATIENCE = 900.0  # seconds
 
 
 @dataclass(frozen=True)
-class SiteData:
-    """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows."""
+class Place:
+    """Where the demo's files lie and where its server listens."""
 
-    section: SiteSection
-    raw: Sequence[RawRecord] = field(repr=False)
-    training: Scrubbed = field(repr=False)
-    held_out: Scrubbed = field(repr=False)
+    folder: Path
+    port: int
 
+    @property
+    def server(self) -> Path:
+        """The server's state folder."""
+        return self.folder / "server"
 
-@dataclass(frozen=True)
-class Prepared:
-    """A federation that is ready to start."""
+    def events(self) -> list[dict[str, Any]]:
+        """What the server logged so far."""
+        path = self.server / "run" / "events.jsonl"
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
-    learner: Learner
-    sites: Sequence[Site]
-    plan: PrivacyPlan | None
-    data: Sequence[SiteData]
-    evaluator: Evaluator
-    validation: Evaluator | None
-    training: Sequence[Example] = field(repr=False)
-
-
-def assemble(
-    config: RunConfig,
-    plans: Mapping[str, PrivacyPlan | None],
-    data: Sequence[SiteData],
-    measured: Sequence[tuple[str, Record]],
-    folder: Path,
-    public: Sequence[tuple[str, Record]] = (),
-) -> Prepared:
-    """A federation of sites with scrubbed records, measured on records of named owners; its ledgers go into ``folder``.
-
-    Rounds are chosen on ``public`` records, where there are any.
-
-    Raises:
-        HushtuneError: a site can't take part: too few records, inexact gradients, or a budget that can't pay the run.
-    """
-    base, task = load_task(config)
-    learner = Learner(base, task, task.build(base, config.run.seed))
-    sites = [
-        Site(
-            d.section.id,
-            d.section.declared_size,
-            config,
-            d.training.records,
-            learner,
-            plans[d.section.id],
-            site_budget(config, d, folder),
+    def committed(self) -> int:
+        """The last committed round."""
+        return max(
+            (event["round"] for event in self.events() if event["event"] == "round" and event["committed"]), default=0
         )
-        for d in data
-    ]
-    for site in sites:
-        if site.plan is not None:
-            site.budget.refuse_beyond(site.plan)
-    training = [example for d in data for example in task.encode(d.training.records)]
-    validation = evaluator_of(config, learner, public) if public else None
-    evaluator = evaluator_of(config, learner, measured)
-    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, validation, training)
 
 
-def evaluator_of(config: RunConfig, learner: Learner, owned: Sequence[tuple[str, Record]]) -> Evaluator:
-    """A model's evaluator on records of named owners."""
-    examples = learner.task.encode([record for _, record in owned])
-    return Evaluator(learner, examples, [owner for owner, _ in owned], config)
+def main() -> None:
+    """Run the demo; ends with status 2 and one sentence if something is in the way."""
+    try:
+        config = RunConfig.load(CONFIG)
+        demonstrate(config, Place(config.run.output / "demo-federation", _free_port()))
+    except (HushtuneError, OSError) as error:
+        sys.stderr.write(f"demo: {error}\n")
+        sys.exit(2)
 
 
-def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
-    """A site's budget for its training records, in the ledger that the config names or in the run's own folder."""
-    site, privacy = data.section, config.privacy
-    ledger = Ledger((privacy.ledger or folder / "ledger") / site.id, site.id)
-    limit = privacy.budget or privacy.epsilon
-    return Budget(ledger, Dataset.of(data.raw, ledger.key), Limit(limit, privacy.delta_at(site.declared_size)))
+def demonstrate(config: RunConfig, place: Place) -> None:
+    """All of it."""
+    if place.folder.exists():
+        shutil.rmtree(place.folder)
+    say("1. The operator makes an authority, the server's certificate, and a folder for each site.")
+    sites = [part for site in config.data.sites for part in ("--site", site.id)]
+    hushtune("provision", "server", "--host", "127.0.0.1", "--port", place.port, "--out", place.server, *sites)
+    say("2. Each steward makes a key at the site and names the site's records; only public keys travel.")
+    hand_out(config, place)
+    say("3. The server and three clients start, each a process of its own.")
+    started: list[subprocess.Popen[bytes]] = [serve(place)]
+    try:
+        for site in config.data.sites:
+            started.append(start(place.folder / f"{site.id}.log", "client", place.folder / site.id / "SITE.toml"))
+        wait(lambda: place.committed() >= KILL_AFTER, started)
+        say(f"4. Round {place.committed()} is committed. Now the server is killed, as by a power cut (SIGKILL).")
+        started[0].kill()
+        started[0].wait()
+        say("5. It is started again with the same command, and goes on after the last committed round.")
+        started[0] = serve(place)
+        wait(lambda: started[0].poll() is not None, started[1:])
+        finish(place, started[0])
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
 
 
-def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[str, Record]]:
-    """The held-out records that are scored, each with the site that it came from.
-
-    Raises:
-        RunError: there are none.
-    """
-    owned = [(site.section.id, record) for site in data for record in site.held_out.records]
-    if not owned:
-        raise RunError("data.held_out: no record was held out, so nothing can be measured; raise the share")
-    return [owned[i] for i in choose_examples(len(owned), config.evaluation, config.run.seed)]
-
-
-def split_validation(
-    config: RunConfig, held_out: Sequence[tuple[str, Record]]
-) -> tuple[list[tuple[str, Record]], list[tuple[str, Record]]]:
-    """The held-out records that choices are made on, and those of the test: a seeded share, each in the order given."""
-    order = stream(config.run.seed, "validation").permutation(len(held_out))
-    public = set(order[: round(config.evaluation.validation * len(held_out))].tolist())
-    chosen = [owned for place, owned in enumerate(held_out) if place in public]
-    return chosen, [owned for place, owned in enumerate(held_out) if place not in public]
+def hand_out(config: RunConfig, place: Place) -> None:
+    """Give each site its folder, key and records, and the server its held-out records and the sites' public keys."""
+    held_out: list[dict[str, object]] = []
+    for index, site in enumerate(config.data.sites):
+        home = place.folder / site.id
+        shutil.move(place.server / "hand-over" / site.id, home)
+        rows = list(patient_messages(index, len(config.data.sites), site.records, config.run.seed))
+        records = [RawRecord({"text": str(row["text"])}, None, number) for number, row in enumerate(rows)]
+        training, held = split_held_out(records, config.data.held_out, config.run.seed)
+        write_rows(home / "records.jsonl", [rows[record.position] for record in training])
+        held_out += [rows[record.position] for record in held]
+        file = home / "SITE.toml"
+        file.write_text(file.read_text().replace("declared_size = 0 ", f"declared_size = {site.declared_size} "))
+        hushtune("provision", "site", home)
+        shutil.copy(home / f"{site.id}.pub", place.server / "sites")
+    write_rows(place.folder / "held_out.jsonl", held_out)
 
 
-def federate(
-    prepared: Prepared,
-    config: RunConfig,
-    run_id: str,
-    advance: Callable[[int], None],
-    evaluate: Callable[[AdapterState], Metrics],
-    commit: Callable[[Round], None],
-) -> Iterator[Round]:
-    """The production round loop over the federation's sites, in this process."""
-    declared = config.aggregation.weights == "declared"
-    return run_rounds(
-        config,
-        run_id,
-        read_adapter(prepared.learner.model),
-        LocalFleet(prepared.sites, advance),
-        {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
-        evaluate,
-        commit,
-        prepared.plan,
-        sleep=lambda seconds: None,  # waiting brings nobody back here
-    )
+def finish(place: Place, server: subprocess.Popen[bytes]) -> None:
+    """Say how it ended."""
+    if server.returncode != 0:
+        raise RunError(f"the server ended with status {server.returncode}; see {place.folder / 'server.log'}")
+    rounds = [event["round"] for event in place.events() if event["event"] == "round" and event["committed"]]
+    say(f"6. Done: rounds {', '.join(map(str, rounds))} were committed, each once.")
+    say(f"   Report: {place.server / 'run' / 'report.html'}")
+
+
+def serve(place: Place) -> subprocess.Popen[bytes]:
+    """Start the server."""
+    at = ("--listen", f"127.0.0.1:{place.port}", "--health", "127.0.0.1:0")
+    held_out = f"evaluation.file={json.dumps(str(place.folder / 'held_out.jsonl'))}"
+    return start(place.folder / "server.log", "server", CONFIG, "--state", place.server, *at, "--set", held_out)
+
+
+def start(log: Path, *arguments: object) -> subprocess.Popen[bytes]:
+    """A hushtune command in the background; its words go to a file."""
+    with log.open("ab") as out:
+        return subprocess.Popen(command(arguments), stdout=out, stderr=out)  # noqa: S603  our own command line
+
+
+def hushtune(*arguments: object) -> None:
+    """A hushtune command, shown and run to its end."""
+    say(f"   $ hushtune {' '.join(map(str, arguments))}")
+    done = subprocess.run(command(arguments), capture_output=True, text=True, check=False)  # noqa: S603  our own command line
+    if done.returncode:
+        raise RunError(done.stderr.strip())
+
+
+def command(arguments: Sequence[object]) -> list[str]:
+    """The command line of this very Python."""
+    return [sys.executable, "-m", "hushtune", *map(str, arguments)]
+
+
+def wait(true: Any, alive: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Wait for something as long as the processes live that should."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > end or any(process.poll() is not None for process in alive):
+            raise RunError("a process ended too early, or nothing happens; see the .log files of the demo's folder")
+        time.sleep(0.2)
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    """JSON lines."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def say(line: str) -> None:
+    """Tell the newcomer."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()

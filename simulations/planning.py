@@ -10,6 +10,8 @@ from privacy.ledger import Entry, read
 from shared.config import RunConfig
 from shared.errors import ConfigError
 
+EVERY_SITE = "all sites"  # whose server has the one plan
+
 
 def site_plans(config: RunConfig) -> Mapping[str, PrivacyPlan | None]:
     """Each site's privacy plan; sites of equal declared size share one calibration."""
@@ -24,7 +26,7 @@ def _earlier(config: RunConfig, site_id: str) -> tuple[Entry, ...]:
 
 
 def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
-    """For each site: its plan, epsilon after each round, with one more round, and with what its ledger holds already.
+    """For each site, or all of a trusted server: the plan, epsilon by round and with one more, and what was spent before.
 
     Raises:
         ConfigError: the run has no privacy to plan.
@@ -32,8 +34,8 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
     """
     if not config.privacy.enabled:
         raise ConfigError("privacy.enabled = false: there is no epsilon to plan; this run would have no guarantee at all")
-    declared = {site.id: site.declared_size for site in config.data.sites}
-    plans = {site_id: plan for site_id, plan in site_plans(config).items() if plan is not None}
+    server = PrivacyPlan.for_server(config)
+    plans = {EVERY_SITE: server} if server else {site: plan for site, plan in site_plans(config).items() if plan is not None}
     extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round() for plan in set(plans.values())}
     rows = []
     for site_id, plan in plans.items():
@@ -42,7 +44,7 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
         rows.append(
             {
                 "site_id": site_id,
-                "declared_size": declared[site_id],
+                "declared_size": plan.declared_size,
                 "unit": plan.unit,
                 "relation": plan.relation,
                 "trust": plan.trust,

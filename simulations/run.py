@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from client.site import Site
-from privacy.anonymise.pipeline import Anonymiser
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
 from server.assessment import assess, read_answers
@@ -22,27 +21,15 @@ from server.signing import SigningKey
 from server.stopping import best_round, choice, is_over
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import ConfigError, RunError
+from shared.errors import RunError
 from shared.lora import write_adapter
 from shared.models import locate
-from shared.record import RawRecord
-from shared.records import read_records
 from shared.runlog import RunLog
+from simulations.assembly import Prepared, assemble, federate, held_out_records, split_validation
 from simulations.baselines import frozen_probe, majority, untouched
-from simulations.federation import Prepared, SiteData, assemble, federate, held_out_records, split_validation
-from simulations.partition import split_held_out
 from simulations.planning import site_plans
-from simulations.synthetic import write_sites
-
-
-class Progress(Protocol):
-    """Where a run says how far it is."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A stage of ``total`` units begins; the one before is over."""
-
-    def advance(self, count: int) -> None:
-        """``count`` more units of the stage are done."""
+from simulations.progress import Progress
+from simulations.sites import SiteData, read_sites, scrub_sites
 
 
 def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]]:
@@ -80,18 +67,6 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     write(document, folder, config.report.html)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
     return folder, document
-
-
-def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
-    """Each site's raw records, generated into ``folder`` first when the source is synthetic."""
-    root = config.data.root
-    if config.data.source == "sites":
-        raise ConfigError("data.source = 'sites': the records are at real sites; start hushtune server, or name files")
-    if config.data.source == "synthetic":
-        root = folder / "data"
-        root.mkdir(parents=True, exist_ok=True)
-        write_sites(root, config.data.sites, config.run.seed)
-    return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config, labelled) for site in config.data.sites}
 
 
 class Stages:
@@ -141,25 +116,13 @@ def _prepare(
     with stages.timed("data"):
         raw = read_sites(config, folder)
     with stages.timed("anonymise"):
-        data = scrub_sites(config, raw, progress)
+        data = scrub_sites(config, raw, folder, progress)
     with stages.timed("model"):
         progress.stage("model", 1)
         public, test = split_validation(config, held_out_records(config, data))
         prepared = assemble(config, plans, data, test, folder, public)
         progress.advance(1)
     return prepared
-
-
-def scrub_sites(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Progress) -> list[SiteData]:
-    """Anonymise each site's records apart; held-out records take the same way as training ones."""
-    progress.stage("anonymise", sum(len(records) for records in raw.values()))
-    parts = [split_held_out(raw[site.id], config.data.held_out, config.run.seed) for site in config.data.sites]
-    groups = [part for pair in parts for part in pair]
-    scrubbed = Anonymiser(config.anonymise).scrub_groups(groups, progress.advance)
-    return [
-        SiteData(site, part[0], training, held_out)
-        for site, part, training, held_out in zip(config.data.sites, parts, scrubbed[::2], scrubbed[1::2], strict=True)
-    ]
 
 
 def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
@@ -238,4 +201,5 @@ def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: 
         rounds_spent=tuple(done.number for done in rounds if done.committed) if server else site.budget.rounds(run_id),
         ledger=site.budget.ledger.head(),
         epsilon_ever=None if server else site.budget.spent(),
+        touched=data.touched,
     )

@@ -1,26 +1,76 @@
-"""The data stage alone: what anonymisation finds in every site's records, and the scrubbed records on request."""
+"""The data stage alone: what anonymisation finds in every site's records, how good it is, and how it looks."""
 
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from privacy.anonymise.outcome import Scrubbed
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.anonymise.quality import merge_recalls, overall
 from server.report.document import recall_row
 from shared.config import RunConfig
-from simulations.run import Progress, read_sites
+from shared.record import RawRecord
+from shared.sections import AnonymiseSection, GateSection
+from shared.toml import read_toml
+from simulations.progress import Progress
+from simulations.sites import read_sites
+
+if TYPE_CHECKING:
+    from privacy.anonymise.outcome import Quarantined
+    from privacy.anonymise.scrubber import Clean
 
 
-def scrub_report(config: RunConfig, output: Path | None, progress: Progress) -> dict[str, Any]:
-    """Counts by site and recall by entity; never text. Scrubbed records go to ``output``, one JSONL file a site."""
+@dataclass(frozen=True)
+class Source:
+    """Whose records are scrubbed, and how: the sites of a run, or the one of a SITE.toml."""
+
+    raw: Mapping[str, Sequence[RawRecord]]
+    section: AnonymiseSection
+    gate: GateSection
+    seed: int
+
+
+def read_source(path: Path, overrides: Sequence[str]) -> Source:
+    """The records of a run's config, or of a site's own file (one with a section ``site``).
+
+    Raises:
+        ConfigError: the file, an override or a value cannot be used.
+        DataError: a site's records cannot be read.
+    """
+    if "site" in read_toml(path) and not overrides:
+        return _own(path)
+    config = RunConfig.load(path, overrides)
     with tempfile.TemporaryDirectory() as scratch:
         raw = read_sites(config, Path(scratch), labelled=False)
+    return Source(raw, config.anonymise, GateSection(), config.run.seed)
+
+
+def _own(path: Path) -> Source:
+    """The records of a SITE.toml, read as the first of its permitted tasks would."""
+    from client.sitefile import SiteFile
+    from shared.records import read_records
+
+    file = SiteFile.load(path)
+    task = {"name": file.policy.tasks[0], "labels": ["-", "--"]}
+    site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
+    data = {"root": str(file.data.file.parent), "sites": [site]}
+    if file.data.columns is not None:
+        data["columns"] = file.data.columns.model_dump(mode="json")
+    run = RunConfig.parse({"task": task, "data": data}, str(path))
+    return Source(
+        {file.site.id: read_records(file.data.file, run, labelled=False)}, file.anonymise, file.policy.anonymise, 0
+    )
+
+
+def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:
+    """Counts by site and recall by entity; never text. Scrubbed records go to ``output``, one JSONL file a site."""
+    raw = source.raw
     progress.stage("anonymise", sum(len(records) for records in raw.values()))
-    results = dict(zip(raw, Anonymiser(config.anonymise).scrub_groups(list(raw.values()), progress.advance), strict=True))
+    results = dict(zip(raw, Anonymiser(source.section).scrub_groups(list(raw.values()), progress.advance), strict=True))
     if output is not None:
         _write(results, output)
     recalls = merge_recalls(result.recall for result in results.values())
@@ -40,6 +90,29 @@ def scrub_report(config: RunConfig, output: Path | None, progress: Progress) -> 
         "overall": recall_row(total) if total.total else None,
         "output": str(output) if output else None,
     }
+
+
+def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
+    """Assess each site on its first ``sample`` records; counts only, and whether every site passes its gate."""
+    from privacy.anonymise.assessment import assess, document
+
+    raw = {site_id: records[:sample] for site_id, records in source.raw.items()}
+    progress.stage("anonymise", 2 * sum(len(records) for records in raw.values()))
+    sites = {
+        site_id: document(assess(source.section, records, source.seed, progress.advance), source.gate)
+        for site_id, records in raw.items()
+    }
+    return {"passed": all(site["passed"] for site in sites.values()), "sites": sites}
+
+
+def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Quarantined]]":
+    """The first records of each site with what becomes of them, to show and forget."""
+    from privacy.anonymise.language import locate
+    from privacy.anonymise.scrubber import Scrubber
+
+    records = [record for group in source.raw.values() for record in group[:count]]
+    scrubber = Scrubber(source.section, locate(source.section.spacy_model), b"preview alone: no surrogate is kept")
+    return list(zip(records, scrubber.examine(records), strict=True))
 
 
 def _write(results: Mapping[str, Scrubbed], output: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from shared.config import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.lora import write_adapter
 from shared.models import locate
-from simulations.federation import SiteData, assemble, federate, held_out_records, split_validation
+from simulations.assembly import assemble, federate, held_out_records, split_validation
 from simulations.planning import plan_rows, site_plans
-from simulations.run import Progress, read_sites, scrub_sites
+from simulations.progress import Progress
 from simulations.search import Report, search
+from simulations.sites import SiteData, read_sites, scrub_sites
 
 BEST = "best.toml"
 Ask = Callable[[str], bool]
@@ -40,7 +41,7 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
     folder = config.run.output / config.run.name
     with tempfile.TemporaryDirectory() as scratch:
         raw = read_sites(config, Path(scratch))
-    data = scrub_sites(config, raw, progress)
+    data = scrub_sites(config, raw, folder, progress)
 
     def objective(trial: RunConfig, report: Report) -> float:
         _consent(trial, ask)
@@ -65,7 +66,7 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
 def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report: Report) -> float:
     """One federation; gives the value of its best round on the validation records, more is better."""
     public, _ = split_validation(config, held_out_records(config, data))
-    data = [SiteData(section, d.raw, d.training, d.held_out) for section, d in zip(config.data.sites, data, strict=True)]
+    data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     prepared = assemble(config, site_plans(config), data, public, folder)
 
     def evaluate(adapter: AdapterState) -> Metrics:

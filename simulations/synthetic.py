@@ -28,6 +28,9 @@ EVEN_PART = 0.4
 # Share of messages that somebody filed under a wrong department: no model can get these right.
 MISFILED = 0.02
 
+# Records for each person on average; whose account sent a message is not whom it is about.
+RECORDS_A_PERSON = 5
+
 # The share of messages without personal details, and the chance of each detail in the others.
 ANONYMOUS = 0.1
 GIVEN = {
@@ -173,13 +176,25 @@ def write_sites(folder: Path, sites: Sequence[SiteSection], seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index, site in enumerate(sites):
         messages = patient_messages(index, len(sites), site.records, seed)
-        lines = "".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages)
+        owners = account_holders(site.records, stream(seed, "accounts", index))
+        rows = [message | {"person": f"{site.id}-{owner}"} for message, owner in zip(messages, owners, strict=True)]
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (folder / f"{site.id}.jsonl").write_text(lines, encoding="utf-8")
 
 
 def stream(*parts: object) -> random.Random:
     """A stream of random numbers of its own for what ``parts`` name, the same in every process; not for security."""
     return random.Random("/".join(map(str, parts)))  # noqa: S311  reproducible data, no secret
+
+
+def account_holders(records: int, rng: random.Random) -> list[int]:
+    """Who wrote each record: a tenth of the persons write half of the records, as a few do in any real mailbox."""
+    persons = max(1, records // RECORDS_A_PERSON)
+    busy = range(max(1, persons // 10))
+    return [
+        rng.choice(busy) if rng.random() < 0.5 else rng.randrange(len(busy), max(persons, len(busy) + 1))
+        for _ in range(records)
+    ]
 
 
 def label_shares(sites: int, seed: int) -> list[list[float]]:

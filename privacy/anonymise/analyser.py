@@ -15,8 +15,12 @@ from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
 from spacy.language import Language
 from spacy.pipeline import Tok2Vec
 
-from privacy.anonymise.findings import Finding
+from privacy.anonymise.casing import Casing, casing, restore, titled
+from privacy.anonymise.findings import Finding, spread
+from privacy.anonymise.levels import LEVELS, Level
 from privacy.anonymise.recognisers import LanguageModel, pattern_recognisers
+from privacy.anonymise.sweeps import Sweeper
+from privacy.anonymise.words import load_words
 from shared.errors import ModelError
 
 # spaCy's labels -> our types. Presidio leaves out ORG by default, which lets through names that the model takes for
@@ -31,6 +35,8 @@ HARMLESS = frozenset(
 # Only the entity recogniser is asked. The parser may change an entity where it sees a sentence border; without it the
 # recall on 795 labelled texts was the same, label by label, at twice the speed.
 UNUSED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lemmatizer", "trainable_lemmatizer")
+# Types whose patterns ask for capitals.
+CAPITAL_TYPES = frozenset({"STREET_ADDRESS", "POSTCODE", "ORGANIZATION"})
 # spaCy's memory grows with the characters it reads at once.
 BATCH_CHARS = 200_000
 
@@ -82,7 +88,9 @@ class Analyser:
         ModelError: the folder holds no usable spaCy model.
     """
 
-    def __init__(self, folder: Path, language: str, batch_size: int) -> None:
+    def __init__(self, folder: Path, language: str, batch_size: int, level: Level = LEVELS["fast"]) -> None:
+        self._lists = load_words() if level.word_lists else None
+        self._sweeper = Sweeper(level, self._lists) if self._lists else None
         self._language = language
         self._batch_size = batch_size
         nlp_engine = LoadedSpacy(_load(folder), language)
@@ -100,7 +108,31 @@ class Analyser:
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Findings in each text, in order; they may overlap, as Presidio gives them; a failing text stops no other."""
+        if self._lists is None or self._sweeper is None:
+            return self._read(texts)
+        lists, sweeper = self._lists, self._sweeper
+        restored = [None if casing(text) is Casing.USUAL else restore(text, lists) for text in texts]
+        read = self._read([again or text for text, again in zip(texts, restored, strict=True)])
+        return [
+            found if isinstance(found, Failed) else self._complete(text, again, found, sweeper)
+            for text, again, found in zip(texts, restored, read, strict=True)
+        ]
+
+    def _read(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         return [found for batch in _batches(texts, self._batch_size) for found in self._detect_batch(batch)]
+
+    def _complete(
+        self, text: str, restored: str | None, found: tuple[Finding, ...], sweeper: Sweeper
+    ) -> tuple[Finding, ...] | Failed:
+        """What was read in a text, or in the text with its capitals guessed back, and what the other passes find."""
+        try:
+            swept = (*found, *sweeper.sweep(text))
+            if restored is None:
+                return swept
+            swept = (*swept, *self.detect_patterns(text), *self._detect_capitals(titled(text)))
+            return (*swept, *spread(restored, swept))
+        except Exception as error:
+            return Failed(type(error).__name__)
 
     def detect_patterns(self, text: str) -> tuple[Finding, ...]:
         """Findings of the pattern rules alone, without the language model.
@@ -112,6 +144,12 @@ class Analyser:
         results = [r for rule in self._patterns for r in rule.analyze(text, rule.supported_entities)]
         _refuse_timeout(started)
         return tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in results)
+
+    def _detect_capitals(self, text: str) -> list[Finding]:
+        """Findings of the rules that ask for capitals."""
+        rules = [rule for rule in self._patterns if not CAPITAL_TYPES.isdisjoint(rule.supported_entities)]
+        results = [r for rule in rules for r in rule.analyze(text, rule.supported_entities)]
+        return [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
 
     def _detect_batch(self, texts: Sequence[str]) -> Iterator[tuple[Finding, ...] | Failed]:
         """Read a batch at once; where that fails, read its texts one by one."""

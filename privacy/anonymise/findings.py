@@ -9,6 +9,14 @@ from shared.record import Span
 
 # A word of a name, with hyphens and apostrophes inside, without a final 's.
 NAME_WORD = re.compile(r"[^\W\d_]\w*(?:[-'](?!s\b)\w+)*")
+# What the parts of an address may be taken for, and the types that only an address has.
+PLACED = frozenset({"STREET_ADDRESS", "POSTCODE", "LOCATION", "PERSON", "ORGANIZATION", "ID_NUMBER"})
+STREETS = frozenset({"STREET_ADDRESS", "POSTCODE"})
+GAP = re.compile(r"[\s.,;:>()/#-]{0,8}(?:(?:[^\W\d_]{1,3}\.?|\d{1,6})[\s.,;:>()/#-]{1,8}){0,2}")
+NUMBER_BEFORE = re.compile(r"(?<![\w.,$£€])(\d{1,6})[ ,]{1,2}\Z")
+NUMBER_AFTER = re.compile(r"[ ,]{1,2}((?:\d{3} \d{2}|\d{1,6}[A-Za-z]?))(?![\w%°]|[.,:/-]\d| ?(?:mg|ml|mcg|kg|km|cm|mm|%))")
+PROVINCE_AFTER = re.compile(r" ?\(([A-Za-z]{2})\)")
+POSTCODE_AFTER = re.compile(r"[ ,]{1,2}((?!(?:19|20)\d\d\b)(?:\d{3} \d{2}|\d{4,6}))(?![\w%°]|[.,:/-]\d)")
 # Words of an address that are taken on either side of a part that a rule has found.
 REACH = 6
 
@@ -110,4 +118,48 @@ def _same_value(text: str, left: Finding, right: Finding) -> bool:
 def _union(group: Sequence[Finding]) -> Finding:
     """One finding over all of a group."""
     best = min(group, key=lambda f: (f.start - f.end, -f.score, f.label))
-    return Finding(best.label, group[0].start, max(f.end for f in group), max(f.score for f in group))
+    # A place with a street or a postcode in it is an address.
+    is_address = best.label in PLACED and any(f.label in STREETS for f in group) and len(group) > 1
+    return Finding(
+        "STREET_ADDRESS" if is_address and best.label != "POSTCODE" else best.label,
+        group[0].start,
+        max(f.end for f in group),
+        max(f.score for f in group),
+    )
+
+
+def bridge(text: str, findings: Sequence[Finding], numbers: bool) -> tuple[Finding, ...]:
+    """Join the parts of an address over the little that stands between them, and take the numbers beside them.
+
+    ``findings`` are disjoint and in order. Between two parts may be white space, punctuation, one short word such as
+    a state's letters or "and", and a number of at most 6 digits; one of the two must be a street, a number or a
+    postcode. With ``numbers``, a number right beside a place or a name belongs to it as well.
+    """
+    joined: list[Finding] = []
+    for finding in findings:
+        if joined and _bridged(text, joined[-1], finding):
+            joined[-1] = Finding("STREET_ADDRESS", joined[-1].start, finding.end, joined[-1].score)
+        else:
+            joined.append(finding)
+    return merge(text, [f for finding in joined for f in _beside(text, finding, numbers)])
+
+
+def _bridged(text: str, left: Finding, right: Finding) -> bool:
+    """Whether two findings are parts of one address."""
+    labels = {left.label, right.label}
+    gap = text[left.end : right.start]
+    if right.label == "PERSON" and "." in gap:  # a new sentence
+        return False
+    return labels <= PLACED and not labels.isdisjoint(STREETS) and GAP.fullmatch(gap) is not None
+
+
+def _beside(text: str, finding: Finding, numbers: bool) -> tuple[Finding, ...]:
+    """A finding and the numbers right before and after it."""
+    found = [finding]
+    if finding.label in STREETS or (numbers and finding.label in PLACED):
+        before = NUMBER_BEFORE.search(text, max(0, finding.start - 12), finding.start)
+        after = NUMBER_AFTER.match(text, finding.end) or PROVINCE_AFTER.match(text, finding.end)
+        found += [Finding(finding.label, m.start(1), m.end(1), finding.score) for m in (before, after) if m]
+    elif finding.label == "LOCATION" and (postcode := POSTCODE_AFTER.match(text, finding.end)):
+        found.append(Finding("POSTCODE", postcode.start(1), postcode.end(1), finding.score))
+    return tuple(found)

@@ -1,7 +1,8 @@
 """The one form of a text that detection reads and training sees: no markup, no entities, no invisible characters.
 
 What a reader does not see must not split a name, so ``<b>Jo</b>hn``, ``J&#111;hn`` and ``Jo<zero-width space>hn`` all
-become ``John``. An angle bracket counts as markup only around a known HTML element, alone or with ``name=value``
+become ``John``, and so does ``John`` with a Cyrillic o. An angle bracket counts as markup only around a known HTML
+element, alone or with ``name=value``
 attributes; so ``a < b``, ``BP <140``, ``<jo@x.org>``, ``List<String>`` and our own tags such as ``<PERSON_1>`` stay.
 The price: ``a<b>c`` is read as an HTML tag and becomes ``ac``.
 """
@@ -12,6 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
+from privacy.anonymise.confusables import fold
 from privacy.anonymise.outcome import Reason, UnfitText
 from shared.record import Span
 
@@ -98,7 +100,7 @@ def _round(text: str) -> str:
     text = html.unescape(text.replace("\r\n", "\n"))
     text = MARKUP.sub(lambda tag: "" if tag["inline"] else " ", text)
     text = unicodedata.normalize("NFKC", text).translate(LOOKALIKES)
-    return "".join(map(_visible, IGNORABLE.sub("", text)))
+    return fold("".join(map(_visible, IGNORABLE.sub("", text))))
 
 
 def _visible(character: str) -> str:

@@ -25,14 +25,16 @@ class Anonymiser:
 
     A record that cannot be scrubbed is held back with a reason, alone. Nothing here logs or prints text, and no
     exception that leaves carries any. A record's label goes through as it is: it must be one of the public labels. The
-    language model is loaded at the first use, once in each process.
+    language model is loaded at the first use, once in each process. ``key`` is the secret of the site's surrogates and
+    date offsets; without one, a key is drawn that is gone when this object is.
 
     Raises:
         ModelError: the spaCy model of the section cannot be had.
     """
 
-    def __init__(self, section: AnonymiseSection) -> None:
+    def __init__(self, section: AnonymiseSection, key: bytes | None = None) -> None:
         self._section = section
+        self._key = key or os.urandom(32)
         self._folder = locate(section.spacy_model)
         self._scrubber: Scrubber | None = None
 
@@ -65,7 +67,7 @@ class Anonymiser:
         if workers < 2 or sum(len(group) for group in groups) < FEW:
             results = iter([self._scrub_here(chunk, finished) for chunk in chunks])
         else:
-            results = iter(scrub_in_workers(self._section, self._folder, chunks, workers, finished))
+            results = iter(scrub_in_workers(self._section, self._folder, chunks, workers, finished, self._key))
         return [merge_scrubbed([next(results) for _ in group]) for group in chunked]
 
     def _scrub_here(self, chunk: Sequence[RawRecord], finished: Callable[[Sequence[RawRecord]], None]) -> Scrubbed:
@@ -74,7 +76,7 @@ class Anonymiser:
             # Importing spaCy and Presidio takes seconds, which a process with workers need not spend.
             from privacy.anonymise.scrubber import Scrubber
 
-            self._scrubber = Scrubber(self._section, self._folder)
+            self._scrubber = Scrubber(self._section, self._folder, self._key)
         result = self._scrubber.scrub(chunk)
         finished(chunk)
         return result

@@ -24,6 +24,8 @@ from privacy.anonymise.rules import (
     ADDRESSES,
     AGES,
     CALENDAR,
+    COMPANIES,
+    DATES,
     DIGIT_GROUP,
     FLAGS,
     HANDLES,
@@ -33,7 +35,10 @@ from privacy.anonymise.rules import (
     PHONES,
     POSTCODES,
     RECORDS,
+    SAID_NUMBERS,
+    SPELT_EMAILS,
     TITLED,
+    TOKENS,
     Rules,
 )
 
@@ -107,8 +112,14 @@ def pattern_recognisers() -> list[PatternRecognizer]:
         OpenEmail(),
         Phone("PHONE_NUMBER", patterns=_patterns(PHONES), global_regex_flags=FLAGS),
         *(Numeric(label, patterns=_patterns(rules), global_regex_flags=FLAGS) for label, rules in numeric.items()),
+        PatternRecognizer("ORGANIZATION", patterns=_patterns(COMPANIES), global_regex_flags=FLAGS),
+        Numeric("DATE_TIME", patterns=_patterns(DATES), global_regex_flags=FLAGS),
         PatternRecognizer("PERSON", patterns=_patterns(PEOPLE), global_regex_flags=FLAGS),
         PatternRecognizer("URL", patterns=_patterns(LINKS), global_regex_flags=FLAGS),
+        PatternRecognizer("EMAIL_ADDRESS", name="SpeltEmail", patterns=_patterns(SPELT_EMAILS), global_regex_flags=FLAGS),
+        PatternRecognizer(
+            "ID_NUMBER", name="SaidNumber", patterns=_patterns((*SAID_NUMBERS, *TOKENS)), global_regex_flags=FLAGS
+        ),
         PatternRecognizer("USERNAME", patterns=_patterns(HANDLES), global_regex_flags=FLAGS),
     ]
 

@@ -55,6 +55,31 @@ PEOPLE: Rules = (
         0.5,
     ),
 )
+# A company by what stands at the end of its name, in several languages.
+COMPANY = (
+    "inc incorporated llc llp ltd limited corp corporation plc gmbh ag kg ohg srl spa bv nv oy ab asa oü kft zrt sro sarl "
+    "sas holdings? technologies partners associates group industries enterprises solutions laboratories "
+    "consulting bank insurance"
+)
+COMPANIES: Rules = (
+    (
+        "company",
+        r"(?<![\w&])(?:\p{Lu}[\p{L}\d.'-]*,?[ ](?:(?:and|&|of)[ ])?){1,4}"
+        rf"(?:{any_titled(COMPANY)}|GmbH|s\.r\.o|S\.A|AS|A/S)(?!\w)\.?",
+        0.4,
+    ),
+)
+MONTH = any_of(
+    "jan(?:uary)? feb(?:ruary)? mar(?:ch)? apr(?:il)? may june? july? aug(?:ust)? sept?(?:ember)? oct(?:ober)? "
+    "nov(?:ember)? dec(?:ember)?"
+)
+CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?(?i:[ap]\.?m\b\.?))?"
+DATES: Rules = (
+    ("day first", rf"(?<![\d.])\d{{1,2}}(?:st|nd|rd|th)?[ ](?:of[ ])?{MONTH}\.?(?:,?[ ](?:'?\d{{2}}|\d{{4}}))?\b", 0.4),
+    ("month first", rf"\b{MONTH}\.?[ ]\d{{1,2}}(?:st|nd|rd|th)?(?:,?[ ]\d{{4}})?\b(?![.:]\d)", 0.4),
+    ("month and year", rf"\b{MONTH}\.?,?[ ](?:19|20)\d\d\b", 0.4),
+    ("stamp", rf"\b\d{{4}}-\d\d-\d\d[T ]{CLOCK}(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?", 0.6),
+)
 AGES: Rules = (
     ("age", r"(?i)\b\d{1,3}[ -]?(?:y/?o\b|(?:yrs?|years?)[ -]?olds?\b)|\b(?:aged|turned|turning)[ ]\K\d{1,3}\b", 0.5),
 )
@@ -68,7 +93,17 @@ LINKS: Rules = (
     ("address", r"(?i)(?<!\w)(?:(?:https?|ftps?)://|www\d?\.)[^\s<>\"']+", 0.6),
     ("domain", rf"(?i)(?<![\w@.-])(?:[\w-]{{2,63}}\.)+{ENDING}\b(?![@-])(?:[/?\#:][^\s<>\"']*)?", 0.5),
 )
-HANDLES: Rules = (("handle", r"(?<![\w.])@[A-Za-z_]\w{2,}", 0.5),)
+HANDLES: Rules = (
+    ("handle", r"(?<![\w.])@[A-Za-z_]\w{2,}", 0.5),
+    # Letters and at least two digits with an underscore, or in small letters: xX_jsmith87_Xx, jane.doe1987.
+    ("underscored", r"(?<![\w@/<-])(?=\w*\d{2})(?=\w*[A-Za-z]{3})\w+_\w+(?![\w>])", 0.3),
+    ("numbered", r"(?<![\w@/.-])(?!covid|vitamin)[a-z]{2,}(?:[._]?[a-z]{2,})*[._]?(?:\d{4}|\d{2})(?![\w-])", 0.2),
+)
+DOT = r"[ ]?(?:[\[({][ ]?(?:dot|\.)[ ]?[\])}]|(?<=[ ])dot(?=[ ]))[ ]?"
+AT = r"[ ]?(?:[\[({][ ]?(?:at|@)[ ]?[\])}]|(?<=[ ])at(?=[ ]))[ ]?"
+SPELT_EMAILS: Rules = (
+    ("spelt", rf"(?i)(?<!\w)\w+(?:(?:{DOT}|[._-])\w+){{0,4}}{AT}\w+(?:(?:{DOT}|[.-])\w+){{0,3}}{DOT}[a-z]{{2,10}}\b", 0.6),
+)
 
 # --- addresses: number and street in either order, in several languages; parts of an address on their own
 STREET = any_of(
@@ -87,7 +122,10 @@ STREET_TITLED = any_titled(
 )
 SUFFIX = any_of(
     "stra(?:ß|ss)e str\\. gasse weg platz allee ring damm ufer gatan gränd vägen gata gate vegen? veien vej gade allé "
-    "torv torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
+    "terrasse chaussee promenade steig pfad graben markt brygge løkken sti parken kaj kai maantee tänav põik trg cesta "
+    "nábřeží aleja rakpart kapu sétány sokak caddesi cad mahallesi jalan väg vägen backe "
+    "strand stranda torv "
+    "torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
     "utca útja körút tér tere ulica ulice náměstí cesta třída"
 )
 PREFIX = any_of("rue avenue avda boulevard chemin viale piazza calle c/ paseo rúa rua avenida travessa praça")
@@ -95,7 +133,7 @@ PREFIX_NAMED = any_of(
     "av bd blvd allée impasse quai route via vicolo corso largo strada plaza camino carrer ronda estrada ul ulica al "
     "aleja os plac jalan jl ulitsa улица ул"
 )
-LINK = r"(?:(?:de|du|des|del|della|di|da|do|dos|la|le|les|los|las|d'|l')[ ]?)"
+LINK = r"(?:(?:d[aeiou]s?|de[il]|d[ae]gli|d[ae]ll[aeo]|dal|la|le|les|los|las|el|al|d'|l'|dell')[ ]?)"
 NUMBER = r"\d{1,5}(?:[ ]?[A-Za-z]\b|[/-]\d{1,4}[A-Za-z]?)?"
 WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
 AMOUNT = any_of("of in on the down a x mile miles km block blocks times mg minutes? hours? days? weeks? months? years?")
@@ -144,6 +182,13 @@ ADDRESSES: Rules = (
         rf"\b{NUMBER},?[ ]+{PREFIX_NAMED}\b\.?[ ]+{LINK}{{0,2}}\p{{Lu}}[\p{{L}}'-]*(?:[ -]\p{{Lu}}[\p{{L}}'-]*){{0,3}}",
         0.7,
     ),
+    (
+        "short form, number",
+        r"\b\p{Lu}[\p{L}'-]+[ ](?!(?:no|nr|vol|fig|pp?|vs|ca|approx|ext|tel|ch|sec|art|para)\.)"
+        r"\p{Ll}{1,4}\.[ ]\d{1,4}(?![.,]?\d|[ ]?(?:mg|ml))",
+        0.5,
+    ),
+    ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),
     ("cue", rf"\b{AT_HOME}\K(?:{NUMBER},?[ ]+)?(?:\p{{Lu}}[\p{{L}}'.-]*[ ]+){{1,5}}{NUMBER}", 0.6),
     (
         "unit",
@@ -162,6 +207,10 @@ ADDRESSES: Rules = (
 
 # --- postcodes: own forms, or a number in the place of one; not a count, a dose or a year
 NO_COUNT = r"(?![\d%°]|[.,:/-]\d|[ ]?(?:IU|MG|ML|MCG|KG|KM|[a-zµ]))"
+UNIT = any_of(
+    "mg mcg g kg ml l dl mm cm m km iu mmol mol kcal cal bpm hz khz mhz gb mb kb px percent dollars? euros? pounds? usd "
+    "eur gbp hours? hrs? minutes? mins? seconds? secs? days? weeks? months? years? times people patients records units"
+)
 NO_POSTCODE = any_of("iu mg ml mm am pm ad bc ce kg km lb hz mb gb sa sd ss in or is er ed iv tv uk us eu")
 POSTCODES: Rules = (
     ("british", r"(?i)\b[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[ABD-HJLNP-UW-Z]{2}\b", 0.5),
@@ -187,8 +236,15 @@ NUMBERS: Rules = (
         r"(?<![\w-])(?=[A-Z\d/-]{0,24}[A-Z])(?=(?:[A-Z/-]{0,8}\d){4})[A-Z\d](?:[/-]?[A-Z\d]){4,40}",
         0.3,
     ),
+    ("spaced", r"(?<![\w.,])\d(?:[ ]\d){5,}(?!\w)", 0.3),
+    ("split", r"(?<![\w.,-])\d{2,4}(?:[ ]?-[ ]?\s?\d{2,4}){2,4}(?![\w-])", 0.2),
     ("grouped", r"(?<![\w.,])\d{3,4}(?:[ ]\d{3,4}){2,4}(?!\w|[.,]\d)", 0.2),
 )
+DIGIT_NAME = any_of("zero oh one two three four five six seven eight nine double triple")
+SAID_NUMBERS: Rules = (("said", rf"\b{DIGIT_NAME}(?:[ ,-]{{1,2}}{DIGIT_NAME}){{5,}}\b", 0.4),)
+# A long token of letters and digits, as keys and encoded text are; what decides is how it is made up.
+TOKENS: Rules = (("token", r"(?<![\w+/=.-])(?=[A-Za-z+/_-]*\d)[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/=-])", 0.2),
+                 ("padded", r"(?<![\w+/=.-])(?=\S*[A-Z])(?=\S*[a-z])[A-Za-z0-9+/]{12,}={1,2}(?![\w+/=])", 0.3))  # fmt: skip
 REGISTER = any_of(
     "medical health hospital patient chart record file case claim member(?:ship)? policy insurance account acct "
     "customer client order invoice ticket booking reservation student employee staff licen[cs]e passport permit tax "
@@ -209,7 +265,7 @@ SEPARATOR = r"(?:[ ]?[./-][ ]?|[ ]|(?<=\))|(?=\())"
 PHONES: Rules = (
     (
         "phone",
-        rf"(?<!\w)(?<!\d[.,/-])(?:(?:\+|00)[ ]?)?\(?\+?\d{{1,12}}\)?(?:{SEPARATOR}\(?\d{{1,8}}\)?){{1,6}}"
+        rf"(?<!\w)(?<!\d[.,/-])(?:(?:\+|00)[ ]?)?\(?\+?\d{{1,12}}\)?(?:{SEPARATOR}\(?\d{{1,11}}\)?){{1,6}}"
         r"(?:[ ,]*(?i:x|ext\.?|extension)[ :.]*\d{1,6})?(?!\w)",
         0.4,
     ),

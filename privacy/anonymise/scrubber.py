@@ -1,5 +1,6 @@
 """Raw records in, clean records out, in one process: normalise, detect, replace, look again; what fails stays out."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from privacy.anonymise.analyser import Analyser, Failed
-from privacy.anonymise.findings import Finding, is_covered, merge, repeats, spread
+from privacy.anonymise.findings import Finding, bridge, is_covered, merge, repeats, spread
+from privacy.anonymise.levels import LEVELS
 from privacy.anonymise.normalise import normalise_spans
 from privacy.anonymise.operators import Replacer, TagTable
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed, UnfitText
@@ -28,7 +30,7 @@ class Prepared:
     spans: Mapping[str, tuple[Span, ...] | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Clean:
     """A record that passed, with what it adds to the counts."""
 
@@ -36,6 +38,9 @@ class Clean:
     entities: Mapping[str, int]
     recall: Mapping[str, Recall]
     unmeasured: int
+    prepared: Prepared
+    findings: tuple[tuple[Finding, ...], ...]
+    originals: Mapping[str, str]
 
 
 class Scrubber:
@@ -45,16 +50,15 @@ class Scrubber:
         ModelError: the folder holds no usable spaCy model.
     """
 
-    def __init__(self, section: AnonymiseSection, folder: Path) -> None:
+    def __init__(self, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
         self._max_chars = section.max_chars
-        self._analyser = Analyser(folder, section.language, section.batch_size)
-        self._replacer = Replacer(section.operator, self._analyser.labels)
+        self._level = section.level
+        self._analyser = Analyser(folder, section.language, section.batch_size, LEVELS[section.level])
+        self._replacer = Replacer(section.operator, self._analyser.labels, section.dates, key)
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
         """Scrub some records; each is either in ``records`` or in ``quarantined``, whatever happens to the others."""
-        prepared = [_guard(raw, Reason.NORMALISATION_FAILED, self._prepare, raw) for raw in records]
-        found = iter(self._analyser.detect([text for p in prepared if isinstance(p, Prepared) for text in p.masked]))
-        done = [p if isinstance(p, Quarantined) else self._finish(p, found) for p in prepared]
+        done = self.examine(records)
         clean = [d for d in done if isinstance(d, Clean)]
         entities = sum((Counter(c.entities) for c in clean), Counter[str]())
         return Scrubbed(
@@ -64,6 +68,16 @@ class Scrubber:
             recall=merge_recalls(c.recall for c in clean),
             unmeasured=sum(c.unmeasured for c in clean),
         )
+
+    def examine(self, records: Sequence[RawRecord]) -> list[Clean | Quarantined]:
+        """Scrub some records and show what was found where, for a report or a preview at the site; nothing to keep."""
+        prepared = [_guard(raw, Reason.NORMALISATION_FAILED, self._prepare, raw) for raw in records]
+        found = iter(self._analyser.detect([text for p in prepared if isinstance(p, Prepared) for text in p.masked]))
+        return [p if isinstance(p, Quarantined) else self._finish(p, found) for p in prepared]
+
+    def mask(self, text: str) -> str:
+        """A scrubbed text with its tags blotted out, for another detector to read."""
+        return self._replacer.mask(text)
 
     def _prepare(self, raw: RawRecord) -> Prepared:
         """Check and normalise the texts of a record."""
@@ -100,6 +114,9 @@ class Scrubber:
             merge(text, [*f, *again]) if again else f
             for text, f, again in zip(masked, merged, repeats(masked, merged), strict=True)
         ]
+        if LEVELS[self._level].word_lists:
+            numbers = LEVELS[self._level].numbers
+            merged = [bridge(text, f, numbers) for text, f in zip(masked, merged, strict=True)]
         table = self._replacer.table(prepared.texts.values())
         entities = Counter(f.label for field in merged for f in field)
         fields = {}
@@ -108,7 +125,10 @@ class Scrubber:
             entities.update(f.label for f in late)
         recall, unmeasured = _measure(prepared, merged)
         raw = prepared.raw
-        return Clean(Record(fields, raw.label, raw.position), entities, recall, unmeasured)
+        done = self._replacer.finish(fields, table, _identity(prepared))
+        originals = {tag: original.value for tag, original in table.originals.items()}
+        record = Record(done, raw.label, raw.position)
+        return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), originals)
 
     def _replace_text(self, text: str, findings: Sequence[Finding], table: TagTable) -> tuple[str, tuple[Finding, ...]]:
         """Replace the findings in one text, then what the patterns still find between the tags.
@@ -133,6 +153,11 @@ class Scrubber:
         """What the patterns find outside the tags."""
         masked = self._replacer.mask(text)
         return merge(masked, self._analyser.detect_patterns(masked))
+
+
+def _identity(prepared: Prepared) -> bytes:
+    """What tells a record from all others of its site: its place and its text."""
+    return hashlib.sha256("\x1f".join((str(prepared.raw.position), *prepared.texts.values())).encode()).digest()
 
 
 def _measure(prepared: Prepared, merged: Sequence[Sequence[Finding]]) -> tuple[dict[str, Recall], int]:

@@ -35,7 +35,12 @@ class Worker:
 
 
 def scrub_in_workers(
-    section: AnonymiseSection, folder: Path, chunks: Sequence[Chunk], workers: int, finished: Callable[[Chunk], None]
+    section: AnonymiseSection,
+    folder: Path,
+    chunks: Sequence[Chunk],
+    workers: int,
+    finished: Callable[[Chunk], None],
+    key: bytes = b"",
 ) -> list[Scrubbed]:
     """Scrub chunks in ``workers`` processes, each chunk as soon as one is free; results are in the order of the chunks.
 
@@ -46,7 +51,7 @@ def scrub_in_workers(
     """
     crew: list[Worker] = []
     try:
-        crew.extend(_start(section, folder) for _ in range(workers))
+        crew.extend(_start(section, folder, key) for _ in range(workers))
         return _hand_out(crew, chunks, finished)
     finally:
         for worker in crew:
@@ -55,7 +60,7 @@ def scrub_in_workers(
             worker.process.join()
 
 
-def serve(pipe: Connection, section: AnonymiseSection, folder: Path) -> None:
+def serve(pipe: Connection, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
     """A worker's life: chunk in, result out, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends its workers
     # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and use it for
@@ -66,7 +71,7 @@ def serve(pipe: Connection, section: AnonymiseSection, folder: Path) -> None:
     try:
         from privacy.anonymise.scrubber import Scrubber
 
-        scrubber = Scrubber(section, folder)
+        scrubber = Scrubber(section, folder, key)
         while True:
             pipe.send(scrubber.scrub(pipe.recv()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -76,11 +81,11 @@ def serve(pipe: Connection, section: AnonymiseSection, folder: Path) -> None:
         pipe.send(Broken(str(error) if isinstance(error, HushtuneError) else type(error).__name__))
 
 
-def _start(section: AnonymiseSection, folder: Path) -> Worker:
+def _start(section: AnonymiseSection, folder: Path, key: bytes) -> Worker:
     """Start one process."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, section, folder), daemon=True)
+    process = context.Process(target=serve, args=(theirs, section, folder, key), daemon=True)
     process.start()
     theirs.close()  # or a dead worker's pipe would never end
     return Worker(process, ours)

@@ -4,9 +4,9 @@ Opacus' own ``make_private`` derives the sampling rate and the divisor from the 
 and 819) and draws seedable noise, so its parts are joined here with the public numbers of the plan instead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -16,13 +16,17 @@ from torch import nn
 from privacy.dp.clipping import clipping_optimizer
 from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
+from shared.errors import PrivacyError
 
 
 class Step(Protocol):
     """One optimiser step, made of micro-batches."""
 
-    def accumulate(self) -> None:
-        """Take in the gradients that the last backward pass left."""
+    def accumulate(self, owners: Sequence[int] = ()) -> None:
+        """Take in the gradients that the last backward pass left.
+
+        ``owners`` names the privacy unit of each row, (B,); without it each row is a unit of its own.
+        """
 
     def finish(self) -> None:
         """Take the step; it counts even when nothing was accumulated."""
@@ -30,12 +34,25 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class PrivateStep:
-    """A step whose gradient is a clipped, noised sum over records, divided by the plan's public divisor."""
+    """A step whose gradient is a clipped, noised sum over privacy units, divided by the plan's public divisor.
+
+    A unit is a row, or several: the records of a person, or the views of a record. Its rows' gradients are added up
+    before the clip, so the unit has the bound C however many rows it has; weights of 1 / rows in the loss make the sum
+    a mean (De et al. 2022, arXiv 2204.13650, section 3, for views).
+    """
 
     optimizer: DPOptimizer
+    seen: set[int] = field(default_factory=set, repr=False)
 
-    def accumulate(self) -> None:
-        """Clip the records of one micro-batch and add them to the step's sum."""
+    def accumulate(self, owners: Sequence[int] = ()) -> None:
+        """Clip the units of one micro-batch and add them to the step's sum.
+
+        Raises:
+            PrivacyError: a unit came in an earlier micro-batch of the step too, so it would count twice.
+        """
+        if owners:
+            self._meet(set(owners))
+            _add_up(self.optimizer.params, owners)
         _drop_unbounded(self.optimizer.params)
         self.optimizer.signal_skip_step(do_skip=True)
         self.optimizer.step()
@@ -52,6 +69,12 @@ class PrivateStep:
         self.optimizer.signal_skip_step(do_skip=False)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.seen.clear()
+
+    def _meet(self, units: set[int]) -> None:
+        if not units.isdisjoint(self.seen):
+            raise PrivacyError("a privacy unit was cut over two micro-batches, so its influence is not bounded; report this")
+        self.seen.update(units)
 
 
 @dataclass(frozen=True)
@@ -62,7 +85,7 @@ class PlainStep:
     parameters: tuple[nn.Parameter, ...]
     divisor: float
 
-    def accumulate(self) -> None:
+    def accumulate(self, owners: Sequence[int] = ()) -> None:
         """Nothing to do: backward passes add up in ``grad``."""
 
     def finish(self) -> None:
@@ -80,8 +103,8 @@ def make_private(
 ) -> Iterator[tuple[nn.Module, Step]]:
     """Lend the model and a step that follow the plan; without a plan, the model itself and a plain step.
 
-    The model keeps its tensors; what was hung on it is taken off at the end. ``divisor`` is the public expected
-    batch, in records. The loss must be a sum over records of each record's own loss.
+    The model keeps its tensors; what was hung on it is taken off at the end. ``divisor`` is the public expected batch,
+    in privacy units. The loss must be a sum over rows of each row's own loss.
     """
     if plan is None:
         parameters = tuple(p for p in model.parameters() if p.requires_grad)
@@ -92,10 +115,21 @@ def make_private(
         yield lent, PrivateStep(clipping_optimizer(optimizer, plan))
 
 
-def _drop_unbounded(parameters: list[nn.Parameter]) -> None:
-    """Zero the gradient of each record whose norm is no finite number: clipping could not bound it.
+def _add_up(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
+    """From one gradient a row, (B, ...), to one a unit, (units, ...)."""
+    numbers = {unit: number for number, unit in enumerate(dict.fromkeys(owners))}
+    if len(numbers) == len(owners):
+        return
+    for parameter in parameters:
+        rows = parameter.grad_sample  # type: ignore[attr-defined]
+        target = torch.tensor([numbers[owner] for owner in owners], device=rows.device)
+        parameter.grad_sample = rows.new_zeros((len(numbers), *parameter.shape)).index_add_(0, target, rows)  # type: ignore[attr-defined]
 
-    A fixed rule on one record, so it costs no privacy. Squares that overflow float32 count as infinite.
+
+def _drop_unbounded(parameters: list[nn.Parameter]) -> None:
+    """Zero the gradient of each unit whose norm is no finite number: clipping could not bound it.
+
+    A fixed rule on one unit, so it costs no privacy. Squares that overflow float32 count as infinite.
     """
     gradients = [p.grad_sample for p in parameters]  # type: ignore[attr-defined]
     norms = [torch.linalg.vector_norm(g, dim=tuple(range(1, g.dim()))) for g in gradients]

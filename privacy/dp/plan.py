@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
 from privacy.accounting import MechanismEvent, calibrate, cross_checked_epsilon, epsilon_by_round
-from privacy.dp.release import metrics_event
+from privacy.dp.release import label_counts_event, metrics_event
+from privacy.stability import refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
 
@@ -42,7 +43,7 @@ class PrivacyPlan:
     declared_size: int
     releases: tuple[MechanismEvent, ...] = ()
     clipping: ClippingMode = "flat"
-    unit: Literal["record", "site"] = "record"
+    unit: Literal["record", "person", "site"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
     trust: Literal["local", "central"] = "local"
 
@@ -54,11 +55,11 @@ class PrivacyPlan:
         if not 0 < self.target_delta < 1 / self.declared_size:
             raise PrivacyError(
                 f"privacy.target_delta = {self.target_delta:g}: must be below 1 / declared_size = "
-                f"{1 / self.declared_size:g}, or one whole record may be published; lower it"
+                f"{1 / self.declared_size:g}, or one whole {self.unit} may be published; lower it"
             )
         if self.expected_batch < 1:
             raise PrivacyError(
-                f"{'training.sampling_rate' if self.unit == 'record' else 'privacy.site_rate'} = {self.sampling_rate}: "
+                f"{'training.sampling_rate' if self.trust == 'local' else 'privacy.site_rate'} = {self.sampling_rate}: "
                 f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
                 f"{1 / self.declared_size:.4f}"
             )
@@ -66,7 +67,7 @@ class PrivacyPlan:
 
     @property
     def expected_batch(self) -> float:
-        """The public divisor of a step's gradient sum, in records: q x declared_size."""
+        """The public divisor of a step's gradient sum, in units: q x declared_size."""
         return self.sampling_rate * self.declared_size
 
     @property
@@ -108,14 +109,15 @@ class PrivacyPlan:
         """The plan of a site of public size ``declared_size``, its noise calibrated; None where the site adds no noise.
 
         Raises:
-            PrivacyError: no plan can meet the target.
+            PrivacyError: no plan can meet the target, or a step of the data stage would make its epsilon wrong.
         """
         privacy, training = config.privacy, config.training
         if not privacy.enabled or privacy.trust == "central":
             return None
+        refuse_unstable(config)
         target_delta = privacy.delta_at(declared_size)
         steps = training.rounds * training.steps
-        releases = (metrics_event(privacy),) if privacy.release == "metrics" else ()
+        releases = releases_of(config)
         return cls(
             sampling_rate=training.sampling_rate,
             noise_multiplier=calibrate(
@@ -128,6 +130,7 @@ class PrivacyPlan:
             declared_size=declared_size,
             releases=releases,
             clipping=privacy.clipping,
+            unit="person" if privacy.unit == "person" else "record",
         )
 
     @classmethod
@@ -151,3 +154,10 @@ class PrivacyPlan:
                 "privacy.trust = 'local'"
             )
         return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")
+
+
+def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:
+    """What a round releases beside the delta, to the server or to the training itself."""
+    metrics = (metrics_event(config.privacy),) if config.privacy.release == "metrics" else ()
+    counts = (label_counts_event(config.balance),) if config.balance.weights == "counts" else ()
+    return (*metrics, *counts)

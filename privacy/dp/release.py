@@ -9,6 +9,7 @@ import torch
 
 from privacy.accounting import MechanismEvent
 from privacy.dp.noise import gaussian
+from shared.datastage import BalanceSection
 from shared.sections import PrivacySection
 
 Floats = npt.NDArray[np.float64]
@@ -16,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ReleasedSums:
-    """Noised sums over a site's training records: of their bounded losses (nats), of hits, and of ones.
+    """Noised sums over a site's privacy units: of their bounded losses (nats), of hits, and of ones.
 
     ``hits`` is None where a task has none. The sums may be negative, and are no exact counts of anything.
     """
@@ -31,11 +32,26 @@ def metrics_event(privacy: PrivacySection) -> MechanismEvent:
     return MechanismEvent(sampling_rate=1.0, noise_multiplier=privacy.release_noise, steps=1, purpose="metrics")
 
 
+def label_counts_event(balance: BalanceSection) -> MechanismEvent:
+    """What ``release_label_counts`` costs: one Gaussian sum over all units."""
+    return MechanismEvent(1.0, balance.count_noise, steps=1, purpose="label_counts")
+
+
+def release_label_counts(shares: Floats, balance: BalanceSection) -> Floats:
+    """Noised number of units by label, (L,), from each unit's share of each label, (N, L); may be negative.
+
+    Formal guarantee: the Gaussian mechanism with L2 sensitivity 1 for adding or removing one unit, since a row of shares
+    that add up to 1 has a norm of at most 1. Its event is ``label_counts_event``.
+    """
+    noise = gaussian((shares.shape[1],), balance.count_noise, torch.device("cpu")).double().numpy()
+    return np.asarray(shares.sum(axis=0) + noise, dtype=np.float64)
+
+
 def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -> ReleasedSums:
-    """Noised sums over records of loss (N,), hits (N,) of 0 or 1, and one.
+    """Noised sums over units of loss (N,), hits (N,) from 0 to 1, and one.
 
     Formal guarantee: the Gaussian mechanism (Dwork and Roth 2014, theorem A.1) with L2 sensitivity 1 and standard
-    deviation ``release_noise``, for adding or removing one record: a record's row (loss / bound, hit, 1) / sqrt(k) of k
+    deviation ``release_noise``, for adding or removing one unit: a unit's row (loss / bound, hit, 1) / sqrt(k) of k
     numbers between 0 and 1 has a norm of at most 1. Its event is ``metrics_event``.
     """
     bound = privacy.release_loss_bound

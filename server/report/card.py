@@ -160,7 +160,7 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
     if facts.trust is None:
         absent = dict.fromkeys(("trust_meaning", "mechanism", "sampling", "clipping", "clipping_norm", "accounting"))
         return {**named, **absent, "unit": None, "relation": None, "guarantee": wording.WITHOUT_PRIVACY}
-    words = wording.trust_words(facts.trust)
+    words = wording.trust_words(facts.trust, facts.unit)
     highest = max(site["epsilon"] for site in sites)
     delta = max(site["target_delta"] for site in sites)
     return {
@@ -244,7 +244,7 @@ def _utility(facts: CardFacts) -> dict[str, Any]:
 
 
 def _data_access(facts: CardFacts) -> list[str]:
-    released = any(charge.event.purpose != "training" for site in facts.sites for charge in site.charges)
+    released = any(charge.event.purpose == "metrics" for site in facts.sites for charge in site.charges)
     replies = wording.replies(released=released)
     if not facts.simulated:
         return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]

@@ -11,6 +11,7 @@ from typing import Any
 
 from privacy.anonymise.quality import Recall, merge_recalls, overall
 from privacy.dp.plan import PrivacyPlan
+from privacy.stability import effects
 from server.assessment import Rival
 from server.report import wording
 from server.report.html import render
@@ -51,6 +52,7 @@ class SiteFacts:
     quarantine_reasons: Mapping[str, int] = field(default_factory=dict)
     entities: Mapping[str, int] = field(default_factory=dict)
     recalls: Mapping[str, Recall] = field(default_factory=dict)
+    touched: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,7 @@ def _site(site: SiteFacts, epsilons: Mapping[PrivacyPlan, Sequence[float]]) -> d
         "epsilon_ever": site.epsilon_ever if plan else None,
         "ledger": asdict(site.ledger),
         "recall": asdict(found.interval()) if found.total else None,
+        "touched": dict(site.touched),
     }
 
 
@@ -223,7 +226,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
     section = facts.config.privacy
     plans = [site.plan for site in facts.sites if site.plan]
     simulated = any(site.records is not None for site in facts.sites)
-    words = wording.trust_words(section.trust)
+    words = wording.trust_words(section.trust, section.unit)
     return {
         "enabled": section.enabled,
         "trust": section.trust,
@@ -232,6 +235,8 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "mechanism": words.mechanism if plans else None,
         "clipping_norm": section.clipping_norm if plans else None,
         "guarantee": _guarantee(plans) if plans else wording.WITHOUT_PRIVACY,
+        "person_cap": section.person_cap,
+        "data_steps": {name: asdict(effect) for name, effect in effects(facts.config).items()},
         "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=simulated),
     }
 

@@ -1,7 +1,7 @@
 """The sentences of the privacy card and the report: what holds, for whom, and what does not hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from privacy.anonymise.quality import Recall
 from server.report.figures import count, epsilon, share_at_least, share_at_most, target_delta
@@ -56,6 +56,11 @@ NOT_PROTECTED = (
 SEVERAL_RECORDS = (
     "A person with several records: the unit is one record, so epsilon for that person is up to as many times larger as the "
     "person has records, and delta is larger too."
+)
+PART_OF_A_PERSON = (
+    "One of a person's records alone: what is hidden is whether the person takes part with all their records. A change to "
+    "some of a person's records counts as one person gone and another come: epsilon for it is up to twice as large, and "
+    "delta is larger too."
 )
 THE_SERVER = "What a site sends to the server: the server, and whoever reads it on the way, sees it without noise."
 EVERY_RECORD = "Every training record: nothing bounds what the adapter, or a reply that a site sent, reveals of it."
@@ -121,8 +126,20 @@ TRUST: Mapping[str, TrustWords] = {
 }
 
 
-def trust_words(trust: str) -> TrustWords:
-    """The words of a trust model.
+OF_PERSONS = replace(
+    TRUST["local"],
+    mechanism="DP-SGD at the site (Abadi et al. 2016, arXiv 1607.00133) over persons: in every step, the mean gradient of "
+    "each sampled person's records is scaled to an L2 norm of at most C, and Gaussian noise of standard deviation z x C is "
+    "added to their sum. Of one person at most a public number of records is used.",
+    sampling="Poisson: in every step each person is drawn with chance q, with all their records, independently of all "
+    "others. q is public; who was drawn stays secret at the site. The sampling that ran is the one that is accounted for.",
+    clipping="C bounds one person's mean gradient. The sum is divided by q x declared size, which counts persons and is "
+    "public, so that the true number of persons does not show.",
+)
+
+
+def trust_words(trust: str, unit: str) -> TrustWords:
+    """The words of a trust model, for a unit of privacy.
 
     Raises:
         PrivacyError: there are none, so no card may be written.
@@ -131,17 +148,18 @@ def trust_words(trust: str) -> TrustWords:
         raise PrivacyError(
             f"privacy.trust = '{trust}': no privacy card can state this trust model; take {' or '.join(TRUST)}"
         )
-    return TRUST[trust]
+    return OF_PERSONS if unit == "person" else TRUST[trust]
 
 
 def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
     """The guarantee in one paragraph, for the highest epsilon and delta of any site, both rounded up."""
-    words = trust_words(trust)
+    words = trust_words(trust, unit)
+    whole = "person with all their records" if unit == "person" else unit
     return (
-        f"For adding or removing one {unit}, {words.released} is ({epsilon(highest)}, {target_delta(delta)})-differentially "
-        f"private. This limits how well anyone who sees all of it can tell whether any one {unit} was {words.owner}, "
-        "whatever else they know. The figures are the highest of any site; each site's own are stated beside it. They cover "
-        "this run alone; runs on the same data add up."
+        f"For adding or removing one {whole}, {words.released} is ({epsilon(highest)}, {target_delta(delta)})-"
+        f"differentially private. This limits how well anyone who sees all of it can tell whether any one {unit} was "
+        f"{words.owner}, whatever else they know. The figures are the highest of any site; each site's own are stated "
+        "beside it. They cover this run alone; runs on the same data add up."
     )
 
 
@@ -201,5 +219,5 @@ def held_out_share(share: float) -> str:
 def not_protected(trust: str | None, unit: str, *, simulated: bool) -> list[str]:
     """What the run does not protect; ``trust`` is None where there is no differential privacy."""
     first = {None: [EVERY_RECORD], "central": [THE_SERVER]}.get(trust, [])
-    several = [SEVERAL_RECORDS] if trust and unit == "record" else []
+    several = [{"record": SEVERAL_RECORDS, "person": PART_OF_A_PERSON}[unit]] if trust and unit != "site" else []
     return [*first, *several, *NOT_PROTECTED, *([SIMULATION_FILES] if simulated else [])]

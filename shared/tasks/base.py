@@ -91,18 +91,25 @@ class Task(Protocol):
         """Set a built model from a saved adapter."""
 
 
-def micro_batches(lengths: Sequence[int], indices: Sequence[int], max_tokens: int) -> list[list[int]]:
+Unit = Sequence[int]
+
+
+def micro_batches(lengths: Sequence[int], units: Sequence[Unit], max_tokens: int) -> list[list[Unit]]:
     """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` padded tokens.
 
-    Sorting by length is a choice of order only: sums over records do not depend on it.
+    A unit is one or more rows that stay together, even where they alone have more tokens. Sorting by length is a choice
+    of order only: sums over units do not depend on it.
     """
-    groups: list[list[int]] = []
-    for index in sorted(indices, key=lambda i: -lengths[i]):
-        longest = lengths[groups[-1][0]] if groups else 0
-        if groups and (len(groups[-1]) + 1) * longest <= max_tokens:
-            groups[-1].append(index)
+    longest = {unit[0]: max(lengths[row] for row in unit) for unit in units}
+    groups: list[list[Unit]] = []
+    rows = width = 0
+    for unit in sorted(units, key=lambda unit: -longest[unit[0]]):
+        if groups and (rows + len(unit)) * width <= max_tokens:
+            groups[-1].append(unit)
+            rows += len(unit)
         else:
-            groups.append([index])
+            groups.append([unit])
+            rows, width = len(unit), longest[unit[0]]
     return groups
 
 
@@ -139,7 +146,14 @@ class Learner:
         self, examples: Sequence[Example], indices: Sequence[int], max_tokens: int
     ) -> Iterator[tuple[list[int], Batch]]:
         """Cut the chosen examples into padded micro-batches; yields their indices and tensors."""
+        for units, batch in self.unit_batches(examples, [(index,) for index in indices], max_tokens):
+            yield [index for (index,) in units], batch
+
+    def unit_batches(
+        self, examples: Sequence[Example], units: Sequence[Unit], max_tokens: int
+    ) -> Iterator[tuple[list[Unit], Batch]]:
+        """The same for units of several rows, which are never cut; yields whole units and the tensors of their rows."""
         lengths = [len(example) for example in examples]
         pad = self.base.tokenizer.pad_token_id or 0
-        for chosen in micro_batches(lengths, indices, max_tokens):
-            yield chosen, collate([examples[i] for i in chosen], pad, self.base.device)
+        for chosen in micro_batches(lengths, units, max_tokens):
+            yield chosen, collate([examples[row] for unit in chosen for row in unit], pad, self.base.device)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 REASONS = {1: "not_finite", 2: "spec", 3: "spec", 4: "form", 5: "stale", 6: "identity", 7: "error"}
 LATE = 8

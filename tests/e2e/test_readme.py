@@ -40,6 +40,8 @@ def test_the_readme_lists_every_command() -> None:
         "generate",
         "models",
         "report",
+        *["card"] * 2,
+        *["ledger"] * 3,
     ]
 
 
@@ -73,6 +75,6 @@ def test_the_python_of_the_readme_runs(folder: Path) -> None:
 
 def test_the_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:^    |`)make (\w+)", README, flags=re.MULTILINE))
-    assert named == {"demo", "test", "check", "bench", "clean"}
+    named = set(re.findall(r"(?:^    |`)make ([\w-]+)", README, flags=re.MULTILINE))
+    assert named == {"demo", "demo-federation", "test", "check", "faults", "bench", "bench-epoch", "clean"}
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in named)

@@ -135,6 +135,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(federation: Make) -> No
     assert "no such file" in sentence(fed.serve("--set", "evaluation.file=nowhere.jsonl"))
 
 
+@pytest.mark.faults
 def test_another_config_on_an_unfinished_run_is_refused_and_may_fork_it(federation: Make, harness: ModuleType) -> None:
     fed = federation({"training.rounds": 2})
     clients = fed.join_all()

@@ -26,10 +26,11 @@ LEARNING = (
     "shared/tasks/",
     "privacy/dp/",
     "client/trainer.py",
+    "client/units.py",
     "server/evaluation.py",
     "simulations/",
 )
-MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "server/superlink.py")
+MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "client/service.py", "server/superlink.py")
 COMMANDS = ("shared/commands.py", "client/commands.py", "server/commands.py", "simulations/commands.py")
 ROOMS = {
     "flwr": (*MESSAGING, "server/screening.py", "simulations/fleet.py"),
@@ -45,12 +46,17 @@ ROOMS = {
     "peft": ("shared/lora.py", "shared/tasks/", "privacy/dp/"),
     "huggingface_hub": ("shared/models.py",),
     "datasets": ("shared/records.py",),
+    "ftfy": ("client/cleaning.py",),
+    "py3langid": ("client/cleaning.py",),
+    "rensa": ("client/curation.py",),
     "sklearn": ("simulations/",),
     "optuna": ("simulations/search.py",),
     "codecarbon": ("shared/energy.py",),
     "sacrebleu": ("shared/generation_metrics.py",),
     "rouge_score": ("shared/generation_metrics.py",),
-    "faker": ("simulations/",),
+    "faker": ("privacy/anonymise/", "simulations/"),
+    "hunspell": ("privacy/anonymise/words.py",),
+    "presidio_evaluator": ("privacy/anonymise/spanscore.py",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
     "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/"),
     "cryptography": (

@@ -52,7 +52,7 @@ def test_a_reply_comes_back_bit_for_bit_and_in_the_models_order(outbox: Outbox, 
     assert again.released == DONE.released
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(array=hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=3, max_side=4)), number=st.integers(1, 10**6))
 def test_any_float32_numbers_are_kept_as_they_are(
     tmp_path_factory: pytest.TempPathFactory,

@@ -1,23 +1,27 @@
 import errno
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from client import site as site_module
+from client import trainer
 from client.outbox import Outbox
 from client.site import Site
 from privacy import ledger as ledger_module
 from privacy.budget import Budget
-from privacy.dp.plan import PrivacyPlan
+from privacy.dp import engine, release
+from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import metrics_event
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import DataError, HushtuneError, LedgerError, MessageError
+from shared.errors import DataError, HushtuneError, LedgerError, MessageError, PrivacyError
 from shared.head import Head
 from shared.lora import read_adapter
 from shared.messages import TrainOrder
@@ -276,3 +280,99 @@ def test_after_a_restart_a_round_is_sent_again_and_neither_trained_nor_spent_aga
     moved = replace(asked, adapter=asked.adapter.add(reply.delta))
     with pytest.raises(MessageError, match="answered for another adapter"):
         after.train(moved)
+
+
+PERSON = {"data.columns.person": "who", "privacy.unit": "person", "privacy.person_cap": 5}
+
+
+def of_persons(config: RunConfig, persons: Sequence[str], build: tuple[LearnerOf, RecordsOf, OpenBudget]) -> Site:
+    """A site whose records belong to persons, with a plan that fits."""
+    learner_of, records_of, open_budget = build
+    training, plan = config.training, None
+    if config.privacy.enabled:
+        plan = PrivacyPlan(
+            *(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100),
+            releases=releases_of(config),
+            unit="person",
+        )
+    records = records_of(config, len(persons))
+    return Site("north", 100, config, records, learner_of(config), plan, open_budget("north"), persons=persons)
+
+
+@pytest.fixture
+def build(learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget) -> tuple[Any, ...]:
+    return learner_of, records_of, open_budget
+
+
+def test_persons_are_sampled_and_each_comes_whole_with_all_records_and_views(
+    either: RunConfig, change: Change, build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = change(either, {**PERSON, "augmentation.views": 3, "training.sampling_rate": 0.5, "training.steps": 4})
+    persons = ["ann"] * 6 + ["bob"] * 3 + ["eve", "kim", "lea"]
+    site = of_persons(config, persons, build)
+    seen: list[Counter[int]] = []
+    original = engine.PrivateStep.accumulate
+
+    def watched(step: engine.PrivateStep, owners: Sequence[int] = ()) -> None:
+        seen.append(Counter(owners))
+        original(step, owners)
+
+    monkeypatch.setattr(engine.PrivateStep, "accumulate", watched)
+    monkeypatch.setattr(trainer, "poisson_batches", lambda units, *_: iter([np.arange(units)] * 4))
+    assert site.train(order(site, config)).delta.norm > 0
+    for start in range(0, len(seen), len(seen) // 4):
+        step = sum(seen[start : start + len(seen) // 4], Counter())
+        assert sorted(step.values()) == [3, 3, 3, 9, 18]
+
+
+def test_a_site_counts_persons_where_they_are_the_unit(classify: RunConfig, change: Change, build: Any) -> None:
+    config = change(classify, PERSON)
+    with pytest.raises(DataError, match=r"fewer usable training persons than cohort.min_records = 4"):
+        of_persons(config, ["ann"] * 20 + ["bob"] * 5 + ["eve"], build)
+    with pytest.raises(DataError, match=r"not every record says whose it is; check data\.columns\.person"):
+        Site("north", 100, config, build[1](config, 8), build[0](config), None, build[2]("north"))
+
+
+def test_what_a_person_releases_is_one_share_however_many_records(
+    classify: RunConfig, change: Change, build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = change(classify, {**PERSON, "privacy.release": "metrics", "balance.weights": "counts"})
+    monkeypatch.setattr(release, "gaussian", lambda shape, _std, device: torch.zeros(shape, device=device))
+    site = of_persons(config, ["ann"] * 20 + ["bob"] * 5 + ["eve", "kim", "lea"], build)
+    released = site.train(order(site, config)).released
+    assert released["records"] == pytest.approx(5)
+    assert 0 <= released["hits"] <= 5
+
+
+@pytest.mark.parametrize(
+    "changes", [{"balance.weights": "counts"}, {"privacy.release": "metrics"}, PERSON], ids=["counts", "metrics", "person"]
+)
+def test_a_plan_that_does_not_pay_for_what_the_config_releases_is_refused(
+    classify: RunConfig, change: Change, build: Any, changes: dict[str, Any]
+) -> None:
+    config = change(classify, changes)
+    training = config.training
+    plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
+    learner_of, records_of, open_budget = build
+    with pytest.raises(PrivacyError, match="not the one of this run"):
+        Site(
+            "north",
+            100,
+            config,
+            records_of(config, 8),
+            learner_of(config),
+            plan,
+            open_budget("north"),
+            persons=list("abcdefgh"),
+        )
+
+
+def test_label_weights_change_what_is_learnt(classify: RunConfig, change: Change, make: MakeSite) -> None:
+    plain = {"privacy.enabled": False}
+    weighted = {**plain, "balance": {"weights": "public", "label_shares": [0.9, 0.1]}}
+    digests = set()
+    for changes in (plain, weighted):
+        config = change(classify, changes)
+        site = make(config, f"ledger-{len(digests)}")
+        digests.add(site.train(order(site, config)).delta.digest())
+    assert len(digests) == 2

@@ -1,7 +1,9 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 
 from client import trainer
 from client.trainer import Trained, schedule, train
+from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
+from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import HushtuneError
 from shared.lora import read_adapter
@@ -37,11 +41,11 @@ PLAN = PrivacyPlan(
 def run(
     learner: Learner, config: RunConfig, records: list[Record], plan: PrivacyPlan | None, round_number: int = 1
 ) -> Trained:
-    examples = learner.task.encode(records)
+    data = TrainingSet.of(learner.task.encode(records))
     start = read_adapter(learner.model)
     return train(
         learner,
-        examples,
+        data,
         start,
         config,
         plan,
@@ -193,3 +197,32 @@ def test_the_head_has_its_own_rate(
     delta = run(learner_of(config), config, records_of(config, 60), None).delta
     assert abs(delta.arrays["head.weight"]).max() < 1e-9
     assert max(abs(array).max() for name, array in delta.arrays.items() if "lora_B" in name) > 1e-4
+
+
+def test_adaptive_clipping_goes_on_from_the_norm_of_the_round_before(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    config = change(classify, {"privacy.clipping": "adaptive"})
+    plan, learner = replace(PLAN, clipping="adaptive"), learner_of(config)
+    start = read_adapter(learner.model)
+    examples = TrainingSet.of(learner.task.encode(records_of(config, 20)))
+
+    def norm_after(moments: AdapterState | None, round_number: int) -> tuple[AdapterState, float]:
+        done = train(
+            learner,
+            examples,
+            start,
+            config,
+            plan,
+            round_number=round_number,
+            divisor=20.0,
+            site_id="north",
+            moments=moments,
+        )
+        return done.moments, float(done.moments.arrays["clipping_norm"][0])
+
+    moments, first = norm_after(None, 1)
+    far = AdapterState({**moments.arrays, "clipping_norm": np.array([77.0], dtype=np.float32)})
+    _, second = norm_after(far, 2)
+    assert 0.8 < first / PLAN.clipping_norm < 1.25  # two steps of at most a factor exp(0.1)
+    assert 0.8 < second / 77 < 1.25

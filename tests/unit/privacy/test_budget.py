@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import math
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
@@ -214,3 +215,24 @@ def test_two_hundred_interleavings_of_two_runs_never_overspend(tmp_path: Path) -
     assert len(reserved) == 200
     assert {entry.body["run_id"] for entry in reserved} == {"run-0", "run-1"}
     assert [run.exitcode for run in runs] == [0, 0]
+
+
+def test_epsilons_of_records_and_of_persons_are_never_added_up(budget: Make) -> None:
+    mine = budget(records(NAMES))
+    spend(mine)
+    persons = dataclasses.replace(PLAN, unit="person")
+    with pytest.raises(LedgerError, match=r"used with privacy\.unit = 'record'"):
+        mine.refuse_beyond(persons)
+    with pytest.raises(LedgerError, match="cannot be added to one of a person"):
+        mine.reserve("another", 1, persons, Head())
+    budget(records(["never seen before"])).refuse_beyond(persons)
+
+
+def test_a_person_has_spent_what_any_of_their_records_has(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger", "north")
+    persons = dataclasses.replace(PLAN, unit="person")
+    for number, name in enumerate(NAMES[:2]):
+        alone = Dataset.of(records([name], f"name in file {number}"), ledger.key, by_person=True)
+        spend(Budget(ledger, alone, 100.0, DELTA), f"run {number}", plan=persons)
+    both = Dataset.of(records(NAMES[:2], "one person after all"), ledger.key, by_person=True)
+    assert Budget(ledger, both, 100.0, DELTA).spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))

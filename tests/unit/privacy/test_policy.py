@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -136,6 +136,7 @@ def test_delta_limits_default_to_what_an_order_without_delta_asks(forge: Forge) 
     policy(dataset_delta=1e-6).permit(forge({"privacy.target_delta": 1e-6}), SIZE)
 
 
+@settings(deadline=None)
 @given(asked=st.floats(0.01, 100), limit=st.floats(0.01, 100))
 def test_epsilon_is_permitted_exactly_up_to_the_limit(
     config_of: Callable[..., RunConfig], asked: float, limit: float

@@ -16,7 +16,7 @@ from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import MessageError
 from shared.head import Head
-from shared.messages import TrainOrder, TrainReply
+from shared.messages import TrainOrder, TrainReply, outgoing
 
 DELTA = AdapterState({"b": np.float32([[1.0, 2.0], [3.0, 4.0]]), "a": np.float32([5.0])})
 SUMS = {"loss": 3.5, "hits": -1.25, "records": 40.0}
@@ -78,6 +78,15 @@ def test_a_reply_holds_these_fields_and_no_others() -> None:
     assert sorted(record["released"]) == ["hits", "loss", "records"]
     assert sorted(record["adapter"]) == ["a", "b"]
     assert {array.dtype for array in record["adapter"].values()} == {"float32"}
+
+
+def test_what_a_reply_takes_out_is_its_names_and_its_bytes() -> None:
+    names, size = outgoing(REPLY.to_record())
+    assert names == {"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash"}
+    assert sum(array.nbytes for array in DELTA.arrays.values()) < size < 1024
+    assert outgoing(replace(REPLY, released={"loss": 0.5}).to_record())[0] == names  # a release is paid for
+    assert "records" in outgoing(with_header(records=412))[0]
+    assert "accuracy" in outgoing(extra("metrics", MetricRecord({"accuracy": 0.5})))[0]
 
 
 def with_header(**changes: Any) -> RecordDict:

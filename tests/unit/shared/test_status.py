@@ -36,7 +36,7 @@ SITE = SiteStatus(
     site_id="north",
     server="fed.example.org:8443",
     connection="connected",
-    since=NOW - 61,
+    since=NOW - 3 * 86400 - 3600,
     budgets=(BudgetSeen(of="3fa91c", spent=2.5, limit=8.0, delta=1e-5),),
     orders=(
         OrderSeen(time=NOW - 60, run_id="0ab1", round=1, outcome="sent"),
@@ -60,6 +60,7 @@ def test_a_status_comes_back_as_it_was_written(tmp_path: Path, status: ServerSta
     assert (seen.pid, seen.running) == (os.getpid(), True)
     assert 0 <= seen.age < 60
     assert [path.name for path in file.path.parent.iterdir()] == ["status.json"]
+    assert file.path.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
@@ -126,9 +127,25 @@ def test_a_server_below_quorum_says_how_many_it_waits_for(tmp_path: Path) -> Non
 def test_the_sites_view_says_what_is_left_and_why_an_order_was_refused(tmp_path: Path) -> None:
     StatusFile(tmp_path / "status.json").write(SITE)
     text = shown(tmp_path / "status.json")
-    for part in ("connected, since 1 min ago", "2.500", "8.000", "5.500", "1e-05", "refused", "max_rounds"):
+    for part in ("connected, since 3 d ago", "2.500", "8", "5.500", "1e-05", "refused", "max_rounds"):
         assert part in text
     assert text.index("refused") < text.index("sent ")  # the newest first
+
+
+def test_spent_is_rounded_up_and_left_is_rounded_down(tmp_path: Path) -> None:
+    spent = BudgetSeen(of="3fa91c", spent=2.4990001, limit=8.0, delta=1e-5)
+    StatusFile(tmp_path / "status.json").write(SITE.model_copy(update={"budgets": (spent,)}))
+    text = shown(tmp_path / "status.json")
+    assert "2.500" in text
+    assert "5.500" in text
+
+
+def test_records_that_were_used_without_privacy_have_nothing_left(tmp_path: Path) -> None:
+    gone = BudgetSeen(of="3fa91c", spent=None, limit=8.0, delta=1e-5)
+    StatusFile(tmp_path / "status.json").write(SITE.model_copy(update={"budgets": (gone,)}))
+    assert "no bound: used without privacy" in shown(tmp_path / "status.json")
+    with pytest.raises(ValidationError):
+        BudgetSeen(of="3fa91c", spent=float("inf"), limit=8.0, delta=1e-5)
 
 
 def test_a_process_that_is_gone_or_silent_is_said_to_be(tmp_path: Path) -> None:
@@ -139,9 +156,9 @@ def test_a_process_that_is_gone_or_silent_is_said_to_be(tmp_path: Path) -> None:
     tree = json.loads(path.read_text())
     path.write_text(json.dumps({**tree, "pid": gone.pid}))
     assert f"stopped: process {gone.pid} is gone" in shown(path)
-    path.write_text(json.dumps({**tree, "updated": tree["updated"] - 600}))
+    path.write_text(json.dumps({**tree, "updated": tree["updated"] - 7300}))
     assert "silent" in shown(path)
-    assert "10 min ago" in shown(path)
+    assert "2 h ago" in shown(path)
 
 
 def test_watching_shows_what_changed_since_the_last_look(tmp_path: Path) -> None:

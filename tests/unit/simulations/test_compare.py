@@ -18,9 +18,9 @@ from simulations import compare as comparison
 from simulations.arms import arms_of
 from simulations.arms import config_of as config_of_arm
 from simulations.compare import compare
-from simulations.federation import SiteData
 from simulations.partition import split_held_out
 from simulations.results import Arm
+from simulations.sites import SiteData
 
 ARMS = ["base", "prompts", "federation", "pooled"]
 ConfigOf = Callable[..., RunConfig]
@@ -66,7 +66,7 @@ def config(config_of: ConfigOf, tiny_bert: Path, tiny_llama: Path, tmp_path_fact
     )
 
 
-def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Any) -> list[SiteData]:
+def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Any) -> list[SiteData]:
     """Records as they are: these hold nothing personal, and the anonymiser has tests of its own."""
 
     def scrubbed(part: Sequence[RawRecord]) -> Scrubbed:

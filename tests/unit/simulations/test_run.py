@@ -15,19 +15,24 @@ import pytest
 from rich.console import Console
 from transformers import AutoTokenizer
 
+from client.statement import verify as verify_ledger
+from server.chain import extend
 from server.report.document import rewrite
 from server.report.figures import epsilon
 from server.report.verification import verify
 from server.signing import SigningKey
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import ConfigError, DataError, HushtuneError, RunError
+from shared.errors import ConfigError, DataError, HushtuneError, LedgerError, RunError
+from shared.head import Head
+from shared.sections import GateSection
 from simulations import fleet
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
 from simulations.planning import plan_rows, site_plans
 from simulations.published import load_adapter, score
 from simulations.run import simulate
-from simulations.scrub import scrub_report
+from simulations.scrub import Source, scrub_report
+from simulations.sites import read_sites
 
 pytestmark = pytest.mark.slow  # the real anonymiser
 
@@ -168,10 +173,15 @@ def test_no_record_text_leaves_a_site_in_any_form(finished: Finished, tmp_path: 
         assert leaks(finished, everything[:1000] + form + everything[1000:2000]) == [word]
 
 
+def source(config: RunConfig, folder: Path) -> Source:
+    """The records of a run, as the data stage alone reads them."""
+    return Source(read_sites(config, folder, labelled=False), config.anonymise, GateSection(), config.run.seed)
+
+
 def test_the_planted_words_were_trained_on(finished: Finished, tmp_path: Path) -> None:
-    found = scrub_report(finished.config, tmp_path / "scrubbed", Counted())
+    found = scrub_report(source(finished.config, tmp_path), tmp_path / "scrubbed", Counted())
     scrubbed = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "scrubbed").iterdir())
-    assert sum(word in scrubbed for word in finished.markers) > 100  # else the search above would show nothing
+    assert sum(word in scrubbed for word in finished.markers) > 40  # else the search above would show nothing
     assert [site["site_id"] for site in found["sites"]] == list(SITES)
     assert all(site["records"] + site["quarantined"] == PER_SITE for site in found["sites"])
     by_site = {site["site_id"]: site["records"] + site["held_out"] for site in finished.report["sites"]}
@@ -313,8 +323,8 @@ def test_a_published_adapter_scores_a_file(finished: Finished, data: Path) -> No
     assert "accuracy" in printed(metrics_table(found))
 
 
-def test_scrub_tables_show_counts(finished: Finished) -> None:
-    text = printed(scrub_tables(scrub_report(finished.config, None, Counted())))
+def test_scrub_tables_show_counts(finished: Finished, tmp_path: Path) -> None:
+    text = printed(scrub_tables(scrub_report(source(finished.config, tmp_path), None, Counted())))
     assert all(site in text for site in SITES)
     assert not [word for word in finished.markers if word in text]
 
@@ -411,3 +421,66 @@ def test_a_run_folder_that_cannot_be_made_is_told(settings: Callable[..., RunCon
 def test_a_plan_without_privacy_is_refused(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         plan_rows(settings(tmp_path, privacy__enabled=False))
+
+
+def test_a_lasting_ledger_lets_one_run_through_and_refuses_the_next_in_one_line(
+    settings: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    """The same records under another run's name have no new budget; the plan says so before anybody tries."""
+    ledger = str(tmp_path / "ledgers")
+    config = settings(tmp_path, privacy__ledger=ledger, training__rounds=1, report__html=False)
+    folder, report = simulate(config, Counted())
+    assert not (folder / "ledger").exists()
+    assert all(0 < site["epsilon_ever"] <= 1.0 for site in report["sites"])
+    [row, _] = plan_rows(config)
+    assert row["spent_before"] == pytest.approx(report["sites"][0]["epsilon"])
+    assert row["epsilon_ever"] > row["budget"] == 1.0
+    again = settings(tmp_path, privacy__ledger=ledger, training__rounds=1, run__name="other")
+    with pytest.raises(LedgerError, match=r"budget exhausted: some of these records have spent epsilon") as caught:
+        simulate(again, Counted())
+    assert "\n" not in str(caught.value)
+    wider = settings(tmp_path, privacy__ledger=ledger, privacy__budget=2.5, training__rounds=1, run__name="third")
+    _, third = simulate(wider, Counted())
+    assert 1.0 < third["sites"][0]["epsilon_ever"] <= 2.5
+
+
+def test_what_the_ledgers_hold_is_what_the_report_and_the_servers_chain_say(finished: Finished) -> None:
+    for site in SITES:
+        checked = verify_ledger(finished.folder / "ledger" / site, finished.folder)
+        assert (checked["entries"], checked["heads_checked"]) == (5, 2)
+    end = Head()
+    for done in finished.report["rounds"]:
+        ledgers = {site: Head(**head) for site, head in done["ledgers"].items()}
+        end = extend(end, finished.report["run_id"], done["round"], done["adapter_digest"], ledgers)
+        assert done["record"] == {"entries": end.entries, "hash": end.hash}
+
+
+def test_a_trusted_server_publishes_site_level_privacy_and_keeps_the_sample_to_itself(
+    settings: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    files = [{"id": f"s{i}", "file": f"{SITES[i % 2]}.jsonl", "declared_size": 80} for i in range(8)]
+    changes = {"privacy__trust": "central", "privacy__unit": "site", "privacy__epsilon": 20.0, "privacy__target_delta": 0.01}
+    config = settings(tmp_path, training__rounds=1, data__sites=files, **changes)
+    folder, report = simulate(config, Counted())
+    assert (report["privacy"]["trust"], report["privacy"]["unit"]) == ("central", "site")
+    assert {site["epsilon"] for site in report["sites"]} == {report["sites"][0]["epsilon"]}
+    assert report["sites"][0]["epsilon"] <= 20.0
+    [done] = report["rounds"]
+    assert (done["accepted"], done["ledgers"], done["bytes_up"]) == ([], {}, 0)
+    card = json.loads((folder / "privacy_card.json").read_text(encoding="utf-8"))
+    assert "does not hold against the server" in json.dumps(card)
+    [row] = plan_rows(config)
+    assert (row["site_id"], row["unit"], row["epsilon"]) == (
+        "all sites",
+        "site",
+        pytest.approx(report["sites"][0]["epsilon"]),
+    )
+
+
+def test_noised_sums_of_the_sites_are_in_the_report_and_paid_for(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
+    config = settings(tmp_path, training__rounds=1, privacy__release="metrics", privacy__release_noise=30.0)
+    _, report = simulate(config, Counted())
+    [done] = report["rounds"]
+    assert set(done["released"]) == set(SITES)
+    assert all(set(sums) == {"loss", "hits", "records"} for sums in done["released"].values())
+    assert all(site["epsilon"] <= 1.0 for site in report["sites"])

@@ -13,8 +13,8 @@ from shared.config import RunConfig
 from shared.errors import ConfigError, LedgerError, RunError
 from shared.record import RawRecord, Record
 from simulations import sweep as sweeping
-from simulations.federation import SiteData
 from simulations.partition import split_held_out
+from simulations.sites import SiteData
 from simulations.sweep import sweep
 
 Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
@@ -26,7 +26,7 @@ class Silent:
     def advance(self, count: int) -> None: ...
 
 
-def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Any) -> list[SiteData]:
+def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Any) -> list[SiteData]:
     """Records as they are: these hold nothing personal, and the anonymiser has tests of its own."""
 
     def scrubbed(part: Sequence[RawRecord]) -> Scrubbed:

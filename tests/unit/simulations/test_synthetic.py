@@ -69,7 +69,7 @@ def test_a_site_does_not_depend_on_the_size_of_the_others(tmp_path: Path) -> Non
     assert (tmp_path / "one/s1.jsonl").read_bytes() == (tmp_path / "two/s1.jsonl").read_bytes()
     lines = (tmp_path / "two/s0.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 50
-    assert json.loads(lines[0]).keys() == {"text", "label", "spans"}
+    assert json.loads(lines[0]).keys() == {"text", "label", "spans", "person"}
 
 
 def test_a_longer_run_begins_with_the_shorter_one() -> None:

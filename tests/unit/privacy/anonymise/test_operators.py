@@ -1,3 +1,5 @@
+from datetime import date
+
 import pytest
 
 from privacy.anonymise.findings import Finding
@@ -28,8 +30,21 @@ def test_values_are_equal_whatever_stands_between_their_letters_and_digits() -> 
 
 def test_redact_shows_the_type_alone() -> None:
     replacer = Replacer("redact", LABELS)
-    text = "Ann met Bob."
-    assert replacer.replace(text, [find(text, "Ann"), find(text, "Bob")], replacer.table([text])) == "<PERSON> met <PERSON>."
+    text = "Ann met Bob and <PERSON_7>."
+    table = replacer.table([text])
+    tagged = replacer.replace(text, [find(text, "Ann"), find(text, "Bob")], table)
+    assert replacer.finish({"text": tagged}, table, b"1") == {"text": "<PERSON> met <PERSON> and <PERSON_7>."}
+
+
+def test_dates_of_a_record_move_together_under_tags() -> None:
+    replacer = Replacer("tag", (*LABELS, "DATE_TIME"), "shift", b"k" * 32)
+    text = "from 2021-03-01 to 2021-03-31"
+    table = replacer.table([text])
+    found = [find(text, "2021-03-01", "DATE_TIME"), find(text, "2021-03-31", "DATE_TIME")]
+    done = replacer.finish({"text": replacer.replace(text, found, table)}, table, b"1")["text"]
+    first, last = (date.fromisoformat(done[at : at + 10]) for at in (5, 19))
+    assert (last - first).days == 30
+    assert first != date(2021, 3, 1)
 
 
 def test_a_new_tag_never_takes_the_number_of_one_that_stands_in_the_record() -> None:

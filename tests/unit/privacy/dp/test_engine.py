@@ -11,6 +11,7 @@ from privacy.dp import clipping
 from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config import RunConfig
+from shared.errors import PrivacyError
 from shared.record import Record
 from shared.tasks.base import Example, Learner, collate
 
@@ -120,6 +121,67 @@ def test_one_huge_record_moves_the_step_by_no_more_than_the_clipping_norm(
         torch.testing.assert_close(found[name], tensor, rtol=2e-4, atol=2e-6)
     moved = torch.cat([(found[name] - without[name]).flatten() for name in found]).norm()
     assert 0.99 * PLAN.clipping_norm / DIVISOR <= float(moved) <= PLAN.clipping_norm / DIVISOR * (1 + 1e-3)
+
+
+def unit_step(learner: Learner, examples: Sequence[Example], units: Sequence[Sequence[int]], tokens: int) -> torch.Tensor:
+    """What one private step subtracted, all tensors in one, when each unit's rows are averaged."""
+    before = values(learner.model)
+    optimizer = torch.optim.SGD(trained(learner.model).values(), lr=1.0)
+    with make_private(learner.model, optimizer, PLAN, DIVISOR) as (model, step):
+        for chosen, batch in learner.unit_batches(examples, units, tokens):
+            shares = torch.tensor([1 / len(unit) for unit in chosen for _ in unit])
+            (shares * learner.task.losses(model, batch)).sum().backward()
+            step.accumulate([unit[0] for unit in chosen for _ in unit])
+        step.finish()
+    after = values(learner.model)
+    return torch.cat([(before[name] - after[name]).flatten() for name in before])
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("tokens", [10_000, 48], ids=["one batch", "micro-batches"])
+def test_a_units_rows_are_averaged_before_the_clip(
+    learner: Learner, either: RunConfig, records_of: RecordsOf, tokens: int
+) -> None:
+    examples = learner.task.encode(records_of(either, 9))
+    units = [[4], [0, 3, 5], [1], [2, 6, 7, 8]]
+    expected = 0.0
+    for unit in units:
+        rows = [alone(learner, examples[row], 1 / len(unit)) for row in unit]
+        mean = torch.cat([sum(row[name] for row in rows).flatten() for name in rows[0]])  # type: ignore[union-attr]
+        expected = expected + mean * min(1.0, PLAN.clipping_norm / (float(mean.double().norm()) + 1e-6)) / DIVISOR
+    torch.testing.assert_close(unit_step(learner, examples, units, tokens), expected, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_one_unit_more_moves_the_step_by_no_more_than_the_clipping_norm_however_many_rows_it_has(
+    learner: Learner, either: RunConfig, records_of: RecordsOf, rows: int
+) -> None:
+    examples = learner.task.encode(records_of(either, 4 + rows))
+    start = values(learner.model)
+    units = [[0], [1, 2], [3], list(range(4, 4 + rows))]
+    steps = []
+    for some in (units, units[:-1]):
+        with torch.no_grad():
+            for name, parameter in trained(learner.model).items():
+                parameter.copy_(start[name])
+        steps.append(unit_step(learner, examples, some, 64))
+    assert 0 < float((steps[0] - steps[1]).norm()) <= PLAN.clipping_norm / DIVISOR * (1 + 1e-3)
+
+
+def test_a_unit_that_is_cut_over_two_micro_batches_stops_the_step(
+    learner: Learner, either: RunConfig, records_of: RecordsOf
+) -> None:
+    examples = learner.task.encode(records_of(either, 2))
+    optimizer = torch.optim.SGD(trained(learner.model).values(), lr=1.0)
+    with (
+        make_private(learner.model, optimizer, PLAN, DIVISOR) as (model, step),
+        pytest.raises(PrivacyError, match="cut over two micro-batches"),
+    ):
+        for row in range(2):
+            _, batch = next(learner.batches(examples, [row], 10**4))
+            learner.task.losses(model, batch).sum().backward()
+            step.accumulate([0])
 
 
 @pytest.mark.usefixtures("silent")

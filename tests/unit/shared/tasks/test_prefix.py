@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from client.site import Site
+from privacy.budget import Budget
 from privacy.dp.per_record import per_record_gradients
 from shared.config import RunConfig
 from shared.lora import read_adapter
@@ -98,16 +99,22 @@ def test_the_model_is_whole_again_even_after_a_failure(
 
 
 def test_a_site_trains_the_same_from_the_kept_states(
-    upper: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+    upper: RunConfig,
+    change: Change,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    open_budget: Callable[[str], Budget],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = change(upper, {"privacy.enabled": False})
     deltas = []
-    for kept in (True, True, False):
+    for turn, kept in enumerate((True, True, False)):
         learner = learner_of(config)
-        site = Site("north", 100, config, records_of(config, 20), learner, None)
+        site = Site("north", 100, config, records_of(config, 20), learner, None, open_budget(f"turn{turn}"))
         assert site._prefix is not None
         if not kept:
             monkeypatch.setattr(site, "_prefix", None)
-        deltas.append(site.train(TrainOrder("r", 1, "n" * 32, config, read_adapter(learner.model))).delta)
+        order = TrainOrder("r", 1, "n" * 32, config, read_adapter(learner.model), 2, "0.1.0")
+        deltas.append(site.train(order).delta)
     assert deltas[0].digest() == deltas[1].digest()
     assert deltas[0].minus(deltas[2]).norm < 1e-2 * deltas[2].norm

@@ -150,12 +150,21 @@ lengths = st.lists(st.integers(1, 50), min_size=1, max_size=40)
 
 
 @given(lengths, st.integers(1, 200), st.randoms(use_true_random=False))
-def test_micro_batches_are_a_partition_within_the_bound(sizes: list[int], most: int, random: object) -> None:
+def test_micro_batches_are_a_partition_within_the_bound_that_cuts_no_unit(
+    sizes: list[int], most: int, random: object
+) -> None:
     indices = [i for i in range(len(sizes)) if random.random() < 0.7]  # type: ignore[attr-defined]
-    groups = micro_batches(sizes, indices, most)
-    assert sorted(index for group in groups for index in group) == indices
+    units: list[list[int]] = []
+    for index in indices:
+        if units and random.random() < 0.5:  # type: ignore[attr-defined]
+            units[-1].append(index)
+        else:
+            units.append([index])
+    groups = micro_batches(sizes, units, most)
+    assert sorted(tuple(unit) for group in groups for unit in group) == [tuple(unit) for unit in units]
     for group in groups:
-        assert len(group) == 1 or len(group) * max(sizes[i] for i in group) <= most
+        rows = [row for unit in group for row in unit]
+        assert len(group) == 1 or len(rows) * max(sizes[row] for row in rows) <= most
         assert group
     if groups and max(sizes[i] for i in indices) * len(indices) <= most:
         assert len(groups) == 1

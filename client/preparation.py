@@ -1,0 +1,55 @@
+"""From raw records to what trains: scrubbed, through the cache where there is one, and then chosen among."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from client.cache import Cache
+from client.curation import Owned, curate
+from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.pipeline import Anonymiser
+from shared.config import RunConfig
+from shared.record import RawRecord
+from shared.sections import AnonymiseSection
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Scrubbed records that may train, whose each is (empty where no column says so), and what each step left out."""
+
+    scrubbed: Scrubbed = field(repr=False)
+    persons: Sequence[str] = field(repr=False, default=())
+    touched: dict[str, int] = field(default_factory=dict)
+
+
+def scrub(
+    section: AnonymiseSection,
+    groups: Sequence[Sequence[RawRecord]],
+    caches: Sequence[Cache] = (),
+    progress: Callable[[int], None] | None = None,
+) -> list[Scrubbed]:
+    """Scrub groups of records; those that a group's cache has are taken from it, the others are put there.
+
+    Raises:
+        ModelError, RunError: as the anonymiser.
+        DataError: a cache cannot be written.
+    """
+    anonymiser = Anonymiser(section)
+    if not caches:
+        return anonymiser.scrub_groups(groups, progress)
+    names = [cache.name(group, section) for group, cache in zip(groups, caches, strict=True)]
+    found = [cache.get(name) for name, cache in zip(names, caches, strict=True)]
+    missing = [index for index, known in enumerate(found) if known is None]
+    for index, fresh in zip(missing, anonymiser.scrub_groups([groups[i] for i in missing], progress), strict=True):
+        caches[index].put(names[index], fresh)
+        found[index] = fresh
+    if progress:
+        progress(sum(len(group) for index, group in enumerate(groups) if index not in missing))
+    return [scrubbed for scrubbed in found if scrubbed is not None]
+
+
+def prepare(scrubbed: Scrubbed, raw: Sequence[RawRecord], config: RunConfig, key: bytes) -> Prepared:
+    """Choose among scrubbed records as the config asks; ``key`` is the site's own, for HMACs of texts."""
+    persons = {record.position: record.person for record in raw}
+    chosen = curate([Owned(record, persons.get(record.position)) for record in scrubbed.records], config, key)
+    known = [row.person for row in chosen.rows if row.person is not None]
+    return Prepared(replace(scrubbed, records=tuple(row.record for row in chosen.rows)), known, chosen.touched)

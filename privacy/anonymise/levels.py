@@ -1,0 +1,31 @@
+"""How much is looked for: each level does what the one before it does, and more; it costs time and harmless words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+LevelName = Literal["fast", "standard", "strict"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Which passes follow the language model and the patterns.
+
+    ``word_lists``: names and places of the lists, and a second reading of text without the usual capitals.
+    ``unknown_capitals``: capitalised words that are no English words. ``all_capitals``: every capitalised word but
+    an English one at the start of a sentence. ``numbers``: every number of 3 digits or more. ``unknown_words``:
+    words that are no English words, in text without the usual capitals.
+    """
+
+    word_lists: bool = False
+    unknown_capitals: bool = False
+    all_capitals: bool = False
+    numbers: bool = False
+    unknown_words: bool = False
+
+
+LEVELS: Mapping[LevelName, Level] = {
+    "fast": Level(),
+    "standard": Level(word_lists=True, unknown_capitals=True),
+    "strict": Level(word_lists=True, unknown_capitals=True, all_capitals=True, numbers=True, unknown_words=True),
+}

@@ -1,0 +1,123 @@
+"""A federation in this process: its sites with their records and ledgers, and the production round loop over them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from client.site import Site
+from privacy.dp.plan import PrivacyPlan
+from server.evaluation import Evaluator, choose_examples
+from server.rounds import Metrics, Round, run_rounds
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.errors import RunError
+from shared.lora import read_adapter
+from shared.record import Record
+from shared.seeds import stream
+from shared.tasks import load_task
+from shared.tasks.base import Example, Learner
+from simulations.fleet import LocalFleet
+from simulations.sites import SiteData, site_budget
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A federation that is ready to start."""
+
+    learner: Learner
+    sites: Sequence[Site]
+    plan: PrivacyPlan | None
+    data: Sequence[SiteData]
+    evaluator: Evaluator
+    validation: Evaluator | None
+    training: Sequence[Example] = field(repr=False)
+
+
+def assemble(
+    config: RunConfig,
+    plans: Mapping[str, PrivacyPlan | None],
+    data: Sequence[SiteData],
+    measured: Sequence[tuple[str, Record]],
+    folder: Path,
+    public: Sequence[tuple[str, Record]] = (),
+) -> Prepared:
+    """A federation of sites with scrubbed records, measured on records of named owners; its ledgers go into ``folder``.
+
+    Rounds are chosen on ``public`` records, where there are any.
+
+    Raises:
+        HushtuneError: a site can't take part: too few records, inexact gradients, or a budget that can't pay the run.
+    """
+    base, task = load_task(config)
+    learner = Learner(base, task, task.build(base, config.run.seed))
+    sites = [
+        Site(
+            d.section.id,
+            d.section.declared_size,
+            config,
+            d.training.records,
+            learner,
+            plans[d.section.id],
+            site_budget(config, d, folder),
+            persons=d.persons,
+        )
+        for d in data
+    ]
+    for site in sites:
+        if site.plan is not None:
+            site.budget.refuse_beyond(site.plan)
+    training = [example for d in data for example in task.encode(d.training.records)]
+    validation = evaluator_of(config, learner, public) if public else None
+    evaluator = evaluator_of(config, learner, measured)
+    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, validation, training)
+
+
+def evaluator_of(config: RunConfig, learner: Learner, owned: Sequence[tuple[str, Record]]) -> Evaluator:
+    """A model's evaluator on records of named owners."""
+    examples = learner.task.encode([record for _, record in owned])
+    return Evaluator(learner, examples, [owner for owner, _ in owned], config)
+
+
+def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[str, Record]]:
+    """The held-out records that are scored, each with the site that it came from.
+
+    Raises:
+        RunError: there are none.
+    """
+    owned = [(site.section.id, record) for site in data for record in site.held_out.records]
+    if not owned:
+        raise RunError("data.held_out: no record was held out, so nothing can be measured; raise the share")
+    return [owned[i] for i in choose_examples(len(owned), config.evaluation, config.run.seed)]
+
+
+def split_validation(
+    config: RunConfig, held_out: Sequence[tuple[str, Record]]
+) -> tuple[list[tuple[str, Record]], list[tuple[str, Record]]]:
+    """The held-out records that choices are made on, and those of the test: a seeded share, each in the order given."""
+    order = stream(config.run.seed, "validation").permutation(len(held_out))
+    public = set(order[: round(config.evaluation.validation * len(held_out))].tolist())
+    chosen = [owned for place, owned in enumerate(held_out) if place in public]
+    return chosen, [owned for place, owned in enumerate(held_out) if place not in public]
+
+
+def federate(
+    prepared: Prepared,
+    config: RunConfig,
+    run_id: str,
+    advance: Callable[[int], None],
+    evaluate: Callable[[AdapterState], Metrics],
+    commit: Callable[[Round], None],
+) -> Iterator[Round]:
+    """The production round loop over the federation's sites, in this process."""
+    declared = config.aggregation.weights == "declared"
+    return run_rounds(
+        config,
+        run_id,
+        read_adapter(prepared.learner.model),
+        LocalFleet(prepared.sites, advance),
+        {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
+        evaluate,
+        commit,
+        prepared.plan,
+        sleep=lambda seconds: None,  # waiting brings nobody back here
+    )

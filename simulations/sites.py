@@ -1,0 +1,90 @@
+"""The sites of a simulated federation: their files, their scrubbed and chosen records, their ledgers and budgets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from client.cache import Cache
+from client.cleaning import clean
+from client.preparation import prepare, scrub
+from privacy.anonymise.outcome import Scrubbed
+from privacy.budget import Budget, Limit
+from privacy.fingerprint import Dataset
+from privacy.ledger import Ledger
+from shared.config import RunConfig
+from shared.errors import ConfigError
+from shared.record import RawRecord
+from shared.records import read_records
+from shared.sections import SiteSection
+from simulations.partition import split_held_out
+from simulations.progress import Progress
+from simulations.synthetic import write_sites
+
+
+@dataclass(frozen=True)
+class SiteData:
+    """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows.
+
+    ``persons`` says whose each training record is, where that is known; ``touched`` counts what each step of the data
+    stage changed or left out.
+    """
+
+    section: SiteSection
+    raw: Sequence[RawRecord] = field(repr=False)
+    training: Scrubbed = field(repr=False)
+    held_out: Scrubbed = field(repr=False)
+    persons: Sequence[str] = field(repr=False, default=())
+    touched: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
+    """Each site's raw records, generated into ``folder`` first when the source is synthetic."""
+    root = config.data.root
+    if config.data.source == "sites":
+        raise ConfigError("data.source = 'sites': the records are at real sites; start hushtune server, or name files")
+    if config.data.source == "synthetic":
+        root = folder / "data"
+        root.mkdir(parents=True, exist_ok=True)
+        write_sites(root, config.data.sites, config.run.seed)
+    return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config, labelled) for site in config.data.sites}
+
+
+def scrub_sites(
+    config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress
+) -> list[SiteData]:
+    """Clean and anonymise each site's records apart, and choose among the training ones; the others are only scrubbed."""
+    sites = config.data.sites
+    cleaned = [clean(raw[site.id], config.cleaning) for site in sites]
+    parts = [split_held_out(found.records, config.data.held_out, config.run.seed) for found in cleaned]
+    groups = [part for pair in parts for part in pair]
+    progress.stage("anonymise", sum(len(group) for group in groups))
+    caches = [cache for site in sites for cache in _caches(config, site, folder)]
+    scrubbed = scrub(config.anonymise, groups, caches, progress.advance)
+    found = []
+    for index, site in enumerate(sites):
+        training = parts[index][0]
+        chosen = prepare(scrubbed[2 * index], training, config, site_ledger(config, site, folder).key)
+        touched = cleaned[index].touched | chosen.touched
+        found.append(SiteData(site, training, chosen.scrubbed, scrubbed[2 * index + 1], chosen.persons, touched))
+    return found
+
+
+def _caches(config: RunConfig, site: SiteSection, folder: Path) -> list[Cache]:
+    """The cache of a site's training and held-out records, if the config asks for one."""
+    if config.data.cache is None:
+        return []
+    key = site_ledger(config, site, folder).key if config.data.cache_encrypted else None
+    return [Cache(config.data.cache / site.id, key)] * 2
+
+
+def site_ledger(config: RunConfig, site: SiteSection, folder: Path) -> Ledger:
+    """A site's ledger: in the folder that the config names, or in the run's own."""
+    return Ledger((config.privacy.ledger or folder / "ledger") / site.id, site.id)
+
+
+def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
+    """A site's budget for its training records."""
+    site, privacy = data.section, config.privacy
+    ledger = site_ledger(config, site, folder)
+    dataset = Dataset.of(data.raw, ledger.key, by_person=privacy.unit == "person")
+    return Budget(ledger, dataset, Limit(privacy.budget or privacy.epsilon, privacy.delta_at(site.declared_size)))

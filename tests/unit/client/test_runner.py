@@ -1,0 +1,218 @@
+"""A site's own end of Flower's Fleet API: what it takes from Flower's internals, and what no server can make it do."""
+
+import inspect
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError
+from flwr.supercore.protobuf.client import ProtobufClient
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from client import runner
+from client.runner import Connection, Door, ServerGone, reason_code
+from shared.errors import ConfigError, ConnectionRefused, PolicyRefused
+from shared.keys import make_site_key, new_key
+
+CALLS = (
+    "ActivateNode",
+    "DeactivateNode",
+    "SendNodeHeartbeat",
+    "PullMessages",
+    "PushMessages",
+    "PullObject",
+    "PushObject",
+    "ConfirmMessageReceived",
+)
+
+
+def test_flowers_client_has_what_we_call() -> None:
+    assert not [name for name in CALLS if not hasattr(FleetHttpClient, name)]
+
+
+def test_flowers_constructors_take_what_we_give() -> None:
+    address = set(inspect.signature(ProtobufClient.from_server_address).parameters)
+    assert {"server_address", "insecure", "root_certificates", "interceptors"} <= address
+    assert list(inspect.signature(NodeAuthHttpInterceptor.__init__).parameters)[1:] == ["private_key", "public_key"]
+
+
+def test_no_bundle_is_ever_asked_for() -> None:
+    source = inspect.getsource(runner)
+    assert not [word for word in ("GetFab", "install_from_fab", "load_client_app", "import_module") if word in source]
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door("north", "127.0.0.1:1", None, new_key())
+
+
+class ToyFleet:
+    """The Fleet API with scripted answers."""
+
+    def __init__(self, **answers: Callable[[Any], Any]) -> None:
+        self.answers, self.asked = answers, list[tuple[str, Any]]()
+
+    def __getattr__(self, name: str) -> Callable[[Any], Any]:
+        def call(request: Any) -> Any:
+            self.asked.append((name, request))
+            answer = self.answers.get(name)
+            return answer(request) if answer else SimpleNamespace(messages_list=[], message_object_trees=[])
+
+        return call
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> "ToyFleet":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def status(code: int) -> Callable[[Any], Any]:
+    def fail(request: Any) -> Any:
+        answer = httpx.Response(code, request=httpx.Request("POST", "https://x"))
+        raise httpx.HTTPStatusError("no", request=answer.request, response=answer)
+
+    return fail
+
+
+def raising(error: Exception) -> Callable[[Any], Any]:
+    def fail(request: Any) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.fixture
+def connection(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ToyFleet], Connection]:
+    def build(fleet: ToyFleet) -> Connection:
+        monkeypatch.setattr(Door, "client", lambda self: fleet)
+        return Connection(door, tmp_path / "node")
+
+    return build
+
+
+ACTIVE = {"ActivateNode": lambda request: SimpleNamespace(node_id=7)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (status(401), "does not know this site's key"),
+        (status(403), "belongs to another site than 'north'"),
+        (status(409), "another client is connected with the identity of site north"),
+        (raising(httpx.RemoteProtocolError("gone")), "speaks TLS alone"),
+    ],
+)
+def test_a_refusal_is_one_sentence(connection: Any, answer: Callable[[Any], Any], words: str) -> None:
+    with pytest.raises(ConnectionRefused, match=words) as caught, connection(ToyFleet(ActivateNode=answer)):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_certificate_of_another_authority_is_no_reason_to_try_again(connection: Any) -> None:
+    error = httpx.ConnectError("tls")
+    error.__cause__ = ssl.SSLCertVerificationError("self-signed")
+    with pytest.raises(ConnectionRefused, match="not of the authority"), connection(ToyFleet(ActivateNode=raising(error))):
+        pass
+
+
+@pytest.mark.parametrize("answer", [raising(httpx.ConnectError("down")), status(503)])
+def test_a_server_that_is_away_is_worth_another_try(connection: Any, answer: Callable[[Any], Any]) -> None:
+    with pytest.raises(ServerGone), connection(ToyFleet(ActivateNode=answer)):
+        pass
+
+
+def test_a_session_that_a_killed_process_left_is_ended_first(connection: Any, tmp_path: Path) -> None:
+    fleet = ToyFleet(**ACTIVE)
+    with connection(fleet):
+        pass
+    again = ToyFleet(**ACTIVE)
+    with connection(again):
+        assert [name for name, _ in again.asked] == ["DeactivateNode", "ActivateNode"]
+        assert again.asked[0][1].node_id == 7
+
+
+@pytest.mark.parametrize("answer", [status(401), status(500), raising(httpx.ReadTimeout("slow"))])
+def test_a_server_that_forgot_this_connection_means_connecting_again(connection: Any, answer: Callable[[Any], Any]) -> None:
+    with connection(ToyFleet(**ACTIVE, PullMessages=answer)) as connected, pytest.raises(ServerGone):
+        next(connected.messages())
+
+
+def test_a_withdrawn_message_does_not_end_a_site(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = SimpleNamespace(
+        messages_list=[SimpleNamespace(metadata=SimpleNamespace(run_id=1))],
+        message_object_trees=[SimpleNamespace(object_id="x")],
+    )
+    looks = [one, SimpleNamespace(messages_list=[], message_object_trees=[])]
+    monkeypatch.setattr(runner, "pull_and_inflate_object_from_tree", lambda *_, **__: raise_(ObjectPullError("x", "gone")))
+    with connection(ToyFleet(**ACTIVE, PullMessages=lambda request: looks.pop(0))) as connected:
+        assert next(connected.messages()) is None
+
+
+def raise_(error: Exception) -> None:
+    raise error
+
+
+def message() -> Message:
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 5, 1
+    sent = Message(RecordDict({"header": ConfigRecord({"round": 1})}), 7, MessageType.TRAIN)
+    sent.metadata.__dict__["_message_id"] = sent.object_id
+    return sent
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_what_an_app_raises_leaves_as_a_code_and_a_reply_that_nobody_wants_ends_nothing(
+    connection: Any, stored: bool
+) -> None:
+    app = ClientApp()
+
+    @app.train()
+    def train(message: Message, context: Any) -> Message:
+        raise ValueError("a patient's words")
+
+    fleet = ToyFleet(
+        **ACTIVE,
+        PushMessages=lambda request: SimpleNamespace(
+            session_id="s", objects_to_push=[tree.object_id for tree in request.message_object_trees]
+        ),
+        PushObject=lambda request: SimpleNamespace(stored=stored),
+    )
+    with connection(fleet) as connected:
+        connected.answer(app, message())
+    sent = dict(fleet.asked)["PushMessages"]
+    assert sent.messages_list[0].error.reason == "ValueError"
+    everything = b"".join(request.SerializeToString() for _, request in fleet.asked if hasattr(request, "SerializeToString"))
+    assert b"patient" not in everything
+
+
+def test_of_a_refusal_the_server_learns_the_field_alone() -> None:
+    assert (
+        reason_code(PolicyRefused("max_rounds", "asks for 9 rounds", "allows 3", "lower them")) == "PolicyRefused:max_rounds"
+    )
+    assert reason_code(KeyError("a patient's words")) == "KeyError"
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    make_site_key(tmp_path / "site.key")
+    assert Door.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key").authority is None
+    (tmp_path / "site.key").chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        Door.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key")
+
+
+def test_what_is_no_certificate_is_told(tmp_path: Path) -> None:
+    make_site_key(tmp_path / "site.key")
+    (tmp_path / "ca.crt").write_text("nothing")
+    with pytest.raises(ConfigError, match=r"ca\.crt"):
+        Door.from_files("north", "127.0.0.1:1", tmp_path / "ca.crt", tmp_path / "site.key")

@@ -1,0 +1,106 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from client.statement import statement, verify
+from privacy.accounting import epsilon
+from privacy.budget import Budget, Limit
+from privacy.dp.plan import PrivacyPlan
+from privacy.fingerprint import Dataset
+from privacy.ledger import Ledger
+from shared.errors import LedgerError
+from shared.head import Head
+
+PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
+
+
+def dataset(*numbers: int) -> Dataset:
+    return Dataset([(bytes([number]) * 16,) for number in numbers])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two rounds on records 1 and 2, and one on records 2 and 3, which is not answered."""
+    ledger = Ledger(tmp_path / "ledger", "north")
+    first, second = (Budget(ledger, dataset(*numbers), Limit(10.0, 1e-4)) for numbers in ((1, 2), (2, 3)))
+    for number in (1, 2):
+        first.reserve("one", number, PLAN, Head())
+        first.commit("one", number)
+    second.reserve("two", 1, PLAN, Head())
+    return ledger.folder
+
+
+@pytest.fixture
+def reported(folder: Path, tmp_path: Path) -> Callable[[Head], Path]:
+    """The report of a run in which the server saw this head of the ledger."""
+
+    def write(head: Head) -> Path:
+        path = tmp_path / "report.json"
+        rounds = [{"ledgers": {"north": {"entries": head.entries, "hash": head.hash}}}, {"ledgers": {}}]
+        path.write_text(json.dumps({"rounds": rounds}))
+        return path
+
+    return write
+
+
+def test_a_statement_has_every_reservation_and_what_each_dataset_spent(folder: Path) -> None:
+    found = statement(folder)
+    assert [(row["run_id"], row["round"], row["answered"]) for row in found["reservations"]] == [
+        ("one", 1, True),
+        ("one", 2, True),
+        ("two", 1, False),
+    ]
+    assert found["target_delta"] == 1e-4
+    three = epsilon(PLAN.events * 3, 1e-4)
+    assert [row["rounds"] for row in found["datasets"]] == [2, 1]
+    # Record 2 is in both, so each dataset's bound is that of all three rounds.
+    assert [row["epsilon"] for row in found["datasets"]] == pytest.approx([three, three])
+    assert found["epsilon_in_all"] == pytest.approx(three)
+
+
+def test_epsilon_is_told_at_another_delta_on_request(folder: Path) -> None:
+    assert statement(folder, 1e-6)["epsilon_in_all"] == pytest.approx(epsilon(PLAN.events * 3, 1e-6))
+
+
+def test_a_round_without_privacy_has_no_epsilon_and_no_infinity_in_json(folder: Path) -> None:
+    ledger = Ledger(folder, "north")
+    Budget(ledger, dataset(9), Limit(10.0, 1e-4)).reserve("three", 1, None, Head())
+    found = statement(folder)
+    assert found["epsilon_in_all"] is None
+    assert [row["epsilon"] is None for row in found["datasets"]] == [False, False, True]
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_whole_ledger_verifies_alone_and_against_what_a_server_saw(folder: Path, reported: Callable[[Head], Path]) -> None:
+    entries = Ledger(folder, "north").entries()
+    assert verify(folder) == {"entries": 6, "hash": entries[-1].hash, "heads_checked": 0}
+    seen = Head(5, entries[4].hash)
+    assert verify(folder, reported(seen))["heads_checked"] == 1
+
+
+def test_a_head_that_the_ledger_lacks_is_found(folder: Path, reported: Callable[[Head], Path]) -> None:
+    with pytest.raises(LedgerError, match="ends at entry 5, but entry 8 was seen before"):
+        verify(folder, reported(Head(9, "e" * 64)))
+    with pytest.raises(LedgerError, match="entry 4 is not the one that was seen before"):
+        verify(folder, reported(Head(5, "e" * 64)))
+
+
+def test_a_missing_dataset_file_is_found(folder: Path) -> None:
+    name = Ledger(folder, "north").entries()[1].body["dataset"]
+    (folder / "datasets" / f"{name}.ids").unlink()
+    with pytest.raises(LedgerError, match="cannot be read or written"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"rounds": 3}', "[1]"])
+def test_a_file_that_is_no_report_is_named(folder: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "other.json").write_text(content)
+    with pytest.raises(LedgerError, match=r"other\.json: no readable report of a run"):
+        verify(folder, tmp_path / "other.json")
+
+
+def test_a_folder_without_a_ledger_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: cannot be read"):
+        statement(tmp_path)

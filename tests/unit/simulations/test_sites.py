@@ -1,0 +1,119 @@
+"""The data stage of a simulated federation, from files to a run whose unit is the person."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from privacy.anonymise.pipeline import Anonymiser
+from shared.config import RunConfig
+from shared.errors import DataError
+from simulations.run import simulate
+from simulations.sites import SiteData, read_sites, scrub_sites
+from simulations.synthetic import account_holders, stream
+
+ConfigOf = Callable[..., RunConfig]
+PERSONS = 30
+SETTINGS: Mapping[str, Any] = {
+    "model.dtype": "float32",
+    "model.device": "cpu",
+    "model.max_length": 24,
+    "adapter.rank": 2,
+    "training.rounds": 1,
+    "training.steps": 2,
+    "training.sampling_rate": 0.3,
+    "data.columns.person": "who",
+    "data.cache_encrypted": False,
+    "data.sites": [{"id": "north", "file": "north.jsonl", "declared_size": 24}],
+    "privacy": {"unit": "person", "person_cap": 3, "epsilon": 8.0, "release": "metrics"},
+    "cleaning": {"exact_duplicates": "drop", "min_chars": 4},
+    "augmentation.views": 2,
+    "balance.weights": "counts",
+    "anonymise.workers": 1,
+    "evaluation.bootstrap": 100,
+}
+
+
+class Silent:
+    """A progress that nobody looks at."""
+
+    def stage(self, name: str, total: int) -> None:
+        pass
+
+    def advance(self, count: int) -> None:
+        pass
+
+
+def rows() -> list[dict[str, object]]:
+    """Thirty persons: the first three with 12 records each, the others with 1; one text twice at the same person."""
+    owners = [*range(3)] * 12 + [*range(3, PERSONS)]
+    found = [
+        {"text": f"aia bjb number {i}", "label": "yes" if i % 2 else "no", "who": owner} for i, owner in enumerate(owners)
+    ]
+    return [*found, dict(found[0]), {"text": "no", "label": "no", "who": 29}]
+
+
+@pytest.fixture
+def config(config_of: ConfigOf, tiny_bert: Path, tmp_path: Path) -> RunConfig:
+    lines = "".join(json.dumps(row) + "\n" for row in rows())
+    (tmp_path / "north.jsonl").write_text(lines, encoding="utf-8")
+    places = {"data.root": str(tmp_path), "data.cache": str(tmp_path / "cache"), "run.output": str(tmp_path / "runs")}
+    return config_of({**SETTINGS, **places, "model.name": str(tiny_bert)})
+
+
+def prepared(config: RunConfig, folder: Path) -> SiteData:
+    return scrub_sites(config, read_sites(config, folder), folder, Silent())[0]
+
+
+@pytest.mark.slow
+def test_a_run_for_persons_says_so_and_its_cache_saves_the_next_one_the_scrubbing(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, report = simulate(config, Silent())
+    site = report["sites"][0]
+    assert report["privacy"]["unit"] == "person"
+    assert "any one person was in that" in report["privacy"]["guarantee"]
+    assert "one person with all their records" in report["privacy"]["guarantee"]
+    assert any(line.startswith("One of a person's records alone") for line in report["privacy"]["not_protected"])
+    assert not any("the unit is one record" in line for line in report["privacy"]["not_protected"])
+    assert 0 < site["epsilon"] <= 8.0
+    assert site["touched"]["cleaning.min_chars"] == 1
+    assert site["touched"]["privacy.person_cap"] > 0
+    assert report["privacy"]["data_steps"]["balance.weights"]["paid"] is True
+    asked: list[int] = []
+    original = Anonymiser.scrub_groups
+
+    def watched(self: Anonymiser, groups: Sequence[Sequence[Any]], progress: Any = None) -> Any:
+        asked.extend(len(group) for group in groups)
+        return original(self, groups, progress)
+
+    monkeypatch.setattr(Anonymiser, "scrub_groups", watched)
+    again = simulate(config, Silent())[1]
+    assert asked == []
+    assert [row["records"] for row in again["sites"]] == [row["records"] for row in report["sites"]]
+
+
+@pytest.mark.slow
+def test_no_person_is_on_both_sides_and_none_has_more_records_than_the_cap(config: RunConfig, tmp_path: Path) -> None:
+    data = prepared(config, tmp_path)
+    owner = {position: str(row["who"]) for position, row in enumerate(rows(), start=1)}
+    training = [owner[record.position] for record in data.training.records]
+    assert training == list(data.persons)
+    assert not set(training) & {owner[record.position] for record in data.held_out.records}
+    assert max(training.count(person) for person in training) == 3
+
+
+def test_a_record_of_nobody_is_refused_where_persons_count(config: RunConfig, tmp_path: Path) -> None:
+    with (tmp_path / "north.jsonl").open("a", encoding="utf-8") as stream_:
+        stream_.write(json.dumps({"text": "aia bjb", "label": "no", "who": None}) + "\n")
+    with pytest.raises(DataError, match=r"record 66: column 'who' is empty"):
+        read_sites(config, tmp_path)
+
+
+def test_a_tenth_of_the_generated_persons_writes_about_half_of_the_records() -> None:
+    owners = account_holders(2000, stream(1, "accounts", 0))
+    busiest = sorted((owners.count(person) for person in set(owners)), reverse=True)[:40]
+    assert 0.45 < sum(busiest) / 2000 < 0.6
+    assert 300 < len(set(owners)) <= 400
