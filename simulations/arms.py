@@ -133,6 +133,7 @@ def _pooled(data: Sequence[SiteData], section: SiteSection) -> SiteData:
         [record for site in data for record in site.raw],
         merge_scrubbed(site.training for site in data),
         merge_scrubbed(site.held_out for site in data),
+        [person for site in data for person in site.persons],
     )
 
 

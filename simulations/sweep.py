@@ -4,7 +4,7 @@ import json
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
 def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report: Report) -> float:
     """One federation; gives the value of its best round on the validation records, more is better."""
     public, _ = split_validation(config, held_out_records(config, data))
-    data = [SiteData(section, d.raw, d.training, d.held_out) for section, d in zip(config.data.sites, data, strict=True)]
+    data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     prepared = assemble(config, site_plans(config), data, public, folder)
 
     def evaluate(adapter: AdapterState) -> Metrics:

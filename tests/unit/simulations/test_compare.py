@@ -66,7 +66,7 @@ def config(config_of: ConfigOf, tiny_bert: Path, tiny_llama: Path, tmp_path_fact
     )
 
 
-def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Any) -> list[SiteData]:
+def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Any) -> list[SiteData]:
     """Records as they are: these hold nothing personal, and the anonymiser has tests of its own."""
 
     def scrubbed(part: Sequence[RawRecord]) -> Scrubbed:

@@ -26,7 +26,7 @@ class Silent:
     def advance(self, count: int) -> None: ...
 
 
-def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], progress: Any) -> list[SiteData]:
+def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Any) -> list[SiteData]:
     """Records as they are: these hold nothing personal, and the anonymiser has tests of its own."""
 
     def scrubbed(part: Sequence[RawRecord]) -> Scrubbed:

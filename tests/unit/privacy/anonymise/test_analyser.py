@@ -62,7 +62,7 @@ def test_one_failing_text_costs_only_itself(scrubber: Scrubber, monkeypatch: pyt
     whole = analyser._engine.analyze
 
     def analyze(text: str, *rest: object, **named: object) -> object:
-        if "poison" in text:
+        if "poison" in text.lower():  # small letters are read with capitals put back
             raise ValueError(text)
         return whole(text, *rest, **named)
 
