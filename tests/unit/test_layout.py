@@ -64,6 +64,7 @@ ROOMS = {
         "shared/certificates.py",
         "server/superlink.py",
         "client/runner.py",
+        "client/cache.py",
         "server/signing.py",
     ),
     "jinja2": ("server/report/",),

@@ -28,7 +28,10 @@ def test_a_site_as_the_unit_may_do_what_it_likes_with_its_own_records(config_of:
 
 
 def test_noised_label_counts_are_paid_by_more_noise_in_training(config_of: ConfigOf) -> None:
-    free, paid = (PrivacyPlan.for_site(config_of(c), 200) for c in (SHORT, {**SHORT, "balance.weights": "counts", "balance.count_noise": 2.0}))
+    free, paid = (
+        PrivacyPlan.for_site(config_of(c), 200)
+        for c in (SHORT, {**SHORT, "balance.weights": "counts", "balance.count_noise": 2.0})
+    )
     assert free and paid
     assert [event.purpose for event in paid.events] == ["training", "label_counts"]
     assert paid.noise_multiplier > free.noise_multiplier

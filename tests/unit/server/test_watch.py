@@ -24,6 +24,7 @@ class Fleet:
 
     online: dict[str, bool] = field(default_factory=dict)
     waiting: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
     def refresh(self) -> tuple[str, ...]:
         return ()

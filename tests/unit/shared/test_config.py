@@ -2,6 +2,7 @@ import contextlib
 import copy
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -196,8 +197,7 @@ def test_a_missing_a_binary_and_a_folder_config_are_refused(tmp_path: Path) -> N
 def test_every_shipped_config_loads_and_says_how_to_run_it(path: Path) -> None:
     config = RunConfig.load(path)
     assert config.run.name == path.stem.replace("_", "-")
-    verbs = r"simulate|compare|sweep|server|python -m simulations\.federation"
-    assert re.search(rf"hushtune ({verbs}) configs/{path.name}", path.read_text(encoding="utf-8"))
+    assert re.search(rf"hushtune (simulate|compare|sweep) configs/{path.name}", path.read_text(encoding="utf-8"))
 
 
 def test_a_config_cannot_be_changed(config_of: ConfigOf) -> None:

@@ -79,6 +79,8 @@ def run(config_of: Callable[..., RunConfig], toy_state: Callable[[float], Adapte
         adapter={"path": "adapter", "digest": state.digest(), "trainable_parameters": 8, "bytes": 4},
         baselines=[],
         base={},
+        final={"accuracy": Interval(0.7, 0.6, 0.8)},
+        assessment={},
         rounds=[one_round(number, state, heads[number - 1]) for number in (1, 2, 3)],
         by_site={},
         sites=[site("north", (1, 2, 3)), site("south", (2,))],
