@@ -60,7 +60,7 @@ class People:
         if "server" in line.split()[1]:
             words += ["--health", "127.0.0.1:0", "--set", f"evaluation.file={home / 'held_out.jsonl'}"]
         log = self.folder / f"{person}-{len(self.running)}.log"
-        self.running.append(self._nursery.start([line.split()[1], *words], log, "", ()))
+        self.running.append(self._nursery.start([line.split()[1], *words], log, {}))
         return self.running[-1]
 
     def do(self, person: str, *lines: str) -> str:

@@ -56,7 +56,8 @@ def config(config_of: ConfigOf, tiny_bert: Path, tiny_llama: Path, tmp_path_fact
             "cohort.min_records": 4,
             "evaluation": {"bootstrap": 100, "validation": 0.4},
             "compare": {
-                "epsilons": [1.0],
+                "arms": ARMS,
+                "epsilons": [8.0],
                 "seeds": 1,
                 "prompt_model": str(tiny_llama),
                 "shots": [0, 1],
@@ -126,7 +127,7 @@ def _look_at(document: dict[str, Any], folder: Path) -> None:
     ledgers = list(folder.glob("arms/*/ledger/*/ledger.jsonl"))
     assert len(ledgers) == 2 * 2 + 2  # every training at every site left its entry, private or not
     for ledger in ledgers:
-        assert [entry.kind for entry in read(ledger)] == ["reserve", "commit"]
+        assert [entry.kind for entry in read(ledger)] == ["open", "reserve", "commit"]
 
 
 def test_an_arm_changes_what_it_says_and_nothing_else(config: RunConfig) -> None:

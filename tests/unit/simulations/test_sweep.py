@@ -85,17 +85,17 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConf
     with pytest.raises(RunError, match="not agreed to"):
         sweep(private, Silent(), once)
     ledger = tmp_path / "books" / "north" / "ledger.jsonl"
-    assert [entry.kind for entry in read(ledger)] == ["reserve", "commit"]  # the first trial, and nothing of the second
-    assert "north: 0 spent" in questions[0]
+    assert [entry.kind for entry in read(ledger)] == ["open", "reserve", "commit"]  # the first trial, and nothing of the second
+    assert "north: 0.000 spent" in questions[0]
     assert "budget 30" in questions[1]
-    assert "north: 0 spent" not in questions[1]
+    assert "north: 0.000 spent" not in questions[1]
 
 
 def test_a_used_up_budget_ends_a_sweep_on_private_records(config: RunConfig, change: Change, tmp_path: Path) -> None:
     private = change(config, {"privacy.ledger": str(tmp_path / "books"), "sweep.prune": False})
     with pytest.raises(LedgerError, match="budget exhausted"):
         sweep(private, Silent(), lambda question: True)
-    assert len(read(tmp_path / "books" / "north" / "ledger.jsonl")) == 2  # the budget pays for one trial
+    assert len(read(tmp_path / "books" / "north" / "ledger.jsonl")) == 3  # the budget pays for one trial
 
 
 @pytest.mark.parametrize(
