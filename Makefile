@@ -32,10 +32,9 @@ check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed  ## a private training step beside a plain one; whether the demo should train, federate and be private
+bench: $(VENV)/installed  ## time and memory of a private training step beside a plain one, and of aggregation
 	$(BIN)/python -m simulations.bench
 	$(BIN)/python -m simulations.bench_folding
-	$(BIN)/hushtune compare configs/demo_compare.toml
 
 bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transformers' Trainer; DATA names a folder of questions and answers
 	$(BIN)/python -m simulations.epoch $(DATA)

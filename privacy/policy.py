@@ -8,7 +8,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from shared.catalogue import pinned_digest
 from shared.errors import PolicyRefused
-from shared.sections import GateSection, Positive, PrivacySection, Section, default_delta
+from shared.guarantee import PrivacySection, default_delta
+from shared.sections import GateSection, Positive, Section
 from shared.version import installed
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from shared.complaint import first_line
 from shared.datastage import AugmentationSection, BalanceSection, CleaningSection
 from shared.errors import ConfigError
+from shared.guarantee import PrivacySection
 from shared.measuring import EvaluationSection, ReportSection
 from shared.sections import (
     AdapterSection,
@@ -19,7 +20,6 @@ from shared.sections import (
     CohortSection,
     DataSection,
     ModelSection,
-    PrivacySection,
     RunSection,
     Section,
     TaskSection,

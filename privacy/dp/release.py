@@ -10,7 +10,7 @@ import torch
 from privacy.accounting import MechanismEvent
 from privacy.dp.noise import gaussian
 from shared.datastage import BalanceSection
-from shared.sections import PrivacySection
+from shared.guarantee import PrivacySection
 
 Floats = npt.NDArray[np.float64]
 

@@ -39,6 +39,7 @@ def test_the_readme_lists_every_command() -> None:
         "evaluate",
         "generate",
         "models",
+        "trainable",
         "report",
         *["card"] * 2,
         *["ledger"] * 3,
@@ -49,7 +50,7 @@ def test_the_readme_lists_every_command() -> None:
 def test_every_command_of_the_readme_runs(folder: Path) -> None:
     for line in commands():
         arguments = [INPUTS.get(word, word) for word in line.split()[1:]]
-        if arguments[0] in ("simulate", "plan", "anonymise"):
+        if arguments[0] in ("simulate", "plan", "anonymise", "trainable"):
             arguments += [part for change in SHORTER for part in ("--set", change)]
         done = subprocess.run(
             [Path(sys.executable).with_name("hushtune"), *arguments], cwd=folder, capture_output=True, text=True, check=False

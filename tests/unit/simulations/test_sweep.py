@@ -85,7 +85,11 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConf
     with pytest.raises(RunError, match="not agreed to"):
         sweep(private, Silent(), once)
     ledger = tmp_path / "books" / "north" / "ledger.jsonl"
-    assert [entry.kind for entry in read(ledger)] == ["open", "reserve", "commit"]  # the first trial, and nothing of the second
+    assert [entry.kind for entry in read(ledger)] == [
+        "open",
+        "reserve",
+        "commit",
+    ]  # of the first trial alone
     assert "north: 0.000 spent" in questions[0]
     assert "budget 30" in questions[1]
     assert "north: 0.000 spent" not in questions[1]

@@ -10,7 +10,7 @@ from privacy.dp import release
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.release import metrics_event, release_sums
 from shared.config import RunConfig
-from shared.sections import PrivacySection
+from shared.guarantee import PrivacySection
 
 PRIVACY = PrivacySection(release="metrics", release_noise=5.0, release_loss_bound=4.0)
 losses = st.lists(st.floats(width=32), min_size=1, max_size=30)
