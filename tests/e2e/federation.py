@@ -68,12 +68,12 @@ class Process:
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
-        self.wait(20)
+        self.wait(90)
 
     def end(self) -> int:
         if self.poll() is None:
             os.kill(self.pid, signal.SIGTERM)
-        return self.wait(20)
+        return self.wait(90)
 
 
 class Launcher:

@@ -258,7 +258,8 @@ def test_reading_leaves_no_copy_of_the_text_on_the_disk(tmp_path: Path) -> None:
     }
     caches.mkdir()
     environment = {**os.environ, **{name: str(place) for name, place in places.items()}}
-    subprocess.run([sys.executable, "-c", code, *paths], env=environment, check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code, *paths], env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     left = [file for file in caches.rglob("*") if file.is_file()]
     assert not [file for file in left if MARKER.encode() in file.read_bytes()]
     assert not [file for file in left if file.suffix in (".arrow", ".parquet", ".csv", ".jsonl")]
