@@ -18,7 +18,7 @@ from shared.errors import DataError, MessageError, PrivacyError
 from shared.lora import write_adapter
 from shared.messages import TrainOrder, TrainReply
 from shared.record import Record
-from shared.tasks.base import Learner, Unit
+from shared.tasks.base import Example, Learner, Unit
 from shared.tasks.prefix import FrozenPrefix
 
 
@@ -62,7 +62,14 @@ class Site:
         self._outbox = outbox or Outbox()
         if plan is not None:
             self_check(learner, data.examples, config.privacy.self_check)
-        self._prefix = FrozenPrefix.build(learner, data.examples, config.training) if data.viewer is None else None
+        training = config.training
+        visits = training.rounds * training.steps * training.sampling_rate if data.viewer is None else 0
+        self._prefix = FrozenPrefix.build(learner, data.examples, visits, training.micro_batch_tokens)
+
+    @property
+    def seen(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
+        """The encoded records and the states kept for them; a simulator measures its baselines on these."""
+        return self._data.examples, self._prefix
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and reply with the delta.
@@ -114,7 +121,7 @@ class Site:
         if self.plan is None or order.config.privacy.release == "none":
             return {}
         write_adapter(self._learner.model, order.adapter)
-        losses, hits = measure(self._learner, self._data.examples, order.config.training.micro_batch_tokens)
+        losses, hits = measure(self._learner, self._data.examples, self._prefix, order.config.training.micro_batch_tokens)
         by_unit = self._data.means(losses), None if hits is None else self._data.means(hits)
         sums = asdict(release_sums(*by_unit, order.config.privacy))
         return {name: value for name, value in sums.items() if value is not None}

@@ -25,7 +25,7 @@ from shared.lora import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner
-from shared.tasks.prefix import FrozenPrefix
+from shared.tasks.prefix import FrozenPrefix, batches
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def train(
         _write_moments(optimizer, moments)
     torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
     learner.model.train()
-    batches = _batches(len(data.units), config, plan, site_id, round_number)
+    sampled = _batches(len(data.units), config, plan, site_id, round_number)
     weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
     with make_private(learner.model, optimizer, plan, divisor) as (model, step):
-        for number, chosen in enumerate(batches, start=(round_number - 1) * training.steps):
+        for number, chosen in enumerate(sampled, start=(round_number - 1) * training.steps):
             factor = schedule(number, training)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
@@ -115,14 +115,14 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int) -> N
 
 
 def measure(
-    learner: Learner, examples: Sequence[Example], tokens: int
+    learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, tokens: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
     """The model's loss on each example (N,), in nats, and its hits (N,) where the task has any. They stay at the site."""
     losses = np.zeros(len(examples))
     hits = np.zeros(len(examples)) if learner.task.kind == "encoder" else None
     learner.model.eval()
     with torch.no_grad():
-        for chosen, batch in learner.batches(examples, range(len(examples)), tokens):
+        for chosen, batch in batches(learner, examples, prefix, tokens):
             losses[chosen] = learner.task.losses(learner.model, batch).double().cpu().numpy()
             if hits is not None:
                 outcome = learner.task.outcome(learner.model, batch)

@@ -65,6 +65,21 @@ def epsilon(events: Iterable[MechanismEvent], target_delta: float, grid: float =
     return float(total.get_epsilon_for_delta(target_delta)) if total else 0.0
 
 
+class Accountant:
+    """Says what events cost together, and remembers it: a site asks for the same sum before every round."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[frozenset[tuple[tuple[float, float], int]], float], float] = {}
+
+    def epsilon(self, events: Iterable[MechanismEvent], target_delta: float) -> float:
+        """What ``epsilon`` says of the same events; their order and their cut into runs change nothing."""
+        given = tuple(events)
+        asked = frozenset(_counted(given).items()), target_delta
+        if asked not in self._known:
+            self._known[asked] = epsilon(given, target_delta)
+        return self._known[asked]
+
+
 def epsilon_by_round(events: Sequence[MechanismEvent], rounds: int, target_delta: float) -> tuple[float, ...]:
     """Epsilon after each of 1 to ``rounds`` rounds that release ``events`` each."""
     _check_delta(target_delta)

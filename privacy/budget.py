@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from privacy.accounting import MechanismEvent, epsilon
+from privacy.accounting import Accountant, MechanismEvent, epsilon
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Entry, Ledger, read_dataset
@@ -37,6 +37,7 @@ class Budget:
     dataset: Dataset = field(repr=False)
     limit: Limit
     in_all: Limit | None = None
+    accountant: Accountant = field(default_factory=Accountant, repr=False, compare=False)
 
     def spent(self, more: Events = ()) -> float:
         """Epsilon of the worst record, after ``more`` events on all of them; infinite where one was used without privacy."""
@@ -146,9 +147,8 @@ class Budget:
             history = [entry for entry in reservations if entry.body["dataset"] in touched]
             if any(not entry.body["events"] for entry in history):
                 return math.inf
-            worst = max(
-                worst, epsilon([*(e for entry in history for e in events_of(entry)), *more], self.limit.target_delta)
-            )
+            charged = [*(event for entry in history for event in events_of(entry)), *more]
+            worst = max(worst, self.accountant.epsilon(charged, self.limit.target_delta))
         return worst
 
     def _histories(self, names: Iterable[str]) -> set[frozenset[str]]:

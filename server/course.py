@@ -57,7 +57,7 @@ class Course:
         learner = Learner(base, task, task.build(base, config.run.seed))
         chosen = choose_examples(len(records), config.evaluation, config.run.seed)
         examples = task.encode([records[i] for i in chosen])
-        evaluator = Evaluator(learner, examples, ["server"] * len(examples), config)
+        evaluator = Evaluator.of(learner, examples, ["server"] * len(examples), config, config.training.rounds + 2)
         return cls(config, folder, beginning, evaluator, _fitting(read_adapter(learner.model), beginning.forked))
 
     @property

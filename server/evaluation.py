@@ -11,6 +11,7 @@ from shared.measuring import EvaluationSection
 from shared.metrics import Interval
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner, Outcome
+from shared.tasks.prefix import FrozenPrefix, batches
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,22 @@ class Evaluator:
     examples: Sequence[Example] = field(repr=False)
     owners: Sequence[str] = field(repr=False)
     config: RunConfig
+    prefix: FrozenPrefix | None = field(repr=False, default=None)
+
+    @classmethod
+    def of(
+        cls, learner: Learner, examples: Sequence[Example], owners: Sequence[str], config: RunConfig, times: int
+    ) -> "Evaluator":
+        """An evaluator that is asked ``times`` times, so that it may pay to keep what never changes of its examples."""
+        prefix = FrozenPrefix.build(learner, examples, times, config.training.micro_batch_tokens)
+        return cls(learner, examples, owners, config, prefix)
 
     def outcome(self) -> Outcome:
         """What the model does on every example, in order."""
         parts, tokens = [], self.config.training.micro_batch_tokens
         self.learner.model.eval()
         with torch.no_grad():
-            for chosen, batch in self.learner.batches(self.examples, range(len(self.examples)), tokens):
+            for chosen, batch in batches(self.learner, self.examples, self.prefix, tokens):
                 parts.append((chosen, self.learner.task.outcome(self.learner.model, batch)))
         return Outcome.joined(parts)
 

@@ -1,10 +1,11 @@
 """A federation in this process: its sites with their records and ledgers, and the production round loop over them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from client.site import Site
+from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from server.evaluation import Evaluator, choose_examples
 from server.rounds import Metrics, Round, run_rounds
@@ -15,7 +16,7 @@ from shared.lora import read_adapter
 from shared.record import Record
 from shared.seeds import stream
 from shared.tasks import load_task
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
 from simulations.fleet import LocalFleet
 from simulations.sites import SiteData, site_budget
 
@@ -30,7 +31,6 @@ class Prepared:
     data: Sequence[SiteData]
     evaluator: Evaluator
     validation: Evaluator | None
-    training: Sequence[Example] = field(repr=False)
 
 
 def assemble(
@@ -50,6 +50,7 @@ def assemble(
     """
     base, task = load_task(config)
     learner = Learner(base, task, task.build(base, config.run.seed))
+    accountant = Accountant()  # one for all: sites of one size ask it the same
     sites = [
         Site(
             d.section.id,
@@ -58,7 +59,7 @@ def assemble(
             d.training.records,
             learner,
             plans[d.section.id],
-            site_budget(config, d, folder),
+            site_budget(config, d, folder, accountant),
             persons=d.persons,
         )
         for d in data
@@ -66,16 +67,15 @@ def assemble(
     for site in sites:
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
-    training = [example for d in data for example in task.encode(d.training.records)]
     validation = evaluator_of(config, learner, public) if public else None
     evaluator = evaluator_of(config, learner, measured)
-    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, validation, training)
+    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, validation)
 
 
 def evaluator_of(config: RunConfig, learner: Learner, owned: Sequence[tuple[str, Record]]) -> Evaluator:
-    """A model's evaluator on records of named owners."""
+    """A model's evaluator on records of named owners, for the base model, each round and the end."""
     examples = learner.task.encode([record for _, record in owned])
-    return Evaluator(learner, examples, [owner for owner, _ in owned], config)
+    return Evaluator.of(learner, examples, [owner for owner, _ in owned], config, config.training.rounds + 2)
 
 
 def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[str, Record]]:

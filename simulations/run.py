@@ -128,7 +128,8 @@ def _prepare(
 def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
     """The untouched base model's rows."""
     if config.task.name == "classification":
-        return [row(prepared.evaluator, prepared.training) for row in (majority, frozen_probe)]
+        training = [site.seen for site in prepared.sites]
+        return [row(prepared.evaluator, training) for row in (majority, frozen_probe)]
     return [untouched(prepared.evaluator)]
 
 

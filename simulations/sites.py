@@ -7,6 +7,7 @@ from pathlib import Path
 from client.cache import Cache
 from client.cleaning import clean
 from client.preparation import prepare, scrub
+from privacy.accounting import Accountant
 from privacy.anonymise.outcome import Scrubbed
 from privacy.budget import Budget, Limit
 from privacy.fingerprint import Dataset
@@ -82,9 +83,10 @@ def site_ledger(config: RunConfig, site: SiteSection, folder: Path) -> Ledger:
     return Ledger((config.privacy.ledger or folder / "ledger") / site.id, site.id)
 
 
-def site_budget(config: RunConfig, data: SiteData, folder: Path) -> Budget:
+def site_budget(config: RunConfig, data: SiteData, folder: Path, accountant: Accountant) -> Budget:
     """A site's budget for its training records."""
     site, privacy = data.section, config.privacy
     ledger = site_ledger(config, site, folder)
     dataset = Dataset.of(data.raw, ledger.key, by_person=privacy.unit == "person")
-    return Budget(ledger, dataset, Limit(privacy.budget or privacy.epsilon, privacy.delta_at(site.declared_size)))
+    limit = Limit(privacy.budget or privacy.epsilon, privacy.delta_at(site.declared_size))
+    return Budget(ledger, dataset, limit, accountant=accountant)

@@ -242,7 +242,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
 
 
 def _guarantee(plans: Sequence[PrivacyPlan]) -> str:
-    worst, delta = max(plan.epsilon() for plan in plans), max(plan.target_delta for plan in plans)
+    worst, delta = max(plan.epsilon() for plan in set(plans)), max(plan.target_delta for plan in plans)
     return wording.guarantee(plans[0].trust, plans[0].unit, worst, delta)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,9 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from shared.sections import TrainingSection
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Batch, Example, Learner
 
-WORTHWHILE = 2  # expected visits of an example in a run, from which on the states pay for their making
+WORTHWHILE = 1  # expected visits of an example, from which on the states pay for their making
 MEMORY_SHARE = 1 / 8  # of the machine's memory, that they may take
 
 
@@ -44,14 +43,16 @@ class FrozenPrefix:
     states: tuple[torch.Tensor, ...] = field(repr=False)
 
     @classmethod
-    def build(cls, learner: Learner, examples: Sequence[Example], training: TrainingSection) -> "FrozenPrefix | None":
-        """The states of all examples; None where there is no such part, or it would not pay, or not fit in memory."""
+    def build(cls, learner: Learner, examples: Sequence[Example], visits: float, max_tokens: int) -> "FrozenPrefix | None":
+        """The states of all examples; None where there is no such part, or it would not pay, or not fit in memory.
+
+        ``visits`` is how often an example is expected to go through the model.
+        """
         stack = _stack(learner)
-        visits = training.rounds * training.steps * training.sampling_rate
         if stack is None or not stack.first or visits < WORTHWHILE or not _fits(learner, examples):
             return None
         states: list[torch.Tensor] = [torch.empty(0)] * len(examples)
-        for chosen, batch in learner.batches(examples, range(len(examples)), training.micro_batch_tokens):
+        for chosen, batch in learner.batches(examples, range(len(examples)), max_tokens):
             below = _below(stack, learner.base.network.base_model, batch.ids, batch.mask)  # (B, T, hidden)
             for row, index in enumerate(chosen):
                 states[index] = below[row, : len(examples[index])].clone()
@@ -69,6 +70,15 @@ class FrozenPrefix:
         finally:
             setattr(self.stack.owner, self.stack.name, layers)
             vars(self.stack.embeddings).pop("forward", None)
+
+
+def batches(
+    learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, max_tokens: int
+) -> Iterator[tuple[list[int], Batch]]:
+    """All examples in micro-batches; with a ``prefix``, the model starts from its states until the next one is asked for."""
+    for chosen, batch in learner.batches(examples, range(len(examples)), max_tokens):
+        with prefix.replayed(chosen) if prefix else nullcontext():
+            yield chosen, batch
 
 
 class _ReachedError(Exception):

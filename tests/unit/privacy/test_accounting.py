@@ -17,6 +17,7 @@ from privacy import accounting
 from privacy.accounting import (
     CLAIM_GRID,
     SEARCH_GRID,
+    Accountant,
     MechanismEvent,
     calibrate,
     cross_checked_epsilon,
@@ -216,3 +217,19 @@ def test_a_delta_that_is_no_chance_is_refused(delta: float) -> None:
 def test_a_target_out_of_reach_is_refused_with_what_to_do() -> None:
     with pytest.raises(PrivacyError, match=r"out of reach.*fewer steps, a lower rate"):
         calibrate(1e-7, 1e-5, 1.0, 100)
+
+
+def test_the_accountant_says_the_same_again_and_composes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    accountant, run = Accountant(), [MechanismEvent(0.1, 1.3, 4)] * 3
+    first = accountant.epsilon(run, 1e-4)
+    assert first == epsilon(run, 1e-4)
+    monkeypatch.setattr(accounting, "epsilon", pytest.fail)
+    assert accountant.epsilon([MechanismEvent(0.1, 1.3, 5), MechanismEvent(0.1, 1.3, 7)], 1e-4) == first
+
+
+@pytest.mark.parametrize("other", [MechanismEvent(0.1, 1.3, 5), MechanismEvent(0.1, 1.4, 4), MechanismEvent(0.2, 1.3, 4)])
+def test_the_accountant_never_answers_for_other_events_or_another_delta(other: MechanismEvent) -> None:
+    accountant, known = Accountant(), [MechanismEvent(0.1, 1.3, 4)]
+    accountant.epsilon(known, 1e-4)
+    assert accountant.epsilon([other], 1e-4) == epsilon([other], 1e-4)
+    assert accountant.epsilon(known, 1e-5) == epsilon(known, 1e-5)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from privacy import budget as budget_module
-from privacy.accounting import MechanismEvent, epsilon
+from privacy.accounting import Accountant, MechanismEvent, epsilon
 from privacy.budget import Budget, Limit, upper_bound
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
@@ -186,16 +185,17 @@ def test_releases_are_charged_like_training(budget: Make) -> None:
     assert mine.spent() > ROUND
 
 
-def _steps(events: Iterable[MechanismEvent], _delta: float) -> float:
-    """A cheap stand-in for epsilon that grows with what was spent: the test is of the lock, not of the accountant."""
-    return float(sum(event.steps for event in events))
+class Counter(Accountant):
+    """A cheap stand-in whose epsilon grows with what was spent: the test is of the lock, not of the accountant."""
+
+    def epsilon(self, events: Iterable[MechanismEvent], target_delta: float) -> float:
+        return float(sum(event.steps for event in events))
 
 
 def _compete(folder: Path, run_id: str, limit: float) -> None:
     """One of two runs that reserve rounds on the same records until the budget refuses."""
-    budget_module.epsilon = _steps  # in this process alone
     ledger = Ledger(folder, "north")
-    mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), Limit(limit, DELTA))
+    mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), Limit(limit, DELTA), accountant=Counter())
     with contextlib.suppress(LedgerError):
         for number in range(1, 10_000):
             mine.reserve(run_id, number, PLAN, Head())

@@ -50,7 +50,7 @@ def test_gradients_from_the_kept_states_are_those_of_the_whole_model(
 ) -> None:
     learner, records = learner_of(upper), records_of(upper, 14)
     shake(learner)
-    prefix = FrozenPrefix.build(learner, learner.task.encode(records), upper.training)
+    prefix = FrozenPrefix.build(learner, learner.task.encode(records), 10, 4096)
     assert prefix is not None
     assert prefix.stack.first == 1
     for one, other in zip(gradients(learner, records, prefix), gradients(learner, records, None), strict=True):
@@ -63,23 +63,21 @@ def test_a_head_alone_starts_at_the_last_states(
     config = change(classify, {**OFTEN, "adapter.rank": 0})
     learner, records = learner_of(config), records_of(config, 14)
     shake(learner)
-    prefix = FrozenPrefix.build(learner, learner.task.encode(records), config.training)
+    prefix = FrozenPrefix.build(learner, learner.task.encode(records), 10, 4096)
     assert prefix is not None
     for one, other in zip(gradients(learner, records, prefix), gradients(learner, records, None), strict=True):
         assert float((one - other).norm() / other.norm()) < 1e-5
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"adapter.last_layers": 0}, {"training.steps": 1, "training.rounds": 1}],
-    ids=["every layer is adapted", "a record is seen once"],
+    ("last_layers", "visits"), [(0, 10), (1, 0.9)], ids=["every layer is adapted", "most records are never seen"]
 )
 def test_it_is_not_made_where_it_would_not_pay(
-    upper: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, changes: dict[str, int]
+    upper: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, last_layers: int, visits: float
 ) -> None:
-    config = change(upper, changes)
+    config = change(upper, {"adapter.last_layers": last_layers})
     learner = learner_of(config)
-    assert FrozenPrefix.build(learner, learner.task.encode(records_of(config, 6)), config.training) is None
+    assert FrozenPrefix.build(learner, learner.task.encode(records_of(config, 6)), visits, 4096) is None
 
 
 def test_the_model_is_whole_again_even_after_a_failure(
@@ -88,7 +86,7 @@ def test_the_model_is_whole_again_even_after_a_failure(
     learner = learner_of(upper)
     examples = learner.task.encode(records_of(upper, 6))
     names = [name for name, _ in learner.model.named_modules()]
-    prefix = FrozenPrefix.build(learner, examples, upper.training)
+    prefix = FrozenPrefix.build(learner, examples, 10, 4096)
     assert prefix is not None
     _, batch = next(learner.batches(examples, range(6), 10**4))
     before = learner.task.losses(learner.model, batch)
