@@ -11,7 +11,7 @@ from client.outbox import Outbox
 from client.preparation import prepare, scrub
 from client.site import Site
 from client.sitefile import SiteFile
-from privacy.budget import Budget, Limit, upper_bound
+from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
@@ -78,7 +78,7 @@ class Host:
         budget = self._site.budget
         limits = {budget.dataset.fingerprint[:12]: (budget.limit, budget.spent())}
         if budget.in_all is not None:
-            limits["site"] = budget.in_all, upper_bound(budget.ledger.entries(), budget.in_all.target_delta)
+            limits["site"] = budget.in_all, budget.spent_in_all()
         return tuple(
             BudgetSeen(of=of, spent=spent if isfinite(spent) else None, limit=limit.epsilon, delta=limit.target_delta)
             for of, (limit, spent) in limits.items()

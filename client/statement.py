@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from privacy.accounting import Accountant
 from privacy.budget import events_of, upper_bound
 from privacy.ledger import Entry, read, read_dataset, refuse_unless_holds
 from shared.errors import LedgerError
@@ -25,6 +26,7 @@ def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]
     reserved = [entry for entry in entries if entry.kind == "reserve"]
     deltas = [float(entry.body["target_delta"]) for entry in reserved if entry.body["target_delta"]]
     delta = target_delta or min(deltas, default=1e-5)
+    accountant = Accountant()
     names = list(dict.fromkeys(str(entry.body["dataset"]) for entry in reserved))
     return {
         "site_id": entries[0].body["site_id"] if entries else None,
@@ -33,8 +35,8 @@ def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]
         "target_delta": delta,
         "relation": "add or remove one unit",
         "reservations": [_row(entry, entries) for entry in reserved],
-        "datasets": [_dataset(folder, name, reserved, delta) for name in names],
-        "epsilon_in_all": _finite(upper_bound(entries, delta)),
+        "datasets": [_dataset(folder, name, reserved, delta, accountant) for name in names],
+        "epsilon_in_all": _finite(upper_bound(entries, delta, accountant=accountant)),
     }
 
 
@@ -61,7 +63,7 @@ def _row(entry: Entry, entries: Sequence[Entry]) -> dict[str, Any]:
     return {"entry": entry.seq, "answered": closed, **{name: entry.body[name] for name in kept}}
 
 
-def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float) -> dict[str, Any]:
+def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float, accountant: Accountant) -> dict[str, Any]:
     """What the records of a dataset spent, over every dataset that shares one with it: an upper bound."""
     ids = read_dataset(folder, name)
     touching = [entry for entry in reserved if not ids.isdisjoint(read_dataset(folder, entry.body["dataset"]))]
@@ -70,7 +72,7 @@ def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float) -
         "identities": len(ids),
         "rounds": sum(entry.body["dataset"] == name for entry in reserved),
         "events": [asdict(event) for entry in touching for event in events_of(entry)],
-        "epsilon": _finite(upper_bound(touching, delta)),
+        "epsilon": _finite(upper_bound(touching, delta, accountant=accountant)),
     }
 
 

@@ -8,7 +8,7 @@ used: they lie 4 to 16 % below the true value.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
@@ -61,29 +61,38 @@ def epsilon(events: Iterable[MechanismEvent], target_delta: float, grid: float =
         PrivacyError: target_delta is not between 0 and 1.
     """
     _check_delta(target_delta)
-    total = _composed(events, grid)
+    total = _loss_of(events, grid)
     return float(total.get_epsilon_for_delta(target_delta)) if total else 0.0
 
 
 class Accountant:
-    """Says what events cost together, and remembers it: a site asks for the same sum before every round."""
+    """Says what events cost together, and remembers the losses of their steps and what it said.
+
+    A site asks for the same sum before every round, and for one of the same steps after it; nearly all the time goes into
+    a step's loss.
+    """
 
     def __init__(self) -> None:
+        self._losses: dict[tuple[float, float], pld.PrivacyLossDistribution] = {}
         self._known: dict[tuple[frozenset[tuple[tuple[float, float], int]], float], float] = {}
 
     def epsilon(self, events: Iterable[MechanismEvent], target_delta: float) -> float:
         """What ``epsilon`` says of the same events; their order and their cut into runs change nothing."""
-        given = tuple(events)
-        asked = frozenset(_counted(given).items()), target_delta
+        _check_delta(target_delta)
+        counts = _counted(events)
+        asked = frozenset(counts.items()), target_delta
         if asked not in self._known:
-            self._known[asked] = epsilon(given, target_delta)
+            for rate, noise in counts.keys() - self._losses.keys():
+                self._losses[rate, noise] = _loss(rate, noise, CLAIM_GRID)
+            total = _composed(counts, self._losses)
+            self._known[asked] = float(total.get_epsilon_for_delta(target_delta)) if total else 0.0
         return self._known[asked]
 
 
 def epsilon_by_round(events: Sequence[MechanismEvent], rounds: int, target_delta: float) -> tuple[float, ...]:
     """Epsilon after each of 1 to ``rounds`` rounds that release ``events`` each."""
     _check_delta(target_delta)
-    one = _composed(events, CLAIM_GRID)
+    one = _loss_of(events, CLAIM_GRID)
     if one is None:
         return (0.0,) * rounds
     totals = (one.self_compose(count) for count in range(1, rounds + 1))
@@ -95,7 +104,7 @@ def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float])
 
     It is for limits in words, so it takes the coarser grid, which moves a share by some 1e-6, upwards.
     """
-    total = _composed(events, SEARCH_GRID)
+    total = _loss_of(events, SEARCH_GRID)
     if total is None:
         return (0.0,) * len(epsilons)
     return tuple(min(1.0, max(0.0, float(delta))) for delta in total.get_delta_for_epsilon(list(epsilons)))
@@ -176,10 +185,18 @@ def _counted(events: Iterable[MechanismEvent]) -> Counter[tuple[float, float]]:
     return steps
 
 
-def _composed(events: Iterable[MechanismEvent], grid: float) -> pld.PrivacyLossDistribution | None:
+def _loss_of(events: Iterable[MechanismEvent], grid: float) -> pld.PrivacyLossDistribution | None:
     """The privacy loss of all events together, or None where there are none."""
-    losses = [_loss(rate, noise, grid).self_compose(count) for (rate, noise), count in _counted(events).items()]
-    return reduce(lambda one, other: one.compose(other), losses) if losses else None
+    counts = _counted(events)
+    return _composed(counts, {step: _loss(*step, grid) for step in counts})
+
+
+def _composed(
+    counts: Mapping[tuple[float, float], int], losses: Mapping[tuple[float, float], pld.PrivacyLossDistribution]
+) -> pld.PrivacyLossDistribution | None:
+    """So many steps of each kind, composed."""
+    each = [losses[step].self_compose(count) for step, count in counts.items()]
+    return reduce(lambda one, other: one.compose(other), each) if each else None
 
 
 def _loss(sampling_rate: float, noise_multiplier: float, grid: float) -> pld.PrivacyLossDistribution:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from privacy.accounting import Accountant, MechanismEvent, epsilon
+from privacy.accounting import Accountant, MechanismEvent
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Entry, Ledger, read_dataset
@@ -42,6 +42,11 @@ class Budget:
     def spent(self, more: Events = ()) -> float:
         """Epsilon of the worst record, after ``more`` events on all of them; infinite where one was used without privacy."""
         return self._worst(self.ledger.entries(), more)
+
+    def spent_in_all(self, more: Events = ()) -> float:
+        """Epsilon of the whole site at the delta of ``in_all``, after ``more`` events, as if one record were in all."""
+        assert self.in_all is not None  # noqa: S101  asked only where the site bounds it
+        return upper_bound(self.ledger.entries(), self.in_all.target_delta, more, self.accountant)
 
     def refuse_beyond(self, plan: PrivacyPlan) -> None:
         """Refuse a run that the budget cannot pay from its first round to its last, before anything is spent.
@@ -114,7 +119,7 @@ class Budget:
                 )
 
     def _refuse(self, entries: Sequence[Entry], more: Events, what: str) -> None:
-        self._refuse_in_all(entries, more, what)
+        self._refuse_in_all(more, what)
         after = self._worst(entries, more)
         if after <= self.limit.epsilon:
             return
@@ -130,8 +135,8 @@ class Budget:
             "take other records, or have the limit raised by whoever answers for them"
         )
 
-    def _refuse_in_all(self, entries: Sequence[Entry], more: Events, what: str) -> None:
-        total = upper_bound(entries, self.in_all.target_delta, more) if self.in_all else 0.0
+    def _refuse_in_all(self, more: Events, what: str) -> None:
+        total = self.spent_in_all(more) if self.in_all else 0.0
         if self.in_all and total > self.in_all.epsilon:
             raise LedgerError(
                 f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it {total:.4g} of "
@@ -158,12 +163,15 @@ class Budget:
         return {history for history in found if not any(history < other for other in found)}
 
 
-def upper_bound(entries: Sequence[Entry], target_delta: float, more: Events = ()) -> float:
+def upper_bound(
+    entries: Sequence[Entry], target_delta: float, more: Events = (), accountant: Accountant | None = None
+) -> float:
     """Epsilon if one record had been in every dataset of a ledger: a bound for all of them that needs no data file."""
     history = [entry for entry in entries if entry.kind == "reserve"]
     if any(not entry.body["events"] for entry in history):
         return math.inf
-    return epsilon([*(event for entry in history for event in events_of(entry)), *more], target_delta)
+    charged = [*(event for entry in history for event in events_of(entry)), *more]
+    return (accountant or Accountant()).epsilon(charged, target_delta)
 
 
 def _mechanism(plan: PrivacyPlan | None) -> dict[str, Any]:

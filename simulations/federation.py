@@ -32,6 +32,7 @@ class Place:
 
     folder: Path
     port: int
+    changes: tuple[str, ...] = ()  # of the config, as on a command line
 
     @property
     def server(self) -> Path:
@@ -54,7 +55,7 @@ def main() -> None:
     """Run the demo; ends with status 2 and one sentence if something is in the way."""
     try:
         config = RunConfig.load(CONFIG)
-        demonstrate(config, Place(config.run.output / "demo-federation", _free_port()))
+        demonstrate(config, Place(config.run.output / "demo-federation", free_port()))
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"demo: {error}\n")
         sys.exit(2)
@@ -65,15 +66,12 @@ def demonstrate(config: RunConfig, place: Place) -> None:
     if place.folder.exists():
         shutil.rmtree(place.folder)
     say("1. The operator makes an authority, the server's certificate, and a folder for each site.")
-    sites = [part for site in config.data.sites for part in ("--site", site.id)]
-    hushtune("provision", "server", "--host", "127.0.0.1", "--port", place.port, "--out", place.server, *sites)
+    provision(config, place)
     say("2. Each steward makes a key at the site and names the site's records; only public keys travel.")
     hand_out(config, place)
     say("3. The server and three clients start, each a process of its own.")
-    started: list[subprocess.Popen[bytes]] = [serve(place)]
+    started = [serve(place), *take_part(config, place)]
     try:
-        for site in config.data.sites:
-            started.append(start(place.folder / f"{site.id}.log", "client", place.folder / site.id / "SITE.toml"))
         wait(lambda: place.committed() >= KILL_AFTER, started)
         say(f"4. Round {place.committed()} is committed. Now the server is killed, as by a power cut (SIGKILL).")
         started[0].kill()
@@ -86,6 +84,12 @@ def demonstrate(config: RunConfig, place: Place) -> None:
         for process in started:
             process.terminate()
             process.wait()
+
+
+def provision(config: RunConfig, place: Place) -> None:
+    """Make the server's folder, with one for each site in it."""
+    sites = [part for site in config.data.sites for part in ("--site", site.id)]
+    hushtune("provision", "server", "--host", "127.0.0.1", "--port", place.port, "--out", place.server, *sites)
 
 
 def hand_out(config: RunConfig, place: Place) -> None:
@@ -119,7 +123,15 @@ def serve(place: Place) -> subprocess.Popen[bytes]:
     """Start the server."""
     at = ("--listen", f"127.0.0.1:{place.port}", "--health", "127.0.0.1:0")
     held_out = f"evaluation.file={json.dumps(str(place.folder / 'held_out.jsonl'))}"
-    return start(place.folder / "server.log", "server", CONFIG, "--state", place.server, *at, "--set", held_out)
+    changes = [part for change in (held_out, *place.changes) for part in ("--set", change)]
+    return start(place.folder / "server.log", "server", CONFIG, "--state", place.server, *at, *changes)
+
+
+def take_part(config: RunConfig, place: Place) -> list[subprocess.Popen[bytes]]:
+    """Start each site's client."""
+    return [
+        start(place.folder / f"{site.id}.log", "client", place.folder / site.id / "SITE.toml") for site in config.data.sites
+    ]
 
 
 def start(log: Path, *arguments: object) -> subprocess.Popen[bytes]:
@@ -161,7 +173,8 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from privacy.accounting import Accountant
 from privacy.budget import upper_bound
 from privacy.dp.plan import PrivacyPlan
 from privacy.ledger import Entry, read
@@ -37,7 +38,7 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
     server = PrivacyPlan.for_server(config)
     plans = {EVERY_SITE: server} if server else {site: plan for site, plan in site_plans(config).items() if plan is not None}
     extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round() for plan in set(plans.values())}
-    rows = []
+    rows, accountant = [], Accountant()
     for site_id, plan in plans.items():
         by_round = extended[plan]
         earlier = _earlier(config, site_id)
@@ -57,8 +58,8 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
                 "epsilon": by_round[-2],
                 "epsilon_by_round": list(by_round[:-1]),
                 "epsilon_one_more_round": by_round[-1],
-                "spent_before": upper_bound(earlier, plan.target_delta),
-                "epsilon_ever": upper_bound(earlier, plan.target_delta, plan.events * plan.rounds),
+                "spent_before": upper_bound(earlier, plan.target_delta, accountant=accountant),
+                "epsilon_ever": upper_bound(earlier, plan.target_delta, plan.events * plan.rounds, accountant),
                 "budget": config.privacy.budget or config.privacy.epsilon,
             }
         )
