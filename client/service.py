@@ -50,10 +50,13 @@ class Service:
         seconds = round(time.monotonic() - started, 3)
         self._log.event("trained", run_id=order.run_id, round=order.round, seconds=seconds)
         self._telling.order(order, "sent")
-        self._telling.budgets(self._host.budgets())
         self.last, self.of = order.round, order.config.training.rounds
         faults.point("sending", order.round)
         return reply
+
+    def tell_budgets(self) -> None:
+        """Put what is left into the status file; the server need not wait for the sums behind it."""
+        self._telling.budgets(self._host.budgets())
 
     @property
     def finished(self) -> bool:
@@ -81,7 +84,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
                     log.event("connected", host=host, port=port)
                     telling.connection("connected")
                     attempt = 0
-                    _serve(connection, client_app(service, file.policy.permit_reply), telling)
+                    _serve(connection, service, client_app(service, file.policy.permit_reply), telling)
             except ServerGone:
                 log.event("disconnected", attempt=attempt)
                 telling.connection("connecting")
@@ -95,10 +98,11 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
             attempt = min(attempt + 1, 8)
 
 
-def _serve(connection: Connection, app: "ClientApp", telling: Telling) -> None:
+def _serve(connection: Connection, service: Service, app: "ClientApp", telling: Telling) -> None:
     """Answer what comes, until the server goes."""
     for message in connection.messages():
         if message is None:
             telling.refresh()
         else:
             connection.answer(app, message)
+            service.tell_budgets()
