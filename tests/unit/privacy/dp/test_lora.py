@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
+from privacy.dp.gradients import dense
 from privacy.dp.per_record import cover_of, fused, per_record_gradients
 from shared.errors import PrivacyError
 
@@ -94,7 +95,7 @@ def per_record(model: nn.Module, losses_of: Callable[[], torch.Tensor]) -> dict[
     """Per-record gradients of one backward pass, (n, ...)."""
     with per_record_gradients(model):
         losses_of().sum().backward()
-        return {name: p.grad_sample.clone() for name, p in trained(model).items()}  # type: ignore[attr-defined]
+        return {name: dense(p.grad_sample).clone() for name, p in trained(model).items()}  # type: ignore[attr-defined]
 
 
 def looped(model: nn.Module, loss_of: Callable[[int], torch.Tensor], records: int) -> dict[str, torch.Tensor]:
@@ -143,7 +144,7 @@ def test_under_dropout_it_draws_and_uses_the_masks_of_peft(setting: Setting) -> 
         torch.manual_seed(setting.seed)
         ours = losses(model, x)
         found_x = torch.autograd.grad(ours.sum(), x)[0]
-        found = {name: p.grad_sample for name, p in trained(model).items()}  # type: ignore[attr-defined]
+        found = {name: dense(p.grad_sample) for name, p in trained(model).items()}  # type: ignore[attr-defined]
     torch.testing.assert_close(ours, own, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(found_x, expected_x, rtol=1e-10, atol=1e-12)
     assert distance(found, expected) < 1e-12
@@ -195,7 +196,7 @@ def test_under_autocast_the_gradients_are_float32_and_near_the_exact_ones(settin
         with torch.autocast("cpu", torch.bfloat16):
             total = losses(model, x).sum()
         total.backward()
-        found = {name: p.grad_sample for name, p in trained(model).items()}  # type: ignore[attr-defined]
+        found = {name: dense(p.grad_sample) for name, p in trained(model).items()}  # type: ignore[attr-defined]
     assert {g.dtype for g in found.values()} == {torch.float32}
     flat, true = (torch.cat([g.flatten(1) for g in grads.values()], dim=1) for grads in (found, expected))
     assert float((flat - true).norm() / true.norm().clamp(min=1e-3)) < 0.1  # bfloat16 keeps 8 bits
@@ -346,6 +347,6 @@ def test_any_frozen_base_layer_will_do(trains: Literal["A", "B", "AB"]) -> None:
     with per_record_gradients(model):
         torch.manual_seed(5)
         found_x = torch.autograd.grad(losses(model, x).sum(), x)[0]
-        found = {name: p.grad_sample for name, p in trained(model).items()}  # type: ignore[attr-defined]
+        found = {name: dense(p.grad_sample) for name, p in trained(model).items()}  # type: ignore[attr-defined]
     torch.testing.assert_close(found_x, expected_x, rtol=1e-10, atol=1e-12)
     assert distance(found, expected) < 1e-12
