@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -10,9 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shared.footprint import affordable_tokens, free_bytes, record_bytes
 from shared.metrics import Interval, Sums
 from shared.models import Kind, LoadedModel
 from shared.record import Record
+from shared.sections import TrainingSection
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Task(Protocol):
     """One kind of learning; two members exist, in ``TASKS``."""
 
     kind: Kind
+    max_length: int
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
         """The base model with what is trained on it."""
@@ -141,6 +145,18 @@ class Learner:
     base: LoadedModel
     task: Task
     model: nn.Module = field(repr=False)
+
+    def tokens(self, training: TrainingSection) -> int:
+        """The padded tokens that are computed at once: those of the config, or as many as the free memory affords."""
+        asked = training.micro_batch_tokens
+        if asked != "auto":
+            return asked
+        return affordable_tokens(self.record_bytes, self.task.max_length, free_bytes(self.base.device), self.base.device)
+
+    @cached_property
+    def record_bytes(self) -> int:
+        """What one record of full length takes in a step, by a forward pass that is counted once."""
+        return record_bytes(self.base.network.base_model, self.task.max_length)
 
     def batches(
         self, examples: Sequence[Example], indices: Sequence[int], max_tokens: int
