@@ -24,7 +24,7 @@ from shared.config import RunConfig
 from shared.lora import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Example, Learner, collate
 from shared.tasks.prefix import FrozenPrefix, batches
 
 
@@ -101,15 +101,14 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int) -> N
     Raises:
         PrivacyError: they differ, so nothing may be trained.
     """
-    longest_first = sorted(examples, key=len, reverse=True)  # the order that a micro-batch keeps
+    longest_first = sorted(examples, key=len, reverse=True)
     if len(longest_first) > records:
         longest_first = longest_first[: (records + 1) // 2] + longest_first[len(longest_first) - records // 2 :]
     chosen = longest_first
-    tokens = len(chosen) * max(len(example) for example in chosen)
+    pad = learner.base.tokenizer.pad_token_id or 0
 
     def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
-        _, batch = next(learner.batches(chosen, indices, tokens))
-        return learner.task.losses(model, batch)
+        return learner.task.losses(model, collate([chosen[index] for index in indices], pad, learner.base.device))
 
     refuse_inexact(learner.model, losses, len(chosen))
 

@@ -171,6 +171,22 @@ def test_no_ordinary_gradient_is_computed_beside_the_per_record_ones() -> None:
         assert all(p.grad is None for p in model.parameters())
 
 
+def test_layers_on_one_input_keep_it_once() -> None:
+    model: Any = transformer("decoder")
+    attention = model.base_model.model.layers[0].self_attn
+    x = torch.randn(2, 6, 16, dtype=torch.float64, requires_grad=True)
+    kept: list[int] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.untyped_storage().data_ptr())
+        return tensor
+
+    with per_record_gradients(model), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        outputs = [layer(x) for layer in (attention.q_proj, attention.k_proj, attention.v_proj)]
+    assert len(outputs) == 3
+    assert kept.count(x.untyped_storage().data_ptr()) == 3  # three times the same memory
+
+
 def test_a_batch_of_no_records_gives_gradients_of_no_records() -> None:
     model = Setting(1, (7,), 6, 5, 2, "AB").model()
     found = per_record(model, lambda: losses(model, torch.zeros(0, 7, 6, dtype=torch.float64)))
