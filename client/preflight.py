@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.config import RunConfig
 from shared.errors import ModelError
-from shared.footprint import OVERHEAD, SHARE, free_bytes, record_bytes, weight_bytes
+from shared.footprint import OVERHEAD, SHARE, checkpointed_bytes, free_bytes, record_bytes, weight_bytes
 from shared.lora import attach_lora
 from shared.models import choose_device, outline
 from shared.tasks import TASKS
@@ -57,8 +57,8 @@ def need_of(config: RunConfig) -> Need:
         attach_lora(base, config.adapter, config.run.seed)
     shape, size = base.network.config, base.dtype.itemsize
     whole = record_bytes(base.network.base_model, config.model.max_length) * size / 4  # shapes are laid out in float32
-    inputs = shape.num_hidden_layers * config.model.max_length * shape.hidden_size * size
+    lean = checkpointed_bytes(whole, shape, config.model.max_length, size)
     weights = weight_bytes(base.network.base_model, size, four_bits=config.model.dtype == "nf4")
     loss = 2 * 4 * ROWS * shape.vocab_size if kind == "causal" else 0
     factor = OVERHEAD[choose_device(config.model.device).type]
-    return Need(weights + loss, factor * whole, factor * (whole / shape.num_hidden_layers + inputs))
+    return Need(weights + loss, factor * whole, factor * lean)

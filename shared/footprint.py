@@ -1,6 +1,9 @@
 """How much memory a record takes in training, how much is free, and how many records that affords at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,7 +33,8 @@ def record_bytes(network: nn.Module, length: int) -> int:
     """Bytes that one record of ``length`` tokens adds to a step: what its backward pass keeps, and its gradients.
 
     Runs one forward pass of a network with an adapter, which may be on the meta device, and counts each storage once, but
-    no weights. The fused layers keep no more than PEFT's, which are counted here. Checkpointing's own tensors are not seen.
+    no weights. The fused layers keep no more than PEFT's, which are counted. Checkpointing, which hides what is kept, is off
+    meanwhile.
     """
     weights = {_storage(p) for p in network.parameters()}
     kept: dict[int, torch.Tensor] = {}  # the tensors themselves, so that no storage's number is given out twice
@@ -43,12 +47,17 @@ def record_bytes(network: nn.Module, length: int) -> int:
     training, ids = network.training, torch.ones((1, length), dtype=torch.int64, device=next(network.parameters()).device)
     network.train()
     try:
-        with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        with without_checkpointing(network), torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
             network(input_ids=ids)
     finally:
         network.train(training)
     gradients = sum(p.numel() * p.itemsize for p in network.parameters() if p.requires_grad)
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) + gradients
+
+
+def checkpointed_bytes(whole: float, shape: Any, length: int, size: int) -> float:
+    """The same under checkpointing: one layer's part of ``whole`` and each layer's input; ``shape`` is a model's config."""
+    return whole / shape.num_hidden_layers + shape.num_hidden_layers * length * shape.hidden_size * size
 
 
 def weight_bytes(network: nn.Module, size: int, *, four_bits: bool) -> float:
@@ -58,7 +67,7 @@ def weight_bytes(network: nn.Module, size: int, *, four_bits: bool) -> float:
     return total * size - (linear * (size - NF4_BYTES) if four_bits else 0)
 
 
-def affordable_tokens(record: int, length: int, free: int, device: torch.device) -> int:
+def affordable_tokens(record: float, length: int, free: int, device: torch.device) -> int:
     """The largest micro-batch, in padded tokens and as a power of two, whose records of ``record`` bytes fit what is free.
 
     At least one record of ``length`` tokens goes at once, whatever is free.
@@ -66,6 +75,19 @@ def affordable_tokens(record: int, length: int, free: int, device: torch.device)
     records = int(SHARE * free / (OVERHEAD[device.type] * max(record, 1)))
     tokens = max(1, min(records * length, LARGEST))
     return max(1 << (tokens.bit_length() - 1), length)
+
+
+@contextmanager
+def without_checkpointing(network: nn.Module) -> Iterator[None]:
+    """Pause a network's gradient checkpointing."""
+    paused: list[Any] = [module for module in network.modules() if getattr(module, "gradient_checkpointing", False)]
+    try:
+        for module in paused:
+            module.gradient_checkpointing = False
+        yield
+    finally:
+        for module in paused:
+            module.gradient_checkpointing = True
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from shared.adapter import AdapterState
 from shared.errors import ModelError
+from shared.footprint import without_checkpointing
 from shared.models import LoadedModel, quiet
 from shared.sections import AdapterSection
 from shared.seeds import signs
@@ -53,7 +54,10 @@ def attach_lora(model: LoadedModel, section: AdapterSection, seed: int) -> PeftM
         base_model_name_or_path=model.files.reference.split("@")[0],
         revision=model.files.reference.split("@")[1] if "@" in model.files.reference else None,
     )
-    with quiet():
+    with (
+        quiet(),
+        without_checkpointing(model.network),
+    ):  # or PEFT lets the input want a gradient
         tuned = cast("PeftModel", get_peft_model(model.network, config))
     for name, layer in tuned.named_modules():
         if isinstance(layer, LoraLayer):

@@ -207,7 +207,7 @@ class TrainingSection(Section):
         "takes what fits the free memory of each machine",
     )
     checkpointing: bool = Field(
-        False, description="compute each layer again in the backward pass: a third more time, a fraction of the memory"
+        False, description="compute each layer again in the backward pass: less memory for more time"
     )
 
 

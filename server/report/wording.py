@@ -17,7 +17,8 @@ ACCOUNTING = (
     "docs/check_epsilon.py recomputes it from this card. Delta bounds how far a probability may go beyond epsilon's limit."
 )
 MECHANISM_HAZARDS = (
-    "Noise and sampling draw on the operating system's random numbers; no seed can replay them.",
+    "Noise and sampling draw on the operating system's random numbers: each draw is a keystream of the cipher ChaCha20 "
+    "under a new secret key from there, so no seed can replay it.",
     "Before training, each site compares per-record gradients of a few records with gradients computed for each alone, and "
     "refuses to train if they differ.",
     "Noise is added in floating-point arithmetic, as a sum of four Gaussian draws. This blunts known attacks on the lowest "

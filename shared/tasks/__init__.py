@@ -20,4 +20,5 @@ def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
     if config.training.checkpointing:
         with quiet():  # transformers 6 will call it by another name
             base.network.gradient_checkpointing_enable({"use_reentrant": False})
+            base.network.disable_input_require_grads()  # which the reentrant kind alone needs
     return base, TASKS[config.task.name](config, base)

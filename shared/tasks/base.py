@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shared.footprint import affordable_tokens, free_bytes, record_bytes
+from shared.footprint import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.metrics import Interval, Sums
 from shared.models import Kind, LoadedModel
 from shared.record import Record
@@ -162,7 +162,10 @@ class Learner:
         asked = training.micro_batch_tokens
         if asked != "auto":
             return asked
-        return affordable_tokens(self.record_bytes, self.task.max_length, free_bytes(self.base.device), self.base.device)
+        record: float = self.record_bytes
+        if training.checkpointing:
+            record = checkpointed_bytes(record, self.base.network.config, self.task.max_length, self.base.dtype.itemsize)
+        return affordable_tokens(record, self.task.max_length, free_bytes(self.base.device), self.base.device)
 
     @cached_property
     def record_bytes(self) -> int:

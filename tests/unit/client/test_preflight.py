@@ -113,6 +113,14 @@ def test_auto_takes_less_at_once_where_less_is_free(
     assert learner.tokens(config.training) == 128  # of 24 each: 6 records of 20 * .8 / 2.5, as a power of two
 
 
+def test_checkpointing_is_counted_and_comes_back(either: RunConfig, change: Change, learner_of: LearnerOf) -> None:
+    lean = change(either, {"training.checkpointing": True})
+    plain, learner = learner_of(either), learner_of(lean)
+    assert learner.record_bytes == plain.record_bytes
+    assert sum(getattr(m, "gradient_checkpointing", False) for m in learner.model.modules()) >= 2
+    assert need_of(lean).lean < need_of(lean).whole
+
+
 def test_a_containers_limit_counts_as_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footprint, "CGROUP", tmp_path)
     unlimited = free_bytes(CPU)
