@@ -57,7 +57,8 @@ def record_bytes(network: nn.Module, length: int) -> int:
 
 def checkpointed_bytes(whole: float, shape: Any, length: int, size: int) -> float:
     """The same under checkpointing: one layer's part of ``whole`` and each layer's input; ``shape`` is a model's config."""
-    return whole / shape.num_hidden_layers + shape.num_hidden_layers * length * shape.hidden_size * size
+    layers, width = int(shape.num_hidden_layers), int(shape.hidden_size)
+    return whole / layers + layers * length * width * size
 
 
 def weight_bytes(network: nn.Module, size: int, *, four_bits: bool) -> float:
@@ -92,4 +93,4 @@ def without_checkpointing(network: nn.Module) -> Iterator[None]:
 
 def _storage(tensor: torch.Tensor) -> int:
     """What tells storages apart, on the meta device too, where none has an address."""
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)

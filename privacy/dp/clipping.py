@@ -42,7 +42,8 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
 
         ``norms`` (tensors, n) are the L2 norms of its parts, ``whole`` (n,) that of all of it.
         """
-        return (self.max_grad_norm / (whole + 1e-6)).clamp(max=1.0)
+        factors: torch.Tensor = (self.max_grad_norm / (whole + 1e-6)).clamp(max=1.0)
+        return factors
 
     def clip_and_accumulate(self) -> None:
         """Add the records of one micro-batch to the step's sum.
@@ -61,14 +62,14 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
         """Put the noised sum of clipped gradients, of standard deviation z x C, into each ``grad``; one draw for all."""
         std = self.noise_multiplier * self.max_grad_norm
         sizes = [parameter.numel() for parameter in self.params]
-        drawn = gaussian((sum(sizes),), std, self.params[0].device).split(sizes)
+        drawn = torch.split(gaussian((sum(sizes),), std, self.params[0].device), sizes)
         for parameter, noise in zip(self.params, drawn, strict=True):
             parameter.grad = parameter.summed_grad + noise.view_as(parameter)
 
     def _get_flat_grad_sample(self, p: torch.Tensor) -> Gradients:
         """Opacus' getter knows tensors alone."""
         given = getattr(p, "grad_sample", None)
-        return given if isinstance(given, Factored) else super()._get_flat_grad_sample(p)  # type: ignore[no-any-return]
+        return given if isinstance(given, Factored) else super()._get_flat_grad_sample(p)
 
 
 class AutomaticClipping(FlatClipping):
@@ -76,7 +77,8 @@ class AutomaticClipping(FlatClipping):
 
     def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
         """C / (|g| + 0.01), (n,)."""
-        return self.max_grad_norm / (whole + STABILISER)
+        factors: torch.Tensor = self.max_grad_norm / (whole + STABILISER)
+        return factors
 
 
 class PerLayerClipping(FlatClipping):
@@ -85,7 +87,8 @@ class PerLayerClipping(FlatClipping):
     def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
         """Each tensor by its own norm, (tensors, n)."""
         share = self.max_grad_norm / math.sqrt(len(norms))
-        return (share / (norms + 1e-6)).clamp(max=1.0)
+        factors: torch.Tensor = (share / (norms + 1e-6)).clamp(max=1.0)
+        return factors
 
 
 class AdaptiveClipping(FlatClipping):

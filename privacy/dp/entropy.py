@@ -32,7 +32,8 @@ def uniforms_on(device: torch.device, count: int) -> torch.Tensor:
     key = torch.frombuffer(bytearray(os.urandom(KEY_BYTES)), dtype=torch.int32)
     words = keystream(key.pin_memory().to(device, non_blocking=True), -(-8 * count // BLOCK))
     bits = (words.view(torch.int64).flatten()[:count] >> (64 - PRECISION)) & (2**PRECISION - 1)
-    return bits.double().add_(0.5).mul_(2.0**-PRECISION)
+    shares: torch.Tensor = bits.double().add_(0.5).mul_(2.0**-PRECISION)
+    return shares
 
 
 def random_bytes(count: int) -> bytes:

@@ -74,7 +74,8 @@ def weighted_sum(gradients: Gradients, weights: torch.Tensor) -> torch.Tensor:
     """The sum of the gradients, record i's times ``weights[i]``; a weight of 0 takes a record out, whatever is in it."""
     if isinstance(gradients, Factored):
         return gradients.weighted_sum(weights)
-    return torch.einsum("i,i...", weights, _finite(gradients))
+    total: torch.Tensor = torch.einsum("i,i...", weights, _finite(gradients))
+    return total
 
 
 def _finite(tensor: torch.Tensor) -> torch.Tensor:

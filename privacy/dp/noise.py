@@ -22,14 +22,14 @@ def gaussian(shape: torch.Size | tuple[int, ...], std: float, device: torch.devi
     own = device.type == "cuda"
     place, chunk = (device, CHUNK_ON_GPU) if own else (torch.device("cpu"), CHUNK)
     out = torch.empty(math.prod(shape), dtype=torch.float32, device=place)
-    for part in out.split(chunk):
+    for part in torch.split(out, chunk):
         part.copy_(_normals(4 * len(part), place).view(4, -1).sum(dim=0).mul_(std / 2))
     return out.reshape(shape).to(device)
 
 
 def _normals(count: int, device: torch.device) -> torch.Tensor:
     """``count`` standard Gaussians, (count,) float64, by Box and Muller (1958); ``count`` is even."""
-    radius, angle = uniforms_on(device, count).split(count // 2) if count else torch.empty(2, 0).unbind()
+    radius, angle = uniforms_on(device, count).view(2, count // 2)
     radius.log_().mul_(-2).sqrt_()
     angle.mul_(2 * math.pi)
     return torch.cat((radius * angle.cos(), radius * angle.sin()))

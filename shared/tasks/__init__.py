@@ -19,6 +19,6 @@ def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
     base = load(config.model, TASKS[config.task.name].kind)
     if config.training.checkpointing:
         with quiet():  # transformers 6 will call it by another name
-            base.network.gradient_checkpointing_enable({"use_reentrant": False})
+            base.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
             base.network.disable_input_require_grads()  # which the reentrant kind alone needs
     return base, TASKS[config.task.name](config, base)
