@@ -7,7 +7,7 @@ DATA ?= data/medquad
 BIN := $(VENV)/bin
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo demo-federation test faults check bench bench-epoch clean
+.PHONY: demo demo-federation test faults check bench bench-epoch utility clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,9 @@ bench: $(VENV)/installed  ## time and memory of a private training step beside a
 
 bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transformers' Trainer; DATA names a folder of questions and answers
 	$(BIN)/python -m simulations.epoch $(DATA)
+
+utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and what clipping norm, rank and batch do, in one plot
+	$(BIN)/python -m simulations.utility configs/utility.toml
 
 clean:  ## remove the environment, caches and results
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,6 +8,7 @@ from client.cache import Cache
 from client.cleaning import clean
 from client.memory import Memory
 from client.outbox import Outbox
+from client.preflight import refuse_what_does_not_fit
 from client.preparation import prepare, scrub
 from client.site import Site
 from client.sitefile import SiteFile
@@ -57,6 +58,7 @@ class Host:
                 "data.declared_size of SITE.toml agree"
             )
         here = self._file.carried_out(run)
+        refuse_what_does_not_fit(here)
         self._told("anonymise")
         raw = read_records(self._file.data.file, here)
         budget = self._budget(raw, by_person=run.privacy.unit == "person")

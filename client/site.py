@@ -64,7 +64,7 @@ class Site:
             self_check(learner, data.examples, config.privacy.self_check)
         training = config.training
         visits = training.rounds * training.steps * training.sampling_rate if data.viewer is None else 0
-        self._prefix = FrozenPrefix.build(learner, data.examples, visits, training.micro_batch_tokens)
+        self._prefix = FrozenPrefix.build(learner, data.examples, visits, learner.tokens(training))
 
     @property
     def seen(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
@@ -121,7 +121,8 @@ class Site:
         if self.plan is None or order.config.privacy.release == "none":
             return {}
         write_adapter(self._learner.model, order.adapter)
-        losses, hits = measure(self._learner, self._data.examples, self._prefix, order.config.training.micro_batch_tokens)
+        tokens = self._learner.tokens(order.config.training)
+        losses, hits = measure(self._learner, self._data.examples, self._prefix, tokens)
         by_unit = self._data.means(losses), None if hits is None else self._data.means(hits)
         sums = asdict(release_sums(*by_unit, order.config.privacy))
         return {name: value for name, value in sums.items() if value is not None}

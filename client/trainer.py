@@ -24,7 +24,7 @@ from shared.config import RunConfig
 from shared.lora import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Example, Learner, collate
 from shared.tasks.prefix import FrozenPrefix, batches
 
 
@@ -58,7 +58,7 @@ def train(
     """
     training = config.training
     write_adapter(learner.model, start)
-    optimizer = _optimizer(learner.model, training)
+    optimizer = optimizer_of(learner.model, training)
     peaks = [float(group["lr"]) for group in optimizer.param_groups]  # loading a state sets the last step's rates
     if moments is not None:
         _write_moments(optimizer, moments)
@@ -72,7 +72,7 @@ def train(
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
             rows = data.rows(chosen.tolist(), number)
-            _accumulate(learner, model, step, rows, weights, training.micro_batch_tokens, prefix)
+            _accumulate(learner, model, step, rows, weights, learner.tokens(training), prefix)
             step.finish()
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
@@ -101,15 +101,14 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int) -> N
     Raises:
         PrivacyError: they differ, so nothing may be trained.
     """
-    longest_first = sorted(examples, key=len, reverse=True)  # the order that a micro-batch keeps
+    longest_first = sorted(examples, key=len, reverse=True)
     if len(longest_first) > records:
         longest_first = longest_first[: (records + 1) // 2] + longest_first[len(longest_first) - records // 2 :]
     chosen = longest_first
-    tokens = len(chosen) * max(len(example) for example in chosen)
+    pad = learner.base.tokenizer.pad_token_id or 0
 
     def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
-        _, batch = next(learner.batches(chosen, indices, tokens))
-        return learner.task.losses(model, batch)
+        return learner.task.losses(model, collate([chosen[index] for index in indices], pad, learner.base.device))
 
     refuse_inexact(learner.model, losses, len(chosen))
 
@@ -142,14 +141,16 @@ def schedule(step: int, training: TrainingSection) -> float:
     return left if training.schedule == "linear" else (1 - math.cos(math.pi * left)) / 2
 
 
-def _optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:
-    """AdamW with one rate for the LoRA factors and one for a head."""
+def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:
+    """AdamW with one rate for the LoRA factors and one for a head; one fused pass over each tensor and its moments."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     head = [p for name, p in trained if name.startswith("head.")]
     factors = [p for name, p in trained if not name.startswith("head.")]
     groups = [(factors, training.learning_rate), (head, training.head_learning_rate)]
     return torch.optim.AdamW(
-        [{"params": params, "lr": rate} for params, rate in groups if params], weight_decay=training.weight_decay
+        [{"params": params, "lr": rate} for params, rate in groups if params],
+        weight_decay=training.weight_decay,
+        fused=True,
     )
 
 

@@ -29,12 +29,12 @@ class Evaluator:
         cls, learner: Learner, examples: Sequence[Example], owners: Sequence[str], config: RunConfig, times: int
     ) -> "Evaluator":
         """An evaluator that is asked ``times`` times, so that it may pay to keep what never changes of its examples."""
-        prefix = FrozenPrefix.build(learner, examples, times, config.training.micro_batch_tokens)
+        prefix = FrozenPrefix.build(learner, examples, times, learner.tokens(config.training))
         return cls(learner, examples, owners, config, prefix)
 
     def outcome(self) -> Outcome:
         """What the model does on every example, in order."""
-        parts, tokens = [], self.config.training.micro_batch_tokens
+        parts, tokens = [], self.learner.tokens(self.config.training)
         self.learner.model.eval()
         with torch.no_grad():
             for chosen, batch in batches(self.learner, self.examples, self.prefix, tokens):

@@ -89,6 +89,10 @@ class PrivacySection(Section):
                 f"person_cap = {self.person_cap}: with unit = '{self.unit}' one record can push another out, so a record "
                 "would count twice; set unit = 'person', or no cap"
             )
+        if self.trust == "central" and self.clipping != "flat":
+            raise ValueError(
+                f"clipping = '{self.clipping}': under trust = 'central' a site's delta is clipped 'flat'; set that"
+            )
         if self.trust == "central" and self.release != "none":
             raise ValueError("release = 'metrics': under trust = 'central' sites have no noise of their own; set 'none'")
         return self

@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from shared.adapter import AdapterState
 from shared.errors import ModelError
+from shared.footprint import without_checkpointing
 from shared.models import LoadedModel, quiet
 from shared.sections import AdapterSection
 from shared.seeds import signs
@@ -53,10 +54,13 @@ def attach_lora(model: LoadedModel, section: AdapterSection, seed: int) -> PeftM
         base_model_name_or_path=model.files.reference.split("@")[0],
         revision=model.files.reference.split("@")[1] if "@" in model.files.reference else None,
     )
-    with quiet():
+    with (
+        quiet(),
+        without_checkpointing(model.network),
+    ):  # or PEFT lets the input want a gradient
         tuned = cast("PeftModel", get_peft_model(model.network, config))
     for name, layer in tuned.named_modules():
-        if isinstance(layer, LoraLinear):
+        if isinstance(layer, LoraLayer):
             factor = cast("nn.Linear", layer.lora_A["default"]).weight  # (rank, d_in)
             start = signs(tuple(factor.shape), seed, "lora_A", name) / np.sqrt(np.float32(factor.shape[1]))
             factor.data.copy_(torch.from_numpy(start))

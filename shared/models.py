@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +17,11 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -147,8 +150,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of the frozen base; ``auto`` takes bfloat16 where the hardware multiplies in it, else float32."""
-    if name != "auto":
+    """The dtype that the frozen base computes in; ``auto`` takes bfloat16 where the hardware multiplies in it, else float32.
+
+    So does ``nf4``, whose weights are kept in 4 bits and computed with in that dtype.
+    """
+    if name not in ("auto", "nf4"):
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
@@ -172,15 +178,13 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     device = choose_device(section.device)
     dtype = choose_dtype(section.dtype, device)
     folder = _dequantised(files) if files.weights.endswith(".gguf") else files.folder
-    # Measured: on CPUs the flash kernel's bfloat16 backward takes twice the time of the whole eager step.
-    attention = "sdpa" if device.type == "cuda" else "eager"
     auto: Any = AutoModel if kind == "encoder" else AutoModelForCausalLM
     wanted = "an encoder" if kind == "encoder" else "a causal language model"
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder)
             network, loading = auto.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, attn_implementation=attention, output_loading_info=True
+                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **_options(section, dtype, device)
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
@@ -201,6 +205,49 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     network.config._name_or_path = network.name_or_path = files.reference.split("@")[0]  # what PEFT writes as its base
     torch.nn.Module.to(network, device)
     return LoadedModel(files, kind, network, tokenizer, device, dtype)
+
+
+def _options(section: ModelSection, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
+    """How attention is computed, and for nf4 linear layers as 4-bit NormalFloat (Dettmers et al. 2023, arXiv 2305.14314).
+
+    Raises:
+        ModelError: bitsandbytes, an optional part, is not installed.
+    """
+    # Measured on CPUs: the flash kernel's bfloat16 backward takes twice the time of the whole eager step; in float32 the
+    # two are within a tenth of each other, either way round.
+    options: dict[str, Any] = {"attn_implementation": "sdpa" if device.type == "cuda" else "eager"}
+    if section.dtype != "nf4":
+        return options
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(
+            "model.dtype = 'nf4': needs bitsandbytes, which is not installed; pip install 'hushtune[quantised]', or set "
+            "'bfloat16'"
+        )
+    # No double quantisation: it saves .4 bits a weight and would need another check.
+    four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)  # type: ignore[no-untyped-call]
+    return {**options, "quantization_config": four_bits, "device_map": {"": device}}
+
+
+def outline(section: ModelSection, kind: Kind) -> LoadedModel:
+    """The base model of a config without weights, on the meta device: its shapes, for counting.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    files, device = locate(section), torch.device("meta")
+    folder = _dequantised(files) if files.weights.endswith(".gguf") else files.folder
+    auto: Any = AutoModel if kind == "encoder" else AutoModelForCausalLM
+    try:
+        with quiet(), device:
+            network = auto.from_config(AutoConfig.from_pretrained(folder), attn_implementation="eager")
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"{section.name}: its shapes cannot be read ({type(error).__name__}); check model.name against task.name"
+        ) from error
+    network.requires_grad_(False)
+    _still(network)
+    return LoadedModel(files, kind, network, tokenizer, device, choose_dtype(section.dtype, choose_device(section.device)))
 
 
 def _still(network: nn.Module) -> None:

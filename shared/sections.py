@@ -44,9 +44,10 @@ class ModelSection(Section):
         None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 that the weights file must have (64 hex digits)"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes cuda, then mps, then cpu")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+    dtype: Literal["auto", "float32", "bfloat16", "nf4"] = Field(
         "auto",
-        description="frozen base weights; auto takes bfloat16 where the hardware computes in it; adapters stay float32",
+        description="frozen base weights; auto takes bfloat16 where the hardware computes in it; nf4 keeps linear layers in "
+        "4 bits (bitsandbytes), for a fraction of the memory and slower steps; adapters stay float32",
     )
     max_length: int = Field(128, ge=8, le=8192, description="tokens a record is cut to (8 to 8192)")
 
@@ -200,8 +201,13 @@ class TrainingSection(Section):
         description="how the rate goes on from its peak over the whole run: down to 0 by a line or a cosine, or not",
     )
     weight_decay: float = Field(0.0, ge=0, lt=1, description="AdamW weight decay")
-    micro_batch_tokens: int = Field(
-        4096, ge=64, description="padded tokens computed at once; changes memory, never the result"
+    micro_batch_tokens: Annotated[int, Field(ge=64)] | Literal["auto"] = Field(
+        4096,
+        description="padded tokens computed at once (64 or more); changes memory, never the result but for rounding; auto "
+        "takes what fits the free memory of each machine",
+    )
+    checkpointing: bool = Field(
+        False, description="compute each layer again in the backward pass: less memory for more time"
     )
 
 

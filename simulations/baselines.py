@@ -29,7 +29,7 @@ def majority(evaluator: Evaluator, training: Sequence[Seen]) -> Baseline:
 
 def frozen_probe(evaluator: Evaluator, training: Sequence[Seen]) -> Baseline:
     """A logistic regression on mean-pooled embeddings of the untouched base model."""
-    learner, tokens = evaluator.learner, evaluator.config.training.micro_batch_tokens
+    learner, tokens = evaluator.learner, evaluator.learner.tokens(evaluator.config.training)
     fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
     fitted.fit(np.concatenate([_embed(learner, *seen, tokens) for seen in training]), _targets(training))
     predicted = fitted.predict(_embed(learner, evaluator.examples, evaluator.prefix, tokens)).astype(np.float64)

@@ -1,23 +1,27 @@
 """Time and memory of one training step, interleaved in one run: plain PEFT LoRA, plain fused, Opacus, and ours.
 
-Run: make bench. Within a case every variant trains the same tensors on the same batch. Times are paired ratios to plain
-PEFT LoRA, medians over turns in which each variant takes one step; ``processor_ratio`` counts processor seconds in place
-of seconds, which other work on the machine disturbs less. Memory is the peak above the loaded model, each variant in a
-process of its own. Rows: runs/bench/bench.json.
+Run: make bench, or python -m simulations.bench PART for the cases with PART in their name. Within a case every variant
+trains the same tensors on the same batch. Times are paired ratios to plain PEFT LoRA, medians over turns in which each
+variant takes one step; ``processor_ratio`` counts processor seconds in place of seconds, which other work on the machine
+disturbs less. Memory is the peak above the loaded model, each variant in a process of its own. Plain PEFT and Opacus
+take the losses of an instruction task with torch's cross-entropy over the response positions; the fused variants take
+the task's own, and the trainer's AdamW. Rows: runs/bench/bench.json.
 """
 
 import json
 import multiprocessing
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from opacus import GradSampleModule
 from opacus.grad_sample import GradSampleModuleFastGradientClipping
 from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
@@ -25,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from client.trainer import optimizer_of
 from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config import RunConfig
@@ -75,13 +80,13 @@ CASES = (
 )
 
 
-def main() -> None:
-    """Measure every case, print a table and write the rows."""
+def main(part: str = "") -> None:
+    """Measure every case with ``part`` in its name, print a table and write the rows."""
     columns = ("time_ratio", "processor_ratio", "memory_ratio")
     table = Table("case", "variant", "time", "processor", "memory", title="One training step, against plain PEFT LoRA")
     rows: list[dict[str, str | float]] = []
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    for case in CASES:
+    for case in (case for case in CASES if part in case.name):
         rows += measure(case)
         OUTPUT.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     for row in rows:
@@ -141,9 +146,12 @@ def _step(case: Case, variant: Variant) -> Iterator[Callable[[], None]]:
     """One whole training step of a variant: gradients, clipping and noise where it has them, and AdamW."""
     torch.manual_seed(0)
     warnings.filterwarnings("ignore", message="Full backward hook is firing")  # the first layer's input needs no gradient
-    base, task = load_task(_config(case))
+    config = _config(case)
+    base, task = load_task(config)
     model = task.build(base, 0).train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    if variant in ("ours", "plain fused"):
+        optimizer = optimizer_of(model, config.training)
     batch = _batch(case, base.network.config.vocab_size, base.device)
     if variant in ("ours", "plain fused"):
         plan = PLAN if variant == "ours" else None
@@ -168,7 +176,7 @@ def _ours(model: nn.Module, task: Task, batch: Batch, step: Step) -> None:
 
 
 def _plain(model: nn.Module, task: Task, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
-    torch.autograd.backward(task.losses(model, batch).sum())
+    torch.autograd.backward(_losses(model, task, batch).sum())
     optimizer.step()
     optimizer.zero_grad()
 
@@ -181,7 +189,7 @@ def _ghost(
     optimizer: DPOptimizerFastGradientClipping,
 ) -> None:
     """Norms by one backward pass, the clipped sum by another (Li et al. 2022, arXiv 2110.05679)."""
-    losses = task.losses(model, batch)
+    losses = _losses(model, task, batch)
     torch.autograd.backward(losses.sum(), retain_graph=True)
     optimizer.zero_grad()
     ghost.disable_hooks()
@@ -189,6 +197,17 @@ def _ghost(
     ghost.enable_hooks()
     optimizer.step()
     optimizer.zero_grad()
+
+
+def _losses(model: Any, task: Task, batch: Batch) -> torch.Tensor:
+    """Each record's loss, (B,), as it is usually computed: mean cross-entropy of its response tokens."""
+    if task.kind == "encoder":
+        return task.losses(model, batch)
+    network = model.get_base_model()
+    states = network.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+    rows, places = batch.targets[:, 1:].nonzero(as_tuple=True)
+    losses = F.cross_entropy(network.lm_head(states[rows, places]), batch.ids[rows, places + 1], reduction="none")
+    return torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses) / batch.targets[:, 1:].sum(dim=1)
 
 
 def _batch(case: Case, vocabulary: int, device: torch.device) -> Batch:
@@ -201,8 +220,9 @@ def _batch(case: Case, vocabulary: int, device: torch.device) -> Batch:
 
 
 def _peak_memory(case: Case, variant: Variant) -> float:
-    """Bytes above the loaded model at the peak of some steps, in a fresh process."""
-    context = multiprocessing.get_context("spawn")
+    """Bytes above the loaded model at the peak of some steps, in a fresh process that has nothing but the imports."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__spec__.name if __spec__ else __name__])
     with context.Pool(1) as pool:
         return pool.apply(_measure_memory, (case, variant))
 
@@ -223,4 +243,4 @@ def _resident(field: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:2])

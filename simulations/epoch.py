@@ -21,6 +21,7 @@ from rich.table import Table
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainingArguments
 
+from client.trainer import optimizer_of
 from privacy.dp.engine import make_private
 from shared.config import RunConfig
 from shared.record import Record
@@ -99,6 +100,7 @@ def _config(variant: Variant) -> RunConfig:
     tree: Mapping[str, object] = {
         "model": {"name": "smollm2-135m", "max_length": 128, "dtype": variant.dtype},
         "adapter": {"rank": 8, "train": "AB"},
+        "training": {"learning_rate": 1e-3},
         "task": {"name": "instruction"},
         "data": {"sites": [{"id": "bench", "file": "none.jsonl", "declared_size": 1000}]},
         "privacy": {"enabled": False},
@@ -121,8 +123,8 @@ def _epoch(variant: Variant, records: Sequence[Record], batch: int) -> tuple[flo
         return time.perf_counter() - start, time.process_time() - spent
 
 
-def _with_ours(_: Variant, learner: Learner, batch: int, __: str) -> Callable[[Sequence[Example]], None]:
-    optimizer = torch.optim.AdamW([p for p in learner.model.parameters() if p.requires_grad], lr=1e-3)
+def _with_ours(variant: Variant, learner: Learner, batch: int, __: str) -> Callable[[Sequence[Example]], None]:
+    optimizer = optimizer_of(learner.model, _config(variant).training)
 
     def run(examples: Sequence[Example]) -> None:
         learner.model.train()

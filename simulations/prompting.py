@@ -49,7 +49,7 @@ def nearest_label(evaluator: Evaluator) -> Outcome:
     states = torch.zeros(len(both), model.head.in_features)
     model.eval()
     with torch.no_grad():
-        for chosen, batch in learner.batches(both, range(len(both)), config.training.micro_batch_tokens):
+        for chosen, batch in learner.batches(both, range(len(both)), learner.tokens(config.training)):
             states[chosen] = model.pooled(batch.ids, batch.mask).cpu()
     states = torch.nn.functional.normalize(states, dim=1)
     predicted = (states[len(names) :] @ states[: len(names)].T).argmax(dim=1)

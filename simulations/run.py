@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from client.preflight import refuse_what_does_not_fit
 from client.site import Site
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
@@ -23,7 +24,6 @@ from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import RunError
 from shared.lora import write_adapter
-from shared.models import locate
 from shared.runlog import RunLog
 from simulations.assembly import Prepared, assemble, federate, held_out_records, split_validation
 from simulations.baselines import frozen_probe, majority, untouched
@@ -39,7 +39,7 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         HushtuneError: bad data, an unknown model, a plan that can't be met, or no round that counted.
     """
     run_id, stages = secrets.token_hex(8), Stages()
-    locate(config.model)  # a wrong name should cost seconds, not an anonymisation
+    refuse_what_does_not_fit(config)  # that, or a wrong name, should cost seconds, not an anonymisation
     with stages.timed("plan"):
         plans = site_plans(config)
     folder = _fresh_folder(config)

@@ -10,6 +10,7 @@ from typing import Any
 
 import tomli_w
 
+from client.preflight import refuse_what_does_not_fit
 from server.report.figures import epsilon
 from server.rounds import Metrics
 from server.stopping import best_round, is_over, value_of
@@ -17,7 +18,6 @@ from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.lora import write_adapter
-from shared.models import locate
 from simulations.assembly import assemble, federate, held_out_records, split_validation
 from simulations.planning import plan_rows, site_plans
 from simulations.progress import Progress
@@ -88,7 +88,7 @@ def _refuse(config: RunConfig) -> None:
         raise ConfigError("evaluation.validation: trials are judged on public validation records; set it above 0")
     if config.privacy.ledger is not None and not config.privacy.enabled:
         raise ConfigError("privacy.enabled = false: privacy.ledger says that the records are private; search under privacy")
-    locate(config.model)
+    refuse_what_does_not_fit(config)
 
 
 def _consent(trial: RunConfig, ask: Ask) -> None:

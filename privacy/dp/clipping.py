@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from opacus.optimizers import DPOptimizer
 
+from privacy.dp.gradients import Factored, Gradients, weighted_sum
+from privacy.dp.gradients import norms as norms_of
 from privacy.dp.noise import gaussian
 from privacy.dp.plan import ClippingMode, PrivacyPlan
 
@@ -21,7 +23,10 @@ PACE = 0.2  # its learning rate; both as in the paper
 
 
 class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
-    """Scale each record's whole gradient to at most C, by Opacus' own rule (Abadi et al. 2016, arXiv 1607.00133)."""
+    """Scale each record's whole gradient to at most C, by Opacus' rule (Abadi et al. 2016, arXiv 1607.00133).
+
+    Steps, division and bookkeeping are Opacus' own; norms and sums are taken here, since a gradient may be factored.
+    """
 
     def __init__(self, optimizer: torch.optim.Optimizer, plan: PrivacyPlan) -> None:
         super().__init__(
@@ -32,41 +37,58 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
             loss_reduction="mean",
         )
 
-    def add_noise(self) -> None:
-        """Put the noised sum of clipped gradients, of standard deviation z x C, into each ``grad``."""
-        std = self.noise_multiplier * self.max_grad_norm
-        for parameter in self.params:
-            parameter.grad = parameter.summed_grad + gaussian(parameter.shape, std, parameter.device)
+    def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """What each record's gradient of each tensor is scaled by, (tensors, n) or (n,).
 
-    def norms(self) -> torch.Tensor:
-        """The L2 norm of each record's gradient of each tensor, (tensors, n)."""
-        return torch.stack([torch.linalg.vector_norm(g, dim=tuple(range(1, g.dim()))) for g in self.grad_samples])
+        ``norms`` (tensors, n) are the L2 norms of its parts, ``whole`` (n,) that of all of it.
+        """
+        factors: torch.Tensor = (self.max_grad_norm / (whole + 1e-6)).clamp(max=1.0)
+        return factors
 
-    def add_up(self, factors: torch.Tensor) -> None:
-        """Add the records, each tensor's weighted by ``factors`` (tensors, n), to the step's sum."""
-        for parameter, factor in zip(self.params, factors, strict=True):
-            total = torch.einsum("i,i...", factor, parameter.grad_sample)
+    def clip_and_accumulate(self) -> None:
+        """Add the records of one micro-batch to the step's sum.
+
+        A record whose norm is no finite number is left out: clipping could not bound it. That is a fixed rule on one
+        record, so it costs no privacy. Squares that overflow float32 count as infinite.
+        """
+        norms = torch.stack([norms_of(gradients) for gradients in self.grad_samples])
+        whole = torch.linalg.vector_norm(norms, dim=0)
+        factors = self.factors(norms, whole).masked_fill(~whole.isfinite(), 0.0)
+        for parameter, factor in zip(self.params, factors.expand_as(norms), strict=True):
+            total = weighted_sum(parameter.grad_sample, factor)
             parameter.summed_grad = total if parameter.summed_grad is None else parameter.summed_grad + total
+
+    def add_noise(self) -> None:
+        """Put the noised sum of clipped gradients, of standard deviation z x C, into each ``grad``; one draw for all."""
+        std = self.noise_multiplier * self.max_grad_norm
+        sizes = [parameter.numel() for parameter in self.params]
+        drawn = torch.split(gaussian((sum(sizes),), std, self.params[0].device), sizes)
+        for parameter, noise in zip(self.params, drawn, strict=True):
+            parameter.grad = parameter.summed_grad + noise.view_as(parameter)
+
+    def _get_flat_grad_sample(self, p: torch.Tensor) -> Gradients:
+        """Opacus' getter knows tensors alone."""
+        given = getattr(p, "grad_sample", None)
+        return given if isinstance(given, Factored) else super()._get_flat_grad_sample(p)
 
 
 class AutomaticClipping(FlatClipping):
     """Scale each record's whole gradient g to C g / (|g| + 0.01), small ones up (Bu et al. 2022, arXiv 2206.07136)."""
 
-    def clip_and_accumulate(self) -> None:
-        """Add the records of one micro-batch to the step's sum."""
-        norms = self.norms()
-        whole = torch.linalg.vector_norm(norms, dim=0)
-        self.add_up((self.max_grad_norm / (whole + STABILISER)).expand_as(norms))
+    def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """C / (|g| + 0.01), (n,)."""
+        factors: torch.Tensor = self.max_grad_norm / (whole + STABILISER)
+        return factors
 
 
 class PerLayerClipping(FlatClipping):
     """Scale each of K tensors to at most C / sqrt(K), so the whole to at most C (McMahan et al. 2018, arXiv 1710.06963)."""
 
-    def clip_and_accumulate(self) -> None:
-        """Add the records of one micro-batch to the step's sum."""
-        norms = self.norms()
+    def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """Each tensor by its own norm, (tensors, n)."""
         share = self.max_grad_norm / math.sqrt(len(norms))
-        self.add_up((share / (norms + 1e-6)).clamp(max=1.0))
+        factors: torch.Tensor = (share / (norms + 1e-6)).clamp(max=1.0)
+        return factors
 
 
 class AdaptiveClipping(FlatClipping):
@@ -82,11 +104,10 @@ class AdaptiveClipping(FlatClipping):
         self.count_noise = plan.count_noise
         self.balance = torch.zeros(())  # records below C less records above, halved
 
-    def clip_and_accumulate(self) -> None:
-        """Count and add the records of one micro-batch."""
-        whole = torch.linalg.vector_norm(self.norms(), dim=0)
+    def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """As flat clipping, with a count of the records below C on the way."""
         self.balance = self.balance.to(whole.device) + (whole <= self.max_grad_norm).sum() - len(whole) / 2
-        super().clip_and_accumulate()
+        return super().factors(norms, whole)
 
     def add_noise(self) -> None:
         """Noise the sum at this step's C, then move C for the next."""

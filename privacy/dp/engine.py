@@ -14,6 +14,7 @@ from opacus.optimizers import DPOptimizer
 from torch import nn
 
 from privacy.dp.clipping import clipping_optimizer
+from privacy.dp.gradients import dense
 from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 from shared.errors import PrivacyError
@@ -53,7 +54,6 @@ class PrivateStep:
         if owners:
             self._meet(set(owners))
             _add_up(self.optimizer.params, owners)
-        _drop_unbounded(self.optimizer.params)
         self.optimizer.signal_skip_step(do_skip=True)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -121,19 +121,6 @@ def _add_up(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
     if len(numbers) == len(owners):
         return
     for parameter in parameters:
-        rows = parameter.grad_sample  # type: ignore[attr-defined]
+        rows = dense(parameter.grad_sample)  # type: ignore[attr-defined]
         target = torch.tensor([numbers[owner] for owner in owners], device=rows.device)
         parameter.grad_sample = rows.new_zeros((len(numbers), *parameter.shape)).index_add_(0, target, rows)  # type: ignore[attr-defined]
-
-
-def _drop_unbounded(parameters: list[nn.Parameter]) -> None:
-    """Zero the gradient of each unit whose norm is no finite number: clipping could not bound it.
-
-    A fixed rule on one unit, so it costs no privacy. Squares that overflow float32 count as infinite.
-    """
-    gradients = [p.grad_sample for p in parameters]  # type: ignore[attr-defined]
-    norms = [torch.linalg.vector_norm(g, dim=tuple(range(1, g.dim()))) for g in gradients]
-    bounded = torch.linalg.vector_norm(torch.stack(norms), dim=0).isfinite()  # (B,)
-    for gradient in gradients:
-        mask = bounded.reshape(-1, *[1] * (gradient.dim() - 1))
-        torch.where(mask, gradient, torch.zeros_like(gradient), out=gradient)

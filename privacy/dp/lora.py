@@ -14,13 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from privacy.dp.gradients import Gradients, dense, gradients_of
+
 
 @dataclass(frozen=True)
 class Adapter:
     """One LoRA layer as it computes now: its factors, its scale alpha / r, its dropout rate (0 in evaluation).
 
-    ``per_record`` leaves the gradients in ``grad_sample`` of each factor, shape (n, *factor.shape); otherwise they go
-    into ``grad``, summed, as ever.
+    ``per_record`` leaves the gradients in ``grad_sample`` of each factor, (n, *factor.shape) or factored where that is
+    cheaper; otherwise they go into ``grad``, summed, as ever.
     """
 
     a: nn.Parameter
@@ -133,7 +135,7 @@ class _TrainedLinear(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
         rows, weight = ctx.saved_tensors
         if weight.requires_grad:
-            _keep(ctx.weight, torch.bmm(_by_record(upstream).transpose(1, 2), _by_record(rows)))
+            _keep(ctx.weight, gradients_of(_by_record(upstream), _by_record(rows)))
         if ctx.bias is not None and ctx.bias.requires_grad:
             _keep(ctx.bias, _by_record(upstream).sum(dim=1))
         dx = (upstream @ weight.to(upstream.dtype)).to(ctx.dtype) if ctx.needs_input_grad[0] else None
@@ -187,26 +189,23 @@ def _factor_gradients(
     grad: torch.Tensor,
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     """Leave each record's gradient in ``grad_sample``, or return the sums: of A (r, d_in) and of B (d_out, r)."""
-    records = shape[0] if adapter.per_record else 1
-    positions = math.prod(shape[:-1]) // max(records, 1)
-    of_a = of_b = None
-    if rows is not None and back is not None:
-        dropped = rows if kept is None else rows * kept.to(rows.dtype).div_(1 - adapter.dropout)
-        of_a = _products(back, dropped, records, positions)
-    if hidden is not None:
-        of_b = _products(hidden, grad, records, positions).mul_(adapter.scale).transpose(1, 2)
+    dropped = rows if rows is None or kept is None else rows * kept.to(rows.dtype).div_(1 - adapter.dropout)
+    scaled = None if hidden is None else hidden * adapter.scale  # (T, r), the smallest of what goes into B's gradient
+    products = ((adapter.a, back, dropped), (adapter.b, grad, scaled))
     if not adapter.per_record:
-        return tuple(None if of is None else of[0].to(p.dtype) for of, p in ((of_a, adapter.a), (of_b, adapter.b)))  # type: ignore[return-value]
-    for parameter, gradient in ((adapter.a, of_a), (adapter.b, of_b)):
-        if gradient is not None:
-            _keep(parameter, gradient)
+        return tuple(
+            None if left is None or right is None else (left.t() @ right).to(parameter.dtype)
+            for parameter, left, right in products
+        )  # type: ignore[return-value]
+    for parameter, left, right in products:
+        if left is not None and right is not None:
+            _keep(parameter, gradients_of(_cut(left, shape), _cut(right, shape)))
     return None, None
 
 
-def _products(left: torch.Tensor, right: torch.Tensor, records: int, positions: int) -> torch.Tensor:
-    """Each record's ``left' right``, (n, r, d); the short side stands first, which the kernels compute fastest."""
-    first = left.view(records, positions, left.shape[-1]).transpose(1, 2)
-    return torch.bmm(first, right.reshape(records, positions, right.shape[-1]))
+def _cut(rows: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Positions (T, d) cut at the records' borders, (n, t, d)."""
+    return rows.reshape(shape[0], math.prod(shape[1:-1]), rows.shape[-1])
 
 
 def _by_record(tensor: torch.Tensor) -> torch.Tensor:
@@ -215,8 +214,8 @@ def _by_record(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.reshape(len(tensor), positions, tensor.shape[-1])
 
 
-def _keep(parameter: torch.Tensor, gradient: torch.Tensor) -> None:
+def _keep(parameter: torch.Tensor, gradients: Gradients) -> None:
     """Leave per-record gradients where Opacus' optimiser looks for them; a layer that is used twice adds up."""
-    gradient = gradient.to(parameter.dtype)
+    gradients = gradients.to(parameter.dtype)
     present = getattr(parameter, "grad_sample", None)
-    parameter.grad_sample = gradient if present is None else present + gradient  # type: ignore[attr-defined]
+    parameter.grad_sample = gradients if present is None else dense(present) + dense(gradients)  # type: ignore[attr-defined]

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
+from privacy.dp.gradients import dense
 from privacy.dp.per_record import per_record_gradients
 from shared.errors import PrivacyError
 
@@ -61,7 +63,7 @@ def _batched(model: nn.Module, loss_of: LossOf, records: int) -> torch.Tensor:
                 f"{missing} of {len(trained)} trained tensors have no per-record gradient, so their records cannot be "
                 "bounded; adapt linear layers only (adapter.targets)"
             )
-        return torch.cat([p.grad_sample.reshape(records, -1) for p in trained], dim=1)  # type: ignore[attr-defined]
+        return torch.cat([dense(p.grad_sample).reshape(records, -1) for p in trained], dim=1)  # type: ignore[attr-defined]
 
 
 def _alone(model: nn.Module, loss_of: LossOf, index: int) -> torch.Tensor:
@@ -75,13 +77,19 @@ def _in_float32(model: nn.Module) -> Iterator[None]:
     """Compute in float32 for a while; a round trip from bfloat16 is exact. Dropout is off, for one true answer."""
     kept = {name: tensor.dtype for name, tensor in model.named_parameters()}
     rates = {module: module.p for module in model.modules() if isinstance(module, nn.Dropout)}
+    quantised: list[Any] = [module for module in model.modules() if hasattr(module, "compute_dtype")]
+    computed = [module.compute_dtype for module in quantised]
     try:
         model.float().train()
+        for module in quantised:
+            module.compute_dtype = torch.float32
         for module in rates:
             module.p = 0.0
         yield
     finally:
         for module, rate in rates.items():
             module.p = rate
+        for layer, dtype in zip(quantised, computed, strict=True):
+            layer.compute_dtype = dtype
         for name, tensor in model.named_parameters():
             tensor.data = tensor.data.to(kept[name])

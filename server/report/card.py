@@ -14,6 +14,7 @@ from shared.config import RunConfig
 from shared.head import Head
 from shared.metrics import Interval
 
+STATED = ("trust_meaning", "mechanism", "sampling", "clipping_mode", "clipping", "clipping_norm", "accounting")
 TOLD_RATE = 0.01  # the rate of false positives that the words of the attack risk are about; one of the table's
 
 
@@ -158,9 +159,9 @@ def _training(facts: CardFacts) -> dict[str, Any]:
 def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     named = {"enabled": facts.trust is not None, "unit": facts.unit, "relation": facts.relation, "trust": facts.trust}
     if facts.trust is None:
-        absent = dict.fromkeys(("trust_meaning", "mechanism", "sampling", "clipping", "clipping_norm", "accounting"))
+        absent = dict.fromkeys(STATED)
         return {**named, **absent, "unit": None, "relation": None, "guarantee": wording.WITHOUT_PRIVACY}
-    words = wording.trust_words(facts.trust, facts.unit)
+    words, config = wording.trust_words(facts.trust, facts.unit), facts.config.privacy
     highest = max(site["epsilon"] for site in sites)
     delta = max(site["target_delta"] for site in sites)
     return {
@@ -168,8 +169,9 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
         "trust_meaning": words.meaning,
         "mechanism": words.mechanism,
         "sampling": words.sampling,
-        "clipping": words.clipping,
-        "clipping_norm": facts.config.privacy.clipping_norm,
+        "clipping_mode": config.clipping,
+        "clipping": wording.clipping_words(facts.trust, facts.unit, config.clipping),
+        "clipping_norm": config.clipping_norm,
         "accounting": wording.ACCOUNTING,
         "guarantee": wording.guarantee(facts.trust, facts.unit, highest, delta),
     }

@@ -233,6 +233,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "unit": section.unit,
         "relation": f"add or remove one {section.unit}",
         "mechanism": words.mechanism if plans else None,
+        "clipping": section.clipping if plans else None,
         "clipping_norm": section.clipping_norm if plans else None,
         "guarantee": _guarantee(plans) if plans else wording.WITHOUT_PRIVACY,
         "person_cap": section.person_cap,

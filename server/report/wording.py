@@ -17,7 +17,8 @@ ACCOUNTING = (
     "docs/check_epsilon.py recomputes it from this card. Delta bounds how far a probability may go beyond epsilon's limit."
 )
 MECHANISM_HAZARDS = (
-    "Noise and sampling draw on the operating system's random numbers; no seed can replay them.",
+    "Noise and sampling draw on the operating system's random numbers: each draw is a keystream of the cipher ChaCha20 "
+    "under a new secret key from there, so no seed can replay it.",
     "Before training, each site compares per-record gradients of a few records with gradients computed for each alone, and "
     "refuses to train if they differ.",
     "Noise is added in floating-point arithmetic, as a sum of four Gaussian draws. This blunts known attacks on the lowest "
@@ -136,6 +137,29 @@ OF_PERSONS = replace(
     clipping="C bounds one person's mean gradient. The sum is divided by q x declared size, which counts persons and is "
     "public, so that the true number of persons does not show.",
 )
+
+
+CLIPPING: Mapping[str, str] = {
+    "flat": "Flat clipping: what has an L2 norm above C is scaled down to C; the rest stays as it is.",
+    "automatic": "Automatic clipping (Bu et al. 2022, arXiv 2206.07136): every gradient g is scaled to C g / (|g| + 0.01), "
+    "small ones up, so to an L2 norm below C.",
+    "per-layer": "Clipping by layer (McMahan et al. 2018, arXiv 1710.06963): the gradient of each of the K trained tensors "
+    "is scaled down to an L2 norm of at most C / sqrt(K), so the whole to at most C.",
+    "adaptive": "Adaptive clipping (Andrew et al. 2021, arXiv 1905.03871): C starts at the stated norm and then follows the "
+    "median norm at the site. For that each step also releases, with noise, how many norms lay below C. The charge covers "
+    "both: count and gradient together are one release at the stated z, so the gradient's own noise is above z x C.",
+}
+
+
+def clipping_words(trust: str, unit: str, mode: str) -> str:
+    """How gradients, or under central trust the sites' updates, are bounded by C, and what is done with their sum.
+
+    Raises:
+        PrivacyError: there are no words for the mode, so no card may be written.
+    """
+    if mode not in CLIPPING:
+        raise PrivacyError(f"privacy.clipping = '{mode}': no privacy card can state this; take {' or '.join(CLIPPING)}")
+    return f"{CLIPPING[mode]} {trust_words(trust, unit).clipping}"
 
 
 def trust_words(trust: str, unit: str) -> TrustWords:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.config import RunConfig
-from shared.models import LoadedModel, load
+from shared.models import LoadedModel, load, quiet
 from shared.tasks.base import Task
 from shared.tasks.classification import Classification
 from shared.tasks.instruction import Instruction
@@ -17,4 +17,8 @@ TASKS: Mapping[str, type[Classification] | type[Instruction]] = {
 def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
     """The base model that a run needs, in memory, and its task."""
     base = load(config.model, TASKS[config.task.name].kind)
+    if config.training.checkpointing:
+        with quiet():  # transformers 6 will call it by another name
+            base.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+            base.network.disable_input_require_grads()  # which the reentrant kind alone needs
     return base, TASKS[config.task.name](config, base)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -10,9 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shared.footprint import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.metrics import Interval, Sums
 from shared.models import Kind, LoadedModel
 from shared.record import Record
+from shared.sections import TrainingSection
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Task(Protocol):
     """One kind of learning; two members exist, in ``TASKS``."""
 
     kind: Kind
+    max_length: int
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
         """The base model with what is trained on it."""
@@ -92,25 +96,36 @@ class Task(Protocol):
 
 
 Unit = Sequence[int]
+# What a micro-batch costs beside its tokens, in tokens. CPU: some 20 operations a layer of about 30 us, at 3 tokens a ms
+# (MiniLM) or less; a GPU computes more tokens in the time that it takes to be told what to do (a guess, not measured).
+FIXED_COST: Mapping[str, int] = {"cpu": 128, "cuda": 2048, "mps": 1024}
 
 
-def micro_batches(lengths: Sequence[int], units: Sequence[Unit], max_tokens: int) -> list[list[Unit]]:
-    """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` padded tokens.
+def micro_batches(
+    lengths: Sequence[int], units: Sequence[Unit], max_tokens: int, fixed_cost: int = FIXED_COST["cpu"]
+) -> list[list[Unit]]:
+    """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` padded tokens, at the least cost.
 
-    A unit is one or more rows that stay together, even where they alone have more tokens. Sorting by length is a choice
-    of order only: sums over units do not depend on it.
+    A unit is one or more rows that stay together, even where they alone have more tokens. A micro-batch costs its padded
+    tokens and ``fixed_cost`` more; over units in order of length, the cuts of the least total are found exactly. Sorting by
+    length is a choice of order only: sums over units do not depend on it.
     """
-    longest = {unit[0]: max(lengths[row] for row in unit) for unit in units}
-    groups: list[list[Unit]] = []
-    rows = width = 0
-    for unit in sorted(units, key=lambda unit: -longest[unit[0]]):
-        if groups and (rows + len(unit)) * width <= max_tokens:
-            groups[-1].append(unit)
-            rows += len(unit)
-        else:
-            groups.append([unit])
-            rows, width = len(unit), longest[unit[0]]
-    return groups
+    longest = [max(lengths[row] for row in unit) for unit in units]
+    order = sorted(range(len(units)), key=lambda place: -longest[place])
+    rows = np.cumsum([0, *(len(units[place]) for place in order)])
+    cost, start = np.full(len(order) + 1, np.inf), np.zeros(len(order) + 1, dtype=np.int64)
+    cost[0] = 0.0
+    for first, place in enumerate(order):  # micro-batches that begin here, by where they end
+        last = int(np.searchsorted(rows, rows[first] + max_tokens // longest[place], side="right"))
+        ends = np.arange(first + 1, max(last, first + 2))
+        total = cost[first] + fixed_cost + (rows[ends] - rows[first]) * longest[place]
+        better = ends[total < cost[ends]]
+        cost[better], start[better] = total[better - first - 1], first
+    groups, end = [], len(order)
+    while end:
+        groups.append([units[place] for place in order[start[end] : end]])
+        end = int(start[end])
+    return groups[::-1]
 
 
 def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batch:
@@ -142,6 +157,21 @@ class Learner:
     task: Task
     model: nn.Module = field(repr=False)
 
+    def tokens(self, training: TrainingSection) -> int:
+        """The padded tokens that are computed at once: those of the config, or as many as the free memory affords."""
+        asked = training.micro_batch_tokens
+        if asked != "auto":
+            return asked
+        record: float = self.record_bytes
+        if training.checkpointing:
+            record = checkpointed_bytes(record, self.base.network.config, self.task.max_length, self.base.dtype.itemsize)
+        return affordable_tokens(record, self.task.max_length, free_bytes(self.base.device), self.base.device)
+
+    @cached_property
+    def record_bytes(self) -> int:
+        """What one record of full length takes in a step, by a forward pass that is counted once."""
+        return record_bytes(self.base.network.base_model, self.task.max_length)
+
     def batches(
         self, examples: Sequence[Example], indices: Sequence[int], max_tokens: int
     ) -> Iterator[tuple[list[int], Batch]]:
@@ -155,5 +185,5 @@ class Learner:
         """The same for units of several rows, which are never cut; yields whole units and the tensors of their rows."""
         lengths = [len(example) for example in examples]
         pad = self.base.tokenizer.pad_token_id or 0
-        for chosen in micro_batches(lengths, units, max_tokens):
+        for chosen in micro_batches(lengths, units, max_tokens, FIXED_COST[self.base.device.type]):
             yield chosen, collate([examples[row] for unit in chosen for row in unit], pad, self.base.device)

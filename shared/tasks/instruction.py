@@ -16,6 +16,7 @@ from shared.metrics import Interval, Sums, perplexity
 from shared.models import Kind, LoadedModel
 from shared.record import Record
 from shared.tasks.base import Batch, Example, Outcome
+from shared.tasks.likelihood import token_losses
 
 
 class Instruction:
@@ -76,9 +77,8 @@ class Instruction:
             input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
         ).last_hidden_state  # (B, T, H)
         answers = batch.targets[:, 1:]  # position t predicts token t + 1
-        logits = network.lm_head(states[:, :-1][answers]).float()  # (response tokens, vocabulary)
-        losses = F.cross_entropy(logits, batch.ids[:, 1:][answers], reduction="none")
-        rows = answers.nonzero()[:, 0]
+        rows, places = answers.nonzero(as_tuple=True)
+        losses = _losses(network.lm_head, states[rows, places], batch.ids[rows, places + 1])
         total = torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses)
         return total, answers.sum(dim=1)
 
@@ -136,3 +136,10 @@ class Instruction:
                 input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=pad
             )
         return [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in out[:, width:]]
+
+
+def _losses(head: nn.Module, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood of each target, (N,), through the vocabulary projection."""
+    if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad:
+        return token_losses(states, head.weight, targets)
+    return F.cross_entropy(head(states).float(), targets, reduction="none")  # one that is adapted, say

@@ -23,6 +23,7 @@ MAY_IMPORT = {
 LEARNING = (
     "shared/models.py",
     "shared/lora.py",
+    "shared/footprint.py",
     "shared/tasks/",
     "privacy/dp/",
     "client/trainer.py",
@@ -60,6 +61,7 @@ ROOMS = {
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
     "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/"),
     "cryptography": (
+        "privacy/dp/entropy.py",
         "shared/keys.py",
         "shared/certificates.py",
         "server/superlink.py",
@@ -72,7 +74,7 @@ ROOMS = {
     "uvicorn": ("server/listeners.py",),
     "grpc": ("server/health.py",),
     "grpc_health": ("server/health.py",),
-    "matplotlib": ("server/report/",),
+    "matplotlib": ("server/report/", "simulations/utility.py"),
     "pickle": (),
     "dill": (),
     "cloudpickle": (),

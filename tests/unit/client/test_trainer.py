@@ -140,8 +140,39 @@ def test_every_planned_step_draws_noise_even_without_records(
     monkeypatch.setattr(clipping, "gaussian", lambda *a: draws.append(a) or original(*a))
     learner = learner_of(classify)
     trained = run(learner, classify, [], PLAN)
-    assert len(draws) == PLAN.steps_per_round * len(trained.delta.arrays)
+    numbers = sum(array.size for array in trained.delta.arrays.values())
+    assert [shape for shape, *_ in draws] == [(numbers,)] * PLAN.steps_per_round
     assert all(array.any() for array in trained.delta.arrays.values())
+
+
+@pytest.mark.parametrize("changes", [{"training.checkpointing": True}, {"training.micro_batch_tokens": "auto"}], ids=str)
+def test_what_saves_memory_does_not_change_the_result(
+    either: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, changes: dict[str, object]
+) -> None:
+    plain = change(either, {"privacy.enabled": False})
+    one, other = (
+        run(learner_of(config), config, records_of(plain, 30), None).delta for config in (plain, change(plain, changes))
+    )
+    for name, array in one.arrays.items():
+        np.testing.assert_allclose(other.arrays[name], array, rtol=2e-3, atol=2e-5)
+
+
+def test_under_checkpointing_each_layer_runs_again_in_the_backward_pass(
+    either: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    counts = []
+    for checkpointing in (False, True):
+        config = change(either, {"privacy.enabled": False, "training.checkpointing": checkpointing})
+        learner, calls = learner_of(config), [0]
+        attention = next(
+            m
+            for name, m in learner.model.named_modules()
+            if name.endswith("layers.0.self_attn") or name.endswith("layer.0.attention")
+        )
+        attention.register_forward_hook(lambda *_, calls=calls: calls.__setitem__(0, calls[0] + 1))
+        run(learner, config, records_of(config, 30), None)
+        counts.append(calls[0])
+    assert counts[1] == 2 * counts[0] > 0
 
 
 def test_without_privacy_and_without_records_nothing_changes(

@@ -68,6 +68,11 @@ BAD = [
     ("privacy.trust", "distributed", "privacy.trust = 'distributed': refused: secure sums are not built yet"),
     ("privacy.unit", "site", "privacy.unit = 'site': under trust = 'local' the unit is 'record'; a plan has one"),
     ("privacy.unit", "person", "privacy.unit"),
+    (
+        "privacy",
+        {"trust": "central", "unit": "site", "clipping": "adaptive"},
+        "clipping = 'adaptive': under trust = 'central' a site's delta is clipped 'flat'",
+    ),
     ("privacy.accountant", "gdp", "privacy.accountant = 'gdp': refused: a central-limit figure lies 4 to 16 % below"),
     ("privacy.accountant", "rdp", "privacy.accountant = 'rdp': refused"),
     ("privacy.site_rate", 1.5, "privacy.site_rate"),

@@ -11,6 +11,8 @@ from torch import nn
 from privacy.accounting import epsilon
 from privacy.dp import clipping
 from privacy.dp.engine import make_private
+from privacy.dp.gradients import Factored
+from privacy.dp.per_record import per_record_gradients
 from privacy.dp.plan import ClippingMode, PrivacyPlan
 
 PLAN = PrivacyPlan(
@@ -47,8 +49,43 @@ def silenced(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def network() -> nn.Module:
+    """One layer whose per-record gradients are written out, and one whose gradients stay factored."""
     torch.manual_seed(2)
-    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 12))
+
+
+def test_the_network_has_gradients_of_both_forms() -> None:
+    model = network()
+    with per_record_gradients(model):
+        model(torch.randn(5, 3)).sum().backward()
+        forms = {name: type(p.grad_sample) for name, p in model.named_parameters()}  # type: ignore[attr-defined]
+    assert forms == {
+        "0.weight": torch.Tensor,
+        "0.bias": torch.Tensor,
+        "2.weight": Factored,
+        "2.bias": torch.Tensor,
+    }
+
+
+@every_mode
+def test_rows_of_a_unit_are_added_up_before_the_clip_whatever_form_their_gradients_have(mode: ClippingMode) -> None:
+    plan, inputs = replace(PLAN, clipping=mode), torch.linspace(-1, 1, 12).reshape(4, 3)
+
+    def step_along(rows: torch.Tensor, owners: Sequence[int]) -> torch.Tensor:
+        model = network()
+        optimizer = Recorder(model.parameters(), lr=0.0)
+        with pytest.MonkeyPatch.context() as patch:
+            silenced(patch)
+            with make_private(model, optimizer, plan, plan.expected_batch) as (lent, step):
+                (lent(rows).square().sum() / len(rows)).backward()
+                step.accumulate(owners)
+                step.finish()
+        return torch.cat([gradient.flatten() for gradient in optimizer.taken])
+
+    # Twice the same row, each at half the weight, is that row.
+    one, twice = step_along(inputs[:1], [3]), step_along(inputs[[0, 0]], [3, 3])
+    torch.testing.assert_close(one, twice, rtol=1e-4, atol=1e-7)
+    assert float(one.norm()) > 0
 
 
 def released(weights: Sequence[float], plan: PrivacyPlan, micro: int = 2) -> list[torch.Tensor]:
@@ -118,7 +155,7 @@ def test_every_tensor_gets_the_planned_noise_in_every_mode(mode: ClippingMode, m
     with make_private(model, torch.optim.SGD(model.parameters(), lr=0.1), plan, plan.expected_batch) as (_, step):
         step.finish()
     count = [plan.count_noise] if mode == "adaptive" else []
-    assert stds == [plan.gradient_noise * plan.clipping_norm] * 4 + count
+    assert stds == [plan.gradient_noise * plan.clipping_norm, *count]
 
 
 @given(noise=st.floats(0.05, 50), rate=st.floats(0.01, 1), declared=st.integers(200, 10**6))

@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
+from privacy.dp.gradients import dense
 from privacy.dp.per_record import cover_of, fused, per_record_gradients
 from shared.errors import PrivacyError
 
@@ -94,7 +95,7 @@ def per_record(model: nn.Module, losses_of: Callable[[], torch.Tensor]) -> dict[
     """Per-record gradients of one backward pass, (n, ...)."""
     with per_record_gradients(model):
         losses_of().sum().backward()
-        return {name: p.grad_sample.clone() for name, p in trained(model).items()}  # type: ignore[attr-defined]
+        return {name: dense(p.grad_sample).clone() for name, p in trained(model).items()}  # type: ignore[attr-defined]
 
 
 def looped(model: nn.Module, loss_of: Callable[[int], torch.Tensor], records: int) -> dict[str, torch.Tensor]:
@@ -143,7 +144,7 @@ def test_under_dropout_it_draws_and_uses_the_masks_of_peft(setting: Setting) -> 
         torch.manual_seed(setting.seed)
         ours = losses(model, x)
         found_x = torch.autograd.grad(ours.sum(), x)[0]
-        found = {name: p.grad_sample for name, p in trained(model).items()}  # type: ignore[attr-defined]
+        found = {name: dense(p.grad_sample) for name, p in trained(model).items()}  # type: ignore[attr-defined]
     torch.testing.assert_close(ours, own, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(found_x, expected_x, rtol=1e-10, atol=1e-12)
     assert distance(found, expected) < 1e-12
@@ -168,6 +169,22 @@ def test_no_ordinary_gradient_is_computed_beside_the_per_record_ones() -> None:
     with per_record_gradients(model):
         losses(model, x).sum().backward()
         assert all(p.grad is None for p in model.parameters())
+
+
+def test_layers_on_one_input_keep_it_once() -> None:
+    model: Any = transformer("decoder")
+    attention = model.base_model.model.layers[0].self_attn
+    x = torch.randn(2, 6, 16, dtype=torch.float64, requires_grad=True)
+    kept: list[int] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.untyped_storage().data_ptr())
+        return tensor
+
+    with per_record_gradients(model), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        outputs = [layer(x) for layer in (attention.q_proj, attention.k_proj, attention.v_proj)]
+    assert len(outputs) == 3
+    assert kept.count(x.untyped_storage().data_ptr()) == 3  # three times the same memory
 
 
 def test_a_batch_of_no_records_gives_gradients_of_no_records() -> None:
@@ -195,7 +212,7 @@ def test_under_autocast_the_gradients_are_float32_and_near_the_exact_ones(settin
         with torch.autocast("cpu", torch.bfloat16):
             total = losses(model, x).sum()
         total.backward()
-        found = {name: p.grad_sample for name, p in trained(model).items()}  # type: ignore[attr-defined]
+        found = {name: dense(p.grad_sample) for name, p in trained(model).items()}  # type: ignore[attr-defined]
     assert {g.dtype for g in found.values()} == {torch.float32}
     flat, true = (torch.cat([g.flatten(1) for g in grads.values()], dim=1) for grads in (found, expected))
     assert float((flat - true).norm() / true.norm().clamp(min=1e-3)) < 0.1  # bfloat16 keeps 8 bits
@@ -346,6 +363,6 @@ def test_any_frozen_base_layer_will_do(trains: Literal["A", "B", "AB"]) -> None:
     with per_record_gradients(model):
         torch.manual_seed(5)
         found_x = torch.autograd.grad(losses(model, x).sum(), x)[0]
-        found = {name: p.grad_sample for name, p in trained(model).items()}  # type: ignore[attr-defined]
+        found = {name: dense(p.grad_sample) for name, p in trained(model).items()}  # type: ignore[attr-defined]
     torch.testing.assert_close(found_x, expected_x, rtol=1e-10, atol=1e-12)
     assert distance(found, expected) < 1e-12

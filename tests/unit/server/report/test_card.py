@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from dp_accounting import GaussianDpEvent, NeighboringRelation, PoissonSampledDpEvent, SelfComposedDpEvent
@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy.anonymise.quality import Recall
+from privacy.dp.clipping import STABILISER
+from privacy.dp.plan import ClippingMode
 from privacy.risk import FALSE_POSITIVE_RATES
 from server.report import wording
 from server.report.card import privacy_card
@@ -22,6 +24,7 @@ from server.report.html import render
 from server.report.markdown import model_page, privacy_page
 from server.report.signed import VERSION, canonical
 from server.signing import ALGORITHM
+from shared.config import RunConfig
 from shared.errors import PrivacyError
 
 if TYPE_CHECKING:
@@ -128,7 +131,7 @@ def test_the_card_answers_the_questions_of_nist_sp_800_226(published: Any) -> No
     assert (privacy["unit"], privacy["relation"], privacy["trust"]) == ("record", "add or remove one record", "local")
     assert "each site clips and adds noise before anything leaves it" in privacy["trust_meaning"]
     assert "Poisson" in privacy["sampling"]
-    assert privacy["clipping_norm"] == 0.47
+    assert (privacy["clipping_mode"], privacy["clipping_norm"]) == ("flat", 0.47)
     for part in ("implementation", "data_access", "not_protected", "public"):
         assert len(published.card[part]) >= 3
     assert published.card["utility"]["statements"] == [wording.UTILITY, wording.NOISE_BIAS]
@@ -163,6 +166,32 @@ def test_nothing_is_overstated(published: Any, without_privacy: "CardFacts") -> 
             assert word not in text, word
     assert "a simulation" in pages(published.card)
     assert "does not show who signed" in published.card["signing"]["statement"]
+
+
+@pytest.mark.parametrize("mode", get_args(ClippingMode))
+def test_the_way_of_clipping_is_named_with_its_norm(
+    mode: str, facts: "CardFacts", config_of: Callable[..., RunConfig]
+) -> None:
+    config = config_of({"privacy.clipping": mode, "privacy.clipping_norm": 0.47})
+    card = privacy_card(replace(facts, config=config), "00" * 32)
+    assert (card["privacy"]["clipping_mode"], card["privacy"]["clipping_norm"]) == (mode, 0.47)
+    page = privacy_page(card)
+    assert f"| Clipping | {mode} |" in page
+    assert card["privacy"]["clipping"] in pages(card).replace("&#39;", "'").replace("\\", "")
+    assert wording.CLIPPING[mode] in card["privacy"]["clipping"]
+    section = render({}, card).split('<section id="card"')[1].split("</section>")[0]
+    assert f"{mode}, C = 0.47" in section
+    others = [words for name, words in wording.CLIPPING.items() if name != mode]
+    assert not any(words in page for words in others)
+
+
+def test_the_words_of_automatic_clipping_have_the_number_that_is_used() -> None:
+    assert f"(|g| + {STABILISER})" in wording.CLIPPING["automatic"]
+
+
+def test_a_way_of_clipping_without_words_has_no_card() -> None:
+    with pytest.raises(PrivacyError, match=r"privacy\.clipping = 'none': no privacy card"):
+        wording.clipping_words("local", "record", "none")
 
 
 def test_the_central_trust_model_is_never_called_local(facts: "CardFacts") -> None:

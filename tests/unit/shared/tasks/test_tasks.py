@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
@@ -166,8 +167,32 @@ def test_micro_batches_are_a_partition_within_the_bound_that_cuts_no_unit(
         rows = [row for unit in group for row in unit]
         assert len(group) == 1 or len(rows) * max(sizes[row] for row in rows) <= most
         assert group
-    if groups and max(sizes[i] for i in indices) * len(indices) <= most:
-        assert len(groups) == 1
+
+
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=7),
+    most=st.integers(1, 200),
+    fixed_cost=st.sampled_from([0, 5, 128]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_other_cuts_of_the_sorted_records_cost_less(sizes: list[int], most: int, fixed_cost: int) -> None:
+    def cost(groups: list[list[int]]) -> int:
+        """Padded tokens and the fixed cost of each micro-batch; records by their sizes."""
+        return sum(len(group) * max(group) + fixed_cost for group in groups)
+
+    found = micro_batches(sizes, [(i,) for i in range(len(sizes))], most, fixed_cost)
+    ordered = sorted(sizes, reverse=True)
+    possible = []
+    for cuts in product([False, True], repeat=len(sizes) - 1):
+        groups = [[ordered[0]]]
+        for cut, size in zip(cuts, ordered[1:], strict=True):
+            if cut:
+                groups.append([size])
+            else:
+                groups[-1].append(size)
+        if all(len(group) == 1 or len(group) * max(group) <= most for group in groups):
+            possible.append(cost(groups))
+    assert cost([[sizes[i] for (i,) in group] for group in found]) == min(possible)
 
 
 def test_padding_is_on_the_right_and_masked() -> None:

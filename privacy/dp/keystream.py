@@ -1,0 +1,48 @@
+"""The stream cipher ChaCha20 (RFC 8439) in tensor operations, so that an accelerator can make its own random bits."""
+
+import torch
+
+BLOCK = 64  # bytes
+ROUNDS = 10  # double rounds
+CONSTANTS = (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574)
+
+
+def keystream(key: torch.Tensor, blocks: int, nonce: tuple[int, int, int] = (0, 0, 0), counter: int = 0) -> torch.Tensor:
+    """The first ``blocks`` blocks of the keystream, (blocks, 16) int32, on the key's device.
+
+    ``key`` is (8,) int32, the 256 bits in little-endian order, as the RFC has them; so are the words of a block. Its
+    addition wraps around at 2^32, as that of tensors of int32 does.
+    """
+    rows = key.new_empty((4, 4, blocks))  # the state's four rows of four words
+    for place, word in enumerate(CONSTANTS):
+        rows[0, place] = word
+    rows[1:3] = key.view(2, 4, 1)
+    torch.arange(counter, counter + blocks, out=rows[3, 0])
+    for place, word in enumerate(nonce, start=1):
+        rows[3, place] = word - (word >> 31 << 32)  # the same bits, signed
+    a, b, c, d = rows.clone()
+    for _ in range(ROUNDS):
+        a, b, c, d = _quarter_rounds(a, b, c, d)  # on columns
+        b, c, d = b.roll(-1, 0), c.roll(-2, 0), d.roll(-3, 0)
+        a, b, c, d = _quarter_rounds(a, b, c, d)  # on diagonals
+        b, c, d = b.roll(1, 0), c.roll(2, 0), d.roll(3, 0)
+    return (torch.stack((a, b, c, d)) + rows).reshape(16, blocks).t().contiguous()
+
+
+def _quarter_rounds(
+    a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, d: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    a = a + b
+    d = _rotated(d ^ a, 16)
+    c = c + d
+    b = _rotated(b ^ c, 12)
+    a = a + b
+    d = _rotated(d ^ a, 8)
+    c = c + d
+    b = _rotated(b ^ c, 7)
+    return a, b, c, d
+
+
+def _rotated(words: torch.Tensor, bits: int) -> torch.Tensor:
+    """Rotate to the left; the shift to the right of a signed number drags its sign along, which the mask takes off."""
+    return (words << bits) | ((words >> (32 - bits)) & ((1 << bits) - 1))
