@@ -75,10 +75,12 @@ class OwnModelSection(Section):
 class OwnAnonymiseSection(AnonymiseSection):
     """The site's own anonymisation; the order's section has no effect here."""
 
-    @field_validator("spacy_model")
+    @field_validator("spacy_model", "second_model")
     @classmethod
-    def _folder_beside(cls, value: str, info: ValidationInfo) -> str:
+    def _folder_beside(cls, value: str | None, info: ValidationInfo) -> str | None:
         """A folder is relative to the file; any other name is an installed model."""
+        if value is None:
+            return None
         folder = _beside(Path(value), info)
         return str(folder) if folder.is_dir() or "/" in value else value
 
@@ -131,7 +133,7 @@ class SiteFile(Section):
             ModelError: the run's base model is a folder at the server that this site has not mapped.
         """
         tree: dict[str, Any] = run.model_dump(mode="json")
-        tree["anonymise"] = self.anonymise.model_dump(mode="json")
+        tree["anonymise"] = self.anonymise.model_dump(mode="json", exclude_unset=True)
         tree["data"]["root"] = str(self.data.file.parent)
         for name in ("columns", "label_bins"):
             if getattr(self.data, name) is not None:

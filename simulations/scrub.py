@@ -13,13 +13,16 @@ from privacy.anonymise.pipeline import Anonymiser
 from privacy.anonymise.quality import merge_recalls, overall
 from server.report.document import recall_row
 from shared.config import RunConfig
+from shared.errors import ConfigError, DataError
 from shared.record import RawRecord
+from shared.records import read_records
 from shared.sections import AnonymiseSection, GateSection
 from shared.toml import read_toml
 from simulations.progress import Progress
 from simulations.sites import read_sites
 
 if TYPE_CHECKING:
+    from client.sitefile import SiteFile
     from privacy.anonymise.outcome import Quarantined
     from privacy.anonymise.scrubber import Clean
 
@@ -46,24 +49,40 @@ def read_source(path: Path, overrides: Sequence[str]) -> Source:
     config = RunConfig.load(path, overrides)
     with tempfile.TemporaryDirectory() as scratch:
         raw = read_sites(config, Path(scratch), labelled=False)
-    return Source(raw, config.anonymise, GateSection(), config.run.seed)
+    return Source(raw, config.anonymise, config.gate or GateSection(), config.run.seed)
 
 
 def _own(path: Path) -> Source:
-    """The records of a SITE.toml, read as the first of its permitted tasks would."""
+    """The records of a SITE.toml, read as the first of its permitted tasks that fits its columns would."""
     from client.sitefile import SiteFile
-    from shared.records import read_records
 
     file = SiteFile.load(path)
-    task = {"name": file.policy.tasks[0], "labels": ["-", "--"]}
+    failures: list[DataError] = []
+    for task in file.policy.tasks:
+        try:
+            run, raw = _read_own(file, task, path)
+        except DataError as error:
+            failures.append(error)
+        else:
+            return Source({file.site.id: raw}, run.anonymise, file.policy.anonymise or GateSection(), 0)
+    raise failures[0] if failures else ConfigError(f"{path}: policy.tasks: names no task; name one")
+
+
+def _read_own(file: "SiteFile", task: str, path: Path) -> tuple[RunConfig, list[RawRecord]]:
+    """A site's records as a task would read them, with a config that says how."""
     site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
     data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site]}
     if file.data.columns is not None:
         data["columns"] = file.data.columns.model_dump(mode="json")
-    run = RunConfig.parse({"task": task, "data": data}, str(path))
-    return Source(
-        {file.site.id: read_records(file.data.file, run, labelled=False)}, file.anonymise, file.policy.anonymise, 0
+    run = RunConfig.parse(
+        {
+            "task": {"name": task, "labels": ["-", "--"] if task == "classification" else []},
+            "data": data,
+            "anonymise": file.anonymise.model_dump(mode="json", exclude_unset=True),
+        },
+        str(path),
     )
+    return run, read_records(file.data.file, run, labelled=False)
 
 
 def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:
@@ -93,11 +112,11 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
 
 
 def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
-    """Assess each site on its first ``sample`` records; counts only, and whether every site passes its gate."""
-    from privacy.anonymise.assessment import assess, document
+    """Assess each site on ``sample`` of its records; counts only, and whether every site passes its gate."""
+    from privacy.anonymise.assessment import PLANTED, assess, document, evenly
 
-    raw = {site_id: records[:sample] for site_id, records in source.raw.items()}
-    progress.stage("anonymise", 2 * sum(len(records) for records in raw.values()))
+    raw = {site_id: evenly(records, sample) for site_id, records in source.raw.items()}
+    progress.stage("anonymise", sum(len(records) + PLANTED for records in raw.values()))
     sites = {
         site_id: document(assess(source.section, records, source.seed, progress.advance), source.gate)
         for site_id, records in raw.items()

@@ -55,7 +55,7 @@ class LoadedSpacy(SpacyNlpEngine):
         labels = set(nlp.pipe_labels["ner"]) - HARMLESS
         configuration = NerModelConfiguration(
             labels_to_ignore=sorted(HARMLESS),
-            model_to_presidio_entity_mapping={label: LABELS.get(label) or _type_name(label) for label in labels},
+            model_to_presidio_entity_mapping={label: LABELS.get(label) or type_name(label) for label in labels},
             # Where a pattern and the model mark the same characters, the pattern knows the type better: it scores more.
             default_score=0.25,
         )
@@ -93,7 +93,7 @@ class Analyser:
         self._sweeper = Sweeper(level, self._lists) if self._lists else None
         self._language = language
         self._batch_size = batch_size
-        nlp_engine = LoadedSpacy(_load(folder), language)
+        nlp_engine = LoadedSpacy(load_spacy(folder), language)
         self._patterns = pattern_recognisers()
         ner = LanguageModel(supported_language=language, supported_entities=nlp_engine.get_supported_entities())
         self._engine = AnalyzerEngine(
@@ -172,8 +172,12 @@ class Analyser:
         return tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in results)
 
 
-def _load(folder: Path) -> Language:
-    """Load the entity recogniser of a model from its folder, with the layers that it listens to."""
+def load_spacy(folder: Path) -> Language:
+    """Load the entity recogniser of a model from its folder, with the layers that it listens to.
+
+    Raises:
+        ModelError: the folder holds no usable spaCy model.
+    """
     try:
         nlp = spacy.load(folder, exclude=UNUSED)
         for name, layer in nlp.components:
@@ -190,7 +194,7 @@ def _load(folder: Path) -> Language:
     return nlp
 
 
-def _type_name(label: str) -> str:
+def type_name(label: str) -> str:
     """A model's own label as a type: capitals and underscores."""
     return re.sub(r"[^A-Z]+", "_", label.upper()).strip("_") or "OTHER"
 

@@ -1,8 +1,9 @@
 """A second detector over text that has been scrubbed: Presidio as it comes, or another model that the site has."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import spacy
 import tldextract
@@ -15,6 +16,14 @@ from privacy.anonymise.quality import Recall
 # What the second detector may take for personal data and mostly isn't; the rest counts.
 VAGUE = frozenset({"DATE_TIME", "NRP", "URL", "MEDICAL_LICENSE", "US_DRIVER_LICENSE", "US_BANK_NUMBER"})
 BATCH = 64
+
+
+class Reader(Protocol):
+    """Whatever finds personal data in texts."""
+
+    def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
+        """Findings in each text, in order."""
+        ...
 
 
 class FolderEngine(SpacyNlpEngine):
@@ -35,13 +44,13 @@ class StockPresidio:
         self._engine = BatchAnalyzerEngine(AnalyzerEngine(nlp_engine=FolderEngine(folder)))
         self._batch_size = batch_size
 
-    def detect(self, texts: Iterable[str]) -> list[tuple[Finding, ...]]:
+    def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
         """Findings in each text, as Presidio gives them."""
         results = self._engine.analyze_iterator(list(texts), language="en", batch_size=self._batch_size)
         return [tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in found) for found in results]
 
 
-def residual(detector: StockPresidio, masked: Sequence[str]) -> tuple[Recall, dict[str, int]]:
+def residual(detector: Reader, masked: Sequence[str]) -> tuple[Recall, dict[str, int]]:
     """Texts (our tags blotted out) in which the detector still finds a definite type, and how often it finds each."""
     found = [[f.label for f in one if f.label not in VAGUE] for one in detector.detect(masked)]
     counts: dict[str, int] = {}

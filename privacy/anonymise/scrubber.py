@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from privacy.anonymise.analyser import Analyser, Failed
+from privacy.anonymise.denied import again, parts_of, values_of
 from privacy.anonymise.findings import Finding, bridge, is_covered, merge, repeats, spread
+from privacy.anonymise.language import locate_second
 from privacy.anonymise.levels import LEVELS
-from privacy.anonymise.normalise import normalise_spans
+from privacy.anonymise.normalise import normalise, normalise_spans
 from privacy.anonymise.operators import Replacer, TagTable
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed, UnfitText
 from privacy.anonymise.quality import Recall, merge_recalls
+from privacy.anonymise.second import United, load_detector
 from shared.record import RawRecord, Record, Span
 from shared.sections import AnonymiseSection
 
@@ -27,6 +30,7 @@ class Prepared:
     raw: RawRecord
     texts: Mapping[str, str]
     masked: tuple[str, ...]
+    known: tuple[str, ...]
     spans: Mapping[str, tuple[Span, ...] | None]
 
 
@@ -53,7 +57,9 @@ class Scrubber:
     def __init__(self, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
         self._max_chars = section.max_chars
         self._level = section.level
-        self._analyser = Analyser(folder, section.language, section.batch_size, LEVELS[section.level])
+        first = Analyser(folder, section.language, section.batch_size, LEVELS[section.level])
+        second = locate_second(section) if section.second_use == "unite" else None
+        self._analyser = first if second is None else United(first, load_detector(second))
         self._replacer = Replacer(section.operator, self._analyser.labels, section.dates, key)
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
@@ -86,7 +92,8 @@ class Scrubber:
         texts = {name: text for name, (text, _) in normal.items()}
         self._check(texts)  # normalising can blank a text, and make one longer
         masked = tuple(map(self._replacer.mask, texts.values()))
-        return Prepared(raw, texts, masked, {name: spans for name, (_, spans) in normal.items()})
+        known = tuple(map(normalise, raw.known))
+        return Prepared(raw, texts, masked, known, {name: spans for name, (_, spans) in normal.items()})
 
     def _check(self, fields: Mapping[str, str]) -> None:
         """Refuse a record with a field that is blank or no text, and one that is too long in all."""
@@ -110,9 +117,10 @@ class Scrubber:
         """Merge the findings of a record, replace them, look again, and count."""
         masked = prepared.masked
         merged = [merge(text, [*f, *spread(text, f)]) for text, f in zip(masked, findings, strict=True)]
+        denied = again(masked, [*parts_of(prepared.known), *values_of(masked, merged)])
         merged = [
-            merge(text, [*f, *again]) if again else f
-            for text, f, again in zip(masked, merged, repeats(masked, merged), strict=True)
+            merge(text, [*f, *names, *values]) if names or values else f
+            for text, f, names, values in zip(masked, merged, repeats(masked, merged), denied, strict=True)
         ]
         if LEVELS[self._level].word_lists:
             numbers = LEVELS[self._level].numbers
