@@ -28,7 +28,7 @@ def refuse_pipe(yes_show_text: bool) -> None:
     """
     if not sys.stdout.isatty() and not yes_show_text:
         raise DataError(
-            "hushtune anonymise --preview: shows text of records, and standard output is no terminal; "
+            "hushtune anonymise --preview, --reveal: show text of records, and standard output is no terminal; "
             "run it at a terminal, or add --yes-show-text"
         )
 
@@ -47,6 +47,14 @@ def preview_tables(pairs: "Iterable[tuple[RawRecord, Clean | Quarantined]]") -> 
         texts = list(done.prepared.texts.values())
         before = Text("\n").join(_coloured(text, found) for text, found in zip(texts, done.findings, strict=True))
         table.add_row(str(raw.position), before, Text("\n".join(done.record.fields.values())))
+    yield table
+
+
+def reversal_table(pairs: Mapping[str, str]) -> Iterator[RenderableType]:
+    """What stands in a record's text, and what stood there."""
+    table = Table("stands there", "stood there")
+    for stand_in, original in pairs.items():
+        table.add_row(Text(stand_in), Text(original))
     yield table
 
 

@@ -36,7 +36,7 @@ class Prepared:
 
 @dataclass(frozen=True, repr=False)
 class Clean:
-    """A record that passed, with what it adds to the counts."""
+    """A record that passed, with what it adds to the counts; ``originals`` tells by what stands there what stood there."""
 
     record: Record
     entities: Mapping[str, int]
@@ -64,16 +64,7 @@ class Scrubber:
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
         """Scrub some records; each is either in ``records`` or in ``quarantined``, whatever happens to the others."""
-        done = self.examine(records)
-        clean = [d for d in done if isinstance(d, Clean)]
-        entities = sum((Counter(c.entities) for c in clean), Counter[str]())
-        return Scrubbed(
-            records=tuple(c.record for c in clean),
-            quarantined=tuple(d for d in done if isinstance(d, Quarantined)),
-            entities=dict(sorted(entities.items())),
-            recall=merge_recalls(c.recall for c in clean),
-            unmeasured=sum(c.unmeasured for c in clean),
-        )
+        return gathered(self.examine(records))
 
     def examine(self, records: Sequence[RawRecord]) -> list[Clean | Quarantined]:
         """Scrub some records and show what was found where, for a report or a preview at the site; nothing to keep."""
@@ -134,7 +125,7 @@ class Scrubber:
         recall, unmeasured = _measure(prepared, merged)
         raw = prepared.raw
         done = self._replacer.finish(fields, table, _identity(prepared))
-        originals = {tag: original.value for tag, original in table.originals.items()}
+        originals = {table.stand_ins.get(tag, tag): original.value for tag, original in table.originals.items()}
         record = Record(done, raw.label, raw.position)
         return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), originals)
 
@@ -161,6 +152,19 @@ class Scrubber:
         """What the patterns find outside the tags."""
         masked = self._replacer.mask(text)
         return merge(masked, self._analyser.detect_patterns(masked))
+
+
+def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
+    """The result for some records out of what became of each."""
+    clean = [d for d in done if isinstance(d, Clean)]
+    entities = sum((Counter(c.entities) for c in clean), Counter[str]())
+    return Scrubbed(
+        records=tuple(c.record for c in clean),
+        quarantined=tuple(d for d in done if isinstance(d, Quarantined)),
+        entities=dict(sorted(entities.items())),
+        recall=merge_recalls(c.recall for c in clean),
+        unmeasured=sum(c.unmeasured for c in clean),
+    )
 
 
 def _identity(prepared: Prepared) -> bytes:

@@ -65,6 +65,7 @@ ROOMS = {
         "server/superlink.py",
         "client/runner.py",
         "client/cache.py",
+        "client/reversal.py",
         "server/signing.py",
     ),
     "jinja2": ("server/report/",),
