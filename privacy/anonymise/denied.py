@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from privacy.anonymise.casing import FUNCTION_WORDS, Casing, casing
+from privacy.anonymise.casing import FUNCTION_WORDS
 from privacy.anonymise.findings import Finding
 
 # A value of another column is hidden in each of its words as well; shorter ones, such as a title, would hide too much.
@@ -67,7 +67,7 @@ def values_of(texts: Sequence[str], found: Sequence[Sequence[Finding]]) -> list[
 def again(texts: Sequence[str], values: Sequence[Denied]) -> list[tuple[Finding, ...]]:
     """Where the values stand in each text, whatever their case and punctuation, as whole words.
 
-    In a text without the usual capitals a small first letter will do for each.
+    In a text without any capital a small first letter will do for each.
     """
     if not values:
         return [() for _ in texts]
@@ -76,14 +76,14 @@ def again(texts: Sequence[str], values: Sequence[Denied]) -> list[tuple[Finding,
 
 def _in_text(text: str, values: Sequence[Denied]) -> Iterable[Finding]:
     letters, places = _squeezed(text)
-    usual = casing(text) is Casing.USUAL
+    has_capitals = text != text.lower()
     for value in values:
         size = len(value.key)
         at = letters.find(value.key)
         while at >= 0:
             start, end = places[at], places[at + size - 1] + 1
             gap = max((b - a for a, b in pairwise(places[at : at + size])), default=1)
-            capital = value.any_case or not usual or text[start].isupper()
+            capital = value.any_case or not has_capitals or text[start].isupper()
             if capital and gap <= WIDEST_GAP + 1 and _is_whole(text, start, end):
                 yield Finding(value.label, start, end, SCORE)
             at = letters.find(value.key, at + 1)

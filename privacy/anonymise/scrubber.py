@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from privacy.anonymise.analyser import Analyser, Failed
+from privacy.anonymise.casing import Casing, casing
 from privacy.anonymise.denied import again, parts_of, values_of
 from privacy.anonymise.findings import Finding, bridge, is_covered, merge, repeats, spread
 from privacy.anonymise.language import locate_second
@@ -115,7 +116,9 @@ class Scrubber:
         ]
         if LEVELS[self._level].word_lists:
             numbers = LEVELS[self._level].numbers
-            merged = [bridge(text, f, numbers) for text, f in zip(masked, merged, strict=True)]
+            merged = [
+                bridge(text, f, numbers, casing(text) is not Casing.USUAL) for text, f in zip(masked, merged, strict=True)
+            ]
         table = self._replacer.table(prepared.texts.values())
         entities = Counter(f.label for field in merged for f in field)
         fields = {}
