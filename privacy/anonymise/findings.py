@@ -17,8 +17,10 @@ ENDS_A_PLACE = "and|but|or|is|my|i|to|pls|please|for|with|at|lives?|living|me|u|
 WIDE_GAP = re.compile(
     rf"[\s.,;:>()/#-]{{0,8}}(?:(?!(?:{ENDS_A_PLACE})\b)\w{{1,14}}\.?[\s.,;:>()/#-]{{1,8}}){{0,2}}", re.IGNORECASE
 )
-NUMBER_BEFORE = re.compile(r"(?<![\w.,$£€])(\d{1,6})[ ,]{1,2}\Z")
-NUMBER_AFTER = re.compile(r"[ ,]{1,2}((?:\d{3} \d{2}|\d{1,6}[A-Za-z]?))(?![\w%°]|[.,:/-]\d| ?(?:mg|ml|mcg|kg|km|cm|mm|%))")
+NUMBER_BEFORE = re.compile(r"(?<![\w.,$£€])(\d{1,6}(?: \d){0,4})[ ,]{1,2}\Z")
+NUMBER_AFTER = re.compile(
+    r"[ ,]{1,2}((?:\d{3} \d{2}|\d(?: \d){1,5}|\d{1,6}[A-Za-z]?))(?![\w%°]|[.,:/-]\d| ?(?:mg|ml|mcg|kg|km|cm|mm|%))"
+)
 PROVINCE_AFTER = re.compile(r" ?\(([A-Za-z]{2})\)")
 POSTCODE_AFTER = re.compile(r"[ ,]{1,2}((?!(?:19|20)\d\d\b)(?:\d{3} \d{2}|\d{4,6}))(?![\w%°]|[.,:/-]\d)")
 # Words of an address that are taken on either side of a part that a rule has found.

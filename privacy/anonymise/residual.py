@@ -37,16 +37,16 @@ class FolderEngine(SpacyNlpEngine):
 class StockPresidio:
     """Presidio with its default recognisers and entities, offline; ``batch_size`` 1 is its own default."""
 
-    def __init__(self, folder: Path, batch_size: int = BATCH) -> None:
+    def __init__(self, folder: Path, batch_size: int = BATCH, processes: int = 1) -> None:
         # Its rule for e-mails would fetch the list of public suffixes; the copy in the package will do.
         tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
         logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
         self._engine = BatchAnalyzerEngine(AnalyzerEngine(nlp_engine=FolderEngine(folder)))
-        self._batch_size = batch_size
+        self._batching = {"batch_size": batch_size, "n_process": processes}
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
         """Findings in each text, as Presidio gives them."""
-        results = self._engine.analyze_iterator(list(texts), language="en", batch_size=self._batch_size)
+        results = self._engine.analyze_iterator(list(texts), language="en", **self._batching)
         return [tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in found) for found in results]
 
 
