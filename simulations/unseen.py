@@ -228,7 +228,7 @@ class Filler:
             "URL": fake.url,
             "IP": fake.ipv4_public,
             "COMPANY": fake.company,
-            "IBAN": lambda: self._spaced(Faker("en_GB").iban() if fake.random_int(0, 3) == 0 else fake.iban()),
+            "IBAN": lambda: self._spaced(self._faker("en_GB").iban() if fake.random_int(0, 3) == 0 else fake.iban()),
             "CREDIT_CARD": lambda: self._spaced(fake.credit_card_number("visa16")),
             "DATE": lambda: fake.date_of_birth().strftime(self._random.choice(DATES)),
             "PLATE": fake.license_plate,

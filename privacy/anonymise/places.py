@@ -35,11 +35,12 @@ PREFIX_NAMED = any_of(
 LINK = r"(?:(?:d[aeiou]s?|de[il]|d[ae]gli|d[ae]ll[aeo]|dal|la|le|les|los|las|el|al|d'|l'|dell')[ ]?)"
 NUMBER = r"\d{1,5}(?:[ ]?[A-Za-z]\b|[/-]\d{1,4}[A-Za-z]?)?"
 WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
+CAPITALISED = r"\p{Lu}\p{Ll}[\p{L}']*"
 AMOUNT = any_of("of in on the down a x mile miles km block blocks times mg minutes? hours? days? weeks? months? years?")
 UNITS = (
     "apt apartment suite ste unit flat room rm floor fl bldg building door lot house studio h\\.no edif edificio depto "
-    "departamento dpto dto piso interior planta escalera puerta bloque bloco apto andar bât bâtiment appt étage stiege "
-    "top tür stock whg scala interno piano palazzo torre local"
+    "departamento dpto dto piso planta escalera puerta bloque bloco apto bât bâtiment appt étage stiege tür whg interno "
+    "torre"
 )
 AT_HOME = r"""(?i:
     (?:lives?|living|lived|resid(?:es?|ing)|stay(?:s|ing)?|located|home|house|office)[ ](?:is[ ])?(?:at|on)
@@ -95,8 +96,8 @@ ADDRESSES: Rules = (
     # In any country: a number, words with capitals, a comma, a place, and a postcode at the end.
     (
         "number, words, postcode",
-        rf"\b{NUMBER},?[ ]+(?=[^\n]{{0,60}},)(?:{WORD},?[ ]+){{1,6}}?(?:{WORD}-|[A-Z]{{2,3}},?[ ]+)?"
-        r"(?!(?:19|20)\d\d\b)\d{4,6}(?:-\d{3,4})?\b(?![%°]|[.,:/]\d)",
+        rf"\b{NUMBER},?[ ]+(?:{CAPITALISED}[ ]){{0,4}}{CAPITALISED},[ ]+(?:{CAPITALISED}(?:,?[ ]+|-)){{1,4}}"
+        r"(?:[A-Z]{2,3},?[ ]+)?(?!(?:19|20)\d\d\b)\d{4,6}(?:-\d{3,4})?\b(?![%°]|[.,:/]\d)",
         0.5,
     ),
     ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),

@@ -97,8 +97,9 @@ HANDLES: Rules = (
     ("handle", r"(?<![\w.])@[A-Za-z_][\w.-]{2,}", 0.5),
     (
         "named",
-        r"(?i)\b(?:user[ ]?(?:name|id)|login(?:[ ](?:name|id))?|screen[ ]name|nick[ ]?name|logged[ ]in[ ]as|handle)"
-        r"(?:[ ]is[ ]|[ ]?[:=][ ]?|[ ](?=\S*[\d_.]))\K(?!(?:the|a|an|not|no|in|on|at|and|or|is|was)\b)[\w.@-]{3,40}(?<!\.)",
+        r"(?i)\b(?:(?:user|login|screen)[ ]?(?:name|id)(?:[ ]is[ ])?|(?:login|handle|nick(?:[ ]?name)?)|logged[ ]in[ ]as[ ])"
+        r"(?:(?<=is[ ])|(?<=as[ ])|[ ]?[:=][ ]?|[ ](?=\S*[\d_]))\K"
+        r"(?!(?:the|a|an|not|no|in|on|at|and|or|is|was)\b)[\w.@-]{3,40}(?<!\.)",
         0.5,
     ),
     # Letters and at least two digits with an underscore, or in small letters: xX_jsmith87_Xx, jane.doe1987.
@@ -144,8 +145,13 @@ NUMBERS: Rules = (
     (
         "ending",
         r"(?i)\b(?:end(?:ing|s)?(?:[ ](?:in|with|on))|last[ ](?:four|4)(?:[ ]digits)?(?:[ ](?:are|is|of))?)[ ]?:?[ ]?"
-        r"\K\d{3,5}\b(?![.,/:-]\d)",
+        r"\K(?!(?:19|20)\d\d\b)\d{3,5}\b(?![.,/:-]\d)",
         0.4,
+    ),
+    (
+        "card ending",
+        r"(?i)\b(?:card|account|number|phone|iban)\b[^.\n]{0,24}?\bend(?:ing|s)?[ ](?:in|with|on)[ ]\K\d{3,5}\b",
+        0.5,
     ),
     # Digits one by one, as some write them against machines.
     ("spaced", r"(?<![\w.,])(?=[\d./-]*[ ])\d(?:[ ./-]\d){4,}(?![\w/.-]?\w)", 0.3),
