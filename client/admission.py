@@ -8,7 +8,7 @@ from privacy.anonymise.gate import Check, checks, require
 from shared.record import RawRecord
 from shared.sections import AnonymiseSection, GateSection
 
-SAMPLE = 500
+SAMPLE = 300
 # What is planted is drawn from this seed, so that the same records have the same verdict.
 SEED = 0
 

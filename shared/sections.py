@@ -272,7 +272,7 @@ class GateSection(Section):
         1.0, ge=0, le=1, description="planted card numbers, IBANs and e-mail addresses covered whole (0 to 1)"
     )
     max_residual: float = Field(
-        0.1, ge=0, le=1, description="share of scrubbed records in which a second detector still finds something (0 to 1)"
+        0.1, ge=0, le=1, description="share of scrubbed texts in which a second detector still finds something (0 to 1)"
     )
     max_quarantined: float = Field(0.02, ge=0, le=1, description="share of records held back (0 to 1)")
 

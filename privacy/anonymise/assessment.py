@@ -24,15 +24,15 @@ from shared.wheels import sha256_file
 
 OVERLAPS = (0.9, 0.7)
 CHUNK = 64
-# So many that the interval of a recall is narrow however few records there are; 50 of each of the 9 kinds.
-PLANTED = 450
+# So many that the interval of a recall is narrow however few records there are; 30 of each of the 9 kinds.
+PLANTED = 270
 
 
 @dataclass(frozen=True)
 class Assessment:
     """Measures of one site. ``labelled`` is None without true spans; ``spans`` is empty without the evaluator.
 
-    ``spans`` holds scores by type for each overlap. ``residual`` counts records in which the second detector still
+    ``spans`` holds scores by type for each overlap. ``residual`` counts texts in which the second detector still
     finds something, ``quarantined`` those held back.
     """
 

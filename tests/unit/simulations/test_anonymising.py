@@ -59,7 +59,7 @@ def test_the_report_shows_counts_alone_and_the_gate_decides_its_status(site: Pat
     found = json.loads(said)["sites"]["north"]
     assert status == 0
     assert found["records"] == 30
-    assert found["planted"]["whole_spans"]["total"] == 450
+    assert found["planted"]["whole_spans"]["total"] == 270
     assert not shows_a_name(said)
     site.write_text(SITE.replace("0.5", "1.0"))
     status, said = run(str(site), "--report")
