@@ -124,6 +124,7 @@ POSTCODES: Rules = (
     ("british", r"(?i)\b[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[ABD-HJLNP-UW-Z]{2}\b", 0.5),
     ("canadian", r"(?i)\b[ABCEGHJ-NPRSTVXY]\d[A-Z][ -]?\d[A-Z]\d\b", 0.5),
     ("irish", r"(?i)\b(?:[AC-FHKNPRTV-Y]\d{2}|D6W)[ ]?(?=[A-Z]{0,3}\d)[0-9AC-FHKNPRTV-Y]{4}\b", 0.4),
+    ("irish, letters", r"\b(?:[AC-FHKNPRTV-Y]\d{2}|D6W)[ ][AC-FHKNPRTV-Y]{4}\b", 0.3),
     ("dutch", rf"\b(?!19|20)[1-9]\d{{3}}[ ]?(?!{NO_POSTCODE}\b)[A-Z]{{2}}\b", 0.4),
     ("state", r"\b[A-Z]{2},?\s+\d{5}(?:-\d{4})?\b", 0.5),
     ("five digits", rf"(?<![\w.,:/$£€\#-])\d{{5}}\b{NO_COUNT}", 0.4),
