@@ -54,11 +54,16 @@ class Assessment:
 
 
 def assess(
-    section: AnonymiseSection, records: Sequence[RawRecord], seed: int, progress: Callable[[int], None] | None = None
+    section: AnonymiseSection,
+    records: Sequence[RawRecord],
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+    published: bool = True,
 ) -> Assessment:
     """Scrub the records and copies with planted data, and look at the result with a second detector.
 
     Nothing is kept. ``progress`` is called with the number of further texts done, of ``PLANTED`` more than ``records``.
+    Without ``published`` the span evaluator is not asked, which takes its time and which no gate looks at.
 
     Raises:
         ModelError: the language model cannot be had.
@@ -79,7 +84,9 @@ def assess(
         reasons=dict(sorted(Counter(str(one.reason) for one in held).items())),
         quarantined=Recall(len(held), len(records)),
         labelled=leak_score(marked) if marked else None,
-        spans={overlap: span_scores(marked, overlap) for overlap in OVERLAPS} if marked and is_installed() else {},
+        spans={overlap: span_scores(marked, overlap) for overlap in OVERLAPS}
+        if marked and published and is_installed()
+        else {},
         planted=leak_score(mark for one in planted if isinstance(one, Clean) for mark in _marked(one)),
         residual=left,
         residual_types=types,

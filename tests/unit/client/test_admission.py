@@ -29,7 +29,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
     """Assessments in which 430 of 450 were covered; gives the records that each was asked about."""
     seen: Asked = []
 
-    def assess(_: AnonymiseSection, records: Sequence[RawRecord], __: int) -> Assessment:
+    def assess(_: AnonymiseSection, records: Sequence[RawRecord], __: int, *, published: bool) -> Assessment:
+        assert not published
         seen.append(records)
         return found(430)
 
