@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import privacy.anonymise
-from privacy.anonymise.language import locate
+from privacy.anonymise.language import locate, locate_second
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
 from privacy.anonymise.quality import Recall
 from shared.disk import replace_file
@@ -39,36 +39,59 @@ class Cache:
     folder: Path
     key: bytes | None = field(repr=False, default=None)
 
-    def name(self, records: Sequence[RawRecord], section: AnonymiseSection) -> str:
-        """What an entry is called, 64 hexadecimal digits: an HMAC over all that its content depends on."""
+    def name(self, records: Sequence[RawRecord], section: AnonymiseSection, purpose: str = "") -> str:
+        """What an entry is called, 64 hexadecimal digits: an HMAC over all that its content depends on.
+
+        ``purpose`` tells other entries from those of scrubbed records, and says what else they depend on.
+        """
         digest = hmac.new(self._derived(b"names"), digestmod="sha256")
         for part in (
+            *((purpose,) if purpose else ()),
             section.model_dump_json(exclude={"workers", "batch_size"}),
             _tree(locate(section.spacy_model), ""),
+            *((_tree(second, ""),) if (second := locate_second(section)) else ()),
             _code(),
         ):
             digest.update(hashlib.sha256(part.encode()).digest())
         for record in records:
-            row = json.dumps([dict(record.fields), record.label, record.position, _spans(record)], sort_keys=True)
+            row = json.dumps(
+                [dict(record.fields), record.label, record.position, _spans(record), record.known], sort_keys=True
+            )
             digest.update(hashlib.sha256(row.encode()).digest())
         return digest.hexdigest()
 
     def get(self, name: str) -> Scrubbed | None:
-        """An entry, or None where there is none that can be read whole."""
+        """Scrubbed records, or None where there is no entry that can be read whole."""
         try:
-            return _parsed(json.loads(self._opened(name, self._path(name).read_bytes())))
-        except (OSError, InvalidTag, ValueError, KeyError, TypeError):
-            return None  # cut short, altered or under another key: it is made again
+            content = self.read(name)
+            return None if content is None else _parsed(content)
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def put(self, name: str, scrubbed: Scrubbed) -> None:
-        """Keep an entry, whole or not at all; readable by its owner alone.
+        """Keep scrubbed records.
+
+        Raises:
+            DataError: the folder cannot be written.
+        """
+        self.write(name, _plain(scrubbed))
+
+    def read(self, name: str) -> Any:
+        """An entry as JSON's own kinds of value, or None where there is none that can be read whole."""
+        try:
+            return json.loads(self._opened(name, self._path(name).read_bytes()))
+        except (OSError, InvalidTag, ValueError):
+            return None  # cut short, altered or under another key: it is made again
+
+    def write(self, name: str, content: Any) -> None:
+        """Keep JSON's own kinds of value, whole or not at all; readable by its owner alone.
 
         Raises:
             DataError: the folder cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            replace_file(self._path(name), self._sealed(name, json.dumps(_plain(scrubbed)).encode()))
+            replace_file(self._path(name), self._sealed(name, json.dumps(content).encode()))
         except OSError as error:
             raise DataError(
                 f"{self.folder}: the cache cannot be written ({type(error).__name__}); make room, or unset data.cache"

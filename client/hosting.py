@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from math import isfinite
 
+from client.admission import admit
 from client.cache import Cache
 from client.cleaning import clean
 from client.memory import Memory
@@ -63,8 +64,12 @@ class Host:
         raw = read_records(self._file.data.file, here)
         budget = self._budget(raw, by_person=run.privacy.unit == "person")
         cleaned = clean(raw, here.cleaning).records
+        caches = self._caches(budget.ledger.key)
+        if self._file.policy.anonymise is not None:
+            self._told("assess")
+            admit(self._file.policy.anonymise, here.anonymise, cleaned, site_id, *caches)
         surrogates = hmac.digest(budget.ledger.key, b"surrogates", "sha256")
-        (scrubbed,) = scrub(here.anonymise, [cleaned], self._caches(budget.ledger.key), key=surrogates)
+        (scrubbed,) = scrub(here.anonymise, [cleaned], caches, key=surrogates)
         chosen = prepare(scrubbed, cleaned, here, budget.ledger.key)
         self._told("load_model")
         base, task = load_task(here)

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from privacy.policy import SitePolicy
 from shared.catalogue import CATALOGUE, HUB_ID, pinned_digest
@@ -75,10 +83,28 @@ class OwnModelSection(Section):
 class OwnAnonymiseSection(AnonymiseSection):
     """The site's own anonymisation; the order's section has no effect here."""
 
-    @field_validator("spacy_model")
+    reversible: bool = Field(
+        False,
+        description="whether records that 'hushtune anonymise --output' writes leave a map back to the originals in the "
+        "state folder, encrypted under a key that lies beside it",
+    )
+
+    @model_validator(mode="after")
+    def _each_value_can_be_told(self) -> Self:
+        if self.reversible and self.operator == "redact":
+            raise ValueError("reversible = true: redacted values look alike; set operator = 'tag' or 'surrogate'")
+        return self
+
+    def of_a_run(self) -> dict[str, Any]:
+        """The section as a run's config takes it: what the site has set, without what concerns the site alone."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude={"reversible"})
+
+    @field_validator("spacy_model", "second_model")
     @classmethod
-    def _folder_beside(cls, value: str, info: ValidationInfo) -> str:
+    def _folder_beside(cls, value: str | None, info: ValidationInfo) -> str | None:
         """A folder is relative to the file; any other name is an installed model."""
+        if value is None:
+            return None
         folder = _beside(Path(value), info)
         return str(folder) if folder.is_dir() or "/" in value else value
 
@@ -131,7 +157,7 @@ class SiteFile(Section):
             ModelError: the run's base model is a folder at the server that this site has not mapped.
         """
         tree: dict[str, Any] = run.model_dump(mode="json")
-        tree["anonymise"] = self.anonymise.model_dump(mode="json")
+        tree["anonymise"] = self.anonymise.of_a_run()
         tree["data"]["root"] = str(self.data.file.parent)
         for name in ("columns", "label_bins"):
             if getattr(self.data, name) is not None:

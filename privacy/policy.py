@@ -65,8 +65,9 @@ class SitePolicy(Section):
     max_steps: int = Field(1000, ge=1, description="optimiser steps of a round")
     max_trainable: int = Field(50_000_000, ge=1, description="trained numbers of an adapter")
     max_bytes_out: int = Field(200_000_000, ge=1, description="bytes that leave the site in a round")
-    anonymise: GateSection = Field(
-        default_factory=GateSection, description="what hushtune anonymise --report must find before the site joins a run"
+    anonymise: GateSection | None = Field(
+        None,
+        description="what the site's anonymisation must reach before the site joins a run; empty asks nothing of it",
     )
     unreleased_metrics: bool = Field(
         False, description="whether a reply may hold a figure that is neither public nor a private release"

@@ -19,6 +19,7 @@ from shared.sections import (
     AnonymiseSection,
     CohortSection,
     DataSection,
+    GateSection,
     ModelSection,
     RunSection,
     Section,
@@ -42,6 +43,10 @@ class RunConfig(Section):
     privacy: PrivacySection = Field(default_factory=PrivacySection)
     cleaning: CleaningSection = Field(default_factory=CleaningSection)
     anonymise: AnonymiseSection = Field(default_factory=AnonymiseSection)
+    gate: GateSection | None = Field(
+        None,
+        description="what anonymisation must reach at each site of a simulation; a real site has its own, in its policy",
+    )
     balance: BalanceSection = Field(default_factory=BalanceSection)
     augmentation: AugmentationSection = Field(default_factory=AugmentationSection)
     aggregation: AggregationSection = Field(default_factory=AggregationSection)
@@ -49,6 +54,16 @@ class RunConfig(Section):
     report: ReportSection = Field(default_factory=ReportSection)
     sweep: SweepSection | None = Field(None, description="what hushtune sweep searches; a run ignores it")
     compare: CompareSection | None = Field(None, description="what hushtune compare sets side by side; a run ignores it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_model_that_writes_learns_surrogates(cls, tree: Any) -> Any:
+        """Generated text should read like text; where nothing says otherwise, an instruction task takes surrogates."""
+        task = tree.get("task") if isinstance(tree, dict) else None
+        own = tree.get("anonymise", {}) if isinstance(tree, dict) else None
+        if isinstance(task, dict) and isinstance(own, dict) and task.get("name") == "instruction":
+            return tree | {"anonymise": {"operator": "surrogate"} | own}
+        return tree
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

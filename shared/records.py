@@ -2,12 +2,13 @@
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.config import RunConfig
 from shared.errors import DataError
+from shared.outline import leaves, written
 from shared.record import RawRecord, Span, origin
 
 FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
@@ -104,7 +105,8 @@ def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig
     where = f"{path}, record {position}"
     columns = config.data.columns
     names = FIELDS[config.task.name]
-    whole = {name: _text(row, str(getattr(columns, name)), name, where) for name in names}
+    parts = {name: _parts(row, getattr(columns, name), name, where) for name in names}
+    whole = {name: "\n".join(texts) for name, texts in parts.items()}
     fields = {name: _cut(text, config.data.cut_chars) for name, text in whole.items()}
     label = None
     if config.task.name == "classification":
@@ -113,11 +115,26 @@ def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig
             return None
     spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
     person = _person(row, columns.person, where) if columns.person else None
-    return RawRecord(fields, label, position, spans, origin(list(whole.values())), person)
+    known = [value for name in columns.known for value in _leaves(row, name, where)] + ([person] if person else [])
+    # The longest part as well: the record is known again when other columns are mapped beside it.
+    texts = dict.fromkeys([*whole.values(), *(max(part, key=len) for part in parts.values())])
+    return RawRecord(fields, label, position, spans, origin(list(texts)), person, tuple(known))
 
 
-def _text(row: Mapping[str, Any], column: str, field: str, where: str) -> str:
-    value = _value(row, column, f"data.columns.{field}", where)
+def _parts(row: Mapping[str, Any], columns: str | Sequence[str], field: str, where: str) -> list[str]:
+    """The text of a field, in one part for each of its columns; several columns, objects and lists are written out."""
+    if isinstance(columns, str):
+        value = _value(row, columns, f"data.columns.{field}", where)
+        return [written(value) if isinstance(value, dict | list) else _text(value, columns, field, where)]
+    return [written({column: _value(row, column, f"data.columns.{field}", where)}) for column in columns]
+
+
+def _leaves(row: Mapping[str, Any], column: str, where: str) -> list[str]:
+    """The values in a column, without their names."""
+    return [leaf for _, leaf in leaves(_value(row, column, "data.columns.known", where))]
+
+
+def _text(value: Any, column: str, field: str, where: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"{where}: column '{column}' holds {type(value).__name__}, not text; map another column to {field}")
     return value

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 SiteId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Names = str | Annotated[tuple[str, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -97,18 +98,33 @@ class TaskSection(Section):
 
 
 class Columns(Section):
-    """Which column of the site's file holds what."""
+    """Which column of the site's file holds what.
 
-    text: str = Field("text", description="column of the text (classification)")
+    A text may come from several columns, and from columns that hold objects or lists: then it has a line for each value,
+    with the value's name before it.
+    """
+
+    text: Names = Field("text", description="column of the text, or a list of columns (classification)")
     label: str = Field("label", description="column of the label (classification)")
-    instruction: str = Field("instruction", description="column of the instruction (instruction)")
-    response: str = Field("response", description="column of the response (instruction)")
+    instruction: Names = Field("instruction", description="column of the instruction, or a list of columns (instruction)")
+    response: Names = Field("response", description="column of the response, or a list of columns (instruction)")
+    known: tuple[str, ...] = Field(
+        (),
+        description="columns that point at the record's person, such as a name or a number: no text is made of them, and "
+        "their values are replaced wherever the record's texts repeat them; the person column always is one",
+    )
     person: str | None = Field(
         None, description="column that says whose record it is; spending then follows the person over all datasets"
     )
     spans: str | None = Field(
         None, description="column of the true personal-data spans of the first text field, where known"
     )
+
+    @model_validator(mode="after")
+    def _spans_count_in_one_column(self) -> Self:
+        if self.spans and not all(isinstance(names, str) for names in (self.text, self.instruction)):
+            raise ValueError("spans: counts characters of one column, and the text has several; leave one of them out")
+        return self
 
 
 class LabelBin(Section):
@@ -220,6 +236,17 @@ class AnonymiseSection(Section):
         min_length=1,
         description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder",
     )
+    second_model: str | None = Field(
+        None,
+        min_length=1,
+        description="a second entity recogniser: an installed spaCy model, or the folder of a spaCy or a transformers token "
+        "classification model; empty takes none",
+    )
+    second_use: Literal["unite", "check"] = Field(
+        "unite",
+        description="unite: what the second recogniser finds is replaced as well; check: it reads scrubbed text alone, for "
+        "the gate and the report, which then take it in place of Presidio as it comes",
+    )
     level: Literal["fast", "standard", "strict"] = Field(
         "standard",
         description="fast: language model and patterns; standard: and name lists, words that are no English words; "
@@ -228,7 +255,7 @@ class AnonymiseSection(Section):
     operator: Literal["tag", "redact", "surrogate"] = Field(
         "tag",
         description="tag: <PERSON_1>, the same in one record; redact: <PERSON>; surrogate: an invented value, the same in "
-        "one record, which reads better in generated text",
+        "one record, which reads better in generated text; unset takes surrogate where the task is instruction",
     )
     dates: Literal["replace", "shift"] = Field(
         "replace", description="shift: move all dates of a record by the same secret number of days; surrogates always do"
@@ -251,7 +278,7 @@ class GateSection(Section):
         1.0, ge=0, le=1, description="planted card numbers, IBANs and e-mail addresses covered whole (0 to 1)"
     )
     max_residual: float = Field(
-        0.1, ge=0, le=1, description="share of scrubbed records in which a second detector still finds something (0 to 1)"
+        0.1, ge=0, le=1, description="share of scrubbed texts in which a second detector still finds something (0 to 1)"
     )
     max_quarantined: float = Field(0.02, ge=0, le=1, description="share of records held back (0 to 1)")
 

@@ -28,7 +28,7 @@ def refuse_pipe(yes_show_text: bool) -> None:
     """
     if not sys.stdout.isatty() and not yes_show_text:
         raise DataError(
-            "hushtune anonymise --preview: shows text of records, and standard output is no terminal; "
+            "hushtune anonymise --preview, --reveal: show text of records, and standard output is no terminal; "
             "run it at a terminal, or add --yes-show-text"
         )
 
@@ -47,6 +47,14 @@ def preview_tables(pairs: "Iterable[tuple[RawRecord, Clean | Quarantined]]") -> 
         texts = list(done.prepared.texts.values())
         before = Text("\n").join(_coloured(text, found) for text, found in zip(texts, done.findings, strict=True))
         table.add_row(str(raw.position), before, Text("\n".join(done.record.fields.values())))
+    yield table
+
+
+def reversal_table(pairs: Mapping[str, str]) -> Iterator[RenderableType]:
+    """What stands in a record's text, and what stood there."""
+    table = Table("stands there", "stood there")
+    for stand_in, original in pairs.items():
+        table.add_row(Text(stand_in), Text(original))
     yield table
 
 
@@ -82,7 +90,7 @@ def _measures(site_id: str, site: Mapping[str, Any]) -> Table:
                  "leak_free_records": "records without a leak",
                  "over_redaction": "harmless letters and digits replaced"}  # fmt: skip
         rows |= {title: site["labelled"][name] for name, title in names.items()}
-    rows |= {"records with a finding of the second detector": site["residual"], "quarantined": site["quarantined"]}
+    rows |= {"scrubbed texts with a finding of the second detector": site["residual"], "quarantined": site["quarantined"]}
     for title, row in rows.items():
         interval = f"{share(row['value'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
         table.add_row(title, count(row["found"]), count(row["total"]), interval)

@@ -83,18 +83,24 @@ def anonymise(
     report: Annotated[bool, typer.Option("--report", help="Measure recall and leaks, and check the site's gate.")] = False,
     sample: Annotated[int, typer.Option(min=20, help="Records that a report looks at, of each site.")] = 500,
     preview: Annotated[int, typer.Option(min=0, help="Show so many records before and after, at a terminal.")] = 0,
+    reveal: Annotated[
+        int | None, typer.Option(min=1, metavar="LINE", help="Show what stands for what in one record that was written out.")
+    ] = None,
     yes_show_text: Annotated[bool, typer.Option("--yes-show-text", help="Show them even when this is no terminal.")] = False,
     json: Json = False,
 ) -> None:
     """Scrub every site's records; print what was found and held back, and recall where the truth is known."""
-    from simulations.scrub import preview_site, read_source, report_sites, scrub_report
-
-    source = read_source(config, overrides or [])
-    from simulations.anonymising import preview_tables, refuse_pipe, report_tables
+    from simulations.anonymising import preview_tables, refuse_pipe, report_tables, reversal_table
     from simulations.display import Bars, scrub_tables
+    from simulations.scrub import preview_site, read_source, report_sites, reveal_record, scrub_report
 
-    if preview:
+    if preview or reveal:
         refuse_pipe(yes_show_text)
+    if reveal:
+        show({}, False, lambda: reversal_table(reveal_record(config, reveal)))
+        return
+    source = read_source(config, overrides or [])
+    if preview:
         show({}, False, lambda: preview_tables(preview_site(source, preview)))
         return
     with Bars() as bars:

@@ -61,7 +61,7 @@ def stock() -> Detector:
     presidio = StockPresidio(locate(MODEL), batch_size=1)
 
     def detect(texts: Texts) -> list[Marked]:
-        found = presidio.detect(text for text, _ in texts)
+        found = presidio.detect([text for text, _ in texts])
         return [Marked(text, spans, findings) for (text, spans), findings in zip(texts, found, strict=True)]
 
     return detect

@@ -1,6 +1,7 @@
 """The data stage alone: what anonymisation finds in every site's records, how good it is, and how it looks."""
 
 import json
+import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,30 +9,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from client.reversal import Reversal
 from privacy.anonymise.outcome import Scrubbed
-from privacy.anonymise.pipeline import Anonymiser
+from privacy.anonymise.pipeline import CHUNK, Anonymiser
 from privacy.anonymise.quality import merge_recalls, overall
 from server.report.document import recall_row
 from shared.config import RunConfig
+from shared.errors import ConfigError, DataError
 from shared.record import RawRecord
+from shared.records import read_records
 from shared.sections import AnonymiseSection, GateSection
 from shared.toml import read_toml
 from simulations.progress import Progress
 from simulations.sites import read_sites
 
 if TYPE_CHECKING:
+    from client.sitefile import SiteFile
     from privacy.anonymise.outcome import Quarantined
     from privacy.anonymise.scrubber import Clean
 
 
 @dataclass(frozen=True)
 class Source:
-    """Whose records are scrubbed, and how: the sites of a run, or the one of a SITE.toml."""
+    """Whose records are scrubbed, and how: the sites of a run, or the one of a SITE.toml, which may keep a way back."""
 
     raw: Mapping[str, Sequence[RawRecord]]
     section: AnonymiseSection
     gate: GateSection
     seed: int
+    reversal: Reversal | None = None
 
 
 def read_source(path: Path, overrides: Sequence[str]) -> Source:
@@ -46,31 +52,54 @@ def read_source(path: Path, overrides: Sequence[str]) -> Source:
     config = RunConfig.load(path, overrides)
     with tempfile.TemporaryDirectory() as scratch:
         raw = read_sites(config, Path(scratch), labelled=False)
-    return Source(raw, config.anonymise, GateSection(), config.run.seed)
+    return Source(raw, config.anonymise, config.gate or GateSection(), config.run.seed)
 
 
 def _own(path: Path) -> Source:
-    """The records of a SITE.toml, read as the first of its permitted tasks would."""
+    """The records of a SITE.toml, read as the first of its permitted tasks that fits its columns would."""
     from client.sitefile import SiteFile
-    from shared.records import read_records
 
     file = SiteFile.load(path)
-    task = {"name": file.policy.tasks[0], "labels": ["-", "--"]}
+    failures: list[DataError] = []
+    for task in file.policy.tasks:
+        try:
+            run, raw = _read_own(file, task, path)
+        except DataError as error:
+            failures.append(error)
+        else:
+            gate = file.policy.anonymise or GateSection()
+            reversal = Reversal(file.site.state, file.site.id)
+            return Source({file.site.id: raw}, run.anonymise, gate, 0, reversal if file.anonymise.reversible else None)
+    raise failures[0] if failures else ConfigError(f"{path}: policy.tasks: names no task; name one")
+
+
+def _read_own(file: "SiteFile", task: str, path: Path) -> tuple[RunConfig, list[RawRecord]]:
+    """A site's records as a task would read them, with a config that says how."""
     site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
     data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site]}
     if file.data.columns is not None:
         data["columns"] = file.data.columns.model_dump(mode="json")
-    run = RunConfig.parse({"task": task, "data": data}, str(path))
-    return Source(
-        {file.site.id: read_records(file.data.file, run, labelled=False)}, file.anonymise, file.policy.anonymise, 0
+    run = RunConfig.parse(
+        {
+            "task": {"name": task, "labels": ["-", "--"] if task == "classification" else []},
+            "data": data,
+            "anonymise": file.anonymise.of_a_run(),
+        },
+        str(path),
     )
+    return run, read_records(file.data.file, run, labelled=False)
 
 
 def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:
     """Counts by site and recall by entity; never text. Scrubbed records go to ``output``, one JSONL file a site."""
     raw = source.raw
     progress.stage("anonymise", sum(len(records) for records in raw.values()))
-    results = dict(zip(raw, Anonymiser(source.section).scrub_groups(list(raw.values()), progress.advance), strict=True))
+    if output is not None and source.reversal is not None:
+        ((site_id, records),) = raw.items()
+        results = {site_id: _reversibly(source.section, source.reversal, records, progress)}
+    else:
+        groups = Anonymiser(source.section).scrub_groups(list(raw.values()), progress.advance)
+        results = dict(zip(raw, groups, strict=True))
     if output is not None:
         _write(results, output)
     recalls = merge_recalls(result.recall for result in results.values())
@@ -93,11 +122,11 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
 
 
 def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
-    """Assess each site on its first ``sample`` records; counts only, and whether every site passes its gate."""
-    from privacy.anonymise.assessment import assess, document
+    """Assess each site on ``sample`` of its records; counts only, and whether every site passes its gate."""
+    from privacy.anonymise.assessment import PLANTED, assess, document, evenly
 
-    raw = {site_id: records[:sample] for site_id, records in source.raw.items()}
-    progress.stage("anonymise", 2 * sum(len(records) for records in raw.values()))
+    raw = {site_id: evenly(records, sample) for site_id, records in source.raw.items()}
+    progress.stage("anonymise", sum(len(records) + PLANTED for records in raw.values()))
     sites = {
         site_id: document(assess(source.section, records, source.seed, progress.advance), source.gate)
         for site_id, records in raw.items()
@@ -113,6 +142,33 @@ def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Q
     records = [record for group in source.raw.values() for record in group[:count]]
     scrubber = Scrubber(source.section, locate(source.section.spacy_model), b"preview alone: no surrogate is kept")
     return list(zip(records, scrubber.examine(records), strict=True))
+
+
+def reveal_record(path: Path, position: int) -> Mapping[str, str]:
+    """What stands in one record that was written out, and what stood there, for the steward's own eyes.
+
+    Raises:
+        ConfigError: the file is no SITE.toml.
+        DataError: no map is kept, or it cannot be opened.
+    """
+    from client.sitefile import SiteFile
+
+    file = SiteFile.load(path)
+    return Reversal(file.site.state, file.site.id).of(position)
+
+
+def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence[RawRecord], progress: Progress) -> Scrubbed:
+    """Scrub a site's records in this process, and keep what stands for what."""
+    from privacy.anonymise.language import locate
+    from privacy.anonymise.scrubber import Clean, Scrubber, gathered
+
+    scrubber = Scrubber(section, locate(section.spacy_model), secrets.token_bytes(32))
+    done = []
+    for at in range(0, len(records), CHUNK):
+        done += scrubber.examine(records[at : at + CHUNK])
+        progress.advance(len(records[at : at + CHUNK]))
+    reversal.keep({one.record.position: one.originals for one in done if isinstance(one, Clean)})
+    return gathered(done)
 
 
 def _write(results: Mapping[str, Scrubbed], output: Path) -> None:

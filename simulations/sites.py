@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from client.admission import admit
 from client.cache import Cache
 from client.cleaning import clean
 from client.preparation import prepare, scrub
@@ -16,7 +17,7 @@ from shared.config import RunConfig
 from shared.errors import ConfigError
 from shared.record import RawRecord
 from shared.records import read_records
-from shared.sections import SiteSection
+from shared.sections import GateSection, SiteSection
 from simulations.partition import split_held_out
 from simulations.progress import Progress
 from simulations.synthetic import write_sites
@@ -53,13 +54,19 @@ def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mappin
 def scrub_sites(
     config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress
 ) -> list[SiteData]:
-    """Clean and anonymise each site's records apart, and choose among the training ones; the others are only scrubbed."""
+    """Clean and anonymise each site's records apart, and choose among the training ones; the others are only scrubbed.
+
+    Raises:
+        GateFailed: the config has a gate, and the anonymisation of a site does not pass it.
+    """
     sites = config.data.sites
     cleaned = [clean(raw[site.id], config.cleaning) for site in sites]
     parts = [split_held_out(found.records, config.data.held_out, config.run.seed) for found in cleaned]
     groups = [part for pair in parts for part in pair]
-    progress.stage("anonymise", sum(len(group) for group in groups))
     caches = [cache for site in sites for cache in _caches(config, site, folder)]
+    if config.gate is not None:
+        _admit(config, config.gate, [found.records for found in cleaned], caches)
+    progress.stage("anonymise", sum(len(group) for group in groups))
     scrubbed = scrub(config.anonymise, groups, caches, progress.advance)
     found = []
     for index, site in enumerate(sites):
@@ -68,6 +75,12 @@ def scrub_sites(
         touched = cleaned[index].touched | chosen.touched
         found.append(SiteData(site, training, chosen.scrubbed, scrubbed[2 * index + 1], chosen.persons, touched))
     return found
+
+
+def _admit(config: RunConfig, gate: GateSection, cleaned: Sequence[Sequence[RawRecord]], caches: Sequence[Cache]) -> None:
+    """Ask each site's records to pass the gate, as a real site asks its own before it joins."""
+    for index, (site, records) in enumerate(zip(config.data.sites, cleaned, strict=True)):
+        admit(gate, config.anonymise, records, site.id, *caches[2 * index : 2 * index + 1])
 
 
 def _caches(config: RunConfig, site: SiteSection, folder: Path) -> list[Cache]:

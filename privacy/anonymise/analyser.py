@@ -37,6 +37,8 @@ HARMLESS = frozenset(
 UNUSED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lemmatizer", "trainable_lemmatizer")
 # Types whose patterns ask for capitals.
 CAPITAL_TYPES = frozenset({"STREET_ADDRESS", "POSTCODE", "ORGANIZATION"})
+# A break within a paragraph, as e-mail has them.
+LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 # spaCy's memory grows with the characters it reads at once.
 BATCH_CHARS = 200_000
 
@@ -55,7 +57,7 @@ class LoadedSpacy(SpacyNlpEngine):
         labels = set(nlp.pipe_labels["ner"]) - HARMLESS
         configuration = NerModelConfiguration(
             labels_to_ignore=sorted(HARMLESS),
-            model_to_presidio_entity_mapping={label: LABELS.get(label) or _type_name(label) for label in labels},
+            model_to_presidio_entity_mapping={label: LABELS.get(label) or type_name(label) for label in labels},
             # Where a pattern and the model mark the same characters, the pattern knows the type better: it scores more.
             default_score=0.25,
         )
@@ -89,11 +91,12 @@ class Analyser:
     """
 
     def __init__(self, folder: Path, language: str, batch_size: int, level: Level = LEVELS["fast"]) -> None:
+        self._joins = level.line_breaks
         self._lists = load_words() if level.word_lists else None
         self._sweeper = Sweeper(level, self._lists) if self._lists else None
         self._language = language
         self._batch_size = batch_size
-        nlp_engine = LoadedSpacy(_load(folder), language)
+        nlp_engine = LoadedSpacy(load_spacy(folder), language)
         self._patterns = pattern_recognisers()
         ner = LanguageModel(supported_language=language, supported_entities=nlp_engine.get_supported_entities())
         self._engine = AnalyzerEngine(
@@ -126,7 +129,7 @@ class Analyser:
     ) -> tuple[Finding, ...] | Failed:
         """What was read in a text, or in the text with its capitals guessed back, and what the other passes find."""
         try:
-            swept = (*found, *sweeper.sweep(text))
+            swept = (*found, *sweeper.sweep(text), *self._across_lines(text))
             if restored is None:
                 return swept
             swept = (*swept, *self.detect_patterns(text), *self._detect_capitals(titled(text)))
@@ -140,6 +143,15 @@ class Analyser:
         Raises:
             TimeoutError: a rule may have been cut off.
         """
+        return (*self._match(text), *self._across_lines(text))
+
+    def _across_lines(self, text: str) -> tuple[Finding, ...]:
+        """Findings of the rules in the text with its lines joined, where the level asks for it; as long as before."""
+        if not self._joins or "\n" not in text:
+            return ()
+        return self._match(LINE_BREAK.sub(" ", text))
+
+    def _match(self, text: str) -> tuple[Finding, ...]:
         started = time.monotonic()
         results = [r for rule in self._patterns for r in rule.analyze(text, rule.supported_entities)]
         _refuse_timeout(started)
@@ -172,8 +184,12 @@ class Analyser:
         return tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in results)
 
 
-def _load(folder: Path) -> Language:
-    """Load the entity recogniser of a model from its folder, with the layers that it listens to."""
+def load_spacy(folder: Path) -> Language:
+    """Load the entity recogniser of a model from its folder, with the layers that it listens to.
+
+    Raises:
+        ModelError: the folder holds no usable spaCy model.
+    """
     try:
         nlp = spacy.load(folder, exclude=UNUSED)
         for name, layer in nlp.components:
@@ -190,7 +206,7 @@ def _load(folder: Path) -> Language:
     return nlp
 
 
-def _type_name(label: str) -> str:
+def type_name(label: str) -> str:
     """A model's own label as a type: capitals and underscores."""
     return re.sub(r"[^A-Z]+", "_", label.upper()).strip("_") or "OTHER"
 

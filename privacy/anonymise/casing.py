@@ -14,6 +14,9 @@ FUNCTION_WORDS = STOP_WORDS | frozenset(FUNCTION_WORDS_LINE.split())
 # Fewer words than this say nothing about how a text is written.
 FEW = 4
 MOST = 0.7
+FEW_CAPITALS = 0.3
+# Whatever stands at the start of the text or of a sentence, but a letter that is small.
+STARTS_WITH_A_CAPITAL = re.compile(r"(?:\A|[.!?]\s+|\n)\W*(?![\W]|[a-zß-öø-ÿ])")
 
 
 class Casing(StrEnum):
@@ -28,13 +31,13 @@ class Casing(StrEnum):
 def casing(text: str) -> Casing:
     """Whether a text has no capitals, hardly anything else, or one on most of its words.
 
-    A text with a capital only at its start or as "I" counts as having none when it is longer than a sentence.
+    A text none of whose sentences begins with a capital counts as having none, though a month or a name may.
     """
     words = [word for word in WORD.findall(text) if len(word) > 1 and word[0].lower() != word[0].upper()]
     if not words:
         return Casing.USUAL
     capital = sum(word[0].isupper() for word in words)
-    if capital == 0:
+    if capital == 0 or (capital <= FEW_CAPITALS * len(words) and not STARTS_WITH_A_CAPITAL.search(text)):
         return Casing.LOWER
     if len(words) >= FEW and sum(word.isupper() for word in words) >= MOST * len(words):
         return Casing.UPPER
@@ -45,11 +48,17 @@ def casing(text: str) -> Casing:
 
 
 def restore(text: str, lists: WordLists) -> str:
-    """The text with a capital on every word that may be a name and on no other; as long as before, letter by letter."""
+    """The text with a capital on every word that may be a name and on no other; as long as before, letter by letter.
+
+    Where hardly a word has a capital, those that have one keep it.
+    """
+    keeps = casing(text) is Casing.LOWER
 
     def cased(match: re.Match[str]) -> str:
         word = match[0]
         key = word.casefold()
+        if keeps and word[0].isupper():
+            return word
         if key == "i" or key.startswith("i'"):
             return _same_length(word, word[0].upper() + word[1:].lower())
         parts = re.split(r"(['-])", word)

@@ -13,8 +13,14 @@ NAME_WORD = re.compile(r"[^\W\d_]\w*(?:[-'](?!s\b)\w+)*")
 PLACED = frozenset({"STREET_ADDRESS", "POSTCODE", "LOCATION", "PERSON", "ORGANIZATION", "ID_NUMBER"})
 STREETS = frozenset({"STREET_ADDRESS", "POSTCODE"})
 GAP = re.compile(r"[\s.,;:>()/#-]{0,8}(?:(?:[^\W\d_]{1,3}\.?|\d{1,6})[\s.,;:>()/#-]{1,8}){0,2}")
-NUMBER_BEFORE = re.compile(r"(?<![\w.,$£€])(\d{1,6})[ ,]{1,2}\Z")
-NUMBER_AFTER = re.compile(r"[ ,]{1,2}((?:\d{3} \d{2}|\d{1,6}[A-Za-z]?))(?![\w%°]|[.,:/-]\d| ?(?:mg|ml|mcg|kg|km|cm|mm|%))")
+ENDS_A_PLACE = "and|but|or|is|my|i|to|pls|please|for|with|at|lives?|living|me|u|he|she|they|we|it|from"
+WIDE_GAP = re.compile(
+    rf"[\s.,;:>()/#-]{{0,8}}(?:(?!(?:{ENDS_A_PLACE})\b)\w{{1,14}}\.?[\s.,;:>()/#-]{{1,8}}){{0,2}}", re.IGNORECASE
+)
+NUMBER_BEFORE = re.compile(r"(?<![\w.,$£€])(\d{1,6}(?: \d){0,4})[ ,]{1,2}\Z")
+NUMBER_AFTER = re.compile(
+    r"[ ,]{1,2}((?:\d{3} \d{2}|\d(?: \d){1,5}|\d{1,6}[A-Za-z]?))(?![\w%°]|[.,:/-]\d| ?(?:mg|ml|mcg|kg|km|cm|mm|%))"
+)
 PROVINCE_AFTER = re.compile(r" ?\(([A-Za-z]{2})\)")
 POSTCODE_AFTER = re.compile(r"[ ,]{1,2}((?!(?:19|20)\d\d\b)(?:\d{3} \d{2}|\d{4,6}))(?![\w%°]|[.,:/-]\d)")
 # Words of an address that are taken on either side of a part that a rule has found.
@@ -128,29 +134,30 @@ def _union(group: Sequence[Finding]) -> Finding:
     )
 
 
-def bridge(text: str, findings: Sequence[Finding], numbers: bool) -> tuple[Finding, ...]:
+def bridge(text: str, findings: Sequence[Finding], numbers: bool, damaged: bool = False) -> tuple[Finding, ...]:
     """Join the parts of an address over the little that stands between them, and take the numbers beside them.
 
     ``findings`` are disjoint and in order. Between two parts may be white space, punctuation, one short word such as
     a state's letters or "and", and a number of at most 6 digits; one of the two must be a street, a number or a
-    postcode. With ``numbers``, a number right beside a place or a name belongs to it as well.
+    postcode. With ``numbers``, a number right beside a place or a name belongs to it as well. In text ``damaged`` in its
+    capitals two words of any length may stand between, for there a street is hard to tell.
     """
     joined: list[Finding] = []
     for finding in findings:
-        if joined and _bridged(text, joined[-1], finding):
+        if joined and _bridged(text, joined[-1], finding, WIDE_GAP if damaged else GAP):
             joined[-1] = Finding("STREET_ADDRESS", joined[-1].start, finding.end, joined[-1].score)
         else:
             joined.append(finding)
     return merge(text, [f for finding in joined for f in _beside(text, finding, numbers)])
 
 
-def _bridged(text: str, left: Finding, right: Finding) -> bool:
+def _bridged(text: str, left: Finding, right: Finding, between: re.Pattern[str]) -> bool:
     """Whether two findings are parts of one address."""
     labels = {left.label, right.label}
     gap = text[left.end : right.start]
     if right.label == "PERSON" and "." in gap:  # a new sentence
         return False
-    return labels <= PLACED and not labels.isdisjoint(STREETS) and GAP.fullmatch(gap) is not None
+    return labels <= PLACED and not labels.isdisjoint(STREETS) and between.fullmatch(gap) is not None
 
 
 def _beside(text: str, finding: Finding, numbers: bool) -> tuple[Finding, ...]:

@@ -1,19 +1,19 @@
 """Whether a site's anonymisation is good enough to join a round: the site's own thresholds against what was measured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from privacy.anonymise.quality import Recall
-
-if TYPE_CHECKING:
-    from privacy.anonymise.assessment import Assessment
 from shared.errors import DataError
 from shared.sections import GateSection
 
+if TYPE_CHECKING:
+    from privacy.anonymise.assessment import Assessment
+
 
 class GateFailed(DataError):
-    """The site's anonymisation does not pass its own gate."""
+    """The site's anonymisation does not pass its own gate, so it takes no part; the server learns this class name alone."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,18 @@ def checks(gate: GateSection, found: "Assessment") -> tuple[Check, ...]:
     return tuple(_checks(gate, found))
 
 
-def require(gate: GateSection, found: "Assessment", site: str) -> None:
+def require(verdict: Iterable[Check], site: str) -> None:
     """Stop here unless every check passes.
 
     Raises:
-        GateFailed: at least one does not; the sentence names each, with counts only.
+        GateFailed: at least one does not; the sentence names each, with shares only.
     """
-    failed = [check for check in checks(gate, found) if not check.passed]
+    failed = [check for check in verdict if not check.passed]
     if failed:
         said = ", ".join(f"{c.name} = {c.measured:.3f} (needs {c.threshold:g})" for c in failed if c.measured is not None)
         raise GateFailed(
-            f"site {site}: anonymisation does not pass the gate: {said}; set a stricter anonymise.level, or mend the data"
+            f"site {site}: anonymisation does not pass the site's gate: {said}; set a stricter anonymise.level or mend the "
+            "data, and see hushtune anonymise --report"
         )
 
 

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from shared.errors import ModelError
+from shared.sections import AnonymiseSection
 from shared.wheels import Wheel, fetch
 
 # The wheel is a copy of explosion's en_core_web_sm 3.8.0 under another name. These digests of its files are the ones in
@@ -19,7 +20,7 @@ EN_CORE_WEB_SM = Wheel(
 )
 
 
-def locate(model: str) -> Path:
+def locate(model: str, field: str = "spacy_model") -> Path:
     """The folder of a spaCy model: the pinned wheel, a folder, or an installed package, in this order.
 
     An installed package is found by its ``meta.json``; its code is never run, and nothing is ever downloaded but the
@@ -34,9 +35,32 @@ def locate(model: str) -> Path:
         if folder and (folder / "config.cfg").is_file():
             return folder.resolve()
     raise ModelError(
-        f"anonymise.spacy_model = '{model}': no spaCy model of this name is installed and no folder holds one; "
+        f"anonymise.{field} = '{model}': no spaCy model of this name is installed and no folder holds one; "
         "install it, or set 'en-core-web-sm'"
     )
+
+
+def locate_second(section: AnonymiseSection) -> Path | None:
+    """The folder of the second recogniser's model, or None where the section names none.
+
+    Beside what ``locate`` finds, it may be the folder of a transformers model.
+
+    Raises:
+        ModelError: there is no such model, or its weights are not safetensors, which alone hold no code.
+    """
+    if section.second_model is None:
+        return None
+    folder = Path(section.second_model)
+    if not is_transformer(folder):
+        return locate(section.second_model, "second_model")
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"{folder}: no .safetensors file; save the model's weights as safetensors")
+    return folder.resolve()
+
+
+def is_transformer(folder: Path) -> bool:
+    """Whether a folder holds a model in transformers' layout."""
+    return (folder / "config.json").is_file() and not (folder / "config.cfg").is_file()
 
 
 def _installed(model: str) -> Path | None:

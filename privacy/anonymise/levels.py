@@ -14,7 +14,7 @@ class Level:
     ``word_lists``: names and places of the lists, and a second reading of text without the usual capitals.
     ``unknown_capitals``: capitalised words that are no English words. ``all_capitals``: every capitalised word but
     an English one at the start of a sentence. ``numbers``: every number of 3 digits or more. ``unknown_words``:
-    words that are no English words, in text without the usual capitals.
+    words that are no English words, in text without the usual capitals. ``line_breaks``: what a line break parts.
     """
 
     word_lists: bool = False
@@ -22,10 +22,13 @@ class Level:
     all_capitals: bool = False
     numbers: bool = False
     unknown_words: bool = False
+    line_breaks: bool = False
 
 
 LEVELS: Mapping[LevelName, Level] = {
     "fast": Level(),
     "standard": Level(word_lists=True, unknown_capitals=True),
-    "strict": Level(word_lists=True, unknown_capitals=True, all_capitals=True, numbers=True, unknown_words=True),
+    "strict": Level(
+        word_lists=True, unknown_capitals=True, all_capitals=True, numbers=True, unknown_words=True, line_breaks=True
+    ),
 }

@@ -34,13 +34,15 @@ class TagTable:
     """The tags of one record: equal values get the same tag in all its fields; it lives as long as the record's turn.
 
     Values are equal when their letters and digits are, whatever the case. The first type found for a value names it.
-    ``taken`` names the tags that the record already holds; their numbers are not given again.
+    ``taken`` names the tags that the record already holds; their numbers are not given again. ``stand_ins`` tells, once
+    the record is finished, what stands in the place of a tag.
     """
 
     def __init__(self, taken: Iterable[tuple[str, int]] = ()) -> None:
         self._tags: dict[str, str] = {}
         self._last: dict[str, int] = {}
         self.originals: dict[str, Original] = {}
+        self.stand_ins: dict[str, str] = {}
         for label, number in taken:
             self._last[label] = max(self._last.get(label, 0), number)
 
@@ -123,6 +125,7 @@ class Replacer:
         ``document`` tells this record from all others of the site.
         """
         stand_ins = {tag: made for tag, made in self._stand_ins(document, table).items() if made is not None}
+        table.stand_ins = stand_ins
         if not stand_ins:
             return dict(fields)
         return {name: self._tag.sub(lambda tag: stand_ins.get(tag[0], tag[0]), text) for name, text in fields.items()}

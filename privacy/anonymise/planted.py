@@ -5,6 +5,7 @@ Names and towns are invented from syllables and stand in no list; numbers are ra
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from faker import Faker
 
@@ -47,10 +48,10 @@ class Planter:
         self._faker = Faker("en_GB")
         self._faker.seed_instance(seed)
 
-    def plant(self, records: Sequence[RawRecord]) -> list[RawRecord]:
-        """Copies of records, each with one sentence and one value more at the end of its first field."""
+    def plant(self, records: Sequence[RawRecord], count: int) -> list[RawRecord]:
+        """``count`` copies of records in turn, each with one sentence and one value more at the end of its first field."""
         kinds = sorted(FRAMES)
-        return [self._plant_one(record, kinds[i % len(kinds)]) for i, record in enumerate(records)]
+        return [self._plant_one(records[i % len(records)], kinds[i % len(kinds)]) for i in range(count)]
 
     def _plant_one(self, record: RawRecord, kind: str) -> RawRecord:
         name, text = next(iter(record.fields.items()))
@@ -60,7 +61,7 @@ class Planter:
             head, value, tail = head.lower(), value.lower(), tail.lower()
         start = len(text) + 1 + len(head)
         spans = {name: (Span(kind, start, start + len(value)),)}
-        return RawRecord({**record.fields, name: f"{text} {head}{value}{tail}"}, record.label, record.position, spans)
+        return replace(record, fields={**record.fields, name: f"{text} {head}{value}{tail}"}, spans=spans)
 
     def _values(self) -> Mapping[str, Callable[[], str]]:
         digits = self._faker.numerify

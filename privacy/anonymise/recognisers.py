@@ -20,8 +20,9 @@ from presidio_analyzer.predefined_recognizers import (
     UuidRecognizer,
 )
 
+from privacy.anonymise.places import ADDRESSES, POSTCODES
 from privacy.anonymise.rules import (
-    ADDRESSES,
+    ACCOUNTS,
     AGES,
     CALENDAR,
     COMPANIES,
@@ -33,7 +34,6 @@ from privacy.anonymise.rules import (
     NUMBERS,
     PEOPLE,
     PHONES,
-    POSTCODES,
     RECORDS,
     SAID_NUMBERS,
     SPELT_EMAILS,
@@ -105,6 +105,7 @@ def pattern_recognisers() -> list[PatternRecognizer]:
         MedicalLicenseRecognizer, NhsRecognizer, UsSsnRecognizer, UuidRecognizer,
     )  # fmt: skip
     numeric = {
+        "IBAN_CODE": ACCOUNTS,
         "AGE": AGES, "STREET_ADDRESS": ADDRESSES, "POSTCODE": POSTCODES, "ID_NUMBER": NUMBERS, "RECORD_NUMBER": RECORDS,
     }  # fmt: skip
     return [

@@ -94,7 +94,14 @@ LINKS: Rules = (
     ("domain", rf"(?i)(?<![\w@.-])(?:[\w-]{{2,63}}\.)+{ENDING}\b(?![@-])(?:[/?\#:][^\s<>\"']*)?", 0.5),
 )
 HANDLES: Rules = (
-    ("handle", r"(?<![\w.])@[A-Za-z_]\w{2,}", 0.5),
+    ("handle", r"(?<![\w.])@[A-Za-z_][\w.-]{2,}", 0.5),
+    (
+        "named",
+        r"(?i)\b(?:(?:user|login|screen)[ ]?(?:name|id)(?:[ ]is[ ])?|(?:login|handle|nick(?:[ ]?name)?)|logged[ ]in[ ]as[ ])"
+        r"(?:(?<=is[ ])|(?<=as[ ])|[ ]?[:=][ ]?|[ ](?=\S*[\d_]))\K"
+        r"(?!(?:the|a|an|not|no|in|on|at|and|or|is|was)\b)[\w.@-]{3,40}(?<!\.)",
+        0.5,
+    ),
     # Letters and at least two digits with an underscore, or in small letters: xX_jsmith87_Xx, jane.doe1987.
     ("underscored", r"(?<![\w@/<-])(?=\w*\d{2})(?=\w*[A-Za-z]{3})\w+_\w+(?![\w>])", 0.3),
     ("numbered", r"(?<![\w@/.-])(?!covid|vitamin)[a-z]{2,}(?:[._]?[a-z]{2,})*[._]?(?:\d{4}|\d{2})(?![\w-])", 0.2),
@@ -105,130 +112,15 @@ SPELT_EMAILS: Rules = (
     ("spelt", rf"(?i)(?<!\w)\w+(?:(?:{DOT}|[._-])\w+){{0,4}}{AT}\w+(?:(?:{DOT}|[.-])\w+){{0,3}}{DOT}[a-z]{{2,10}}\b", 0.6),
 )
 
-# --- addresses: number and street in either order, in several languages; parts of an address on their own
-STREET = any_of(
-    "street str st avenue ave? road rd lane ln drive court crescent boulevard blvd bvd square sq terrace highway hwy "
-    "parkway pkwy broadway turnpike freeway"
-)
-# These are common words too, so they count only with a capital.
-STREET_TITLED = any_titled(
-    "alley bayou beach bend bluff bluffs branch bridge brook brooks bypass camp canyon circle cir cliff cliffs close "
-    "common corner corners cove creek cres crossing ct dr drv estate estates extension falls field fields flat forest "
-    "fork forks garden gardens glen green greens grove harbor harbour haven heights hill hills hollow island junction "
-    "key knoll lake lakes landing loop manor meadow meadows mews mill mills mount orchard oval park parks pass path "
-    "pike pine pines pl place plain plains plaza point port prairie quay radial ranch rapids rest ridge rise river "
-    "route row rte run shore shores spring springs spur station stream summit ter trace track trail trl tunnel union "
-    "valley viaduct view village vista walk way wells wharf"
-)
-SUFFIX = any_of(
-    "stra(?:ß|ss)e str\\. gasse weg platz allee ring damm ufer gatan gränd vägen gata gate vegen? veien vej gade allé "
-    "terrasse chaussee promenade steig pfad graben markt brygge løkken sti parken kaj kai maantee tänav põik trg cesta "
-    "nábřeží aleja rakpart kapu sétány sokak caddesi cad mahallesi jalan väg vägen backe "
-    "strand stranda torv "
-    "torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
-    "utca útja körút tér tere ulica ulice náměstí cesta třída"
-)
-PREFIX = any_of("rue avenue avda boulevard chemin viale piazza calle c/ paseo rúa rua avenida travessa praça")
-PREFIX_NAMED = any_of(
-    "av bd blvd allée impasse quai route via vicolo corso largo strada plaza camino carrer ronda estrada ul ulica al "
-    "aleja os plac jalan jl ulitsa улица ул"
-)
-LINK = r"(?:(?:d[aeiou]s?|de[il]|d[ae]gli|d[ae]ll[aeo]|dal|la|le|les|los|las|el|al|d'|l'|dell')[ ]?)"
-NUMBER = r"\d{1,5}(?:[ ]?[A-Za-z]\b|[/-]\d{1,4}[A-Za-z]?)?"
-WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
-AMOUNT = any_of("of in on the down a x mile miles km block blocks times mg minutes? hours? days? weeks? months? years?")
-AT_HOME = r"""(?i:
-    (?:lives?|living|lived|resid(?:es?|ing)|stay(?:s|ing)?|located|home|house|office)[ ](?:is[ ])?(?:at|on)
-    |address(?:[ ]is|[ ]?:)|corner[ ]of
-)[ ](?i:the[ ])?"""
-ADDRESSES: Rules = (
-    (
-        "number first",
-        rf"\b{NUMBER},?[ ]+(?:[NSEW]{{1,2}}\.?[ ]+)?(?:{WORD}[ ]+){{1,4}}(?:{STREET}|{STREET_TITLED})\b\.?"
-        r"(?:[ ][NSEW]{1,2}\b)?",
-        0.7,
-    ),
-    (
-        "lower case",
-        rf"(?i)\b{NUMBER},?[ ]+(?!{AMOUNT}\b)\p{{L}}+[ ](?:\p{{L}}+[ ])?"
-        r"(?:street|avenue|road|lane|boulevard|highway)\b",
-        0.6,
-    ),
-    ("one word, number", rf"\b\p{{Lu}}\p{{L}}*{SUFFIX}(?<=\.|\b),?[ ]+{NUMBER}", 0.7),
-    (
-        "words, number",
-        rf"\b\p{{Lu}}[\p{{L}}'.-]*(?:[ ]\p{{L}}[\p{{L}}'.-]*){{0,3}}[ ]{SUFFIX}(?<=\.|\b),?[ ]+{NUMBER}",
-        0.7,
-    ),
-    ("number, one word", rf"\b{NUMBER},?[ ]+\p{{Lu}}\p{{L}}*{SUFFIX}\b", 0.7),
-    (
-        "prefix, number",
-        rf"(?<!\w){PREFIX}\.?[ ]+(?:[\p{{L}}\d][\p{{L}}\d'.-]*,?[ ]+){{1,5}}(?:n[º°o]?\.?[ ]?)?{NUMBER}",
-        0.7,
-    ),
-    (
-        "prefix, name, number",
-        rf"(?<!\w){PREFIX_NAMED}\.?[ ]+{LINK}{{0,2}}(?:{WORD},?[ ]+(?:de[ ]|y[ ])?){{1,4}}"
-        rf"(?:n[ro]?[º°]?\.?[ ]?)?{NUMBER}",
-        0.7,
-    ),
-    (
-        "number, prefix",
-        rf"\b{NUMBER},?[ ]+{PREFIX}\b\.?[ ]+{LINK}{{0,2}}\p{{L}}[\p{{L}}'-]*(?:[ -]\p{{Lu}}[\p{{L}}'-]*){{0,3}}",
-        0.7,
-    ),
-    (
-        "number, prefix, name",
-        rf"\b{NUMBER},?[ ]+{PREFIX_NAMED}\b\.?[ ]+{LINK}{{0,2}}\p{{Lu}}[\p{{L}}'-]*(?:[ -]\p{{Lu}}[\p{{L}}'-]*){{0,3}}",
-        0.7,
-    ),
-    (
-        "short form, number",
-        r"\b\p{Lu}[\p{L}'-]+[ ](?!(?:no|nr|vol|fig|pp?|vs|ca|approx|ext|tel|ch|sec|art|para)\.)"
-        r"\p{Ll}{1,4}\.[ ]\d{1,4}(?![.,]?\d|[ ]?(?:mg|ml))",
-        0.5,
-    ),
-    ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),
-    ("cue", rf"\b{AT_HOME}\K(?:{NUMBER},?[ ]+)?(?:\p{{Lu}}[\p{{L}}'.-]*[ ]+){{1,5}}{NUMBER}", 0.6),
-    (
-        "unit",
-        rf"\b{any_of('apt apartment suite ste unit flat room rm floor fl bldg building door lot house')}"
-        r"\.?[ ]?(?i:no\.?|number)?[ ]?\#?(?:\d{1,5}[A-Za-z]?|[A-Z]\d{1,4})\b",
-        0.5,
-    ),
-    (
-        "box",
-        r"(?i)\b(?:p\.?[ ]?o\.?[ ]?box|post(?:al)?[ ]?box|postfach|apartado|casilla|bo[iî]te[ ]postale|b\.?p\.)"
-        r"[ ]*(?:no\.?|\#)?[ ]*\d{1,7}",
-        0.7,
-    ),
-    ("military", r"(?i)\b(?:(?:psc|cmr|unit)[ ]\d{1,5},?\s+box[ ]\d{1,5}|[afd]po,?\s+a[aep][ ]\d{5}\b)", 0.7),
-)
-
-# --- postcodes: own forms, or a number in the place of one; not a count, a dose or a year
-NO_COUNT = r"(?![\d%°]|[.,:/-]\d|[ ]?(?:IU|MG|ML|MCG|KG|KM|[a-zµ]))"
+# --- quantities, which are no postcode and no record number
 UNIT = any_of(
     "mg mcg g kg ml l dl mm cm m km iu mmol mol kcal cal bpm hz khz mhz gb mb kb px percent dollars? euros? pounds? usd "
     "eur gbp hours? hrs? minutes? mins? seconds? secs? days? weeks? months? years? times people patients records units"
 )
-NO_POSTCODE = any_of("iu mg ml mm am pm ad bc ce kg km lb hz mb gb sa sd ss in or is er ed iv tv uk us eu")
-POSTCODES: Rules = (
-    ("british", r"(?i)\b[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[ABD-HJLNP-UW-Z]{2}\b", 0.5),
-    ("canadian", r"(?i)\b[ABCEGHJ-NPRSTVXY]\d[A-Z][ -]?\d[A-Z]\d\b", 0.5),
-    ("dutch", rf"\b(?!19|20)[1-9]\d{{3}}[ ]?(?!{NO_POSTCODE}\b)[A-Z]{{2}}\b", 0.4),
-    ("state", r"\b[A-Z]{2},?\s+\d{5}(?:-\d{4})?\b", 0.5),
-    ("five digits", rf"(?<![\w.,:/$£€\#-])\d{{5}}\b{NO_COUNT}", 0.4),
-    ("parted", r"(?<![\w.,:/-])(?:\d{2}-\d{3}|\d{3}[ ]\d{2})\b(?=,?[ ]\p{Lu}|\s*$)", 0.4),
-    (
-        "named",
-        r"(?i)\b(?:zip|post[ ]?code|postal[ ]code|plz|cap|cp)(?:[ ]?code)?(?:[ ]is|[ ]to|[ ]?[:=])?[ ]"
-        r"\K(?=[\w-]*\d)\w[\w-]{2,9}(?:[ ]\d\w{2})?",
-        0.6,
-    ),
-    ("after a place", r"\b\p{Lu}\p{L}{2,},?\s+\K(?!(?:19|20)\d\d\b|\d\d00\b)\d{4,6}(?=\s*(?:[.,;]?$|,))", 0.4),
-)
-
 # --- numbers: long ones, codes, and what follows the name of a register
+PLATED = (
+    "registration reg plates? kennzeichen immatriculation matrícula placa targa kenteken vehicle car van truck taxi lorry"
+)
 NUMBERS: Rules = (
     ("run", r"(?<!\d)(?<!\d[.,])(?!(?:19|20)\d\d-(?:19|20)\d\d(?!\d))\d(?:-?\d){5,}(?!\d)", 0.3),
     (
@@ -236,7 +128,33 @@ NUMBERS: Rules = (
         r"(?<![\w-])(?=[A-Z\d/-]{0,24}[A-Z])(?=(?:[A-Z/-]{0,8}\d){4})[A-Z\d](?:[/-]?[A-Z\d]){4,40}",
         0.3,
     ),
-    ("spaced", r"(?<![\w.,])\d(?:[ ]\d){5,}(?!\w)", 0.3),
+    # As on a vehicle: British, European, American and other forms; without a cue only such as are nothing else.
+    (
+        "plate",
+        r"(?<![\w-])(?:[A-Z]{2}\d{2}[ ]?[A-Z]{3}|[A-Z]{2}[ -]?\d{3}[ -]?[A-Z]{2}|\d{4}[ -]?[BCDFGHJ-NPRSTV-Z]{3}"
+        r"|\d[A-Z]{3}[ -]?\d{2,3}|(?!ISO|RFC|USD|EUR|GBP|CHF|THE|AND|FOR)[A-Z]{3}-\d{3,4}"
+        r"|[A-ZÄÖÜ]{1,3}-[A-Z]{1,2}[ ]?\d{1,4}|[A-Z]{1,2}-\d{1,3}[ ]?(?:\d{3}|[A-Z]{1,3}))(?![\w-]|[ ]?%)",
+        0.3,
+    ),
+    (
+        "named plate",
+        rf"\b{any_of(PLATED)}(?:[ ](?i:number|no\.?|plate|is|with))*[ ]?[:(]?[ ]?\K"
+        r"(?=[A-Z\d -]{0,9}\d)[A-Z\d]{1,7}(?:[ -][A-Z\d]{1,5}){0,2}(?![\w-])",
+        0.5,
+    ),
+    (
+        "ending",
+        r"(?i)\b(?:end(?:ing|s)?(?:[ ](?:in|with|on))|last[ ](?:four|4)(?:[ ]digits)?(?:[ ](?:are|is|of))?)[ ]?:?[ ]?"
+        r"\K(?!(?:19|20)\d\d\b)\d{3,5}\b(?![.,/:-]\d)",
+        0.4,
+    ),
+    (
+        "card ending",
+        r"(?i)\b(?:card|account|number|phone|iban)\b[^.\n]{0,24}?\bend(?:ing|s)?[ ](?:in|with|on)[ ]\K\d{3,5}\b",
+        0.5,
+    ),
+    # Digits one by one, as some write them against machines.
+    ("spaced", r"(?<![\w.,])(?=[\d./-]*[ ])\d(?:[ ./-]\d){4,}(?![\w/.-]?\w)", 0.3),
     ("split", r"(?<![\w.,-])\d{2,4}(?:[ ]?-[ ]?\s?\d{2,4}){2,4}(?![\w-])", 0.2),
     ("grouped", r"(?<![\w.,])\d{3,4}(?:[ ]\d{3,4}){2,4}(?!\w|[.,]\d)", 0.2),
 )
@@ -256,10 +174,20 @@ RECORDS: Rules = (
         "register",
         rf"(?i)\b(?:{any_of('mrn mr nhs emr ehr ssn nino medicare medicaid hicn mbi npi id ref reference')}\b{MARKER}?"
         rf"|{REGISTER}(?:[ ](?:record|chart|file|card))?{MARKER})"
-        r"(?:[ ]is|[ ]was)?[ ]?[:=\#]?[ ]?\K(?=[\w/-]*\d)\w[\w/-]{2,24}",
+        r"(?:[ ]is|[ ]was)?[ ]?[:=\#]?[ ]?\K(?=(?-i:[A-Z]{1,4}[ ])?[\w/-]*\d)(?-i:[A-Z]{1,4}[ ](?=\d))?\w[\w/-]{2,24}"
+        r"(?:[ ]\d{3,6}){0,4}",
         0.8,
     ),
+    ("register, parts", rf"(?i)\b{REGISTER}[ ]\K(?=(?:[A-Z/-]{{0,4}}\d){{5}})[A-Z\d]+(?:[/-][A-Z\d]+)+", 0.6),
     ("hash", r"(?<![\w&])\#[ ]?\K\d[\w-]{2,24}", 0.4),
+)
+# By its form alone: a number with a slip in it, or of a country that Presidio does not know, is personal all the same.
+ACCOUNTS: Rules = (
+    (
+        "iban",
+        r"(?<!\w)[A-Z]{2}\d{2}(?=(?:[ ]?[A-Z]{0,4}[ ]?\d){8})(?:[ -]?[A-Z\d]{4}){2,7}(?:[ -]?[A-Z\d]{1,4})?(?!\w)",
+        0.4,
+    ),
 )
 SEPARATOR = r"(?:[ ]?[./-][ ]?|[ ]|(?<=\))|(?=\())"
 PHONES: Rules = (

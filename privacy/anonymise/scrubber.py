@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from privacy.anonymise.analyser import Analyser, Failed
+from privacy.anonymise.casing import Casing, casing
+from privacy.anonymise.denied import again, parts_of, values_of
 from privacy.anonymise.findings import Finding, bridge, is_covered, merge, repeats, spread
+from privacy.anonymise.language import locate_second
 from privacy.anonymise.levels import LEVELS
-from privacy.anonymise.normalise import normalise_spans
+from privacy.anonymise.normalise import normalise, normalise_spans
 from privacy.anonymise.operators import Replacer, TagTable
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed, UnfitText
 from privacy.anonymise.quality import Recall, merge_recalls
+from privacy.anonymise.second import United, load_detector
 from shared.record import RawRecord, Record, Span
 from shared.sections import AnonymiseSection
 
@@ -27,12 +31,13 @@ class Prepared:
     raw: RawRecord
     texts: Mapping[str, str]
     masked: tuple[str, ...]
+    known: tuple[str, ...]
     spans: Mapping[str, tuple[Span, ...] | None]
 
 
 @dataclass(frozen=True, repr=False)
 class Clean:
-    """A record that passed, with what it adds to the counts."""
+    """A record that passed, with what it adds to the counts; ``originals`` tells by what stands there what stood there."""
 
     record: Record
     entities: Mapping[str, int]
@@ -53,21 +58,14 @@ class Scrubber:
     def __init__(self, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
         self._max_chars = section.max_chars
         self._level = section.level
-        self._analyser = Analyser(folder, section.language, section.batch_size, LEVELS[section.level])
+        first = Analyser(folder, section.language, section.batch_size, LEVELS[section.level])
+        second = locate_second(section) if section.second_use == "unite" else None
+        self._analyser = first if second is None else United(first, load_detector(second))
         self._replacer = Replacer(section.operator, self._analyser.labels, section.dates, key)
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
         """Scrub some records; each is either in ``records`` or in ``quarantined``, whatever happens to the others."""
-        done = self.examine(records)
-        clean = [d for d in done if isinstance(d, Clean)]
-        entities = sum((Counter(c.entities) for c in clean), Counter[str]())
-        return Scrubbed(
-            records=tuple(c.record for c in clean),
-            quarantined=tuple(d for d in done if isinstance(d, Quarantined)),
-            entities=dict(sorted(entities.items())),
-            recall=merge_recalls(c.recall for c in clean),
-            unmeasured=sum(c.unmeasured for c in clean),
-        )
+        return gathered(self.examine(records))
 
     def examine(self, records: Sequence[RawRecord]) -> list[Clean | Quarantined]:
         """Scrub some records and show what was found where, for a report or a preview at the site; nothing to keep."""
@@ -86,7 +84,8 @@ class Scrubber:
         texts = {name: text for name, (text, _) in normal.items()}
         self._check(texts)  # normalising can blank a text, and make one longer
         masked = tuple(map(self._replacer.mask, texts.values()))
-        return Prepared(raw, texts, masked, {name: spans for name, (_, spans) in normal.items()})
+        known = tuple(map(normalise, raw.known))
+        return Prepared(raw, texts, masked, known, {name: spans for name, (_, spans) in normal.items()})
 
     def _check(self, fields: Mapping[str, str]) -> None:
         """Refuse a record with a field that is blank or no text, and one that is too long in all."""
@@ -110,13 +109,16 @@ class Scrubber:
         """Merge the findings of a record, replace them, look again, and count."""
         masked = prepared.masked
         merged = [merge(text, [*f, *spread(text, f)]) for text, f in zip(masked, findings, strict=True)]
+        denied = again(masked, [*parts_of(prepared.known), *values_of(masked, merged)])
         merged = [
-            merge(text, [*f, *again]) if again else f
-            for text, f, again in zip(masked, merged, repeats(masked, merged), strict=True)
+            merge(text, [*f, *names, *values]) if names or values else f
+            for text, f, names, values in zip(masked, merged, repeats(masked, merged), denied, strict=True)
         ]
         if LEVELS[self._level].word_lists:
             numbers = LEVELS[self._level].numbers
-            merged = [bridge(text, f, numbers) for text, f in zip(masked, merged, strict=True)]
+            merged = [
+                bridge(text, f, numbers, casing(text) is not Casing.USUAL) for text, f in zip(masked, merged, strict=True)
+            ]
         table = self._replacer.table(prepared.texts.values())
         entities = Counter(f.label for field in merged for f in field)
         fields = {}
@@ -126,7 +128,7 @@ class Scrubber:
         recall, unmeasured = _measure(prepared, merged)
         raw = prepared.raw
         done = self._replacer.finish(fields, table, _identity(prepared))
-        originals = {tag: original.value for tag, original in table.originals.items()}
+        originals = {table.stand_ins.get(tag, tag): original.value for tag, original in table.originals.items()}
         record = Record(done, raw.label, raw.position)
         return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), originals)
 
@@ -153,6 +155,19 @@ class Scrubber:
         """What the patterns find outside the tags."""
         masked = self._replacer.mask(text)
         return merge(masked, self._analyser.detect_patterns(masked))
+
+
+def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
+    """The result for some records out of what became of each."""
+    clean = [d for d in done if isinstance(d, Clean)]
+    entities = sum((Counter(c.entities) for c in clean), Counter[str]())
+    return Scrubbed(
+        records=tuple(c.record for c in clean),
+        quarantined=tuple(d for d in done if isinstance(d, Quarantined)),
+        entities=dict(sorted(entities.items())),
+        recall=merge_recalls(c.recall for c in clean),
+        unmeasured=sum(c.unmeasured for c in clean),
+    )
 
 
 def _identity(prepared: Prepared) -> bytes:

@@ -26,6 +26,9 @@ FOREIGN = regex.compile(
 NUMBER = regex.compile(rf"(?<![\w.,$£€])\d(?:[ ]?[\d/.:-])*\d(?![\w%°]|[ ]?(?:{UNIT})\b)", FLAGS)
 TITLES = regex.compile(rf"(?:{TITLE})\Z", FLAGS)
 AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)")
+LOGIN = regex.compile(
+    r"(?i)\b(?:users?|login|account|profile|handle|nick|member)[ ](?:['\"]?)(?P<word>[\p{L}][\w.-]{2,39}\w)"
+)
 SMALL = frozenset(["i", "i'm", "i've", "i'll", "i'd", "ok", "okay", "am", "pm", "a", "the"])
 
 
@@ -42,6 +45,7 @@ class Sweeper:
             return ()
         words = list(self._words(text))
         found = [*words, *self._names(text, words), *self._places(text), *_matches(FOREIGN, "PERSON", text)]
+        found += self._logins(text)
         if self._level.numbers:
             found += [f for f in _matches(NUMBER, "ID_NUMBER", text) if sum(map(str.isdigit, text[f.start : f.end])) > 2]
         return tuple(found)
@@ -53,6 +57,13 @@ class Sweeper:
             word = match[0]
             if len(word) > 1 and self._is_suspect(word, text[: match.start()][-8:], style):
                 yield Finding(self._label(word), match.start(), match.end(), SCORE)
+
+    def _logins(self, text: str) -> Iterator[Finding]:
+        """What follows "user" or the like and is no English word."""
+        for match in LOGIN.finditer(text):
+            word = match["word"]
+            if not self._is_common(word.casefold()):
+                yield Finding("USERNAME", match.start("word"), match.end("word"), SCORE)
 
     def _names(self, text: str, found: list[Finding]) -> Iterator[Finding]:
         """The rest of a name after one of its words: initials, and a word that could be a name too."""
@@ -72,7 +83,7 @@ class Sweeper:
             return False
         if not common and (self._is_name(key) or (self._level.unknown_words and self._lists.is_proper(key))):
             return True
-        if not word[0].isupper() or style is Casing.LOWER:
+        if not word[0].isupper():
             return style is Casing.LOWER and not common and self._level.unknown_words and len(key) > 2
         if style is Casing.USUAL and self._level.all_capitals:
             return not common or self._lists.may_be_name(key) or not BEFORE_START.search(before)

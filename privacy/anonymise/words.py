@@ -36,7 +36,9 @@ OLD = frozenset({"fr_QC"})
 # In the English list with large counts or in Faker's lists, and never a name by themselves.
 NEVER_NAMES_LINE = (
     "january february march april may june july august september october november december monday tuesday wednesday "
-    "thursday friday saturday sunday an the will can has her his our you your she they was are not but all any mrs"
+    "thursday friday saturday sunday an the will can has her his our you your she they was are not but all any mrs "
+    "lol omg btw pls plz thx asap idk imo imho fyi lmao tbh brb gonna wanna gotta dunno dont cant wont didnt "
+    "im ive ill ur ya"
 )
 NEVER_NAMES = frozenset(NEVER_NAMES_LINE.split())
 

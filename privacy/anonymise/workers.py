@@ -10,6 +10,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TypeVar
 
+from privacy.anonymise.language import is_transformer, locate_second
 from privacy.anonymise.outcome import Scrubbed
 from shared.errors import HushtuneError, RunError
 from shared.record import RawRecord
@@ -65,8 +66,9 @@ def serve(pipe: Connection, section: AnonymiseSection, folder: Path, key: bytes 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends its workers
     # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and use it for
     # nothing here. A None in sys.modules makes the import fail, as if torch were not installed.
+    second = locate_second(section)
     for name in ("torch", "transformers"):
-        if name not in sys.modules:
+        if name not in sys.modules and not (second and is_transformer(second)):
             sys.modules[name] = None  # type: ignore[assignment]
     try:
         from privacy.anonymise.scrubber import Scrubber

@@ -67,6 +67,7 @@ ROOMS = {
         "server/superlink.py",
         "client/runner.py",
         "client/cache.py",
+        "client/reversal.py",
         "server/signing.py",
     ),
     "jinja2": ("server/report/",),

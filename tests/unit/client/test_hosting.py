@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -8,12 +9,16 @@ from typing import Any
 import pytest
 
 from client.hosting import Host
+from client.runner import reason_code
 from client.sitefile import SiteFile
+from privacy.anonymise.gate import GateFailed
+from privacy.ledger import Ledger
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import PolicyRefused
 from shared.lora import read_adapter
 from shared.messages import TrainOrder
+from shared.sections import GateSection
 from shared.tasks.base import Learner
 from shared.version import installed
 
@@ -102,11 +107,38 @@ def test_a_forged_order_is_refused_and_the_data_file_is_never_opened(
     assert not file.site.state.exists()
 
 
+def test_a_site_below_its_own_gate_refuses_before_anything_is_spent_or_loaded(
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(gate: GateSection, *_: object) -> None:
+        raise GateFailed(f"planted_recall (needs {gate.min_planted_recall})")
+
+    monkeypatch.setattr("client.hosting.admit", fail)
+    gated = file.model_copy(update={"policy": file.policy.model_copy(update={"anonymise": GateSection()})})
+    file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
+    steps: list[str] = []
+    for _ in range(2):
+        with pytest.raises(GateFailed) as caught:
+            Host(gated, steps.append).train(forge())
+        assert reason_code(caught.value) == "GateFailed"
+    assert steps == ["anonymise", "assess"] * 2
+    assert [entry.kind for entry in Ledger(file.ledger, "north").entries()] == ["open"]
+    assert not file.outbox.exists()
+
+
+@pytest.mark.faults
+def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -> None:
+    rows = [{"text": f"please look at the invoice of case {i}", "label": "yes" if i % 2 else "no"} for i in range(40)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    policy = file.policy.model_copy(update={"anonymise": GateSection(min_planted_recall=1.0)})
+    with pytest.raises(GateFailed, match=r"planted_recall = 0\.\d+ \(needs 1\)"):
+        Host(file.model_copy(update={"policy": policy}), lambda _: None).train(forge())
+    assert len(list((file.site.state / "cache").iterdir())) == 1
+
+
 def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_restart(
     file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner], tiny_bert: Path
 ) -> None:
-    import json
-
     rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     order = forge()

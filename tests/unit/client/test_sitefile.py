@@ -84,6 +84,23 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         SiteFile.load(tmp_path / "SITE.toml")
 
 
+@pytest.mark.parametrize(
+    ("own", "task", "operator"),
+    [("", "instruction", "surrogate"), ("", "classification", "tag"), ('operator = "tag"', "instruction", "tag")],
+)
+def test_what_is_generated_learns_surrogates_unless_the_site_says_otherwise(
+    tmp_path: Path, config_of: ConfigOf, own: str, task: str, operator: str
+) -> None:
+    run = config_of({"anonymise.operator": "redact", **({"task": {"name": task}} if task == "instruction" else {})})
+    assert load(tmp_path, f"{GOOD}[anonymise]\n{own}\n").carried_out(run).anonymise.operator == operator
+
+
+def test_a_map_back_is_of_values_that_differ(tmp_path: Path) -> None:
+    assert not load(tmp_path, GOOD).anonymise.reversible
+    with pytest.raises(ConfigError, match="redacted values look alike"):
+        load(tmp_path, GOOD + '[anonymise]\nreversible = true\noperator = "redact"\n')
+
+
 def test_the_site_carries_out_the_run_with_its_own_choices_and_changes_nothing_else(
     tmp_path: Path, config_of: ConfigOf
 ) -> None:
@@ -97,6 +114,7 @@ def test_the_site_carries_out_the_run_with_its_own_choices_and_changes_nothing_e
             "training.rounds": 7,
         }
     )
+    assert load(tmp_path, GOOD).carried_out(run).anonymise.operator == "tag"
     own = GOOD + '[data.columns]\ntext = "letter"\n[anonymise]\noperator = "redact"\n[model]\ndevice = "cpu"\n'
     here = load(tmp_path, own).carried_out(run)
     assert (here.model.device, here.model.dtype, here.model.name) == ("cpu", "float32", "minilm")

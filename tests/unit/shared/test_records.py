@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared import records as module
 from shared.config import RunConfig
-from shared.errors import DataError
+from shared.errors import ConfigError, DataError
 from shared.record import RawRecord, Span
 from shared.records import read_records
 
@@ -86,6 +86,36 @@ def test_columns_are_mapped(tmp_path: Path, config_of: ConfigOf) -> None:
     path = write(tmp_path / "n.jsonl", [{"body": "hello", "class": "no", "extra": 3}])
     config = config_of({"data.columns": {"text": "body", "label": "class"}})
     assert read_records(path, config) == [RawRecord({"text": "hello"}, "no", 1)]
+
+
+def test_several_columns_and_nested_values_are_written_out_with_their_names(tmp_path: Path, config_of: ConfigOf) -> None:
+    row = {"subject": "pills", "body": {"from": {"name": "Ann"}, "lines": ["one", 2]}, "label": "no"}
+    path = write(tmp_path / "n.jsonl", [row])
+    (both,) = read_records(path, config_of({"data.columns.text": ["subject", "body"]}))
+    assert both.fields["text"] == "subject: pills\nbody from name: Ann\nbody lines: one\nbody lines: 2"
+    (nested,) = read_records(path, config_of({"data.columns.text": "body"}))
+    assert nested.fields["text"] == "from name: Ann\nlines: one\nlines: 2"
+
+
+def test_a_record_is_known_again_when_columns_are_mapped_beside_its_own(tmp_path: Path, config_of: ConfigOf) -> None:
+    path = write(tmp_path / "n.csv", [{"a": "short", "b": "a long text of the record", "label": "no"}])
+    (one,) = read_records(path, config_of({"data.columns.text": ["b"]}))
+    (two,) = read_records(path, config_of({"data.columns.text": ["a", "b"]}))
+    assert set(one.origin) & set(two.origin)
+
+
+def test_known_columns_and_the_person_are_kept_to_be_looked_for(tmp_path: Path, config_of: ConfigOf) -> None:
+    row = {"text": "hello", "label": "no", "who": "p7", "contact": {"name": "Ann", "phones": [5550123, None]}}
+    path = write(tmp_path / "n.jsonl", [row])
+    (record,) = read_records(path, config_of({"data.columns.known": ["contact"], "data.columns.person": "who"}))
+    assert record.known == ("Ann", "5550123", "p7")
+    assert "Ann" not in repr(record)
+    assert "no column 'name'" in refused(path, config_of({"data.columns.known": ["name"]}))
+
+
+def test_spans_of_several_columns_are_refused(config_of: ConfigOf) -> None:
+    with pytest.raises(ConfigError, match="counts characters of one column"):
+        config_of({"data.columns": {"text": ["a", "b"], "spans": "spans"}})
 
 
 def test_an_instruction_has_two_fields_and_no_label(tmp_path: Path, config_of: ConfigOf) -> None:
@@ -187,7 +217,6 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         jsonl(json.dumps({"text": 12, "label": "no"})),
         "record 1: column 'text' holds int",
     ),
-    "a list for a text": ("n.jsonl", jsonl(json.dumps({"text": [MARKER], "label": "no"})), "holds list"),
     "no text in one record": ("n.jsonl", jsonl(GOOD, json.dumps({"text": None, "label": "no"})), "record 2"),
     "a label outside the set": (
         "n.jsonl",

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from client.cache import Cache
+from privacy.anonymise.gate import GateFailed
 from privacy.anonymise.pipeline import Anonymiser
 from shared.config import RunConfig
 from shared.errors import DataError
+from shared.record import RawRecord
+from shared.sections import GateSection
 from simulations.run import simulate
 from simulations.sites import SiteData, read_sites, scrub_sites
 from simulations.synthetic import account_holders, stream
@@ -103,6 +107,23 @@ def test_no_person_is_on_both_sides_and_none_has_more_records_than_the_cap(confi
     assert training == list(data.persons)
     assert not set(training) & {owner[record.position] for record in data.held_out.records}
     assert max(training.count(person) for person in training) == 3
+
+
+def test_a_simulated_site_below_the_configs_gate_is_named_before_anything_is_scrubbed(
+    config_of: ConfigOf, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def admit(gate: GateSection, _: object, records: Sequence[RawRecord], site_id: str, cache: Cache) -> None:
+        asked.append(len(records))
+        raise GateFailed(f"site {site_id}: needs {gate.min_planted_recall}")
+
+    monkeypatch.setattr("simulations.sites.admit", admit)
+    gated = config.model_copy(update={"gate": GateSection(min_planted_recall=0.97)})
+    with pytest.raises(GateFailed, match=r"site north: needs 0.97"):
+        prepared(gated, tmp_path)
+    assert asked == [len(rows()) - 1]  # one record is too short for cleaning.min_chars
+    assert config_of().gate is None
 
 
 def test_a_record_of_nobody_is_refused_where_persons_count(config: RunConfig, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
 from privacy.anonymise.quality import Recall
 from privacy.anonymise.scrubber import Scrubber
+from shared.outline import written
 from shared.record import RawRecord, Span
 from shared.sections import AnonymiseSection
 
@@ -40,6 +41,28 @@ def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: Scrubber) ->
         "response": "We told <PERSON_1> to rest.",
     }
     assert (record.label, record.position) == ("x", 7)
+
+
+def test_values_of_other_columns_do_not_come_through_in_the_text(scrubber: Scrubber) -> None:
+    text = "hello, quill here, my folder is 77 x/19. the quill file says Will, I will say."
+    raw = RawRecord({"text": text}, known=("Marnie Quill", "77X19", "Will Moss", "f"))
+    (record,) = scrubber.scrub([raw]).records
+    assert "quill" not in record.fields["text"].lower()
+    assert "19" not in record.fields["text"]
+    assert record.fields["text"].endswith("I will say.")
+
+
+def test_a_value_that_one_field_gives_away_is_hidden_in_the_free_text(scrubber: Scrubber) -> None:
+    raw = RawRecord({"instruction": "member id: KX4471", "response": "The number is kx4471, she said twice."})
+    (record,) = scrubber.scrub([raw]).records
+    assert record.fields["response"] == "The number is <RECORD_NUMBER_1>, she said twice."
+
+
+def test_keys_of_nested_records_are_scrubbed_like_values(scrubber: Scrubber) -> None:
+    text = written({"calls": {"jo@example.org": "answered", "+44 20 7946 0018": {"note": "lives at 12 High Street"}}})
+    (record,) = scrubber.scrub([RawRecord({"text": text})]).records
+    assert all(part not in record.fields["text"] for part in ("jo@", "7946", "High Street"))
+    assert "answered" in record.fields["text"]
 
 
 def test_numbers_begin_anew_in_every_record(scrubber: Scrubber) -> None:

@@ -69,7 +69,7 @@ def test_lookalikes_fold_only_in_mixed_words_and_digits_become_ascii() -> None:
 
 def test_planted_names_stand_in_no_list_and_spans_hold_the_values(lists: WordLists) -> None:
     records = [RawRecord({"text": ("Hello.", "all in small letters")[i % 2]}, None, i) for i in range(54)]
-    planted = Planter(lists, 3).plant(records)
+    planted = Planter(lists, 3).plant(records, len(records))
     assert {record.spans["text"][0].label for record in planted} == set(FRAMES) >= CHECKSUMMED
     for record in planted:
         span = record.spans["text"][0]

@@ -1,0 +1,40 @@
+"""Whether a site may join a run: its own gate over its own records, before anything is trained or spent."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from client.cache import Cache
+from privacy.anonymise.gate import Check, checks, require
+from shared.record import RawRecord
+from shared.sections import AnonymiseSection, GateSection
+
+SAMPLE = 300
+# What is planted is drawn from this seed, so that the same records have the same verdict.
+SEED = 0
+
+
+def admit(
+    gate: GateSection, section: AnonymiseSection, records: Sequence[RawRecord], site_id: str, cache: Cache | None = None
+) -> None:
+    """Return when the anonymisation of a sample of the records passes the gate; a verdict in the cache costs no time.
+
+    Raises:
+        GateFailed: it does not pass; the sentence names each check, with shares only.
+        ModelError: a language model cannot be had.
+    """
+    require(_verdict(gate, section, records, cache), site_id)
+
+
+def _verdict(
+    gate: GateSection, section: AnonymiseSection, records: Sequence[RawRecord], cache: Cache | None
+) -> Sequence[Check]:
+    name = cache.name(records, section, f"gate {SAMPLE} {SEED} {gate.model_dump_json()}") if cache else ""
+    known = cache.read(name) if cache else None
+    if known is not None:
+        return [Check(**check) for check in known]
+    from privacy.anonymise.assessment import assess, evenly  # spaCy takes seconds to import
+
+    verdict = checks(gate, assess(section, evenly(records, SAMPLE), SEED, published=False))
+    if cache:
+        cache.write(name, [asdict(check) for check in verdict])
+    return verdict
