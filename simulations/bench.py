@@ -222,7 +222,7 @@ def _batch(case: Case, vocabulary: int, device: torch.device) -> Batch:
 def _peak_memory(case: Case, variant: Variant) -> float:
     """Bytes above the loaded model at the peak of some steps, in a fresh process that has nothing but the imports."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__spec__.name if __spec__ else __name__])
+    context.set_forkserver_preload(["opacus", "client.trainer"])
     with context.Pool(1) as pool:
         return pool.apply(_measure_memory, (case, variant))
 

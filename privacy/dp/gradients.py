@@ -67,7 +67,8 @@ def norms(gradients: Gradients) -> torch.Tensor:
     """The L2 norm of each record's gradient, (n,)."""
     if isinstance(gradients, Factored):
         return gradients.norms()
-    return torch.linalg.vector_norm(gradients, dim=tuple(range(1, gradients.dim())))
+    written: torch.Tensor = torch.linalg.vector_norm(gradients, dim=tuple(range(1, gradients.dim())))
+    return written
 
 
 def weighted_sum(gradients: Gradients, weights: torch.Tensor) -> torch.Tensor:

@@ -20,5 +20,6 @@ def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
     if config.training.checkpointing:
         with quiet():  # transformers 6 will call it by another name
             base.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
-            base.network.disable_input_require_grads()  # which the reentrant kind alone needs
+            # An input that wants a gradient is what the reentrant kind alone needs.
+            base.network.disable_input_require_grads()  # type: ignore[no-untyped-call]
     return base, TASKS[config.task.name](config, base)
