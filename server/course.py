@@ -11,6 +11,7 @@ from server.assessment import Rival, assess, read_answers
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
 from server.history import to_row
+from server.probes import probe
 from server.report.document import Baseline, RunFacts, SiteFacts, report, write
 from server.report.publication import card_facts, publish
 from server.rounds import Metrics, Round
@@ -55,9 +56,10 @@ class Course:
             raise ConfigError(f"{config.evaluation.file}: every record was quarantined; hushtune anonymise shows why")
         base, task = load_task(config)
         learner = Learner(base, task, task.build(base, config.run.seed))
-        chosen = choose_examples(len(records), config.evaluation, config.run.seed)
-        examples = task.encode([records[i] for i in chosen])
-        evaluator = Evaluator.of(learner, examples, ["server"] * len(examples), config, config.training.rounds + 2)
+        measured = [records[i] for i in choose_examples(len(records), config.evaluation, config.run.seed)]
+        groups = {record.position: record.group for record in raw}
+        declared = [groups[record.position] for record in measured]
+        evaluator = Evaluator.of(learner, measured, ["server"] * len(measured), config, declared)
         return cls(config, folder, beginning, evaluator, _fitting(read_adapter(learner.model), beginning.forked))
 
     @property
@@ -105,6 +107,7 @@ class Course:
             by_site={},
             sites=_site_facts(config, rounds),
             assessment=assess(self.evaluator, outcome, [untuned], answers),
+            probes=probe(self.evaluator),
         )
         seconds = {stage: round(spent, 2) for stage, spent in stages.items()}
         document = report(facts) | {"stages": seconds, "seconds": round(sum(stages.values()), 2)}

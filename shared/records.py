@@ -113,7 +113,14 @@ def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig
             return None
     spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
     person = _person(row, columns.person, where) if columns.person else None
-    return RawRecord(fields, label, position, spans, origin(list(whole.values())), person)
+    return RawRecord(fields, label, position, spans, origin(list(whole.values())), person, _group(row, config))
+
+
+def _group(row: Mapping[str, Any], config: RunConfig) -> str | None:
+    """The declared group, which records that are not measured need not have."""
+    probes = config.evaluation.probes
+    value = row.get(probes.group) if probes and probes.group else None
+    return None if value is None else str(value)
 
 
 def _text(row: Mapping[str, Any], column: str, field: str, where: str) -> str:

@@ -14,6 +14,7 @@ from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
 from server.assessment import assess, read_answers
 from server.checkpoint import Checkpoint
+from server.probes import probe
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
 from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round
@@ -174,6 +175,7 @@ def _facts(
         ],
         assessment=assess(prepared.evaluator, outcome, [baseline.rival for baseline in baselines], answers),
         choice=chosen,
+        probes=probe(prepared.evaluator),
     )
 
 

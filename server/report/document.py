@@ -81,6 +81,7 @@ class RunFacts:
     sites: Sequence[SiteFacts]
     assessment: Mapping[str, Any]
     choice: Mapping[str, Any] | None = None
+    probes: Mapping[str, Any] | None = None
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
@@ -105,6 +106,7 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "choice": dict(facts.choice) if facts.choice else None,
         "by_site": {site: _metrics(metrics) for site, metrics in facts.by_site.items()},
         "assessment": dict(facts.assessment),
+        "probes": dict(facts.probes) if facts.probes else None,
         "rounds": [_round(done) for done in facts.rounds],
         "sites": [_site(site, epsilons) for site in facts.sites],
         "privacy": _privacy(facts),

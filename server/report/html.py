@@ -14,7 +14,8 @@ from server.report.wording import TRUST
 BLANK: dict[str, Any] = {
     **dict.fromkeys(("hushtune", "run", "run_id", "task", "created", "config_digest"), ""),
     **dict.fromkeys(("seed", "seconds")),
-    **{"config": {}, "versions": {}, "base": {}, "final": {}, "by_site": {}, "stages": {}, "failures": [], "choice": None},
+    **{"config": {}, "versions": {}, "base": {}, "final": {}, "by_site": {}, "stages": {}, "failures": []},
+    **dict.fromkeys(("choice", "probes")),
 }
 PARTS: dict[str, dict[str, Any]] = {
     "model": dict.fromkeys(("name", "digest", "dtype", "device", "parameters")),
