@@ -11,7 +11,7 @@ from peft import PeftModel
 from torch import nn
 
 from shared.config import RunConfig
-from shared.lora import attach_lora, restore_lora, save_lora
+from shared.lora import attach_lora, base_alone, restore_lora, save_lora
 from shared.metrics import Interval, Sums, perplexity
 from shared.models import Kind, LoadedModel
 from shared.record import Record
@@ -65,22 +65,33 @@ class Instruction:
         total, tokens = self._likelihood(model, batch)
         return total / tokens.clamp(min=1)
 
-    def _likelihood(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summed negative log-likelihood and number of response tokens of each record, both (B,).
+    def losses_near_base(self, model: nn.Module, batch: Batch, weight: float) -> torch.Tensor:
+        """The same plus the mean KL divergence, base to tuned, over each record's own response tokens, in nats."""
+        with torch.no_grad(), base_alone(model):
+            taught = self._logits(model, batch).log_softmax(dim=1)  # (response tokens, vocabulary)
+        logits = self._logits(model, batch).log_softmax(dim=1)
+        answers = batch.targets[:, 1:]
+        losses = F.nll_loss(logits, batch.ids[:, 1:][answers], reduction="none")
+        losses = losses + weight * F.kl_div(logits, taught, reduction="none", log_target=True).sum(dim=1)
+        return _by_record(losses, answers) / answers.sum(dim=1).clamp(min=1)
 
-        The vocabulary projection runs at response positions alone: it is the largest tensor of the step.
+    def _likelihood(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed negative log-likelihood and number of response tokens of each record, both (B,)."""
+        answers = batch.targets[:, 1:]  # position t predicts token t + 1
+        losses = F.cross_entropy(self._logits(model, batch), batch.ids[:, 1:][answers], reduction="none")
+        return _by_record(losses, answers), answers.sum(dim=1)
+
+    def _logits(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """What the model predicts at response positions, (response tokens, vocabulary), in float32.
+
+        The vocabulary projection runs there alone: it is the largest tensor of the step.
         """
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
         network: Any = model.get_base_model()
         states = network.model(
             input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
         ).last_hidden_state  # (B, T, H)
-        answers = batch.targets[:, 1:]  # position t predicts token t + 1
-        logits = network.lm_head(states[:, :-1][answers]).float()  # (response tokens, vocabulary)
-        losses = F.cross_entropy(logits, batch.ids[:, 1:][answers], reduction="none")
-        rows = answers.nonzero()[:, 0]
-        total = torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses)
-        return total, answers.sum(dim=1)
+        return network.lm_head(states[:, :-1][batch.targets[:, 1:]]).float()  # type: ignore[no-any-return]
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """Summed negative log-likelihood and number of response tokens of each record."""
@@ -109,9 +120,19 @@ class Instruction:
         """The model's greedy response to one instruction."""
         return self._continued(model, [self._ids(self.prompt(instruction))], max_new_tokens)[0]
 
-    def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int, at_once: int = 16) -> list[str]:
-        """The model's greedy response to each example's prompt, ``at_once`` prompts of similar length a batch."""
+    def replies(self, model: nn.Module, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
+        """The same for many instructions."""
+        return self._all_continued(model, [self._ids(self.prompt(text)) for text in instructions], max_new_tokens)
+
+    def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
+        """The model's greedy response to each example's prompt, as far as it was encoded."""
         prompts = [example.ids[~np.asarray(example.target)].tolist() for example in examples]
+        return self._all_continued(model, prompts, max_new_tokens)
+
+    def _all_continued(
+        self, model: nn.Module, prompts: Sequence[Sequence[int]], max_new_tokens: int, at_once: int = 16
+    ) -> list[str]:
+        """What the model says after each prompt, ``at_once`` prompts of similar length a batch."""
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         given: dict[int, str] = {}
         for start in range(0, len(order), at_once):
@@ -136,3 +157,9 @@ class Instruction:
                 input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=pad
             )
         return [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in out[:, width:]]
+
+
+def _by_record(losses: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+    """Each record's sum of the losses at its response positions, (B,), from a mask of those, (B, T)."""
+    rows = answers.nonzero()[:, 0]
+    return torch.zeros(len(answers), device=losses.device).index_add(0, rows, losses)
