@@ -3,7 +3,6 @@
 A language model: its perplexity on the texts. An encoder: how well their topics can be told apart by its embeddings alone.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,9 +19,9 @@ from shared.errors import DataError
 from shared.lora import base_alone
 from shared.metrics import Sums, mean
 from shared.tasks.base import Example
+from shared.texts import Text, read_texts
 
 FOLDS = 5
-Text = tuple[str, str | None]
 
 
 def forgetting(evaluator: Evaluator, file: Path | None) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def forgetting(evaluator: Evaluator, file: Path | None) -> dict[str, Any]:
     Raises:
         DataError: the file cannot be used.
     """
-    texts: Sequence[Text] = read_texts(file, labelled=_is_encoder(evaluator)) if file else SENTENCES
+    texts: Sequence[Text] = general_texts(file, _is_encoder(evaluator)) if file else SENTENCES
     with base_alone(evaluator.learner.model):
         before = _measured(evaluator, texts)
     after = _measured(evaluator, texts)
@@ -46,34 +45,18 @@ def forgetting(evaluator: Evaluator, file: Path | None) -> dict[str, Any]:
     }
 
 
-def read_texts(file: Path, labelled: bool) -> list[Text]:
-    """Public texts, one JSON object a line.
+def general_texts(file: Path, labelled: bool) -> list[Text]:
+    """The operator's own texts.
 
     Raises:
-        DataError: the file is missing, or a line has no text, or no label where one is needed.
+        DataError: the file cannot be used, or has too few texts to measure anything.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: not readable ({type(error).__name__}); check evaluation.probes.general") from error
-    texts = [_text(line, f"{file}, line {number}", labelled) for number, line in enumerate(lines, 1) if line.strip()]
+    texts = read_texts(file, labelled)
     labels = [label for _, label in texts]
     few = labelled and (len(set(labels)) < 2 or min(map(labels.count, set(labels))) < FOLDS)
     if few or len(texts) < 2:
         raise DataError(f"{file}: too few texts; give 2 or more, for a classification of 2 labels with {FOLDS} texts each")
     return texts
-
-
-def _text(line: str, where: str, labelled: bool) -> Text:
-    try:
-        row = json.loads(line)
-        text, label = row["text"], row["label"] if labelled else None
-    except (ValueError, KeyError, TypeError):
-        text = label = None
-    if not isinstance(text, str) or (labelled and not isinstance(label, str)):
-        needs = "'text' and 'label'" if labelled else "'text'"
-        raise DataError(f"{where}: no JSON object with {needs} as text; mend it, or unset evaluation.probes.general")
-    return text, label
 
 
 def _is_encoder(evaluator: Evaluator) -> bool:

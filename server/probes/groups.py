@@ -13,6 +13,7 @@ from shared.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
 Measure = Callable[[Floats, Floats], float]
+MOST_GROUPS = 20
 RESAMPLES = 200  # of fairlearn's own bootstrap, which computes each in Python
 
 
@@ -22,13 +23,14 @@ def by_group(evaluator: Evaluator, column: str) -> dict[str, Any]:
     Records that declare no group are left out. A resample that misses a group whole does not count for its interval.
 
     Raises:
-        ConfigError: no record declares a group, or all the same.
+        ConfigError: no record declares a group, or all the same, or there are too many to compare.
     """
     known = np.array([place for place, group in enumerate(evaluator.groups) if group is not None], dtype=np.int64)
     groups = [str(evaluator.groups[place]) for place in known]
-    if len(set(groups)) < 2:
+    if not 2 <= len(set(groups)) <= MOST_GROUPS:
         raise ConfigError(
-            f"evaluation.probes.group: the held-out records have fewer than 2 groups in column '{column}'; name another"
+            f"evaluation.probes.group: the held-out records are of {len(set(groups))} groups in column '{column}'; name a "
+            f"column with 2 to {MOST_GROUPS}"
         )
     frame = _frame(evaluator, known, groups)
     counts = Counter(groups)
