@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 app = typer.Typer()
 provision = typer.Typer()
 card = typer.Typer(name="card", help="The signed privacy card of a finished run.", no_args_is_help=True)
+review = typer.Typer(name="review", help="People's judgement of a tuned model's answers.", no_args_is_help=True)
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]
+Sheet = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that 'hushtune review export' made.")]
 
 
 @app.command()
@@ -92,3 +94,55 @@ def verify(
     from server.report.verification import read_public_key, verify
 
     typer.echo(verified_line(verify(run, read_public_key(key) if key else None)))
+
+
+@review.command("export")
+def export_review(
+    adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")],
+    prompts: Annotated[Path, typer.Argument(metavar="PROMPTS", help="Public prompts: JSON lines with 'text'.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheet, its key and the ratings.")],
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of an answer, in tokens.")] = 200,
+    json: Json = False,
+) -> None:
+    """Answer public prompts with the base and the tuned model, and write a blind sheet with its key apart."""
+    from server.review.answers import export_review as write_sheet
+
+    made = write_sheet(adapter, prompts, out, max_new_tokens)
+    show(made, json, lambda: [f"{made['items']} items in {made['sheet']}; keep {made['key']} away from the raters"])
+
+
+@review.command("serve")
+def serve_review(
+    folder: Sheet,
+    rater: Annotated[str, typer.Option(metavar="NAME", help="Who rates; each rater has a file of their own.")] = "me",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 8450,
+) -> None:
+    """Serve the page to rate on, to this machine alone, until Ctrl-C; started again, it goes on where the rater was."""
+    from contextlib import suppress
+
+    from server.review.ratings import Ratings
+    from server.review.serve import Desk, Server
+    from server.review.sheet import read_sheet
+
+    desk = Desk(read_sheet(folder), Ratings(folder, rater))
+    desk.ratings.read()
+    with Server(desk, port) as server, suppress(KeyboardInterrupt):
+        typer.echo(f"{len(desk.items)} items at {server.address} for rater {rater}; end with Ctrl-C")
+        server.serve_forever()
+
+
+@review.command("score")
+def score_review(
+    folder: Sheet,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The sheet's key, where it was kept elsewhere.")] = None,
+    run: Annotated[Path | None, typer.Option(metavar="RUN", help="A finished run, whose report gets the result.")] = None,
+    json: Json = False,
+) -> None:
+    """Turn the key: how often the tuned model is preferred, and how far the raters agree."""
+    from server.display import review_tables
+    from server.review.score import enter, score
+
+    found = score(folder, key)
+    if run is not None:
+        enter(run, found)
+    show(found, json, lambda: review_tables(found))

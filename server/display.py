@@ -35,6 +35,18 @@ def server_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
     yield f"Report: {folder}/report.html"
 
 
+def review_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What the raters said."""
+    table = Table("rater", "tuned is better", "equal", "base is better", title="Ratings")
+    for row in found["raters"]:
+        table.add_row(row["rater"], *(f"{row[name]}" for name in ("tuned", "tie", "base")))
+    yield table
+    rate = measured(found["win_rate"], "win_rate")
+    yield f"The tuned model wins {rate} of {found['rated']} rated items; a tie is half a win."
+    agreed = found["alpha"]
+    yield "Agreement between raters is not known." if agreed is None else f"Krippendorff's alpha of the raters: {agreed:.2f}"
+
+
 def card_page(signed: SignedCard) -> Iterator[RenderableType]:
     """The card, and first of all whether its signature fits."""
     if not signed.holds:

@@ -15,7 +15,7 @@ BLANK: dict[str, Any] = {
     **dict.fromkeys(("hushtune", "run", "run_id", "task", "created", "config_digest"), ""),
     **dict.fromkeys(("seed", "seconds")),
     **{"config": {}, "versions": {}, "base": {}, "final": {}, "by_site": {}, "stages": {}, "failures": []},
-    **dict.fromkeys(("choice", "probes")),
+    **dict.fromkeys(("choice", "probes", "review")),
 }
 PARTS: dict[str, dict[str, Any]] = {
     "model": dict.fromkeys(("name", "digest", "dtype", "device", "parameters")),
