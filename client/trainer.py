@@ -69,9 +69,7 @@ def train(
     weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
     with make_private(learner.model, optimizer, plan, divisor) as (model, step):
         for number, chosen in enumerate(sampled, start=(round_number - 1) * training.steps):
-            factor = schedule(number, training)
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor
+            _set_rates(optimizer, peaks, schedule(number, training))
             rows = data.rows(chosen.tolist(), number)
             _accumulate(learner, model, step, rows, weights, training, prefix)
             step.finish()
@@ -102,6 +100,11 @@ def losses_of(learner: Learner, model: nn.Module, batch: Batch, distillation: fl
     if not distillation:
         return learner.task.losses(model, batch)
     return learner.task.losses_near_base(model, batch, distillation)
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor: float) -> None:
+    for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+        group["lr"] = peak * factor
 
 
 def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[torch.Tensor, torch.Tensor], strength: float) -> None:

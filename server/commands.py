@@ -96,6 +96,28 @@ def verify(
     typer.echo(verified_line(verify(run, read_public_key(key) if key else None)))
 
 
+@app.command()
+def explain(
+    adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")],
+    text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A text of yours; repeat it for several.")] = None,
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="Texts of yours: JSON lines with 'text'.")] = None,
+    out: Annotated[Path, typer.Option(metavar="HTML", help="The page to write; it holds the texts.")] = Path("explain.html"),
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=512, help="Length of a response, in tokens.")] = 24,
+    json: Json = False,
+) -> None:
+    """Show what each token of a text of yours adds to the model's answer; never ask it of a site's records."""
+    from server.display import explanation_lines
+    from server.explanation.page import explain_texts
+    from shared.errors import ConfigError
+    from shared.texts import read_texts
+
+    texts = [*(text or []), *([line for line, _ in read_texts(file)] if file else [])]
+    if not all(each.strip() for each in texts) or not texts:
+        raise ConfigError("--text: give a text, or --file with some")
+    found = explain_texts(adapter, texts, out, max_new_tokens)
+    show(found, json, lambda: explanation_lines(found, str(out)))
+
+
 @review.command("export")
 def export_review(
     adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")],

@@ -9,7 +9,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
-    *("status", "provision"),
+    *("status", "provision", "explain"),
 )
 
 

@@ -28,6 +28,7 @@ LEARNING = (
     "client/trainer.py",
     "client/units.py",
     "server/evaluation.py",
+    "server/explanation/attribution.py",
     "simulations/",
 )
 MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "client/service.py", "server/superlink.py")
@@ -56,6 +57,7 @@ ROOMS = {
     "presidio_evaluator": ("privacy/anonymise/spanscore.py",),
     "optuna": ("simulations/search.py",),
     "codecarbon": ("shared/energy.py",),
+    "captum": ("server/explanation/attribution.py",),
     "nltk": ("server/review/score.py",),
     "sacrebleu": ("shared/generation_metrics.py",),
     "rouge_score": ("shared/generation_metrics.py",),
