@@ -20,6 +20,7 @@ from server.superlink import Link, node_key
 from server.watch import Watch
 from shared.config import RunConfig
 from shared.disk import FolderLock
+from shared.energy import Lap, laps_of
 from shared.runlog import RunLog
 
 
@@ -62,7 +63,8 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     watch.saw(rounds)
     log.event("server_started", run_id=course.beginning.run_id, round=course.beginning.first)
     gather(fleet.connected, len(config.data.sites), config.cohort.patience)
-    for done in run_rounds(
+    laps: list[Lap | None] = [None] * len(rounds)
+    attempts = run_rounds(
         config,
         course.beginning.run_id,
         course.start,
@@ -72,14 +74,16 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
         lambda done: course.commit(rounds, done),
         PrivacyPlan.for_server(config),
         course.beginning.last,
-    ):
+    )
+    for done, lap in laps_of(attempts, config.report):
         rounds.append(done)
+        laps.append(lap)
         watch.saw(rounds)
         log.round(done.number, done.committed, {bad.site_id: bad.code for bad in done.rejected}, done.missing)
     stages: dict[str, float] = {}
     for done in rounds:
         for stage, seconds in done.stages.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
-    document = course.report(rounds, stages)
+    document = course.report(rounds, stages, laps)
     log.event("run_ended", rounds=len(rounds))
     return document

@@ -1,6 +1,6 @@
 """What a server does with a model beside the rounds: measures it, commits it, and reports the run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from server.signing import SigningKey
 from server.state import Beginning, StateFolder
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.energy import Lap
 from shared.errors import ConfigError, RunError
 from shared.head import Head
 from shared.lora import read_adapter, write_adapter
@@ -88,7 +89,7 @@ class Course:
         write_adapter(self.evaluator.learner.model, self.untuned)
         return Rival(UNTUNED, self.evaluator.outcome(), read_answers(self.evaluator))
 
-    def report(self, rounds: list[Round], stages: Mapping[str, float]) -> dict[str, Any]:
+    def report(self, rounds: list[Round], stages: Mapping[str, float], laps: Sequence[Lap | None]) -> dict[str, Any]:
         """Write the report and the adapter of a run whose rounds are done: what the server knows, and nothing else."""
         config, final = self.config, rounds[-1].adapter
         untuned = self._rival()
@@ -108,6 +109,7 @@ class Course:
             sites=_site_facts(config, rounds),
             assessment=assess(self.evaluator, outcome, [untuned], answers),
             probes=probe(self.evaluator),
+            laps=laps,
         )
         seconds = {stage: round(spent, 2) for stage, spent in stages.items()}
         document = report(facts) | {"stages": seconds, "seconds": round(sum(stages.values()), 2)}

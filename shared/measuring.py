@@ -71,3 +71,12 @@ class ReportSection(Section):
     """What is written at the end."""
 
     html: bool = Field(True, description="write report.html beside report.json")
+    energy: bool = Field(
+        False,
+        description="estimate the electricity of each round: in a simulation of all sites, at a server of its own",
+    )
+    country: str | None = Field(
+        None,
+        pattern=r"^[A-Z]{3}$",
+        description="country whose grid gives CO2e, such as 'DEU'; empty tells none",
+    )

@@ -22,6 +22,7 @@ from server.signing import SigningKey
 from server.stopping import best_round, choice, is_over
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.energy import Lap, laps_of
 from shared.errors import RunError
 from shared.lora import write_adapter
 from shared.models import locate
@@ -51,8 +52,10 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         baselines = _baselines(prepared, config)
     rounds = []
     progress.stage("train", config.training.rounds * len(prepared.sites))
-    for done in _rounds(prepared, config, run_id, folder, progress):
+    laps: list[Lap | None] = []
+    for done, lap in laps_of(_rounds(prepared, config, run_id, folder, progress), config.report):
         rounds.append(done)
+        laps.append(lap)
         stages.add(done.stages)
         log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
         for rejected in done.rejected:
@@ -60,7 +63,7 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         if is_over(rounds, config.evaluation.patience):
             break
     with stages.timed("report"):
-        facts = _facts(prepared, config, run_id, folder, baselines, rounds)
+        facts = _facts(prepared, config, run_id, folder, baselines, rounds, laps)
         document = report(facts)
         key = SigningKey.load_or_create(folder / KEY_FILE)
         publish(card_facts(facts, folder, document["created"], simulated=True), folder, key)
@@ -154,6 +157,7 @@ def _facts(
     folder: Path,
     baselines: Sequence[Baseline],
     rounds: Sequence[Round],
+    laps: Sequence[Lap | None],
 ) -> RunFacts:
     final = best_round(rounds).adapter if prepared.validation else rounds[-1].adapter
     chosen = _choice(prepared, config, rounds)
@@ -176,6 +180,7 @@ def _facts(
         assessment=assess(prepared.evaluator, outcome, [baseline.rival for baseline in baselines], answers),
         choice=chosen,
         probes=probe(prepared.evaluator),
+        laps=laps,
     )
 
 

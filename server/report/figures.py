@@ -144,6 +144,13 @@ def size(amount: float | None) -> str:
     return f"{amount:,.1f} TB"
 
 
+def energy(kwh: float | None) -> str:
+    """Electricity in watt hours or kilowatt hours."""
+    if kwh is None:
+        return NONE
+    return f"{kwh:.3g} kWh" if kwh >= 1 else f"{1000 * kwh:.3g} Wh"
+
+
 def duration(seconds: float | None) -> str:
     """A time: ``0.42 s``, ``8.4 s``, ``42 s``, ``1 min 37 s`` or ``2 h 5 min``."""
     if seconds is None or not math.isfinite(seconds):
