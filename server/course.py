@@ -17,6 +17,7 @@ from server.report.publication import card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey
 from server.state import Beginning, StateFolder
+from server.tracking import track
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.energy import Lap
@@ -116,6 +117,7 @@ class Course:
         key = SigningKey.load_or_create(self.folder.signing_key)
         publish(card_facts(facts, self.folder.run, document["created"], simulated=False), self.folder.run, key)
         write(document, self.folder.run, config.report.html)
+        track(document, self.folder.run, config)
         return document
 
 

@@ -75,6 +75,9 @@ class ReportSection(Section):
         False,
         description="estimate the electricity of each round: in a simulation of all sites, at a server of its own",
     )
+    tracking: Literal["auto", "none", "mlflow", "tensorboard"] = Field(
+        "auto", description="experiment tracker on this machine that gets the report's numbers; auto: mlflow if installed"
+    )
     country: str | None = Field(
         None,
         pattern=r"^[A-Z]{3}$",

@@ -20,6 +20,7 @@ from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey
 from server.stopping import best_round, choice, is_over
+from server.tracking import track
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.energy import Lap, laps_of
@@ -69,6 +70,7 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         publish(card_facts(facts, folder, document["created"], simulated=True), folder, key)
     document |= {"stages": stages.rounded(), "seconds": round(sum(stages.seconds.values()), 2)}
     write(document, folder, config.report.html)
+    track(document, folder, config)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
     return folder, document
 

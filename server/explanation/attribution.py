@@ -4,6 +4,7 @@ The attributions of a text's tokens add up to what the text as a whole adds to t
 token of it replaced by a filler. How nearly they do is checked, with ever more steps until the gap is within 5 %.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,7 +127,9 @@ def _read_instruction(learner: Learner, task: Instruction, text: str, max_new_to
 
 def _integrated(learner: Learner, reading: Reading, empty: torch.Tensor, steps: int) -> Floats:
     """The attribution of each token, (T,), at the input embeddings."""
-    from captum.attr import LayerIntegratedGradients
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch, at captum's own import
+        from captum.attr import LayerIntegratedGradients
 
     method = LayerIntegratedGradients(reading.output, _encoder(learner.model).get_input_embeddings())
     ids = reading.ids[None]

@@ -58,6 +58,8 @@ ROOMS = {
     "optuna": ("simulations/search.py",),
     "codecarbon": ("shared/energy.py",),
     "captum": ("server/explanation/attribution.py",),
+    "mlflow": ("server/tracking/mlflow.py",),
+    "tensorboard": ("server/tracking/tensorboard.py",),
     "nltk": ("server/review/score.py",),
     "sacrebleu": ("shared/generation_metrics.py",),
     "rouge_score": ("shared/generation_metrics.py",),
