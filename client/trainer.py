@@ -107,7 +107,7 @@ def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor:
         group["lr"] = peak * factor
 
 
-def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[torch.Tensor, torch.Tensor], strength: float) -> None:
+def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch.Tensor], strength: float) -> None:
     """Move each tensor towards where the round started, as a step of AdamW's weight decay would towards 0.
 
     It depends on no record but through what the private step gave, so it costs no privacy (as Li et al. 2020, FedProx,
