@@ -25,6 +25,9 @@ def server(
     state: Annotated[Path, typer.Option(metavar="DIR", help="Folder of certificate, sites' keys and the run's state.")],
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Public address, for sites.")] = "0.0.0.0:8443",
     health: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address of the gRPC health service.")] = "127.0.0.1:8444",
+    live: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Show the run as a page on this machine, such as 127.0.0.1:8446.")
+    ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; listens on loopback alone.")] = False,
     fork: Annotated[
         str | None, typer.Option(metavar="NAME", help="Begin run NAME of another config from the adapter that is there.")
@@ -41,7 +44,7 @@ def server(
     from shared.ending import end_on_sigterm
 
     end_on_sigterm()
-    folder, report = serve(run, StateFolder(state), Listening(listen, health, insecure), fork is not None)
+    folder, report = serve(run, StateFolder(state), Listening(listen, health, insecure, live), fork is not None)
     show(report, json, lambda: server_tables(report, str(folder)))
 
 
