@@ -22,7 +22,7 @@ def command_line() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for commands in (researcher, operator.app, steward.app, both, operator.card, steward.ledger):
+    for commands in (researcher, operator.app, steward.app, both, operator.card, operator.review, steward.ledger):
         app.add_typer(commands)
     app.add_typer(provision((operator.provision, steward.provision), (steward.check, operator.check)))
     return app

@@ -61,7 +61,7 @@ class Site:
         self._memory = memory or Memory()
         self._outbox = outbox or Outbox()
         if plan is not None:
-            self_check(learner, data.examples, config.privacy.self_check)
+            self_check(learner, data.examples, config.privacy.self_check, config.training.distillation)
         training = config.training
         visits = training.rounds * training.steps * training.sampling_rate if data.viewer is None else 0
         self._prefix = FrozenPrefix.build(learner, data.examples, visits, learner.tokens(training))

@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ from shared.config import RunConfig
 from shared.lora import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
-from shared.tasks.base import Example, Learner, collate
+from shared.tasks.base import Batch, Example, Learner, collate
 from shared.tasks.prefix import FrozenPrefix, batches
 
 
@@ -59,6 +59,7 @@ def train(
     training = config.training
     write_adapter(learner.model, start)
     optimizer = optimizer_of(learner.model, training)
+    anchors = {p: p.detach().clone() for p in learner.model.parameters() if p.requires_grad}
     peaks = [float(group["lr"]) for group in optimizer.param_groups]  # loading a state sets the last step's rates
     if moments is not None:
         _write_moments(optimizer, moments)
@@ -68,12 +69,11 @@ def train(
     weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
     with make_private(learner.model, optimizer, plan, divisor) as (model, step):
         for number, chosen in enumerate(sampled, start=(round_number - 1) * training.steps):
-            factor = schedule(number, training)
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor
+            _set_rates(optimizer, peaks, schedule(number, training))
             rows = data.rows(chosen.tolist(), number)
-            _accumulate(learner, model, step, rows, weights, learner.tokens(training), prefix)
+            _accumulate(learner, model, step, rows, weights, training, prefix)
             step.finish()
+            _pull(optimizer, anchors, training.proximal)
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
 
@@ -84,18 +84,44 @@ def _accumulate(
     step: Step,
     rows: Rows,
     weights: torch.Tensor | None,
-    tokens: int,
+    training: TrainingSection,
     prefix: FrozenPrefix | None,
 ) -> None:
     """Put the gradients of a step's rows into the step; no unit is cut over two micro-batches."""
-    for units, batch in learner.unit_batches(rows.examples, rows.units, tokens):
+    for units, batch in learner.unit_batches(rows.examples, rows.units, learner.tokens(training)):
         with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
-            losses = learner.task.losses(model, batch) * row_weights(units, batch.targets, weights)
+            losses = losses_of(learner, model, batch, training.distillation) * row_weights(units, batch.targets, weights)
             torch.autograd.backward(losses.sum())
         step.accumulate([unit[0] for unit in units for _ in unit])  # its first row names a unit
 
 
-def self_check(learner: Learner, examples: Sequence[Example], records: int) -> None:
+def losses_of(learner: Learner, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
+    """What is trained on, (B,): each record's own loss, and its own distance from the base model where that has a weight."""
+    if not distillation:
+        return learner.task.losses(model, batch)
+    return learner.task.losses_near_base(model, batch, distillation)
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor: float) -> None:
+    for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+        group["lr"] = peak * factor
+
+
+def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch.Tensor], strength: float) -> None:
+    """Move each tensor towards where the round started, as a step of AdamW's weight decay would towards 0.
+
+    It depends on no record but through what the private step gave, so it costs no privacy (as Li et al. 2020, FedProx,
+    arXiv 1812.06127, but outside the gradient, where neither the clip nor the moments see it).
+    """
+    if not strength:
+        return
+    with torch.no_grad():
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.lerp_(anchors[parameter], min(1.0, float(group["lr"]) * strength))
+
+
+def self_check(learner: Learner, examples: Sequence[Example], records: int, distillation: float = 0.0) -> None:
     """Compare per-record gradients with a one-record loop on the longest and the shortest examples.
 
     Raises:
@@ -108,7 +134,8 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int) -> N
     pad = learner.base.tokenizer.pad_token_id or 0
 
     def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
-        return learner.task.losses(model, collate([chosen[index] for index in indices], pad, learner.base.device))
+        batch = collate([chosen[index] for index in indices], pad, learner.base.device)
+        return losses_of(learner, model, batch, distillation)
 
     refuse_inexact(learner.model, losses, len(chosen))
 

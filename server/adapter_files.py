@@ -4,6 +4,8 @@ from pathlib import Path
 
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.errors import ModelError
+from shared.tasks import load_task
 from shared.tasks.base import Learner
 
 CONFIG_FILE = "run.json"
@@ -16,3 +18,22 @@ def save_adapter(learner: Learner, config: RunConfig, state: AdapterState, folde
     (folder / CONFIG_FILE).write_text(config.canonical(), encoding="utf-8")
     size = sum(path.stat().st_size for path in folder.iterdir())
     return {"path": folder.name, "digest": state.digest(), "trainable_parameters": state.parameters, "bytes": size}
+
+
+def load_adapter(folder: Path, exact: bool = False) -> tuple[RunConfig, Learner]:
+    """Rebuild the tuned model of an adapter folder; its base model comes from the run's config, in float32 if ``exact``.
+
+    Raises:
+        ModelError: the folder is no adapter of a finished run.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        config = RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: no readable run config; give the adapter folder of a finished run") from error
+    if exact:
+        config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": "float32"})})
+    base, task = load_task(config)
+    learner = Learner(base, task, task.build(base, config.run.seed))
+    task.restore(learner.model, folder)
+    return config, learner

@@ -12,6 +12,7 @@ from server.course import Course
 from server.fleet import GridFleet
 from server.health import Health
 from server.listening import Listening
+from server.live import Live, shown
 from server.provision import ServerFolder
 from server.report.document import read_report
 from server.rounds import Round, run_rounds
@@ -20,6 +21,7 @@ from server.superlink import Link, node_key
 from server.watch import Watch
 from shared.config import RunConfig
 from shared.disk import FolderLock
+from shared.energy import Lap, laps_of
 from shared.runlog import RunLog
 
 
@@ -29,18 +31,19 @@ def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bo
     Raises:
         HushtuneError: the folder is in use or damaged, an address or a file cannot be used, or a quorum stayed away.
     """
-    with FolderLock(folder.root, "a server"), Health(listening.health) as health:
+    with FolderLock(folder.root, "a server"), Health(listening.health) as health, shown(listening.live) as live:
         beginning = begin(folder, config, fork)
         if beginning.finished:
             return folder.run, read_report(folder.run)
         with listening.open() as public:
             course = Course.load(config, folder, beginning)
-            with _connected(course, Link(public, *listening.tls(ServerFolder(folder.root))), health) as (fleet, watch):
+            link = Link(public, *listening.tls(ServerFolder(folder.root)))
+            with _connected(course, link, health, live) as (fleet, watch):
                 return folder.run, _run(course, fleet, watch)
 
 
 @contextmanager
-def _connected(course: Course, link: Link, health: Health) -> Iterator[tuple[GridFleet, Watch]]:
+def _connected(course: Course, link: Link, health: Health, live: Live | None) -> Iterator[tuple[GridFleet, Watch]]:
     """A link on which the sites of the run can connect."""
     config, folder = course.config, course.folder
     try:
@@ -48,7 +51,7 @@ def _connected(course: Course, link: Link, health: Health) -> Iterator[tuple[Gri
         fleet = GridFleet(
             link, AllowList(ServerFolder(folder.root).allow_list, node_key), [site.id for site in config.data.sites]
         )
-        with Watch(fleet, health, config, course.beginning.run_id, folder.status) as watch:
+        with Watch(fleet, health, config, course.beginning.run_id, folder.status, live) as watch:
             link.listen()
             yield fleet, watch
     finally:
@@ -62,7 +65,8 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     watch.saw(rounds)
     log.event("server_started", run_id=course.beginning.run_id, round=course.beginning.first)
     gather(fleet.connected, len(config.data.sites), config.cohort.patience)
-    for done in run_rounds(
+    laps: list[Lap | None] = [None] * len(rounds)
+    attempts = run_rounds(
         config,
         course.beginning.run_id,
         course.start,
@@ -72,14 +76,16 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
         lambda done: course.commit(rounds, done),
         PrivacyPlan.for_server(config),
         course.beginning.last,
-    ):
+    )
+    for done, lap in laps_of(attempts, config.report):
         rounds.append(done)
+        laps.append(lap)
         watch.saw(rounds)
         log.round(done.number, done.committed, {bad.site_id: bad.code for bad in done.rejected}, done.missing)
     stages: dict[str, float] = {}
     for done in rounds:
         for stage, seconds in done.stages.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
-    document = course.report(rounds, stages)
+    document = course.report(rounds, stages, laps)
     log.event("run_ended", rounds=len(rounds))
     return document

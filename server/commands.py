@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 app = typer.Typer()
 provision = typer.Typer()
 card = typer.Typer(name="card", help="The signed privacy card of a finished run.", no_args_is_help=True)
+review = typer.Typer(name="review", help="People's judgement of a tuned model's answers.", no_args_is_help=True)
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]
+Sheet = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that 'hushtune review export' made.")]
 
 
 @app.command()
@@ -23,6 +25,9 @@ def server(
     state: Annotated[Path, typer.Option(metavar="DIR", help="Folder of certificate, sites' keys and the run's state.")],
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Public address, for sites.")] = "0.0.0.0:8443",
     health: Annotated[str, typer.Option(metavar="HOST:PORT", help="Address of the gRPC health service.")] = "127.0.0.1:8444",
+    live: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Show the run as a page on this machine, such as 127.0.0.1:8446.")
+    ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; listens on loopback alone.")] = False,
     fork: Annotated[
         str | None, typer.Option(metavar="NAME", help="Begin run NAME of another config from the adapter that is there.")
@@ -39,7 +44,7 @@ def server(
     from shared.ending import end_on_sigterm
 
     end_on_sigterm()
-    folder, report = serve(run, StateFolder(state), Listening(listen, health, insecure), fork is not None)
+    folder, report = serve(run, StateFolder(state), Listening(listen, health, insecure, live), fork is not None)
     show(report, json, lambda: server_tables(report, str(folder)))
 
 
@@ -92,3 +97,77 @@ def verify(
     from server.report.verification import read_public_key, verify
 
     typer.echo(verified_line(verify(run, read_public_key(key) if key else None)))
+
+
+@app.command()
+def explain(
+    adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")],
+    text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A text of yours; repeat it for several.")] = None,
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="Texts of yours: JSON lines with 'text'.")] = None,
+    out: Annotated[Path, typer.Option(metavar="HTML", help="The page to write; it holds the texts.")] = Path("explain.html"),
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=512, help="Length of a response, in tokens.")] = 24,
+    json: Json = False,
+) -> None:
+    """Show what each token of a text of yours adds to the model's answer; never ask it of a site's records."""
+    from server.display import explanation_lines
+    from server.explanation.page import explain_texts
+    from shared.errors import ConfigError
+    from shared.texts import read_texts
+
+    texts = [*(text or []), *([line for line, _ in read_texts(file)] if file else [])]
+    if not all(each.strip() for each in texts) or not texts:
+        raise ConfigError("--text: give a text, or --file with some")
+    found = explain_texts(adapter, texts, out, max_new_tokens)
+    show(found, json, lambda: explanation_lines(found, str(out)))
+
+
+@review.command("export")
+def export_review(
+    adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")],
+    prompts: Annotated[Path, typer.Argument(metavar="PROMPTS", help="Public prompts: JSON lines with 'text'.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheet, its key and the ratings.")],
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of an answer, in tokens.")] = 200,
+    json: Json = False,
+) -> None:
+    """Answer public prompts with the base and the tuned model, and write a blind sheet with its key apart."""
+    from server.review.answers import export_review as write_sheet
+
+    made = write_sheet(adapter, prompts, out, max_new_tokens)
+    show(made, json, lambda: [f"{made['items']} items in {made['sheet']}; keep {made['key']} away from the raters"])
+
+
+@review.command("serve")
+def serve_review(
+    folder: Sheet,
+    rater: Annotated[str, typer.Option(metavar="NAME", help="Who rates; each rater has a file of their own.")] = "me",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 8450,
+) -> None:
+    """Serve the page to rate on, to this machine alone, until Ctrl-C; started again, it goes on where the rater was."""
+    from contextlib import suppress
+
+    from server.review.ratings import Ratings
+    from server.review.serve import Desk, Server
+    from server.review.sheet import read_sheet
+
+    desk = Desk(read_sheet(folder), Ratings(folder, rater))
+    desk.ratings.read()
+    with Server(desk, port) as server, suppress(KeyboardInterrupt):
+        typer.echo(f"{len(desk.items)} items at {server.address} for rater {rater}; end with Ctrl-C")
+        server.serve_forever()
+
+
+@review.command("score")
+def score_review(
+    folder: Sheet,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The sheet's key, where it was kept elsewhere.")] = None,
+    run: Annotated[Path | None, typer.Option(metavar="RUN", help="A finished run, whose report gets the result.")] = None,
+    json: Json = False,
+) -> None:
+    """Turn the key: how often the tuned model is preferred, and how far the raters agree."""
+    from server.display import review_tables
+    from server.review.score import enter, score
+
+    found = score(folder, key)
+    if run is not None:
+        enter(run, found)
+    show(found, json, lambda: review_tables(found))

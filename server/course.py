@@ -1,6 +1,6 @@
 """What a server does with a model beside the rounds: measures it, commits it, and reports the run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,16 @@ from server.assessment import Rival, assess, read_answers
 from server.checkpoint import Checkpoint
 from server.evaluation import Evaluator, choose_examples
 from server.history import to_row
+from server.probes import probe
 from server.report.document import Baseline, RunFacts, SiteFacts, report, write
 from server.report.publication import card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey
 from server.state import Beginning, StateFolder
+from server.tracking import track
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.energy import Lap
 from shared.errors import ConfigError, RunError
 from shared.head import Head
 from shared.lora import read_adapter, write_adapter
@@ -55,9 +58,10 @@ class Course:
             raise ConfigError(f"{config.evaluation.file}: every record was quarantined; hushtune anonymise shows why")
         base, task = load_task(config)
         learner = Learner(base, task, task.build(base, config.run.seed))
-        chosen = choose_examples(len(records), config.evaluation, config.run.seed)
-        examples = task.encode([records[i] for i in chosen])
-        evaluator = Evaluator.of(learner, examples, ["server"] * len(examples), config, config.training.rounds + 2)
+        measured = [records[i] for i in choose_examples(len(records), config.evaluation, config.run.seed)]
+        groups = {record.position: record.group for record in raw}
+        declared = [groups[record.position] for record in measured]
+        evaluator = Evaluator.of(learner, measured, ["server"] * len(measured), config, declared)
         return cls(config, folder, beginning, evaluator, _fitting(read_adapter(learner.model), beginning.forked))
 
     @property
@@ -86,7 +90,7 @@ class Course:
         write_adapter(self.evaluator.learner.model, self.untuned)
         return Rival(UNTUNED, self.evaluator.outcome(), read_answers(self.evaluator))
 
-    def report(self, rounds: list[Round], stages: Mapping[str, float]) -> dict[str, Any]:
+    def report(self, rounds: list[Round], stages: Mapping[str, float], laps: Sequence[Lap | None]) -> dict[str, Any]:
         """Write the report and the adapter of a run whose rounds are done: what the server knows, and nothing else."""
         config, final = self.config, rounds[-1].adapter
         untuned = self._rival()
@@ -105,12 +109,15 @@ class Course:
             by_site={},
             sites=_site_facts(config, rounds),
             assessment=assess(self.evaluator, outcome, [untuned], answers),
+            probes=probe(self.evaluator),
+            laps=laps,
         )
         seconds = {stage: round(spent, 2) for stage, spent in stages.items()}
         document = report(facts) | {"stages": seconds, "seconds": round(sum(stages.values()), 2)}
         key = SigningKey.load_or_create(self.folder.signing_key)
         publish(card_facts(facts, self.folder.run, document["created"], simulated=False), self.folder.run, key)
         write(document, self.folder.run, config.report.html)
+        track(document, self.folder.run, config)
         return document
 
 

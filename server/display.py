@@ -1,11 +1,12 @@
 """What an operator sees at a terminal: a finished run, its privacy card as a page, and what a check of it found."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from server.report.figures import epsilon, measured, size
 from server.report.markdown import privacy_page
@@ -33,6 +34,29 @@ def server_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
     yield sites
     yield from (f"! {failure}" for failure in report["failures"])
     yield f"Report: {folder}/report.html"
+
+
+def explanation_lines(found: Sequence[Mapping[str, Any]], page: str) -> Iterator[RenderableType]:
+    """One line for each text: the answer, the tokens that matter most, and whether the attributions add up."""
+    for number, text in enumerate(found, start=1):
+        largest = sorted(text["tokens"], key=lambda token: -abs(token["attribution"]))[:5]
+        named = ", ".join(f"{token['token']} {token['attribution']:+.3g}" for token in largest)
+        verdict = "add up" if text["complete"] else "DO NOT add up"
+        sums = f"attributions {verdict}: {100 * text['error']:.1f} % off after {text['steps']} steps"
+        yield Text(f"{number}. {text['answer']}: {named} ({sums})")
+    yield f"Page: {page}"
+
+
+def review_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What the raters said."""
+    table = Table("rater", "tuned is better", "equal", "base is better", title="Ratings")
+    for row in found["raters"]:
+        table.add_row(row["rater"], *(f"{row[name]}" for name in ("tuned", "tie", "base")))
+    yield table
+    rate = measured(found["win_rate"], "win_rate")
+    yield f"The tuned model wins {rate} of {found['rated']} rated items; a tie is half a win."
+    agreed = found["alpha"]
+    yield "Agreement between raters is not known." if agreed is None else f"Krippendorff's alpha of the raters: {agreed:.2f}"
 
 
 def card_page(signed: SignedCard) -> Iterator[RenderableType]:

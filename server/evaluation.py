@@ -4,33 +4,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from shared.config import RunConfig
 from shared.measuring import EvaluationSection
 from shared.metrics import Interval
+from shared.record import Record
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner, Outcome
+from shared.tasks.classification import MeanPoolingClassifier
 from shared.tasks.prefix import FrozenPrefix, batches
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Scores the model as it stands; ``owners`` names the site that each held-out example came from."""
+    """Scores the model as it stands; ``owners`` names the site that each held-out example came from.
+
+    ``records`` are the same as the examples, for probes that change their text; ``groups`` the declared group of each.
+    """
 
     learner: Learner
     examples: Sequence[Example] = field(repr=False)
     owners: Sequence[str] = field(repr=False)
     config: RunConfig
     prefix: FrozenPrefix | None = field(repr=False, default=None)
+    records: Sequence[Record] = field(repr=False, default=())
+    groups: Sequence[str | None] = field(repr=False, default=())
 
     @classmethod
     def of(
-        cls, learner: Learner, examples: Sequence[Example], owners: Sequence[str], config: RunConfig, times: int
+        cls,
+        learner: Learner,
+        records: Sequence[Record],
+        owners: Sequence[str],
+        config: RunConfig,
+        groups: Sequence[str | None],
     ) -> "Evaluator":
-        """An evaluator that is asked ``times`` times, so that it may pay to keep what never changes of its examples."""
+        """An evaluator for the base model, each round and the end, so that it may pay to keep what never changes."""
+        examples, times = learner.task.encode(records), config.training.rounds + 2
         prefix = FrozenPrefix.build(learner, examples, times, learner.tokens(config.training))
-        return cls(learner, examples, owners, config, prefix)
+        return cls(learner, examples, owners, config, prefix, records, groups)
 
     def outcome(self) -> Outcome:
         """What the model does on every example, in order."""
@@ -50,6 +64,20 @@ class Evaluator:
         """The same for the examples of each site."""
         owners = np.asarray(self.owners)
         return {site: self.metrics(outcome.where(owners == site)) for site in sorted(set(self.owners))}
+
+
+def embed(
+    learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, tokens: int
+) -> npt.NDArray[np.float32]:
+    """Mean-pooled states of the encoder as it stands, (N, hidden)."""
+    model = learner.model
+    assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  classification's own model
+    out = np.zeros((len(examples), model.head.in_features), dtype=np.float32)
+    model.eval()
+    with torch.no_grad():
+        for chosen, batch in batches(learner, examples, prefix, tokens):
+            out[chosen] = model.pooled(batch.ids, batch.mask).cpu().numpy()
+    return out
 
 
 def choose_examples(total: int, section: EvaluationSection, seed: int) -> list[int]:

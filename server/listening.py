@@ -13,11 +13,12 @@ BACKLOG = 128
 
 @dataclass(frozen=True)
 class Listening:
-    """The public address, the address for probes, and whether TLS was waived."""
+    """The public address, the address for probes, whether TLS was waived, and the address of the live page, if any."""
 
     public: str
     health: str
     insecure: bool
+    live: str | None = None
 
     def open(self) -> socket.socket:
         """The public port.

@@ -10,6 +10,7 @@ from typing import Self
 
 from server.fleet import GridFleet
 from server.health import Health
+from server.live import Live
 from server.rounds import Round
 from shared.config import RunConfig
 from shared.status import ServerStatus, SiteSeen, Stage, StatusFile
@@ -20,8 +21,16 @@ EVERY = 1.0  # seconds
 class Watch:
     """A thread that lives as long as the rounds."""
 
-    def __init__(self, fleet: GridFleet, health: Health, config: RunConfig, run_id: str, status: Path) -> None:
-        self._fleet, self._health, self._config, self._run_id = fleet, health, config, run_id
+    def __init__(
+        self,
+        fleet: GridFleet,
+        health: Health,
+        config: RunConfig,
+        run_id: str,
+        status: Path,
+        live: Live | None = None,
+    ) -> None:
+        self._fleet, self._health, self._config, self._run_id, self._live = fleet, health, config, run_id, live
         self._status = StatusFile(status)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -49,24 +58,25 @@ class Watch:
             self._write("asking" if self._fleet.waiting else "between_rounds" if quorum else "waiting_for_sites")
 
     def _write(self, stage: Stage) -> None:
-        """Replace the status file; it says nothing that the server's log does not."""
+        """Replace the status file, and tell the live page; they say nothing that the server's log does not."""
         done, rounds = self._done, self._config.training.rounds
         committed = max((each.number for each in done if each.committed), default=0)
         failed = sum(not each.committed and each.number == committed + 1 for each in done)
-        self._status.write(
-            ServerStatus(
-                run=self._config.run.name,
-                run_id=self._run_id,
-                stage=stage,
-                round=min(committed + 1, rounds),
-                rounds=rounds,
-                committed=committed,
-                attempt=failed + 1,
-                quorum=self._config.cohort.quorum,
-                waits_for=self._fleet.waiting,
-                sites=self._sites(done),
-            )
+        status = ServerStatus(
+            run=self._config.run.name,
+            run_id=self._run_id,
+            stage=stage,
+            round=min(committed + 1, rounds),
+            rounds=rounds,
+            committed=committed,
+            attempt=failed + 1,
+            quorum=self._config.cohort.quorum,
+            waits_for=self._fleet.waiting,
+            sites=self._sites(done),
         )
+        self._status.write(status)
+        if self._live is not None:
+            self._live.show(status, done)
 
     def _sites(self, done: Sequence[Round]) -> tuple[SiteSeen, ...]:
         """Each site of the run: whether it is there, and how its last answer was taken."""

@@ -77,6 +77,8 @@ class RunConfig(Section):
             )
         if self.adapter.rank == 0 and self.task.name != "classification":
             raise ValueError("adapter.rank = 0: only a classification has a head to train; set a rank of 1 or more")
+        if self.adapter.rank == 0 and self.training.distillation:
+            raise ValueError("training.distillation: with adapter.rank = 0 the base model stays as it is; set 0")
         unknown = sorted({bin_.label for bin_ in self.data.label_bins} - set(self.task.labels))
         if unknown:
             raise ValueError(f"data.label_bins: '{unknown[0]}' is not in task.labels")

@@ -1,5 +1,7 @@
 """The LoRA adapter on a base model: attached, read, written, saved and restored; its shape comes from our config alone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -126,6 +128,25 @@ def write_adapter(model: nn.Module, state: AdapterState) -> None:
     with torch.no_grad():
         for name, parameter in trained.items():
             parameter.copy_(torch.from_numpy(state.arrays[name]))
+
+
+@contextmanager
+def base_alone(model: nn.Module) -> Iterator[None]:
+    """Switch off the adapters of a model for a while, whoever computes them: what runs is the base model.
+
+    PEFT's own switch would not do inside a private step, whose layers run without asking PEFT.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    lent = [vars(layer).get("forward") for layer in layers]
+    try:
+        for layer in layers:
+            layer.forward = layer.base_layer.forward
+        yield
+    finally:
+        for layer, forward in zip(layers, lent, strict=True):
+            vars(layer).pop("forward", None)
+            if forward is not None:
+                layer.forward = forward
 
 
 def save_lora(tuned: PeftModel, folder: Path) -> None:

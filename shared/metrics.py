@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +107,21 @@ def interval_of(values: Floats, confidence: float) -> Interval:
     tail = (1 - confidence) / 2
     low, high = np.quantile(values[1:], (tail, 1 - tail))
     return Interval(float(values[0]), float(low), float(high))
+
+
+def wilson(hits: int, total: int, confidence: float) -> Interval:
+    """The share of ``hits`` among ``total`` with its Wilson score interval (Wilson 1927, JASA 22:209).
+
+    With nothing to count, the share is 0 and the ends 0 and 1.
+    """
+    if total == 0:
+        return Interval(0.0, 0.0, 1.0)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = hits / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * (share * (1 - share) / total + z * z / (4 * total * total)) ** 0.5 / (1 + z * z / total)
+    # At 0 and 1 the formula meets the border exactly; rounding must not put the share outside its interval.
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
 def _resampled(truth: Ints, predicted: Ints, classes: int, resamples: int, seed: int) -> Floats:

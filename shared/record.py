@@ -22,8 +22,8 @@ class RawRecord:
     ``fields`` maps a task's field names to text, ``position`` is the record's 1-based place in its file, and
     ``spans`` holds the true personal data by field where it is known (generated or hand-labelled data).
     ``origin`` holds digests of the whole texts, by which the site's ledger knows the record again, and ``person`` names
-    whose it is, where a column says so; ``known`` are values of other columns that its texts may repeat. Its ``repr``
-    shows no text, so that no log or traceback can.
+    whose it is, where a column says so; ``known`` are values of other columns that its texts may repeat, and ``group`` is
+    the declared group that evaluation compares. Its ``repr`` shows no text, so that no log or traceback can.
     """
 
     fields: Mapping[str, str] = field(repr=False)
@@ -33,6 +33,7 @@ class RawRecord:
     origin: tuple[bytes, ...] = field(repr=False, default=(), compare=False)
     person: str | None = field(repr=False, default=None)
     known: tuple[str, ...] = field(repr=False, default=())
+    group: str | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,14 @@ def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig
     known = [value for name in columns.known for value in _leaves(row, name, where)] + ([person] if person else [])
     # The longest part as well: the record is known again when other columns are mapped beside it.
     texts = dict.fromkeys([*whole.values(), *(max(part, key=len) for part in parts.values())])
-    return RawRecord(fields, label, position, spans, origin(list(texts)), person, tuple(known))
+    return RawRecord(fields, label, position, spans, origin(list(texts)), person, tuple(known), _group(row, config))
+
+
+def _group(row: Mapping[str, Any], config: RunConfig) -> str | None:
+    """The declared group, which records that are not measured need not have."""
+    probes = config.evaluation.probes
+    value = row.get(probes.group) if probes and probes.group else None
+    return None if value is None else str(value)
 
 
 def _parts(row: Mapping[str, Any], columns: str | Sequence[str], field: str, where: str) -> list[str]:

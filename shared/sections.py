@@ -217,6 +217,16 @@ class TrainingSection(Section):
         description="how the rate goes on from its peak over the whole run: down to 0 by a line or a cosine, or not",
     )
     weight_decay: float = Field(0.0, ge=0, lt=1, description="AdamW weight decay")
+    distillation: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="weight of staying near the base model in each record's own loss, against forgetting: the KL divergence "
+        "from the base's words (instruction), or the squared distance from its embedding (classification)",
+    )
+    proximal: float = Field(
+        0.0, ge=0, le=100, description="pull towards where the round started, times the learning rate, after each step"
+    )
     micro_batch_tokens: Annotated[int, Field(ge=64)] | Literal["auto"] = Field(
         4096,
         description="padded tokens computed at once (64 or more); changes memory, never the result but for rounding; auto "

@@ -68,14 +68,19 @@ def assemble(
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
     validation = evaluator_of(config, learner, public) if public else None
-    evaluator = evaluator_of(config, learner, measured)
+    evaluator = evaluator_of(config, learner, measured, {d.section.id: d.groups for d in data})
     return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, validation)
 
 
-def evaluator_of(config: RunConfig, learner: Learner, owned: Sequence[tuple[str, Record]]) -> Evaluator:
-    """A model's evaluator on records of named owners, for the base model, each round and the end."""
-    examples = learner.task.encode([record for _, record in owned])
-    return Evaluator.of(learner, examples, [owner for owner, _ in owned], config, config.training.rounds + 2)
+def evaluator_of(
+    config: RunConfig,
+    learner: Learner,
+    owned: Sequence[tuple[str, Record]],
+    groups: Mapping[str, Mapping[int, str]] | None = None,
+) -> Evaluator:
+    """A model's evaluator on records of named owners; ``groups`` are the declared ones, by owner and position."""
+    declared = [(groups or {}).get(owner, {}).get(record.position) for owner, record in owned]
+    return Evaluator.of(learner, [record for _, record in owned], [owner for owner, _ in owned], config, declared)
 
 
 def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[str, Record]]:

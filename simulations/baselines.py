@@ -3,18 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from server.assessment import Answers, Rival, read_answers
-from server.evaluation import Evaluator
+from server.evaluation import Evaluator, embed
 from server.report.document import Baseline
-from shared.tasks.base import Example, Learner, Outcome
-from shared.tasks.classification import MeanPoolingClassifier
-from shared.tasks.prefix import FrozenPrefix, batches
+from shared.tasks.base import Example, Outcome
+from shared.tasks.prefix import FrozenPrefix
 
 Seen = tuple[Sequence[Example], FrozenPrefix | None]  # a site's encoded records, with what is kept of them
 
@@ -31,8 +28,8 @@ def frozen_probe(evaluator: Evaluator, training: Sequence[Seen]) -> Baseline:
     """A logistic regression on mean-pooled embeddings of the untouched base model."""
     learner, tokens = evaluator.learner, evaluator.learner.tokens(evaluator.config.training)
     fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
-    fitted.fit(np.concatenate([_embed(learner, *seen, tokens) for seen in training]), _targets(training))
-    predicted = fitted.predict(_embed(learner, evaluator.examples, evaluator.prefix, tokens)).astype(np.float64)
+    fitted.fit(np.concatenate([embed(learner, *seen, tokens) for seen in training]), _targets(training))
+    predicted = fitted.predict(embed(learner, evaluator.examples, evaluator.prefix, tokens)).astype(np.float64)
     truth = np.array([example.target for example in evaluator.examples], dtype=np.float64)
     note = "all sites' records pooled, no privacy: a simulator may, a federation could not"
     return _row(evaluator, "logistic regression on frozen embeddings", note, Outcome(truth, predicted))
@@ -50,17 +47,3 @@ def _row(evaluator: Evaluator, name: str, note: str, outcome: Outcome, answers: 
 
 def _targets(training: Sequence[Seen]) -> list[int]:
     return [int(example.target) for examples, _ in training for example in examples]
-
-
-def _embed(
-    learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, tokens: int
-) -> npt.NDArray[np.float32]:
-    """Mean-pooled states of the base model, (N, hidden); before training the adapter adds nothing to them."""
-    model = learner.model
-    assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  classification's own model
-    out = np.zeros((len(examples), model.head.in_features), dtype=np.float32)
-    model.eval()
-    with torch.no_grad():
-        for chosen, batch in batches(learner, examples, prefix, tokens):
-            out[chosen] = model.pooled(batch.ids, batch.mask).cpu().numpy()
-    return out

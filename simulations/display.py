@@ -17,8 +17,20 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from server.report.comparison import energy, lead, name_of
-from server.report.figures import MEASURES, count, duration, epsilon, measured, number, setting, share, size, target_delta
+from server.report.comparison import lead, name_of
+from server.report.figures import (
+    MEASURES,
+    count,
+    duration,
+    energy,
+    epsilon,
+    measured,
+    number,
+    setting,
+    share,
+    size,
+    target_delta,
+)
 from shared.config import RunConfig
 
 STAGES = {

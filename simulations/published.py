@@ -1,4 +1,4 @@
-"""A finished adapter: written by a run, loaded again to score a file or to answer a text."""
+"""A finished adapter at work: it scores a file, or answers a text."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -8,32 +8,12 @@ from typing import Any
 import torch
 
 from privacy.anonymise.pipeline import Anonymiser
-from server.adapter_files import CONFIG_FILE
+from server.adapter_files import load_adapter
 from server.evaluation import Evaluator, choose_examples
-from shared.config import RunConfig
-from shared.errors import DataError, ModelError
+from shared.errors import DataError
 from shared.record import Record
 from shared.records import read_records
-from shared.tasks import load_task
-from shared.tasks.base import Learner
 from shared.tasks.instruction import Instruction
-
-
-def load_adapter(folder: Path) -> tuple[RunConfig, Learner]:
-    """Rebuild the tuned model of an adapter folder; its base model comes from the run's config.
-
-    Raises:
-        ModelError: the folder is no adapter of a finished run.
-    """
-    path = folder / CONFIG_FILE
-    try:
-        config = RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: no readable run config; give the adapter folder of a finished run") from error
-    base, task = load_task(config)
-    learner = Learner(base, task, task.build(base, config.run.seed))
-    task.restore(learner.model, folder)
-    return config, learner
 
 
 def score(folder: Path, file: Path) -> dict[str, Any]:

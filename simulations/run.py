@@ -15,13 +15,16 @@ from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
 from server.assessment import assess, read_answers
 from server.checkpoint import Checkpoint
+from server.probes import probe
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
 from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey
 from server.stopping import best_round, choice, is_over
+from server.tracking import track
 from shared.adapter import AdapterState
 from shared.config import RunConfig
+from shared.energy import Lap, laps_of
 from shared.errors import RunError
 from shared.lora import write_adapter
 from shared.runlog import RunLog
@@ -50,8 +53,10 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         baselines = _baselines(prepared, config)
     rounds = []
     progress.stage("train", config.training.rounds * len(prepared.sites))
-    for done in _rounds(prepared, config, run_id, folder, progress):
+    laps: list[Lap | None] = []
+    for done, lap in laps_of(_rounds(prepared, config, run_id, folder, progress), config.report):
         rounds.append(done)
+        laps.append(lap)
         stages.add(done.stages)
         log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
         for rejected in done.rejected:
@@ -59,12 +64,13 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         if is_over(rounds, config.evaluation.patience):
             break
     with stages.timed("report"):
-        facts = _facts(prepared, config, run_id, folder, baselines, rounds)
+        facts = _facts(prepared, config, run_id, folder, baselines, rounds, laps)
         document = report(facts)
         key = SigningKey.load_or_create(folder / KEY_FILE)
         publish(card_facts(facts, folder, document["created"], simulated=True), folder, key)
     document |= {"stages": stages.rounded(), "seconds": round(sum(stages.seconds.values()), 2)}
     write(document, folder, config.report.html)
+    track(document, folder, config)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
     return folder, document
 
@@ -153,6 +159,7 @@ def _facts(
     folder: Path,
     baselines: Sequence[Baseline],
     rounds: Sequence[Round],
+    laps: Sequence[Lap | None],
 ) -> RunFacts:
     final = best_round(rounds).adapter if prepared.validation else rounds[-1].adapter
     chosen = _choice(prepared, config, rounds)
@@ -174,6 +181,8 @@ def _facts(
         ],
         assessment=assess(prepared.evaluator, outcome, [baseline.rival for baseline in baselines], answers),
         choice=chosen,
+        probes=probe(prepared.evaluator),
+        laps=laps,
     )
 
 

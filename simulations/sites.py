@@ -28,7 +28,7 @@ class SiteData:
     """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows.
 
     ``persons`` says whose each training record is, where that is known; ``touched`` counts what each step of the data
-    stage changed or left out.
+    stage changed or left out; ``groups`` are the declared groups of held-out records, by position.
     """
 
     section: SiteSection
@@ -37,6 +37,7 @@ class SiteData:
     held_out: Scrubbed = field(repr=False)
     persons: Sequence[str] = field(repr=False, default=())
     touched: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[int, str] = field(repr=False, default_factory=dict)
 
 
 def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
@@ -70,10 +71,11 @@ def scrub_sites(
     scrubbed = scrub(config.anonymise, groups, caches, progress.advance)
     found = []
     for index, site in enumerate(sites):
-        training = parts[index][0]
+        training, measured = parts[index]
         chosen = prepare(scrubbed[2 * index], training, config, site_ledger(config, site, folder).key)
         touched = cleaned[index].touched | chosen.touched
-        found.append(SiteData(site, training, chosen.scrubbed, scrubbed[2 * index + 1], chosen.persons, touched))
+        declared = {record.position: record.group for record in measured if record.group is not None}
+        found.append(SiteData(site, training, chosen.scrubbed, scrubbed[2 * index + 1], chosen.persons, touched, declared))
     return found
 
 

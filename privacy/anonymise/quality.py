@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 
-from shared.metrics import Interval
+from shared.metrics import Interval, wilson
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,7 @@ class Recall:
         """
         if not 0 < confidence < 1:
             raise ValueError(f"confidence = {confidence}: must be above 0 and below 1")
-        if self.total == 0:
-            return Interval(0.0, 0.0, 1.0)
-        z = NormalDist().inv_cdf((1 + confidence) / 2)
-        share, n = self.found / self.total, self.total
-        centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5 / (1 + z * z / n)
-        # At 0 and 1 the formula meets the border exactly; rounding must not put the share outside its interval.
-        return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+        return wilson(self.found, self.total, confidence)
 
 
 def merge_recalls(parts: Iterable[Mapping[str, Recall]]) -> dict[str, Recall]:

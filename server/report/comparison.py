@@ -12,6 +12,7 @@ from server.report.figures import (
     change,
     count,
     duration,
+    energy,
     measure,
     measured,
     p_value,
@@ -51,11 +52,6 @@ def name_of(row: Mapping[str, Any]) -> str:
     trained = row["method"] not in ("base", "prompt")
     privacy = "" if not trained else ", no privacy" if row["epsilon"] is None else f", epsilon {row['epsilon']:g}"
     return f"{METHODS[row['method']]}{site}{privacy}"
-
-
-def energy(kwh: float) -> str:
-    """Electricity in watt hours or kilowatt hours."""
-    return f"{kwh:.3g} kWh" if kwh >= 1 else f"{1000 * kwh:.3g} Wh"
 
 
 def lead(document: Mapping[str, Any]) -> list[str]:

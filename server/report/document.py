@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from server.report.html import render
 from server.report.signed import CARD_FILE, SignedCard
 from server.rounds import Metrics, Round
 from shared.config import RunConfig
+from shared.energy import Lap
 from shared.errors import RunError
 from shared.head import Head
 from shared.models import LoadedModel
@@ -81,6 +83,8 @@ class RunFacts:
     sites: Sequence[SiteFacts]
     assessment: Mapping[str, Any]
     choice: Mapping[str, Any] | None = None
+    probes: Mapping[str, Any] | None = None
+    laps: Sequence[Lap | None] = ()
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
@@ -105,7 +109,9 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "choice": dict(facts.choice) if facts.choice else None,
         "by_site": {site: _metrics(metrics) for site, metrics in facts.by_site.items()},
         "assessment": dict(facts.assessment),
-        "rounds": [_round(done) for done in facts.rounds],
+        "probes": dict(facts.probes) if facts.probes else None,
+        "rounds": [_round(done) | _lap(lap) for done, lap in zip_longest(facts.rounds, facts.laps)],
+        "energy": _energy(facts),
         "sites": [_site(site, epsilons) for site in facts.sites],
         "privacy": _privacy(facts),
         "anonymisation": _anonymisation(facts.sites),
@@ -195,6 +201,26 @@ def _round(done: Round) -> dict[str, Any]:
         "adapter_digest": done.adapter_digest,
         "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
         "record": asdict(done.record),
+    }
+
+
+def _lap(lap: Lap | None) -> dict[str, float | None]:
+    return asdict(lap) if lap else {"kwh": None, "co2e_kg": None}
+
+
+def _energy(facts: RunFacts) -> dict[str, float | None] | None:
+    """What the rounds took that were measured, and joules for each point of accuracy that all of them gained together."""
+    laps = [lap for lap in facts.laps if lap]
+    if not laps:
+        return None
+    kwh, grams = sum(lap.kwh for lap in laps), [lap.co2e_kg for lap in laps if lap.co2e_kg is not None]
+    whole = len(laps) == len(facts.rounds) and {"accuracy"} <= facts.base.keys() & facts.final.keys()
+    points = 100 * (facts.final["accuracy"].value - facts.base["accuracy"].value) if whole else 0.0
+    return {
+        "kwh": kwh,
+        "co2e_kg": sum(grams) if len(grams) == len(laps) else None,
+        "joules_per_point": 3.6e6 * kwh / points if points > 0 else None,
+        "rounds": len(laps),
     }
 
 

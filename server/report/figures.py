@@ -39,6 +39,9 @@ MEASURES = {
     "rougeL": Measure("ROUGE-L", percent=True),
     "exact_match": Measure("exact match", percent=True),
     "token_f1": Measure("token F1", percent=True),
+    "win_rate": Measure("win rate", percent=True),
+    "flips": Measure("flip rate", percent=True, lower_is_better=True),
+    "probe_accuracy": Measure("accuracy on unrelated texts", percent=True),
     "perplexity": Measure("perplexity", lower_is_better=True),
     "loss": Measure("loss", lower_is_better=True),
 }
@@ -139,6 +142,13 @@ def size(amount: float | None) -> str:
             return f"{amount:.{0 if unit == 'B' or amount >= 99.95 else 1 if amount >= 9.995 else 2}f} {unit}"
         amount /= 1000
     return f"{amount:,.1f} TB"
+
+
+def energy(kwh: float | None) -> str:
+    """Electricity in watt hours or kilowatt hours."""
+    if kwh is None:
+        return NONE
+    return f"{kwh:.3g} kWh" if kwh >= 1 else f"{1000 * kwh:.3g} Wh"
 
 
 def duration(seconds: float | None) -> str:

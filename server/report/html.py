@@ -14,7 +14,8 @@ from server.report.wording import TRUST
 BLANK: dict[str, Any] = {
     **dict.fromkeys(("hushtune", "run", "run_id", "task", "created", "config_digest"), ""),
     **dict.fromkeys(("seed", "seconds")),
-    **{"config": {}, "versions": {}, "base": {}, "final": {}, "by_site": {}, "stages": {}, "failures": [], "choice": None},
+    **{"config": {}, "versions": {}, "base": {}, "final": {}, "by_site": {}, "stages": {}, "failures": []},
+    **dict.fromkeys(("choice", "probes", "review", "energy")),
 }
 PARTS: dict[str, dict[str, Any]] = {
     "model": dict.fromkeys(("name", "digest", "dtype", "device", "parameters")),
@@ -30,7 +31,7 @@ PARTS: dict[str, dict[str, Any]] = {
 ENTRIES: dict[str, dict[str, Any]] = {
     "baselines": {"name": "", "note": "", "metrics": {}},
     "rounds": {
-        **dict.fromkeys(("round", "bytes_up", "bytes_down", "seconds")),
+        **dict.fromkeys(("round", "bytes_up", "bytes_down", "seconds", "kwh", "co2e_kg")),
         **{"metrics": {}, "stages": {}, "accepted": [], "rejected": [], "missing": []},
     },
     "sites": {

@@ -79,6 +79,9 @@ class Task(Protocol):
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Each record's own loss, shape (B,); no record's loss depends on another record."""
 
+    def losses_near_base(self, model: nn.Module, batch: Batch, weight: float) -> torch.Tensor:
+        """The same plus ``weight`` times each record's own distance from what the model says without its adapter."""
+
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """What the model does on a batch, without gradients."""
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from shared.config import RunConfig
 from shared.errors import ModelError
-from shared.lora import attach_lora, restore_lora, save_lora
+from shared.lora import attach_lora, base_alone, restore_lora, save_lora
 from shared.metrics import Interval, Sums, classification_metrics, mean
 from shared.models import Kind, LoadedModel
 from shared.record import Record
@@ -81,6 +81,18 @@ class Classification:
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Cross-entropy of each record, (B,)."""
         return F.cross_entropy(model(batch.ids, batch.mask), batch.targets, reduction="none")
+
+    def losses_near_base(self, model: nn.Module, batch: Batch, weight: float) -> torch.Tensor:
+        """Cross-entropy of each record and the squared distance of its embedding from the base's, in squared norms of that.
+
+        The base has no head of its own that could teach; its embedding is all that it knows of a text.
+        """
+        assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
+        with torch.no_grad(), base_alone(model):
+            taught = model.pooled(batch.ids, batch.mask)  # (B, hidden)
+        pooled = model.pooled(batch.ids, batch.mask)
+        distances = (pooled - taught).square().sum(dim=1) / taught.square().sum(dim=1)
+        return F.cross_entropy(model.head(pooled), batch.targets, reduction="none") + weight * distances
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """True and predicted class of each record, and the probability of each class."""

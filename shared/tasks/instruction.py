@@ -11,7 +11,7 @@ from peft import PeftModel
 from torch import nn
 
 from shared.config import RunConfig
-from shared.lora import attach_lora, restore_lora, save_lora
+from shared.lora import attach_lora, base_alone, restore_lora, save_lora
 from shared.metrics import Interval, Sums, perplexity
 from shared.models import Kind, LoadedModel
 from shared.record import Record
@@ -66,21 +66,34 @@ class Instruction:
         total, tokens = self._likelihood(model, batch)
         return total / tokens.clamp(min=1)
 
-    def _likelihood(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summed negative log-likelihood and number of response tokens of each record, both (B,).
+    def losses_near_base(self, model: nn.Module, batch: Batch, weight: float) -> torch.Tensor:
+        """The same plus the mean KL divergence, base to tuned, over each record's own response tokens, in nats."""
+        with torch.no_grad(), base_alone(model):
+            head, states, _, _ = self._responses(model, batch)
+            taught = head(states).float().log_softmax(dim=1)  # (response tokens, vocabulary)
+        head, states, rows, targets = self._responses(model, batch)
+        said = head(states).float().log_softmax(dim=1)
+        losses = F.nll_loss(said, targets, reduction="none")
+        losses = losses + weight * F.kl_div(said, taught, reduction="none", log_target=True).sum(dim=1)
+        return _by_record(losses, rows, batch) / batch.targets[:, 1:].sum(dim=1).clamp(min=1)
 
-        The vocabulary projection runs at response positions alone: it is the largest tensor of the step.
+    def _likelihood(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed negative log-likelihood and number of response tokens of each record, both (B,)."""
+        head, states, rows, targets = self._responses(model, batch)
+        return _by_record(_losses(head, states, targets), rows, batch), batch.targets[:, 1:].sum(dim=1)
+
+    def _responses(self, model: nn.Module, batch: Batch) -> tuple[nn.Module, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The vocabulary projection, the states that predict response tokens, (N, H), and these tokens' records and ids.
+
+        The projection runs there alone: its output is the largest tensor of the step.
         """
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
         network: Any = model.get_base_model()
         states = network.model(
             input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
         ).last_hidden_state  # (B, T, H)
-        answers = batch.targets[:, 1:]  # position t predicts token t + 1
-        rows, places = answers.nonzero(as_tuple=True)
-        losses = _losses(network.lm_head, states[rows, places], batch.ids[rows, places + 1])
-        total = torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses)
-        return total, answers.sum(dim=1)
+        rows, places = batch.targets[:, 1:].nonzero(as_tuple=True)  # position t predicts token t + 1
+        return network.lm_head, states[rows, places], rows, batch.ids[rows, places + 1]
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """Summed negative log-likelihood and number of response tokens of each record."""
@@ -109,9 +122,19 @@ class Instruction:
         """The model's greedy response to one instruction."""
         return self._continued(model, [self._ids(self.prompt(instruction))], max_new_tokens)[0]
 
-    def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int, at_once: int = 16) -> list[str]:
-        """The model's greedy response to each example's prompt, ``at_once`` prompts of similar length a batch."""
+    def replies(self, model: nn.Module, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
+        """The same for many instructions."""
+        return self._all_continued(model, [self._ids(self.prompt(text)) for text in instructions], max_new_tokens)
+
+    def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
+        """The model's greedy response to each example's prompt, as far as it was encoded."""
         prompts = [example.ids[~np.asarray(example.target)].tolist() for example in examples]
+        return self._all_continued(model, prompts, max_new_tokens)
+
+    def _all_continued(
+        self, model: nn.Module, prompts: Sequence[Sequence[int]], max_new_tokens: int, at_once: int = 16
+    ) -> list[str]:
+        """What the model says after each prompt, ``at_once`` prompts of similar length a batch."""
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         given: dict[int, str] = {}
         for start in range(0, len(order), at_once):
@@ -143,3 +166,8 @@ def _losses(head: nn.Module, states: torch.Tensor, targets: torch.Tensor) -> tor
     if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad:
         return token_losses(states, head.weight, targets)
     return F.cross_entropy(head(states).float(), targets, reduction="none")  # one that is adapted, say
+
+
+def _by_record(losses: torch.Tensor, rows: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Each record's sum of its response tokens' losses, (B,), from these and their records, both (N,)."""
+    return torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses)

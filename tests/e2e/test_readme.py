@@ -38,6 +38,7 @@ def test_the_readme_lists_every_command() -> None:
         "anonymise",
         "evaluate",
         "generate",
+        "explain",
         "models",
         "trainable",
         "report",

@@ -9,7 +9,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
-    *("status", "provision"),
+    *("status", "provision", "explain"),
 )
 
 
@@ -50,7 +50,16 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in (*COMMANDS, "card", "card show", "card verify"):
+    for command in (
+        *COMMANDS,
+        "card",
+        "card show",
+        "card verify",
+        "review",
+        "review export",
+        "review serve",
+        "review score",
+    ):
         done = run([*command.split(), "--help"])
         assert done.returncode == 0
         assert "Usage" in done.stdout

@@ -292,3 +292,12 @@ def test_reading_leaves_no_copy_of_the_text_on_the_disk(tmp_path: Path) -> None:
     left = [file for file in caches.rglob("*") if file.is_file()]
     assert not [file for file in left if MARKER.encode() in file.read_bytes()]
     assert not [file for file in left if file.suffix in (".arrow", ".parquet", ".csv", ".jsonl")]
+
+
+def test_the_declared_group_is_read_where_the_config_names_its_column(config_of: ConfigOf, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.jsonl", [{**ROWS[0], "ward": 7}, {**ROWS[1], "ward": None}])
+    named = config_of({"evaluation.probes": {"group": "ward"}})
+    assert [record.group for record in read_records(path, named)] == ["7", None]
+    assert [record.group for record in read_records(path, config_of())] == [None, None]
+    assert [record.group for record in read_records(path, config_of({"evaluation.probes": {"group": "sex"}}))] == [None] * 2
+    assert "ward" not in repr(read_records(path, named)[0])

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from server.adapter_files import save_adapter
+from server.adapter_files import load_adapter, save_adapter
 from shared.config import RunConfig
 from shared.errors import ModelError
 from shared.lora import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
-from simulations.published import answer, load_adapter
+from simulations.published import answer
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]

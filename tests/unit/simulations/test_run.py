@@ -16,6 +16,7 @@ from rich.console import Console
 from transformers import AutoTokenizer
 
 from client.statement import verify as verify_ledger
+from server.adapter_files import load_adapter
 from server.chain import extend
 from server.report.document import rewrite
 from server.report.figures import epsilon
@@ -29,7 +30,7 @@ from shared.sections import GateSection
 from simulations import fleet
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
 from simulations.planning import plan_rows, site_plans
-from simulations.published import load_adapter, score
+from simulations.published import score
 from simulations.run import simulate
 from simulations.scrub import Source, scrub_report
 from simulations.sites import read_sites

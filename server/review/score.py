@@ -1,0 +1,82 @@
+"""What the ratings say once the key is turned: how often the tuned model is preferred, and how far raters agree."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from server.report.document import read_report, write
+from server.review.ratings import read_all
+from server.review.sheet import KEY_FILE, Key, read_key, read_sheet
+from shared.metrics import mean
+
+RESAMPLES, CONFIDENCE, SEED = 10_000, 0.95, 0
+Verdicts = Mapping[str, Mapping[str, str]]
+
+
+def score(folder: Path, key_file: Path | None) -> dict[str, Any]:
+    """The win rate of the tuned model with its bootstrap interval over items, and Krippendorff's alpha of the raters.
+
+    A tie is half a win, and an item counts once however many rated it. The interval says nothing of other raters.
+
+    Raises:
+        RunError: sheet, key or ratings cannot be used, or there are none.
+    """
+    items = read_sheet(folder)
+    key = read_key(key_file or folder / KEY_FILE, folder)
+    verdicts = unblinded(read_all(folder, items), key)
+    rated = [item.id for item in items if any(item.id in given for given in verdicts.values())]
+    points = np.array([_points(verdicts, item) for item in rated])
+    return {
+        "items": len(items),
+        "rated": len(rated),
+        "identical": key.identical,
+        "raters": [{"rater": rater, **_counts(given)} for rater, given in verdicts.items()],
+        "win_rate": asdict(mean("win_rate", points).interval(RESAMPLES, CONFIDENCE, SEED)),
+        "confidence": CONFIDENCE,
+        "alpha": agreement(verdicts, rated),
+    }
+
+
+def unblinded(ratings: Verdicts, key: Key) -> Verdicts:
+    """Each choice as ``tuned``, ``base`` or ``tie``."""
+    names = {True: "tuned", False: "base"}
+    return {
+        rater: {item: "tie" if choice == "tie" else names[choice == key.tuned[item]] for item, choice in given.items()}
+        for rater, given in ratings.items()
+    }
+
+
+def agreement(verdicts: Verdicts, rated: Sequence[str]) -> float | None:
+    """Krippendorff's alpha of nominal verdicts (Krippendorff 2011); missing ones are allowed.
+
+    None where no item has two raters, or where all verdicts are the same, which leaves nothing to agree beyond chance.
+    """
+    from nltk.metrics.agreement import AnnotationTask
+
+    shared = [item for item in rated if sum(item in given for given in verdicts.values()) > 1]
+    triples = [(rater, item, given[item]) for rater, given in verdicts.items() for item in shared if item in given]
+    if len({verdict for _, _, verdict in triples}) < 2:
+        return None
+    return float(AnnotationTask(data=triples).alpha())
+
+
+def enter(run: Path, found: Mapping[str, Any]) -> None:
+    """Put a review into the report of a finished run.
+
+    Raises:
+        RunError: the folder holds no report.
+    """
+    write(read_report(run) | {"review": dict(found)}, run, html=True)
+
+
+def _points(verdicts: Verdicts, item: str) -> float:
+    worth = {"tuned": 1.0, "tie": 0.5, "base": 0.0}
+    return float(np.mean([worth[given[item]] for given in verdicts.values() if item in given]))
+
+
+def _counts(given: Mapping[str, str]) -> dict[str, int]:
+    verdicts = list(given.values())
+    return {name: verdicts.count(name) for name in ("tuned", "tie", "base")}

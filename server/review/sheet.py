@@ -1,0 +1,101 @@
+"""A blind sheet: to each public prompt the answers of the base and of the tuned model, in an order that only a key tells."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shared.errors import RunError
+
+SHEET_FILE, KEY_FILE = "sheet.json", "key.json"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models' answers to one public prompt."""
+
+    prompt: str = field(repr=False)
+    base: str = field(repr=False)
+    tuned: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to rate; which answer is whose, it does not say."""
+
+    id: str
+    prompt: str = field(repr=False)
+    a: str = field(repr=False)
+    b: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Key:
+    """Which side of each item is the tuned model's, and the digest of the sheet that it belongs to."""
+
+    sheet: str
+    tuned: dict[str, str] = field(repr=False)
+    identical: int = 0
+
+
+def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
+    """Write sheet and key; items come in random order and each with its two answers in random order.
+
+    The order is the operating system's randomness, so that no seed tells it. Pairs whose answers are the same say nothing
+    and are left out, but counted.
+
+    Raises:
+        RunError: the folder holds a sheet already, or every pair is the same.
+    """
+    path = folder / SHEET_FILE
+    if path.exists():
+        raise RunError(f"{path}: there already, and ratings may belong to it; name another folder")
+    order = secrets.SystemRandom()
+    kept = [pair for pair in pairs if pair.base.strip() != pair.tuned.strip()]
+    if not kept:
+        raise RunError(f"{folder}: both models gave the same answer to every prompt, so there is nothing to rate")
+    items, tuned = [], {}
+    for number, pair in enumerate(order.sample(kept, len(kept)), start=1):
+        name, side = f"{number:04d}", order.choice("ab")
+        answers = (pair.tuned, pair.base) if side == "a" else (pair.base, pair.tuned)
+        items.append(Item(name, pair.prompt, *answers))
+        tuned[name] = side
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"items": [asdict(item) for item in items]}, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
+    key = Key(hashlib.sha256(text.encode()).hexdigest(), tuned, len(pairs) - len(kept))
+    (folder / KEY_FILE).write_text(json.dumps(asdict(key), indent=2) + "\n", encoding="utf-8")
+    return {"items": len(items), "identical": key.identical, "sheet": str(path), "key": str(folder / KEY_FILE)}
+
+
+def read_sheet(folder: Path) -> list[Item]:
+    """The items of a sheet.
+
+    Raises:
+        RunError: the folder holds no readable sheet.
+    """
+    try:
+        rows = json.loads((folder / SHEET_FILE).read_text(encoding="utf-8"))["items"]
+        return [Item(**{name: str(row[name]) for name in ("id", "prompt", "a", "b")}) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder / SHEET_FILE}: no readable sheet; make one with hushtune review export") from error
+
+
+def read_key(path: Path, folder: Path) -> Key:
+    """The key of a folder's sheet.
+
+    Raises:
+        RunError: it cannot be read, or belongs to another sheet.
+    """
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+        key = Key(str(row["sheet"]), {str(name): str(side) for name, side in row["tuned"].items()}, int(row["identical"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path}: no readable key; give the key.json that was made with the sheet") from error
+    found = hashlib.sha256((folder / SHEET_FILE).read_bytes()).hexdigest()
+    if found != key.sheet or set(key.tuned) != {item.id for item in read_sheet(folder)}:
+        raise RunError(f"{path}: belongs to another sheet, or the sheet was changed since; restore the one that was rated")
+    return key

@@ -1,0 +1,36 @@
+"""Public texts that the operator gives: JSON lines with ``text``, and ``label`` where one is needed."""
+
+import json
+from pathlib import Path
+
+from shared.errors import DataError
+
+Text = tuple[str, str | None]
+
+
+def read_texts(file: Path, labelled: bool = False) -> list[Text]:
+    """Each line's text, and its label or None.
+
+    Raises:
+        DataError: the file is missing or empty, or a line has no text, or no label where one is needed.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: not readable as UTF-8 ({type(error).__name__}); give JSON lines with 'text'") from error
+    found = [_text(line, f"{file}, line {number}", labelled) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise DataError(f"{file}: no text in it; give JSON lines with 'text'")
+    return found
+
+
+def _text(line: str, where: str, labelled: bool) -> Text:
+    try:
+        row = json.loads(line)
+        text, label = row["text"], row["label"] if labelled else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        text = label = None
+    if not isinstance(text, str) or not text.strip() or (labelled and not isinstance(label, str)):
+        needs = "'text' and 'label'" if labelled else "'text'"
+        raise DataError(f"{where}: no JSON object with {needs} as text; mend it")
+    return text, label
