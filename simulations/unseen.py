@@ -188,31 +188,32 @@ LABELS = {
 
 
 class Filler:
-    """Fills frames with values; the same seed fills alike."""
+    """Fills the frames of a group with values; the same seed fills alike, whatever other groups are filled."""
 
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311  test data, no secret
+    def __init__(self, group: str, seed: int) -> None:
+        self._locales, self._frames = FRAMES[group]
+        self._group = group
+        self._random = random.Random(f"{seed}/{group}")  # noqa: S311  test data, no secret
         self._fakers: dict[str, Faker] = {}
         self._seed = seed
         self._given, self._family = GIVEN.split(), FAMILY.split()
 
-    def row(self, group: str) -> dict[str, Any]:
-        """A labelled text of a group."""
-        locales, frames = FRAMES[group]
-        values = self._values(self._faker(self._random.choice(locales)))
+    def row(self) -> dict[str, Any]:
+        """A labelled text."""
+        values = self._values(self._faker(self._random.choice(self._locales)))
         text, spans = "", []
-        for at, part in enumerate(SLOT.split(self._random.choice(frames))):
+        for at, part in enumerate(SLOT.split(self._random.choice(self._frames))):
             value = values[part.upper()]() if at % 2 else part
             if at % 2:
                 value = value.lower() if part.islower() else value
                 spans.append(Span(LABELS.get(part.upper(), part.upper()), len(text), len(text) + len(value)))
             text += value
-        return {"text": text, "spans": [span.__dict__ for span in spans], "group": group}
+        return {"text": text, "spans": [span.__dict__ for span in spans], "group": self._group}
 
     def _faker(self, locale: str) -> Faker:
         if locale not in self._fakers:
             self._fakers[locale] = Faker(locale)
-            self._fakers[locale].seed_instance(f"{self._seed}/{locale}")
+            self._fakers[locale].seed_instance(f"{self._seed}/{self._group}/{locale}")
         return self._fakers[locale]
 
     def _values(self, fake: Faker) -> Mapping[str, Callable[[], str]]:
@@ -268,8 +269,8 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=60, help="texts of each group")
     parser.add_argument("--group", choices=sorted(FRAMES), action="append", help="only this group; may be repeated")
     arguments = parser.parse_args()
-    filler = Filler(arguments.seed)
-    rows = [filler.row(group) for group in arguments.group or FRAMES for _ in range(arguments.each)]
+    fillers = [Filler(group, arguments.seed) for group in arguments.group or FRAMES]
+    rows = [filler.row() for filler in fillers for _ in range(arguments.each)]
     arguments.file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
