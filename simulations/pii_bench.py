@@ -141,7 +141,12 @@ def perturbation_rows(texts: Texts, level: str) -> list[dict[str, Any]]:
     for name, change in PERTURBATIONS.items():
         score = leak_score(detect(perturbed(texts, change)))
         rows.append(
-            {"name": name, "whole spans": score.whole.interval().value, "direct identifiers": score.direct.interval().value}
+            {
+                "name": name,
+                "whole spans": score.whole.interval().value,
+                "direct identifiers": score.direct.interval().value,
+                "over-redaction": score.harmless.interval().value,
+            }
         )
     return rows
 
