@@ -24,7 +24,7 @@ from client.preflight import refuse_what_does_not_fit
 from server.rounds import Metrics
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import ConfigError, RunError
+from shared.errors import ConfigError, HushtuneError, RunError
 from shared.lora import write_adapter
 from shared.metrics import Interval
 from simulations.assembly import assemble, federate, held_out_records
@@ -145,9 +145,13 @@ def _panel(axes: Axes, panel: str, points: Sequence[Point]) -> None:
 
 
 def main(file: str, *overrides: str) -> None:
-    """Run a config's points, draw them and print them."""
-    with Bars() as bars:
-        folder, points = utility(RunConfig.load(Path(file), overrides), bars)
+    """Run a config's points, draw them and print them; a failure is one line and an exit status of 1."""
+    try:
+        with Bars() as bars:
+            folder, points = utility(RunConfig.load(Path(file), overrides), bars)
+    except (HushtuneError, OSError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        sys.exit(1)
     table = Table("setting", "value", points[0].measure, "interval", title="Quality under privacy, at the end of each run")
     for point in points:
         result, value = point.result, WITHOUT if point.value is None else f"{point.value:g}"
@@ -156,4 +160,4 @@ def main(file: str, *overrides: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*(sys.argv[1:] or ["configs/utility.toml"]))

@@ -107,6 +107,13 @@ def test_the_plot_has_a_panel_for_each_setting_and_the_level_without_privacy_in_
     assert list(first) == [1.0, 3.0, 8.0]
 
 
+def test_a_wrong_setting_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        module.main(str(Path(__file__).parents[3] / "configs" / "utility.toml"), "training.rouns=3")
+    assert ended.value.code == 1
+    assert "nearest is 'training.rounds'" in capsys.readouterr().err
+
+
 def test_private_records_are_not_spent_on_a_plot(config: RunConfig, change: Change, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"privacy\.ledger"):
         utility(change(config, {"privacy.ledger": str(tmp_path / "books")}), Silent())
