@@ -1,5 +1,7 @@
 """A federation of real processes on loopback: provisioned, started, killed and watched by tests."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -16,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+import hushtune
 from shared.config import RunConfig
 from shared.record import RawRecord
 from simulations.partition import split_held_out
@@ -36,6 +40,16 @@ def free_port() -> int:
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """A hushtune command, to its end."""
     return subprocess.run(command(*arguments), env=environment(), capture_output=True, text=True, timeout=120)
+
+
+def here(folder: Path, words: Sequence[str]) -> tuple[int, str]:
+    """A command line run to its end in this process, by the entry point of the installed one: its status and its words."""
+    said = io.StringIO()
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", list(words))
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as ended:
+            hushtune.main()
+    return int(ended.value.code or 0), said.getvalue()
 
 
 def command(*arguments: str | Path) -> list[str]:

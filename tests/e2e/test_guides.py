@@ -1,17 +1,15 @@
 """The operator's and the steward's guide are true: their commands run, in the order in which two people would run them."""
 
-import contextlib
-import io
 import json
 import re
 import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -40,8 +38,8 @@ class People:
     point.
     """
 
-    def __init__(self, folder: Path, nursery: Any) -> None:
-        self.folder, self._nursery = folder, nursery
+    def __init__(self, folder: Path, nursery: Any, here: Any) -> None:
+        self.folder, self._nursery, self._here = folder, nursery, here
         self.running: list[Any] = []
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -80,22 +78,14 @@ class People:
             process = self.start(person, line)
             return process.wait(180), process.said
         if words[0] == "hushtune":
-            return self._here(person, words)
+            return self._here(self.folder / person, words)
         done = subprocess.run(words, cwd=self.folder / person, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    def _here(self, person: str, words: list[str]) -> tuple[int, str]:
-        said = io.StringIO()
-        with contextlib.chdir(self.folder / person), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", words)
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as ended:
-                hushtune.main()
-        return int(ended.value.code or 0), said.getvalue()
-
 
 @pytest.fixture
-def people(tmp_path: Path, nursery: Any) -> Iterator[People]:
-    people = People(tmp_path, nursery)
+def people(tmp_path: Path, nursery: Any, harness: ModuleType) -> Iterator[People]:
+    people = People(tmp_path, nursery, harness.here)
     yield people
     for process in people.running:
         if process.poll() is None:

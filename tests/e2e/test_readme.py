@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -48,17 +49,15 @@ def test_the_readme_lists_every_command() -> None:
 
 
 @pytest.mark.slow
-def test_every_command_of_the_readme_runs(folder: Path) -> None:
+def test_every_command_of_the_readme_runs(folder: Path, harness: ModuleType) -> None:
     for line in commands():
         arguments = [INPUTS.get(word, word) for word in line.split()[1:]]
         if arguments[0] in ("simulate", "plan", "anonymise", "trainable"):
             arguments += [part for change in SHORTER for part in ("--set", change)]
-        done = subprocess.run(
-            [Path(sys.executable).with_name("hushtune"), *arguments], cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{line}: {done.stderr}"
-        assert "Traceback" not in done.stderr
-        assert done.stdout.strip()
+        status, said = harness.here(folder, ["hushtune", *arguments])
+        assert status == 0, f"{line}: {said}"
+        assert "Traceback" not in said
+        assert said.strip()
     assert (folder / "runs/demo/report.html").is_file()
 
 
