@@ -32,9 +32,10 @@ check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed  ## time and memory of a private training step beside a plain one, and of aggregation
+bench: $(VENV)/installed  ## time and memory of a private training step beside a plain one, of aggregation, and time of a round
 	$(BIN)/python -m simulations.bench
 	$(BIN)/python -m simulations.bench_folding
+	$(BIN)/python -m simulations.bench_rounds
 
 bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transformers' Trainer; DATA names a folder of questions and answers
 	$(BIN)/python -m simulations.epoch $(DATA)
