@@ -22,7 +22,7 @@ demo-federation: $(VENV)/installed  ## a server and three clients as real proces
 	$(BIN)/python -m simulations.federation
 
 test: $(VENV)/installed  ## all tests that run on any machine
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults

@@ -48,6 +48,7 @@ def test_without_privacy_real_processes_end_with_the_simulations_adapter(federat
     assert [client.end() for client in clients.values()] == [0, 0, 0]
 
 
+@pytest.mark.faults  # four processes and a real model: longer than all unit tests of a package
 def test_with_privacy_and_a_real_model_the_report_is_the_simulations(
     harness: ModuleType, tmp_path: Path, nursery: Any
 ) -> None:
