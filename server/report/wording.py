@@ -47,7 +47,7 @@ NOT_PROTECTED = (
     "Facts that many records share: what anyone can conclude about people in general from the finished model, and what the "
     "base model knew before.",
     "Who takes part: the sites' names and declared sizes are public. So is whether and when a site answers, declines "
-    "because it has too few usable records, or fails; no noise hides that.",
+    "because it has too few usable records or its anonymisation does not pass its own gate, or fails; no noise hides that.",
     "Held-out records: the server evaluates on them, and they are treated as public to it.",
     "An insider with access to a site's own disk or memory.",
     "Other runs: this card's epsilon covers one run. Runs on the same records add up, and so do runs that chose the "
