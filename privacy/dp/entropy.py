@@ -1,8 +1,8 @@
 """Random bits that nobody can predict or draw again: a keystream of ChaCha20 under a key from the operating system.
 
 Each call takes a new key of 256 bits from the operating system, uses it for that call alone and forgets it. Drawing all
-bits from the operating system itself takes 17 times as long and comes from the same cipher there (Linux: ChaCha20 under
-a key from the hardware's entropy). A GPU makes the keystream itself, so no noise travels to it.
+bits from the operating system itself takes several times as long and comes from the same cipher there (Linux: ChaCha20
+under a key from the hardware's entropy). A GPU makes the keystream itself, so no noise travels to it.
 """
 
 import os

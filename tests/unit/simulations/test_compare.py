@@ -2,34 +2,25 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from privacy.anonymise.outcome import Scrubbed
 from privacy.ledger import read
 from shared.config import RunConfig
 from shared.errors import ConfigError
-from shared.record import RawRecord, Record
 from simulations import compare as comparison
 from simulations.arms import arms_of
 from simulations.arms import config_of as config_of_arm
 from simulations.compare import compare
-from simulations.partition import split_held_out
+from simulations.progress import Progress
 from simulations.results import Arm
-from simulations.sites import SiteData
 
 ARMS = ["base", "prompts", "federation", "pooled"]
 ConfigOf = Callable[..., RunConfig]
-
-
-class Silent:
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, count: int) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +58,8 @@ def config(config_of: ConfigOf, tiny_bert: Path, tiny_llama: Path, tmp_path_fact
     )
 
 
-def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Any) -> list[SiteData]:
-    """Records as they are: these hold nothing personal, and the anonymiser has tests of its own."""
-
-    def scrubbed(part: Sequence[RawRecord]) -> Scrubbed:
-        return Scrubbed(tuple(Record(record.fields, record.label, record.position) for record in part))
-
-    parts = [(site, split_held_out(raw[site.id], 0.4, 0)) for site in config.data.sites]
-    return [SiteData(site, training, scrubbed(training), scrubbed(held_out)) for site, (training, held_out) in parts]
-
-
 def test_an_interrupted_comparison_goes_on_and_loses_no_finished_row(
-    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, silent: Progress, plainly: Callable[..., Any]
 ) -> None:
     ran: list[Arm] = []
     original = comparison.run_arm
@@ -96,14 +77,14 @@ def test_an_interrupted_comparison_goes_on_and_loses_no_finished_row(
     monkeypatch.setattr(comparison, "scrub_sites", plainly)
     monkeypatch.setattr(comparison, "run_arm", counted)
     with pytest.raises(KeyboardInterrupt):
-        compare(config, Silent())
+        compare(config, silent)
     assert len(ran) == 3
     monkeypatch.setattr(comparison, "run_arm", resumed)
-    folder, document = compare(config, Silent())
+    folder, document = compare(config, silent)
     assert config.compare is not None
     assert sorted(map(repr, ran)) == sorted(map(repr, arms_of(config, config.compare)))  # each once
     monkeypatch.setattr(comparison, "run_arm", None)  # nothing is left to run
-    assert compare(config, Silent())[1] == document
+    assert compare(config, silent)[1] == document
     assert json.loads((folder / "compare.json").read_text(encoding="utf-8")) == document
     _look_at(document, folder)
 
@@ -151,7 +132,7 @@ def test_an_arm_changes_what_it_says_and_nothing_else(config: RunConfig) -> None
     ],
 )
 def test_what_a_comparison_cannot_do_is_refused_before_it_starts(
-    config: RunConfig, change: Callable[..., RunConfig], changes: dict[str, Any], says: str
+    config: RunConfig, change: Callable[..., RunConfig], changes: dict[str, Any], says: str, silent: Progress
 ) -> None:
     with pytest.raises(ConfigError, match=says):
-        compare(change(config, changes), Silent())
+        compare(change(config, changes), silent)

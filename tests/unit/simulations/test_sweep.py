@@ -1,44 +1,29 @@
 """A sweep over tiny federations: its best config runs as it stands, and private records are asked for and charged."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from privacy.anonymise.outcome import Scrubbed
 from privacy.ledger import read
 from shared.config import RunConfig
 from shared.errors import ConfigError, LedgerError, RunError
-from shared.record import RawRecord, Record
 from simulations import sweep as sweeping
-from simulations.partition import split_held_out
-from simulations.sites import SiteData
+from simulations.progress import Progress
 from simulations.sweep import sweep
 
 Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
 
 
-class Silent:
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, count: int) -> None: ...
-
-
-def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Any) -> list[SiteData]:
-    """Records as they are: these hold nothing personal, and the anonymiser has tests of its own."""
-
-    def scrubbed(part: Sequence[RawRecord]) -> Scrubbed:
-        return Scrubbed(tuple(Record(record.fields, record.label, record.position) for record in part))
-
-    parts = [(site, split_held_out(raw[site.id], 0.4, 0)) for site in config.data.sites]
-    return [SiteData(site, training, scrubbed(training), scrubbed(held_out)) for site, (training, held_out) in parts]
-
-
 @pytest.fixture
 def config(
-    config_of: Callable[..., RunConfig], tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config_of: Callable[..., RunConfig],
+    tiny_bert: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plainly: Callable[..., Any],
 ) -> RunConfig:
     monkeypatch.setattr(sweeping, "scrub_sites", plainly)
     for site in ("north", "south"):
@@ -64,8 +49,8 @@ def never(question: str) -> bool:
     raise AssertionError("asked about records that no ledger keeps")
 
 
-def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConfig) -> None:
-    folder, document = sweep(config, Silent(), never)
+def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConfig, silent: Progress) -> None:
+    folder, document = sweep(config, silent, never)
     best = RunConfig.load(folder / "best.toml")
     assert best.sweep is None
     assert best.training.learning_rate in (0.01, 0.1)
@@ -74,7 +59,9 @@ def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConf
     assert json.loads((folder / "sweep.json").read_text(encoding="utf-8")) == document
 
 
-def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConfig, change: Change, tmp_path: Path) -> None:
+def test_on_private_records_each_trial_asks_first_and_is_charged(
+    config: RunConfig, change: Change, tmp_path: Path, silent: Progress
+) -> None:
     private = change(config, {"privacy.ledger": str(tmp_path / "books"), "privacy.budget": 30.0, "sweep.prune": False})
     questions: list[str] = []
 
@@ -83,7 +70,7 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConf
         return len(questions) == 1
 
     with pytest.raises(RunError, match="not agreed to"):
-        sweep(private, Silent(), once)
+        sweep(private, silent, once)
     ledger = tmp_path / "books" / "north" / "ledger.jsonl"
     assert [entry.kind for entry in read(ledger)] == [
         "open",
@@ -95,10 +82,12 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConf
     assert "north: 0.000 spent" not in questions[1]
 
 
-def test_a_used_up_budget_ends_a_sweep_on_private_records(config: RunConfig, change: Change, tmp_path: Path) -> None:
+def test_a_used_up_budget_ends_a_sweep_on_private_records(
+    config: RunConfig, change: Change, tmp_path: Path, silent: Progress
+) -> None:
     private = change(config, {"privacy.ledger": str(tmp_path / "books"), "sweep.prune": False})
     with pytest.raises(LedgerError, match="budget exhausted"):
-        sweep(private, Silent(), lambda question: True)
+        sweep(private, silent, lambda question: True)
     assert len(read(tmp_path / "books" / "north" / "ledger.jsonl")) == 3  # the budget pays for one trial
 
 
@@ -110,6 +99,8 @@ def test_a_used_up_budget_ends_a_sweep_on_private_records(config: RunConfig, cha
         ({"sweep": None}, "names no search"),
     ],
 )
-def test_what_cannot_be_searched_is_refused(config: RunConfig, change: Change, changes: dict[str, Any], says: str) -> None:
+def test_what_cannot_be_searched_is_refused(
+    config: RunConfig, change: Change, changes: dict[str, Any], says: str, silent: Progress
+) -> None:
     with pytest.raises(ConfigError, match=says):
-        sweep(change(config, changes), Silent(), never)
+        sweep(change(config, changes), silent, never)

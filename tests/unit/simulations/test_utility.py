@@ -1,40 +1,21 @@
 """The utility plot: its points are what they are called, each is a run of its own, and nothing private is spent."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from privacy.anonymise.outcome import Scrubbed
 from shared.config import RunConfig
 from shared.errors import ConfigError
 from shared.metrics import Interval
-from shared.record import RawRecord, Record
 from simulations import utility as module
-from simulations.partition import split_held_out
+from simulations.progress import Progress
 from simulations.search import trial_config
-from simulations.sites import SiteData
 from simulations.utility import Point, draw, points_of, utility
 
 Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
-
-
-class Silent:
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, count: int) -> None: ...
-
-
-def plainly(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Any) -> list[SiteData]:
-    """Records as they are: these hold nothing personal, and the anonymiser has tests of its own."""
-
-    def scrubbed(part: Sequence[RawRecord]) -> Scrubbed:
-        return Scrubbed(tuple(Record(record.fields, record.label, record.position) for record in part))
-
-    parts = [(site, split_held_out(raw[site.id], 0.4, 0)) for site in config.data.sites]
-    return [SiteData(site, training, scrubbed(training), scrubbed(held_out)) for site, (training, held_out) in parts]
 
 
 @pytest.fixture
@@ -76,14 +57,16 @@ def test_each_point_differs_from_the_config_in_its_own_setting_alone(config: Run
     assert sum(settings == {"privacy.enabled": True, "privacy.epsilon": 8.0} for settings in whole) == 4
 
 
-def test_every_point_is_a_run_and_shared_ones_run_once(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_point_is_a_run_and_shared_ones_run_once(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, silent: Progress, plainly: Callable[..., Any]
+) -> None:
     monkeypatch.setattr(module, "scrub_sites", plainly)
     monkeypatch.setattr(module, "EPSILONS", (8.0,))
     monkeypatch.setattr(module, "FACTORS", {"adapter.rank": (1.0,)})
     runs: list[RunConfig] = []
     original = module.assemble
     monkeypatch.setattr(module, "assemble", lambda run, *rest: runs.append(run) or original(run, *rest))
-    folder, points = utility(config, Silent())
+    folder, points = utility(config, silent)
     assert [run.privacy.enabled for run in runs] == [False, True]
     assert [(p.panel, p.value) for p in points] == [("epsilon", None), ("epsilon", 8.0), ("adapter.rank", 4)]
     assert points[1].result == points[2].result
@@ -114,6 +97,8 @@ def test_a_wrong_setting_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
     assert "nearest is 'training.rounds'" in capsys.readouterr().err
 
 
-def test_private_records_are_not_spent_on_a_plot(config: RunConfig, change: Change, tmp_path: Path) -> None:
+def test_private_records_are_not_spent_on_a_plot(
+    config: RunConfig, change: Change, tmp_path: Path, silent: Progress
+) -> None:
     with pytest.raises(ConfigError, match=r"privacy\.ledger"):
-        utility(change(config, {"privacy.ledger": str(tmp_path / "books")}), Silent())
+        utility(change(config, {"privacy.ledger": str(tmp_path / "books")}), silent)

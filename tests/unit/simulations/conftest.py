@@ -1,0 +1,38 @@
+"""What every test of a whole simulation needs: a progress that nobody looks at, and records that nobody scrubs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from privacy.anonymise.outcome import Scrubbed
+from shared.config import RunConfig
+from shared.record import RawRecord, Record
+from simulations.partition import split_held_out
+from simulations.progress import Progress
+from simulations.sites import SiteData
+
+
+class Silent:
+    def stage(self, name: str, total: int) -> None: ...
+
+    def advance(self, count: int) -> None: ...
+
+
+@pytest.fixture
+def silent() -> Progress:
+    return Silent()
+
+
+@pytest.fixture
+def plainly() -> Callable[..., list[SiteData]]:
+    """In the place of ``scrub_sites``: these records hold nothing personal, and the anonymiser has tests of its own."""
+
+    def scrubbed(part: Sequence[RawRecord]) -> Scrubbed:
+        return Scrubbed(tuple(Record(record.fields, record.label, record.position) for record in part))
+
+    def divided(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], *_: Any) -> list[SiteData]:
+        parts = [(site, split_held_out(raw[site.id], 0.4, 0)) for site in config.data.sites]
+        return [SiteData(site, training, scrubbed(training), scrubbed(held_out)) for site, (training, held_out) in parts]
+
+    return divided
