@@ -74,7 +74,7 @@ class Host:
         self._told("load_model")
         base, task = load_task(here)
         learner = Learner(base, task, task.build(base, here.run.seed))
-        plan = PrivacyPlan.for_site(run, declared)
+        plan = PrivacyPlan.for_site(run, declared, budget.accountant)
         memory, outbox = Memory(self._file.site.state / "memory"), Outbox(self._file.outbox)
         return Site(site_id, declared, run, chosen.scrubbed.records, learner, plan, budget, memory, outbox, chosen.persons)
 

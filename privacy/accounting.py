@@ -8,9 +8,9 @@ used: they lie 4 to 16 % below the true value.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import Literal
 
 from dp_accounting import GaussianDpEvent, NeighboringRelation, PoissonSampledDpEvent
@@ -68,8 +68,8 @@ def epsilon(events: Iterable[MechanismEvent], target_delta: float, grid: float =
 class Accountant:
     """Says what events cost together, and remembers the losses of their steps and what it said.
 
-    A site asks for the same sum before every round, and for one of the same steps after it; nearly all the time goes into
-    a step's loss.
+    A run asks for sums of the same steps when it is planned, before each round, for its report and for its card, and
+    nearly all the time goes into a step's loss; so whoever asks often keeps one of these.
     """
 
     def __init__(self) -> None:
@@ -88,15 +88,23 @@ class Accountant:
             self._known[asked] = float(total.get_epsilon_for_delta(target_delta)) if total else 0.0
         return self._known[asked]
 
+    def by_round(self, events: Sequence[MechanismEvent], rounds: int, target_delta: float) -> tuple[float, ...]:
+        """Epsilon after each of 1 to ``rounds`` rounds that release ``events`` each."""
+        return tuple(self.epsilon(list(events) * count, target_delta) for count in range(1, rounds + 1))
 
-def epsilon_by_round(events: Sequence[MechanismEvent], rounds: int, target_delta: float) -> tuple[float, ...]:
-    """Epsilon after each of 1 to ``rounds`` rounds that release ``events`` each."""
-    _check_delta(target_delta)
-    one = _loss_of(events, CLAIM_GRID)
-    if one is None:
-        return (0.0,) * rounds
-    totals = (one.self_compose(count) for count in range(1, rounds + 1))
-    return tuple(float(total.get_epsilon_for_delta(target_delta)) for total in totals)
+    def cross_checked(self, events: Sequence[MechanismEvent], target_delta: float) -> float:
+        """The claim, once Renyi's bound has been seen not to lie below it.
+
+        Raises:
+            PrivacyError: the two accountants contradict each other, so neither is believed.
+        """
+        claimed, bound = self.epsilon(events, target_delta), renyi_epsilon(events, target_delta)
+        if claimed > bound * (1 + CROSS_CHECK_SLACK) + CROSS_CHECK_SLACK:
+            raise PrivacyError(
+                f"two accountants contradict each other (PLD {claimed:.4f}, Renyi bound {bound:.4f}), so no epsilon is "
+                "claimed; check the versions of dp-accounting against constraints.txt"
+            )
+        return claimed
 
 
 def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float]) -> tuple[float, ...]:
@@ -120,56 +128,52 @@ def renyi_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> floa
     return float(accountant.get_epsilon(target_delta)) if counts else 0.0
 
 
-def cross_checked_epsilon(events: Sequence[MechanismEvent], target_delta: float) -> float:
-    """The claim, once Renyi's bound has been seen not to lie below it.
-
-    Raises:
-        PrivacyError: the two accountants contradict each other, so neither is believed.
-    """
-    claimed, bound = epsilon(events, target_delta), renyi_epsilon(events, target_delta)
-    if claimed > bound * (1 + CROSS_CHECK_SLACK) + CROSS_CHECK_SLACK:
-        raise PrivacyError(
-            f"two accountants contradict each other (PLD {claimed:.4f}, Renyi bound {bound:.4f}), so no epsilon is claimed; "
-            "check the versions of dp-accounting against constraints.txt"
-        )
-    return claimed
-
-
 def calibrate(
     target_epsilon: float,
     target_delta: float,
     sampling_rate: float,
     steps: int,
     others: Sequence[MechanismEvent] = (),
+    accountant: Accountant | None = None,
 ) -> float:
     """The smallest noise multiplier, rounded up to 1e-4, that keeps ``steps`` steps and ``others`` within the target.
 
     Raises:
         PrivacyError: no noise multiplier up to 10,000 reaches the target, or the others alone exceed it.
     """
+    accountant = accountant or Accountant()
 
-    def total(noise: float, grid: float) -> float:
-        return epsilon([MechanismEvent(sampling_rate, noise, steps), *others], target_delta, grid)
+    def events(noise: float) -> list[MechanismEvent]:
+        return [MechanismEvent(sampling_rate, noise, steps), *others]
 
+    @cache
     def excess(log_noise: float) -> float:
-        return math.log(max(total(math.exp(log_noise), SEARCH_GRID), 1e-12) / target_epsilon)
+        total = epsilon(events(math.exp(log_noise)), target_delta, SEARCH_GRID)
+        return math.log(max(total, 1e-12) / target_epsilon)
 
-    low, high = math.log(0.3), math.log(2.0)
-    while excess(low) < 0 and low > math.log(SMALLEST_NOISE):
-        low -= 0.7
-    while excess(high) > 0:
-        high += 0.7
-        if high > math.log(LARGEST_NOISE):
-            beside = " beside the other releases of the plan" if others else ""
-            raise PrivacyError(
-                f"epsilon {target_epsilon} at target_delta {target_delta} is out of reach for {steps} steps at sampling "
-                f"rate {sampling_rate}{beside}; take fewer steps, a lower rate or fewer releases"
-            )
-    noise = low if excess(low) <= 0 else brentq(excess, low, high, xtol=1e-5)
-    ticks = math.ceil(math.exp(noise) * 1e4)
-    while total(ticks / 1e4, CLAIM_GRID) > target_epsilon:  # up until the claim's own grid confirms the target
+    log_noise = _root(excess)
+    if log_noise is None:
+        beside = " beside the other releases of the plan" if others else ""
+        raise PrivacyError(
+            f"epsilon {target_epsilon} at target_delta {target_delta} is out of reach for {steps} steps at sampling "
+            f"rate {sampling_rate}{beside}; take fewer steps, a lower rate or fewer releases"
+        )
+    ticks = math.ceil(math.exp(log_noise) * 1e4)
+    while accountant.epsilon(events(ticks / 1e4), target_delta) > target_epsilon:  # until the claim's own grid agrees
         ticks += 1
     return ticks / 1e4
+
+
+def _root(excess: Callable[[float], float]) -> float | None:
+    """Where a falling function of the log noise reaches 0, or the least noise; None where the most does not suffice."""
+    low = high = math.log(2.0)
+    while excess(high) > 0:
+        low, high = high, high + 0.7
+        if high > math.log(LARGEST_NOISE):
+            return None
+    while excess(low) <= 0 and low > math.log(SMALLEST_NOISE):  # in short steps: the less noise, the longer a loss takes
+        low, high = low - 0.35, low
+    return low if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-5))
 
 
 def _check_delta(target_delta: float) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from privacy.accounting import Accountant
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
@@ -96,7 +97,7 @@ class Course:
         untuned = self._rival()
         write_adapter(self.evaluator.learner.model, final)
         outcome, answers = self.evaluator.outcome(), read_answers(self.evaluator)
-        base = self.evaluator.metrics(untuned.outcome)
+        base, accountant = self.evaluator.metrics(untuned.outcome), Accountant()
         facts = RunFacts(
             run_id=self.beginning.run_id,
             config=config,
@@ -107,10 +108,11 @@ class Course:
             final=self.evaluator.metrics(outcome),
             rounds=[done.without_cohort() for done in rounds] if PrivacyPlan.for_server(config) else rounds,
             by_site={},
-            sites=_site_facts(config, rounds),
+            sites=_site_facts(config, rounds, accountant),
             assessment=assess(self.evaluator, outcome, [untuned], answers),
             probes=probe(self.evaluator),
             laps=laps,
+            accountant=accountant,
         )
         seconds = {stage: round(spent, 2) for stage, spent in stages.items()}
         document = report(facts) | {"stages": seconds, "seconds": round(sum(stages.values()), 2)}
@@ -130,11 +132,11 @@ def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
     return AdapterState({name: found.arrays[name] for name in fresh.arrays})
 
 
-def _site_facts(config: RunConfig, rounds: list[Round]) -> list[SiteFacts]:
+def _site_facts(config: RunConfig, rounds: list[Round], accountant: Accountant) -> list[SiteFacts]:
     """What sites declared; a round that a site was asked for may have been spent, so it counts as spent."""
     server = PrivacyPlan.for_server(config)
     sizes = {site.declared_size for site in config.data.sites}
-    plans = {size: server or PrivacyPlan.for_site(config, size) for size in sizes}
+    plans = {size: server or PrivacyPlan.for_site(config, size, accountant) for size in sizes}
     asked = {
         site.id: {d.number for d in rounds if site.id in d.asked or (server and d.committed)} for site in config.data.sites
     }

@@ -40,6 +40,7 @@ def assemble(
     measured: Sequence[tuple[str, Record]],
     folder: Path,
     public: Sequence[tuple[str, Record]] = (),
+    accountant: Accountant | None = None,
 ) -> Prepared:
     """A federation of sites with scrubbed records, measured on records of named owners; its ledgers go into ``folder``.
 
@@ -50,7 +51,7 @@ def assemble(
     """
     base, task = load_task(config)
     learner = Learner(base, task, task.build(base, config.run.seed))
-    accountant = Accountant()  # one for all: sites of one size ask it the same
+    accountant = accountant or Accountant()  # one for all: sites of one size ask it the same
     sites = [
         Site(
             d.section.id,

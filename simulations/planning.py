@@ -14,9 +14,10 @@ from shared.errors import ConfigError
 EVERY_SITE = "all sites"  # whose server has the one plan
 
 
-def site_plans(config: RunConfig) -> Mapping[str, PrivacyPlan | None]:
+def site_plans(config: RunConfig, accountant: Accountant | None = None) -> Mapping[str, PrivacyPlan | None]:
     """Each site's privacy plan; sites of equal declared size share one calibration."""
-    by_size = {size: PrivacyPlan.for_site(config, size) for size in {s.declared_size for s in config.data.sites}}
+    sizes = {site.declared_size for site in config.data.sites}
+    by_size = {size: PrivacyPlan.for_site(config, size, accountant) for size in sizes}
     return {site.id: by_size[site.declared_size] for site in config.data.sites}
 
 
@@ -36,9 +37,10 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
     if not config.privacy.enabled:
         raise ConfigError("privacy.enabled = false: there is no epsilon to plan; this run would have no guarantee at all")
     server = PrivacyPlan.for_server(config)
-    plans = {EVERY_SITE: server} if server else {site: plan for site, plan in site_plans(config).items() if plan is not None}
-    extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round() for plan in set(plans.values())}
     rows, accountant = [], Accountant()
+    alone = {site: plan for site, plan in site_plans(config, accountant).items() if plan is not None}
+    plans = {EVERY_SITE: server} if server else alone
+    extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round(accountant) for plan in set(plans.values())}
     for site_id, plan in plans.items():
         by_round = extended[plan]
         earlier = _earlier(config, site_id)

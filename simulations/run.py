@@ -11,6 +11,7 @@ from typing import Any
 
 from client.preflight import refuse_what_does_not_fit
 from client.site import Site
+from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
 from server.assessment import assess, read_answers
@@ -41,14 +42,14 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     Raises:
         HushtuneError: bad data, an unknown model, a plan that can't be met, or no round that counted.
     """
-    run_id, stages = secrets.token_hex(8), Stages()
+    run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
     refuse_what_does_not_fit(config)  # that, or a wrong name, should cost seconds, not an anonymisation
     with stages.timed("plan"):
-        plans = site_plans(config)
+        plans = site_plans(config, accountant)
     folder = _fresh_folder(config)
     log = RunLog(folder / "events.jsonl")
     log.event("run_started", run_id=run_id, config_digest=config.digest())
-    prepared = _prepare(config, plans, folder, stages, progress)
+    prepared = _prepare(config, plans, folder, stages, progress, accountant)
     with stages.timed("baselines"):
         baselines = _baselines(prepared, config)
     rounds = []
@@ -64,7 +65,7 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
         if is_over(rounds, config.evaluation.patience):
             break
     with stages.timed("report"):
-        facts = _facts(prepared, config, run_id, folder, baselines, rounds, laps)
+        facts = _facts(prepared, config, run_id, folder, baselines, rounds, laps, accountant)
         document = report(facts)
         key = SigningKey.load_or_create(folder / KEY_FILE)
         publish(card_facts(facts, folder, document["created"], simulated=True), folder, key)
@@ -117,7 +118,12 @@ def _fresh_folder(config: RunConfig) -> Path:
 
 
 def _prepare(
-    config: RunConfig, plans: Mapping[str, PrivacyPlan | None], folder: Path, stages: Stages, progress: Progress
+    config: RunConfig,
+    plans: Mapping[str, PrivacyPlan | None],
+    folder: Path,
+    stages: Stages,
+    progress: Progress,
+    accountant: Accountant,
 ) -> Prepared:
     with stages.timed("data"):
         raw = read_sites(config, folder)
@@ -126,7 +132,7 @@ def _prepare(
     with stages.timed("model"):
         progress.stage("model", 1)
         public, test = split_validation(config, held_out_records(config, data))
-        prepared = assemble(config, plans, data, test, folder, public)
+        prepared = assemble(config, plans, data, test, folder, public, accountant)
         progress.advance(1)
     return prepared
 
@@ -160,6 +166,7 @@ def _facts(
     baselines: Sequence[Baseline],
     rounds: Sequence[Round],
     laps: Sequence[Lap | None],
+    accountant: Accountant,
 ) -> RunFacts:
     final = best_round(rounds).adapter if prepared.validation else rounds[-1].adapter
     chosen = _choice(prepared, config, rounds)
@@ -183,6 +190,7 @@ def _facts(
         choice=chosen,
         probes=probe(prepared.evaluator),
         laps=laps,
+        accountant=accountant,
     )
 
 

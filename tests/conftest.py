@@ -145,6 +145,7 @@ SMALL: Mapping[str, Any] = {
     "model.max_length": 24,
     "adapter.rank": 2,
     "cohort.min_records": 4,
+    "privacy.epsilon": 1.0,  # the more noise, the shorter its loss takes to compute
     "training.rounds": 2,
     "training.steps": 2,
     "training.sampling_rate": 0.2,
@@ -152,13 +153,13 @@ SMALL: Mapping[str, Any] = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def classify(tiny_bert: Path) -> RunConfig:
     """A classification with the tiny BERT."""
     return RunConfig.parse(merged(TREE, {**SMALL, "model.name": str(tiny_bert)}), "test")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def instruct(tiny_llama: Path) -> RunConfig:
     """An instruction task with the tiny Llama."""
     changes = {**SMALL, "model.name": str(tiny_llama), "task": {"name": "instruction", "system": "be kind"}}

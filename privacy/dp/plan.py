@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
-from privacy.accounting import MechanismEvent, calibrate, cross_checked_epsilon, epsilon_by_round
+from privacy.accounting import Accountant, MechanismEvent, calibrate
 from privacy.dp.release import label_counts_event, metrics_event
 from privacy.stability import refuse_unstable
 from shared.config import RunConfig
@@ -92,20 +92,21 @@ class PrivacyPlan:
         """All that one round releases, for the accountant."""
         return (MechanismEvent(self.sampling_rate, self.noise_multiplier, self.steps_per_round), *self.releases)
 
-    def epsilon(self, rounds: int | None = None) -> float:
+    def epsilon(self, rounds: int | None = None, accountant: Accountant | None = None) -> float:
         """Epsilon at ``target_delta`` after ``rounds`` rounds, or after all of them."""
-        return cross_checked_epsilon(self.events * (self.rounds if rounds is None else rounds), self.target_delta)
+        events = self.events * (self.rounds if rounds is None else rounds)
+        return (accountant or Accountant()).cross_checked(events, self.target_delta)
 
-    def epsilon_by_round(self) -> tuple[float, ...]:
+    def epsilon_by_round(self, accountant: Accountant | None = None) -> tuple[float, ...]:
         """Epsilon after each round of the run, cumulative."""
-        return epsilon_by_round(self.events, self.rounds, self.target_delta)
+        return (accountant or Accountant()).by_round(self.events, self.rounds, self.target_delta)
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON, 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @classmethod
-    def for_site(cls, config: RunConfig, declared_size: int) -> Self | None:
+    def for_site(cls, config: RunConfig, declared_size: int, accountant: Accountant | None = None) -> Self | None:
         """The plan of a site of public size ``declared_size``, its noise calibrated; None where the site adds no noise.
 
         Raises:
@@ -121,7 +122,7 @@ class PrivacyPlan:
         return cls(
             sampling_rate=training.sampling_rate,
             noise_multiplier=calibrate(
-                privacy.epsilon, target_delta, training.sampling_rate, steps, releases * training.rounds
+                privacy.epsilon, target_delta, training.sampling_rate, steps, releases * training.rounds, accountant
             ),
             clipping_norm=privacy.clipping_norm,
             steps_per_round=training.steps,

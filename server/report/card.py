@@ -1,10 +1,10 @@
 """The privacy card: what a run guarantees, spent and leaves open, as one JSON document that the server signs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from privacy.accounting import MechanismEvent, cross_checked_epsilon
+from privacy.accounting import Accountant, MechanismEvent
 from privacy.anonymise.quality import Recall, overall
 from privacy.risk import AttackRisk, attack_risk
 from server.report import wording
@@ -83,6 +83,7 @@ class CardFacts:
     metrics: Mapping[str, Interval]
     recalls: Mapping[str, Recall]
     versions: Mapping[str, str]
+    accountant: Accountant = field(default_factory=Accountant, repr=False)
 
 
 def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
 def _sites(facts: CardFacts) -> list[dict[str, Any]]:
     """Each site: what it declared, what it was charged, and what follows; equal charges are accounted for once."""
     different = {(site.charges, site.target_delta) for site in facts.sites}
-    claims = {(charges, delta): _claim(charges, delta) for charges, delta in different}
+    claims = {(charges, delta): _claim(charges, delta, facts.accountant) for charges, delta in different}
     return [
         {
             "site_id": site.site_id,
@@ -195,14 +196,14 @@ def _sites(facts: CardFacts) -> list[dict[str, Any]]:
     ]
 
 
-def _claim(charges: Charges, target_delta: float | None) -> dict[str, Any]:
+def _claim(charges: Charges, target_delta: float | None, accountant: Accountant) -> dict[str, Any]:
     """What follows from the charges; nothing where there was no privacy."""
     if target_delta is None:
         return dict.fromkeys(("epsilon", "attack", "advantage"))
     events = [charge.event for charge in charges]
     risk = attack_risk(events)
     return {
-        "epsilon": cross_checked_epsilon(events, target_delta),
+        "epsilon": accountant.cross_checked(events, target_delta),
         "attack": _limits(risk),
         "advantage": risk.advantage,
     }

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from privacy.accounting import Accountant
 from privacy.anonymise.quality import Recall, merge_recalls, overall
 from privacy.dp.plan import PrivacyPlan
 from privacy.stability import effects
@@ -85,12 +86,13 @@ class RunFacts:
     choice: Mapping[str, Any] | None = None
     probes: Mapping[str, Any] | None = None
     laps: Sequence[Lap | None] = ()
+    accountant: Accountant = field(default_factory=Accountant, repr=False)
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
     """The report as plain JSON values; the caller adds ``stages`` and ``seconds`` when its clock stops."""
     config = facts.config
-    epsilons = {plan: plan.epsilon_by_round() for plan in {site.plan for site in facts.sites} if plan}
+    epsilons = {plan: plan.epsilon_by_round(facts.accountant) for plan in {site.plan for site in facts.sites} if plan}
     return {
         "hushtune": importlib.metadata.version("hushtune"),
         "run": config.run.name,
@@ -261,15 +263,16 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "mechanism": words.mechanism if plans else None,
         "clipping": section.clipping if plans else None,
         "clipping_norm": section.clipping_norm if plans else None,
-        "guarantee": _guarantee(plans) if plans else wording.WITHOUT_PRIVACY,
+        "guarantee": _guarantee(plans, facts.accountant) if plans else wording.WITHOUT_PRIVACY,
         "person_cap": section.person_cap,
         "data_steps": {name: asdict(effect) for name, effect in effects(facts.config).items()},
         "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=simulated),
     }
 
 
-def _guarantee(plans: Sequence[PrivacyPlan]) -> str:
-    worst, delta = max(plan.epsilon() for plan in set(plans)), max(plan.target_delta for plan in plans)
+def _guarantee(plans: Sequence[PrivacyPlan], accountant: Accountant) -> str:
+    worst = max(plan.epsilon(accountant=accountant) for plan in set(plans))
+    delta = max(plan.target_delta for plan in plans)
     return wording.guarantee(plans[0].trust, plans[0].unit, worst, delta)
 
 

@@ -20,9 +20,7 @@ from privacy.accounting import (
     Accountant,
     MechanismEvent,
     calibrate,
-    cross_checked_epsilon,
     epsilon,
-    epsilon_by_round,
     renyi_epsilon,
 )
 from shared.errors import PrivacyError
@@ -98,7 +96,7 @@ def test_a_central_limit_figure_lies_below_the_truth_so_it_is_never_used() -> No
 def test_two_accountants_that_contradict_each_other_claim_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounting, "renyi_epsilon", lambda *_: 0.1)
     with pytest.raises(PrivacyError, match="two accountants contradict each other"):
-        cross_checked_epsilon([MechanismEvent(0.066, 1.2, 60)], DELTA)
+        Accountant().cross_checked([MechanismEvent(0.066, 1.2, 60)], DELTA)
 
 
 def test_rounds_compose_where_a_new_accountant_each_round_would_forget_them() -> None:
@@ -179,7 +177,7 @@ def test_two_kinds_of_releases_cost_more_than_each_and_at_most_their_sum() -> No
 
 
 def test_epsilon_by_round_is_epsilon_after_each_round() -> None:
-    by_round = epsilon_by_round([MechanismEvent(0.12, 2.0, 6)], 3, DELTA)
+    by_round = Accountant().by_round([MechanismEvent(0.12, 2.0, 6)], 3, DELTA)
     assert by_round == pytest.approx([ours(0.12, 2.0, 6 * count) for count in (1, 2, 3)], rel=1e-9)
     assert all(one < two for one, two in pairwise(by_round))
 

@@ -277,7 +277,7 @@ def test_reading_leaves_no_copy_of_the_text_on_the_disk(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from shared.records import read_records; "
         "from shared.config import RunConfig; "
         "tree = {'task': {'labels': ['no', 'yes']}, 'data': {'sites': [{'id': 'n', 'file': 'n.csv', 'declared_size': 9}]}}; "
-        "assert all(len(read_records(Path(path), RunConfig.parse(tree, 't'))) == 50 for path in sys.argv[1:])"
+        "print(*(len(read_records(Path(path), RunConfig.parse(tree, 't'))) for path in sys.argv[1:]), flush=True)"
     )
     places = {
         "HF_HOME": caches / "hf",
@@ -288,7 +288,7 @@ def test_reading_leaves_no_copy_of_the_text_on_the_disk(tmp_path: Path) -> None:
     caches.mkdir()
     environment = {**os.environ, **{name: str(place) for name, place in places.items()}}
     done = subprocess.run([sys.executable, "-c", code, *paths], env=environment, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.stdout == "50 50 50\n", done.stderr  # the status is Arrow's threads', which now and then abort at the end
     left = [file for file in caches.rglob("*") if file.is_file()]
     assert not [file for file in left if MARKER.encode() in file.read_bytes()]
     assert not [file for file in left if file.suffix in (".arrow", ".parquet", ".csv", ".jsonl")]

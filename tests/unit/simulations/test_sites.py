@@ -31,7 +31,7 @@ SETTINGS: Mapping[str, Any] = {
     "data.columns.person": "who",
     "data.cache_encrypted": False,
     "data.sites": [{"id": "north", "file": "north.jsonl", "declared_size": 24}],
-    "privacy": {"unit": "person", "person_cap": 3, "epsilon": 8.0, "release": "metrics"},
+    "privacy": {"unit": "person", "person_cap": 3, "epsilon": 1.0, "release": "metrics"},
     "cleaning": {"exact_duplicates": "drop", "min_chars": 4},
     "augmentation.views": 2,
     "balance.weights": "counts",
@@ -82,7 +82,7 @@ def test_a_run_for_persons_says_so_and_its_cache_saves_the_next_one_the_scrubbin
     assert "one person with all their records" in report["privacy"]["guarantee"]
     assert any(line.startswith("One of a person's records alone") for line in report["privacy"]["not_protected"])
     assert not any("the unit is one record" in line for line in report["privacy"]["not_protected"])
-    assert 0 < site["epsilon"] <= 8.0
+    assert 0 < site["epsilon"] <= 1.0
     assert site["touched"]["cleaning.min_chars"] == 1
     assert site["touched"]["privacy.person_cap"] > 0
     assert report["privacy"]["data_steps"]["balance.weights"]["paid"] is True

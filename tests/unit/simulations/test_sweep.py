@@ -38,7 +38,7 @@ def config(
             "data.root": str(tmp_path),
             "data.sites.1.declared_size": 100,
             "cohort.min_records": 4,
-            "privacy": {"epsilon": 8.0, "self_check": 1},
+            "privacy": {"epsilon": 1.0, "self_check": 1},
             "evaluation": {"bootstrap": 100, "validation": 0.5},
             "sweep": {"trials": 2, "space": [{"field": "training.learning_rate", "choices": [0.01, 0.1]}]},
         }
@@ -62,7 +62,7 @@ def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConf
 def test_on_private_records_each_trial_asks_first_and_is_charged(
     config: RunConfig, change: Change, tmp_path: Path, silent: Progress
 ) -> None:
-    private = change(config, {"privacy.ledger": str(tmp_path / "books"), "privacy.budget": 30.0, "sweep.prune": False})
+    private = change(config, {"privacy.ledger": str(tmp_path / "books"), "privacy.budget": 4.0, "sweep.prune": False})
     questions: list[str] = []
 
     def once(question: str) -> bool:
@@ -78,7 +78,7 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(
         "commit",
     ]  # of the first trial alone
     assert "north: 0.000 spent" in questions[0]
-    assert "budget 30" in questions[1]
+    assert "budget 4" in questions[1]
     assert "north: 0.000 spent" not in questions[1]
 
 

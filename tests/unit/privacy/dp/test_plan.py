@@ -44,7 +44,7 @@ def test_without_privacy_there_is_no_plan(config_of: ConfigOf) -> None:
 
 
 def test_nothing_in_a_plan_comes_from_the_private_records() -> None:
-    assert list(inspect.signature(PrivacyPlan.for_site).parameters) == ["config", "declared_size"]
+    assert list(inspect.signature(PrivacyPlan.for_site).parameters) == ["config", "declared_size", "accountant"]
 
 
 def test_delta_is_the_configs_or_falls_faster_than_the_declared_size(config_of: ConfigOf) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from privacy.accounting import MechanismEvent
+from privacy.accounting import Accountant, MechanismEvent
 from privacy.dp.plan import PrivacyPlan
 from server.assessment import Rival, assess
 from server.course import _site_facts
@@ -76,7 +76,7 @@ def unexplained(document: Mapping[str, Any], plans: Mapping[str, PrivacyPlan | N
     return wrong
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def evaluator(
     classify: RunConfig, change: Callable[..., RunConfig], learner_of: Callable[[RunConfig], Learner],
     records_of: Callable[..., list[Record]],
@@ -108,12 +108,12 @@ def one_round(number: int, evaluator: Evaluator) -> Round:
     )
 
 
-@pytest.fixture
-def facts(evaluator: Evaluator, tmp_path: Path) -> RunFacts:
+@pytest.fixture(scope="module")
+def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
     """What a server knows at the end of a run, by its own functions."""
     config, outcome = evaluator.config, evaluator.outcome()
     base = evaluator.learner.base
-    files = ModelFiles("tiny", tmp_path, "model.safetensors", "c" * 64, "org/tiny@" + "d" * 40)
+    files = ModelFiles("tiny", tiny_bert, "model.safetensors", "c" * 64, "org/tiny@" + "d" * 40)
     metrics, rounds = evaluator.metrics(outcome), [one_round(number, evaluator) for number in (1, 2)]
     rival = Rival("before training", outcome)
     return RunFacts(
@@ -126,7 +126,7 @@ def facts(evaluator: Evaluator, tmp_path: Path) -> RunFacts:
         final=metrics,
         rounds=rounds,
         by_site={},
-        sites=_site_facts(config, rounds),
+        sites=_site_facts(config, rounds, Accountant()),
         assessment=assess(evaluator, outcome, [rival]),
         probes=probe(evaluator),
         laps=[Lap(1e-3, 4e-4), Lap(2e-3, 8e-4)],
