@@ -138,9 +138,7 @@ def training_set(
     """
     examples = learner.task.encode(records)
     viewer = Augmenter(records, learner.task, config.augmentation, config.run.seed)
-    data = TrainingSet(
-        examples, _units(site_id, config, records, persons), viewer if config.augmentation.views > 1 else None
-    )
+    data = TrainingSet(examples, _units(site_id, config, records, persons), viewer if config.augmentation.on else None)
     return resampled(data, config, site_id)
 
 

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from shared.counterfactual import Swap
 from shared.sections import Section
 
 
@@ -19,7 +20,7 @@ class ProbesSection(Section):
     search: int = Field(
         8, ge=0, le=64, description="noised texts of a record that its worst case is searched among; 0 searches none"
     )
-    swaps: tuple[Literal["gender", "names"], ...] = Field(
+    swaps: tuple[Swap, ...] = Field(
         ("gender", "names"), description="words that are exchanged to see whether the answer changes"
     )
     group: str | None = Field(
