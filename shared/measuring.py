@@ -23,6 +23,10 @@ class ProbesSection(Section):
     swaps: tuple[Swap, ...] = Field(
         ("gender", "names"), description="words that are exchanged to see whether the answer changes"
     )
+    backdoor: bool = Field(
+        True, description="search for words before a text that move its label wherever they stand (classification)"
+    )
+    triggers: tuple[str, ...] = Field((), description="words that the search tries first, beside its own public list")
     group: str | None = Field(
         None, description="column of the held-out records that says which group a record is of, to compare groups"
     )
