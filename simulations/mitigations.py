@@ -20,8 +20,15 @@ from shared.errors import HushtuneError
 from simulations.bench_views import Unseen
 from simulations.run import simulate
 
-NONE = ("augmentation.swaps=[]",)
-MITIGATIONS: Mapping[str, Sequence[str]] = {"none": NONE, "swapped views": ('augmentation.swaps=["gender"]',)}
+MITIGATIONS: Mapping[str, Sequence[str]] = {
+    "none": ("augmentation.swaps=[]",),
+    "swapped views": ('augmentation.swaps=["gender"]',),
+    "adversary": (
+        "augmentation.swaps=[]",
+        'adversary.column="sender"',
+        'adversary.groups=["woman", "man"]',
+    ),
+}
 
 
 def rows(config: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -45,7 +52,7 @@ def row(name: str, report: Mapping[str, Any]) -> dict[str, Any]:
         "flips of": swap["records"],
         "accuracy, swapped": swap["effect"]["value"],
         "gap of groups": groups and groups["gaps"]["accuracy"],
-        "train seconds": report["stages"]["train"],
+        "seconds": report["seconds"],
     }
 
 
