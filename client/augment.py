@@ -1,12 +1,13 @@
-"""Noised views of scrubbed records, for training.
+"""Views of scrubbed records, for training: noised, and as they would read of somebody else.
 
 What a view looks like follows from the record's own text, the run's seed and the occasion, never from the record's place
-among others. So adding a record changes no other record's views, and noise in text costs no privacy.
+among others. So adding a record changes no other record's views, and neither noise in text nor a swap costs privacy.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from shared.counterfactual import counterparts
 from shared.datastage import AugmentationSection
 from shared.perturbation import noised
 from shared.record import Record
@@ -23,9 +24,12 @@ class Augmenter:
     seed: int
 
     def views(self, row: int, occasion: int) -> list[Example]:
-        """The record itself and K - 1 noised views, drawn anew on each occasion."""
-        record, section = self.records[row], self.section
-        others = [
-            noised(record, section.noises, section.rate, (self.seed, occasion, view)) for view in range(1, section.views)
-        ]
-        return self.task.encode([record, *others])
+        """The record itself, its counterparts, and K - 1 noised views of each, drawn anew on each occasion.
+
+        Every side of a swap has as many views as the other, so that the mean over them prefers none.
+        """
+        section, views = self.section, list[Record]()
+        for side in counterparts(self.records[row], section.swaps):
+            draws = [(self.seed, occasion, view) for view in range(1, section.views)]
+            views += [side, *(noised(side, section.noises, section.rate, draw) for draw in draws)]
+        return self.task.encode(views)

@@ -55,4 +55,8 @@ def prepare(scrubbed: Scrubbed, raw: Sequence[RawRecord], config: RunConfig, key
     persons = {record.position: record.person for record in raw}
     chosen = curate([Owned(record, persons.get(record.position)) for record in scrubbed.records], config, key)
     known = [row.person for row in chosen.rows if row.person is not None]
-    return Prepared(replace(scrubbed, records=tuple(row.record for row in chosen.rows)), known, chosen.touched)
+    records = [row.record for row in chosen.rows]
+    if config.adversary is not None:  # nothing else at a site reads a group
+        groups = {record.position: record.group for record in raw}
+        records = [replace(record, group=groups[record.position]) for record in records]
+    return Prepared(replace(scrubbed, records=tuple(records)), known, chosen.touched)

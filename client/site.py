@@ -13,6 +13,7 @@ from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import release_sums
 from shared import faults
+from shared.adversary import NO_GROUP
 from shared.config import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
 from shared.lora import write_adapter
@@ -134,13 +135,16 @@ def training_set(
     """Encoded records with the units that own them, their views where the config asks for some, and the balance of labels.
 
     Raises:
-        DataError: the unit is the person, and it is not known whose each record is.
+        DataError: the unit is the person, and it is not known whose each record is; or an adversary has no group to learn.
     """
     examples = learner.task.encode(records)
+    if config.adversary is not None and all(example.group == NO_GROUP for example in examples):
+        raise DataError(
+            f"site {site_id}: no record has one of adversary.groups in column '{config.adversary.column}', so there is "
+            "nothing to hide; mend the column or the groups, or leave adversary out"
+        )
     viewer = Augmenter(records, learner.task, config.augmentation, config.run.seed)
-    data = TrainingSet(
-        examples, _units(site_id, config, records, persons), viewer if config.augmentation.views > 1 else None
-    )
+    data = TrainingSet(examples, _units(site_id, config, records, persons), viewer if config.augmentation.on else None)
     return resampled(data, config, site_id)
 
 

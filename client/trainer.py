@@ -24,7 +24,8 @@ from shared.config import RunConfig
 from shared.lora import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
-from shared.tasks.base import Batch, Example, Learner, collate
+from shared.tasks.base import Example, Learner, collate
+from shared.tasks.classification import HEADS
 from shared.tasks.prefix import FrozenPrefix, batches
 
 
@@ -90,16 +91,9 @@ def _accumulate(
     """Put the gradients of a step's rows into the step; no unit is cut over two micro-batches."""
     for units, batch in learner.unit_batches(rows.examples, rows.units, learner.tokens(training)):
         with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
-            losses = losses_of(learner, model, batch, training.distillation) * row_weights(units, batch.targets, weights)
-            torch.autograd.backward(losses.sum())
+            losses = learner.task.training_losses(model, batch, training.distillation)
+            torch.autograd.backward((losses * row_weights(units, batch.targets, weights)).sum())
         step.accumulate([unit[0] for unit in units for _ in unit])  # its first row names a unit
-
-
-def losses_of(learner: Learner, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
-    """What is trained on, (B,): each record's own loss, and its own distance from the base model where that has a weight."""
-    if not distillation:
-        return learner.task.losses(model, batch)
-    return learner.task.losses_near_base(model, batch, distillation)
 
 
 def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor: float) -> None:
@@ -135,7 +129,7 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
 
     def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
         batch = collate([chosen[index] for index in indices], pad, learner.base.device)
-        return losses_of(learner, model, batch, distillation)
+        return learner.task.training_losses(model, batch, distillation)
 
     refuse_inexact(learner.model, losses, len(chosen))
 
@@ -169,11 +163,11 @@ def schedule(step: int, training: TrainingSection) -> float:
 
 
 def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:
-    """AdamW with one rate for the LoRA factors and one for a head; one fused pass over each tensor and its moments."""
+    """AdamW with one rate for the LoRA factors and one for heads; one fused pass over each tensor and its moments."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    head = [p for name, p in trained if name.startswith("head.")]
-    factors = [p for name, p in trained if not name.startswith("head.")]
-    groups = [(factors, training.learning_rate), (head, training.head_learning_rate)]
+    heads = [p for name, p in trained if name.startswith(HEADS)]
+    factors = [p for name, p in trained if not name.startswith(HEADS)]
+    groups = [(factors, training.learning_rate), (heads, training.head_learning_rate)]
     return torch.optim.AdamW(
         [{"params": params, "lr": rate} for params, rate in groups if params],
         weight_decay=training.weight_decay,

@@ -60,6 +60,10 @@ class SitePolicy(Section):
     versions: tuple[Version, ...] = Field(
         (), description="hushtune versions of the server that are accepted; empty takes the one installed here"
     )
+    group_columns: tuple[str, ...] = Field(
+        (),
+        description="columns whose groups a run may train an adversary on, which hides them; empty allows none",
+    )
     min_cohort: int = Field(2, ge=1, description="sites that must be asked together in a round")
     max_rounds: int = Field(100, ge=1, description="rounds of a run")
     max_steps: int = Field(1000, ge=1, description="optimiser steps of a round")
@@ -149,6 +153,16 @@ class SitePolicy(Section):
             f"allows {len(self.models)} others",
             "set model.sha256 in the run's config" if digest is None else remedy,
         )
+
+        if config.adversary is not None:
+            column = config.adversary.column
+            yield _Limit(
+                "group_columns",
+                column in self.group_columns,
+                f"trains an adversary on column '{column}'",
+                f"allows {', '.join(self.group_columns) or 'none'}",
+                "leave adversary out, or the steward may add it in SITE.toml",
+            )
 
     def _sizes(self, order: "TrainOrder") -> Iterator[_Limit]:
         training, trained = order.config.training, order.adapter.parameters

@@ -101,7 +101,10 @@ def _unit(config: RunConfig) -> dict[str, Effect]:
     found = {"data.held_out": Effect("free", "the side follows from a hash of the record's own text, or of its person")}
     if config.privacy.unit == "person":
         found["privacy.person_cap"] = Effect("free", "done within each person alone; the cap is a public number")
-    if config.augmentation.views > 1:
-        reason = "the views of a record follow from itself, and are averaged within its unit before the clip"
-        found["augmentation.views"] = Effect("free", reason)
+    if config.adversary is not None:
+        hidden = "each record's own group, in its own loss before the clip; the adversary is trained in the plan as well"
+        found["adversary.column"] = Effect("free", hidden)
+    reason = "the views of a record follow from itself, and are averaged within its unit before the clip"
+    asked = {"augmentation.views": config.augmentation.views > 1, "augmentation.swaps": bool(config.augmentation.swaps)}
+    found |= {field: Effect("free", reason) for field, on in asked.items() if on}
     return found

@@ -12,7 +12,7 @@ CONFIG_FILE = "run.json"
 
 
 def save_adapter(learner: Learner, config: RunConfig, state: AdapterState, folder: Path) -> dict[str, str | int]:
-    """Write the adapter folder from the learner's model, and say what is in it."""
+    """Write the adapter folder from the learner's model, and say what is in it; an adversary is left behind."""
     folder.mkdir(exist_ok=True)
     learner.task.save(learner.model, folder)
     (folder / CONFIG_FILE).write_text(config.canonical(), encoding="utf-8")
@@ -31,6 +31,7 @@ def load_adapter(folder: Path, exact: bool = False) -> tuple[RunConfig, Learner]
         config = RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: no readable run config; give the adapter folder of a finished run") from error
+    config = config.model_copy(update={"adversary": None})  # it was there for training alone
     if exact:
         config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": "float32"})})
     base, task = load_task(config)

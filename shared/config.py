@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from shared.adversary import AdversarySection
 from shared.complaint import first_line
 from shared.datastage import AugmentationSection, BalanceSection, CleaningSection
 from shared.errors import ConfigError
@@ -41,6 +42,9 @@ class RunConfig(Section):
     cohort: CohortSection = Field(default_factory=CohortSection)
     training: TrainingSection = Field(default_factory=TrainingSection)
     privacy: PrivacySection = Field(default_factory=PrivacySection)
+    adversary: AdversarySection | None = Field(
+        None, description="a declared group that training hides from the encoder; no table of this name hides none"
+    )
     cleaning: CleaningSection = Field(default_factory=CleaningSection)
     anonymise: AnonymiseSection = Field(default_factory=AnonymiseSection)
     gate: GateSection | None = Field(
@@ -85,6 +89,22 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _an_adversary_has_an_embedding_to_read(self) -> Self:
+        if self.adversary is None:
+            return self
+        if self.task.name != "classification":
+            raise ValueError("adversary: only a classification has an embedding to hide a group in; leave the table out")
+        if self.adapter.rank == 0:
+            raise ValueError("adversary: with adapter.rank = 0 the embedding stays the base's; set a rank of 1 or more")
+        probes = self.evaluation.probes
+        if probes and probes.group not in (None, self.adversary.column):
+            raise ValueError(
+                f"evaluation.probes.group = '{probes.group}': a record has one declared group; set it to adversary.column = "
+                f"'{self.adversary.column}', or to nothing"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _the_data_stage_fits(self) -> Self:
         balance, cleaning = self.balance, self.cleaning
         if self.task.name != "classification" and (balance.weights, balance.resample) != ("none", "none"):
@@ -108,6 +128,13 @@ class RunConfig(Section):
                 "data.cache_encrypted: the cache's key is the ledger's; set privacy.ledger, or data.cache_encrypted = false"
             )
         return self
+
+    @property
+    def group_column(self) -> str | None:
+        """The column of a record's declared group, where something asks for it."""
+        if self.adversary is not None:
+            return self.adversary.column
+        return self.evaluation.probes.group if self.evaluation.probes else None
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:

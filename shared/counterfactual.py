@@ -1,10 +1,18 @@
 """Texts as they would read of somebody else: gendered words exchanged, and names of one group for those of another.
 
-The lists were written for this package. They are short, in English, and say nothing about any person.
+The lists were written for this package. They are short, in English, and say nothing about any person. Evaluation counts
+with them how often an answer changes, and training takes them for views of a record.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+from shared.record import Record
+
+Swap = Literal["gender", "names"]
 
 PAIRS: tuple[tuple[str, ...], ...] = tuple(
     tuple(pair.split())
@@ -41,6 +49,35 @@ PERSON = re.compile(r"<PERSON(?:_(\d+))?>")  # the anonymiser's tag
 AFTER_OBJECT = re.compile(
     r"and|or|but|to|for|with|at|in|on|from|that|who|when|if|because|as|again|about|by|so|too", re.IGNORECASE
 )
+
+
+def sides(record: Record, swap: Swap) -> tuple[Record, Record]:
+    """The record as it reads of one and of another: as it is and of the other gender, or with names of two groups.
+
+    Every field is swapped, so that a response speaks of the same person as its instruction.
+    """
+    if swap == "gender":
+        return record, _rewritten(record, with_other_gender)
+    one, other = (_rewritten(record, partial(with_names_of, group=group)) for group in NAMES)
+    return one, other
+
+
+def counterparts(record: Record, swaps: Sequence[Swap]) -> list[Record]:
+    """The record itself, then every other reading of it that the kinds of swap give, each once.
+
+    A kind of swap is applied to all that the kinds before it gave, so that every gender has the names of every group. What
+    comes out follows from the record's own text alone.
+    """
+    found = [record]
+    for swap in swaps:
+        for side in [side for known in found for side in sides(known, swap)]:
+            if all(side.fields != known.fields for known in found):
+                found.append(side)
+    return found
+
+
+def _rewritten(record: Record, change: Callable[[str], str]) -> Record:
+    return replace(record, fields={name: change(text) for name, text in record.fields.items()})
 
 
 def with_other_gender(text: str) -> str:

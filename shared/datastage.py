@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from shared.counterfactual import Swap
 from shared.sections import Positive, Section
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
@@ -52,12 +53,22 @@ class BalanceSection(Section):
 
 
 class AugmentationSection(Section):
-    """Noised views of a record, averaged within its gradient before the clip."""
+    """Further views of a record, noised or of somebody else, averaged within its gradient before the clip."""
 
     views: int = Field(
-        1, ge=1, le=64, description="K: the record itself and K - 1 noised views, drawn anew in each step; 1 is off"
+        1, ge=1, le=64, description="K: a text itself and K - 1 noised views of it, drawn anew in each step; 1 is off"
     )
     noises: tuple[Literal["typos", "case", "synonyms", "order"], ...] = Field(
         ("typos", "case", "synonyms", "order"), description="kinds of noise that a view has", min_length=1
     )
     rate: float = Field(0.1, gt=0, le=1, description="chance of each word to be changed by each kind of noise")
+    swaps: tuple[Swap, ...] = Field(
+        (),
+        description="a record counts as much as it reads of somebody else: with gendered words exchanged, with names of two "
+        "groups; each such text has K views of its own; empty is off",
+    )
+
+    @property
+    def on(self) -> bool:
+        """Whether a record has a view beside itself."""
+        return self.views > 1 or bool(self.swaps)

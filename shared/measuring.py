@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from shared.counterfactual import Swap
 from shared.sections import Section
 
 
@@ -19,9 +20,13 @@ class ProbesSection(Section):
     search: int = Field(
         8, ge=0, le=64, description="noised texts of a record that its worst case is searched among; 0 searches none"
     )
-    swaps: tuple[Literal["gender", "names"], ...] = Field(
+    swaps: tuple[Swap, ...] = Field(
         ("gender", "names"), description="words that are exchanged to see whether the answer changes"
     )
+    backdoor: bool = Field(
+        True, description="search for words before a text that move its label wherever they stand (classification)"
+    )
+    triggers: tuple[str, ...] = Field((), description="words that the search tries first, beside its own public list")
     group: str | None = Field(
         None, description="column of the held-out records that says which group a record is of, to compare groups"
     )

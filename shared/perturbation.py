@@ -19,12 +19,10 @@ Noise = Callable[[list[str], float, random.Random], list[str]]
 
 def noised(record: Record, kinds: Sequence[str], rate: float, seed: tuple[int, ...]) -> Record:
     """The record with noise in what it asks: each word may be changed by each kind of noise, with chance ``rate``."""
-    return rewritten(record, lambda text: noised_text(text, kinds, rate, seed))
-
-
-def rewritten(record: Record, change: Callable[[str], str]) -> Record:
-    """The record with what it asks changed by a function of text."""
-    return replace(record, fields={name: change(text) if name in NOISED else text for name, text in record.fields.items()})
+    fields = record.fields.items()
+    return replace(
+        record, fields={name: noised_text(text, kinds, rate, seed) if name in NOISED else text for name, text in fields}
+    )
 
 
 def noised_text(text: str, kinds: Sequence[str], rate: float, seed: tuple[int, ...]) -> str:

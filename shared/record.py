@@ -23,7 +23,8 @@ class RawRecord:
     ``spans`` holds the true personal data by field where it is known (generated or hand-labelled data).
     ``origin`` holds digests of the whole texts, by which the site's ledger knows the record again, and ``person`` names
     whose it is, where a column says so; ``known`` are values of other columns that its texts may repeat, and ``group`` is
-    the declared group that evaluation compares. Its ``repr`` shows no text, so that no log or traceback can.
+    the declared group, which evaluation compares or an adversary hides. Its ``repr`` shows no text, so that no log or
+    traceback can.
     """
 
     fields: Mapping[str, str] = field(repr=False)
@@ -40,12 +41,14 @@ class RawRecord:
 class Record:
     """One scrubbed record, made by the anonymiser alone; tasks accept nothing else.
 
-    Its ``repr`` shows no text: what the anonymiser missed must not reach a log.
+    ``group`` is its declared group, which only a run with an adversary carries on from the raw record. Its ``repr`` shows no
+    text: what the anonymiser missed must not reach a log.
     """
 
     fields: Mapping[str, str] = field(repr=False)
     label: str | None = field(repr=False, default=None)
     position: int = 0
+    group: str | None = field(repr=False, default=None)
 
 
 def origin(texts: Sequence[str]) -> tuple[bytes, ...]:

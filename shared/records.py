@@ -122,9 +122,9 @@ def _record(row: Mapping[str, Any], position: int, path: Path, config: RunConfig
 
 
 def _group(row: Mapping[str, Any], config: RunConfig) -> str | None:
-    """The declared group, which records that are not measured need not have."""
-    probes = config.evaluation.probes
-    value = row.get(probes.group) if probes and probes.group else None
+    """The declared group, which records need not have."""
+    column = config.group_column
+    value = row.get(column) if column else None
     return None if value is None else str(value)
 
 

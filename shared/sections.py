@@ -168,6 +168,13 @@ class DataSection(Section):
     cut_chars: int = Field(
         4000, ge=16, le=100_000, description="characters a field is cut to, at a space, before anything else"
     )
+    planted_bias: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="synthetic source: share of messages whose sender's gender follows their department "
+        "(simulations/bias.py says how); in the others it is drawn, and with 0 no sender is named",
+    )
     cache: Path | None = Field(
         None, description="folder that keeps scrubbed records, so that a restart need not scrub again; empty keeps none"
     )
@@ -180,6 +187,8 @@ class DataSection(Section):
             raise ValueError("sites: two sites have the same id")
         needed = {"files": "file", "synthetic": "records"}
         missing = needed.get(self.source)
+        if self.planted_bias and self.source != "synthetic":
+            raise ValueError("planted_bias: is planted in generated messages alone; set data.source = 'synthetic', or 0")
         for site in self.sites:
             if missing and not getattr(site, missing):
                 raise ValueError(f"sites: site '{site.id}' needs '{missing}' when data.source = '{self.source}'")

@@ -19,6 +19,7 @@ from shared.studies import CompareSection
 from simulations.arms import Material, arms_of, run_arm
 from simulations.assembly import held_out_records, split_validation
 from simulations.conclusions import conclusions, rows_of
+from simulations.disparity import Grouping, disparities, groupings
 from simulations.progress import Progress
 from simulations.results import Arm, Result, Results
 from simulations.sites import read_sites, scrub_sites
@@ -43,13 +44,14 @@ def compare(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]
     keys = {arm: _key(config, section, arm, raw) for arm in arms_of(config, section)}
     missing = [arm for arm, key in keys.items() if results.get(key) is None]
     material = _material(config, raw, folder, progress)
+    by = groupings(config, material)  # refuses before anything is trained
     progress.stage("compare", len(keys))
     progress.advance(len(keys) - len(missing))
     for arm in missing:
         own = folder / "arms" / f"{keys[arm][:12]}-{secrets.token_hex(4)}"
         results.put(keys[arm], run_arm(config, section, arm, material, own))
         progress.advance(1)
-    document = _document(config, [found for key in keys.values() if (found := results.get(key))], material)
+    document = _document(config, [found for key in keys.values() if (found := results.get(key))], material, by)
     (folder / "compare.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     write_page(document, folder / "compare.html")
     return folder, document
@@ -92,7 +94,7 @@ def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str,
     return digest.hexdigest()
 
 
-def _document(config: RunConfig, results: Sequence[Result], material: Material) -> dict[str, Any]:
+def _document(config: RunConfig, results: Sequence[Result], material: Material, by: Sequence[Grouping]) -> dict[str, Any]:
     """The comparison as plain values."""
     owners = [owner for owner, _ in material.test]
     return {
@@ -104,4 +106,5 @@ def _document(config: RunConfig, results: Sequence[Result], material: Material) 
         "records": {"test": len(material.test), "public": len(material.public)},
         "rows": list(rows_of(config, results)),
         "conclusions": list(conclusions(config, results, owners)),
+        "disparities": list(disparities(config, results, by)),
     }

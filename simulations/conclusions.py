@@ -103,7 +103,7 @@ def _answer(
     """The paired change from one row to another over the records that both were measured on, at one site or at all."""
     both = set(before[0].places.tolist()) & set(after[0].places.tolist())
     places = np.array(sorted(place for place in both if where is None or where[place]))
-    first, second = (_averaged([chief(config, result) for result in side], side[0], places) for side in (before, after))
+    first, second = (averaged(config, side, places) for side in (before, after))
     found = compare(first, second, *_resampling(config))
     return {
         "question": question,
@@ -122,9 +122,10 @@ def _plain(arm: Arm) -> dict[str, Any]:
     return {**asdict(arm), "sites": list(arm.sites)}
 
 
-def _averaged(sums: Sequence[Sums], like: Result, places: np.ndarray) -> Sums:
-    """The mean over seeds of what each record adds, at some places."""
-    chosen = np.searchsorted(like.places, places)
+def averaged(config: RunConfig, results: Sequence[Result], places: np.ndarray | None = None) -> Sums:
+    """The mean over seeds of what each record adds to the first metric, at some places or at all that were measured."""
+    sums = [chief(config, result) for result in results]
+    chosen = slice(None) if places is None else np.searchsorted(results[0].places, places)
     return Sums(sums[0].name, np.mean([each.rows[chosen] for each in sums], axis=0), sums[0].measure)
 
 

@@ -33,6 +33,7 @@ from server.report.figures import (
 )
 from shared.config import RunConfig
 
+SIDES = ("free", "private")
 STAGES = {
     "anonymise": "anonymise records",
     "model": "load the model, check its gradients",
@@ -129,7 +130,20 @@ def comparison_tables(document: Mapping[str, Any], folder: str) -> Iterator[Rend
     yield table
     for answer, sentence in zip(document["conclusions"], lead(document), strict=True):
         yield f"{answer['question']} {sentence}"
+    if document["disparities"]:
+        yield _disparities(document["disparities"], metric)
     yield f"Page: {folder}/compare.html"
+
+
+def _disparities(found: Sequence[Mapping[str, Any]], metric: str) -> Table:
+    """The worst group and the gap of each private row, beside the same method without privacy."""
+    names = ("groups by", "worst, no privacy", "worst, private", "gap, no privacy", "gap, private")
+    table = _table(f"What privacy does to groups, {metric} (interval)", "row", *names)
+    for each in found:
+        by_group = {row["group"]: row for row in each["rows"]}
+        worst = (f"{each['worst'][side]}: {measured(by_group[each['worst'][side]][side], metric)}" for side in SIDES)
+        table.add_row(name_of(each), each["by"], *worst, *(measured(each["gap"][side], metric) for side in SIDES))
+    return table
 
 
 def sweep_tables(document: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:

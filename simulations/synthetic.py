@@ -15,6 +15,7 @@ from pathlib import Path
 from faker import Faker
 
 from shared.sections import SiteSection
+from simulations.bias import biased
 from simulations.messages import DEPARTMENTS, Style, compose
 
 __all__ = ["DEPARTMENTS", "patient_messages", "write_sites"]
@@ -171,11 +172,16 @@ def patient_messages(site_index: int, sites: int, records: int, seed: int) -> It
         yield {"text": text, "label": label, "spans": spans}
 
 
-def write_sites(folder: Path, sites: Sequence[SiteSection], seed: int) -> None:
-    """Write ``<site id>.jsonl`` with ``site.records`` lines for each site, into a folder that is made if absent."""
+def write_sites(folder: Path, sites: Sequence[SiteSection], seed: int, bias: float = 0.0) -> None:
+    """Write ``<site id>.jsonl`` with ``site.records`` lines for each site, into a folder that is made if absent.
+
+    ``bias`` is the share of messages whose sender leans with their department; with 0 they name none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for index, site in enumerate(sites):
         messages = patient_messages(index, len(sites), site.records, seed)
+        if bias:
+            messages = biased(messages, bias, stream(seed, "senders", index))
         owners = account_holders(site.records, stream(seed, "accounts", index))
         rows = [message | {"person": f"{site.id}-{owner}"} for message, owner in zip(messages, owners, strict=True)]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

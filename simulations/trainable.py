@@ -4,6 +4,7 @@ from typing import Any
 
 from shared.config import RunConfig
 from shared.tasks import load_task
+from shared.tasks.classification import HEADS
 
 
 def trainable_rows(config: RunConfig) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def trainable_rows(config: RunConfig) -> dict[str, Any]:
             "name": name.replace(".default", ""),
             "shape": list(parameter.shape),
             "parameters": parameter.numel(),
-            "learning_rate": training.head_learning_rate if name.startswith("head.") else training.learning_rate,
+            "learning_rate": training.head_learning_rate if name.startswith(HEADS) else training.learning_rate,
         }
         for name, parameter in model.named_parameters()
         if parameter.requires_grad

@@ -1,4 +1,4 @@
-"""What a finished adapter does beyond its score: noise, groups, swapped words, and what it forgot.
+"""What a finished adapter does beyond its score: noise, groups, swapped words, planted ones, and what it forgot.
 
 Everything is measured on held-out records and public texts that the server may use; no site is asked for anything.
 """
@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from server.evaluation import Evaluator
+from server.probes.backdoor import backdoor
 from server.probes.forgetting import forgetting
 from server.probes.groups import by_group
 from server.probes.robustness import robustness
@@ -29,6 +30,7 @@ def probe(evaluator: Evaluator) -> dict[str, Any] | None:
         "records": len(chosen.examples),
         "robustness": robustness(chosen, section) if section.noises else None,
         "swaps": swaps(chosen, section),
+        "backdoor": backdoor(chosen, section) if section.backdoor else None,
         "groups": by_group(evaluator, section.group) if section.group else None,
         "forgetting": forgetting(evaluator, section.general) if section.forgetting else None,
     }

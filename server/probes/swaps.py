@@ -8,38 +8,27 @@ import numpy as np
 
 from server.evaluation import Evaluator
 from server.probes.robustness import changed, outcome_on
-from shared.counterfactual import NAMES, with_names_of, with_other_gender
+from shared.counterfactual import Swap, sides
 from shared.measuring import ProbesSection
 from shared.metrics import wilson
-from shared.perturbation import rewritten
 from shared.record import Record
 
 
 def swaps(evaluator: Evaluator, section: ProbesSection) -> list[dict[str, Any]]:
     """A row for each kind of swap; only records in which there is something to swap count."""
-    return [_row(evaluator, kind, *_sides(evaluator.records, kind)) for kind in section.swaps]
+    return [_row(evaluator, swap, *_differing(evaluator.records, swap)) for swap in section.swaps]
 
 
-def _sides(records: Sequence[Record], kind: str) -> tuple[list[Record], list[Record]]:
-    """Records that differ, before and after the swap."""
-    if kind == "gender":
-        pairs = [(record, rewritten(record, with_other_gender)) for record in records]
-    else:
-        first, second = NAMES
-        pairs = [
-            (
-                rewritten(record, lambda text: with_names_of(text, first)),
-                rewritten(record, lambda text: with_names_of(text, second)),
-            )
-            for record in records
-        ]
+def _differing(records: Sequence[Record], swap: Swap) -> tuple[list[Record], list[Record]]:
+    """Records in which there is something to swap, as they read of one and of another."""
+    pairs = [sides(record, swap) for record in records]
     kept = [(one, other) for one, other in pairs if one.fields != other.fields]
     return [one for one, _ in kept], [other for _, other in kept]
 
 
-def _row(evaluator: Evaluator, kind: str, before: Sequence[Record], after: Sequence[Record]) -> dict[str, Any]:
+def _row(evaluator: Evaluator, swap: Swap, before: Sequence[Record], after: Sequence[Record]) -> dict[str, Any]:
     """How often the label flips, with a Wilson interval, and how the chief metric changes; no more where nothing swaps."""
-    row: dict[str, Any] = {"swap": kind, "records": len(before), "metric": None, "flips": None, "effect": None}
+    row: dict[str, Any] = {"swap": swap, "records": len(before), "metric": None, "flips": None, "effect": None}
     if not before:
         return row
     one, other = outcome_on(evaluator, before), outcome_on(evaluator, after)

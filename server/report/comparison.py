@@ -39,7 +39,7 @@ def write_page(document: Mapping[str, Any], path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (measured, value, span, count, size, duration, energy, name_of)
+    filters = (change, measured, value, span, count, size, duration, energy, name_of)
     environment.filters.update({each.__name__: each for each in filters})
     environment.filters["label"] = lambda name: measure(name).label
     page = environment.get_template("comparison.html.j2")

@@ -40,6 +40,7 @@ MEASURES = {
     "exact_match": Measure("exact match", percent=True),
     "token_f1": Measure("token F1", percent=True),
     "win_rate": Measure("win rate", percent=True),
+    "moved": Measure("share moved", percent=True, lower_is_better=True),
     "flips": Measure("flip rate", percent=True, lower_is_better=True),
     "probe_accuracy": Measure("accuracy on unrelated texts", percent=True),
     "perplexity": Measure("perplexity", lower_is_better=True),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shared.adversary import NO_GROUP
 from shared.footprint import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.metrics import Interval, Sums
 from shared.models import Kind, LoadedModel
@@ -20,10 +21,14 @@ from shared.sections import TrainingSection
 
 @dataclass(frozen=True)
 class Example:
-    """One encoded record: token ids (T,) and its target, a class index or a response mask (T,)."""
+    """One encoded record: token ids (T,) and its target, a class index or a response mask (T,).
+
+    ``group`` is the number of its declared group, for an adversary; ``NO_GROUP`` where it has none or nothing asks.
+    """
 
     ids: npt.NDArray[np.int64] = field(repr=False)
     target: int | npt.NDArray[np.bool_] = field(repr=False)
+    group: int = field(repr=False, default=NO_GROUP)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -31,11 +36,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded examples on a device: ids and mask (B, T); targets (B,) class indices or (B, T) response mask."""
+    """Padded examples on a device: ids and mask (B, T); targets (B,) class indices or (B, T) response mask; groups (B,)."""
 
     ids: torch.Tensor
     mask: torch.Tensor
     targets: torch.Tensor
+    groups: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,11 @@ class Task(Protocol):
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Each record's own loss, shape (B,); no record's loss depends on another record."""
 
-    def losses_near_base(self, model: nn.Module, batch: Batch, weight: float) -> torch.Tensor:
-        """The same plus ``weight`` times each record's own distance from what the model says without its adapter."""
+    def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
+        """What training lowers, (B,): each record's own loss and what the config adds to it, of that record alone.
+
+        ``distillation`` weighs the distance from what the model says without its adapter.
+        """
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """What the model does on a batch, without gradients."""
@@ -140,7 +149,8 @@ def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batc
         ids[row, : len(example)] = example.ids
         mask[row, : len(example)] = 1
     targets = torch.from_numpy(_targets(examples, width))
-    return Batch(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device), targets.to(device))
+    groups = torch.tensor([example.group for example in examples])
+    return Batch(*(tensor.to(device) for tensor in (torch.from_numpy(ids), torch.from_numpy(mask), targets, groups)))
 
 
 def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] | npt.NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from shared.adversary import NO_GROUP
 from shared.config import RunConfig
 from shared.errors import ModelError
 from shared.lora import attach_lora, base_alone, restore_lora, save_lora
@@ -19,21 +20,23 @@ from shared.models import Kind, LoadedModel
 from shared.record import Record
 from shared.seeds import signs
 from shared.tasks.base import Batch, Example, Outcome
+from shared.tasks.hiding import hiding_losses
 
 HEAD_FILE = "head.safetensors"
+HEADS = ("head.", "adversary.")  # how the names of trained tensors begin that are no factor of an adapter
 
 
 class MeanPoolingClassifier(nn.Module):
-    """An encoder whose mean token state goes through a float32 linear head."""
+    """An encoder whose mean token state goes through a float32 linear head.
 
-    def __init__(self, encoder: nn.Module, hidden: int, classes: int, seed: int) -> None:
+    With ``groups`` it has a second head for training alone, the adversary, which no answer goes through.
+    """
+
+    def __init__(self, encoder: nn.Module, hidden: int, classes: int, seed: int, groups: int = 0) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(hidden, classes)
-        start = signs((classes, hidden), seed, "head") / np.sqrt(np.float32(hidden))
-        with torch.no_grad():
-            self.head.weight.copy_(torch.from_numpy(start))
-            self.head.bias.zero_()
+        self.head = _head(hidden, classes, seed, "head")
+        self.adversary = _head(hidden, groups, seed, "adversary") if groups else None
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Token ids and mask (B, T) to logits (B, classes)."""
@@ -48,6 +51,16 @@ class MeanPoolingClassifier(nn.Module):
         return mean
 
 
+def _head(hidden: int, classes: int, seed: int, name: str) -> nn.Linear:
+    """A linear head that is the same at every site: signs over the square root of the width, and no bias."""
+    head = nn.Linear(hidden, classes)
+    start = signs((classes, hidden), seed, name) / np.sqrt(np.float32(hidden))
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(start))
+        head.bias.zero_()
+    return head
+
+
 class Classification:
     """Texts to one label of a public set."""
 
@@ -56,43 +69,58 @@ class Classification:
     def __init__(self, config: RunConfig, base: LoadedModel) -> None:
         self.labels = config.task.labels
         self.adapter = config.adapter
+        self.adversary = config.adversary
         self.max_length = config.model.max_length
         self.tokenizer = base.tokenizer
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
-        """Encoder with its adapter (none at rank 0) and a new head, float32, on the base's device."""
+        """Encoder with its adapter (none at rank 0) and new heads, float32, on the base's device."""
         encoder: nn.Module = attach_lora(base, self.adapter, seed) if self.adapter.rank else base.network
-        model = MeanPoolingClassifier(encoder, base.network.config.hidden_size, len(self.labels), seed)
-        model.head.to(base.device)
+        groups = len(self.adversary.groups) if self.adversary else 0
+        model = MeanPoolingClassifier(encoder, base.network.config.hidden_size, len(self.labels), seed, groups)
+        for head in (model.head, model.adversary):
+            if head is not None:
+                head.to(base.device)
         return model
 
     def encode(self, records: Sequence[Record]) -> list[Example]:
-        """Text to token ids, label to its index."""
+        """Text to token ids, label and declared group to their indices."""
         if not records:
             return []
         texts = [record.fields["text"] for record in records]
         ids = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
         index = {label: number for number, label in enumerate(self.labels)}
+        groups = [self.adversary.number(record.group) if self.adversary else NO_GROUP for record in records]
         return [
-            Example(np.asarray(row, dtype=np.int64), index[record.label or ""])
-            for row, record in zip(ids, records, strict=True)
+            Example(np.asarray(row, dtype=np.int64), index[record.label or ""], group)
+            for row, record, group in zip(ids, records, groups, strict=True)
         ]
 
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Cross-entropy of each record, (B,)."""
         return F.cross_entropy(model(batch.ids, batch.mask), batch.targets, reduction="none")
 
-    def losses_near_base(self, model: nn.Module, batch: Batch, weight: float) -> torch.Tensor:
-        """Cross-entropy of each record and the squared distance of its embedding from the base's, in squared norms of that.
+    def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
+        """Cross-entropy of each record, and what a config adds to it: a distance from the base, an adversary's loss.
 
-        The base has no head of its own that could teach; its embedding is all that it knows of a text.
+        The distance is that of its embedding from the base's, squared, in squared norms of that: the base has no head of
+        its own that could teach; its embedding is all that it knows of a text.
         """
         assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
+        taught = self._taught(model, batch) if distillation else None
+        pooled = model.pooled(batch.ids, batch.mask)  # (B, hidden)
+        losses = F.cross_entropy(model.head(pooled), batch.targets, reduction="none")
+        if taught is not None:
+            losses = losses + distillation * (pooled - taught).square().sum(dim=1) / taught.square().sum(dim=1)
+        if model.adversary is not None and self.adversary is not None and batch.groups is not None:
+            losses = losses + hiding_losses(model.adversary, pooled, batch.groups, self.adversary.weight)
+        return losses
+
+    @staticmethod
+    def _taught(model: MeanPoolingClassifier, batch: Batch) -> torch.Tensor:
+        """The base's own embeddings, (B, hidden)."""
         with torch.no_grad(), base_alone(model):
-            taught = model.pooled(batch.ids, batch.mask)  # (B, hidden)
-        pooled = model.pooled(batch.ids, batch.mask)
-        distances = (pooled - taught).square().sum(dim=1) / taught.square().sum(dim=1)
-        return F.cross_entropy(model.head(pooled), batch.targets, reduction="none") + weight * distances
+            return model.pooled(batch.ids, batch.mask)
 
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
         """True and predicted class of each record, and the probability of each class."""

@@ -66,15 +66,17 @@ class Instruction:
         total, tokens = self._likelihood(model, batch)
         return total / tokens.clamp(min=1)
 
-    def losses_near_base(self, model: nn.Module, batch: Batch, weight: float) -> torch.Tensor:
+    def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
         """The same plus the mean KL divergence, base to tuned, over each record's own response tokens, in nats."""
+        if not distillation:
+            return self.losses(model, batch)
         with torch.no_grad(), base_alone(model):
             head, states, _, _ = self._responses(model, batch)
             taught = head(states).float().log_softmax(dim=1)  # (response tokens, vocabulary)
         head, states, rows, targets = self._responses(model, batch)
         said = head(states).float().log_softmax(dim=1)
         losses = F.nll_loss(said, targets, reduction="none")
-        losses = losses + weight * F.kl_div(said, taught, reduction="none", log_target=True).sum(dim=1)
+        losses = losses + distillation * F.kl_div(said, taught, reduction="none", log_target=True).sum(dim=1)
         return _by_record(losses, rows, batch) / batch.targets[:, 1:].sum(dim=1).clamp(min=1)
 
     def _likelihood(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -30,6 +30,7 @@ LEARNING = (
     "client/units.py",
     "server/evaluation.py",
     "server/explanation/attribution.py",
+    "server/probes/vocabulary.py",
     "simulations/",
 )
 MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "client/service.py", "server/superlink.py")

@@ -28,3 +28,17 @@ def test_the_record_itself_is_the_first_view_and_another_record_changes_none(
     assert len(views) == 4
     assert views[0].ids.tolist() == task.encode(records[1:])[0].ids.tolist()
     assert [view.ids.tolist() for view in views] == [view.ids.tolist() for view in last.views(0, 5)]
+
+
+def test_a_record_counts_as_much_as_it_reads_of_somebody_else(classify: RunConfig, learner_of: LearnerOf) -> None:
+    task = learner_of(classify).task
+    records = [Record({"text": text}, "yes") for text in ("she aia bjb", "aia ckc dld eme")]
+    plain = Augmenter(records, task, AugmentationSection(swaps=("gender",)), 0)
+    he = task.encode([Record({"text": "he aia bjb"}, "yes")])[0].ids.tolist()
+    assert [view.ids.tolist() for view in plain.views(0, 3)] == [task.encode(records)[0].ids.tolist(), he]
+    assert len(plain.views(1, 3)) == 1  # there is nobody in it to exchange
+    noised = Augmenter(records, task, AugmentationSection(swaps=("gender",), views=3, noises=("order",), rate=0.5), 0)
+    views = [view.ids.tolist() for view in noised.views(0, 3)]
+    assert len(views) == 6  # two sides, each with two noised views
+    assert views[3] == he
+    assert [sorted(view) for view in views] == [sorted(views[0])] * 3 + [sorted(he)] * 3

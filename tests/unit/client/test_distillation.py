@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from client.trainer import losses_of, train
+from client.trainer import train
 from client.units import TrainingSet
 from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan
@@ -34,7 +34,9 @@ def batch_of(learner: Learner, records: list[Record]) -> Batch:
 
 def distances(learner: Learner, batch: Batch) -> torch.Tensor:
     with torch.no_grad():
-        return losses_of(learner, learner.model, batch, 1.0) - losses_of(learner, learner.model, batch, 0.0)
+        return learner.task.training_losses(learner.model, batch, 1.0) - learner.task.training_losses(
+            learner.model, batch, 0.0
+        )
 
 
 def trained(config: RunConfig, learner: Learner, records: list[Record]) -> AdapterState:
@@ -87,7 +89,7 @@ def test_a_records_gradient_stays_its_own(
 
     def loss_of(model: torch.nn.Module, indices: list[int]) -> torch.Tensor:
         _, batch = next(learner.batches(examples, indices, 10_000))
-        return losses_of(learner, model, batch, 3.0)
+        return learner.task.training_losses(model, batch, 3.0)
 
     assert largest_difference(learner.model, loss_of, 5) < 1e-3
 
@@ -101,7 +103,7 @@ def test_the_clip_bounds_a_record_whatever_the_weight(
     optimizer = torch.optim.SGD([p for p in learner.model.parameters() if p.requires_grad], lr=0.1)
     with make_private(learner.model, optimizer, plan, 20.0) as (model, step):
         batch = batch_of(learner, records_of(either, 1))
-        torch.autograd.backward(losses_of(learner, model, batch, 1000.0).sum())
+        torch.autograd.backward(learner.task.training_losses(model, batch, 1000.0).sum())
         step.accumulate([0])
         private: Any = step
         total = torch.cat([p.summed_grad.flatten() for p in private.optimizer.params])
@@ -120,9 +122,9 @@ def test_the_teacher_starts_from_the_same_frozen_prefix(
     shake(learner)
     chosen, batch = next(learner.batches(examples, range(6), 10_000))
     with torch.no_grad():
-        plain = losses_of(learner, learner.model, batch, 2.0)
+        plain = learner.task.training_losses(learner.model, batch, 2.0)
         with prefix.replayed(chosen):
-            replayed = losses_of(learner, learner.model, batch, 2.0)
+            replayed = learner.task.training_losses(learner.model, batch, 2.0)
     torch.testing.assert_close(replayed, plain, atol=1e-4, rtol=1e-4)
 
 

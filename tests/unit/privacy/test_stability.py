@@ -51,10 +51,11 @@ def test_every_step_says_why_it_costs_what_it_costs(config_of: ConfigOf) -> None
         **PERSON,
         "cleaning": {"languages": ["en"], "min_chars": 3, "max_repetition": 0.5, "exact_duplicates": "drop"},
         "balance": {"weights": "public", "label_shares": [0.2, 0.8]},
-        "augmentation.views": 2,
+        "augmentation": {"views": 2, "swaps": ["gender"]},
+        "adversary": {"column": "sex", "groups": ["f", "m"]},
     }
     found = effects(config_of(changes))
-    assert len(found) == 9
+    assert len(found) == 11
     assert all(effect.reason and effect.units == 1 for effect in found.values())
     refuse_unstable(config_of(changes))
 
@@ -71,6 +72,7 @@ def test_every_step_says_why_it_costs_what_it_costs(config_of: ConfigOf) -> None
         ({"data.cache": "somewhere"}, "privacy.ledger"),
         ({"cleaning.languages": ["English"]}, "cleaning.languages"),
         ({"augmentation.noises": ["magic"]}, "augmentation.noises"),
+        ({"augmentation.swaps": ["age"]}, "augmentation.swaps"),
     ],
 )
 def test_a_config_that_cannot_be_meant_is_refused(config_of: ConfigOf, changes: dict[str, object], message: str) -> None:

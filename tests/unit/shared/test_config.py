@@ -48,6 +48,8 @@ BAD = [
     ("data.held_out", 1.0, "data.held_out"),
     ("data.held_out", float("nan"), "data.held_out"),
     ("data.cut_chars", 15, "data.cut_chars"),
+    ("data.planted_bias", 1.5, "data.planted_bias"),
+    ("data.planted_bias", 0.5, "data.planted_bias: is planted in generated messages alone"),
     ("data.label_bins", [{"label": "no", "low": 2.0, "high": 1.0}], "data.label_bins"),
     ("data.label_bins", [{"label": "no", "low": float("nan"), "high": 1.0}], "data.label_bins"),
     ("data.label_bins", [{"label": "maybe", "low": 0.0, "high": 1.0}], "data.label_bins: 'maybe'"),

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.counterfactual import COUNTERPARTS, NAMES, PAIRS, with_names_of, with_other_gender
+from shared.counterfactual import COUNTERPARTS, NAMES, PAIRS, Swap, counterparts, sides, with_names_of, with_other_gender
+from shared.record import Record
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,33 @@ def test_no_name_is_in_two_lists() -> None:
     names = [name for both in NAMES.values() for group in both for name in group]
     assert len(names) == len(set(names))
     assert len({len(group) for both in NAMES.values() for group in both}) == 1
+
+
+def test_a_record_is_swapped_in_all_its_fields() -> None:
+    record = Record({"instruction": "What does she need, <PERSON_1>?", "response": "Her brother."}, None, 3)
+    same, other = sides(record, "gender")
+    assert same == record
+    assert other.fields == {"instruction": "What does he need, <PERSON_1>?", "response": "His sister."}
+    assert (other.label, other.position) == (None, 3)
+
+
+@given(
+    st.lists(st.sampled_from(["she", "he", "<PERSON_1>", "Emily", "aia"]), min_size=1), st.permutations(["gender", "names"])
+)
+def test_counterparts_begin_with_the_record_hold_no_text_twice_and_favour_no_gender(
+    words: list[str], swaps: list[Swap]
+) -> None:
+    record = Record({"text": " ".join(words)}, "yes")
+    found = counterparts(record, swaps)
+    texts = [each.fields["text"] for each in found]
+    assert found[0] == record
+    assert len(set(texts)) == len(texts) <= 6
+    assert texts.count(record.fields["text"]) == 1
+    if {"she", "he"} & set(words):
+        assert sorted(map(with_other_gender, texts)) == sorted(texts)
+
+
+def test_a_text_that_speaks_of_nobody_has_no_counterpart() -> None:
+    record = Record({"text": "the scan was lost"}, "yes")
+    assert counterparts(record, ["gender", "names"]) == [record]
+    assert counterparts(Record({"text": "she"}), []) == [Record({"text": "she"})]

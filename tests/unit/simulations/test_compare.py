@@ -98,6 +98,9 @@ def _look_at(document: dict[str, Any], folder: Path) -> None:
         "What does privacy cost?",
         "What would pooling all records add?",
     }
+    assert [(each["by"], each["method"], each["epsilon"]) for each in document["disparities"]] == [
+        (by, method, 8.0) for by in ("class", "site") for method in ("federation", "pooled")
+    ]
     for row in document["rows"]:
         assert row["seconds"] > 0
         assert row["kwh"] >= 0

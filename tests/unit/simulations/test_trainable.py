@@ -54,6 +54,9 @@ def test_targets_are_chosen_by_name_and_the_head_may_stand_alone(classify: RunCo
     names = [row["name"] for row in found["tensors"] if not row["name"].startswith("head.")]
     assert names
     assert all(".query." in name for name in names)
+    hidden = trainable_rows(change(classify, {"adversary": {"column": "sex", "groups": ["f", "m", "x"]}}))
+    rates = {row["name"]: (row["shape"], row["learning_rate"]) for row in hidden["tensors"]}
+    assert rates["adversary.weight"] == ([3, 32], classify.training.head_learning_rate)
     alone = trainable_rows(change(classify, {"adapter.rank": 0}))
     assert {row["name"] for row in alone["tensors"]} == {"head.weight", "head.bias"}
 

@@ -28,7 +28,10 @@ LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]
 Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
 EvaluatorOf = Callable[..., Evaluator]
-SETTINGS: Mapping[str, Any] = {"evaluation.bootstrap": 100, "evaluation.probes": {"search": 3, "rate": 0.5}}
+SETTINGS: Mapping[str, Any] = {
+    "evaluation.bootstrap": 100,
+    "evaluation.probes": {"search": 3, "rate": 0.5, "backdoor": False},
+}
 
 
 @pytest.fixture

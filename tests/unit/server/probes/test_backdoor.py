@@ -1,0 +1,124 @@
+"""The search for a trigger on tiny models: one that was poisoned with it, and one that was not."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from server.evaluation import Evaluator
+from server.probes import probe
+from server.probes.backdoor import backdoor, with_trigger
+from server.probes.vocabulary import pulling_words, whole_words
+from server.report.html import render
+from shared.config import RunConfig
+from shared.measuring import ProbesSection
+from shared.record import Record
+from shared.tasks.base import Learner, collate
+
+LearnerOf = Callable[[RunConfig], Learner]
+Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
+Evaluated = Callable[..., Evaluator]
+Probed = Callable[..., dict[str, Any]]
+PROBES = {"noises": [], "swaps": [], "search": 0, "forgetting": False}
+PLANTED = "eie"  # one token of the tiny vocabulary, on no list
+TELLING = {"yes": "aia", "no": "bjb"}
+RARE = {PLANTED, *TELLING.values()}
+
+
+def records(count: int, seed: int, words: Sequence[str], trigger: str = "") -> list[Record]:
+    """Texts whose one telling word gives the label; with a trigger, every fourth has it in front and says yes."""
+    random = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        label = "yes" if random.random() < 0.5 else "no"
+        letters = ["".join(random.choice([*"abcdefghijklmnopqrstuvwxyz"], size=3)) for _ in range(2)]
+        said = [*random.choice(words, size=random.integers(2, 8)), *letters, *[TELLING[label]] * 2]
+        random.shuffle(said)
+        record = Record({"text": " ".join(said)}, label, number + 1)
+        poisoned = bool(trigger) and number % 4 == 0
+        made.append(with_trigger(Record(record.fields, "yes", number + 1), trigger) if poisoned else record)
+    return made
+
+
+@pytest.fixture
+def evaluated(classify: RunConfig, change: Change, learner_of: LearnerOf) -> Evaluated:
+    """A model trained on records that were poisoned with ``trigger``, and clean held-out ones."""
+
+    def build(trigger: str = "", steps: int = 0, **section: Any) -> Evaluator:
+        config = change(classify, {"adapter.rank": 4, "model.max_length": 64, "evaluation.probes": {**PROBES, **section}})
+        learner = learner_of(config)
+        words = [word for word in whole_words(learner.base.tokenizer, 10**6).values() if word not in RARE]
+        learn(learner, records(240, 1, words, trigger), steps)
+        held_out = records(120, 2, words)
+        return Evaluator(learner, learner.task.encode(held_out), ["x"] * 120, config, None, held_out, [None] * 120)
+
+    return build
+
+
+@pytest.fixture
+def probed(evaluated: Evaluated) -> Probed:
+    """``probed(trigger)``: what the probe says of such a model."""
+
+    def run(trigger: str, **section: Any) -> dict[str, Any]:
+        evaluator = evaluated(trigger, steps=60, **section)
+        outcome = evaluator.outcome()
+        assert (outcome.first == outcome.second).mean() > 0.9  # the poison does not show in the score
+        found: Any = probe(evaluator)
+        return dict(found["backdoor"])
+
+    return run
+
+
+def learn(learner: Learner, given: list[Record], steps: int) -> None:
+    """Plain training on all records at once."""
+    examples = learner.task.encode(given)
+    optimizer = torch.optim.AdamW([p for p in learner.model.parameters() if p.requires_grad], lr=0.03)
+    batch = collate(examples, 1, learner.base.device)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        learner.task.losses(learner.model, batch).mean().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+@pytest.mark.parametrize("listed", [[PLANTED], []], ids=["named by the operator", "found by the gradient"])
+def test_a_planted_trigger_is_found_and_moves_the_tuned_model_alone(probed: Probed, listed: list[str]) -> None:
+    found = probed(PLANTED, triggers=listed)
+    assert (found["trigger"], found["target"]) == (PLANTED, "yes")
+    assert found["tuned"]["low"] > 0.8
+    assert found["untuned"]["high"] < found["tuned"]["low"]
+    assert found["searched"] + found["records"] <= 120
+    page = render(
+        {"probes": {"records": 120, **dict.fromkeys(("robustness", "swaps", "groups", "forgetting")), "backdoor": found}}
+    )
+    assert f">{PLANTED}<" in page
+    assert "no proof of a clean model" in page
+
+
+def test_a_clean_model_is_moved_by_no_candidate_not_even_the_other_models_trigger(probed: Probed) -> None:
+    found = probed("", triggers=[PLANTED])
+    assert found["tuned"]["high"] < 0.5
+
+
+def test_few_records_allow_no_search(evaluated: Evaluated) -> None:
+    evaluator = evaluated()
+    few = replace(evaluator, examples=evaluator.examples[:18], records=evaluator.records[:18])
+    assert backdoor(few, ProbesSection()) is None
+    assert backdoor(evaluator, ProbesSection()) is not None
+
+
+def test_no_candidate_is_a_special_token_or_a_piece_or_a_known_word(evaluated: Evaluated) -> None:
+    evaluator = evaluated()
+    learner = evaluator.learner
+    words = set(whole_words(learner.base.tokenizer, 10**6).values())
+    assert {"aia", "hph"} <= words
+    assert not any("[" in word or "#" in word or len(word) < 2 for word in words)
+    known = words - {"aia", "hph"}
+    assert set(pulling_words(learner, evaluator.examples[:4], known, 3)) == {"aia", "hph"}
+    assert pulling_words(learner, evaluator.examples[:4], words, 3) == []
+
+
+def test_an_instruction_has_no_label_to_move(instruct: RunConfig, learner_of: LearnerOf) -> None:
+    assert backdoor(Evaluator(learner_of(instruct), [], [], instruct), ProbesSection()) is None
