@@ -234,8 +234,9 @@ def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Rows], launc
     loaded, held_out, sites = RunConfig.load(config), [], list(rows)
     (folder / "data").mkdir()
     names = [part for name in sites for part in ("--site", name)]
-    done = run("provision", "server", "--host", "127.0.0.1", "--port", str(port), "--out", folder / "server", *names)
-    assert done.returncode == 0, done.stderr
+    server = ["--host", "127.0.0.1", "--port", str(port), "--out", str(folder / "server")]
+    status, said = here(folder, ["hushtune", "provision", "server", *server, *names])
+    assert status == 0, said
     for name in sites:
         write_rows(folder / "data" / f"{name}.jsonl", rows[name])
         training, held = split(rows[name], loaded)
@@ -244,8 +245,8 @@ def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Rows], launc
         shutil.move(folder / "server" / "hand-over" / name, folder / name)
         write_rows(folder / name / "records.jsonl", training)
         fill_in(folder / name / "SITE.toml", loaded, declared)
-        done = run("provision", "site", folder / name)
-        assert done.returncode == 0, done.stderr
+        status, said = here(folder, ["hushtune", "provision", "site", str(folder / name)])
+        assert status == 0, said
         shutil.copy(folder / name / f"{name}.pub", folder / "server" / "sites" / f"{name}.pub")
     write_rows(folder / "held_out.jsonl", held_out)
     return Federation(folder, config, sites, port, launcher)

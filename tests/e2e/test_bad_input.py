@@ -29,6 +29,8 @@ declared_size = 100
 rounds = 1
 steps = 1
 sampling_rate = 0.2
+[privacy]
+epsilon = 1.0
 """
 Run = Callable[..., str]
 

@@ -26,7 +26,7 @@ class Silent:
 
 
 def test_without_privacy_real_processes_end_with_the_simulations_adapter(federation: Make, harness: ModuleType) -> None:
-    fed = federation(launcher=harness.Launcher())
+    fed = federation()
     server, clients = fed.serve(), fed.join_all()
     assert server.wait() == 0, server.said
     _, simulated = simulate(fed.loaded, Silent())
@@ -71,7 +71,7 @@ def test_with_privacy_and_a_real_model_the_report_is_the_simulations(
         name: [{"text": row["text"], "label": row["label"]} for row in patient_messages(index, 3, 140, 7)]
         for index, name in enumerate(names)
     }
-    fed = harness.build(tmp_path / "fed", tree, rows, nursery)
+    fed = harness.build(tmp_path / "fed", tree, rows, harness.Launcher())  # a new Python each, as people start them
     try:
         server = fed.serve()
         fed.join_all()

@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHORTER = [f"data.sites.{site}.{field}" for site in range(4) for field in ("records=320", "declared_size=270")]
-SHORTER += ["training.rounds=1", "training.steps=2"]
+SHORTER = [f"data.sites.{site}.{field}" for site in range(4) for field in ("records=240", "declared_size=200")]
+SHORTER += ["training.rounds=1", "training.steps=2", "privacy.epsilon=1"]
 INPUTS = {"FILE": "records.jsonl", "TEXT": "please send the bill again"}
 
 

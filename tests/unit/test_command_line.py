@@ -1,10 +1,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+import hushtune
 
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
@@ -23,6 +25,26 @@ def run(arguments: Sequence[str], code: str = "import hushtune; hushtune.main()"
         check=False,
         timeout=60,
     )
+
+
+@pytest.fixture
+def here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Sequence[str]], tuple[int, str, str]]:
+    """The same in this process, where what it imports is there already: its status, and what it said in both ways."""
+    monkeypatch.chdir(REPOSITORY)
+
+    def run_here(arguments: Sequence[str]) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hushtune", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            hushtune.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run_here
+
+
+Here = Callable[[Sequence[str]], tuple[int, str, str]]
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
@@ -49,7 +71,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     assert not heavy & set(done.stderr.split())
 
 
-def test_every_command_explains_itself() -> None:
+def test_every_command_explains_itself(here: Here) -> None:
     for command in (
         *COMMANDS,
         "card",
@@ -60,10 +82,10 @@ def test_every_command_explains_itself() -> None:
         "review serve",
         "review score",
     ):
-        done = run([*command.split(), "--help"])
-        assert done.returncode == 0
-        assert "Usage" in done.stdout
-        assert command in done.stdout
+        status, out, _ = here([*command.split(), "--help"])
+        assert status == 0
+        assert "Usage" in out
+        assert command in out
 
 
 @pytest.mark.parametrize(
@@ -72,39 +94,44 @@ def test_every_command_explains_itself() -> None:
         (["plan", "none.toml"], "none.toml: cannot read the config"),
         (["plan", "configs/demo.toml", "--set", "training.rouns=3"], "nearest is 'training.rounds'"),
         (["plan", "configs/demo.toml", "--set", "privacy.enabled=false"], "privacy.enabled = false"),
-        pytest.param(*(["card", "verify", "no-such-run"], "no readable privacy card"), marks=pytest.mark.slow),
-        pytest.param(*(["report", "no-such-run"], "no-such-run: no readable report.json"), marks=pytest.mark.slow),
-        pytest.param(*(["evaluate", "no-such-adapter", "x.jsonl"], "no readable run config"), marks=pytest.mark.slow),
-        pytest.param(*(["models", "--fetch", "bert"], "--fetch bert: unknown model"), marks=pytest.mark.slow),
+        (["card", "verify", "no-such-run"], "no readable privacy card"),
+        (["report", "no-such-run"], "no-such-run: no readable report.json"),
+        (["evaluate", "no-such-adapter", "x.jsonl"], "no readable run config"),
+        (["models", "--fetch", "bert"], "--fetch bert: unknown model"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(arguments: list[str], says: str) -> None:
-    done = run(arguments)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("hushtune: ")
-    assert done.stderr.count("\n") == 1
-    assert says in done.stderr
+def test_a_mistake_is_one_line_and_status_2(arguments: list[str], says: str, here: Here) -> None:
+    status, out, err = here(arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("hushtune: ")
+    assert err.count("\n") == 1
+    assert says in err
+
+
+def test_a_mistake_ends_a_process_of_its_own_with_status_2() -> None:
+    done = run(["plan", "none.toml"])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("hushtune: none.toml: cannot read the config")
 
 
 @pytest.mark.slow
-def test_the_plan_of_a_shipped_config_is_json_on_request() -> None:
-    done = run(["plan", "configs/demo.toml", "--json", "--set", "training.rounds=1", "--set", "training.sampling_rate=1.0"])
-    rows = json.loads(done.stdout)
+def test_the_plan_of_a_shipped_config_is_json_on_request(here: Here) -> None:
+    changes = [part for change in ("training.rounds=1", "training.sampling_rate=1.0") for part in ("--set", change)]
+    rows = json.loads(here(["plan", "configs/demo.toml", "--json", *changes])[1])
     assert [row["site_id"] for row in rows] == ["north", "east", "south", "west"]
     assert all(7.9 < row["epsilon"] <= 8 < row["epsilon_one_more_round"] for row in rows)
 
 
 @pytest.mark.slow
-def test_a_broken_data_file_is_one_line_without_a_word_of_its_text(tmp_path: Path) -> None:
+def test_a_broken_data_file_is_one_line_without_a_word_of_its_text(tmp_path: Path, here: Here) -> None:
     (tmp_path / "n.jsonl").write_text('{"text": "zqxjvkw", "label": "no"}\n[["zqxjvkw"\n', encoding="utf-8")
     (tmp_path / "run.toml").write_text(
         f'[task]\nlabels = ["no", "yes"]\n[data]\nroot = "{tmp_path}"\n'
         '[[data.sites]]\nid = "n"\nfile = "n.jsonl"\ndeclared_size = 100\n',
         encoding="utf-8",
     )
-    done = run(["anonymise", str(tmp_path / "run.toml")])
-    assert done.returncode == 2
-    assert "zqxjvkw" not in done.stdout + done.stderr
-    assert "line 2" in done.stderr
-    assert done.stderr.count("\n") == 1
+    status, out, err = here(["anonymise", str(tmp_path / "run.toml")])
+    assert status == 2
+    assert "zqxjvkw" not in out + err
+    assert "line 2" in err
+    assert err.count("\n") == 1

@@ -8,7 +8,7 @@ from shared.config import RunConfig
 from shared.errors import ConfigError, PrivacyError
 
 ConfigOf = Callable[..., RunConfig]
-SHORT = {"training.rounds": 1, "training.steps": 2}  # a plan of few steps is soon calibrated
+SHORT = {"training.rounds": 1, "training.steps": 2, "privacy.epsilon": 1.0}  # soon calibrated
 PERSON = {"data.columns.person": "who", "privacy.unit": "person", "privacy.person_cap": 4}
 BREAKS = [{"cleaning.near_duplicates": 0.8}, {"balance.resample": "over"}, {"balance.resample": "under"}]
 
@@ -30,12 +30,12 @@ def test_a_site_as_the_unit_may_do_what_it_likes_with_its_own_records(config_of:
 def test_noised_label_counts_are_paid_by_more_noise_in_training(config_of: ConfigOf) -> None:
     free, paid = (
         PrivacyPlan.for_site(config_of(c), 200)
-        for c in (SHORT, {**SHORT, "balance.weights": "counts", "balance.count_noise": 2.0})
+        for c in (SHORT, {**SHORT, "balance.weights": "counts", "balance.count_noise": 8.0})
     )
     assert free and paid
     assert [event.purpose for event in paid.events] == ["training", "label_counts"]
     assert paid.noise_multiplier > free.noise_multiplier
-    assert paid.epsilon() <= 8.0
+    assert paid.epsilon() <= 1.0
     assert effects(config_of({"balance.weights": "counts"}))["balance.weights"].kind == "charged"
 
 
