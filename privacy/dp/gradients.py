@@ -49,7 +49,7 @@ Gradients = torch.Tensor | Factored
 
 def gradients_of(left: torch.Tensor, right: torch.Tensor) -> Gradients:
     """The gradients ``left_i' right_i`` in the form whose norms and weighted sum take fewer operations."""
-    factored = Factored(left, right)
+    factored = Factored(left.detach(), right.detach())  # numbers; a saved input would keep its graph until the step ends
     return factored if gram_is_cheaper(left.shape[1], left.shape[2], right.shape[2]) else factored.dense()
 
 

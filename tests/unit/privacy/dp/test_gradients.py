@@ -66,3 +66,10 @@ def test_a_weight_of_zero_takes_out_whatever_is_in_a_record(dtype: torch.dtype) 
     for form in (given_, dense(given_)):
         torch.testing.assert_close(weighted_sum(form, weights), weighted_sum(rest, weights[[0, 2]]))
         assert not bool(norms(form)[1].isfinite())
+
+
+def test_factors_keep_no_graph_alive_until_the_step_ends() -> None:
+    rows = torch.randn(3, 1, 64, requires_grad=True)
+    made = gradients_of(torch.randn(3, 1, 64), rows * 2)
+    assert isinstance(made, Factored)
+    assert not weighted_sum(made, torch.ones(3)).requires_grad
