@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from privacy.anonymise.second import United, load_detector
 from shared.record import RawRecord, Record, Span
 from shared.sections import AnonymiseSection
 
+READINGS = 4  # of scrubbed text, at most; seen to come to rest after one or two
 T = TypeVar("T")
 
 
@@ -37,7 +38,10 @@ class Prepared:
 
 @dataclass(frozen=True, repr=False)
 class Clean:
-    """A record that passed, with what it adds to the counts; ``originals`` tells by what stands there what stood there."""
+    """A record that passed, with what it adds to the counts.
+
+    Until it is finished its texts hold numbered tags, which ``table`` knows.
+    """
 
     record: Record
     entities: Mapping[str, int]
@@ -45,7 +49,12 @@ class Clean:
     unmeasured: int
     prepared: Prepared
     findings: tuple[tuple[Finding, ...], ...]
-    originals: Mapping[str, str]
+    table: TagTable
+
+    @property
+    def originals(self) -> Mapping[str, str]:
+        """What stood in a place, by what stands there."""
+        return {self.table.stand_ins.get(tag, tag): original.value for tag, original in self.table.originals.items()}
 
 
 class Scrubber:
@@ -71,7 +80,13 @@ class Scrubber:
         """Scrub some records and show what was found where, for a report or a preview at the site; nothing to keep."""
         prepared = [_guard(raw, Reason.NORMALISATION_FAILED, self._prepare, raw) for raw in records]
         found = iter(self._analyser.detect([text for p in prepared if isinstance(p, Prepared) for text in p.masked]))
-        return [p if isinstance(p, Quarantined) else self._finish(p, found) for p in prepared]
+        done = [p if isinstance(p, Quarantined) else self._take(p, found, self._replace, p) for p in prepared]
+        if LEVELS[self._level].read_again:
+            self._read_again(done)
+        return [
+            d if isinstance(d, Quarantined) else _guard(d.prepared.raw, Reason.REPLACEMENT_FAILED, self._finish, d)
+            for d in done
+        ]
 
     def mask(self, text: str) -> str:
         """A scrubbed text with its tags blotted out, for another detector to read."""
@@ -96,17 +111,65 @@ class Scrubber:
         if not fields or not all(map(str.strip, fields.values())):
             raise UnfitText(Reason.EMPTY)
 
-    def _finish(self, prepared: Prepared, found: Iterator[tuple[Finding, ...] | Failed]) -> Clean | Quarantined:
-        """Take the record's findings from the stream and replace them."""
+    def _take(
+        self,
+        prepared: Prepared,
+        found: Iterator[tuple[Finding, ...] | Failed],
+        step: Callable[..., Clean],
+        subject: Prepared | Clean,
+    ) -> Clean | Quarantined:
+        """Take the record's findings from the stream, one result for each text, and go a step on with them."""
         results = [next(found) for _ in prepared.masked]
         for result in results:
             if isinstance(result, Failed):
                 return Quarantined(prepared.raw.position, Reason.DETECTION_FAILED, result.error)
-        findings = [result for result in results if not isinstance(result, Failed)]
-        return _guard(prepared.raw, Reason.REPLACEMENT_FAILED, self._replace, prepared, findings)
+        return _guard(prepared.raw, Reason.REPLACEMENT_FAILED, step, subject, results)
+
+    def _read_again(self, done: list[Clean | Quarantined]) -> None:
+        """Read the tagged texts until nothing more is found in them; a record that never comes to rest is held back."""
+        waiting = {place: each for place, each in enumerate(done) if isinstance(each, Clean) and each.entities}
+        for _ in range(READINGS):
+            tagged = [self._tagged(clean) for clean in waiting.values()]
+            found = iter(self._analyser.detect([text for each in tagged for text in each.masked]))
+            for (place, clean), each in zip(waiting.items(), tagged, strict=True):
+                done[place] = self._take(each, found, self._replace_more, clean)
+            read = ((place, done[place]) for place, clean in waiting.items() if done[place] is not clean)
+            waiting = {place: each for place, each in read if isinstance(each, Clean)}
+            if not waiting:
+                return
+        for place, clean in waiting.items():
+            done[place] = Quarantined(clean.prepared.raw.position, Reason.RESIDUAL_FOUND)
+
+    def _tagged(self, clean: Clean) -> Prepared:
+        """A record as it stands, to be read again."""
+        texts = clean.record.fields
+        return replace(clean.prepared, texts=texts, masked=tuple(map(self._replacer.mask, texts.values())))
 
     def _replace(self, prepared: Prepared, findings: Sequence[Sequence[Finding]]) -> Clean:
-        """Merge the findings of a record, replace them, look again, and count."""
+        """Merge the findings of a record, put tags in their place, look again, and count."""
+        merged = self._merged(prepared, findings)
+        table = self._replacer.table(prepared.texts.values())
+        fields, entities = self._put_tags(prepared.texts, merged, table)
+        recall, unmeasured = _measure(prepared, merged)
+        record = Record(fields, prepared.raw.label, prepared.raw.position)
+        return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), table)
+
+    def _replace_more(self, clean: Clean, findings: Sequence[Sequence[Finding]]) -> Clean:
+        """Put tags in place of what another reading found; the same record where that is nothing."""
+        tagged = self._tagged(clean)
+        merged = self._merged(tagged, findings)
+        if not any(merged):
+            return clean
+        fields, entities = self._put_tags(tagged.texts, merged, clean.table)
+        return replace(clean, record=replace(clean.record, fields=fields), entities=Counter(clean.entities) + entities)
+
+    def _finish(self, clean: Clean) -> Clean:
+        """Turn the tags into what the site asked for."""
+        fields = self._replacer.finish(clean.record.fields, clean.table, _identity(clean.prepared))
+        return replace(clean, record=replace(clean.record, fields=fields))
+
+    def _merged(self, prepared: Prepared, findings: Sequence[Sequence[Finding]]) -> list[Sequence[Finding]]:
+        """All that is to be replaced in each text of a record: what was found, and what follows from it elsewhere."""
         masked = prepared.masked
         merged = [merge(text, [*f, *spread(text, f)]) for text, f in zip(masked, findings, strict=True)]
         denied = again(masked, [*parts_of(prepared.known), *values_of(masked, merged)])
@@ -114,23 +177,21 @@ class Scrubber:
             merge(text, [*f, *names, *values]) if names or values else f
             for text, f, names, values in zip(masked, merged, repeats(masked, merged), denied, strict=True)
         ]
-        if LEVELS[self._level].word_lists:
-            numbers = LEVELS[self._level].numbers
-            merged = [
-                bridge(text, f, numbers, casing(text) is not Casing.USUAL) for text, f in zip(masked, merged, strict=True)
-            ]
-        table = self._replacer.table(prepared.texts.values())
+        if not LEVELS[self._level].word_lists:
+            return list(merged)
+        numbers = LEVELS[self._level].numbers
+        return [bridge(text, f, numbers, casing(text) is not Casing.USUAL) for text, f in zip(masked, merged, strict=True)]
+
+    def _put_tags(
+        self, texts: Mapping[str, str], merged: Sequence[Sequence[Finding]], table: TagTable
+    ) -> tuple[dict[str, str], Counter[str]]:
+        """The texts with tags, and how many were put in for each type."""
         entities = Counter(f.label for field in merged for f in field)
         fields = {}
-        for (name, text), field in zip(prepared.texts.items(), merged, strict=True):
+        for (name, text), field in zip(texts.items(), merged, strict=True):
             fields[name], late = self._replace_text(text, field, table)
             entities.update(f.label for f in late)
-        recall, unmeasured = _measure(prepared, merged)
-        raw = prepared.raw
-        done = self._replacer.finish(fields, table, _identity(prepared))
-        originals = {table.stand_ins.get(tag, tag): original.value for tag, original in table.originals.items()}
-        record = Record(done, raw.label, raw.position)
-        return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), originals)
+        return fields, entities
 
     def _replace_text(self, text: str, findings: Sequence[Finding], table: TagTable) -> tuple[str, tuple[Finding, ...]]:
         """Replace the findings in one text, then what the patterns still find between the tags.

@@ -2,9 +2,10 @@ import logging
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from privacy.anonymise.findings import Finding
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
 from privacy.anonymise.quality import Recall
 from privacy.anonymise.scrubber import Scrubber
@@ -180,3 +181,38 @@ def test_every_record_is_either_clean_or_held_back_in_order(scrubber: Scrubber, 
 @given(st.from_regex(r"4[0-9]{5,11}", fullmatch=True), st.sampled_from(["{}", "no {}.", "a,{};", "({})", "x: {}\n"]))
 def test_a_long_number_never_comes_through(scrubber: Scrubber, number: str, frame: str) -> None:
     assert number not in scrub(scrubber, frame.format(number)).records[0].fields["text"]
+
+
+PIECES = (
+    *("Dr. Okafor", "Maria Lindqvist", "12 High Street", "+44 20 7946 0018", "jo@example.org", "Leeds", "Acme Holdings"),
+    *("last Tuesday", "3rd May 2021", "member id KX4471", "SW1A 1AA", "the nurse from Porto", "Will", "May"),
+    *("called about", "lives at", "and", "was seen with", "for", "who wrote to", "is", "asked", "near", "before"),
+    *("University of Leeds", "Room 4", "two weeks", "five hundred euros", "Monday morning", "the White House"),
+    *("my tablets", "a bill", "the scan", "pain", ",", ".", "?", "\n", "-", "(", ")", "'s", "<PERSON_3>"),
+)
+
+
+@pytest.fixture(scope="module")
+def strict(folder: Path) -> Scrubber:
+    return Scrubber(AnonymiseSection(level="strict"), folder)
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=14).map(" ".join))
+@example("3rd May 2021 \n May")  # of these one reading leaves a date that the next one finds
+@example("May ? University of Leeds")
+def test_scrubbing_strictly_scrubbed_text_again_changes_nothing(strict: Scrubber, text: str) -> None:
+    for record in scrub(strict, text).records:
+        once = record.fields["text"]
+        assert [again.fields["text"] for again in scrub(strict, once).records] == [once]
+
+
+def test_a_text_that_never_comes_to_rest_is_held_back(strict: Scrubber, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that finds something new in whatever it reads."""
+
+    def another(texts: list[str]) -> list[tuple[Finding, ...]]:
+        places = [next(i for i, letter in enumerate(text) if letter.isalpha()) for text in texts]
+        return [(Finding("PERSON", place, place + 1, 1.0),) for place in places]
+
+    monkeypatch.setattr(strict._analyser, "detect", another)
+    assert scrub(strict, "b c d f g h j k l m n p q").quarantined == (Quarantined(1, Reason.RESIDUAL_FOUND),)
