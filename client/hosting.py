@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import isfinite
 
 from client.admission import admit
@@ -13,6 +14,7 @@ from client.preflight import refuse_what_does_not_fit
 from client.preparation import prepare, scrub
 from client.site import Site
 from client.sitefile import SiteFile
+from privacy.accounting import SEARCH_GRID, Accountant
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
@@ -34,6 +36,7 @@ class Host:
 
     def __init__(self, file: SiteFile, told: Told) -> None:
         self._file, self._told = file, told
+        self._at_a_glance = Accountant(SEARCH_GRID)  # an exact sum after each round would take longer than a small round
         self._digest = ""
         self._site: Site | None = None
 
@@ -82,7 +85,7 @@ class Host:
         """What the records of the last order, and the site in all, have spent; nothing before the first order."""
         if self._site is None:
             return ()
-        budget = self._site.budget
+        budget = replace(self._site.budget, accountant=self._at_a_glance)
         limits = {budget.dataset.fingerprint[:12]: (budget.limit, budget.spent())}
         if budget.in_all is not None:
             limits["site"] = budget.in_all, budget.spent_in_all()

@@ -60,7 +60,9 @@ class BudgetSeen(Section):
 
     of: Code = Field(description="a dataset's short fingerprint, or 'site'")
     spent: float | None = Field(
-        ge=0, allow_inf_nan=False, description="epsilon spent, open reservations included; none where no bound holds"
+        ge=0,
+        allow_inf_nan=False,
+        description="epsilon spent, open reservations included, never too low; none where no bound holds",
     )
     limit: float = Field(gt=0, description="epsilon that the policy allows")
     delta: float = Field(gt=0, lt=1, description="delta at which both count")

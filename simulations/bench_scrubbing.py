@@ -30,7 +30,7 @@ from simulations.pii_bench import MODEL, read_labelled
 
 TURNS = 3
 # Enough texts that the start of processes, which takes seconds, is not all that is measured.
-PARALLEL = 3000
+PARALLEL = 6000
 Work = Callable[[], object]
 
 

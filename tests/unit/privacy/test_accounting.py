@@ -182,6 +182,12 @@ def test_epsilon_by_round_is_epsilon_after_each_round() -> None:
     assert all(one < two for one, two in pairwise(by_round))
 
 
+def test_at_a_glance_a_cost_is_never_said_too_low() -> None:
+    run = [MechanismEvent(0.12, 1.1, 24)]
+    exact, seen = (Accountant(grid).epsilon(run, DELTA) for grid in (CLAIM_GRID, SEARCH_GRID))
+    assert exact <= seen <= 1.002 * exact
+
+
 def test_no_release_has_no_cost() -> None:
     assert epsilon([], DELTA) == 0.0
 
