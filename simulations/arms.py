@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from privacy.accounting import Accountant
 from privacy.anonymise.outcome import merge_scrubbed
 from server.evaluation import Evaluator
 from shared.config import RunConfig
@@ -31,11 +32,12 @@ POOLED = "pooled"
 
 @dataclass(frozen=True)
 class Material:
-    """What every row is trained and measured on: the sites' scrubbed records, public ones for choices, and the test."""
+    """What every row shares: the sites' scrubbed records, public ones for choices, the test, and sums already done."""
 
     sites: Sequence[SiteData] = field(repr=False)
     public: Sequence[tuple[str, Record]] = field(repr=False)
     test: Sequence[tuple[str, Record]] = field(repr=False)
+    accountant: Accountant = field(default_factory=Accountant, repr=False)
 
 
 def arms_of(config: RunConfig, section: CompareSection) -> Iterator[Arm]:
@@ -118,7 +120,8 @@ def _trained(config: RunConfig, arm: Arm, material: Material, folder: Path) -> t
     data = [site for site in material.sites if site.section.id in arm.sites]
     if arm.method == POOLED:
         data = [_pooled(data, config.data.sites[0])]
-    prepared = assemble(config, site_plans(config), data, material.test, folder)
+    plans = site_plans(config, material.accountant)
+    prepared = assemble(config, plans, data, material.test, folder, accountant=material.accountant)
     rounds = list(federate(prepared, config, secrets.token_hex(8), _nothing, lambda _: {}, _nothing))
     if not all(done.committed for done in rounds):
         raise RunError(f"compare, {arm.method} at {', '.join(arm.sites)}: a round had too few accepted replies")

@@ -3,6 +3,7 @@
 Run: python -m simulations.bench_scrubbing FILE.jsonl. The same language model reads for both. Presidio only analyses, with
 its own batch size of 1; ours normalises, finds, replaces and looks again. Ratios are medians over turns of processor
 seconds in one process, and of seconds on two processes, where Presidio has its own ``n_process=2`` and ours its workers.
+A worker process imports its main module again, so what is heavy is imported late here, as ``hushtune`` itself does.
 """
 
 import argparse
@@ -21,22 +22,22 @@ from rich.table import Table
 from privacy.anonymise.language import locate
 from privacy.anonymise.levels import LEVELS
 from privacy.anonymise.pipeline import Anonymiser
-from privacy.anonymise.residual import StockPresidio
-from privacy.anonymise.scrubber import Scrubber
 from shared.errors import HushtuneError
 from shared.record import RawRecord
 from shared.sections import AnonymiseSection
-from simulations.pii_bench import MODEL, read_labelled
 
 TURNS = 3
 # Enough texts that the start of processes, which takes seconds, is not all that is measured.
-PARALLEL = 6000
+PARALLEL = 12_000
 Work = Callable[[], object]
 
 
 def one_process(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
     """Processor seconds of each level against Presidio's, medians over turns in which each reads all texts."""
-    folder = locate(MODEL)
+    from privacy.anonymise.residual import StockPresidio
+    from privacy.anonymise.scrubber import Scrubber
+
+    folder = locate(AnonymiseSection().spacy_model)
     records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
     presidio = StockPresidio(folder, batch_size=1)
     work: dict[str, Work] = {"Presidio": lambda: presidio.detect(texts)}
@@ -50,8 +51,10 @@ def one_process(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
 
 def two_processes(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
     """Seconds of the standard level with one worker and with two, starts included, against Presidio's own two."""
+    from privacy.anonymise.residual import StockPresidio
+
     records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
-    presidio = StockPresidio(locate(MODEL), batch_size=1, processes=2)
+    presidio = StockPresidio(locate(AnonymiseSection().spacy_model), batch_size=1, processes=2)
     work: dict[str, Work] = {"Presidio, 2 processes": lambda: presidio.detect(texts)}
     for workers in (1, 2):
         anonymiser = Anonymiser(AnonymiseSection(workers=workers))
@@ -79,6 +82,8 @@ def _rows(texts: int, work: dict[str, Work], turns: int, clock: Callable[[], flo
 
 def main() -> None:
     """Measure and print."""
+    from simulations.pii_bench import read_labelled
+
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path, help="labelled texts, JSON lines")
     parser.add_argument("--turns", type=int, default=TURNS, help="turns of each pipeline")

@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 
 from client.preflight import refuse_what_does_not_fit
+from privacy.accounting import Accountant
 from server.report.figures import epsilon
 from server.rounds import Metrics
 from server.stopping import best_round, is_over, value_of
@@ -66,7 +67,8 @@ def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report:
     """One federation; gives the value of its best round on the validation records, more is better."""
     public, _ = split_validation(config, held_out_records(config, data))
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
-    prepared = assemble(config, site_plans(config), data, public, folder)
+    accountant = Accountant()
+    prepared = assemble(config, site_plans(config, accountant), data, public, folder, accountant=accountant)
 
     def evaluate(adapter: AdapterState) -> Metrics:
         write_adapter(prepared.learner.model, adapter)

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from client.preflight import refuse_what_does_not_fit
+from privacy.accounting import Accountant
 from server.rounds import Metrics
 from shared.adapter import AdapterState
 from shared.config import RunConfig
@@ -72,11 +73,13 @@ def utility(config: RunConfig, progress: Progress) -> tuple[Path, list[Point]]:
         data = scrub_sites(config, read_sites(config, Path(scratch)), folder, progress)
     asked = points_of(config)
     found: dict[str, tuple[str, Interval]] = {}
+    accountant = Accountant()
     progress.stage("utility", len(asked))
     for _, _, settings in asked:
         key = json.dumps(settings, sort_keys=True)
         if key not in found:
-            found[key] = _measured(trial_config(config, settings), data, folder / "points" / secrets.token_hex(6))
+            own = folder / "points" / secrets.token_hex(6)
+            found[key] = _measured(trial_config(config, settings), data, own, accountant)
         progress.advance(1)
     points = [
         Point(panel, value, settings, *found[json.dumps(settings, sort_keys=True)]) for panel, value, settings in asked
@@ -101,10 +104,11 @@ def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]
     return points
 
 
-def _measured(config: RunConfig, data: Sequence[SiteData], folder: Path) -> tuple[str, Interval]:
+def _measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accountant: Accountant) -> tuple[str, Interval]:
     """The chief measure of a federation's last adapter on all held-out records, with its interval."""
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
-    prepared = assemble(config, site_plans(config), data, held_out_records(config, data), folder)
+    plans, measured = site_plans(config, accountant), held_out_records(config, data)
+    prepared = assemble(config, plans, data, measured, folder, accountant=accountant)
     last: list[AdapterState] = []
 
     def keep(adapter: AdapterState) -> Metrics:

@@ -292,16 +292,28 @@ class Words(nn.Module):
         return self.linear(self.norm(self.embedding(ids))).mean(dim=1)  # type: ignore[no-any-return]
 
 
-def words(**choices: Any) -> nn.Module:
+def words(network: nn.Module | None = None, **choices: Any) -> nn.Module:
     torch.manual_seed(1)
-    model = get_peft_model(Words(), LoraConfig(**{"r": 2, "target_modules": ["linear"], **choices})).double()
+    model = get_peft_model(network or Words(), LoraConfig(**{"r": 2, "target_modules": ["linear"], **choices})).double()
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             nn.init.normal_(parameter)
     return model.train()
 
 
+class Filtered(Words):
+    """The same with a convolution over neighbouring words in the linear layer's place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Conv1d(6, 4, kernel_size=3, padding=1)  # type: ignore[assignment]
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.norm(self.embedding(ids)).transpose(1, 2)).mean(dim=2)  # type: ignore[no-any-return]
+
+
 FALLEN_BACK: dict[str, Callable[[], nn.Module]] = {
+    "a convolution": lambda: words(Filtered()),
     "a bias on factor B": lambda: words(lora_bias=True),
     "a trained normalisation": lambda: words(modules_to_save=["norm"]),
     "a trained embedding": lambda: words(modules_to_save=["embedding"]),
