@@ -32,10 +32,11 @@ check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed  ## time and memory of a private training step beside a plain one, of aggregation, and time of a round
+bench: $(VENV)/installed  ## a private step beside a plain one in time and memory, aggregation, a round, and a comparison
 	$(BIN)/python -m simulations.bench
 	$(BIN)/python -m simulations.bench_folding
 	$(BIN)/python -m simulations.bench_rounds
+	$(BIN)/hushtune compare configs/demo_compare.toml
 
 bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transformers' Trainer; DATA names a folder of questions and answers
 	$(BIN)/python -m simulations.epoch $(DATA)
