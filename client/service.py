@@ -50,7 +50,7 @@ class Service:
         seconds = round(time.monotonic() - started, 3)
         self._log.event("trained", run_id=order.run_id, round=order.round, seconds=seconds)
         self._telling.order(order, "sent")
-        self.last, self.of = order.round, order.config.training.rounds
+        self.last, self.of = order.round, _earliest_end(order)
         faults.point("sending", order.round)
         return reply
 
@@ -60,8 +60,14 @@ class Service:
 
     @property
     def finished(self) -> bool:
-        """Whether the last round of a run was trained."""
+        """Whether a round was trained that may have been the run's last."""
         return 0 < self.of <= self.last
+
+
+def _earliest_end(order: TrainOrder) -> int:
+    """The first round that may be the run's last; a server with patience need not go on to the end."""
+    rounds, patience = order.config.training.rounds, order.config.evaluation.patience
+    return min(rounds, 1 + patience) if patience else rounds
 
 
 def run_site(file: SiteFile, once: bool, insecure: bool) -> None:

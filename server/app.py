@@ -1,6 +1,6 @@
 """The server of a federation: lock, resume or start, rounds, report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from server.provision import ServerFolder
 from server.report.document import read_report
 from server.rounds import Round, run_rounds
 from server.state import StateFolder, begin
+from server.stopping import is_over
 from server.superlink import Link, node_key
 from server.watch import Watch
 from shared.config import RunConfig
@@ -64,20 +65,8 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     rounds: list[Round] = list(course.beginning.rounds)
     watch.saw(rounds)
     log.event("server_started", run_id=course.beginning.run_id, round=course.beginning.first)
-    gather(fleet.connected, len(config.data.sites), config.cohort.patience)
     laps: list[Lap | None] = [None] * len(rounds)
-    attempts = run_rounds(
-        config,
-        course.beginning.run_id,
-        course.start,
-        fleet,
-        course.weights(),
-        course.evaluate,
-        lambda done: course.commit(rounds, done),
-        PrivacyPlan.for_server(config),
-        course.beginning.last,
-    )
-    for done, lap in laps_of(attempts, config.report):
+    for done, lap in laps_of(_attempts(course, fleet, rounds), config.report):
         rounds.append(done)
         laps.append(lap)
         watch.saw(rounds)
@@ -89,3 +78,25 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     document = course.report(rounds, stages, laps)
     log.event("run_ended", rounds=len(rounds))
     return document
+
+
+def _attempts(course: Course, fleet: GridFleet, rounds: Sequence[Round]) -> Iterator[Round]:
+    """The attempts at rounds that are left, while ``rounds`` fills with them; none where the run is over already."""
+    config = course.config
+    if is_over(rounds, config.evaluation.patience):
+        return
+    gather(fleet.connected, len(config.data.sites), config.cohort.patience)
+    for done in run_rounds(
+        config,
+        course.beginning.run_id,
+        course.start,
+        fleet,
+        course.weights(),
+        course.evaluate,
+        lambda done: course.commit(rounds, done),
+        PrivacyPlan.for_server(config),
+        course.beginning.last,
+    ):
+        yield done
+        if is_over(rounds, config.evaluation.patience):
+            return

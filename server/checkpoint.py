@@ -15,9 +15,18 @@ STATE = "state.json"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """The adapter after ``round`` of a run of one config, and the rows of its rounds so far.
+class Kept:
+    """The adapter of an earlier round, kept because it is the one to publish so far."""
 
+    round: int
+    adapter: AdapterState
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The adapter after ``round`` of a run of one config, the rows of its rounds so far, and the best adapter of these.
+
+    ``best`` is None where the last round is the one to publish.
     There is no random state in it: all that a server draws follows from the run's seed, the round and a name. The mean
     has no state of its own over rounds either.
     """
@@ -27,13 +36,13 @@ class Checkpoint:
     config_digest: str
     adapter: AdapterState
     rounds: Sequence[Mapping[str, Any]] = ()
+    best: Kept | None = None
 
     def save(self, folder: Path) -> None:
         """Write adapter and state beside the old ones, then rename the state over the old: the rename commits."""
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"round-{self.round:05d}.safetensors"
-        self.adapter.save(folder / f"{name}.partial")
-        commit_file(folder / f"{name}.partial", folder / name)
+        name = _save(folder, "round", self.round, self.adapter)
+        best = self.best and _save(folder, "best", self.best.round, self.best.adapter)
         faults.point("written", self.round)
         state = {
             "run_id": self.run_id,
@@ -43,12 +52,13 @@ class Checkpoint:
             "adapter_digest": self.adapter.digest(),
             "tensors": list(self.adapter.arrays),
             "rounds": list(self.rounds),
+            "best": self.best and {"round": self.best.round, "adapter": best, "digest": self.best.adapter.digest()},
         }
         partial = folder / f"{STATE}.partial"
         partial.write_text(json.dumps(state), encoding="utf-8")
         commit_file(partial, folder / STATE)
-        for old in folder.glob("round-*.safetensors*"):
-            if old.name != name:
+        for old in folder.glob("*.safetensors*"):
+            if old.name not in (name, best):
                 old.unlink()
 
     @classmethod
@@ -63,12 +73,32 @@ class Checkpoint:
             return None
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
-            loaded = AdapterState.load(folder / Path(state["adapter"]).name)
-            adapter = AdapterState({name: loaded.arrays[name] for name in state["tensors"]})  # the model's own order
-            whole = adapter.digest() == state["adapter_digest"] and len(adapter.arrays) == len(loaded.arrays)
-            found = cls(state["run_id"], state["round"], state["config_digest"], adapter, tuple(state["rounds"]))
+            adapter, kept = _load(folder, state["adapter"], state["tensors"]), state.get("best")
+            best = Kept(kept["round"], _load(folder, kept["adapter"], state["tensors"])) if kept else None
+            found = cls(state["run_id"], state["round"], state["config_digest"], adapter, tuple(state["rounds"]), best)
+            wanted = [state["adapter_digest"], *([kept["digest"]] if kept else [])]
         except (OSError, ValueError, KeyError, TypeError, HushtuneError) as error:
             raise RunError(f"{path}: damaged ({type(error).__name__}); restore the folder from a backup") from error
-        if not whole:
-            raise RunError(f"{path}: its adapter does not have the digest that it names; restore the folder from a backup")
+        if [each.digest() for each in (adapter, *([best.adapter] if best else []))] != wanted:
+            raise RunError(f"{path}: an adapter does not have the digest that it names; restore the folder from a backup")
         return found
+
+
+def _save(folder: Path, kind: str, number: int, adapter: AdapterState) -> str:
+    """Write an adapter whole or not at all; gives its file's name."""
+    name = f"{kind}-{number:05d}.safetensors"
+    adapter.save(folder / f"{name}.partial")
+    commit_file(folder / f"{name}.partial", folder / name)
+    return name
+
+
+def _load(folder: Path, name: str, tensors: Sequence[str]) -> AdapterState:
+    """An adapter in the model's own order of tensors, which the file does not keep.
+
+    Raises:
+        ValueError: the file holds other tensors.
+    """
+    loaded = AdapterState.load(folder / Path(name).name)
+    if set(loaded.arrays) != set(tensors):
+        raise ValueError("other tensors")
+    return AdapterState({tensor: loaded.arrays[tensor] for tensor in tensors})

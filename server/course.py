@@ -9,8 +9,8 @@ from privacy.anonymise.pipeline import Anonymiser
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
 from server.assessment import Rival, assess, read_answers
-from server.checkpoint import Checkpoint
-from server.evaluation import Evaluator, choose_examples
+from server.checkpoint import Checkpoint, Kept
+from server.evaluation import Evaluator, choose_examples, split_validation
 from server.history import to_row
 from server.probes import probe
 from server.report.document import Baseline, RunFacts, SiteFacts, report, write
@@ -18,6 +18,7 @@ from server.report.publication import card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey
 from server.state import Beginning, StateFolder
+from server.stopping import choice, published
 from server.tracking import track
 from shared.adapter import AdapterState
 from shared.config import RunConfig
@@ -25,6 +26,7 @@ from shared.energy import Lap
 from shared.errors import ConfigError, RunError
 from shared.head import Head
 from shared.lora import read_adapter, write_adapter
+from shared.record import Record
 from shared.records import read_records
 from shared.tasks import load_task
 from shared.tasks.base import Learner
@@ -40,6 +42,7 @@ class Course:
     folder: StateFolder
     beginning: Beginning
     evaluator: Evaluator
+    validation: Evaluator | None
     untuned: AdapterState
 
     @classmethod
@@ -51,8 +54,6 @@ class Course:
         """
         if config.evaluation.file is None:
             raise ConfigError("evaluation.file: a server needs held-out records that it may use; name their file")
-        if config.evaluation.validation:
-            raise ConfigError("evaluation.validation: a server publishes its last round; set 0, or choose in a simulation")
         raw = read_records(config.evaluation.file, config)
         records = Anonymiser(config.anonymise).scrub(raw).records
         if not records:
@@ -61,9 +62,9 @@ class Course:
         learner = Learner(base, task, task.build(base, config.run.seed))
         measured = [records[i] for i in choose_examples(len(records), config.evaluation, config.run.seed)]
         groups = {record.position: record.group for record in raw}
-        declared = [groups[record.position] for record in measured]
-        evaluator = Evaluator.of(learner, measured, ["server"] * len(measured), config, declared)
-        return cls(config, folder, beginning, evaluator, _fitting(read_adapter(learner.model), beginning.forked))
+        public, test = (_evaluator(learner, part, config, groups) for part in split_validation(config, measured))
+        untuned = _fitting(read_adapter(learner.model), beginning.forked)
+        return cls(config, folder, beginning, test, public if config.evaluation.validation else None, untuned)
 
     @property
     def start(self) -> AdapterState:
@@ -71,15 +72,18 @@ class Course:
         return _fitting(self.untuned, self.beginning.committed)
 
     def evaluate(self, adapter: AdapterState) -> Metrics:
-        """Metrics of the model with an adapter."""
-        write_adapter(self.evaluator.learner.model, adapter)
-        return self.evaluator.metrics(self.evaluator.outcome())
+        """Metrics of the model with an adapter, on the validation records where there are some."""
+        evaluator = self.validation or self.evaluator
+        write_adapter(evaluator.learner.model, adapter)
+        return evaluator.metrics(evaluator.outcome())
 
-    def commit(self, rounds: list[Round], done: Round) -> None:
+    def commit(self, rounds: Sequence[Round], done: Round) -> None:
         """Make a round count; ``rounds`` are those before it."""
-        rows = [to_row(each) for each in (*rounds, done)]
-        digest = self.config.digest()
-        Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows).save(self.folder.checkpoint)
+        attempts = [*rounds, done]
+        first = published(self.validation, attempts)
+        best = Kept(first.number, first.adapter) if first.number != done.number else None
+        rows, digest = [to_row(each) for each in attempts], self.config.digest()
+        Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows, best).save(self.folder.checkpoint)
 
     def weights(self) -> Mapping[str, float]:
         """The public weight of each site."""
@@ -93,8 +97,8 @@ class Course:
 
     def report(self, rounds: list[Round], stages: Mapping[str, float], laps: Sequence[Lap | None]) -> dict[str, Any]:
         """Write the report and the adapter of a run whose rounds are done: what the server knows, and nothing else."""
-        config, final = self.config, rounds[-1].adapter
-        untuned = self._rival()
+        config, final = self.config, published(self.validation, rounds).adapter
+        untuned, chosen = self._rival(), choice(self.validation, rounds, self.config.training.rounds)
         write_adapter(self.evaluator.learner.model, final)
         outcome, answers = self.evaluator.outcome(), read_answers(self.evaluator)
         base, accountant = self.evaluator.metrics(untuned.outcome), Accountant()
@@ -110,6 +114,7 @@ class Course:
             by_site={},
             sites=_site_facts(config, rounds, accountant),
             assessment=assess(self.evaluator, outcome, [untuned], answers),
+            choice=chosen,
             probes=probe(self.evaluator),
             laps=laps,
             accountant=accountant,
@@ -121,6 +126,14 @@ class Course:
         write(document, self.folder.run, config.report.html)
         track(document, self.folder.run, config)
         return document
+
+
+def _evaluator(
+    learner: Learner, records: Sequence[Record], config: RunConfig, groups: Mapping[int, str | None]
+) -> Evaluator:
+    """An evaluator on the server's own records."""
+    declared = [groups[record.position] for record in records]
+    return Evaluator.of(learner, records, ["server"] * len(records), config, declared)
 
 
 def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from shared.config import RunConfig
+from shared.errors import ConfigError
 from shared.measuring import EvaluationSection
 from shared.metrics import Interval
 from shared.record import Record
@@ -15,6 +17,8 @@ from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner, Outcome
 from shared.tasks.classification import MeanPoolingClassifier
 from shared.tasks.prefix import FrozenPrefix, batches
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,23 @@ def embed(
         for chosen, batch in batches(learner, examples, prefix, tokens):
             out[chosen] = model.pooled(batch.ids, batch.mask).cpu().numpy()
     return out
+
+
+def split_validation(config: RunConfig, held_out: Sequence[T]) -> tuple[list[T], list[T]]:
+    """The held-out records that choices are made on, and those of the test: a seeded share, each in the order given.
+
+    Raises:
+        ConfigError: choices are to be made, and the share comes to no record.
+    """
+    order = stream(config.run.seed, "validation").permutation(len(held_out))
+    public = set(order[: round(config.evaluation.validation * len(held_out))].tolist())
+    chosen = [record for place, record in enumerate(held_out) if place in public]
+    if config.evaluation.validation and not chosen:
+        raise ConfigError(
+            f"evaluation.validation = {config.evaluation.validation}: of {len(held_out)} held-out records it leaves none to "
+            "choose a round on; raise it, or hold out more"
+        )
+    return chosen, [record for place, record in enumerate(held_out) if place not in public]
 
 
 def choose_examples(total: int, section: EvaluationSection, seed: int) -> list[int]:

@@ -78,7 +78,7 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
     if state is None:
         return _start(folder, config, None)
     if state["config_digest"] == config.digest():
-        rounds = [from_row(row, found.adapter) for row in found.rounds] if found else []
+        rounds = _rounds(found) if found else []
         return Beginning(str(state["run_id"]), _forked_from(folder), found.adapter if found else None, rounds, finished)
     if found is not None and not fork and not finished:  # nothing is lost where no round was committed
         raise RunError(
@@ -87,6 +87,15 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
         )
     folder.run.rename(folder.root / f"run-{state['run_id']}")
     return _start(folder, config, found.adapter if found and fork else None)
+
+
+def _rounds(found: Checkpoint) -> list[Round]:
+    """The rounds so far; the last and the best have their own adapters, and the others' are asked for by nobody."""
+    kept = found.best
+    return [
+        from_row(row, kept.adapter if kept and row["committed"] and row["number"] == kept.round else found.adapter)
+        for row in found.rounds
+    ]
 
 
 def _start(folder: StateFolder, config: RunConfig, adapter: AdapterState | None) -> Beginning:

@@ -8,8 +8,8 @@ from server.assessment import resampling
 from server.evaluation import Evaluator
 from server.report.figures import measure
 from server.rounds import Metrics, Round
+from shared.lora import write_adapter
 from shared.pairing import compare
-from shared.tasks.base import Outcome
 
 
 def value_of(metrics: Metrics) -> float:
@@ -31,16 +31,25 @@ def is_over(rounds: Sequence[Round], patience: int) -> bool:
     return len(committed) - 1 - committed.index(best_round(rounds)) >= patience
 
 
-def choice(
-    validation: Evaluator, rounds: Sequence[Round], planned: int, at_best: Outcome, at_last: Outcome
-) -> dict[str, Any]:
+def published(validation: Evaluator | None, rounds: Sequence[Round]) -> Round:
+    """The round whose adapter is published: the best on the validation records, or the last where there are none."""
+    return best_round(rounds) if validation else rounds[-1]
+
+
+def choice(validation: Evaluator | None, rounds: Sequence[Round], planned: int) -> dict[str, Any] | None:
     """What was chosen and why, as plain values, with a warning where the model got worse after its best round.
 
-    ``at_best`` and ``at_last`` are the outcomes of the two rounds on the validation records.
+    None where there are no validation records, and the last round is published. The model is left with the last adapter.
     """
+    if validation is None:
+        return None
     best, last = best_round(rounds), [done for done in rounds if done.committed][-1]
+    outcomes = []
+    for done in (best, last):
+        write_adapter(validation.learner.model, done.adapter)
+        outcomes.append(validation.outcome())
     task = validation.learner.task
-    change = compare(task.chief(at_best), task.chief(at_last), *resampling(validation))
+    change = compare(*map(task.chief, outcomes), *resampling(validation))
     return {
         "validation_records": len(validation.examples),
         "metric": change.name,

@@ -14,7 +14,6 @@ from shared.config import RunConfig
 from shared.errors import RunError
 from shared.lora import read_adapter
 from shared.record import Record
-from shared.seeds import stream
 from shared.tasks import load_task
 from shared.tasks.base import Learner
 from simulations.fleet import LocalFleet
@@ -94,16 +93,6 @@ def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[
     if not owned:
         raise RunError("data.held_out: no record was held out, so nothing can be measured; raise the share")
     return [owned[i] for i in choose_examples(len(owned), config.evaluation, config.run.seed)]
-
-
-def split_validation(
-    config: RunConfig, held_out: Sequence[tuple[str, Record]]
-) -> tuple[list[tuple[str, Record]], list[tuple[str, Record]]]:
-    """The held-out records that choices are made on, and those of the test: a seeded share, each in the order given."""
-    order = stream(config.run.seed, "validation").permutation(len(held_out))
-    public = set(order[: round(config.evaluation.validation * len(held_out))].tolist())
-    chosen = [owned for place, owned in enumerate(held_out) if place in public]
-    return chosen, [owned for place, owned in enumerate(held_out) if place not in public]
 
 
 def federate(

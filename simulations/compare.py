@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from server.evaluation import split_validation
 from server.report.comparison import write_page
 from shared.config import RunConfig
 from shared.errors import ConfigError
@@ -17,7 +18,7 @@ from shared.record import RawRecord
 from shared.sections import ModelSection
 from shared.studies import CompareSection
 from simulations.arms import Material, arms_of, run_arm
-from simulations.assembly import held_out_records, split_validation
+from simulations.assembly import held_out_records
 from simulations.conclusions import conclusions, rows_of
 from simulations.disparity import Grouping, disparities, groupings
 from simulations.progress import Progress

@@ -16,12 +16,13 @@ from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
 from server.assessment import assess, read_answers
 from server.checkpoint import Checkpoint
+from server.evaluation import split_validation
 from server.probes import probe
 from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
 from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey
-from server.stopping import best_round, choice, is_over
+from server.stopping import choice, is_over, published
 from server.tracking import track
 from shared.adapter import AdapterState
 from shared.config import RunConfig
@@ -29,7 +30,7 @@ from shared.energy import Lap, laps_of
 from shared.errors import RunError
 from shared.lora import write_adapter
 from shared.runlog import RunLog
-from simulations.assembly import Prepared, assemble, federate, held_out_records, split_validation
+from simulations.assembly import Prepared, assemble, federate, held_out_records
 from simulations.baselines import frozen_probe, majority, untouched
 from simulations.planning import site_plans
 from simulations.progress import Progress
@@ -168,8 +169,8 @@ def _facts(
     laps: Sequence[Lap | None],
     accountant: Accountant,
 ) -> RunFacts:
-    final = best_round(rounds).adapter if prepared.validation else rounds[-1].adapter
-    chosen = _choice(prepared, config, rounds)
+    final = published(prepared.validation, rounds).adapter
+    chosen = choice(prepared.validation, rounds, config.training.rounds)
     write_adapter(prepared.learner.model, final)
     outcome, answers = prepared.evaluator.outcome(), read_answers(prepared.evaluator)
     return RunFacts(
@@ -192,17 +193,6 @@ def _facts(
         laps=laps,
         accountant=accountant,
     )
-
-
-def _choice(prepared: Prepared, config: RunConfig, rounds: Sequence[Round]) -> Mapping[str, Any] | None:
-    """How the published round was chosen; None where it is simply the last."""
-    if prepared.validation is None:
-        return None
-    outcomes = []
-    for adapter in (best_round(rounds).adapter, rounds[-1].adapter):
-        write_adapter(prepared.learner.model, adapter)
-        outcomes.append(prepared.validation.outcome())
-    return choice(prepared.validation, rounds, config.training.rounds, *outcomes)
 
 
 def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:

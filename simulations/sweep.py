@@ -12,6 +12,7 @@ import tomli_w
 
 from client.preflight import refuse_what_does_not_fit
 from privacy.accounting import Accountant
+from server.evaluation import split_validation
 from server.report.figures import epsilon
 from server.rounds import Metrics
 from server.stopping import best_round, is_over, value_of
@@ -19,7 +20,7 @@ from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.lora import write_adapter
-from simulations.assembly import assemble, federate, held_out_records, split_validation
+from simulations.assembly import assemble, federate, held_out_records
 from simulations.planning import plan_rows, site_plans
 from simulations.progress import Progress
 from simulations.search import Report, search

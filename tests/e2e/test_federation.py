@@ -48,6 +48,27 @@ def test_without_privacy_real_processes_end_with_the_simulations_adapter(federat
     assert [client.end() for client in clients.values()] == [0, 0, 0]
 
 
+def test_a_server_that_chooses_publishes_the_simulations_best_round_and_stops_with_it_though_it_was_killed(
+    federation: Make,
+) -> None:
+    changes = {"training.rounds": 12, "training.learning_rate": 0.3, "evaluation.validation": 0.4, "evaluation.patience": 2}
+    fed = federation(changes)
+    _, simulated = simulate(fed.loaded, Silent())
+    chosen = simulated["choice"]
+    assert chosen["best_round"] == chosen["last_round"] - 2  # or this test would show nothing
+    clients = {name: fed.join(name, "--once") for name in fed.sites}
+    assert fed.serve(fault=f"committed@{chosen['last_round'] - 1}").wait() == -9  # after the best round
+    assert fed.serve(fault=f"committed@{chosen['last_round']}").wait() == -9  # and after the last
+    server = fed.serve()
+    assert server.wait() == 0, server.said
+    report = fed.report
+    assert report["choice"] == chosen
+    assert report["adapter"]["digest"] == simulated["adapter"]["digest"]
+    assert report["final"] == simulated["final"]
+    assert [done["metrics"] for done in report["rounds"]] == [done["metrics"] for done in simulated["rounds"]]
+    assert [client.wait() for client in clients.values()] == [0, 0, 0]  # the run was over for them too
+
+
 @pytest.mark.faults  # four processes and a real model: longer than all unit tests of a package
 def test_with_privacy_and_a_real_model_the_report_is_the_simulations(
     harness: ModuleType, tmp_path: Path, nursery: Any

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from server import checkpoint
-from server.checkpoint import Checkpoint
+from server.checkpoint import Checkpoint, Kept
 from shared import disk
 from shared.adapter import AdapterState
 from shared.errors import RunError
@@ -122,6 +123,29 @@ def test_a_checkpoint_comes_back_as_it_was_in_the_models_own_order(tmp_path: Pat
     assert (found.run_id, found.round, found.config_digest, found.rounds) == ("run", 4, "f" * 64, ({"number": 4},))
     assert found.adapter.digest() == saved.adapter.digest()
     assert list(found.adapter.arrays) == ["z", "a"]
+
+
+def test_the_best_adapter_so_far_stays_until_there_is_a_better_one(tmp_path: Path) -> None:
+    at(1).save(tmp_path)
+    for number in (2, 3):
+        replace(at(number), best=Kept(1, at(1).adapter)).save(tmp_path)
+        found = Checkpoint.load(tmp_path)
+        assert found is not None
+        assert found.best is not None
+        assert (found.round, found.best.round) == (number, 1)
+        assert found.best.adapter.digest() == at(1).adapter.digest()
+        assert {path.name for path in tmp_path.glob("*.safetensors")} == {
+            f"round-0000{number}.safetensors",
+            "best-00001.safetensors",
+        }
+    (tmp_path / "best-00001.safetensors").write_bytes((tmp_path / "round-00003.safetensors").read_bytes())
+    with pytest.raises(RunError, match="digest"):
+        Checkpoint.load(tmp_path)
+    at(4).save(tmp_path)
+    found = Checkpoint.load(tmp_path)
+    assert found is not None
+    assert (found.round, found.best) == (4, None)
+    assert {path.name for path in tmp_path.glob("*.safetensors")} == {"round-00004.safetensors"}
 
 
 @pytest.mark.parametrize("name", ["state.json", "round-00002.safetensors"])
