@@ -9,6 +9,7 @@ from server.evaluation import Evaluator
 from server.report.figures import measure
 from server.rounds import Metrics, Round
 from shared.lora import write_adapter
+from shared.metrics import Sums
 from shared.pairing import compare
 
 
@@ -44,12 +45,8 @@ def choice(validation: Evaluator | None, rounds: Sequence[Round], planned: int) 
     if validation is None:
         return None
     best, last = best_round(rounds), [done for done in rounds if done.committed][-1]
-    outcomes = []
-    for done in (best, last):
-        write_adapter(validation.learner.model, done.adapter)
-        outcomes.append(validation.outcome())
-    task = validation.learner.task
-    change = compare(*map(task.chief, outcomes), *resampling(validation))
+    at_best, at_last = (_chief(validation, done) for done in (best, last))
+    change = compare(at_best, at_last, *resampling(validation))
     return {
         "validation_records": len(validation.examples),
         "metric": change.name,
@@ -60,6 +57,12 @@ def choice(validation: Evaluator | None, rounds: Sequence[Round], planned: int) 
         "overfits": _worse(change.name, asdict(change.change)),
         "gaps": [gap for done in rounds if (gap := _gap(done)) is not None],
     }
+
+
+def _chief(validation: Evaluator, done: Round) -> Sums:
+    """The sums of the chief measure after a round, on the validation records."""
+    write_adapter(validation.learner.model, done.adapter)
+    return validation.learner.task.chief(validation.outcome())
 
 
 def _worse(metric: str, change: Mapping[str, float]) -> bool:

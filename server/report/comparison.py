@@ -26,7 +26,7 @@ METHODS = {
     "prompt": "best prompt",
     "alone": "alone",
     "federation": "federation",
-    "pooled": "all records pooled",
+    "pooled": "records pooled",
 }
 
 
