@@ -53,7 +53,7 @@ VARIANTS = (
 
 
 def variants() -> tuple[Variant, ...]:
-    """Those that this machine runs well: where it does not multiply in bfloat16, an epoch in that takes many times longer."""
+    """Those that this machine runs well: where it does not multiply in bfloat16, an epoch in it takes many times longer."""
     half = choose_dtype("auto", choose_device("auto")) is torch.bfloat16
     return tuple(each for each in VARIANTS if half or not (each.mixed or each.dtype == "auto"))
 
