@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import time
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from client.app import client_app
@@ -14,6 +15,7 @@ from client.telling import Telling
 from shared import faults
 from shared.address import is_loopback, parsed
 from shared.disk import FolderLock
+from shared.energy import laps_of
 from shared.errors import ConfigError, ConnectionRefused, HushtuneError
 from shared.messages import TrainOrder, TrainReply
 from shared.runlog import RunLog
@@ -29,18 +31,18 @@ class Service:
     """What the orders of a server meet at a site; each is logged by codes and numbers."""
 
     def __init__(self, file: SiteFile, log: RunLog, telling: Telling) -> None:
-        self._log, self._telling = log, telling
+        self._file, self._log, self._telling = file, log, telling
         self._host = Host(file, lambda step: log.event("step", step=step))
         self.last = 0
         self.of = 0
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Carry out an order and log how it went."""
-        started = time.monotonic()
+        started, site = time.monotonic(), self._file.site
         self._log.event("order", run_id=order.run_id, round=order.round, process=os.getpid())
         self._telling.order(order, "training")
         try:
-            reply = self._host.train(order)
+            ((reply, lap),) = laps_of(map(self._host.train, [order]), site.energy, site.country)
         except Exception as error:
             self._log.event("refused", run_id=order.run_id, round=order.round, reason=reason_code(error))
             self._telling.order(order, "refused" if isinstance(error, HushtuneError) else "failed", reason_code(error))
@@ -48,11 +50,12 @@ class Service:
                 sys.stderr.write(f"hushtune: round {order.round} refused: {' '.join(str(error).split())}\n")
             raise
         seconds = round(time.monotonic() - started, 3)
-        self._log.event("trained", run_id=order.run_id, round=order.round, seconds=seconds)
+        took = asdict(lap) if lap else {}
+        self._log.event("trained", run_id=order.run_id, round=order.round, seconds=seconds, **took)
         self._telling.order(order, "sent")
         self.last, self.of = order.round, _earliest_end(order)
         faults.point("sending", order.round)
-        return reply
+        return replace(reply, kwh=lap.kwh) if lap and self._file.policy.unreleased_metrics else reply
 
     def tell_budgets(self) -> None:
         """Put what is left into the status file; the server need not wait for the sums behind it."""

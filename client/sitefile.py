@@ -39,6 +39,16 @@ class IdentitySection(Section):
     state: Beside = Field(
         Path("state"), validate_default=True, description="folder of the ledger, the outbox and the status file"
     )
+    energy: bool = Field(
+        False,
+        description="estimate the electricity of each round here, for state/events.jsonl; it leaves the site only with "
+        "policy.unreleased_metrics, since it depends on how many records were sampled",
+    )
+    country: str | None = Field(
+        None,
+        pattern=r"^[A-Z]{3}$",
+        description="country whose grid gives CO2e, such as 'DEU'; empty tells none",
+    )
 
 
 class ServerSection(Section):

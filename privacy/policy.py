@@ -74,7 +74,9 @@ class SitePolicy(Section):
         description="what the site's anonymisation must reach before the site joins a run; empty asks nothing of it",
     )
     unreleased_metrics: bool = Field(
-        False, description="whether a reply may hold a figure that is neither public nor a private release"
+        False,
+        description="whether a reply may hold a figure that is neither public nor a private release; the one that there is, "
+        "is the electricity of a round, where site.energy measures it",
     )
 
     @model_validator(mode="after")

@@ -66,7 +66,7 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     watch.saw(rounds)
     log.event("server_started", run_id=course.beginning.run_id, round=course.beginning.first)
     laps: list[Lap | None] = [None] * len(rounds)
-    for done, lap in laps_of(_attempts(course, fleet, rounds), config.report):
+    for done, lap in laps_of(_attempts(course, fleet, rounds), config.report.energy, config.report.country):
         rounds.append(done)
         laps.append(lap)
         watch.saw(rounds)

@@ -27,6 +27,7 @@ def to_row(done: Round) -> dict[str, Any]:
         "released": {site: dict(sums) for site, sums in done.released.items()},
         "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
         "record": asdict(done.record),
+        "site_kwh": dict(done.site_kwh),
     }
 
 
@@ -47,4 +48,5 @@ def from_row(row: Mapping[str, Any], adapter: AdapterState) -> Round:
         released=row["released"],
         ledgers={site: Head(**head) for site, head in row["ledgers"].items()},
         record=Head(**row["record"]),
+        site_kwh=row.get("site_kwh", {}),
     )

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from privacy.dp.plan import PrivacyPlan
 from server.chain import extend
@@ -51,6 +51,7 @@ class Round:
     bytes_down: int
     bytes_up: int
     stages: Mapping[str, float]
+    site_kwh: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -59,7 +60,8 @@ class Round:
 
     def without_cohort(self) -> "Round":
         """The same without who was in it, which stays secret where the guarantee rests on a sample of sites."""
-        return replace(self, accepted=(), rejected=(), missing=(), released={}, ledgers={}, bytes_down=0, bytes_up=0)
+        hidden: Mapping[str, Any] = {name: {} for name in ("released", "ledgers", "site_kwh")}
+        return replace(self, accepted=(), rejected=(), missing=(), bytes_down=0, bytes_up=0, **hidden)
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -177,6 +179,7 @@ def _round(
         bytes_down=tally.bytes_down,
         bytes_up=tally.bytes_up,
         stages=stages,
+        site_kwh=tally.kwh,
     )
 
 

@@ -33,6 +33,7 @@ class Accepted:
     delta: AdapterState
     ledger: Head
     released: Mapping[str, float]
+    kwh: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,4 +74,4 @@ def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rej
         return Rejected(answer.site_id, "released", "releases other sums than the run's plan has")
     if reply.ledger.entries <= order.ledger.entries:
         return Rejected(answer.site_id, "ledger", "its ledger did not grow")
-    return Accepted(answer.site_id, reply.delta, reply.ledger, reply.released)
+    return Accepted(answer.site_id, reply.delta, reply.ledger, reply.released, reply.kwh)

@@ -32,6 +32,7 @@ class Tally:
         self.rejected: list[Rejected] = []
         self.ledgers: dict[str, Head] = {}
         self.released: dict[str, Mapping[str, float]] = {}
+        self.kwh: dict[str, float] = {}
         self.bytes_down = self.bytes_up = 0
         self._orders, self._weights, self._section = orders, weights, config.aggregation
         bound = self._section.max_norm * max(weights.values())
@@ -61,3 +62,5 @@ class Tally:
         self.ledgers[reply.site_id] = reply.ledger
         if reply.released:
             self.released[reply.site_id] = reply.released
+        if reply.kwh is not None:
+            self.kwh[reply.site_id] = reply.kwh

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from shared.measuring import ReportSection
-
 ANY_COUNTRY = "FRA"  # codecarbon wants one for its CO2e, which is not told
 Item = TypeVar("Item")
 
@@ -58,10 +56,10 @@ def by_lap(work: Iterable[Item], country: str | None) -> Iterator[tuple[Item, La
         yield item, Lap(float(took.energy_consumed), float(took.emissions) if country else None)
 
 
-def laps_of(work: Iterable[Item], section: ReportSection) -> Iterator[tuple[Item, Lap | None]]:
-    """Each item of some work, with what it took where the config asks for that."""
-    if section.energy:
-        yield from by_lap(work, section.country)
+def laps_of(work: Iterable[Item], measured: bool, country: str | None) -> Iterator[tuple[Item, Lap | None]]:
+    """Each item of some work, with what it took where that is to be ``measured``."""
+    if measured:
+        yield from by_lap(work, country)
     else:
         yield from ((item, None) for item in work)
 

@@ -1,7 +1,8 @@
 """What crosses between server and site, and nothing else: the order, the reply, and their wire form.
 
 A reply has a white-list of fields. Each is public by declaration (run, round, site, nonce, where the site's ledger ends) or
-a release of the privacy plan (the delta, and noised sums where the config asks for them). There is no field for a text.
+a release of the privacy plan (the delta, and noised sums where the config asks for them). One more, the electricity of the
+round, is neither, and leaves only where the site's policy lets unreleased figures leave. There is no field for a text.
 """
 
 import re
@@ -21,6 +22,7 @@ from shared.head import Head
 _ARRAYS = "adapter"
 _HEADER = "header"
 _RELEASED = "released"
+_ENERGY = "energy"
 NUMPY_MAGIC = b"\x93NUMPY"
 LEDGER = {"ledger_entries": int, "ledger_hash": str}
 RECORD = {"record_entries": int, "record_hash": str}
@@ -104,7 +106,10 @@ class TrainOrder:
 
 @dataclass(frozen=True)
 class TrainReply:
-    """Site to server: the delta of one round, where the site's ledger ends, and noised sums where the plan has them."""
+    """Site to server: the delta of one round, where the site's ledger ends, and noised sums where the plan has them.
+
+    ``kwh`` is what the round took at the site, where its policy lets that leave: no noise covers it.
+    """
 
     run_id: str
     round: int
@@ -113,6 +118,7 @@ class TrainReply:
     delta: AdapterState
     ledger: Head = field(default_factory=Head)
     released: Mapping[str, float] = field(default_factory=dict)
+    kwh: float | None = None
 
     def to_record(self) -> RecordDict:
         """The wire form."""
@@ -126,6 +132,8 @@ class TrainReply:
         record = _record(self.delta, header)
         if self.released:
             record[_RELEASED] = ConfigRecord(dict(self.released))
+        if self.kwh is not None:
+            record[_ENERGY] = ConfigRecord({"kwh": self.kwh})
         return record
 
     @classmethod
@@ -135,11 +143,11 @@ class TrainReply:
         Raises:
             MessageError: it does not have exactly the agreed fields.
         """
-        released = _sums(record.get(_RELEASED))
-        plain = RecordDict({name: part for name, part in record.items() if name != _RELEASED})
+        released, kwh = _sums(record.get(_RELEASED)), _kwh(record.get(_ENERGY))
+        plain = RecordDict({name: part for name, part in record.items() if name not in (_RELEASED, _ENERGY)})
         delta, header = _parse(plain, {"run_id": str, "round": int, "nonce": str, "site_id": str, **LEDGER}, "reply")
         names = str(header["run_id"]), int(header["round"]), str(header["nonce"]), str(header["site_id"])
-        return cls(*names, delta, _head_of(header, "ledger"), released)
+        return cls(*names, delta, _head_of(header, "ledger"), released, kwh)
 
 
 def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
@@ -169,6 +177,21 @@ def _sums(record: object) -> dict[str, float]:
     if not set(sums) or not set(sums) <= SUMS or any(type(v) is not float or not isfinite(v) for v in sums.values()):
         raise MessageError(f"reply: its released sums are not finite numbers under {', '.join(sorted(SUMS))}")
     return {name: float(value) for name, value in sums.items()}  # type: ignore[arg-type]  # the types were checked
+
+
+def _kwh(record: object) -> float | None:
+    """The electricity in a reply, None where it has no such part.
+
+    Raises:
+        MessageError: it is no amount.
+    """
+    if record is None:
+        return None
+    found = dict(record) if isinstance(record, ConfigRecord) else {}
+    kwh = found.get("kwh")
+    if set(found) != {"kwh"} or not isinstance(kwh, float) or not isfinite(kwh) or kwh < 0:
+        raise MessageError("reply: its energy is not one finite number of kWh, 0 or more")
+    return kwh
 
 
 def _record(state: AdapterState, header: dict[str, str | int]) -> RecordDict:

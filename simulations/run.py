@@ -56,7 +56,9 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     rounds = []
     progress.stage("train", config.training.rounds * len(prepared.sites))
     laps: list[Lap | None] = []
-    for done, lap in laps_of(_rounds(prepared, config, run_id, folder, progress), config.report):
+    for done, lap in laps_of(
+        _rounds(prepared, config, run_id, folder, progress), config.report.energy, config.report.country
+    ):
         rounds.append(done)
         laps.append(lap)
         stages.add(done.stages)

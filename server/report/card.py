@@ -63,7 +63,8 @@ class CardFacts:
 
     ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` are
     the adapter's, by SHA-256. ``record`` is where the server's own chain of rounds ends. ``recalls`` are of the anonymiser
-    by kind of personal data, and stay out of a real server's card: no site released them.
+    by kind of personal data, and stay out of a real server's card: no site released them. ``energy`` says whether a site
+    sent what its rounds took.
     """
 
     run_id: str
@@ -83,6 +84,7 @@ class CardFacts:
     metrics: Mapping[str, Interval]
     recalls: Mapping[str, Recall]
     versions: Mapping[str, str]
+    energy: bool = False
     accountant: Accountant = field(default_factory=Accountant, repr=False)
 
 
@@ -113,7 +115,7 @@ def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
         "utility": _utility(facts),
         "implementation": list(wording.MECHANISM_HAZARDS) if facts.trust else [],
         "data_access": _data_access(facts),
-        "not_protected": wording.not_protected(facts.trust, facts.unit, simulated=facts.simulated),
+        "not_protected": wording.not_protected(facts.trust, facts.unit, simulated=facts.simulated, energy=facts.energy),
         "software": dict(facts.versions),
         "signing": {
             "algorithm": ALGORITHM,

@@ -200,6 +200,7 @@ def _round(done: Round) -> dict[str, Any]:
         "rejected": [{"site_id": r.site_id, "reason": r.reason, "detail": r.detail} for r in done.rejected],
         "missing": list(done.missing),
         "released": {site: dict(sums) for site, sums in done.released.items()},
+        "site_kwh": dict(done.site_kwh),
         "adapter_digest": done.adapter_digest,
         "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
         "record": asdict(done.record),
@@ -266,7 +267,12 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "guarantee": _guarantee(plans, facts.accountant) if plans else wording.WITHOUT_PRIVACY,
         "person_cap": section.person_cap,
         "data_steps": {name: asdict(effect) for name, effect in effects(facts.config).items()},
-        "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=simulated),
+        "not_protected": wording.not_protected(
+            section.trust if plans else None,
+            section.unit,
+            simulated=simulated,
+            energy=any(done.site_kwh for done in facts.rounds),
+        ),
     }
 
 

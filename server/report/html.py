@@ -32,7 +32,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "baselines": {"name": "", "note": "", "metrics": {}},
     "rounds": {
         **dict.fromkeys(("round", "bytes_up", "bytes_down", "seconds", "kwh", "co2e_kg")),
-        **{"metrics": {}, "stages": {}, "accepted": [], "rejected": [], "missing": []},
+        **{"metrics": {}, "stages": {}, "accepted": [], "rejected": [], "missing": [], "site_kwh": {}},
     },
     "sites": {
         **dict.fromkeys(("site_id", "declared_size", "records", "held_out", "quarantined", "recall", "epsilon")),

@@ -53,6 +53,7 @@ def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) ->
         metrics=run.final,
         recalls=merge_recalls(site.recalls for site in run.sites),
         versions=versions(),
+        energy=any(done.site_kwh for done in run.rounds),
         accountant=run.accountant,
     )
 

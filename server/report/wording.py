@@ -65,6 +65,10 @@ PART_OF_A_PERSON = (
 )
 THE_SERVER = "What a site sends to the server: the server, and whoever reads it on the way, sees it without noise."
 EVERY_RECORD = "Every training record: nothing bounds what the adapter, or a reply that a site sent, reveals of it."
+ELECTRICITY = (
+    "What a round took in electricity: a site's policy let it leave. It depends, roughly, on how many records were sampled, "
+    "and no noise covers it."
+)
 SIMULATION_FILES = (
     "The other files of this simulation: report.json and report.html hold exact record counts, counts of personal data and "
     "baselines computed without privacy, which the guarantee does not cover. Do not publish them if the records are real."
@@ -240,8 +244,9 @@ def held_out_share(share: float) -> str:
     )
 
 
-def not_protected(trust: str | None, unit: str, *, simulated: bool) -> list[str]:
+def not_protected(trust: str | None, unit: str, *, simulated: bool, energy: bool = False) -> list[str]:
     """What the run does not protect; ``trust`` is None where there is no differential privacy."""
     first = {None: [EVERY_RECORD], "central": [THE_SERVER]}.get(trust, [])
     several = [{"record": SEVERAL_RECORDS, "person": PART_OF_A_PERSON}[unit]] if trust and unit != "site" else []
-    return [*first, *several, *NOT_PROTECTED, *([SIMULATION_FILES] if simulated else [])]
+    sent = [ELECTRICITY] if energy else []
+    return [*first, *several, *sent, *NOT_PROTECTED, *([SIMULATION_FILES] if simulated else [])]

@@ -27,8 +27,17 @@ class Silent:
 
 def test_without_privacy_real_processes_end_with_the_simulations_adapter(federation: Make, harness: ModuleType) -> None:
     fed = federation()
+    for name, leaves in {"east": "false", "north": "true"}.items():  # both measure their electricity; one lets it leave
+        path = fed.site(name) / "SITE.toml"
+        text = path.read_text().replace("[site]\n", '[site]\nenergy = true\ncountry = "DEU"\n')
+        path.write_text(text.replace("unreleased_metrics = false", f"unreleased_metrics = {leaves}"))
     server, clients = fed.serve(), fed.join_all()
     assert server.wait() == 0, server.said
+    assert [set(done["site_kwh"]) for done in fed.report["rounds"]] == [{"north"}] * 3
+    for name in ("east", "north"):
+        took = [event for event in fed.events(name) if event["event"] == "trained"]
+        assert all(event["kwh"] > 0 and event["co2e_kg"] > 0 for event in took), name
+    assert not any("kwh" in event for event in fed.events("south"))
     _, simulated = simulate(fed.loaded, Silent())
     report = fed.report
     assert report["adapter"]["digest"] == simulated["adapter"]["digest"]

@@ -7,7 +7,6 @@ import pytest
 
 from shared import energy
 from shared.energy import Lap, by_lap, laps_of
-from shared.measuring import ReportSection
 
 
 class Clock:
@@ -64,9 +63,9 @@ def test_a_meter_is_stopped_when_the_work_fails(clock: Clock) -> None:
 
 
 def test_nothing_is_measured_unless_the_config_asks(clock: Clock) -> None:
-    assert list(laps_of(work(), ReportSection())) == [(0, None), (1, None), (2, None)]
+    assert list(laps_of(work(), False, None)) == [(0, None), (1, None), (2, None)]
     assert clock.started == []
-    assert all(isinstance(lap, Lap) for _, lap in laps_of(work(), ReportSection(energy=True)))
+    assert all(isinstance(lap, Lap) for _, lap in laps_of(work(), True, None))
 
 
 @pytest.mark.slow

@@ -80,6 +80,17 @@ def test_a_reply_holds_these_fields_and_no_others() -> None:
     assert {array.dtype for array in record["adapter"].values()} == {"float32"}
 
 
+def test_the_electricity_of_a_round_is_no_release_and_only_an_amount_is_taken_for_it() -> None:
+    record = replace(REPLY, kwh=2.5e-4).to_record()
+    assert TrainReply.from_record(sent(record)).kwh == 2.5e-4
+    assert TrainReply.from_record(REPLY.to_record()).kwh is None
+    assert "kwh" in outgoing(record)[0]  # so a site's policy has to let it leave
+    for wrong in ({"kwh": -1.0}, {"kwh": float("nan")}, {"kwh": 1}, {"kwh": 1.0, "records": 2.0}, {"watts": 1.0}, {}):
+        record["energy"] = ConfigRecord(wrong)  # type: ignore[arg-type]
+        with pytest.raises(MessageError, match="energy"):
+            TrainReply.from_record(record)
+
+
 def test_what_a_reply_takes_out_is_its_names_and_its_bytes() -> None:
     names, size = outgoing(REPLY.to_record())
     assert names == {"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash"}

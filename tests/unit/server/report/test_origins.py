@@ -19,6 +19,8 @@ from server.course import _site_facts
 from server.evaluation import Evaluator
 from server.probes import probe
 from server.report.document import Baseline, RunFacts, report
+from server.report.html import render
+from server.report.wording import ELECTRICITY
 from server.rounds import Round
 from shared.adapter import AdapterState
 from shared.config import RunConfig
@@ -46,6 +48,8 @@ ORIGINS: tuple[tuple[str, str], ...] = (
     (r"adapter\.digest|choice", "held-out"),
     # Sums of a site's records: noised, and charged to its ledger as an event of their own.
     (r"rounds\.\d+\.released\.(?P<site>[^.]+)\..*", "released"),
+    # What a site's policy lets leave with no noise; the report says so.
+    (r"rounds\.\d+\.site_kwh(?:\.[^.]+)?", "unreleased"),
     # What a simulator alone may know; of a server it must be empty.
     (r"sites\.\d+\.(records|held_out|quarantined|recall|quarantine_reasons|touched)", "private"),
     (r"anonymisation\.(entities|recall|overall|quarantined)|by_site", "private"),
@@ -69,6 +73,8 @@ def unexplained(document: Mapping[str, Any], plans: Mapping[str, PrivacyPlan | N
             wrong.append(f"{path}: of no known origin")
         elif found[0] == "private" and not empty:
             wrong.append(f"{path}: a figure of private records")
+        elif found[0] == "unreleased" and not empty and ELECTRICITY not in document["privacy"]["not_protected"]:
+            wrong.append(f"{path}: an unreleased figure that the report does not own up to")
         elif found[0] == "released" and not empty:
             plan = plans.get(found[1]["site"])
             if plan is not None and "metrics" not in {event.purpose for event in plan.events}:
@@ -151,6 +157,20 @@ def test_a_release_without_its_event_is_found(facts: RunFacts) -> None:
     wrong = unexplained(report(facts), plans)
     assert len(wrong) == 2 * 2 * 3  # rounds, sites, sums
     assert all("released without an event" in line for line in wrong)
+
+
+def test_what_a_site_let_leave_without_noise_is_owned_up_to(facts: RunFacts) -> None:
+    rounds = [replace(done, site_kwh={"north": 2e-4}) for done in facts.rounds]
+    document = report(replace(facts, rounds=rounds))
+    assert unexplained(document, plans_of(facts)) == []
+    assert ELECTRICITY in document["privacy"]["not_protected"]
+    silent = document | {"privacy": document["privacy"] | {"not_protected": []}}
+    assert [line.split(":")[0] for line in unexplained(silent, plans_of(facts))] == [
+        "rounds.0.site_kwh.north",
+        "rounds.1.site_kwh.north",
+    ]
+    assert ELECTRICITY not in report(facts)["privacy"]["not_protected"]
+    assert "Site north let what its rounds took leave: 0.4 Wh in all" in render(document)
 
 
 def test_a_count_of_private_records_is_found(facts: RunFacts) -> None:
