@@ -3,13 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from shared.config import RunConfig
 from shared.errors import ConfigError
 from shared.record import Record
 from shared.studies import CompareSection
-from simulations.prompting import Prompt, answers, best_prompt, choice_losses, prompts_of
+from simulations.prompting import Prompt, answers, best_prompt, prompts_of
 
 RecordsOf = Callable[..., list[Record]]
 
@@ -51,19 +50,3 @@ def test_too_few_public_records_to_choose_on_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.validation"):
         best_prompt(classify, section, records_of(classify, 2))
-
-
-def test_a_question_that_is_read_once_for_all_labels_gives_each_label_the_same_loss_as_when_it_is_read_with_it(
-    classify: RunConfig, section: CompareSection, records_of: RecordsOf
-) -> None:
-    learner, _ = best_prompt(classify, section, records_of(classify, 24))
-    labels = ("no", "yes indeed", "perhaps, perhaps not")  # of different lengths
-    for begin in ("", "always the same beginning, "):
-        asked = [
-            Record({"instruction": f"{begin}{n} {'word ' * n}", "response": label}) for n in range(4) for label in labels
-        ]
-        examples = learner.task.encode(asked)
-        with torch.no_grad():
-            batches = [next(iter(learner.batches([example], [0], 4096)))[1] for example in examples]
-            alone = [learner.task.outcome(learner.model, batch).first[0] for batch in batches]
-        np.testing.assert_allclose(choice_losses(learner, examples, 3).ravel(), alone, rtol=1e-4)

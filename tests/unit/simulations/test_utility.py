@@ -65,7 +65,7 @@ def test_every_point_is_a_run_and_shared_ones_run_once(
     monkeypatch.setattr(module, "FACTORS", {"adapter.rank": (1.0,)})
     runs: list[RunConfig] = []
     original = module.assemble
-    monkeypatch.setattr(module, "assemble", lambda run, *rest: runs.append(run) or original(run, *rest))
+    monkeypatch.setattr(module, "assemble", lambda run, *rest, **named: runs.append(run) or original(run, *rest, **named))
     folder, points = utility(config, silent)
     assert [run.privacy.enabled for run in runs] == [False, True]
     assert [(p.panel, p.value) for p in points] == [("epsilon", None), ("epsilon", 8.0), ("adapter.rank", 4)]

@@ -1,0 +1,65 @@
+"""How likely a language model finds each of some answers to a question, for many questions."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from peft import PeftModel
+from torch.nn.utils.rnn import pad_sequence
+from transformers import DynamicCache
+
+from shared.tasks.base import Example, Learner
+
+
+def choice_losses(learner: Learner, examples: Sequence[Example], choices: int) -> npt.NDArray[np.float64]:
+    """The negative log-likelihood of each response, (questions, choices); each ``choices`` examples share one question.
+
+    What all questions begin with is read once, and each question once for all its choices: their keys and values are kept.
+    """
+    questions = [example.ids[~np.asarray(example.target)] for example in examples[::choices]]
+    responses = [example.ids[np.asarray(example.target)] for example in examples]
+    network: Any = cast(PeftModel, learner.model).get_base_model()
+    losses = np.zeros((len(questions), choices))
+    network.eval()
+    with torch.no_grad():
+        common, shared = _shared_length(questions), DynamicCache()
+        if common:
+            network.model(input_ids=_row(questions[0][:common], network), past_key_values=shared)
+        for place, question in enumerate(questions):
+            cache = copy.deepcopy(shared)
+            read = network.model(input_ids=_row(question[common:], network), past_key_values=cache).last_hidden_state
+            cache.batch_repeat_interleave(choices)
+            said = responses[place * choices : (place + 1) * choices]
+            losses[place] = _continued(network, cache, read[:, -1:].expand(choices, -1, -1), said)
+    return losses
+
+
+def _shared_length(questions: Sequence[npt.NDArray[np.int64]]) -> int:
+    """How many tokens all questions begin with; each keeps at least one of its own."""
+    shortest = min(len(question) for question in questions) - 1
+    alike = np.all([question[:shortest] == questions[0][:shortest] for question in questions], axis=0)
+    return shortest if alike.all() else int(alike.argmin())
+
+
+def _row(ids: npt.NDArray[np.int64], network: Any) -> torch.Tensor:
+    return torch.as_tensor(ids, device=network.device)[None]
+
+
+def _continued(
+    network: Any, cache: DynamicCache, state: torch.Tensor, said: Sequence[npt.NDArray[np.int64]]
+) -> npt.NDArray[np.float64]:
+    """Negative log-likelihood of each continuation, (B,), after ``state``, the last of what ``cache`` holds, (B, 1, H)."""
+    ids = pad_sequence([_row(each, network)[0] for each in said], batch_first=True)  # (B, T)
+    real = pad_sequence([torch.ones(len(each), device=ids.device) for each in said], batch_first=True)
+    before = torch.ones(len(said), cache.get_seq_length(), device=ids.device)
+    read = network.model(
+        input_ids=ids[:, :-1], attention_mask=torch.cat([before, real[:, :-1]], dim=1), past_key_values=cache
+    ).last_hidden_state
+    scores = network.lm_head(torch.cat([state, read], dim=1)).float()  # (B, T, vocabulary)
+    losses = F.cross_entropy(scores.transpose(1, 2), ids, reduction="none") * real
+    summed: npt.NDArray[np.float64] = losses.sum(dim=1).double().cpu().numpy()
+    return summed
