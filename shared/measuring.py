@@ -80,7 +80,7 @@ class ReportSection(Section):
         False,
         description="estimate the electricity of each round: in a simulation of all sites, at a server of its own",
     )
-    tracking: Literal["auto", "none", "mlflow", "tensorboard"] = Field(
+    tracking: Literal["auto", "none", "mlflow", "tensorboard", "wandb"] = Field(
         "auto", description="experiment tracker on this machine that gets the report's numbers; auto: mlflow if installed"
     )
     country: str | None = Field(

@@ -1,13 +1,14 @@
 """Runs beside each other in an experiment tracker on this machine, from their reports alone; nothing is sent anywhere."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from server.tracking.mlflow import MlflowStore
 from server.tracking.tensorboard import TensorboardFolder
 from server.tracking.tracked import Tracked, tracked
+from server.tracking.wandb import WandbFolder
 from shared.config import RunConfig
 from shared.errors import ConfigError
 
@@ -19,9 +20,10 @@ class Tracker(Protocol):
         """Keep a finished run."""
 
 
-TRACKERS: Mapping[Literal["mlflow", "tensorboard"], type[MlflowStore] | type[TensorboardFolder]] = {
+TRACKERS: Mapping[Literal["mlflow", "tensorboard", "wandb"], Callable[[Path], Tracker]] = {
     "mlflow": MlflowStore,
     "tensorboard": TensorboardFolder,
+    "wandb": WandbFolder,
 }
 
 

@@ -62,6 +62,7 @@ ROOMS = {
     "captum": ("server/explanation/attribution.py",),
     "mlflow": ("server/tracking/mlflow.py",),
     "tensorboard": ("server/tracking/tensorboard.py",),
+    "wandb": ("server/tracking/wandb.py",),
     "nltk": ("server/review/score.py",),
     "sacrebleu": ("shared/generation_metrics.py",),
     "rouge_score": ("shared/generation_metrics.py",),

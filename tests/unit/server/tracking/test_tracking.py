@@ -12,6 +12,7 @@ from server.tracking import track
 from server.tracking.mlflow import MlflowStore
 from server.tracking.tensorboard import TensorboardFolder
 from server.tracking.tracked import Tracked, tracked
+from server.tracking.wandb import WandbFolder
 from shared.config import RunConfig
 from shared.errors import ConfigError
 
@@ -121,3 +122,19 @@ def test_real_event_files_keep_each_run_once(document: dict[str, Any], tmp_path:
     found = events.Tensors("accuracy")
     assert [event.step for event in found] == [1, 2]
     assert [event.tensor_proto.float_val[0] for event in found] == pytest.approx([0.6, 0.7])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="needs wandb: 'hushtune[wandb]'")
+def test_real_offline_files_keep_each_run_once_and_open_no_connection(
+    document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there; an attempt would fail or wait
+    for _ in range(2):
+        WandbFolder(tmp_path).put(tracked(document, tmp_path))
+    [folder] = (tmp_path / "wandb").glob("offline-run-*")
+    assert folder.name.endswith(document["run_id"])
+    [kept] = folder.glob("*.wandb")
+    content = kept.read_bytes()
+    assert b"final/accuracy/value" in content
+    assert b"training.rounds" in content
