@@ -55,7 +55,9 @@ class Service:
         self._telling.order(order, "sent")
         self.last, self.of = order.round, _earliest_end(order)
         faults.point("sending", order.round)
-        return replace(reply, kwh=lap.kwh) if lap and self._file.policy.unreleased_metrics else reply
+        # No noise covers it and it follows how many records were sampled, so under privacy it never leaves.
+        leaves = self._file.policy.unreleased_metrics and not order.config.privacy.enabled
+        return replace(reply, kwh=lap.kwh) if lap and leaves else reply
 
     def tell_budgets(self) -> None:
         """Put what is left into the status file; the server need not wait for the sums behind it."""

@@ -42,7 +42,7 @@ class IdentitySection(Section):
     energy: bool = Field(
         False,
         description="estimate the electricity of each round here, for state/events.jsonl; it leaves the site only with "
-        "policy.unreleased_metrics, since it depends on how many records were sampled",
+        "policy.unreleased_metrics, and never under privacy: it follows how many records were sampled",
     )
     country: str | None = Field(
         None,

@@ -76,7 +76,7 @@ class SitePolicy(Section):
     unreleased_metrics: bool = Field(
         False,
         description="whether a reply may hold a figure that is neither public nor a private release; the one that there is, "
-        "is the electricity of a round, where site.energy measures it",
+        "is the electricity of a round (site.energy), of a run without privacy",
     )
 
     @model_validator(mode="after")

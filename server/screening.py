@@ -72,6 +72,8 @@ def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rej
         return Rejected(answer.site_id, "norm", f"norm {reply.delta.norm:.4g} > bound {max_norm:.4g}")
     if bool(reply.released) != (order.config.privacy.enabled and order.config.privacy.release == "metrics"):
         return Rejected(answer.site_id, "released", "releases other sums than the run's plan has")
+    if reply.kwh is not None and order.config.privacy.enabled:
+        return Rejected(answer.site_id, "released", "sends its electricity, which the run's plan does not cover")
     if reply.ledger.entries <= order.ledger.entries:
         return Rejected(answer.site_id, "ledger", "its ledger did not grow")
     return Accepted(answer.site_id, reply.delta, reply.ledger, reply.released, reply.kwh)

@@ -2,7 +2,7 @@
 
 A reply has a white-list of fields. Each is public by declaration (run, round, site, nonce, where the site's ledger ends) or
 a release of the privacy plan (the delta, and noised sums where the config asks for them). One more, the electricity of the
-round, is neither, and leaves only where the site's policy lets unreleased figures leave. There is no field for a text.
+round, is neither, and leaves only in a run without privacy, where the site's policy lets it. There is no field for a text.
 """
 
 import re
@@ -108,7 +108,7 @@ class TrainOrder:
 class TrainReply:
     """Site to server: the delta of one round, where the site's ledger ends, and noised sums where the plan has them.
 
-    ``kwh`` is what the round took at the site, where its policy lets that leave: no noise covers it.
+    ``kwh`` is what the round took at the site, where its policy lets that leave; no noise covers it, so never under privacy.
     """
 
     run_id: str

@@ -115,7 +115,7 @@ def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
         "utility": _utility(facts),
         "implementation": list(wording.MECHANISM_HAZARDS) if facts.trust else [],
         "data_access": _data_access(facts),
-        "not_protected": wording.not_protected(facts.trust, facts.unit, simulated=facts.simulated, energy=facts.energy),
+        "not_protected": wording.not_protected(facts.trust, facts.unit, simulated=facts.simulated),
         "software": dict(facts.versions),
         "signing": {
             "algorithm": ALGORITHM,
@@ -250,7 +250,7 @@ def _utility(facts: CardFacts) -> dict[str, Any]:
 
 def _data_access(facts: CardFacts) -> list[str]:
     released = any(charge.event.purpose == "metrics" for site in facts.sites for charge in site.charges)
-    replies = wording.replies(released=released)
+    replies = wording.replies(released=released, energy=facts.energy)
     if not facts.simulated:
         return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
     return [wording.SIMULATION, replies, wording.held_out_share(facts.config.data.held_out)]

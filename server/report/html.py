@@ -80,11 +80,18 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
         "stage_names": list(dict.fromkeys(name for entry in report["rounds"] for name in entry["stages"])),
         "most_rounds": max((len(site["epsilon_by_round"] or ()) for site in report["sites"]), default=0),
         "in_rounds": _total(entry["seconds"] for entry in report["rounds"]),
+        "site_kwh": _site_kwh(report["rounds"]),
         "lost_replies": _lost_replies(report["rounds"]),
         "lost_records": [site for site in report["sites"] if site["quarantined"]],
         "rows_of": lambda table: [(name, setting(given)) for name, given in table.items()],
         "trust": {name: words.meaning for name, words in TRUST.items()},
     }
+
+
+def _site_kwh(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
+    """What the rounds took at each site that let it leave, in all."""
+    sites = sorted({site for entry in rounds for site in entry["site_kwh"]})
+    return [(site, sum(entry["site_kwh"].get(site, 0.0) for entry in rounds)) for site in sites]
 
 
 def _metrics(report: Mapping[str, Any]) -> list[str]:

@@ -65,10 +65,6 @@ PART_OF_A_PERSON = (
 )
 THE_SERVER = "What a site sends to the server: the server, and whoever reads it on the way, sees it without noise."
 EVERY_RECORD = "Every training record: nothing bounds what the adapter, or a reply that a site sent, reveals of it."
-ELECTRICITY = (
-    "What a round took in electricity: a site's policy let it leave. It depends, roughly, on how many records were sampled, "
-    "and no noise covers it."
-)
 SIMULATION_FILES = (
     "The other files of this simulation: report.json and report.html hold exact record counts, counts of personal data and "
     "baselines computed without privacy, which the guarantee does not cover. Do not publish them if the records are real."
@@ -227,12 +223,13 @@ def anonymisation(recall: Recall | None, *, private: bool) -> str:
     )
 
 
-def replies(*, released: bool) -> str:
+def replies(*, released: bool, energy: bool) -> str:
     """What a site sends."""
     sums = "noised sums of its records' loss, hits and number, which were charged" if released else "no measure of its data"
     return (
         "A site sends the change of the adapter's numbers, the names of run, round and site, where its ledger ends (a "
         f"number of entries and a hash), and {sums}. It sends no text and no exact count of records."
+        + (" Some sites also sent what their rounds took in electricity, as their policies let them." if energy else "")
     )
 
 
@@ -244,9 +241,8 @@ def held_out_share(share: float) -> str:
     )
 
 
-def not_protected(trust: str | None, unit: str, *, simulated: bool, energy: bool = False) -> list[str]:
+def not_protected(trust: str | None, unit: str, *, simulated: bool) -> list[str]:
     """What the run does not protect; ``trust`` is None where there is no differential privacy."""
     first = {None: [EVERY_RECORD], "central": [THE_SERVER]}.get(trust, [])
     several = [{"record": SEVERAL_RECORDS, "person": PART_OF_A_PERSON}[unit]] if trust and unit != "site" else []
-    sent = [ELECTRICITY] if energy else []
-    return [*first, *several, *sent, *NOT_PROTECTED, *([SIMULATION_FILES] if simulated else [])]
+    return [*first, *several, *NOT_PROTECTED, *([SIMULATION_FILES] if simulated else [])]

@@ -173,3 +173,15 @@ def test_a_rejection_never_quotes_what_was_sent(order: TrainOrder) -> None:
         rejected(order, answer(reply(delta=AdapterState({secret: DELTA.arrays["b"]})))),
     ]
     assert not [verdict for verdict in verdicts if secret in verdict.detail]
+
+
+def test_the_electricity_of_a_round_is_taken_without_privacy_alone(config_of: Callable[..., RunConfig]) -> None:
+    for private in (True, False):
+        order = TrainOrder("run", 3, "nonce", config_of({"privacy.enabled": private}), ADAPTER, 3, "0.1.0")
+        verdict = screen(answer(reply(kwh=2e-4)), order, 100.0)
+        if private:
+            assert isinstance(verdict, Rejected)
+            assert verdict.reason == "released"
+        else:
+            assert isinstance(verdict, Accepted)
+            assert verdict.kwh == 2e-4

@@ -1,0 +1,74 @@
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from client import service as module
+from client.service import Service
+from shared.adapter import AdapterState
+from shared.config import RunConfig
+from shared.energy import Lap
+from shared.messages import TrainOrder, TrainReply
+from shared.runlog import RunLog
+
+DELTA = AdapterState({"b": np.zeros(2, dtype=np.float32)})
+
+
+class Host:
+    """A site that answers at once."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def train(self, order: TrainOrder) -> TrainReply:
+        return TrainReply(order.run_id, order.round, order.nonce, "north", DELTA)
+
+
+@pytest.mark.parametrize("country", [None, "DEU"])
+@pytest.mark.parametrize(("private", "allowed"), [(False, True), (False, False), (True, True), (True, False)])
+def test_electricity_is_logged_at_the_site_and_leaves_it_only_where_no_privacy_is_promised_and_the_policy_lets_it(
+    config_of: Callable[..., RunConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    private: bool,
+    allowed: bool,
+    country: str | None,
+) -> None:
+    def measured(work: Iterator[Any], measured: bool, country: str | None) -> Iterator[tuple[Any, Lap | None]]:
+        assert measured
+        yield from ((item, Lap(2e-4, 7e-5 if country else None)) for item in work)
+
+    monkeypatch.setattr(module, "Host", Host)
+    monkeypatch.setattr(module, "laps_of", measured)
+    site = SimpleNamespace(energy=True, country=country)
+    file = SimpleNamespace(site=site, policy=SimpleNamespace(unreleased_metrics=allowed))
+    telling = SimpleNamespace(order=lambda *_: None)
+    log = RunLog(tmp_path / "events.jsonl")
+    service = Service(cast(Any, file), log, cast(Any, telling))
+    order = TrainOrder("run", 1, "nonce", config_of({"privacy.enabled": private}), DELTA, 3, "0.1.0")
+    assert service.train(order).kwh == (2e-4 if allowed and not private else None)
+    events = [json.loads(line) for line in log.path.read_text().splitlines()]
+    [trained] = [event for event in events if event["event"] == "trained"]
+    assert (trained["kwh"], trained["co2e_kg"]) == (2e-4, 7e-5 if country else None)
+
+
+@pytest.mark.parametrize(("patience", "ends"), [(0, [False, False, True]), (1, [False, True, True])])
+def test_a_run_may_be_over_as_soon_as_the_servers_patience_can_be_at_an_end(
+    config_of: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int, ends: list[bool]
+) -> None:
+    monkeypatch.setattr(module, "Host", Host)
+    file = SimpleNamespace(
+        site=SimpleNamespace(energy=False, country=None), policy=SimpleNamespace(unreleased_metrics=False)
+    )
+    telling = SimpleNamespace(order=lambda *_: None)
+    service = Service(cast(Any, file), RunLog(tmp_path / "events.jsonl"), cast(Any, telling))
+    changes = {"training.rounds": 3, "evaluation.patience": patience, "evaluation.validation": 0.3}
+    finished = []
+    for number in (1, 2, 3):
+        service.train(TrainOrder("run", number, "nonce", config_of(changes), DELTA, 3, "0.1.0"))
+        finished.append(service.finished)
+    assert finished == ends
