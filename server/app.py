@@ -17,7 +17,7 @@ from server.provision import ServerFolder
 from server.report.document import read_report
 from server.rounds import Round, run_rounds
 from server.state import StateFolder, begin
-from server.stopping import is_over
+from server.stopping import until_over
 from server.superlink import Link, node_key
 from server.watch import Watch
 from shared.config import RunConfig
@@ -66,7 +66,8 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     watch.saw(rounds)
     log.event("server_started", run_id=course.beginning.run_id, round=course.beginning.first)
     laps: list[Lap | None] = [None] * len(rounds)
-    for done, lap in laps_of(_attempts(course, fleet, rounds), config.report.energy, config.report.country):
+    attempts = until_over(_attempts(course, fleet, rounds), config.evaluation.patience, rounds)
+    for done, lap in laps_of(attempts, config.report.energy, config.report.country):
         rounds.append(done)
         laps.append(lap)
         watch.saw(rounds)
@@ -81,12 +82,10 @@ def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
 
 
 def _attempts(course: Course, fleet: GridFleet, rounds: Sequence[Round]) -> Iterator[Round]:
-    """The attempts at rounds that are left, while ``rounds`` fills with them; none where the run is over already."""
+    """The attempts at rounds that are left, once the sites are there, while ``rounds`` fills with them."""
     config = course.config
-    if is_over(rounds, config.evaluation.patience):
-        return
     gather(fleet.connected, len(config.data.sites), config.cohort.patience)
-    for done in run_rounds(
+    yield from run_rounds(
         config,
         course.beginning.run_id,
         course.start,
@@ -96,7 +95,4 @@ def _attempts(course: Course, fleet: GridFleet, rounds: Sequence[Round]) -> Iter
         lambda done: course.commit(rounds, done),
         PrivacyPlan.for_server(config),
         course.beginning.last,
-    ):
-        yield done
-        if is_over(rounds, config.evaluation.patience):
-            return
+    )

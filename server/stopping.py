@@ -1,6 +1,6 @@
 """Which round is published, and when to stop: decided on public validation records, so it costs no privacy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -30,6 +30,17 @@ def is_over(rounds: Sequence[Round], patience: int) -> bool:
     if not patience or not committed:
         return False
     return len(committed) - 1 - committed.index(best_round(rounds)) >= patience
+
+
+def until_over(attempts: Iterable[Round], patience: int, before: Sequence[Round] = ()) -> Iterator[Round]:
+    """The attempts, up to the one that the run is over with; none is begun where ``before`` says that it is already."""
+    seen, source = list(before), iter(attempts)
+    while not is_over(seen, patience):
+        done = next(source, None)
+        if done is None:
+            return
+        seen.append(done)
+        yield done
 
 
 def published(validation: Evaluator | None, rounds: Sequence[Round]) -> Round:

@@ -22,7 +22,7 @@ from server.report.document import Baseline, RunFacts, SiteFacts, read_report, r
 from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey
-from server.stopping import choice, is_over, published
+from server.stopping import choice, published, until_over
 from server.tracking import track
 from shared.adapter import AdapterState
 from shared.config import RunConfig
@@ -56,17 +56,14 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     rounds = []
     progress.stage("train", config.training.rounds * len(prepared.sites))
     laps: list[Lap | None] = []
-    for done, lap in laps_of(
-        _rounds(prepared, config, run_id, folder, progress), config.report.energy, config.report.country
-    ):
+    attempts = until_over(_rounds(prepared, config, run_id, folder, progress), config.evaluation.patience)
+    for done, lap in laps_of(attempts, config.report.energy, config.report.country):
         rounds.append(done)
         laps.append(lap)
         stages.add(done.stages)
         log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
         for rejected in done.rejected:
             log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
-        if is_over(rounds, config.evaluation.patience):
-            break
     with stages.timed("report"):
         facts = _facts(prepared, config, run_id, folder, baselines, rounds, laps, accountant)
         document = report(facts)

@@ -15,7 +15,7 @@ from privacy.accounting import Accountant
 from server.evaluation import split_validation
 from server.report.figures import epsilon
 from server.rounds import Metrics
-from server.stopping import best_round, is_over, value_of
+from server.stopping import best_round, until_over, value_of
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, RunError
@@ -76,12 +76,11 @@ def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report:
         return prepared.evaluator.metrics(prepared.evaluator.outcome())
 
     rounds = []
-    for done in federate(prepared, config, secrets.token_hex(8), lambda _: None, evaluate, lambda _: None):
+    attempts = federate(prepared, config, secrets.token_hex(8), lambda _: None, evaluate, lambda _: None)
+    for done in until_over(attempts, config.evaluation.patience):
         rounds.append(done)
         if done.committed:
             report(done.number, value_of(done.metrics))
-        if is_over(rounds, config.evaluation.patience):
-            break
     return value_of(best_round(rounds).metrics)
 
 

@@ -1,5 +1,6 @@
 """Weights & Biases, offline: a folder a run, which leaves this machine only when somebody runs ``wandb sync`` on it."""
 
+import os
 from itertools import groupby
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class WandbFolder:
         """Keep a run's settings as its config, and its numbers by round."""
         if any((self._folder / "wandb").glob(f"offline-run-*-{run.run_id}")):
             return
+        os.environ.update({"WANDB_ERROR_REPORTING": "false", "DO_NOT_TRACK": "true"})  # before it is loaded
         import wandb
 
         settings = wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True)

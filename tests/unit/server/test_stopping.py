@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from server.evaluation import Evaluator
 from server.report.html import render
 from server.rounds import Round
-from server.stopping import best_round, choice, is_over, published
+from server.stopping import best_round, choice, is_over, published, until_over
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError
@@ -54,6 +54,10 @@ def test_the_best_round_is_the_earliest_best_and_patience_counts_from_it(values:
     assert best_round(rounds).number == values.index(max(values)) + 1
     assert is_over(rounds, patience) == (len(values) - 1 - values.index(max(values)) >= patience)
     assert not is_over(rounds, 0)
+    taken = list(until_over(rounds, patience))
+    assert [is_over(taken[:n], patience) for n in range(1, len(taken))] == [False] * (len(taken) - 1)
+    assert is_over(taken, patience) or taken == rounds
+    assert list(until_over(rounds[len(taken) :], patience, taken)) == []
     if is_over(rounds, patience):  # and a run that was stopped would have stopped no later
         first = next(n for n in range(1, len(rounds) + 1) if is_over(rounds[:n], patience))
         assert best_round(rounds[:first]).metrics["accuracy"].value >= max(values[:first])
