@@ -5,12 +5,13 @@ are the same. Only the adaptive way releases something more, a count, and pays f
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from opacus.optimizers import DPOptimizer
 
+from privacy.dp.banded import BandedNoise
 from privacy.dp.gradients import Factored, Gradients, weighted_sum
 from privacy.dp.gradients import norms as norms_of
 from privacy.dp.noise import gaussian
@@ -20,6 +21,7 @@ STABILISER = 0.01  # gamma of automatic clipping, as in the paper
 QUANTILE = 0.5  # share of records that adaptive clipping lets pass unclipped
 CLIPPING_NORM = "clipping_norm"  # where an optimiser's groups keep the C that adaptive clipping is at
 PACE = 0.2  # its learning rate; both as in the paper
+Noise = Callable[[tuple[int, ...], float, torch.device], torch.Tensor]
 
 
 class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
@@ -36,6 +38,8 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
             expected_batch_size=plan.expected_batch,
             loss_reduction="mean",
         )
+        banded = plan.sampling == "cyclic"
+        self.noise: Noise = BandedNoise(plan.steps_per_round, plan.bands) if banded else gaussian
 
     def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
         """What each record's gradient of each tensor is scaled by, (tensors, n) or (n,).
@@ -59,10 +63,10 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
             parameter.summed_grad = total if parameter.summed_grad is None else parameter.summed_grad + total
 
     def add_noise(self) -> None:
-        """Put the noised sum of clipped gradients, of standard deviation z x C, into each ``grad``; one draw for all."""
+        """Put the clipped gradients' sum and noise, by the plan at standard deviation z x C, into each ``grad``."""
         std = self.noise_multiplier * self.max_grad_norm
         sizes = [parameter.numel() for parameter in self.params]
-        drawn = torch.split(gaussian((sum(sizes),), std, self.params[0].device), sizes)
+        drawn = torch.split(self.noise((sum(sizes),), std, self.params[0].device), sizes)
         for parameter, noise in zip(self.params, drawn, strict=True):
             parameter.grad = parameter.summed_grad + noise.view_as(parameter)
 

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
 from privacy.accounting import Accountant, MechanismEvent, calibrate
+from privacy.dp.banded import MOST_BANDS
 from privacy.dp.release import label_counts_event, metrics_event
+from privacy.dp.sampling import Sampling, passes, turns
 from privacy.stability import refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
@@ -30,6 +32,10 @@ class PrivacyPlan:
     gives the divisor q x declared_size. None of these depends on the private records. ``releases`` are what a round
     releases beside the delta, such as its noised metrics.
 
+    With ``sampling`` "cyclic" a unit is in exactly one of 1 / q batches of each pass, and a round is a whole number of
+    passes. Its noise is ``banded.BandedNoise`` and its cost that of one sum over all units, at z, for each pass: nothing
+    rests on who was sampled (DP-FTRL: Kairouz et al. 2021, arXiv 2103.00039).
+
     Under trust ``central`` the units are whole sites: ``declared_size`` is their number, a round is one step, C bounds a
     site's delta, and the guarantee is for what the server publishes, against everybody but the server.
     """
@@ -43,6 +49,7 @@ class PrivacyPlan:
     declared_size: int
     releases: tuple[MechanismEvent, ...] = ()
     clipping: ClippingMode = "flat"
+    sampling: Sampling = "poisson"
     unit: Literal["record", "person", "site"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
     trust: Literal["local", "central"] = "local"
@@ -63,7 +70,20 @@ class PrivacyPlan:
                 f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
                 f"{1 / self.declared_size:.4f}"
             )
+        if self.sampling == "cyclic":
+            self._refuse_what_bands_do_not_cover()
         _ = self.events  # their own checks
+
+    def _refuse_what_bands_do_not_cover(self) -> None:
+        if self.clipping == "adaptive":
+            raise PrivacyError(
+                "privacy.clipping = 'adaptive': it moves C between steps, and with training.sampling = 'cyclic' their noise "
+                "is correlated, which is exact for one C alone; take 'flat', 'automatic' or 'per-layer'"
+            )
+        if self.trust == "central":
+            raise PrivacyError(
+                "training.sampling = 'cyclic': under privacy.trust = 'central' the server samples sites; set 'poisson'"
+            )
 
     @property
     def expected_batch(self) -> float:
@@ -90,7 +110,15 @@ class PrivacyPlan:
     @property
     def events(self) -> tuple[MechanismEvent, ...]:
         """All that one round releases, for the accountant."""
-        return (MechanismEvent(self.sampling_rate, self.noise_multiplier, self.steps_per_round), *self.releases)
+        return (
+            training_event(self.sampling, self.sampling_rate, self.steps_per_round, self.noise_multiplier),
+            *self.releases,
+        )
+
+    @property
+    def bands(self) -> int:
+        """Steps over which the noise is correlated; at most the steps between two of one unit's."""
+        return 1 if self.sampling == "poisson" else min(turns(self.sampling_rate), MOST_BANDS)
 
     def epsilon(self, rounds: int | None = None, accountant: Accountant | None = None) -> float:
         """Epsilon at ``target_delta`` after ``rounds`` rounds, or after all of them."""
@@ -117,12 +145,17 @@ class PrivacyPlan:
             return None
         refuse_unstable(config)
         target_delta = privacy.delta_at(declared_size)
-        steps = training.rounds * training.steps
         releases = releases_of(config)
+        one = training_event(training.sampling, training.sampling_rate, training.steps, 1.0)
         return cls(
             sampling_rate=training.sampling_rate,
             noise_multiplier=calibrate(
-                privacy.epsilon, target_delta, training.sampling_rate, steps, releases * training.rounds, accountant
+                privacy.epsilon,
+                target_delta,
+                one.sampling_rate,
+                one.steps * training.rounds,
+                releases * training.rounds,
+                accountant,
             ),
             clipping_norm=privacy.clipping_norm,
             steps_per_round=training.steps,
@@ -131,6 +164,7 @@ class PrivacyPlan:
             declared_size=declared_size,
             releases=releases,
             clipping=privacy.clipping,
+            sampling=training.sampling,
             unit="person" if privacy.unit == "person" else "record",
         )
 
@@ -155,6 +189,17 @@ class PrivacyPlan:
                 "privacy.trust = 'local'"
             )
         return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")
+
+
+def training_event(sampling: Sampling, sampling_rate: float, steps: int, noise_multiplier: float) -> MechanismEvent:
+    """What a round's training steps release: a Poisson-sampled sum each, or a sum over all units for each pass.
+
+    Raises:
+        PrivacyError: the steps of a cyclic round are no whole passes, so records would take part unequally often.
+    """
+    if sampling == "poisson":
+        return MechanismEvent(sampling_rate, noise_multiplier, steps)
+    return MechanismEvent(1.0, noise_multiplier, passes(sampling_rate, steps))
 
 
 def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:

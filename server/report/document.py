@@ -255,13 +255,14 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
     section = facts.config.privacy
     plans = [site.plan for site in facts.sites if site.plan]
     simulated = any(site.records is not None for site in facts.sites)
-    words = wording.trust_words(section.trust, section.unit)
+    words = wording.trust_words(section.trust, section.unit, facts.config.training.sampling)
     return {
         "enabled": section.enabled,
         "trust": section.trust,
         "unit": section.unit,
         "relation": f"add or remove one {section.unit}",
         "mechanism": words.mechanism if plans else None,
+        "sampling": words.sampling if plans else None,
         "clipping": section.clipping if plans else None,
         "clipping_norm": section.clipping_norm if plans else None,
         "guarantee": _guarantee(plans, facts.accountant) if plans else wording.WITHOUT_PRIVACY,

@@ -21,7 +21,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "model": dict.fromkeys(("name", "digest", "dtype", "device", "parameters")),
     "adapter": dict.fromkeys(("path", "digest", "trainable_parameters", "bytes")),
     "privacy": {
-        **dict.fromkeys(("trust", "unit", "relation", "mechanism", "clipping", "clipping_norm", "guarantee")),
+        **dict.fromkeys(("trust", "unit", "relation", "mechanism", "sampling", "clipping", "clipping_norm", "guarantee")),
         "enabled": False,
         "not_protected": [],
     },

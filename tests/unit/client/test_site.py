@@ -19,6 +19,7 @@ from privacy.budget import Budget
 from privacy.dp import engine, release
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import metrics_event
+from privacy.dp.sampling import Sampling
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import DataError, HushtuneError, LedgerError, MessageError, PrivacyError
@@ -213,20 +214,20 @@ def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
     from privacy.dp import engine
 
     seen: list[tuple[float, float]] = []
-    original_optimizer, original_batches = engine.clipping_optimizer, trainer.poisson_batches
+    original_optimizer, original_batches = engine.clipping_optimizer, trainer.batches_of
 
     def optimizer(inner: torch.optim.Optimizer, plan: PrivacyPlan) -> object:
         made = original_optimizer(inner, plan)
         seen.append((made.expected_batch_size, rates[-1]))
         return made
 
-    def batches(records: int, rate: float, *others: object) -> object:
+    def batches(sampling: Sampling, records: int, rate: float, *others: object) -> object:
         rates.append(rate)
-        return original_batches(records, rate, *others)
+        return original_batches(sampling, records, rate, *others)  # type: ignore[arg-type]
 
     rates: list[float] = []
     monkeypatch.setattr(engine, "clipping_optimizer", optimizer)
-    monkeypatch.setattr(trainer, "poisson_batches", batches)
+    monkeypatch.setattr(trainer, "batches_of", batches)
     plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
     for count in (4, 63, 64, 65):
         site = Site(
@@ -236,10 +237,19 @@ def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
     assert seen == [(20.0, 0.2)] * 4
 
 
+@pytest.mark.parametrize(
+    ("given", "sampling"),
+    [((0.1, 1.0, 0.5, 2, 2), "poisson"), ((0.5, 1.0, 0.5, 2, 2), "cyclic")],  # the config samples at 0.2, by Poisson
+)
 def test_a_plan_that_is_not_the_configs_is_refused(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
+    classify: RunConfig,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    open_budget: OpenBudget,
+    given: tuple[float, float, float, int, int],
+    sampling: Sampling,
 ) -> None:
-    plan = PrivacyPlan(0.1, 1.0, 0.5, 2, 2, 1e-4, 100)  # the config samples at 0.2
+    plan = PrivacyPlan(*given, 1e-4, 100, sampling=sampling)
     with pytest.raises(HushtuneError):
         site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, open_budget("north"))
         site.train(order(site, classify))
@@ -318,7 +328,7 @@ def test_persons_are_sampled_and_each_comes_whole_with_all_records_and_views(
         original(step, owners)
 
     monkeypatch.setattr(engine.PrivateStep, "accumulate", watched)
-    monkeypatch.setattr(trainer, "poisson_batches", lambda units, *_: iter([np.arange(units)] * 4))
+    monkeypatch.setattr(trainer, "batches_of", lambda _, units, *__: iter([np.arange(units)] * 4))
     assert site.train(order(site, config)).delta.norm > 0
     for start in range(0, len(seen), len(seen) // 4):
         step = sum(seen[start : start + len(seen) // 4], Counter())

@@ -90,14 +90,14 @@ def test_under_privacy_the_sample_is_not_the_seeds(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[int]] = []
-    original = trainer.poisson_batches
+    original = trainer.batches_of
 
     def watched(*arguments: object) -> object:
         for batch in original(*arguments):  # type: ignore[arg-type]
             seen.append(batch.tolist())
             yield batch
 
-    monkeypatch.setattr(trainer, "poisson_batches", watched)
+    monkeypatch.setattr(trainer, "batches_of", watched)
     for _ in range(2):
         run(learner_of(classify), classify, records_of(classify, 60), PLAN)
     assert seen[:2] != seen[2:]
@@ -115,19 +115,35 @@ def test_what_runs_is_the_plan_or_nothing_runs(
 ) -> None:
     # The plan accounts for rate 0.2 and 2 steps a round; the config asks for more.
     config = change(classify, {"training.sampling_rate": rate, "training.steps": steps})
-    asked: list[tuple[float, int]] = []
-    original = trainer.poisson_batches
+    asked: list[tuple[object, ...]] = []
+    original = trainer.batches_of
 
-    def watched(records: int, rate: float, steps: int, draw: object) -> object:
-        asked.append((rate, steps))
-        return original(records, rate, steps, draw)  # type: ignore[arg-type]
+    def watched(*given: object) -> object:
+        sampling, _, *schedule, _ = given
+        asked.append((sampling, *schedule))
+        return original(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainer, "poisson_batches", watched)
+    monkeypatch.setattr(trainer, "batches_of", watched)
     try:
         run(learner_of(config), config, records_of(config, 30), PLAN)
     except HushtuneError:
         return  # refused, which is as good
-    assert asked == [(PLAN.sampling_rate, PLAN.steps_per_round)]
+    assert asked == [("poisson", PLAN.sampling_rate, PLAN.steps_per_round)]
+
+
+def test_in_turn_a_round_takes_every_record_once_a_pass_with_or_without_privacy(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"training.sampling": "cyclic", "training.sampling_rate": 0.5, "training.steps": 4}
+    plan = replace(PLAN, sampling="cyclic", sampling_rate=0.5, steps_per_round=4)
+    taken: list[int] = []
+    original = TrainingSet.rows
+    monkeypatch.setattr(TrainingSet, "rows", lambda data, chosen, *a: taken.extend(chosen) or original(data, chosen, *a))
+    for followed in (plan, None):
+        config = change(classify, {**changes, "privacy.enabled": followed is not None})
+        run(learner_of(config), config, records_of(config, 30), followed)
+        assert sorted(taken) == sorted([*range(30)] * 2)
+        taken.clear()
 
 
 def test_every_planned_step_draws_noise_even_without_records(
