@@ -79,7 +79,7 @@ def utility(config: RunConfig, progress: Progress) -> tuple[Path, list[Point]]:
         key = json.dumps(settings, sort_keys=True)
         if key not in found:
             own = folder / "points" / secrets.token_hex(6)
-            found[key] = _measured(trial_config(config, settings), data, own, accountant)
+            found[key] = measured(trial_config(config, settings), data, own, accountant)
         progress.advance(1)
     points = [
         Point(panel, value, settings, *found[json.dumps(settings, sort_keys=True)]) for panel, value, settings in asked
@@ -104,7 +104,7 @@ def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]
     return points
 
 
-def _measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accountant: Accountant) -> tuple[str, Interval]:
+def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accountant: Accountant) -> tuple[str, Interval]:
     """The chief measure of a federation's last adapter on all held-out records, with its interval."""
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     plans, measured = site_plans(config, accountant), held_out_records(config, data)
