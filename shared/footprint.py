@@ -51,8 +51,12 @@ def record_bytes(network: nn.Module, length: int) -> int:
             network(input_ids=ids)
     finally:
         network.train(training)
-    gradients = sum(p.numel() * p.itemsize for p in network.parameters() if p.requires_grad)
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) + gradients
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) + trained_bytes(network)
+
+
+def trained_bytes(network: nn.Module) -> int:
+    """Bytes of a network's trained tensors, and so of one gradient."""
+    return sum(p.numel() * p.itemsize for p in network.parameters() if p.requires_grad)
 
 
 def checkpointed_bytes(whole: float, shape: Any, length: int, size: int) -> float:

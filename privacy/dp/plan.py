@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
 from privacy.accounting import Accountant, MechanismEvent, calibrate
-from privacy.dp.banded import MOST_BANDS
+from privacy.dp.banded import bands_of
 from privacy.dp.release import label_counts_event, metrics_event
-from privacy.dp.sampling import Sampling, passes, turns
+from privacy.dp.sampling import Sampling, passes
 from privacy.stability import refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
@@ -117,8 +117,8 @@ class PrivacyPlan:
 
     @property
     def bands(self) -> int:
-        """Steps over which the noise is correlated; at most the steps between two of one unit's."""
-        return 1 if self.sampling == "poisson" else min(turns(self.sampling_rate), MOST_BANDS)
+        """Steps over which a round's noise is correlated."""
+        return bands_of(self.sampling, self.sampling_rate)
 
     def epsilon(self, rounds: int | None = None, accountant: Accountant | None = None) -> float:
         """Epsilon at ``target_delta`` after ``rounds`` rounds, or after all of them."""
