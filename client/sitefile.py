@@ -19,6 +19,7 @@ from shared.catalogue import CATALOGUE, HUB_ID, pinned_digest
 from shared.complaint import first_line
 from shared.config import RunConfig
 from shared.errors import ConfigError, ModelError
+from shared.measuring import Country
 from shared.sections import AnonymiseSection, Columns, LabelBin, Section, SiteId
 from shared.toml import read_toml
 
@@ -44,11 +45,7 @@ class IdentitySection(Section):
         description="estimate the electricity of each round here, for state/events.jsonl; it leaves the site only with "
         "policy.unreleased_metrics, and never under privacy: it follows how many records were sampled",
     )
-    country: str | None = Field(
-        None,
-        pattern=r"^[A-Z]{3}$",
-        description="country whose grid gives CO2e, such as 'DEU'; empty tells none",
-    )
+    country: Country = None
 
 
 class ServerSection(Section):

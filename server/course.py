@@ -13,7 +13,8 @@ from server.checkpoint import Checkpoint, Kept
 from server.evaluation import Evaluator, choose_examples, split_validation
 from server.history import to_row
 from server.probes import probe
-from server.report.document import Baseline, RunFacts, SiteFacts, report, write
+from server.report.document import report, write
+from server.report.facts import Baseline, RunFacts, SiteFacts
 from server.report.publication import card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey

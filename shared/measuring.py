@@ -1,12 +1,17 @@
 """Sections of the configuration that say how a model is measured and what is written of it."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from shared.counterfactual import Swap
 from shared.sections import Section
+
+Country = Annotated[
+    str | None,
+    Field(pattern=r"^[A-Z]{3}$", description="country whose grid gives CO2e, such as 'DEU'; empty tells none"),
+]
 
 
 class ProbesSection(Section):
@@ -83,8 +88,4 @@ class ReportSection(Section):
     tracking: Literal["auto", "none", "mlflow", "tensorboard", "wandb"] = Field(
         "auto", description="experiment tracker on this machine that gets the report's numbers; auto: mlflow if installed"
     )
-    country: str | None = Field(
-        None,
-        pattern=r"^[A-Z]{3}$",
-        description="country whose grid gives CO2e, such as 'DEU'; empty tells none",
-    )
+    country: Country = None

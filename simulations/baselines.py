@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from server.assessment import Answers, Rival, read_answers
 from server.evaluation import Evaluator, embed
-from server.report.document import Baseline
+from server.report.facts import Baseline
 from shared.tasks.base import Example, Outcome
 from shared.tasks.prefix import FrozenPrefix
 

@@ -18,7 +18,8 @@ from server.assessment import assess, read_answers
 from server.checkpoint import Checkpoint
 from server.evaluation import split_validation
 from server.probes import probe
-from server.report.document import Baseline, RunFacts, SiteFacts, read_report, report, write
+from server.report.document import read_report, report, write
+from server.report.facts import Baseline, RunFacts, SiteFacts
 from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey

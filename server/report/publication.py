@@ -6,7 +6,8 @@ from typing import Any
 
 from privacy.anonymise.quality import merge_recalls
 from server.report.card import BaseModel, CardFacts, Charge, SiteCharges, privacy_card
-from server.report.document import RunFacts, SiteFacts, versions
+from server.report.document import versions
+from server.report.facts import RunFacts, SiteFacts
 from server.report.markdown import model_page, privacy_page
 from server.report.signed import SignedCard
 from server.signing import SigningKey

@@ -18,7 +18,8 @@ from server.assessment import Rival, assess
 from server.course import _site_facts
 from server.evaluation import Evaluator
 from server.probes import probe
-from server.report.document import Baseline, RunFacts, report
+from server.report.document import report
+from server.report.facts import Baseline, RunFacts
 from server.report.html import render
 from server.rounds import Round
 from shared.adapter import AdapterState

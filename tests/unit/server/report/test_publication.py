@@ -11,7 +11,7 @@ from privacy.accounting import MechanismEvent
 from privacy.anonymise.quality import Recall
 from privacy.dp.plan import PrivacyPlan
 from server.report.card import Charge, privacy_card
-from server.report.document import RunFacts, SiteFacts
+from server.report.facts import RunFacts, SiteFacts
 from server.report.publication import card_facts
 from server.report.signed import canonical
 from server.rounds import Round
