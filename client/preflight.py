@@ -6,8 +6,8 @@ from privacy.dp.banded import bands_of
 from shared.config import RunConfig
 from shared.errors import ModelError
 from shared.footprint import OVERHEAD, SHARE, checkpointed_bytes, free_bytes, record_bytes, trained_bytes, weight_bytes
-from shared.lora import attach_lora
 from shared.models import choose_device, outline
+from shared.peft_adapter import attach_adapter
 from shared.tasks import TASKS
 from shared.tasks.likelihood import ROWS
 
@@ -55,7 +55,7 @@ def need_of(config: RunConfig) -> Need:
     kind = TASKS[config.task.name].kind
     base = outline(config.model, kind)
     if config.adapter.rank:
-        attach_lora(base, config.adapter, config.run.seed)
+        attach_adapter(base, config.adapter, config.run.seed)
     shape, size = base.network.config, base.dtype.itemsize
     whole = record_bytes(base.network.base_model, config.model.max_length) * size / 4  # shapes are laid out in float32
     lean = checkpointed_bytes(whole, shape, config.model.max_length, size)

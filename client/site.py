@@ -16,8 +16,8 @@ from shared import faults
 from shared.adversary import NO_GROUP
 from shared.config import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
-from shared.lora import write_adapter
 from shared.messages import TrainOrder, TrainReply
+from shared.peft_adapter import write_adapter
 from shared.record import Record
 from shared.tasks.base import Example, Learner, Unit
 from shared.tasks.prefix import FrozenPrefix

@@ -21,7 +21,7 @@ from privacy.dp.selfcheck import refuse_inexact
 from shared import faults
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.lora import read_adapter, write_adapter
+from shared.peft_adapter import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner, collate
@@ -163,11 +163,11 @@ def schedule(step: int, training: TrainingSection) -> float:
 
 
 def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:
-    """AdamW with one rate for the LoRA factors and one for heads; one fused pass over each tensor and its moments."""
+    """AdamW with one rate for the adapter and one for heads; one fused pass over each tensor and its moments."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     heads = [p for name, p in trained if name.startswith(HEADS)]
-    factors = [p for name, p in trained if not name.startswith(HEADS)]
-    groups = [(factors, training.learning_rate), (heads, training.head_learning_rate)]
+    adapter = [p for name, p in trained if not name.startswith(HEADS)]
+    groups = [(adapter, training.learning_rate), (heads, training.head_learning_rate)]
     return torch.optim.AdamW(
         [{"params": params, "lr": rate} for params, rate in groups if params],
         weight_decay=training.weight_decay,

@@ -168,6 +168,9 @@ class SitePolicy(Section):
 
     def _sizes(self, order: "TrainOrder") -> Iterator[_Limit]:
         training, trained = order.config.training, order.adapter.parameters
+        smaller = (
+            "lower adapter.rank" if order.config.adapter.family == "lora" else "adapt fewer layers (adapter.last_layers)"
+        )
         yield _Limit(
             "min_cohort",
             order.cohort >= self.min_cohort,
@@ -178,8 +181,8 @@ class SitePolicy(Section):
         for field, what, asked, most, remedy in (
             ("max_rounds", "rounds", training.rounds, self.max_rounds, "lower training.rounds"),
             ("max_steps", "steps a round", training.steps, self.max_steps, "lower training.steps"),
-            ("max_trainable", "trained numbers", trained, self.max_trainable, "lower adapter.rank"),
-            ("max_bytes_out", "bytes out a round", 4 * trained, self.max_bytes_out, "lower adapter.rank"),
+            ("max_trainable", "trained numbers", trained, self.max_trainable, smaller),
+            ("max_bytes_out", "bytes out a round", 4 * trained, self.max_bytes_out, smaller),
         ):
             yield _Limit(field, asked <= most, f"asks for {asked:,} {what}", f"allows {most:,}", f"{remedy}, {ASK}")
 

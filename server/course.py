@@ -26,7 +26,7 @@ from shared.config import RunConfig
 from shared.energy import Lap
 from shared.errors import ConfigError, RunError
 from shared.head import Head
-from shared.lora import read_adapter, write_adapter
+from shared.peft_adapter import read_adapter, write_adapter
 from shared.record import Record
 from shared.records import read_records
 from shared.tasks import load_task

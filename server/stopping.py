@@ -8,9 +8,9 @@ from server.assessment import resampling
 from server.evaluation import Evaluator
 from server.report.figures import measure
 from server.rounds import Metrics, Round
-from shared.lora import write_adapter
 from shared.metrics import Sums
 from shared.pairing import compare
+from shared.peft_adapter import write_adapter
 
 
 def value_of(metrics: Metrics) -> float:

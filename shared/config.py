@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from shared.adaptation import AdapterSection
 from shared.adversary import AdversarySection
 from shared.complaint import first_line
 from shared.datastage import AugmentationSection, BalanceSection, CleaningSection
@@ -15,7 +16,6 @@ from shared.errors import ConfigError
 from shared.guarantee import PrivacySection
 from shared.measuring import EvaluationSection, ReportSection
 from shared.sections import (
-    AdapterSection,
     AggregationSection,
     AnonymiseSection,
     CohortSection,
@@ -81,6 +81,11 @@ class RunConfig(Section):
             )
         if self.adapter.rank == 0 and self.task.name != "classification":
             raise ValueError("adapter.rank = 0: only a classification has a head to train; set a rank of 1 or more")
+        if self.adapter.rank and self.adapter.family == "ia3" and self.training.weight_decay:
+            raise ValueError(
+                f"training.weight_decay = {self.training.weight_decay}: pulls to 0, where ia3 switches layers off; "
+                "set 0, or training.proximal, which pulls to where a round starts"
+            )
         if self.adapter.rank == 0 and self.training.distillation:
             raise ValueError("training.distillation: with adapter.rank = 0 the base model stays as it is; set 0")
         unknown = sorted({bin_.label for bin_ in self.data.label_bins} - set(self.task.labels))

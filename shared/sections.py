@@ -53,36 +53,6 @@ class ModelSection(Section):
     max_length: int = Field(128, ge=8, le=8192, description="tokens a record is cut to (8 to 8192)")
 
 
-class AdapterSection(Section):
-    """The LoRA adapter: its rank, where it sits and which factor is trained."""
-
-    rank: int = Field(16, ge=0, le=256, description="LoRA rank; 0 trains the classification head alone")
-    alpha: Positive = Field(16.0, description="LoRA alpha; the update is scaled by alpha / rank")
-    targets: tuple[str, ...] = Field(
-        (), description="names of the linear layers to adapt; empty takes the model's attention layers"
-    )
-    last_layers: int = Field(
-        0, ge=0, description="adapt only the last so many layers, which costs less time and noise; 0 takes all"
-    )
-    layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (), description="adapt only the layers of these numbers, from 0; empty takes last_layers"
-    )
-    scaling: Literal["standard", "rank-stabilised"] = Field(
-        "standard",
-        description="the update is scaled by alpha / rank, or by alpha / sqrt(rank) (rsLoRA), for high ranks",
-    )
-    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout (0 to below 1)")
-    train: Literal["B", "AB"] = Field("B", description="factors that are trained; under privacy A stays frozen, so B alone")
-
-    @model_validator(mode="after")
-    def _one_choice_of_layers(self) -> Self:
-        if self.layers and self.last_layers:
-            raise ValueError("layers: last_layers is set too; give one of them")
-        if len(set(self.layers)) != len(self.layers):
-            raise ValueError("layers: a layer is named twice")
-        return self
-
-
 class TaskSection(Section):
     """What is learnt."""
 
@@ -221,7 +191,7 @@ class TrainingSection(Section):
         description="poisson: each step draws each record alone, which amplifies privacy; cyclic: each record is in one of "
         "1 / q batches that come in turn, for whole passes a round, with noise that partly cancels over them (DP-FTRL)",
     )
-    learning_rate: Positive = Field(1e-2, description="peak learning rate of the LoRA factors")
+    learning_rate: Positive = Field(1e-2, description="peak learning rate of the adapter")
     head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head")
     warmup: float = Field(
         0.1, ge=0, lt=1, description="share of all steps in which the rate rises to its peak, before schedule takes over"
@@ -310,6 +280,6 @@ class GateSection(Section):
 class AggregationSection(Section):
     """How the accepted deltas become one."""
 
-    method: Literal["mean"] = Field("mean", description="weighted mean of the deltas, exact because A is frozen")
+    method: Literal["mean"] = Field("mean", description="weighted mean of the deltas, exact where A is frozen, and for ia3")
     weights: Literal["uniform", "declared"] = Field("uniform", description="uniform, or by declared_size (public)")
     max_norm: Positive = Field(100.0, description="a reply whose delta has a larger L2 norm is rejected")

@@ -15,7 +15,7 @@ from server.evaluation import Evaluator
 from shared.config import RunConfig
 from shared.energy import metered
 from shared.errors import RunError
-from shared.lora import write_adapter
+from shared.peft_adapter import write_adapter
 from shared.record import Record
 from shared.sections import SiteSection
 from shared.studies import CompareSection

@@ -12,7 +12,7 @@ from server.rounds import Metrics, Round, run_rounds
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import RunError
-from shared.lora import read_adapter
+from shared.peft_adapter import read_adapter
 from shared.record import Record
 from shared.tasks import load_task
 from shared.tasks.base import Learner

@@ -101,7 +101,7 @@ def _prompted(config: RunConfig, section: CompareSection) -> Learner:
     tree = config.model_dump(mode="json")
     tree["task"] = {"name": "instruction"}
     tree["model"] |= {"name": section.prompt_model, "sha256": None, "max_length": PROMPT_TOKENS}
-    tree["adapter"] |= {"rank": 1, "targets": [], "last_layers": 0, "layers": []}
+    tree["adapter"] = {"rank": 1}
     tree["data"]["label_bins"] = []
     prompted = RunConfig.parse(tree, "compare.prompt_model")
     base, task = load_task(prompted)

@@ -29,7 +29,7 @@ from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.energy import Lap, laps_of
 from shared.errors import RunError
-from shared.lora import write_adapter
+from shared.peft_adapter import write_adapter
 from shared.runlog import RunLog
 from simulations.assembly import Prepared, assemble, federate, held_out_records
 from simulations.baselines import frozen_probe, majority, untouched

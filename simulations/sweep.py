@@ -19,7 +19,7 @@ from server.stopping import best_round, until_over, value_of
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, RunError
-from shared.lora import write_adapter
+from shared.peft_adapter import write_adapter
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.planning import plan_rows, site_plans
 from simulations.progress import Progress

@@ -26,8 +26,8 @@ from server.rounds import Metrics
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, HushtuneError, RunError
-from shared.lora import write_adapter
 from shared.metrics import Interval
+from shared.peft_adapter import write_adapter
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.display import Bars
 from simulations.planning import site_plans
@@ -96,6 +96,8 @@ def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]
     points: list[tuple[str, float | None, dict[str, Any]]] = [("epsilon", None, {"privacy.enabled": False})]
     points += [("epsilon", epsilon, {**private, "privacy.epsilon": epsilon}) for epsilon in EPSILONS]
     for field, factors in FACTORS.items():
+        if field == "adapter.rank" and config.adapter.family != "lora":
+            continue
         section, name = field.split(".")
         base = getattr(getattr(config, section), name)
         scaled = {min(factor * base, CEILINGS.get(field, math.inf)) for factor in factors}
@@ -125,7 +127,7 @@ def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accounta
 
 def draw(points: Sequence[Point]) -> Figure:
     """One panel for epsilon, with the level without privacy as a line, and one for each setting at epsilon 8."""
-    panels = ["epsilon", *FACTORS]
+    panels = list(dict.fromkeys(point.panel for point in points))
     figure = Figure(figsize=(3.1 * len(panels), 3.2), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
         _panel(axes, panel, [point for point in points if point.panel == panel])

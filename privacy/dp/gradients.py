@@ -5,6 +5,7 @@ can be had from the product (t a b multiply-adds) or, without it, from the Gram 
 (t^2 (a + b); Goodfellow 2015, arXiv 1510.01799, for t = 1; Li et al. 2022, arXiv 2110.05679). docs/engine.md counts.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -77,6 +78,18 @@ def weighted_sum(gradients: Gradients, weights: torch.Tensor) -> torch.Tensor:
         return gradients.weighted_sum(weights)
     total: torch.Tensor = torch.einsum("i,i...", weights, _finite(gradients))
     return total
+
+
+def by_record(tensor: torch.Tensor) -> torch.Tensor:
+    """(n, ..., d) as (n, t, d)."""
+    return tensor.reshape(len(tensor), math.prod(tensor.shape[1:-1]), tensor.shape[-1])
+
+
+def keep(parameter: torch.Tensor, gradients: Gradients) -> None:
+    """Leave per-record gradients where Opacus' optimiser looks for them; a layer that is used twice adds up."""
+    gradients = gradients.to(parameter.dtype)
+    present = getattr(parameter, "grad_sample", None)
+    parameter.grad_sample = gradients if present is None else dense(present) + dense(gradients)  # type: ignore[attr-defined]
 
 
 def _finite(tensor: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from privacy.dp.gradients import Gradients, dense, gradients_of
+from privacy.dp.gradients import by_record, gradients_of, keep
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ class _TrainedLinear(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
         rows, weight = ctx.saved_tensors
         if weight.requires_grad:
-            _keep(ctx.weight, gradients_of(_by_record(upstream), _by_record(rows)))
+            keep(ctx.weight, gradients_of(by_record(upstream), by_record(rows)))
         if ctx.bias is not None and ctx.bias.requires_grad:
-            _keep(ctx.bias, _by_record(upstream).sum(dim=1))
+            keep(ctx.bias, by_record(upstream).sum(dim=1))
         dx = (upstream @ weight.to(upstream.dtype)).to(ctx.dtype) if ctx.needs_input_grad[0] else None
         return dx, None, None
 
@@ -199,23 +199,10 @@ def _factor_gradients(
         )  # type: ignore[return-value]
     for parameter, left, right in products:
         if left is not None and right is not None:
-            _keep(parameter, gradients_of(_cut(left, shape), _cut(right, shape)))
+            keep(parameter, gradients_of(_cut(left, shape), _cut(right, shape)))
     return None, None
 
 
 def _cut(rows: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """Positions (T, d) cut at the records' borders, (n, t, d)."""
     return rows.reshape(shape[0], math.prod(shape[1:-1]), rows.shape[-1])
-
-
-def _by_record(tensor: torch.Tensor) -> torch.Tensor:
-    """(n, ..., d) as (n, t, d)."""
-    positions = math.prod(tensor.shape[1:-1])
-    return tensor.reshape(len(tensor), positions, tensor.shape[-1])
-
-
-def _keep(parameter: torch.Tensor, gradients: Gradients) -> None:
-    """Leave per-record gradients where Opacus' optimiser looks for them; a layer that is used twice adds up."""
-    gradients = gradients.to(parameter.dtype)
-    present = getattr(parameter, "grad_sample", None)
-    parameter.grad_sample = gradients if present is None else dense(present) + dense(gradients)  # type: ignore[attr-defined]

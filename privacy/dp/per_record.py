@@ -14,14 +14,17 @@ from typing import Any
 
 import torch
 from opacus import GradSampleModule
+from peft.tuners.ia3 import IA3Layer
+from peft.tuners.ia3 import Linear as IA3Linear
 from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from privacy.dp.ia3 import scaled
 from privacy.dp.lora import Adapter, adapted_linear, add_adapter, trained_linear
 from shared.errors import PrivacyError
 
-QUANTISED = "peft.tuners.lora.bnb"  # PEFT's layers on a bitsandbytes base; imported by PEFT where that is installed
+QUANTISED = ("peft.tuners.lora.bnb", "peft.tuners.ia3.bnb")  # on a bitsandbytes base; imported by PEFT where it is there
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,18 @@ def per_record_gradients(model: nn.Module) -> Iterator[nn.Module]:
 
 @contextmanager
 def fused(model: nn.Module) -> Iterator[nn.Module]:
-    """Lend the model with its LoRA layers fused, for training without privacy: gradients go to ``grad``, as ever."""
+    """Lend the model with its adapted layers fused, for training without privacy: gradients go to ``grad``, as ever."""
     with _replaced(cover_of(model), per_record=False):
         yield model
 
 
 def cover_of(model: nn.Module) -> Cover:
     """What the fused operations cover of a model."""
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer | IA3Layer)]
     adapted = tuple(layer for layer in layers if _is_fusable(layer))
     inside = {id(module) for layer in layers for module in layer.modules()}
     heads = tuple(m for m in model.modules() if type(m) is nn.Linear and id(m) not in inside and _trains(m))
-    covered = {id(m) for m in heads} | {id(factor) for layer in adapted for factor in _factors(layer)}
+    covered = {id(m) for m in heads} | {id(m) for layer in adapted for m in _holders(layer)}
     others = (module for module in model.modules() if id(module) not in covered)
     loose = {id(p) for module in others for p in module.parameters(recurse=False)}  # a tied tensor counts as loose
     missing = tuple(name for name, p in model.named_parameters() if p.requires_grad and id(p) in loose)
@@ -73,12 +76,18 @@ def cover_of(model: nn.Module) -> Cover:
 
 
 def _is_fusable(layer: Any) -> bool:
-    """Whether a PEFT layer is plain LoRA, with one adapter, on a frozen base; rank-stabilised scaling is a scale."""
-    known = type(layer) is LoraLinear or type(layer).__module__ == QUANTISED
-    if not known or len(layer.active_adapters) != 1 or layer.merged or layer.disable_adapters or layer.lora_variant:
+    """Whether a PEFT layer is plain LoRA or IA3, with one adapter, on a frozen base; rank-stabilised scaling is a scale."""
+    known = type(layer) in (LoraLinear, IA3Linear) or type(layer).__module__ in QUANTISED
+    if not known or len(layer.active_adapters) != 1 or layer.merged or layer.disable_adapters or _trains(layer.base_layer):
         return False
-    plain = all(type(factor) is nn.Linear and factor.bias is None for factor in _factors(layer))
-    return plain and not _trains(layer.base_layer)
+    if isinstance(layer, IA3Layer):
+        return len(layer.ia3_l) == 1
+    return not layer.lora_variant and all(type(f) is nn.Linear and f.bias is None for f in _factors(layer))
+
+
+def _holders(layer: Any) -> tuple[Any, ...]:
+    """The modules that hold the trained tensors of a layer."""
+    return (layer.ia3_l,) if isinstance(layer, IA3Layer) else _factors(layer)
 
 
 def _factors(layer: Any) -> tuple[Any, Any]:
@@ -97,7 +106,8 @@ def _replaced(cover: Cover, *, per_record: bool) -> Iterator[None]:
     heads = cover.heads if per_record else ()
     try:
         for layer in cover.adapted:
-            layer.forward = partial(_adapted_forward, layer, per_record)
+            forward = _scaled_forward if isinstance(layer, IA3Layer) else _adapted_forward
+            layer.forward = partial(forward, layer, per_record)
         for head in heads:
             head.forward = partial(_trained_forward, head)  # type: ignore[method-assign]
         yield
@@ -106,8 +116,16 @@ def _replaced(cover: Cover, *, per_record: bool) -> Iterator[None]:
             vars(module).pop("forward", None)
 
 
+def _scaled_forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
+    """What PEFT's IA3 layer computes, on any base layer."""
+    scale = layer.ia3_l[layer.active_adapters[0]]
+    if layer.is_feedforward:
+        return layer.base_layer(scaled(x, scale, per_record=per_record))  # type: ignore[no-any-return]
+    return scaled(layer.base_layer(x), scale, per_record=per_record)
+
+
 def _adapted_forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
-    """What PEFT's layer computes, from its present scale and dropout."""
+    """What PEFT's LoRA layer computes, from its present scale and dropout."""
     a, b = _factors(layer)
     name = layer.active_adapters[0]
     dropout = layer.lora_dropout[name]

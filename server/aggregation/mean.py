@@ -14,7 +14,8 @@ DIGITS = 52  # bits that a float64 holds for sure
 class RunningMean:
     """sum(w_k delta_k) / sum(w_k), the same bit for bit in whatever order the deltas come.
 
-    Exact for LoRA with A frozen: mean(B_k) A = mean(B_k A) (FFA-LoRA, Sun et al. 2024, arXiv 2403.12313).
+    Exact for LoRA with A frozen: mean(B_k) A = mean(B_k A) (FFA-LoRA, Sun et al. 2024, arXiv 2403.12313); for IA3, whose
+    layers are linear in what is trained: mean(l_k) * y = mean(l_k * y). A delta is trained minus start, wherever that is.
 
     Floating-point sums depend on their order, and a real fleet answers in another order each time. So each product is
     cut at two fixed grids of powers of two, and the parts are summed apart: sums of multiples of one power of two are

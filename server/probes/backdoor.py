@@ -17,9 +17,9 @@ import numpy.typing as npt
 from server.evaluation import Evaluator, embed
 from server.probes.robustness import outcome_on
 from server.probes.vocabulary import pulling_words
-from shared.lora import base_alone
 from shared.measuring import ProbesSection
 from shared.metrics import wilson
+from shared.peft_adapter import base_alone
 from shared.record import Record
 from shared.tasks.classification import Classification
 

@@ -16,8 +16,8 @@ from server.evaluation import Evaluator, embed
 from server.probes.general import SENTENCES
 from server.probes.robustness import changed
 from shared.errors import DataError
-from shared.lora import base_alone
 from shared.metrics import Sums, mean
+from shared.peft_adapter import base_alone
 from shared.tasks.base import Example
 from shared.texts import Text, read_texts
 

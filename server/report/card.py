@@ -10,6 +10,7 @@ from privacy.risk import AttackRisk, attack_risk
 from server.report import wording
 from server.report.signed import KIND, VERSION
 from server.signing import ALGORITHM
+from shared.adaptation import AdapterSection
 from shared.config import RunConfig
 from shared.head import Head
 from shared.metrics import Interval
@@ -139,7 +140,7 @@ def _run(facts: CardFacts) -> dict[str, Any]:
 
 def _training(facts: CardFacts) -> dict[str, Any]:
     """The procedure, from the config alone."""
-    training, adapter, config = facts.config.training, facts.config.adapter, facts.config
+    training, config = facts.config.training, facts.config
     return {
         "task": config.task.name,
         "labels": list(config.task.labels),
@@ -149,13 +150,23 @@ def _training(facts: CardFacts) -> dict[str, Any]:
         "steps_per_round": training.steps,
         "learning_rate": training.learning_rate,
         "head_learning_rate": training.head_learning_rate,
-        "rank": adapter.rank,
-        "alpha": adapter.alpha,
-        "factors": adapter.train,
-        "last_layers": adapter.last_layers,
+        **_adapter(config.adapter),
         "max_length": config.model.max_length,
         "aggregation": config.aggregation.method,
         "weights": config.aggregation.weights,
+    }
+
+
+def _adapter(section: AdapterSection) -> dict[str, Any]:
+    """What is trained beside a head, and in which layers: nothing at a rank of 0; a rank and factors are LoRA's alone."""
+    lora = section.family == "lora"
+    return {
+        "family": section.family if section.rank else None,
+        "rank": section.rank if lora else None,
+        "alpha": section.alpha if lora else None,
+        "factors": section.train if lora else None,
+        "last_layers": section.last_layers,
+        "layers": list(section.layers),
     }
 
 

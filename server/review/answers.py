@@ -7,7 +7,7 @@ from typing import Any
 from server.adapter_files import load_adapter
 from server.review.sheet import Pair, export
 from shared.errors import ConfigError
-from shared.lora import base_alone
+from shared.peft_adapter import base_alone
 from shared.tasks.base import Learner
 from shared.tasks.instruction import Instruction
 from shared.texts import read_texts

@@ -14,16 +14,16 @@ from torch import nn
 from shared.adversary import NO_GROUP
 from shared.config import RunConfig
 from shared.errors import ModelError
-from shared.lora import attach_lora, base_alone, restore_lora, save_lora
 from shared.metrics import Interval, Sums, classification_metrics, mean
 from shared.models import Kind, LoadedModel
+from shared.peft_adapter import attach_adapter, base_alone, restore_peft, save_peft
 from shared.record import Record
 from shared.seeds import signs
 from shared.tasks.base import Batch, Example, Outcome
 from shared.tasks.hiding import hiding_losses
 
 HEAD_FILE = "head.safetensors"
-HEADS = ("head.", "adversary.")  # how the names of trained tensors begin that are no factor of an adapter
+HEADS = ("head.", "adversary.")  # how the names of trained tensors begin that are no part of an adapter
 
 
 class MeanPoolingClassifier(nn.Module):
@@ -75,7 +75,7 @@ class Classification:
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
         """Encoder with its adapter (none at rank 0) and new heads, float32, on the base's device."""
-        encoder: nn.Module = attach_lora(base, self.adapter, seed) if self.adapter.rank else base.network
+        encoder: nn.Module = attach_adapter(base, self.adapter, seed) if self.adapter.rank else base.network
         groups = len(self.adversary.groups) if self.adversary else 0
         model = MeanPoolingClassifier(encoder, base.network.config.hidden_size, len(self.labels), seed, groups)
         for head in (model.head, model.adversary):
@@ -140,14 +140,14 @@ class Classification:
         """PEFT's files for the encoder, and ``head.safetensors`` with the head's weight and bias."""
         assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
         if isinstance(model.encoder, PeftModel):
-            save_lora(model.encoder, folder)
+            save_peft(model.encoder, folder)
         save_file({"weight": model.head.weight.detach().cpu(), "bias": model.head.bias.detach().cpu()}, folder / HEAD_FILE)
 
     def restore(self, model: nn.Module, folder: Path) -> None:
         """Set adapter and head from a saved adapter folder."""
         assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
         if isinstance(model.encoder, PeftModel):
-            restore_lora(model.encoder, folder)
+            restore_peft(model.encoder, folder)
         try:
             model.head.load_state_dict(load_file(folder / HEAD_FILE))
         except (OSError, SafetensorError, RuntimeError) as error:

@@ -11,9 +11,9 @@ from peft import PeftModel
 from torch import nn
 
 from shared.config import RunConfig
-from shared.lora import attach_lora, base_alone, restore_lora, save_lora
 from shared.metrics import Interval, Sums, perplexity
 from shared.models import Kind, LoadedModel
+from shared.peft_adapter import attach_adapter, base_alone, restore_peft, save_peft
 from shared.record import Record
 from shared.tasks.base import Batch, Example, Outcome
 from shared.tasks.likelihood import token_losses
@@ -32,7 +32,7 @@ class Instruction:
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
         """The language model with its adapter."""
-        return attach_lora(base, self.adapter, seed)
+        return attach_adapter(base, self.adapter, seed)
 
     def prompt(self, instruction: str) -> str:
         """The chat template up to where the response begins."""
@@ -113,12 +113,12 @@ class Instruction:
     def save(self, model: nn.Module, folder: Path) -> None:
         """PEFT's files."""
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
-        save_lora(model, folder)
+        save_peft(model, folder)
 
     def restore(self, model: nn.Module, folder: Path) -> None:
         """Set the adapter from a saved folder."""
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
-        restore_lora(model, folder)
+        restore_peft(model, folder)
 
     def generate(self, model: nn.Module, instruction: str, max_new_tokens: int) -> str:
         """The model's greedy response to one instruction."""

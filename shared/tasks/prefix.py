@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from shared.tasks.base import Batch, Example, Learner
@@ -94,7 +94,7 @@ def _stack(learner: Learner) -> Stack | None:
     owner, name, embeddings = places[network.config.model_type]
     holder = getattr(network, owner) if owner else network
     layers = getattr(holder, name)
-    adapted = [any(isinstance(part, LoraLayer) for part in layer.modules()) for layer in layers]
+    adapted = [any(isinstance(part, BaseTunerLayer) for part in layer.modules()) for layer in layers]
     first = adapted.index(True) if any(adapted) else len(layers)
     return Stack(holder, name, getattr(network, embeddings), first)
 

@@ -22,7 +22,10 @@ MAY_IMPORT = {
 }
 LEARNING = (
     "shared/models.py",
+    "shared/ia3.py",
     "shared/lora.py",
+    "shared/peft_adapter.py",
+    "shared/targets.py",
     "shared/footprint.py",
     "shared/tasks/",
     "privacy/dp/",
@@ -46,7 +49,7 @@ ROOMS = {
     "scipy": ("privacy/",),
     "torch": LEARNING,
     "transformers": LEARNING,
-    "peft": ("shared/lora.py", "shared/tasks/", "privacy/dp/"),
+    "peft": ("shared/ia3.py", "shared/lora.py", "shared/peft_adapter.py", "shared/tasks/", "privacy/dp/"),
     "huggingface_hub": ("shared/models.py",),
     "datasets": ("shared/records.py",),
     "ftfy": ("client/cleaning.py",),

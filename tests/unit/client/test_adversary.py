@@ -24,7 +24,7 @@ from shared.adapter import AdapterState
 from shared.adversary import NO_GROUP
 from shared.config import RunConfig
 from shared.errors import ConfigError, DataError
-from shared.lora import read_adapter, write_adapter
+from shared.peft_adapter import read_adapter, write_adapter
 from shared.record import RawRecord, Record
 from shared.records import read_records
 from shared.tasks.base import Batch, Learner, collate

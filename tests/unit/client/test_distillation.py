@@ -16,7 +16,7 @@ from privacy.dp.selfcheck import largest_difference
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError
-from shared.lora import base_alone, read_adapter, write_adapter
+from shared.peft_adapter import base_alone, read_adapter, write_adapter
 from shared.record import Record
 from shared.tasks.base import Batch, Learner
 from shared.tasks.prefix import FrozenPrefix

@@ -16,8 +16,8 @@ from privacy.ledger import Ledger
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import PolicyRefused
-from shared.lora import read_adapter
 from shared.messages import TrainOrder
+from shared.peft_adapter import read_adapter
 from shared.sections import GateSection
 from shared.tasks.base import Learner
 from shared.version import installed

@@ -24,8 +24,8 @@ from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import DataError, HushtuneError, LedgerError, MessageError, PrivacyError
 from shared.head import Head
-from shared.lora import read_adapter
 from shared.messages import TrainOrder
+from shared.peft_adapter import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
 

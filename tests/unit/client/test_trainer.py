@@ -16,7 +16,7 @@ from privacy.dp.plan import PrivacyPlan
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import HushtuneError
-from shared.lora import read_adapter
+from shared.peft_adapter import read_adapter
 from shared.record import Record
 from shared.sections import TrainingSection
 from shared.tasks.base import Learner

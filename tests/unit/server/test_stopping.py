@@ -15,8 +15,8 @@ from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError
 from shared.head import Head
-from shared.lora import read_adapter
 from shared.metrics import Interval
+from shared.peft_adapter import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
 

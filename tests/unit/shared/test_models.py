@@ -15,8 +15,8 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ModelError
-from shared.lora import read_adapter, write_adapter
 from shared.models import catalogue_rows, load, locate
+from shared.peft_adapter import read_adapter, write_adapter
 from shared.record import Record
 from shared.sections import ModelSection
 from shared.tasks import load_task

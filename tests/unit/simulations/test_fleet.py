@@ -6,8 +6,8 @@ import pytest
 from client.site import Site
 from server.screening import Accepted, Rejected, screen
 from shared.config import RunConfig
-from shared.lora import read_adapter
 from shared.messages import TrainOrder, TrainReply
+from shared.peft_adapter import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
 from simulations.fleet import LocalFleet

@@ -8,7 +8,7 @@ import torch
 from server.adapter_files import load_adapter, save_adapter
 from shared.config import RunConfig
 from shared.errors import ModelError
-from shared.lora import read_adapter
+from shared.peft_adapter import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
 from simulations.published import answer

@@ -6,7 +6,7 @@ from peft.tuners.lora import Linear
 
 from shared.config import RunConfig
 from shared.errors import ConfigError, ModelError
-from shared.lora import read_adapter
+from shared.peft_adapter import read_adapter
 from shared.tasks.base import Learner
 from simulations.display import trainable_table
 from simulations.trainable import trainable_rows

@@ -16,7 +16,7 @@ from server.explanation.attribution import TOLERANCE, explain
 from server.explanation.page import explain_texts, plain, render
 from shared.config import RunConfig
 from shared.errors import ModelError
-from shared.lora import read_adapter
+from shared.peft_adapter import read_adapter
 from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
 

@@ -19,8 +19,8 @@ from server.probes.general import SENTENCES, TOPICS
 from server.report.html import render
 from shared.config import RunConfig
 from shared.errors import ConfigError, DataError
-from shared.lora import base_alone
 from shared.metrics import wilson
+from shared.peft_adapter import base_alone
 from shared.record import Record
 from shared.tasks.base import Learner
 

@@ -7,8 +7,8 @@ from client.site import Site
 from privacy.budget import Budget
 from privacy.dp.per_record import per_record_gradients
 from shared.config import RunConfig
-from shared.lora import read_adapter
 from shared.messages import TrainOrder
+from shared.peft_adapter import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
 from shared.tasks.prefix import FrozenPrefix
