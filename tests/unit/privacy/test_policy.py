@@ -113,6 +113,8 @@ def test_the_hook_of_these_tests_sees_an_opened_file(tmp_path: Any) -> None:
 def test_a_larger_adapter_than_allowed_is_refused_before_it_is_trained(forge: Forge) -> None:
     with pytest.raises(PolicyRefused, match=r"policy\.max_trainable: the order asks for 100 trained numbers"):
         policy(max_trainable=99).permit(forge(), SIZE)
+    with pytest.raises(PolicyRefused, match=r"adapt fewer layers \(adapter\.last_layers\)"):
+        policy(max_trainable=99).permit(forge({"adapter.family": "ia3"}), SIZE)
     with pytest.raises(PolicyRefused, match=r"policy\.max_bytes_out: the order asks for 400 bytes out a round"):
         policy(max_bytes_out=399).permit(forge(), SIZE)
     policy(max_trainable=100, max_bytes_out=400).permit(forge(), SIZE)

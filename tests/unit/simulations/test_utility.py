@@ -57,6 +57,11 @@ def test_each_point_differs_from_the_config_in_its_own_setting_alone(config: Run
     assert sum(settings == {"privacy.enabled": True, "privacy.epsilon": 8.0} for settings in whole) == 4
 
 
+def test_ia3_has_no_rank_to_change(config: RunConfig) -> None:
+    scaled = RunConfig.parse({**config.model_dump(mode="json"), "adapter": {"family": "ia3"}}, "test")
+    assert {panel for panel, _, _ in points_of(scaled)} == {"epsilon", "privacy.clipping_norm", "training.sampling_rate"}
+
+
 def test_every_point_is_a_run_and_shared_ones_run_once(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch, silent: Progress, plainly: Callable[..., Any]
 ) -> None:

@@ -96,6 +96,30 @@ def test_a_head_alone_is_no_lora_adapter(without_privacy: "CardFacts", config_of
     page = model_page(privacy_card(replace(without_privacy, config=config), "00" * 32))
     assert "A classification head for the base model" in page
     assert "PeftModel" not in page
+    assert front_matter(page)["tags"] == ["federated-learning"]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "where"),
+    [({}, "on all layers"), ({"last_layers": 2}, "on the last 2 layers"), ({"layers": [1, 4]}, "on layers 1, 4")],
+)
+def test_a_card_of_ia3_says_nothing_of_ranks(
+    without_privacy: "CardFacts", config_of: Any, adapter: dict[str, Any], where: str
+) -> None:
+    config = config_of({"adapter": {"family": "ia3", **adapter}, "privacy.enabled": False})
+    card = privacy_card(replace(without_privacy, config=config), "00" * 32)
+    page = model_page(card)
+    assert "An IA3 adapter with a classification head for the base model" in page
+    assert f"learnt factors on layers' states, {where}; peak" in page
+    assert "PeftModel.from_pretrained" in page
+    assert "ia3" in front_matter(page)["tags"]
+    assert "lora" not in page.lower().replace("exploration", "")
+    assert {name: card["training"][name] for name in ("family", "rank", "alpha", "factors")} == {
+        "family": "ia3",
+        "rank": None,
+        "alpha": None,
+        "factors": None,
+    }
 
 
 def test_an_instruction_model_generates_text(without_privacy: "CardFacts", config_of: Any) -> None:
