@@ -104,7 +104,8 @@ def restore_peft(tuned: PeftModel, folder: Path) -> None:
         saved = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: not a readable adapter; give the adapter folder of a finished run") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(tuned).items()}
+    own = get_peft_model_state_dict(tuned, save_embedding_layers=False)  # else PEFT asks the hub about the vocabulary
+    expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
     if expected != {name: tuple(tensor.shape) for name, tensor in saved.items()}:
         raise ModelError(f"{path}: its tensors do not fit the base model; use the base model that it was trained on")
     set_peft_model_state_dict(tuned, saved)

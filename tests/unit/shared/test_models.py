@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from peft.utils import save_and_load
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
@@ -137,6 +138,20 @@ def test_an_adapter_of_another_spec_is_not_written(classify: RunConfig, learner_
     with pytest.raises(ModelError, match="does not fit"):
         write_adapter(learner.model, AdapterState(arrays))
     assert read_adapter(learner.model).digest() == before.digest()
+
+
+def test_neither_saving_nor_restoring_asks_a_hub(
+    instruct: RunConfig, learner_of: LearnerOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(save_and_load, "check_file_exists_on_hf_hub", asked)
+    learner = learner_of(instruct)
+    model: Any = learner.model
+    model.peft_config["default"].base_model_name_or_path = "someone/something"  # no folder that lies here
+    learner.task.save(model, tmp_path)
+    learner.task.restore(model, tmp_path)
 
 
 def test_peft_alone_rebuilds_a_saved_encoder(
