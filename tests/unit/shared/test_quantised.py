@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from peft.tuners.ia3 import IA3Layer
 from peft.tuners.lora import LoraLayer
 
 from client.preflight import need_of
@@ -47,6 +48,20 @@ def test_a_base_in_four_bits_has_exact_per_record_gradients_and_the_adapter_of_a
     computed = layers[0].base_layer.compute_dtype
     self_check(learner, learner.task.encode(records_of(either, 6)), 4)  # raises above 1e-3
     assert layers[0].base_layer.compute_dtype is computed
+
+
+def test_ia3_on_a_base_in_four_bits_is_exact_too(either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf) -> None:
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    tree = either.model_dump(mode="json")
+    tree |= {"adapter": {"family": "ia3"}, "model": {**tree["model"], "dtype": "nf4"}}
+    learner = learner_of(RunConfig.parse(tree, "test"))
+    layers = [layer for layer in learner.model.modules() if isinstance(layer, IA3Layer)]
+    assert layers
+    assert all(isinstance(layer.base_layer, bitsandbytes.nn.Linear4bit) for layer in layers)
+    cover = cover_of(learner.model)
+    assert len(cover.adapted) == len(layers)
+    assert not cover.missing
+    self_check(learner, learner.task.encode(records_of(either, 6)), 4)  # raises above 1e-3
 
 
 def test_it_is_planned_for_with_less_memory(either: RunConfig, change: Change) -> None:
