@@ -1,35 +1,50 @@
-"""Views of scrubbed records, for training: noised, and as they would read of somebody else.
+"""Views of scrubbed records, for training: noised, reworded, and as they would read of somebody else.
 
 What a view looks like follows from the record's own text, the run's seed and the occasion, never from the record's place
-among others. So adding a record changes no other record's views, and neither noise in text nor a swap costs privacy.
+among others. So adding a record changes no other record's views, and neither noise in text nor a swap costs privacy;
+``client.writer`` says why the same is true of a paraphrase.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.counterfactual import counterparts
 from shared.datastage import AugmentationSection
-from shared.perturbation import noised
+from shared.perturbation import Wordings, asked, noised, reworded
 from shared.record import Record
 from shared.tasks.base import Example, Task
 
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Views of a site's records, encoded; ``views`` fits ``client.units.Viewer``."""
+    """Views of a site's records, encoded; ``views`` fits ``client.units.Viewer``.
+
+    ``wordings`` has by text what a model wrote of it, None for one that was dropped.
+    """
 
     records: Sequence[Record] = field(repr=False)
     task: Task
     section: AugmentationSection
     seed: int
+    wordings: Mapping[str, Wordings] = field(repr=False, default_factory=dict)
 
     def views(self, row: int, occasion: int) -> list[Example]:
-        """The record itself, its counterparts, and K - 1 noised views of each, drawn anew on each occasion.
+        """The record itself, then K - 1 noised views, each with its counterparts, drawn anew on each occasion.
 
-        Every side of a swap has as many views as the other, so that the mean over them prefers none.
+        A noised view is of the record's paraphrases in turn, and of the record itself where there is none or it was dropped.
+        Of each text all sides of a swap are views, so that the mean over them prefers none.
         """
-        section, views = self.section, list[Record]()
-        for side in counterparts(self.records[row], section.swaps):
-            draws = [(self.seed, occasion, view) for view in range(1, section.views)]
-            views += [side, *(noised(side, section.noises, section.rate, draw) for draw in draws)]
+        section, record = self.section, self.records[row]
+        views = counterparts(record, section.swaps)
+        for view in range(1, section.views):
+            draw = (self.seed, occasion, view)
+            worded = self._worded(record, occasion * (section.views - 1) + view - 1)
+            sides = counterparts(worded, section.swaps)
+            views += [noised(side, section.noises, section.rate, draw) for side in sides]
         return self.task.encode(views)
+
+    def _worded(self, record: Record, turn: int) -> Record:
+        """The record in the wording whose turn it is."""
+        wordings = self.wordings.get(asked(record), ())
+        worded = wordings[turn % len(wordings)] if wordings else None
+        return record if worded is None else reworded(record, worded)

@@ -10,16 +10,20 @@ from client.cache import Cache
 from client.cleaning import clean
 from client.memory import Memory
 from client.outbox import Outbox
+from client.pace import Pace
+from client.paraphrases import paraphrase
 from client.preflight import refuse_what_does_not_fit
 from client.preparation import prepare, scrub
 from client.site import Site
 from client.sitefile import SiteFile
+from client.writer import refuse_no_writer
 from privacy.accounting import SEARCH_GRID, Accountant
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.config import RunConfig
+from shared.datastage import PARAPHRASES
 from shared.errors import DataError
 from shared.messages import TrainOrder, TrainReply
 from shared.record import RawRecord
@@ -28,7 +32,7 @@ from shared.status import BudgetSeen
 from shared.tasks import load_task
 from shared.tasks.base import Learner
 
-Told = Callable[[str], None]
+Told = Callable[..., None]  # a step's code name, and numbers by name
 
 
 class Host:
@@ -63,6 +67,7 @@ class Host:
             )
         here = self._file.carried_out(run)
         refuse_what_does_not_fit(here)
+        refuse_no_writer(here)
         self._told("anonymise")
         raw = read_records(self._file.data.file, here)
         budget = self._budget(raw, by_person=run.privacy.unit == "person")
@@ -74,12 +79,23 @@ class Host:
         surrogates = hmac.digest(budget.ledger.key, b"surrogates", "sha256")
         (scrubbed,) = scrub(here.anonymise, [cleaned], caches, key=surrogates)
         chosen = prepare(scrubbed, cleaned, here, budget.ledger.key)
+        (written,) = paraphrase(here, [chosen.scrubbed.records], caches, self._paced)
+        if run.augmentation.paraphrases:
+            self._told(
+                "paraphrases",
+                **{name.removeprefix(PARAPHRASES).strip(".") or "kept": n for name, n in written.counts.items()},
+            )
         self._told("load_model")
         base, task = load_task(here)
         learner = Learner(base, task, task.build(base, here.run.seed))
         plan = PrivacyPlan.for_site(run, declared, budget.accountant)
         memory, outbox = Memory(self._file.site.state / "memory"), Outbox(self._file.outbox)
-        return Site(site_id, declared, run, chosen.scrubbed.records, learner, plan, budget, memory, outbox, chosen.persons)
+        records, persons = chosen.scrubbed.records, chosen.persons
+        return Site(site_id, declared, run, records, learner, plan, budget, memory, outbox, persons, written.wordings)
+
+    def _paced(self, step: str, total: int) -> Callable[[int], None]:
+        """Begin a long step; gives what is called with the units done."""
+        return Pace(self._told, step, total).advance
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
         """What the records of the last order, and the site in all, have spent; nothing before the first order."""

@@ -32,7 +32,7 @@ class Service:
 
     def __init__(self, file: SiteFile, log: RunLog, telling: Telling) -> None:
         self._file, self._log, self._telling = file, log, telling
-        self._host = Host(file, lambda step: log.event("step", step=step))
+        self._host = Host(file, lambda step, **numbers: log.event("step", step=step, **numbers))
         self.last = 0
         self.of = 0
 

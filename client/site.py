@@ -1,6 +1,6 @@
 """One data-owning site: its records, its privacy plan, its model, and the answer to an order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from client.augment import Augmenter
@@ -18,6 +18,7 @@ from shared.config import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
 from shared.messages import TrainOrder, TrainReply
 from shared.peft_adapter import write_adapter
+from shared.perturbation import Wordings
 from shared.record import Record
 from shared.tasks.base import Example, Learner, Unit
 from shared.tasks.prefix import FrozenPrefix
@@ -43,8 +44,9 @@ class Site:
         memory: Memory | None = None,
         outbox: Outbox | None = None,
         persons: Sequence[str] = (),
+        wordings: Mapping[str, Wordings] | None = None,
     ) -> None:
-        data = training_set(site_id, config, records, learner, persons)
+        data = training_set(site_id, config, records, learner, persons, wordings or {})
         if len(data.units) < config.cohort.min_records:
             units = "persons" if config.privacy.unit == "person" else "records"
             raise DataError(
@@ -130,7 +132,12 @@ class Site:
 
 
 def training_set(
-    site_id: str, config: RunConfig, records: Sequence[Record], learner: Learner, persons: Sequence[str]
+    site_id: str,
+    config: RunConfig,
+    records: Sequence[Record],
+    learner: Learner,
+    persons: Sequence[str],
+    wordings: Mapping[str, Wordings],
 ) -> TrainingSet:
     """Encoded records with the units that own them, their views where the config asks for some, and the balance of labels.
 
@@ -143,7 +150,7 @@ def training_set(
             f"site {site_id}: no record has one of adversary.groups in column '{config.adversary.column}', so there is "
             "nothing to hide; mend the column or the groups, or leave adversary out"
         )
-    viewer = Augmenter(records, learner.task, config.augmentation, config.run.seed)
+    viewer = Augmenter(records, learner.task, config.augmentation, config.run.seed, wordings)
     data = TrainingSet(examples, _units(site_id, config, records, persons), viewer if config.augmentation.on else None)
     return resampled(data, config, site_id)
 

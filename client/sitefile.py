@@ -85,6 +85,18 @@ class OwnModelSection(Section):
     dtype: Literal["run", "auto", "float32", "bfloat16"] = Field(
         "run", description="frozen base weights; run takes the run's choice"
     )
+    paraphraser: str | None = Field(
+        None,
+        min_length=1,
+        description="a model that paraphrases scrubbed texts where a run wants that: of the catalogue, or a folder with "
+        "a causal language model and a chat template, not trained on these records; empty writes none",
+    )
+
+    @field_validator("paraphraser")
+    @classmethod
+    def _model_beside(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """A folder is relative to the file."""
+        return value if value is None or value in CATALOGUE else str(_beside(Path(value), info))
 
 
 class OwnAnonymiseSection(AnonymiseSection):
@@ -169,6 +181,7 @@ class SiteFile(Section):
         for name in ("columns", "label_bins"):
             if getattr(self.data, name) is not None:
                 tree["data"][name] = self.data.model_dump(mode="json")[name]
+        tree["augmentation"]["paraphraser"] = self.model.paraphraser
         tree["model"] |= {
             "name": self._model_here(run.model.name),
             "sha256": pinned_digest(run.model),  # what the policy permitted, wherever the folder is

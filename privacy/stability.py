@@ -107,4 +107,10 @@ def _unit(config: RunConfig) -> dict[str, Effect]:
     reason = "the views of a record follow from itself, and are averaged within its unit before the clip"
     asked = {"augmentation.views": config.augmentation.views > 1, "augmentation.swaps": bool(config.augmentation.swaps)}
     found |= {field: Effect("free", reason) for field, on in asked.items() if on}
+    if config.augmentation.paraphrases:
+        found["augmentation.paraphrases"] = Effect(
+            "free",
+            "what a frozen model writes of a record follows from its own scrubbed text, whatever the others are, and is "
+            "averaged within its unit before the clip; a model that was trained on these records would void this",
+        )
     return found

@@ -1,11 +1,14 @@
 """The config sections of the data stage: cleaning, balancing and augmentation; what they cost is in privacy/stability."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from shared.counterfactual import Swap
 from shared.sections import Positive, Section
+
+PARAPHRASES = "augmentation.paraphrases"  # what a count of them is called
+WITHOUT_MODEL = f"{PARAPHRASES}.without_model"
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 
@@ -53,13 +56,14 @@ class BalanceSection(Section):
 
 
 class AugmentationSection(Section):
-    """Further views of a record, noised or of somebody else, averaged within its gradient before the clip."""
+    """Further views of a record: noised, reworded or of somebody else, averaged within its gradient before the clip."""
 
     views: int = Field(
         1, ge=1, le=64, description="K: a text itself and K - 1 noised views of it, drawn anew in each step; 1 is off"
     )
     noises: tuple[Literal["typos", "case", "synonyms", "order"], ...] = Field(
-        ("typos", "case", "synonyms", "order"), description="kinds of noise that a view has", min_length=1
+        ("typos", "case", "synonyms", "order"),
+        description="kinds of noise that a view has; none where there are paraphrases",
     )
     rate: float = Field(0.1, gt=0, le=1, description="chance of each word to be changed by each kind of noise")
     swaps: tuple[Swap, ...] = Field(
@@ -67,6 +71,27 @@ class AugmentationSection(Section):
         description="a record counts as much as it reads of somebody else: with gendered words exchanged, with names of two "
         "groups; each such text has K views of its own; empty is off",
     )
+    paraphrases: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="wordings of each text that a model at the site writes once, at set-up; the K - 1 views are then of "
+        "these in turn, and of the text where one was dropped; a site without a model goes on without; 0 is off",
+    )
+    paraphraser: str | None = Field(
+        None,
+        min_length=1,
+        description="the model that writes them at the sites of a simulation: of the catalogue, or a folder, and not "
+        "trained on these records; a real site names its own in SITE.toml, and what stands here has no effect there",
+    )
+
+    @model_validator(mode="after")
+    def _a_view_differs(self) -> Self:
+        if self.paraphrases and self.views < 2:
+            raise ValueError(f"paraphrases = {self.paraphrases}: are views beside the text itself; set views = 2 or more")
+        if not self.noises and not self.paraphrases:
+            raise ValueError("noises: empty, so all views would be the same; name a kind, or set paraphrases = 1 or more")
+        return self
 
     @property
     def on(self) -> bool:

@@ -14,7 +14,19 @@ from shared.synonyms import GROUPS
 
 NOISED = ("text", "instruction")  # what is asked; a response is what is learnt, and stays as it is
 SHORTEST = 4  # letters of a word that a typo may touch
+Wordings = Sequence[str | None]  # of one text; None where one was dropped
 Noise = Callable[[list[str], float, random.Random], list[str]]
+
+
+def asked(record: Record) -> str:
+    """What a record asks: its text, or its instruction."""
+    return next(text for name, text in record.fields.items() if name in NOISED)
+
+
+def reworded(record: Record, wording: str) -> Record:
+    """The record with what it asks in another wording."""
+    fields = record.fields.items()
+    return replace(record, fields={name: wording if name in NOISED else text for name, text in fields})
 
 
 def noised(record: Record, kinds: Sequence[str], rate: float, seed: tuple[int, ...]) -> Record:

@@ -137,6 +137,7 @@ def _pooled(data: Sequence[SiteData], section: SiteSection) -> SiteData:
         merge_scrubbed(site.training for site in data),
         merge_scrubbed(site.held_out for site in data),
         [person for site in data for person in site.persons],
+        wordings={text: wordings for site in data for text, wordings in site.wordings.items()},
     )
 
 

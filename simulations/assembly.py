@@ -61,6 +61,7 @@ def assemble(
             plans[d.section.id],
             site_budget(config, d, folder, accountant),
             persons=d.persons,
+            wordings=d.wordings,
         )
         for d in data
     ]

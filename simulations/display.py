@@ -9,13 +9,16 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from server.report.comparison import lead, name_of
 from server.report.figures import (
@@ -32,15 +35,26 @@ from server.report.figures import (
     target_delta,
 )
 from shared.config import RunConfig
+from shared.datastage import PARAPHRASES, WITHOUT_MODEL
 
 SIDES = ("free", "private")
 STAGES = {
     "anonymise": "anonymise records",
+    "paraphrase": "paraphrase records",
     "model": "load the model, check its gradients",
     "train": "train, sites x rounds",
     "compare": "compare, rows",
     "sweep": "sweep, trials",
 }
+
+
+class Rate(ProgressColumn):
+    """Units a second of a bar."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, once there is one."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s")
 
 
 class Bars:
@@ -53,6 +67,7 @@ class Bars:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
@@ -80,11 +95,23 @@ def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
     """A run: sites, rounds with the baselines first, failures, and where the report is."""
     yield _sites(report)
     yield _rounds(report)
+    yield from _paraphrases(report)
     for failure in report["failures"]:
         yield f"! {failure}"
     if not report["privacy"]["enabled"]:
         yield "! This run had no differential privacy: the adapter may reveal single training records."
     yield f"{report['seconds']:.0f} s in all. Report: {folder}/report.html"
+
+
+def _paraphrases(report: Mapping[str, Any]) -> Iterator[str]:
+    """How many paraphrases of each site's records were kept, where the run asks for some."""
+    for site in report["sites"]:
+        counts = {name: n for name, n in site.get("touched", {}).items() if name.startswith(PARAPHRASES)}
+        if WITHOUT_MODEL in counts:
+            yield f"! site {site['site_id']}: no model writes paraphrases here, so its views are noised alone"
+        elif counts:
+            asked = sum(counts.values())
+            yield f"Site {site['site_id']}: {count(counts[PARAPHRASES])} of {count(asked)} paraphrases were kept"
 
 
 def _sites(report: Mapping[str, Any]) -> Table:

@@ -11,6 +11,7 @@ from typing import Any
 
 from client.preflight import refuse_what_does_not_fit
 from client.site import Site
+from client.writer import refuse_no_writer
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
@@ -46,6 +47,7 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     """
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
     refuse_what_does_not_fit(config)  # that, or a wrong name, should cost seconds, not an anonymisation
+    refuse_no_writer(config)
     with stages.timed("plan"):
         plans = site_plans(config, accountant)
     folder = _fresh_folder(config)

@@ -1,12 +1,13 @@
 """The sites of a simulated federation: their files, their scrubbed and chosen records, their ledgers and budgets."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from client.admission import admit
 from client.cache import Cache
 from client.cleaning import clean
+from client.paraphrases import paraphrase
 from client.preparation import prepare, scrub
 from privacy.accounting import Accountant
 from privacy.anonymise.outcome import Scrubbed
@@ -15,6 +16,7 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.config import RunConfig
 from shared.errors import ConfigError
+from shared.perturbation import Wordings
 from shared.record import RawRecord
 from shared.records import read_records
 from shared.sections import GateSection, SiteSection
@@ -28,7 +30,8 @@ class SiteData:
     """A site's scrubbed records, the share of them that is held out, and the raw ones, which its ledger knows.
 
     ``persons`` says whose each training record is, where that is known; ``touched`` counts what each step of the data
-    stage changed or left out; ``groups`` are the declared groups of held-out records, by position.
+    stage changed or left out; ``groups`` are the declared groups of held-out records, by position; ``wordings`` are what a
+    model wrote of training texts.
     """
 
     section: SiteSection
@@ -38,6 +41,7 @@ class SiteData:
     persons: Sequence[str] = field(repr=False, default=())
     touched: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[int, str] = field(repr=False, default_factory=dict)
+    wordings: Mapping[str, Wordings] = field(repr=False, default_factory=dict)
 
 
 def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
@@ -69,14 +73,28 @@ def scrub_sites(
         _admit(config, config.gate, [found.records for found in cleaned], caches)
     progress.stage("anonymise", sum(len(group) for group in groups))
     scrubbed = scrub(config.anonymise, groups, caches, progress.advance)
-    found = []
+    data = []
     for index, site in enumerate(sites):
         training, measured = parts[index]
         chosen = prepare(scrubbed[2 * index], training, config, site_ledger(config, site, folder).key)
         touched = cleaned[index].touched | chosen.touched
         declared = {record.position: record.group for record in measured if record.group is not None}
-        found.append(SiteData(site, training, chosen.scrubbed, scrubbed[2 * index + 1], chosen.persons, touched, declared))
-    return found
+        data.append(SiteData(site, training, chosen.scrubbed, scrubbed[2 * index + 1], chosen.persons, touched, declared))
+    return _paraphrased(config, data, caches[::2], progress)
+
+
+def _paraphrased(config: RunConfig, data: Sequence[SiteData], caches: Sequence[Cache], progress: Progress) -> list[SiteData]:
+    """The sites' data with what a model wrote of each training text, and how much of it was kept."""
+
+    def staged(name: str, total: int) -> Callable[[int], None]:
+        progress.stage(name, total)
+        return progress.advance
+
+    written = paraphrase(config, [site.training.records for site in data], caches, staged)
+    return [
+        replace(site, wordings=own.wordings, touched={**site.touched, **own.counts})
+        for site, own in zip(data, written, strict=True)
+    ]
 
 
 def _admit(config: RunConfig, gate: GateSection, cleaned: Sequence[Sequence[RawRecord]], caches: Sequence[Cache]) -> None:

@@ -31,6 +31,7 @@ LEARNING = (
     "privacy/dp/",
     "client/trainer.py",
     "client/units.py",
+    "client/writer.py",
     "server/evaluation.py",
     "server/explanation/attribution.py",
     "server/probes/vocabulary.py",

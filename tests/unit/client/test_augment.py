@@ -1,6 +1,13 @@
 from collections.abc import Callable
 
+import pytest
+import torch
+
 from client.augment import Augmenter
+from client.units import TrainingSet, row_weights
+from privacy.dp import clipping
+from privacy.dp.engine import make_private
+from privacy.dp.plan import PrivacyPlan
 from shared.config import RunConfig
 from shared.datastage import AugmentationSection
 from shared.record import Record
@@ -40,5 +47,64 @@ def test_a_record_counts_as_much_as_it_reads_of_somebody_else(classify: RunConfi
     noised = Augmenter(records, task, AugmentationSection(swaps=("gender",), views=3, noises=("order",), rate=0.5), 0)
     views = [view.ids.tolist() for view in noised.views(0, 3)]
     assert len(views) == 6  # two sides, each with two noised views
-    assert views[3] == he
-    assert [sorted(view) for view in views] == [sorted(views[0])] * 3 + [sorted(he)] * 3
+    assert views[1] == he
+    assert [sorted(view) for view in views] == [sorted(views[0]), sorted(he)] * 3
+
+
+def test_views_are_of_the_paraphrases_in_turn_and_a_dropped_one_falls_back_on_the_noised_text(
+    classify: RunConfig, learner_of: LearnerOf
+) -> None:
+    task = learner_of(classify).task
+    text, first, third = "aia bjb ckc dld", "eme fnf gog hph", "aib bjc ckd dle"
+    wordings = {text: (first, None, third)}
+    (own, one, three) = (task.encode([Record({"text": each}, "yes")])[0].ids.tolist() for each in (text, first, third))
+    plain = Augmenter(
+        [Record({"text": text}, "yes")], task, AugmentationSection(views=3, noises=(), paraphrases=3), 0, wordings
+    )
+    assert [[view.ids.tolist() for view in plain.views(0, occasion)] for occasion in range(3)] == [
+        [own, one, own],
+        [own, three, one],
+        [own, own, three],
+    ]
+    ordered = AugmentationSection(views=4, noises=("order",), rate=0.9, paraphrases=3)
+    noised = Augmenter([Record({"text": text}, "yes")], task, ordered, 0, wordings).views(0, 0)
+    assert [sorted(view.ids.tolist()) for view in noised] == [sorted(ids) for ids in (own, one, own, three)]
+    assert noised[2].ids.tolist() != own
+
+
+def test_a_response_stays_as_it_is_whatever_its_instruction_is_called(
+    instruct: RunConfig, change: Callable[..., RunConfig], learner_of: LearnerOf
+) -> None:
+    task = learner_of(change(instruct, {"model.max_length": 64})).task
+    record = Record({"instruction": "aia bjb", "response": "ckc dld eme"})
+    section = AugmentationSection(views=2, noises=(), paraphrases=1)
+    own, view = Augmenter([record], task, section, 0, {"aia bjb": ("hph",)}).views(0, 0)
+    (expected,) = task.encode([Record({"instruction": "hph", "response": "ckc dld eme"})])
+    assert view.ids.tolist() == expected.ids.tolist()
+    assert view.ids.tolist() != own.ids.tolist()
+    assert view.ids[view.target].tolist() == own.ids[own.target].tolist()
+
+
+@pytest.mark.parametrize("views", [2, 5])
+def test_one_record_more_with_its_paraphrases_moves_a_step_by_no_more_than_the_clipping_norm(
+    classify: RunConfig, learner_of: LearnerOf, monkeypatch: pytest.MonkeyPatch, views: int
+) -> None:
+    monkeypatch.setattr(clipping, "gaussian", lambda shape, _std, device: torch.zeros(shape, device=device))
+    plan, divisor = PrivacyPlan(0.1, 1.3, 0.05, 4, 2, 1e-4, 170), 17.0
+    records = [Record({"text": text}, "yes") for text in ("aia bjb", "ckc dld eme", "fnf gog")]
+    wordings = {record.fields["text"]: ("hph aib bjc", "ckd dle") for record in records}
+    steps = []
+    for count in (2, 3):
+        learner = learner_of(classify)
+        before = torch.cat([p.detach().flatten() for p in learner.model.parameters() if p.requires_grad])
+        augmenter = Augmenter(records, learner.task, AugmentationSection(views=views, paraphrases=2), 0, wordings)
+        rows = TrainingSet(learner.task.encode(records), [(0,), (1,), (2,)], augmenter).rows(range(count), 0)
+        assert [len(unit) for unit in rows.units] == [views] * count
+        optimizer = torch.optim.SGD([p for p in learner.model.parameters() if p.requires_grad], lr=1.0)
+        with make_private(learner.model, optimizer, plan, divisor) as (model, step):
+            for chosen, batch in learner.unit_batches(rows.examples, rows.units, 10_000):
+                (row_weights(chosen, batch.targets, None) * learner.task.losses(model, batch)).sum().backward()
+                step.accumulate([unit[0] for unit in chosen for _ in unit])
+            step.finish()
+        steps.append(before - torch.cat([p.detach().flatten() for p in learner.model.parameters() if p.requires_grad]))
+    assert 0 < float((steps[1] - steps[0]).norm()) <= plan.clipping_norm / divisor * (1 + 1e-3)

@@ -1,7 +1,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ import pytest
 from client.hosting import Host
 from client.runner import reason_code
 from client.sitefile import SiteFile
+from client.writer import Writer
 from privacy.anonymise.gate import GateFailed
 from privacy.ledger import Ledger
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import PolicyRefused
+from shared.errors import ModelError, PolicyRefused
 from shared.messages import TrainOrder
 from shared.peft_adapter import read_adapter
 from shared.sections import GateSection
@@ -151,3 +152,65 @@ def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_resta
     again = Host(file, lambda step: None).train(replace(order, nonce="another"))
     assert (again.delta.digest(), again.nonce) == (reply.delta.digest(), "another")
     assert [path.name for path in (file.outbox / "run").iterdir()] == ["round-000001.safetensors"]
+
+
+PARAPHRASED = {"augmentation.views": 2, "augmentation.paraphrases": 1}
+NAMED = "Zebediah Quince"
+
+
+def with_writer(file: SiteFile, name: str | None) -> SiteFile:
+    return file.model_copy(update={"model": file.model.model_copy(update={"paraphraser": name})})
+
+
+def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its_log(
+    file: SiteFile,
+    forge: Forge,
+    tiny_llama: Path,
+    learner_of: Callable[[RunConfig], Learner],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [{"text": f"please call {NAMED} about case {i}", "label": "yes" if i % 2 else "no"} for i in range(30)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown: list[str] = []
+    original = Writer.write
+
+    def watched(writer: Writer, texts: Sequence[str]) -> Iterator[tuple[str, list[str | None]]]:
+        shown.extend(texts)
+        return original(writer, texts)
+
+    monkeypatch.setattr(Writer, "write", watched)
+    told: list[tuple[str, dict[str, float]]] = []
+    file = with_writer(file, str(tiny_llama))
+    order = forge({**PARAPHRASED, "augmentation.paraphraser": "/of/the/server"})
+    order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
+    host = Host(file, lambda step, **numbers: told.append((step, numbers)))
+    reply = host.train(order)
+    assert shown
+    assert all("<PERSON" in text and "Quince" not in text for text in shown)
+    assert [step for step, _ in told if step != "paraphrase"] == ["anonymise", "paraphrases", "load_model"]
+    assert sum(dict(told)["paraphrases"].values()) == len(rows)
+    assert dict(told)["paraphrase"]["seconds_left"] == 0
+    assert reply.released == {}
+    again = len(shown)
+    Host(file, lambda *_, **__: None).train(replace(order, nonce="another"))
+    assert len(shown) == again  # what the cache has is not written again
+
+
+def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
+    file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner]
+) -> None:
+    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(30)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told: list[tuple[str, dict[str, float]]] = []
+    order = forge({**PARAPHRASED, "augmentation.paraphraser": "/of/the/server"})
+    order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
+    assert Host(file, lambda step, **numbers: told.append((step, numbers))).train(order).delta.norm > 0
+    assert ("paraphrases", {"kept": 0, "without_model": 30}) in told
+
+
+def test_a_model_that_the_site_does_not_have_is_said_before_a_record_is_read(file: SiteFile, forge: Forge) -> None:
+    untouched = never_opened(file.data.file)
+    with pytest.raises(ModelError, match=r"^augmentation\.paraphrases: '/nowhere/at/all' cannot write them; name a model"):
+        Host(with_writer(file, "/nowhere/at/all"), lambda _: None).train(forge(PARAPHRASED))
+    assert untouched()
+    assert not file.site.state.exists()

@@ -168,3 +168,12 @@ def test_a_spacy_model_is_a_name_or_a_folder_beside_the_file(tmp_path: Path) -> 
     assert named.anonymise.spacy_model == "en-core-web-sm"
     beside = load(tmp_path, GOOD + '[anonymise]\nspacy_model = "./models/en"\n')
     assert Path(beside.anonymise.spacy_model) == tmp_path / "models/en"
+
+
+def test_who_paraphrases_at_a_site_is_the_sites_own_choice(tmp_path: Path, config_of: ConfigOf) -> None:
+    run = config_of({"augmentation": {"views": 2, "paraphrases": 1, "paraphraser": "/of/the/server"}})
+    assert load(tmp_path).carried_out(run).augmentation.paraphraser is None
+    for name, found in (("writer", str(tmp_path / "writer")), ("smollm2-135m", "smollm2-135m"), ("/srv/m", "/srv/m")):
+        here = load(tmp_path, f'{GOOD}[model]\nparaphraser = "{name}"\n').carried_out(run)
+        assert here.augmentation.paraphraser == found
+        assert here.augmentation.paraphrases == 1

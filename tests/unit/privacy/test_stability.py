@@ -51,11 +51,11 @@ def test_every_step_says_why_it_costs_what_it_costs(config_of: ConfigOf) -> None
         **PERSON,
         "cleaning": {"languages": ["en"], "min_chars": 3, "max_repetition": 0.5, "exact_duplicates": "drop"},
         "balance": {"weights": "public", "label_shares": [0.2, 0.8]},
-        "augmentation": {"views": 2, "swaps": ["gender"]},
+        "augmentation": {"views": 2, "swaps": ["gender"], "paraphrases": 1},
         "adversary": {"column": "sex", "groups": ["f", "m"]},
     }
     found = effects(config_of(changes))
-    assert len(found) == 11
+    assert len(found) == 12
     assert all(effect.reason and effect.units == 1 for effect in found.values())
     refuse_unstable(config_of(changes))
 
@@ -73,6 +73,8 @@ def test_every_step_says_why_it_costs_what_it_costs(config_of: ConfigOf) -> None
         ({"cleaning.languages": ["English"]}, "cleaning.languages"),
         ({"augmentation.noises": ["magic"]}, "augmentation.noises"),
         ({"augmentation.swaps": ["age"]}, "augmentation.swaps"),
+        ({"augmentation.paraphrases": 2}, "set views = 2 or more"),
+        ({"augmentation.views": 2, "augmentation.noises": []}, "all views would be the same"),
     ],
 )
 def test_a_config_that_cannot_be_meant_is_refused(config_of: ConfigOf, changes: dict[str, object], message: str) -> None:
