@@ -70,7 +70,9 @@ class Book:
     def keep_alone(self, texts: Sequence[str]) -> None:
         """Forget texts that are not there any more: what a site deletes must not live on here."""
         digests = {_digest(text) for text in texts}
-        self._pages = {digest: page for digest, page in self._pages.items() if digest in digests}
+        if not self._pages.keys() <= digests:
+            self._pages = {digest: page for digest, page in self._pages.items() if digest in digests}
+            self.save()
 
     def put(self, text: str, verdicts: "Sequence[Verdict]") -> None:
         """Add a text's verdicts."""
@@ -92,9 +94,9 @@ class Book:
 
 def _write_missing(config: RunConfig, books: Sequence[Book], texts: Sequence[Sequence[str]], progress: Progress) -> None:
     """Write what the books lack, and judge it; neither model is loaded where they lack nothing."""
-    missing = [[text for text in own if book.get(text) is None] for book, own in zip(books, texts, strict=True)]
-    total = sum(map(len, missing))
-    if not total:
+    lacking = [{text for text in own if book.get(text) is None} for book, own in zip(books, texts, strict=True)]
+    missing = list(dict.fromkeys(text for own, lacks in zip(texts, lacking, strict=True) for text in own if text in lacks))
+    if not missing:
         return
     from client.writer import Writer, writer_section  # torch and spaCy take seconds to import
     from privacy.anonymise.language import locate
@@ -102,13 +104,15 @@ def _write_missing(config: RunConfig, books: Sequence[Book], texts: Sequence[Seq
 
     section = config.augmentation
     judge = Judge(config.anonymise, locate(config.anonymise.spacy_model))
-    advance = progress("paraphrase", total)
+    advance = progress("paraphrase", len(missing))
     with Writer.open(writer_section(config), config.run.seed, section.paraphrases) as writer:
-        for book, own in zip(books, missing, strict=True):
-            for number, (text, wordings) in enumerate(writer.write(own), start=1):
-                book.put(text, judge.verdicts(text, wordings))
-                advance(1)
-                if number % OFTEN == 0 or number == len(own):
+        for number, (text, wordings) in enumerate(writer.write(missing), start=1):
+            verdicts = judge.verdicts(text, wordings)
+            for book in (book for book, lacks in zip(books, lacking, strict=True) if text in lacks):
+                book.put(text, verdicts)
+            advance(1)
+            if number % OFTEN == 0 or number == len(missing):
+                for book in books:
                     book.save()
 
 

@@ -95,7 +95,7 @@ def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
     """A run: sites, rounds with the baselines first, failures, and where the report is."""
     yield _sites(report)
     yield _rounds(report)
-    yield from _paraphrases(report)
+    yield from paraphrase_lines(report)
     for failure in report["failures"]:
         yield f"! {failure}"
     if not report["privacy"]["enabled"]:
@@ -103,7 +103,7 @@ def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
     yield f"{report['seconds']:.0f} s in all. Report: {folder}/report.html"
 
 
-def _paraphrases(report: Mapping[str, Any]) -> Iterator[str]:
+def paraphrase_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """How many paraphrases of each site's records were kept, where the run asks for some."""
     for site in report["sites"]:
         counts = {name: n for name, n in site.get("touched", {}).items() if name.startswith(PARAPHRASES)}

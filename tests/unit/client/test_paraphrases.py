@@ -101,6 +101,19 @@ def test_what_the_cache_has_opens_no_model_and_what_is_gone_is_forgotten(
     (path,) = cache.folder.iterdir()
     assert (b"two in words" in path.read_bytes()) is (key is None)
     assert b"one in words" not in path.read_bytes()
+    before = len(path.read_bytes())
+    paraphrase(config, [RECORDS[1:2]], [cache], quietly)
+    assert len(path.read_bytes()) < before
+    assert len(pen.asked) == 3
+
+
+def test_a_text_of_two_sites_is_written_once_and_kept_by_both(pen: Pen, config: RunConfig, tmp_path: Path) -> None:
+    caches = [Cache(tmp_path / name) for name in ("north", "east")]
+    north, east = paraphrase(config, [RECORDS[:2], RECORDS[1:3]], caches, quietly)
+    assert pen.asked == ["one", "two", "bad"]
+    assert (set(north.wordings), set(east.wordings)) == ({"one", "two"}, {"two", "bad"})
+    assert paraphrase(config, [RECORDS[:2], RECORDS[1:3]], caches, quietly) == [north, east]
+    assert pen.opened == 1
 
 
 def test_another_seed_count_or_model_is_written_anew(

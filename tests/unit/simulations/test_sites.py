@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from client.cache import Cache
+from client.paraphrases import Paraphrases
 from privacy.anonymise.gate import GateFailed
 from privacy.anonymise.pipeline import Anonymiser
 from shared.config import RunConfig
 from shared.errors import DataError
-from shared.record import RawRecord
+from shared.record import RawRecord, Record
 from shared.sections import GateSection
+from simulations.display import paraphrase_lines
 from simulations.run import simulate
 from simulations.sites import SiteData, read_sites, scrub_sites
 from simulations.synthetic import account_holders, stream
@@ -138,3 +140,30 @@ def test_a_tenth_of_the_generated_persons_writes_about_half_of_the_records() -> 
     busiest = sorted((owners.count(person) for person in set(owners)), reverse=True)[:40]
     assert 0.45 < sum(busiest) / 2000 < 0.6
     assert 300 < len(set(owners)) <= 400
+
+
+def test_training_texts_alone_are_paraphrased_and_what_was_kept_is_counted_at_the_site(
+    config: RunConfig, change: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[Record]] = []
+
+    def paraphrase(_: RunConfig, groups: Sequence[Sequence[Record]], *__: object) -> list[Paraphrases]:
+        asked.extend(groups)
+        return [Paraphrases({"a": ("b", None)}, {"augmentation.paraphrases": 1}) for _ in groups]
+
+    monkeypatch.setattr("simulations.sites.paraphrase", paraphrase)
+    site = prepared(change(config, {"augmentation.paraphrases": 2}), tmp_path)
+    assert asked == [site.training.records]
+    assert not {record.position for record in asked[0]} & {record.position for record in site.held_out.records}
+    assert site.wordings == {"a": ("b", None)}
+    assert (site.touched["augmentation.paraphrases"], site.touched["cleaning.min_chars"]) == (1, 1)
+
+
+def test_a_report_says_how_many_paraphrases_were_kept_and_where_no_model_wrote_any() -> None:
+    touched = {"augmentation.paraphrases": 1200, "augmentation.paraphrases.tags": 300, "cleaning.repair": 4}
+    without = {"augmentation.paraphrases": 0, "augmentation.paraphrases.without_model": 80}
+    sites = [{"site_id": name, "touched": each} for name, each in zip("abc", (touched, without, {}), strict=True)]
+    assert list(paraphrase_lines({"sites": sites})) == [
+        "Site a: 1,200 of 1,500 paraphrases were kept",
+        "! site b: no model writes paraphrases here, so its views are noised alone",
+    ]
