@@ -51,7 +51,7 @@ class Measured:
 def measure(config: Path, overrides: Sequence[str], folder: Path) -> Measured:
     """One run of a config; ``folder`` is the cache of all runs."""
     from shared.config import RunConfig
-    from shared.lora import write_adapter
+    from shared.peft_adapter import write_adapter
     from simulations.assembly import assemble, federate, held_out_records
     from simulations.planning import site_plans
     from simulations.sites import read_sites, scrub_sites
