@@ -24,7 +24,7 @@ from shared.config import RunConfig
 from shared.errors import ModelError
 from shared.models import LoadedModel, load, outline, quiet
 from shared.sections import ModelSection
-from shared.seeds import derive
+from shared.seeds import derive, stream
 
 ROWS = 16  # of a batch
 WIDTHS = (64, 128, 256, 512, 1024)  # tokens of a padded prompt
@@ -157,13 +157,13 @@ class Draw(LogitsProcessor):
     """
 
     def __init__(self, batch: "Sequence[Row | None]") -> None:
-        self._own = {at: torch.Generator().manual_seed(row.seed) for at, row in enumerate(batch) if row and row.place}
+        self._own = {at: stream(row.seed, "tokens") for at, row in enumerate(batch) if row and row.place}
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Scores (B, V) with noise on the likeliest of the rows that are drawn."""
         for at, generator in self._own.items():
             best, where = scores[at].topk(min(LIKELIEST, scores.shape[1]))
-            gumbel = -torch.empty(len(best)).exponential_(generator=generator).log()
+            gumbel = -torch.from_numpy(generator.exponential(size=len(best))).log()
             scores[at] = float("-inf")
             scores[at, where] = best / TEMPERATURE + gumbel.to(best)
         return scores
