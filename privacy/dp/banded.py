@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 
 from privacy.dp.noise import gaussian
-from privacy.dp.sampling import Sampling, turns
+from privacy.dp.sampling import Sampling
 from shared.errors import PrivacyError
+from shared.passes import turns
 
 MOST_BANDS = 32  # each band but one keeps a copy of the noise; more lower it by a few percent
 
@@ -22,7 +23,7 @@ def bands_of(sampling: Sampling, rate: float) -> int:
     """Steps over which a round's noise is correlated: as many as lie between two of one unit's, and no more than 32.
 
     Raises:
-        PrivacyError: batches come in turn, and 1 / rate is no whole number of them.
+        ConfigError: batches come in turn, and 1 / rate is no whole number of them.
     """
     return 1 if sampling == "poisson" else min(turns(rate), MOST_BANDS)
 

@@ -9,10 +9,11 @@ from typing import Literal, Self
 from privacy.accounting import Accountant, MechanismEvent, calibrate
 from privacy.dp.banded import bands_of
 from privacy.dp.release import label_counts_event, metrics_event
-from privacy.dp.sampling import Sampling, passes
+from privacy.dp.sampling import Sampling
 from privacy.stability import refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
+from shared.passes import passes
 
 LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
 ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
@@ -195,7 +196,7 @@ def training_event(sampling: Sampling, sampling_rate: float, steps: int, noise_m
     """What a round's training steps release: a Poisson-sampled sum each, or a sum over all units for each pass.
 
     Raises:
-        PrivacyError: the steps of a cyclic round are no whole passes, so records would take part unequally often.
+        ConfigError: the steps of a cyclic round are no whole passes, so records would take part unequally often.
     """
     if sampling == "poisson":
         return MechanismEvent(sampling_rate, noise_multiplier, steps)

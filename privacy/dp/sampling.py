@@ -6,11 +6,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import PrivacyError
+from shared.passes import turns
 
 Sampling = Literal["poisson", "cyclic"]
 Draw = Callable[[int], npt.NDArray[np.float64]]
-ROUNDING = 2e-3  # relative; lets 0.333 and 0.0667 stand for a third and a fifteenth
 
 
 def poisson_batches(records: int, rate: float, steps: int, draw: Draw) -> Iterator[npt.NDArray[np.int64]]:
@@ -40,33 +39,3 @@ def batches_of(sampling: Sampling, records: int, rate: float, steps: int, draw: 
     if sampling == "poisson":
         return poisson_batches(records, rate, steps, draw)
     return cyclic_batches(records, turns(rate), steps, draw)
-
-
-def turns(rate: float) -> int:
-    """The batches of a pass over all records, of which each holds a share ``rate`` of them.
-
-    Raises:
-        PrivacyError: 1 / rate is no whole number.
-    """
-    whole = round(1 / rate)
-    if abs(1 / rate - whole) > ROUNDING * whole:
-        raise PrivacyError(
-            f"training.sampling_rate = {rate}: with training.sampling = 'cyclic' a pass has 1 / rate batches, a whole "
-            f"number; take {1 / whole:.6g} for {whole}"
-        )
-    return whole
-
-
-def passes(rate: float, steps: int) -> int:
-    """How often each record takes part in ``steps`` cyclic steps.
-
-    Raises:
-        PrivacyError: the last pass is cut off, so some records would take part oftener than others.
-    """
-    batches = turns(rate)
-    if steps % batches:
-        raise PrivacyError(
-            f"training.steps = {steps}: with training.sampling = 'cyclic' a round is a whole number of passes of {batches} "
-            f"steps (1 / sampling_rate); take {max(1, round(steps / batches)) * batches}"
-        )
-    return steps // batches

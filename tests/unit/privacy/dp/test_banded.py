@@ -14,7 +14,7 @@ from privacy.dp import banded
 from privacy.dp.banded import BandedNoise, coefficients, strategy
 from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan
-from shared.errors import PrivacyError
+from shared.errors import HushtuneError, PrivacyError
 
 CPU = torch.device("cpu")
 
@@ -157,5 +157,5 @@ def test_a_plan_that_the_bands_do_not_cover_is_refused(changes: dict[str, object
         **{"target_delta": 1e-5, "declared_size": 400, "sampling": "cyclic"},
         **changes,
     }
-    with pytest.raises(PrivacyError, match=says):
+    with pytest.raises(HushtuneError, match=says):
         PrivacyPlan(**given)

@@ -3,8 +3,7 @@ import pytest
 from scipy.stats import binom, chisquare
 
 from privacy.dp.entropy import uniforms
-from privacy.dp.sampling import cyclic_batches, passes, poisson_batches, turns
-from shared.errors import PrivacyError
+from privacy.dp.sampling import cyclic_batches, poisson_batches
 
 LIKELY = 1e-6
 
@@ -79,22 +78,3 @@ def test_places_are_even_and_drawn_for_each_record_alone() -> None:
 def test_in_turn_a_batch_may_be_empty_and_is_still_a_step() -> None:
     assert [len(batch) for batch in cyclic_batches(0, 4, 4, uniforms)] == [0] * 4
     assert sum(len(batch) for batch in cyclic_batches(1, 4, 8, uniforms)) == 2
-
-
-@pytest.mark.parametrize(("rate", "batches"), [(1.0, 1), (0.5, 2), (0.333, 3), (0.0667, 15), (0.01, 100)])
-def test_a_rate_is_a_whole_number_of_batches(rate: float, batches: int) -> None:
-    assert turns(rate) == batches
-    assert passes(rate, 3 * batches) == 3
-
-
-@pytest.mark.parametrize("rate", [0.3, 0.4, 0.7, 0.9])
-def test_a_rate_that_is_none_is_refused_with_one_that_is(rate: float) -> None:
-    with pytest.raises(PrivacyError, match=r"take (0\.333333 for 3|0\.5 for 2|1 for 1)"):
-        turns(rate)
-
-
-def test_a_pass_that_is_cut_off_is_refused_with_what_to_take() -> None:
-    with pytest.raises(PrivacyError, match=r"take 10$"):
-        passes(0.1, 4)
-    with pytest.raises(PrivacyError, match=r"take 20$"):
-        passes(0.1, 17)
