@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import IA3Config, get_peft_model
+from record_by_record import DECODER, ENCODER, TOLERANCE, Stack, distance, from_unpadded, looped, losses, per_record, trained
 from torch import nn
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
+from transformers import BertModel, LlamaModel
 
 from privacy.dp import clipping
 from privacy.dp.engine import make_private
@@ -21,26 +22,11 @@ from privacy.dp.per_record import cover_of, fused, per_record_gradients
 from privacy.dp.plan import ClippingMode, PrivacyPlan
 from shared.errors import PrivacyError
 
-TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 PLACES: dict[str, tuple[list[str], list[str]]] = {
     "outputs": (["first", "second"], []),
     "inputs": (["first", "second"], ["first", "second"]),
     "one of each": (["first", "second"], ["second"]),
 }
-
-
-class Stack(nn.Module):
-    """Two layers that are adapted, one of them without a bias, and a head that is trained itself."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.first = nn.Linear(width, hidden)
-        self.second = nn.Linear(hidden, width, bias=False)
-        self.head = nn.Linear(width, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        states = self.second(torch.tanh(self.first(x)))
-        return self.head(states if states.dim() == 2 else states.flatten(1, -2).mean(dim=1))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -81,35 +67,6 @@ def settings_of(**fixed: Any) -> st.SearchStrategy[Setting]:
         "seed": st.integers(0, 1000),
     }
     return st.builds(Setting, **{**choices, **{name: st.just(value) for name, value in fixed.items()}})
-
-
-def trained(model: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
-
-
-def losses(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    return model(x).square().sum(dim=1).log1p()  # type: ignore[no-any-return]
-
-
-def per_record(model: nn.Module, losses_of: Callable[[], torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Per-record gradients of one backward pass, (n, ...)."""
-    with per_record_gradients(model):
-        losses_of().sum().backward()
-        return {name: dense(p.grad_sample).clone() for name, p in trained(model).items()}  # type: ignore[attr-defined]
-
-
-def looped(model: nn.Module, loss_of: Callable[[int], torch.Tensor], records: int) -> dict[str, torch.Tensor]:
-    """The same from one backward pass a record on the model as PEFT made it."""
-    parameters = trained(model)
-    rows = [torch.autograd.grad(loss_of(i), list(parameters.values()), retain_graph=True) for i in range(records)]
-    return {name: torch.stack([row[k] for row in rows]) for k, name in enumerate(parameters)}
-
-
-def distance(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
-    """The largest difference of a record's whole gradient, relative to its norm."""
-    assert {name: g.shape for name, g in found.items()} == {name: g.shape for name, g in expected.items()}
-    flat, true = (torch.cat([g.flatten(1) for g in grads.values()], dim=1) for grads in (found, expected))
-    return float(((flat - true).norm(dim=1) / true.norm(dim=1).clamp(min=1e-6)).max())
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
@@ -263,22 +220,10 @@ def test_what_is_not_covered_is_refused_by_name(make: Callable[[], nn.Module]) -
     assert "\n" not in str(caught.value)
 
 
-SHAPE: dict[str, Any] = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 24}
-ENCODER = BertConfig(
-    **SHAPE, num_attention_heads=2, initializer_range=0.2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-)
-DECODER = LlamaConfig(**SHAPE, num_attention_heads=4, num_key_value_heads=2, initializer_range=0.2)
 MODELS: dict[str, tuple[Callable[[Any], nn.Module], Any, list[str], list[str]]] = {
     "encoder": (partial(BertModel, add_pooling_layer=False), ENCODER, ["query", "key", "value", "dense"], ["dense"]),
     "decoder": (LlamaModel, DECODER, ["q_proj", "k_proj", "v_proj", "up_proj", "down_proj"], ["down_proj"]),
 }
-
-
-def token_losses(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    states = model(input_ids=ids, attention_mask=mask).last_hidden_state  # (n, t, d)
-    weights = mask.unsqueeze(-1).to(states.dtype)
-    mean = (states * weights).sum(dim=1) / weights.sum(dim=1)
-    return (mean @ torch.linspace(0.5, 1.5, mean.shape[1], dtype=mean.dtype)).sin()  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("checkpointing", ["none", "reentrant", "non-reentrant"])
@@ -290,13 +235,4 @@ def test_padded_records_have_the_gradients_of_unpadded_ones_under_both_kinds_of_
     maker, config, targets, inputs = MODELS[kind]
     adapter = IA3Config(target_modules=targets, feedforward_modules=inputs)
     model = shaken(get_peft_model(maker(copy.deepcopy(config)), adapter).double())  # type: ignore[arg-type]
-    lengths = [11, 7, 7, 1]
-    ids = torch.randint(0, 50, (4, 11))
-    mask = torch.tensor([[1] * length + [0] * (11 - length) for length in lengths])
-    expected = looped(
-        model, lambda i: token_losses(model, ids[i : i + 1, : lengths[i]], mask[i : i + 1, : lengths[i]]).sum(), 4
-    )
-    if checkpointing != "none":
-        model.enable_input_require_grads()  # reentrant checkpointing needs an input with a gradient
-        model.gradient_checkpointing_enable({"use_reentrant": checkpointing == "reentrant"})
-    assert distance(per_record(model, lambda: token_losses(model, ids, mask)), expected) < 1e-12
+    assert from_unpadded(model, checkpointing) < 1e-12

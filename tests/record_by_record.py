@@ -1,0 +1,96 @@
+"""Per-record gradients by the engine and by a loop over single records, for the tests of each family of adapters."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import BertConfig, LlamaConfig
+
+from privacy.dp.gradients import dense
+from privacy.dp.per_record import per_record_gradients
+
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+ENCODER = BertConfig(
+    vocab_size=50,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=24,
+    initializer_range=0.2,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
+DECODER = LlamaConfig(
+    vocab_size=50,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    intermediate_size=24,
+    initializer_range=0.2,
+)
+
+
+class Stack(nn.Module):
+    """Two layers that are adapted, one of them without a bias, and a head that is trained itself."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, hidden)
+        self.second = nn.Linear(hidden, width, bias=False)
+        self.head = nn.Linear(width, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        states = self.second(torch.tanh(self.first(x)))
+        return self.head(states if states.dim() == 2 else states.flatten(1, -2).mean(dim=1))  # type: ignore[no-any-return]
+
+
+def trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def losses(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return model(x).square().sum(dim=1).log1p()  # type: ignore[no-any-return]
+
+
+def per_record(model: nn.Module, losses_of: Callable[[], torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Per-record gradients of one backward pass, (n, ...)."""
+    with per_record_gradients(model):
+        losses_of().sum().backward()
+        return {name: dense(p.grad_sample).clone() for name, p in trained(model).items()}  # type: ignore[attr-defined]
+
+
+def looped(model: nn.Module, loss_of: Callable[[int], torch.Tensor], records: int) -> dict[str, torch.Tensor]:
+    """The same from one backward pass a record on the model as PEFT made it."""
+    parameters = trained(model)
+    rows = [torch.autograd.grad(loss_of(i), list(parameters.values()), retain_graph=True) for i in range(records)]
+    return {name: torch.stack([row[k] for row in rows]) for k, name in enumerate(parameters)}
+
+
+def distance(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
+    """The largest difference of a record's whole gradient, relative to its norm."""
+    assert {name: g.shape for name, g in found.items()} == {name: g.shape for name, g in expected.items()}
+    flat, true = (torch.cat([g.flatten(1) for g in grads.values()], dim=1) for grads in (found, expected))
+    return float(((flat - true).norm(dim=1) / true.norm(dim=1).clamp(min=1e-6)).max())
+
+
+def token_losses(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    states = model(input_ids=ids, attention_mask=mask).last_hidden_state  # (n, t, d)
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    mean = (states * weights).sum(dim=1) / weights.sum(dim=1)
+    return (mean @ torch.linspace(0.5, 1.5, mean.shape[1], dtype=mean.dtype)).sin()  # type: ignore[no-any-return]
+
+
+def from_unpadded(model: Any, checkpointing: str) -> float:
+    """``distance`` of a padded batch's gradients, under a kind of checkpointing, from those of records without padding."""
+    lengths = [11, 7, 7, 1]
+    ids = torch.randint(0, 50, (4, 11))
+    mask = torch.tensor([[1] * length + [0] * (11 - length) for length in lengths])
+    expected = looped(
+        model, lambda i: token_losses(model, ids[i : i + 1, : lengths[i]], mask[i : i + 1, : lengths[i]]).sum(), 4
+    )
+    if checkpointing != "none":
+        model.enable_input_require_grads()  # reentrant checkpointing needs an input with a gradient
+        model.gradient_checkpointing_enable({"use_reentrant": checkpointing == "reentrant"})
+    return distance(per_record(model, lambda: token_losses(model, ids, mask)), expected)
