@@ -38,24 +38,18 @@ def coefficients(bands: int) -> npt.NDArray[np.float64]:
     return np.cumprod(np.array([1.0, *ratios]))
 
 
-def strategy(steps: int, bands: int) -> npt.NDArray[np.float64]:
-    """The strategy matrix C, (steps, steps): lower triangular, of ``bands`` diagonals, each column of norm 1."""
-    matrix = np.zeros((steps, steps))
-    for column in range(steps):
-        part = coefficients(bands)[: steps - column]
-        matrix[column : column + len(part), column] = part / np.linalg.norm(part)
-    return matrix
-
-
 class BandedNoise:
-    """The rows of inverse(C) Z, one a step, where Z has independent Gaussian rows and C is ``strategy``; for one round.
+    """The rows of inverse(C) Z, one a step, for one round; Z has independent Gaussian rows.
+
+    The strategy C, (steps, steps), is lower triangular and has ``bands`` diagonals: each column is ``coefficients`` from its
+    diagonal down, cut at the last step and scaled to norm 1.
 
     Formal guarantee: let G be the clipped gradient sums of the steps, and let a unit add at most 1 (in units of the
     clipping norm) in L2 norm to each of at most k of them, which lie at least ``bands`` steps apart. Then G + inverse(C) Z
     = inverse(C) (C G + Z) costs what k Gaussian sums at Z's noise multiplier cost. For a unit moves C G by its shares
     times C's columns; these have norm 1 and, that far apart, no row in common, so the squares add up to at most k. As C is
     lower triangular, gradients may depend on all that was released before (Denisov et al. 2022, arXiv 2202.08312, theorem
-    2.1; bands and separation: Choquette-Choo et al. 2023, arXiv 2306.08153, theorem 2).
+    2.1; bands and separation: Choquette-Choo et al. 2023, arXiv 2306.08153).
 
     Another round takes another object, whose Z is new: rounds compose as independent mechanisms. What it keeps would give
     the gradients away, so it never leaves the process, and a round that is cut off starts again with nothing of it.

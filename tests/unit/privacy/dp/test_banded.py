@@ -11,7 +11,7 @@ from torch import nn
 
 from privacy.accounting import epsilon
 from privacy.dp import banded
-from privacy.dp.banded import BandedNoise, coefficients, strategy
+from privacy.dp.banded import BandedNoise, coefficients
 from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.errors import HushtuneError, PrivacyError
@@ -27,6 +27,15 @@ SENSITIVITY = {
     (12, 3, 6): 1.4142135623730951,
     (20, 10, 10): 1.4142135623730951,
 }
+
+
+def strategy(steps: int, bands: int) -> np.ndarray:  # type: ignore[type-arg]
+    """The strategy matrix C, (steps, steps): lower triangular, of ``bands`` diagonals, each column of norm 1."""
+    matrix = np.zeros((steps, steps))
+    for column in range(steps):
+        part = coefficients(bands)[: steps - column]
+        matrix[column : column + len(part), column] = part / np.linalg.norm(part)
+    return matrix
 
 
 @st.composite
