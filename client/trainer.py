@@ -3,7 +3,7 @@
 import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from shared.config import RunConfig
 from shared.peft_adapter import read_adapter, write_adapter
 from shared.sections import TrainingSection
 from shared.seeds import derive, stream
-from shared.tasks.base import Example, Learner, collate
+from shared.tasks.base import Example, Learner
 from shared.tasks.classification import HEADS
 from shared.tasks.prefix import FrozenPrefix, batches
 
@@ -118,6 +118,8 @@ def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch
 def self_check(learner: Learner, examples: Sequence[Example], records: int, distillation: float = 0.0) -> None:
     """Compare per-record gradients with a one-record loop on the longest and the shortest examples.
 
+    The batch is computed as in training, end to end where that can be; a record alone, by the model as it came.
+
     Raises:
         PrivacyError: they differ, so nothing may be trained.
     """
@@ -125,13 +127,15 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
     if len(longest_first) > records:
         longest_first = longest_first[: (records + 1) // 2] + longest_first[len(longest_first) - records // 2 :]
     chosen = longest_first
-    pad = learner.base.tokenizer.pad_token_id or 0
+    with ExitStack() as given:
 
-    def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
-        batch = collate([chosen[index] for index in indices], pad, learner.base.device)
-        return learner.task.training_losses(model, batch, distillation)
+        def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
+            given.close()  # the batch before has gone backward
+            asked = [chosen[index] for index in indices]
+            batch = given.enter_context(learner.batch(asked)) if len(asked) > 1 else learner.padded(asked)
+            return learner.task.training_losses(model, batch, distillation)
 
-    refuse_inexact(learner.model, losses, len(chosen))
+        refuse_inexact(learner.model, losses, len(chosen))
 
 
 def measure(

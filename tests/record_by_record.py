@@ -1,6 +1,7 @@
 """Per-record gradients by the engine and by a loop over single records, for the tests of each family of adapters."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from transformers import BertConfig, LlamaConfig
 
 from privacy.dp.gradients import dense
 from privacy.dp.per_record import per_record_gradients
+from shared.packing import packed
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 ENCODER = BertConfig(
@@ -82,9 +84,12 @@ def token_losses(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Ten
     return (mean @ torch.linspace(0.5, 1.5, mean.shape[1], dtype=mean.dtype)).sin()  # type: ignore[no-any-return]
 
 
-def from_unpadded(model: Any, checkpointing: str) -> float:
-    """``distance`` of a padded batch's gradients, under a kind of checkpointing, from those of records without padding."""
-    lengths = [11, 7, 7, 1]
+def from_unpadded(model: Any, checkpointing: str, *, end_to_end: bool) -> float:
+    """``distance`` of a padded batch's gradients, under a kind of checkpointing, from those of records without padding.
+
+    ``end_to_end`` lets the model compute the batch without its padding.
+    """
+    lengths = [7, 11, 1, 7]
     ids = torch.randint(0, 50, (4, 11))
     mask = torch.tensor([[1] * length + [0] * (11 - length) for length in lengths])
     expected = looped(
@@ -93,4 +98,5 @@ def from_unpadded(model: Any, checkpointing: str) -> float:
     if checkpointing != "none":
         model.enable_input_require_grads()  # reentrant checkpointing needs an input with a gradient
         model.gradient_checkpointing_enable({"use_reentrant": checkpointing == "reentrant"})
-    return distance(per_record(model, lambda: token_losses(model, ids, mask)), expected)
+    with packed(model.get_base_model(), lengths) if end_to_end else nullcontext():
+        return distance(per_record(model, lambda: token_losses(model, ids, mask)), expected)

@@ -5,31 +5,35 @@ can be had from the product (t a b multiply-adds) or, without it, from the Gram 
 (t^2 (a + b); Goodfellow 2015, arXiv 1510.01799, for t = 1; Li et al. 2022, arXiv 2110.05679). docs/engine.md counts.
 """
 
-import math
 from dataclasses import dataclass, field
 
 import torch
+
+from shared.layout import Layout
 
 GRAM_COST = 2  # a Gram matrix is made in float64, at half the speed: its terms cancel, and a norm must not come out low
 
 
 @dataclass(frozen=True)
 class Factored:
-    """Gradients (n, a, b) that stay factors: left (n, t, a) and right (n, t, b)."""
+    """Gradients (n, a, b) that stay factors: left (T, a) and right (T, b), rows that lie as ``layout`` says."""
 
     left: torch.Tensor = field(repr=False)
     right: torch.Tensor = field(repr=False)
+    layout: Layout
 
     def dense(self) -> torch.Tensor:
         """The gradients, (n, a, b); the shorter side stands first in the product, which the kernels compute fastest."""
-        if self.left.shape[2] <= self.right.shape[2]:
-            return torch.bmm(self.left.transpose(1, 2), self.right)
-        return torch.bmm(self.right.transpose(1, 2), self.left).transpose(1, 2)
+        turned = self.left.shape[1] > self.right.shape[1]
+        first, second = (self.right, self.left) if turned else (self.left, self.right)
+        pieces = zip(self.layout.cut(first), self.layout.cut(second), strict=True)
+        written = self.layout.joined([torch.bmm(one.transpose(1, 2), other) for one, other in pieces])
+        return written.transpose(1, 2) if turned else written
 
     def norms(self) -> torch.Tensor:
         """The L2 norm of each record's gradient, (n,)."""
-        left, right = self.left.double(), self.right.double()
-        squares = (torch.bmm(left, left.transpose(1, 2)) * torch.bmm(right, right.transpose(1, 2))).sum(dim=(1, 2))
+        pieces = zip(self.layout.cut(self.left.double()), self.layout.cut(self.right.double()), strict=True)
+        squares = self.layout.joined([(_gram(left) * _gram(right)).sum(dim=(1, 2)) for left, right in pieces])
         return squares.clamp(min=0).sqrt().to(self.left.dtype)
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
@@ -37,26 +41,32 @@ class Factored:
 
         A weight of 0 takes a record out, whatever is in it.
         """
-        left, right = _finite(self.left) * weights[:, None, None], _finite(self.right)
-        return left.flatten(0, 1).t() @ right.flatten(0, 1)
+        return (_finite(self.left) * self.layout.spread(weights)[:, None]).t() @ _finite(self.right)
 
     def to(self, dtype: torch.dtype) -> "Factored":
         """The same in another dtype."""
-        return Factored(self.left.to(dtype), self.right.to(dtype))
+        return Factored(self.left.to(dtype), self.right.to(dtype), self.layout)
 
 
 Gradients = torch.Tensor | Factored
 
 
-def gradients_of(left: torch.Tensor, right: torch.Tensor) -> Gradients:
-    """The gradients ``left_i' right_i`` in the form whose norms and weighted sum take fewer operations."""
-    factored = Factored(left.detach(), right.detach())  # numbers; a saved input would keep its graph until the step ends
-    return factored if gram_is_cheaper(left.shape[1], left.shape[2], right.shape[2]) else factored.dense()
+def gradients_of(left: torch.Tensor, right: torch.Tensor, layout: Layout) -> Gradients:
+    """The gradients ``left_i' right_i`` in the form whose norms and weighted sum take fewer operations.
+
+    ``left`` (T, a) and ``right`` (T, b), or (n, ..., a) and (n, ..., b), lie as ``layout`` says.
+    """
+    # Numbers alone: a saved input would keep its graph until the step ends.
+    first, second = (side.detach().reshape(-1, side.shape[-1]) for side in (left, right))
+    factored = Factored(first, second, layout)
+    return factored if gram_is_cheaper(layout, first.shape[1], second.shape[1]) else factored.dense()
 
 
-def gram_is_cheaper(positions: int, a: int, b: int) -> bool:
-    """Whether 2 t^2 (a + b) is below t a b: few positions and a large gradient, as a pooled head has."""
-    return GRAM_COST * positions * (a + b) < a * b
+def gram_is_cheaper(layout: Layout, a: int, b: int) -> bool:
+    """Whether 2 t^2 (a + b) is below t a b, summed over records: few positions and a large gradient, as a head has."""
+    positions = sum(layout.sizes)
+    squares = sum(records * length**2 for records, length in layout.runs)
+    return GRAM_COST * squares * (a + b) < positions * a * b
 
 
 def dense(gradients: Gradients) -> torch.Tensor:
@@ -80,9 +90,9 @@ def weighted_sum(gradients: Gradients, weights: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def by_record(tensor: torch.Tensor) -> torch.Tensor:
-    """(n, ..., d) as (n, t, d)."""
-    return tensor.reshape(len(tensor), math.prod(tensor.shape[1:-1]), tensor.shape[-1])
+def sums(rows: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Each record's sum over its positions, (n, d), of rows that lie as ``layout`` says."""
+    return layout.joined([piece.sum(dim=1) for piece in layout.cut(rows.reshape(-1, rows.shape[-1]))])
 
 
 def keep(parameter: torch.Tensor, gradients: Gradients) -> None:
@@ -90,6 +100,10 @@ def keep(parameter: torch.Tensor, gradients: Gradients) -> None:
     gradients = gradients.to(parameter.dtype)
     present = getattr(parameter, "grad_sample", None)
     parameter.grad_sample = gradients if present is None else dense(present) + dense(gradients)  # type: ignore[attr-defined]
+
+
+def _gram(piece: torch.Tensor) -> torch.Tensor:
+    return torch.bmm(piece, piece.transpose(1, 2))
 
 
 def _finite(tensor: torch.Tensor) -> torch.Tensor:

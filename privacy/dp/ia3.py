@@ -10,23 +10,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from privacy.dp.gradients import by_record, keep
+from privacy.dp.gradients import keep, sums
+from shared.layout import Layout
 
 
-def scaled(x: torch.Tensor, scale: nn.Parameter, *, per_record: bool) -> torch.Tensor:
+def scaled(x: torch.Tensor, scale: nn.Parameter, layout: Layout | None) -> torch.Tensor:
     """``l * x`` in the dtype of ``x``, computed in that of l where it is wider; (n, ..., d) and d numbers to (n, ..., d).
 
-    ``per_record`` leaves the gradients in ``grad_sample`` of l, (n, *l.shape); otherwise they go into ``grad``, summed.
+    ``layout`` is where the n records lie. With it the gradients are left in ``grad_sample`` of l, (n, *l.shape); without
+    it they go into ``grad``, summed.
     In bfloat16 l itself would not do: near 1 it moves by steps of 1/128.
     """
-    out: torch.Tensor = _Scaled.apply(x, scale, per_record)  # type: ignore[no-untyped-call]
+    out: torch.Tensor = _Scaled.apply(x, scale, layout)  # type: ignore[no-untyped-call]
     return out
 
 
 class _Scaled(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, scale: torch.Tensor, per_record: bool) -> torch.Tensor:
-        ctx.scale, ctx.per_record = scale, per_record  # the parameter itself, which gets the gradients
+    def forward(ctx: Any, x: torch.Tensor, scale: torch.Tensor, layout: Layout | None) -> torch.Tensor:
+        ctx.scale, ctx.layout = scale, layout  # the parameter itself, which gets the gradients
         ctx.save_for_backward(x if scale.requires_grad else None, scale)
         return (x * scale.flatten()).to(x.dtype)
 
@@ -36,8 +38,8 @@ class _Scaled(torch.autograd.Function):
         dx = (upstream * scale.flatten()).to(upstream.dtype) if ctx.needs_input_grad[0] else None
         if x is None:
             return dx, None, None
-        shares = by_record(upstream.to(scale.dtype) * x)  # (n, t, d)
-        if not ctx.per_record:
-            return dx, shares.sum(dim=(0, 1)).view(scale.shape), None
-        keep(ctx.scale, shares.sum(dim=1).view(-1, *scale.shape))
+        shares = (upstream.to(scale.dtype) * x).flatten(0, -2)  # (T, d)
+        if ctx.layout is None:
+            return dx, shares.sum(dim=0).view(scale.shape), None
+        keep(ctx.scale, sums(shares, ctx.layout).view(-1, *scale.shape))
         return dx, None, None

@@ -1,12 +1,11 @@
 """The LoRA layer as one operation, whose backward pass leaves each record's own gradient.
 
 ``y = x W' + b + s drop(x) A' B'`` with a frozen base weight W. Shapes: x (n, ..., d_in), W (d_out, d_in), A (r, d_in),
-B (d_out, r); n records of t positions, T = n t. The batch's gradient of B is one product of (r, T) and (T, d_out); cut
-at the records' borders it is n products of (r, t) and (t, d_out), the same number of operations, so a record's gradient
-costs nothing but the memory that it is written to. docs/engine.md counts it out.
+B (d_out, r); n records of t positions, T = n t; or, end to end, x (1, T, d_in). The batch's gradient of B is one product
+of (r, T) and (T, d_out); cut at the records' borders it is n products of (r, t) and (t, d_out), the same number of
+operations, so a record's gradient costs nothing but the memory that it is written to. docs/engine.md counts it out.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,22 +13,23 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from privacy.dp.gradients import by_record, gradients_of, keep
+from privacy.dp.gradients import gradients_of, keep, sums
+from shared.layout import Layout
 
 
 @dataclass(frozen=True)
 class Adapter:
     """One LoRA layer as it computes now: its factors, its scale alpha / r, its dropout rate (0 in evaluation).
 
-    ``per_record`` leaves the gradients in ``grad_sample`` of each factor, (n, *factor.shape) or factored where that is
-    cheaper; otherwise they go into ``grad``, summed, as ever.
+    ``layout`` is where the n records lie. With it the gradients are left in ``grad_sample`` of each factor,
+    (n, *factor.shape) or factored where that is cheaper; without it they go into ``grad``, summed, as ever.
     """
 
     a: nn.Parameter
     b: nn.Parameter
     scale: float
     dropout: float
-    per_record: bool
+    layout: Layout | None
 
 
 def adapted_linear(x: torch.Tensor, base: nn.Linear, adapter: Adapter) -> torch.Tensor:
@@ -47,9 +47,9 @@ def add_adapter(out: torch.Tensor, x: torch.Tensor, adapter: Adapter) -> torch.T
     return total
 
 
-def trained_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def trained_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, layout: Layout) -> torch.Tensor:
     """A linear layer that is trained itself, such as a classification head, with per-record gradients."""
-    out: torch.Tensor = _TrainedLinear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    out: torch.Tensor = _TrainedLinear.apply(x, weight, bias, layout)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -85,7 +85,7 @@ class _AdaptedLinear(torch.autograd.Function):
         back = None
         if a.requires_grad or (wants_x and not ctx.merged):
             back = (grad @ b.to(grad.dtype)).mul_(ctx.adapter.scale)  # (T, r)
-        factors = _factor_gradients(ctx.adapter, ctx.shape, rows, kept, hidden, back, grad)
+        factors = _factor_gradients(ctx.adapter, rows, kept, hidden, back, grad)
         if not wants_x:
             return None, None, None, *factors, None
         if ctx.merged:
@@ -114,7 +114,7 @@ class _Branch(torch.autograd.Function):
         grad = upstream.reshape(-1, upstream.shape[-1])
         wants_x = ctx.needs_input_grad[1]
         back = (grad @ b.to(grad.dtype)).mul_(ctx.adapter.scale) if a.requires_grad or wants_x else None
-        factors = _factor_gradients(ctx.adapter, ctx.shape, rows, kept, hidden, back, grad)
+        factors = _factor_gradients(ctx.adapter, rows, kept, hidden, back, grad)
         dx = None
         if wants_x:
             zero = grad.new_zeros(len(grad), a.shape[1])
@@ -124,22 +124,23 @@ class _Branch(torch.autograd.Function):
 
 class _TrainedLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, layout: Layout) -> torch.Tensor:
         dtype = _compute_dtype(x)
         ctx.weight, ctx.bias, ctx.dtype = weight, bias, x.dtype  # the parameters themselves, which get the gradients
+        ctx.layout = layout
         rows = x.to(dtype)
         ctx.save_for_backward(rows, weight)
         return F.linear(rows, weight.to(dtype), None if bias is None else bias.to(dtype))
 
     @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None, None]:
         rows, weight = ctx.saved_tensors
         if weight.requires_grad:
-            keep(ctx.weight, gradients_of(by_record(upstream), by_record(rows)))
+            keep(ctx.weight, gradients_of(upstream, rows, ctx.layout))
         if ctx.bias is not None and ctx.bias.requires_grad:
-            keep(ctx.bias, by_record(upstream).sum(dim=1))
+            keep(ctx.bias, sums(upstream, ctx.layout))
         dx = (upstream @ weight.to(upstream.dtype)).to(ctx.dtype) if ctx.needs_input_grad[0] else None
-        return dx, None, None
+        return dx, None, None, None
 
 
 def _compute_dtype(x: torch.Tensor) -> torch.dtype:
@@ -181,7 +182,6 @@ def _add_back(
 
 def _factor_gradients(
     adapter: Adapter,
-    shape: torch.Size,
     rows: torch.Tensor | None,
     kept: torch.Tensor | None,
     hidden: torch.Tensor | None,
@@ -192,17 +192,12 @@ def _factor_gradients(
     dropped = rows if rows is None or kept is None else rows * kept.to(rows.dtype).div_(1 - adapter.dropout)
     scaled = None if hidden is None else hidden * adapter.scale  # (T, r), the smallest of what goes into B's gradient
     products = ((adapter.a, back, dropped), (adapter.b, grad, scaled))
-    if not adapter.per_record:
+    if adapter.layout is None:
         return tuple(
             None if left is None or right is None else (left.t() @ right).to(parameter.dtype)
             for parameter, left, right in products
         )  # type: ignore[return-value]
     for parameter, left, right in products:
         if left is not None and right is not None:
-            keep(parameter, gradients_of(_cut(left, shape), _cut(right, shape)))
+            keep(parameter, gradients_of(left, right, adapter.layout))
     return None, None
-
-
-def _cut(rows: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Positions (T, d) cut at the records' borders, (n, t, d)."""
-    return rows.reshape(shape[0], math.prod(shape[1:-1]), rows.shape[-1])

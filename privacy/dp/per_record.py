@@ -23,6 +23,7 @@ from torch import nn
 from privacy.dp.ia3 import scaled
 from privacy.dp.lora import Adapter, adapted_linear, add_adapter, trained_linear
 from shared.errors import PrivacyError
+from shared.layout import layout_of
 
 QUANTISED = ("peft.tuners.lora.bnb", "peft.tuners.ia3.bnb")  # on a bitsandbytes base; imported by PEFT where it is there
 
@@ -119,9 +120,10 @@ def _replaced(cover: Cover, *, per_record: bool) -> Iterator[None]:
 def _scaled_forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
     """What PEFT's IA3 layer computes, on any base layer."""
     scale = layer.ia3_l[layer.active_adapters[0]]
+    layout = layout_of(layer, x) if per_record else None
     if layer.is_feedforward:
-        return layer.base_layer(scaled(x, scale, per_record=per_record))  # type: ignore[no-any-return]
-    return scaled(layer.base_layer(x), scale, per_record=per_record)
+        return layer.base_layer(scaled(x, scale, layout))  # type: ignore[no-any-return]
+    return scaled(layer.base_layer(x), scale, layout)
 
 
 def _adapted_forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
@@ -130,14 +132,15 @@ def _adapted_forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Ten
     name = layer.active_adapters[0]
     dropout = layer.lora_dropout[name]
     rate = dropout.p if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
-    adapter = Adapter(a.weight, b.weight, float(layer.scaling[name]), rate, per_record)
+    layout = layout_of(layer, x) if per_record else None
+    adapter = Adapter(a.weight, b.weight, float(layer.scaling[name]), rate, layout)
     if type(layer.base_layer) is nn.Linear:
         return adapted_linear(x, layer.base_layer, adapter)
     return add_adapter(layer.base_layer(x), x, adapter)
 
 
 def _trained_forward(head: nn.Linear, x: torch.Tensor) -> torch.Tensor:
-    return trained_linear(x, head.weight, head.bias)
+    return trained_linear(x, head.weight, head.bias, layout_of(head, x))
 
 
 @contextmanager

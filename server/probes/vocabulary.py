@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shared.tasks.base import Example, Learner, collate
+from shared.tasks.base import Example, Learner
 
 FRONT = 1  # the place after an encoder's first special token
 SHORTEST = 2  # letters of a word
@@ -57,7 +57,7 @@ def _gradients(learner: Learner, examples: Sequence[Example]) -> Iterator[torch.
         seen.append(states.detach().requires_grad_())
         return seen[-1]
 
-    batch = collate(filled, tokenizer.pad_token_id or 0, learner.base.device)
+    batch = learner.padded(filled)
     handle = learner.base.network.get_input_embeddings().register_forward_hook(watch)
     try:
         learner.model.eval()

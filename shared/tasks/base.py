@@ -1,6 +1,7 @@
 """What a task is: how records become tensors, what is learnt from them, and how it is measured."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from shared.adversary import NO_GROUP
 from shared.footprint import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.metrics import Interval, Sums
 from shared.models import Kind, LoadedModel
+from shared.packing import packed, packs
 from shared.record import Record
 from shared.sections import TrainingSection
 
@@ -114,23 +116,30 @@ FIXED_COST: Mapping[str, int] = {"cpu": 128, "cuda": 2048, "mps": 1024}
 
 
 def micro_batches(
-    lengths: Sequence[int], units: Sequence[Unit], max_tokens: int, fixed_cost: int = FIXED_COST["cpu"]
+    lengths: Sequence[int],
+    units: Sequence[Unit],
+    max_tokens: int,
+    fixed_cost: int = FIXED_COST["cpu"],
+    *,
+    padded: bool = True,
 ) -> list[list[Unit]]:
-    """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` padded tokens, at the least cost.
+    """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` tokens, at the least cost.
 
-    A unit is one or more rows that stay together, even where they alone have more tokens. A micro-batch costs its padded
-    tokens and ``fixed_cost`` more; over units in order of length, the cuts of the least total are found exactly. Sorting by
-    length is a choice of order only: sums over units do not depend on it.
+    A unit is one or more rows that stay together, even where they alone have more tokens. A micro-batch costs its tokens,
+    with their padding or, where that is not computed, without, and ``fixed_cost`` more; over units in order of length, the
+    cuts of the least total are found exactly. Sorting by length is a choice of order only: sums over units do not depend
+    on it.
     """
     longest = [max(lengths[row] for row in unit) for unit in units]
     order = sorted(range(len(units)), key=lambda place: -longest[place])
-    rows = np.cumsum([0, *(len(units[place]) for place in order)])
+    widths = longest if padded else [1] * len(units)  # tokens of each of what is counted: rows, or tokens themselves
+    filled = np.cumsum([0, *(len(units[i]) if padded else sum(lengths[row] for row in units[i]) for i in order)])
     cost, start = np.full(len(order) + 1, np.inf), np.zeros(len(order) + 1, dtype=np.int64)
     cost[0] = 0.0
     for first, place in enumerate(order):  # micro-batches that begin here, by where they end
-        last = int(np.searchsorted(rows, rows[first] + max_tokens // longest[place], side="right"))
+        last = int(np.searchsorted(filled, filled[first] + max_tokens // widths[place], side="right"))
         ends = np.arange(first + 1, max(last, first + 2))
-        total = cost[first] + fixed_cost + (rows[ends] - rows[first]) * longest[place]
+        total = cost[first] + fixed_cost + (filled[ends] - filled[first]) * widths[place]
         better = ends[total < cost[ends]]
         cost[better], start[better] = total[better - first - 1], first
     groups, end = [], len(order)
@@ -171,7 +180,7 @@ class Learner:
     model: nn.Module = field(repr=False)
 
     def tokens(self, training: TrainingSection) -> int:
-        """The padded tokens that are computed at once: those of the config, or as many as the free memory affords."""
+        """The tokens that are computed at once: those of the config, or as many as the free memory affords."""
         asked = training.micro_batch_tokens
         if asked != "auto":
             return asked
@@ -185,10 +194,26 @@ class Learner:
         """What one record of full length takes in a step, by a forward pass that is counted once."""
         return record_bytes(self.base.network.base_model, self.task.max_length)
 
+    @cached_property
+    def packs(self) -> bool:
+        """Whether the model computes a batch without its padding."""
+        return packs(self.base.network.base_model, self.base.device, self.base.dtype)
+
+    def padded(self, examples: Sequence[Example]) -> Batch:
+        """Some examples as one batch on the model's device."""
+        return collate(examples, self.base.tokenizer.pad_token_id or 0, self.base.device)
+
+    @contextmanager
+    def batch(self, examples: Sequence[Example]) -> Iterator[Batch]:
+        """The same, and until the block ends the model computes it without its padding, where it can."""
+        network = self.base.network.base_model
+        with packed(network, [len(example) for example in examples]) if self.packs else nullcontext():
+            yield self.padded(examples)
+
     def batches(
         self, examples: Sequence[Example], indices: Sequence[int], max_tokens: int
     ) -> Iterator[tuple[list[int], Batch]]:
-        """Cut the chosen examples into padded micro-batches; yields their indices and tensors."""
+        """Cut the chosen examples into micro-batches, each as ``batch`` gives it; yields their indices and tensors."""
         for units, batch in self.unit_batches(examples, [(index,) for index in indices], max_tokens):
             yield [index for (index,) in units], batch
 
@@ -196,7 +221,8 @@ class Learner:
         self, examples: Sequence[Example], units: Sequence[Unit], max_tokens: int
     ) -> Iterator[tuple[list[Unit], Batch]]:
         """The same for units of several rows, which are never cut; yields whole units and the tensors of their rows."""
-        lengths = [len(example) for example in examples]
-        pad = self.base.tokenizer.pad_token_id or 0
-        for chosen in micro_batches(lengths, units, max_tokens, FIXED_COST[self.base.device.type]):
-            yield chosen, collate([examples[row] for unit in chosen for row in unit], pad, self.base.device)
+        lengths, device = [len(example) for example in examples], self.base.device.type
+        padded = not self.packs or device != "cpu"  # there gradients by record are made with the padding (shared/layout.py)
+        for chosen in micro_batches(lengths, units, max_tokens, FIXED_COST[device], padded=padded):
+            with self.batch([examples[row] for unit in chosen for row in unit]) as batch:
+                yield chosen, batch

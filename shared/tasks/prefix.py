@@ -10,6 +10,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from shared.packing import place_in
 from shared.tasks.base import Batch, Example, Learner
 
 WORTHWHILE = 1  # expected visits of an example, from which on the states pay for their making
@@ -20,6 +21,7 @@ MEMORY_SHARE = 1 / 8  # of the machine's memory, that they may take
 class Stack:
     """Where a model keeps its embeddings and its layers; ``first`` is the lowest layer with an adapter."""
 
+    network: Any
     owner: Any
     name: str
     embeddings: Any
@@ -53,19 +55,21 @@ class FrozenPrefix:
             return None
         states: list[torch.Tensor] = [torch.empty(0)] * len(examples)
         for chosen, batch in learner.batches(examples, range(len(examples)), max_tokens):
-            below = _below(stack, learner.base.network.base_model, batch.ids, batch.mask)  # (B, T, hidden)
+            below = _below(stack, batch.ids, batch.mask)  # (B, T, hidden)
             for row, index in enumerate(chosen):
                 states[index] = below[row, : len(examples[index])].clone()
         return cls(stack, tuple(states))
 
     @contextmanager
     def replayed(self, indices: Sequence[int]) -> Iterator[None]:
-        """Let the model start at the lowest adapted layer, from the states of these examples padded with zeros."""
-        padded = nn.utils.rnn.pad_sequence([self.states[i] for i in indices], batch_first=True)
+        """Let the model start at the lowest adapted layer, from the states of these examples, as it is given them now."""
+        given = nn.utils.rnn.pad_sequence([self.states[i] for i in indices], batch_first=True)  # (B, T, hidden)
+        place = place_in(self.stack.network)
+        given = given if place is None else place.pack(given)[None]
         layers = self.stack.layers
         try:
             setattr(self.stack.owner, self.stack.name, layers[self.stack.first :])
-            self.stack.embeddings.forward = lambda *_, **__: padded
+            self.stack.embeddings.forward = lambda *_, **__: given
             yield
         finally:
             setattr(self.stack.owner, self.stack.name, layers)
@@ -96,7 +100,7 @@ def _stack(learner: Learner) -> Stack | None:
     layers = getattr(holder, name)
     adapted = [any(isinstance(part, BaseTunerLayer) for part in layer.modules()) for layer in layers]
     first = adapted.index(True) if any(adapted) else len(layers)
-    return Stack(holder, name, getattr(network, embeddings), first)
+    return Stack(network, holder, name, getattr(network, embeddings), first)
 
 
 def _fits(learner: Learner, examples: Sequence[Example]) -> bool:
@@ -106,10 +110,10 @@ def _fits(learner: Learner, examples: Sequence[Example]) -> bool:
 
 
 @torch.no_grad()
-def _below(stack: Stack, network: nn.Module, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The states at the input of the lowest adapted layer, or the last ones where no layer is adapted."""
+def _below(stack: Stack, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The states at the input of the lowest adapted layer, or the last ones where no layer is adapted; (B, T, hidden)."""
     if stack.first == len(stack.layers):
-        return network(input_ids=ids, attention_mask=mask).last_hidden_state  # type: ignore[no-any-return]
+        return stack.network(input_ids=ids, attention_mask=mask).last_hidden_state  # type: ignore[no-any-return]
     seen: list[torch.Tensor] = []
 
     def stop(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -118,9 +122,10 @@ def _below(stack: Stack, network: nn.Module, ids: torch.Tensor, mask: torch.Tens
 
     handle = stack.layers[stack.first].register_forward_pre_hook(stop)
     try:
-        network(input_ids=ids, attention_mask=mask)
+        stack.network(input_ids=ids, attention_mask=mask)
     except _ReachedError:
         pass
     finally:
         handle.remove()
-    return seen[0]
+    place = place_in(stack.network)
+    return seen[0] if place is None else place.unpack(seen[0][0])

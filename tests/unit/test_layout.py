@@ -22,6 +22,8 @@ MAY_IMPORT = {
 }
 LEARNING = (
     "shared/models.py",
+    "shared/layout.py",
+    "shared/packing.py",
     "shared/ia3.py",
     "shared/lora.py",
     "shared/peft_adapter.py",

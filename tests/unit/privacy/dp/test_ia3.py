@@ -226,13 +226,14 @@ MODELS: dict[str, tuple[Callable[[Any], nn.Module], Any, list[str], list[str]]] 
 }
 
 
+@pytest.mark.parametrize("end_to_end", [False, True], ids=["padded", "end to end"])
 @pytest.mark.parametrize("checkpointing", ["none", "reentrant", "non-reentrant"])
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])
-def test_padded_records_have_the_gradients_of_unpadded_ones_under_both_kinds_of_checkpointing(
-    kind: Literal["encoder", "decoder"], checkpointing: str
+def test_a_batchs_records_have_the_gradients_that_they_have_alone_under_both_kinds_of_checkpointing(
+    kind: Literal["encoder", "decoder"], checkpointing: str, end_to_end: bool
 ) -> None:
     torch.manual_seed(3)
     maker, config, targets, inputs = MODELS[kind]
     adapter = IA3Config(target_modules=targets, feedforward_modules=inputs)
     model = shaken(get_peft_model(maker(copy.deepcopy(config)), adapter).double())  # type: ignore[arg-type]
-    assert from_unpadded(model, checkpointing) < 1e-12
+    assert from_unpadded(model, checkpointing, end_to_end=end_to_end) < 1e-12

@@ -191,12 +191,13 @@ def transformer(kind: str) -> Any:
     return model.train()
 
 
+@pytest.mark.parametrize("end_to_end", [False, True], ids=["padded", "end to end"])
 @pytest.mark.parametrize("checkpointing", ["none", "reentrant", "non-reentrant"])
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])
-def test_padded_records_have_the_gradients_of_unpadded_ones_under_both_kinds_of_checkpointing(
-    kind: str, checkpointing: str
+def test_a_batchs_records_have_the_gradients_that_they_have_alone_under_both_kinds_of_checkpointing(
+    kind: str, checkpointing: str, end_to_end: bool
 ) -> None:
-    assert from_unpadded(transformer(kind), checkpointing) < 1e-12
+    assert from_unpadded(transformer(kind), checkpointing, end_to_end=end_to_end) < 1e-12
 
 
 class Words(nn.Module):
