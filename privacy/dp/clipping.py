@@ -5,7 +5,7 @@ are the same. Only the adaptive way releases something more, a count, and pays f
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,14 +14,13 @@ from opacus.optimizers import DPOptimizer
 from privacy.dp.banded import BandedNoise
 from privacy.dp.gradients import Factored, Gradients, weighted_sum
 from privacy.dp.gradients import norms as norms_of
-from privacy.dp.noise import gaussian
+from privacy.dp.noise import Noise, NoiseAhead, gaussian
 from privacy.dp.plan import ClippingMode, PrivacyPlan
 
 STABILISER = 0.01  # gamma of automatic clipping, as in the paper
 QUANTILE = 0.5  # share of records that adaptive clipping lets pass unclipped
 CLIPPING_NORM = "clipping_norm"  # where an optimiser's groups keep the C that adaptive clipping is at
 PACE = 0.2  # its learning rate; both as in the paper
-Noise = Callable[[tuple[int, ...], float, torch.device], torch.Tensor]
 
 
 class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
@@ -39,7 +38,14 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
             loss_reduction="mean",
         )
         banded = plan.sampling == "cyclic"
-        self.noise: Noise = BandedNoise(plan.steps_per_round, plan.bands) if banded else gaussian
+        source: Noise = BandedNoise(plan.steps_per_round, plan.bands) if banded else gaussian
+        self._sizes = [parameter.numel() for parameter in self.params]
+        self.noise = NoiseAhead(source, sum(self._sizes), self.params[0].device, plan.steps_per_round)
+
+    @property
+    def noise_std(self) -> float:
+        """z x C of the step that comes."""
+        return float(self.noise_multiplier * self.max_grad_norm)
 
     def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
         """What each record's gradient of each tensor is scaled by, (tensors, n) or (n,).
@@ -64,9 +70,7 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
 
     def add_noise(self) -> None:
         """Put the clipped gradients' sum and noise, by the plan at standard deviation z x C, into each ``grad``."""
-        std = self.noise_multiplier * self.max_grad_norm
-        sizes = [parameter.numel() for parameter in self.params]
-        drawn = torch.split(self.noise((sum(sizes),), std, self.params[0].device), sizes)
+        drawn = torch.split(self.noise.take(self.noise_std), self._sizes)
         for parameter, noise in zip(self.params, drawn, strict=True):
             parameter.grad = parameter.summed_grad + noise.view_as(parameter)
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from opacus.optimizers import DPOptimizer
 from torch import nn
 
-from privacy.dp.clipping import clipping_optimizer
+from privacy.dp.clipping import FlatClipping, clipping_optimizer
 from privacy.dp.gradients import dense
 from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
@@ -42,7 +41,7 @@ class PrivateStep:
     a mean (De et al. 2022, arXiv 2204.13650, section 3, for views).
     """
 
-    optimizer: DPOptimizer
+    optimizer: FlatClipping
     seen: set[int] = field(default_factory=set, repr=False)
 
     def accumulate(self, owners: Sequence[int] = ()) -> None:
@@ -69,6 +68,7 @@ class PrivateStep:
         self.optimizer.signal_skip_step(do_skip=False)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.optimizer.noise.begin(self.optimizer.noise_std)  # of the next step, while that computes its gradients
         self.seen.clear()
 
     def _meet(self, units: set[int]) -> None:
@@ -111,8 +111,10 @@ def make_private(
         with fused(model) as lent:
             yield lent, PlainStep(optimizer, parameters, divisor)
         return
-    with per_record_gradients(model) as lent:
-        yield lent, PrivateStep(clipping_optimizer(optimizer, plan))
+    private = clipping_optimizer(optimizer, plan)
+    with per_record_gradients(model) as lent, private.noise:
+        private.noise.begin(private.noise_std)
+        yield lent, PrivateStep(private)
 
 
 def _add_up(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:

@@ -150,7 +150,7 @@ def test_one_record_more_moves_the_sum_by_at_most_the_clipping_norm(
 @every_mode
 def test_every_tensor_gets_the_planned_noise_in_every_mode(mode: ClippingMode, monkeypatch: pytest.MonkeyPatch) -> None:
     stds = silenced(monkeypatch)
-    plan = replace(PLAN, clipping=mode)
+    plan = replace(PLAN, clipping=mode, steps_per_round=1)
     model = network()
     with make_private(model, torch.optim.SGD(model.parameters(), lr=0.1), plan, plan.expected_batch) as (_, step):
         step.finish()

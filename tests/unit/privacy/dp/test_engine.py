@@ -276,7 +276,7 @@ def test_noise_is_drawn_once_a_step_for_all_tensors_however_many_micro_batches(
         return torch.zeros(shape)
 
     monkeypatch.setattr(clipping, "gaussian", counted)
-    step_once(learner, learner.task.encode(records_of(either, 12)), [1.0] * 12, 48, PLAN)
+    step_once(learner, learner.task.encode(records_of(either, 12)), [1.0] * 12, 48, replace(PLAN, steps_per_round=1))
     numbers = sum(p.numel() for p in trained(learner.model).values())
     assert drawn == [((numbers,), PLAN.noise_multiplier * PLAN.clipping_norm)]
 

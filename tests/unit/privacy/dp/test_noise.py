@@ -1,6 +1,7 @@
 import ast
 import inspect
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from scipy.stats import kstest
 
 from privacy.dp import entropy, noise
 from privacy.dp.entropy import uniforms
-from privacy.dp.noise import CHUNK, gaussian
+from privacy.dp.noise import CHUNK, NoiseAhead, gaussian
+from shared.errors import PrivacyError
 
 CPU = torch.device("cpu")
 REPOSITORY = Path(__file__).parents[4]
@@ -60,6 +62,71 @@ def test_any_shape_is_filled(shape: tuple[int, ...]) -> None:
     assert drawn.shape == shape
     assert drawn.dtype == torch.float32
     assert bool(torch.isfinite(drawn).all())
+
+
+class Source:
+    """Counts up; each draw waits until it may go on."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.calls: list[tuple[tuple[int, ...], float]] = []
+        self.threads: list[threading.Thread] = []
+        self.free = threading.Event()
+        if not held:
+            self.free.set()
+
+    def __call__(self, shape: tuple[int, ...], std: float, device: torch.device) -> torch.Tensor:
+        assert self.free.wait(20)
+        self.calls.append((shape, std))
+        self.threads.append(threading.current_thread())
+        return torch.full(shape, float(len(self.calls)))
+
+
+def test_a_steps_noise_is_drawn_while_the_step_computes() -> None:
+    source = Source(held=True)
+    with NoiseAhead(source, 3, CPU, 1) as ahead:
+        ahead.begin(0.5)  # comes back although nothing can be drawn yet
+        assert not source.calls
+        source.free.set()
+        assert ahead.take(0.5).tolist() == [1.0] * 3
+    assert source.threads[0] is not threading.current_thread()
+    assert not source.threads[0].is_alive()
+
+
+def test_each_step_has_a_draw_of_its_own_in_order_and_none_is_begun_after_the_last() -> None:
+    source = Source()
+    with NoiseAhead(source, 3, CPU, 2) as ahead:
+        ahead.begin(0.5)
+        for number, following in ((1, 0.25), (2, 0.125)):
+            assert ahead.take(0.5 / number).tolist() == [float(number)] * 3
+            ahead.begin(following)
+            ahead.begin(following)  # asked twice, it is drawn once
+    assert source.calls == [((3,), 0.5), ((3,), 0.25)]
+
+
+def test_a_step_beyond_the_plan_draws_when_it_is_asked() -> None:
+    source = Source()
+    with NoiseAhead(source, 3, CPU, 0) as ahead:
+        ahead.begin(0.5)
+        assert not source.calls
+        assert ahead.take(2.0).tolist() == [1.0] * 3
+    assert source.threads == [threading.current_thread()]
+
+
+def test_noise_of_another_size_than_the_step_needs_is_refused() -> None:
+    with NoiseAhead(Source(), 3, CPU, 2) as ahead:
+        ahead.begin(0.5)
+        with pytest.raises(PrivacyError, match=r"noise of standard deviation 0.5 was drawn where 0.6 is due"):
+            ahead.take(0.6)
+
+
+def test_a_failure_in_the_thread_is_the_steps() -> None:
+    def broken(*_: object) -> torch.Tensor:
+        raise OSError("no entropy")
+
+    with NoiseAhead(broken, 3, CPU, 1) as ahead:
+        ahead.begin(0.5)
+        with pytest.raises(OSError, match="no entropy"):
+            ahead.take(0.5)
 
 
 def seeded(draw: Callable[[], np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
