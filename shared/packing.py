@@ -128,10 +128,15 @@ def _of_one_length(
 
 
 def _written_out(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
-    """The same in single operations: a CPU's 16-bit kernel takes longer backward than all of a step (shared/models.py)."""
-    k, v = (side.repeat_interleave(q.shape[1] // side.shape[1], dim=1) for side in (k, v))
-    scores = q @ k.transpose(2, 3) * scaling  # (n, heads, t, t)
+    """The same in single operations: a CPU's 16-bit kernel takes longer backward than all of a step (shared/models.py).
+
+    Heads that share a key are laid in one product with it.
+    """
+    positions, groups = q.shape[2], k.shape[1]
+    q = torch.unflatten(q * scaling, 1, (groups, -1)).flatten(2, 3)  # (n, groups, heads / groups t, d)
+    scores = torch.unflatten(q @ k.transpose(2, 3), 2, (-1, positions))  # (n, groups, heads / groups, t, t)
     if causal:
-        later = torch.ones(scores.shape[2:], dtype=torch.bool, device=q.device).triu(1)
+        later = torch.ones(positions, positions, dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))
-    return scores.float().softmax(dim=3).to(q.dtype) @ v
+    shares = scores.float().softmax(dim=4).to(q.dtype).flatten(2, 3)
+    return torch.unflatten(shares @ v, 2, (-1, positions)).flatten(1, 2)  # (n, heads, t, d)

@@ -101,7 +101,7 @@ def measure(case: Case) -> list[dict[str, str | float]]:
         steps = {variant: stack.enter_context(_step(case, variant)) for variant in VARIANTS}
         for step in steps.values():
             step()  # warm-up
-        turns = [{variant: _timed(step) for variant, step in steps.items()} for _ in range(case.turns)]
+        turns = [{variant: timed(step) for variant, step in steps.items()} for _ in range(case.turns)]
     plain = VARIANTS[0]
     return [
         {
@@ -117,7 +117,7 @@ def measure(case: Case) -> list[dict[str, str | float]]:
     ]
 
 
-def _timed(step: Callable[[], None]) -> tuple[float, float]:
+def timed(step: Callable[[], None]) -> tuple[float, float]:
     """Seconds and processor seconds of a step."""
     start, spent = time.perf_counter(), time.process_time()
     step()
