@@ -34,6 +34,7 @@ check: $(VENV)/installed  ## style and types
 
 bench: $(VENV)/installed  ## a private step beside a plain one in time and memory, aggregation, a round, and a comparison
 	$(BIN)/python -m simulations.bench
+	$(BIN)/python -m simulations.bench_packing configs/demo.toml
 	$(BIN)/python -m simulations.bench_folding
 	$(BIN)/python -m simulations.bench_rounds
 	$(BIN)/hushtune compare configs/demo_compare.toml

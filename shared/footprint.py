@@ -73,7 +73,7 @@ def weight_bytes(network: nn.Module, size: int, *, four_bits: bool) -> float:
 
 
 def affordable_tokens(record: float, length: int, free: int, device: torch.device) -> int:
-    """The largest micro-batch, in padded tokens and as a power of two, whose records of ``record`` bytes fit what is free.
+    """The largest micro-batch, in tokens and as a power of two, whose records of ``record`` bytes fit what is free.
 
     At least one record of ``length`` tokens goes at once, whatever is free.
     """

@@ -213,7 +213,7 @@ class TrainingSection(Section):
     )
     micro_batch_tokens: Annotated[int, Field(ge=64)] | Literal["auto"] = Field(
         4096,
-        description="padded tokens computed at once (64 or more); changes memory, never the result but for rounding; auto "
+        description="tokens computed at once (64 or more); changes memory, never the result but for rounding; auto "
         "takes what fits the free memory of each machine",
     )
     checkpointing: bool = Field(
