@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from shared.tasks.base import Example, Unit
+from shared.transfer import sent
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,5 +94,5 @@ def row_weights(units: Sequence[Unit], targets: torch.Tensor, by_label: torch.Te
 
     It acts before the clip, so no weight changes what one unit can do.
     """
-    shares = torch.tensor([1 / len(unit) for unit in units for _ in unit], device=targets.device)
+    shares = sent(torch.tensor([1 / len(unit) for unit in units for _ in unit]), targets.device)
     return shares if by_label is None else shares * by_label[targets]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from shared.errors import PrivacyError
+from shared.transfer import sent
 
 ATTRIBUTE = "layout"  # of a module that is given records end to end
 
@@ -90,9 +91,8 @@ class Place:
         width = int(lengths.max())
         positions = np.concatenate([record * width + np.arange(lengths[record]) for record in order])
         starts = np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int32)
-        moved = bool((np.diff(order) != 1).any())
-        turn = _on(device, np.argsort(order)) if moved else None
-        return cls(len(lengths), width, _on(device, positions), _on(device, starts), turn)
+        places, begun, turn = (sent(torch.from_numpy(each), device) for each in (positions, starts, np.argsort(order)))
+        return cls(len(lengths), width, places, begun, turn if (np.diff(order) != 1).any() else None)
 
     @property
     def in_one_piece(self) -> bool:
@@ -121,9 +121,3 @@ def layout_of(module: nn.Module, x: torch.Tensor) -> Layout:
     """How records lie in what a module is given: end to end where it was told so, else (n, ..., d)."""
     told: Layout | None = vars(module).get(ATTRIBUTE)
     return told or Layout.even(x.shape)
-
-
-def _on(device: torch.device, array: npt.NDArray[np.signedinteger]) -> torch.Tensor:
-    """An array on a device, which nothing waits for."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -17,6 +17,7 @@ from privacy.dp.gradients import dense
 from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 from shared.errors import PrivacyError
+from shared.transfer import sent
 
 
 class Step(Protocol):
@@ -124,5 +125,5 @@ def _add_up(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
         return
     for parameter in parameters:
         rows = dense(parameter.grad_sample)  # type: ignore[attr-defined]
-        target = torch.tensor([numbers[owner] for owner in owners], device=rows.device)
+        target = sent(torch.tensor([numbers[owner] for owner in owners]), rows.device)
         parameter.grad_sample = rows.new_zeros((len(numbers), *parameter.shape)).index_add_(0, target, rows)  # type: ignore[attr-defined]

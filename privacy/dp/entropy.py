@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from privacy.dp.keystream import BLOCK, keystream
+from shared.transfer import sent
 
 KEY_BYTES = 32
 PRECISION = 52  # bits of a uniform number
@@ -30,7 +31,7 @@ def uniforms_on(device: torch.device, count: int) -> torch.Tensor:
     if device.type != "cuda":
         return torch.from_numpy(uniforms(count)).to(device)
     key = torch.frombuffer(bytearray(os.urandom(KEY_BYTES)), dtype=torch.int32)
-    words = keystream(key.pin_memory().to(device, non_blocking=True), -(-8 * count // BLOCK))
+    words = keystream(sent(key, device), -(-8 * count // BLOCK))
     bits = (words.view(torch.int64).flatten()[:count] >> (64 - PRECISION)) & (2**PRECISION - 1)
     shares: torch.Tensor = bits.double().add_(0.5).mul_(2.0**-PRECISION)
     return shares

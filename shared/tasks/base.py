@@ -19,6 +19,7 @@ from shared.models import Kind, LoadedModel
 from shared.packing import packed, packs
 from shared.record import Record
 from shared.sections import TrainingSection
+from shared.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batc
         mask[row, : len(example)] = 1
     targets = torch.from_numpy(_targets(examples, width))
     groups = torch.tensor([example.group for example in examples])
-    return Batch(*(tensor.to(device) for tensor in (torch.from_numpy(ids), torch.from_numpy(mask), targets, groups)))
+    return Batch(*(sent(tensor, device) for tensor in (torch.from_numpy(ids), torch.from_numpy(mask), targets, groups)))
 
 
 def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] | npt.NDArray[np.bool_]:

@@ -23,6 +23,7 @@ MAY_IMPORT = {
 LEARNING = (
     "shared/models.py",
     "shared/layout.py",
+    "shared/transfer.py",
     "shared/packing.py",
     "shared/ia3.py",
     "shared/lora.py",

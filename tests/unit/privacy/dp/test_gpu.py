@@ -88,3 +88,18 @@ def test_in_16_bits_its_kernel_is_within_rounding() -> None:
     exact, ours = end_to_end(transformer(torch.float32), "cpu"), end_to_end(transformer(torch.bfloat16), "cpu")
     rounding = float((ours - exact).norm())
     assert float((end_to_end(transformer(torch.bfloat16), "cuda") - exact).norm()) < 2 * rounding
+
+
+def test_the_host_never_waits_for_records_end_to_end() -> None:
+    model, mask = transformer(torch.bfloat16).cuda(), (torch.arange(9) < torch.tensor(LENGTHS)[:, None]).cuda()
+    ids = torch.arange(36, device="cuda").view(4, 9) * mask
+    with per_record_gradients(model):
+        for debug in ("default", "error"):  # the first step makes what is made once
+            torch.cuda.set_sync_debug_mode(debug)
+            try:
+                with packed(model.get_base_model(), LENGTHS):
+                    token_losses(model, ids, mask.long()).sum().backward()
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+            for parameter in model.parameters():
+                vars(parameter).pop("grad_sample", None)
