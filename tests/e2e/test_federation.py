@@ -40,8 +40,6 @@ def test_without_privacy_real_processes_end_with_the_simulations_adapter(federat
     orders = [event for event in fed.events("north") if event["event"] == "order"]
     assert [order["round"] for order in orders] == [1, 2, 3]
     assert {order["process"] for order in orders} == {clients["north"].pid}
-    # A round of trivial training; the best of two, since others may use this machine.
-    assert min(done["seconds"] for done in report["rounds"][1:]) <= 3
     # What the server cannot know is not in its report.
     for site in report["sites"]:
         assert site["records"] is site["held_out"] is site["quarantined"] is site["recall"] is None
