@@ -150,9 +150,9 @@ def test_greedy_answers_are_the_same_every_time(instruct: RunConfig, learner_of:
 lengths = st.lists(st.integers(1, 50), min_size=1, max_size=40)
 
 
-@given(lengths, st.integers(1, 200), st.randoms(use_true_random=False))
+@given(lengths, st.integers(1, 200), st.randoms(use_true_random=False), st.booleans())
 def test_micro_batches_are_a_partition_within_the_bound_that_cuts_no_unit(
-    sizes: list[int], most: int, random: object
+    sizes: list[int], most: int, random: object, padded: bool
 ) -> None:
     indices = [i for i in range(len(sizes)) if random.random() < 0.7]  # type: ignore[attr-defined]
     units: list[list[int]] = []
@@ -161,11 +161,12 @@ def test_micro_batches_are_a_partition_within_the_bound_that_cuts_no_unit(
             units[-1].append(index)
         else:
             units.append([index])
-    groups = micro_batches(sizes, units, most)
+    groups = micro_batches(sizes, units, most, padded=padded)
     assert sorted(tuple(unit) for group in groups for unit in group) == [tuple(unit) for unit in units]
     for group in groups:
         rows = [row for unit in group for row in unit]
-        assert len(group) == 1 or len(rows) * max(sizes[row] for row in rows) <= most
+        tokens = len(rows) * max(sizes[row] for row in rows) if padded else sum(sizes[row] for row in rows)
+        assert len(group) == 1 or tokens <= most
         assert group
 
 
@@ -173,14 +174,18 @@ def test_micro_batches_are_a_partition_within_the_bound_that_cuts_no_unit(
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=7),
     most=st.integers(1, 200),
     fixed_cost=st.sampled_from([0, 5, 128]),
+    padded=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
-def test_no_other_cuts_of_the_sorted_records_cost_less(sizes: list[int], most: int, fixed_cost: int) -> None:
-    def cost(groups: list[list[int]]) -> int:
-        """Padded tokens and the fixed cost of each micro-batch; records by their sizes."""
-        return sum(len(group) * max(group) + fixed_cost for group in groups)
+def test_no_other_cuts_of_the_sorted_records_cost_less(sizes: list[int], most: int, fixed_cost: int, padded: bool) -> None:
+    def tokens(group: list[int]) -> int:
+        return len(group) * max(group) if padded else sum(group)
 
-    found = micro_batches(sizes, [(i,) for i in range(len(sizes))], most, fixed_cost)
+    def cost(groups: list[list[int]]) -> int:
+        """The tokens of each micro-batch, with their padding or without, and its fixed cost; records by their sizes."""
+        return sum(tokens(group) + fixed_cost for group in groups)
+
+    found = micro_batches(sizes, [(i,) for i in range(len(sizes))], most, fixed_cost, padded=padded)
     ordered = sorted(sizes, reverse=True)
     possible = []
     for cuts in product([False, True], repeat=len(sizes) - 1):
@@ -190,7 +195,7 @@ def test_no_other_cuts_of_the_sorted_records_cost_less(sizes: list[int], most: i
                 groups.append([size])
             else:
                 groups[-1].append(size)
-        if all(len(group) == 1 or len(group) * max(group) <= most for group in groups):
+        if all(len(group) == 1 or tokens(group) <= most for group in groups):
             possible.append(cost(groups))
     assert cost([[sizes[i] for (i,) in group] for group in found]) == min(possible)
 
