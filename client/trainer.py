@@ -123,10 +123,9 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
     Raises:
         PrivacyError: they differ, so nothing may be trained.
     """
-    longest_first = sorted(examples, key=len, reverse=True)
-    if len(longest_first) > records:
-        longest_first = longest_first[: (records + 1) // 2] + longest_first[len(longest_first) - records // 2 :]
-    chosen = longest_first
+    chosen = sorted(examples, key=len, reverse=True)
+    if len(chosen) > records:
+        chosen = chosen[: (records + 1) // 2] + chosen[len(chosen) - records // 2 :]
     with ExitStack() as given:
 
         def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:

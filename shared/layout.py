@@ -41,11 +41,6 @@ class Layout:
         return cls(runs, Place.of(given, order, device))
 
     @property
-    def records(self) -> int:
-        """n."""
-        return sum(records for records, _ in self.runs)
-
-    @property
     def sizes(self) -> list[int]:
         """Positions of each run."""
         return [records * positions for records, positions in self.runs]

@@ -58,7 +58,6 @@ def test_each_records_value_is_spread_over_its_own_positions(lengths: list[int])
 def test_a_usual_batch_is_one_run(records: int, positions: int) -> None:
     rows = torch.arange(records * positions * 2.0).view(records, positions, 2)
     layout = Layout.even(rows.shape)
-    assert layout.records == records
     (piece,) = layout.cut(rows.flatten(0, 1))
     assert torch.equal(layout.joined([piece]), rows)
     assert layout.spread(torch.arange(records)).tolist() == [record for record in range(records) for _ in range(positions)]
