@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from privacy.dp.banded import bands_of
 from shared.config import RunConfig
 from shared.errors import ModelError
-from shared.footprint import OVERHEAD, SHARE, checkpointed_bytes, free_bytes, record_bytes, trained_bytes, weight_bytes
+from shared.footprint import OVERHEAD, SHARE, checkpointed_bytes, free_bytes, record_bytes, weight_bytes
 from shared.models import choose_device, outline
 from shared.peft_adapter import attach_adapter
 from shared.tasks import TASKS
@@ -62,11 +61,4 @@ def need_of(config: RunConfig) -> Need:
     weights = weight_bytes(base.network.base_model, size, four_bits=config.model.dtype == "nf4")
     loss = 2 * 4 * ROWS * shape.vocab_size if kind == "causal" else 0
     factor = OVERHEAD[choose_device(config.model.device).type]
-    kept = (_bands(config) - 1) * trained_bytes(base.network) if config.adapter.rank else 0  # a head's are too few to count
-    return Need(weights + loss + kept, factor * whole, factor * lean)
-
-
-def _bands(config: RunConfig) -> int:
-    """Steps over which a site's noise is correlated; it keeps that of all but one of them."""
-    noised = config.privacy.enabled and config.privacy.trust == "local"
-    return bands_of(config.training.sampling, config.training.sampling_rate) if noised else 1
+    return Need(weights + loss, factor * whole, factor * lean)

@@ -167,11 +167,11 @@ def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_siz
     """Refuse a plan that is not the one of the config: what runs and what is accounted must be one thing."""
     training, privacy = config.training, config.privacy
     asked = (
-        (training.sampling, training.sampling_rate, training.steps, training.rounds),
+        (training.sampling_rate, training.steps, training.rounds),
         (privacy.clipping, privacy.clipping_norm, declared_size),
     )
     planned = plan and (
-        (plan.sampling, plan.sampling_rate, plan.steps_per_round, plan.rounds),
+        (plan.sampling_rate, plan.steps_per_round, plan.rounds),
         (plan.clipping, plan.clipping_norm, plan.declared_size),
     )
     beside = plan is None or (plan.unit, plan.releases) == (privacy.unit, releases_of(config))

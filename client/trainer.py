@@ -16,7 +16,7 @@ from privacy.dp.clipping import CLIPPING_NORM
 from privacy.dp.engine import Step, make_private
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
-from privacy.dp.sampling import batches_of
+from privacy.dp.sampling import poisson_batches
 from privacy.dp.selfcheck import refuse_inexact
 from shared import faults
 from shared.adapter import AdapterState
@@ -205,9 +205,9 @@ def _batches(
 ) -> Iterator[npt.NDArray[np.int64]]:
     """The round's batches: as the plan accounts for them and secret under privacy, reproducible without."""
     if plan is not None:
-        return batches_of(plan.sampling, units, plan.sampling_rate, plan.steps_per_round, uniforms)
+        return poisson_batches(units, plan.sampling_rate, plan.steps_per_round, uniforms)
     training, draw = config.training, stream(config.run.seed, "sampling", site_id, round_number).random
-    return batches_of(training.sampling, units, training.sampling_rate, training.steps, draw)
+    return poisson_batches(units, training.sampling_rate, training.steps, draw)
 
 
 def _dropout_seed(config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int) -> int:

@@ -20,6 +20,12 @@ from scipy.optimize import brentq
 
 from shared.errors import PrivacyError
 
+# Epsilon that each Gaussian sum costs beside its privacy loss, since drawn noise is not exactly a rounded Gaussian. By
+# `privacy.dp.noise.rounded_gaussian` the probability of each drawn number is that of a rounded Gaussian within a factor
+# 1 +- 2 x 17 / std^2 (its normalisation included), with std >= 2^32 steps of the grid. Two neighbours and 2^26 numbers a
+# sum make 2^26 x 2 x 34 x 2^-64 < 2^-31. What is never drawn, beyond 20 standard deviations, adds to delta less than
+# 2^26 x 6e-89 x exp(epsilon) a sum, which is below the rounding of any delta in float64 while epsilon is below 100.
+SAMPLING_LOSS = 2.0**-31
 CLAIM_GRID = 1e-4  # value discretisation of a claim; dp-accounting's own default
 SEARCH_GRID = 1e-3  # coarser, so pessimistic: what meets the target on it meets it on the claim's grid too
 SMALLEST_NOISE = 1e-2
@@ -61,8 +67,8 @@ def epsilon(events: Iterable[MechanismEvent], target_delta: float, grid: float =
         PrivacyError: target_delta is not between 0 and 1.
     """
     _check_delta(target_delta)
-    total = _loss_of(events, grid)
-    return float(total.get_epsilon_for_delta(target_delta)) if total else 0.0
+    counts = _counted(events)
+    return _epsilon_of(_composed(counts, {step: _loss(*step, grid) for step in counts}), counts, target_delta)
 
 
 class Accountant:
@@ -86,8 +92,7 @@ class Accountant:
         if asked not in self._known:
             for rate, noise in counts.keys() - self._losses.keys():
                 self._losses[rate, noise] = _loss(rate, noise, self._grid)
-            total = _composed(counts, self._losses)
-            self._known[asked] = float(total.get_epsilon_for_delta(target_delta)) if total else 0.0
+            self._known[asked] = _epsilon_of(_composed(counts, self._losses), counts, target_delta)
         return self._known[asked]
 
     def by_round(self, events: Sequence[MechanismEvent], rounds: int, target_delta: float) -> tuple[float, ...]:
@@ -114,10 +119,12 @@ def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float])
 
     It is for limits in words, so it takes the coarser grid, which moves a share by some 1e-6, upwards.
     """
-    total = _loss_of(events, SEARCH_GRID)
+    counts = _counted(events)
+    total = _composed(counts, {step: _loss(*step, SEARCH_GRID) for step in counts})
     if total is None:
         return (0.0,) * len(epsilons)
-    return tuple(min(1.0, max(0.0, float(delta))) for delta in total.get_delta_for_epsilon(list(epsilons)))
+    left = [epsilon - SAMPLING_LOSS * counts.total() for epsilon in epsilons]
+    return tuple(min(1.0, max(0.0, float(delta))) for delta in total.get_delta_for_epsilon(left))
 
 
 def renyi_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> float:
@@ -127,7 +134,7 @@ def renyi_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> floa
     counts = _counted(events)
     for (rate, noise), steps in counts.items():
         accountant.compose(PoissonSampledDpEvent(rate, GaussianDpEvent(noise)), steps)
-    return float(accountant.get_epsilon(target_delta)) if counts else 0.0
+    return float(accountant.get_epsilon(target_delta)) + SAMPLING_LOSS * counts.total() if counts else 0.0
 
 
 def calibrate(
@@ -191,10 +198,11 @@ def _counted(events: Iterable[MechanismEvent]) -> Counter[tuple[float, float]]:
     return steps
 
 
-def _loss_of(events: Iterable[MechanismEvent], grid: float) -> pld.PrivacyLossDistribution | None:
-    """The privacy loss of all events together, or None where there are none."""
-    counts = _counted(events)
-    return _composed(counts, {step: _loss(*step, grid) for step in counts})
+def _epsilon_of(
+    total: pld.PrivacyLossDistribution | None, counts: Counter[tuple[float, float]], target_delta: float
+) -> float:
+    """Return epsilon at ``target_delta`` of a composed loss of so many sums, with what drawing their noise costs."""
+    return float(total.get_epsilon_for_delta(target_delta)) + SAMPLING_LOSS * counts.total() if total else 0.0
 
 
 def _composed(

@@ -15,7 +15,6 @@ from shared.datastage import AugmentationSection, BalanceSection, CleaningSectio
 from shared.errors import ConfigError
 from shared.guarantee import PrivacySection
 from shared.measuring import EvaluationSection, ReportSection
-from shared.passes import passes
 from shared.sections import (
     AggregationSection,
     AnonymiseSection,
@@ -92,15 +91,6 @@ class RunConfig(Section):
         unknown = sorted({bin_.label for bin_ in self.data.label_bins} - set(self.task.labels))
         if unknown:
             raise ValueError(f"data.label_bins: '{unknown[0]}' is not in task.labels")
-        return self
-
-    @model_validator(mode="after")
-    def _batches_in_turn_make_whole_passes(self) -> Self:
-        if self.training.sampling == "cyclic":
-            try:
-                passes(self.training.sampling_rate, self.training.steps)
-            except ConfigError as error:
-                raise ValueError(str(error)) from error
         return self
 
     @model_validator(mode="after")

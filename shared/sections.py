@@ -186,11 +186,6 @@ class TrainingSection(Section):
     sampling_rate: Rate = Field(
         0.1, description="public sampling rate q: chance of each record to be in a step (above 0, at most 1)"
     )
-    sampling: Literal["poisson", "cyclic"] = Field(
-        "poisson",
-        description="poisson: each step draws each record alone, which amplifies privacy; cyclic: each record is in one of "
-        "1 / q batches that come in turn, for whole passes a round, with noise that partly cancels over them (DP-FTRL)",
-    )
     learning_rate: Positive = Field(1e-2, description="peak learning rate of the adapter")
     head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head")
     warmup: float = Field(

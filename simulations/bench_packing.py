@@ -1,4 +1,4 @@
-"""A private step as it runs, beside the same step on padded batches, and beside noise that is drawn only when it is due.
+"""Time a private step as it runs beside the same step on padded batches.
 
 Run: python -m simulations.bench_packing configs/demo.toml [--set section.key=value]. Each turn draws a batch of the first
 site's records at the config's sampling rate, and every variant takes one whole step on it, in another order each turn:
@@ -23,7 +23,6 @@ from rich.table import Table
 
 from client.trainer import optimizer_of
 from privacy.dp.engine import PrivateStep, make_private
-from privacy.dp.noise import NoiseAhead, gaussian
 from shared.config import RunConfig
 from shared.errors import HushtuneError
 from shared.record import Record
@@ -34,8 +33,8 @@ from simulations.bench import PLAN, timed
 from simulations.sites import read_sites
 
 OUTPUT = Path("runs/bench/packing.json")
-PADDED, WAITING = "padded", "end to end, noise when due"
-VARIANTS = (PADDED, WAITING, "end to end")
+PADDED = "padded"
+VARIANTS = (PADDED, "end to end")
 TURNS = 15
 
 
@@ -86,15 +85,10 @@ def _records(config: RunConfig) -> list[Record]:
 
 def _take(learner: Learner, step: PrivateStep, rows: Sequence[Example], config: RunConfig, variant: str) -> None:
     """One step on these examples."""
-    private = step.optimizer
-    size = sum(parameter.numel() for parameter in private.params)
-    private.noise = NoiseAhead(gaussian, size, learner.base.device, 0 if variant == WAITING else 1)
-    with private.noise:
-        private.noise.begin(private.noise_std)
-        for batch in _batches(learner, rows, config, variant):
-            torch.autograd.backward(learner.task.training_losses(learner.model, batch, config.training.distillation).sum())
-            step.accumulate()
-        step.finish()
+    for batch in _batches(learner, rows, config, variant):
+        torch.autograd.backward(learner.task.training_losses(learner.model, batch, config.training.distillation).sum())
+        step.accumulate()
+    step.finish()
 
 
 def _batches(learner: Learner, rows: Sequence[Example], config: RunConfig, variant: str) -> Iterator[Batch]:

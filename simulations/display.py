@@ -219,8 +219,6 @@ def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator
         f"Unit: one {rows[0]['unit']}, added or removed. Trust model: {rows[0]['trust']}. Clipping norm: "
         f"{rows[0]['clipping_norm']}. Epsilon is for the whole run of {rows[0]['rounds']} rounds at each site."
     )
-    if rows[0]["sampling"] == "cyclic":
-        yield f"Batches come in turn, so each pass of 1 / q steps is charged as one sum over every {rows[0]['unit']}."
 
 
 def trainable_table(found: Mapping[str, Any]) -> Iterator[RenderableType]:

@@ -51,7 +51,6 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
                 "unit": plan.unit,
                 "relation": plan.relation,
                 "trust": plan.trust,
-                "sampling": plan.sampling,
                 "sampling_rate": plan.sampling_rate,
                 "noise_multiplier": plan.noise_multiplier,
                 "clipping_norm": plan.clipping_norm,

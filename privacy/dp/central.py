@@ -1,39 +1,31 @@
-"""Site-level privacy by a trusted server: each site's delta clipped, the sum noised, divided by a public number."""
+"""Release the sum of whole sites' deltas from a server that the sites trust."""
 
-import numpy as np
 import torch
 
-from privacy.dp.noise import gaussian
 from privacy.dp.plan import PrivacyPlan
 from shared.adapter import AdapterState, Spec
 
 
 class NoisedSum:
-    """A clipped, noised sum of the deltas of a Poisson sample of sites (McMahan et al. 2018, arXiv 1710.06963).
+    """Clip the deltas of a Poisson sample of sites, sum them and noise the sum (McMahan et al. 2018, arXiv 1710.06963).
 
-    Formal guarantee: what a round publishes is one Gaussian sum with L2 sensitivity C = ``plan.clipping_norm`` and noise of
-    standard deviation z x C, for adding or removing one whole site, provided that every site is in the round with chance q,
-    independently, and that the server keeps the sample and the deltas to itself. A site that does not answer adds nothing.
+    Formal guarantee: what a round publishes is one release of `plan.mechanism`, for adding or removing one whole site,
+    provided that every site is in the round with chance q, independently, and that the server keeps the sample and the
+    deltas to itself. A site that does not answer adds nothing.
     """
 
     def __init__(self, spec: Spec, plan: PrivacyPlan) -> None:
         self._plan = plan
-        self._sum = {name: np.zeros(shape) for name, shape in spec}
+        self._sum = {name: torch.zeros(shape, dtype=torch.int64) for name, shape in spec}
+        self._mechanism = plan.mechanism(sum(array.numel() for array in self._sum.values()))
 
     def fold(self, delta: AdapterState, weight: float) -> None:
-        """Take in one finite delta, scaled down to norm C where it is larger; weights are all 1."""
+        """Take in one finite delta, scaled down to norm C where it is larger, and rounded; weights are all 1."""
         scale = weight * min(1.0, self._plan.clipping_norm / max(delta.norm, 1e-12))
         for name, array in delta.arrays.items():
-            self._sum[name] += array * np.float64(scale)
+            self._sum[name] += self._mechanism.on_grid(torch.from_numpy(array).double() * scale)
 
     def result(self) -> AdapterState:
-        """The noised sum divided by q x sites, in float32; noise alone where nobody answered. Call once."""
-        plan = self._plan
-        std = plan.noise_multiplier * plan.clipping_norm
-        cpu = torch.device("cpu")
-        return AdapterState(
-            {
-                name: ((total + gaussian(total.shape, std, cpu).double().numpy()) / plan.expected_batch).astype(np.float32)
-                for name, total in self._sum.items()
-            }
-        )
+        """Return the noised sum divided by q x sites, in float32; noise alone where nobody answered. Call once."""
+        released = {name: self._mechanism.release(total) for name, total in self._sum.items()}
+        return AdapterState({name: (total / self._plan.expected_batch).float().numpy() for name, total in released.items()})

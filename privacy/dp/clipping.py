@@ -6,15 +6,15 @@ are the same. Only the adaptive way releases something more, a count, and pays f
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from opacus.optimizers import DPOptimizer
 
-from privacy.dp.banded import BandedNoise
 from privacy.dp.gradients import Factored, Gradients, weighted_sum
 from privacy.dp.gradients import norms as norms_of
-from privacy.dp.noise import Noise, NoiseAhead, gaussian
+from privacy.dp.mechanism import Mechanism
 from privacy.dp.plan import ClippingMode, PrivacyPlan
 
 STABILISER = 0.01  # gamma of automatic clipping, as in the paper
@@ -37,15 +37,13 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
             expected_batch_size=plan.expected_batch,
             loss_reduction="mean",
         )
-        banded = plan.sampling == "cyclic"
-        source: Noise = BandedNoise(plan.steps_per_round, plan.bands) if banded else gaussian
         self._sizes = [parameter.numel() for parameter in self.params]
-        self.noise = NoiseAhead(source, sum(self._sizes), self.params[0].device, plan.steps_per_round)
+        self._mechanism = plan.mechanism(sum(self._sizes))
 
     @property
-    def noise_std(self) -> float:
-        """z x C of the step that comes."""
-        return float(self.noise_multiplier * self.max_grad_norm)
+    def mechanism(self) -> Mechanism:
+        """The mechanism that the coming step releases its sum through, at the C that holds now."""
+        return replace(self._mechanism, bound=self.max_grad_norm)
 
     def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
         """What each record's gradient of each tensor is scaled by, (tensors, n) or (n,).
@@ -69,10 +67,10 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
             parameter.summed_grad = total if parameter.summed_grad is None else parameter.summed_grad + total
 
     def add_noise(self) -> None:
-        """Put the clipped gradients' sum and noise, by the plan at standard deviation z x C, into each ``grad``."""
-        drawn = torch.split(self.noise.take(self.noise_std), self._sizes)
-        for parameter, noise in zip(self.params, drawn, strict=True):
-            parameter.grad = parameter.summed_grad + noise.view_as(parameter)
+        """Release the clipped gradients' sum, over all tensors at once, into each tensor's ``grad``."""
+        released = self.mechanism.noised(torch.cat([parameter.summed_grad.flatten() for parameter in self.params]))
+        for parameter, part in zip(self.params, torch.split(released, self._sizes), strict=True):
+            parameter.grad = part.view_as(parameter)
 
     def _get_flat_grad_sample(self, p: torch.Tensor) -> Gradients:
         """Opacus' getter knows tensors alone."""
@@ -120,8 +118,8 @@ class AdaptiveClipping(FlatClipping):
     def add_noise(self) -> None:
         """Noise the sum at this step's C, then move C for the next."""
         super().add_noise()
-        released = float(self.balance) + float(gaussian((), self.count_noise, torch.device("cpu")))
-        share = released / self.expected_batch_size + 0.5
+        count = Mechanism(bound=0.5, noise_multiplier=2 * self.count_noise, dimension=1)
+        share = float(count.noised(self.balance.view(1))) / self.expected_batch_size + 0.5
         self.max_grad_norm *= math.exp(-PACE * (min(max(share, 0.0), 1.0) - QUANTILE))
         self.balance = torch.zeros(())
         for group in self.param_groups:

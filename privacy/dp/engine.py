@@ -69,7 +69,6 @@ class PrivateStep:
         self.optimizer.signal_skip_step(do_skip=False)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.optimizer.noise.begin(self.optimizer.noise_std)  # of the next step, while that computes its gradients
         self.seen.clear()
 
     def _meet(self, units: set[int]) -> None:
@@ -113,8 +112,7 @@ def make_private(
             yield lent, PlainStep(optimizer, parameters, divisor)
         return
     private = clipping_optimizer(optimizer, plan)
-    with per_record_gradients(model) as lent, private.noise:
-        private.noise.begin(private.noise_std)
+    with per_record_gradients(model) as lent:
         yield lent, PrivateStep(private)
 
 

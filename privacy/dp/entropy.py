@@ -26,15 +26,13 @@ def uniforms(count: int) -> npt.NDArray[np.float64]:
     return (bits.astype(np.float64) + 0.5) * 2.0**-PRECISION
 
 
-def uniforms_on(device: torch.device, count: int) -> torch.Tensor:
-    """The same as a tensor (count,) in float64, made on the device; no step of it waits for the device."""
+def random_words(count: int, device: torch.device) -> torch.Tensor:
+    """Return ``count`` independent words of 64 random bits, (count,) int64; a CUDA device makes them itself."""
     if device.type != "cuda":
-        return torch.from_numpy(uniforms(count)).to(device)
+        return torch.frombuffer(bytearray(random_bytes(8 * count)), dtype=torch.int64).to(device)
     key = torch.frombuffer(bytearray(os.urandom(KEY_BYTES)), dtype=torch.int32)
     words = keystream(sent(key, device), -(-8 * count // BLOCK))
-    bits = (words.view(torch.int64).flatten()[:count] >> (64 - PRECISION)) & (2**PRECISION - 1)
-    shares: torch.Tensor = bits.double().add_(0.5).mul_(2.0**-PRECISION)
-    return shares
+    return words.view(torch.int64).flatten()[:count]
 
 
 def random_bytes(count: int) -> bytes:

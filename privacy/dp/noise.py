@@ -1,79 +1,129 @@
-"""The one source of privacy noise: Gaussian numbers from the operating system's entropy.
+"""Draw rounded Gaussian noise: whole numbers, from the operating system's entropy, exact but for a stated bound.
 
 No function here takes a seed or a generator: noise that can be drawn again can be subtracted.
 """
 
 import math
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import lru_cache
 
 import torch
 
-from privacy.dp.entropy import uniforms_on
+from privacy.dp.entropy import random_bytes, random_words
 from shared.errors import PrivacyError
 
-CHUNK = 1 << 14  # numbers drawn at once on a CPU: four Gaussians each fit its cache
+CHUNK = 1 << 14  # attempts at once on a CPU: the numbers of one chunk stay in its cache
 CHUNK_ON_GPU = 1 << 20
-Noise = Callable[[tuple[int, ...], float, torch.device], torch.Tensor]
+REACH = 20  # standard deviations; no draw lies further out
+SMALLEST_STD = 2.0**32  # steps of the grid; the bound on the error below needs this many
+LARGEST_STD = 2.0**54  # REACH of these, and a sum as large again, fit 63 bits
+SEAT_BITS = 10  # random bits that choose a block
+SHARE_BITS = 63  # random bits of the share that is compared with a chance, so that it is a positive int64
+DOUBT = 2.0**-38  # float64 is surer than this of a chance
+DIGITS = 80  # decimal digits of a comparison that float64 cannot decide
+MORE_BITS = 192  # further bits of the share in such a comparison
 
 
-def gaussian(shape: torch.Size | tuple[int, ...], std: float, device: torch.device) -> torch.Tensor:
-    """Independent float32 Gaussian noise of standard deviation ``std``; a CUDA device draws it itself.
+def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tensor:
+    """Draw whole numbers with the probabilities of a Gaussian of standard deviation ``std`` that is rounded down.
 
-    Each number is half the sum of four Gaussians, so that the low bits of a float do not give the noise away
-    (Holohan and Braghin 2021, arXiv 2107.10138).
+    A number K >= 0 is drawn with probability proportional to w(K) = exp(-(K + 1/2)^2 / (2 std^2)), and -K - 1 with the
+    same. This is the density of the Gaussian in the middle of the cell [K, K + 1), so for |K| < 20 std it differs from
+    the probability of the cell by a factor within 1 +- 17 / std^2 (the second derivative of the density is at most
+    (20^2 - 1) / std^2 times the density, and the integral over the cell holds 1/24 of it). What lies beyond 20 standard
+    deviations (probability 6e-89) is not drawn. `privacy.accounting.SAMPLING_LOSS` charges both.
+
+    The probabilities w(K) themselves are exact. K = k 2^m + j, where the block k is read off a table by 10 random bits and
+    j is m random bits; the pair is kept with the probability that makes up for the table (rejection sampling, as in Karney
+    2016, arXiv 1303.6257, and Canonne, Kamath and Steinke 2020, arXiv 2004.00010). A comparison that float64 cannot decide,
+    about one in 2^37, is decided with 80 decimal digits and 255 random bits. How many attempts a number takes does not
+    depend on its value, so the time of a draw says nothing about the numbers.
+
+    Parameters
+    ----------
+    count
+        How many numbers to draw.
+    std
+        Standard deviation before rounding, in steps of the grid; 2^32 to 2^54.
+    device
+        Where to draw; a CUDA device makes its own random bits.
+
+    Returns
+    -------
+    torch.Tensor
+        Independent draws, (count,) int64.
+
+    Raises
+    ------
+    PrivacyError
+        ``std`` is out of range.
     """
-    own = device.type == "cuda"
-    place, chunk = (device, CHUNK_ON_GPU) if own else (torch.device("cpu"), CHUNK)
-    out = torch.empty(math.prod(shape), dtype=torch.float32, device=place)
-    for part in torch.split(out, chunk):
-        part.copy_(_normals(4 * len(part), place).view(4, -1).sum(dim=0).mul_(std / 2))
-    return out.reshape(shape).to(device)
+    proposal = _proposal(std, device)
+    drawn = torch.empty(count, dtype=torch.int64, device=device)
+    filled, chunk = 0, CHUNK_ON_GPU if device.type == "cuda" else CHUNK
+    while filled < count:
+        found = proposal.attempts(min(chunk, math.ceil((count - filled) * 1.3) + 16))[: count - filled]
+        drawn[filled : filled + len(found)] = found
+        filled += len(found)
+    return drawn
 
 
-class NoiseAhead:
-    """The noise of a round's steps, each drawn by a thread while its step computes gradients; use it as a context.
+@dataclass(frozen=True)
+class _Proposal:
+    """Propose numbers by whole random bits, and keep each by its own chance.
 
-    A thread's draw is the same call of ``source`` as without it, in the same order, one a step and none after the last. A
-    GPU, which is given its work and not waited for, draws when it is asked.
+    Block k holds the numbers from k 2^m on. ``blocks`` says which block each of 2^10 seats leads to; block k has
+    ``seats[k]`` of them. A number K in it is kept with chance w(K) ``scale`` / ``seats[k]``, which is at most 1.
     """
 
-    def __init__(self, source: Noise, size: int, device: torch.device, steps: int) -> None:
-        self._source, self._size, self._device = source, size, device
-        self._left = 0 if device.type == "cuda" else steps
-        self._thread = ThreadPoolExecutor(1)
-        self._begun: tuple[float, Future[torch.Tensor]] | None = None
+    std: float
+    block_bits: int  # m
+    scale: float
+    seats: tuple[int, ...]
+    blocks: torch.Tensor  # (2^10,) int64
+    logs: torch.Tensor  # (2^10,) float64: log(scale / seats) of the block of a seat
 
-    def __enter__(self) -> "NoiseAhead":
-        return self
+    def attempts(self, count: int) -> torch.Tensor:
+        """Make ``count`` attempts and return the numbers that were kept, about three of four, int64."""
+        words, share = random_words(2 * count, self.blocks.device).view(2, count)
+        seat = (words >> self.block_bits).bitwise_and_((1 << SEAT_BITS) - 1)
+        magnitude = torch.take(self.blocks, seat).bitwise_left_shift_(self.block_bits)
+        magnitude += words & ((1 << self.block_bits) - 1)
+        share.bitwise_and_((1 << SHARE_BITS) - 1)
+        off_centre = magnitude.double().add_(0.5).div_(self.std)
+        chance = torch.take(self.logs, seat).sub_(off_centre.square_().div_(2)).exp_()
+        margin = chance.sub_(share.double().mul_(2.0**-SHARE_BITS))
+        kept = margin > 0
+        if float(margin.abs_().min()) <= DOUBT:
+            for index in (margin <= DOUBT).nonzero().flatten().tolist():
+                kept[index] = self._keeps(int(magnitude[index]), int(share[index]))
+        return magnitude.bitwise_xor_(words >> 63)[kept]  # the first bit turns K into -K - 1, or leaves it
 
-    def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
-
-    def begin(self, std: float) -> None:
-        """Let the thread draw the next step's noise, of standard deviation ``std``, if the round has another step."""
-        if self._left and self._begun is None:
-            self._left -= 1
-            self._begun = std, self._thread.submit(self._source, (self._size,), std, self._device)
-
-    def take(self, std: float) -> torch.Tensor:
-        """This step's noise, (size,).
-
-        Raises:
-            PrivacyError: another standard deviation is asked for than was drawn.
-        """
-        if self._begun is None:
-            return self._source((self._size,), std, self._device)
-        drawn, future = self._begun
-        self._begun = None
-        if drawn != std:
-            raise PrivacyError(f"noise of standard deviation {drawn} was drawn where {std} is due; report this")
-        return future.result()
+    def _keeps(self, magnitude: int, share: int) -> bool:
+        """Decide whether a share, of 63 bits and 192 more, is below a number's chance, with 80 digits."""
+        more = int.from_bytes(random_bytes(MORE_BITS // 8))
+        with localcontext(prec=DIGITS):
+            off_centre = (Decimal(magnitude) + Decimal("0.5")) / Decimal(self.std)
+            weight = (-off_centre * off_centre / 2).exp()
+            chance = weight * Decimal(self.scale) / self.seats[magnitude >> self.block_bits]
+            return Decimal((share << MORE_BITS) + more) < chance * 2 ** (SHARE_BITS + MORE_BITS)
 
 
-def _normals(count: int, device: torch.device) -> torch.Tensor:
-    """``count`` standard Gaussians, (count,) float64, by Box and Muller (1958); ``count`` is even."""
-    radius, angle = uniforms_on(device, count).view(2, count // 2)
-    radius.log_().mul_(-2).sqrt_()
-    angle.mul_(2 * math.pi)
-    return torch.cat((radius * angle.cos(), radius * angle.sin()))
+@lru_cache(maxsize=16)
+def _proposal(std: float, device: torch.device) -> _Proposal:
+    """Make the proposal for a standard deviation; blocks are between a quarter and a half of it wide.
+
+    A block's largest weight is that of its first number, less than ``weights[k]``; every block has a seat at least.
+    """
+    if not SMALLEST_STD <= std <= LARGEST_STD:
+        raise PrivacyError(f"noise of {std:g} steps of the grid: must be from 2^32 to 2^54 steps; change the noise or C")
+    bits = math.floor(math.log2(std)) - 1
+    weights = [math.exp(-(((index << bits) / std) ** 2) / 2) for index in range(math.ceil(REACH * std / 2**bits))]
+    room = (2**SEAT_BITS - len(weights)) / math.fsum(weights)
+    seats = [math.ceil(weight * room) for weight in weights]
+    scale = room * (1 - DOUBT)  # so that rounding lets no chance be above 1
+    seats[0] += 2**SEAT_BITS - sum(seats)  # the table is full; more seats than needed only cost attempts
+    blocks = torch.tensor([block for block, owned in enumerate(seats) for _ in range(owned)])
+    logs = torch.tensor([math.log(scale / seats[block]) for block in blocks.tolist()], dtype=torch.float64)
+    return _Proposal(std, bits, scale, tuple(seats), blocks.to(device), logs.to(device))

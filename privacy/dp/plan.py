@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
 from privacy.accounting import Accountant, MechanismEvent, calibrate
-from privacy.dp.banded import bands_of
+from privacy.dp.mechanism import Mechanism
 from privacy.dp.release import label_counts_event, metrics_event
-from privacy.dp.sampling import Sampling
 from privacy.stability import refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
-from shared.passes import passes
 
 LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
 ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
@@ -29,13 +27,10 @@ class PrivacyPlan:
     know else, provided that the sampling and the noise stay secret at the site.
 
     Units: ``clipping_norm`` is the L2 bound C of one unit's gradient; ``noise_multiplier`` z is the noise's standard
-    deviation divided by C, on all that a step releases; ``sampling_rate`` q is public; so is ``declared_size``, which with q
-    gives the divisor q x declared_size. None of these depends on the private records. ``releases`` are what a round
-    releases beside the delta, such as its noised metrics.
-
-    With ``sampling`` "cyclic" a unit is in exactly one of 1 / q batches of each pass, and a round is a whole number of
-    passes. Its noise is ``banded.BandedNoise`` and its cost that of one sum over all units, at z, for each pass: nothing
-    rests on who was sampled (DP-FTRL: Kairouz et al. 2021, arXiv 2103.00039).
+    deviation on all that a step releases, divided by how far one unit can move that (`Mechanism.sensitivity`: C and what
+    rounding adds); ``sampling_rate`` q is public; so is ``declared_size``, which with q gives the divisor
+    q x declared_size. None of these depends on the private records. ``releases`` are what a round releases beside the
+    delta, such as its noised metrics.
 
     Under trust ``central`` the units are whole sites: ``declared_size`` is their number, a round is one step, C bounds a
     site's delta, and the guarantee is for what the server publishes, against everybody but the server.
@@ -50,7 +45,6 @@ class PrivacyPlan:
     declared_size: int
     releases: tuple[MechanismEvent, ...] = ()
     clipping: ClippingMode = "flat"
-    sampling: Sampling = "poisson"
     unit: Literal["record", "person", "site"] = "record"
     relation: Literal["add-or-remove-one"] = "add-or-remove-one"
     trust: Literal["local", "central"] = "local"
@@ -71,20 +65,7 @@ class PrivacyPlan:
                 f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
                 f"{1 / self.declared_size:.4f}"
             )
-        if self.sampling == "cyclic":
-            self._refuse_what_bands_do_not_cover()
         _ = self.events  # their own checks
-
-    def _refuse_what_bands_do_not_cover(self) -> None:
-        if self.clipping == "adaptive":
-            raise PrivacyError(
-                "privacy.clipping = 'adaptive': it moves C between steps, and with training.sampling = 'cyclic' their noise "
-                "is correlated, which is exact for one C alone; take 'flat', 'automatic' or 'per-layer'"
-            )
-        if self.trust == "central":
-            raise PrivacyError(
-                "training.sampling = 'cyclic': under privacy.trust = 'central' the server samples sites; set 'poisson'"
-            )
 
     @property
     def expected_batch(self) -> float:
@@ -96,9 +77,13 @@ class PrivacyPlan:
         """Standard deviation of the noise on adaptive clipping's count of records, each of which moves it by 1/2."""
         return max(COUNT_SHARE * self.expected_batch, self.noise_multiplier)
 
+    def mechanism(self, dimension: int) -> Mechanism:
+        """Return the mechanism that a step's sum of ``dimension`` numbers is released through."""
+        return Mechanism(self.clipping_norm, self.gradient_noise, dimension)
+
     @property
     def gradient_noise(self) -> float:
-        """The noise's standard deviation on the gradient sum, in units of C.
+        """The noise's standard deviation on the gradient sum, in units of its sensitivity.
 
         It is z but for adaptive clipping, where the count is released too: then 1 / z^2 = 1 / z_gradient^2 +
         1 / (2 count_noise)^2, so that both together cost what one release at z costs (Andrew et al. 2021,
@@ -112,14 +97,9 @@ class PrivacyPlan:
     def events(self) -> tuple[MechanismEvent, ...]:
         """All that one round releases, for the accountant."""
         return (
-            training_event(self.sampling, self.sampling_rate, self.steps_per_round, self.noise_multiplier),
+            MechanismEvent(self.sampling_rate, self.noise_multiplier, self.steps_per_round),
             *self.releases,
         )
-
-    @property
-    def bands(self) -> int:
-        """Steps over which a round's noise is correlated."""
-        return bands_of(self.sampling, self.sampling_rate)
 
     def epsilon(self, rounds: int | None = None, accountant: Accountant | None = None) -> float:
         """Epsilon at ``target_delta`` after ``rounds`` rounds, or after all of them."""
@@ -147,14 +127,13 @@ class PrivacyPlan:
         refuse_unstable(config)
         target_delta = privacy.delta_at(declared_size)
         releases = releases_of(config)
-        one = training_event(training.sampling, training.sampling_rate, training.steps, 1.0)
         return cls(
             sampling_rate=training.sampling_rate,
             noise_multiplier=calibrate(
                 privacy.epsilon,
                 target_delta,
-                one.sampling_rate,
-                one.steps * training.rounds,
+                training.sampling_rate,
+                training.steps * training.rounds,
                 releases * training.rounds,
                 accountant,
             ),
@@ -165,7 +144,6 @@ class PrivacyPlan:
             declared_size=declared_size,
             releases=releases,
             clipping=privacy.clipping,
-            sampling=training.sampling,
             unit="person" if privacy.unit == "person" else "record",
         )
 
@@ -190,17 +168,6 @@ class PrivacyPlan:
                 "privacy.trust = 'local'"
             )
         return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")
-
-
-def training_event(sampling: Sampling, sampling_rate: float, steps: int, noise_multiplier: float) -> MechanismEvent:
-    """What a round's training steps release: a Poisson-sampled sum each, or a sum over all units for each pass.
-
-    Raises:
-        ConfigError: the steps of a cyclic round are no whole passes, so records would take part unequally often.
-    """
-    if sampling == "poisson":
-        return MechanismEvent(sampling_rate, noise_multiplier, steps)
-    return MechanismEvent(1.0, noise_multiplier, passes(sampling_rate, steps))
 
 
 def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from privacy.accounting import MechanismEvent
-from privacy.dp.noise import gaussian
+from privacy.dp.mechanism import Mechanism
 from shared.datastage import BalanceSection
 from shared.guarantee import PrivacySection
 
@@ -43,8 +43,7 @@ def release_label_counts(shares: Floats, balance: BalanceSection) -> Floats:
     Formal guarantee: the Gaussian mechanism with L2 sensitivity 1 for adding or removing one unit, since a row of shares
     that add up to 1 has a norm of at most 1. Its event is ``label_counts_event``.
     """
-    noise = gaussian((shares.shape[1],), balance.count_noise, torch.device("cpu")).double().numpy()
-    return np.asarray(shares.sum(axis=0) + noise, dtype=np.float64)
+    return _released(shares, Mechanism(1.0, balance.count_noise, shares.shape[1]))
 
 
 def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -> ReleasedSums:
@@ -59,6 +58,11 @@ def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -
     shares += [] if hits is None else [np.clip(np.nan_to_num(hits), 0, 1)]
     rows = np.stack([*shares, np.ones_like(losses)], axis=1)  # (N, k)
     scale = math.sqrt(rows.shape[1])
-    noise = gaussian((rows.shape[1],), privacy.release_noise, torch.device("cpu")).double().numpy()
-    sums = (rows.sum(axis=0) / scale + noise) * scale
+    sums = _released(rows / scale, Mechanism(1.0, privacy.release_noise, rows.shape[1])) * scale
     return ReleasedSums(float(sums[0]) * bound, None if hits is None else float(sums[1]), float(sums[-1]))
+
+
+def _released(shares: Floats, mechanism: Mechanism) -> Floats:
+    """Release the sum over units, (k,), of shares (N, k); each share is rounded first, so the sum is exact in any order."""
+    sums: Floats = mechanism.release(mechanism.on_grid(torch.from_numpy(shares)).sum(dim=0)).numpy()
+    return sums

@@ -175,7 +175,7 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
     if facts.trust is None:
         absent = dict.fromkeys(STATED)
         return {**named, **absent, "unit": None, "relation": None, "guarantee": wording.WITHOUT_PRIVACY}
-    words, config = wording.trust_words(facts.trust, facts.unit, facts.config.training.sampling), facts.config.privacy
+    words, config = wording.trust_words(facts.trust, facts.unit), facts.config.privacy
     highest = max(site["epsilon"] for site in sites)
     delta = max(site["target_delta"] for site in sites)
     return {

@@ -201,7 +201,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
     section = facts.config.privacy
     plans = [site.plan for site in facts.sites if site.plan]
     simulated = any(site.records is not None for site in facts.sites)
-    words = wording.trust_words(section.trust, section.unit, facts.config.training.sampling)
+    words = wording.trust_words(section.trust, section.unit)
     return {
         "enabled": section.enabled,
         "trust": section.trust,

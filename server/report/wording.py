@@ -139,19 +139,6 @@ OF_PERSONS = replace(
 )
 
 
-IN_TURN = (
-    "DP-FTRL at the site (Kairouz et al. 2021, arXiv 2103.00039): in every step, {what} of the batch is scaled to an L2 "
-    "norm of at most C, and Gaussian noise is added to their sum that partly cancels over the steps of a round. It is the "
-    "inverse of a banded matrix, whose columns have norm 1, times independent noise of standard deviation z x C "
-    "(Choquette-Choo et al. 2023, arXiv 2306.08153; Kalinin and Lampert 2024, arXiv 2405.13763)."
-)
-TURNS = (
-    "In turn: in every round each {unit} is put, independently of all others, into one of 1 / q batches, which come in turn "
-    "for whole passes. Nothing in epsilon rests on who was drawn: a pass is charged as one sum over all {unit}s, at "
-    "sampling rate 1."
-)
-
-
 CLIPPING: Mapping[str, str] = {
     "flat": "Flat clipping: what has an L2 norm above C is scaled down to C; the rest stays as it is.",
     "automatic": "Automatic clipping (Bu et al. 2022, arXiv 2206.07136): every gradient g is scaled to C g / (|g| + 0.01), "
@@ -175,8 +162,8 @@ def clipping_words(trust: str, unit: str, mode: str) -> str:
     return f"{CLIPPING[mode]} {trust_words(trust, unit).clipping}"
 
 
-def trust_words(trust: str, unit: str, sampling: str = "poisson") -> TrustWords:
-    """The words of a trust model, for a unit of privacy and a way of sampling at the sites.
+def trust_words(trust: str, unit: str) -> TrustWords:
+    """Return the words of a trust model for a unit of privacy.
 
     Raises:
         PrivacyError: there are none, so no card may be written.
@@ -185,13 +172,7 @@ def trust_words(trust: str, unit: str, sampling: str = "poisson") -> TrustWords:
         raise PrivacyError(
             f"privacy.trust = '{trust}': no privacy card can state this trust model; take {' or '.join(TRUST)}"
         )
-    words = OF_PERSONS if unit == "person" else TRUST[trust]
-    if trust != "local" or sampling == "poisson":
-        return words
-    capped = " Of one person at most a public number of records is used."
-    of_persons = IN_TURN.format(what="the mean gradient of each person's records") + capped
-    mechanism = of_persons if unit == "person" else IN_TURN.format(what="the gradient of each record")
-    return replace(words, mechanism=mechanism, sampling=TURNS.format(unit=unit))
+    return OF_PERSONS if unit == "person" else TRUST[trust]
 
 
 def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:

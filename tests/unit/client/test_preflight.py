@@ -46,21 +46,6 @@ def test_a_longer_record_and_a_higher_rank_take_more(either: RunConfig, change: 
     assert need_of(change(either, {"adapter.rank": 16})).whole > base.whole
 
 
-def test_correlated_noise_takes_a_copy_of_the_adapter_for_each_step_that_it_reaches_back(
-    either: RunConfig, change: Change, learner_of: LearnerOf
-) -> None:
-    network = learner_of(either).base.network.base_model
-    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    turn = {"training.sampling": "cyclic", "training.sampling_rate": 0.1, "training.steps": 10}
-    base = need_of(either).fixed
-    assert need_of(change(either, turn)).fixed - base == 9 * 4 * trained
-    assert (
-        need_of(change(either, {**turn, "training.sampling_rate": 0.01, "training.steps": 100})).fixed - base
-        == 124 * trained
-    )
-    assert need_of(change(either, {**turn, "privacy.enabled": False})).fixed == base
-
-
 def test_the_refusal_names_a_change_that_fits(either: RunConfig, change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     need, records = need_of(either), either.training.micro_batch_tokens // either.model.max_length  # type: ignore[operator]
     rooms = {

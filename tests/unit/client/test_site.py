@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from silence import silence
 
 from client import site as site_module
 from client import trainer
@@ -16,10 +17,9 @@ from client.outbox import Outbox
 from client.site import Site
 from privacy import ledger as ledger_module
 from privacy.budget import Budget
-from privacy.dp import engine, release
+from privacy.dp import engine
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import metrics_event
-from privacy.dp.sampling import Sampling
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import DataError, HushtuneError, LedgerError, MessageError, PrivacyError
@@ -214,20 +214,20 @@ def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
     from privacy.dp import engine
 
     seen: list[tuple[float, float]] = []
-    original_optimizer, original_batches = engine.clipping_optimizer, trainer.batches_of
+    original_optimizer, original_batches = engine.clipping_optimizer, trainer.poisson_batches
 
     def optimizer(inner: torch.optim.Optimizer, plan: PrivacyPlan) -> object:
         made = original_optimizer(inner, plan)
         seen.append((made.expected_batch_size, rates[-1]))
         return made
 
-    def batches(sampling: Sampling, records: int, rate: float, *others: object) -> object:
+    def batches(records: int, rate: float, *others: object) -> object:
         rates.append(rate)
-        return original_batches(sampling, records, rate, *others)  # type: ignore[arg-type]
+        return original_batches(records, rate, *others)  # type: ignore[arg-type]
 
     rates: list[float] = []
     monkeypatch.setattr(engine, "clipping_optimizer", optimizer)
-    monkeypatch.setattr(trainer, "batches_of", batches)
+    monkeypatch.setattr(trainer, "poisson_batches", batches)
     plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
     for count in (4, 63, 64, 65):
         site = Site(
@@ -238,8 +238,8 @@ def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
 
 
 @pytest.mark.parametrize(
-    ("given", "sampling"),
-    [((0.1, 1.0, 0.5, 2, 2), "poisson"), ((0.5, 1.0, 0.5, 2, 2), "cyclic")],  # the config samples at 0.2, by Poisson
+    "given",
+    [(0.1, 1.0, 0.5, 2, 2), (0.2, 1.0, 0.5, 3, 2)],  # the config samples at 0.2, twice a round
 )
 def test_a_plan_that_is_not_the_configs_is_refused(
     classify: RunConfig,
@@ -247,9 +247,8 @@ def test_a_plan_that_is_not_the_configs_is_refused(
     records_of: RecordsOf,
     open_budget: OpenBudget,
     given: tuple[float, float, float, int, int],
-    sampling: Sampling,
 ) -> None:
-    plan = PrivacyPlan(*given, 1e-4, 100, sampling=sampling)
+    plan = PrivacyPlan(*given, 1e-4, 100)
     with pytest.raises(HushtuneError):
         site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, open_budget("north"))
         site.train(order(site, classify))
@@ -328,7 +327,7 @@ def test_persons_are_sampled_and_each_comes_whole_with_all_records_and_views(
         original(step, owners)
 
     monkeypatch.setattr(engine.PrivateStep, "accumulate", watched)
-    monkeypatch.setattr(trainer, "batches_of", lambda _, units, *__: iter([np.arange(units)] * 4))
+    monkeypatch.setattr(trainer, "poisson_batches", lambda units, *__: iter([np.arange(units)] * 4))
     assert site.train(order(site, config)).delta.norm > 0
     for start in range(0, len(seen), len(seen) // 4):
         step = sum(seen[start : start + len(seen) // 4], Counter())
@@ -347,7 +346,7 @@ def test_what_a_person_releases_is_one_share_however_many_records(
     classify: RunConfig, change: Change, build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = change(classify, {**PERSON, "privacy.release": "metrics", "balance.weights": "counts"})
-    monkeypatch.setattr(release, "gaussian", lambda shape, _std, device: torch.zeros(shape, device=device))
+    silence(monkeypatch)
     site = of_persons(config, ["ann"] * 20 + ["bob"] * 5 + ["eve", "kim", "lea"], build)
     released = site.train(order(site, config)).released
     assert released["records"] == pytest.approx(5)

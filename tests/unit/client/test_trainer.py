@@ -90,14 +90,14 @@ def test_under_privacy_the_sample_is_not_the_seeds(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[int]] = []
-    original = trainer.batches_of
+    original = trainer.poisson_batches
 
     def watched(*arguments: object) -> object:
         for batch in original(*arguments):  # type: ignore[arg-type]
             seen.append(batch.tolist())
             yield batch
 
-    monkeypatch.setattr(trainer, "batches_of", watched)
+    monkeypatch.setattr(trainer, "poisson_batches", watched)
     for _ in range(2):
         run(learner_of(classify), classify, records_of(classify, 60), PLAN)
     assert seen[:2] != seen[2:]
@@ -116,48 +116,33 @@ def test_what_runs_is_the_plan_or_nothing_runs(
     # The plan accounts for rate 0.2 and 2 steps a round; the config asks for more.
     config = change(classify, {"training.sampling_rate": rate, "training.steps": steps})
     asked: list[tuple[object, ...]] = []
-    original = trainer.batches_of
+    original = trainer.poisson_batches
 
     def watched(*given: object) -> object:
-        sampling, _, *schedule, _ = given
-        asked.append((sampling, *schedule))
+        _, *schedule, _ = given
+        asked.append(tuple(schedule))
         return original(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainer, "batches_of", watched)
+    monkeypatch.setattr(trainer, "poisson_batches", watched)
     try:
         run(learner_of(config), config, records_of(config, 30), PLAN)
     except HushtuneError:
         return  # refused, which is as good
-    assert asked == [("poisson", PLAN.sampling_rate, PLAN.steps_per_round)]
-
-
-def test_in_turn_a_round_takes_every_record_once_a_pass_with_or_without_privacy(
-    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changes = {"training.sampling": "cyclic", "training.sampling_rate": 0.5, "training.steps": 4}
-    plan = replace(PLAN, sampling="cyclic", sampling_rate=0.5, steps_per_round=4)
-    taken: list[int] = []
-    original = TrainingSet.rows
-    monkeypatch.setattr(TrainingSet, "rows", lambda data, chosen, *a: taken.extend(chosen) or original(data, chosen, *a))
-    for followed in (plan, None):
-        config = change(classify, {**changes, "privacy.enabled": followed is not None})
-        run(learner_of(config), config, records_of(config, 30), followed)
-        assert sorted(taken) == sorted([*range(30)] * 2)
-        taken.clear()
+    assert asked == [(PLAN.sampling_rate, PLAN.steps_per_round)]
 
 
 def test_every_planned_step_draws_noise_even_without_records(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from privacy.dp import clipping
+    from privacy.dp import mechanism
 
     draws = []
-    original = clipping.gaussian
-    monkeypatch.setattr(clipping, "gaussian", lambda *a: draws.append(a) or original(*a))
+    original = mechanism.rounded_gaussian
+    monkeypatch.setattr(mechanism, "rounded_gaussian", lambda *a: draws.append(a) or original(*a))
     learner = learner_of(classify)
     trained = run(learner, classify, [], PLAN)
     numbers = sum(array.size for array in trained.delta.arrays.values())
-    assert [shape for shape, *_ in draws] == [(numbers,)] * PLAN.steps_per_round
+    assert [count for count, *_ in draws] == [numbers] * PLAN.steps_per_round
     assert all(array.any() for array in trained.delta.arrays.values())
 
 

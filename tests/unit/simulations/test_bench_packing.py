@@ -50,4 +50,4 @@ def test_only_the_padded_variant_computes_padding(config: RunConfig, monkeypatch
     monkeypatch.setattr(module, "Learner", kept)
     monkeypatch.setattr(PrivateStep, "accumulate", watched)
     module.measure(config, 2)
-    assert seen == [False, True, True, True, True, False, True, False, True]  # each turn begins with another variant
+    assert seen == [False, True, True, False, False, True]  # each turn begins with another variant

@@ -248,26 +248,6 @@ def test_the_privacy_card_of_a_run_holds_and_states_the_reports_epsilon(finished
     assert card["signing"]["public_key"] in (finished.folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_batches_in_turn_are_charged_by_the_pass_and_the_card_says_so(
-    settings: Callable[..., RunConfig], tmp_path: Path
-) -> None:
-    config = settings(
-        tmp_path, training__sampling="cyclic", training__sampling_rate=0.5, training__steps=4, training__rounds=2
-    )
-    folder, report = simulate(config, Counted())
-    verify(folder)
-    card = json.loads((folder / "privacy_card.json").read_text(encoding="utf-8"))["card"]
-    for site in card["sites"]:
-        [first, second] = [(row["sampling_rate"], row["steps"], row["purpose"]) for row in site["charged"]]
-        assert first == second == (1.0, 2, "training")  # two passes of two batches, in each of two rounds
-        assert 0.98 < site["epsilon"] <= 1.0
-    assert "DP-FTRL" in card["privacy"]["mechanism"]
-    assert "charged as one sum over all records" in card["privacy"]["sampling"]
-    assert report["privacy"]["sampling"] == card["privacy"]["sampling"]
-    assert "charged as one sum over all records" in (folder / "report.html").read_text(encoding="utf-8")
-    assert "come in turn" in printed(plan_table(plan_rows(config), config))
-
-
 def test_a_ledger_that_lost_its_tail_does_not_fit_the_card(finished: Finished, tmp_path: Path) -> None:
     run = Path(shutil.copytree(finished.folder, tmp_path / "run"))
     ledger = run / "ledger" / SITES[1] / "ledger.jsonl"

@@ -6,12 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from silence import silence
 from torch import nn
 
 from privacy.accounting import epsilon
 from privacy.dp import clipping
 from privacy.dp.engine import make_private
 from privacy.dp.gradients import Factored
+from privacy.dp.mechanism import grid_of
 from privacy.dp.per_record import per_record_gradients
 from privacy.dp.plan import ClippingMode, PrivacyPlan
 
@@ -35,17 +37,6 @@ class Recorder(torch.optim.SGD):
     def step(self, closure: object = None) -> None:  # type: ignore[override]
         self.taken = [p.grad.clone() for group in self.param_groups for p in group["params"]]
         super().step()
-
-
-def silenced(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    stds: list[float] = []
-
-    def nothing(shape: Sequence[int], std: float, device: torch.device) -> torch.Tensor:
-        stds.append(std)
-        return torch.zeros(tuple(shape), device=device)
-
-    monkeypatch.setattr(clipping, "gaussian", nothing)
-    return stds
 
 
 def network() -> nn.Module:
@@ -75,7 +66,7 @@ def test_rows_of_a_unit_are_added_up_before_the_clip_whatever_form_their_gradien
         model = network()
         optimizer = Recorder(model.parameters(), lr=0.0)
         with pytest.MonkeyPatch.context() as patch:
-            silenced(patch)
+            silence(patch)
             with make_private(model, optimizer, plan, plan.expected_batch) as (lent, step):
                 (lent(rows).square().sum() / len(rows)).backward()
                 step.accumulate(owners)
@@ -93,7 +84,7 @@ def released(weights: Sequence[float], plan: PrivacyPlan, micro: int = 2) -> lis
     model, inputs = network(), torch.linspace(-1, 1, 3 * len(weights)).reshape(-1, 3)
     optimizer = Recorder(model.parameters(), lr=0.0)
     with pytest.MonkeyPatch.context() as patch:
-        silenced(patch)
+        silence(patch)
         with make_private(model, optimizer, plan, plan.expected_batch) as (lent, step):
             for start in range(0, len(weights), micro):
                 losses = lent(inputs[start : start + micro]).square().sum(dim=1)
@@ -149,13 +140,16 @@ def test_one_record_more_moves_the_sum_by_at_most_the_clipping_norm(
 
 @every_mode
 def test_every_tensor_gets_the_planned_noise_in_every_mode(mode: ClippingMode, monkeypatch: pytest.MonkeyPatch) -> None:
-    stds = silenced(monkeypatch)
+    drawn = silence(monkeypatch)
     plan = replace(PLAN, clipping=mode, steps_per_round=1)
     model = network()
     with make_private(model, torch.optim.SGD(model.parameters(), lr=0.1), plan, plan.expected_batch) as (_, step):
         step.finish()
-    count = [plan.count_noise] if mode == "adaptive" else []
-    assert stds == [plan.gradient_noise * plan.clipping_norm, *count]
+    size = sum(parameter.numel() for parameter in model.parameters())
+    gradient = plan.mechanism(size)
+    assert gradient.std == pytest.approx(plan.gradient_noise * plan.clipping_norm)
+    count = [(1, pytest.approx(plan.count_noise / grid_of(0.5)))] if mode == "adaptive" else []
+    assert drawn == [(size, gradient.std / gradient.grid), *count]
 
 
 @given(noise=st.floats(0.05, 50), rate=st.floats(0.01, 1), declared=st.integers(200, 10**6))
@@ -174,7 +168,7 @@ def test_every_mode_costs_the_same_epsilon() -> None:
 
 
 def test_adaptive_clipping_ends_at_the_median_norm_and_carries_it_over_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    silenced(monkeypatch)
+    silence(monkeypatch)
     plan = replace(PLAN, clipping="adaptive", clipping_norm=30.0)  # far above every norm
     model = network()
     inputs, weights = torch.randn(17, 3), torch.linspace(0.1, 3.0, 17)

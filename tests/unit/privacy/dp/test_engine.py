@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import kstest
+from silence import silence
 from torch import nn
 
-from privacy.dp import clipping
 from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config import RunConfig
@@ -35,7 +35,7 @@ DIVISOR = 17.0
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """No noise, so that what is left can be compared with a loop."""
-    monkeypatch.setattr(clipping, "gaussian", lambda shape, _std, device: torch.zeros(shape, device=device))
+    silence(monkeypatch)
 
 
 @pytest.fixture
@@ -269,16 +269,12 @@ def test_records_without_a_gradient_get_the_same_noise(learner: Learner, either:
 def test_noise_is_drawn_once_a_step_for_all_tensors_however_many_micro_batches(
     learner: Learner, either: RunConfig, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[tuple[tuple[int, ...], float]] = []
-
-    def counted(shape: torch.Size, std: float, _device: torch.device) -> torch.Tensor:
-        drawn.append((tuple(shape), std))
-        return torch.zeros(shape)
-
-    monkeypatch.setattr(clipping, "gaussian", counted)
+    drawn = silence(monkeypatch)
     step_once(learner, learner.task.encode(records_of(either, 12)), [1.0] * 12, 48, replace(PLAN, steps_per_round=1))
     numbers = sum(p.numel() for p in trained(learner.model).values())
-    assert drawn == [((numbers,), PLAN.noise_multiplier * PLAN.clipping_norm)]
+    mechanism = PLAN.mechanism(numbers)
+    assert drawn == [(numbers, mechanism.std / mechanism.grid)]
+    assert mechanism.std == pytest.approx(PLAN.noise_multiplier * PLAN.clipping_norm)
 
 
 def hooks(model: nn.Module) -> int:

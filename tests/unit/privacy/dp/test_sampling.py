@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binom, chisquare
 
 from privacy.dp.entropy import uniforms
-from privacy.dp.sampling import cyclic_batches, poisson_batches
+from privacy.dp.sampling import poisson_batches
 
 LIKELY = 1e-6
 
@@ -57,24 +57,3 @@ def test_no_records_give_empty_steps_and_a_rate_of_1_gives_all() -> None:
 def test_the_choice_follows_from_the_draw_alone() -> None:
     draw = iter([np.array([0.1, 0.6, 0.2]), np.array([0.5, 0.49, 0.0])])
     assert [batch.tolist() for batch in poisson_batches(3, 0.5, 2, lambda _: next(draw))] == [[0, 2], [1, 2]]
-
-
-def test_in_turn_every_record_is_in_one_batch_of_each_pass_and_always_the_same() -> None:
-    batches = [batch.tolist() for batch in cyclic_batches(200, 8, 24, uniforms)]
-    assert batches[:8] == batches[8:16] == batches[16:]
-    assert sorted(record for batch in batches[:8] for record in batch) == list(range(200))
-    assert batches[:8] != [batch.tolist() for batch in cyclic_batches(200, 8, 8, uniforms)]
-
-
-def test_places_are_even_and_drawn_for_each_record_alone() -> None:
-    sizes = [len(batch) for batch in cyclic_batches(80_000, 8, 8, uniforms)]
-    assert chisquare(sizes).pvalue > LIKELY
-    draw = uniforms(51)
-    with_it = [batch.tolist() for batch in cyclic_batches(51, 5, 5, lambda count: draw[:count])]
-    without = [batch.tolist() for batch in cyclic_batches(50, 5, 5, lambda count: draw[:count])]
-    assert [[record for record in batch if record < 50] for batch in with_it] == without
-
-
-def test_in_turn_a_batch_may_be_empty_and_is_still_a_step() -> None:
-    assert [len(batch) for batch in cyclic_batches(0, 4, 4, uniforms)] == [0] * 4
-    assert sum(len(batch) for batch in cyclic_batches(1, 4, 8, uniforms)) == 2
