@@ -1,6 +1,18 @@
 """Draw rounded Gaussian noise: whole numbers, from the operating system's entropy, exact but for a stated bound.
 
 No function here takes a seed or a generator: noise that can be drawn again can be subtracted.
+
+A number K >= 0 is drawn with probability proportional to w(K) = exp(-(K + 1/2)^2 / (2 std^2)), and -K - 1 with the same.
+This is the density of the Gaussian in the middle of the cell [K, K + 1), so for |K| < 20 std it differs from the
+probability of the cell by a factor within 1 +- 17 / std^2 (the second derivative of the density is at most
+(20^2 - 1) / std^2 times the density, and the integral over the cell holds 1/24 of it). What lies beyond 20 standard
+deviations (probability 6e-89) is not drawn. `privacy.accounting.SAMPLING_LOSS` charges both.
+
+The probabilities w(K) themselves are exact. K = k 2^m + j, where the block k is read off a table by 10 random bits and j is
+m random bits; the pair is kept with the probability that makes up for the table (rejection sampling, as in Karney 2016,
+arXiv 1303.6257, and Canonne, Kamath and Steinke 2020, arXiv 2004.00010). A comparison that float64 cannot decide, about one
+in 2^37, is decided with 80 decimal digits and 255 random bits. How many attempts a number takes does not depend on its
+value, so the time of a draw says nothing about the numbers.
 """
 
 import math
@@ -28,17 +40,7 @@ MORE_BITS = 192  # further bits of the share in such a comparison
 def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tensor:
     """Draw whole numbers with the probabilities of a Gaussian of standard deviation ``std`` that is rounded down.
 
-    A number K >= 0 is drawn with probability proportional to w(K) = exp(-(K + 1/2)^2 / (2 std^2)), and -K - 1 with the
-    same. This is the density of the Gaussian in the middle of the cell [K, K + 1), so for |K| < 20 std it differs from
-    the probability of the cell by a factor within 1 +- 17 / std^2 (the second derivative of the density is at most
-    (20^2 - 1) / std^2 times the density, and the integral over the cell holds 1/24 of it). What lies beyond 20 standard
-    deviations (probability 6e-89) is not drawn. `privacy.accounting.SAMPLING_LOSS` charges both.
-
-    The probabilities w(K) themselves are exact. K = k 2^m + j, where the block k is read off a table by 10 random bits and
-    j is m random bits; the pair is kept with the probability that makes up for the table (rejection sampling, as in Karney
-    2016, arXiv 1303.6257, and Canonne, Kamath and Steinke 2020, arXiv 2004.00010). A comparison that float64 cannot decide,
-    about one in 2^37, is decided with 80 decimal digits and 255 random bits. How many attempts a number takes does not
-    depend on its value, so the time of a draw says nothing about the numbers.
+    The module's docstring says how near the probabilities are, and why.
 
     Parameters
     ----------
