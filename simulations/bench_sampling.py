@@ -20,6 +20,7 @@ from privacy.accounting import Accountant
 from privacy.dp.sampling import Sampling
 from shared.config import RunConfig
 from shared.errors import HushtuneError
+from shared.numbers import epsilon_up
 from simulations.display import Bars
 from simulations.progress import Progress
 from simulations.search import trial_config
@@ -71,7 +72,7 @@ def main(file: str, *overrides: str) -> None:
     for epsilon in EPSILONS:
         one, other = (found[epsilon, way] for way in WAYS)
         told = (f"{np.mean(each):.4f}  ({', '.join(f'{score:.4f}' for score in each)})" for each in (one, other))
-        table.add_row(f"{epsilon:g}", *told, f"{np.mean(other) - np.mean(one):+.4f}")
+        table.add_row(epsilon_up(epsilon), *told, f"{np.mean(other) - np.mean(one):+.4f}")
     Console(width=125).print(table)
 
 

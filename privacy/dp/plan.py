@@ -62,7 +62,7 @@ class PrivacyPlan:
             raise PrivacyError(f"rounds {self.rounds}: must be at least 1")
         if not 0 < self.target_delta < 1 / self.declared_size:
             raise PrivacyError(
-                f"privacy.target_delta = {self.target_delta:g}: must be below 1 / declared_size = "
+                f"privacy.target_delta = {self.target_delta!r}: must be below 1 / declared_size = "
                 f"{1 / self.declared_size:g}, or one whole {self.unit} may be published; lower it"
             )
         if self.expected_batch < 1:
