@@ -46,7 +46,7 @@ class PrivacySection(Section):
         ge=1e-6,
         le=1e6,
         allow_inf_nan=False,
-        description="L2 bound C (1e-6 to 1e6) of one unit's gradient, where adaptive clipping starts, or of one site's delta",
+        description="L2 bound C (1e-6 to 1e6) of one unit's gradient (adaptive clipping starts there) or one site's delta",
     )
     clipping: Literal["flat", "automatic", "per-layer", "adaptive"] = Field(
         "flat",
