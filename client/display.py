@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from shared.numbers import delta_up, epsilon_up
+
 
 def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """A statement of a ledger: reservations, then epsilon by dataset and in all."""
@@ -22,15 +24,15 @@ def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         )
     yield table
     yield _datasets(found)
-    yield f"A record in all of them has spent at most epsilon {_epsilon(found['epsilon_in_all'])}."
+    yield f"A record in all of them has spent at most epsilon {_spent(found['epsilon_in_all'])}."
     yield f"{found['entries']} entries. Head: {found['hash']}"
 
 
 def _datasets(found: Mapping[str, Any]) -> Table:
-    title = f"Spent at delta {found['target_delta']:.3g}, for {found['relation']}"
+    title = f"Spent at delta {delta_up(found['target_delta'])}, for {found['relation']}"
     table = Table("dataset", "identities", "rounds", "epsilon", title=title)
     for row in found["datasets"]:
-        table.add_row(row["dataset"][:12], f"{row['identities']:,}", str(row["rounds"]), _epsilon(row["epsilon"]))
+        table.add_row(row["dataset"][:12], f"{row['identities']:,}", str(row["rounds"]), _spent(row["epsilon"]))
     return table
 
 
@@ -39,5 +41,5 @@ def _event(event: Mapping[str, Any]) -> str:
     return f"{event['purpose']}: {sampled}"
 
 
-def _epsilon(amount: float | None) -> str:
-    return "unbounded: used without privacy" if amount is None else f"{amount:.4f}"
+def _spent(amount: float | None) -> str:
+    return "unbounded: used without privacy" if amount is None else epsilon_up(amount)

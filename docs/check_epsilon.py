@@ -21,7 +21,7 @@ for site in card["sites"]:
         one_step = PoissonSampledDpEvent(row["sampling_rate"], GaussianDpEvent(row["noise_multiplier"]))
         accountant.compose(SelfComposedDpEvent(one_step, row["steps"]))
     sums = sum(row["steps"] for row in site["charged"])
-    found = accountant.get_epsilon(site["target_delta"]) + sums * 2.0**-31 if site["charged"] else 0.0
+    found = float(accountant.get_epsilon(site["target_delta"])) + sums * 2.0**-31 if site["charged"] else 0.0
     wrong = wrong or abs(found - site["epsilon"]) > 1e-6
-    print(f"site {site['site_id']}: epsilon {found:.9f} from its charges, {site['epsilon']:.9f} in the card")
+    print(f"site {site['site_id']}: epsilon {found!r} from its charges, {site['epsilon']!r} in the card")
 sys.exit("epsilon in the card is not the epsilon of its charges" if wrong else 0)

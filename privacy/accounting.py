@@ -19,6 +19,7 @@ from dp_accounting.rdp import RdpAccountant
 from scipy.optimize import brentq
 
 from shared.errors import PrivacyError
+from shared.numbers import delta_up, epsilon_up
 
 # Epsilon that each Gaussian sum costs beside its privacy loss, since drawn noise is not exactly a rounded Gaussian. By
 # `privacy.dp.noise.rounded_gaussian` the probability of each drawn number is that of a rounded Gaussian within a factor
@@ -108,8 +109,8 @@ class Accountant:
         claimed, bound = self.epsilon(events, target_delta), renyi_epsilon(events, target_delta)
         if claimed > bound * (1 + CROSS_CHECK_SLACK) + CROSS_CHECK_SLACK:
             raise PrivacyError(
-                f"two accountants contradict each other (PLD {claimed:.4f}, Renyi bound {bound:.4f}), so no epsilon is "
-                "claimed; check the versions of dp-accounting against constraints.txt"
+                f"two accountants contradict each other (PLD {epsilon_up(claimed)}, Renyi bound {epsilon_up(bound)}), "
+                "so no epsilon is claimed; check the versions of dp-accounting against constraints.txt"
             )
         return claimed
 
@@ -164,8 +165,8 @@ def calibrate(
     if log_noise is None:
         beside = " beside the other releases of the plan" if others else ""
         raise PrivacyError(
-            f"epsilon {target_epsilon} at target_delta {target_delta} is out of reach for {steps} steps at sampling "
-            f"rate {sampling_rate}{beside}; take fewer steps, a lower rate or fewer releases"
+            f"epsilon {epsilon_up(target_epsilon)} at target_delta {delta_up(target_delta)} is out of reach for {steps} "
+            f"steps at sampling rate {sampling_rate}{beside}; take fewer steps, a lower rate or fewer releases"
         )
     ticks = math.ceil(math.exp(log_noise) * 1e4)
     while accountant.epsilon(events(ticks / 1e4), target_delta) > target_epsilon:  # until the claim's own grid agrees
@@ -187,7 +188,7 @@ def _root(excess: Callable[[float], float]) -> float | None:
 
 def _check_delta(target_delta: float) -> None:
     if not 0 < target_delta < 1:
-        raise PrivacyError(f"target_delta {target_delta}: must be above 0 and below 1")
+        raise PrivacyError(f"target_delta {target_delta!r}: must be above 0 and below 1")
 
 
 def _counted(events: Iterable[MechanismEvent]) -> Counter[tuple[float, float]]:

@@ -11,6 +11,7 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Entry, Ledger, read_dataset
 from shared.errors import LedgerError
 from shared.head import Head
+from shared.numbers import delta_up, epsilon_up
 
 Events = tuple[MechanismEvent, ...]
 
@@ -130,18 +131,18 @@ class Budget:
                 "for them any more; take other records"
             )
         raise LedgerError(
-            f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {before:.4g} of "
-            f"{self.limit.epsilon:.4g} at delta {self.limit.target_delta:.3g}, and {what} would make it {after:.4g}; "
-            "take other records, or have the limit raised by whoever answers for them"
+            f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {epsilon_up(before)} of "
+            f"{epsilon_up(self.limit.epsilon)} at delta {delta_up(self.limit.target_delta)}, and {what} would make it "
+            f"{epsilon_up(after)}; take other records, or have the limit raised by whoever answers for them"
         )
 
     def _refuse_in_all(self, more: Events, what: str) -> None:
         total = self.spent_in_all(more) if self.in_all else 0.0
         if self.in_all and total > self.in_all.epsilon:
             raise LedgerError(
-                f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it {total:.4g} of "
-                f"{self.in_all.epsilon:.4g} at delta {self.in_all.target_delta:.3g}; have the limit raised by whoever "
-                "answers for the site"
+                f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it "
+                f"{epsilon_up(total)} of {epsilon_up(self.in_all.epsilon)} at delta {delta_up(self.in_all.target_delta)}; "
+                "have the limit raised by whoever answers for the site"
             )
 
     def _worst(self, entries: Sequence[Entry], more: Events) -> float:

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from shared.catalogue import pinned_digest
 from shared.errors import PolicyRefused
 from shared.guarantee import PrivacySection, default_delta
+from shared.numbers import delta_up, epsilon_up
 from shared.sections import GateSection, Positive, Section
 from shared.version import installed
 
@@ -83,7 +84,7 @@ class SitePolicy(Section):
     def _site_holds_its_datasets(self) -> Self:
         if self.site_epsilon is not None and self.site_epsilon < self.dataset_epsilon:
             raise ValueError(
-                f"site_epsilon = {self.site_epsilon}: must be at least dataset_epsilon = {self.dataset_epsilon}"
+                f"site_epsilon = {self.site_epsilon!r}: must be at least dataset_epsilon = {self.dataset_epsilon!r}"
             )
         return self
 
@@ -210,6 +211,6 @@ class SitePolicy(Section):
             ("dataset_delta", "target_delta", delta, dataset_delta),
             ("site_delta", "target_delta", delta, site_delta),
         ):
-            yield _Limit(
-                field, asked <= most, f"asks for {what} {asked:g}", f"allows {most:g}", f"lower privacy.{what}, {ASK}"
-            )
+            shown = epsilon_up if what == "epsilon" else delta_up
+            asks, allows = f"asks for {what} {shown(asked)}", f"allows {shown(most)}"
+            yield _Limit(field, asked <= most, asks, allows, f"lower privacy.{what}, {ASK}")

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterable
 from itertools import repeat
-from math import ceil, floor
 
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from shared.numbers import delta_up, epsilon_left, epsilon_up
 from shared.status import BudgetSeen, OrderSeen, ServerStatus, Sighting, SiteStatus, StatusFile
 
 STALE = 120.0  # seconds; the writers refresh the file at least once a minute
@@ -77,11 +77,11 @@ def _site(status: SiteStatus) -> list[RenderableType]:
 
 def _budget(budget: BudgetSeen) -> tuple[str, ...]:
     """What is spent is rounded up and what is left down, so that no figure promises too much."""
-    limit, delta = f"{budget.limit:g}", f"{budget.delta:.2g}"
+    limit, delta = epsilon_up(budget.limit), delta_up(budget.delta)
     if budget.spent is None:
         return budget.of, "no bound: used without privacy", limit, "0", delta
     left = max(0.0, budget.limit - budget.spent)
-    return budget.of, f"{ceil(budget.spent * 1000) / 1000:.3f}", limit, f"{floor(left * 1000) / 1000:.3f}", delta
+    return budget.of, epsilon_up(budget.spent), limit, epsilon_left(left), delta
 
 
 def _order(order: OrderSeen) -> tuple[str, ...]:

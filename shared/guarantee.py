@@ -41,8 +41,12 @@ class PrivacySection(Section):
         None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / n^1.1 for n declared records (or sites)"
     )
     accountant: Literal["pld"] = Field("pld", description="pld: privacy loss distributions, cross-checked by Renyi's bound")
-    clipping_norm: Positive = Field(
-        0.5, description="L2 bound C of one unit's gradient (adaptive clipping starts there), or of one site's delta"
+    clipping_norm: float = Field(
+        0.5,
+        ge=1e-6,
+        le=1e6,
+        allow_inf_nan=False,
+        description="L2 bound C (1e-6 to 1e6) of one unit's gradient (adaptive clipping starts there) or one site's delta",
     )
     clipping: Literal["flat", "automatic", "per-layer", "adaptive"] = Field(
         "flat",

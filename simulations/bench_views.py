@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.errors import HushtuneError
+from shared.numbers import epsilon_up
 
 VIEWS = (1, 4, 8)
 
@@ -68,11 +69,13 @@ def main() -> None:
         return
     table = Table(*rows[1])
     for row in rows[1:]:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
     Console(width=120).print(table)
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
+    if name == "epsilon":
+        return epsilon_up(value)
     if isinstance(value, dict):
         return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
     return f"{value:.2f}" if isinstance(value, float) else str(value)

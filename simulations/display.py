@@ -206,7 +206,7 @@ def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator
             count(row["steps"]),
             target_delta(row["target_delta"]),
             epsilon(row["epsilon"]),
-            f"{epsilon(row['epsilon_one_more_round'])} (+{row['epsilon_one_more_round'] - row['epsilon']:.2f})",
+            f"{epsilon(row['epsilon_one_more_round'])} (+{epsilon(row['epsilon_one_more_round'] - row['epsilon'])})",
         )
     yield table
     for row in rows:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from shared.config import RunConfig
 from shared.errors import HushtuneError
+from shared.numbers import epsilon_up
 from simulations.bench_views import Unseen
 from simulations.run import simulate
 
@@ -69,11 +70,13 @@ def main() -> None:
         return
     table = Table(*found[0])
     for each in found:
-        table.add_row(*(_cell(value) for value in each.values()))
+        table.add_row(*(_cell(name, value) for name, value in each.items()))
     Console(width=160).print(table)
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
+    if name == "epsilon":
+        return epsilon_up(value)
     if isinstance(value, Mapping):
         return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
     return f"{value:.2f}" if isinstance(value, float) else str(value)

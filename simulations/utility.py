@@ -27,6 +27,7 @@ from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.errors import ConfigError, HushtuneError, RunError
 from shared.metrics import Interval
+from shared.numbers import epsilon_up
 from shared.peft_adapter import write_adapter
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.display import Bars
@@ -145,9 +146,13 @@ def _panel(axes: Axes, panel: str, points: Sequence[Point]) -> None:
     errors = [[r.value - r.low for r in results], [r.high - r.value for r in results]]
     axes.errorbar(values, [r.value for r in results], errors, marker="o", capsize=3, color="tab:blue")
     axes.set_xscale("log")
-    axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.set_xticks(values, [_setting(panel, value) for value in values])
     axes.set_xticks([], minor=True)
-    axes.set_xlabel(panel if panel == "epsilon" else f"{NAMES[panel]} at epsilon {EPSILONS[0]:g}")
+    axes.set_xlabel(panel if panel == "epsilon" else f"{NAMES[panel]} at epsilon {epsilon_up(EPSILONS[0])}")
+
+
+def _setting(panel: str, value: float) -> str:
+    return epsilon_up(value) if panel == "epsilon" else f"{value:g}"
 
 
 def main(file: str, *overrides: str) -> None:
@@ -160,7 +165,7 @@ def main(file: str, *overrides: str) -> None:
         sys.exit(1)
     table = Table("setting", "value", points[0].measure, "interval", title="Quality under privacy, at the end of each run")
     for point in points:
-        result, value = point.result, WITHOUT if point.value is None else f"{point.value:g}"
+        result, value = point.result, WITHOUT if point.value is None else _setting(point.panel, point.value)
         table.add_row(point.panel, value, f"{result.value:.4f}", f"{result.low:.4f} to {result.high:.4f}")
     Console(width=110).print(table, f"One run a point. Plot: {folder / 'utility.svg'}")
 

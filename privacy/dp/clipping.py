@@ -15,7 +15,7 @@ from opacus.optimizers import DPOptimizer
 from privacy.dp.gradients import Factored, Gradients, weighted_sum
 from privacy.dp.gradients import norms as norms_of
 from privacy.dp.mechanism import Mechanism
-from privacy.dp.plan import ClippingMode, PrivacyPlan
+from privacy.dp.plan import COUNT_BOUND, ClippingMode, PrivacyPlan
 
 STABILISER = 0.01  # gamma of automatic clipping, as in the paper
 QUANTILE = 0.5  # share of records that adaptive clipping lets pass unclipped
@@ -118,7 +118,7 @@ class AdaptiveClipping(FlatClipping):
     def add_noise(self) -> None:
         """Noise the sum at this step's C, then move C for the next."""
         super().add_noise()
-        count = Mechanism(bound=0.5, noise_multiplier=2 * self.count_noise, dimension=1)
+        count = Mechanism(COUNT_BOUND, self.count_noise / COUNT_BOUND, dimension=1)
         share = float(count.noised(self.balance.view(1))) / self.expected_batch_size + 0.5
         self.max_grad_norm *= math.exp(-PACE * (min(max(share, 0.0), 1.0) - QUANTILE))
         self.balance = torch.zeros(())

@@ -109,7 +109,8 @@ class _Proposal:
             off_centre = (Decimal(magnitude) + Decimal("0.5")) / Decimal(self.std)
             weight = (-off_centre * off_centre / 2).exp()
             chance = weight * Decimal(self.scale) / self.seats[magnitude >> self.block_bits]
-            return Decimal((share << MORE_BITS) + more) < chance * 2 ** (SHARE_BITS + MORE_BITS)
+            limit: Decimal = chance * 2 ** (SHARE_BITS + MORE_BITS)
+            return Decimal((share << MORE_BITS) + more) < limit
 
 
 @lru_cache(maxsize=16)

@@ -3,18 +3,21 @@
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
-from privacy.accounting import Accountant, MechanismEvent, calibrate
-from privacy.dp.mechanism import Mechanism
-from privacy.dp.release import label_counts_event, metrics_event
+from privacy.accounting import Accountant, MechanismEvent, Purpose, calibrate
+from privacy.dp.mechanism import Mechanism, grid_of
+from privacy.dp.release import SHARE_BOUND, label_counts_event, metrics_event
 from privacy.stability import refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
+from shared.guarantee import PrivacySection
 
 LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
 ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
+COUNT_BOUND = 0.5  # what one unit moves the adaptive clipping's count by
 COUNT_SHARE = 1 / 20  # noise of the adaptive clipping's count, in expected batches, as Andrew et al. chose it
 
 
@@ -56,7 +59,7 @@ class PrivacyPlan:
             raise PrivacyError(f"rounds {self.rounds}: must be at least 1")
         if not 0 < self.target_delta < 1 / self.declared_size:
             raise PrivacyError(
-                f"privacy.target_delta = {self.target_delta:g}: must be below 1 / declared_size = "
+                f"privacy.target_delta = {self.target_delta!r}: must be below 1 / declared_size = "
                 f"{1 / self.declared_size:g}, or one whole {self.unit} may be published; lower it"
             )
         if self.expected_batch < 1:
@@ -175,3 +178,14 @@ def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:
     metrics = (metrics_event(config.privacy),) if config.privacy.release == "metrics" else ()
     counts = (label_counts_event(config.balance),) if config.balance.weights == "counts" else ()
     return (*metrics, *counts)
+
+
+def grids_of(privacy: PrivacySection, events: Iterable[MechanismEvent]) -> dict[Purpose, float]:
+    """Return the step of the grid that each released number is a multiple of, by what it was released for.
+
+    With adaptive clipping the step of the gradient sums follows C; the figure is for the C that the run starts at.
+    """
+    grids: dict[Purpose, float] = {
+        event.purpose: grid_of(privacy.clipping_norm if event.purpose == "training" else SHARE_BOUND) for event in events
+    }
+    return grids | ({"clipping": grid_of(COUNT_BOUND)} if privacy.clipping == "adaptive" else {})

@@ -13,6 +13,7 @@ from shared.datastage import BalanceSection
 from shared.guarantee import PrivacySection
 
 Floats = npt.NDArray[np.float64]
+SHARE_BOUND = 1.0  # L2 norm of one unit's share of a sum
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def release_label_counts(shares: Floats, balance: BalanceSection) -> Floats:
     Formal guarantee: the Gaussian mechanism with L2 sensitivity 1 for adding or removing one unit, since a row of shares
     that add up to 1 has a norm of at most 1. Its event is ``label_counts_event``.
     """
-    return _released(shares, Mechanism(1.0, balance.count_noise, shares.shape[1]))
+    return _released(shares, Mechanism(SHARE_BOUND, balance.count_noise, shares.shape[1]))
 
 
 def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -> ReleasedSums:
@@ -58,7 +59,7 @@ def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -
     shares += [] if hits is None else [np.clip(np.nan_to_num(hits), 0, 1)]
     rows = np.stack([*shares, np.ones_like(losses)], axis=1)  # (N, k)
     scale = math.sqrt(rows.shape[1])
-    sums = _released(rows / scale, Mechanism(1.0, privacy.release_noise, rows.shape[1])) * scale
+    sums = _released(rows / scale, Mechanism(SHARE_BOUND, privacy.release_noise, rows.shape[1])) * scale
     return ReleasedSums(float(sums[0]) * bound, None if hits is None else float(sums[1]), float(sums[-1]))
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from privacy.accounting import Accountant, MechanismEvent
-from privacy.anonymise.quality import Recall, overall
+from privacy.dp.plan import grids_of
 from privacy.risk import AttackRisk, attack_risk
 from server.report import wording
 from server.report.signed import KIND, VERSION
@@ -15,7 +15,7 @@ from shared.config import RunConfig
 from shared.head import Head
 from shared.metrics import Interval
 
-STATED = ("trust_meaning", "mechanism", "sampling", "clipping_mode", "clipping", "clipping_norm", "accounting")
+STATED = ("trust_meaning", "mechanism", "sampling", "clipping_mode", "clipping", "clipping_norm", "grids", "accounting")
 TOLD_RATE = 0.01  # the rate of false positives that the words of the attack risk are about; one of the table's
 
 
@@ -63,9 +63,9 @@ class CardFacts:
     """All that a card is made of; nothing else can get into it.
 
     ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` are
-    the adapter's, by SHA-256. ``record`` is where the server's own chain of rounds ends. ``recalls`` are of the anonymiser
-    by kind of personal data, and stay out of a real server's card: no site released them. ``energy`` says whether a site
-    sent what its rounds took.
+    the adapter's, by SHA-256. ``record`` is where the server's own chain of rounds ends. ``energy`` says whether a site
+    sent what its rounds took. No count of records or of personal data is among the facts, of a simulation either: whoever
+    publishes an adapter publishes its card with it.
     """
 
     run_id: str
@@ -83,7 +83,6 @@ class CardFacts:
     record: Head
     sites: Sequence[SiteCharges]
     metrics: Mapping[str, Interval]
-    recalls: Mapping[str, Recall]
     versions: Mapping[str, str]
     energy: bool = False
     accountant: Accountant = field(default_factory=Accountant, repr=False)
@@ -112,7 +111,7 @@ def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
         "round_record": asdict(facts.record),
         "attack_risk": _attack(facts, sites),
         "public": [*wording.PUBLIC, wording.RESULTS],
-        "anonymisation": _anonymisation(facts),
+        "anonymisation": {"statement": wording.anonymisation(simulated=facts.simulated, private=facts.trust is not None)},
         "utility": _utility(facts),
         "implementation": list(wording.MECHANISM_HAZARDS) if facts.trust else [],
         "data_access": _data_access(facts),
@@ -186,6 +185,7 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
         "clipping_mode": config.clipping,
         "clipping": wording.clipping_words(facts.trust, facts.unit, config.clipping),
         "clipping_norm": config.clipping_norm,
+        "grids": grids_of(config, [charge.event for site in facts.sites for charge in site.charges]),
         "accounting": wording.ACCOUNTING,
         "guarantee": wording.guarantee(facts.trust, facts.unit, highest, delta),
     }
@@ -234,21 +234,6 @@ def _attack(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> str:
     limits = {site["site_id"]: row for site in sites for row in site["attack"] if row["false_positive_rate"] == TOLD_RATE}
     worst = max(limits, key=lambda site_id: float(limits[site_id]["true_positive_rate"]))
     return wording.attack_words(worst, facts.unit, TOLD_RATE, limits[worst]["true_positive_rate"])
-
-
-def _anonymisation(facts: CardFacts) -> dict[str, Any]:
-    """Recall where a simulator knows it; a real server's card says nothing that a site did not release."""
-    recalls = {kind: recall for kind, recall in facts.recalls.items() if recall.total} if facts.simulated else {}
-    total = overall(recalls)
-    return {
-        "statement": wording.anonymisation(total if recalls else None, private=facts.trust is not None),
-        "recall": {kind: _recall(recall) for kind, recall in recalls.items()} or None,
-        "overall": _recall(total) if recalls else None,
-    }
-
-
-def _recall(recall: Recall) -> dict[str, Any]:
-    return {"found": recall.found, "total": recall.total, **asdict(recall.interval())}
 
 
 def _utility(facts: CardFacts) -> dict[str, Any]:

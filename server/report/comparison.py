@@ -13,6 +13,7 @@ from server.report.figures import (
     count,
     duration,
     energy,
+    epsilon,
     measure,
     measured,
     p_value,
@@ -50,7 +51,7 @@ def name_of(row: Mapping[str, Any]) -> str:
     """A row in words: ``federation, epsilon 8``."""
     site = f" ({row['sites'][0]})" if row["method"] == "alone" else ""
     trained = row["method"] not in ("base", "prompt")
-    privacy = "" if not trained else ", no privacy" if row["epsilon"] is None else f", epsilon {row['epsilon']:g}"
+    privacy = "" if not trained else ", no privacy" if row["epsilon"] is None else f", epsilon {epsilon(row['epsilon'])}"
     return f"{METHODS[row['method']]}{site}{privacy}"
 
 

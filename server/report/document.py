@@ -12,7 +12,7 @@ from typing import Any
 
 from privacy.accounting import Accountant
 from privacy.anonymise.quality import Recall, merge_recalls, overall
-from privacy.dp.plan import PrivacyPlan
+from privacy.dp.plan import PrivacyPlan, grids_of
 from privacy.stability import effects
 from server.report import wording
 from server.report.facts import RunFacts, SiteFacts
@@ -211,6 +211,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "sampling": words.sampling if plans else None,
         "clipping": section.clipping if plans else None,
         "clipping_norm": section.clipping_norm if plans else None,
+        "grids": grids_of(section, [event for plan in plans for event in plan.events]),
         "guarantee": _guarantee(plans, facts.accountant) if plans else wording.WITHOUT_PRIVACY,
         "person_cap": section.person_cap,
         "data_steps": {name: asdict(effect) for name, effect in effects(facts.config).items()},

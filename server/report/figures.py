@@ -5,10 +5,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-NONE = "\N{EM DASH}"
+from shared.numbers import UNKNOWN, delta_up, epsilon_up
+
+NONE = UNKNOWN
 SUPERSCRIPT = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -105,16 +107,7 @@ def share(amount: float | None) -> str:
 
 def share_at_most(amount: float) -> str:
     """A share that is an upper limit, as a percentage rounded up."""
-    return f"{_tenths(100 * Decimal(repr(float(amount))), ROUND_CEILING)} %"
-
-
-def share_at_least(amount: float) -> str:
-    """A share that is claimed to be reached, as a percentage rounded down."""
-    return f"{_tenths(100 * Decimal(repr(float(amount))), ROUND_FLOOR)} %"
-
-
-def _tenths(amount: Decimal, rounding: str) -> Decimal:
-    return amount.quantize(Decimal("0.1"), rounding=rounding)
+    return f"{(100 * Decimal(repr(float(amount)))).quantize(Decimal('0.1'), ROUND_CEILING)} %"
 
 
 def number(amount: float | None) -> str:
@@ -163,27 +156,26 @@ def duration(seconds: float | None) -> str:
 
 
 def epsilon(amount: float | None) -> str:
-    """A privacy loss, rounded up since it is an upper bound: ``7.99``."""
-    if amount is None or math.isnan(amount):
-        return NONE
-    if math.isinf(amount):
-        return "∞"
-    digits = "1" if amount >= 100 else "0.01" if amount >= 0.1 else "0.001"
-    return str(Decimal(repr(float(amount))).quantize(Decimal(digits), rounding=ROUND_CEILING))
+    """A privacy loss, rounded up since it is an upper bound: ``7.9816``."""
+    return _in_print(epsilon_up(amount))
 
 
 def target_delta(amount: float | None) -> str:
     """The failure probability of the guarantee, to two digits and rounded up: ``3.2 x 10^-4`` in print."""
-    if amount is None:
-        return NONE
-    if amount == 0:
-        return "0"
-    exact = Decimal(repr(float(amount)))
-    power = exact.adjusted()
-    lead = exact.scaleb(-power).quantize(Decimal("0.1"), rounding=ROUND_CEILING)
-    if lead == 10:
-        lead, power = Decimal("1.0"), power + 1
-    return f"{lead} \N{MULTIPLICATION SIGN} 10{str(power).translate(SUPERSCRIPT)}"
+    return _in_print(delta_up(amount))
+
+
+def _in_print(figure: str) -> str:
+    """A figure with its power of ten as it is printed."""
+    lead, _, power = figure.partition("e")
+    is_power = power.removeprefix("-").isdecimal()  # "unbounded" has an e too
+    return f"{lead} \N{MULTIPLICATION SIGN} 10{power.translate(SUPERSCRIPT)}" if is_power else figure
+
+
+def grids(steps: Mapping[str, float]) -> str:
+    """Return the grids of released numbers, powers of two, by what each is released for: ``2^-41 (training)``."""
+    named = {purpose.replace("_", " "): math.frexp(step)[1] - 1 for purpose, step in steps.items()}
+    return ", ".join(f"2^{exponent} ({purpose})" for purpose, exponent in named.items()) or "nothing was noised"
 
 
 def exact(amount: float) -> str:

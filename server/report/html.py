@@ -24,6 +24,7 @@ PARTS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("trust", "unit", "relation", "mechanism", "sampling", "clipping", "clipping_norm", "guarantee")),
         "enabled": False,
         "not_protected": [],
+        "grids": {},
     },
     "assessment": {"records": None, "differences": [], "classification": None, "generation": None},
     "anonymisation": {"entities": {}, "recall": {}, "overall": None, "quarantined": {}},

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from privacy.anonymise.quality import merge_recalls
 from server.report.card import BaseModel, CardFacts, Charge, SiteCharges, privacy_card
 from server.report.document import versions
 from server.report.facts import RunFacts, SiteFacts
@@ -52,7 +51,6 @@ def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) ->
         record=last.record,
         sites=[_charges(site, run.run_id, last.ledgers.get(site.site_id, Head())) for site in run.sites],
         metrics=run.final,
-        recalls=merge_recalls(site.recalls for site in run.sites),
         versions=versions(),
         energy=any(done.site_kwh for done in run.rounds),
         accountant=run.accountant,

@@ -101,7 +101,7 @@ def _check_epsilon(path: Path, card: Mapping[str, Any]) -> None:
         spent = epsilon(events, site["target_delta"])
         if spent > site["epsilon"] + TOLERANCE:
             raise RunError(
-                f"{path}: epsilon: site {site['site_id']} states {site['epsilon']:.6f}, and its charges come to {spent:.6f}"
+                f"{path}: epsilon: site {site['site_id']} states {site['epsilon']!r}, and its charges come to {spent!r}"
             )
 
 

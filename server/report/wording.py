@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from privacy.anonymise.quality import Recall
-from server.report.figures import count, epsilon, share_at_least, share_at_most, target_delta
+from server.report.figures import epsilon, share_at_most, target_delta
 from shared.errors import PrivacyError
 
 WITHOUT_PRIVACY = (
@@ -21,8 +20,9 @@ MECHANISM_HAZARDS = (
     "under a new secret key from there, so no seed can replay it.",
     "Before training, each site compares per-record gradients of a few records with gradients computed for each alone, and "
     "refuses to train if they differ.",
-    "Noise is added in floating-point arithmetic, as a sum of four Gaussian draws. This blunts known attacks on the lowest "
-    "bits of a number; it is not proved to withstand them, and epsilon does not count them.",
+    "Sums are rounded to a public grid, rounded noise is drawn as whole numbers, and both are added as whole numbers. So "
+    "the lowest bits of a released number say no more than the rest of it. Epsilon counts what rounding can move a sum by, "
+    "and by how little the drawn noise differs from rounded Gaussian noise.",
     "Where gradients are computed in bfloat16, rounding can let the batch that a record is padded in move its gradient "
     "slightly. Epsilon does not count that.",
     "Timing is not hidden: a step with more sampled records takes longer.",
@@ -69,6 +69,14 @@ SIMULATION_FILES = (
     "The other files of this simulation: report.json and report.html hold exact record counts, counts of personal data and "
     "baselines computed without privacy, which the guarantee does not cover. Do not publish them if the records are real."
 )
+MEASURED_IN_SIMULATION = (
+    "How much of it was found is not stated here, since that counts the records' own texts; where their true spans are "
+    "known, the report of the simulation has it. Expect that some was missed."
+)
+NOT_RELEASED = (
+    "How much of it was found is not known here: it was not measured, or no site released it. Expect that some was missed."
+)
+LEGAL = "Replacing names and the like does not by itself take records out of data-protection law."
 PUBLIC = (
     "The sites' names, that each took part, whether and when it answered in a round, and where its ledger ends.",
     "Each site's declared size, which the site chooses and which need not be its true record count.",
@@ -199,27 +207,16 @@ def attack_words(site_id: str, unit: str, false_positives: float, true_positives
     )
 
 
-def anonymisation(recall: Recall | None, *, private: bool) -> str:
-    """How much personal data the anonymiser found where that is known, and what guards the rest."""
+def anonymisation(*, simulated: bool, private: bool) -> str:
+    """What anonymisation did, where its recall is to be found, and what guards what it missed; no figure of the records."""
     rest = (
         "What was missed was trained on; what limits its disclosure is differential privacy, to the extent stated here."
         if private
         else "What was missed was trained on, and nothing limits its disclosure."
     )
-    legal = "Replacing names and the like does not by itself take records out of data-protection law."
-    if recall is None:
-        known = (
-            "How much of it was found is not known here: it was not measured, or no site released it. Expect that some was "
-            "missed."
-        )
-    else:
-        ends = recall.interval()
-        known = (
-            f"Of {count(recall.total)} known mentions {count(recall.found)} were found whole: {share_at_least(ends.value)} "
-            f"({share_at_least(ends.low)} to {share_at_most(ends.high)}). Other text may have other results."
-        )
+    known = MEASURED_IN_SIMULATION if simulated else NOT_RELEASED
     return (
-        f"Before training, each site searched its texts for personal data and replaced what it found. {known} {rest} {legal}"
+        f"Before training, each site searched its texts for personal data and replaced what it found. {known} {rest} {LEGAL}"
     )
 
 

@@ -62,7 +62,7 @@ def test_an_order_within_every_limit_is_permitted(forge: Forge) -> None:
 INSTRUCTION = {"task": {"name": "instruction"}, "model.name": "smollm2-135m"}
 FORGED: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "epsilon": ({"privacy.epsilon": 9.5}, {}, "dataset_epsilon", "asks for epsilon 9.5, and this site allows 8"),
-    "delta": ({"privacy.target_delta": 9e-4}, {}, "dataset_delta", "asks for target_delta 0.0009"),
+    "delta": ({"privacy.target_delta": 9e-4}, {}, "dataset_delta", "asks for target_delta 9e-4"),
     "rounds": ({"training.rounds": 101}, {}, "max_rounds", "asks for 101 rounds, and this site allows 100"),
     "steps": ({"training.steps": 1001}, {}, "max_steps", "asks for 1,001 steps a round, and this site allows 1,000"),
     "task": (INSTRUCTION, {}, "tasks", "is for task 'instruction', and this site allows classification"),

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from privacy.accounting import MechanismEvent
-from privacy.anonymise.quality import Recall
 from server.report.card import BaseModel, CardFacts, Charge, SiteCharges
 from server.report.publication import publish
 from server.signing import SigningKey
@@ -66,7 +65,6 @@ def make_facts(config: RunConfig, files: Mapping[str, str]) -> CardFacts:
         record=Head(4, "d" * 64),
         sites=[site_charges("north", 1610, (1, 2, 3, 5), 9), site_charges("south", 1720, (1, 2), 5)],
         metrics={"accuracy": Interval(0.74349, 0.71551, 0.77049), "macro_f1": Interval(0.68349, 0.65551, 0.71049)},
-        recalls={"PERSON": Recall(899, 953), "DATE_TIME": Recall(612, 622), "IBAN": Recall(0, 0)},
         versions=VERSIONS,
     )
 
