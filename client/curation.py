@@ -2,11 +2,11 @@
 
 import hmac
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from shared.config import RunConfig
-from shared.record import Record
+from shared.record import Record, content
 
 MINHASHES = 128
 BANDS = 32
@@ -65,16 +65,22 @@ def steps(config: RunConfig, key: bytes) -> dict[str, Step]:
 
 
 def without_duplicates(rows: Sequence[Owned], key: bytes) -> list[Owned]:
-    """Only the first of the records with the same text and label."""
-    first: dict[tuple[bytes, str | None], Owned] = {}
+    """Only the first of the records that are the same in all that training sees: text, label, group.
+
+    Were less compared, a record could take the place of another that trains differently, which moves a sum by two units.
+    """
+    first: dict[bytes, Owned] = {}
     for row in rows:
-        first.setdefault((identity(row.record, key), row.record.label), row)
+        first.setdefault(identity(row.record, key), row)
     return list(first.values())
 
 
 def without_conflicts(rows: Sequence[Owned], key: bytes) -> list[Owned]:
-    """Only the records whose text has one label."""
-    names = [identity(row.record, key) for row in rows]
+    """Only the records that have one label, among those that are the same in all else that training sees.
+
+    After ``without_duplicates`` such a set has one record a label. So one record more comes alone, or takes one away.
+    """
+    names = [identity(row.record, key, without=["label"]) for row in rows]
     labels: dict[bytes, set[str | None]] = defaultdict(set)
     for name, row in zip(names, rows, strict=True):
         labels[name].add(row.record.label)
@@ -108,10 +114,9 @@ def capped(rows: Sequence[Owned], cap: int, key: bytes) -> list[Owned]:
     return [rows[index] for index in sorted(chosen)]
 
 
-def identity(record: Record, key: bytes) -> bytes:
-    """HMAC-SHA256 of the scrubbed fields; lengths go in too, so that no text can run into the next field."""
-    parts = [text.encode("utf-8", "surrogatepass") for text in record.fields.values()]
-    return hmac.digest(key, b"".join(len(part).to_bytes(8, "big") + part for part in parts), "sha256")
+def identity(record: Record, key: bytes, without: Collection[str] = ()) -> bytes:
+    """HMAC-SHA256 of all of a scrubbed record that training sees, but the fields in ``without``."""
+    return hmac.digest(key, content(record, without), "sha256")
 
 
 def shingles(record: Record) -> list[str]:

@@ -8,7 +8,7 @@ from client.curation import Owned, curate
 from privacy.anonymise.outcome import Scrubbed
 from privacy.anonymise.pipeline import Anonymiser
 from shared.config import RunConfig
-from shared.record import RawRecord
+from shared.record import RawRecord, Record
 from shared.sections import AnonymiseSection
 
 
@@ -53,10 +53,10 @@ def scrub(
 def prepare(scrubbed: Scrubbed, raw: Sequence[RawRecord], config: RunConfig, key: bytes) -> Prepared:
     """Choose among scrubbed records as the config asks; ``key`` is the site's own, for HMACs of texts."""
     persons = {record.position: record.person for record in raw}
-    chosen = curate([Owned(record, persons.get(record.position)) for record in scrubbed.records], config, key)
-    known = [row.person for row in chosen.rows if row.person is not None]
-    records = [row.record for row in chosen.rows]
+    records: Sequence[Record] = scrubbed.records
     if config.adversary is not None:  # nothing else at a site reads a group
         groups = {record.position: record.group for record in raw}
-        records = [replace(record, group=groups[record.position]) for record in records]
-    return Prepared(replace(scrubbed, records=tuple(records)), known, chosen.touched)
+        records = [replace(record, group=groups[record.position]) for record in records]  # before any are compared
+    chosen = curate([Owned(record, persons.get(record.position)) for record in records], config, key)
+    known = [row.person for row in chosen.rows if row.person is not None]
+    return Prepared(replace(scrubbed, records=tuple(row.record for row in chosen.rows)), known, chosen.touched)

@@ -1,8 +1,8 @@
 """What makes two datasets overlap: their records, and their persons where a column names them, never a file's name.
 
 A record is known by HMACs of its texts under a key that stays at the site. So the same record is found again in a
-renamed, re-ordered, split or copied file, and under another task or column mapping; and nobody without the key can look
-a known text up.
+renamed, re-ordered, split or copied file, in another format, and under another task or column mapping; and nobody without
+the key can look a known text up. ``shared.record.canonical`` says which ways of writing make no difference.
 """
 
 import hashlib
@@ -73,9 +73,20 @@ def _by_person(units: Sequence[UnitIds], records: Sequence[RawRecord]) -> list[U
 
 
 def _unit(record: RawRecord, key: bytes) -> UnitIds:
-    persons = [record.person.encode("utf-8", "surrogatepass")] if record.person is not None else []
+    persons = [name.encode("utf-8", "surrogatepass") for name in _names(record.person)]
     return tuple(
         hmac.digest(key, kind + value, "sha256")[:ID_BYTES]
         for kind, values in ((b"text/", record.origin), (b"person/", persons))
         for value in values
     )
+
+
+def _names(person: str | None) -> Sequence[str]:
+    """The id of a person, and the number in it without the zeros before it, which spreadsheets leave out.
+
+    For spending alone: "0042" and "42" stay two persons, and what either has spent counts for both.
+    """
+    if person is None:
+        return ()
+    bare = person.lstrip("0") or "0"
+    return (person, bare) if person.isdecimal() and bare != person else (person,)

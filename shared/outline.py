@@ -1,7 +1,36 @@
 """Nested values as text: a line for each value with its names before it, so that nothing in a record escapes detection."""
 
+import datetime
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
+
+MIDNIGHT = datetime.time()
+
+
+def plain(value: Any) -> str:
+    """Return one value as text, in the way in which a file of text would hold it.
+
+    A number or date is written alike whatever the format and the column's type made of it: a whole number has no point,
+    ``true`` and ``false`` are small, and a date has no hour of midnight. A value that is missing is empty.
+    """
+    if is_missing(value):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        return str(int(value))
+    if isinstance(value, datetime.datetime) and value.timetz() == MIDNIGHT:
+        return value.date().isoformat()
+    return str(value)
+
+
+def is_missing(value: Any) -> bool:
+    """Say whether there is no value: null, not a number (what is left of a null among numbers), or blank text."""
+    if isinstance(value, float | Decimal):
+        return math.isnan(value)
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -15,8 +44,8 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         for child in value:
             yield from leaves(child, name)
-    elif value is not None and not isinstance(value, bytes) and str(value).strip():
-        yield name, str(value)
+    elif not is_missing(value) and not isinstance(value, bytes):
+        yield name, plain(value)
 
 
 def written(value: Any) -> str:

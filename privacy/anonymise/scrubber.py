@@ -232,8 +232,11 @@ def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
 
 
 def _identity(prepared: Prepared) -> bytes:
-    """What tells a record from all others of its site: its place and its text."""
-    return hashlib.sha256("\x1f".join((str(prepared.raw.position), *prepared.texts.values())).encode()).digest()
+    """What tells a record from others of its site: its text alone, never its place.
+
+    With its place, one record more before it would give it other invented values, and all that come after it as well.
+    """
+    return hashlib.sha256("\x1f".join(prepared.texts.values()).encode()).digest()
 
 
 def _measure(prepared: Prepared, merged: Sequence[Sequence[Finding]]) -> tuple[dict[str, Recall], int]:

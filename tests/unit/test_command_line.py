@@ -62,7 +62,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         "flwr",
         "presidio_analyzer",
         "spacy",
-        "datasets",
+        "pyarrow",
         "opacus",
         "peft",
         "numpy",

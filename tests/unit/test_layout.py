@@ -55,7 +55,7 @@ ROOMS = {
     "transformers": LEARNING,
     "peft": ("shared/ia3.py", "shared/lora.py", "shared/peft_adapter.py", "shared/tasks/", "privacy/dp/"),
     "huggingface_hub": ("shared/models.py",),
-    "datasets": ("shared/records.py",),
+    "pyarrow": ("shared/rows.py",),
     "ftfy": ("client/cleaning.py",),
     "py3langid": ("client/cleaning.py",),
     "rensa": ("client/curation.py",),

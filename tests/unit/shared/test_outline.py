@@ -1,10 +1,12 @@
 import datetime
+from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.outline import leaves, written
+from shared.outline import leaves, plain, written
 
 words = st.text(st.characters(categories=("L", "Nd")), min_size=1, max_size=8)
 trees = st.recursive(words | st.integers() | st.booleans(), lambda t: st.lists(t, max_size=4) | st.dictionaries(words, t))
@@ -16,7 +18,7 @@ def everything(tree: Any) -> set[str]:
         return {*(key for key, child in tree.items() if everything(child)), *set().union(*map(everything, tree.values()))}
     if isinstance(tree, list):
         return set().union(*map(everything, tree))
-    return {str(tree)}
+    return {plain(tree)}
 
 
 def test_each_value_has_a_line_with_the_names_that_lead_to_it() -> None:
@@ -39,3 +41,16 @@ def test_no_key_or_leaf_is_left_out(tree: Any) -> None:
     said = written(tree)
     assert all(part in said for part in everything(tree))
     assert all(leaf in said for _, leaf in leaves(tree))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (17, "17"), (17.0, "17"), (Decimal("17.00"), "17"), (-0.5, "-0.5"), (10**20, "1" + "0" * 20), (1e20, "1" + "0" * 20),
+        (True, "true"), (False, "false"), (None, ""), (float("nan"), ""), (Decimal("NaN"), ""), (" ", ""), ("0042", "0042"),
+        ("17.0", "17.0"), (datetime.datetime(2020, 1, 2), "2020-01-02"), (datetime.date(2020, 1, 2), "2020-01-02"),
+        (datetime.datetime(2020, 1, 2, 3, 4), "2020-01-02 03:04:00"), (float("inf"), "inf"),
+    ],
+)  # fmt: skip
+def test_one_value_is_written_alike_whatever_a_format_makes_of_it(value: Any, text: str) -> None:
+    assert plain(value) == text
