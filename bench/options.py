@@ -55,6 +55,7 @@ class Option:
 OPTIONS: Mapping[str, Option] = {
     "ia3": Option({"adapter": {"family": "ia3"}}),  # it takes the place of all that LoRA has, so it comes first
     "head alone": Option({"adapter.rank": 0}, CLASSIFY),
+    "high rank": Option({"adapter.rank": 128, "model.max_length": 8}),  # gradients that stay factored
     "rank-stabilised": Option({"adapter.scaling": "rank-stabilised", "adapter.alpha": 32.0}),
     "dropout": Option({"adapter.dropout": 0.3}),
     "dense layers": Option({"adapter.targets": ["dense"], "adapter.last_layers": 2}, CLASSIFY),
@@ -66,7 +67,7 @@ OPTIONS: Mapping[str, Option] = {
     "views": Option({"augmentation.views": 2, "augmentation.rate": 0.5}),
     "paraphrases": Option({"augmentation.views": 2, "augmentation.paraphrases": 2, "augmentation.noises": []}),
     "swaps": Option({"augmentation.swaps": ["gender", "names"]}),
-    "public weights": Option({"balance.weights": "public", "balance.label_shares": [0.95, 0.05]}, CLASSIFY),
+    "public weights": Option({"balance.weights": "public", "balance.label_shares": [0.85, 0.05, 0.05, 0.05]}, CLASSIFY),
     "counted weights": Option({"balance.weights": "counts", "balance.largest_weight": 1000.0}, CLASSIFY),
     "bfloat16": Option({"model.dtype": "bfloat16"}),
     "nf4": Option({"model.dtype": "nf4"}, package="bitsandbytes"),
@@ -94,7 +95,6 @@ BESIDE: Mapping[str, str] = {
     "model.dtype = auto": "one of those that are named",
     "model.dtype = float32": "what is measured without the option",
     "model.device": "a CPU here; tests marked gpu compare a GPU with it",
-    "model.max_length": "how long examples are",
     "privacy.enabled": "there is no bound without",
     "privacy.unit = site": "under trust central alone",
     "privacy.trust": "the server's own mechanism, in privacy/dp/central.py",
@@ -122,6 +122,7 @@ BESIDE: Mapping[str, str] = {
 REFUSED = frozenset(
     frozenset(pair)
     for pair in (
+        ("ia3", "high rank"),
         ("ia3", "rank-stabilised"),
         ("ia3", "dropout"),
         ("ia3", "weight decay"),
@@ -182,7 +183,7 @@ def options_of(task: str) -> list[str]:
     return [name for name, option in OPTIONS.items() if task in option.tasks]
 
 
-def crowds(task: str, most: int = 10) -> list[tuple[str, ...]]:
+def crowds(task: str, most: int = 12) -> list[tuple[str, ...]]:
     """Sets of at most ``most`` options that may be together, so that each pair that may be is in one of them."""
     able = [name for name in options_of(task) if not OPTIONS[name].lone and not refused((name,)) and not missing((name,))]
     open_pairs = {frozenset(pair) for pair in pairs(task) if set(pair) <= set(able) and not refused(pair)}

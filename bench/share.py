@@ -33,16 +33,17 @@ from shared.tasks import load_task
 from shared.tasks.base import Learner, Unit
 from shared.tasks.prefix import FrozenPrefix
 
-SMALL, LARGE = 1e-3, 1e6  # clipping norms: one that every gradient exceeds, and one that none does
+SMALL, LARGE = 1e-3, 1e6  # clipping norms: one that gradients exceed, and one that they don't
 STILL = {"training.learning_rate": 1e-30, "training.head_learning_rate": 1e-30}  # so that all steps start at one point
 PERSONS = ("a", "a", "b", "c")  # whose each record is
-LABELS = ("yes", "no", "no", "yes")
+LABELS = ("yes", "no", "no", "yes")  # theirs, of four
+ALL_LABELS = ["no", "yes", "perhaps", "later"]
 GROUPS = ("woman", "man", None, "man")
 MODELS: Mapping[str, Mapping[str, Any]] = {
     task: {
         "model": {"name": name, "device": "cpu", "dtype": "float32", "max_length": 96},
         "adapter": {"rank": rank},
-        "task": {"name": task, "labels": ["no", "yes"] if task == "classification" else []},
+        "task": {"name": task, "labels": ALL_LABELS if task == "classification" else []},
         "data": {"sites": [{"id": "north", "declared_size": 100}]},
         "privacy": {"epsilon": 8.0},
     }

@@ -11,12 +11,13 @@ import pytest
 
 from bench import options
 from bench.options import BESIDE, BOTH, SECTIONS, crowds, options_of, pairs
-from bench.share import LARGE, SMALL, Learners, Share, records_of, share_of, with_options
+from bench.share import ALL_LABELS, LARGE, SMALL, Learners, Share, records_of, share_of, with_options
 from shared.config import RunConfig
 from shared.errors import ConfigError, PrivacyError
 
 BOUND = 1 + 1e-6  # of C, for the unit's own part
 ROUNDING = 2e-4  # of C: what the others' part moves by in float32, on models of random weights; docs/engine.md has more
+MIDDLE = 5.0  # a clipping norm that some gradients exceed: a coupling of records that only scales them shows
 COARSE = 2e-2  # the same where the base computes in bfloat16
 TEXTS = (  # 24, 24, 12 and 12 tokens: more than 64 together, and in runs of two lengths
     "he aia bjb Emily fjf gkg hlh aia bjb ckc dld eie fjf gkg",
@@ -56,6 +57,8 @@ class Measure:
         worst: dict[tuple[str, ...], Share],
     ) -> None:
         self.bases: dict[str, RunConfig] = {task: request.getfixturevalue(name) for task, name in names.items()}
+        task = self.bases["classification"].task.model_copy(update={"labels": tuple(ALL_LABELS)})
+        self.bases["classification"] = self.bases["classification"].model_copy(update={"task": task})
         self.learners, self.worst = learners, worst
 
     def __call__(self, task: str, chosen: Sequence[str], clipping_norm: float = SMALL) -> Share:
@@ -64,8 +67,9 @@ class Measure:
         self.worst[task, *chosen, f"C = {clipping_norm:g}"] = share
         rounding = COARSE if "bfloat16" in chosen or "nf4" in chosen else ROUNDING
         assert share.worst <= BOUND, chosen
-        assert share.moved <= 1 + rounding, chosen
-        assert share.others <= rounding, chosen
+        if "adaptive" not in chosen or clipping_norm == SMALL:  # else its C moves between the steps that are compared
+            assert share.moved <= 1 + rounding, chosen
+            assert share.others <= rounding, chosen
         return share
 
 
@@ -84,16 +88,19 @@ def test_every_value_that_a_varied_field_may_have_is_an_options_or_says_why_it_i
             assert {*taken, field.default, *beside} == set(get_args(field.annotation)), dotted
 
 
+@pytest.mark.parametrize("clipping_norm", [SMALL, MIDDLE])
 @pytest.mark.parametrize(("task", "name"), [(task, name) for task in BOTH for name in ("", *options_of(task))])
-def test_no_option_lets_a_unit_add_more_than_the_bound(measure: Measure, task: str, name: str) -> None:
+def test_no_option_lets_a_unit_add_more_than_the_bound(measure: Measure, task: str, name: str, clipping_norm: float) -> None:
     chosen = (name,) if name else ()
     if package := options.missing(chosen):
         pytest.skip(f"{package} is not installed")
     if options.refused(chosen):
         with pytest.raises(PrivacyError, match="a record's influence is not bounded"):
             measure(task, chosen)
-    else:
-        assert measure(task, chosen).worst > 0.99  # the clip is what bounds it, so a share that is too large would show
+        return
+    share = measure(task, chosen, clipping_norm)
+    # Where the clip is what bounds a share, one that is too large would show.
+    assert share.worst > 0.99 or clipping_norm == MIDDLE
 
 
 @pytest.mark.parametrize("mode", ["flat", "automatic", "per-layer", "adaptive"])
