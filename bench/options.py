@@ -55,8 +55,8 @@ class Option:
 OPTIONS: Mapping[str, Option] = {
     "ia3": Option({"adapter": {"family": "ia3"}}),  # it takes the place of all that LoRA has, so it comes first
     "head alone": Option({"adapter.rank": 0}, CLASSIFY),
-    "high rank": Option({"adapter.rank": 128, "model.max_length": 8}),  # gradients that stay factored
-    "rank-stabilised": Option({"adapter.scaling": "rank-stabilised", "adapter.alpha": 32.0}),
+    "high rank": Option({"adapter.rank": 128, "adapter.alpha": 1.0, "model.max_length": 8}),  # gradients that stay factored
+    "rank-stabilised": Option({"adapter.scaling": "rank-stabilised"}),
     "dropout": Option({"adapter.dropout": 0.3}),
     "dense layers": Option({"adapter.targets": ["dense"], "adapter.last_layers": 2}, CLASSIFY),
     "feed-forward": Option({"adapter.targets": ["up_proj", "down_proj"]}, INSTRUCT),

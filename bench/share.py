@@ -137,7 +137,7 @@ def share_of(config: RunConfig, learner: Learner, records: Sequence[Record], cli
     steps = [([0], False), (everyone, False), (others, False), (everyone, True)]
     if config.privacy.clipping == "adaptive":
         steps.append((everyone, True))  # C has gone down, since the others' zeros are below it
-    alone, whole, without, *within = _run(config, learner, data, Script(steps), clipping_norm)
+    alone, whole, without, *within = sums_of(config, learner, data, Script(steps), clipping_norm)
     change = whole - without
     largest = max(float(sums.norm()) for sums in within)
     return Share(float(alone.norm()), largest, float(change.norm()), float((change - within[0]).norm()))
@@ -159,7 +159,7 @@ def with_options(config: RunConfig, chosen: Sequence[str]) -> RunConfig:
     return RunConfig.parse(tree, " and ".join(chosen))
 
 
-def _run(config: RunConfig, learner: Learner, data: TrainingSet, script: Script, clipping_norm: float) -> list[torch.Tensor]:
+def sums_of(config: RunConfig, learner: Learner, data: TrainingSet, script: Script, clipping_norm: float) -> list[torch.Tensor]:
     """The sums of a round's steps."""
     units, clipping = len(data.units), config.privacy.clipping
     plan = PrivacyPlan(1.0, NOISE, clipping_norm, len(script.steps), 1, 1e-4, units, clipping=clipping)
@@ -204,8 +204,11 @@ def records_of(task: str, texts: Sequence[str]) -> list[Record]:
     return made
 
 
-def learner_of(config: RunConfig, chosen: Sequence[str]) -> Learner:
-    """The learner of a config and of options that no config can say, its trained tensors moved off their start."""
+def learner_of(config: RunConfig, chosen: Sequence[str], moved: float = 0.3) -> Learner:
+    """The learner of a config and of options that no config can say, its trained tensors moved off their start.
+
+    ``moved`` is the standard deviation of how far.
+    """
     base, task = load_task(config)
     learner = Learner(base, task, task.build(base, config.run.seed))
     for name in chosen:
@@ -216,7 +219,7 @@ def learner_of(config: RunConfig, chosen: Sequence[str]) -> Learner:
     with torch.no_grad():
         for parameter in learner.model.parameters():
             if parameter.requires_grad:
-                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator).to(parameter.dtype))
+                parameter.add_(moved * torch.randn(parameter.shape, generator=generator).to(parameter.dtype))
     return learner
 
 
