@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from privacy.dp.clipping import FlatClipping, clipping_optimizer
-from privacy.dp.gradients import dense
+from privacy.dp.gradients import dense, records
 from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 from shared.errors import PrivacyError
@@ -49,10 +49,12 @@ class PrivateStep:
         """Clip the units of one micro-batch and add them to the step's sum.
 
         Raises:
-            PrivacyError: a unit came in an earlier micro-batch of the step too, so it would count twice.
+            PrivacyError: a unit came in an earlier micro-batch of the step too, so it would count twice; or a layer left
+                more or fewer gradients than there are rows, so that one row would be clipped as several.
         """
         if owners:
             self._meet(set(owners))
+            _refuse_other_rows(self.optimizer.params, len(owners))
             _add_up(self.optimizer.params, owners)
         self.optimizer.signal_skip_step(do_skip=True)
         self.optimizer.step()
@@ -114,6 +116,17 @@ def make_private(
     private = clipping_optimizer(optimizer, plan)
     with per_record_gradients(model) as lent:
         yield lent, PrivateStep(private)
+
+
+def _refuse_other_rows(parameters: Sequence[nn.Parameter], rows: int) -> None:
+    for parameter in parameters:
+        given = getattr(parameter, "grad_sample", None)
+        if given is None or records(given) != rows:
+            found = 0 if given is None else records(given)
+            raise PrivacyError(
+                f"a trained layer gave {found} per-record gradients for a batch of {rows} rows, so a record's influence is "
+                "not bounded; adapt layers that are given one row of tokens a record (adapter.targets)"
+            )
 
 
 def _add_up(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:

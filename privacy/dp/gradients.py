@@ -69,6 +69,11 @@ def gram_is_cheaper(layout: Layout, a: int, b: int) -> bool:
     return GRAM_COST * squares * (a + b) < positions * a * b
 
 
+def records(gradients: Gradients) -> int:
+    """How many records the gradients are of."""
+    return sum(count for count, _ in gradients.layout.runs) if isinstance(gradients, Factored) else len(gradients)
+
+
 def dense(gradients: Gradients) -> torch.Tensor:
     """Gradients written out, (n, ...)."""
     return gradients.dense() if isinstance(gradients, Factored) else gradients

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from privacy.dp.gradients import dense
+from privacy.dp.gradients import records as records_in
 from privacy.dp.per_record import per_record_gradients
 from shared.errors import PrivacyError
 
@@ -62,6 +63,11 @@ def _batched(model: nn.Module, loss_of: LossOf, records: int) -> torch.Tensor:
             raise PrivacyError(
                 f"{missing} of {len(trained)} trained tensors have no per-record gradient, so their records cannot be "
                 "bounded; adapt linear layers only (adapter.targets)"
+            )
+        if any(records_in(p.grad_sample) != records for p in trained):  # type: ignore[attr-defined]
+            raise PrivacyError(
+                "a trained layer gives other than one gradient a record, so a record's influence is not bounded; adapt "
+                "layers that are given one row of tokens a record (adapter.targets)"
             )
         return torch.cat([dense(p.grad_sample).reshape(records, -1) for p in trained], dim=1)  # type: ignore[attr-defined]
 

@@ -1,0 +1,1 @@
+"""Measurements that take the parts of the project as they run."""

@@ -1,0 +1,108 @@
+"""How far one record more moves the part of the others in a step's clipped sum: what finite precision adds to sensitivity.
+
+Run: python -m bench.rounding CONFIG [--set section.key=value] [--sizes 8 32 128] [--repeats 5] [--dtypes float32 bfloat16].
+A step of ``client.trainer.train`` is taken on all of n records, on all but one, and on that one: what the first sum differs
+by from the other two together is rounding, since padding, cuts and kernels change with the batch. Every record is clipped,
+which is where rounding weighs most. Nothing of the records is printed. Rows: runs/bench/rounding.json.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from bench.share import SMALL, Script, learner_of, sums_of, with_options
+from client.units import TrainingSet
+from shared.config import RunConfig
+from shared.record import Record
+from shared.seeds import stream
+from shared.tasks.base import Example, Learner
+from simulations.sites import read_sites
+
+OUTPUT = Path("runs/bench/rounding.json")
+MOVED = 0.02  # the adapter's entries, as after some steps of training
+Row = dict[str, str | int | float]
+
+
+def main() -> None:
+    """Measure, print a table and write the rows."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("config", type=Path, help="the run's TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32, 128, 512], help="records of a batch")
+    parser.add_argument("--repeats", type=int, default=5, help="batches of each size, each with a record that is left out")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], help="of the frozen base")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    table = Table("base", "records", "batch", "median / C", "max / C", "max / C / root n", title="What rounding moves")
+    for dtype in arguments.dtypes:
+        config = RunConfig.load(arguments.config, [*arguments.set, f"model.dtype={dtype}"])
+        for row in measured(config, arguments.sizes, arguments.repeats):
+            rows.append(row)
+            table.add_row(*(f"{value:.2g}" if isinstance(value, float) else str(value) for value in row.values()))
+            print(row, flush=True)
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    OUTPUT.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    Console(width=110).print(table, f"{torch.get_num_threads()} threads. Rows: {OUTPUT}")
+
+
+def measured(config: RunConfig, sizes: Sequence[int], repeats: int) -> list[Row]:
+    """A row for each size, of packed batches and of padded ones."""
+    config = with_options(config, ())
+    learner = learner_of(config, (), MOVED)
+    examples = learner.task.encode(_records(config))
+    rows: list[Row] = []
+    for name in ("packed", "padded"):
+        vars(learner)["packs"] = learner.packs and name == "packed"
+        for size in sizes:
+            found = [slack_of(config, learner, _drawn(examples, size, turn)) for turn in range(repeats)]
+            most = max(found)
+            middle = statistics.median(found)
+            rows.append(
+                {
+                    "base": config.model.dtype,
+                    "records": size,
+                    "batch": name if learner.packs or name == "padded" else "padded",
+                    "median": middle,
+                    "max": most,
+                    "per root": most / size**0.5,
+                }
+            )
+    return rows
+
+
+def slack_of(config: RunConfig, learner: Learner, examples: Sequence[Example]) -> float:
+    """The L2 norm, in C, of what the first example moves the clipped sum of the others by."""
+    parts = (examples, examples[1:], examples[:1])
+    whole, others, alone = (_sum(config, learner, part) for part in parts)
+    return float((whole - others - alone).norm())
+
+
+def _sum(config: RunConfig, learner: Learner, examples: Sequence[Example]) -> torch.Tensor:
+    """The clipped sum of all examples, as a site that has these would take it."""
+    script = Script([(list(range(len(examples))), False)])
+    return sums_of(config, learner, TrainingSet.of(examples), script, SMALL)[0]
+
+
+def _drawn(examples: Sequence[Example], size: int, turn: int) -> list[Example]:
+    """Some of the examples, others in each turn."""
+    chosen = stream(0, "rounding", turn).choice(len(examples), size=size, replace=False)
+    return [examples[int(place)] for place in np.asarray(chosen)]
+
+
+def _records(config: RunConfig) -> list[Record]:
+    """The records of the config's first site, as they are read."""
+    with tempfile.TemporaryDirectory() as folder:
+        raw = next(iter(read_sites(config, Path(folder)).values()))
+    return [Record(each.fields, each.label, each.position) for each in raw]
+
+
+if __name__ == "__main__":
+    main()
