@@ -88,7 +88,7 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
     if not moved <= charged:
         raise PrivacyError(
             f"one record more moves the others' gradients by {moved:.1e} of the clipping norm for each root of their "
-            f"number, and {charged:.0e} is accounted for, so nothing is trained; set model.dtype = 'float32', or another model"
+            f"number, and {charged:.0e} is accounted for, so nothing is trained; set model.dtype = 'float32'"
         )
 
 
