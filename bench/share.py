@@ -159,7 +159,9 @@ def with_options(config: RunConfig, chosen: Sequence[str]) -> RunConfig:
     return RunConfig.parse(tree, " and ".join(chosen))
 
 
-def sums_of(config: RunConfig, learner: Learner, data: TrainingSet, script: Script, clipping_norm: float) -> list[torch.Tensor]:
+def sums_of(
+    config: RunConfig, learner: Learner, data: TrainingSet, script: Script, clipping_norm: float
+) -> list[torch.Tensor]:
     """The sums of a round's steps."""
     units, clipping = len(data.units), config.privacy.clipping
     plan = PrivacyPlan(1.0, NOISE, clipping_norm, len(script.steps), 1, 1e-4, units, clipping=clipping)

@@ -16,8 +16,9 @@ from privacy.dp.clipping import CLIPPING_NORM
 from privacy.dp.engine import Step, make_private
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.rounding import PER_ROOT
 from privacy.dp.sampling import poisson_batches
-from privacy.dp.selfcheck import refuse_inexact
+from privacy.dp.selfcheck import refuse_inexact, refuse_rounding
 from shared import faults
 from shared.adapter import AdapterState
 from shared.config import RunConfig
@@ -118,7 +119,8 @@ def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch
 def self_check(learner: Learner, examples: Sequence[Example], records: int, distillation: float = 0.0) -> None:
     """Compare per-record gradients with a one-record loop on the longest and the shortest examples.
 
-    The batch is computed as in training, end to end where that can be; a record alone, by the model as it came.
+    The batch is computed as in training, end to end where that can be; a record alone, by the model as it came. Then, in the
+    dtype that trains, the batch is compared with that without its longest: what rounding moves must be accounted for.
 
     Raises:
         PrivacyError: they differ, so nothing may be trained.
@@ -135,6 +137,7 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
             return learner.task.training_losses(model, batch, distillation)
 
         refuse_inexact(learner.model, losses, len(chosen))
+        refuse_rounding(learner.model, losses, len(chosen), PER_ROOT[str(learner.base.dtype).removeprefix("torch.")])
 
 
 def measure(

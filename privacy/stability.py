@@ -56,13 +56,15 @@ def _cleaning(config: RunConfig) -> dict[str, Effect]:
         "free",
         "done within each person alone"
         if one_person
-        else "what is left is the set of different records: one record more adds one to it, or none",
+        else "what is left is the set of records that differ in anything that training sees (text, label, group): one "
+        "record more adds one to it, or none",
     )
     conflicts = Effect(
         "free",
         "done within each person alone"
         if one_person
-        else "after exact deduplication a text has one record a label: one record more adds or removes one at most",
+        else "after exact deduplication records that differ in nothing but their label have one each: one record more comes "
+        "alone, or takes one of them away",
     )
     near = Effect(
         "charged",
@@ -98,7 +100,13 @@ def _balance(config: RunConfig) -> dict[str, Effect]:
 
 
 def _unit(config: RunConfig) -> dict[str, Effect]:
-    found = {"data.held_out": Effect("free", "the side follows from a hash of the record's own text, or of its person")}
+    own = "what stands for a value follows from its record's own text and the site's key, never from its place among others"
+    found = {
+        "anonymise.operator": Effect("free", own),
+        "data.held_out": Effect("free", "the side follows from a hash of the record's own text, or of its person"),
+    }
+    if config.data.label_bins:
+        found["data.label_bins"] = EACH_ALONE
     if config.privacy.unit == "person":
         found["privacy.person_cap"] = Effect("free", "done within each person alone; the cap is a public number")
     if config.adversary is not None:

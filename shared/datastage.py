@@ -25,10 +25,14 @@ class CleaningSection(Section):
         1.0, ge=0, le=1, description="largest share of a field's word triples that may be repeats; 1 keeps all (0 to 1)"
     )
     exact_duplicates: Literal["keep", "drop"] = Field(
-        "keep", description="drop: of records with the same scrubbed text and label only the first is used"
+        "keep",
+        description="drop: of records that are the same in all that training sees (scrubbed text, label, an adversary's "
+        "group) only the first is used",
     )
     label_conflicts: Literal["keep", "drop"] = Field(
-        "keep", description="drop: a text that occurs with different labels is left out (needs exact_duplicates = 'drop')"
+        "keep",
+        description="drop: a text that occurs with different labels, within one group of an adversary where there is one, "
+        "is left out (needs exact_duplicates = 'drop')",
     )
     near_duplicates: float | None = Field(
         None, gt=0, le=1, description="estimated Jaccard similarity from which a later record is left out; not under privacy"

@@ -84,7 +84,9 @@ class Columns(Section):
         "their values are replaced wherever the record's texts repeat them; the person column always is one",
     )
     person: str | None = Field(
-        None, description="column that says whose record it is; spending then follows the person over all datasets"
+        None,
+        description="column that says whose record it is; spending then follows the person over all datasets; case, width, "
+        "spaces and the .0 of a whole number make no other person, zeros before a number do",
     )
     spans: str | None = Field(
         None, description="column of the true personal-data spans of the first text field, where known"

@@ -63,14 +63,14 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
         whole = torch.linalg.vector_norm(norms, dim=0)
         factors = self.factors(norms, whole).masked_fill(~whole.isfinite(), 0.0)
         for parameter, factor in zip(self.params, factors.expand_as(norms), strict=True):
-            total = weighted_sum(parameter.grad_sample, factor)
+            total = weighted_sum(parameter.grad_sample, factor).to(norms.dtype)  # micro-batches are added up in float64
             parameter.summed_grad = total if parameter.summed_grad is None else parameter.summed_grad + total
 
     def add_noise(self) -> None:
         """Release the clipped gradients' sum, over all tensors at once, into each tensor's ``grad``."""
         released = self.mechanism.noised(torch.cat([parameter.summed_grad.flatten() for parameter in self.params]))
         for parameter, part in zip(self.params, torch.split(released, self._sizes), strict=True):
-            parameter.grad = part.view_as(parameter)
+            parameter.grad = part.view_as(parameter).to(parameter.dtype)
 
     def _get_flat_grad_sample(self, p: torch.Tensor) -> Gradients:
         """Opacus' getter knows tensors alone."""

@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client.curation import Owned, curate, identity, steps
+from client.curation import Owned, capped, curate, identity, steps
+from client.preparation import prepare
+from privacy.anonymise.outcome import Scrubbed
 from privacy.stability import effects, refuse_unstable
 from shared.config import RunConfig
 from shared.errors import PrivacyError
-from shared.record import Record
+from shared.record import RawRecord, Record
 
 ConfigOf = Callable[..., RunConfig]
 KEY = b"k" * 32
@@ -113,10 +115,41 @@ def test_under_the_person_unit_another_persons_duplicate_stays(config_of: Config
     assert [row.person for row in curate(given_rows, config_of(DROP), KEY).rows] == ["ann"]
 
 
-def test_a_text_is_known_only_with_the_key_and_fields_do_not_run_together() -> None:
+def test_a_text_is_known_only_with_the_key() -> None:
     record = Record({"instruction": "ab", "response": "c"})
     assert identity(record, KEY) != identity(record, b"x" * 32)
-    assert identity(record, KEY) != identity(Record({"instruction": "a", "response": "bc"}), KEY)
+
+
+def chosen(config: RunConfig, *given_rows: tuple[str, str, str | None]) -> Counter[tuple[str, str | None, str | None]]:
+    """What is left of records with these texts, labels and groups, as training sees it."""
+    raw = [RawRecord({"text": t}, label, at, group=group) for at, (t, label, group) in enumerate(given_rows, start=1)]
+    scrubbed = Scrubbed(tuple(Record(one.fields, one.label, one.position) for one in raw), (), {}, {}, 0)
+    left = prepare(scrubbed, raw, config, KEY).scrubbed.records
+    return Counter((one.fields["text"], one.label, one.group) for one in left)
+
+
+HIDING = {**DROP, "adversary": {"column": "sex", "groups": ["f", "m"]}}
+
+
+def test_a_record_of_another_group_takes_no_records_place(config_of: ConfigOf) -> None:
+    config = config_of(HIDING)
+    fewer = chosen(config, ("a", "yes", "f"), ("b", "yes", "f"))
+    more = chosen(config, ("a", "yes", "m"), ("a", "yes", "f"), ("b", "yes", "f"))
+    assert more - fewer == Counter({("a", "yes", "m"): 1})
+    assert not fewer - more
+
+
+def test_one_label_more_takes_away_the_record_of_its_own_group_alone(config_of: ConfigOf) -> None:
+    config = config_of(HIDING)
+    fewer = chosen(config, ("a", "yes", "f"), ("a", "yes", "m"), ("a", "yes", None))
+    more = chosen(config, ("a", "no", "f"), ("a", "yes", "f"), ("a", "yes", "m"), ("a", "yes", None))
+    assert fewer - more == Counter({("a", "yes", "f"): 1})
+    assert not more - fewer
+
+
+@given(given_rows=rows, cap=st.integers(1, 4))
+def test_which_records_a_cap_keeps_does_not_depend_on_their_order(given_rows: list[Owned], cap: int) -> None:
+    assert by_record(capped(given_rows, cap, KEY)) == by_record(capped(given_rows[::-1], cap, KEY))
 
 
 @pytest.mark.parametrize("changes", [DROP, {**DROP, **PERSON}, {**DROP, **NEAR}])

@@ -53,8 +53,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "augmentation.views": {"augmentation.views": 3},
     "augmentation.swaps": {"augmentation.swaps": ["gender", "names"]},
     "augmentation.paraphrases": PARAPHRASED,
-    "adversary": {"adversary": {"column": "sex", "groups": ["f", "m"]}},
-    "privacy.unit": {"privacy.unit": "person", "privacy.person_cap": 2, "data.columns.person": "pid"},
+    "adversary.column": {"adversary": {"column": "sex", "groups": ["f", "m"]}},
+    "privacy.person_cap": {"privacy.unit": "person", "privacy.person_cap": 2, "data.columns.person": "pid"},
     "data.columns.person": {"data.columns.person": "pid"},
     "data.columns.text": {"data.columns.text": ["text", "note"]},
     "data.label_bins": {"data.label_bins": BINS, "data.columns.label": "score"},
@@ -213,6 +213,11 @@ def test_a_stage_is_refused_because_one_record_can_change_several(config_of: Con
     assert changes_more_than_one_unit(given_rows, config)
 
 
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_claim_of_a_step_is_tested_here_or_with_the_anonymiser(config_of: ConfigOf, option: str) -> None:
+    assert set(effects(config_of(OPTIONS[option]))) <= {*OPTIONS, "anonymise.operator"}
+
+
 def test_every_field_of_the_data_stage_is_among_the_options() -> None:
     sections = {"cleaning": CleaningSection, "balance": BalanceSection, "augmentation": AugmentationSection}
     fields = {f"{name}.{field}" for name, section in sections.items() for field in section.model_fields}
@@ -220,6 +225,6 @@ def test_every_field_of_the_data_stage_is_among_the_options() -> None:
 
 
 @pytest.mark.parametrize("option", [*OPTIONS])
-def test_every_option_that_meets_records_says_what_it_does_to_the_unit(config_of: ConfigOf, option: str) -> None:
+def test_an_option_is_called_free_or_paid_for_unless_it_is_refused(config_of: ConfigOf, option: str) -> None:
     said = effects(config_of(OPTIONS[option]))
-    assert {"refused": option in REFUSED} == {"refused": any(e.kind != "free" and not e.paid for e in said.values())}
+    assert any(effect.kind != "free" and not effect.paid for effect in said.values()) is (option in REFUSED)

@@ -55,7 +55,7 @@ def test_every_step_says_why_it_costs_what_it_costs(config_of: ConfigOf) -> None
         "adversary": {"column": "sex", "groups": ["f", "m"]},
     }
     found = effects(config_of(changes))
-    assert len(found) == 12
+    assert len(found) == 13
     assert all(effect.reason and effect.units == 1 for effect in found.values())
     refuse_unstable(config_of(changes))
 

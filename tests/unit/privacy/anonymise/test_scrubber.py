@@ -1,3 +1,4 @@
+import copy
 import logging
 from pathlib import Path
 
@@ -6,6 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from privacy.anonymise.findings import Finding
+from privacy.anonymise.operators import Replacer
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
 from privacy.anonymise.quality import Recall
 from privacy.anonymise.scrubber import Scrubber
@@ -216,3 +218,15 @@ def test_a_text_that_never_comes_to_rest_is_held_back(strict: Scrubber, monkeypa
 
     monkeypatch.setattr(strict._analyser, "detect", another)
     assert scrub(strict, "b c d f g h j k l m n p q").quarantined == (Quarantined(1, Reason.RESIDUAL_FOUND),)
+
+
+@pytest.mark.parametrize("operator", ["tag", "redact", "surrogate"])
+def test_one_record_more_gives_no_other_record_other_values(scrubber: Scrubber, operator: str) -> None:
+    texts = ["Mrs Adeyemi was here on 12 May 2020.", "Call Dr. Okafor at +44 20 7946 0018 on 3 June 2021.", "no names"]
+    own = copy.copy(scrubber)
+    own._replacer = Replacer(operator, scrubber._analyser.labels, "shift", b"k" * 32)  # type: ignore[arg-type]
+    before = [record.fields["text"] for record in scrub(own, *texts).records]
+    after = [record.fields["text"] for record in scrub(own, "Ann Lee was in Leeds.", *texts).records]
+    assert after[1:] == before
+    assert [record.fields["text"] for record in scrub(own, *texts[::-1]).records] == before[::-1]
+    assert "Adeyemi" not in before[0]

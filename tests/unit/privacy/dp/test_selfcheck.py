@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from client.trainer import self_check
-from privacy.dp.selfcheck import largest_difference, refuse_inexact
+from privacy.dp.rounding import PER_ROOT
+from privacy.dp.selfcheck import largest_difference, refuse_inexact, refuse_rounding, rounding_moved
 from shared.config import RunConfig
 from shared.errors import PrivacyError
 from shared.record import Record
@@ -139,3 +140,55 @@ def test_the_check_works_with_fewer_records_than_it_asks_for(
     learner = learner_of(either)
     for count in (1, 2, 3):
         self_check(learner, learner.task.encode(records_of(either, count)), 4)
+
+
+class OfTheBatch(nn.Module):
+    """Gives each row a share of its neighbours: none in float32, and more in 16 bits, as a kernel's rounding would."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dtype != torch.bfloat16:
+            return x
+        return x * (1 + self.share * torch.linspace(-1, 1, x[0].numel()).view_as(x[0]).to(x.dtype) * (len(x) % 2))
+
+
+def through(module: nn.Module) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), module, nn.Linear(8, 3)).bfloat16()
+
+
+def bfloat16_losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
+    inputs = torch.randn(5, 6, generator=torch.Generator().manual_seed(1)).to(next(model.parameters()).dtype)
+    logits = model(inputs[indices])
+    return nn.functional.cross_entropy(logits.float(), torch.tensor([0, 1, 2, 0, 1])[indices], reduction="none")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_what_moves_the_others_in_the_dtype_that_trains_is_refused_though_float32_is_exact(share: float) -> None:
+    model = through(OfTheBatch(share))
+    refuse_inexact(model, bfloat16_losses, 5)
+    with pytest.raises(PrivacyError, match=r"is accounted for, so nothing is trained; set model\.dtype = 'float32'"):
+        refuse_rounding(model, bfloat16_losses, 5, PER_ROOT["bfloat16"])
+    assert rounding_moved(model, bfloat16_losses, 5) > PER_ROOT["bfloat16"]
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+
+
+def test_rounding_within_what_is_charged_is_let_through() -> None:
+    refuse_rounding(through(nn.Tanh()), bfloat16_losses, 5, PER_ROOT["bfloat16"])
+
+
+def test_with_two_records_there_are_no_others_to_compare() -> None:
+    refuse_rounding(through(OfTheBatch(0.5)), bfloat16_losses, 2, 0.0)
+
+
+def test_before_training_the_batch_is_held_to_what_its_dtype_is_charged(
+    either: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = learner_of(change(either, {"model.dtype": "bfloat16"}))
+    examples, seen = learner.task.encode(records_of(either, 9)), []
+    monkeypatch.setattr("client.trainer.refuse_rounding", lambda *given: seen.append(given[2:]))
+    self_check(learner, examples, 4)
+    assert seen == [(4, PER_ROOT["bfloat16"])]
