@@ -1,0 +1,1 @@
+"""What measures us: not in the wheel, and imported by nothing that is."""
