@@ -8,7 +8,6 @@ all are caught.
 
 import argparse
 import ast
-import os
 import queue
 import shutil
 import subprocess
@@ -23,13 +22,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.outcome import Outcome, outcomes
+from bench.outcome import Outcome
+from bench.trial import Laboratory
 from shared.errors import HushtuneError, RunError
 
 REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY / "bench" / "mutants.toml"
 TABLE = REPOSITORY / "docs" / "mutants.md"
-LIMIT = 300.0  # seconds for the tests of one fault; a test that hangs has caught nothing
 AT_ONCE = 2
 HEAD = """\
 # Seeded faults
@@ -107,7 +106,7 @@ class Copy:
     """A copy of a repository's files, in which one fault after another is tried."""
 
     def __init__(self, repository: Path, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         command = ["git", "-C", str(repository), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
         if listed.returncode:
@@ -117,42 +116,18 @@ class Copy:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(repository / name, folder / name)
 
-    def judge(self, mutant: Mutant) -> Verdict:
+    def judge(self, mutant: Mutant, laboratory: Laboratory) -> Verdict:
         """Return what the fault's tests make of it; the copy is as before afterwards."""
-        path = self._folder / mutant.file
+        path = self.folder / mutant.file
         if not path.is_file():
             raise RunError(f"{mutant.file}: fault {mutant.name}: there is no such file; bring bench/mutants.toml up to date")
         source = path.read_text(encoding="utf-8")
         path.write_text(mutated(mutant, source), encoding="utf-8")
         try:
-            found = self.run(mutant.tests)
+            found = laboratory.run(self.folder, mutant.tests)
         finally:
             path.write_text(source, encoding="utf-8")
         return "too slow" if found is None else verdict(mutant.tests, found)
-
-    def run(self, tests: Iterable[str]) -> Mapping[str, Outcome] | None:
-        """Run tests in a process of their own and return how each ended; None where they took too long."""
-        report = self._folder / "outcomes.xml"
-        report.unlink(missing_ok=True)
-        options = ["-q", "-p", "bench.determined", "-p", "no:cacheprovider", f"--junitxml={report}"]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(self._folder),
-            "PYTHONDONTWRITEBYTECODE": "1",  # a fault of the same length in the same second would be taken for the old code
-            "OMP_NUM_THREADS": "1",
-        }
-        try:
-            subprocess.run(  # noqa: S603  the names of tests in our own data file
-                [sys.executable, "-m", "pytest", *options, *tests],
-                cwd=self._folder,
-                env=environment,
-                capture_output=True,
-                timeout=LIMIT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return None
-        return outcomes(report)
 
 
 def verdict(tests: Iterable[str], found: Mapping[str, Outcome]) -> Verdict:
@@ -161,7 +136,7 @@ def verdict(tests: Iterable[str], found: Mapping[str, Outcome]) -> Verdict:
     return "caught" if ended == {"failed"} else "broken" if "broken" in ended else "survived"
 
 
-def refuse_failing(copy: Copy, mutants: Sequence[Mutant]) -> None:
+def refuse_failing(copy: Copy, mutants: Sequence[Mutant], laboratory: Laboratory) -> None:
     """Refuse to go on while a named test does not pass on the code without a fault.
 
     Raises
@@ -170,13 +145,15 @@ def refuse_failing(copy: Copy, mutants: Sequence[Mutant]) -> None:
         A test does not pass there, so its failing on a fault would say nothing.
     """
     named = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
-    found = copy.run(named) or {}
+    found = laboratory.run(copy.folder, named) or {}
     bad = [test for test in named if found.get(test) != "passed"]
     if bad:
         raise RunError(f"{bad[0]}: does not pass on the code without a fault ({len(bad)} such tests); mend that first")
 
 
-def judged(mutants: Sequence[Mutant], repository: Path, at_once: int = AT_ONCE) -> Iterator[tuple[Mutant, Verdict, float]]:
+def judged(
+    mutants: Sequence[Mutant], repository: Path, laboratory: Laboratory, at_once: int = AT_ONCE
+) -> Iterator[tuple[Mutant, Verdict, float]]:
     """Yield each fault with its verdict and the seconds that it took, in order; some are tried at the same time.
 
     Raises
@@ -192,12 +169,12 @@ def judged(mutants: Sequence[Mutant], repository: Path, at_once: int = AT_ONCE) 
         def tried(mutant: Mutant) -> tuple[Mutant, Verdict, float]:
             copy, start = free.get(), time.monotonic()
             try:
-                return mutant, copy.judge(mutant), time.monotonic() - start
+                return mutant, copy.judge(mutant, laboratory), time.monotonic() - start
             finally:
                 free.put(copy)
 
         copy = free.get()
-        refuse_failing(copy, mutants)
+        refuse_failing(copy, mutants, laboratory)
         free.put(copy)
         yield from pool.map(tried, mutants)
 
@@ -212,7 +189,7 @@ def main() -> None:
         raise RunError(f"{min(unknown)}: no such fault; bench/mutants.toml has the names")
     chosen = [mutant for mutant in every if not wanted or mutant.name in wanted]
     start, missed = time.monotonic(), 0
-    for mutant, said, seconds in judged(chosen, REPOSITORY):
+    for mutant, said, seconds in judged(chosen, REPOSITORY, Laboratory()):
         missed += said != "caught"
         print(f"{said:9} {seconds:5.1f} s  {mutant.name}: {mutant.fault}", flush=True)
     print(f"{len(chosen) - missed} of {len(chosen)} faults caught in {time.monotonic() - start:.0f} s")
