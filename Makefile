@@ -7,7 +7,7 @@ DATA ?= data/medquad
 BIN := $(VENV)/bin
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo demo-federation test faults check bench bench-epoch utility clean
+.PHONY: demo demo-federation test faults mutants check bench bench-epoch utility clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,9 @@ test: $(VENV)/installed  ## all tests that run on any machine
 
 faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults
+
+mutants: $(VENV)/installed  ## seeded faults in a copy of the code, each caught by a named unit test; writes docs/mutants.md
+	$(BIN)/python -m bench.mutants
 
 check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .

@@ -1,1 +1,1 @@
-"""Measurements that take the parts of the project as they run."""
+"""Measurements of the project as it runs; none of them is in the wheel."""

@@ -28,6 +28,7 @@ from shared.messages import TrainOrder
 from shared.peft_adapter import read_adapter
 from shared.record import Record
 from shared.tasks.base import Learner
+from shared.tasks.classification import Classification
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]
@@ -193,6 +194,21 @@ def test_without_privacy_two_sites_of_the_same_records_agree_bit_for_bit(plain: 
 def test_under_privacy_two_sites_of_the_same_records_never_agree(classify: RunConfig, make: MakeSite) -> None:
     one, two = (site.train(order(site, classify)).delta for site in (make(classify), make(classify, "south")))
     assert not any((one.arrays[name] == two.arrays[name]).all() for name in one.arrays)
+
+
+def test_a_site_whose_model_mixes_records_is_not_set_up_under_privacy(
+    classify: RunConfig, plain: RunConfig, make: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Classification.training_losses
+
+    def coupled(*given: Any) -> torch.Tensor:
+        losses = original(*given)
+        return losses / len(losses)  # a mean over the batch: a record's share follows from how many are with it
+
+    monkeypatch.setattr(Classification, "training_losses", coupled)
+    with pytest.raises(PrivacyError, match="record's influence is not bounded and nothing is trained"):
+        make(classify)
+    make(plain)  # without privacy there is no bound to break
 
 
 def test_a_second_round_goes_on_with_the_optimisers_state(plain: RunConfig, make: MakeSite) -> None:

@@ -19,6 +19,7 @@ from shared.errors import HushtuneError
 from shared.peft_adapter import read_adapter
 from shared.record import Record
 from shared.sections import TrainingSection
+from shared.seeds import derive
 from shared.tasks.base import Learner
 
 SCHEDULES: tuple[Literal["linear", "cosine", "constant"], ...] = ("linear", "cosine", "constant")
@@ -101,6 +102,62 @@ def test_under_privacy_the_sample_is_not_the_seeds(
     for _ in range(2):
         run(learner_of(classify), classify, records_of(classify, 60), PLAN)
     assert seen[:2] != seen[2:]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_under_privacy_dropout_has_a_seed_that_nobody_knows(
+    classify: RunConfig,
+    change: Change,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    monkeypatch: pytest.MonkeyPatch,
+    dropout: float,
+) -> None:
+    config, seeds = change(classify, {"adapter.dropout": dropout}), []
+    monkeypatch.setattr(torch, "manual_seed", seeds.append)
+    for plan in (PLAN, PLAN, None, None):
+        run(learner_of(config), config, records_of(config, 4), plan)
+    assert len({seeds[0], seeds[1], derive(config.run.seed, "dropout", "north", 1)}) == 3
+    assert seeds[2] == seeds[3]  # reproducible without privacy
+
+
+@pytest.mark.parametrize("weights", [[8.0, 0.1], [0.1, 8.0], [8.0, 8.0]], ids=str)
+def test_no_label_weight_gives_a_record_a_larger_share_than_the_clipping_norm(
+    classify: RunConfig,
+    change: Change,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: list[float],
+) -> None:
+    config = change(classify, {"training.sampling_rate": 1.0, "training.micro_batch_tokens": 64})
+    plan = replace(PLAN, sampling_rate=1.0, noise_multiplier=1e-9, clipping_norm=1e-3)  # its noise is nothing beside a share
+    shares: list[float] = []
+    original = torch.optim.AdamW.step
+
+    def watched(optimizer: torch.optim.AdamW, *given: object) -> object:
+        gradients = [p.grad.double().flatten() for group in optimizer.param_groups for p in group["params"]]
+        shares.append(float(torch.cat(gradients).norm()) * plan.expected_batch / plan.clipping_norm)
+        return original(optimizer, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    for record in records_of(config, 12)[::3]:
+        learner = learner_of(config)
+        train(
+            learner,
+            TrainingSet.of(learner.task.encode([record])),
+            read_adapter(learner.model),
+            config,
+            plan,
+            round_number=1,
+            divisor=plan.expected_batch,
+            site_id="north",
+            moments=None,
+            label_weights=np.array(weights),
+        )
+    assert len(shares) == 4 * plan.steps_per_round
+    assert max(shares) <= 1 + 1e-6
+    assert max(shares) > 0.9  # so that the bound was met and not merely far away
 
 
 @pytest.mark.parametrize(("rate", "steps"), [(0.9, 2), (0.2, 5)])

@@ -186,6 +186,12 @@ def test_uniforms_are_uniform_and_never_0_or_1() -> None:
     assert drawn.max() < 1
 
 
+def test_every_one_of_the_52_highest_bits_of_a_uniform_number_is_random() -> None:
+    bits = np.floor(uniforms(1000) * 2.0**52).astype(np.uint64)
+    ones = [int((bits >> np.uint64(place) & np.uint64(1)).sum()) for place in range(52)]
+    assert all(350 < count < 650 for count in ones)  # 9.5 standard deviations of a fair bit
+
+
 def test_the_ends_of_the_random_bits_are_never_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entropy, "random_bytes", lambda count: b"\x00" * (count // 2) + b"\xff" * (count // 2))
     low, high = uniforms(2)
