@@ -48,7 +48,8 @@ def site(server: ServerFolder) -> Path:
     """The folder of site north, filled in, with a key and records."""
     folder = server.hand_over / "north"
     path = folder / "SITE.toml"
-    path.write_text(path.read_text().replace("declared_size = 0 ", "declared_size = 2000 "))
+    text = path.read_text().replace("declared_size = 0 ", "declared_size = 2000 ")
+    path.write_text(text.replace("labels = [] ", 'labels = ["billing", "cardiology"] ', 1))
     (folder / "records.jsonl").write_text("{}\n")
     provision_site(folder)
     return folder
