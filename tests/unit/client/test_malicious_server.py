@@ -30,7 +30,7 @@ from shared.errors import HushtuneError, LedgerError, PrivacyError
 from shared.head import Head
 from shared.keys import new_key
 from shared.messages import TrainOrder
-from shared.peft_adapter import read_adapter
+from shared.peft_adapter import read_adapter, trained_shapes
 from shared.record import RawRecord, Record
 from shared.runlog import RunLog
 from shared.tasks.base import Learner
@@ -57,6 +57,7 @@ without_privacy = true
 dataset_epsilon = 8.0
 tasks = ["classification"]
 models = ["MODEL"]
+versions = ["VERSION"]
 [model]
 device = "cpu"
 [model.folders]
@@ -70,7 +71,11 @@ Forge = Callable[..., TrainOrder]
 @pytest.fixture
 def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
     path = tmp_path / "SITE.toml"
-    path.write_text(SITE.replace("MODEL", sha256_file(tiny_bert / "model.safetensors")).replace("FOLDER", str(tiny_bert)))
+    given = {"MODEL": sha256_file(tiny_bert / "model.safetensors"), "FOLDER": str(tiny_bert), "VERSION": installed()}
+    text = SITE
+    for name, value in given.items():
+        text = text.replace(name, value)
+    path.write_text(text)
     return SiteFile.load(path)
 
 
@@ -90,6 +95,8 @@ def forge(
         return [Scrubbed(tuple(Record(r.fields, r.label, r.position) for r in group), (), {}, {}) for group in groups]
 
     monkeypatch.setattr("client.hosting.scrub", scrubbed)
+    monkeypatch.setattr("client.hosting.shapes_of", lambda _: trained_shapes(learner.model))
+    monkeypatch.setattr("client.hosting.refuse_what_does_not_fit", lambda *_: None)
     monkeypatch.setattr("client.hosting.load_task", lambda _: (learner.base, Same(learner)))
     adapter = read_adapter(learner.model)
     return lambda asked=(): TrainOrder(
@@ -183,15 +190,21 @@ QUESTIONS: dict[str, tuple[Mapping[str, Any], list[Row], list[Row], str]] = {
         "data.label_bins",
     ),
     "is patient 106513 here": (
+        {"data.columns.label": "patient", "data.label_bins": bins(106513, 106513), "cohort.min_records": 1},
+        rows(20, patient=1),
+        [*rows(19, patient=1), *rows(1, patient=106513)],
+        "data.columns.label",
+    ),
+    "is patient 106513 here, as a group to hide": (
         {"adversary": {"column": "patient", "groups": ["106513", "x"]}},
         rows(20, patient="1"),
         [*rows(19, patient="1"), *rows(1, patient="106513")],
         "data.groups",
     ),
-    "has anybody hiv": (
-        {"data.columns.label": "hiv", "task.labels": ["-", "--"]},
-        rows(20, hiv="-"),
-        [*rows(19, hiv="-"), *rows(1, hiv="+")],
+    "are 4 persons hiv-positive": (
+        {"data.columns.label": "hiv"},
+        [*rows(17, hiv="-"), *rows(3, hiv="no")],
+        rows(20, hiv="no"),
         "data.columns.label",
     ),
     "has any record another label": (
@@ -244,7 +257,7 @@ def test_a_question_about_records_is_answered_the_same_whatever_the_records_are_
 
 def test_counting_records_by_bisection_succeeds_no_more_often_than_guessing(file: SiteFile, forge: Forge) -> None:
     low, high = 20, 119
-    draw = random.Random(16)
+    draw = random.Random(16)  # noqa: S311  which files there are
     order_of = cache(lambda least: replace(forge({"cohort.min_records": least}), ledger=NOWHERE))
     hits = 0
     for _ in range(TRIALS):

@@ -134,9 +134,7 @@ def test_a_count_that_cannot_be_read_lets_nothing_pass(
 ) -> None:
     opened().allow(config_of())
     (tmp_path / "state" / "set_ups.json").write_text(content)
-    with pytest.raises(
-        PrivacyError, match=r"set_ups\.json: cannot be read, so it is not known what the server asked before"
-    ):
+    with pytest.raises(PrivacyError, match=r"set_ups\.json: cannot be read, so it is not known what the server asked"):
         opened().allow(config_of())
 
 

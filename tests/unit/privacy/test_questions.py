@@ -1,4 +1,4 @@
-"""Every field of a run's config has somebody who decides it at a site, and each different question is told from the others."""
+"""Every field of a run's config has somebody who decides it at a site, and two different questions are told apart."""
 
 from collections.abc import Callable
 from typing import Any
