@@ -50,6 +50,20 @@ def provision_site(
     typer.echo(f"hand {key.public} to the operator, and compare the fingerprint over the telephone")
 
 
+@provision.command("admit")
+def provision_admit(
+    folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],
+    more: Annotated[int, typer.Option(min=0, help="Further set-ups that the server may ask for.")] = 1,
+    json: Json = False,
+) -> None:
+    """Show what the server asked about this site's records, let more set-ups pass, and forget failed rounds."""
+    from client.display import set_up_tables
+    from client.provision import admit_site
+
+    found = admit_site(folder, more)
+    show(found, json, lambda: set_up_tables(found))
+
+
 def check(folder: Path) -> "list[Flaw] | None":
     """What is wrong with a site's folder; None when it is no such one."""
     from client.provision import check_site

@@ -1,5 +1,6 @@
 """What a data steward sees on a terminal."""
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,25 @@ def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield _datasets(found)
     yield f"A record in all of them has spent at most epsilon {_spent(found['epsilon_in_all'])}."
     yield f"{found['entries']} entries. Head: {found['hash']}"
+
+
+def set_up_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What a server asked about a site's records, and how much more it may ask."""
+    if found["set_ups"]:
+        table = Table("asked", "by run", "set-up", title=f"Set-ups of the records of site {found['site_id']}")
+        for row in found["set_ups"]:
+            table.add_row(_day(row["time"]), row["run"], row["set_up"][:12])
+        yield table
+    if found["failures"]:
+        table = Table("began", "run", "round", title="Rounds that began and have no reply; they count no more")
+        for row in found["failures"]:
+            table.add_row(_day(row["time"]), row["run_id"], str(row["round"]))
+        yield table
+    yield f"{found['counted']} different set-ups in {found['days']:g} days; {found['allowed']} may be asked for now."
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def _datasets(found: Mapping[str, Any]) -> Table:

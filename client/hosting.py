@@ -1,8 +1,8 @@
-"""From an order to the site that carries it out: policy first, then data, model and plan."""
+"""From an order to the site that carries it out: first all that no record has a part in, and only then the records."""
 
 import hmac
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from client.admission import admit
@@ -12,7 +12,8 @@ from client.memory import Memory
 from client.outbox import Outbox
 from client.pace import Pace
 from client.paraphrases import paraphrase
-from client.preflight import refuse_what_does_not_fit
+from client.permission import permit
+from client.preflight import refuse_other_adapter, refuse_what_does_not_fit, shapes_of
 from client.preparation import prepare, scrub
 from client.site import Site
 from client.sitefile import SiteFile
@@ -24,9 +25,10 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.config import RunConfig
 from shared.datastage import PARAPHRASES
-from shared.errors import DataError
+from shared.errors import Declined, MessageError
+from shared.footprint import free_bytes
 from shared.messages import TrainOrder, TrainReply
-from shared.record import RawRecord
+from shared.models import choose_device
 from shared.records import read_records
 from shared.status import BudgetSeen
 from shared.tasks import load_task
@@ -35,12 +37,29 @@ from shared.tasks.base import Learner
 Told = Callable[..., None]  # a step's code name, and numbers by name
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a site makes of a run's config before it reads a record: the run as it is carried out here, and its plan."""
+
+    digest: str
+    here: RunConfig
+    shapes: Mapping[str, tuple[int, ...]]
+    plan: PrivacyPlan | None
+    accountant: Accountant
+
+
 class Host:
-    """Keeps the site of the last run's config, so that data and model stay in memory between rounds."""
+    """Keeps the site of the last run's config, so that data and model stay in memory between rounds.
+
+    An order is checked in two steps. First comes all that no record has a part in; its refusals say why. Whatever happens
+    after that may depend on records, so it leaves this class as ``Declined``, and as nothing else.
+    """
 
     def __init__(self, file: SiteFile, told: Told) -> None:
         self._file, self._told = file, told
         self._at_a_glance = Accountant(SEARCH_GRID)  # an exact sum after each round would take longer than a small round
+        self._free: int | None = None
+        self._prepared: Prepared | None = None
         self._digest = ""
         self._site: Site | None = None
 
@@ -48,50 +67,86 @@ class Host:
         """Carry out an order.
 
         Raises:
-            HushtuneError: the policy refuses it, or data, model or plan cannot be used.
+            HushtuneError: the order is malformed, the policy refuses it, or no site can carry it out here, whatever its
+                records are.
+            Declined: anything else; the reason is its cause.
         """
-        self._file.policy.permit(order, self._file.data.declared_size)
-        if self._site is None or self._digest != order.config.digest():
-            self._site = None  # before the next one is loaded
-            self._site, self._digest = self._set_up(order.config), order.config.digest()
-        return self._site.train(order)
+        run = self._checked(order)
+        try:
+            site = self._site_of(run)
+            with self._file.set_ups.attempt(order.run_id, order.round):
+                return site.train(replace(order, config=run.here))
+        except Exception as error:
+            raise Declined(f"site {self._file.site.id}: declined; the reason stays here") from error
 
-    def _set_up(self, run: RunConfig) -> Site:
-        """Read and scrub the records, load the model, and make the plan of this site for a run."""
-        site_id, declared = self._file.site.id, self._file.data.declared_size
-        public = {site.id: site.declared_size for site in run.data.sites}
-        if public.get(site_id) != declared:
-            raise DataError(
-                f"site {site_id}: the run does not name it with its declared size {declared}; make data.sites and "
-                "data.declared_size of SITE.toml agree"
-            )
+    def _checked(self, order: TrainOrder) -> Prepared:
+        """Refuse what can be refused without a record, in an order such that no later check is paid for in vain."""
+        if not 1 <= order.round <= order.config.training.rounds:
+            raise MessageError(f"order: round {order.round} is outside its run")
+        permit(self._file, order)
+        if self._prepared is None or self._prepared.digest != order.config.digest():
+            self._prepared = self._prepare(order.config)
+        run = self._prepared
+        refuse_other_adapter(order.adapter, run.shapes)
+        ledger = Ledger(self._file.ledger, self._file.site.id)
+        ledger.refuse_unless_holds(order.ledger)
+        if run.plan is not None:  # a record that nobody has seen, and one that is in all datasets: no record says more
+            self._budget(ledger, Dataset([()]), run.accountant).refuse_rest(order.run_id, order.round, run.plan)
+        self._file.set_ups.allow(order.config)
+        return run
+
+    def _prepare(self, run: RunConfig) -> Prepared:
         here = self._file.carried_out(run)
-        refuse_what_does_not_fit(here)
+        if self._free is None:  # measured once, before records lie in the memory: how much is free must not say how many
+            self._free = free_bytes(choose_device(here.model.device))
+        refuse_what_does_not_fit(here, self._free)
         refuse_no_writer(here)
+        accountant = Accountant()
+        plan = PrivacyPlan.for_site(here, self._file.data.declared_size, accountant)
+        return Prepared(run.digest(), here, shapes_of(here), plan, accountant)
+
+    def _site_of(self, run: Prepared) -> Site:
+        if self._site is None or self._digest != run.digest:
+            self._site = None  # before the next one is loaded
+            self._site, self._digest = self._set_up(run), run.digest
+        return self._site
+
+    def _set_up(self, run: Prepared) -> Site:
+        """Read and scrub the records, and load the model."""
+        site_id, here = self._file.site.id, run.here
+        ledger = Ledger(self._file.ledger, site_id)
         self._told("anonymise")
         raw = read_records(self._file.data.file, here)
-        budget = self._budget(raw, by_person=run.privacy.unit == "person")
+        dataset = Dataset.of(raw, ledger.key, by_person=here.privacy.unit == "person")
         cleaned = clean(raw, here.cleaning).records
-        caches = self._caches(budget.ledger.key)
+        caches = self._caches(ledger.key)
         if self._file.policy.anonymise is not None:
             self._told("assess")
             admit(self._file.policy.anonymise, here.anonymise, cleaned, site_id, *caches)
-        surrogates = hmac.digest(budget.ledger.key, b"surrogates", "sha256")
+        surrogates = hmac.digest(ledger.key, b"surrogates", "sha256")
         (scrubbed,) = scrub(here.anonymise, [cleaned], caches, key=surrogates)
-        chosen = prepare(scrubbed, cleaned, here, budget.ledger.key)
+        chosen = prepare(scrubbed, cleaned, here, ledger.key)
         (written,) = paraphrase(here, [chosen.scrubbed.records], caches, self._paced)
-        if run.augmentation.paraphrases:
+        if here.augmentation.paraphrases:
             self._told(
                 "paraphrases",
                 **{name.removeprefix(PARAPHRASES).strip(".") or "kept": n for name, n in written.counts.items()},
             )
         self._told("load_model")
         base, task = load_task(here)
-        learner = Learner(base, task, task.build(base, here.run.seed))
-        plan = PrivacyPlan.for_site(run, declared, budget.accountant)
-        memory, outbox = Memory(self._file.site.state / "memory"), Outbox(self._file.outbox)
-        records, persons = chosen.scrubbed.records, chosen.persons
-        return Site(site_id, declared, run, records, learner, plan, budget, memory, outbox, persons, written.wordings)
+        return Site(
+            site_id,
+            self._file.data.declared_size,
+            here,
+            chosen.scrubbed.records,
+            Learner(base, task, task.build(base, here.run.seed)),
+            run.plan,
+            self._budget(ledger, dataset, run.accountant),
+            Memory(self._file.site.state / "memory"),
+            Outbox(self._file.outbox),
+            chosen.persons,
+            written.wordings,
+        )
 
     def _paced(self, step: str, total: int) -> Callable[[int], None]:
         """Begin a long step; gives what is called with the units done."""
@@ -115,9 +170,9 @@ class Host:
         kind = self._file.data.cache
         return [] if kind == "off" else [Cache(self._file.site.state / "cache", key if kind == "encrypted" else None)]
 
-    def _budget(self, raw: Sequence[RawRecord], by_person: bool) -> Budget:
-        """The claim of these records on the site's ledger, within the policy's limits."""
-        policy, ledger = self._file.policy, Ledger(self._file.ledger, self._file.site.id)
+    def _budget(self, ledger: Ledger, dataset: Dataset, accountant: Accountant) -> Budget:
+        """The claim of a dataset on the site's ledger, within the policy's limits."""
+        policy = self._file.policy
         dataset_delta, site_delta = policy.delta_limits(self._file.data.declared_size)
         in_all = Limit(policy.site_epsilon or policy.dataset_epsilon, site_delta)
-        return Budget(ledger, Dataset.of(raw, ledger.key, by_person), Limit(policy.dataset_epsilon, dataset_delta), in_all)
+        return Budget(ledger, dataset, Limit(policy.dataset_epsilon, dataset_delta), in_all, accountant)

@@ -1,12 +1,17 @@
-"""Whether a run's training fits this machine, told before a record is read or a budget touched, with what would fit."""
+"""What is told before a record is read or a budget touched: whether training fits the machine, and an adapter the model.
 
+All of it follows from the shapes of the model; no weight is loaded.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import ModelError
+from shared.errors import MessageError, ModelError
 from shared.footprint import OVERHEAD, SHARE, checkpointed_bytes, free_bytes, record_bytes, weight_bytes
 from shared.models import choose_device, outline
-from shared.peft_adapter import attach_adapter
+from shared.peft_adapter import attach_adapter, trained_shapes
 from shared.tasks import TASKS
 from shared.tasks.likelihood import ROWS
 
@@ -24,14 +29,37 @@ class Need:
         return self.fixed + records * (self.lean if checkpointing else self.whole)
 
 
-def refuse_what_does_not_fit(config: RunConfig) -> None:
-    """Refuse a run whose training does not fit the memory that is free now.
+def shapes_of(config: RunConfig) -> Mapping[str, tuple[int, ...]]:
+    """The name and shape of each tensor that a run trains.
+
+    Raises:
+        ModelError: there is no such model, or it has no such layers.
+    """
+    task = TASKS[config.task.name]
+    base = outline(config.model, task.kind)
+    return trained_shapes(task(config, base).build(base, config.run.seed))
+
+
+def refuse_other_adapter(adapter: AdapterState, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse an adapter that is not one of these tensors, each made of finite numbers.
+
+    Raises:
+        MessageError: a name or shape differs, or a number is NaN or infinite.
+    """
+    if dict(adapter.spec) != dict(shapes):
+        raise MessageError("order: its adapter has other names or shapes than the run's config gives; compare versions")
+    if not adapter.is_finite:
+        raise MessageError("order: its adapter holds NaN or infinite numbers, which no round can start from")
+
+
+def refuse_what_does_not_fit(config: RunConfig, free: int | None = None) -> None:
+    """Refuse a run whose training does not fit ``free`` bytes, or the memory that is free now.
 
     Raises:
         ModelError: it does not fit, with the mildest change that would; or there is no such model.
     """
     device, length, training = choose_device(config.model.device), config.model.max_length, config.training
-    need, room = need_of(config), SHARE * free_bytes(device)
+    need, room = need_of(config), SHARE * (free_bytes(device) if free is None else free)
     records = 1 if training.micro_batch_tokens == "auto" else max(1, training.micro_batch_tokens // length)
     asked = need.of(records, checkpointing=training.checkpointing)
     if asked <= room:

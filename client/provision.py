@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -53,6 +54,27 @@ def _identity(path: Path) -> tuple[str, Path]:
             raise ConfigError(f"{path}: {name}.{first_line(section, error)}") from error
     site = IdentitySection.model_validate(tree["site"], context=context)
     return site.id, ServerSection.model_validate(tree["server"], context=context).key
+
+
+def admit_site(folder: Path, more: int) -> dict[str, Any]:
+    """Let a server ask for ``more`` further set-ups of the site's records, and give what it asked for before.
+
+    Raises:
+        ConfigError: the folder has no usable SITE.toml.
+        PrivacyError: the count cannot be read or written.
+    """
+    site = SiteFile.load(folder / SITE_FILE)
+    before = site.set_ups.book()
+    site.set_ups.admit(more)
+    count = site.set_ups.count()
+    return {
+        "site_id": site.site.id,
+        "days": site.policy.count_days,
+        "set_ups": [asked.model_dump() for asked in before.asked],
+        "failures": [begun.model_dump() for begun in before.begun],
+        "counted": count.set_ups,
+        "allowed": count.may_set_up,
+    }
 
 
 def check_site(folder: Path) -> list[Flaw] | None:

@@ -17,6 +17,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.app.message import remove_content_from_message
+from flwr.app.metadata import Metadata
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 from flwr.common.serde import message_to_proto
@@ -38,7 +39,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from shared.errors import ConfigError, ConnectionRefused
+from shared.errors import ConfigError, ConnectionRefused, DataError, Declined, HushtuneError
 from shared.keys import exposed, read_private
 
 HEARTBEAT = 10.0  # seconds; Flower takes a node that is silent for two of them for gone
@@ -164,12 +165,11 @@ class Connection:
             run_config={},
             series_id=0,
         )
-        started = time.monotonic()
         try:
             reply = app(message, context)
         except Exception as error:  # whatever happens here, no text of it may leave
-            reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason_code(error)), reply_to=message)
-        self._send(reply, time.monotonic() - started)
+            reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, outward_code(error)), reply_to=message)
+        self._send(reply, metadata)
 
     def _fetch(self, run_id: int, tree: Any) -> Message | None:
         """The message of a tree of pieces, or None where it was withdrawn or is none: that must not end a site."""
@@ -186,8 +186,10 @@ class Connection:
         message.metadata.__dict__["_message_id"] = tree.object_id
         return message
 
-    def _send(self, reply: Message, seconds: float) -> None:
+    def _send(self, reply: Message, order: Metadata) -> None:
+        """Send a reply that says nothing of when it was made, nor of how long that took."""
         run_id = reply.metadata.run_id
+        reply.metadata.created_at, reply.metadata.ttl = order.created_at, order.ttl
         reply.metadata.__dict__["_message_id"] = reply.object_id
         header = remove_content_from_message(reply) if reply.has_content() else reply
         with no_object_id_recompute():
@@ -195,7 +197,7 @@ class Connection:
                 node=self._node,
                 messages_list=[message_to_proto(header)],
                 message_object_trees=[get_object_tree(reply)],
-                clientapp_runtime_list=[seconds],
+                clientapp_runtime_list=[0.0],
             )
             accepted = self._call(self._client.PushMessages, request)
             push = make_push_object_fn_protobuf(
@@ -254,10 +256,15 @@ class Connection:
                     continue
 
 
-def reason_code(error: Exception) -> str:
-    """What a server may know of an error: its class, and the policy's field where there is one."""
+def reason_code(error: BaseException) -> str:
+    """An error without a word of its text: its class, and the field of SITE.toml where there is one."""
     field = getattr(error, "field", None)
     return f"{type(error).__name__}:{field}" if isinstance(field, str) else type(error).__name__
+
+
+def outward_code(error: Exception) -> str:
+    """What a server may know of an error: its code where no record can have a part in it, and else one word for all."""
+    return reason_code(error) if isinstance(error, HushtuneError) and not isinstance(error, DataError) else Declined.__name__
 
 
 def _refusal(door: Door, status: int) -> Exception:

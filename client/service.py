@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,14 @@ from shared import faults
 from shared.address import is_loopback, parsed
 from shared.disk import FolderLock
 from shared.energy import laps_of
-from shared.errors import ConfigError, ConnectionRefused, HushtuneError
+from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneError
 from shared.messages import TrainOrder, TrainReply
 from shared.runlog import RunLog
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
 
+FIRST_LEAVES = 4.0  # seconds after which an order that is declined is answered, at the earliest
 LONGEST_PAUSE = 3.0  # seconds between attempts to reach the server
 LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
 
@@ -30,8 +32,8 @@ LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may on
 class Service:
     """What the orders of a server meet at a site; each is logged by codes and numbers."""
 
-    def __init__(self, file: SiteFile, log: RunLog, telling: Telling) -> None:
-        self._file, self._log, self._telling = file, log, telling
+    def __init__(self, file: SiteFile, log: RunLog, telling: Telling, wait: Callable[[float], None] = time.sleep) -> None:
+        self._file, self._log, self._telling, self._wait = file, log, telling, wait
         self._host = Host(file, lambda step, **numbers: log.event("step", step=step, **numbers))
         self.last = 0
         self.of = 0
@@ -44,10 +46,9 @@ class Service:
         try:
             ((reply, lap),) = laps_of(map(self._host.train, [order]), site.energy, site.country)
         except Exception as error:
-            self._log.event("refused", run_id=order.run_id, round=order.round, reason=reason_code(error))
-            self._telling.order(order, "refused" if isinstance(error, HushtuneError) else "failed", reason_code(error))
-            if isinstance(error, HushtuneError):  # the steward may know what the server may not
-                sys.stderr.write(f"hushtune: round {order.round} refused: {' '.join(str(error).split())}\n")
+            self._refused(order, error)
+            if isinstance(error, Declined):
+                self._wait(until_it_leaves(time.monotonic() - started))
             raise
         seconds = round(time.monotonic() - started, 3)
         took = asdict(lap) if lap else {}
@@ -59,6 +60,15 @@ class Service:
         leaves = self._file.policy.unreleased_metrics and not order.config.privacy.enabled
         return replace(reply, kwh=lap.kwh) if lap and leaves else reply
 
+    def _refused(self, order: TrainOrder, error: Exception) -> None:
+        """Tell the steward, who may know what the server may not."""
+        reason = error.__cause__ if isinstance(error, Declined) and error.__cause__ else error
+        code = reason_code(reason)
+        self._log.event("refused", run_id=order.run_id, round=order.round, reason=code)
+        self._telling.order(order, "refused" if isinstance(reason, HushtuneError) else "failed", code)
+        if isinstance(reason, HushtuneError):
+            sys.stderr.write(f"hushtune: round {order.round} refused: {' '.join(str(reason).split())}\n")
+
     def tell_budgets(self) -> None:
         """Put what is left into the status file; the server need not wait for the sums behind it."""
         self._telling.budgets(self._host.budgets())
@@ -67,6 +77,18 @@ class Service:
     def finished(self) -> bool:
         """Whether a round was trained that may have been the run's last."""
         return 0 < self.of <= self.last
+
+
+def until_it_leaves(elapsed: float) -> float:
+    """Seconds that a declined order waits, ``elapsed`` seconds after it came, so that its time tells next to nothing.
+
+    It leaves after 4, 8, 16, ... seconds: of how far the work came there is one bit for each doubling (predictive
+    mitigation with doubling, Askarov, Zhang and Myers 2010, doi 10.1145/1866307.1866341).
+    """
+    leaves = FIRST_LEAVES
+    while leaves < elapsed:
+        leaves *= 2
+    return leaves - elapsed
 
 
 def _earliest_end(order: TrainOrder) -> int:

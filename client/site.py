@@ -7,6 +7,7 @@ from client.augment import Augmenter
 from client.balance import label_weights, resampled
 from client.memory import Memory
 from client.outbox import Finished, Outbox
+from client.preflight import refuse_other_adapter
 from client.trainer import measure, self_check, train
 from client.units import TrainingSet, units_of
 from privacy.budget import Budget
@@ -17,7 +18,7 @@ from shared.adversary import NO_GROUP
 from shared.config import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
 from shared.messages import TrainOrder, TrainReply
-from shared.peft_adapter import write_adapter
+from shared.peft_adapter import trained_shapes, write_adapter
 from shared.perturbation import Wordings
 from shared.record import Record
 from shared.tasks.base import Example, Learner, Unit
@@ -78,7 +79,7 @@ class Site:
         """Train one round and reply with the delta.
 
         Raises:
-            MessageError: the order is for another config, or asks for a round outside the run.
+            MessageError: the order is for another config, asks for a round outside the run, or has no adapter of its model.
             LedgerError: the round was spent before, the budget is used up, or the ledger cannot be written or lacks what
                 the server saw of it; nothing was trained.
         """
@@ -86,6 +87,7 @@ class Site:
             raise MessageError(f"site {self.site_id}: the order is for another run config; set the site up for it")
         if not 1 <= order.round <= self._config.training.rounds:
             raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan")
+        refuse_other_adapter(order.adapter, trained_shapes(self._learner.model))
         self.budget.ledger.refuse_unless_holds(order.ledger)
         start = order.adapter.digest()
         finished = self._outbox.stored(order.run_id, order.round, start)

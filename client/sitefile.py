@@ -14,10 +14,13 @@ from pydantic import (
     model_validator,
 )
 
+from client.set_ups import SetUps
 from privacy.policy import SitePolicy
+from privacy.questions import kind_of
 from shared.catalogue import CATALOGUE, HUB_ID, pinned_digest
 from shared.complaint import first_line
 from shared.config import RunConfig
+from shared.datastage import CleaningSection
 from shared.errors import ConfigError, ModelError
 from shared.measuring import Country
 from shared.sections import AnonymiseSection, Columns, LabelBin, Section, SiteId
@@ -61,17 +64,32 @@ class ServerSection(Section):
 
 
 class OwnDataSection(Section):
-    """The site's records; the order's columns and bins hold where these are empty."""
+    """The site's records and how they are read; nothing of it is ever taken from an order, so all of it is named."""
 
     file: Beside = Field(description="the records: .jsonl, .csv or .parquet")
     declared_size: int = Field(ge=1, description="public record count that the site declares, never the true one")
-    columns: Columns | None = Field(None, description="column mapping; empty takes the run's")
-    label_bins: tuple[LabelBin, ...] | None = Field(
-        None, description="for a numeric label column: the label of each range; empty takes the run's"
+    min_records: int = Field(
+        ge=1, description="with fewer usable records (persons, where they are the unit) the site declines a run"
+    )
+    columns: Columns = Field(description="column mapping; a column that is not named here is read for no run")
+    labels: tuple[str, ...] = Field(description="the labels of a classification that the site takes part in, in any order")
+    label_bins: tuple[LabelBin, ...] = Field(
+        description="for a numeric label column: the label of each range; empty where labels are words"
+    )
+    groups: Mapping[str, tuple[str, ...]] = Field(
+        description="columns whose groups a run may train an adversary on, which hides them, each with its groups; empty "
+        "allows none"
     )
     cache: Literal["encrypted", "plain", "off"] = Field(
         "encrypted", description="how scrubbed records are kept in state/cache, so that a restart need not scrub again"
     )
+
+    @model_validator(mode="after")
+    def _bins_have_labels(self) -> Self:
+        unknown = sorted({bin_.label for bin_ in self.label_bins} - set(self.labels))
+        if unknown:
+            raise ValueError(f"label_bins: '{unknown[0]}' is not in labels")
+        return self
 
 
 class OwnModelSection(Section):
@@ -134,9 +152,19 @@ class SiteFile(Section):
     site: IdentitySection
     server: ServerSection
     data: OwnDataSection
+    cleaning: CleaningSection
     policy: SitePolicy
     anonymise: OwnAnonymiseSection = Field(default_factory=OwnAnonymiseSection)
     model: OwnModelSection = Field(default_factory=OwnModelSection)
+
+    @model_validator(mode="after")
+    def _a_classification_has_labels(self) -> Self:
+        if "classification" in self.policy.tasks and len(set(self.data.labels)) < 2:
+            raise ValueError(
+                "data.labels: policy.tasks has 'classification', so name the labels that the run's operator gave you, at "
+                "least 2, or take 'classification' out"
+            )
+        return self
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -166,21 +194,29 @@ class SiteFile(Section):
         """The file that ``hushtune status`` reads."""
         return self.site.state / "status.json"
 
+    @property
+    def set_ups(self) -> SetUps:
+        """The count of what the server asked about the records."""
+        return SetUps(self.site.state / "set_ups.json", self.policy)
+
     def carried_out(self, run: RunConfig) -> RunConfig:
-        """The run as this site carries it out: its own columns, anonymiser, device and place of the base model.
+        """The run as this site carries it out: what is the site's own is in it, and what is the server's alone is not.
 
         Nothing else changes, and no path that the server wrote is ever opened.
 
         Raises:
-            ConfigError: the site's own label bins do not fit the run's labels.
+            ConfigError: the unit is the person, and the site has no column that says whose a record is.
             ModelError: the run's base model is a folder at the server that this site has not mapped.
         """
-        tree: dict[str, Any] = run.model_dump(mode="json")
+        tree: dict[str, Any] = {k: v for k, v in run.model_dump(mode="json").items() if kind_of(k) != "server"}
+        own = self.model_dump(mode="json")
         tree["anonymise"] = self.anonymise.of_a_run()
-        tree["data"]["root"] = str(self.data.file.parent)
-        for name in ("columns", "label_bins"):
-            if getattr(self.data, name) is not None:
-                tree["data"][name] = self.data.model_dump(mode="json")[name]
+        tree["data"] |= {
+            "root": str(self.data.file.parent),
+            **{name: own["data"][name] for name in ("columns", "label_bins")},
+        }
+        tree["cleaning"] = own["cleaning"]
+        tree["cohort"]["min_records"] = self.data.min_records
         tree["augmentation"]["paraphraser"] = self.model.paraphraser
         tree["model"] |= {
             "name": self._model_here(run.model.name),
@@ -189,7 +225,13 @@ class SiteFile(Section):
         }
         if self.model.dtype != "run":
             tree["model"]["dtype"] = self.model.dtype
-        return RunConfig.parse(tree, f"site {self.site.id}, this run")
+        here = RunConfig.parse(tree, f"site {self.site.id}, this run")
+        if here.privacy.unit == "person" and here.data.columns.person is None:
+            raise ConfigError(
+                f"site {self.site.id}: the run protects persons, and no column says whose a record is; the steward may name "
+                "it as person of data.columns in SITE.toml"
+            )
+        return here
 
     def _model_here(self, name: str) -> str:
         """Where the base model of this name is found at this site."""

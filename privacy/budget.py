@@ -58,6 +58,16 @@ class Budget:
         self._refuse_other_unit(self.ledger.entries(), plan)
         self._refuse(self.ledger.entries(), plan.events * plan.rounds, f"a run of {plan.rounds} rounds")
 
+    def refuse_rest(self, run_id: str, round_number: int, plan: PrivacyPlan) -> None:
+        """Refuse a round whose run the budget cannot pay from there to its end; a round that is reserved is paid for.
+
+        Raises:
+            LedgerError: the budget is used up, or would be.
+        """
+        entries = self.ledger.entries()
+        if _reservation(entries, run_id, round_number) is None:
+            self._refuse_rest(entries, run_id, round_number, plan)
+
     def reserve(self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: Head) -> Entry:
         """Reserve a round, on the disk, before its first gradient; a reservation that was not answered is used again.
 
@@ -76,8 +86,7 @@ class Budget:
                 return _unanswered(earlier, entries, plan, self.dataset)
             if plan is not None:
                 self._refuse_other_unit(entries, plan)
-                left = max(1, plan.rounds - round_number + 1)
-                self._refuse(entries, plan.events * left, f"the {left} rounds left of run {run_id}")
+                self._refuse_rest(entries, run_id, round_number, plan)
             return self.ledger.reserve(
                 self.dataset,
                 run_id=run_id,
@@ -118,6 +127,10 @@ class Budget:
                     f"{self.ledger.path}: some of these records were used with privacy.unit = '{other}'; an epsilon of a "
                     f"{other} cannot be added to one of a {plan.unit}; keep the unit, or take other records"
                 )
+
+    def _refuse_rest(self, entries: Sequence[Entry], run_id: str, round_number: int, plan: PrivacyPlan) -> None:
+        left = max(1, plan.rounds - round_number + 1)
+        self._refuse(entries, plan.events * left, f"the {left} rounds left of run {run_id}")
 
     def _refuse(self, entries: Sequence[Entry], more: Events, what: str) -> None:
         self._refuse_in_all(more, what)

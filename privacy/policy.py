@@ -61,15 +61,24 @@ class SitePolicy(Section):
     versions: tuple[Version, ...] = Field(
         (), description="hushtune versions of the server that are accepted; empty takes the one installed here"
     )
-    group_columns: tuple[str, ...] = Field(
-        (),
-        description="columns whose groups a run may train an adversary on, which hides them; empty allows none",
-    )
     min_cohort: int = Field(2, ge=1, description="sites that must be asked together in a round")
     max_rounds: int = Field(100, ge=1, description="rounds of a run")
     max_steps: int = Field(1000, ge=1, description="optimiser steps of a round")
     max_trainable: int = Field(50_000_000, ge=1, description="trained numbers of an adapter")
     max_bytes_out: int = Field(200_000_000, ge=1, description="bytes that leave the site in a round")
+    max_set_ups: int = Field(
+        3,
+        ge=0,
+        description="different set-ups of the records that orders may ask for in count_days; each tells the server whether "
+        "the site can carry it out, and no noise covers that; 'hushtune provision admit' lets more pass",
+    )
+    max_failures: int = Field(
+        10,
+        ge=0,
+        description="rounds in count_days that may have begun here and stay without a reply; beyond it nothing is trained "
+        "before 'hushtune provision admit'",
+    )
+    count_days: float = Field(30, gt=0, le=3660, description="days after which a set-up or a failure counts no more")
     anonymise: GateSection | None = Field(
         None,
         description="what the site's anonymisation must reach before the site joins a run; empty asks nothing of it",
@@ -156,16 +165,6 @@ class SitePolicy(Section):
             f"allows {len(self.models)} others",
             "set model.sha256 in the run's config" if digest is None else remedy,
         )
-
-        if config.adversary is not None:
-            column = config.adversary.column
-            yield _Limit(
-                "group_columns",
-                column in self.group_columns,
-                f"trains an adversary on column '{column}'",
-                f"allows {', '.join(self.group_columns) or 'none'}",
-                "leave adversary out, or the steward may add it in SITE.toml",
-            )
 
     def _sizes(self, order: "TrainOrder") -> Iterator[_Limit]:
         training, trained = order.config.training, order.adapter.parameters

@@ -16,7 +16,7 @@ class AdversarySection(Section):
     """
 
     column: Annotated[str, StringConstraints(min_length=1)] = Field(
-        description="column that says which group a record is of; a real site allows it in policy.group_columns"
+        description="column that says which group a record is of; a real site names it, with its groups, in data.groups"
     )
     groups: tuple[str, ...] = Field(
         max_length=20, description="the groups to hide, a public list; a record of none of them is trained on as ever"

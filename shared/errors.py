@@ -28,13 +28,19 @@ class LedgerError(PrivacyError):
 class PolicyRefused(PrivacyError):
     """An order that the site's own policy does not allow; nothing was read and nothing was spent.
 
-    ``field`` is a field of the policy: a code name that the server may see.
+    ``field`` is a field of the policy, or a field of another section of SITE.toml with the section's name before it: a
+    code name that the server may see.
     """
 
     def __init__(self, field: str, asked: str, limit: str, remedy: str) -> None:
-        super().__init__(f"policy.{field}: the order {asked}, and this site {limit}; {remedy}")
+        where = field if "." in field else f"policy.{field}"
+        super().__init__(f"{where}: the order {asked}, and this site {limit}; {remedy}")
         self.field = field
         self.limit = limit
+
+
+class Declined(HushtuneError):
+    """An order that was not carried out for a reason that may depend on records; the reason is its cause and stays here."""
 
 
 class MessageError(HushtuneError):

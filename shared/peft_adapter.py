@@ -53,6 +53,11 @@ def read_adapter(model: nn.Module) -> AdapterState:
     )
 
 
+def trained_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The name and shape of each trained tensor; a model on the meta device has them too."""
+    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
 def write_adapter(model: nn.Module, state: AdapterState) -> None:
     """Set the trained tensors of a model from a state of the same spec.
 
@@ -60,8 +65,7 @@ def write_adapter(model: nn.Module, state: AdapterState) -> None:
         ModelError: names or shapes differ.
     """
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    expected = {name: tuple(parameter.shape) for name, parameter in trained.items()}
-    if expected != dict(state.spec):
+    if trained_shapes(model) != dict(state.spec):
         raise ModelError("the adapter does not fit the model: other names or shapes; build both from one run config")
     with torch.no_grad():
         for name, parameter in trained.items():

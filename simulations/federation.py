@@ -104,7 +104,8 @@ def hand_out(config: RunConfig, place: Place) -> None:
         write_rows(home / "records.jsonl", [rows[record.position] for record in training])
         held_out += [rows[record.position] for record in held]
         file = home / "SITE.toml"
-        file.write_text(file.read_text().replace("declared_size = 0 ", f"declared_size = {site.declared_size} "))
+        text = file.read_text().replace("declared_size = 0 ", f"declared_size = {site.declared_size} ")
+        file.write_text(text.replace("labels = [] ", f"labels = {json.dumps(config.task.labels)} ", 1))
         hushtune("provision", "site", home)
         shutil.copy(home / f"{site.id}.pub", place.server / "sites")
     write_rows(place.folder / "held_out.jsonl", held_out)

@@ -76,9 +76,8 @@ def _own(path: Path) -> Source:
 def _read_own(file: "SiteFile", task: str, path: Path) -> tuple[RunConfig, list[RawRecord]]:
     """A site's records as a task would read them, with a config that says how."""
     site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
-    data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site]}
-    if file.data.columns is not None:
-        data["columns"] = file.data.columns.model_dump(mode="json")
+    columns = file.data.columns.model_dump(mode="json")
+    data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site], "columns": columns}
     run = RunConfig.parse(
         {
             "task": {"name": task, "labels": ["-", "--"] if task == "classification" else []},

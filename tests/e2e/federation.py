@@ -255,6 +255,8 @@ def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Rows], launc
 def fill_in(path: Path, config: RunConfig, declared: int) -> None:
     """What a steward fills in; and the tiny model, which no catalogue knows, for those who train it."""
     text = path.read_text().replace("declared_size = 0 ", f"declared_size = {declared} ")
+    text = text.replace("labels = [] ", f"labels = {json.dumps(config.task.labels)} ", 1)
+    text = text.replace("min_records = 20 ", f"min_records = {config.cohort.min_records} ")
     text = text.replace("without_privacy = false", f"without_privacy = {str(not config.privacy.enabled).lower()}")
     if config.model.sha256:
         text = text.replace("models = [", f'models = [\n    "{config.model.sha256}",')

@@ -27,7 +27,7 @@ def test_a_bad_site_is_named_in_each_round_and_the_others_go_on(
     assert all(done["committed"] and {"east", "south"} <= set(done["accepted"]) for done in rounds.values())
     found = {number: [(r["site_id"], r["reason"]) for r in rounds[number]["rejected"]] for number in REASONS}
     assert found == {number: [("north", reason)] for number, reason in REASONS.items()}
-    assert rounds[7]["rejected"][0]["detail"] == "ValueError"  # the class, and not a word of the text
+    assert rounds[7]["rejected"][0]["detail"] == "Declined"  # not a word of the text, nor the class
     assert rounds[LATE]["missing"] == ["north"]
     assert fed.config  # the round ended at its deadline
     assert rounds[LATE]["seconds"] <= 45 + 2

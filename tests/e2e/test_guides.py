@@ -117,7 +117,7 @@ def hand_over(people: People, site: str) -> None:
     shutil.move(operator / "server/hand-over" / site, steward / site)
     [filled] = blocks("steward", "toml")
     path = steward / site / "SITE.toml"
-    text = re.sub(r"^\[data\]\n.*?(?=^#|^\[)", filled + "\n", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^\[data\]\n.*?(?=^\[policy\])", filled + "\n", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     path.write_text(text, encoding="utf-8")
     records(steward / site / "records.jsonl", 60, site)
     key, *_ = commands("steward")

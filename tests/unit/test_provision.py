@@ -1,6 +1,7 @@
 """Provisioning as an operator and a steward do it, and what ``verify`` says of each thing that may go wrong."""
 
 import datetime
+import json
 import os
 import socket
 import ssl
@@ -29,6 +30,7 @@ from client.provision import check_site, provision_site
 from client.sitefile import SiteFile
 from server.provision import ServerFolder, check_server, provision_server
 from shared.certificates import private_pem
+from shared.config import RunConfig
 from shared.errors import ConfigError
 from shared.keys import new_key, read_public
 
@@ -48,7 +50,8 @@ def site(server: ServerFolder) -> Path:
     """The folder of site north, filled in, with a key and records."""
     folder = server.hand_over / "north"
     path = folder / "SITE.toml"
-    path.write_text(path.read_text().replace("declared_size = 0 ", "declared_size = 2000 "))
+    text = path.read_text().replace("declared_size = 0 ", "declared_size = 2000 ")
+    path.write_text(text.replace("labels = [] ", 'labels = ["billing", "cardiology"] ', 1))
     (folder / "records.jsonl").write_text("{}\n")
     provision_site(folder)
     return folder
@@ -159,7 +162,7 @@ def test_names_that_cannot_be_names_make_nothing(tmp_path: Path, host: str, site
     assert not (tmp_path / "s").exists()
 
 
-def test_the_template_needs_only_the_declared_size(site: Path) -> None:
+def test_the_template_needs_only_the_declared_size_and_the_labels(site: Path) -> None:
     read = SiteFile.load(site / "SITE.toml")
     assert (read.site.id, read.server.address) == ("north", "fed.example.org:8443")
     assert not read.policy.without_privacy
@@ -330,9 +333,43 @@ def test_the_commands_from_an_empty_folder_to_a_site_that_is_in_order(tmp_path: 
     assert read_public(folder / "hand-over/north/north.pub").curve.name == "secp384r1"
 
 
+def test_a_steward_sees_what_was_asked_and_lets_more_pass(
+    site: Path, say: Said, config_of: Callable[..., RunConfig]
+) -> None:
+    book = SiteFile.load(site / "SITE.toml").set_ups
+    for seed in (1, 2, 3):
+        book.allow(config_of({"run": {"name": "letters", "seed": seed}}))
+    with pytest.raises(RuntimeError), book.attempt("run-1", 7):
+        raise RuntimeError
+    status, out, err = say("admit", site, "--more", "2")
+    assert (status, err) == (0, "")
+    assert out.count("letters") == 3
+    assert "run-1" in out
+    assert "3 different set-ups in 30 days; 5 may be asked for now." in out
+    assert (book.count().set_ups, book.count().may_set_up, book.count().failures) == (3, 5, 0)
+    found = json.loads(say("admit", site, "--json")[1])
+    assert (found["counted"], found["allowed"], len(found["set_ups"]), len(found["failures"])) == (3, 6, 3, 1)
+
+
+@pytest.mark.parametrize("name", ["columns", "labels", "label_bins", "groups", "min_records"])
+def test_a_site_that_does_not_name_what_is_its_own_is_not_in_order(site: Path, name: str) -> None:
+    path = site / "SITE.toml"
+    kept = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith(f"{name} = ")]
+    path.write_text("".join(kept))
+    assert [flaw for flaw in site_flaws(site) if f"data.{name}: missing, it is required" in flaw]
+
+
+def test_the_template_asks_for_labels(server: ServerFolder) -> None:
+    folder = server.hand_over / "north"
+    path = folder / "SITE.toml"
+    path.write_text(path.read_text().replace("declared_size = 0 ", "declared_size = 2000 "))
+    assert ["data.labels: policy.tasks has 'classification'" in flaw for flaw in site_flaws(folder)] == [True]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (("admit", "nowhere"), "nowhere/SITE.toml: cannot read the config"),
         (("verify", "nowhere"), "nowhere: neither a server's folder nor a site's"),
         (("site", "nowhere"), "nowhere/SITE.toml: cannot read the config"),
         (("server", "--host", "a b", "--out", "s"), "--host a b: not a host name or IP address"),

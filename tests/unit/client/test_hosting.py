@@ -1,22 +1,29 @@
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from client.hosting import Host
-from client.runner import reason_code
+from client.runner import outward_code, reason_code
+from client.set_ups import Book
 from client.sitefile import SiteFile
 from client.writer import Writer
 from privacy.anonymise.gate import GateFailed
+from privacy.budget import Budget, Limit
+from privacy.dp.plan import PrivacyPlan
+from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import ModelError, PolicyRefused
+from shared.errors import DataError, Declined, HushtuneError, MessageError, ModelError, PolicyRefused
+from shared.head import Head
 from shared.messages import TrainOrder
 from shared.peft_adapter import read_adapter
 from shared.sections import GateSection
@@ -32,6 +39,12 @@ address = "127.0.0.1:8443"
 [data]
 file = "records.jsonl"
 declared_size = 100
+min_records = 4
+columns = { label = "label" }
+labels = ["no", "yes"]
+label_bins = []
+groups = {}
+[cleaning]
 [policy]
 dataset_epsilon = 8.0
 tasks = ["classification"]
@@ -58,12 +71,15 @@ def file(tmp_path: Path, tiny_bert: Path, digest: str) -> SiteFile:
 
 
 @pytest.fixture
-def forge(classify: RunConfig, change: Callable[..., RunConfig], digest: str) -> Forge:
+def forge(
+    classify: RunConfig, change: Callable[..., RunConfig], digest: str, learner_of: Callable[[RunConfig], Learner]
+) -> Forge:
     """An order that the site permits, with changes of its config and of its header."""
+    adapter = read_adapter(learner_of(classify).model)
 
-    def order(changes: dict[str, Any] | None = None, adapter: AdapterState | None = None, **header: Any) -> TrainOrder:
+    def order(changes: dict[str, Any] | None = None, **header: Any) -> TrainOrder:
         config = change(classify, {"model.name": "tiny", "model.sha256": digest, **(changes or {})})
-        return replace(TrainOrder("run", 1, "nonce", config, adapter or AdapterState({}), 2, installed()), **header)
+        return replace(TrainOrder("run", 1, "nonce", config, adapter, 2, installed()), **header)
 
     return order
 
@@ -118,10 +134,12 @@ def test_a_site_below_its_own_gate_refuses_before_anything_is_spent_or_loaded(
     gated = file.model_copy(update={"policy": file.policy.model_copy(update={"anonymise": GateSection()})})
     file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
     steps: list[str] = []
+    host = Host(gated, steps.append)
     for _ in range(2):
-        with pytest.raises(GateFailed) as caught:
-            Host(gated, steps.append).train(forge())
-        assert reason_code(caught.value) == "GateFailed"
+        with pytest.raises(Declined) as caught:
+            host.train(forge())
+        assert outward_code(caught.value) == "Declined"
+        assert reason_code(caught.value.__cause__ or caught.value) == "GateFailed"
     assert steps == ["anonymise", "assess"] * 2
     assert [entry.kind for entry in Ledger(file.ledger, "north").entries()] == ["open"]
     assert not file.outbox.exists()
@@ -132,8 +150,10 @@ def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -
     rows = [{"text": f"please look at the invoice of case {i}", "label": "yes" if i % 2 else "no"} for i in range(40)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     policy = file.policy.model_copy(update={"anonymise": GateSection(min_planted_recall=1.0)})
-    with pytest.raises(GateFailed, match=r"planted_recall = 0\.\d+ \(needs 1\)"):
+    with pytest.raises(Declined) as caught:
         Host(file.model_copy(update={"policy": policy}), lambda _: None).train(forge())
+    assert isinstance(caught.value.__cause__, GateFailed)
+    assert re.search(r"planted_recall = 0\.\d+ \(needs 1\)", str(caught.value.__cause__))
     assert len(list((file.site.state / "cache").iterdir())) == 1
 
 
@@ -152,6 +172,104 @@ def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_resta
     again = Host(file, lambda step: None).train(replace(order, nonce="another"))
     assert (again.delta.digest(), again.nonce) == (reply.delta.digest(), "another")
     assert [path.name for path in (file.outbox / "run").iterdir()] == ["round-000001.safetensors"]
+
+
+PLAIN = {"privacy.enabled": False}  # a plan takes its time to make
+UNRELATED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a round after the last": ({}, {"round": 3}, "MessageError"),
+    "an adapter of other tensors": (PLAIN, {"adapter": AdapterState({})}, "MessageError"),
+    "a head that the ledger never had": (PLAIN, {"ledger": Head(9, "e" * 64)}, "LedgerError"),
+    "more than the budget": ({}, {}, "LedgerError"),
+    "a plan that cannot be": ({"balance.resample": "over"}, {}, "PrivacyError"),
+    "another size": ({"data.sites.0.declared_size": 101}, {}, "PolicyRefused:data.declared_size"),
+    "a model that does not fit": ({"training.micro_batch_tokens": 10**12}, {}, "ModelError"),
+}
+
+
+@pytest.mark.parametrize(("changes", "header", "code"), UNRELATED.values(), ids=UNRELATED)
+def test_what_no_record_has_a_part_in_is_refused_with_its_reason_before_a_record_is_read_or_counted(
+    file: SiteFile, forge: Forge, changes: dict[str, Any], header: dict[str, Any], code: str
+) -> None:
+    if changes == PLAIN:
+        file = without_privacy(file)
+    elif code == "LedgerError":  # what the order asks for was spent on other records
+        spent = Budget(Ledger(file.ledger, "north"), Dataset([(b"x" * 16,)]), Limit(8.0, 1e-3))
+        spent.reserve("earlier", 1, PrivacyPlan(1.0, 3.0, 0.5, 2, 1, 1e-3, 100), Head())
+        file = file.model_copy(update={"policy": file.policy.model_copy(update={"dataset_epsilon": 1.0})})
+    file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
+    untouched = never_opened(file.data.file)
+    with pytest.raises(HushtuneError) as caught:
+        Host(file, lambda _: None).train(forge(changes, **header))
+    assert outward_code(caught.value) == code
+    assert untouched()
+    assert file.set_ups.book() == Book()
+
+
+def test_an_adapter_that_is_not_finite_is_refused_before_a_record_is_read(file: SiteFile, forge: Forge) -> None:
+    order, host = forge(PLAIN), Host(without_privacy(file), lambda _: None)
+    name, first = next(iter(order.adapter.arrays.items()))
+    for number in (np.nan, np.inf, -np.inf):
+        spoilt = AdapterState({**order.adapter.arrays, name: np.full_like(first, number)})
+        with pytest.raises(MessageError, match="NaN or infinite"):
+            host.train(replace(order, adapter=spoilt))
+    assert file.set_ups.book() == Book()
+
+
+def test_a_set_up_is_on_the_disk_before_a_record_is_read_and_one_too_many_reads_none(
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def reading(*_: object) -> None:
+        read.append(file.set_ups.count().set_ups)
+        raise DataError("a label that no run has")
+
+    monkeypatch.setattr("client.hosting.read_records", reading)
+    open_file = without_privacy(file)
+    for seed in (1, 2, 3, 3):
+        with pytest.raises(Declined):
+            Host(open_file, lambda _: None).train(forge({"run.seed": seed, **PLAIN}))
+    assert read == [1, 2, 3, 3]
+    with pytest.raises(PolicyRefused, match="max_set_ups"):
+        Host(open_file, lambda _: None).train(forge({"run.seed": 4, **PLAIN}))
+    assert len(read) == 4
+    file.set_ups.admit(1)
+    with pytest.raises(Declined):
+        Host(open_file, lambda _: None).train(forge({"run.seed": 4, **PLAIN}))
+    assert len(read) == 5
+
+
+def test_a_round_that_fails_at_the_site_is_counted_and_sooner_or_later_no_more_begins(
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails:
+        def train(self, order: TrainOrder) -> None:
+            raise MemoryError
+
+    monkeypatch.setattr(Host, "_site_of", lambda *_: Fails())
+    host = Host(without_privacy(file), lambda _: None)
+    for _ in range(10):
+        with pytest.raises(Declined):
+            host.train(forge(PLAIN))
+    with pytest.raises(PolicyRefused, match="max_failures"):
+        host.train(forge(PLAIN))
+
+
+def test_how_much_memory_is_free_is_measured_before_records_lie_in_it(
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter([10**10, 1, 1])
+    monkeypatch.setattr("client.hosting.free_bytes", lambda _: next(left))
+    host = Host(without_privacy(file), lambda _: None)
+    for seed in (1, 2):
+        with pytest.raises(Declined):  # there is no file
+            host.train(forge({"run.seed": seed, **PLAIN}))
+    assert next(left) == 1
+
+
+def without_privacy(file: SiteFile) -> SiteFile:
+    """The site with a policy that needs no plan, which takes its time to make."""
+    return file.model_copy(update={"policy": file.policy.model_copy(update={"without_privacy": True})})
 
 
 PARAPHRASED = {"augmentation.views": 2, "augmentation.paraphrases": 1}

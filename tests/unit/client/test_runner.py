@@ -18,8 +18,17 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from client import runner
-from client.runner import Connection, Door, ServerGone, reason_code
-from shared.errors import ConfigError, ConnectionRefused, PolicyRefused
+from client.runner import Connection, Door, ServerGone, outward_code, reason_code
+from privacy.anonymise.gate import GateFailed
+from shared.errors import (
+    ConfigError,
+    ConnectionRefused,
+    DataError,
+    Declined,
+    MessageError,
+    ModelError,
+    PolicyRefused,
+)
 from shared.keys import make_site_key, new_key
 
 CALLS = (
@@ -188,18 +197,39 @@ def test_what_an_app_raises_leaves_as_a_code_and_a_reply_that_nobody_wants_ends_
         ),
         PushObject=lambda request: SimpleNamespace(stored=stored),
     )
+    asked = message()
     with connection(fleet) as connected:
-        connected.answer(app, message())
+        connected.answer(app, asked)
     sent = dict(fleet.asked)["PushMessages"]
-    assert sent.messages_list[0].error.reason == "ValueError"
+    assert sent.messages_list[0].error.reason == "Declined"
+    assert list(sent.clientapp_runtime_list) == [0.0]
+    metadata = sent.messages_list[0].metadata
+    assert (metadata.created_at, metadata.ttl) == (asked.metadata.created_at, asked.metadata.ttl)
     everything = b"".join(request.SerializeToString() for _, request in fleet.asked if hasattr(request, "SerializeToString"))
     assert b"patient" not in everything
 
 
-def test_of_a_refusal_the_server_learns_the_field_alone() -> None:
-    assert (
-        reason_code(PolicyRefused("max_rounds", "asks for 9 rounds", "allows 3", "lower them")) == "PolicyRefused:max_rounds"
-    )
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PolicyRefused("max_rounds", "asks for 9 rounds", "allows 3", "lower them"), "PolicyRefused:max_rounds"),
+        (MessageError("order: its adapter has other names"), "MessageError"),
+        (ModelError("no such model"), "ModelError"),
+        (Declined("site north: declined"), "Declined"),
+        (DataError("records.jsonl, record 7: a patient's words"), "Declined"),  # not even if it came here by itself
+        (GateFailed("0.3 of the records"), "Declined"),
+        (MemoryError(), "Declined"),
+        (KeyError("a patient's words"), "Declined"),
+    ],
+)
+def test_of_a_refusal_the_server_learns_a_code_where_no_record_has_a_part_in_it_and_else_one_word(
+    error: Exception, code: str
+) -> None:
+    assert outward_code(error) == code
+
+
+def test_the_steward_learns_class_and_field() -> None:
+    assert reason_code(PolicyRefused("data.labels", "has a", "has b", "c")) == "PolicyRefused:data.labels"
     assert reason_code(KeyError("a patient's words")) == "KeyError"
 
 

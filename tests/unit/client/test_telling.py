@@ -20,6 +20,12 @@ address = "fed.example.org:8443"
 [data]
 file = "records.jsonl"
 declared_size = 100
+min_records = 4
+columns = { label = "label" }
+labels = ["no", "yes"]
+label_bins = []
+groups = {}
+[cleaning]
 [policy]
 dataset_epsilon = 8.0
 tasks = ["classification"]

