@@ -16,7 +16,7 @@ from privacy.dp.clipping import CLIPPING_NORM
 from privacy.dp.engine import Step, make_private
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
-from privacy.dp.rounding import PER_ROOT
+from privacy.dp.rounding import PER_ROOT, base_dtype
 from privacy.dp.sampling import poisson_batches
 from privacy.dp.selfcheck import refuse_inexact, refuse_rounding
 from shared import faults
@@ -137,7 +137,7 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
             return learner.task.training_losses(model, batch, distillation)
 
         refuse_inexact(learner.model, losses, len(chosen))
-        refuse_rounding(learner.model, losses, len(chosen), PER_ROOT[str(learner.base.dtype).removeprefix("torch.")])
+        refuse_rounding(learner.model, losses, len(chosen), PER_ROOT[base_dtype(learner.model)])
 
 
 def measure(

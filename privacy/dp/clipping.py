@@ -29,7 +29,7 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
     Steps, division and bookkeeping are Opacus' own; norms and sums are taken here, since a gradient may be factored.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, plan: PrivacyPlan) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, plan: PrivacyPlan, slack: float) -> None:
         super().__init__(
             optimizer,
             noise_multiplier=plan.gradient_noise,
@@ -38,7 +38,7 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
             loss_reduction="mean",
         )
         self._sizes = [parameter.numel() for parameter in self.params]
-        self._mechanism = plan.mechanism(sum(self._sizes))
+        self._mechanism = plan.mechanism(sum(self._sizes), slack)
 
     @property
     def mechanism(self) -> Mechanism:
@@ -104,8 +104,8 @@ class AdaptiveClipping(FlatClipping):
     noise; C moves by a factor exp(-0.2 (share - 1/2)). C is kept with the optimiser's state, so it lives over rounds.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, plan: PrivacyPlan) -> None:
-        super().__init__(optimizer, plan)
+    def __init__(self, optimizer: torch.optim.Optimizer, plan: PrivacyPlan, slack: float) -> None:
+        super().__init__(optimizer, plan, slack)
         self.max_grad_norm = float(optimizer.param_groups[0].get(CLIPPING_NORM, plan.clipping_norm))
         self.count_noise = plan.count_noise
         self.balance = torch.zeros(())  # records below C less records above, halved
@@ -134,6 +134,6 @@ CLIPPING: Mapping[ClippingMode, type[FlatClipping]] = {
 }
 
 
-def clipping_optimizer(optimizer: torch.optim.Optimizer, plan: PrivacyPlan) -> Any:
-    """The optimiser that clips as the plan says, around the one that steps."""
-    return CLIPPING[plan.clipping](optimizer, plan)
+def clipping_optimizer(optimizer: torch.optim.Optimizer, plan: PrivacyPlan, slack: float) -> Any:
+    """Return the optimiser that clips as the plan says, around the one that steps; its noise covers ``slack`` too."""
+    return CLIPPING[plan.clipping](optimizer, plan, slack)

@@ -16,6 +16,7 @@ from privacy.dp.clipping import FlatClipping, clipping_optimizer
 from privacy.dp.gradients import dense, records
 from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.rounding import base_dtype, rounding_slack
 from shared.errors import PrivacyError
 from shared.transfer import sent
 
@@ -113,7 +114,7 @@ def make_private(
         with fused(model) as lent:
             yield lent, PlainStep(optimizer, parameters, divisor)
         return
-    private = clipping_optimizer(optimizer, plan)
+    private = clipping_optimizer(optimizer, plan, rounding_slack(base_dtype(model), plan.expected_batch))
     with per_record_gradients(model) as lent:
         yield lent, PrivateStep(private)
 

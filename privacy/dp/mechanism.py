@@ -56,8 +56,8 @@ class Mechanism:
             raise PrivacyError(f"bound of one unit's share {self.bound:g}: must be above 0 and finite")
         if not 0 < self.noise_multiplier < math.inf:
             raise PrivacyError(f"noise multiplier {self.noise_multiplier:g}: must be above 0; no noise has no epsilon")
-        if not 0 <= self.slack < 1:
-            raise PrivacyError(f"slack {self.slack:g}: must be from 0 to below 1 of the bound")
+        if not 0 <= self.slack < math.inf:
+            raise PrivacyError(f"slack {self.slack:g}: must be 0 or more of the bound, and finite")
         if not 1 <= self.dimension <= MOST_NUMBERS:
             raise PrivacyError(
                 f"a release of {self.dimension:,} numbers: the accounting of the noise covers 1 to {MOST_NUMBERS:,}; train "

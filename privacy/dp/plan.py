@@ -80,9 +80,12 @@ class PrivacyPlan:
         """Standard deviation of the noise on adaptive clipping's count of records, each of which moves it by 1/2."""
         return max(COUNT_SHARE * self.expected_batch, self.noise_multiplier)
 
-    def mechanism(self, dimension: int) -> Mechanism:
-        """Return the mechanism that a step's sum of ``dimension`` numbers is released through."""
-        return Mechanism(self.clipping_norm, self.gradient_noise, dimension)
+    def mechanism(self, dimension: int, slack: float = 0.0) -> Mechanism:
+        """Return the mechanism that a step's sum of ``dimension`` numbers is released through.
+
+        ``slack`` is what rounding moves the other units' sum by when one unit joins, as a share of C (`rounding_slack`).
+        """
+        return Mechanism(self.clipping_norm, self.gradient_noise, dimension, slack)
 
     @property
     def gradient_noise(self) -> float:

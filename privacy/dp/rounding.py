@@ -2,12 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import nn
+
+Dtype = Literal["float32", "bfloat16", "nf4"]
+EXACT = frozenset({torch.float32, torch.float64})
 
 # A bound of what one record more moves the others' clipped sum by, in C, for each root of their number.
-PER_ROOT: Mapping[str, float] = {"float32": 1e-5, "bfloat16": 1e-2, "nf4": 1e-2}
+PER_ROOT: Mapping[Dtype, float] = {"float32": 1e-5, "bfloat16": 1e-2, "nf4": 1e-2}
 
 
-def rounding_slack(dtype: str, expected_batch: float) -> float:
+def rounding_slack(dtype: Dtype, expected_batch: float) -> float:
     """Return the share of C by which a step's sensitivity is raised, so that it covers rounding.
 
     With a record more, padding, the cuts of micro-batches and the kernels' ways through a sum change, so the gradients of
@@ -33,3 +40,9 @@ def rounding_slack(dtype: str, expected_batch: float) -> float:
         The slack: the sensitivity is C (1 + slack).
     """
     return PER_ROOT[dtype] * math.sqrt(max(1.0, expected_batch))
+
+
+def base_dtype(model: nn.Module) -> Dtype:
+    """Return what a model's gradients are computed in: float32 where all its numbers are, and bfloat16 otherwise."""
+    kinds = {parameter.dtype for parameter in model.parameters()}
+    return "float32" if kinds <= EXACT else "bfloat16"

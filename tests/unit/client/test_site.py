@@ -232,8 +232,8 @@ def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
     seen: list[tuple[float, float]] = []
     original_optimizer, original_batches = engine.clipping_optimizer, trainer.poisson_batches
 
-    def optimizer(inner: torch.optim.Optimizer, plan: PrivacyPlan) -> object:
-        made = original_optimizer(inner, plan)
+    def optimizer(inner: torch.optim.Optimizer, plan: PrivacyPlan, slack: float) -> object:
+        made = original_optimizer(inner, plan, slack)
         seen.append((made.expected_batch_size, rates[-1]))
         return made
 

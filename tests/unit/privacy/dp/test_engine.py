@@ -10,6 +10,7 @@ from torch import nn
 
 from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.rounding import Dtype, rounding_slack
 from shared.config import RunConfig
 from shared.errors import PrivacyError
 from shared.record import Record
@@ -272,9 +273,22 @@ def test_noise_is_drawn_once_a_step_for_all_tensors_however_many_micro_batches(
     drawn = silence(monkeypatch)
     step_once(learner, learner.task.encode(records_of(either, 12)), [1.0] * 12, 48, replace(PLAN, steps_per_round=1))
     numbers = sum(p.numel() for p in trained(learner.model).values())
-    mechanism = PLAN.mechanism(numbers)
+    mechanism = PLAN.mechanism(numbers, rounding_slack("float32", PLAN.expected_batch))
     assert drawn == [(numbers, mechanism.std / mechanism.grid)]
-    assert mechanism.std == pytest.approx(PLAN.noise_multiplier * PLAN.clipping_norm)
+    assert mechanism.std == pytest.approx(PLAN.noise_multiplier * PLAN.clipping_norm, rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_noise_covers_what_rounding_moves_in_the_dtype_that_the_frozen_base_has(
+    dtype: Dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = nn.Sequential(nn.Linear(3, 4).to(getattr(torch, dtype)).requires_grad_(requires_grad=False), nn.Linear(4, 2))
+    drawn = silence(monkeypatch)
+    with make_private(model, torch.optim.SGD(model[1].parameters(), lr=1.0), PLAN, DIVISOR) as (_, step):
+        step.finish()
+    mechanism = PLAN.mechanism(10, rounding_slack(dtype, PLAN.expected_batch))
+    assert drawn == [(10, mechanism.std / mechanism.grid)]
+    assert mechanism.std > PLAN.noise_multiplier * PLAN.clipping_norm
 
 
 def hooks(model: nn.Module) -> int:
