@@ -88,7 +88,7 @@ class Host:
             self._prepared = self._prepare(order.config)
         run = self._prepared
         refuse_other_adapter(order.adapter, run.shapes)
-        ledger = Ledger(self._file.ledger, self._file.site.id)
+        ledger = self._ledger()
         ledger.refuse_unless_holds(order.ledger)
         if run.plan is not None:  # a record that nobody has seen, and one that is in all datasets: no record says more
             self._budget(ledger, Dataset([()]), run.accountant).refuse_rest(order.run_id, order.round, run.plan)
@@ -113,8 +113,7 @@ class Host:
 
     def _set_up(self, run: Prepared) -> Site:
         """Read and scrub the records, and load the model."""
-        site_id, here = self._file.site.id, run.here
-        ledger = Ledger(self._file.ledger, site_id)
+        site_id, here, ledger = self._file.site.id, run.here, self._ledger()
         self._told("anonymise")
         raw = read_records(self._file.data.file, here)
         dataset = Dataset.of(raw, ledger.key, by_person=here.privacy.unit == "person")
@@ -169,6 +168,9 @@ class Host:
         """The site's own cache, unless it wants none."""
         kind = self._file.data.cache
         return [] if kind == "off" else [Cache(self._file.site.state / "cache", key if kind == "encrypted" else None)]
+
+    def _ledger(self) -> Ledger:
+        return Ledger(self._file.ledger, self._file.site.id)
 
     def _budget(self, ledger: Ledger, dataset: Dataset, accountant: Accountant) -> Budget:
         """The claim of a dataset on the site's ledger, within the policy's limits."""

@@ -125,6 +125,38 @@ def test_orders_beyond_a_sites_policy_are_refused_before_a_data_file_is_opened(
     assert set(fields.values()) <= set(SitePolicy.model_fields)
 
 
+def test_a_question_about_records_is_refused_and_a_site_that_cannot_use_its_records_says_one_word(
+    federation: Make, harness: ModuleType
+) -> None:
+    fed = federation({"cohort.attempts": 1})  # which asks for 4 records at least
+    edit(fed.site("east") / "SITE.toml", "min_records = 4 ", "min_records = 6 ")
+    harness.write_rows(fed.site("north") / "records.jsonl", harness.random_rows(3, 1))
+    rows = [*harness.random_rows(40, 2), {"text": "aia", "label": "perhaps"}]
+    harness.write_rows(fed.site("south") / "records.jsonl", rows)
+    clients = fed.join_all()
+    server = fed.serve()
+    assert server.wait() == 3, server.said
+    refused = {event["site_id"]: event["reason"] for event in fed.events() if event["event"] == "rejected"}
+    assert refused == {"east": "PolicyRefused:data.min_records", "north": "Declined", "south": "Declined"}
+    said = "data.min_records: the order has cohort.min_records = 4, and this site has its own, 6; leave it out of the run"
+    assert said in clients["east"].said
+    assert "has fewer usable training records than" in clients["north"].said
+    assert "its label is not in task.labels" in clients["south"].said
+    for name, reason in {"east": "PolicyRefused:data.min_records", "north": "DataError", "south": "DataError"}.items():
+        assert [event["reason"] for event in fed.events(name) if event["event"] == "refused"] == [reason]
+
+    # The fourth set-up is one too many for south, until its steward lets it pass.
+    for number in (2, 3, 4):
+        assert fed.serve("--fork", f"seed-{number}", "--set", f"run.seed={number}").wait() == 3
+    refused = {event["site_id"]: event["reason"] for event in fed.events() if event["event"] == "rejected"}
+    assert refused["south"] == "PolicyRefused:max_set_ups"
+    status, shown = harness.here(fed.folder, ["hushtune", "provision", "admit", "south"])
+    assert (status, "3 different set-ups in 30 days; 4 may be asked for now." in shown) == (0, True)
+    assert fed.serve("--fork", "seed-5", "--set", "run.seed=4").wait() == 3
+    refused = {event["site_id"]: event["reason"] for event in fed.events() if event["event"] == "rejected"}
+    assert refused["south"] == "Declined"
+
+
 def test_a_server_that_cannot_start_says_why_in_one_line(federation: Make) -> None:
     fed = federation()
     (fed.state / "server.crt").rename(fed.state / "kept")
