@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
+COUNTED_BY = {"plan": "counted by the plan of the one run", "filter": "counted by the filter for adaptive choice"}
+
 
 def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """A statement of a ledger: reservations, then epsilon by dataset and in all."""
@@ -22,15 +24,30 @@ def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         )
     yield table
     yield _datasets(found)
-    yield f"A record in all of them has spent at most epsilon {_epsilon(found['epsilon_in_all'])}."
+    every = found["in_all"]
+    yield (
+        f"A record in all of them has spent at most epsilon {_epsilon(every['epsilon'])}, {COUNTED_BY[every['counted_by']]}."
+    )
+    if every["counted_by"] == "filter":
+        yield (
+            f"If all plans had been fixed in advance, it would be {_epsilon(every['if_planned_together'])}. A run may have "
+            "been chosen after the results of an earlier one, so the filter's figure counts against the limits."
+        )
     yield f"{found['entries']} entries. Head: {found['hash']}"
 
 
 def _datasets(found: Mapping[str, Any]) -> Table:
     title = f"Spent at delta {found['target_delta']:.3g}, for {found['relation']}"
-    table = Table("dataset", "identities", "rounds", "epsilon", title=title)
+    table = Table("dataset", "identities", "rounds", "epsilon that counts", "counted by", "if planned together", title=title)
     for row in found["datasets"]:
-        table.add_row(row["dataset"][:12], f"{row['identities']:,}", str(row["rounds"]), _epsilon(row["epsilon"]))
+        table.add_row(
+            row["dataset"][:12],
+            f"{row['identities']:,}",
+            str(row["rounds"]),
+            _epsilon(row["epsilon"]),
+            row["counted_by"],
+            _epsilon(row["if_planned_together"]),
+        )
     return table
 
 

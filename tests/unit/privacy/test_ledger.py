@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from privacy import ledger as ledger_module
+from privacy.entries import Entry, read, refuse_unless_holds
 from privacy.fingerprint import Dataset
-from privacy.ledger import Entry, Ledger, read, read_dataset, refuse_unless_holds
+from privacy.ledger import Ledger, read_dataset
 from shared.errors import LedgerError
 from shared.head import Head
 
