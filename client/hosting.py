@@ -106,7 +106,13 @@ class Host:
         if budget.in_all is not None:
             limits["site"] = budget.in_all, budget.spent_in_all()
         return tuple(
-            BudgetSeen(of=of, spent=spent if isfinite(spent) else None, limit=limit.epsilon, delta=limit.target_delta)
+            BudgetSeen(
+                of=of,
+                spent=spent.epsilon if isfinite(spent.epsilon) else None,
+                counted_by=spent.counted_by,
+                limit=limit.epsilon,
+                delta=limit.target_delta,
+            )
             for of, (limit, spent) in limits.items()
         )
 
@@ -117,7 +123,7 @@ class Host:
 
     def _budget(self, raw: Sequence[RawRecord], by_person: bool) -> Budget:
         """The claim of these records on the site's ledger, within the policy's limits."""
-        policy, ledger = self._file.policy, Ledger(self._file.ledger, self._file.site.id)
+        policy, ledger = self._file.policy, Ledger(self._file.ledger, self._file.site.id, self._file.site.ledger_head)
         dataset_delta, site_delta = policy.delta_limits(self._file.data.declared_size)
         in_all = Limit(policy.site_epsilon or policy.dataset_epsilon, site_delta)
         return Budget(ledger, Dataset.of(raw, ledger.key, by_person), Limit(policy.dataset_epsilon, dataset_delta), in_all)

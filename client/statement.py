@@ -11,7 +11,7 @@ from privacy.accounting import Accountant
 from privacy.budget import upper_bound
 from privacy.entries import Entry, read, refuse_unless_holds
 from privacy.ledger import read_dataset, refuse_missing_parts
-from privacy.spending import counts_by_filter, events_of, parts_of, spent
+from privacy.spending import events_of, parts_of, spent
 from shared.errors import LedgerError
 from shared.head import Head
 
@@ -81,10 +81,10 @@ def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float, a
 
 def _epsilons(entries: Sequence[Entry], delta: float, accountant: Accountant) -> dict[str, Any]:
     """Both figures for a record in all of these reservations, and how the one that counts is counted."""
-    parts = parts_of(entries)
+    counted = spent(parts_of(entries), delta, accountant)
     return {
-        "epsilon": _finite(spent(parts, delta, accountant)),
-        "counted_by": "filter" if counts_by_filter(parts) else "plan",
+        "epsilon": _finite(counted.epsilon),
+        "counted_by": counted.counted_by,
         "if_planned_together": _finite(upper_bound(entries, delta, accountant=accountant)),
     }
 

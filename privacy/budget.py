@@ -10,11 +10,10 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.entries import Entry
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger, read_dataset
-from privacy.spending import Events, Part, counts_by_filter, events_of, parts_of, spent, spent_after
+from privacy.spending import Events, Part, Spent, events_of, parts_of, spent, spent_after
 from shared.errors import LedgerError
 from shared.head import Head
 
-FILTERED = " by the filter for runs that may have been chosen after earlier results"
 A_RUN_TO_COME = ""  # no run has this id, so a run that has none yet is another one than all in the ledger
 
 
@@ -46,16 +45,13 @@ class Budget:
     in_all: Limit | None = None
     accountant: Accountant = field(default_factory=Accountant, repr=False, compare=False)
 
-    def spent(self) -> float:
+    def spent(self) -> Spent:
         """Epsilon of the worst record, as the limit counts it; infinite where one was used without privacy."""
-        histories = self._histories(self.ledger.entries())
-        return max(spent(parts_of(entries), self.limit.target_delta, self.accountant) for entries in histories)
+        histories = (parts_of(entries) for entries in self._histories(self.ledger.entries()))
+        figures = [spent(parts, self.limit.target_delta, self.accountant) for parts in histories]
+        return max(figures, key=lambda figure: figure.epsilon)
 
-    def counts_by_filter(self) -> bool:
-        """Whether the filter for adaptive choice counts some record, because it was in more than one run."""
-        return any(counts_by_filter(parts_of(entries)) for entries in self._histories(self.ledger.entries()))
-
-    def spent_in_all(self) -> float:
+    def spent_in_all(self) -> Spent:
         """Epsilon of the whole site at the delta of ``in_all``, as if one record were in all datasets."""
         assert self.in_all is not None  # noqa: S101  asked only where the site bounds it
         return spent(parts_of(self.ledger.entries()), self.in_all.target_delta, self.accountant)
@@ -135,19 +131,19 @@ class Budget:
         self._refuse_in_all(entries, more, what)
         limit = self.limit
         for history in self._histories(entries):
-            before = spent(parts_of(history), limit.target_delta, self.accountant)
-            if math.isinf(before):
+            parts = parts_of(history, more)
+            after = spent_after(parts, limit.epsilon, limit.target_delta, self.accountant)
+            if math.isinf(after.epsilon):
                 raise LedgerError(
                     f"{self.ledger.path}: some of these records were used without privacy before, so no epsilon can be "
                     "promised for them any more; take other records"
                 )
-            parts = parts_of(history, more)
-            after = spent_after(parts, limit.epsilon, limit.target_delta, self.accountant)
-            if after > limit.epsilon:
+            if after.epsilon > limit.epsilon:
+                before = spent(parts_of(history), limit.target_delta, self.accountant).epsilon
                 raise LedgerError(
                     f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {before:.4g} of "
-                    f"{limit.epsilon:.4g} at delta {limit.target_delta:.3g}, and {what} would make it {after:.4g}"
-                    f"{FILTERED if counts_by_filter(parts) else ''}; take other records, or have the limit raised by "
+                    f"{limit.epsilon:.4g} at delta {limit.target_delta:.3g}, and {what} would make it {after.epsilon:.4g}"
+                    f"{after.in_words}; take other records, or have the limit raised by "
                     "whoever answers for them"
                 )
 
@@ -156,11 +152,11 @@ class Budget:
             return
         parts = parts_of(entries, more)
         total = spent_after(parts, self.in_all.epsilon, self.in_all.target_delta, self.accountant)
-        if total > self.in_all.epsilon:
+        if total.epsilon > self.in_all.epsilon:
             raise LedgerError(
-                f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it {total:.4g} of "
+                f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it {total.epsilon:.4g} of "
                 f"{self.in_all.epsilon:.4g} at delta {self.in_all.target_delta:.3g}"
-                f"{FILTERED if counts_by_filter(parts) else ''}; have the limit raised by whoever answers for the site"
+                f"{total.in_words}; have the limit raised by whoever answers for the site"
             )
 
     def _histories(self, entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -14,7 +14,7 @@ one bound again. Nobody can choose between the two after having seen a result.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from privacy.accounting import Accountant, MechanismEvent
 from privacy.dp.plan import PrivacyPlan
@@ -22,6 +22,19 @@ from privacy.entries import Entry
 from privacy.filter import filter_epsilon
 
 Events = tuple[MechanismEvent, ...]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """An epsilon, and what says so: the plan of the one run, or the filter for adaptive choice."""
+
+    epsilon: float
+    counted_by: Literal["plan", "filter"]
+
+    @property
+    def in_words(self) -> str:
+        """How it is counted, to follow its figure in a sentence; nothing where it is a run's own."""
+        return " by the filter for runs that may have been chosen after earlier results" * (self.counted_by == "filter")
 
 
 @dataclass(frozen=True)
@@ -67,20 +80,18 @@ def parts_of(entries: Iterable[Entry], *more: Part) -> tuple[Part, ...]:
     return tuple(found.values())
 
 
-def counts_by_filter(parts: Sequence[Part]) -> bool:
-    """Return whether these runs are counted by the filter, and not by the one plan that there is."""
-    return len(parts) > 1 or not all(part.is_planned for part in parts)
-
-
-def spent(parts: Sequence[Part], target_delta: float, accountant: Accountant) -> float:
+def spent(parts: Sequence[Part], target_delta: float, accountant: Accountant) -> Spent:
     """Return the epsilon that counts against a limit; infinite where a run had no privacy."""
-    if any(not part.events for part in parts):
-        return math.inf
+    by_filter = len(parts) > 1 or not all(part.is_planned for part in parts)
     events = [event for part in parts for event in part.events]
-    return filter_epsilon(events, target_delta) if counts_by_filter(parts) else accountant.epsilon(events, target_delta)
+    if any(not part.events for part in parts):
+        epsilon = math.inf
+    else:
+        epsilon = filter_epsilon(events, target_delta) if by_filter else accountant.epsilon(events, target_delta)
+    return Spent(epsilon, "filter" if by_filter else "plan")
 
 
-def spent_after(parts: Sequence[Part], limit: float, target_delta: float, accountant: Accountant) -> float:
+def spent_after(parts: Sequence[Part], limit: float, target_delta: float, accountant: Accountant) -> Spent:
     """Return the epsilon to hold against a limit where the last rounds in ``parts`` are still to come.
 
     Rounds may be reserved only while it is at most ``limit``. The first of several runs counts whole where its whole plan

@@ -44,8 +44,6 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
     extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round(accountant) for plan in set(plans.values())}
     for site_id, plan in plans.items():
         by_round = extended[plan]
-        earlier, budget = _earlier(config, site_id), config.privacy.budget or config.privacy.epsilon
-        ever = parts_of(earlier, Part.to_come(A_RUN_TO_COME, plan, plan.rounds))
         rows.append(
             {
                 "site_id": site_id,
@@ -63,9 +61,18 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
                 "epsilon": by_round[-2],
                 "epsilon_by_round": list(by_round[:-1]),
                 "epsilon_one_more_round": by_round[-1],
-                "spent_before": spent(parts_of(earlier), plan.target_delta, accountant),
-                "epsilon_ever": spent_after(ever, budget, plan.target_delta, accountant),
-                "budget": budget,
+                **_over_all_runs(config, site_id, plan, accountant),
             }
         )
     return rows
+
+
+def _over_all_runs(config: RunConfig, site_id: str, plan: PrivacyPlan, accountant: Accountant) -> dict[str, float]:
+    """What a record in all of the site's datasets has spent, and would have with this run, as its budget counts it."""
+    earlier, budget = _earlier(config, site_id), config.privacy.budget or config.privacy.epsilon
+    with_this = parts_of(earlier, Part.to_come(A_RUN_TO_COME, plan, plan.rounds))
+    return {
+        "spent_before": spent(parts_of(earlier), plan.target_delta, accountant).epsilon,
+        "epsilon_ever": spent_after(with_this, budget, plan.target_delta, accountant).epsilon,
+        "budget": budget,
+    }
