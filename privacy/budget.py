@@ -154,8 +154,8 @@ class Budget:
         total = spent_after(parts, self.in_all.epsilon, self.in_all.target_delta, self.accountant)
         if total.epsilon > self.in_all.epsilon:
             raise LedgerError(
-                f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it {total.epsilon:.4g} of "
-                f"{self.in_all.epsilon:.4g} at delta {self.in_all.target_delta:.3g}"
+                f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it "
+                f"{total.epsilon:.4g} of {self.in_all.epsilon:.4g} at delta {self.in_all.target_delta:.3g}"
                 f"{total.in_words}; have the limit raised by whoever answers for the site"
             )
 

@@ -2,7 +2,8 @@
 
 A run's plan is fixed before its first round, so its privacy loss distribution gives its epsilon (``accounting.py``). A
 further run may have been chosen after the results of the first, so from the second run on all of them together are counted
-by the filter (``filter.py``), which says some 15 to 35 % more than the plans composed as if they had been fixed together.
+by the filter (``filter.py``). It says more than the plans composed as if they had been fixed together: over 54 plans of
+epsilon 0.5 to 10 at delta 1e-4 to 1e-6, 30 % more on average and at most 55 %.
 
 Why the two rules do not add up their deltas. Whether the first run, whole, passes the filter at the limit follows from its
 plan alone, so it is known before anything is released. Where it passes, everything that may ever happen passes the filter:
@@ -68,7 +69,7 @@ class Part:
     def and_then(self, more: "Part") -> "Part":
         """Return this part with more rounds of the same run."""
         events = (*self.events, *more.events) if self.events and more.events else ()
-        return replace(self, events=events)
+        return replace(self, events=events, whole=self.whole or more.whole)
 
 
 def parts_of(entries: Iterable[Entry], *more: Part) -> tuple[Part, ...]:

@@ -14,6 +14,7 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.filter import filter_epsilon
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
+from privacy.spending import Spent
 from shared.errors import LedgerError
 from shared.head import Head
 from shared.record import RawRecord, origin
@@ -74,7 +75,7 @@ def test_the_same_records_have_one_budget(budget: Make, change: str) -> None:
     again = budget(SAME[change]())
     assert again.spent().epsilon == pytest.approx(ROUND)
     spend(again, "second")
-    assert budget(records(NAMES)).spent().epsilon == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+    assert budget(records(NAMES)).spent().epsilon == pytest.approx(filter_epsilon(PLAN.events * 2, DELTA))
 
 
 def test_other_records_spend_in_parallel(budget: Make) -> None:
@@ -91,7 +92,7 @@ def test_the_worst_record_counts_over_halves_and_wholes(budget: Make) -> None:
     spend(budget(records(NAMES[6:])), "right")
     assert budget(records(NAMES)).spent().epsilon == pytest.approx(ROUND)
     spend(budget(records(NAMES[4:8])), "middle")
-    assert budget(records(NAMES)).spent().epsilon == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+    assert budget(records(NAMES)).spent().epsilon == pytest.approx(filter_epsilon(PLAN.events * 2, DELTA))
 
 
 def test_datasets_that_share_a_person_share_the_persons_budget(budget: Make) -> None:
@@ -230,4 +231,74 @@ def test_a_person_has_spent_what_any_of_their_records_has(tmp_path: Path) -> Non
         alone = Dataset.of(records([name], f"name in file {number}"), ledger.key, by_person=True)
         spend(Budget(ledger, alone, Limit(100.0, DELTA)), f"run {number}", plan=persons)
     both = Dataset.of(records(NAMES[:2], "one person after all"), ledger.key, by_person=True)
-    assert Budget(ledger, both, Limit(100.0, DELTA)).spent().epsilon == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+    assert Budget(ledger, both, Limit(100.0, DELTA)).spent().epsilon == pytest.approx(filter_epsilon(PLAN.events * 2, DELTA))
+
+
+WHOLE = epsilon(PLAN.events * PLAN.rounds, DELTA)
+FILTERED = filter_epsilon(PLAN.events * PLAN.rounds, DELTA)
+FAINT = dataclasses.replace(PLAN, noise_multiplier=2000.0, rounds=1)
+
+
+def test_a_run_of_exactly_the_limit_is_paid_to_its_end(budget: Make) -> None:
+    """Its plan is fixed in advance, so the filter's dearer figure is not for it."""
+    assert FILTERED > WHOLE * 1.1
+    for number in (1, 2, 3):
+        spend(budget(records(NAMES), limit=WHOLE), number=number)
+    assert budget(records(NAMES)).spent() == Spent(WHOLE, "plan")
+
+
+def test_a_second_run_is_paid_only_while_the_filter_passes_both(budget: Make) -> None:
+    """Composed as if fixed together they would fit; but the second may have been chosen after the first one's results."""
+    both = [*PLAN.events, *FAINT.events]
+    limit = filter_epsilon(PLAN.events * 3, DELTA)
+    spend(budget(records(NAMES), limit), "first")
+    together = epsilon([*PLAN.events * 3, *FAINT.events], DELTA)
+    assert together < limit
+    with pytest.raises(
+        LedgerError, match=r"make it \S+ by the filter for runs that may have been chosen after earlier results;"
+    ):
+        budget(records(NAMES), filter_epsilon(both, DELTA) * 0.999).reserve("second", 1, FAINT, Head())
+    spend(budget(records(NAMES), limit), "second", plan=FAINT)
+    assert budget(records(NAMES)).spent() == Spent(filter_epsilon(both, DELTA), "filter")
+
+
+def test_a_run_that_was_paid_by_its_plan_alone_stays_the_only_one_even_if_it_is_cut_short(budget: Make) -> None:
+    limit = (WHOLE + FILTERED) / 2
+    spend(budget(records(NAMES), limit), "first")
+    with pytest.raises(LedgerError, match="budget exhausted: some of these records"):
+        budget(records(NAMES), limit).reserve("second", 1, FAINT, Head())
+    spend(budget(records(NAMES), limit), "first", number=2)  # its own rounds go on
+    spend(budget(records([*NAMES[:0], "others"]), limit), "second", plan=FAINT)
+
+
+def test_a_run_paid_by_its_plan_alone_shuts_out_the_records_of_it_alone_too(budget: Make) -> None:
+    """Records 0 to 5 were in a faint run before, so for them it was a second run; 6 to 11 had it as their first."""
+    late = dataclasses.replace(PLAN, rounds=4)
+    limit = filter_epsilon([*FAINT.events, *PLAN.events * 3], DELTA)
+    assert epsilon(late.events * 3, DELTA) < limit < filter_epsilon(late.events * 4, DELTA)
+    spend(budget(records(NAMES[:6]), limit), "faint", plan=FAINT)
+    spend(budget(records(NAMES), limit), "late", number=2, plan=late)  # joins in round 2, so three rounds are left
+    spend(budget(records(NAMES[:6]), limit), "another", plan=FAINT)
+    with pytest.raises(LedgerError, match="budget exhausted: some of these records"):
+        budget(records(NAMES), limit).reserve("one more", 1, FAINT, Head())
+
+
+def test_a_limit_over_all_datasets_counts_a_second_run_by_the_filter(budget: Make) -> None:
+    spend(budget(records(NAMES)), "first")
+    other = replace(budget(records(["something else"])), in_all=Limit(filter_epsilon(PLAN.events * 2, DELTA) * 0.999, DELTA))
+    one = dataclasses.replace(PLAN, rounds=1)
+    assert upper_bound(other.ledger.entries(), DELTA, one.events) < other.in_all.epsilon  # type: ignore[union-attr]
+    with pytest.raises(LedgerError, match="over all datasets of the site: .* by the filter"):
+        other.reserve("second", 1, one, Head())
+
+
+def test_a_ledger_that_was_written_before_whole_plans_were_goes_on(budget: Make) -> None:
+    mine = budget(records(NAMES))
+    mechanism = {"unit": "record", "relation": PLAN.relation, "target_delta": DELTA, "plan": PLAN.digest()}
+    events = [dataclasses.asdict(event) for event in PLAN.events]
+    with mine.ledger.locked():
+        seen = {"server_entries": 0, "server_hash": ""}
+        mine.ledger.reserve(mine.dataset, run_id="run", round=1, events=events, **mechanism, **seen)
+    assert mine.spent() == Spent(ROUND, "plan")
+    spend(mine, number=2)
+    assert mine.spent().epsilon == pytest.approx(epsilon(PLAN.events * 2, DELTA))
