@@ -254,9 +254,7 @@ def test_a_second_run_is_paid_only_while_the_filter_passes_both(budget: Make) ->
     spend(budget(records(NAMES), limit), "first")
     together = epsilon([*PLAN.events * 3, *FAINT.events], DELTA)
     assert together < limit
-    with pytest.raises(
-        LedgerError, match=r"make it \S+ by the filter for runs that may have been chosen after earlier results;"
-    ):
+    with pytest.raises(LedgerError, match=r"make it \S+ by the filter for runs that may have been chosen"):
         budget(records(NAMES), filter_epsilon(both, DELTA) * 0.999).reserve("second", 1, FAINT, Head())
     spend(budget(records(NAMES), limit), "second", plan=FAINT)
     assert budget(records(NAMES)).spent() == Spent(filter_epsilon(both, DELTA), "filter")
@@ -288,7 +286,7 @@ def test_a_limit_over_all_datasets_counts_a_second_run_by_the_filter(budget: Mak
     other = replace(budget(records(["something else"])), in_all=Limit(filter_epsilon(PLAN.events * 2, DELTA) * 0.999, DELTA))
     one = dataclasses.replace(PLAN, rounds=1)
     assert upper_bound(other.ledger.entries(), DELTA, one.events) < other.in_all.epsilon  # type: ignore[union-attr]
-    with pytest.raises(LedgerError, match="over all datasets of the site: .* by the filter"):
+    with pytest.raises(LedgerError, match=r"over all datasets of the site: .* by the filter"):
         other.reserve("second", 1, one, Head())
 
 

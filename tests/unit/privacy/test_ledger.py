@@ -391,7 +391,7 @@ def test_an_unused_ledger_is_completed_only_in_the_order_in_which_it_is_made(tmp
     if part == "fingerprint.key":  # the last one that is made
         assert len(Ledger(folder, "north").key) == 32
     else:
-        with pytest.raises(LedgerError, match="missing|gone"):
+        with pytest.raises(LedgerError, match=r"missing|gone"):
             Ledger(folder, "north")
 
 
