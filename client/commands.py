@@ -109,3 +109,23 @@ def export_ledger(
 
     output.write_text(json.dumps(statement(folder, delta), indent=2) + "\n", encoding="utf-8")
     typer.echo(f"{output}: written")
+
+
+@ledger.command("confirm")
+def confirm_ledger(
+    site: SiteToml,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for who has compared the ledger's end already.")] = False,
+) -> None:
+    """Say that the ledger is the newest copy of itself, where its second head is missing or older."""
+    from client.confirmation import confirm, last_of
+    from client.sitefile import SiteFile
+
+    file = SiteFile.load(site)
+    last = last_of(file)
+    typer.echo(
+        f"{file.ledger}: {last['entries']} entries, the last reservation {last['last'] or 'none'}. Head: {last['hash']}"
+    )
+    if not yes:
+        typer.confirm("Is that all that was ever trained here (the server's reports say it, too)?", abort=True)
+    confirm(file)
+    typer.echo(f"{file.site.ledger_head}: written")

@@ -9,6 +9,8 @@ from rich.table import Table
 
 from shared.numbers import delta_up, epsilon_up
 
+COUNTED_BY = {"plan": "counted by the plan of the one run", "filter": "counted by the filter for adaptive choice"}
+
 
 def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """A statement of a ledger: reservations, then epsilon by dataset and in all."""
@@ -25,7 +27,15 @@ def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         )
     yield table
     yield _datasets(found)
-    yield f"A record in all of them has spent at most epsilon {_spent(found['epsilon_in_all'])}."
+    every = found["in_all"]
+    yield (
+        f"A record in all of them has spent at most epsilon {_spent(every['epsilon'])}, {COUNTED_BY[every['counted_by']]}."
+    )
+    if every["counted_by"] == "filter":
+        yield (
+            f"If all plans had been fixed in advance, it would be {_spent(every['if_planned_together'])}. A run may have "
+            "been chosen after the results of an earlier one, so the filter's figure counts against the limits."
+        )
     yield f"{found['entries']} entries. Head: {found['hash']}"
 
 
@@ -50,9 +60,16 @@ def _day(seconds: float) -> str:
 
 def _datasets(found: Mapping[str, Any]) -> Table:
     title = f"Spent at delta {delta_up(found['target_delta'])}, for {found['relation']}"
-    table = Table("dataset", "identities", "rounds", "epsilon", title=title)
+    table = Table("dataset", "identities", "rounds", "epsilon that counts", "counted by", "if planned together", title=title)
     for row in found["datasets"]:
-        table.add_row(row["dataset"][:12], f"{row['identities']:,}", str(row["rounds"]), _spent(row["epsilon"]))
+        table.add_row(
+            row["dataset"][:12],
+            f"{row['identities']:,}",
+            str(row["rounds"]),
+            _spent(row["epsilon"]),
+            row["counted_by"],
+            _spent(row["if_planned_together"]),
+        )
     return table
 
 

@@ -160,7 +160,13 @@ class Host:
         if budget.in_all is not None:
             limits["site"] = budget.in_all, budget.spent_in_all()
         return tuple(
-            BudgetSeen(of=of, spent=spent if isfinite(spent) else None, limit=limit.epsilon, delta=limit.target_delta)
+            BudgetSeen(
+                of=of,
+                spent=spent.epsilon if isfinite(spent.epsilon) else None,
+                counted_by=spent.counted_by,
+                limit=limit.epsilon,
+                delta=limit.target_delta,
+            )
             for of, (limit, spent) in limits.items()
         )
 
@@ -170,7 +176,7 @@ class Host:
         return [] if kind == "off" else [Cache(self._file.site.state / "cache", key if kind == "encrypted" else None)]
 
     def _ledger(self) -> Ledger:
-        return Ledger(self._file.ledger, self._file.site.id)
+        return Ledger(self._file.ledger, self._file.site.id, self._file.site.ledger_head)
 
     def _budget(self, ledger: Ledger, dataset: Dataset, accountant: Accountant) -> Budget:
         """The claim of a dataset on the site's ledger, within the policy's limits."""

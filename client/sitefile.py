@@ -43,6 +43,12 @@ class IdentitySection(Section):
     state: Beside = Field(
         Path("state"), validate_default=True, description="folder of the ledger, the outbox and the status file"
     )
+    ledger_head: Beside = Field(
+        Path("ledger_head.json"),
+        validate_default=True,
+        description="file with a second copy of where the ledger ends; keep it on another disk than state, or at least out "
+        "of every backup that holds state, so that an old copy of the ledger is known as one",
+    )
     energy: bool = Field(
         False,
         description="estimate the electricity of each round here, for state/events.jsonl; it leaves the site only with "
@@ -178,6 +184,12 @@ class SiteFile(Section):
             return cls.model_validate(tree, context={"folder": path.absolute().parent})
         except ValidationError as error:
             raise ConfigError(f"{path}: {first_line(cls, error)}") from error
+
+    @model_validator(mode="after")
+    def _second_head_is_apart(self) -> Self:
+        if self.site.ledger_head.absolute().is_relative_to(self.ledger.absolute()):
+            raise ValueError("site.ledger_head: lies in the ledger's own folder, and would go and come with it; set another")
+        return self
 
     @property
     def outbox(self) -> Path:

@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.budget import events_of, upper_bound
-from privacy.ledger import Entry, read, read_dataset, refuse_unless_holds
+from privacy.budget import upper_bound
+from privacy.entries import Entry, read, refuse_unless_holds
+from privacy.ledger import read_dataset, refuse_missing_parts
+from privacy.spending import events_of, parts_of, spent
 from shared.errors import LedgerError
 from shared.head import Head
 
 
 def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]:
     """All reservations of a ledger with their events, and epsilon by dataset and for a record in all of them.
+
+    ``epsilon`` is what counts against a limit: of one run by its plan, of several by the filter for adaptive choice.
+    ``if_planned_together`` composes the same events as if all plans had been fixed in advance, which is less.
 
     Infinite epsilons, of rounds without privacy, are None: JSON has no infinity.
 
@@ -36,21 +41,19 @@ def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]
         "relation": "add or remove one unit",
         "reservations": [_row(entry, entries) for entry in reserved],
         "datasets": [_dataset(folder, name, reserved, delta, accountant) for name in names],
-        "epsilon_in_all": _finite(upper_bound(entries, delta, accountant=accountant)),
+        "in_all": _epsilons(entries, delta, accountant),
     }
 
 
 def verify(folder: Path, against: Path | None = None) -> dict[str, Any]:
-    """Check the chain, the dataset files, and that the ledger holds every head of it that a server reported.
+    """Check the chain, that no part of the ledger is missing, and that it holds every head of it that a server reported.
 
     Raises:
         LedgerError: the first thing that is wrong, by the entry's number.
     """
     path = folder / "ledger.jsonl"
     entries = read(path)
-    for entry in entries:
-        if entry.kind == "reserve":
-            read_dataset(folder, entry.body["dataset"])
+    refuse_missing_parts(folder, entries)
     heads = _reported(against, str(entries[0].body["site_id"])) if against and entries else []
     for head in heads:
         refuse_unless_holds(entries, head, path)
@@ -72,7 +75,17 @@ def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float, a
         "identities": len(ids),
         "rounds": sum(entry.body["dataset"] == name for entry in reserved),
         "events": [asdict(event) for entry in touching for event in events_of(entry)],
-        "epsilon": _finite(upper_bound(touching, delta, accountant=accountant)),
+        **_epsilons(touching, delta, accountant),
+    }
+
+
+def _epsilons(entries: Sequence[Entry], delta: float, accountant: Accountant) -> dict[str, Any]:
+    """Both figures for a record in all of these reservations, and how the one that counts is counted."""
+    counted = spent(parts_of(entries), delta, accountant)
+    return {
+        "epsilon": _finite(counted.epsilon),
+        "counted_by": counted.counted_by,
+        "if_planned_together": _finite(upper_bound(entries, delta, accountant=accountant)),
     }
 
 

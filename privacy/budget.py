@@ -1,19 +1,21 @@
 """What one dataset may still spend at its site: the ledger's events, followed record by record, against a limit."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from privacy.accounting import Accountant, MechanismEvent
+from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
+from privacy.entries import Entry
 from privacy.fingerprint import Dataset
-from privacy.ledger import Entry, Ledger, read_dataset
+from privacy.ledger import Ledger, read_dataset
+from privacy.spending import Events, Part, Spent, events_of, parts_of, spent, spent_after
 from shared.errors import LedgerError
 from shared.head import Head
 from shared.numbers import delta_up, epsilon_up
 
-Events = tuple[MechanismEvent, ...]
+A_RUN_TO_COME = ""  # no run has this id, so a run that has none yet is another one than all in the ledger
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Limit:
 
     epsilon: float
     target_delta: float
+
+    def __str__(self) -> str:
+        """Say the limit as a message does: ``8 at delta 1e-5``."""
+        return f"{epsilon_up(self.epsilon)} at delta {delta_up(self.target_delta)}"
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,10 @@ class Budget:
     follows the records: a dataset's figure is that of its worst record, over every earlier dataset that shares the record
     or its person. Two datasets without a shared record spend in parallel; ``in_all`` bounds them as if one record were in
     all of them, where a site wants that too.
+
+    One run counts by its plan, two and more by the filter for adaptive choice (``spending.py``): for each unit, all that is
+    ever released under the limit is (epsilon, delta) private together, also where each run was chosen after the results of
+    those before. A refusal is not part of that: it may tell that some record was used before.
     """
 
     ledger: Ledger
@@ -40,14 +50,16 @@ class Budget:
     in_all: Limit | None = None
     accountant: Accountant = field(default_factory=Accountant, repr=False, compare=False)
 
-    def spent(self, more: Events = ()) -> float:
-        """Epsilon of the worst record, after ``more`` events on all of them; infinite where one was used without privacy."""
-        return self._worst(self.ledger.entries(), more)
+    def spent(self) -> Spent:
+        """Epsilon of the worst record, as the limit counts it; infinite where one was used without privacy."""
+        histories = (parts_of(entries) for entries in self._histories(self.ledger.entries()))
+        figures = [spent(parts, self.limit.target_delta, self.accountant) for parts in histories]
+        return max(figures, key=lambda figure: figure.epsilon)
 
-    def spent_in_all(self, more: Events = ()) -> float:
-        """Epsilon of the whole site at the delta of ``in_all``, after ``more`` events, as if one record were in all."""
+    def spent_in_all(self) -> Spent:
+        """Epsilon of the whole site at the delta of ``in_all``, as if one record were in all datasets."""
         assert self.in_all is not None  # noqa: S101  asked only where the site bounds it
-        return upper_bound(self.ledger.entries(), self.in_all.target_delta, more, self.accountant)
+        return spent(parts_of(self.ledger.entries()), self.in_all.target_delta, self.accountant)
 
     def refuse_beyond(self, plan: PrivacyPlan) -> None:
         """Refuse a run that the budget cannot pay from its first round to its last, before anything is spent.
@@ -55,8 +67,9 @@ class Budget:
         Raises:
             LedgerError: the budget is used up, or would be; or what was spent was counted for another unit.
         """
-        self._refuse_other_unit(self.ledger.entries(), plan)
-        self._refuse(self.ledger.entries(), plan.events * plan.rounds, f"a run of {plan.rounds} rounds")
+        entries = self.ledger.entries()
+        self._refuse_other_unit(entries, plan)
+        self._refuse(entries, Part.to_come(A_RUN_TO_COME, plan, plan.rounds), f"a run of {plan.rounds} rounds")
 
     def refuse_rest(self, run_id: str, round_number: int, plan: PrivacyPlan) -> None:
         """Refuse a round whose run the budget cannot pay from there to its end; a round that is reserved is paid for.
@@ -130,57 +143,57 @@ class Budget:
 
     def _refuse_rest(self, entries: Sequence[Entry], run_id: str, round_number: int, plan: PrivacyPlan) -> None:
         left = max(1, plan.rounds - round_number + 1)
-        self._refuse(entries, plan.events * left, f"the {left} rounds left of run {run_id}")
+        self._refuse(entries, Part.to_come(run_id, plan, left), f"the {left} rounds left of run {run_id}")
 
-    def _refuse(self, entries: Sequence[Entry], more: Events, what: str) -> None:
-        self._refuse_in_all(more, what)
-        after = self._worst(entries, more)
-        if after <= self.limit.epsilon:
+    def _refuse(self, entries: Sequence[Entry], more: Part, what: str) -> None:
+        self._refuse_in_all(entries, more, what)
+        limit = self.limit
+        for history in self._histories(entries):
+            parts = parts_of(history, more)
+            after = spent_after(parts, limit.epsilon, limit.target_delta, self.accountant)
+            if math.isinf(after.epsilon):
+                raise LedgerError(
+                    f"{self.ledger.path}: some of these records were used without privacy before, so no epsilon can be "
+                    "promised for them any more; take other records"
+                )
+            if after.epsilon > limit.epsilon:
+                before = spent(parts_of(history), limit.target_delta, self.accountant).epsilon
+                raise LedgerError(
+                    f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {epsilon_up(before)} of "
+                    f"{limit}, and {what} would make it {epsilon_up(after.epsilon)}{after.in_words}; take other records, or "
+                    "have the limit raised by whoever answers for them"
+                )
+
+    def _refuse_in_all(self, entries: Sequence[Entry], more: Part, what: str) -> None:
+        if self.in_all is None:
             return
-        before = self._worst(entries, ())
-        if math.isinf(before):
-            raise LedgerError(
-                f"{self.ledger.path}: some of these records were used without privacy before, so no epsilon can be promised "
-                "for them any more; take other records"
-            )
-        raise LedgerError(
-            f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {epsilon_up(before)} of "
-            f"{epsilon_up(self.limit.epsilon)} at delta {delta_up(self.limit.target_delta)}, and {what} would make it "
-            f"{epsilon_up(after)}; take other records, or have the limit raised by whoever answers for them"
-        )
-
-    def _refuse_in_all(self, more: Events, what: str) -> None:
-        total = self.spent_in_all(more) if self.in_all else 0.0
-        if self.in_all and total > self.in_all.epsilon:
+        parts = parts_of(entries, more)
+        total = spent_after(parts, self.in_all.epsilon, self.in_all.target_delta, self.accountant)
+        if total.epsilon > self.in_all.epsilon:
             raise LedgerError(
                 f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it "
-                f"{epsilon_up(total)} of {epsilon_up(self.in_all.epsilon)} at delta {delta_up(self.in_all.target_delta)}; "
-                "have the limit raised by whoever answers for the site"
+                f"{epsilon_up(total.epsilon)} of {self.in_all}{total.in_words}; have the limit raised by whoever answers for the site"
             )
 
-    def _worst(self, entries: Sequence[Entry], more: Events) -> float:
-        """The largest epsilon of any record, after ``more``."""
-        reservations = [entry for entry in entries if entry.kind == "reserve"]
-        worst = 0.0
-        for touched in self._histories({entry.body["dataset"] for entry in reservations}):
-            history = [entry for entry in reservations if entry.body["dataset"] in touched]
-            if any(not entry.body["events"] for entry in history):
-                return math.inf
-            charged = [*(event for entry in history for event in events_of(entry)), *more]
-            worst = max(worst, self.accountant.epsilon(charged, self.limit.target_delta))
-        return worst
+    def _histories(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        """The reservations that our records were charged for, one list for each way in which they were; never none.
 
-    def _histories(self, names: Iterable[str]) -> set[frozenset[str]]:
-        """Which earlier datasets our records were in, record by record; subsets of another history are left out."""
+        A list that is part of another one is kept: its first run may be another, and one that has no room beside it.
+        """
+        reservations = [entry for entry in entries if entry.kind == "reserve"]
+        names = {str(entry.body["dataset"]) for entry in reservations}
         known = {name: read_dataset(self.ledger.folder, name) for name in names}
         found = {frozenset(name for name, ids in known.items() if not ids.isdisjoint(unit)) for unit in self.dataset.units}
-        return {history for history in found if not any(history < other for other in found)}
+        return [[entry for entry in reservations if entry.body["dataset"] in touched] for touched in found or {frozenset()}]
 
 
 def upper_bound(
     entries: Sequence[Entry], target_delta: float, more: Events = (), accountant: Accountant | None = None
 ) -> float:
-    """Epsilon if one record had been in every dataset of a ledger: a bound for all of them that needs no data file."""
+    """Epsilon if one record had been in every dataset of a ledger: a bound for all of them that needs no data file.
+
+    It composes all runs as if their plans had been fixed together in advance; limits are kept by ``spending.spent_after``.
+    """
     history = [entry for entry in entries if entry.kind == "reserve"]
     if any(not entry.body["events"] for entry in history):
         return math.inf
@@ -191,20 +204,15 @@ def upper_bound(
 def _mechanism(plan: PrivacyPlan | None) -> dict[str, Any]:
     """What a reservation says of the mechanism; no events means no privacy."""
     if plan is None:
-        return {"unit": None, "relation": None, "target_delta": None, "plan": None, "events": []}
+        return {"unit": None, "relation": None, "target_delta": None, "plan": None, "rounds": None, "events": []}
     return {
         "unit": plan.unit,
         "relation": plan.relation,
         "target_delta": plan.target_delta,
         "plan": plan.digest(),
+        "rounds": plan.rounds,
         "events": [asdict(event) for event in plan.events],
     }
-
-
-def events_of(entry: Entry) -> Events:
-    """The mechanism events that a reservation charges; none for a round without privacy."""
-    rows: Sequence[Mapping[str, Any]] = entry.body["events"]
-    return tuple(MechanismEvent(**row) for row in rows)
 
 
 def _reservation(entries: Sequence[Entry], run_id: str, round_number: int) -> Entry | None:

@@ -1,80 +1,54 @@
 """A site's budget book: append-only JSON lines, each chained to the one before by SHA-256, on the disk before it counts.
 
-It holds mechanism events, not epsilons: those are recomputed from it, here or by anybody. ``head.json`` beside it says how
-many entries were on the disk, so that a lost tail is seen; the server keeps the same head from each round's reply, so that
-a tail that was cut off together with ``head.json`` is seen too.
+It holds mechanism events, not epsilons: those are recomputed from it, here or by anybody. Its parts are ``ledger.jsonl``,
+``head.json``, which says how many entries were on the disk, the key of record identities, and the identities of each
+dataset that an entry names. It opens only where all of them are there and agree, or none of them is.
+
+That shows a part that was lost, changed or put back alone. It does not show a whole folder that was put back: for that the
+head is kept a second time outside (``witness.py``), and a third time by the server, which sends it with each order, also
+with the first one of a new run. A site that rewrites all three of them together with its server is found out by nobody.
 """
 
 import fcntl
-import hashlib
-import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from privacy.entries import Entry, Kind, canonical, chained, head_of, read, read_head, refuse_unless_holds, unusable
 from privacy.fingerprint import Dataset, fingerprint, split_ids
+from privacy.witness import Witness
 from shared.disk import replace_file, sync_folder
 from shared.errors import LedgerError
 from shared.head import Head
 
-Kind = Literal["open", "reserve", "commit"]
-FIELDS: Mapping[str, frozenset[str]] = {
-    "open": frozenset({"site_id", "ledger_id"}),
-    "reserve": frozenset(
-        {"run_id", "round", "dataset", "unit", "relation", "target_delta", "plan", "events", "server_entries", "server_hash"}
-    ),
-    "commit": frozenset({"reserved"}),
-}
 KEY_BYTES = 32
-NOWHERE = "0" * 64
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the ledger: its place, what it says, and the chain."""
-
-    seq: int
-    kind: Kind
-    body: Mapping[str, Any] = field(repr=False)
-    prev: str
-    hash: str
-
-    def line(self) -> bytes:
-        """The entry as it is written."""
-        return (_canonical({**asdict(self), "body": dict(self.body)}) + "\n").encode()
-
-    @classmethod
-    def after(cls, head: Head, kind: Kind, body: Mapping[str, Any]) -> "Entry":
-        """The next entry of a chain."""
-        prev = head.hash or NOWHERE
-        return cls(head.entries, kind, body, prev, _hash(head.entries, kind, body, prev))
 
 
 class Ledger:
-    """The ledger in a site's folder, made on first use.
+    """The ledger in a site's folder, made on first use; ``second_head`` is where its head is kept again, if anywhere.
+
+    A new ledger is written in the order opening entry, head, second head, key. A crash in between leaves the opening entry
+    without what follows it in this order, and nothing else; nothing can have been spent then, so it is completed.
 
     Raises:
-        LedgerError: the folder cannot be written, the ledger is of another site, or it was altered; the message names the
-            first bad entry.
+        LedgerError: the folder cannot be written, the ledger is of another site, a part of it is missing or disagrees with
+            the others, or it was altered; the message names the part, and of the entries the first bad one.
     """
 
-    def __init__(self, folder: Path, site_id: str) -> None:
+    def __init__(self, folder: Path, site_id: str, second_head: Path | None = None) -> None:
         self.folder = folder
         self.path = folder / "ledger.jsonl"
         self._site_id = site_id
+        self._witness = Witness(second_head, site_id) if second_head is not None else None
         try:
             (folder / "datasets").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
         with self.locked():
-            if not self.path.exists():
-                self._append("open", {"site_id": site_id, "ledger_id": secrets.token_hex(16)})
-            self._refuse_other_site(self.entries()[0])
-            self.key = self._load_key()
+            self.key = self._open()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -82,7 +56,7 @@ class Ledger:
         try:
             handle = (self.folder / "ledger.lock").open("w")
         except OSError as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -93,7 +67,7 @@ class Ledger:
 
     def head(self) -> Head:
         """Where the ledger ends."""
-        return _head(self.entries())
+        return head_of(self.entries())
 
     def reserve(self, dataset: Dataset, **body: Any) -> Entry:
         """Write down what is about to be spent on a dataset; on the disk when this returns. Call under ``locked``.
@@ -108,7 +82,7 @@ class Ledger:
             if not path.exists():
                 replace_file(path, content)
         except OSError as error:
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
         return self._append("reserve", {"dataset": name, **body})
 
     def commit(self, reservation: Entry) -> Entry:
@@ -123,19 +97,76 @@ class Ledger:
         """
         refuse_unless_holds(self.entries(), head, self.path)
 
+    def confirm(self, second_head: Path) -> None:
+        """Take this ledger for the newest one, on a person's word, and write its second head anew.
+
+        Raises:
+            LedgerError: the second head has seen more of the ledger than there is, or another ledger; no word helps there.
+        """
+        witness = Witness(second_head, self._site_id)
+        with self.locked():
+            entries = self.entries()
+            witness.refuse_old_ledger(entries, self.path)
+            witness.write(head_of(entries))
+
+    def _open(self) -> bytes:
+        """Check that all parts are there, or make them where none is; returns the key of record identities."""
+        if not self.path.exists() or not chained(self.path):
+            self._refuse_remains()
+            self._append("open", {"site_id": self._site_id, "ledger_id": secrets.token_hex(16)})
+        entries = self.entries()
+        self._refuse_other_site(entries[0])
+        key = self.folder / "fingerprint.key"
+        new = len(entries) == 1 and not key.exists() and not self._remains("datasets/*.ids")
+        if not new:
+            refuse_missing_parts(self.folder, entries)
+        self._catch_up(entries)
+        try:
+            if new:
+                replace_file(key, secrets.token_bytes(KEY_BYTES))
+            return key.read_bytes()
+        except OSError as error:
+            raise unusable(key, error) from error
+
+    def _remains(self, *patterns: str) -> list[str]:
+        return sorted(str(path.relative_to(self.folder)) for pattern in patterns for path in self.folder.glob(pattern))
+
+    def _refuse_remains(self) -> None:
+        """Refuse to begin a ledger where there was one."""
+        found = self._remains("head.json", "fingerprint.key", "datasets/*.ids")
+        if found:
+            raise LedgerError(
+                f"{self.path}: is gone, but {found[0]} of the ledger is still there; restore the ledger's folder from its "
+                "newest backup"
+            )
+        if self._witness is not None:
+            self._witness.refuse_gone(self.path)
+
     def _append(self, kind: Kind, body: Mapping[str, Any]) -> Entry:
-        """Add an entry: to the disk, then into ``head.json``. What cannot be written raises; an
-        entry that reached the disk all the same counts."""
-        before = _head(self.entries()) if self.path.exists() else Head()
-        entry = Entry.after(before, kind, body)
+        """Add an entry: to the disk, then into ``head.json``, then into the second head. What cannot be written raises; an
+        entry that reached the disk all the same counts. Both heads are brought to the entry before first, so that neither
+        is ever more than one behind."""
+        entries = () if kind == "open" else self.entries()
+        entry = Entry.after(head_of(entries), kind, body)
+        if entries:
+            self._catch_up(entries)
         try:
             _write_line(self.path, entry.line())
-            replace_file(
-                self.path.with_name("head.json"), _canonical({"entries": entry.seq + 1, "hash": entry.hash}).encode()
-            )
         except OSError as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
+        self._catch_up((*entries, entry))
         return entry
+
+    def _catch_up(self, entries: tuple[Entry, ...]) -> None:
+        """Bring ``head.json`` and the second head to the end of the entries."""
+        path, end = self.path.with_name("head.json"), head_of(entries)
+        if read_head(path) != end:
+            try:
+                replace_file(path, canonical({"entries": end.entries, "hash": end.hash}).encode())
+            except OSError as error:
+                raise unusable(path, error) from error
+        if self._witness is not None:
+            self._witness.catch_up(entries, self.path)
 
     def _refuse_other_site(self, first: Entry) -> None:
         owner = first.body["site_id"]
@@ -144,37 +175,22 @@ class Ledger:
                 f"{self.path}: is the ledger of site {owner}, not of {self._site_id}; give each site a folder of its own"
             )
 
-    def _load_key(self) -> bytes:
-        """The key of record identities, made with the ledger."""
-        path = self.folder / "fingerprint.key"
-        try:
-            if not path.exists() and len(self.entries()) == 1:
-                replace_file(path, secrets.token_bytes(KEY_BYTES))
-            key = path.read_bytes()
-        except OSError as error:
-            raise _unusable(path, error) from error
-        if len(key) != KEY_BYTES:
-            raise LedgerError(
-                f"{path}: is no fingerprint key; restore it, or records that were used before are not known again"
-            )
-        return key
 
-
-def read(path: Path) -> tuple[Entry, ...]:
-    """All entries of a ledger file, verified; an unfinished last line that ``head.json`` does not count is left out.
+def refuse_missing_parts(folder: Path, entries: Sequence[Entry]) -> None:
+    """Refuse a ledger without its head, its key, or the identities of a dataset that it names.
 
     Raises:
-        LedgerError: the file cannot be read, or an entry was altered, left out, put in or moved; names the first.
+        LedgerError: a part is missing or altered; the message names its file.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was never finished
-    except OSError as error:
-        raise _unusable(path, error) from error
-    entries: list[Entry] = []
-    for line in lines:
-        entries.append(_parse(line, _head(entries), path))
-    _check_head(entries, path)
-    return tuple(entries)
+    head, key = folder / "head.json", folder / "fingerprint.key"
+    if read_head(head) is None:
+        raise LedgerError(f"{head}: is missing; restore the ledger's folder from its newest backup")
+    if not key.is_file() or key.stat().st_size != KEY_BYTES:
+        raise LedgerError(
+            f"{key}: is missing or no fingerprint key; restore it, or records that were used before are not known again"
+        )
+    for name in {str(entry.body["dataset"]) for entry in entries if entry.kind == "reserve"}:
+        read_dataset(folder, name)
 
 
 def read_dataset(folder: Path, name: str) -> frozenset[bytes]:
@@ -187,60 +203,10 @@ def read_dataset(folder: Path, name: str) -> frozenset[bytes]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     if fingerprint(content) != name:
         raise LedgerError(f"{path}: altered, it does not have the fingerprint of its name; restore it from a backup")
     return split_ids(content)
-
-
-def refuse_unless_holds(entries: Sequence[Entry], head: Head, path: Path) -> None:
-    """Refuse a ledger that does not hold ``head``: so many entries, the last of them with this hash.
-
-    Raises:
-        LedgerError: it was cut off, replaced or copied from an older state.
-    """
-    if head.entries > len(entries):
-        raise LedgerError(
-            f"{path}: ends at entry {len(entries) - 1}, but entry {head.entries - 1} was seen before: it was cut off, "
-            "or is an old copy; restore the newest one"
-        )
-    if head.entries and entries[head.entries - 1].hash != head.hash:
-        raise LedgerError(
-            f"{path}: entry {head.entries - 1} is not the one that was seen before: the ledger was replaced or rewritten; "
-            "restore the right one"
-        )
-
-
-def _parse(line: bytes, head: Head, path: Path) -> Entry:
-    """One line as the entry that must follow ``head``."""
-    where = f"{path}: entry {head.entries}"
-    try:
-        plain = json.loads(line)
-        entry = Entry(**plain)
-        known = set(entry.body) == FIELDS[entry.kind] and line + b"\n" == entry.line()
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise LedgerError(f"{where} is no entry of a ledger; restore the ledger from a backup") from None
-    if not known or entry.hash != _hash(entry.seq, entry.kind, entry.body, entry.prev):
-        raise LedgerError(f"{where} was altered: it does not have its own hash; restore the ledger from a backup")
-    if entry.seq != head.entries or entry.prev != (head.hash or NOWHERE):
-        raise LedgerError(
-            f"{where} does not follow the one before: one was left out, put in or moved; restore it from a backup"
-        )
-    return entry
-
-
-def _check_head(entries: Sequence[Entry], path: Path) -> None:
-    """The entries must reach the head that was written after the last of them; they may be one ahead after a crash."""
-    try:
-        plain = json.loads(path.with_name("head.json").read_bytes())
-        head = Head(int(plain["entries"]), str(plain["hash"]))
-    except FileNotFoundError:
-        if len(entries) > 1:
-            raise LedgerError(f"{path}: head.json is missing beside it; restore both from one backup") from None
-        return
-    except (OSError, ValueError, TypeError, KeyError):
-        raise LedgerError(f"{path.with_name('head.json')}: cannot be read; restore it from a backup") from None
-    refuse_unless_holds(entries, head, path)
 
 
 def _write_line(path: Path, line: bytes) -> None:
@@ -261,23 +227,3 @@ def _write_line(path: Path, line: bytes) -> None:
         os.close(handle)
     if is_new:
         sync_folder(path.parent)
-
-
-def _head(entries: Sequence[Entry]) -> Head:
-    return Head(len(entries), entries[-1].hash) if entries else Head()
-
-
-def _hash(seq: int, kind: str, body: Mapping[str, Any], prev: str) -> str:
-    content = {"seq": seq, "kind": kind, "body": dict(body), "prev": prev}
-    return hashlib.sha256(_canonical(content).encode()).hexdigest()
-
-
-def _canonical(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _unusable(path: Path, error: OSError) -> LedgerError:
-    return LedgerError(
-        f"{path}: cannot be read or written ({error.strerror or type(error).__name__}), so nothing is trained; make its "
-        "folder writable and free some space"
-    )

@@ -10,6 +10,7 @@ from server.allowlist import AllowList
 from server.cohort import gather
 from server.course import Course
 from server.fleet import GridFleet
+from server.heads import Heads
 from server.health import Health
 from server.listening import Listening
 from server.live import Live, shown
@@ -95,4 +96,5 @@ def _attempts(course: Course, fleet: GridFleet, rounds: Sequence[Round]) -> Iter
         lambda done: course.commit(rounds, done),
         PrivacyPlan.for_server(config),
         course.beginning.last,
+        heads=Heads(course.folder.heads, fleet.key_of),
     )

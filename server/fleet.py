@@ -1,5 +1,6 @@
 """Real sites: reached through the SuperLink of this process, known by their keys."""
 
+import hashlib
 import re
 import threading
 import time
@@ -36,6 +37,7 @@ class GridFleet:
         self._link, self._allowed, self._sites = link, allowed, tuple(sites)
         self._ids: dict[bytes, int] = {}
         self._nodes: dict[str, int] = {}
+        self._keys: dict[str, str] = {}
         self._lock = threading.Lock()
         self.waiting: tuple[str, ...] = ()
         self.faults = self.refresh()
@@ -49,6 +51,7 @@ class GridFleet:
                     if key not in self._ids:
                         self._ids[key] = self._link.register(key)
                 self._nodes = {site: self._ids[key] for key, site in admitted.items()}
+                self._keys = {site: hashlib.sha256(key).hexdigest() for key, site in admitted.items()}
                 self._link.wall.admit(admitted)
                 return self._allowed.faults
         return ()
@@ -57,6 +60,10 @@ class GridFleet:
         """How each site of the run that has a key is connected."""
         found = self._link.nodes()
         return {site: found[self._nodes[site]] for site in self._sites if site in self._nodes}
+
+    def key_of(self, site: str) -> str | None:
+        """SHA-256 of the public key that a site is admitted by; None where it is not."""
+        return self._keys.get(site)
 
     def connected(self) -> tuple[str, ...]:
         """The sites of the run that are there now."""

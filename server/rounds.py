@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from privacy.dp.plan import PrivacyPlan
 from server.chain import extend
 from server.cohort import back_off, choose, has_quorum
+from server.heads import Heads
 from server.screening import Answer, Rejected
 from server.tally import Tally
 from shared import faults
@@ -80,19 +81,24 @@ def run_rounds(
     plan: PrivacyPlan | None = None,
     last: Round | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    heads: Heads | None = None,
 ) -> Iterator[Round]:
     """Yield each attempt at a round as it ends, from round 1, or the one after ``last``, to the end of the run.
 
     A round counts when a quorum of replies passes screening; otherwise it is abandoned with no effect on the adapter,
     though what the sites released in it stays spent, and tried again. ``weights`` are public numbers by site. The ends of
     the sites' ledgers and of the server's own chain travel with each order, so that neither side loses its tail unseen;
-    ``plan`` is the server's own, where sites trust it; ``last`` the last committed round of a run that goes on.
+    ``plan`` is the server's own, where sites trust it; ``last`` the last committed round of a run that goes on; ``heads``
+    what the server knows of the sites' ledgers from this run and from earlier ones, brought up to date with each answer.
 
     Raises:
         QuorumError: a round found no quorum in ``cohort.attempts`` attempts.
     """
     number, attempt, metrics = last.number + 1 if last else 1, 1, None
     ledgers, record = (dict(last.ledgers), last.record) if last else ({}, Head())
+    heads = heads or Heads()
+    for site, head in ledgers.items():
+        heads.saw(site, head, run_id, number - 1)
     while number <= config.training.rounds:
         clock = _Clock()
         # 1. Who is asked, and what.
@@ -107,18 +113,21 @@ def run_rounds(
                 adapter,
                 len(cohort),
                 installed(),
-                ledgers.get(site, Head()),
+                heads.head(site),
                 record,
             )
             for site in cohort
         }
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it comes: no answer can stop the round.
-        tally = Tally(orders, config, weights, adapter.spec, plan)
+        again = {site for site in orders if heads.answered(site, run_id, number)}
+        tally = Tally(orders, config, weights, adapter.spec, plan, again)
         for answer in fleet.ask(orders, config.cohort.deadline) if orders else ():
             clock.lap("train")
             faults.point("answered", number)
             tally.take(answer)
+            if answer.site_id in tally.ledgers:  # also of a rejected answer: what it took was spent
+                heads.saw(answer.site_id, tally.ledgers[answer.site_id], run_id, number)
             clock.lap("aggregate")
             faults.point("folded", number)
         clock.lap("train")

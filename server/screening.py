@@ -52,6 +52,12 @@ class Rejected:
 
 def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rejected:
     """Judge one answer against the order that it answers."""
+    reply = read_reply(answer, order)
+    return reply if isinstance(reply, Rejected) else judge(reply, order, max_norm)
+
+
+def read_reply(answer: Answer, order: TrainOrder) -> TrainReply | Rejected:
+    """The reply in an answer, if it is the site's own reply to this order."""
     if answer.content is None:
         return Rejected(answer.site_id, "error", answer.error or "unknown")
     try:
@@ -64,16 +70,21 @@ def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rej
         return Rejected(answer.site_id, "stale", "not the reply to this round's order")
     if reply.site_id != answer.site_id:
         return Rejected(answer.site_id, "identity", "speaks for another site")
+    return reply
+
+
+def judge(reply: TrainReply, order: TrainOrder, max_norm: float, again: bool = False) -> Accepted | Rejected:
+    """Judge a reply to an order; a site that answered the round before sends its reply ``again``, from the same ledger."""
     if reply.delta.spec != order.adapter.spec:
-        return Rejected(answer.site_id, "spec", "names or shapes differ from the order")
+        return Rejected(reply.site_id, "spec", "names or shapes differ from the order")
     if not reply.delta.is_finite:
-        return Rejected(answer.site_id, "not_finite", "holds NaN or infinite numbers")
+        return Rejected(reply.site_id, "not_finite", "holds NaN or infinite numbers")
     if reply.delta.norm > max_norm:
-        return Rejected(answer.site_id, "norm", f"norm {reply.delta.norm:.4g} > bound {max_norm:.4g}")
+        return Rejected(reply.site_id, "norm", f"norm {reply.delta.norm:.4g} > bound {max_norm:.4g}")
     if bool(reply.released) != (order.config.privacy.enabled and order.config.privacy.release == "metrics"):
-        return Rejected(answer.site_id, "released", "releases other sums than the run's plan has")
+        return Rejected(reply.site_id, "released", "releases other sums than the run's plan has")
     if reply.kwh is not None and order.config.privacy.enabled:
-        return Rejected(answer.site_id, "released", "sends its electricity, which the run's plan does not cover")
-    if reply.ledger.entries <= order.ledger.entries:
-        return Rejected(answer.site_id, "ledger", "its ledger did not grow")
-    return Accepted(answer.site_id, reply.delta, reply.ledger, reply.released, reply.kwh)
+        return Rejected(reply.site_id, "released", "sends its electricity, which the run's plan does not cover")
+    if reply.ledger.entries <= order.ledger.entries and not (again and reply.ledger == order.ledger):
+        return Rejected(reply.site_id, "ledger", "its ledger did not grow")
+    return Accepted(reply.site_id, reply.delta, reply.ledger, reply.released, reply.kwh)

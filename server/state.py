@@ -40,6 +40,11 @@ class StateFolder:
         return self.root / "signing_key.pem"
 
     @property
+    def heads(self) -> Path:
+        """Where each site's ledger ended when the server last heard of it, over all runs."""
+        return self.root / "ledger_heads.json"
+
+    @property
     def status(self) -> Path:
         """The file that ``hushtune status`` reads."""
         return self.root / "status.json"

@@ -1,11 +1,12 @@
 """The answers of one round: each is screened and folded as it comes, and let go."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from privacy.dp.central import NoisedSum
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import METHODS, Running
-from server.screening import Accepted, Answer, Rejected, screen
+from server.screening import Accepted, Answer, Rejected, judge, read_reply
 from shared.adapter import AdapterState, Spec
 from shared.config import RunConfig
 from shared.head import Head
@@ -17,6 +18,8 @@ class Tally:
 
     The first answer of a site that was asked counts; later ones and those of strangers have no effect.
     ``weights`` are public numbers by site; ``plan`` is the server's own where sites trust it to clip and to add noise.
+    The sites ``again`` answered this round before, so their ledgers need not have grown. ``ledgers`` are where those of all
+    sites end whose answer was a reply to its order, accepted or not.
     """
 
     def __init__(
@@ -26,6 +29,7 @@ class Tally:
         weights: Mapping[str, float],
         spec: Spec,
         plan: PrivacyPlan | None,
+        again: AbstractSet[str] = frozenset(),
     ) -> None:
         self.answered: set[str] = set()
         self.accepted: set[str] = set()
@@ -34,7 +38,7 @@ class Tally:
         self.released: dict[str, Mapping[str, float]] = {}
         self.kwh: dict[str, float] = {}
         self.bytes_down = self.bytes_up = 0
-        self._orders, self._weights, self._section = orders, weights, config.aggregation
+        self._orders, self._weights, self._section, self._again = orders, weights, config.aggregation, again
         bound = self._section.max_norm * max(weights.values())
         self._running: Running = NoisedSum(spec, plan) if plan else METHODS[self._section.method](spec, bound)
 
@@ -46,7 +50,13 @@ class Tally:
         if order is None or answer.site_id in self.answered:
             return
         self.answered.add(answer.site_id)
-        verdict = screen(answer, order, self._section.max_norm)
+        reply = read_reply(answer, order)
+        if isinstance(reply, Rejected):
+            self.rejected.append(reply)
+            return
+        if reply.ledger.entries > order.ledger.entries:
+            self.ledgers[reply.site_id] = reply.ledger
+        verdict = judge(reply, order, self._section.max_norm, again=answer.site_id in self._again)
         if isinstance(verdict, Rejected):
             self.rejected.append(verdict)
         else:

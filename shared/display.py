@@ -66,7 +66,7 @@ def _site(status: SiteStatus) -> list[RenderableType]:
     facts = _facts(f"Site {status.site_id}")
     facts.add_row("server", status.server)
     facts.add_row("connection", f"{status.connection}, since {ago(time.time() - status.since)}")
-    budgets = _grid("Privacy budget (epsilon)", "of", "spent", "limit", "left", "at delta")
+    budgets = _grid("Privacy budget (epsilon)", "of", "spent", "limit", "left", "at delta", "counted by")
     for budget in status.budgets:
         budgets.add_row(*_budget(budget))
     orders = _grid("Last orders", "when", "run", "round", "outcome", "reason")
@@ -79,9 +79,9 @@ def _budget(budget: BudgetSeen) -> tuple[str, ...]:
     """What is spent is rounded up and what is left down, so that no figure promises too much."""
     limit, delta = epsilon_up(budget.limit), delta_up(budget.delta)
     if budget.spent is None:
-        return budget.of, "no bound: used without privacy", limit, "0", delta
+        return budget.of, "no bound: used without privacy", limit, "0", delta, "-"
     left = max(0.0, budget.limit - budget.spent)
-    return budget.of, epsilon_up(budget.spent), limit, epsilon_left(left), delta
+    return budget.of, epsilon_up(budget.spent), limit, epsilon_left(left), delta, budget.counted_by
 
 
 def _order(order: OrderSeen) -> tuple[str, ...]:

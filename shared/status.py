@@ -64,6 +64,9 @@ class BudgetSeen(Section):
         allow_inf_nan=False,
         description="epsilon spent, open reservations included, never too low; none where no bound holds",
     )
+    counted_by: Literal["plan", "filter"] = Field(
+        "plan", description="of one run its plan gives epsilon, of several the filter for adaptive choice"
+    )
     limit: float = Field(gt=0, description="epsilon that the policy allows")
     delta: float = Field(gt=0, lt=1, description="delta at which both count")
 

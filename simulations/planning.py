@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.budget import upper_bound
+from privacy.budget import A_RUN_TO_COME
 from privacy.dp.plan import PrivacyPlan
-from privacy.ledger import Entry, read
+from privacy.entries import Entry, read
+from privacy.spending import Part, parts_of, spent, spent_after
 from shared.config import RunConfig
 from shared.errors import ConfigError
 
@@ -43,7 +44,6 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
     extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round(accountant) for plan in set(plans.values())}
     for site_id, plan in plans.items():
         by_round = extended[plan]
-        earlier = _earlier(config, site_id)
         rows.append(
             {
                 "site_id": site_id,
@@ -60,9 +60,18 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
                 "epsilon": by_round[-2],
                 "epsilon_by_round": list(by_round[:-1]),
                 "epsilon_one_more_round": by_round[-1],
-                "spent_before": upper_bound(earlier, plan.target_delta, accountant=accountant),
-                "epsilon_ever": upper_bound(earlier, plan.target_delta, plan.events * plan.rounds, accountant),
-                "budget": config.privacy.budget or config.privacy.epsilon,
+                **_over_all_runs(config, site_id, plan, accountant),
             }
         )
     return rows
+
+
+def _over_all_runs(config: RunConfig, site_id: str, plan: PrivacyPlan, accountant: Accountant) -> dict[str, float]:
+    """What a record in all of the site's datasets has spent, and would have with this run, as its budget counts it."""
+    earlier, budget = _earlier(config, site_id), config.privacy.budget or config.privacy.epsilon
+    with_this = parts_of(earlier, Part.to_come(A_RUN_TO_COME, plan, plan.rounds))
+    return {
+        "spent_before": spent(parts_of(earlier), plan.target_delta, accountant).epsilon,
+        "epsilon_ever": spent_after(with_this, budget, plan.target_delta, accountant).epsilon,
+        "budget": budget,
+    }

@@ -210,6 +210,6 @@ def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: 
         plan=server or site.plan,
         rounds_spent=tuple(done.number for done in rounds if done.committed) if server else site.budget.rounds(run_id),
         ledger=site.budget.ledger.head(),
-        epsilon_ever=None if server else site.budget.spent(),
+        epsilon_ever=None if server else site.budget.spent().epsilon,
         touched=data.touched,
     )

@@ -36,7 +36,8 @@ class SiteCharges:
     """What the card may say of one site: public by declaration, or charged. ``target_delta`` is None without privacy.
 
     ``head`` is where the site's ledger ended when the server last heard of it. ``epsilon_ever`` is the largest of any of
-    its records over all runs in that ledger, which the site alone knows, and a simulator.
+    its records over all runs in that ledger, as the ledger's limit counts it (several runs by the filter for adaptive
+    choice), which the site alone knows, and a simulator.
     """
 
     site_id: str

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from privacy.accounting import MechanismEvent, epsilon
-from privacy.ledger import read, refuse_unless_holds
+from privacy.entries import read, refuse_unless_holds
 from server.report.signed import CARD_FILE, SignedCard
 from shared.errors import LedgerError, RunError
 from shared.head import Head

@@ -51,7 +51,8 @@ NOT_PROTECTED = (
     "Held-out records: the server evaluates on them, and they are treated as public to it.",
     "An insider with access to a site's own disk or memory.",
     "Other runs: this card's epsilon covers one run. Runs on the same records add up, and so do runs that chose the "
-    "settings; each site's own ledger adds up those that it was used for, and a site that shares the records has another.",
+    "settings; each site's own ledger adds up those that it was used for, by a filter that allows for runs chosen after "
+    "earlier results, and a site that shares the records has another.",
     "The adapter's behaviour: a malicious site can bend what the adapter does, within the bounds of screening.",
 )
 SEVERAL_RECORDS = (

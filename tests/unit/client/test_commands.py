@@ -1,4 +1,6 @@
+import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -61,3 +63,61 @@ def test_ledger_export_writes_the_events(
     assert status == 0
     events = json.loads((tmp_path / "out.json").read_text())["reservations"][0]["events"]
     assert events == [{"sampling_rate": 1.0, "noise_multiplier": 20.0, "steps": 1, "purpose": "training"}]
+
+
+def test_ledger_show_tells_both_figures_and_which_of_them_counts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = said(["ledger", "show", str(folder)], monkeypatch, capsys)
+    assert "counted by the plan of the one run." in out
+    assert "fixed in advance" not in out
+    budget = Budget(Ledger(folder, "north"), Dataset([(b"x" * 16,)]), Limit(10.0, 1e-4))
+    budget.reserve("run-2", 1, PLAN, Head())
+    _, out, _ = said(["ledger", "show", str(folder)], monkeypatch, capsys)
+    assert "counted by the filter for adaptive choice." in out
+    assert "If all plans had been fixed in advance, it would be 0." in out
+    _, out, _ = said(["ledger", "show", str(folder), "--json"], monkeypatch, capsys)
+    found = json.loads(out)["in_all"]
+    assert found["epsilon"] > found["if_planned_together"]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A site whose second head is lost."""
+    text = """
+        site = {id = "north"}
+        server = {address = "fed.example.org:8443"}
+        data = {file = "records.jsonl", declared_size = 2000}
+        policy = {dataset_epsilon = 8.0, tasks = ["classification"], models = []}
+    """
+    (tmp_path / "SITE.toml").write_text(text)
+    ledger = Ledger(tmp_path / "state" / "ledger", "north", tmp_path / "ledger_head.json")
+    Budget(ledger, Dataset([(b"x" * 16,)]), Limit(10.0, 1e-4)).reserve("run-1", 1, PLAN, Head())
+    (tmp_path / "ledger_head.json").unlink()
+    return tmp_path / "SITE.toml"
+
+
+@pytest.mark.parametrize("answer", ["n\n", "y\n"])
+def test_ledger_confirm_says_how_far_the_ledger_goes_and_asks_first(
+    site: Path, answer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+    status, out, _ = said(["ledger", "confirm", str(site)], monkeypatch, capsys)
+    assert "2 entries" in out
+    assert "round 1 of run run-1" in out
+    written = (site.parent / "ledger_head.json").exists()
+    assert (status, written) == ((0, True) if answer == "y\n" else (1, False))
+
+
+def test_ledger_confirm_begins_no_ledger_and_accepts_no_old_one(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (site.parent / "ledger_head.json").write_text(json.dumps({"site_id": "north", "entries": 9, "hash": "e" * 64}))
+    status, _, err = said(["ledger", "confirm", str(site), "--yes"], monkeypatch, capsys)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "is the old copy" in err
+    shutil.rmtree(site.parent / "state" / "ledger")
+    status, _, err = said(["ledger", "confirm", str(site), "--yes"], monkeypatch, capsys)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "nothing to confirm" in err
+    assert not (site.parent / "state" / "ledger").exists()

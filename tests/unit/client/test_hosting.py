@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.adapter import AdapterState
 from shared.config import RunConfig
-from shared.errors import DataError, Declined, HushtuneError, MessageError, ModelError, PolicyRefused
+from shared.errors import DataError, Declined, HushtuneError, LedgerError, MessageError, ModelError, PolicyRefused
 from shared.head import Head
 from shared.messages import TrainOrder
 from shared.peft_adapter import read_adapter
@@ -332,3 +333,17 @@ def test_a_model_that_the_site_does_not_have_is_said_before_a_record_is_read(fil
         Host(with_writer(file, "/nowhere/at/all"), lambda _: None).train(forge(PARAPHRASED))
     assert untouched()
     assert not file.site.state.exists()
+
+
+def test_a_site_whose_state_came_back_from_an_older_backup_trains_no_more(
+    file: SiteFile, forge: Forge, tmp_path: Path
+) -> None:
+    file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
+    ledger = Ledger(file.ledger, "north", file.site.ledger_head)
+    shutil.copytree(file.site.state, tmp_path / "backup")
+    Budget(ledger, Dataset([(b"x" * 16,)]), Limit(8.0, 1e-4)).reserve("run", 1, None, Head())
+    shutil.rmtree(file.site.state)
+    shutil.copytree(tmp_path / "backup", file.site.state)
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: is the old copy, it ends at entry 0 and .* has seen entry 1"):
+        Host(file, lambda step: None).train(forge(run_id="another"))
+    assert not file.outbox.exists()

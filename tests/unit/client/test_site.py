@@ -110,10 +110,10 @@ def test_a_round_that_fails_in_training_is_spent_once_and_may_be_tried_again(
         site.train(order(site, classify))
     monkeypatch.undo()
     assert len(site.budget.rounds("run")) == 1
-    cost = site.budget.spent()
+    cost = site.budget.spent().epsilon
     make(classify).train(order(site, classify))  # nothing had left the site
     assert len(site.budget.rounds("run")) == 1
-    assert site.budget.spent() == cost
+    assert site.budget.spent().epsilon == cost
 
 
 def test_nothing_is_trained_when_the_ledger_cannot_be_written(
@@ -155,7 +155,7 @@ def test_a_run_beyond_the_budget_is_refused_at_its_first_round(
     site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, poor)
     with pytest.raises(LedgerError, match="budget exhausted"):
         site.train(order(site, classify))
-    assert poor.spent() == 0
+    assert poor.spent().epsilon == 0
 
 
 def test_noised_sums_leave_when_the_plan_pays_for_them(classify: RunConfig, change: Change, make: MakeSite) -> None:

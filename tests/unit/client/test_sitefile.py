@@ -206,3 +206,12 @@ def test_who_paraphrases_at_a_site_is_the_sites_own_choice(tmp_path: Path, confi
         here = load(tmp_path, f'{GOOD}[model]\nparaphraser = "{name}"\n').carried_out(run)
         assert here.augmentation.paraphraser == found
         assert here.augmentation.paraphrases == 1
+
+
+def test_the_second_head_lies_beside_the_file_and_never_in_the_ledgers_folder(tmp_path: Path) -> None:
+    site = load(tmp_path)
+    assert site.site.ledger_head == tmp_path / "ledger_head.json"
+    apart = load(tmp_path, GOOD.replace('id = "north"', 'id = "north"\nledger_head = "/mnt/other/head.json"'))
+    assert apart.site.ledger_head == Path("/mnt/other/head.json")
+    with pytest.raises(ConfigError, match=r"site\.ledger_head: lies in the ledger's own folder"):
+        load(tmp_path, GOOD.replace('id = "north"', 'id = "north"\nledger_head = "state/ledger/head.json"'))

@@ -8,6 +8,7 @@ from client.statement import statement, verify
 from privacy.accounting import epsilon
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
+from privacy.filter import filter_epsilon
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.errors import LedgerError
@@ -53,22 +54,34 @@ def test_a_statement_has_every_reservation_and_what_each_dataset_spent(folder: P
         ("two", 1, False),
     ]
     assert found["target_delta"] == 1e-4
-    three = epsilon(PLAN.events * 3, 1e-4)
+    three, filtered = epsilon(PLAN.events * 3, 1e-4), filter_epsilon(PLAN.events * 3, 1e-4)
     assert [row["rounds"] for row in found["datasets"]] == [2, 1]
-    # Record 2 is in both, so each dataset's bound is that of all three rounds.
-    assert [row["epsilon"] for row in found["datasets"]] == pytest.approx([three, three])
-    assert found["epsilon_in_all"] == pytest.approx(three)
+    # Record 2 is in both, so each dataset's bound is that of all three rounds, in two runs.
+    for row in (*found["datasets"], found["in_all"]):
+        assert row["epsilon"] == pytest.approx(filtered)
+        assert row["if_planned_together"] == pytest.approx(three)
+        assert row["counted_by"] == "filter"
+
+
+def test_one_run_counts_by_its_plan(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger", "north")
+    Budget(ledger, dataset(1), Limit(10.0, 1e-4)).reserve("one", 1, PLAN, Head())
+    counted = statement(ledger.folder)["in_all"]
+    assert counted["epsilon"] == counted["if_planned_together"] == pytest.approx(epsilon(PLAN.events, 1e-4))
+    assert counted["counted_by"] == "plan"
 
 
 def test_epsilon_is_told_at_another_delta_on_request(folder: Path) -> None:
-    assert statement(folder, 1e-6)["epsilon_in_all"] == pytest.approx(epsilon(PLAN.events * 3, 1e-6))
+    found = statement(folder, 1e-6)["in_all"]
+    assert found["if_planned_together"] == pytest.approx(epsilon(PLAN.events * 3, 1e-6))
+    assert found["epsilon"] == pytest.approx(filter_epsilon(PLAN.events * 3, 1e-6))
 
 
 def test_a_round_without_privacy_has_no_epsilon_and_no_infinity_in_json(folder: Path) -> None:
     ledger = Ledger(folder, "north")
     Budget(ledger, dataset(9), Limit(10.0, 1e-4)).reserve("three", 1, None, Head())
     found = statement(folder)
-    assert found["epsilon_in_all"] is None
+    assert found["in_all"]["epsilon"] is found["in_all"]["if_planned_together"] is None
     assert [row["epsilon"] is None for row in found["datasets"]] == [False, False, True]
     json.dumps(found, allow_nan=False)
 
@@ -91,6 +104,13 @@ def test_a_missing_dataset_file_is_found(folder: Path) -> None:
     name = Ledger(folder, "north").entries()[1].body["dataset"]
     (folder / "datasets" / f"{name}.ids").unlink()
     with pytest.raises(LedgerError, match="cannot be read or written"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("part", ["head.json", "fingerprint.key"])
+def test_a_missing_part_is_found(folder: Path, part: str) -> None:
+    (folder / part).unlink()
+    with pytest.raises(LedgerError, match="missing"):
         verify(folder)
 
 

@@ -2,17 +2,19 @@ import contextlib
 import dataclasses
 import math
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from privacy.accounting import Accountant, MechanismEvent, epsilon
+from privacy.accounting import MechanismEvent, epsilon
 from privacy.budget import Budget, Limit, upper_bound
 from privacy.dp.plan import PrivacyPlan
+from privacy.filter import filter_epsilon
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
+from privacy.spending import Spent
 from shared.errors import LedgerError
 from shared.head import Head
 from shared.record import RawRecord, origin
@@ -48,12 +50,12 @@ def spend(budget: Budget, run_id: str = "run", number: int = 1, plan: PrivacyPla
 
 def test_a_round_costs_its_plan_and_rounds_compose(budget: Make) -> None:
     mine = budget(records(NAMES))
-    assert mine.spent() == 0
+    assert mine.spent().epsilon == 0
     spend(mine)
-    assert mine.spent() == pytest.approx(ROUND)
+    assert mine.spent().epsilon == pytest.approx(ROUND)
     spend(mine, number=2)
-    assert mine.spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))
-    assert mine.spent() < 2 * ROUND
+    assert mine.spent().epsilon == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+    assert mine.spent().epsilon < 2 * ROUND
 
 
 SAME = {
@@ -71,32 +73,32 @@ def test_the_same_records_have_one_budget(budget: Make, change: str) -> None:
     """Whatever file they come in, and after a restart: spending follows the records."""
     spend(budget(records(NAMES)), "first")
     again = budget(SAME[change]())
-    assert again.spent() == pytest.approx(ROUND)
+    assert again.spent().epsilon == pytest.approx(ROUND)
     spend(again, "second")
-    assert budget(records(NAMES)).spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+    assert budget(records(NAMES)).spent().epsilon == pytest.approx(filter_epsilon(PLAN.events * 2, DELTA))
 
 
 def test_other_records_spend_in_parallel(budget: Make) -> None:
     spend(budget(records(NAMES)), "first")
     other = budget(records([f"other {i}" for i in range(5)]))
-    assert other.spent() == 0
+    assert other.spent().epsilon == 0
     spend(other, "second")
-    assert other.spent() == pytest.approx(ROUND)
+    assert other.spent().epsilon == pytest.approx(ROUND)
     assert upper_bound(other.ledger.entries(), DELTA) == pytest.approx(epsilon(PLAN.events * 2, DELTA))
 
 
 def test_the_worst_record_counts_over_halves_and_wholes(budget: Make) -> None:
     spend(budget(records(NAMES[:6])), "left")
     spend(budget(records(NAMES[6:])), "right")
-    assert budget(records(NAMES)).spent() == pytest.approx(ROUND)
+    assert budget(records(NAMES)).spent().epsilon == pytest.approx(ROUND)
     spend(budget(records(NAMES[4:8])), "middle")
-    assert budget(records(NAMES)).spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+    assert budget(records(NAMES)).spent().epsilon == pytest.approx(filter_epsilon(PLAN.events * 2, DELTA))
 
 
 def test_datasets_that_share_a_person_share_the_persons_budget(budget: Make) -> None:
     spend(budget(records(["an admission note"], person="p-17")), "first")
-    assert budget(records(["a discharge letter"], person="p-17")).spent() == pytest.approx(ROUND)
-    assert budget(records(["a discharge letter"], person="p-18")).spent() == 0
+    assert budget(records(["a discharge letter"], person="p-17")).spent().epsilon == pytest.approx(ROUND)
+    assert budget(records(["a discharge letter"], person="p-18")).spent().epsilon == 0
 
 
 def test_a_run_that_cannot_be_paid_to_its_end_is_refused_before_anything_is_spent(budget: Make) -> None:
@@ -110,7 +112,7 @@ def test_no_round_goes_beyond_the_limit(budget: Make) -> None:
     mine = budget(records(NAMES), limit=epsilon(PLAN.events * 3, DELTA))
     for number in (1, 2, 3):
         spend(mine, number=number)
-    assert mine.spent() <= mine.limit.epsilon
+    assert mine.spent().epsilon <= mine.limit.epsilon
     with pytest.raises(LedgerError, match=r"budget exhausted: some of these records have spent .* 3 rounds left of run two"):
         mine.reserve("two", 1, PLAN, Head())
     assert mine.rounds("run") == (1, 2, 3)
@@ -123,7 +125,7 @@ def test_a_round_is_reserved_only_while_the_run_can_be_paid_to_its_end(budget: M
         mine.reserve("run", 1, PLAN, Head())
     spend(mine, number=2)  # a site that joined late pays what is left
     spend(mine, number=3)
-    assert mine.spent() <= mine.limit.epsilon
+    assert mine.spent().epsilon <= mine.limit.epsilon
 
 
 def test_a_limit_over_all_datasets_bounds_those_that_share_nothing(budget: Make) -> None:
@@ -138,10 +140,10 @@ def test_a_limit_over_all_datasets_bounds_those_that_share_nothing(budget: Make)
 def test_an_open_reservation_counts_and_is_used_again(budget: Make) -> None:
     mine = budget(records(NAMES))
     first = mine.reserve("run", 1, PLAN, Head())
-    assert mine.spent() == pytest.approx(ROUND)
+    assert mine.spent().epsilon == pytest.approx(ROUND)
     again = budget(records(NAMES))  # the process died in between
     assert again.reserve("run", 1, PLAN, Head()) == first
-    assert again.spent() == pytest.approx(ROUND)
+    assert again.spent().epsilon == pytest.approx(ROUND)
 
 
 def test_a_round_that_was_answered_is_not_answered_again(budget: Make) -> None:
@@ -170,7 +172,7 @@ def test_closing_a_round_twice_changes_nothing(budget: Make) -> None:
 def test_records_used_without_privacy_have_no_epsilon_left(budget: Make) -> None:
     mine = budget(records(NAMES))
     spend(mine, plan=None)
-    assert mine.spent() == math.inf
+    assert mine.spent().epsilon == math.inf
     with pytest.raises(LedgerError, match="used without privacy before"):
         budget(records(NAMES[:1])).refuse_beyond(PLAN)
     spend(mine, "another", plan=None)  # it makes nothing worse
@@ -181,32 +183,26 @@ def test_releases_are_charged_like_training(budget: Make) -> None:
     plan = PrivacyPlan(1.0, 20.0, 1.0, 1, 3, 1e-4, 40, releases=(metrics,))
     mine = budget(records(NAMES))
     spend(mine, plan=plan)
-    assert mine.spent() == pytest.approx(epsilon([*PLAN.events, metrics], DELTA))
-    assert mine.spent() > ROUND
-
-
-class Counter(Accountant):
-    """A cheap stand-in whose epsilon grows with what was spent: the test is of the lock, not of the accountant."""
-
-    def epsilon(self, events: Iterable[MechanismEvent], target_delta: float) -> float:
-        return float(sum(event.steps for event in events))
+    assert mine.spent().epsilon == pytest.approx(epsilon([*PLAN.events, metrics], DELTA))
+    assert mine.spent().epsilon > ROUND
 
 
 def _compete(folder: Path, run_id: str, limit: float) -> None:
     """One of two runs that reserve rounds on the same records until the budget refuses."""
     ledger = Ledger(folder, "north")
-    mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), Limit(limit, DELTA), accountant=Counter())
+    mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), Limit(limit, DELTA))
     with contextlib.suppress(LedgerError):
         for number in range(1, 10_000):
             mine.reserve(run_id, number, PLAN, Head())
 
 
 def test_two_hundred_interleavings_of_two_runs_never_overspend(tmp_path: Path) -> None:
-    """Two processes on one dataset; the budget pays 200 rounds, however the processes take turns."""
+    """Two processes on one dataset; the filter's budget pays 200 rounds, however the processes take turns."""
     folder = tmp_path / "ledger"
     Ledger(folder, "north")
     context = multiprocessing.get_context("fork")
-    runs = [context.Process(target=_compete, args=(folder, f"run-{i}", 200.0)) for i in (0, 1)]
+    limit = filter_epsilon(PLAN.events * 200, DELTA)
+    runs = [context.Process(target=_compete, args=(folder, f"run-{i}", limit)) for i in (0, 1)]
     for run in runs:
         run.start()
     for run in runs:
@@ -235,4 +231,72 @@ def test_a_person_has_spent_what_any_of_their_records_has(tmp_path: Path) -> Non
         alone = Dataset.of(records([name], f"name in file {number}"), ledger.key, by_person=True)
         spend(Budget(ledger, alone, Limit(100.0, DELTA)), f"run {number}", plan=persons)
     both = Dataset.of(records(NAMES[:2], "one person after all"), ledger.key, by_person=True)
-    assert Budget(ledger, both, Limit(100.0, DELTA)).spent() == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+    assert Budget(ledger, both, Limit(100.0, DELTA)).spent().epsilon == pytest.approx(filter_epsilon(PLAN.events * 2, DELTA))
+
+
+WHOLE = epsilon(PLAN.events * PLAN.rounds, DELTA)
+FILTERED = filter_epsilon(PLAN.events * PLAN.rounds, DELTA)
+FAINT = dataclasses.replace(PLAN, noise_multiplier=2000.0, rounds=1)
+
+
+def test_a_run_of_exactly_the_limit_is_paid_to_its_end(budget: Make) -> None:
+    """Its plan is fixed in advance, so the filter's dearer figure is not for it."""
+    assert FILTERED > WHOLE * 1.1
+    for number in (1, 2, 3):
+        spend(budget(records(NAMES), limit=WHOLE), number=number)
+    assert budget(records(NAMES)).spent() == Spent(WHOLE, "plan")
+
+
+def test_a_second_run_is_paid_only_while_the_filter_passes_both(budget: Make) -> None:
+    """Composed as if fixed together they would fit; but the second may have been chosen after the first one's results."""
+    both = [*PLAN.events, *FAINT.events]
+    limit = filter_epsilon(PLAN.events * 3, DELTA)
+    spend(budget(records(NAMES), limit), "first")
+    together = epsilon([*PLAN.events * 3, *FAINT.events], DELTA)
+    assert together < limit
+    with pytest.raises(LedgerError, match=r"make it \S+ by the filter for runs that may have been chosen"):
+        budget(records(NAMES), filter_epsilon(both, DELTA) * 0.999).reserve("second", 1, FAINT, Head())
+    spend(budget(records(NAMES), limit), "second", plan=FAINT)
+    assert budget(records(NAMES)).spent() == Spent(filter_epsilon(both, DELTA), "filter")
+
+
+def test_a_run_that_was_paid_by_its_plan_alone_stays_the_only_one_even_if_it_is_cut_short(budget: Make) -> None:
+    limit = (WHOLE + FILTERED) / 2
+    spend(budget(records(NAMES), limit), "first")
+    with pytest.raises(LedgerError, match="budget exhausted: some of these records"):
+        budget(records(NAMES), limit).reserve("second", 1, FAINT, Head())
+    spend(budget(records(NAMES), limit), "first", number=2)  # its own rounds go on
+    spend(budget(records([*NAMES[:0], "others"]), limit), "second", plan=FAINT)
+
+
+def test_a_run_paid_by_its_plan_alone_shuts_out_the_records_of_it_alone_too(budget: Make) -> None:
+    """Records 0 to 5 were in a faint run before, so for them it was a second run; 6 to 11 had it as their first."""
+    late = dataclasses.replace(PLAN, rounds=4)
+    limit = filter_epsilon([*FAINT.events, *PLAN.events * 3], DELTA)
+    assert epsilon(late.events * 3, DELTA) < limit < filter_epsilon(late.events * 4, DELTA)
+    spend(budget(records(NAMES[:6]), limit), "faint", plan=FAINT)
+    spend(budget(records(NAMES), limit), "late", number=2, plan=late)  # joins in round 2, so three rounds are left
+    spend(budget(records(NAMES[:6]), limit), "another", plan=FAINT)
+    with pytest.raises(LedgerError, match="budget exhausted: some of these records"):
+        budget(records(NAMES), limit).reserve("one more", 1, FAINT, Head())
+
+
+def test_a_limit_over_all_datasets_counts_a_second_run_by_the_filter(budget: Make) -> None:
+    spend(budget(records(NAMES)), "first")
+    other = replace(budget(records(["something else"])), in_all=Limit(filter_epsilon(PLAN.events * 2, DELTA) * 0.999, DELTA))
+    one = dataclasses.replace(PLAN, rounds=1)
+    assert upper_bound(other.ledger.entries(), DELTA, one.events) < other.in_all.epsilon  # type: ignore[union-attr]
+    with pytest.raises(LedgerError, match=r"over all datasets of the site: .* by the filter"):
+        other.reserve("second", 1, one, Head())
+
+
+def test_a_ledger_that_was_written_before_whole_plans_were_goes_on(budget: Make) -> None:
+    mine = budget(records(NAMES))
+    mechanism = {"unit": "record", "relation": PLAN.relation, "target_delta": DELTA, "plan": PLAN.digest()}
+    events = [dataclasses.asdict(event) for event in PLAN.events]
+    with mine.ledger.locked():
+        seen = {"server_entries": 0, "server_hash": ""}
+        mine.ledger.reserve(mine.dataset, run_id="run", round=1, events=events, **mechanism, **seen)
+    assert mine.spent() == Spent(ROUND, "plan")
+    spend(mine, number=2)
+    assert mine.spent().epsilon == pytest.approx(epsilon(PLAN.events * 2, DELTA))

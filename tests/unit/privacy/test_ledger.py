@@ -1,4 +1,5 @@
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from privacy import ledger as ledger_module
+from privacy.entries import Entry, read, refuse_unless_holds
 from privacy.fingerprint import Dataset
-from privacy.ledger import Entry, Ledger, read, read_dataset, refuse_unless_holds
+from privacy.ledger import Ledger, read_dataset
 from shared.errors import LedgerError
 from shared.head import Head
 
@@ -137,7 +139,7 @@ def test_a_tail_that_was_cut_off_with_its_head_is_found_by_what_the_server_saw(b
 def test_a_whole_file_that_was_replaced_is_found(book: Ledger, tmp_path: Path) -> None:
     seen = book.head()
     other = Ledger(tmp_path / "other", "north")
-    for number in range(1, 5):
+    for number in range(1, 4):
         reserve(other, number)
     shutil.copy(other.path, book.path)
     with pytest.raises(LedgerError, match="entry 6 is not the one that was seen before"):
@@ -198,10 +200,19 @@ def test_an_entry_is_written_over_what_an_unfinished_write_left(book: Ledger) ->
 
 
 def test_a_crash_between_entry_and_head_leaves_the_entry_counted(book: Ledger) -> None:
+    head = book.head()
+    last = book.entries()[5]
+    (book.folder / "head.json").write_text(json.dumps({"entries": 6, "hash": last.hash}))
+    assert Ledger(book.folder, "north").head() == head
+    assert json.loads((book.folder / "head.json").read_bytes())["entries"] == 7  # brought forward
+
+
+def test_a_head_that_is_older_than_a_crash_leaves_it_is_refused(book: Ledger) -> None:
     before = (book.folder / "head.json").read_bytes()
     reserve(book, 4)
     (book.folder / "head.json").write_bytes(before)
-    assert len(book.entries()) == 9
+    with pytest.raises(LedgerError, match=r"ends at entry 8, but head\.json is an old copy that ends at entry 6"):
+        Ledger(book.folder, "north")
 
 
 @pytest.mark.parametrize("failing", ["write", "fsync"])
@@ -279,7 +290,7 @@ def test_a_ledger_that_is_not_writable_is_refused(book: Ledger, monkeypatch: pyt
 
 def test_a_lost_key_is_refused_not_made_anew(book: Ledger) -> None:
     (book.folder / "fingerprint.key").unlink()
-    with pytest.raises(LedgerError, match="cannot be read or written"):
+    with pytest.raises(LedgerError, match=r"fingerprint\.key: is missing or no fingerprint key; restore it"):
         Ledger(book.folder, "north")
 
 
@@ -290,3 +301,110 @@ def test_key_and_entries_are_for_the_owner_alone(book: Ledger) -> None:
 
 def test_a_head_of_no_entry_is_held_by_every_ledger(book: Ledger) -> None:
     refuse_unless_holds(read(book.path), Head(), book.path)
+
+
+PARTS = ("ledger.jsonl", "head.json", "fingerprint.key", "datasets")
+
+
+def without(folder: Path, *parts: str) -> None:
+    for part in parts:
+        shutil.rmtree(folder / part) if part == "datasets" else (folder / part).unlink()
+
+
+SOME = [gone for count in range(1, len(PARTS)) for gone in itertools.combinations(PARTS, count)]
+
+
+@pytest.mark.parametrize("gone", SOME, ids="+".join)
+def test_a_ledger_that_lacks_any_of_its_parts_is_refused(book: Ledger, gone: tuple[str, ...]) -> None:
+    """Seen before: with ledger.jsonl gone and the rest there, a new ledger began, and 3.58 spent became 0."""
+    without(book.folder, *gone)
+    for _ in range(2):  # nothing may be mended by the attempt
+        with pytest.raises(LedgerError, match=r"(is gone|missing|cannot be read).*(restore|nothing is trained)") as caught:
+            Ledger(book.folder, "north")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", PARTS[:3])
+@pytest.mark.parametrize("content", [b"", b"\x00" * 7])
+def test_a_part_that_is_empty_or_rubbish_is_refused(book: Ledger, part: str, content: bytes) -> None:
+    (book.folder / part).write_bytes(content)
+    with pytest.raises(LedgerError):
+        Ledger(book.folder, "north")
+
+
+def test_an_emptied_dataset_file_is_refused(book: Ledger) -> None:
+    [ids] = (book.folder / "datasets").iterdir()
+    ids.write_bytes(b"")
+    with pytest.raises(LedgerError, match="does not have the fingerprint of its name"):
+        Ledger(book.folder, "north")
+
+
+def test_a_ledger_of_which_nothing_is_left_is_a_new_one(book: Ledger) -> None:
+    without(book.folder, *PARTS)
+    assert len(Ledger(book.folder, "north").entries()) == 1
+
+
+class PowerCut(BaseException):
+    """What no handler catches."""
+
+
+def crashed(path: Path, second: Path | None, monkeypatch: pytest.MonkeyPatch, write: int) -> bool:
+    """Begin a ledger and die before its n-th change of the disk; False where there are fewer."""
+    count = itertools.count()
+
+    def dying(real: Callable[..., object]) -> Callable[..., object]:
+        def act(*given: object) -> object:
+            if next(count) == write:
+                raise PowerCut
+            return real(*given)
+
+        return act
+
+    for module, name in ((os, "write"), (os, "fsync"), (Path, "rename")):
+        monkeypatch.setattr(module, name, dying(getattr(module, name)))
+    try:
+        Ledger(path, "north", second)
+    except PowerCut:
+        return True
+    finally:
+        monkeypatch.undo()
+    return False
+
+
+def test_a_new_ledger_is_completed_after_a_crash_at_any_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for write in itertools.count():
+        folder, second = tmp_path / str(write), tmp_path / f"{write}.json"
+        died = crashed(folder, second, monkeypatch, write)
+        book = Ledger(folder, "north", second)
+        reserve(book, 1)
+        assert len(Ledger(folder, "north", second).entries()) == 3
+        if not died:
+            break
+    assert write >= 10
+
+
+@pytest.mark.parametrize("part", ["head.json", "fingerprint.key", "ledger.jsonl"])
+def test_an_unused_ledger_is_completed_only_in_the_order_in_which_it_is_made(tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "ledger"
+    Ledger(folder, "north")
+    (folder / part).unlink()
+    if part == "fingerprint.key":  # the last one that is made
+        assert len(Ledger(folder, "north").key) == 32
+    else:
+        with pytest.raises(LedgerError, match=r"missing|gone"):
+            Ledger(folder, "north")
+
+
+def test_a_ledger_that_goes_while_it_is_open_is_not_begun_anew(book: Ledger) -> None:
+    book.path.unlink()
+    with pytest.raises(LedgerError, match="cannot be read"):
+        reserve(book, 4)
+    assert not book.path.exists()
+
+
+def test_a_ledger_of_an_earlier_version_opens(tmp_path: Path) -> None:
+    """It did not write how many rounds the whole plan has."""
+    book = Ledger(tmp_path / "ledger", "north")
+    reserve(book, 1)
+    assert "rounds" not in book.entries()[1].body
+    assert len(Ledger(book.folder, "north").entries()) == 3

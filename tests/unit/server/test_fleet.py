@@ -178,3 +178,14 @@ def test_a_key_that_comes_while_the_server_runs_is_let_in(fleet_of: Any, tmp_pat
     fleet.refresh()
     assert "west" not in fleet.connected()
     assert b"west" not in link.admitted
+
+
+def test_a_site_is_known_by_its_key_and_not_by_its_name(fleet_of: Any, tmp_path: Path) -> None:
+    fleet = fleet_of(ToyLink())
+    first = fleet.key_of("north")
+    assert first is not None
+    assert len(first) == 64
+    assert fleet.key_of("west") is None
+    (tmp_path / "north.pub").write_text("a new key of north")
+    fleet.refresh()
+    assert fleet.key_of("north") not in (None, first)

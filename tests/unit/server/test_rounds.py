@@ -1,12 +1,14 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from server.chain import extend
+from server.heads import Heads
 from server.rounds import Round, run_rounds
 from server.screening import Answer
 from shared.adapter import AdapterState
@@ -299,3 +301,101 @@ def test_the_servers_chain_can_be_recomputed_from_its_rounds(
     for done in server(training__rounds=3).run(fleet, UNIFORM):
         end = extend(end, "run", done.number, done.adapter_digest, done.ledgers)
         assert done.record == end
+        assert extend(end, "run", done.number, "f" * 64, done.ledgers) != end
+        assert extend(end, "run", done.number, done.adapter_digest, {"north": Head()}) != end
+
+
+class Booked:
+    """A site with a ledger of its own: it refuses a head that it does not hold, and answers a round once."""
+
+    def __init__(self, state: State, norm: float = 1.0) -> None:
+        self.delta, self.entries, self.sent = state(norm), 1, dict[tuple[str, int], Head]()
+        self.asked = list[Head]()
+
+    def __call__(self, order: TrainOrder, site: str) -> Answer:
+        self.asked.append(order.ledger)
+        if order.ledger.entries > self.entries:
+            return Answer(site, None, "LedgerError", 1, 0)
+        if (order.run_id, order.round) not in self.sent:
+            self.entries += 2
+            self.sent[order.run_id, order.round] = Head(self.entries, f"entry {self.entries - 1}")
+        head = self.sent[order.run_id, order.round]
+        reply = TrainReply(order.run_id, order.round, order.nonce, site, self.delta, head)
+        return Answer(site, reply.to_record(), None, 1, 1)
+
+
+@pytest.fixture
+def running(server: Any, toy_fleet: Any, tmp_path: Path) -> Callable[..., list[Round]]:
+    """A run of a server that kept its heads in a file, over a fleet of sites."""
+
+    def run(sites: Mapping[str, Any], run_id: str = "run", **changes: Any) -> list[Round]:
+        made, done = server(**changes), list[Round]()
+        heads = Heads(tmp_path / "heads.json", str)
+        try:
+            for each in run_rounds(
+                made.config,
+                run_id,
+                made.start,
+                toy_fleet(sites),
+                UNIFORM,
+                lambda _: {},
+                lambda _: None,
+                sleep=lambda _: None,
+                heads=heads,
+            ):
+                done.append(each)
+        except QuorumError:
+            pass
+        return done
+
+    return run
+
+
+def test_the_first_order_of_a_new_run_carries_what_was_seen_in_the_last_one(running: Any, toy_state: State) -> None:
+    """Seen before: an older copy of a site's ledger, put back between two runs, was accepted in the second."""
+    north = Booked(toy_state)
+    running({"north": north}, "first", training__rounds=2, cohort__quorum=1)
+    assert north.entries == 5
+    north.entries, north.sent = 3, {}  # its folder comes back from a backup
+    [refused] = running({"north": north}, "second", cohort__quorum=1, cohort__attempts=1)
+    assert north.asked[-1] == Head(5, "entry 4")
+    assert [bad.code for bad in refused.rejected] == ["LedgerError"]
+
+
+def test_what_a_rejected_answer_and_an_abandoned_round_took_is_known_in_the_next_run(running: Any, toy_state: State) -> None:
+    north, south = Booked(toy_state), Booked(toy_state, 1e30)
+    [abandoned] = running({"north": north, "south": south}, "first", cohort__quorum=2, cohort__attempts=1)
+    assert not abandoned.committed
+    assert [bad.reason for bad in abandoned.rejected] == ["norm"]
+    running({"north": north, "south": south}, "second", cohort__quorum=2, cohort__attempts=1)
+    assert north.asked == south.asked == [Head(), Head(3, "entry 2")]
+
+
+def test_a_reply_to_a_round_that_is_tried_again_is_taken_though_its_ledger_did_not_grow(
+    running: Any, toy_state: State
+) -> None:
+    """It was paid for in the attempt that found no quorum; the site sends the same reply again."""
+    north, late = Booked(toy_state), Booked(toy_state)
+
+    def comes_late(order: TrainOrder, site: str) -> Answer | list[Answer]:
+        return late(order, site) if north.asked[1:] else []
+
+    first, second = running({"north": north, "south": comes_late}, cohort__quorum=2, cohort__attempts=2)
+    assert (first.committed, first.missing) == (False, ("south",))
+    assert (second.committed, second.accepted) == (True, ("north", "south"))
+    assert north.entries == 3
+
+
+def test_a_server_that_died_after_an_answer_takes_the_same_answer_again(running: Any, toy_state: State) -> None:
+    north = Booked(toy_state)
+    running({"north": north}, cohort__quorum=2, cohort__attempts=1)
+    [done] = running({"north": north}, cohort__quorum=1, cohort__attempts=1)  # the same run and round, in a new process
+    assert done.accepted == ("north",)
+
+
+def test_a_site_that_answers_a_new_round_from_an_old_ledger_is_rejected(running: Any, toy_state: State) -> None:
+    north = Booked(toy_state)
+    north.sent = {("run", number): Head(3, "entry 2") for number in (1, 2)}
+    north.entries = 3
+    done = running({"north": north}, training__rounds=2, cohort__quorum=1, cohort__attempts=1)
+    assert [bad.reason for bad in done[1].rejected] == ["ledger"]

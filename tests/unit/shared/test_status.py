@@ -37,7 +37,7 @@ SITE = SiteStatus(
     server="fed.example.org:8443",
     connection="connected",
     since=NOW - 3 * 86400 - 3600,
-    budgets=(BudgetSeen(of="3fa91c", spent=2.5, limit=8.0, delta=1e-5),),
+    budgets=(BudgetSeen(of="3fa91c", spent=2.5, counted_by="filter", limit=8.0, delta=1e-5),),
     orders=(
         OrderSeen(time=NOW - 60, run_id="0ab1", round=1, outcome="sent"),
         OrderSeen(time=NOW - 30, run_id="0ab1", round=2, outcome="refused", reason="max_rounds"),
@@ -127,7 +127,7 @@ def test_a_server_below_quorum_says_how_many_it_waits_for(tmp_path: Path) -> Non
 def test_the_sites_view_says_what_is_left_and_why_an_order_was_refused(tmp_path: Path) -> None:
     StatusFile(tmp_path / "status.json").write(SITE)
     text = shown(tmp_path / "status.json")
-    for part in ("connected, since 3 d ago", " 2.5 ", " 8 ", " 5.5 ", "1e-5", "refused", "max_rounds"):
+    for part in ("connected, since 3 d ago", " 2.5 ", " 8 ", " 5.5 ", "1e-5", "filter", "refused", "max_rounds"):
         assert part in text
     assert text.index("refused") < text.index("sent ")  # the newest first
 

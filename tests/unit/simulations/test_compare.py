@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from privacy.ledger import read
+from privacy.entries import read
 from shared.config import RunConfig
 from shared.errors import ConfigError
 from simulations import compare as comparison

@@ -441,9 +441,9 @@ def test_a_lasting_ledger_lets_one_run_through_and_refuses_the_next_in_one_line(
     with pytest.raises(LedgerError, match=r"budget exhausted: some of these records have spent epsilon") as caught:
         simulate(again, Counted())
     assert "\n" not in str(caught.value)
-    wider = settings(tmp_path, privacy__ledger=ledger, privacy__budget=2.5, training__rounds=1, run__name="third")
+    wider = settings(tmp_path, privacy__ledger=ledger, privacy__budget=3.0, training__rounds=1, run__name="third")
     _, third = simulate(wider, Counted())
-    assert 1.0 < third["sites"][0]["epsilon_ever"] <= 2.5
+    assert 1.0 < third["sites"][0]["epsilon_ever"] <= 3.0  # two runs, so by the filter
 
 
 def test_what_the_ledgers_hold_is_what_the_report_and_the_servers_chain_say(finished: Finished) -> None:

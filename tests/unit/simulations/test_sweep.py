@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from privacy.ledger import read
+from privacy.entries import read
 from shared.config import RunConfig
 from shared.errors import ConfigError, LedgerError, RunError
 from simulations import sweep as sweeping
