@@ -159,8 +159,8 @@ class Budget:
             if after.epsilon > limit.epsilon:
                 before = spent(parts_of(history), limit.target_delta, self.accountant).epsilon
                 raise LedgerError(
-                    f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon {epsilon_up(before)} of "
-                    f"{limit}, and {what} would make it {epsilon_up(after.epsilon)}{after.in_words}; take other records, or "
+                    f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon "
+                    f"{epsilon_up(before)} of {limit}, and {what} would make it {epsilon_up(after.epsilon)}{after.in_words}; take other records, or "
                     "have the limit raised by whoever answers for them"
                 )
 
@@ -172,7 +172,8 @@ class Budget:
         if total.epsilon > self.in_all.epsilon:
             raise LedgerError(
                 f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it "
-                f"{epsilon_up(total.epsilon)} of {self.in_all}{total.in_words}; have the limit raised by whoever answers for the site"
+                f"{epsilon_up(total.epsilon)} of {self.in_all}{total.in_words}; have the limit raised by "
+                "whoever answers for the site"
             )
 
     def _histories(self, entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -87,8 +87,21 @@ def site(tmp_path: Path) -> Path:
     text = """
         site = {id = "north"}
         server = {address = "fed.example.org:8443"}
-        data = {file = "records.jsonl", declared_size = 2000}
-        policy = {dataset_epsilon = 8.0, tasks = ["classification"], models = []}
+        cleaning = {}
+
+        [data]
+        file = "records.jsonl"
+        declared_size = 2000
+        min_records = 4
+        columns = {label = "label"}
+        labels = ["no", "yes"]
+        label_bins = []
+        groups = {}
+
+        [policy]
+        dataset_epsilon = 8.0
+        tasks = ["classification"]
+        models = []
     """
     (tmp_path / "SITE.toml").write_text(text)
     ledger = Ledger(tmp_path / "state" / "ledger", "north", tmp_path / "ledger_head.json")
