@@ -160,9 +160,8 @@ class Budget:
                 before = spent(parts_of(history), limit.target_delta, self.accountant).epsilon
                 raise LedgerError(
                     f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon "
-                    f"{epsilon_up(before)} of {limit}, and {what} would make it {epsilon_up(after.epsilon)}{after.in_words}; "
-                    "take other records, or "
-                    "have the limit raised by whoever answers for them"
+                    f"{epsilon_up(before)} of {limit}, and {what} would make it {epsilon_up(after.epsilon)}"
+                    f"{after.in_words}; take other records, or have the limit raised by whoever answers for them"
                 )
 
     def _refuse_in_all(self, entries: Sequence[Entry], more: Part, what: str) -> None:
