@@ -7,7 +7,7 @@ DATA ?= data/medquad
 BIN := $(VENV)/bin
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo demo-federation test faults mutants check bench bench-epoch utility clean
+.PHONY: demo demo-federation test claims faults mutants check bench bench-epoch utility clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,9 @@ demo-federation: $(VENV)/installed  ## a server and three clients as real proces
 
 test: $(VENV)/installed  ## all tests that run on any machine
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+claims: $(VENV)/installed  ## the tests that SECURITY.md names, and no others
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $$(sed -n 's/.*| `\(tests[^`|]*\)` |$$/\1/p' SECURITY.md)
 
 faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults

@@ -68,7 +68,6 @@ FIELDS: Mapping[str, Kind] = {
     "training.rounds": "open",
     "training.steps": "open",
     "training.sampling_rate": "open",
-    "training.sampling": "open",
     "training.learning_rate": "open",
     "training.head_learning_rate": "open",
     "training.warmup": "open",

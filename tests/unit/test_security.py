@@ -1,0 +1,56 @@
+"""SECURITY.md is held to its word: every claim names code and a test that are there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from claims import Claims
+
+REPOSITORY = Path(__file__).parents[2]
+ROW = re.compile(r"^\| (?P<claim>[^|]+) \| (?P<code>[^|]+) \| `(?P<test>tests/[^`|]+)` \|$", re.M)
+CLAIMS = [match.groupdict() for match in ROW.finditer((REPOSITORY / "SECURITY.md").read_text(encoding="utf-8"))]
+each_claim = pytest.mark.parametrize("row", CLAIMS, ids=[row["claim"][:60] for row in CLAIMS])
+
+
+def test_the_table_is_read_whole() -> None:
+    text = (REPOSITORY / "SECURITY.md").read_text(encoding="utf-8")
+    table = text[text.index("| Claim |") : text.index("## What is not covered")]
+    lines = [line for line in table.splitlines() if line.startswith("|") and "`tests/" in line]
+    assert len(CLAIMS) == len(lines) >= 40
+
+
+@each_claim
+def test_the_code_that_enforces_a_claim_is_there(row: dict[str, str]) -> None:
+    paths = re.findall(r"`([^`]+)`", row["code"])
+    assert paths
+    assert [path for path in paths if not (REPOSITORY / path).is_file()] == []
+
+
+@each_claim
+def test_the_test_of_a_claim_is_there_and_runs_in_every_suite(row: dict[str, str]) -> None:
+    path, _, name = row["test"].partition("::")
+    functions = {
+        node.name: node
+        for node in ast.walk(ast.parse((REPOSITORY / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+    assert functions
+    chosen = [functions[name]] if name else list(functions.values())
+    marks = {ast.unparse(mark) for function in chosen for mark in function.decorator_list}
+    assert not {mark for mark in marks if "skip" in mark or "faults" in mark or "gpu" in mark}
+
+
+def report(name: str, outcome: str) -> pytest.TestReport:
+    return pytest.TestReport(name, ("", 0, ""), {}, outcome, None, "call")  # type: ignore[arg-type]
+
+
+def test_a_claim_counts_as_tested_when_its_own_test_passed_and_not_when_it_was_skipped_or_left_out() -> None:
+    claims = Claims()
+    for name in sorted(claims.names)[1:]:
+        claims.pytest_runtest_logreport(report(f"{name}[a-1]" if "::" in name else f"{name}::test_a", "passed"))
+    assert claims.missing == sorted(claims.names)[:1]
+    claims.pytest_runtest_logreport(report(claims.missing[0], "skipped"))
+    assert claims.missing
+    claims.pytest_runtest_logreport(report(claims.missing[0], "passed"))
+    assert not claims.missing
