@@ -28,7 +28,7 @@ def test_a_ledger_shows_what_was_spent_rounded_up(epsilon: float, figure: str) -
 
 
 def test_a_delta_is_rounded_up_too() -> None:
-    assert "Spent at delta 3.4e-4, for add or remove one unit" in shown(1.0, delta=0.000331)
+    assert "Spent at delta 3.4e-4, for add or remove one unit" in " ".join(shown(1.0, delta=0.000331).split())
 
 
 def test_what_was_used_without_privacy_has_no_figure() -> None:

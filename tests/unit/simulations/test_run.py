@@ -234,7 +234,8 @@ def test_the_epsilon_in_the_report_is_the_plans(finished: Finished) -> None:
         assert site["steps"] == row["steps"] == 4
         assert site["epsilon_by_round"] == row["epsilon_by_round"]
     assert finished.report["privacy"]["enabled"]
-    assert "(1.00, " in finished.report["privacy"]["guarantee"]
+    highest = max(site["epsilon"] for site in finished.report["sites"])
+    assert f"({epsilon(highest)}, " in finished.report["privacy"]["guarantee"]
 
 
 def test_the_privacy_card_of_a_run_holds_and_states_the_reports_epsilon(finished: Finished) -> None:
