@@ -2,8 +2,12 @@
 
 Composition by privacy loss distributions is proved for plans that are fixed in advance. Whoever sees the first run's
 model before choosing the second run's plan is outside of that proof, and the natural rule "compose what was chosen, stop
-at the limit" is known to fail for such curves in general. Renyi divergence of a fixed order does not have that gap
-(Feldman and Zrnic 2021, arXiv 2008.11193; Lecuyer 2021, arXiv 2103.01379), so the limit over runs is kept by it.
+at the limit" fails for such distributions in general (Tran, Koskela, Raisa and Honkela 2026, arXiv 2602.06756). Renyi
+divergence of a fixed order does not have that gap (Feldman and Zrnic 2021, arXiv 2008.11193; Lecuyer 2021, arXiv
+2103.01379), so the limit over runs is kept by it.
+
+An accountant's epsilon, the least over all orders, is no such filter: an adversary of two steps, who lets what was seen
+decide which order will pass, gets up to twice the delta (``tests/unit/privacy/test_filter.py``). So delta is divided here.
 """
 
 import math

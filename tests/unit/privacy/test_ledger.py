@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -348,22 +349,22 @@ class PowerCut(BaseException):
     """What no handler catches."""
 
 
-def crashed(path: Path, second: Path | None, monkeypatch: pytest.MonkeyPatch, write: int) -> bool:
-    """Begin a ledger and die before its n-th change of the disk; False where there are fewer."""
+def crashed(act: Callable[[], object], monkeypatch: pytest.MonkeyPatch, write: int) -> bool:
+    """Do something and die before its n-th change of the disk; False where there are fewer."""
     count = itertools.count()
 
     def dying(real: Callable[..., object]) -> Callable[..., object]:
-        def act(*given: object) -> object:
+        def change(*given: object) -> object:
             if next(count) == write:
                 raise PowerCut
             return real(*given)
 
-        return act
+        return change
 
     for module, name in ((os, "write"), (os, "fsync"), (Path, "rename")):
         monkeypatch.setattr(module, name, dying(getattr(module, name)))
     try:
-        Ledger(path, "north", second)
+        act()
     except PowerCut:
         return True
     finally:
@@ -374,12 +375,29 @@ def crashed(path: Path, second: Path | None, monkeypatch: pytest.MonkeyPatch, wr
 def test_a_new_ledger_is_completed_after_a_crash_at_any_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for write in itertools.count():
         folder, second = tmp_path / str(write), tmp_path / f"{write}.json"
-        died = crashed(folder, second, monkeypatch, write)
+        died = crashed(partial(Ledger, folder, "north", second), monkeypatch, write)
         book = Ledger(folder, "north", second)
         reserve(book, 1)
         assert len(Ledger(folder, "north", second).entries()) == 3
         if not died:
             break
+    assert write >= 10
+
+
+def test_a_crash_at_any_point_of_a_round_leaves_a_ledger_that_opens_and_counts_what_reached_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = list[int]()
+    for write in itertools.count():
+        folder, second = tmp_path / str(write), tmp_path / f"{write}.json"
+        book = Ledger(folder, "north", second)
+        died = crashed(partial(reserve, book, 1), monkeypatch, write)
+        found.append(len(Ledger(folder, "north", second).entries()))
+        reserve(Ledger(folder, "north", second), 2)
+        if not died:
+            break
+    assert found == sorted(found)
+    assert set(found) == {1, 2, 3}  # nothing, a reservation, and its commit
     assert write >= 10
 
 
