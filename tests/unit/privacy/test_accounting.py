@@ -24,6 +24,9 @@ from privacy.accounting import (
     epsilon,
     renyi_epsilon,
 )
+from privacy.dp.mechanism import MOST_NUMBERS
+from privacy.dp.noise import SMALLEST_STD
+from privacy.filter import ORDERS, epsilon_of, filter_epsilon, renyi_divergence
 from shared.errors import PrivacyError
 
 DELTA = 1e-5
@@ -238,3 +241,13 @@ def test_the_accountant_never_answers_for_other_events_or_another_delta(other: M
     accountant.epsilon(known, 1e-4)
     assert accountant.epsilon([other], 1e-4) == epsilon([other], 1e-4)
     assert accountant.epsilon(known, 1e-5) == epsilon(known, 1e-5)
+
+
+def test_every_sum_costs_what_drawing_its_noise_is_inexact_by() -> None:
+    """2^26 numbers a sum, each within 34 / std^2 for each of two neighbours, at the smallest std that is drawn."""
+    assert SAMPLING_LOSS >= MOST_NUMBERS * 2 * 34 / SMALLEST_STD**2
+    by_library = PLDAccountant(NeighboringRelation.ADD_OR_REMOVE_ONE).compose(event(1.0, 5.0, 3)).get_epsilon(DELTA)
+    assert ours(1.0, 5.0, 3) - float(by_library) == pytest.approx(3 * 2.0**-31, rel=0.01)
+    assert filter_epsilon([MechanismEvent(1.0, 5.0, 3)], DELTA) > epsilon_of(
+        tuple(3 * renyi_divergence(1.0, 5.0, order) for order in ORDERS), DELTA
+    )
