@@ -112,7 +112,6 @@ BESIDE: Mapping[str, str] = {
     "training.rounds": "each step is measured by itself",
     "training.steps": "each step is measured by itself",
     "training.sampling_rate": "which units are in a step is given here",
-    "training.sampling": "which units are in a step is given here",
     "training.learning_rate": "what is done with the noised sum",
     "training.head_learning_rate": "what is done with the noised sum",
     "training.warmup": "what is done with the noised sum",

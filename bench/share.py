@@ -55,7 +55,7 @@ TEXTS = (  # two of one length and two of others, of which one batch of 64 token
     "Jack says that his father has had a headache since he takes the new tablets, and would like to know if he may stop.",
     "His bill came twice.",
 )
-NOISE = 1e-3  # so little that what follows from a step, such as an adaptive C, follows from the records
+NOISE = 1e-2  # so little that what follows from a step, such as an adaptive C, follows from the records
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ SAMPLING_LOSS = 2.0**-31
 CLAIM_GRID = 1e-4  # value discretisation of a claim; dp-accounting's own default
 SEARCH_GRID = 1e-3  # coarser, so pessimistic: what meets the target on it meets it on the claim's grid too
 SMALLEST_NOISE = 1e-2
-LARGEST_NOISE = 1e4
+LARGEST_NOISE = 4000.0  # a mechanism can draw up to 2^13
 # A pessimistic PLD figure may lie above Renyi's by its grid; by more than this the two cannot both be bounds of one loss.
 CROSS_CHECK_SLACK = 0.02
 RENYI_ORDERS = (*range(2, 65), 80, 128, 256, 512)  # whole orders: the fractional ones do not converge at small noise

@@ -20,6 +20,8 @@ from privacy.dp.plan import COUNT_BOUND, ClippingMode, PrivacyPlan
 STABILISER = 0.01  # gamma of automatic clipping, as in the paper
 QUANTILE = 0.5  # share of records that adaptive clipping lets pass unclipped
 CLIPPING_NORM = "clipping_norm"  # where an optimiser's groups keep the C that adaptive clipping is at
+RAMP = 0.2  # width of the edge that a norm counts as below or above C by, in C
+SMALLEST_BOUND, LARGEST_BOUND = 1e-6, 1e6  # of C while it moves
 PACE = 0.2  # its learning rate; both as in the paper
 
 
@@ -102,6 +104,9 @@ class AdaptiveClipping(FlatClipping):
 
     Each step also releases how many records had a norm of at most C, as the sum of +1/2 or -1/2 a record with Gaussian
     noise; C moves by a factor exp(-0.2 (share - 1/2)). C is kept with the optimiser's state, so it lives over rounds.
+
+    Between 0.9 C and 1.1 C a record counts in proportion. With a sharp edge, many equal records whose norm is C would all
+    cross it when rounding moves their norms, and one record more would move the count by more than the 1/2 it is charged.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, plan: PrivacyPlan, slack: float) -> None:
@@ -112,15 +117,18 @@ class AdaptiveClipping(FlatClipping):
 
     def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
         """As flat clipping, with a count of the records below C on the way."""
-        self.balance = self.balance.to(whole.device) + (whole <= self.max_grad_norm).sum() - len(whole) / 2
+        below = ((self.max_grad_norm - whole) / (RAMP * self.max_grad_norm)).clamp(-COUNT_BOUND, COUNT_BOUND)
+        self.balance = self.balance.to(whole.device) + below.sum()
         return super().factors(norms, whole)
 
     def add_noise(self) -> None:
         """Noise the sum at this step's C, then move C for the next."""
         super().add_noise()
-        count = Mechanism(COUNT_BOUND, self.count_noise / COUNT_BOUND, dimension=1)
+        slack = self._mechanism.slack / (RAMP * COUNT_BOUND)  # what rounding of the others' norms moves the count by
+        count = Mechanism(COUNT_BOUND, self.count_noise / COUNT_BOUND, 1, slack)
         share = float(count.noised(self.balance.view(1))) / self.expected_batch_size + 0.5
-        self.max_grad_norm *= math.exp(-PACE * (min(max(share, 0.0), 1.0) - QUANTILE))
+        moved = self.max_grad_norm * math.exp(-PACE * (min(max(share, 0.0), 1.0) - QUANTILE))
+        self.max_grad_norm = min(max(moved, SMALLEST_BOUND), LARGEST_BOUND)
         self.balance = torch.zeros(())
         for group in self.param_groups:
             group[CLIPPING_NORM] = self.max_grad_norm

@@ -11,9 +11,8 @@ import torch
 
 from shared.layout import Layout
 
-BLOCK = (
-    512  # numbers whose squares are added up in float32; torch adds up all of a tensor in turn, which loses 1e-5 and more
-)
+BLOCK = 512  # squares that are added up in float32: torch adds up all of a tensor in turn, which loses 1e-5 and more
+ROUNDING = 2.0**-20  # of a record's reach
 GRAM_COST = 2  # a Gram matrix is made in float64, at half the speed: its terms cancel, and a norm must not come out low
 
 
@@ -34,11 +33,16 @@ class Factored:
         return written.transpose(1, 2) if turned else written
 
     def norms(self) -> torch.Tensor:
-        """The L2 norm of each record's gradient, (n,) float64."""
+        """Return a number that the L2 norm of each record's gradient does not exceed, also as it is computed, (n,) float64.
+
+        Where a record's positions cancel, its gradient is small and its rounding is not: both the Gram matrices and
+        ``weighted_sum`` are off by some 2^-53 of the record's ``reach``, the sum of its positions' own norms. So 2^-20 of
+        the reach is added to the norm in quadrature. Without cancelling that is some 1e-11 of the norm.
+        """
         precise = wide(self.left.device)
         pieces = zip(self.layout.cut(self.left.to(precise)), self.layout.cut(self.right.to(precise)), strict=True)
-        squares = self.layout.joined([(_gram(left) * _gram(right)).sum(dim=(1, 2)) for left, right in pieces])
-        return squares.clamp(min=0).sqrt()
+        squares = self.layout.joined([_squares(left, right) for left, right in pieces])
+        return squares.sqrt()
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
         """The sum of the gradients, record i's times ``weights[i]``, (a, b): one product over all positions.
@@ -126,6 +130,14 @@ def keep(parameter: torch.Tensor, gradients: Gradients) -> None:
     gradients = gradients.to(parameter.dtype)
     present = getattr(parameter, "grad_sample", None)
     parameter.grad_sample = gradients if present is None else dense(present) + dense(gradients)  # type: ignore[attr-defined]
+
+
+def _squares(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Return the squared norms of records' gradients, from left (n, t, a) and right (n, t, b), with room for rounding."""
+    reach = (torch.linalg.vector_norm(left, dim=2) * torch.linalg.vector_norm(right, dim=2)).sum(dim=1)
+    squares: torch.Tensor = (_gram(left) * _gram(right)).sum(dim=(1, 2)).clamp(min=0)
+    spare: torch.Tensor = (ROUNDING * reach).square()
+    return squares + spare
 
 
 def _gram(piece: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,9 @@ from shared.errors import PrivacyError
 GRID_BITS = 40  # the grid is finer than the bound by this many bits
 MOST_NUMBERS = 1 << 26  # of one release; the charge for the noise's inexactness is for so many
 LARGEST_SUM = 2.0**61  # steps of the grid; with the noise it still fits 63 bits
-CHUNK = 1 << 16  # numbers of a sum that are noised at once
+CHUNK = 1 << 16  # numbers of a sum that are noised at once on a CPU
+CHUNK_ON_GPU = 1 << 20
+MOST_SHARES = 1 << 20  # units whose shares, of at most 2^41 steps each, add up to no more than LARGEST_SUM
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,33 @@ class Mechanism:
             A number is not finite, or too large for whole numbers of 64 bits.
         """
         steps = values.double().div(self.grid).round_()
-        if steps.numel() and not float(steps.abs().max()) <= LARGEST_SUM:  # not a number is refused as well
-            raise PrivacyError("a sum is not finite or beyond 2^61 steps of its grid, so it cannot be noised; report this")
+        _refuse_overflow(steps)
         return steps.long()
+
+    def summed(self, shares: torch.Tensor) -> torch.Tensor:
+        """Round each unit's share to the grid and add them up, exactly and so in any order.
+
+        Parameters
+        ----------
+        shares
+            One row a unit, (n, k), each of an L2 norm of at most ``bound``.
+
+        Returns
+        -------
+        torch.Tensor
+            The sum in steps of the grid, (k,) int64.
+
+        Raises
+        ------
+        PrivacyError
+            There are more than 2^20 units, whose sum 64 bits might not hold.
+        """
+        if len(shares) > MOST_SHARES:
+            raise PrivacyError(
+                f"a sum over more than {MOST_SHARES:,} units: it may not fit 64 bits; set privacy.release = 'none' and "
+                "balance.weights = 'none' or 'public'"
+            )
+        return self.on_grid(shares).sum(dim=0)
 
     def release(self, steps: torch.Tensor) -> torch.Tensor:
         """Add noise to a sum on the grid.
@@ -110,16 +136,28 @@ class Mechanism:
         torch.Tensor
             The noised sum, float64, of the same shape.
         """
+        if steps.numel() > self.dimension:
+            raise PrivacyError(
+                f"{steps.numel()} numbers in a release of {self.dimension}: its noise is for fewer; report this"
+            )
+        _refuse_overflow(steps)
         noise = rounded_gaussian(steps.numel(), self.std / self.grid, steps.device)
         return (steps + noise.view_as(steps)).double().mul_(self.grid)
 
     def noised(self, sums: torch.Tensor) -> torch.Tensor:
         """Round sums to the grid and add noise, piece by piece; the result has the type of ``sums``, (n,)."""
         released = torch.empty_like(sums)
-        place = sums.device if sums.device.type == "cuda" else torch.device("cpu")  # Apple's GPUs have no float64
-        for given, out in zip(torch.split(sums, CHUNK), torch.split(released, CHUNK), strict=True):
+        on_gpu = sums.device.type == "cuda"
+        place, chunk = (sums.device, CHUNK_ON_GPU) if on_gpu else (torch.device("cpu"), CHUNK)  # others have no float64
+        for given, out in zip(torch.split(sums, chunk), torch.split(released, chunk), strict=True):
             out.copy_(self.release(self.on_grid(given.to(place))))
         return released
+
+
+def _refuse_overflow(steps: torch.Tensor) -> None:
+    """Refuse a sum that is not finite, or too large to be added to noise in 64 bits."""
+    if steps.numel() and not float(steps.abs().max()) <= LARGEST_SUM:  # what is not a number is refused as well
+        raise PrivacyError("a sum is not finite or beyond 2^61 steps of its grid, so it cannot be noised; report this")
 
 
 def grid_of(bound: float) -> float:

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
-from privacy.accounting import Accountant, MechanismEvent, Purpose, calibrate
+from privacy.accounting import LARGEST_NOISE, SMALLEST_NOISE, Accountant, MechanismEvent, Purpose, calibrate
 from privacy.dp.mechanism import Mechanism, grid_of
 from privacy.dp.release import SHARE_BOUND, label_counts_event, metrics_event
 from privacy.stability import refuse_unstable
@@ -18,6 +18,7 @@ from shared.guarantee import PrivacySection
 LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
 ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
 COUNT_BOUND = 0.5  # what one unit moves the adaptive clipping's count by
+LARGEST_COUNT_NOISE = 1000.0
 COUNT_SHARE = 1 / 20  # noise of the adaptive clipping's count, in expected batches, as Andrew et al. chose it
 
 
@@ -68,7 +69,19 @@ class PrivacyPlan:
                 f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
                 f"{1 / self.declared_size:.4f}"
             )
-        _ = self.events  # their own checks
+        for name, noise in self._noises():
+            if not SMALLEST_NOISE <= noise <= LARGEST_NOISE:
+                raise PrivacyError(
+                    f"noise multiplier {noise!r} of the {name}: noise is drawn from {SMALLEST_NOISE} to {LARGEST_NOISE:g} "
+                    "times the sensitivity; change privacy.epsilon, or the noise of that release"
+                )
+
+    def _noises(self) -> Iterator[tuple[str, float]]:
+        """Yield every noise multiplier that the plan draws, by what it is for."""
+        yield from ((event.purpose, event.noise_multiplier) for event in self.events)
+        yield "gradient sum", self.gradient_noise
+        if self.clipping == "adaptive":
+            yield "count of adaptive clipping", self.count_noise / COUNT_BOUND
 
     @property
     def expected_batch(self) -> float:
@@ -78,7 +91,7 @@ class PrivacyPlan:
     @property
     def count_noise(self) -> float:
         """Standard deviation of the noise on adaptive clipping's count of records, each of which moves it by 1/2."""
-        return max(COUNT_SHARE * self.expected_batch, self.noise_multiplier)
+        return max(min(COUNT_SHARE * self.expected_batch, LARGEST_COUNT_NOISE), self.noise_multiplier)
 
     def mechanism(self, dimension: int, slack: float = 0.0) -> Mechanism:
         """Return the mechanism that a step's sum of ``dimension`` numbers is released through.

@@ -64,6 +64,6 @@ def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -
 
 
 def _released(shares: Floats, mechanism: Mechanism) -> Floats:
-    """Release the sum over units, (k,), of shares (N, k); each share is rounded first, so the sum is exact in any order."""
-    sums: Floats = mechanism.release(mechanism.on_grid(torch.from_numpy(shares)).sum(dim=0)).numpy()
+    """Release the sum over units, (k,), of shares (N, k)."""
+    sums: Floats = mechanism.release(mechanism.summed(torch.from_numpy(shares))).numpy()
     return sums

@@ -11,6 +11,7 @@ from torch import nn
 
 from privacy.accounting import epsilon
 from privacy.dp import clipping
+from privacy.dp.clipping import CLIPPING, AdaptiveClipping
 from privacy.dp.engine import make_private
 from privacy.dp.gradients import Factored
 from privacy.dp.mechanism import grid_of
@@ -202,3 +203,56 @@ def test_the_clipping_norm_moves_by_a_noised_count() -> None:
     std = plan.count_noise / plan.expected_batch  # of the share, around 1/2 for an empty batch
     spread = torch.tensor(moved).std()
     assert float(spread) == pytest.approx(std, rel=0.25)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("shape", [(768, 8), (4096, 16), (768, 768)])
+def test_the_share_of_a_record_is_within_c_in_float64_whatever_its_gradient(
+    mode: ClippingMode, shape: tuple[int, int]
+) -> None:
+    """One large number, and many whose squares are below half the last bit of a float32 sum that holds the large one."""
+    parameter = nn.Parameter(torch.zeros(shape))
+    optimizer = CLIPPING[mode](torch.optim.SGD([parameter], lr=0.1), replace(PLAN, clipping=mode), 0.0)
+    gradient = torch.full((math.prod(shape),), 2**-12.6)
+    gradient[0] = 1.0
+    parameter.grad_sample = gradient.reshape(1, *shape) * 1e4  # type: ignore[attr-defined]
+    optimizer.clip_and_accumulate()
+    share = float(parameter.summed_grad.double().norm())  # type: ignore[attr-defined]
+    assert share <= PLAN.clipping_norm * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e5, 1e9])
+def test_a_record_whose_positions_cancel_moves_the_sum_by_at_most_the_clipping_norm(size: float) -> None:
+    """Its gradient has norm 0, so nothing would clip it; the factors that make it are as large as they like."""
+    generator = torch.Generator().manual_seed(1)
+    inputs, weights = torch.randn(2, 32, 4, 256, generator=generator)
+    inputs[-1] = weights[-1] = 0
+    sums = []
+    for _ in range(2):
+        model = nn.Sequential(nn.Linear(256, 256, bias=False))
+        optimizer = Recorder(model.parameters(), lr=0.0)
+        with pytest.MonkeyPatch.context() as patch:
+            silence(patch)
+            torch.nn.init.zeros_(model[0].weight)
+            with make_private(model, optimizer, PLAN, PLAN.expected_batch) as (lent, step):
+                (lent(inputs) * weights).sum().backward()
+                assert isinstance(model[0].weight.grad_sample, Factored)
+                step.accumulate()
+                step.finish()
+        sums.append(optimizer.taken[0].double() * PLAN.expected_batch)
+        inputs[-1, :2] = torch.randn(256, generator=generator) * size
+        weights[-1, 0] = torch.randn(256, generator=generator)
+        weights[-1, 1] = -weights[-1, 0]
+    assert float((sums[1] - sums[0]).norm()) <= PLAN.clipping_norm * (1 + 1e-4)  # sums come back in float32
+
+
+def test_equal_records_at_the_clipping_norm_do_not_cross_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding moves the norms of all of them by a part in a million; a sharp edge would count all of them otherwise."""
+    counts = []
+    for scale in (1 - 1e-6, 1 + 1e-6):
+        parameter = nn.Parameter(torch.zeros(1))
+        optimizer = AdaptiveClipping(torch.optim.SGD([parameter], lr=0.1), replace(PLAN, clipping="adaptive"), 0.0)
+        parameter.grad_sample = torch.full((1000, 1), PLAN.clipping_norm * scale)  # type: ignore[attr-defined]
+        optimizer.clip_and_accumulate()
+        counts.append(float(optimizer.balance))
+    assert abs(counts[1] - counts[0]) <= 1000 * 2e-6 / 0.2 * 1.1

@@ -66,8 +66,8 @@ def test_rounding_moves_neighbours_apart_by_no_more_than_the_sensitivity_holds(
 
 
 def test_the_noise_has_the_planned_multiple_of_all_that_one_unit_can_move() -> None:
-    mechanism = Mechanism(0.5, 3.0, 4096, slack=0.25)
-    assert mechanism.sensitivity == 0.5 * 1.25 + grid_of(0.5) * 64
+    mechanism = Mechanism(0.5, 3.0, 200_000, slack=0.25)
+    assert mechanism.sensitivity == 0.5 * 1.25 + grid_of(0.5) * math.sqrt(200_000)
     assert mechanism.std == 3.0 * mechanism.sensitivity
     drawn = mechanism.noised(torch.full((200_000,), 7.0, dtype=torch.float64)).numpy()
     assert drawn.mean() == pytest.approx(7.0, abs=5 * mechanism.std / 200_000**0.5)
@@ -93,6 +93,17 @@ def test_without_noise_a_sum_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatc
 def test_a_sum_that_whole_numbers_cannot_hold_is_refused(bad: float) -> None:
     with pytest.raises(PrivacyError, match="not finite or beyond 2\\^61 steps"):
         Mechanism(1.0, 1.0, 2).noised(torch.tensor([0.0, bad], dtype=torch.float64))
+
+
+def test_more_numbers_than_the_noise_is_for_are_refused() -> None:
+    with pytest.raises(PrivacyError, match="4 numbers in a release of 3"):
+        Mechanism(1.0, 1.0, 3).release(torch.zeros(4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("steps", [2**61 + 1024, -(2**62)])
+def test_a_sum_on_the_grid_that_noise_could_overflow_is_refused(steps: int) -> None:
+    with pytest.raises(PrivacyError, match="beyond 2\\^61 steps"):
+        Mechanism(1.0, 1.0, 1).release(torch.tensor([steps]))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
-from privacy.dp.plan import PrivacyPlan
+from privacy.accounting import MechanismEvent
+from privacy.dp.mechanism import Mechanism
+from privacy.dp.plan import COUNT_BOUND, PrivacyPlan
 from shared.config import RunConfig
 from shared.errors import PrivacyError
 
@@ -95,3 +98,20 @@ def test_what_is_accounted_is_what_runs() -> None:
     assert (event.sampling_rate, event.noise_multiplier, event.steps) == (0.1, 1.0, 3)
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.noise_multiplier = 0.1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("noise", [9e-3, 4001.0])
+def test_a_plan_whose_noise_cannot_be_drawn_is_refused_before_anything_is_reserved(noise: float) -> None:
+    with pytest.raises(PrivacyError, match=r"noise is drawn from 0.01 to 4000 times"):
+        PrivacyPlan(0.1, noise, 0.5, 4, 2, 1e-5, 3200)
+    with pytest.raises(PrivacyError, match=r"of the metrics: noise is drawn"):
+        PrivacyPlan(0.1, 1.0, 0.5, 4, 2, 1e-5, 3200, (MechanismEvent(1.0, noise, 1, "metrics"),))
+
+
+@pytest.mark.parametrize("bound", [1e-6, 0.9999999, 1e6])
+@pytest.mark.parametrize("noise", [1e-2, 4000.0])
+def test_every_plan_that_is_accepted_can_draw_its_noise(bound: float, noise: float) -> None:
+    plan = PrivacyPlan(0.5, noise, bound, 1, 1, 1e-7, 400_000, clipping="adaptive" if noise > 1 else "flat")
+    assert float(plan.mechanism(1).release(torch.zeros(1, dtype=torch.int64))) != 0
+    count = Mechanism(COUNT_BOUND, plan.count_noise / COUNT_BOUND, 1)
+    assert float(count.release(torch.zeros(1, dtype=torch.int64))) != 0

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from silence import silence
 
 from privacy.dp.plan import PrivacyPlan
-from privacy.dp.release import metrics_event, release_sums
+from privacy.dp.release import metrics_event, release_label_counts, release_sums
 from shared.config import RunConfig
+from shared.datastage import BalanceSection
+from shared.errors import PrivacyError
 from shared.guarantee import PrivacySection
 
 PRIVACY = PrivacySection(release="metrics", release_noise=5.0, release_loss_bound=4.0)
@@ -69,3 +71,9 @@ def test_the_plan_pays_for_what_is_released(config_of: Callable[..., RunConfig])
     assert plan.noise_multiplier > without.noise_multiplier
     assert 0.99 * 0.5 <= plan.epsilon() <= 0.5
     assert plan.digest() != without.digest()
+
+
+def test_more_units_than_64_bits_hold_the_sum_of_are_refused() -> None:
+    shares = np.broadcast_to(np.array([1.0]), (2**20 + 1, 1))
+    with pytest.raises(PrivacyError, match=r"more than 1,048,576 units.*balance.weights"):
+        release_label_counts(shares, BalanceSection(weights="counts"))
