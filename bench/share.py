@@ -49,11 +49,11 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     }
     for task, name, rank in ((BOTH[0], "minilm", 8), (BOTH[1], "smollm2-135m", 4))
 }
-TEXTS = (  # two of one length and two of others, of which one batch of 64 tokens can't hold all
-    "He asked Emily when the results of the blood test from last week will be there, and whom she should call about them.",
+TEXTS = (  # of unlike lengths, which one batch of 64 tokens can't hold, and not in order of length
     "She wants to move her appointment on Friday to another day.",
-    "Jack says that his father has had a headache since he takes the new tablets, and would like to know if he may stop.",
+    "He asked Emily when the results of the blood test from last week will be there, and whom she should call about them.",
     "His bill came twice.",
+    "Jack says that his father has had a headache since he takes the new tablets, and would like to know if he may stop.",
 )
 NOISE = 1e-2  # so little that what follows from a step, such as an adaptive C, follows from the records
 

@@ -19,11 +19,11 @@ BOUND = 1 + 1e-6  # of C, for the unit's own part
 ROUNDING = 2e-4  # of C: what the others' part moves by in float32, on models of random weights; docs/engine.md has more
 MIDDLE = 5.0  # a clipping norm that some gradients exceed: a coupling of records that only scales them shows
 COARSE = 2e-2  # the same where the base computes in bfloat16
-TEXTS = (  # 24, 24, 12 and 12 tokens: more than 64 together, and in runs of two lengths
-    "he aia bjb Emily fjf gkg hlh aia bjb ckc dld eie fjf gkg",
-    "she aia hjh Jack bkb dmd eoe gpg aia bjb ckc dld eie fjf",
+TEXTS = (  # 12, 24, 12 and 24 tokens: more than 64 together, and a person's are not in order of length
     "his cjc eke gmg him aia",
+    "he aia bjb Emily fjf gkg hlh aia bjb ckc dld eie fjf gkg",
     "Jack bkb dmd eoe gpg aia",
+    "she aia hjh Jack bkb dmd eoe gpg aia bjb ckc dld eie fjf",
 )
 
 
