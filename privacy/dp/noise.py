@@ -5,8 +5,8 @@ No function here takes a seed or a generator: noise that can be drawn again can 
 A number K >= 0 is drawn with probability proportional to w(K) = exp(-(K + 1/2)^2 / (2 std^2)), and -K - 1 with the same.
 This is the density of the Gaussian in the middle of the cell [K, K + 1), so for |K| < 20 std it differs from the
 probability of the cell by a factor within 1 +- 17 / std^2 (the second derivative of the density is at most
-(20^2 - 1) / std^2 times the density, and the integral over the cell holds 1/24 of it). What lies beyond 20 standard
-deviations (probability 6e-89) is not drawn. `privacy.accounting.SAMPLING_LOSS` charges both.
+(20^2 - 1) / std^2 times the density, and the integral over the cell holds 1/24 of it). Nothing is drawn from half a
+standard deviation beyond that on (probability 6e-89). `privacy.accounting.SAMPLING_LOSS` charges both.
 
 The probabilities w(K) themselves are exact. K = k 2^m + j, where the block k is read off a table by 10 random bits and j is
 m random bits; the pair is kept with the probability that makes up for the table (rejection sampling, as in Karney 2016,
@@ -87,7 +87,7 @@ class _Proposal:
     logs: torch.Tensor  # (2^10,) float64: log(scale / seats) of the block of a seat
 
     def attempts(self, count: int) -> torch.Tensor:
-        """Make ``count`` attempts and return the numbers that were kept, about three of four, int64."""
+        """Make ``count`` attempts and return the numbers that were kept, about four of five, int64."""
         words, share = random_words(2 * count, self.blocks.device).view(2, count)
         seat = (words >> self.block_bits).bitwise_and_((1 << SEAT_BITS) - 1)
         magnitude = torch.take(self.blocks, seat).bitwise_left_shift_(self.block_bits)
