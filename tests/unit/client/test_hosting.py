@@ -259,13 +259,14 @@ def test_a_round_that_fails_at_the_site_is_counted_and_sooner_or_later_no_more_b
 def test_how_much_memory_is_free_is_measured_before_records_lie_in_it(
     file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = iter([10**10, 1, 1])
+    left, given = iter([10**10, 7, 7]), list[object]()
     monkeypatch.setattr("client.hosting.free_bytes", lambda _: next(left))
+    monkeypatch.setattr("client.hosting.refuse_what_does_not_fit", lambda _, *free: given.extend(free))
     host = Host(without_privacy(file), lambda _: None)
     for seed in (1, 2):
         with pytest.raises(Declined):  # there is no file
             host.train(forge({"run.seed": seed, **PLAIN}))
-    assert next(left) == 1
+    assert given == [10**10, 10**10]
 
 
 def without_privacy(file: SiteFile) -> SiteFile:
