@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, Self
 
 from privacy.accounting import LARGEST_NOISE, SMALLEST_NOISE, Accountant, MechanismEvent, Purpose, calibrate
@@ -146,16 +146,9 @@ class PrivacyPlan:
         refuse_unstable(config)
         target_delta = privacy.delta_at(declared_size)
         releases = releases_of(config)
-        return cls(
+        draft = cls(  # its checks come before the noise is searched for, which takes long where they fail
             sampling_rate=training.sampling_rate,
-            noise_multiplier=calibrate(
-                privacy.epsilon,
-                target_delta,
-                training.sampling_rate,
-                training.steps * training.rounds,
-                releases * training.rounds,
-                accountant,
-            ),
+            noise_multiplier=1.0,
             clipping_norm=privacy.clipping_norm,
             steps_per_round=training.steps,
             rounds=training.rounds,
@@ -165,6 +158,9 @@ class PrivacyPlan:
             clipping=privacy.clipping,
             unit="person" if privacy.unit == "person" else "record",
         )
+        steps, others = training.steps * training.rounds, releases * training.rounds
+        noise = calibrate(privacy.epsilon, target_delta, training.sampling_rate, steps, others, accountant)
+        return replace(draft, noise_multiplier=noise)
 
     @classmethod
     def for_server(cls, config: RunConfig) -> Self | None:

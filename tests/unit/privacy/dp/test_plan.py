@@ -115,3 +115,12 @@ def test_every_plan_that_is_accepted_can_draw_its_noise(bound: float, noise: flo
     assert float(plan.mechanism(1).release(torch.zeros(1, dtype=torch.int64))) != 0
     count = Mechanism(COUNT_BOUND, plan.count_noise / COUNT_BOUND, 1)
     assert float(count.release(torch.zeros(1, dtype=torch.int64))) != 0
+
+
+def test_a_run_that_cannot_be_planned_is_refused_before_its_noise_is_searched_for(
+    config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server could otherwise make a site compute for minutes with a sampling rate that expects no record."""
+    monkeypatch.setattr("privacy.dp.plan.calibrate", pytest.fail)
+    with pytest.raises(PrivacyError, match="training.sampling_rate"):
+        PrivacyPlan.for_site(config_of({"training.sampling_rate": 1e-4}), 1000)
