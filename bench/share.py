@@ -44,7 +44,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "model": {"name": name, "device": "cpu", "dtype": "float32", "max_length": 96},
         "adapter": {"rank": rank},
         "task": {"name": task, "labels": ALL_LABELS if task == "classification" else []},
-        "data": {"sites": [{"id": "north", "declared_size": 100}]},
+        "data": {"sites": [{"id": "north", "file": "north.jsonl", "declared_size": 100}]},
         "privacy": {"epsilon": 8.0},
     }
     for task, name, rank in ((BOTH[0], "minilm", 8), (BOTH[1], "smollm2-135m", 4))
