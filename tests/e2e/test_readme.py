@@ -77,5 +77,4 @@ def test_the_python_of_the_readme_runs(folder: Path) -> None:
 def test_the_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     named = set(re.findall(r"(?:^    |`)make ([\w-]+)", README, flags=re.MULTILINE))
-    assert named == {"demo", "demo-federation", "test", "check", "faults", "bench", "bench-epoch", "utility", "clean"}
-    assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in named)
+    assert named == set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
