@@ -130,7 +130,7 @@ def write(file: SiteFile, content: Sequence[Row] | bytes | None) -> SiteFile:
         path.write_bytes(content)
     elif content is not None:
         path.write_text("".join(f"{row}\n".replace("'", '"').replace("None", "null") for row in content))
-    site = file.site.model_copy(update={"state": folder / "state"})
+    site = file.site.model_copy(update={"state": folder / "state", "ledger_head": folder / "ledger_head.json"})
     return file.model_copy(update={"site": site, "data": file.data.model_copy(update={"file": path})})
 
 
