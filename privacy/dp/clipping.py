@@ -118,7 +118,7 @@ class AdaptiveClipping(FlatClipping):
     def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
         """As flat clipping, with a count of the records below C on the way."""
         below = ((self.max_grad_norm - whole) / (RAMP * self.max_grad_norm)).clamp(-COUNT_BOUND, COUNT_BOUND)
-        self.balance = self.balance.to(whole.device) + below.sum()
+        self.balance = self.balance.to(whole.device) + below.nan_to_num(-COUNT_BOUND).sum()  # what is no number is above
         return super().factors(norms, whole)
 
     def add_noise(self) -> None:

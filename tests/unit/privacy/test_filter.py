@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opacus.accountants.analysis.rdp import compute_rdp
 
-from privacy.accounting import SEARCH_GRID, MechanismEvent, epsilon
+from privacy.accounting import SAMPLING_LOSS, SEARCH_GRID, MechanismEvent, epsilon
 from privacy.filter import ORDERS, epsilon_of, filter_epsilon, renyi_divergence
 from shared.errors import PrivacyError
 
@@ -34,7 +34,10 @@ def test_the_figure_is_that_of_another_librarys_accountant_at_a_share_of_delta(
     for event in events:
         theirs.compose(PoissonSampledDpEvent(event.sampling_rate, GaussianDpEvent(event.noise_multiplier)), event.steps)
     expected = float(theirs.get_epsilon(10**exponent / len(ORDERS)))
-    assert filter_epsilon(events, 10**exponent) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    found = filter_epsilon(events, 10**exponent) - SAMPLING_LOSS * sum(event.steps for event in events)
+    assert found >= expected * (1 - 1e-6) - 1e-9
+    if expected > 0:  # theirs says 0 wherever another bound gives delta
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 @settings(max_examples=20, deadline=None)

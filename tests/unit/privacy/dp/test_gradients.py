@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy.dp.gradients import Factored, dense, gradients_of, gram_is_cheaper, norms, weighted_sum
+from privacy.dp.gradients import ROUNDING, Factored, dense, gradients_of, gram_is_cheaper, norms, weighted_sum
 from shared.layout import Layout, Place
 
 SIDES = st.integers(1, 40)
@@ -65,7 +65,8 @@ def test_norms_and_weighted_sums_are_those_of_the_written_gradients_however_the_
         weights = torch.rand(len(lengths), dtype=dtype)
         expected = written.flatten(1).norm(dim=1)
         scale = (given_.left.double().norm() * given_.right.double().norm()).clamp(min=1e-9)
-        assert bool(((norms(given_).double() - expected).abs() <= TOLERANCE[dtype] * scale).all())
+        assert bool((norms(given_).double() - expected >= -TOLERANCE[dtype] * scale).all())  # never low
+        assert bool((norms(given_).double() <= torch.hypot(expected, ROUNDING * scale) + TOLERANCE[dtype] * scale).all())
         torch.testing.assert_close(dense(given_).double(), written, rtol=0, atol=TOLERANCE[dtype] * 100)
         total = torch.einsum("i,iab->ab", weights.double(), written)
         for form in (given_, dense(given_)):
@@ -77,7 +78,8 @@ def test_a_norm_is_not_low_where_positions_cancel() -> None:
     left = torch.tensor([[3e3], [3e3]])
     right = torch.tensor([[1.0, 1.0], [-1.0, -1.0 + 1e-4]])
     given_ = Factored(left, right, even(1, 2))
-    assert float(norms(given_)) == pytest.approx(float(dense(given_).norm()), rel=1e-5)
+    true = float(dense(given_).norm())
+    assert true <= float(norms(given_)) <= true * (1 + 1e-3)
 
 
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=5), a=st.integers(1, 600), b=st.integers(1, 600))
