@@ -77,9 +77,9 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(
         "reserve",
         "commit",
     ]  # of the first trial alone
-    assert "north: 0.000 spent" in questions[0]
+    assert "north: 0 spent" in questions[0]
     assert "budget 4" in questions[1]
-    assert "north: 0.000 spent" not in questions[1]
+    assert "north: 0 spent" not in questions[1]
 
 
 def test_a_used_up_budget_ends_a_sweep_on_private_records(
