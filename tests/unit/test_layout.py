@@ -76,7 +76,7 @@ ROOMS = {
     "sacrebleu": ("shared/generation_metrics.py",),
     "rouge_score": ("shared/generation_metrics.py",),
     "typer": ("hushtune.py", "shared/printing.py", *COMMANDS),
-    "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/"),
+    "rich": ("shared/printing.py", "shared/display.py", "client/display.py", "server/display.py", "simulations/", "bench/"),
     "cryptography": (
         "privacy/dp/entropy.py",
         "shared/keys.py",
