@@ -41,6 +41,7 @@ LEARNING = (
     "server/explanation/attribution.py",
     "server/probes/vocabulary.py",
     "simulations/",
+    "bench/",
 )
 MESSAGING = ("shared/messages.py", "client/app.py", "client/runner.py", "client/service.py", "server/superlink.py")
 COMMANDS = ("shared/commands.py", "client/commands.py", "server/commands.py", "simulations/commands.py")
