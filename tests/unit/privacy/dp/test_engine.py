@@ -9,6 +9,7 @@ from silence import silence
 from torch import nn
 
 from privacy.dp.engine import Step, make_private
+from privacy.dp.mechanism import grid_of
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import Dtype, rounding_slack
 from shared.config import RunConfig
@@ -286,9 +287,10 @@ def test_the_noise_covers_what_rounding_moves_in_the_dtype_that_the_frozen_base_
     drawn = silence(monkeypatch)
     with make_private(model, torch.optim.SGD(model[1].parameters(), lr=1.0), PLAN, DIVISOR) as (_, step):
         step.finish()
-    mechanism = PLAN.mechanism(10, rounding_slack(dtype, PLAN.expected_batch))
-    assert drawn == [(10, mechanism.std / mechanism.grid)]
-    assert mechanism.std > PLAN.noise_multiplier * PLAN.clipping_norm
+    [(numbers, steps)] = drawn
+    needed = PLAN.noise_multiplier * PLAN.clipping_norm * (1 + rounding_slack(dtype, PLAN.expected_batch))
+    assert numbers == 10
+    assert needed <= steps * grid_of(PLAN.clipping_norm) <= needed * (1 + 1e-9)
 
 
 def hooks(model: nn.Module) -> int:

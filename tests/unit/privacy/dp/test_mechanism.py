@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from scipy.stats import chisquare
 from silence import silence
 
 from privacy.dp import mechanism as module
@@ -72,6 +73,12 @@ def test_the_noise_has_the_planned_multiple_of_all_that_one_unit_can_move() -> N
     drawn = mechanism.noised(torch.full((200_000,), 7.0, dtype=torch.float64)).numpy()
     assert drawn.mean() == pytest.approx(7.0, abs=5 * mechanism.std / 200_000**0.5)
     assert drawn.std() == pytest.approx(mechanism.std, rel=0.01)
+
+
+def test_the_low_bits_of_a_release_are_even_whatever_the_sum() -> None:
+    mechanism, sums = Mechanism(1.0, 0.5, 100_000), torch.full((100_000,), 1 << 45, dtype=torch.int64)
+    steps = (mechanism.release(sums) / mechanism.grid).long().numpy()
+    assert chisquare(np.bincount(steps & 255, minlength=256)).pvalue > 1e-6
 
 
 @pytest.mark.parametrize("shape", [(0,), (1,), (70_000,), (3, 5)])
