@@ -67,7 +67,7 @@ class PrivacyPlan:
             raise PrivacyError(
                 f"{'training.sampling_rate' if self.trust == 'local' else 'privacy.site_rate'} = {self.sampling_rate}: "
                 f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
-                f"{1 / self.declared_size:.4f}"
+                f"{math.ceil(1e4 / self.declared_size) / 1e4:.4f}"
             )
         for name, noise in self._noises():
             if not SMALLEST_NOISE <= noise <= LARGEST_NOISE:

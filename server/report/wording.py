@@ -23,8 +23,8 @@ MECHANISM_HAZARDS = (
     "Sums are rounded to a public grid, rounded noise is drawn as whole numbers, and both are added as whole numbers. So "
     "the lowest bits of a released number say no more than the rest of it. Epsilon counts what rounding can move a sum by, "
     "and by how little the drawn noise differs from rounded Gaussian noise.",
-    "Where gradients are computed in bfloat16, rounding can let the batch that a record is padded in move its gradient "
-    "slightly. Epsilon does not count that.",
+    "One record more can move the other records' gradients in their last bits, by rounding. The noise is raised for that by "
+    "a bound that was measured with a margin and is not proved; each site compares its own records with it before training.",
     "Timing is not hidden: a step with more sampled records takes longer.",
 )
 UTILITY = (

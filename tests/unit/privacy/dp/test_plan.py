@@ -124,3 +124,10 @@ def test_a_run_that_cannot_be_planned_is_refused_before_its_noise_is_searched_fo
     monkeypatch.setattr("privacy.dp.plan.calibrate", pytest.fail)
     with pytest.raises(PrivacyError, match=r"training\.sampling_rate"):
         PrivacyPlan.for_site(config_of({"training.sampling_rate": 1e-4}), 1000)
+
+
+@pytest.mark.parametrize("declared", [300, 700, 1000, 12_345])
+def test_the_rate_that_a_refusal_names_is_one_that_passes(declared: int) -> None:
+    with pytest.raises(PrivacyError) as refused:
+        plan(sampling_rate=1e-6, declared_size=declared, target_delta=1e-6)
+    assert plan(sampling_rate=float(str(refused.value).split()[-1]), declared_size=declared, target_delta=1e-6)
