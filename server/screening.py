@@ -50,12 +50,6 @@ class Rejected:
         return self.detail if self.reason == "error" else self.reason
 
 
-def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rejected:
-    """Judge one answer against the order that it answers."""
-    reply = read_reply(answer, order)
-    return reply if isinstance(reply, Rejected) else judge(reply, order, max_norm)
-
-
 def read_reply(answer: Answer, order: TrainOrder) -> TrainReply | Rejected:
     """The reply in an answer, if it is the site's own reply to this order."""
     if answer.content is None:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from screened import screen
 
-from server.screening import Accepted, Answer, Rejected, screen
+from server.screening import Accepted, Answer, Rejected
 from shared.adapter import AdapterState
 from shared.config import RunConfig
 from shared.head import Head

@@ -2,9 +2,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from screened import screen
 
 from client.site import Site
-from server.screening import Accepted, Rejected, screen
+from server.screening import Accepted, Rejected
 from shared.config import RunConfig
 from shared.messages import TrainOrder, TrainReply
 from shared.peft_adapter import read_adapter
