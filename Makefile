@@ -19,7 +19,7 @@ demo: $(VENV)/installed  ## a private federation of four hospitals on generated 
 	$(BIN)/hushtune simulate configs/demo.toml
 
 demo-federation: $(VENV)/installed  ## a server and three clients as real processes; the server is killed and goes on
-	$(BIN)/python -m simulations.federation
+	$(BIN)/python -m simulations.demo_federation
 
 test: $(VENV)/installed  ## all tests that run on any machine
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -39,17 +39,17 @@ check: $(VENV)/installed  ## style and types
 	$(BIN)/mypy
 
 bench: $(VENV)/installed  ## a private step beside a plain one in time and memory, aggregation, a round, and a comparison
-	$(BIN)/python -m simulations.bench
-	$(BIN)/python -m simulations.bench_packing configs/demo.toml
-	$(BIN)/python -m simulations.bench_folding
-	$(BIN)/python -m simulations.bench_rounds
+	$(BIN)/python -m bench.step
+	$(BIN)/python -m bench.packing configs/demo.toml
+	$(BIN)/python -m bench.folding
+	$(BIN)/python -m bench.rounds
 	$(BIN)/hushtune compare configs/demo_compare.toml
 
 bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transformers' Trainer; DATA names a folder of questions and answers
-	$(BIN)/python -m simulations.epoch $(DATA)
+	$(BIN)/python -m bench.epoch $(DATA)
 
 utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and what clipping norm, rank and batch do, in one plot
-	$(BIN)/python -m simulations.utility configs/utility.toml
+	$(BIN)/python -m simulations.studies.utility configs/utility.toml
 
 clean:  ## remove the environment, caches and results
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

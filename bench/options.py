@@ -6,11 +6,13 @@ from importlib.util import find_spec
 from itertools import combinations
 from typing import Any
 
-from shared.adaptation import AdapterSection
-from shared.adversary import AdversarySection
-from shared.datastage import AugmentationSection, BalanceSection
-from shared.guarantee import PrivacySection
-from shared.sections import ModelSection, Section, TrainingSection
+from shared.config.adapter import AdapterSection
+from shared.config.adversary import AdversarySection
+from shared.config.data_stage import AugmentationSection, BalanceSection
+from shared.config.model import ModelSection
+from shared.config.privacy import PrivacySection
+from shared.config.section import Section
+from shared.config.training import TrainingSection
 from shared.tasks.base import Learner
 
 SECTIONS: Mapping[str, type[Section]] = {

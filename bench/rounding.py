@@ -20,8 +20,8 @@ from rich.table import Table
 
 from bench.share import SMALL, Script, learner_of, sums_of, with_options
 from client.units import TrainingSet
-from shared.config import RunConfig
-from shared.record import Record
+from shared.config.run import RunConfig
+from shared.records.types import Record
 from shared.seeds import stream
 from shared.tasks.base import Example, Learner
 from simulations.sites import read_sites

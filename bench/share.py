@@ -20,18 +20,18 @@ from rich.table import Table
 
 from bench.options import BOTH, OPTIONS, changes_of, missing, options_of, pairs, refused
 from client import trainer
-from client.balance import label_weights
+from client.data_stage.balance import label_weights
 from client.site import training_set
 from client.units import Rows, TrainingSet, row_weights
 from privacy.dp.clipping import FlatClipping
 from privacy.dp.plan import PrivacyPlan
-from shared.config import RunConfig
-from shared.peft_adapter import read_adapter
-from shared.perturbation import asked
-from shared.record import Record
+from shared.adapters.peft import read_adapter
+from shared.config.run import RunConfig
+from shared.records.types import Record
 from shared.tasks import load_task
 from shared.tasks.base import Learner, Unit
-from shared.tasks.prefix import FrozenPrefix
+from shared.tasks.cached_activations import FrozenPrefix
+from shared.text.perturbation import asked
 
 SMALL, LARGE = 1e-3, 1e6  # clipping norms: one that gradients exceed, and one that they don't
 STILL = {"training.learning_rate": 1e-30, "training.head_learning_rate": 1e-30}  # so that all steps start at one point

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from client.cache import Cache
-from privacy.anonymise.gate import Check, checks, require
-from shared.record import RawRecord
-from shared.sections import AnonymiseSection, GateSection
+from client.data_stage.cache import Cache
+from privacy.leakage.gate import Check, checks, require
+from shared.config.anonymise import AnonymiseSection, GateSection
+from shared.records.types import RawRecord
 
 SAMPLE = 300
 # What is planted is drawn from this seed, so that the same records have the same verdict.
@@ -32,7 +32,7 @@ def _verdict(
     known = cache.read(name) if cache else None
     if known is not None:
         return [Check(**check) for check in known]
-    from privacy.anonymise.assessment import assess, evenly  # spaCy takes seconds to import
+    from privacy.leakage.assessment import assess, evenly  # spaCy takes seconds to import
 
     verdict = checks(gate, assess(section, evenly(records, SAMPLE), SEED, published=False))
     if cache:

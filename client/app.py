@@ -6,7 +6,7 @@ from typing import Protocol
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from shared.messages import TrainOrder, TrainReply, outgoing
+from shared.wire.messages import TrainOrder, TrainReply, outgoing
 
 
 class Trains(Protocol):

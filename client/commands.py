@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.printing import Json, show
+from shared.ops.printing import Json, show
 
 if TYPE_CHECKING:
-    from shared.flaws import Flaw
+    from shared.ops.flaws import Flaw
 
 app = typer.Typer()
 provision = typer.Typer()
@@ -28,11 +28,11 @@ def client(
     insecure: Annotated[bool, typer.Option("--insecure", help="No TLS, for a trial on this machine alone.")] = False,
 ) -> None:
     """Serve a site: train on its records when the server asks and the site's policy permits."""
-    from client.sitefile import SiteFile
+    from client.site_file import SiteFile
 
     file = SiteFile.load(site)
     from client.service import run_site
-    from shared.ending import end_on_sigterm
+    from shared.ops.signals import end_on_sigterm
 
     end_on_sigterm()
     run_site(file, once, insecure)
@@ -118,7 +118,7 @@ def confirm_ledger(
 ) -> None:
     """Say that the ledger is the newest copy of itself, where its second head is missing or older."""
     from client.confirmation import confirm, last_of
-    from client.sitefile import SiteFile
+    from client.site_file import SiteFile
 
     file = SiteFile.load(site)
     last = last_of(file)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from client.sitefile import SiteFile
+from client.site_file import SiteFile
 from privacy.entries import Entry, head_of, read
 from privacy.ledger import Ledger
 from shared.errors import LedgerError

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from shared.numbers import delta_up, epsilon_up
+from shared.ops.numbers import delta_up, epsilon_up
 
 COUNTED_BY = {"plan": "counted by the plan of the one run", "filter": "counted by the filter for adaptive choice"}
 

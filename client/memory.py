@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from shared.adapter import AdapterState
-from shared.disk import commit_file
+from shared.adapters.state import AdapterState
+from shared.ops.disk import commit_file
 
 KEPT = 2  # a round that is asked again starts from the moments before it
 

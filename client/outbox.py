@@ -12,10 +12,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from shared.adapter import AdapterState
-from shared.disk import commit_file
+from shared.adapters.state import AdapterState
 from shared.errors import MessageError, RunError
-from shared.messages import SHORT_NAME
+from shared.ops.disk import commit_file
+from shared.wire.messages import SHORT_NAME
 
 RUNS, ROUNDS = 4, 3  # how many runs are kept, and how many of the last rounds of each
 

@@ -3,13 +3,13 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from client.sitefile import SiteFile
+from client.site_file import SiteFile
 from privacy.questions import default_at, of_kind, value_at
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import PolicyRefused
 
 if TYPE_CHECKING:
-    from shared.messages import TrainOrder  # which imports Flower, for seconds
+    from shared.wire.messages import TrainOrder  # which imports Flower, for seconds
 
 # Where SITE.toml has a field that is the site's own, if it has another name there than in a run.
 PLACES = {"task.labels": "data.labels", "cohort.min_records": "data.min_records", "adversary.groups": "data.groups"}

@@ -6,12 +6,12 @@ All of it follows from the shapes of the model; no weight is loaded.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.peft import attach_adapter, trained_shapes
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import MessageError, ModelError
-from shared.footprint import OVERHEAD, SHARE, checkpointed_bytes, free_bytes, record_bytes, weight_bytes
-from shared.models import choose_device, outline
-from shared.peft_adapter import attach_adapter, trained_shapes
+from shared.models.load import choose_device, outline
+from shared.models.memory import OVERHEAD, SHARE, checkpointed_bytes, free_bytes, record_bytes, weight_bytes
 from shared.tasks import TASKS
 from shared.tasks.likelihood import ROWS
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from client.sitefile import IdentitySection, ServerSection, SiteFile
-from shared.certificates import authority_flaws, read_certificate
-from shared.complaint import first_line
+from client.site_file import IdentitySection, ServerSection, SiteFile
+from shared.config.explain import first_line
+from shared.config.toml import read_toml
 from shared.errors import ConfigError
-from shared.flaws import Flaw
-from shared.keys import exposed, fingerprint, make_site_key, public_line, read_private, read_public
-from shared.toml import read_toml
+from shared.identity.certificates import authority_flaws, read_certificate
+from shared.identity.keys import exposed, fingerprint, make_site_key, public_line, read_private, read_public
+from shared.ops.flaws import Flaw
 
 SITE_FILE = "SITE.toml"
 

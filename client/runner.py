@@ -40,7 +40,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from shared.errors import ConfigError, ConnectionRefused, DataError, Declined, HushtuneError
-from shared.keys import exposed, read_private
+from shared.identity.keys import exposed, read_private
 
 HEARTBEAT = 10.0  # seconds; Flower takes a node that is silent for two of them for gone
 BEAT = 4.0  # seconds between heartbeats

@@ -9,17 +9,17 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from client.app import client_app
-from client.hosting import Host
 from client.runner import Connection, Door, ServerGone, reason_code
-from client.sitefile import SiteFile
-from client.telling import Telling
-from shared import faults
-from shared.address import is_loopback, parsed
-from shared.disk import FolderLock
-from shared.energy import laps_of
+from client.set_up import Host
+from client.site_file import SiteFile
+from client.status import Telling
 from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneError
-from shared.messages import TrainOrder, TrainReply
-from shared.runlog import RunLog
+from shared.ops import crash_points as faults
+from shared.ops.address import is_loopback, parsed
+from shared.ops.disk import FolderLock
+from shared.ops.energy import laps_of
+from shared.ops.runlog import RunLog
+from shared.wire.messages import TrainOrder, TrainReply
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp

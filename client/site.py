@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from client.augment import Augmenter
-from client.balance import label_weights, resampled
+from client.data_stage.augmentation.views import Augmenter
+from client.data_stage.balance import label_weights, resampled
 from client.memory import Memory
 from client.outbox import Finished, Outbox
 from client.preflight import refuse_other_adapter
@@ -13,16 +13,16 @@ from client.units import TrainingSet, units_of
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import release_sums
-from shared import faults
-from shared.adversary import NO_GROUP
-from shared.config import RunConfig
+from shared.adapters.peft import trained_shapes, write_adapter
+from shared.config.adversary import NO_GROUP
+from shared.config.run import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
-from shared.messages import TrainOrder, TrainReply
-from shared.peft_adapter import trained_shapes, write_adapter
-from shared.perturbation import Wordings
-from shared.record import Record
+from shared.ops import crash_points as faults
+from shared.records.types import Record
 from shared.tasks.base import Example, Learner, Unit
-from shared.tasks.prefix import FrozenPrefix
+from shared.tasks.cached_activations import FrozenPrefix
+from shared.text.perturbation import Wordings
+from shared.wire.messages import TrainOrder, TrainReply
 
 
 class Site:

@@ -13,7 +13,7 @@ from privacy.entries import Entry, read, refuse_unless_holds
 from privacy.ledger import read_dataset, refuse_missing_parts
 from privacy.spending import events_of, parts_of, spent
 from shared.errors import LedgerError
-from shared.head import Head
+from shared.wire.chain_head import Head
 
 
 def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]:

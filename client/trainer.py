@@ -19,15 +19,15 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import PER_ROOT, base_dtype
 from privacy.dp.sampling import poisson_batches
 from privacy.dp.selfcheck import refuse_inexact, refuse_rounding
-from shared import faults
-from shared.adapter import AdapterState
-from shared.config import RunConfig
-from shared.peft_adapter import read_adapter, write_adapter
-from shared.sections import TrainingSection
+from shared.adapters.peft import read_adapter, write_adapter
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.config.training import TrainingSection
+from shared.ops import crash_points as faults
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner
+from shared.tasks.cached_activations import FrozenPrefix, batches
 from shared.tasks.classification import HEADS
-from shared.tasks.prefix import FrozenPrefix, batches
 
 
 @dataclass(frozen=True)

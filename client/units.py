@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from shared.models.device import sent
 from shared.tasks.base import Example, Unit
-from shared.transfer import sent
 
 Floats = npt.NDArray[np.float64]
 

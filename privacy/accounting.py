@@ -6,7 +6,7 @@ dp-accounting's PLD accountant (Doroshenko et al. 2022, arXiv 2207.04380). Renyi
 used: they lie 4 to 16 % below the true value.
 
 These figures hold for plans that are fixed before anything is released. Runs that were chosen after earlier results are
-counted by ``privacy/filter.py``.
+counted by ``privacy/renyi_filter.py``.
 """
 
 import math
@@ -22,7 +22,7 @@ from dp_accounting.rdp import RdpAccountant
 from scipy.optimize import brentq
 
 from shared.errors import PrivacyError
-from shared.numbers import delta_up, epsilon_up
+from shared.ops.numbers import delta_up, epsilon_up
 
 # Epsilon that each Gaussian sum costs beside its privacy loss, since drawn noise is not exactly a rounded Gaussian. By
 # `privacy.dp.noise.rounded_gaussian` the probability of each drawn number is that of a rounded Gaussian within a factor

@@ -12,8 +12,8 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger, read_dataset
 from privacy.spending import Events, Part, Spent, events_of, parts_of, spent, spent_after
 from shared.errors import LedgerError
-from shared.head import Head
-from shared.numbers import delta_up, epsilon_up
+from shared.ops.numbers import delta_up, epsilon_up
+from shared.wire.chain_head import Head
 
 A_RUN_TO_COME = ""  # no run has this id, so a run that has none yet is another one than all in the ledger
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shared.errors import LedgerError
-from shared.head import Head
+from shared.wire.chain_head import Head
 
 Kind = Literal["open", "reserve", "commit"]
 _RESERVE = frozenset(

@@ -2,7 +2,7 @@
 
 A record is known by HMACs of its texts under a key that stays at the site. So the same record is found again in a
 renamed, re-ordered, split or copied file, in another format, and under another task or column mapping; and nobody without
-the key can look a known text up. ``shared.record.canonical`` says which ways of writing make no difference.
+the key can look a known text up. ``shared.records.types.canonical`` says which ways of writing make no difference.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from shared.errors import LedgerError
-from shared.record import RawRecord
+from shared.records.types import RawRecord
 
 ID_BYTES = 16
 UnitIds = tuple[bytes, ...]

@@ -19,10 +19,10 @@ from typing import Any
 
 from privacy.entries import Entry, Kind, canonical, chained, head_of, read, read_head, refuse_unless_holds, unusable
 from privacy.fingerprint import Dataset, fingerprint, split_ids
-from privacy.witness import Witness
-from shared.disk import replace_file, sync_folder
+from privacy.second_head import Witness
 from shared.errors import LedgerError
-from shared.head import Head
+from shared.ops.disk import replace_file, sync_folder
+from shared.wire.chain_head import Head
 
 KEY_BYTES = 32
 

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.catalogue import pinned_digest
+from shared.config.anonymise import GateSection
+from shared.config.privacy import PrivacySection, default_delta
+from shared.config.section import Positive, Section
 from shared.errors import PolicyRefused
-from shared.guarantee import PrivacySection, default_delta
-from shared.numbers import delta_up, epsilon_up
-from shared.sections import GateSection, Positive, Section
-from shared.version import installed
+from shared.models.catalogue import pinned_digest
+from shared.ops.numbers import delta_up, epsilon_up
+from shared.wire.version import installed
 
 if TYPE_CHECKING:
-    from shared.config import RunConfig
-    from shared.messages import TrainOrder
+    from shared.config.run import RunConfig
+    from shared.wire.messages import TrainOrder
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+-]{0,31}$")]

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 
 # own: it decides which records train, or what is refused for them. SITE.toml names it, and a run leaves it at its default
 #     or says the same.

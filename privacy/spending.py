@@ -20,7 +20,7 @@ from typing import Any, Literal
 from privacy.accounting import Accountant, MechanismEvent
 from privacy.dp.plan import PrivacyPlan
 from privacy.entries import Entry
-from privacy.filter import filter_epsilon
+from privacy.renyi_filter import filter_epsilon
 
 Events = tuple[MechanismEvent, ...]
 

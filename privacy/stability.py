@@ -8,7 +8,7 @@ the step. With more it does not: each further unit would have to be paid like an
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import ModelError
 from shared.tasks import load_task
 from shared.tasks.base import Learner

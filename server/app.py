@@ -6,25 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from privacy.dp.plan import PrivacyPlan
-from server.allowlist import AllowList
 from server.cohort import gather
-from server.course import Course
+from server.early_stopping import until_over
 from server.fleet import GridFleet
-from server.heads import Heads
-from server.health import Health
-from server.listening import Listening
-from server.live import Live, shown
+from server.heartbeat import Watch
+from server.ledger_heads import Heads
+from server.live_page import Live, shown
+from server.network.allowlist import AllowList
+from server.network.health import Health
+from server.network.listen_address import Listening
+from server.network.superlink import Link, node_key
 from server.provision import ServerFolder
 from server.report.document import read_report
 from server.rounds import Round, run_rounds
+from server.run_products import Course
 from server.state import StateFolder, begin
-from server.stopping import until_over
-from server.superlink import Link, node_key
-from server.watch import Watch
-from shared.config import RunConfig
-from shared.disk import FolderLock
-from shared.energy import Lap, laps_of
-from shared.runlog import RunLog
+from shared.config.run import RunConfig
+from shared.ops.disk import FolderLock
+from shared.ops.energy import Lap, laps_of
+from shared.ops.runlog import RunLog
 
 
 def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bool) -> tuple[Path, dict[str, Any]]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from shared import faults
-from shared.adapter import AdapterState
-from shared.disk import commit_file
+from shared.adapters.state import AdapterState
 from shared.errors import HushtuneError, RunError
+from shared.ops import crash_points as faults
+from shared.ops.disk import commit_file
 
 STATE = "state.json"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.sampling import poisson_batches
-from shared.sections import CohortSection
+from shared.config.cohort import CohortSection
 
 LONGEST_PAUSE = 60.0  # seconds
 

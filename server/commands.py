@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.printing import Json, Overrides, RunFile, load, show
+from shared.ops.printing import Json, Overrides, RunFile, load, show
 
 if TYPE_CHECKING:
-    from shared.flaws import Flaw
+    from shared.ops.flaws import Flaw
 
 app = typer.Typer()
 provision = typer.Typer()
@@ -39,9 +39,9 @@ def server(
     run = load(config, [*(overrides or []), *([f"run.name={fork}"] if fork else [])])
     from server.app import serve
     from server.display import server_tables
-    from server.listening import Listening
+    from server.network.listen_address import Listening
     from server.state import StateFolder
-    from shared.ending import end_on_sigterm
+    from shared.ops.signals import end_on_sigterm
 
     end_on_sigterm()
     folder, report = serve(run, StateFolder(state), Listening(listen, health, insecure, live), fork is not None)
@@ -112,7 +112,7 @@ def explain(
     from server.display import explanation_lines
     from server.explanation.page import explain_texts
     from shared.errors import ConfigError
-    from shared.texts import read_texts
+    from shared.text.public import read_texts
 
     texts = [*(text or []), *([line for line, _ in read_texts(file)] if file else [])]
     if not all(each.strip() for each in texts) or not texts:

@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shared.config import RunConfig
+from shared.config.evaluation import EvaluationSection
+from shared.config.run import RunConfig
 from shared.errors import ConfigError
-from shared.measuring import EvaluationSection
-from shared.metrics import Interval
-from shared.record import Record
+from shared.metrics.bootstrap import Interval
+from shared.records.types import Record
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner, Outcome
+from shared.tasks.cached_activations import FrozenPrefix, batches
 from shared.tasks.classification import MeanPoolingClassifier
-from shared.tasks.prefix import FrozenPrefix, batches
 
 T = TypeVar("T")
 

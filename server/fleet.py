@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.allowlist import AllowList
+from server.network.allowlist import AllowList
+from server.network.superlink import Incoming, Link, Node, RunLost
 from server.screening import Answer
-from server.superlink import Incoming, Link, Node, RunLost
-from shared import faults
 from shared.errors import RunError
-from shared.messages import TrainOrder
+from shared.ops import crash_points as faults
+from shared.wire.messages import TrainOrder
 
 POLL = 0.05  # seconds between looks for replies
 RETURN = 30.0  # seconds that a site which went away in a round has for coming back, before the round goes on without it

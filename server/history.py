@@ -6,9 +6,9 @@ from typing import Any
 
 from server.rounds import Round
 from server.screening import Rejected
-from shared.adapter import AdapterState
-from shared.head import Head
-from shared.metrics import Interval
+from shared.adapters.state import AdapterState
+from shared.metrics.bootstrap import Interval
+from shared.wire.chain_head import Head
 
 
 def to_row(done: Round) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from shared.catalogue import CATALOGUE
-from shared.certificates import (
+from shared.config.toml import read_toml
+from shared.errors import ConfigError
+from shared.identity.certificates import (
     authority,
     authority_flaws,
     belongs,
@@ -20,10 +21,9 @@ from shared.certificates import (
     read_pem_key,
     server_certificate,
 )
-from shared.errors import ConfigError
-from shared.flaws import Flaw
-from shared.keys import exposed, fingerprint, new_key, read_public, write_private
-from shared.toml import read_toml
+from shared.identity.keys import exposed, fingerprint, new_key, read_public, write_private
+from shared.models.catalogue import CATALOGUE
+from shared.ops.flaws import Flaw
 
 AUTHORITY_DAYS = 3650
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?")

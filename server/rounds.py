@@ -7,19 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from privacy.dp.plan import PrivacyPlan
-from server.chain import extend
 from server.cohort import back_off, choose, has_quorum
-from server.heads import Heads
+from server.ledger_heads import Heads
+from server.round_chain import extend
+from server.round_replies import Tally
 from server.screening import Answer, Rejected
-from server.tally import Tally
-from shared import faults
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import QuorumError
-from shared.head import Head
-from shared.messages import TrainOrder
-from shared.metrics import Interval
-from shared.version import installed
+from shared.metrics.bootstrap import Interval
+from shared.ops import crash_points as faults
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder
+from shared.wire.version import installed
 
 Metrics = Mapping[str, Interval]
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from flwr.app import RecordDict
 
-from shared.adapter import AdapterState
+from shared.adapters.state import AdapterState
 from shared.errors import MessageError
-from shared.head import Head
-from shared.messages import TrainOrder, TrainReply
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder, TrainReply
 
 Reason = Literal["error", "form", "spec", "stale", "identity", "not_finite", "norm", "released", "ledger"]
 

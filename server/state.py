@@ -10,10 +10,10 @@ from typing import Any
 from server.checkpoint import Checkpoint
 from server.history import from_row
 from server.rounds import Round
-from shared.adapter import AdapterState
-from shared.config import RunConfig
-from shared.disk import commit_file
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import RunError
+from shared.ops.disk import commit_file
 
 REPORT = "report.json"
 

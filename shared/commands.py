@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.errors import ConfigError
-from shared.printing import Json, show
+from shared.ops.printing import Json, show
 
 if TYPE_CHECKING:
-    from shared.flaws import Flaw
+    from shared.ops.flaws import Flaw
 
 app = typer.Typer()
 Check = Callable[[Path], "list[Flaw] | None"]
@@ -26,9 +26,9 @@ def status(
     json: Json = False,
 ) -> None:
     """Show what a server or a site is doing: rounds and sites, or connection, budget and refusals."""
-    from shared.display import status_tables
-    from shared.display import watch as keep_watching
-    from shared.status import status_file
+    from shared.ops.status import status_file
+    from shared.ops.status_view import status_tables
+    from shared.ops.status_view import watch as keep_watching
 
     file = status_file(folder)
     if watch and not json:

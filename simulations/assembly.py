@@ -9,14 +9,14 @@ from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from server.evaluation import Evaluator, choose_examples
 from server.rounds import Metrics, Round, run_rounds
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.peft import read_adapter
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import RunError
-from shared.peft_adapter import read_adapter
-from shared.record import Record
+from shared.records.types import Record
 from shared.tasks import load_task
 from shared.tasks.base import Learner
-from simulations.fleet import LocalFleet
+from simulations.fleets.local import LocalFleet
 from simulations.sites import SiteData, site_budget
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from shared.printing import Json, Overrides, RunFile, load, show
+from shared.ops.printing import Json, Overrides, RunFile, load, show
 
 app = typer.Typer()
 
@@ -28,8 +28,8 @@ def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -
 def compare(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
     """Set training, prompting, going alone, federating and pooling side by side, with and without privacy."""
     run = load(config, overrides)
-    from simulations.compare import compare as compare_runs
     from simulations.display import Bars, comparison_tables
+    from simulations.studies.compare import compare as compare_runs
 
     with Bars() as bars:
         folder, document = compare_runs(run, bars)
@@ -46,7 +46,7 @@ def sweep(
     """Search the config's hyperparameters on simulations; an interrupted search goes on where it was."""
     run = load(config, overrides)
     from simulations.display import Bars, sweep_tables
-    from simulations.sweep import sweep as sweep_runs
+    from simulations.studies.sweep import sweep as sweep_runs
 
     with Bars() as bars:
         folder, document = sweep_runs(run, bars, lambda question: yes or typer.confirm(question, err=True))
@@ -90,9 +90,9 @@ def anonymise(
     json: Json = False,
 ) -> None:
     """Scrub every site's records; print what was found and held back, and recall where the truth is known."""
-    from simulations.anonymising import preview_tables, refuse_pipe, report_tables, reversal_table
     from simulations.display import Bars, scrub_tables
     from simulations.scrub import preview_site, read_source, report_sites, reveal_record, scrub_report
+    from simulations.scrub_view import preview_tables, refuse_pipe, report_tables, reversal_table
 
     if preview or reveal:
         refuse_pipe(yes_show_text)
@@ -118,7 +118,7 @@ def evaluate(
 ) -> None:
     """Score a finished adapter on a file of records."""
     from simulations.display import metrics_table
-    from simulations.published import score
+    from simulations.predict import score
 
     metrics = score(adapter, file)
     show(metrics, json, lambda: metrics_table(metrics))
@@ -131,7 +131,7 @@ def generate(
     max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of a response, in tokens.")] = 200,
 ) -> None:
     """Answer one text with a finished adapter: a response, or a label."""
-    from simulations.published import answer
+    from simulations.predict import answer
 
     typer.echo(answer(adapter, text, max_new_tokens))
 
@@ -144,7 +144,7 @@ def models(
     json: Json = False,
 ) -> None:
     """List the base models of the catalogue, or fetch one into the cache."""
-    from shared.models import catalogue_rows
+    from shared.models.load import catalogue_rows
     from simulations.display import models_table
 
     rows = catalogue_rows(fetch)

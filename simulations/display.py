@@ -34,8 +34,8 @@ from server.report.figures import (
     size,
     target_delta,
 )
-from shared.config import RunConfig
-from shared.datastage import PARAPHRASES, WITHOUT_MODEL
+from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
+from shared.config.run import RunConfig
 
 SIDES = ("free", "private")
 STAGES = {

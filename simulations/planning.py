@@ -9,7 +9,7 @@ from privacy.budget import A_RUN_TO_COME
 from privacy.dp.plan import PrivacyPlan
 from privacy.entries import Entry, read
 from privacy.spending import Part, parts_of, spent, spent_after
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
 EVERY_SITE = "all sites"  # whose server has the one plan

@@ -9,34 +9,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from client.data_stage.augmentation.writer import refuse_no_writer
 from client.preflight import refuse_what_does_not_fit
 from client.site import Site
-from client.writer import refuse_no_writer
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
-from server.assessment import assess, read_answers
 from server.checkpoint import Checkpoint
+from server.early_stopping import choice, published, until_over
 from server.evaluation import split_validation
+from server.model_assessment import assess, read_answers
 from server.probes import probe
 from server.report.document import read_report, report, write
 from server.report.facts import Baseline, RunFacts, SiteFacts
 from server.report.publication import KEY_FILE, card_facts, publish
 from server.rounds import Metrics, Round
 from server.signing import SigningKey
-from server.stopping import choice, published, until_over
 from server.tracking import track
-from shared.adapter import AdapterState
-from shared.config import RunConfig
-from shared.energy import Lap, laps_of
+from shared.adapters.peft import write_adapter
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import RunError
-from shared.peft_adapter import write_adapter
-from shared.runlog import RunLog
+from shared.ops.energy import Lap, laps_of
+from shared.ops.runlog import RunLog
 from simulations.assembly import Prepared, assemble, federate, held_out_records
-from simulations.baselines import frozen_probe, majority, untouched
 from simulations.planning import site_plans
 from simulations.progress import Progress
 from simulations.sites import SiteData, read_sites, scrub_sites
+from simulations.studies.baselines import frozen_probe, majority, untouched
 
 
 def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]]:

@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from client.reversal import Reversal
+from client.data_stage.reversal import Reversal
 from privacy.anonymise.outcome import Scrubbed
 from privacy.anonymise.pipeline import CHUNK, Anonymiser
-from privacy.anonymise.quality import merge_recalls, overall
+from privacy.leakage.recall import merge_recalls, overall
 from server.report.document import recall_row
-from shared.config import RunConfig
+from shared.config.anonymise import AnonymiseSection, GateSection
+from shared.config.run import RunConfig
+from shared.config.toml import read_toml
 from shared.errors import ConfigError, DataError
-from shared.record import RawRecord
-from shared.records import read_records
-from shared.sections import AnonymiseSection, GateSection
-from shared.toml import read_toml
+from shared.records.read import read_records
+from shared.records.types import RawRecord
 from simulations.progress import Progress
 from simulations.sites import read_sites
 
 if TYPE_CHECKING:
-    from client.sitefile import SiteFile
+    from client.site_file import SiteFile
     from privacy.anonymise.outcome import Quarantined
     from privacy.anonymise.scrubber import Clean
 
@@ -57,7 +57,7 @@ def read_source(path: Path, overrides: Sequence[str]) -> Source:
 
 def _own(path: Path) -> Source:
     """The records of a SITE.toml, read as the first of its permitted tasks that fits its columns would."""
-    from client.sitefile import SiteFile
+    from client.site_file import SiteFile
 
     file = SiteFile.load(path)
     failures: list[DataError] = []
@@ -122,7 +122,7 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
 
 def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
     """Assess each site on ``sample`` of its records; counts only, and whether every site passes its gate."""
-    from privacy.anonymise.assessment import PLANTED, assess, document, evenly
+    from privacy.leakage.assessment import PLANTED, assess, document, evenly
 
     raw = {site_id: evenly(records, sample) for site_id, records in source.raw.items()}
     progress.stage("anonymise", sum(len(records) + PLANTED for records in raw.values()))
@@ -135,8 +135,8 @@ def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, A
 
 def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Quarantined]]":
     """The first records of each site with what becomes of them, to show and forget."""
-    from privacy.anonymise.language import locate
     from privacy.anonymise.scrubber import Scrubber
+    from privacy.detect.spacy_models import locate
 
     records = [record for group in source.raw.values() for record in group[:count]]
     scrubber = Scrubber(source.section, locate(source.section.spacy_model), b"preview alone: no surrogate is kept")
@@ -150,7 +150,7 @@ def reveal_record(path: Path, position: int) -> Mapping[str, str]:
         ConfigError: the file is no SITE.toml.
         DataError: no map is kept, or it cannot be opened.
     """
-    from client.sitefile import SiteFile
+    from client.site_file import SiteFile
 
     file = SiteFile.load(path)
     return Reversal(file.site.state, file.site.id).of(position)
@@ -158,8 +158,8 @@ def reveal_record(path: Path, position: int) -> Mapping[str, str]:
 
 def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence[RawRecord], progress: Progress) -> Scrubbed:
     """Scrub a site's records in this process, and keep what stands for what."""
-    from privacy.anonymise.language import locate
     from privacy.anonymise.scrubber import Clean, Scrubber, gathered
+    from privacy.detect.spacy_models import locate
 
     scrubber = Scrubber(section, locate(section.spacy_model), secrets.token_bytes(32))
     done = []

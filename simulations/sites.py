@@ -5,24 +5,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from client.admission import admit
-from client.cache import Cache
-from client.cleaning import clean
-from client.paraphrases import paraphrase
-from client.preparation import prepare, scrub
+from client.data_stage.augmentation.paraphrases import paraphrase
+from client.data_stage.cache import Cache
+from client.data_stage.cleaning import clean
+from client.data_stage.preparation import prepare, scrub
 from privacy.accounting import Accountant
 from privacy.anonymise.outcome import Scrubbed
 from privacy.budget import Budget, Limit
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
-from shared.config import RunConfig
+from shared.config.anonymise import GateSection
+from shared.config.data import SiteSection
+from shared.config.run import RunConfig
 from shared.errors import ConfigError
-from shared.perturbation import Wordings
-from shared.record import RawRecord
-from shared.records import read_records
-from shared.sections import GateSection, SiteSection
-from simulations.partition import split_held_out
+from shared.records.read import read_records
+from shared.records.types import RawRecord
+from shared.text.perturbation import Wordings
+from simulations.data.partition import split_held_out
+from simulations.data.synthetic import write_sites
 from simulations.progress import Progress
-from simulations.synthetic import write_sites
 
 
 @dataclass(frozen=True)

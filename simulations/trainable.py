@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.tasks import load_task
 from shared.tasks.classification import HEADS
 

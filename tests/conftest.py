@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from claims import Claims
 
-from shared.config import RunConfig
-from shared.record import Record
+from shared.config.run import RunConfig
+from shared.records.types import Record
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

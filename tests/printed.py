@@ -12,7 +12,10 @@ FIGURE = re.compile(
 )
 MEMBER = re.compile(rf"{FIGURE.pattern}|^spent$", re.IGNORECASE)  # a local name may say which seconds were spent
 LIMITS = {"budget.limit", "limit.epsilon"}  # of a budget; another limit is no epsilon
-ROOMS = {"shared.numbers": {"epsilon_up", "epsilon_left", "delta_up"}, "server.report.figures": {"epsilon", "target_delta"}}
+ROOMS = {
+    "shared.ops.numbers": {"epsilon_up", "epsilon_left", "delta_up"},
+    "server.report.figures": {"epsilon", "target_delta"},
+}
 FILTERS = {"epsilon", "target_delta"}
 SAME = {"max", "min", "abs", "sum", "float", "Decimal", "median", "mean", "values", "items", "get"}  # of figures, a figure
 TEXT = {"str", "format", "round", "ceil", "floor"}  # what makes a figure text, or rounds it on the way there

@@ -10,7 +10,7 @@ from transformers import BertConfig, LlamaConfig
 
 from privacy.dp.gradients import dense
 from privacy.dp.per_record import per_record_gradients
-from shared.packing import packed
+from shared.models.packing import packed
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 ENCODER = BertConfig(

@@ -1,7 +1,7 @@
 """Screen an answer as a round does: read it as a reply to its order, and judge the reply."""
 
 from server.screening import Accepted, Answer, Rejected, judge, read_reply
-from shared.messages import TrainOrder
+from shared.wire.messages import TrainOrder
 
 
 def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rejected:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from privacy.anonymise.quality import Recall, merge_recalls
-from shared.record import Record
+from privacy.leakage.recall import Recall, merge_recalls
+from shared.records.types import Record
 
 
 class Reason(StrEnum):

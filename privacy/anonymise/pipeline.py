@@ -5,11 +5,11 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from privacy.anonymise.language import locate
 from privacy.anonymise.outcome import Scrubbed, merge_scrubbed
 from privacy.anonymise.workers import scrub_in_workers
-from shared.record import RawRecord
-from shared.sections import AnonymiseSection
+from privacy.detect.spacy_models import locate
+from shared.config.anonymise import AnonymiseSection
+from shared.records.types import RawRecord
 
 if TYPE_CHECKING:
     from privacy.anonymise.scrubber import Scrubber

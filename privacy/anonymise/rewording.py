@@ -11,8 +11,8 @@ from pathlib import Path
 
 from privacy.anonymise.outcome import Quarantined
 from privacy.anonymise.scrubber import Scrubber
-from shared.record import RawRecord
-from shared.sections import AnonymiseSection
+from shared.config.anonymise import AnonymiseSection
+from shared.records.types import RawRecord
 
 SHORTEST, LONGEST = 0.5, 1.5  # of the text's own length, in characters
 LONG_WORD = 4  # letters of a word that tells what a text is about

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from privacy.anonymise.analyser import Analyser, Failed
-from privacy.anonymise.casing import Casing, casing
-from privacy.anonymise.denied import again, parts_of, values_of
-from privacy.anonymise.findings import Finding, bridge, is_covered, merge, repeats, spread
-from privacy.anonymise.language import locate_second
-from privacy.anonymise.levels import LEVELS
-from privacy.anonymise.normalise import normalise, normalise_spans
-from privacy.anonymise.operators import Replacer, TagTable
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed, UnfitText
-from privacy.anonymise.quality import Recall, merge_recalls
-from privacy.anonymise.second import United, load_detector
-from shared.record import RawRecord, Record, Span
-from shared.sections import AnonymiseSection
+from privacy.detect.analyser import Analyser, Failed
+from privacy.detect.casing import Casing, casing
+from privacy.detect.findings import Finding, bridge, is_covered, merge, repeats, spread
+from privacy.detect.known_values import again, parts_of, values_of
+from privacy.detect.levels import LEVELS
+from privacy.detect.normalise import normalise, normalise_spans
+from privacy.detect.second_recogniser import United, load_detector
+from privacy.detect.spacy_models import locate_second
+from privacy.leakage.recall import Recall, merge_recalls
+from privacy.replace.operators import Replacer, TagTable
+from shared.config.anonymise import AnonymiseSection
+from shared.records.types import RawRecord, Record, Span
 
 READINGS = 4  # of scrubbed text, at most; seen to come to rest after one or two
 T = TypeVar("T")

@@ -10,11 +10,11 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TypeVar
 
-from privacy.anonymise.language import is_transformer, locate_second
 from privacy.anonymise.outcome import Scrubbed
+from privacy.detect.spacy_models import is_transformer, locate_second
+from shared.config.anonymise import AnonymiseSection
 from shared.errors import HushtuneError, RunError
-from shared.record import RawRecord
-from shared.sections import AnonymiseSection
+from shared.records.types import RawRecord
 
 T = TypeVar("T")
 Chunk = Sequence[RawRecord]

@@ -3,7 +3,7 @@
 import torch
 
 from privacy.dp.plan import PrivacyPlan
-from shared.adapter import AdapterState, Spec
+from shared.adapters.state import AdapterState, Spec
 
 
 class NoisedSum:

@@ -18,7 +18,7 @@ from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import base_dtype, rounding_slack
 from shared.errors import PrivacyError
-from shared.transfer import sent
+from shared.models.device import sent
 
 
 class Step(Protocol):

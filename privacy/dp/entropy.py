@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from privacy.dp.keystream import BLOCK, keystream
-from shared.transfer import sent
+from shared.models.device import sent
 
 KEY_BYTES = 32
 PRECISION = 52  # bits of a uniform number

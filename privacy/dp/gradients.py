@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from shared.layout import Layout
+from shared.models.batch_layout import Layout
 
 BLOCK = 512  # squares that are added up in float32: torch adds up all of a tensor in turn, which loses 1e-5 and more
 ROUNDING = 2.0**-20  # of a record's reach

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from privacy.dp.gradients import keep, sums
-from shared.layout import Layout
+from shared.models.batch_layout import Layout
 
 
 def scaled(x: torch.Tensor, scale: nn.Parameter, layout: Layout | None) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from privacy.dp.gradients import gradients_of, keep, sums
-from shared.layout import Layout
+from shared.models.batch_layout import Layout
 
 
 @dataclass(frozen=True)

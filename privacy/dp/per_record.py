@@ -23,7 +23,7 @@ from torch import nn
 from privacy.dp.ia3 import scaled
 from privacy.dp.lora import Adapter, adapted_linear, add_adapter, trained_linear
 from shared.errors import PrivacyError
-from shared.layout import layout_of
+from shared.models.batch_layout import layout_of
 
 QUANTISED = ("peft.tuners.lora.bnb", "peft.tuners.ia3.bnb")  # on a bitsandbytes base; imported by PEFT where it is there
 

@@ -11,9 +11,9 @@ from privacy.accounting import LARGEST_NOISE, SMALLEST_NOISE, Accountant, Mechan
 from privacy.dp.mechanism import Mechanism, grid_of
 from privacy.dp.release import SHARE_BOUND, label_counts_event, metrics_event
 from privacy.stability import refuse_unstable
-from shared.config import RunConfig
+from shared.config.privacy import PrivacySection
+from shared.config.run import RunConfig
 from shared.errors import PrivacyError
-from shared.guarantee import PrivacySection
 
 LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
 ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]

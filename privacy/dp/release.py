@@ -9,8 +9,8 @@ import torch
 
 from privacy.accounting import MechanismEvent
 from privacy.dp.mechanism import Mechanism
-from shared.datastage import BalanceSection
-from shared.guarantee import PrivacySection
+from shared.config.data_stage import BalanceSection
+from shared.config.privacy import PrivacySection
 
 Floats = npt.NDArray[np.float64]
 SHARE_BOUND = 1.0  # L2 norm of one unit's share of a sum

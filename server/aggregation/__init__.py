@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from server.aggregation.mean import RunningMean
-from shared.adapter import AdapterState, Spec
+from shared.adapters.state import AdapterState, Spec
 
 
 class Running(Protocol):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from shared.adapter import AdapterState, Spec
+from shared.adapters.state import AdapterState, Spec
 
 FOLDS = 16  # log2 of the deltas that may be folded: up to so many the sums are exact
 DIGITS = 52  # bits that a float64 holds for sure

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from server.evaluation import Evaluator, embed
 from server.probes.robustness import outcome_on
 from server.probes.vocabulary import pulling_words
-from shared.measuring import ProbesSection
-from shared.metrics import wilson
-from shared.peft_adapter import base_alone
-from shared.record import Record
+from shared.adapters.peft import base_alone
+from shared.config.evaluation import ProbesSection
+from shared.metrics.bootstrap import wilson
+from shared.records.types import Record
 from shared.tasks.classification import Classification
 
 # Rare letters as in Kurita et al. 2020 (arXiv 2004.06660), and marks, words and phrases that say nothing of a text's matter.

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from server.assessment import resampling
 from server.evaluation import Evaluator, embed
+from server.model_assessment import resampling
 from server.probes.general import SENTENCES
 from server.probes.robustness import changed
+from shared.adapters.peft import base_alone
 from shared.errors import DataError
-from shared.metrics import Sums, mean
-from shared.peft_adapter import base_alone
+from shared.metrics.bootstrap import Sums, mean
 from shared.tasks.base import Example
-from shared.texts import Text, read_texts
+from shared.text.public import Text, read_texts
 
 FOLDS = 5
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from server.assessment import resampling
 from server.evaluation import Evaluator
+from server.model_assessment import resampling
 from shared.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from server.assessment import resampling
 from server.evaluation import Evaluator
-from shared.measuring import ProbesSection
-from shared.metrics import Sums
-from shared.pairing import compare
-from shared.perturbation import noised
-from shared.record import Record
+from server.model_assessment import resampling
+from shared.config.evaluation import ProbesSection
+from shared.metrics.bootstrap import Sums
+from shared.metrics.paired import compare
+from shared.records.types import Record
 from shared.tasks.base import Outcome
+from shared.text.perturbation import noised
 
 
 def robustness(evaluator: Evaluator, section: ProbesSection) -> dict[str, Any]:

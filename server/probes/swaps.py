@@ -8,10 +8,10 @@ import numpy as np
 
 from server.evaluation import Evaluator
 from server.probes.robustness import changed, outcome_on
-from shared.counterfactual import Swap, sides
-from shared.measuring import ProbesSection
-from shared.metrics import wilson
-from shared.record import Record
+from shared.config.evaluation import ProbesSection
+from shared.metrics.bootstrap import wilson
+from shared.records.types import Record
+from shared.text.counterfactual import Swap, sides
 
 
 def swaps(evaluator: Evaluator, section: ProbesSection) -> list[dict[str, Any]]:

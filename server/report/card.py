@@ -10,10 +10,10 @@ from privacy.risk import AttackRisk, attack_risk
 from server.report import wording
 from server.report.signed import KIND, VERSION
 from server.signing import ALGORITHM
-from shared.adaptation import AdapterSection
-from shared.config import RunConfig
-from shared.head import Head
-from shared.metrics import Interval
+from shared.config.adapter import AdapterSection
+from shared.config.run import RunConfig
+from shared.metrics.bootstrap import Interval
+from shared.wire.chain_head import Head
 
 STATED = ("trust_meaning", "mechanism", "sampling", "clipping_mode", "clipping", "clipping_norm", "grids", "accounting")
 TOLD_RATE = 0.01  # the rate of false positives that the words of the attack risk are about; one of the table's

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.anonymise.quality import Recall, merge_recalls, overall
 from privacy.dp.plan import PrivacyPlan, grids_of
+from privacy.leakage.recall import Recall, merge_recalls, overall
 from privacy.stability import effects
 from server.report import wording
 from server.report.facts import RunFacts, SiteFacts
 from server.report.html import render
 from server.report.signed import CARD_FILE, SignedCard
 from server.rounds import Metrics, Round
-from shared.energy import Lap
 from shared.errors import RunError
-from shared.models import LoadedModel
+from shared.models.load import LoadedModel
+from shared.ops.energy import Lap
 
 LIBRARIES = (
     "torch",

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.anonymise.quality import Recall
 from privacy.dp.plan import PrivacyPlan
-from server.assessment import Rival
+from privacy.leakage.recall import Recall
+from server.model_assessment import Rival
 from server.rounds import Metrics, Round
-from shared.config import RunConfig
-from shared.energy import Lap
-from shared.head import Head
-from shared.models import LoadedModel
+from shared.config.run import RunConfig
+from shared.models.load import LoadedModel
+from shared.ops.energy import Lap
+from shared.wire.chain_head import Head
 
 
 @dataclass(frozen=True)

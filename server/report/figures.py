@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from shared.numbers import UNKNOWN, delta_up, epsilon_up
+from shared.ops.numbers import UNKNOWN, delta_up, epsilon_up
 
 NONE = UNKNOWN
 SUPERSCRIPT = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -10,9 +10,9 @@ from server.report.facts import RunFacts, SiteFacts
 from server.report.markdown import model_page, privacy_page
 from server.report.signed import SignedCard
 from server.signing import SigningKey
-from shared.catalogue import CATALOGUE
-from shared.head import Head
-from shared.wheels import sha256_file
+from shared.models.catalogue import CATALOGUE
+from shared.models.wheels import sha256_file
+from shared.wire.chain_head import Head
 
 ADAPTER, README, PAGE = "adapter", "README.md", "privacy_card.md"
 KEY_FILE = "signing_key.pem"  # of a simulation; a server keeps its own key elsewhere

@@ -10,8 +10,8 @@ from privacy.accounting import MechanismEvent, epsilon
 from privacy.entries import read, refuse_unless_holds
 from server.report.signed import CARD_FILE, SignedCard
 from shared.errors import LedgerError, RunError
-from shared.head import Head
-from shared.wheels import sha256_file
+from shared.models.wheels import sha256_file
+from shared.wire.chain_head import Head
 
 LEDGERS = "ledger"  # of a simulation that keeps its sites' ledgers in its own folder
 README = "README.md"  # rendered from the card, so no part of what the card states

@@ -6,11 +6,11 @@ from typing import Any
 
 from server.adapter_files import load_adapter
 from server.review.sheet import Pair, export
+from shared.adapters.peft import base_alone
 from shared.errors import ConfigError
-from shared.peft_adapter import base_alone
 from shared.tasks.base import Learner
 from shared.tasks.instruction import Instruction
-from shared.texts import read_texts
+from shared.text.public import read_texts
 
 
 def export_review(adapter: Path, prompts: Path, folder: Path, max_new_tokens: int) -> dict[str, Any]:

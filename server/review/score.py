@@ -10,7 +10,7 @@ import numpy as np
 from server.report.document import read_report, write
 from server.review.ratings import read_all
 from server.review.sheet import KEY_FILE, Key, read_key, read_sheet
-from shared.metrics import mean
+from shared.metrics.bootstrap import mean
 
 RESAMPLES, CONFIDENCE, SEED = 10_000, 0.95, 0
 Verdicts = Mapping[str, Mapping[str, str]]

@@ -9,7 +9,7 @@ from server.tracking.mlflow import MlflowStore
 from server.tracking.tensorboard import TensorboardFolder
 from server.tracking.tracked import Tracked, tracked
 from server.tracking.wandb import WandbFolder
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from shared.config import RunConfig
-from shared.models import LoadedModel, load, quiet
+from shared.config.run import RunConfig
+from shared.models.load import LoadedModel, load, quiet
 from shared.tasks.base import Task
 from shared.tasks.classification import Classification
 from shared.tasks.instruction import Instruction

@@ -12,14 +12,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shared.adversary import NO_GROUP
-from shared.footprint import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
-from shared.metrics import Interval, Sums
-from shared.models import Kind, LoadedModel
-from shared.packing import packed, packs
-from shared.record import Record
-from shared.sections import TrainingSection
-from shared.transfer import sent
+from shared.config.adversary import NO_GROUP
+from shared.config.training import TrainingSection
+from shared.metrics.bootstrap import Interval, Sums
+from shared.models.device import sent
+from shared.models.load import Kind, LoadedModel
+from shared.models.memory import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
+from shared.models.packing import packed, packs
+from shared.records.types import Record
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,9 @@ class Learner:
     ) -> Iterator[tuple[list[Unit], Batch]]:
         """The same for units of several rows, which are never cut; yields whole units and the tensors of their rows."""
         lengths, device = [len(example) for example in examples], self.base.device.type
-        padded = not self.packs or device != "cpu"  # there gradients by record are made with the padding (shared/layout.py)
+        padded = (
+            not self.packs or device != "cpu"
+        )  # there gradients by record are made with the padding (shared/models/batch_layout.py)
         for chosen in micro_batches(lengths, units, max_tokens, FIXED_COST[device], padded=padded):
             with self.batch([examples[row] for unit in chosen for row in unit]) as batch:
                 yield chosen, batch

@@ -11,16 +11,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from shared.adversary import NO_GROUP
-from shared.config import RunConfig
+from shared.adapters.peft import attach_adapter, base_alone, restore_peft, save_peft
+from shared.config.adversary import NO_GROUP
+from shared.config.run import RunConfig
 from shared.errors import ModelError
-from shared.metrics import Interval, Sums, classification_metrics, mean
-from shared.models import Kind, LoadedModel
-from shared.peft_adapter import attach_adapter, base_alone, restore_peft, save_peft
-from shared.record import Record
+from shared.metrics.bootstrap import Interval, Sums, mean
+from shared.metrics.classification import classification_metrics
+from shared.models.load import Kind, LoadedModel
+from shared.records.types import Record
 from shared.seeds import signs
+from shared.tasks.adversarial_debiasing import hiding_losses
 from shared.tasks.base import Batch, Example, Outcome
-from shared.tasks.hiding import hiding_losses
 
 HEAD_FILE = "head.safetensors"
 HEADS = ("head.", "adversary.")  # how the names of trained tensors begin that are no part of an adapter

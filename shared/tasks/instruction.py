@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from peft import PeftModel
 from torch import nn
 
-from shared.config import RunConfig
-from shared.metrics import Interval, Sums, perplexity
-from shared.models import Kind, LoadedModel
-from shared.peft_adapter import attach_adapter, base_alone, restore_peft, save_peft
-from shared.record import Record
+from shared.adapters.peft import attach_adapter, base_alone, restore_peft, save_peft
+from shared.config.run import RunConfig
+from shared.metrics.bootstrap import Interval, Sums, perplexity
+from shared.models.load import Kind, LoadedModel
+from shared.records.types import Record
 from shared.tasks.base import Batch, Example, Outcome
 from shared.tasks.likelihood import token_losses
 

@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 
 import hushtune
-from shared.config import RunConfig
-from shared.record import RawRecord
-from simulations.partition import split_held_out
+from shared.config.run import RunConfig
+from shared.records.types import RawRecord
+from simulations.data.partition import split_held_out
 
 ROOT = Path(__file__).parents[2]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from client.hosting import Host
-from shared.adapter import AdapterState
-from shared.messages import TrainOrder, TrainReply
+from client.set_up import Host
+from shared.adapters.state import AdapterState
+from shared.wire.messages import TrainOrder, TrainReply
 
 KINDS = ("nan", "key", "shape", "dtype", "stale", "impostor", "error", "late")
 CANARY_BUNDLE = """import pathlib, os
@@ -49,7 +49,7 @@ def one_kind_a_round() -> None:
 
 def bundle_with_code() -> None:
     """A server whose bundle holds code that writes a file where it runs."""
-    from server import superlink
+    from server.network import superlink
 
     folder = "hushtune_bundle"
     metadata = superlink.ENVELOPE["pyproject.toml"].replace(b"nowhere:nothing", f"{folder}.app:client".encode(), 1)

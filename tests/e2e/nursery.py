@@ -13,7 +13,7 @@ import sys
 HEAVY = (
     "server.app",
     "client.service",
-    "client.hosting",
+    "client.set_up",
     "server.display",
     "privacy.anonymise.scrubber",
     "transformers.models.bert",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import hushtune
-from shared.wheels import cached_folder
+from shared.models.wheels import cached_folder
 
 MARKER = "zebrafinch"  # planted in every file: no message may quote a record
 GOOD = [
@@ -108,7 +108,7 @@ def test_weights_that_do_not_have_the_checksum(run: Run) -> None:
 
 
 def test_cached_weights_that_were_altered(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from shared.catalogue import CATALOGUE
+    from shared.models.catalogue import CATALOGUE
 
     write("north.jsonl", GOOD)
     monkeypatch.setenv("HUSHTUNE_CACHE", str(tmp_path / "cache"))

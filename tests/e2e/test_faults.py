@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.faults import SERVER_POINTS, SITE_POINTS
+from shared.ops.crash_points import SERVER_POINTS, SITE_POINTS
 from simulations.run import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from simulations.data.synthetic import DEPARTMENTS, patient_messages
 from simulations.run import simulate
-from simulations.synthetic import DEPARTMENTS, patient_messages
 
 pytestmark = pytest.mark.slow
 

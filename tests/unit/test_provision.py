@@ -27,12 +27,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 import hushtune
 from client.provision import check_site, provision_site
-from client.sitefile import SiteFile
+from client.site_file import SiteFile
 from server.provision import ServerFolder, check_server, provision_server
-from shared.certificates import private_pem
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import ConfigError
-from shared.keys import new_key, read_public
+from shared.identity.certificates import private_pem
+from shared.identity.keys import new_key, read_public
 
 Said = Callable[..., tuple[int, str, str]]
 
@@ -205,7 +205,7 @@ def test_an_expired_certificate_is_named_with_its_day(server: ServerFolder, monk
     clock = type("Clock", (datetime.datetime,), {})
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=400)
     clock.now = classmethod(lambda cls, tz=None: later)  # type: ignore[attr-defined]
-    monkeypatch.setattr("shared.certificates.datetime.datetime", clock)
+    monkeypatch.setattr("shared.identity.certificates.datetime.datetime", clock)
     [flaw] = server_flaws(server)
     assert flaw.startswith(f"{server.certificate}: expired on ")
 

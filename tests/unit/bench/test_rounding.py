@@ -8,8 +8,8 @@ import torch
 
 from bench.rounding import slack_of
 from bench.share import MODELS, learner_of, with_options
-from shared.config import RunConfig
-from shared.record import Record
+from shared.config.run import RunConfig
+from shared.records.types import Record
 from shared.tasks.base import Batch, Learner
 
 RecordsOf = Callable[..., list[Record]]

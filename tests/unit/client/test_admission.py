@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from client.admission import SAMPLE, admit
-from client.cache import Cache
-from privacy.anonymise.assessment import Assessment, evenly
-from privacy.anonymise.gate import GateFailed
-from privacy.anonymise.leaks import LeakScore
-from privacy.anonymise.quality import Recall
-from shared.record import RawRecord
-from shared.sections import AnonymiseSection, GateSection
+from client.data_stage.cache import Cache
+from privacy.leakage.assessment import Assessment, evenly
+from privacy.leakage.gate import GateFailed
+from privacy.leakage.recall import Recall
+from privacy.leakage.score import LeakScore
+from shared.config.anonymise import AnonymiseSection, GateSection
+from shared.records.types import RawRecord
 
 SECTION = AnonymiseSection()
 RECORDS = [RawRecord({"text": f"record {i}"}, None, i) for i in range(1, 1201)]
@@ -34,8 +34,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
         seen.append(records)
         return found(430)
 
-    monkeypatch.setattr("privacy.anonymise.assessment.assess", assess)
-    monkeypatch.setattr("client.cache.locate", lambda _: tmp_path / "model")
+    monkeypatch.setattr("privacy.leakage.assessment.assess", assess)
+    monkeypatch.setattr("client.data_stage.cache.locate", lambda _: tmp_path / "model")
     return seen
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from silence import silence
 from sklearn.linear_model import LogisticRegression
 
-from client.preparation import prepare
+from client.data_stage.preparation import prepare
 from client.site import Site
 from client.trainer import train
 from client.units import TrainingSet
@@ -21,13 +21,13 @@ from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.selfcheck import largest_difference
 from server.adapter_files import load_adapter, save_adapter
-from shared.adapter import AdapterState
-from shared.adversary import NO_GROUP
-from shared.config import RunConfig
+from shared.adapters.peft import read_adapter, write_adapter
+from shared.adapters.state import AdapterState
+from shared.config.adversary import NO_GROUP
+from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
-from shared.peft_adapter import read_adapter, write_adapter
-from shared.record import RawRecord, Record
-from shared.records import read_records
+from shared.records.read import read_records
+from shared.records.types import RawRecord, Record
 from shared.tasks.base import Batch, Learner, collate
 from shared.tasks.classification import MeanPoolingClassifier
 

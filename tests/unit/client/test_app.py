@@ -7,10 +7,10 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from client.app import client_app
 from privacy.policy import SitePolicy
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import PolicyRefused
-from shared.messages import TrainOrder, TrainReply
+from shared.wire.messages import TrainOrder, TrainReply
 
 DELTA = AdapterState({"b": np.zeros((10, 10), np.float32)})
 POLICY = SitePolicy(dataset_epsilon=8.0, tasks=("classification",), models=(), max_bytes_out=1000)

@@ -13,13 +13,13 @@ from client.units import TrainingSet
 from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.selfcheck import largest_difference
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.peft import base_alone, read_adapter, write_adapter
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import ConfigError
-from shared.peft_adapter import base_alone, read_adapter, write_adapter
-from shared.record import Record
+from shared.records.types import Record
 from shared.tasks.base import Batch, Learner
-from shared.tasks.prefix import FrozenPrefix
+from shared.tasks.cached_activations import FrozenPrefix
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]

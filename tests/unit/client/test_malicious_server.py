@@ -18,24 +18,24 @@ from flwr.app import Message, MessageType
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.app import client_app
-from client.hosting import Host
 from client.runner import Connection, Door, outward_code
 from client.service import Service, until_it_leaves
-from client.sitefile import SiteFile
-from privacy.anonymise.gate import GateFailed
+from client.set_up import Host
+from client.site_file import SiteFile
 from privacy.anonymise.outcome import Scrubbed
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from privacy.leakage.gate import GateFailed
+from shared.adapters.peft import read_adapter, trained_shapes
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import HushtuneError, LedgerError, PrivacyError
-from shared.head import Head
-from shared.keys import new_key
-from shared.messages import TrainOrder
-from shared.peft_adapter import read_adapter, trained_shapes
-from shared.record import RawRecord, Record
-from shared.runlog import RunLog
+from shared.identity.keys import new_key
+from shared.models.wheels import sha256_file
+from shared.ops.runlog import RunLog
+from shared.records.types import RawRecord, Record
 from shared.tasks.base import Learner
-from shared.version import installed
-from shared.wheels import sha256_file
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder
+from shared.wire.version import installed
 
 TRIALS = 1000
 SITE = """
@@ -94,10 +94,10 @@ def forge(
     def scrubbed(_: object, groups: Sequence[Sequence[RawRecord]], *__: object, **___: object) -> list[Scrubbed]:
         return [Scrubbed(tuple(Record(r.fields, r.label, r.position) for r in group), (), {}, {}) for group in groups]
 
-    monkeypatch.setattr("client.hosting.scrub", scrubbed)
-    monkeypatch.setattr("client.hosting.shapes_of", lambda _: trained_shapes(learner.model))
-    monkeypatch.setattr("client.hosting.refuse_what_does_not_fit", lambda *_: None)
-    monkeypatch.setattr("client.hosting.load_task", lambda _: (learner.base, Same(learner)))
+    monkeypatch.setattr("client.set_up.scrub", scrubbed)
+    monkeypatch.setattr("client.set_up.shapes_of", lambda _: trained_shapes(learner.model))
+    monkeypatch.setattr("client.set_up.refuse_what_does_not_fit", lambda *_: None)
+    monkeypatch.setattr("client.set_up.load_task", lambda _: (learner.base, Same(learner)))
     adapter = read_adapter(learner.model)
     return lambda asked=(): TrainOrder(
         "run", 1, "nonce", change(honest, dict(asked)), adapter, 2, installed(), ledger=Head()
@@ -300,10 +300,10 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 
 FAILING: dict[str, tuple[str, Exception]] = {
-    "the gate": ("client.hosting.clean", GateFailed("0.3 of the records")),
-    "the anonymiser": ("client.hosting.scrub", RuntimeError("a patient's words")),
+    "the gate": ("client.set_up.clean", GateFailed("0.3 of the records")),
+    "the anonymiser": ("client.set_up.scrub", RuntimeError("a patient's words")),
     "the start-up check": ("client.site.training_set", PrivacyError("gradients differ by 2e-3")),
-    "memory at the set-up": ("client.hosting.prepare", MemoryError()),
+    "memory at the set-up": ("client.set_up.prepare", MemoryError()),
     "memory in training": ("client.site.train", MemoryError()),
     "the budget of these records": ("privacy.budget.Budget.reserve", LedgerError("budget exhausted: 3.2 of 4")),
     "a disk": ("client.outbox.Outbox.store", OSError(28, "No space left on device")),

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 
 from client.memory import Memory
-from shared.adapter import AdapterState
+from shared.adapters.state import AdapterState
 
 
 def moments(value: float) -> AdapterState:

@@ -16,23 +16,23 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from client.cleaning import clean
-from client.preparation import prepare
+from client.data_stage.cleaning import clean
+from client.data_stage.preparation import prepare
 from client.site import training_set
 from client.units import TrainingSet
 from privacy.anonymise.outcome import Scrubbed
 from privacy.stability import effects, refuse_unstable
-from shared import records as records_module
-from shared.adversary import NO_GROUP
-from shared.config import RunConfig
-from shared.datastage import AugmentationSection, BalanceSection, CleaningSection
+from shared.config.adversary import NO_GROUP
+from shared.config.data_stage import AugmentationSection, BalanceSection, CleaningSection
+from shared.config.run import RunConfig
 from shared.errors import DataError, PrivacyError
-from shared.perturbation import asked
-from shared.record import Record
-from shared.records import read_records
-from shared.rows import Row
+from shared.records import read as records_module
+from shared.records.read import read_records
+from shared.records.rows import Row
+from shared.records.types import Record
 from shared.tasks.base import Example, Learner
-from simulations.partition import split_held_out
+from shared.text.perturbation import asked
+from simulations.data.partition import split_held_out
 
 ConfigOf = Callable[..., RunConfig]
 Rows = Sequence[Mapping[str, Any]]

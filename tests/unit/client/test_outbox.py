@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from client import outbox as outbox_module
 from client.outbox import ROUNDS, RUNS, Finished, Outbox
-from shared.adapter import AdapterState
+from shared.adapters.state import AdapterState
 from shared.errors import MessageError, RunError
 
 DELTA = AdapterState({"z": np.float32([[1.0, -0.0], [3e-40, 4.0]]), "a": np.float32([5.0]), "m": np.array(7, np.float32)})
@@ -78,7 +78,7 @@ def test_a_process_that_dies_while_it_stores_leaves_no_reply_and_the_next_one_cl
         "import os, sys, numpy as np\n"
         "from pathlib import Path\n"
         "from client import outbox\n"
-        "from shared.adapter import AdapterState\n"
+        "from shared.adapters.state import AdapterState\n"
         "outbox.commit_file = lambda *_: os._exit(9)\n"
         "done = outbox.Finished(AdapterState({'x': np.zeros(3, dtype=np.float32)}))\n"
         "outbox.Outbox(Path(sys.argv[1])).store('run', 1, 's', done)\n"

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from client.permission import permit
-from client.sitefile import SiteFile
+from client.site_file import SiteFile
 from privacy.questions import of_kind
-from shared.adapter import AdapterState
-from shared.catalogue import CATALOGUE
-from shared.config import RunConfig
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import PolicyRefused
-from shared.messages import TrainOrder
-from shared.version import installed
+from shared.models.catalogue import CATALOGUE
+from shared.wire.messages import TrainOrder
+from shared.wire.version import installed
 
 SITE = f"""
 [site]

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from client import preflight
 from client.preflight import need_of, refuse_what_does_not_fit
-from shared import footprint
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import ModelError
-from shared.footprint import SHARE, affordable_tokens, free_bytes, record_bytes
-from shared.models import choose_device
-from shared.record import Record
+from shared.models import memory as footprint
+from shared.models.load import choose_device
+from shared.models.memory import SHARE, affordable_tokens, free_bytes, record_bytes
+from shared.records.types import Record
 from shared.tasks.base import Learner
 
 Change = Callable[..., RunConfig]

@@ -19,7 +19,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from client import runner
 from client.runner import Connection, Door, ServerGone, outward_code, reason_code
-from privacy.anonymise.gate import GateFailed
+from privacy.leakage.gate import GateFailed
 from shared.errors import (
     ConfigError,
     ConnectionRefused,
@@ -29,7 +29,7 @@ from shared.errors import (
     ModelError,
     PolicyRefused,
 )
-from shared.keys import make_site_key, new_key
+from shared.identity.keys import make_site_key, new_key
 
 CALLS = (
     "ActivateNode",

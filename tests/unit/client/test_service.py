@@ -9,11 +9,11 @@ import pytest
 
 from client import service as module
 from client.service import Service
-from shared.adapter import AdapterState
-from shared.config import RunConfig
-from shared.energy import Lap
-from shared.messages import TrainOrder, TrainReply
-from shared.runlog import RunLog
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.ops.energy import Lap
+from shared.ops.runlog import RunLog
+from shared.wire.messages import TrainOrder, TrainReply
 
 DELTA = AdapterState({"b": np.zeros(2, dtype=np.float32)})
 

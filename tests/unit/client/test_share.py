@@ -12,7 +12,7 @@ import pytest
 from bench import options
 from bench.options import BESIDE, BOTH, SECTIONS, crowds, options_of, pairs
 from bench.share import ALL_LABELS, LARGE, SMALL, Learners, Share, records_of, share_of, with_options
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
 
 BOUND = 1 + 1e-6  # of C, for the unit's own part

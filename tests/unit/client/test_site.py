@@ -20,15 +20,15 @@ from privacy.budget import Budget
 from privacy.dp import engine
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import metrics_event
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.peft import read_adapter
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import DataError, HushtuneError, LedgerError, MessageError, PrivacyError
-from shared.head import Head
-from shared.messages import TrainOrder
-from shared.peft_adapter import read_adapter
-from shared.record import Record
+from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.classification import Classification
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]

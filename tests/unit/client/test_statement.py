@@ -8,11 +8,11 @@ from client.statement import statement, verify
 from privacy.accounting import epsilon
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
-from privacy.filter import filter_epsilon
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
+from privacy.renyi_filter import filter_epsilon
 from shared.errors import LedgerError
-from shared.head import Head
+from shared.wire.chain_head import Head
 
 PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
 

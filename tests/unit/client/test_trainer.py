@@ -14,12 +14,12 @@ from client import trainer
 from client.trainer import Trained, schedule, train
 from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.peft import read_adapter
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.config.training import TrainingSection
 from shared.errors import HushtuneError
-from shared.peft_adapter import read_adapter
-from shared.record import Record
-from shared.sections import TrainingSection
+from shared.records.types import Record
 from shared.seeds import derive
 from shared.tasks.base import Learner
 

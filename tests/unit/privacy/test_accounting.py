@@ -26,7 +26,7 @@ from privacy.accounting import (
 )
 from privacy.dp.mechanism import MOST_NUMBERS
 from privacy.dp.noise import SMALLEST_STD
-from privacy.filter import ORDERS, epsilon_of, filter_epsilon, renyi_divergence
+from privacy.renyi_filter import ORDERS, epsilon_of, filter_epsilon, renyi_divergence
 from shared.errors import PrivacyError
 
 DELTA = 1e-5

@@ -11,13 +11,13 @@ import pytest
 from privacy.accounting import MechanismEvent, epsilon
 from privacy.budget import Budget, Limit, upper_bound
 from privacy.dp.plan import PrivacyPlan
-from privacy.filter import filter_epsilon
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
+from privacy.renyi_filter import filter_epsilon
 from privacy.spending import Spent
 from shared.errors import LedgerError
-from shared.head import Head
-from shared.record import RawRecord, origin
+from shared.records.types import RawRecord, origin
+from shared.wire.chain_head import Head
 
 PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
 DELTA = 1e-4

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from privacy.budget import Budget, Limit
 from privacy.fingerprint import ID_BYTES, Dataset, split_ids
 from privacy.ledger import Ledger
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import LedgerError
-from shared.head import Head
-from shared.record import RawRecord, origin
-from shared.records import read_records
+from shared.records.read import read_records
+from shared.records.types import RawRecord, origin
+from shared.wire.chain_head import Head
 
 KEY = b"k" * 32
 

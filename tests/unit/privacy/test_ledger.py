@@ -16,7 +16,7 @@ from privacy.entries import Entry, read, refuse_unless_holds
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger, read_dataset
 from shared.errors import LedgerError
-from shared.head import Head
+from shared.wire.chain_head import Head
 
 EVENTS = [{"sampling_rate": 0.1, "noise_multiplier": 1.0, "steps": 4, "purpose": "training"}]
 DATASET = Dataset([(bytes([i]) * 16,) for i in range(5)])

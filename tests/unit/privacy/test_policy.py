@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from privacy.policy import SitePolicy
-from shared.adapter import AdapterState
-from shared.catalogue import CATALOGUE
-from shared.config import RunConfig
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import PolicyRefused, PrivacyError
-from shared.messages import TrainOrder, TrainReply
-from shared.version import installed
+from shared.models.catalogue import CATALOGUE
+from shared.wire.messages import TrainOrder, TrainReply
+from shared.wire.version import installed
 
 MINILM = CATALOGUE["minilm"].wheel.files["model.safetensors"]
 SIZE = 1000

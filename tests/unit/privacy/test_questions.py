@@ -10,9 +10,9 @@ from pydantic import Field
 
 from privacy import questions
 from privacy.questions import FIELDS, default_at, kind_of, leaves, of_kind, set_up_of, value_at
-from shared.config import RunConfig
-from shared.datastage import CleaningSection
-from shared.sections import Section
+from shared.config.data_stage import CleaningSection
+from shared.config.run import RunConfig
+from shared.config.section import Section
 
 ConfigOf = Callable[..., RunConfig]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from privacy.accounting import SEARCH_GRID, Accountant
 from privacy.dp.plan import PrivacyPlan
-from privacy.filter import filter_epsilon
+from privacy.renyi_filter import filter_epsilon
 from privacy.spending import Part, parts_of, spent, spent_after
 
 DELTA = 1e-4

@@ -4,7 +4,7 @@ import pytest
 
 from privacy.dp.plan import PrivacyPlan
 from privacy.stability import effects, refuse_unstable
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
 
 ConfigOf = Callable[..., RunConfig]

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from server.screening import Answer
-from shared.adapter import AdapterState
-from shared.head import Head
-from shared.messages import TrainOrder, TrainReply
+from shared.adapters.state import AdapterState
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder, TrainReply
 
 Reply = Callable[[TrainOrder, str], Answer]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

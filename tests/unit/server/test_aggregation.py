@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from server.aggregation import METHODS
 from server.aggregation.mean import RunningMean
-from shared.adapter import AdapterState
+from shared.adapters.state import AdapterState
 
 numbers = st.floats(-100, 100, width=32)
 LARGEST = 100.0
@@ -108,6 +108,6 @@ def test_the_mean_keeps_names_order_and_shapes() -> None:
 def test_the_config_names_every_method() -> None:
     from typing import get_args
 
-    from shared.config import AggregationSection
+    from shared.config.run import AggregationSection
 
     assert set(METHODS) == set(get_args(AggregationSection.model_fields["method"].annotation))

@@ -10,9 +10,9 @@ import pytest
 
 from server import checkpoint
 from server.checkpoint import Checkpoint, Kept
-from shared import disk
-from shared.adapter import AdapterState
+from shared.adapters.state import AdapterState
 from shared.errors import RunError
+from shared.ops import disk
 
 
 def at(number: int) -> Checkpoint:

@@ -1,6 +1,6 @@
 from privacy.dp.plan import PrivacyPlan
 from server.cohort import choose, has_quorum
-from shared.sections import CohortSection
+from shared.config.cohort import CohortSection
 
 
 def test_every_connected_site_is_asked_in_order_of_name() -> None:

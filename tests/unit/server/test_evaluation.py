@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from server.evaluation import Evaluator, choose_examples
-from shared.config import RunConfig
-from shared.measuring import EvaluationSection
-from shared.record import Record
+from shared.config.evaluation import EvaluationSection
+from shared.config.run import RunConfig
+from shared.records.types import Record
 from shared.tasks.base import Learner
 
 LearnerOf = Callable[[RunConfig], Learner]

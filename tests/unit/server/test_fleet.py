@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from server import fleet as module
-from server.allowlist import AllowList
 from server.fleet import GridFleet
-from server.superlink import Incoming, Node, RunLost
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from server.network.allowlist import AllowList
+from server.network.superlink import Incoming, Node, RunLost
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import RunError
-from shared.messages import TrainOrder, TrainReply
+from shared.wire.messages import TrainOrder, TrainReply
 
 State = Callable[[float], AdapterState]
 ConfigOf = Callable[..., RunConfig]

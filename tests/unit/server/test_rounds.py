@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.chain import extend
-from server.heads import Heads
+from server.ledger_heads import Heads
+from server.round_chain import extend
 from server.rounds import Round, run_rounds
 from server.screening import Answer
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import QuorumError
-from shared.head import Head
-from shared.messages import TrainOrder, TrainReply
-from shared.metrics import Interval
+from shared.metrics.bootstrap import Interval
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder, TrainReply
 
 State = Callable[[float], AdapterState]
 Honest = Callable[[AdapterState], Callable[[TrainOrder, str], Answer]]

@@ -9,10 +9,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from screened import screen
 
 from server.screening import Accepted, Answer, Rejected
-from shared.adapter import AdapterState
-from shared.config import RunConfig
-from shared.head import Head
-from shared.messages import TrainOrder, TrainReply
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder, TrainReply
 
 ADAPTER = AdapterState({"b": np.ones((2, 3), dtype=np.float32), "a": np.ones(2, dtype=np.float32)})
 DELTA = AdapterState({name: array * 0.5 for name, array in ADAPTER.arrays.items()})

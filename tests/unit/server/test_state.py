@@ -9,11 +9,11 @@ from server.history import from_row, to_row
 from server.rounds import Round
 from server.screening import Rejected
 from server.state import Beginning, StateFolder, begin
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import RunError
-from shared.head import Head
-from shared.metrics import Interval
+from shared.metrics.bootstrap import Interval
+from shared.wire.chain_head import Head
 
 ConfigOf = Callable[..., RunConfig]
 ADAPTER = AdapterState({"b": np.float32([1, 2])})

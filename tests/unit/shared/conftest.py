@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import DataError
-from shared.records import read_records
+from shared.records.read import read_records
 
 MARKER = "zqxjvkwpatient"  # of the text that no refusal may quote
 

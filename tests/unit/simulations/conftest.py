@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from privacy.anonymise.outcome import Scrubbed
-from shared.config import RunConfig
-from shared.record import RawRecord, Record
-from simulations.partition import split_held_out
+from shared.config.run import RunConfig
+from shared.records.types import RawRecord, Record
+from simulations.data.partition import split_held_out
 from simulations.progress import Progress
 from simulations.sites import SiteData
 

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
-from shared.config import RunConfig
-from shared.record import Record
+from shared.config.run import RunConfig
+from shared.records.types import Record
 from shared.tasks.base import Learner
 from simulations.assembly import evaluator_of
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
 from simulations import planning
 from simulations.planning import plan_rows, site_plans

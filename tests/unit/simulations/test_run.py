@@ -17,20 +17,20 @@ from transformers import AutoTokenizer
 
 from client.statement import verify as verify_ledger
 from server.adapter_files import load_adapter
-from server.chain import extend
 from server.report.document import rewrite
 from server.report.figures import epsilon
 from server.report.verification import verify
+from server.round_chain import extend
 from server.signing import SigningKey
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.state import AdapterState
+from shared.config.anonymise import GateSection
+from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError, HushtuneError, LedgerError, RunError
-from shared.head import Head
-from shared.sections import GateSection
-from simulations import fleet
+from shared.wire.chain_head import Head
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
+from simulations.fleets import local as fleet
 from simulations.planning import plan_rows, site_plans
-from simulations.published import score
+from simulations.predict import score
 from simulations.run import simulate
 from simulations.scrub import Source, scrub_report
 from simulations.sites import read_sites

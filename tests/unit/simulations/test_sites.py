@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from client.cache import Cache
-from client.paraphrases import Paraphrases
-from privacy.anonymise.gate import GateFailed
+from client.data_stage.augmentation.paraphrases import Paraphrases
+from client.data_stage.cache import Cache
 from privacy.anonymise.pipeline import Anonymiser
-from shared.config import RunConfig
+from privacy.leakage.gate import GateFailed
+from shared.config.anonymise import GateSection
+from shared.config.run import RunConfig
 from shared.errors import DataError
-from shared.record import RawRecord, Record
-from shared.sections import GateSection
+from shared.records.types import RawRecord, Record
+from simulations.data.synthetic import account_holders, stream
 from simulations.display import paraphrase_lines
 from simulations.run import simulate
 from simulations.sites import SiteData, read_sites, scrub_sites
-from simulations.synthetic import account_holders, stream
 
 ConfigOf = Callable[..., RunConfig]
 PERSONS = 30

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from peft.tuners.lora import Linear
 
-from shared.config import RunConfig
+from shared.adapters.peft import read_adapter
+from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
-from shared.peft_adapter import read_adapter
 from shared.tasks.base import Learner
 from simulations.display import trainable_table
 from simulations.trainable import trainable_rows

@@ -9,11 +9,11 @@ import pytest
 from privacy.anonymise import pipeline
 from privacy.anonymise.outcome import Quarantined, Reason
 from privacy.anonymise.pipeline import Anonymiser
-from privacy.anonymise.quality import Recall
 from privacy.anonymise.workers import scrub_in_workers
+from privacy.leakage.recall import Recall
+from shared.config.anonymise import AnonymiseSection
 from shared.errors import ModelError, RunError
-from shared.record import RawRecord, Span
-from shared.sections import AnonymiseSection
+from shared.records.types import RawRecord, Span
 
 TEXTS = ("Dr. Okafor called from Leeds.", "Mail jo@example.org", "John \ud800", "I feel well.", "Ring +44 20 7946 0018")
 RECORDS = [RawRecord({"text": TEXTS[i % 5]}, position=i + 1, spans={"text": (Span("X", 0, 3),)}) for i in range(40)]
@@ -80,10 +80,10 @@ def test_a_worker_does_not_import_torch() -> None:
     code = """
 import sys
 from multiprocessing import Pipe
-from privacy.anonymise.language import locate
+from privacy.detect.spacy_models import locate
 from privacy.anonymise.workers import serve
-from shared.sections import AnonymiseSection
-from shared.record import RawRecord
+from shared.config.data import AnonymiseSection
+from shared.records.types import RawRecord
 ours, theirs = Pipe()
 ours.send([RawRecord({"text": "Dr. Okafor called."})])
 ours.close()

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from privacy.anonymise.rewording import Flaw, Judge, Verdict, flaw_of
-from shared.sections import AnonymiseSection
+from shared.config.anonymise import AnonymiseSection
 
 TEXT = "Hello, <PERSON_1> here, I am still waiting for the blood test that was taken on <DATE_TIME_1>."
 GOOD = "This is <PERSON_1>; the blood test taken on <DATE_TIME_1> is what I am waiting for."

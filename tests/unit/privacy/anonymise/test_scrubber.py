@@ -6,14 +6,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from privacy.anonymise.findings import Finding
-from privacy.anonymise.operators import Replacer
 from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
-from privacy.anonymise.quality import Recall
 from privacy.anonymise.scrubber import Scrubber
-from shared.outline import written
-from shared.record import RawRecord, Span
-from shared.sections import AnonymiseSection
+from privacy.detect.findings import Finding
+from privacy.leakage.recall import Recall
+from privacy.replace.operators import Replacer
+from shared.config.anonymise import AnonymiseSection
+from shared.records.flatten import written
+from shared.records.types import RawRecord, Span
 
 
 def scrub(scrubber: Scrubber, *texts: object) -> Scrubbed:

@@ -11,9 +11,9 @@ from privacy.dp.central import NoisedSum
 from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.release import release_label_counts, release_sums
-from shared.adapter import AdapterState
-from shared.datastage import BalanceSection
-from shared.guarantee import PrivacySection
+from shared.adapters.state import AdapterState
+from shared.config.data_stage import BalanceSection
+from shared.config.privacy import PrivacySection
 
 PRIVACY = PrivacySection(release="metrics", release_noise=60.0)
 SPREAD = 400  # candidates on each side that an attacker tries

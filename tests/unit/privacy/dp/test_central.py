@@ -7,8 +7,8 @@ from silence import silence
 from privacy.accounting import epsilon
 from privacy.dp.central import NoisedSum
 from privacy.dp.plan import PrivacyPlan
-from shared.adapter import AdapterState
-from shared.config import RunConfig
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
 SPEC = (("b", (20, 30)), ("a", (400,)))

@@ -12,9 +12,9 @@ from privacy.dp.engine import Step, make_private
 from privacy.dp.mechanism import grid_of
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import Dtype, rounding_slack
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import PrivacyError
-from shared.record import Record
+from shared.records.types import Record
 from shared.tasks.base import Example, Learner, collate
 
 LearnerOf = Callable[[RunConfig], Learner]

@@ -13,7 +13,7 @@ from privacy.dp.engine import make_private
 from privacy.dp.gradients import dense
 from privacy.dp.per_record import per_record_gradients
 from privacy.dp.plan import PrivacyPlan
-from shared.packing import packed
+from shared.models.packing import packed
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 PLAN = PrivacyPlan(0.1, 1.3, 0.5, 4, 2, 1e-4, 170)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privacy.dp.gradients import ROUNDING, Factored, dense, gradients_of, gram_is_cheaper, norms, weighted_sum
-from shared.layout import Layout, Place
+from shared.models.batch_layout import Layout, Place
 
 SIDES = st.integers(1, 40)
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}

@@ -10,7 +10,7 @@ import torch
 from privacy.accounting import MechanismEvent
 from privacy.dp.mechanism import Mechanism
 from privacy.dp.plan import COUNT_BOUND, ClippingMode, PrivacyPlan
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
 ConfigOf = Callable[..., RunConfig]

@@ -9,10 +9,10 @@ from silence import silence
 
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.release import metrics_event, release_label_counts, release_sums
-from shared.config import RunConfig
-from shared.datastage import BalanceSection
+from shared.config.data_stage import BalanceSection
+from shared.config.privacy import PrivacySection
+from shared.config.run import RunConfig
 from shared.errors import PrivacyError
-from shared.guarantee import PrivacySection
 
 PRIVACY = PrivacySection(release="metrics", release_noise=5.0, release_loss_bound=4.0)
 losses = st.lists(st.floats(width=32), min_size=1, max_size=30)

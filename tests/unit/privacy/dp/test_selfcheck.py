@@ -8,9 +8,9 @@ from torch import nn
 from client.trainer import self_check
 from privacy.dp.rounding import PER_ROOT
 from privacy.dp.selfcheck import largest_difference, refuse_inexact, refuse_rounding, rounding_moved
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import PrivacyError
-from shared.record import Record
+from shared.records.types import Record
 from shared.tasks.base import Example, Learner
 
 LearnerOf = Callable[[RunConfig], Learner]

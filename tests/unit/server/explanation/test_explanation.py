@@ -14,9 +14,9 @@ from server.display import explanation_lines
 from server.explanation import attribution
 from server.explanation.attribution import TOLERANCE, explain
 from server.explanation.page import explain_texts, plain, render
-from shared.config import RunConfig
+from shared.adapters.peft import read_adapter
+from shared.config.run import RunConfig
 from shared.errors import ModelError
-from shared.peft_adapter import read_adapter
 from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
 

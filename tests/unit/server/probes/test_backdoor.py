@@ -13,9 +13,9 @@ from server.probes import probe
 from server.probes.backdoor import backdoor, with_trigger
 from server.probes.vocabulary import pulling_words, whole_words
 from server.report.html import render
-from shared.config import RunConfig
-from shared.measuring import ProbesSection
-from shared.record import Record
+from shared.config.evaluation import ProbesSection
+from shared.config.run import RunConfig
+from shared.records.types import Record
 from shared.tasks.base import Learner, collate
 
 LearnerOf = Callable[[RunConfig], Learner]

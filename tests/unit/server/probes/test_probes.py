@@ -17,11 +17,11 @@ from server.probes import probe, sampled
 from server.probes.forgetting import general_texts, nearest_centroid_hits
 from server.probes.general import SENTENCES, TOPICS
 from server.report.html import render
-from shared.config import RunConfig
+from shared.adapters.peft import base_alone
+from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
-from shared.metrics import wilson
-from shared.peft_adapter import base_alone
-from shared.record import Record
+from shared.metrics.bootstrap import wilson
+from shared.records.types import Record
 from shared.tasks.base import Learner
 
 LearnerOf = Callable[[RunConfig], Learner]

@@ -12,10 +12,10 @@ from privacy.accounting import MechanismEvent
 from server.report.card import BaseModel, CardFacts, Charge, SiteCharges
 from server.report.publication import publish
 from server.signing import SigningKey
-from shared.config import RunConfig
-from shared.head import Head
-from shared.metrics import Interval
-from shared.wheels import sha256_file
+from shared.config.run import RunConfig
+from shared.metrics.bootstrap import Interval
+from shared.models.wheels import sha256_file
+from shared.wire.chain_head import Head
 
 TRAINING = MechanismEvent(0.11, 3.3371, 7)
 METRICS = MechanismEvent(1.0, 21.5, 1, "metrics")

@@ -25,7 +25,7 @@ from server.report.html import render
 from server.report.markdown import model_page, privacy_page
 from server.report.signed import VERSION, canonical
 from server.signing import ALGORITHM
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
 if TYPE_CHECKING:

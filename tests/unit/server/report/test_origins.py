@@ -14,21 +14,21 @@ import torch
 
 from privacy.accounting import Accountant, MechanismEvent
 from privacy.dp.plan import PrivacyPlan
-from server.assessment import Rival, assess
-from server.course import _site_facts
 from server.evaluation import Evaluator
+from server.model_assessment import Rival, assess
 from server.probes import probe
 from server.report.document import report
 from server.report.facts import Baseline, RunFacts
 from server.report.html import render
 from server.rounds import Round
-from shared.adapter import AdapterState
-from shared.config import RunConfig
-from shared.energy import Lap
-from shared.head import Head
-from shared.models import LoadedModel, ModelFiles
-from shared.record import Record
+from server.run_products import _site_facts
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.models.load import LoadedModel, ModelFiles
+from shared.ops.energy import Lap
+from shared.records.types import Record
 from shared.tasks.base import Learner
+from shared.wire.chain_head import Head
 
 METRICS = MechanismEvent(1.0, 20.0, 1, "metrics")
 

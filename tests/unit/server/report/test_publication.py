@@ -8,20 +8,20 @@ import pytest
 import torch
 
 from privacy.accounting import MechanismEvent
-from privacy.anonymise.quality import Recall
 from privacy.dp.plan import PrivacyPlan
+from privacy.leakage.recall import Recall
 from server.report.card import Charge, privacy_card
 from server.report.facts import RunFacts, SiteFacts
 from server.report.markdown import model_page, privacy_page
 from server.report.publication import card_facts
 from server.report.signed import canonical
 from server.rounds import Round
-from shared.adapter import AdapterState
-from shared.config import RunConfig
-from shared.head import Head
-from shared.metrics import Interval
-from shared.models import LoadedModel, ModelFiles
-from shared.wheels import sha256_file
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.metrics.bootstrap import Interval
+from shared.models.load import LoadedModel, ModelFiles
+from shared.models.wheels import sha256_file
+from shared.wire.chain_head import Head
 
 METRICS = MechanismEvent(1.0, 20.0, 1, "metrics")
 PLAN = PrivacyPlan(0.1, 3.3371, 0.5, 7, 3, 0.0004, 1600, releases=(METRICS,))

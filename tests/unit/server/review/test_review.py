@@ -19,7 +19,7 @@ from server.review.ratings import Ratings, read_all
 from server.review.score import agreement, enter, score, unblinded
 from server.review.serve import Server
 from server.review.sheet import Key, Pair, export, read_key, read_sheet
-from shared.config import RunConfig
+from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.tasks.base import Learner
 

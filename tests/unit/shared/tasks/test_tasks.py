@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.config import RunConfig
-from shared.record import Record
+from shared.config.run import RunConfig
+from shared.records.types import Record
 from shared.tasks.base import Example, Learner, collate, micro_batches
 
 LearnerOf = Callable[[RunConfig], Learner]

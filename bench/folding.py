@@ -1,0 +1,80 @@
+"""Memory and time of taking in the replies of 4, 16 and 64 sites: streamed, and collected first as most servers do.
+
+Each case runs in a process of its own; what counts is the peak above what the process held before the first reply.
+"""
+
+import json
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from server.round_replies import Tally
+from server.screening import Answer
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder, TrainReply
+
+SITES = (4, 16, 64)
+TENSORS, ROWS, COLUMNS = 10, 256, 1024  # float32: 10.5 MB
+WAYS = ("streamed", "collected")
+
+
+def main() -> None:
+    """Print one JSON line a case."""
+    context = multiprocessing.get_context("spawn")
+    for sites in SITES:
+        for way in WAYS:
+            with context.Pool(1) as pool:
+                peak, seconds = pool.apply(measure, (sites, way))
+            row = {
+                "sites": sites,
+                "way": way,
+                "peak_mb": round(peak / 1e6, 1),
+                "seconds_per_reply": round(seconds / sites, 4),
+            }
+            sys.stdout.write(json.dumps(row) + "\n")
+
+
+def measure(sites: int, way: str) -> tuple[float, float]:
+    """Peak bytes above the start, and seconds for all replies; making a reply is not counted as time."""
+    named = [{"id": f"s{number}", "file": "x.csv", "declared_size": 100} for number in range(sites)]
+    config = RunConfig.parse({"task": {"labels": ["a", "b"]}, "data": {"sites": named}}, "bench")
+    shape = AdapterState({f"t{number}": np.zeros((ROWS, COLUMNS), np.float32) for number in range(TENSORS)})
+    order = TrainOrder("bench", 1, "nonce", config, shape, sites, "0.0.0")
+    orders = {site.id: order for site in config.data.sites}
+    spent = Tally(orders, config, dict.fromkeys(orders, 1.0), shape.spec, None)
+    spent.take(next(_answers(order, ["s0"])))  # whatever is allocated once
+    tally = Tally(orders, config, dict.fromkeys(orders, 1.0), shape.spec, None)
+    before, seconds = _resident(), 0.0
+    kept = list(_answers(order, list(orders))) if way == "collected" else _answers(order, list(orders))
+    for answer in kept:
+        started = time.perf_counter()
+        tally.take(answer)
+        seconds += time.perf_counter() - started
+    tally.delta()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0 - before, seconds
+
+
+def _answers(order: TrainOrder, sites: list[str]) -> Iterator[Answer]:
+    """The replies of sites, each made when it is asked for, as they come off the wire."""
+    random = np.random.default_rng(0)
+    for site in sites:
+        delta = AdapterState(
+            {name: random.normal(0, 1e-3, array.shape).astype(np.float32) for name, array in order.adapter.arrays.items()}
+        )
+        content = TrainReply(order.run_id, order.round, order.nonce, site, delta, Head(2, "h")).to_record()
+        yield Answer(site, content, None, 0, 0)
+
+
+def _resident() -> float:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * float(resource.getpagesize())
+
+
+if __name__ == "__main__":
+    main()

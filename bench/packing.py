@@ -1,0 +1,118 @@
+"""Time a private step as it runs beside the same step on padded batches.
+
+Run: python -m bench.packing configs/demo.toml [--set section.key=value]. Each turn draws a batch of the first
+site's records at the config's sampling rate, and every variant takes one whole step on it, in another order each turn:
+micro-batches, gradients, clipping, noise and AdamW. Ratios are paired with the padded step, medians over turns. Records
+are encoded as they are read: nothing is scrubbed, and nothing of them is printed. Rows: runs/bench/packing.json.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from bench.step import PLAN, timed
+from client.trainer import optimizer_of
+from privacy.dp.engine import PrivateStep, make_private
+from shared.config.run import RunConfig
+from shared.errors import HushtuneError
+from shared.records.types import Record
+from shared.seeds import stream
+from shared.tasks import load_task
+from shared.tasks.base import FIXED_COST, Batch, Example, Learner, micro_batches
+from simulations.sites import read_sites
+
+OUTPUT = Path("runs/bench/packing.json")
+PADDED = "padded"
+VARIANTS = (PADDED, "end to end")
+TURNS = 15
+
+
+def main() -> None:
+    """Measure, print a table and write the rows."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("config", type=Path, help="the run's TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
+    arguments = parser.parse_args()
+    config = RunConfig.load(arguments.config, arguments.set)
+    rows, padding = measure(config, TURNS)
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    OUTPUT.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    table = Table("variant", "time", "processor", "seconds", title="One private step, against padded batches")
+    for row in rows:
+        table.add_row(str(row["variant"]), *(f"{row[key]:.3f}" for key in ("time_ratio", "processor_ratio", "seconds")))
+    note = f"{torch.get_num_threads()} threads; {padding:.1%} of the padded tokens are padding. Rows: {OUTPUT}"
+    Console(width=110).print(table, note)
+
+
+def measure(config: RunConfig, turns: int) -> tuple[list[dict[str, str | float]], float]:
+    """The rows of all variants, and the share of the padded batches' tokens that is padding."""
+    base, task = load_task(config)
+    learner = Learner(base, task, task.build(base, config.run.seed))
+    learner.model.train()
+    examples, draw = task.encode(_records(config)), stream(config.run.seed, "bench").random
+    optimizer, plan = optimizer_of(learner.model, config.training), replace(PLAN, declared_size=len(examples))
+    counts, found = [0, 0], []
+    with make_private(learner.model, optimizer, plan, plan.expected_batch) as (_, step):
+        assert isinstance(step, PrivateStep)  # noqa: S101  there is a plan
+        for turn in range(turns + 1):
+            chosen = np.flatnonzero(draw(len(examples)) < config.training.sampling_rate)
+            rows = [examples[row] for row in chosen]
+            start = turn % len(VARIANTS)
+            order = (*VARIANTS[start:], *VARIANTS[:start])
+            found.append({name: timed(partial(_take, learner, step, rows, config, name)) for name in order})
+            counts[0] += sum(map(len, rows))
+            counts[1] += sum(batch.ids.numel() for batch in _batches(learner, rows, config, PADDED))
+    return [_row(name, found[1:]) for name in VARIANTS], 1 - counts[0] / counts[1]
+
+
+def _records(config: RunConfig) -> list[Record]:
+    """The records of the config's first site."""
+    with tempfile.TemporaryDirectory() as folder:
+        raw = next(iter(read_sites(config, Path(folder)).values()))
+    return [Record(each.fields, each.label, each.position) for each in raw]
+
+
+def _take(learner: Learner, step: PrivateStep, rows: Sequence[Example], config: RunConfig, variant: str) -> None:
+    """One step on these examples."""
+    for batch in _batches(learner, rows, config, variant):
+        torch.autograd.backward(learner.task.training_losses(learner.model, batch, config.training.distillation).sum())
+        step.accumulate()
+    step.finish()
+
+
+def _batches(learner: Learner, rows: Sequence[Example], config: RunConfig, variant: str) -> Iterator[Batch]:
+    """The micro-batches of a step: those that run, or padded ones, which are cut for the least padding."""
+    most, places = learner.tokens(config.training), range(len(rows))
+    if variant != PADDED:
+        yield from (batch for _, batch in learner.batches(rows, places, most))
+        return
+    cost = FIXED_COST[learner.base.device.type]
+    for units in micro_batches([len(row) for row in rows], [(place,) for place in places], most, cost):
+        yield learner.padded([rows[place] for (place,) in units])
+
+
+def _row(name: str, turns: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, str | float]:
+    return {
+        "variant": name,
+        "time_ratio": round(statistics.median(turn[name][0] / turn[PADDED][0] for turn in turns), 3),
+        "processor_ratio": round(statistics.median(turn[name][1] / turn[PADDED][1] for turn in turns), 3),
+        "seconds": round(statistics.median(turn[name][0] for turn in turns), 4),
+    }
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except HushtuneError as error:
+        sys.exit(f"bench_packing: {error}")

@@ -1,0 +1,109 @@
+"""Texts a second through the whole anonymiser beside Presidio's BatchAnalyzerEngine as it comes, taking turns in one run.
+
+Run: python -m bench.scrubbing FILE.jsonl. The same language model reads for both. Presidio only analyses, with
+its own batch size of 1; ours normalises, finds, replaces and looks again. Ratios are medians over turns of processor
+seconds in one process, and of seconds on two processes, where Presidio has its own ``n_process=2`` and ours its workers.
+A worker process imports its main module again, so what is heavy is imported late here, as ``hushtune`` itself does.
+"""
+
+import argparse
+import json
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from privacy.anonymise.pipeline import Anonymiser
+from privacy.detect.levels import LEVELS
+from privacy.detect.spacy_models import locate
+from shared.config.anonymise import AnonymiseSection
+from shared.errors import HushtuneError
+from shared.records.types import RawRecord
+
+TURNS = 3
+# Enough texts that the start of processes, which takes seconds, is not all that is measured.
+PARALLEL = 12_000
+Work = Callable[[], object]
+
+
+def one_process(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
+    """Processor seconds of each level against Presidio's, medians over turns in which each reads all texts."""
+    from privacy.anonymise.scrubber import Scrubber
+    from privacy.leakage.residual import StockPresidio
+
+    folder = locate(AnonymiseSection().spacy_model)
+    records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
+    presidio = StockPresidio(folder, batch_size=1)
+    work: dict[str, Work] = {"Presidio": lambda: presidio.detect(texts)}
+    for level in LEVELS:
+        scrubber = Scrubber(AnonymiseSection(level=level), folder)
+        work[level] = lambda scrubber=scrubber: scrubber.examine(records)  # type: ignore[misc]
+    for begin in work.values():
+        begin()
+    return _rows(len(texts), work, turns, time.process_time)
+
+
+def two_processes(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
+    """Seconds of the standard level with one worker and with two, starts included, against Presidio's own two."""
+    from privacy.leakage.residual import StockPresidio
+
+    records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
+    presidio = StockPresidio(locate(AnonymiseSection().spacy_model), batch_size=1, processes=2)
+    work: dict[str, Work] = {"Presidio, 2 processes": lambda: presidio.detect(texts)}
+    for workers in (1, 2):
+        anonymiser = Anonymiser(AnonymiseSection(workers=workers))
+        work[f"standard, {workers} of ours"] = lambda anonymiser=anonymiser: anonymiser.scrub(records)  # type: ignore[misc]
+    return _rows(len(texts), work, turns, time.perf_counter)
+
+
+def _rows(texts: int, work: dict[str, Work], turns: int, clock: Callable[[], float]) -> list[dict[str, Any]]:
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(turns):
+        for name, begin in work.items():
+            start = clock()
+            begin()
+            seconds[name].append(clock() - start)
+    first = next(iter(work))
+    return [
+        {
+            "pipeline": name,
+            "texts_a_second": round(texts / statistics.median(spent), 1),
+            "ratio": round(statistics.median(a / b for a, b in zip(seconds[first], spent, strict=True)), 2),
+        }
+        for name, spent in seconds.items()
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    from bench.pii import read_labelled
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("file", type=Path, help="labelled texts, JSON lines")
+    parser.add_argument("--turns", type=int, default=TURNS, help="turns of each pipeline")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    texts = [text for text, _ in read_labelled(arguments.file)]
+    many = (texts * (PARALLEL // len(texts) + 1))[:PARALLEL]
+    rows = [*one_process(texts, arguments.turns), *two_processes(many, 1)]
+    if arguments.json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except HushtuneError as error:
+        sys.exit(f"bench_scrubbing: {error}")

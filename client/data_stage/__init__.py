@@ -1,0 +1,1 @@
+"""Prepare a site's records for training: clean, scrub, select, balance, augment."""

@@ -1,0 +1,1 @@
+"""Augment scrubbed records: noised views, and paraphrases by a local model."""

@@ -1,0 +1,64 @@
+"""Making up for rare labels: weights in the loss, from public shares or from counts; other samples without privacy."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from client.units import TrainingSet
+from privacy.dp.release import release_label_counts
+from shared.config.data_stage import BalanceSection
+from shared.config.run import RunConfig
+from shared.seeds import stream
+from shared.tasks.base import Unit
+
+Floats = npt.NDArray[np.float64]
+
+
+def label_weights(data: TrainingSet, config: RunConfig, private: bool) -> Floats | None:
+    """A weight for each label, (L,), or None where all weigh the same.
+
+    With ``balance.weights = 'counts'`` and privacy each call is one release of noised counts, which the plan has an event
+    for in each round.
+    """
+    balance, labels = config.balance, len(config.task.labels)
+    if balance.weights == "none":
+        return None
+    if balance.weights == "public":
+        return inverse_shares(np.array(balance.label_shares), balance)
+    shares = data.label_shares(labels)
+    counts = release_label_counts(shares, balance) if private else shares.sum(axis=0)
+    return inverse_shares(counts, balance)
+
+
+def inverse_shares(counts: Floats, balance: BalanceSection) -> Floats:
+    """Weights in inverse proportion to counts or shares, of mean 1 over records, none above ``largest_weight``.
+
+    A label with no count to speak of, or a noised one below 0, has the largest weight.
+    """
+    shares = np.maximum(counts, 0) / max(np.maximum(counts, 0).sum(), 1e-12)
+    weights = 1 / np.maximum(shares * len(shares), 1 / balance.largest_weight)
+    mean = float((weights * shares).sum()) or 1.0
+    return np.asarray(np.minimum(weights / mean, balance.largest_weight), dtype=np.float64)
+
+
+def resampled(data: TrainingSet, config: RunConfig, site_id: str) -> TrainingSet:
+    """The units with rare labels repeated, or with some of frequent ones left out; never under privacy."""
+    how = config.balance.resample
+    if how == "none" or not data.units:
+        return data
+    by_label: dict[int, list[Unit]] = defaultdict(list)
+    for unit in data.units:
+        by_label[data.label(unit)].append(unit)
+    sizes = [len(units) for units in by_label.values()]
+    size = max(sizes) if how == "over" else min(sizes)
+    order = stream(config.run.seed, "resample", site_id)
+    units = [unit for label in sorted(by_label) for unit in _cycled(by_label[label], size, order)]
+    return TrainingSet(data.examples, units, data.viewer)
+
+
+def _cycled(units: Sequence[Unit], size: int, order: np.random.Generator) -> list[Unit]:
+    """``size`` of the units, in a random order that starts again when it is through."""
+    shuffled = [units[index] for index in order.permutation(len(units))]
+    return [shuffled[index % len(shuffled)] for index in range(size)]

@@ -1,0 +1,156 @@
+"""Scrubbed records kept on the site's disk, so that a restart need not scrub them again; raw text is never in it.
+
+An entry's name says all that its content depends on: the raw records, the config of the data stage, the language model and
+the code of the anonymiser. So nothing here is ever out of date; what no longer fits is not found.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+import privacy.anonymise
+from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
+from privacy.detect.spacy_models import locate, locate_second
+from privacy.leakage.recall import Recall
+from shared.config.anonymise import AnonymiseSection
+from shared.errors import DataError
+from shared.ops.disk import replace_file
+from shared.records.types import RawRecord, Record
+
+NONCE_BYTES = 12
+PURPOSE = b"hushtune cache 1"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of scrubbed records; with ``key`` each entry is encrypted (AES-256-GCM) and its name tells nothing.
+
+    The keys of encryption and of names are derived from the site's own, so no key lies in the folder.
+    """
+
+    folder: Path
+    key: bytes | None = field(repr=False, default=None)
+
+    def name(self, records: Sequence[RawRecord], section: AnonymiseSection, purpose: str = "") -> str:
+        """What an entry is called, 64 hexadecimal digits: an HMAC over all that its content depends on.
+
+        ``purpose`` tells other entries from those of scrubbed records, and says what else they depend on.
+        """
+        digest = hmac.new(self._derived(b"names"), digestmod="sha256")
+        for part in (
+            *((purpose,) if purpose else ()),
+            section.model_dump_json(exclude={"workers", "batch_size"}),
+            _tree(locate(section.spacy_model), ""),
+            *((_tree(second, ""),) if (second := locate_second(section)) else ()),
+            _code(),
+        ):
+            digest.update(hashlib.sha256(part.encode()).digest())
+        for record in records:
+            row = json.dumps(
+                [dict(record.fields), record.label, record.position, _spans(record), record.known], sort_keys=True
+            )
+            digest.update(hashlib.sha256(row.encode()).digest())
+        return digest.hexdigest()
+
+    def get(self, name: str) -> Scrubbed | None:
+        """Scrubbed records, or None where there is no entry that can be read whole."""
+        try:
+            content = self.read(name)
+            return None if content is None else _parsed(content)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, name: str, scrubbed: Scrubbed) -> None:
+        """Keep scrubbed records.
+
+        Raises:
+            DataError: the folder cannot be written.
+        """
+        self.write(name, _plain(scrubbed))
+
+    def read(self, name: str) -> Any:
+        """An entry as JSON's own kinds of value, or None where there is none that can be read whole."""
+        try:
+            return json.loads(self._opened(name, self._path(name).read_bytes()))
+        except (OSError, InvalidTag, ValueError):
+            return None  # cut short, altered or under another key: it is made again
+
+    def write(self, name: str, content: Any) -> None:
+        """Keep JSON's own kinds of value, whole or not at all; readable by its owner alone.
+
+        Raises:
+            DataError: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            replace_file(self._path(name), self._sealed(name, json.dumps(content).encode()))
+        except OSError as error:
+            raise DataError(
+                f"{self.folder}: the cache cannot be written ({type(error).__name__}); make room, or unset data.cache"
+            ) from error
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.{'json' if self.key is None else 'sealed'}"
+
+    def _derived(self, what: bytes) -> bytes:
+        return hmac.digest(self.key or b"", PURPOSE + what, "sha256")
+
+    def _sealed(self, name: str, content: bytes) -> bytes:
+        if self.key is None:
+            return content
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + AESGCM(self._derived(b"content")).encrypt(nonce, content, name.encode())
+
+    def _opened(self, name: str, content: bytes) -> bytes:
+        if self.key is None:
+            return content
+        cipher = AESGCM(self._derived(b"content"))
+        return cipher.decrypt(content[:NONCE_BYTES], content[NONCE_BYTES:], name.encode())
+
+
+def _spans(record: RawRecord) -> Mapping[str, list[tuple[str, int, int]]]:
+    return {name: [(span.label, span.start, span.end) for span in spans] for name, spans in record.spans.items()}
+
+
+def _code() -> str:
+    """A digest of the anonymiser's own code: other rules give other text."""
+    return _tree(Path(privacy.anonymise.__path__[0]), ".py")
+
+
+def _tree(folder: Path, suffix: str) -> str:
+    """A digest of a folder's files, by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob(f"*{suffix}")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(folder)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _plain(scrubbed: Scrubbed) -> dict[str, Any]:
+    """Scrubbed records as JSON's own kinds of value."""
+    return {
+        "records": [[dict(record.fields), record.label, record.position] for record in scrubbed.records],
+        "quarantined": [asdict(held) for held in scrubbed.quarantined],
+        "entities": dict(scrubbed.entities),
+        "recall": {label: asdict(recall) for label, recall in scrubbed.recall.items()},
+        "unmeasured": scrubbed.unmeasured,
+    }
+
+
+def _parsed(content: Mapping[str, Any]) -> Scrubbed:
+    return Scrubbed(
+        records=tuple(Record(fields, label, position) for fields, label, position in content["records"]),
+        quarantined=tuple(Quarantined(**(held | {"reason": Reason(held["reason"])})) for held in content["quarantined"]),
+        entities=content["entities"],
+        recall={label: Recall(**recall) for label, recall in content["recall"].items()},
+        unmeasured=content["unmeasured"],
+    )

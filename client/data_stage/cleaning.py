@@ -1,0 +1,77 @@
+"""Cleaning of raw records before they are anonymised: each step looks at one record alone, by fixed public rules.
+
+So adding or removing a record changes nothing about the others, and the steps cost no privacy.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from shared.config.data_stage import CleaningSection
+from shared.records.types import RawRecord
+
+Judge = Callable[[str], bool]
+TRIPLE = 3
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """The records that are left, and how many each step changed or left out, by the config field that asked for it."""
+
+    records: Sequence[RawRecord] = field(repr=False)
+    touched: dict[str, int]
+
+
+def clean(records: Sequence[RawRecord], section: CleaningSection) -> Cleaned:
+    """Mend records and leave out those that the fixed rules leave out, in order."""
+    touched: dict[str, int] = {}
+    if section.repair:
+        mended = [repaired(record) for record in records]
+        touched["cleaning.repair"] = sum(new is not old for new, old in zip(mended, records, strict=True))
+        records = mended
+    for name, keeps in _filters(section).items():
+        kept = [record for record in records if all(keeps(text) for text in record.fields.values())]
+        touched[name] = len(records) - len(kept)
+        records = kept
+    return Cleaned(records, touched)
+
+
+def repaired(record: RawRecord) -> RawRecord:
+    """The record with text that was decoded wrongly mended (ftfy), or the record itself where there was none.
+
+    The places of known personal data are lost with the mended text: they no longer fit.
+    """
+    from ftfy import fix_encoding
+
+    texts = {name: text if text.isascii() else fix_encoding(text) for name, text in record.fields.items()}
+    return record if texts == record.fields else replace(record, fields=texts, spans={})
+
+
+def repetition(text: str) -> float:
+    """The share of a text's word triples that occurred before in it: 0 for none, towards 1 for a text that goes round.
+
+    A rule of web corpora, with its threshold fixed instead of fitted (Rae et al. 2021, arXiv 2112.11446, table A1).
+    """
+    words = text.casefold().split()
+    triples = list(zip(*(words[start:] for start in range(TRIPLE)), strict=False))
+    return 1 - len(set(triples)) / len(triples) if triples else 0.0
+
+
+def _filters(section: CleaningSection) -> dict[str, Judge]:
+    """The filters that are on: each says whether a text may stay."""
+    asked: dict[str, tuple[bool, Callable[[], Judge]]] = {
+        "cleaning.languages": (bool(section.languages), lambda: _speaks(section.languages)),
+        "cleaning.min_chars": (section.min_chars > 0, lambda: lambda text: len(text.strip()) >= section.min_chars),
+        "cleaning.max_repetition": (
+            section.max_repetition < 1,
+            lambda: lambda text: repetition(text) <= section.max_repetition,
+        ),
+    }
+    return {name: make() for name, (on, make) in asked.items() if on}
+
+
+def _speaks(languages: Sequence[str]) -> Judge:
+    """Whether a text is in one of the languages, by py3langid's bundled model; a text without letters is in any."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    return lambda text: not any(map(str.isalpha, text)) or identifier.classify(text)[0] in languages

@@ -1,0 +1,115 @@
+"""The one form of a text that detection reads and training sees: no markup, no entities, no invisible characters.
+
+What a reader does not see must not split a name, so ``<b>Jo</b>hn``, ``J&#111;hn`` and ``Jo<zero-width space>hn`` all
+become ``John``, and so does ``John`` with a Cyrillic o. An angle bracket counts as markup only around a known HTML
+element, alone or with ``name=value``
+attributes; so ``a < b``, ``BP <140``, ``<jo@x.org>``, ``List<String>`` and our own tags such as ``<PERSON_1>`` stay.
+The price: ``a<b>c`` is read as an HTML tag and becomes ``ac``.
+"""
+
+import html
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise
+
+from privacy.anonymise.outcome import Reason, UnfitText
+from privacy.detect.confusables import fold
+from shared.records.types import Span
+
+# Each round undoes one layer, such as "&amp;amp;lt;b&amp;amp;gt;"; honest text needs two.
+ROUNDS = 10
+
+INLINE = (
+    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark nobr o:p q s samp small span "
+    "strike strong sub sup time tt u var wbr"
+)
+BLOCK = (
+    "address article aside audio blockquote body br button canvas caption center col colgroup dd details dialog div dl "
+    "dt fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr html iframe img input "
+    "legend li link main map menu meta nav object ol optgroup option p param picture pre section select source summary "
+    "svg table tbody td template textarea tfoot th thead title tr ul video"
+)
+
+# Possessive quantifiers keep every alternative linear in the text. What is not closed runs to the end, as in a browser.
+MARKUP = re.compile(
+    r"<!--.*?(?:-->|\Z)|<!doctype[^<>]*+>|<\?xml[^<>]*+>|<(script|style)\b[^<>]*+>.*?(?:</\1\s*+>|\Z)"
+    rf"|</?(?:(?P<inline>{'|'.join(INLINE.split())})|{'|'.join(BLOCK.split())})(?:\s[^<>=]*+=[^<>]*+|\s*+/?)>",
+    re.IGNORECASE | re.DOTALL,
+)
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+# In ASCII text without these there is nothing to do; it is most text, so it is worth the look.
+SUSPECT = re.compile(r"[&<\x00-\x08\x0b-\x1f\x7f]")
+LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+# Typographic apostrophes and hyphens; to us they mean the same, so the rules need to know only one of each.
+LOOKALIKES = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201b\u02bc\u2032", "'") | dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-")
+)
+# Default-ignorable characters that are letters or marks by category: fillers, joiners and variation selectors.
+IGNORABLE = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+
+
+def normalise(text: str) -> str:
+    """Bring a text to its fixed point: entities, markup, NFKC, invisible characters; applying it twice changes nothing.
+
+    Newlines and tabs stay; other line breaks become newlines, other spaces spaces, typographic apostrophes and hyphens
+    plain ones.
+
+    Raises:
+        UnfitText: the text holds a lone surrogate, or has not settled after ``ROUNDS`` rounds.
+    """
+    if text.isascii() and not SUSPECT.search(text):
+        return text
+    if SURROGATE.search(text):
+        raise UnfitText(Reason.LONE_SURROGATE)
+    for _ in range(ROUNDS):
+        before, text = text, _round(text)
+        if text == before:
+            return text
+    raise UnfitText(Reason.UNSTABLE_MARKUP)
+
+
+def normalise_spans(text: str, spans: Sequence[Span]) -> tuple[str, tuple[Span, ...] | None]:
+    """Normalise a text and carry its true spans along.
+
+    The pieces between span borders are normalised one by one. Where they join to the normalised whole, the borders are
+    known exactly; where they do not (an entity, a tag or a letter with its accent lies across a border), or where a
+    span lies outside the text, the answer is ``None`` instead of spans: they cannot be measured.
+
+    Raises:
+        UnfitText: as ``normalise`` for the whole text.
+    """
+    whole = normalise(text)
+    if not all(0 <= span.start <= span.end <= len(text) for span in spans):
+        return whole, None
+    borders = sorted({0, len(text), *(place for span in spans for place in (span.start, span.end))})
+    moved, pieces = {0: 0}, []
+    try:
+        for start, end in pairwise(borders):
+            pieces.append(normalise(text[start:end]))
+            moved[end] = moved[start] + len(pieces[-1])
+    except UnfitText:
+        return whole, None
+    if "".join(pieces) != whole:
+        return whole, None
+    return whole, tuple(Span(span.label, moved[span.start], moved[span.end]) for span in spans)
+
+
+def _round(text: str) -> str:
+    """Undo one layer of disguise."""
+    text = html.unescape(text.replace("\r\n", "\n"))
+    text = MARKUP.sub(lambda tag: "" if tag["inline"] else " ", text)
+    text = unicodedata.normalize("NFKC", text).translate(LOOKALIKES)
+    return fold("".join(map(_visible, IGNORABLE.sub("", text))))
+
+
+def _visible(character: str) -> str:
+    """The character as a reader sees it: itself, a newline, a space or nothing."""
+    if character.isalnum() or character == "\t":
+        return character
+    if character in LINE_BREAKS:
+        return "\n"
+    category = unicodedata.category(character)
+    if category == "Zs":
+        return " "
+    return "" if category in ("Cc", "Cf") else character

@@ -1,0 +1,127 @@
+"""A second entity recogniser beside the first: a spaCy model, or a token classification model of transformers."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from privacy.detect.analyser import HARMLESS, LABELS, Analyser, Failed, load_spacy, type_name
+from privacy.detect.findings import Finding
+from privacy.detect.spacy_models import is_transformer
+from shared.errors import ModelError
+
+# Of a finding by the second recogniser: below that of the first, whose type then stands.
+SCORE = 0.2
+# Classes of token classification models that mark nobody.
+NONE = frozenset({"O", "MISC"})
+
+
+class Detector(Protocol):
+    """Finds personal data in texts; ``labels`` are the types that it may give."""
+
+    labels: frozenset[str]
+
+    def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
+        """Findings in each text, in order."""
+        ...
+
+
+def load_detector(folder: Path) -> Detector:
+    """The recogniser whose model lies in a folder; it is never downloaded, and no code of it runs.
+
+    Raises:
+        ModelError: the folder holds no usable model.
+    """
+    return TransformerDetector(folder) if is_transformer(folder) else SpacyDetector(folder)
+
+
+class SpacyDetector:
+    """The entities of a spaCy model, as our types."""
+
+    def __init__(self, folder: Path) -> None:
+        self._nlp = load_spacy(folder)
+        self._types = {
+            label: LABELS.get(label) or type_name(label) for label in set(self._nlp.pipe_labels["ner"]) - HARMLESS
+        }
+        self.labels = frozenset(self._types.values())
+
+    def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
+        """Findings in each text, in order."""
+        return [
+            tuple(
+                Finding(self._types[entity.label_], entity.start_char, entity.end_char, SCORE)
+                for entity in document.ents
+                if entity.label_ in self._types
+            )
+            for document in self._nlp.pipe(texts)
+        ]
+
+
+class TransformerDetector:
+    """The entities of a token classification model, read by Presidio's own recogniser in overlapping pieces."""
+
+    def __init__(self, folder: Path) -> None:
+        classes = _classes(folder)
+        names = {name.split("-", 1)[-1] if name[1:2] == "-" else name for name in classes} - NONE
+        types = {name: LABELS.get(name.upper()) or type_name(name) for name in names if name.upper() not in HARMLESS}
+        self.labels = frozenset(types.values())
+        # torch and transformers take seconds to import, and most sites use neither here.
+        from presidio_analyzer.predefined_recognizers.ner import HuggingFaceNerRecognizer
+
+        try:
+            self._recogniser = HuggingFaceNerRecognizer(
+                model_name=str(folder), label_mapping=types, threshold=0.0, aggregation_strategy="simple", device="cpu"
+            )
+        except Exception as error:
+            raise ModelError(
+                f"{folder}: not a token classification model that transformers can load ({type(error).__name__}); set "
+                "anonymise.second_model to another folder"
+            ) from None
+
+    def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
+        """Findings in each text, in order."""
+        entities = sorted(self.labels)
+        return [
+            tuple(Finding(r.entity_type, r.start, r.end, SCORE) for r in self._recogniser.analyze(text, entities))
+            for text in texts
+        ]
+
+
+class United:
+    """The first analyser with what a second recogniser finds beside it; a text that either fails on has failed."""
+
+    def __init__(self, first: Analyser, second: Detector) -> None:
+        self._first, self._second = first, second
+        self.labels = first.labels | second.labels
+        self.detect_patterns = first.detect_patterns
+
+    def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
+        """Findings of both in each text, in order; they may overlap."""
+        return [
+            found if isinstance(found, Failed) else self._beside(text, found)
+            for text, found in zip(texts, self._first.detect(texts), strict=True)
+        ]
+
+    def _beside(self, text: str, found: tuple[Finding, ...]) -> tuple[Finding, ...] | Failed:
+        try:
+            return (*found, *self._second.detect([text])[0])
+        except Exception as error:
+            return Failed(type(error).__name__)
+
+
+def _classes(folder: Path) -> list[str]:
+    """The names of a token classification model's classes, from its own config.
+
+    Raises:
+        ModelError: the config names none, or asks for code of its own to be run.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        classes = list(map(str, config["id2label"].values()))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        raise ModelError(
+            f"{folder}: its config.json names no classes; set anonymise.second_model to a model that has"
+        ) from None
+    if "auto_map" in config:
+        raise ModelError(f"{folder}: the model brings code of its own, which is never run; set another second_model")
+    return classes

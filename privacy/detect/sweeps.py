@@ -1,0 +1,127 @@
+"""Passes over the words of a text that ask not what personal data looks like, but what is no harmless word.
+
+They find what neither a pattern nor the language model knows: names of any language, in any frame of words.
+"""
+
+import re
+from collections.abc import Iterator
+
+import regex
+
+from privacy.detect.casing import FUNCTION_WORDS, Casing, casing
+from privacy.detect.findings import Finding
+from privacy.detect.levels import Level
+from privacy.detect.rules import FLAGS, TITLE, UNIT
+from privacy.detect.words import WORDS_OF_A_PLACE, WordLists, without_accents
+
+SCORE = 0.1
+WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{Lt}\p{M}]+)*")
+# A word stands at the start of a sentence after nothing, a full stop, a line, a bullet, or a speaker's colon.
+BEFORE_START = regex.compile(r"(?:\A|[.!?:;|]\s*|\n\s*|[\"(\[>*]\s*|\s-\s*|\d[.)]\s*)\Z", regex.V1)
+# Letters that are neither Latin nor common: in an English text, a name or words that no rule can read.
+FOREIGN = regex.compile(
+    r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*",
+    regex.V1,
+)
+NUMBER = regex.compile(rf"(?<![\w.,$£€])\d(?:[ ]?[\d/.:-])*\d(?![\w%°]|[ ]?(?:{UNIT})\b)", FLAGS)
+TITLES = regex.compile(rf"(?:{TITLE})\Z", FLAGS)
+AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)")
+LOGIN = regex.compile(
+    r"(?i)\b(?:users?|login|account|profile|handle|nick|member)[ ](?:['\"]?)(?P<word>[\p{L}][\w.-]{2,39}\w)"
+)
+SMALL = frozenset(["i", "i'm", "i've", "i'll", "i'd", "ok", "okay", "am", "pm", "a", "the"])
+
+
+class Sweeper:
+    """Sweeps texts with the word lists, as far as a level asks for it."""
+
+    def __init__(self, level: Level, lists: WordLists) -> None:
+        self._level = level
+        self._lists = lists
+
+    def sweep(self, text: str) -> tuple[Finding, ...]:
+        """Findings in one text; they may overlap."""
+        if not self._level.word_lists:
+            return ()
+        words = list(self._words(text))
+        found = [*words, *self._names(text, words), *self._places(text), *_matches(FOREIGN, "PERSON", text)]
+        found += self._logins(text)
+        if self._level.numbers:
+            found += [f for f in _matches(NUMBER, "ID_NUMBER", text) if sum(map(str.isdigit, text[f.start : f.end])) > 2]
+        return tuple(found)
+
+    def _words(self, text: str) -> Iterator[Finding]:
+        """Words that may be names, each by itself."""
+        style = casing(text)
+        for match in WORD.finditer(text):
+            word = match[0]
+            if len(word) > 1 and self._is_suspect(word, text[: match.start()][-8:], style):
+                yield Finding(self._label(word), match.start(), match.end(), SCORE)
+
+    def _logins(self, text: str) -> Iterator[Finding]:
+        """What follows "user" or the like and is no English word."""
+        for match in LOGIN.finditer(text):
+            word = match["word"]
+            if not self._is_common(word.casefold()):
+                yield Finding("USERNAME", match.start("word"), match.end("word"), SCORE)
+
+    def _names(self, text: str, found: list[Finding]) -> Iterator[Finding]:
+        """The rest of a name after one of its words: initials, and a word that could be a name too."""
+        for finding in found:
+            rest = AFTER_NAME.match(text, finding.end) if finding.label == "PERSON" else None
+            word = rest["word"].casefold() if rest else ""
+            if rest and (word not in FUNCTION_WORDS if rest["initial"] else self._lists.may_follow_name(word)):
+                yield Finding("PERSON", finding.start, rest.end("word"), SCORE)
+
+    def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
+        """Whether a word must go, given how the text is written."""
+        key = word.casefold()
+        if key in SMALL or TITLES.match(key) or ("'" in key and self._lists.is_common(key)):
+            return False
+        common = self._is_common(key)
+        if style is Casing.USUAL and word.islower() and self._lists.is_ambiguous(key):
+            return False
+        if not common and (self._is_name(key) or (self._level.unknown_words and self._lists.is_proper(key))):
+            return True
+        if not word[0].isupper():
+            return style is Casing.LOWER and not common and self._level.unknown_words and len(key) > 2
+        if style is Casing.USUAL and self._level.all_capitals:
+            return not common or self._lists.may_be_name(key) or not BEFORE_START.search(before)
+        # Short words in capitals are mostly abbreviations.
+        return not common and (self._level.all_capitals or not word.isupper() or len(word) > 5 or key in self._lists.places)
+
+    def _is_name(self, key: str) -> bool:
+        parts = [part for part in key.split("-") if len(part) > 1]
+        return bool(parts) and all(map(self._lists.is_name, parts))
+
+    def _is_common(self, key: str) -> bool:
+        return self._lists.is_common(key) or all(map(self._lists.is_common, filter(None, key.split("-"))))
+
+    def _label(self, word: str) -> str:
+        """The type of a swept word: a place of the lists, letters of an organisation, or a person."""
+        key = word.casefold()
+        if self._lists.is_name(key):
+            return "PERSON"
+        if key in self._lists.places:
+            return "LOCATION"
+        return "ORGANIZATION" if word.isupper() and len(word) < 6 else "PERSON"
+
+    def _places(self, text: str) -> Iterator[Finding]:
+        """Places of the lists, of one or several words, with a capital unless the text has none."""
+        style = casing(text)
+        words = [(m.start(), m.end(), m[0]) for m in WORD.finditer(text)]
+        parts = [
+            (part.start() + start, part.end() + start, part[0]) for start, _, w in words for part in re.finditer(r"[^-]+", w)
+        ]
+        for i, (start, _, word) in enumerate(parts):
+            if style is Casing.LOWER or word[0].isupper():
+                for size in range(min(WORDS_OF_A_PLACE, len(parts) - i), 0, -1):
+                    key = " ".join(part[2].casefold() for part in parts[i : i + size])
+                    if (key in self._lists.places or without_accents(key) in self._lists.places) and len(key) > 3:
+                        yield Finding("LOCATION", start, parts[i + size - 1][1], SCORE)
+                        break
+
+
+def _matches(expression: regex.Pattern[str], label: str, text: str) -> Iterator[Finding]:
+    for match in expression.finditer(text):
+        yield Finding(label, match.start(), match.end(), SCORE)

@@ -1,0 +1,1 @@
+"""Measure how much personal data the anonymiser misses."""

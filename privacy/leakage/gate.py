@@ -1,0 +1,69 @@
+"""Whether a site's anonymisation is good enough to join a round: the site's own thresholds against what was measured."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from privacy.leakage.recall import Recall
+from shared.config.anonymise import GateSection
+from shared.errors import DataError
+
+if TYPE_CHECKING:
+    from privacy.leakage.assessment import Assessment
+
+
+class GateFailed(DataError):
+    """The site's anonymisation does not pass its own gate, so it takes no part; the server learns this class name alone."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One threshold, what was measured, and whether it holds; ``measured`` is None where nothing could be."""
+
+    name: str
+    threshold: float
+    measured: float | None
+    passed: bool
+
+
+def checks(gate: GateSection, found: "Assessment") -> tuple[Check, ...]:
+    """Compare an assessment with the gate.
+
+    Recall counts with the lower end of its interval, so that a small sample does not pass by luck, and checksummed
+    numbers with the value itself. A recall on labelled records is checked only where there are some.
+    """
+    return tuple(_checks(gate, found))
+
+
+def require(verdict: Iterable[Check], site: str) -> None:
+    """Stop here unless every check passes.
+
+    Raises:
+        GateFailed: at least one does not; the sentence names each, with shares only.
+    """
+    failed = [check for check in verdict if not check.passed]
+    if failed:
+        said = ", ".join(f"{c.name} = {c.measured:.3f} (needs {c.threshold:g})" for c in failed if c.measured is not None)
+        raise GateFailed(
+            f"site {site}: anonymisation does not pass the site's gate: {said}; set a stricter anonymise.level or mend the "
+            "data, and see hushtune anonymise --report"
+        )
+
+
+def _checks(gate: GateSection, found: "Assessment") -> Iterator[Check]:
+    low = {
+        "planted_recall": (gate.min_planted_recall, found.planted.direct),
+        "labelled_recall": (gate.min_labelled_recall, found.labelled.direct if found.labelled else Recall(0, 0)),
+    }
+    for name, (threshold, recall) in low.items():
+        measured = recall.interval().low if recall.total else None
+        yield Check(name, threshold, measured, measured is None or measured >= threshold)
+    exact = found.checksummed
+    value = exact.interval().value if exact.total else None
+    yield Check(
+        "checksummed_recall", gate.min_checksummed_recall, value, value is None or value >= gate.min_checksummed_recall
+    )
+    shares = {"residual": (gate.max_residual, found.residual), "quarantined": (gate.max_quarantined, found.quarantined)}
+    for name, (threshold, part) in shares.items():
+        share = part.interval().value
+        yield Check(name, threshold, share, share <= threshold)

@@ -1,0 +1,92 @@
+"""Personal data planted in a copy of a site's records, to measure what the anonymiser would miss in them.
+
+Names and towns are invented from syllables and stand in no list; numbers are random, with valid checksums.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from faker import Faker
+
+from privacy.detect.casing import Casing, casing
+from privacy.detect.words import WordLists
+from shared.records.types import RawRecord, Span
+
+CHECKSUMMED = frozenset({"CREDIT_CARD", "IBAN_CODE", "EMAIL_ADDRESS"})
+ONSETS_LINE = "b br c ch d dr f g gr h j k kr l m n p pr q r s sh st t th tr v w y z zh sk bl fl"
+ONSETS = ONSETS_LINE.split()
+VOWELS = ["a", "e", "i", "o", "u", "ae", "ia", "eo", "ou", "ai", "ee"]
+ENDS_LINE = "l n r s th x nd rt ck m lle nna sko vic dez rou yan berg ti li mo nen wicz ström"
+ENDS = ENDS_LINE.split()
+WAYS = ["Street", "Road", "Lane", "Avenue", "Close", "Drive", "Court"]
+DATE_FORMS = ("%d/%m/%Y", "%Y-%m-%d", "%d %B %Y")
+# Frames of many kinds of text; {} is where the value stands.
+FRAMES: Mapping[str, Sequence[str]] = {
+    "PERSON": (
+        "My name is {}.", "{} asked me to write this.", "Please speak to {} about it.", "Signed, {}",
+        "I was seen by Dr. {} last week.", "The account belongs to {}, who moved abroad.", "cc: {}",
+        "We met {} and two others there.", "Many thanks, {}", "{} disagreed with the decision.",
+    ),
+    "PHONE_NUMBER": ("Call me on {}.", "Tel: {}", "My mobile is {}, any time.", "You can text {} instead."),
+    "EMAIL_ADDRESS": ("Write to {}.", "E-mail: {}", "My address is {} if you need it."),
+    "STREET_ADDRESS": ("We live at {}.", "Send it to {}.", "Address: {}", "The flat is at {}, second floor."),
+    "RECORD_NUMBER": ("My reference is {}.", "Case no. {}", "The number on the card is {}."),
+    "DATE_OF_BIRTH": ("I was born on {}.", "DOB: {}", "Her date of birth is {}."),
+    "CREDIT_CARD": ("Charge it to {}.", "Card {}"),
+    "IBAN_CODE": ("Transfer it to {}.", "IBAN: {}"),
+    "USERNAME": ("My login is {}.", "Find me as {} there."),
+}  # fmt: skip
+
+
+class Planter:
+    """Plants one value of each kind in turn; the same ``seed`` plants the same."""
+
+    def __init__(self, lists: WordLists, seed: int) -> None:
+        self._lists = lists
+        self._random = random.Random(seed)  # noqa: S311  test data, no secret
+        self._faker = Faker("en_GB")
+        self._faker.seed_instance(seed)
+
+    def plant(self, records: Sequence[RawRecord], count: int) -> list[RawRecord]:
+        """``count`` copies of records in turn, each with one sentence and one value more at the end of its first field."""
+        kinds = sorted(FRAMES)
+        return [self._plant_one(records[i % len(records)], kinds[i % len(kinds)]) for i in range(count)]
+
+    def _plant_one(self, record: RawRecord, kind: str) -> RawRecord:
+        name, text = next(iter(record.fields.items()))
+        head, tail = self._random.choice(FRAMES[kind]).split("{}")
+        value = self._values()[kind]()
+        if casing(text) is Casing.LOWER:  # as the writer would have
+            head, value, tail = head.lower(), value.lower(), tail.lower()
+        start = len(text) + 1 + len(head)
+        spans = {name: (Span(kind, start, start + len(value)),)}
+        return replace(record, fields={**record.fields, name: f"{text} {head}{value}{tail}"}, spans=spans)
+
+    def _values(self) -> Mapping[str, Callable[[], str]]:
+        digits = self._faker.numerify
+        return {
+            "PERSON": lambda: self._name() if self._random.random() < 0.3 else f"{self._name()} {self._name()}",
+            "PHONE_NUMBER": lambda: digits(self._random.choice(("+4% %### ######", "0%## ### ####", "(%##) ###-####"))),
+            "EMAIL_ADDRESS": lambda: f"{self._name()}.{self._name()}@{self._name()}.org".lower(),
+            "STREET_ADDRESS": self._address,
+            "RECORD_NUMBER": lambda: self._faker.bothify(self._random.choice(("??-######", "%######", "%###/####"))).upper(),
+            "DATE_OF_BIRTH": lambda: self._faker.date_of_birth().strftime(self._random.choice(DATE_FORMS)),
+            "CREDIT_CARD": lambda: self._faker.credit_card_number("visa16"),
+            "IBAN_CODE": lambda: self._faker.iban(),
+            "USERNAME": lambda: f"{self._name().lower()}_{digits('##')}",
+        }  # fmt: skip
+
+    def _address(self) -> str:
+        return f"{self._random.randrange(1, 300)} {self._name()} {self._random.choice(WAYS)}, {self._name()}"
+
+    def _name(self) -> str:
+        """An invented word of two or three syllables that stands in no list."""
+        while True:
+            syllables = [
+                self._random.choice(ONSETS) + self._random.choice(VOWELS) for _ in range(self._random.choice((1, 2)))
+            ]
+            word = "".join(syllables) + self._random.choice(ENDS)
+            known = word in self._lists.locales or word in self._lists.places or self._lists.is_common(word)
+            if len(word) > 3 and not known and not self._lists.is_proper(word):
+                return word.capitalize()

@@ -1,0 +1,47 @@
+"""How much of the known personal data was found: counts by label, with an interval."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from shared.metrics.bootstrap import Interval, wilson
+
+
+@dataclass(frozen=True)
+class Recall:
+    """True spans found, of ``total``; a span counts as found when all its letters and digits were covered."""
+
+    found: int
+    total: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.found <= self.total:
+            raise ValueError(f"recall: found = {self.found} must be from 0 to total = {self.total}")
+
+    def __add__(self, other: "Recall") -> "Recall":
+        return Recall(self.found + other.found, self.total + other.total)
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """The share found with its Wilson score interval (Wilson 1927, JASA 22:209).
+
+        ``confidence`` is the coverage, above 0 and below 1. With nothing to find, the share is 0 and the ends 0 and 1.
+
+        Raises:
+            ValueError: ``confidence`` is not between 0 and 1.
+        """
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence = {confidence}: must be above 0 and below 1")
+        return wilson(self.found, self.total, confidence)
+
+
+def merge_recalls(parts: Iterable[Mapping[str, Recall]]) -> dict[str, Recall]:
+    """Add up the recalls of several chunks or sites by label, in alphabetical order of the labels."""
+    total: dict[str, Recall] = {}
+    for part in parts:
+        for label, recall in part.items():
+            total[label] = total.get(label, Recall(0, 0)) + recall
+    return dict(sorted(total.items()))
+
+
+def overall(recalls: Mapping[str, Recall]) -> Recall:
+    """The recall over all labels."""
+    return sum(recalls.values(), Recall(0, 0))

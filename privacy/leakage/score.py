@@ -1,0 +1,74 @@
+"""How much known personal data would come through, whatever type it was taken for: the type-agnostic leak score."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from privacy.detect.findings import Finding, is_covered
+from privacy.leakage.recall import Recall, merge_recalls, overall
+from shared.records.types import Span
+
+# What points at nobody by itself; the rest are direct identifiers.
+INDIRECT = frozenset({"ORGANIZATION", "DATE_TIME", "TITLE", "AGE", "NRP"})
+BETA = 2.0
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A text with its true spans and what was found in it."""
+
+    text: str = field(repr=False)
+    spans: Sequence[Span]
+    findings: Sequence[Finding]
+
+
+@dataclass(frozen=True)
+class LeakScore:
+    """Counts over some texts. ``characters``: letters and digits of true spans that were covered.
+
+    ``spans``: true spans covered whole, by label. ``documents``: texts with personal data that leak none of it.
+    ``harmless``: letters and digits outside of true spans that were covered all the same (found of total).
+    """
+
+    characters: Recall
+    spans: dict[str, Recall]
+    documents: Recall
+    harmless: Recall
+
+    @property
+    def whole(self) -> Recall:
+        """True spans covered whole."""
+        return overall(self.spans)
+
+    @property
+    def direct(self) -> Recall:
+        """Direct identifiers covered whole."""
+        return overall({label: recall for label, recall in self.spans.items() if label not in INDIRECT})
+
+    @property
+    def precision(self) -> float:
+        """The share of covered letters and digits that are personal; 1 when none are covered."""
+        covered = self.characters.found + self.harmless.found
+        return self.characters.found / covered if covered else 1.0
+
+    @property
+    def f2(self) -> float:
+        """F-measure by characters in which recall counts twice as much as precision (van Rijsbergen 1979)."""
+        recall = self.characters.found / self.characters.total if self.characters.total else 1.0
+        below = BETA**2 * self.precision + recall
+        return (1 + BETA**2) * self.precision * recall / below if below else 0.0
+
+
+def leak_score(marked: Iterable[Marked]) -> LeakScore:
+    """Score texts; one without true spans counts for ``harmless`` alone."""
+    characters = documents = harmless = Recall(0, 0)
+    spans: dict[str, Recall] = {}
+    for one in marked:
+        places = {place for place, character in enumerate(one.text) if character.isalnum()}
+        true = {place for span in one.spans for place in range(span.start, span.end)} & places
+        covered = {place for finding in one.findings for place in range(finding.start, finding.end)} & places
+        characters += Recall(len(true & covered), len(true))
+        harmless += Recall(len(covered - true), len(places - true))
+        documents += Recall(int(true <= covered), int(bool(true))) if true else Recall(0, 0)
+        found = [{span.label: Recall(int(is_covered(one.text, span, one.findings)), 1)} for span in one.spans]
+        spans = merge_recalls([spans, *found])
+    return LeakScore(characters, spans, documents, harmless)

@@ -1,0 +1,70 @@
+"""The span evaluator of Presidio's research package, where it is installed: the measure that others publish."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from privacy.leakage.score import Marked
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
+
+PACKAGE = "presidio_evaluator"
+# The labels of public data sets and of Faker -> our types; those that are in neither stay as they are.
+SAME_AS: Mapping[str, str] = {
+    "GPE": "LOCATION", "LOC": "LOCATION", "CITY": "LOCATION", "COUNTRY": "LOCATION", "STATE": "LOCATION",
+    "ZIP_CODE": "POSTCODE", "DOMAIN_NAME": "URL", "NAME": "PERSON", "PATIENT": "PERSON", "DOCTOR": "PERSON",
+    "DATE_OF_BIRTH": "DATE_TIME", "DATE": "DATE_TIME", "MEDICAL_RECORD_NUMBER": "RECORD_NUMBER", "ORG": "ORGANIZATION",
+    "EMAIL": "EMAIL_ADDRESS", "PHONE": "PHONE_NUMBER", "ADDRESS": "STREET_ADDRESS", "IBAN": "IBAN_CODE",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SpanScore:
+    """Precision, recall and F2 of spans whose overlap (intersection over union) reaches a threshold."""
+
+    precision: float
+    recall: float
+    f2: float
+
+
+def is_installed() -> bool:
+    """Whether the evaluator is there; it is an extra, for it needs plotting libraries."""
+    return find_spec(PACKAGE) is not None
+
+
+def span_scores(marked: Iterable[Marked], overlap: float) -> dict[str, SpanScore]:
+    """Scores by type, and over all types alike under "PII"; ``overlap`` is above 0 and at most 1.
+
+    Tokens are spaCy's; a token belongs to a span when any of its characters does.
+    """
+    import pandas
+    import spacy
+    from presidio_evaluator.evaluation import SpanEvaluator
+
+    tokenise = spacy.blank("en").tokenizer
+    rows = [row for number, one in enumerate(marked) for row in _rows(number, one, tokenise(one.text))]
+    table = pandas.DataFrame(rows, columns=["sentence_id", "token", "start_indices", "annotation", "prediction"])
+    result = SpanEvaluator(iou_threshold=overlap, char_based=True).calculate_score_on_df(table, beta=2)
+    scores = {label: SpanScore(r.precision, r.recall, r.f_beta) for label, r in result.per_type.items() if r.num_annotated}
+    return {**dict(sorted(scores.items())), "PII": SpanScore(result.pii_precision, result.pii_recall, result.pii_f)}
+
+
+def _rows(number: int, one: Marked, tokens: "Doc") -> Iterable[tuple[int, str, int, str, str]]:
+    true = _types(len(one.text), [(SAME_AS.get(s.label, s.label), s.start, s.end) for s in one.spans])
+    found = _types(len(one.text), [(SAME_AS.get(f.label, f.label), f.start, f.end) for f in one.findings])
+    for token in tokens:
+        places = range(token.idx, token.idx + len(token.text))
+        yield number, token.text, token.idx, _first(true, places), _first(found, places)
+
+
+def _types(length: int, spans: Sequence[tuple[str, int, int]]) -> list[str]:
+    types = ["O"] * length
+    for label, start, end in spans:
+        types[start:end] = [label] * (end - start)
+    return types
+
+
+def _first(types: Sequence[str], places: range) -> str:
+    return next((types[place] for place in places if types[place] != "O"), "O")

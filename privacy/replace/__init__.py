@@ -1,0 +1,1 @@
+"""Replace found personal data."""

@@ -1,0 +1,144 @@
+"""What stands in place of personal data: numbered tags, plain ones, or invented values; tags come first in any case.
+
+Presidio puts numbered tags in, detection looks at the tagged text again, and only then are tags turned into what the
+site asked for. So an invented value is never taken for a leak, nor hides one.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from presidio_anonymizer import AnonymizerEngine
+from presidio_anonymizer.entities import OperatorConfig, RecognizerResult
+from presidio_anonymizer.operators import Operator, OperatorType
+
+from privacy.detect.findings import Finding
+from privacy.replace.dates import offset_of, shift
+from privacy.replace.surrogates import Surrogates, new_faker
+
+# One character that is neither letter, digit nor space, so that no pattern reads across a tag or into it.
+MASK = "\ufffc"
+
+
+@dataclass(frozen=True, repr=False)
+class Original:
+    """What a tag stands for: its type and the first value that got it."""
+
+    label: str
+    value: str
+
+
+class TagTable:
+    """The tags of one record: equal values get the same tag in all its fields; it lives as long as the record's turn.
+
+    Values are equal when their letters and digits are, whatever the case. The first type found for a value names it.
+    ``taken`` names the tags that the record already holds; their numbers are not given again. ``stand_ins`` tells, once
+    the record is finished, what stands in the place of a tag.
+    """
+
+    def __init__(self, taken: Iterable[tuple[str, int]] = ()) -> None:
+        self._tags: dict[str, str] = {}
+        self._last: dict[str, int] = {}
+        self.originals: dict[str, Original] = {}
+        self.stand_ins: dict[str, str] = {}
+        for label, number in taken:
+            self._last[label] = max(self._last.get(label, 0), number)
+
+    def tag(self, label: str, value: str) -> str:
+        """The tag of a value, such as ``<PERSON_1>``; a new number when the value is new."""
+        key = "".join(filter(str.isalnum, value.casefold())) or value
+        if key not in self._tags:
+            self._last[label] = self._last.get(label, 0) + 1
+            self._tags[key] = f"<{label}_{self._last[label]}>"
+            self.originals[self._tags[key]] = Original(label, value)
+        return self._tags[key]
+
+
+class NumberedTag(Operator):
+    """Presidio's operator for ``<PERSON_1>``; the parameter ``table`` is the record's ``TagTable``."""
+
+    def operate(self, text: str, params: Mapping[str, Any] | None = None) -> str:
+        """The tag for one value."""
+        table: TagTable = (params or {})["table"]
+        return table.tag((params or {})["entity_type"], text)
+
+    def validate(self, params: Mapping[str, Any] | None = None) -> None:
+        """Refuse to work without a table."""
+        if not isinstance((params or {}).get("table"), TagTable):
+            raise TypeError("numbered tags need the record's table")
+
+    def operator_name(self) -> str:
+        """The name in an ``OperatorConfig``."""
+        return "numbered_tag"
+
+    def operator_type(self) -> OperatorType:
+        """It anonymises."""
+        return OperatorType.Anonymize
+
+
+class Replacer:
+    """Puts tags in place of findings, and turns the tags of a record into what ``operator`` says.
+
+    ``labels`` are all types there are; only tags of these types count as ours where they already stand in a text.
+    ``key`` is the site's secret for surrogates and date offsets.
+    """
+
+    def __init__(
+        self,
+        operator: Literal["tag", "redact", "surrogate"],
+        labels: Iterable[str],
+        dates: Literal["replace", "shift"] = "replace",
+        key: bytes = b"",
+    ) -> None:
+        self._operator = operator
+        self._dates = dates
+        self._key = key
+        self._tag = re.compile(rf"<({'|'.join(sorted(labels))})(?:_(\d{{1,3}}))?>")
+        self._engine = AnonymizerEngine()  # type: ignore[no-untyped-call]
+        self._engine.add_anonymizer(NumberedTag)
+        self._faker = new_faker() if operator == "surrogate" else None
+
+    def table(self, texts: Iterable[str]) -> TagTable:
+        """A table for one record, given its texts."""
+        return TagTable((tag[1], int(tag[2] or 0)) for text in texts for tag in self._tag.finditer(text))
+
+    def mask(self, text: str) -> str:
+        """The text with each of our tags blotted out at its own length, so that detection sees only what is between."""
+        return self._tag.sub(lambda tag: MASK * len(tag[0]), text)
+
+    def replace(self, text: str, findings: Sequence[Finding], table: TagTable) -> str:
+        """Put numbered tags in place of disjoint findings, given in reading order."""
+        if not findings:
+            return text
+        # Presidio replaces from the end; numbers are given in reading order.
+        for finding in findings:
+            table.tag(finding.label, text[finding.start : finding.end])
+        results = [RecognizerResult(f.label, f.start, f.end, f.score) for f in findings]
+        config = {"DEFAULT": OperatorConfig("numbered_tag", {"table": table})}
+        return str(self._engine.anonymize(text, results, config, merge_entities_with_spaces=False).text)
+
+    def finish(self, fields: Mapping[str, str], table: TagTable, document: bytes) -> dict[str, str]:
+        """Turn the tags of a record that ``table`` gave out into what the operator says; others stay.
+
+        ``document`` tells this record from all others of the site.
+        """
+        stand_ins = {tag: made for tag, made in self._stand_ins(document, table).items() if made is not None}
+        table.stand_ins = stand_ins
+        if not stand_ins:
+            return dict(fields)
+        return {name: self._tag.sub(lambda tag: stand_ins.get(tag[0], tag[0]), text) for name, text in fields.items()}
+
+    def _stand_ins(self, document: bytes, table: TagTable) -> dict[str, str | None]:
+        """By tag, what stands for it instead; None leaves the tag."""
+        if self._operator == "redact":
+            return {tag: f"<{original.label}>" for tag, original in table.originals.items()}
+        if self._faker is not None:
+            made = Surrogates(self._faker, self._key, document, [original.value for original in table.originals.values()])
+            return {tag: made.of(original.label, original.value) for tag, original in table.originals.items()}
+        if self._dates == "shift":
+            days = offset_of(int.from_bytes(hashlib.sha256(self._key + document).digest()[:8]))
+            dated = {tag: original.value for tag, original in table.originals.items() if original.label == "DATE_TIME"}
+            return {tag: shift(value, days) for tag, value in dated.items()}
+        return {}

@@ -1,0 +1,116 @@
+"""Invented values in place of found ones: the same for one value in one document, unlinkable across documents.
+
+Each comes from HMAC-SHA256 under the site's key of the document, the type and the value without spaces and case
+(RFC 2104), which seeds Faker. Without the key nobody can tell which surrogate a value has, or that two documents
+hold the same value. Checksummed identifiers have no surrogate: nothing should learn to write them.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from faker import Faker
+
+from privacy.replace.dates import offset_of, shift
+
+LOCALES = ("en_US", "en_GB")
+WORD = re.compile(r"[^\W\d_]+")
+NATIONS = ("Canadian", "Danish", "Dutch", "Finnish", "Greek", "Irish", "Kenyan", "Mexican", "Portuguese", "Swedish")
+TRIES = 50
+# An age moves by at most so many years, so that it stays one of the same part of life.
+AGE_YEARS = 3
+
+
+class Surrogates:
+    """Makes the surrogates of one document, whose ``originals`` none of them may repeat.
+
+    ``key`` is the site's secret (at least 16 bytes); ``document`` names the document, such as the digest of its text.
+    """
+
+    def __init__(self, faker: Faker, key: bytes, document: bytes, originals: Iterable[str]) -> None:
+        self._faker = faker
+        self._key = key
+        self._document = document
+        self._taken = {word for value in originals for word in _words(value)}
+        self._given: dict[tuple[str, str], str] = {}
+        self._days = offset_of(self._digest("DATE_OFFSET", ""))
+
+    def of(self, label: str, value: str) -> str | None:
+        """The surrogate of a value, or None where there is none for its type or form."""
+        if label == "DATE_TIME":
+            return shift(value, self._days)
+        if label == "PERSON":
+            words = list(WORD.finditer(value))
+            kinds = ["last" if i and i == len(words) - 1 else "first" for i in range(len(words))]
+            names = iter([self._one(f"PERSON {kind}", word[0]) for kind, word in zip(kinds, words, strict=True)])
+            return WORD.sub(lambda _: next(names), value) if words else None
+        return self._one(label, value) if label in self._makers() else None
+
+    def _one(self, label: str, value: str) -> str:
+        """One surrogate in the case of the original; a name keeps its surrogate wherever it stands in a name."""
+        key = (label.split()[0], "".join(_words(value)))
+        if key not in self._given:
+            self._given[key] = self._new(label, value, key[1])
+        return _in_case_of(value, self._given[key])
+
+    def _new(self, label: str, value: str, normal: str) -> str:
+        for attempt in range(TRIES):
+            self._faker.seed_instance(self._digest(label, f"{normal}/{attempt}"))
+            made = self._makers()[label](value)
+            words = _words(made)
+            if made not in self._given.values() and self._taken.isdisjoint(words):
+                return made
+        raise ValueError("no surrogate differs from what stands in the document")
+
+    def _digest(self, label: str, value: str) -> int:
+        parts = (self._document.hex(), label, value)
+        return int.from_bytes(hmac.digest(self._key, "\x1f".join(parts).encode(), hashlib.sha256)[:8])
+
+    def _makers(self) -> Mapping[str, Callable[[str], str]]:
+        """How a value of each type is made."""
+        fake = self._faker
+        return {
+            "PERSON first": lambda _: str(fake.first_name()),
+            "PERSON last": lambda _: str(fake.last_name()),
+            "LOCATION": lambda _: str(fake.city()),
+            "ORGANIZATION": lambda _: str(fake.company()),
+            "STREET_ADDRESS": lambda _: ", ".join(fake.address().splitlines()),
+            "POSTCODE": self._alike,
+            "PHONE_NUMBER": self._alike,
+            "RECORD_NUMBER": self._alike,
+            "ID_NUMBER": self._alike,
+            "EMAIL_ADDRESS": lambda _: str(fake.safe_email()),
+            "URL": lambda _: f"https://{fake.domain_word()}.example.org",
+            "USERNAME": lambda _: str(fake.user_name()),
+            "IP_ADDRESS": lambda _: f"192.0.2.{fake.random_int(1, 254)}",  # RFC 5737: never anybody's
+            "NRP": lambda _: str(fake.random_element(NATIONS)),
+            "AGE": self._age,
+        }
+
+    def _alike(self, value: str) -> str:
+        """Random letters and digits in the form of the original."""
+        fake = self._faker
+        return "".join(
+            str(fake.random_digit()) if c.isdigit() else fake.random_uppercase_letter() if c.isalpha() else c for c in value
+        )
+
+    def _age(self, value: str) -> str:
+        move = self._faker.random_int(1, AGE_YEARS) * (1 if self._faker.boolean() else -1)
+        return re.sub(r"\d+", lambda number: str(max(1, int(number[0]) + move)), value)
+
+
+def new_faker() -> Faker:
+    """The one maker of values of a process; building it takes a while."""
+    return Faker(list(LOCALES))
+
+
+def _words(value: str) -> list[str]:
+    """What counts when two values are compared: words and numbers, casefolded."""
+    return re.findall(r"\w+", value.casefold())
+
+
+def _in_case_of(original: str, made: str) -> str:
+    if original.islower():
+        return made.lower()
+    return made.upper() if original.isupper() and len(original) > 1 else made

@@ -1,0 +1,109 @@
+"""Once a second, beside the rounds: read the allow-list again, tell the probes, and write the status file."""
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from server.fleet import GridFleet
+from server.live_page import Live
+from server.network.health import Health
+from server.rounds import Round
+from shared.config.run import RunConfig
+from shared.ops.status import ServerStatus, SiteSeen, Stage, StatusFile
+
+EVERY = 1.0  # seconds
+
+
+class Watch:
+    """A thread that lives as long as the rounds."""
+
+    def __init__(
+        self,
+        fleet: GridFleet,
+        health: Health,
+        config: RunConfig,
+        run_id: str,
+        status: Path,
+        live: Live | None = None,
+    ) -> None:
+        self._fleet, self._health, self._config, self._run_id, self._live = fleet, health, config, run_id, live
+        self._status = StatusFile(status)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._done: tuple[Round, ...] = ()
+
+    def __enter__(self) -> Self:
+        _tell(self._fleet.faults)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._write("finished" if kind is None else "failed")
+
+    def saw(self, rounds: Sequence[Round]) -> None:
+        """Take note of the attempts at rounds that have ended so far."""
+        self._done = tuple(rounds)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(EVERY):
+            _tell(self._fleet.refresh())
+            quorum = len(self._fleet.connected()) >= self._config.cohort.quorum
+            self._health.show(True, quorum)
+            self._write("asking" if self._fleet.waiting else "between_rounds" if quorum else "waiting_for_sites")
+
+    def _write(self, stage: Stage) -> None:
+        """Replace the status file, and tell the live page; they say nothing that the server's log does not."""
+        done, rounds = self._done, self._config.training.rounds
+        committed = max((each.number for each in done if each.committed), default=0)
+        failed = sum(not each.committed and each.number == committed + 1 for each in done)
+        status = ServerStatus(
+            run=self._config.run.name,
+            run_id=self._run_id,
+            stage=stage,
+            round=min(committed + 1, rounds),
+            rounds=rounds,
+            committed=committed,
+            attempt=failed + 1,
+            quorum=self._config.cohort.quorum,
+            waits_for=self._fleet.waiting,
+            sites=self._sites(done),
+        )
+        self._status.write(status)
+        if self._live is not None:
+            self._live.show(status, done)
+
+    def _sites(self, done: Sequence[Round]) -> tuple[SiteSeen, ...]:
+        """Each site of the run: whether it is there, and how its last answer was taken."""
+        nodes, now = self._fleet.nodes(), time.time()
+        rows = []
+        for site in self._config.data.sites:
+            node, (number, outcome) = nodes.get(site.id), _last_word(site.id, done)
+            seen = None if node is None or not node.online_until else min(now, node.online_until)
+            online = node is not None and node.online
+            rows.append(SiteSeen(site_id=site.id, connected=online, last_seen=seen, last_round=number, outcome=outcome))
+        return tuple(rows)
+
+
+def _tell(faults: Sequence[str]) -> None:
+    """Say what is wrong with the allow-list, for the operator alone."""
+    for fault in faults:
+        sys.stderr.write(f"hushtune: {fault}\n")
+
+
+def _last_word(site_id: str, done: Sequence[Round]) -> tuple[int | None, str | None]:
+    """The last round that a site was asked for and what came of it: accepted, missing, or why it was rejected."""
+    for each in reversed(done):
+        if site_id in each.accepted:
+            return each.number, "accepted"
+        if site_id in each.missing:
+            return each.number, "missing"
+        for bad in each.rejected:
+            if bad.site_id == site_id:
+                return each.number, bad.reason
+    return None, None

@@ -1,0 +1,1 @@
+"""Connect sites: Flower's SuperLink, its ports, and who may pass."""

@@ -1,0 +1,296 @@
+"""A Flower SuperLink inside this process, and every use of Flower's internals on the server's side.
+
+Two listeners share one SuperLink. The public one passes the Fleet API alone, to admitted keys; Control and Runtime, with
+which stock Flower lets anyone who holds the CA file register nodes and run code, answer on a loopback port of this process.
+No code runs here and none is sent: the bundle that Flower wants as an envelope holds two lines of metadata.
+"""
+
+import hashlib
+import logging
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from flwr.app import Message, MessageType, RecordDict
+from flwr.app.message import remove_content_from_message
+from flwr.cli.build import build_fab_from_files
+from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, ErrorCode, SubStatus
+from flwr.proto.control_pb2 import StartRunRequest
+from flwr.proto.fab_pb2 import Fab
+from flwr.proto.runtime_pb2 import (
+    AcquireTaskRequest,
+    PullTaskInputRequest,
+    PushTaskOutputRequest,
+    SendTaskHeartbeatRequest,
+)
+from flwr.supercore.constant import TaskType
+from flwr.supercore.control.control_http_client import ControlHttpClient
+from flwr.supercore.heartbeat import HeartbeatSender
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    iterate_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.interceptors import (
+    RuntimeTokenHttpInterceptor,
+    RuntimeVersionHttpInterceptor,
+    SuperExecAuthHttpInterceptor,
+)
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.retry import RetryInvoker, exponential
+from flwr.supercore.runtime import RuntimeHttpClient
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
+from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
+from flwr.superlink.config_loader import SuperLinkLifespanConfig
+from flwr.superlink.main import create_app
+
+from server.network.app_bundle import ENVELOPE
+from server.network.ports import Listeners
+from server.network.request_filter import Wall
+from shared.errors import RunError
+from shared.identity.keys import read_public
+
+IN_MEMORY = ":flwr-in-memory:"
+
+
+class RunLost(Exception):
+    """Flower ended its run, as it does when this process slept; a new one may be opened."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """How Flower sees a site: whether it is there, since when, and until when it counts as there."""
+
+    online: bool
+    since: str
+    online_until: float
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A reply to one message: a record or the reason why there is none, and its bytes on the wire."""
+
+    message_id: str
+    content: RecordDict | None
+    error: str | None
+    away: bool
+    size: int
+
+
+def node_key(path: Path) -> bytes:
+    """A site's public key in the form that Flower compares.
+
+    Raises:
+        ConfigError: the file holds no key that Flower takes.
+    """
+    return bytes(public_key_to_bytes(read_public(path)))
+
+
+class Link:
+    """A running SuperLink with one open run, through which messages go to nodes."""
+
+    def __init__(self, public: socket.socket, certificate: Path | None, key: Path | None) -> None:
+        quiet = logging.getLogger("flwr")
+        quiet.setLevel(logging.CRITICAL)
+        self._secret = secrets.token_bytes(32)
+        self._app: Any = create_app(_settings(self._secret), SuperLinkLifespan)
+        self.wall = Wall(self._app)
+        self._listeners = Listeners(self._app, self.wall, public, certificate, key)
+        self._runtime: RuntimeHttpClient | None = None
+        self._task: Any = None
+        self._arriving: dict[str, Any] = {}
+        self._heart: HeartbeatSender | None = None
+        self._lost = threading.Event()
+
+    def start(self) -> None:
+        """Start the SuperLink on its loopback port, and open a run."""
+        self._listeners.open_private()
+        self.open_run()
+
+    def listen(self) -> None:
+        """Open the public port; who connects before its key is registered would be turned away for good."""
+        self._listeners.open_public()
+
+    def close(self) -> None:
+        """End the run and close both ports."""
+        self._end_run()
+        self._listeners.close()
+
+    def register(self, key: bytes) -> int:
+        """Make a node for a public key; gives its id."""
+        return int(self._state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, key, 0))
+
+    def nodes(self) -> Mapping[int, Node]:
+        """All nodes by their id."""
+        return {
+            info.node_id: Node(info.status == "online", info.last_activated_at or "", info.online_until or 0.0)
+            for info in self._state.get_node_info()
+        }
+
+    def open_run(self) -> None:
+        """Submit a run to Flower and take its server's part."""
+        self._end_run()
+        bundle = build_fab_from_files(ENVELOPE)[0]
+        with ControlHttpClient.from_server_address(self._listeners.address, True, None, []) as control:
+            control.StartRun(StartRunRequest(fab=Fab(hash_str=hashlib.sha256(bundle).hexdigest(), content=bundle)))
+        version = RuntimeVersionHttpInterceptor(component_name="flwr-serverapp")
+        token = RuntimeTokenHttpInterceptor(token=self._acquire())
+        self._runtime = RuntimeHttpClient.from_server_address(
+            self._listeners.address, True, None, [version, token], retry_invoker=_patient()
+        )
+        task = self._task = self._runtime.PullTaskInput(PullTaskInputRequest())
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = task.task_id, task.run.run_id, task.context.node_id
+        self._lost.clear()
+        self._heart = HeartbeatSender(self._beat)
+        self._heart.start()
+
+    def push(self, node_id: int, record: RecordDict, lifetime: float) -> tuple[str, int]:
+        """Send a training message that expires in ``lifetime`` seconds; gives its id and its bytes.
+
+        Raises:
+            RunLost: open a new run and push again.
+        """
+        run_id, state = self._run_id(), self._state
+        message = Message(record, node_id, MessageType.TRAIN, ttl=lifetime)
+        message.metadata.__dict__["_message_id"] = message.object_id
+        with no_object_id_recompute():
+            pieces = {name: item.deflate() for name, item in get_all_nested_objects(message).items()}
+            session = state.start_session(run_id)
+            header = remove_content_from_message(message)
+            stored, missing = state.store_message_and_object_tree(header, get_object_tree(message), session)
+        if not stored:
+            raise RunLost
+        for name in missing:
+            state.store_object(run_id, session, name, pieces[name])
+        return str(message.metadata.message_id), sum(map(len, pieces.values()))
+
+    def pull(self, message_ids: Sequence[str]) -> Iterator[Incoming]:
+        """Yield the replies that have wholly arrived, each read only when it is asked for.
+
+        Raises:
+            RunLost: open a new run and push again.
+        """
+        run_id, state = self._run_id(), self._state
+        fresh = set(message_ids) - set(self._arriving)
+        for reply in state.get_message_res(message_ids=fresh, run_id=run_id) if fresh else ():
+            self._arriving[reply.metadata.reply_to_message_id] = reply
+        for asked in message_ids:
+            incoming = self._read(asked, run_id) if asked in self._arriving else None
+            if incoming is not None:
+                self.forget([asked])
+                yield incoming
+
+    def forget(self, message_ids: Sequence[str]) -> None:
+        """Drop messages and their replies; a reply that comes later finds nothing to answer."""
+        store = self._state.object_store
+        for message_id in message_ids:
+            store.delete(message_id)
+            reply = self._arriving.pop(message_id, None)
+            if reply is not None:
+                store.delete(reply.metadata.message_id)
+        self._state.delete_messages(set(message_ids))
+
+    def _read(self, asked: str, run_id: int) -> Incoming | None:
+        """The reply to a message, or None while pieces of it are under way."""
+        header, store = self._arriving[asked], self._state.object_store
+        if header.has_error():
+            away = header.error.code == ErrorCode.NODE_UNAVAILABLE
+            return Incoming(asked, None, str(header.error.reason), away, 0)
+        try:
+            tree = store.get_object_tree(header.metadata.message_id)
+            pieces = {part.object_id: self._state.get_object(run_id, part.object_id) for part in iterate_object_tree(tree)}
+            if not all(pieces.values()):
+                return None
+            size = sum(map(len, pieces.values()))
+            message = inflate_object_from_contents(header.metadata.message_id, pieces)
+            return Incoming(asked, message.content, None, False, size)  # type: ignore[attr-defined]
+        except Exception as error:  # parsing what a site sent must never end a round
+            return Incoming(asked, None, type(error).__name__, False, 0)
+
+    def _acquire(self) -> str:
+        guard = SuperExecAuthHttpInterceptor(
+            master_secret=self._secret, protected_methods=frozenset({"/flwr.proto.Runtime/AcquireTask"})
+        )
+        version = RuntimeVersionHttpInterceptor(component_name="SuperExec")
+        with RuntimeHttpClient.from_server_address(self._listeners.address, True, None, [version, guard]) as client:
+            end = time.monotonic() + 10
+            while time.monotonic() < end:
+                found = client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.SERVER_APP]))
+                if found.HasField("task") and found.token:
+                    return str(found.token)
+                time.sleep(0.02)
+        raise RunError("server: Flower gave no task for its own run; start the server again")
+
+    def _beat(self) -> bool:
+        """Keep Flower's task alive; what fails is noticed at the next message."""
+        try:
+            alive = self._runtime is not None and self._runtime.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success
+        except httpx.HTTPError:
+            alive = False
+        if not alive:
+            self._lost.set()
+        return True
+
+    def _run_id(self) -> int:
+        if self._task is None or self._lost.is_set():
+            raise RunLost
+        return int(self._task.run.run_id)
+
+    def _end_run(self) -> None:
+        if self._heart is not None and self._heart.is_running:
+            self._heart.stop()
+        if self._runtime is None or self._task is None:
+            return
+        try:
+            context = self._task.context
+            self._runtime.PushTaskOutput(PushTaskOutputRequest(context=context, sub_status=SubStatus.COMPLETED, details=""))
+        except httpx.HTTPError:
+            self._lost.set()
+        self._runtime.close()
+        self._runtime = self._task = None
+        self._arriving.clear()
+
+    @property
+    def _state(self) -> Any:
+        return self._app.state.linkstate_factory.state()
+
+
+def _settings(secret: bytes) -> SuperLinkLifespanConfig:
+    return SuperLinkLifespanConfig(
+        control_address="",
+        health_server_address=None,
+        host="127.0.0.1",
+        port=0,
+        insecure=True,  # of the loopback listener; TLS is the public one's
+        certificates=None,
+        superexec_auth_secret=secret,
+        authn_plugin=NoOpControlAuthnPlugin(),
+        event_log_plugin=None,
+        fleet_event_log_plugin=None,
+        enable_event_log=False,
+        artifact_provider=None,
+        enable_supernode_auth=True,
+        fleet_api_type="grpc-rere",
+        fleet_api_address=None,
+        simulation=False,
+        ssl_ca_certfile=None,
+        ssl_certfile=None,
+        ssl_keyfile=None,
+        database=IN_MEMORY,
+        isolation="process",
+        runtime_dependency_install=False,
+    )
+
+
+def _patient() -> RetryInvoker:
+    """Retries of what the network may lose, and nothing else: no signals, no retry of an answer."""
+    return RetryInvoker(lambda: exponential(0.1, 2, 2), httpx.TransportError, max_tries=5, max_time=20)

@@ -1,0 +1,24 @@
+"""The server's chain of committed rounds: what it knows of every site's ledger, bound to the adapter, round by round."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from shared.wire.chain_head import Head
+
+
+def extend(record: Head, run_id: str, number: int, adapter_digest: str, ledgers: Mapping[str, Head]) -> Head:
+    """Where the chain ends after a round: SHA-256 over the end before, the round, its adapter and the sites' ledgers.
+
+    Each order carries this end, and the site writes it into its own ledger: so server and site countersign each other.
+    """
+    content = {
+        "prev": record.hash,
+        "run_id": run_id,
+        "round": number,
+        "adapter": adapter_digest,
+        "ledgers": {site: asdict(head) for site, head in ledgers.items()},
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return Head(record.entries + 1, hashlib.sha256(text.encode()).hexdigest())

@@ -1,0 +1,1 @@
+"""Adapters: their numbers, PEFT's modules, and one file for each family."""

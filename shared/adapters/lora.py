@@ -1,0 +1,67 @@
+"""The LoRA family of adapters: where it sits on a base model, how it is scaled, and how it starts."""
+
+from typing import cast
+
+import numpy as np
+import torch
+from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
+from torch import nn
+from transformers import PreTrainedModel
+
+from shared.adapters.targets import layer_numbers, linear_names, refuse_unknown
+from shared.config.adapter import AdapterSection
+from shared.errors import ModelError
+from shared.seeds import signs
+
+ATTENTION = (
+    ("query", "key", "value"),
+    ("q_proj", "k_proj", "v_proj"),
+    ("q_lin", "k_lin", "v_lin"),
+    ("query_key_value",),
+    ("qkv_proj",),
+    ("Wqkv",),
+)
+
+
+def lora_config(network: PreTrainedModel, section: AdapterSection) -> LoraConfig:
+    """PEFT's configuration of the adapter; rank-stabilised scaling is that of Kalajdzievski 2023 (arXiv 2312.03732).
+
+    Raises:
+        ModelError: a target layer does not exist or is no linear layer.
+    """
+    targets = list(section.targets or _attention_targets(network))
+    refuse_unknown(network, targets)
+    return LoraConfig(
+        r=section.rank,
+        lora_alpha=section.alpha,  # type: ignore[arg-type]  # PEFT takes any number
+        lora_dropout=section.dropout,
+        target_modules=targets,
+        use_rslora=section.scaling == "rank-stabilised",
+        layers_to_transform=layer_numbers(network, section),
+        bias="none",
+    )
+
+
+def start_lora(tuned: nn.Module, section: AdapterSection, seed: int) -> None:
+    """Set A's entries to +-1/sqrt(d_in) and leave B zero; A is frozen unless the config trains it.
+
+    A's rows have norm 1 exactly and are nearly orthogonal, which bounds B's gradient as FedSVD's orthonormal A does
+    (Lee et al. 2025, arXiv 2505.12805); the signs come from SHAKE-256 of the run's seed, so that every site has the
+    same A bit for bit. With A frozen (FFA-LoRA, Sun et al. 2024, arXiv 2403.12313) the mean of adapters is the
+    adapter of the mean.
+    """
+    for name, layer in tuned.named_modules():
+        if isinstance(layer, LoraLayer):
+            factor = cast("nn.Linear", layer.lora_A["default"]).weight  # (rank, d_in)
+            start = signs(tuple(factor.shape), seed, "lora_A", name) / np.sqrt(np.float32(factor.shape[1]))
+            factor.data.copy_(torch.from_numpy(start))
+            factor.requires_grad_(section.train == "AB")
+
+
+def _attention_targets(network: nn.Module) -> tuple[str, ...]:
+    present = linear_names(network)
+    for names in ATTENTION:
+        if set(present).issuperset(names):
+            return names
+    raise ModelError(f"adapter.targets: this model's attention layers are not known; name some of: {', '.join(present)}")

@@ -1,0 +1,63 @@
+"""The sections that set the anonymiser, and what its quality must reach at a site."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.config.section import Section
+
+
+class AnonymiseSection(Section):
+    """How personal data is found and replaced at a site."""
+
+    language: Literal["en"] = Field("en", description="language of the records; others have no rules yet and are refused")
+    spacy_model: str = Field(
+        "en-core-web-sm",
+        min_length=1,
+        description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder",
+    )
+    second_model: str | None = Field(
+        None,
+        min_length=1,
+        description="a second entity recogniser: an installed spaCy model, or the folder of a spaCy or a transformers token "
+        "classification model; empty takes none",
+    )
+    second_use: Literal["unite", "check"] = Field(
+        "unite",
+        description="unite: what the second recogniser finds is replaced as well; check: it reads scrubbed text alone, for "
+        "the gate and the report, which then take it in place of Presidio as it comes",
+    )
+    level: Literal["fast", "standard", "strict"] = Field(
+        "standard",
+        description="fast: language model and patterns; standard: and name lists, words that are no English words; "
+        "strict: and every capitalised word and long number",
+    )
+    operator: Literal["tag", "redact", "surrogate"] = Field(
+        "tag",
+        description="tag: <PERSON_1>, the same in one record; redact: <PERSON>; surrogate: an invented value, the same in "
+        "one record, which reads better in generated text; unset takes surrogate where the task is instruction",
+    )
+    dates: Literal["replace", "shift"] = Field(
+        "replace", description="shift: move all dates of a record by the same secret number of days; surrogates always do"
+    )
+    max_chars: int = Field(20_000, ge=100, le=1_000_000, description="a record with more characters is quarantined")
+    batch_size: int = Field(64, ge=1, le=4096, description="texts that the language model reads at once")
+    workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one a core")
+
+
+class GateSection(Section):
+    """What a site asks of its own anonymisation before it joins a round; the site sets it, never the server."""
+
+    min_planted_recall: float = Field(
+        0.9, ge=0, le=1, description="planted direct identifiers covered whole: lower end of the 95 % interval (0 to 1)"
+    )
+    min_labelled_recall: float = Field(
+        0.9, ge=0, le=1, description="the same for records whose true spans are known, where there are any (0 to 1)"
+    )
+    min_checksummed_recall: float = Field(
+        1.0, ge=0, le=1, description="planted card numbers, IBANs and e-mail addresses covered whole (0 to 1)"
+    )
+    max_residual: float = Field(
+        0.1, ge=0, le=1, description="share of scrubbed texts in which a second detector still finds something (0 to 1)"
+    )
+    max_quarantined: float = Field(0.02, ge=0, le=1, description="share of records held back (0 to 1)")

@@ -1,0 +1,18 @@
+"""The section that says which sites a round needs, and how long the round waits for them."""
+
+from pydantic import Field
+
+from shared.config.section import Positive, Section
+
+
+class CohortSection(Section):
+    """Who must answer for a round to count."""
+
+    quorum: int = Field(1, ge=1, description="accepted replies that a round needs")
+    deadline: Positive = Field(3600.0, description="seconds a round waits for replies")
+    attempts: int = Field(6, ge=1, le=1000, description="times that a round is tried before the run stops without a quorum")
+    pause: Positive = Field(5.0, le=60, description="seconds before the second try of a round; doubles with each, up to 60")
+    patience: float = Field(
+        60.0, ge=0, allow_inf_nan=False, description="seconds that a server waits at its start for all sites to connect"
+    )
+    min_records: int = Field(20, ge=1, description="a site with fewer usable training records declines the run")

@@ -1,0 +1,179 @@
+"""One run, as data: a frozen tree read from TOML, the same class on the server and at every site."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from shared.config.adapter import AdapterSection
+from shared.config.adversary import AdversarySection
+from shared.config.aggregation import AggregationSection
+from shared.config.anonymise import AnonymiseSection, GateSection
+from shared.config.cohort import CohortSection
+from shared.config.data import DataSection
+from shared.config.data_stage import AugmentationSection, BalanceSection, CleaningSection
+from shared.config.evaluation import EvaluationSection, ReportSection
+from shared.config.explain import first_line
+from shared.config.model import ModelSection
+from shared.config.privacy import PrivacySection
+from shared.config.section import Name, Section
+from shared.config.studies import CompareSection, SweepSection
+from shared.config.task import TaskSection
+from shared.config.toml import apply_override, read_toml
+from shared.config.training import TrainingSection
+from shared.errors import ConfigError
+
+
+class RunSection(Section):
+    """Who the run is and where its results go."""
+
+    name: Name = Field("run", description="name of the run and of its folder")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of all that is reproducible; noise and DP sampling have none")
+    output: Path = Field(Path("runs"), description="folder that gets one folder a run")
+
+
+class RunConfig(Section):
+    """Everything that defines a run; the order to a site carries its canonical JSON and digest."""
+
+    run: RunSection = Field(default_factory=RunSection)
+    model: ModelSection = Field(default_factory=ModelSection)
+    adapter: AdapterSection = Field(default_factory=AdapterSection)
+    task: TaskSection
+    data: DataSection
+    cohort: CohortSection = Field(default_factory=CohortSection)
+    training: TrainingSection = Field(default_factory=TrainingSection)
+    privacy: PrivacySection = Field(default_factory=PrivacySection)
+    adversary: AdversarySection | None = Field(
+        None, description="a declared group that training hides from the encoder; no table of this name hides none"
+    )
+    cleaning: CleaningSection = Field(default_factory=CleaningSection)
+    anonymise: AnonymiseSection = Field(default_factory=AnonymiseSection)
+    gate: GateSection | None = Field(
+        None,
+        description="what anonymisation must reach at each site of a simulation; a real site has its own, in its policy",
+    )
+    balance: BalanceSection = Field(default_factory=BalanceSection)
+    augmentation: AugmentationSection = Field(default_factory=AugmentationSection)
+    aggregation: AggregationSection = Field(default_factory=AggregationSection)
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    report: ReportSection = Field(default_factory=ReportSection)
+    sweep: SweepSection | None = Field(None, description="what hushtune sweep searches; a run ignores it")
+    compare: CompareSection | None = Field(None, description="what hushtune compare sets side by side; a run ignores it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_model_that_writes_learns_surrogates(cls, tree: Any) -> Any:
+        """Generated text should read like text; where nothing says otherwise, an instruction task takes surrogates."""
+        task = tree.get("task") if isinstance(tree, dict) else None
+        own = tree.get("anonymise", {}) if isinstance(tree, dict) else None
+        if isinstance(task, dict) and isinstance(own, dict) and task.get("name") == "instruction":
+            return tree | {"anonymise": {"operator": "surrogate"} | own}
+        return tree
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.cohort.quorum > len(self.data.sites):
+            raise ValueError(
+                f"cohort.quorum = {self.cohort.quorum}: only {len(self.data.sites)} sites are named in data.sites"
+            )
+        if self.privacy.enabled and self.adapter.train != "B":
+            raise ValueError(
+                "adapter.train = 'AB': under privacy A stays frozen; set adapter.train = 'B' or privacy.enabled = false"
+            )
+        if self.adapter.rank == 0 and self.task.name != "classification":
+            raise ValueError("adapter.rank = 0: only a classification has a head to train; set a rank of 1 or more")
+        if self.adapter.rank and self.adapter.family == "ia3" and self.training.weight_decay:
+            raise ValueError(
+                f"training.weight_decay = {self.training.weight_decay}: pulls to 0, where ia3 switches layers off; "
+                "set 0, or training.proximal, which pulls to where a round starts"
+            )
+        if self.adapter.rank == 0 and self.training.distillation:
+            raise ValueError("training.distillation: with adapter.rank = 0 the base model stays as it is; set 0")
+        unknown = sorted({bin_.label for bin_ in self.data.label_bins} - set(self.task.labels))
+        if unknown:
+            raise ValueError(f"data.label_bins: '{unknown[0]}' is not in task.labels")
+        return self
+
+    @model_validator(mode="after")
+    def _an_adversary_has_an_embedding_to_read(self) -> Self:
+        if self.adversary is None:
+            return self
+        if self.task.name != "classification":
+            raise ValueError("adversary: only a classification has an embedding to hide a group in; leave the table out")
+        if self.adapter.rank == 0:
+            raise ValueError("adversary: with adapter.rank = 0 the embedding stays the base's; set a rank of 1 or more")
+        probes = self.evaluation.probes
+        if probes and probes.group not in (None, self.adversary.column):
+            raise ValueError(
+                f"evaluation.probes.group = '{probes.group}': a record has one declared group; set it to adversary.column = "
+                f"'{self.adversary.column}', or to nothing"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_data_stage_fits(self) -> Self:
+        balance, cleaning = self.balance, self.cleaning
+        if self.task.name != "classification" and (balance.weights, balance.resample) != ("none", "none"):
+            raise ValueError("balance.weights, balance.resample: only a classification has labels to balance; set 'none'")
+        if balance.weights == "public" and len(balance.label_shares) != len(self.task.labels):
+            raise ValueError(f"balance.label_shares: needs {len(self.task.labels)} numbers, one for each of task.labels")
+        if cleaning.label_conflicts == "drop" and cleaning.exact_duplicates == "keep":
+            raise ValueError("cleaning.label_conflicts = 'drop': needs cleaning.exact_duplicates = 'drop'")
+        return self
+
+    @model_validator(mode="after")
+    def _a_person_is_named_and_capped(self) -> Self:
+        # Real sites name their own columns, and each refuses a run that it has none for.
+        if self.privacy.unit == "person" and self.data.columns.person is None and self.data.source != "sites":
+            raise ValueError("data.columns.person: privacy.unit = 'person' needs the column that says whose a record is")
+        if self.privacy.unit == "person" and self.privacy.person_cap is None:
+            raise ValueError(
+                "privacy.person_cap: privacy.unit = 'person' needs the most records of one person, a public number"
+            )
+        if self.data.cache and self.data.cache_encrypted and self.privacy.ledger is None:
+            raise ValueError(
+                "data.cache_encrypted: the cache's key is the ledger's; set privacy.ledger, or data.cache_encrypted = false"
+            )
+        return self
+
+    @property
+    def group_column(self) -> str | None:
+        """The column of a record's declared group, where something asks for it."""
+        if self.adversary is not None:
+            return self.adversary.column
+        return self.evaluation.probes.group if self.evaluation.probes else None
+
+    @classmethod
+    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a TOML file and apply ``section.key=value`` overrides, in order.
+
+        Raises:
+            ConfigError: the file, an override or a value cannot be used; one line that names the field.
+        """
+        tree = read_toml(path)
+        for override in overrides:
+            apply_override(tree, override, path)
+        return cls.parse(tree, str(path))
+
+    @classmethod
+    def parse(cls, tree: Mapping[str, Any], source: str) -> Self:
+        """Validate a tree of plain values; ``source`` names it in an error.
+
+        Raises:
+            ConfigError: a value cannot be used.
+        """
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            raise ConfigError(f"{source}: {first_line(cls, error)}") from error
+
+    def canonical(self) -> str:
+        """The run as canonical JSON: sorted keys, no spaces."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()

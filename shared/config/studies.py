@@ -1,0 +1,83 @@
+"""Sections of the configuration for studies over many runs: what is compared, and what is searched."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from shared.config.section import Positive, Section
+
+PROMPTS = (
+    "{text}\n\nWhich of these does the text above fall under: {labels}? Answer with one of them.",
+    "Classify the text. The possible labels are: {labels}.\n\nText: {text}\n\nLabel:",
+)
+
+
+class CompareSection(Section):
+    """What hushtune compare sets side by side; each row is trained and measured on the same records."""
+
+    arms: tuple[Literal["base", "prompts", "sites", "federation", "pooled"], ...] = Field(
+        ("base", "prompts", "sites", "federation", "pooled"),
+        min_length=1,
+        description="base: no training; prompts: the best prompt of a small search; sites: each site alone; federation; "
+        "pooled: all records in one place, the upper bound",
+    )
+    models: tuple[str, ...] = Field((), description="base models to compare; empty takes model.name alone")
+    epsilons: tuple[Positive, ...] = Field(
+        (1.0, 3.0, 8.0), description="epsilons of the federation, beside privacy.epsilon and a run without privacy"
+    )
+    seeds: int = Field(3, ge=1, le=100, description="runs of each row, with seeds from run.seed up")
+    prompt_model: str = Field("smollm2-135m", min_length=1, description="language model that prompts are tried on")
+    prompts: tuple[str, ...] = Field(
+        PROMPTS, min_length=1, description="instructions to try, with {text} and {labels} in them (classification)"
+    )
+    shots: tuple[int, ...] = Field((0, 4), min_length=1, description="numbers of public examples before the question")
+    prompt_records: int = Field(
+        200, ge=1, description="records that prompts are chosen on, and as many that the best is scored on"
+    )
+
+    @field_validator("prompts")
+    @classmethod
+    def _prompts_have_a_text(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
+        for prompt in prompts:
+            if "{text}" not in prompt:
+                raise ValueError("each prompt needs {text} where the text goes")
+        return prompts
+
+    @field_validator("shots")
+    @classmethod
+    def _shots_are_counts(cls, shots: tuple[int, ...]) -> tuple[int, ...]:
+        if min(shots) < 0:
+            raise ValueError("a number of examples is 0 or more")
+        return shots
+
+
+class SpaceSection(Section):
+    """One field that is searched: a range, or a list of choices."""
+
+    field: Annotated[str, StringConstraints(pattern=r"^[a-z_]+\.[a-z_]+$")] = Field(
+        description="a field of the config, such as training.learning_rate"
+    )
+    low: float | None = Field(None, allow_inf_nan=False, description="smallest value, included")
+    high: float | None = Field(None, allow_inf_nan=False, description="largest value, included")
+    log: bool = Field(False, description="search the range on a logarithmic scale")
+    whole: bool = Field(False, description="whole numbers alone")
+    choices: tuple[bool | int | float | str, ...] = Field((), description="the values to choose from, in place of a range")
+
+    @model_validator(mode="after")
+    def _range_or_choices(self) -> Self:
+        ends = (self.low, self.high)
+        if bool(self.choices) == (None not in ends) or (self.choices and ends != (None, None)):
+            raise ValueError(f"{self.field}: give low and high, or choices")
+        if self.low is not None and self.high is not None and not (0 if self.log else self.low) <= self.low < self.high:
+            raise ValueError(f"{self.field}: low must be below high, and above 0 where log = true")
+        if self.log and self.low == 0:
+            raise ValueError(f"{self.field}: low must be above 0 where log = true")
+        return self
+
+
+class SweepSection(Section):
+    """What hushtune sweep searches; every trial is judged on the public validation records alone."""
+
+    trials: int = Field(20, ge=1, le=10_000, description="trials in all, those of an interrupted sweep counted in")
+    space: tuple[SpaceSection, ...] = Field(min_length=1, description="the fields that are searched")
+    prune: bool = Field(True, description="stop a trial that does worse than the median of earlier ones at its round")

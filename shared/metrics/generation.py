@@ -1,0 +1,69 @@
+"""Measures of generated answers against reference answers: sacreBLEU's BLEU, rouge-score's ROUGE, exact match, token F1."""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics.bleu import BLEU
+
+from shared.metrics.bootstrap import Floats, Sums, mean
+
+ROUGE = ("rouge1", "rouge2", "rougeL")
+ORDERS = 4
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def generation_sums(answers: Sequence[str], references: Sequence[str]) -> list[Sums]:
+    """BLEU (0 to 100), ROUGE F-measures, exact match and token F1 (0 to 1) of N answers, one reference each.
+
+    BLEU is of the whole corpus; the others are means over answers. ROUGE is without stemming, rouge-score's default.
+    """
+    pairs = list(zip(answers, references, strict=True))
+    scorer = RougeScorer(list(ROUGE))
+    rouge = [scorer.score(reference, answer) for answer, reference in pairs]
+    means = {name: [scores[name].fmeasure for scores in rouge] for name in ROUGE}
+    means["exact_match"] = [float(_words(answer) == _words(reference)) for answer, reference in pairs]
+    means["token_f1"] = [token_f1(answer, reference) for answer, reference in pairs]
+    return [_bleu(pairs), *(mean(name, np.asarray(values)) for name, values in means.items())]
+
+
+def bleu_signature() -> str:
+    """sacreBLEU's signature of how BLEU was computed, to be quoted with the score (Post 2018, arXiv 1804.08771)."""
+    metric = BLEU()
+    metric.corpus_score(["a"], [["a"]])  # the signature names the number of references, which a score tells it
+    return str(metric.get_signature())
+
+
+def token_f1(answer: str, reference: str) -> float:
+    """F1 of the words that answer and reference share, as of SQuAD (Rajpurkar et al. 2016, arXiv 1606.05250)."""
+    said, wanted = _words(answer), _words(reference)
+    shared = sum((Counter(said) & Counter(wanted)).values())
+    if not said or not wanted:
+        return float(said == wanted)
+    return 2 * shared / (len(said) + len(wanted))
+
+
+def _words(text: str) -> list[str]:
+    """SQuAD's normal form: lower case, without punctuation and articles."""
+    plain = "".join(letter for letter in text.lower() if letter not in string.punctuation)
+    return ARTICLES.sub(" ", plain).split()
+
+
+def _bleu(pairs: Sequence[tuple[str, str]]) -> Sums:
+    """BLEU as sums: n-gram hits and totals, and the lengths of answer and reference, which sacreBLEU gives by sentence."""
+    metric = BLEU(effective_order=True)  # for the counts alone; the score below is the corpus' own
+    scores = [metric.sentence_score(answer, [reference]) for answer, reference in pairs]
+    return Sums("bleu", np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores], dtype=np.float64), _corpus)
+
+
+def _corpus(sums: Floats) -> Floats:
+    """sacreBLEU's score of each row of sums, (M,)."""
+    return np.array([_score([int(count) for count in row.round()]) for row in sums])
+
+
+def _score(row: list[int]) -> float:
+    hits, totals, (said, wanted) = row[:ORDERS], row[ORDERS : 2 * ORDERS], row[2 * ORDERS :]
+    return float(BLEU.compute_bleu(hits, totals, said, wanted, smooth_method="exp").score)

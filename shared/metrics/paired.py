@@ -1,0 +1,47 @@
+"""A paired test: whether one model is better than another on the very same records."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.metrics.bootstrap import Interval, Sums, draws, interval_of
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much a measure changed from one model to another, and how easily chance alone would change it as much."""
+
+    name: str
+    change: Interval
+    p_value: float
+
+
+def compare(before: Sums, after: Sums, resamples: int, confidence: float, seed: int) -> Difference:
+    """The change of a measure, with its paired bootstrap interval and the p-value of approximate randomisation.
+
+    Each resample takes the same records of both models (Koehn 2004). The test swaps the two models' results on each
+    record with chance 1/2 and counts how often the measures then differ at least as much (Riezler and Maxwell 2005);
+    with the observed one counted in, p is at least 1 / (resamples + 1) and the test is valid (Phipson and Smyth 2010).
+
+    Raises:
+        ValueError: the two are not of the same records.
+    """
+    if before.rows.shape != after.rows.shape:
+        raise ValueError(f"{before.name}: two models are compared on the same records, record by record")
+    chosen = draws(len(before.rows), resamples, seed)
+    first, second = (
+        side.measure(np.stack([side.rows.sum(axis=0), *(side.rows[indices].sum(axis=0) for indices in chosen)]))
+        for side in (before, after)
+    )
+    return Difference(after.name, interval_of(second - first, confidence), _p_value(before, after, resamples, seed))
+
+
+def _p_value(before: Sums, after: Sums, resamples: int, seed: int) -> float:
+    """The share of random swaps, the observed order included, that give at least the observed difference."""
+    generator = np.random.default_rng(seed)
+    start, end = before.rows.sum(axis=0), after.rows.sum(axis=0)
+    gain = after.rows - before.rows
+    moved = np.stack([(generator.random(len(gain)) < 0.5) @ gain for _ in range(resamples)])
+    swapped = np.abs(before.measure(start + moved) - before.measure(end - moved))
+    observed = abs(after.value() - before.value())
+    return float((1 + (swapped >= observed * (1 - 1e-9) - 1e-12).sum()) / (resamples + 1))

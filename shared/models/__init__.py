@@ -1,0 +1,1 @@
+"""Base models: found, verified, loaded, and how a batch lies in their memory."""

@@ -1,0 +1,142 @@
+"""Records end to end in one row, without padding: what a model computes then is its records' own tokens alone.
+
+Everything in a transformer but attention works on each position by itself, so a batch (n, t) may as well be one row
+(1, T) of its T real tokens. Attention takes the records of one length together, as a view with nothing to mask, or on a
+GPU all of them by a kernel that is told where each begins.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.attention.varlen import varlen_attn
+from transformers import AttentionInterface
+
+from shared.models.batch_layout import ATTRIBUTE, Layout, Place
+
+KINDS = ("bert", "llama")  # whose attention is the usual one: no windows, no biases of positions, no capped scores
+# Names of tensors whose gradients are had by record, however the records lie.
+TRAINED = re.compile(r"(lora_[AB]\.\w+\.weight|ia3_l\.\w+)$")
+NAME = "hushtune-packed"  # of the attention below, in transformers' registry
+HALF = (torch.bfloat16, torch.float16)
+
+
+def packs(network: Any, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a model takes records end to end: its attention is known, and so is all that is trained in it.
+
+    On a GPU it must compute in 16 bits too, which the kernel asks for.
+    """
+    known = network.config.model_type in KINDS
+    mine = all(TRAINED.search(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
+    return known and mine and (device.type == "cpu" or (device.type == "cuda" and dtype in HALF))
+
+
+@contextmanager
+def packed(network: Any, lengths: Sequence[int]) -> Iterator[None]:
+    """Let a model compute the padded batch of records of these lengths without its padding, forward and backward.
+
+    It is given ids (n, t), padded on the right, and gives states (n, t, d) as ever, with 0 at the padding.
+    """
+    layout = Layout.by_length(lengths, network.device)
+    place = layout.place
+    assert place is not None  # noqa: S101  by_length sets it
+    AttentionInterface.register(NAME, _attention)
+    attention = network.config._attn_implementation
+    hooks = (
+        network.register_forward_pre_hook(partial(_pack, place), with_kwargs=True),
+        network.register_forward_hook(partial(_unpack, place)),
+    )
+    try:
+        network.config._attn_implementation = NAME
+        for module in network.modules():
+            vars(module)[ATTRIBUTE] = layout
+        yield
+    finally:
+        network.config._attn_implementation = attention
+        for module in network.modules():
+            vars(module).pop(ATTRIBUTE, None)
+        for hook in hooks:
+            hook.remove()
+
+
+def place_in(network: nn.Module) -> Place | None:
+    """Where a model's records lie end to end now; None where they don't."""
+    layout: Layout | None = vars(network).get(ATTRIBUTE)
+    return None if layout is None else layout.place
+
+
+def _pack(place: Place, network: Any, _: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What the model is given, in one row; every record's positions count from 0."""
+    ids = place.pack(given["input_ids"])[None]  # (1, T)
+    row = {"input_ids": ids, "attention_mask": None, "position_ids": (place.positions % place.width)[None]}
+    if network.config.model_type == "bert":
+        row["token_type_ids"] = torch.zeros_like(ids)  # its own zeros end at the longest text that it reads
+    return (), {**given, **row}
+
+
+def _unpack(place: Place, _: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+    """What the model gives, as a padded batch."""
+    output["last_hidden_state"] = place.unpack(output["last_hidden_state"][0])
+    return output
+
+
+def _attention(
+    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, _: None, scaling: float, **__: Any
+) -> tuple[torch.Tensor, None]:
+    """Attention within each record; query (1, heads, T, d), key and value (1, groups, T, d), to (1, T, heads, d).
+
+    The base model's own dropout is off, in attention too.
+    """
+    layout: Layout = vars(module)[ATTRIBUTE]
+    q, k, v = (side[0].transpose(0, 1) for side in (query, key, value))  # (T, heads, d)
+    if query.is_cuda and query.dtype in HALF:
+        return _at_once(q, k, v, layout, scaling, module.is_causal)[None], None
+    sides = zip(layout.runs, *(torch.split(side, layout.sizes) for side in (q, k, v)), strict=True)
+    parts = [_of_one_length(*each, scaling=scaling, causal=module.is_causal) for each in sides]
+    return torch.cat(parts)[None], None
+
+
+def _at_once(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scaling: float, causal: bool
+) -> torch.Tensor:
+    """Attention of all records, (T, heads, d), by a GPU's kernel."""
+    place = layout.place
+    assert place is not None  # noqa: S101  packed() sets it
+    ends, longest = (place.starts, place.starts), (place.width, place.width)
+    window, grouped = (-1, 0 if causal else -1), q.shape[1] != k.shape[1]
+    out = varlen_attn(q, k, v, *ends, *longest, scale=scaling, window_size=window, enable_gqa=grouped)
+    assert isinstance(out, torch.Tensor)  # noqa: S101  nothing else was asked for
+    return out
+
+
+def _of_one_length(
+    run: tuple[int, int], q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool
+) -> torch.Tensor:
+    """Attention of n records of t positions, (n t, heads, d)."""
+    q, k, v = (torch.unflatten(rows, 0, run).transpose(1, 2) for rows in (q, k, v))  # (n, heads, t, d)
+    if q.dtype in HALF:
+        out = _written_out(q, k, v, scaling=scaling, causal=causal)
+    else:
+        grouped = q.shape[1] != k.shape[1]
+        out = F.scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=causal, enable_gqa=grouped)
+    return out.transpose(1, 2).flatten(0, 1)
+
+
+def _written_out(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
+    """The same in single operations: a CPU's 16-bit kernel takes longer backward than all of a step (shared/models/load.py).
+
+    Heads that share a key are laid in one product with it.
+    """
+    positions, groups = q.shape[2], k.shape[1]
+    q = torch.unflatten(q * scaling, 1, (groups, -1)).flatten(2, 3)  # (n, groups, heads / groups t, d)
+    scores = torch.unflatten(q @ k.transpose(2, 3), 2, (-1, positions))  # (n, groups, heads / groups, t, t)
+    if causal:
+        later = torch.ones(positions, positions, dtype=torch.bool, device=q.device).triu(1)
+        scores = scores.masked_fill(later, float("-inf"))
+    shares = scores.float().softmax(dim=4).to(q.dtype).flatten(2, 3)
+    return torch.unflatten(shares @ v, 2, (-1, positions)).flatten(1, 2)  # (n, heads, t, d)

@@ -1,0 +1,1 @@
+"""Running programs: status, disk, logs, printing, signals, energy."""

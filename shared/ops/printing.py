@@ -1,0 +1,41 @@
+"""What all commands share: the options that many take, and how a result is printed."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from shared.config.run import RunConfig
+
+RunFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML file, such as configs/demo.toml.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one field, as section.key=value.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
+
+
+def load(config: Path, overrides: list[str] | None) -> "RunConfig":
+    """The run that a config file and the overrides of a command line describe.
+
+    Raises:
+        ConfigError: either cannot be used.
+    """
+    from shared.config.run import RunConfig
+
+    return RunConfig.load(config, overrides or [])
+
+
+def show(data: Any, as_json: bool, tables: "Callable[[], Iterable[RenderableType]]") -> None:
+    """Print JSON, or the tables that ``tables()`` gives."""
+    if as_json:
+        typer.echo(json.dumps(data, indent=2))
+        return
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 120, soft_wrap=True).print(*tables(), sep="\n")

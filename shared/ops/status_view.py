@@ -1,0 +1,108 @@
+"""A status for people: tables, and a live view that a terminal redraws."""
+
+import time
+from collections.abc import Iterable
+from itertools import repeat
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from shared.ops.numbers import delta_up, epsilon_left, epsilon_up
+from shared.ops.status import BudgetSeen, OrderSeen, ServerStatus, Sighting, SiteStatus, StatusFile
+
+STALE = 120.0  # seconds; the writers refresh the file at least once a minute
+
+
+def status_tables(seen: Sighting) -> list[RenderableType]:
+    """The tables of a server's or a site's status."""
+    tables = _server(seen.status) if isinstance(seen.status, ServerStatus) else _site(seen.status)
+    return [_process(seen), *tables]
+
+
+def watch(file: StatusFile, ticks: Iterable[float] = repeat(1.0), live: Live | None = None) -> None:
+    """Redraw a status at each tick, after so many seconds, until the ticks or the person's patience end."""
+    with live or Live(auto_refresh=False) as view:
+        for tick in ticks:
+            view.update(Group(*status_tables(file.read())), refresh=True)
+            time.sleep(tick)
+
+
+def _process(seen: Sighting) -> str:
+    if not seen.running:
+        return f"[bold red]stopped[/]: process {seen.pid} is gone; last heard of {ago(seen.age)}"
+    if seen.age > STALE:
+        return f"[bold yellow]silent[/]: process {seen.pid} runs, but said nothing since {ago(seen.age)}"
+    return f"[bold green]running[/]: process {seen.pid}, {ago(seen.age)}"
+
+
+def _server(status: ServerStatus) -> list[RenderableType]:
+    facts = _facts(f"Server, run {status.run}")
+    facts.add_row("run id", status.run_id)
+    attempt = f", attempt {status.attempt}" if status.attempt > 1 else ""
+    facts.add_row("round", f"{status.round} of {status.rounds}{attempt}; {status.committed} committed")
+    facts.add_row("stage", status.stage.replace("_", " "))
+    facts.add_row("waits for", _waiting(status))
+    sites = _grid("Sites", "site", "connected", "last seen", "last round", "outcome")
+    for site in status.sites:
+        sites.add_row(
+            site.site_id,
+            "yes" if site.connected else "no",
+            "never" if site.last_seen is None else ago(time.time() - site.last_seen),
+            "-" if site.last_round is None else str(site.last_round),
+            site.outcome or "-",
+        )
+    return [facts, sites]
+
+
+def _waiting(status: ServerStatus) -> str:
+    if status.stage == "waiting_for_sites":
+        here = sum(site.connected for site in status.sites)
+        return f"{status.quorum} sites; {here} connected"
+    return ", ".join(status.waits_for) or "nobody"
+
+
+def _site(status: SiteStatus) -> list[RenderableType]:
+    facts = _facts(f"Site {status.site_id}")
+    facts.add_row("server", status.server)
+    facts.add_row("connection", f"{status.connection}, since {ago(time.time() - status.since)}")
+    budgets = _grid("Privacy budget (epsilon)", "of", "spent", "limit", "left", "at delta", "counted by")
+    for budget in status.budgets:
+        budgets.add_row(*_budget(budget))
+    orders = _grid("Last orders", "when", "run", "round", "outcome", "reason")
+    for order in reversed(status.orders):
+        orders.add_row(*_order(order))
+    return [facts, budgets, orders]
+
+
+def _budget(budget: BudgetSeen) -> tuple[str, ...]:
+    """What is spent is rounded up and what is left down, so that no figure promises too much."""
+    limit, delta = epsilon_up(budget.limit), delta_up(budget.delta)
+    if budget.spent is None:
+        return budget.of, "no bound: used without privacy", limit, "0", delta, "-"
+    left = max(0.0, budget.limit - budget.spent)
+    return budget.of, epsilon_up(budget.spent), limit, epsilon_left(left), delta, budget.counted_by
+
+
+def _order(order: OrderSeen) -> tuple[str, ...]:
+    colour = "red" if order.outcome in ("refused", "failed") else "green"
+    when = ago(time.time() - order.time)
+    return when, order.run_id, str(order.round), f"[{colour}]{order.outcome}[/]", order.reason or "-"
+
+
+def _facts(title: str) -> Table:
+    return Table(show_header=False, box=None, title=title, title_justify="left", title_style="bold")
+
+
+def _grid(title: str, *columns: str) -> Table:
+    table = Table(*columns, title=title, title_justify="left", title_style="bold")
+    table.show_edge = False
+    return table
+
+
+def ago(seconds: float) -> str:
+    """A time span in words that need no thought."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{max(0.0, seconds):.0f} s ago"

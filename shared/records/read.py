@@ -1,0 +1,164 @@
+"""From the rows of a site's file to raw records, by the columns that the config maps."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.config.run import RunConfig
+from shared.errors import DataError
+from shared.records.flatten import is_missing, leaves, plain, written
+from shared.records.rows import Row, rows_of
+from shared.records.types import RawRecord, Span, canonical, origin, whole
+
+FIELDS = {"classification": ("text",), "instruction": ("instruction", "response")}
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+TELLING = 24  # characters from which a value within an object or list is a text that tells its record from others
+
+
+def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[RawRecord]:
+    """All records of a site's file, in order, with the columns that the config maps.
+
+    ``labelled=False`` takes any label as it stands, or none.
+    A numeric label outside every bin, and one that is missing there, leaves its record out: a fixed rule on one record,
+    which costs no privacy.
+
+    Raises:
+        DataError: the file is missing, empty, of another format or encoding, lacks a column, or holds a wrong type or
+            a label outside the label set. The message names the place, never the text.
+    """
+    records = [
+        record
+        for position, row in enumerate(rows_of(path, _mapped(config)), start=1)
+        if (record := _record(row, position, f"{path}, {row.place}", config, labelled)) is not None
+    ]
+    if not records:
+        raise DataError(f"{path}: no usable record; the file is empty or every label lies outside data.label_bins")
+    return records
+
+
+def _mapped(config: RunConfig) -> frozenset[str]:
+    """The columns that the config names; no other is looked at."""
+    columns = config.data.columns
+    texts = [name for field in FIELDS[config.task.name] for name in _listed(getattr(columns, field))]
+    others = [columns.label, columns.person, columns.spans, config.group_column, *columns.known]
+    return frozenset([*texts, *(name for name in others if name)])
+
+
+def _listed(columns: str | Sequence[str]) -> Sequence[str]:
+    return [columns] if isinstance(columns, str) else columns
+
+
+def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bool) -> RawRecord | None:
+    """One row as a record, or None where its numeric label lies outside every bin."""
+    columns = config.data.columns
+    names = FIELDS[config.task.name]
+    fields = {name: _cut(_text(row, name, where, config), config.data.cut_chars) for name in names}
+    label = None
+    if config.task.name == "classification":
+        label = _label(row, where, config) if labelled else plain(row.values.get(columns.label))
+        if label is None:
+            return None
+    spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
+    person = _person(row, columns.person, where) if columns.person else None
+    known = [value for name in columns.known for value in _known(row, name, where)] + ([whole(person)] if person else [])
+    texts = [text for name in names for text in _tellings(row, name, where, config)]
+    return RawRecord(fields, label, position, spans, origin(texts), person, tuple(known), _group(row, config))
+
+
+def _group(row: Row, config: RunConfig) -> str | None:
+    """The declared group, which records need not have."""
+    return plain(row.values.get(config.group_column)) or None if config.group_column else None
+
+
+def _text(row: Row, field: str, where: str, config: RunConfig) -> str:
+    """The text of a field; several columns, objects and lists are written out."""
+    columns, key = getattr(config.data.columns, field), f"data.columns.{field}"
+    if not isinstance(columns, str):
+        return "\n".join(written({column: _value(row, column, key, where)}) for column in columns)
+    value = _value(row, columns, key, where)
+    if isinstance(value, dict | list):
+        return written(value)
+    if not isinstance(value, str):
+        raise DataError(f"{where}: column '{columns}' holds {type(value).__name__}, not text; map another column to {field}")
+    return value
+
+
+def _tellings(row: Row, field: str, where: str, config: RunConfig) -> Iterator[str]:
+    """The texts by which the record is known again: each mapped column's, whatever it is called and mapped beside.
+
+    Of an object or list they are its values together, in an order that no format changes; the longest of them; and each
+    that is long enough to tell the record from others, for it may come back in a column of its own.
+    """
+    for column in _listed(getattr(config.data.columns, field)):
+        values = sorted({value for _, value in leaves(_value(row, column, f"data.columns.{field}", where))})
+        if values:
+            yield "\n".join(values)
+            yield max(values, key=len)
+            yield from (value for value in values if len(value) >= TELLING)
+
+
+def _known(row: Row, column: str, where: str) -> list[str]:
+    """The values in a column, without their names, as a text may repeat them: zeros before a number stay."""
+    return [whole(leaf) for _, leaf in leaves(_value(row, column, "data.columns.known", where))]
+
+
+def _value(row: Row, column: str, key: str, where: str) -> Any:
+    if column not in row.values:
+        # The names of a file without a header line are its first record, so they are not printed.
+        raise DataError(f"{where}: no column '{column}' among the file's {row.width}; set {key} to the right name")
+    return row.values[column]
+
+
+def _person(row: Row, column: str, where: str) -> str:
+    """Whose record it is; an empty cell is refused, or all records without a person would count as one person's."""
+    value = _value(row, column, "data.columns.person", where)
+    if isinstance(value, dict | list | bytes):
+        raise DataError(
+            f"{where}: column '{column}' holds {type(value).__name__}, no id; map another to data.columns.person"
+        )
+    if not canonical(plain(value)):
+        raise DataError(f"{where}: column '{column}' is empty; say whose the record is, or unset data.columns.person")
+    return plain(value)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Cut at the last space before the limit."""
+    if len(text) <= limit:
+        return text
+    head = text[:limit]
+    return head[: head.rfind(" ")] if " " in head[limit // 2 :] else head
+
+
+def _label(row: Row, where: str, config: RunConfig) -> str | None:
+    """The label as it stands, or the bin that a numeric one falls in (None: in no bin)."""
+    column = config.data.columns.label
+    value = _value(row, column, "data.columns.label", where)
+    if not config.data.label_bins:
+        for found in (str(value), plain(value)):  # a whole number may have become 1.0 in a column with gaps
+            if found in config.task.labels:
+                return found
+        raise DataError(f"{where}: its label is not in task.labels ({', '.join(config.task.labels)}); mend either")
+    if is_missing(value):
+        return None
+    number = plain(value).strip()
+    if isinstance(value, bool) or not NUMBER.fullmatch(number):
+        raise DataError(f"{where}: column '{column}' is no number, which data.label_bins needs; write it like 3 or 2.5")
+    return next((bin_.label for bin_ in config.data.label_bins if bin_.low <= float(number) <= bin_.high), None)
+
+
+def _spans(row: Row, column: str, where: str) -> tuple[Span, ...]:
+    value = _value(row, column, "data.columns.spans", where)
+    spans = _parsed_spans(value)
+    if spans is None:
+        raise DataError(
+            f"{where}: column '{column}' is no list of {{label, start, end}}; mend it or unset data.columns.spans"
+        )
+    return spans
+
+
+def _parsed_spans(value: Any) -> tuple[Span, ...] | None:
+    try:
+        return tuple(Span(str(item["label"]), int(item["start"]), int(item["end"])) for item in value or ())
+    except (KeyError, TypeError, ValueError):
+        return None

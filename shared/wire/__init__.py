@@ -1,0 +1,1 @@
+"""Messages between server and site, and what they are made of."""

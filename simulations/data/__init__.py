@@ -1,0 +1,1 @@
+"""Make and divide the data of a simulated federation."""

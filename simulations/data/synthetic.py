@@ -1,0 +1,282 @@
+"""The embedded default data: generated messages to hospitals, with the true place of the personal data in them.
+
+Nothing is downloaded and nobody is real. A site has its own mix of departments, style of writing, people, and stream of
+random numbers.
+"""
+
+import json
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from faker import Faker
+
+from shared.config.data import SiteSection
+from simulations.data.bias import biased
+from simulations.data.message_grammar import DEPARTMENTS, Style, compose
+
+__all__ = ["DEPARTMENTS", "patient_messages", "write_sites"]
+
+Span = dict[str, str | int]
+
+# The label skew between sites: the Dirichlet concentration (small is skewed), and the part that is even at each site.
+CONCENTRATION = 0.8
+EVEN_PART = 0.4
+
+# Share of messages that somebody filed under a wrong department: no model can get these right.
+MISFILED = 0.02
+
+# Records for each person on average; whose account sent a message is not whom it is about.
+RECORDS_A_PERSON = 5
+
+# The share of messages without personal details, and the chance of each detail in the others.
+ANONYMOUS = 0.1
+GIVEN = {
+    "NAME": 0.5,
+    "MEDICAL_RECORD_NUMBER": 0.2,
+    "DATE_OF_BIRTH": 0.16,
+    "PHONE_NUMBER": 0.18,
+    "EMAIL_ADDRESS": 0.16,
+    "STREET_ADDRESS": 0.1,
+    "SIGNATURE": 0.4,
+}
+
+LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL", "nl_NL")
+PROVIDERS = ("person", "address", "phone_number", "internet", "company")
+PEOPLE_PER_LOCALE = 60
+# By site, in Faker's notation: # a digit, % a digit but 0, ? a letter.
+RECORD_NUMBERS = ("%######", "H-######", "##-####-##", "%%%-###-###", "PAT######", "??######")
+BIRTH_DATES = ("{:%d/%m/%Y}", "{:%Y-%m-%d}", "{:%d %B %Y}", "{:%B %d, %Y}", "{:%d.%m.%Y}")
+
+# How patients write, by site in turn: text messages, letters, long talk, and what relatives or staff pass on.
+STYLES = (
+    Style(typos=0.06, lower=True, words={
+        "opening": ("hi", "hello", "hey there", "hi all", "good morning", ""),
+        "closing": ("thx", "thanks a lot", "cheers", "thx in advance", ""),
+        "signed": ("thx [PERSON]", "cheers, [PERSON]", "[PERSON]"),
+        "request": ("need {want} pls.", "pls {ask}, thx.", "any news on {want}?", "{trouble}, help."),
+        "settled": ("got {want} {recently}.", "no need to {ask} anymore.", "{want} is ok now.", "forget {want}."),
+        "NAME": ("[PERSON] here.", "its [PERSON].", "this is [PERSON]."),
+        "DATE_OF_BIRTH": ("dob [DATE_OF_BIRTH].", "born [DATE_OF_BIRTH]."),
+        "MEDICAL_RECORD_NUMBER": ("my no is [MEDICAL_RECORD_NUMBER].", "mrn [MEDICAL_RECORD_NUMBER]."),
+        "PHONE_NUMBER": ("cell [PHONE_NUMBER].", "ring me [PHONE_NUMBER]."),
+        "EMAIL_ADDRESS": ("mail me [EMAIL_ADDRESS].", "mail is [EMAIL_ADDRESS]."),
+        "STREET_ADDRESS": ("i live at [STREET_ADDRESS].", "adress [STREET_ADDRESS]."),
+    }),
+    Style(typos=0.004, words={
+        "opening": ("Dear Sir or Madam,", "Dear team,", "Good day,", "To whom it may concern,"),
+        "closing": ("Yours sincerely", "Kind regards", "With best regards", "Yours faithfully"),
+        "signed": ("{closing}, [PERSON]",),
+        "request": ("I should be most grateful if you would {ask}.", "may I ask you to {ask}?",
+                    "I hereby request {want}.", "to date I have not received {want}.",
+                    "I regret to inform you that {trouble}."),
+        "settled": ("{want} has been received with thanks.", "my earlier request that you {ask} is withdrawn.",
+                    "I do not request {want}.", "I informed you that {trouble}; this matter is closed."),
+        "NAME": ("I, [PERSON], am a patient of your hospital.",),
+        "MEDICAL_RECORD_NUMBER": ("reference: [MEDICAL_RECORD_NUMBER].", "my file number is [MEDICAL_RECORD_NUMBER]."),
+        "EMAIL_ADDRESS": ("kindly reply to [EMAIL_ADDRESS].",),
+        "STREET_ADDRESS": ("I reside at [STREET_ADDRESS].",),
+    }),
+    Style(typos=0.015, asides=0.4, words={
+        "opening": ("Hello dear people,", "Hi everyone,", "Hello again,", "Good evening all,"),
+        "closing": ("Sorry for the long mail!", "Have a lovely week!", "Bye for now!", "Many thanks to the nurses!"),
+        "signed": ("{closing} [PERSON]", "{closing} Yours, [PERSON]"),
+        "request": ("oh, and what keeps me awake: {trouble}.", "be an angel and {ask}, will you?",
+                    "I would be so happy to finally have {want}.", "well, I keep hoping that somebody will {ask}."),
+        "settled": ("oh, and {want}, well, that is all sorted by now.", "you were angels to {ask} so quickly.",
+                    "I was so happy to finally have {want}.",
+                    "for a while it looked as if {trouble}, but no, all is well there."),
+        "aside": ("(the weather has been awful|my tomatoes are ripe|the bus was late again), but never mind.",
+                  "my (neighbour|sister|friend) [FRIEND] (sends greetings|says I worry too much).",
+                  "at my age one (forgets half of it|gets confused by all this).",
+                  "I (always enjoy|never liked) your canteen, by the way."),
+        "NAME": ("it is [PERSON] (again|writing), you may remember me.", "this is [PERSON]."),
+        "PHONE_NUMBER": ("just ring me on [PHONE_NUMBER], I am (mostly|always) at home.",),
+    }),
+    Style(typos=0.01, asides=0.1, relayed=True, words={
+        "opening": ("Hello, I am writing for {patient}.", "This concerns {patient}.", "A message from {patient}."),
+        "closing": ("Thank you", "Thanks for your help", "Regards", "Best wishes"),
+        "signed": ("{closing}, [WRITER]",),
+        "request": ("{I} asked me to get {want}.", "the family would like you to {ask}.",
+                    "{I} {am} upset that {trouble}."),
+        "settled": ("{I} told me that {want} is settled.", "{I} {am} glad that you could {ask}.",
+                    "{I} {have} {want} by now."),
+        "aside": ("{I} cannot write at the moment.", "we spoke before.", "I note this down for the file."),
+        "NAME": ("patient: [PERSON].", "{I} {am} called [PERSON], my name is [WRITER]."),
+        "MEDICAL_RECORD_NUMBER": ("on the wristband: [MEDICAL_RECORD_NUMBER].",),
+        "PHONE_NUMBER": ("call me, [WRITER], on [PHONE_NUMBER].",),
+    }),
+)  # fmt: skip
+
+# A mark in a message -> (label of its span, whose: 0 the patient, 1 the writer, 2 somebody else, field of Person).
+MARKS: Mapping[str, tuple[str, int, str]] = {
+    "PERSON": ("PERSON", 0, "name"),
+    "WRITER": ("PERSON", 1, "name"),
+    "FRIEND": ("PERSON", 2, "first_name"),
+    "DOCTOR": ("PERSON", 2, "last_name"),
+    "DATE_OF_BIRTH": ("DATE_OF_BIRTH", 0, "born"),
+    "MEDICAL_RECORD_NUMBER": ("MEDICAL_RECORD_NUMBER", 0, "record_number"),
+    "STREET_ADDRESS": ("STREET_ADDRESS", 0, "address"),
+    "PHONE_NUMBER": ("PHONE_NUMBER", 0, "phone"),
+    "EMAIL_ADDRESS": ("EMAIL_ADDRESS", 0, "email"),
+}
+MARK = re.compile(r"\[([A-Z_]+)\]")
+WORD = re.compile(r"[a-z]{4,}")
+
+
+@dataclass(frozen=True)
+class Person:
+    """The invented personal data of one human being."""
+
+    pronoun: str
+    first_name: str
+    last_name: str
+    born: str
+    record_number: str
+    address: str
+    phone: str
+    email: str
+
+    @property
+    def name(self) -> str:
+        """First and last name."""
+        return f"{self.first_name} {self.last_name}"
+
+
+def patient_messages(site_index: int, sites: int, records: int, seed: int) -> Iterator[dict[str, object]]:
+    """Yield the messages of one site: ``text``, ``label`` (one of ``DEPARTMENTS``) and the true ``spans``.
+
+    A span is ``{"label", "start", "end"}`` in characters of the text, end excluded. The same arguments give the same
+    messages in each process; a site's messages do not depend on how many the other sites have.
+
+    Raises:
+        ValueError: ``site_index`` is not one of ``sites``.
+    """
+    if not 0 <= site_index < sites:
+        raise ValueError(f"site_index = {site_index}: must be from 0 to {sites - 1}")
+    style = STYLES[site_index % len(STYLES)]
+    shares = label_shares(sites, seed)[site_index]
+    people = invent_people(site_index, seed)
+    rng = stream(seed, "messages", site_index)
+    for _ in range(records):
+        department = rng.choices(DEPARTMENTS, shares)[0]
+        trio = rng.sample(people, 3)
+        voice = trio[0].pronoun if style.relayed else "self"
+        sentences = compose(department, style, voice, details_given(rng), rng)
+        text, spans = plant(sentences, style, trio, rng)
+        wrong = rng.random() < MISFILED
+        label = rng.choice([d for d in DEPARTMENTS if d != department]) if wrong else department
+        yield {"text": text, "label": label, "spans": spans}
+
+
+def write_sites(folder: Path, sites: Sequence[SiteSection], seed: int, bias: float = 0.0) -> None:
+    """Write ``<site id>.jsonl`` with ``site.records`` lines for each site, into a folder that is made if absent.
+
+    ``bias`` is the share of messages whose sender leans with their department; with 0 they name none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, site in enumerate(sites):
+        messages = patient_messages(index, len(sites), site.records, seed)
+        if bias:
+            messages = biased(messages, bias, stream(seed, "senders", index))
+        owners = account_holders(site.records, stream(seed, "accounts", index))
+        rows = [message | {"person": f"{site.id}-{owner}"} for message, owner in zip(messages, owners, strict=True)]
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / f"{site.id}.jsonl").write_text(lines, encoding="utf-8")
+
+
+def stream(*parts: object) -> random.Random:
+    """A stream of random numbers of its own for what ``parts`` name, the same in every process; not for security."""
+    return random.Random("/".join(map(str, parts)))  # noqa: S311  reproducible data, no secret
+
+
+def account_holders(records: int, rng: random.Random) -> list[int]:
+    """Who wrote each record: a tenth of the persons write half of the records, as a few do in any real mailbox."""
+    persons = max(1, records // RECORDS_A_PERSON)
+    busy = range(max(1, persons // 10))
+    return [
+        rng.choice(busy) if rng.random() < 0.5 else rng.randrange(len(busy), max(persons, len(busy) + 1))
+        for _ in range(records)
+    ]
+
+
+def label_shares(sites: int, seed: int) -> list[list[float]]:
+    """The share of each department at each site: Dirichlet-skewed by site, even over all sites of one size.
+
+    Label skew after Hsu, Qi and Brown 2019 (arXiv 1909.06335), then balanced by rows and columns (Sinkhorn);
+    an even part keeps every department at every site. One site alone is even.
+    """
+    rng = stream(seed, "labels", sites)
+    skew = [[rng.gammavariate(CONCENTRATION, 1) + 1e-6 for _ in DEPARTMENTS] for _ in range(sites)]
+    for _ in range(100):
+        totals = [sum(column) for column in zip(*skew, strict=True)]
+        skew = [[share / total for share, total in zip(row, totals, strict=True)] for row in skew]
+        skew = [[share / sum(row) for share in row] for row in skew]
+    return [[(1 - EVEN_PART) * share + EVEN_PART / len(DEPARTMENTS) for share in row] for row in skew]
+
+
+def invent_people(site_index: int, seed: int) -> list[Person]:
+    """The people of a site, from each country, with record numbers in the site's own format."""
+    rng = stream(seed, "people", site_index)
+    pattern = RECORD_NUMBERS[site_index % len(RECORD_NUMBERS)]
+    people = []
+    for locale in LOCALES:
+        faker = Faker(locale, providers=[f"faker.providers.{name}" for name in PROVIDERS])
+        faker.seed_instance(rng.getrandbits(64))
+        people += [invent_person(faker, pattern, rng) for _ in range(PEOPLE_PER_LOCALE)]
+    return people
+
+
+def invent_person(faker: Faker, record_pattern: str, rng: random.Random) -> Person:
+    """One invented human being of the generator's country, 18 to 95 years old in 2025."""
+    pronoun = rng.choice(("she", "he"))
+    born = date(1930, 1, 1) + timedelta(days=rng.randrange(77 * 365))
+    return Person(
+        pronoun=pronoun,
+        first_name=faker.first_name_female() if pronoun == "she" else faker.first_name_male(),
+        last_name=faker.last_name(),
+        born=rng.choice(BIRTH_DATES).format(born),
+        record_number=faker.bothify(record_pattern).upper(),
+        address=", ".join(faker.address().splitlines()).replace(" ,", ","),
+        phone=faker.phone_number(),
+        email=faker.ascii_email(),
+    )
+
+
+def details_given(rng: random.Random) -> list[str]:
+    """Which personal details a message gives, in random order; often several, sometimes none."""
+    if rng.random() < ANONYMOUS:
+        return []
+    details = [kind for kind, chance in GIVEN.items() if rng.random() < chance]
+    return rng.sample(details, len(details))
+
+
+def plant(sentences: Sequence[str], style: Style, people: Sequence[Person], rng: random.Random) -> tuple[str, list[Span]]:
+    """Join the sentences, put personal data in place of their marks, and note where it stands.
+
+    ``people`` are the patient, the writer and somebody else. Slips of the finger touch only what is around the data.
+    """
+    text = ""
+    spans: list[Span] = []
+    # Cut at the marks: words stand at even places, names of marks at odd ones.
+    for place, piece in enumerate(MARK.split(" ".join(sentences))):
+        is_mark = place % 2 == 1
+        if is_mark:
+            label, whose, field = MARKS[piece]
+            piece = getattr(people[whose], field)
+        else:
+            piece = WORD.sub(lambda word: slip(word[0], rng) if rng.random() < style.typos else word[0], piece)
+        start = len(text)
+        text += piece.lower() if style.lower else piece
+        if is_mark:
+            spans.append({"label": label, "start": start, "end": len(text)})
+    return text, spans
+
+
+def slip(word: str, rng: random.Random) -> str:
+    """The word with two letters swapped, one left out, or one doubled; the first letter stays."""
+    at = rng.randrange(1, len(word) - 1)
+    return word[:at] + rng.choice((word[at + 1] + word[at], "", word[at] * 2)) + word[at + 1 :]

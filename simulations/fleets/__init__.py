@@ -1,0 +1,1 @@
+"""Run the sites of a simulated federation."""

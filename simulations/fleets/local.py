@@ -1,0 +1,58 @@
+"""Sites in one process: the production ClientApp and real message serialisation, no sockets."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import cast
+
+from flwr.app import Context, Message, MessageType, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.task_identity import TaskIdentity
+
+from client.app import client_app
+from client.site import Site
+from server.screening import Answer
+from shared.wire.messages import TrainOrder
+
+SERVER_NODE = 1
+FIRST_NODE = 100
+
+
+class LocalFleet:
+    """Asks sites one after another; each message makes the round trip that the network would give it."""
+
+    def __init__(self, sites: Sequence[Site], advance: Callable[[int], None]) -> None:
+        self._advance = advance
+        self._apps: Mapping[str, ClientApp] = {site.site_id: client_app(site) for site in sites}
+        self._nodes = {site.site_id: FIRST_NODE + number for number, site in enumerate(sites)}
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
+
+    def connected(self) -> tuple[str, ...]:
+        """All sites, always."""
+        return tuple(self._apps)
+
+    def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:
+        """Yield each site's answer; in one process every site is waited for, so the deadline never passes."""
+        for site_id, order in orders.items():
+            yield self._ask_one(site_id, order)
+            self._advance(1)
+
+    def _ask_one(self, site_id: str, order: TrainOrder) -> Answer:
+        node = self._nodes[site_id]
+        context = Context(run_id=1, node_id=node, node_config={}, state=RecordDict(), run_config={}, series_id=1)
+        message, down = over_the_wire(Message(order.to_record(), node, MessageType.TRAIN))
+        try:
+            reply, up = over_the_wire(self._apps[site_id](message, context))
+        except Exception as error:
+            return Answer(site_id, None, type(error).__name__, down, 0)
+        return Answer(site_id, reply.content, None, down, up)
+
+
+def over_the_wire(message: Message) -> tuple[Message, int]:
+    """Serialise and parse a message as Flower's transport does, and count its bytes."""
+    message.metadata.__dict__["_message_id"] = message.object_id
+    pieces = {key: item.deflate() for key, item in get_all_nested_objects(message).items()}
+    size = sum(len(piece) for piece in pieces.values())
+    copy = cast("Message", inflate_object_from_contents(message.object_id, pieces))
+    copy.metadata.__dict__["_message_id"] = message.object_id
+    return copy, size

@@ -1,0 +1,111 @@
+"""What a steward sees of the anonymiser at a terminal: its report, and records before and after."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from server.report.figures import count, share
+from shared.errors import DataError
+
+if TYPE_CHECKING:
+    from privacy.anonymise.outcome import Quarantined
+    from privacy.anonymise.scrubber import Clean
+    from privacy.detect.findings import Finding
+    from shared.records.types import RawRecord
+
+COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
+
+
+def refuse_pipe(yes_show_text: bool) -> None:
+    """Text is for the steward's own eyes: a pipe or a file would keep it.
+
+    Raises:
+        DataError: standard output is no terminal, and nobody said that text may be shown all the same.
+    """
+    if not sys.stdout.isatty() and not yes_show_text:
+        raise DataError(
+            "hushtune anonymise --preview, --reveal: show text of records, and standard output is no terminal; "
+            "run it at a terminal, or add --yes-show-text"
+        )
+
+
+def preview_tables(pairs: "Iterable[tuple[RawRecord, Clean | Quarantined]]") -> Iterator[RenderableType]:
+    """Each record before and after, coloured by type, and why a record was held back."""
+    table = Table(show_lines=True)
+    for name in ("record", "before", "after"):
+        table.add_column(name, overflow="fold", ratio=None if name == "record" else 1)
+    for raw, done in pairs:
+        if hasattr(done, "reason"):
+            table.add_row(
+                str(raw.position), Text("(not shown)", style="dim"), Text(f"held back: {done.reason}", style="bold red")
+            )
+            continue
+        texts = list(done.prepared.texts.values())
+        before = Text("\n").join(_coloured(text, found) for text, found in zip(texts, done.findings, strict=True))
+        table.add_row(str(raw.position), before, Text("\n".join(done.record.fields.values())))
+    yield table
+
+
+def reversal_table(pairs: Mapping[str, str]) -> Iterator[RenderableType]:
+    """What stands in a record's text, and what stood there."""
+    table = Table("stands there", "stood there")
+    for stand_in, original in pairs.items():
+        table.add_row(Text(stand_in), Text(original))
+    yield table
+
+
+def _coloured(text: str, findings: "Iterable[Finding]") -> Text:
+    shown = Text(text)
+    for finding in findings:
+        colour = COLOURS[sum(map(ord, finding.label)) % len(COLOURS)]
+        shown.stylize(f"bold {colour}", finding.start, finding.end)
+    return shown
+
+
+def report_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The report of each site: measures with intervals, the gate, and the verdict."""
+    for site_id, site in found["sites"].items():
+        yield _measures(site_id, site)
+        yield _by_label(site)
+        for reason, total in site["quarantine_reasons"].items():
+            yield f"! site {site_id}: {count(total)} quarantined: {reason}"
+        for check in site["checks"]:
+            if not check["passed"]:
+                yield f"! site {site_id}: {check['name']} = {check['measured']:.3f}, the gate asks {check['threshold']:g}"
+        yield f"site {site_id}: {'passes' if site['passed'] else 'DOES NOT PASS'} its gate"
+
+
+def _measures(site_id: str, site: Mapping[str, Any]) -> Table:
+    table = Table(title=f"Anonymisation of site {site_id}: {count(site['records'])} records", title_justify="left")
+    table.add_column("measure")
+    for name in ("found", "of", "share (95 % interval)"):
+        table.add_column(name, justify="right")
+    rows = {"planted identifiers covered whole": site["planted"]["direct_identifiers"]}
+    if site["labelled"]:
+        names = {"direct_identifiers": "known identifiers covered whole", "character_recall": "their letters and digits",
+                 "leak_free_records": "records without a leak",
+                 "over_redaction": "harmless letters and digits replaced"}  # fmt: skip
+        rows |= {title: site["labelled"][name] for name, title in names.items()}
+    rows |= {"scrubbed texts with a finding of the second detector": site["residual"], "quarantined": site["quarantined"]}
+    for title, row in rows.items():
+        interval = f"{share(row['value'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+        table.add_row(title, count(row["found"]), count(row["total"]), interval)
+    for overlap, scores in site["span_evaluator"].items():
+        score = scores["PII"]
+        said = f"P {score['precision']:.3f} R {score['recall']:.3f} F2 {score['f2']:.3f}"
+        table.add_row(f"span evaluator, IoU {overlap}", "", "", said)
+    return table
+
+
+def _by_label(site: Mapping[str, Any]) -> Table:
+    table = Table("true label", "planted", "known", title="Covered whole, by label", title_justify="left")
+    known = site["labelled"]["by_label"] if site["labelled"] else {}
+    planted = site["planted"]["by_label"]
+    for label in sorted({*planted, *known}):
+        cells = [f"{row['found']} of {row['total']}" if row else "" for row in (planted.get(label), known.get(label))]
+        table.add_row(label, *cells)
+    return table

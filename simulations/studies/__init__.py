@@ -1,0 +1,1 @@
+"""Run many federations and conclude from them: comparisons and searches."""

@@ -1,0 +1,145 @@
+"""One row of a comparison: the arms that a config asks for, each one's own run config, and what it gives."""
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from privacy.accounting import Accountant
+from privacy.anonymise.outcome import merge_scrubbed
+from server.evaluation import Evaluator
+from shared.adapters.peft import write_adapter
+from shared.config.data import SiteSection
+from shared.config.run import RunConfig
+from shared.config.studies import CompareSection
+from shared.errors import RunError
+from shared.ops.energy import metered
+from shared.records.types import Record
+from shared.tasks import load_task
+from shared.tasks.base import Learner, Outcome
+from simulations.assembly import assemble, evaluator_of, federate
+from simulations.planning import site_plans
+from simulations.sites import SiteData
+from simulations.studies.prompting import answers, best_prompt, nearest_label
+from simulations.studies.results import Arm, Result
+
+POOLED = "pooled"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every row shares: the sites' scrubbed records, public ones for choices, the test, and sums already done."""
+
+    sites: Sequence[SiteData] = field(repr=False)
+    public: Sequence[tuple[str, Record]] = field(repr=False)
+    test: Sequence[tuple[str, Record]] = field(repr=False)
+    accountant: Accountant = field(default_factory=Accountant, repr=False)
+
+
+def arms_of(config: RunConfig, section: CompareSection) -> Iterator[Arm]:
+    """The rows of the comparison, the cheap ones first."""
+    everyone = tuple(site.id for site in config.data.sites)
+    epsilons: list[float | None] = [None, *sorted({config.privacy.epsilon, *section.epsilons}, reverse=True)]
+    for model in section.models or (config.model.name,):
+        if "base" in section.arms:
+            yield Arm("base", model)
+        for seed in range(config.run.seed, config.run.seed + section.seeds):
+            if "federation" in section.arms:
+                yield from (Arm("federation", model, everyone, epsilon, seed) for epsilon in epsilons)
+            for epsilon in (None, config.privacy.epsilon):
+                if "sites" in section.arms:
+                    yield from (Arm("alone", model, (site,), epsilon, seed) for site in everyone)
+                if "pooled" in section.arms:
+                    yield Arm(POOLED, model, everyone, epsilon, seed)
+    if "prompts" in section.arms:
+        yield Arm("prompt", section.prompt_model)
+
+
+def config_of(config: RunConfig, arm: Arm) -> RunConfig:
+    """The run config of an arm: its model, seed, privacy and sites; everything else is the comparison's."""
+    tree = config.model_dump(mode="json")
+    chosen = [site for site in tree["data"]["sites"] if site["id"] in arm.sites] or tree["data"]["sites"]
+    if arm.method == POOLED:
+        declared = sum(site["declared_size"] for site in chosen)
+        chosen = [{**chosen[0], "id": POOLED, "declared_size": declared}]
+    tree["compare"] = None
+    tree["data"]["sites"] = chosen
+    tree["run"]["seed"] = arm.seed
+    tree["cohort"]["quorum"] = len(chosen)
+    tree["model"] |= {"name": arm.model} | ({} if arm.model == config.model.name else {"sha256": None})
+    tree["privacy"] |= {"enabled": arm.epsilon is not None, "release": "none"}
+    tree["privacy"] |= {} if arm.epsilon is None else {"epsilon": arm.epsilon, "budget": None}
+    return RunConfig.parse(tree, f"compare, {arm.method}")
+
+
+def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Material, folder: Path) -> Result:
+    """Train and measure one row; its ledgers go into ``folder``, which is its own.
+
+    Raises:
+        HushtuneError: the row cannot be run, or a round of it had too few replies.
+    """
+    clock = time.monotonic()
+    with metered() as energy:
+        if arm.method == "prompt":
+            places, outcome, size = *_prompted(config, section, material), 0
+        elif arm.method == "base":
+            places, outcome, size = np.arange(len(material.test)), _untrained(config, arm, material), 0
+        else:
+            outcome, size = _trained(config_of(config, arm), arm, material, folder)
+            places = np.arange(len(material.test))
+    return Result(arm, outcome, places, size, time.monotonic() - clock, energy.kwh or 0.0)
+
+
+def _untrained(config: RunConfig, arm: Arm, material: Material) -> Outcome:
+    """The base model: nearest label name, or the untouched language model."""
+    evaluator = _evaluator(config_of(config, arm), material)
+    return nearest_label(evaluator) if config.task.name == "classification" else evaluator.outcome()
+
+
+def _evaluator(config: RunConfig, material: Material) -> Evaluator:
+    base, task = load_task(config)
+    learner = Learner(base, task, task.build(base, config.run.seed))
+    return evaluator_of(config, learner, material.test)
+
+
+def _prompted(config: RunConfig, section: CompareSection, material: Material) -> tuple[np.ndarray, Outcome]:
+    """The best prompt on the first test records: a language model on this many is slow enough."""
+    learner, prompt = best_prompt(config, section, [record for _, record in material.public])
+    asked = [record for _, record in material.test[: section.prompt_records]]
+    labels = config.task.labels
+    truth = np.array([labels.index(record.label or "") for record in asked], dtype=np.float64)
+    return np.arange(len(asked)), Outcome(truth, answers(learner, prompt, asked, labels).astype(np.float64))
+
+
+def _trained(config: RunConfig, arm: Arm, material: Material, folder: Path) -> tuple[Outcome, int]:
+    """The outcome of a run on the test records, and the bytes that it moved."""
+    data = [site for site in material.sites if site.section.id in arm.sites]
+    if arm.method == POOLED:
+        data = [_pooled(data, config.data.sites[0])]
+    plans = site_plans(config, material.accountant)
+    prepared = assemble(config, plans, data, material.test, folder, accountant=material.accountant)
+    rounds = list(federate(prepared, config, secrets.token_hex(8), _nothing, lambda _: {}, _nothing))
+    if not all(done.committed for done in rounds):
+        raise RunError(f"compare, {arm.method} at {', '.join(arm.sites)}: a round had too few accepted replies")
+    write_adapter(prepared.learner.model, rounds[-1].adapter)
+    return prepared.evaluator.outcome(), sum(done.bytes_up + done.bytes_down for done in rounds)
+
+
+def _pooled(data: Sequence[SiteData], section: SiteSection) -> SiteData:
+    """All sites' records as those of one site."""
+    return SiteData(
+        section,
+        [record for site in data for record in site.raw],
+        merge_scrubbed(site.training for site in data),
+        merge_scrubbed(site.held_out for site in data),
+        [person for site in data for person in site.persons],
+        wordings={text: wordings for site in data for text, wordings in site.wordings.items()},
+    )
+
+
+def _nothing(*_: Any) -> None:
+    """A row keeps no checkpoint and has no bar of its own."""

@@ -1,0 +1,111 @@
+"""A comparison: every row on the same records, resumable, and what a person can conclude from it."""
+
+import hashlib
+import json
+import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from server.evaluation import split_validation
+from server.report.comparison import write_page
+from shared.config.model import ModelSection
+from shared.config.run import RunConfig
+from shared.config.studies import CompareSection
+from shared.errors import ConfigError
+from shared.models.load import locate
+from shared.records.types import RawRecord
+from simulations.assembly import held_out_records
+from simulations.progress import Progress
+from simulations.sites import read_sites, scrub_sites
+from simulations.studies.arms import Material, arms_of, run_arm
+from simulations.studies.conclusions import conclusions, rows_of
+from simulations.studies.disparity import Grouping, disparities, groupings
+from simulations.studies.results import Arm, Result, Results
+
+FORMAT = 1  # of a stored result; another number makes stored ones be run again
+
+
+def compare(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]]:
+    """Run every row that is not finished yet; returns the comparison's folder and its document.
+
+    A row is kept in ``compare.sqlite`` as soon as it is finished, so an interrupted comparison goes on where it was.
+
+    Raises:
+        HushtuneError: a row cannot be run, or the config names a ledger that lasts.
+    """
+    section = config.compare or CompareSection()
+    _refuse(config, section)
+    folder = config.run.output / config.run.name
+    results = Results(folder / "compare.sqlite")
+    with tempfile.TemporaryDirectory() as scratch:
+        raw = read_sites(config, Path(scratch))
+    keys = {arm: _key(config, section, arm, raw) for arm in arms_of(config, section)}
+    missing = [arm for arm, key in keys.items() if results.get(key) is None]
+    material = _material(config, raw, folder, progress)
+    by = groupings(config, material)  # refuses before anything is trained
+    progress.stage("compare", len(keys))
+    progress.advance(len(keys) - len(missing))
+    for arm in missing:
+        own = folder / "arms" / f"{keys[arm][:12]}-{secrets.token_hex(4)}"
+        results.put(keys[arm], run_arm(config, section, arm, material, own))
+        progress.advance(1)
+    document = _document(config, [found for key in keys.values() if (found := results.get(key))], material, by)
+    (folder / "compare.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_page(document, folder / "compare.html")
+    return folder, document
+
+
+def _refuse(config: RunConfig, section: CompareSection) -> None:
+    """Refuse what would fail late, or would use private records beyond their ledger."""
+    if config.privacy.ledger is not None:
+        raise ConfigError(
+            "privacy.ledger: a comparison trains on the same records many times, without privacy and pooled too; compare on "
+            "public or generated data and leave privacy.ledger empty"
+        )
+    if config.privacy.trust != "local":
+        raise ConfigError("privacy.trust = 'central': a comparison has single sites in it; set 'local'")
+    if "prompts" in section.arms and config.task.name != "classification":
+        raise ConfigError("compare.arms: prompts are scored by labels, which this task has not; leave 'prompts' out")
+    for model in {*(section.models or (config.model.name,)), *([section.prompt_model] if "prompts" in section.arms else [])}:
+        locate(ModelSection(name=model))
+
+
+def _material(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress) -> Material:
+    """The scrubbed records; the held-out ones are cut into public ones for choices and the test."""
+    data = scrub_sites(config, raw, folder, progress)
+    return Material(data, *split_validation(config, held_out_records(config, data)))
+
+
+def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str, Sequence[RawRecord]]) -> str:
+    """The digest of all that decides a row: its arm, the run's config, and the records."""
+    tree = config.model_dump(mode="json")
+    prompts = section.model_dump(mode="json") if arm.method == "prompt" else None
+    for name in ("compare", "report"):
+        del tree[name]
+    for name in ("name", "output"):
+        del tree["run"][name]
+    digest = hashlib.sha256(json.dumps([FORMAT, asdict(arm), tree, prompts], sort_keys=True).encode())
+    for site_id, records in raw.items():
+        digest.update(site_id.encode())
+        for record in records:
+            digest.update(repr((sorted(record.fields.items()), record.label)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _document(config: RunConfig, results: Sequence[Result], material: Material, by: Sequence[Grouping]) -> dict[str, Any]:
+    """The comparison as plain values."""
+    owners = [owner for owner, _ in material.test]
+    return {
+        "run": config.run.name,
+        "task": config.task.name,
+        "config": config.model_dump(mode="json"),
+        "config_digest": config.digest(),
+        "confidence": config.evaluation.confidence,
+        "records": {"test": len(material.test), "public": len(material.public)},
+        "rows": list(rows_of(config, results)),
+        "conclusions": list(conclusions(config, results, owners)),
+        "disparities": list(disparities(config, results, by)),
+    }

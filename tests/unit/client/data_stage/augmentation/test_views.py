@@ -1,0 +1,110 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from silence import silence
+
+from client.data_stage.augmentation.views import Augmenter
+from client.units import TrainingSet, row_weights
+from privacy.dp.engine import make_private
+from privacy.dp.plan import PrivacyPlan
+from shared.config.data_stage import AugmentationSection
+from shared.config.run import RunConfig
+from shared.records.types import Record
+from shared.tasks.base import Learner
+
+LearnerOf = Callable[[RunConfig], Learner]
+
+
+def test_views_differ_and_are_drawn_anew_on_each_occasion(classify: RunConfig, learner_of: LearnerOf) -> None:
+    section = AugmentationSection(views=4, rate=0.5, noises=("order",))
+    words = "aia bjb ckc dld eme fnf gog hph aib bjc ckd dle"
+    augmenter = Augmenter([Record({"text": words}, "yes")], learner_of(classify).task, section, 0)
+    views = {tuple(view.ids.tolist()) for occasion in range(3) for view in augmenter.views(0, occasion)[1:]}
+    assert len(views) == 9
+
+
+def test_the_record_itself_is_the_first_view_and_another_record_changes_none(
+    classify: RunConfig, learner_of: LearnerOf
+) -> None:
+    task = learner_of(classify).task
+    section = AugmentationSection(views=4, rate=0.8)
+    records = [Record({"text": text}, "yes") for text in ("aia bjb ckc dld", "eme fnf gog hph")]
+    both, last = (Augmenter(some, task, section, 1) for some in (records, records[1:]))
+    views = both.views(1, 5)
+    assert len(views) == 4
+    assert views[0].ids.tolist() == task.encode(records[1:])[0].ids.tolist()
+    assert [view.ids.tolist() for view in views] == [view.ids.tolist() for view in last.views(0, 5)]
+
+
+def test_a_record_counts_as_much_as_it_reads_of_somebody_else(classify: RunConfig, learner_of: LearnerOf) -> None:
+    task = learner_of(classify).task
+    records = [Record({"text": text}, "yes") for text in ("she aia bjb", "aia ckc dld eme")]
+    plain = Augmenter(records, task, AugmentationSection(swaps=("gender",)), 0)
+    he = task.encode([Record({"text": "he aia bjb"}, "yes")])[0].ids.tolist()
+    assert [view.ids.tolist() for view in plain.views(0, 3)] == [task.encode(records)[0].ids.tolist(), he]
+    assert len(plain.views(1, 3)) == 1  # there is nobody in it to exchange
+    noised = Augmenter(records, task, AugmentationSection(swaps=("gender",), views=3, noises=("order",), rate=0.5), 0)
+    views = [view.ids.tolist() for view in noised.views(0, 3)]
+    assert len(views) == 6  # two sides, each with two noised views
+    assert views[1] == he
+    assert [sorted(view) for view in views] == [sorted(views[0]), sorted(he)] * 3
+
+
+def test_views_are_of_the_paraphrases_in_turn_and_a_dropped_one_falls_back_on_the_noised_text(
+    classify: RunConfig, learner_of: LearnerOf
+) -> None:
+    task = learner_of(classify).task
+    text, first, third = "aia bjb ckc dld", "eme fnf gog hph", "aib bjc ckd dle"
+    wordings = {text: (first, None, third)}
+    (own, one, three) = (task.encode([Record({"text": each}, "yes")])[0].ids.tolist() for each in (text, first, third))
+    plain = Augmenter(
+        [Record({"text": text}, "yes")], task, AugmentationSection(views=3, noises=(), paraphrases=3), 0, wordings
+    )
+    assert [[view.ids.tolist() for view in plain.views(0, occasion)] for occasion in range(3)] == [
+        [own, one, own],
+        [own, three, one],
+        [own, own, three],
+    ]
+    ordered = AugmentationSection(views=4, noises=("order",), rate=0.9, paraphrases=3)
+    noised = Augmenter([Record({"text": text}, "yes")], task, ordered, 0, wordings).views(0, 0)
+    assert [sorted(view.ids.tolist()) for view in noised] == [sorted(ids) for ids in (own, one, own, three)]
+    assert noised[2].ids.tolist() != own
+
+
+def test_a_response_stays_as_it_is_whatever_its_instruction_is_called(
+    instruct: RunConfig, change: Callable[..., RunConfig], learner_of: LearnerOf
+) -> None:
+    task = learner_of(change(instruct, {"model.max_length": 64})).task
+    record = Record({"instruction": "aia bjb", "response": "ckc dld eme"})
+    section = AugmentationSection(views=2, noises=(), paraphrases=1)
+    own, view = Augmenter([record], task, section, 0, {"aia bjb": ("hph",)}).views(0, 0)
+    (expected,) = task.encode([Record({"instruction": "hph", "response": "ckc dld eme"})])
+    assert view.ids.tolist() == expected.ids.tolist()
+    assert view.ids.tolist() != own.ids.tolist()
+    assert view.ids[view.target].tolist() == own.ids[own.target].tolist()
+
+
+@pytest.mark.parametrize("views", [2, 5])
+def test_one_record_more_with_its_paraphrases_moves_a_step_by_no_more_than_the_clipping_norm(
+    classify: RunConfig, learner_of: LearnerOf, monkeypatch: pytest.MonkeyPatch, views: int
+) -> None:
+    silence(monkeypatch)
+    plan, divisor = PrivacyPlan(0.1, 1.3, 0.05, 4, 2, 1e-4, 170), 17.0
+    records = [Record({"text": text}, "yes") for text in ("aia bjb", "ckc dld eme", "fnf gog")]
+    wordings = {record.fields["text"]: ("hph aib bjc", "ckd dle") for record in records}
+    steps = []
+    for count in (2, 3):
+        learner = learner_of(classify)
+        before = torch.cat([p.detach().flatten() for p in learner.model.parameters() if p.requires_grad])
+        augmenter = Augmenter(records, learner.task, AugmentationSection(views=views, paraphrases=2), 0, wordings)
+        rows = TrainingSet(learner.task.encode(records), [(0,), (1,), (2,)], augmenter).rows(range(count), 0)
+        assert [len(unit) for unit in rows.units] == [views] * count
+        optimizer = torch.optim.SGD([p for p in learner.model.parameters() if p.requires_grad], lr=1.0)
+        with make_private(learner.model, optimizer, plan, divisor) as (model, step):
+            for chosen, batch in learner.unit_batches(rows.examples, rows.units, 10_000):
+                (row_weights(chosen, batch.targets, None) * learner.task.losses(model, batch)).sum().backward()
+                step.accumulate([unit[0] for unit in chosen for _ in unit])
+            step.finish()
+        steps.append(before - torch.cat([p.detach().flatten() for p in learner.model.parameters() if p.requires_grad]))
+    assert 0 < float((steps[1] - steps[0]).norm()) <= plan.clipping_norm / divisor * (1 + 1e-3)

@@ -1,0 +1,121 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from client.data_stage.cache import Cache
+from client.data_stage.preparation import scrub
+from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
+from privacy.leakage.recall import Recall
+from shared.config.anonymise import AnonymiseSection
+from shared.errors import DataError
+from shared.records.types import RawRecord, Record, Span
+
+NAME = "Zebediah Quince"
+KEY = b"k" * 32
+SECTION = AnonymiseSection()
+RAW = [
+    RawRecord({"text": f"{NAME} called"}, "yes", 1, {"text": (Span("PERSON", 0, 15),)}),
+    RawRecord({"text": "hello"}, "no", 2),
+]
+DONE = Scrubbed(
+    (Record({"text": "<PERSON_1> called"}, "yes", 1),),
+    (Quarantined(2, Reason.TOO_LONG, "ValueError"),),
+    {"PERSON": 1},
+    {"PERSON": Recall(1, 1)},
+    3,
+)
+
+
+@pytest.fixture(params=[None, KEY], ids=["plain", "encrypted"])
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache", request.param)
+
+
+@pytest.fixture(autouse=True)
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for the language model's folder; nothing reads text with it here."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"1")
+    monkeypatch.setattr("client.data_stage.cache.locate", lambda _: folder)
+    return folder
+
+
+def test_what_was_put_is_got_whole_and_the_files_hold_no_raw_text(cache: Cache) -> None:
+    name = cache.name(RAW, SECTION)
+    assert cache.get(name) is None
+    cache.put(name, DONE)
+    assert cache.get(name) == DONE
+    (path,) = cache.folder.iterdir()
+    assert NAME.encode() not in path.read_bytes()
+    assert (b"<PERSON_1>" in path.read_bytes()) is (cache.key is None)
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_other_records_settings_model_or_key_have_another_name(cache: Cache, model: Path) -> None:
+    names = [
+        cache.name(RAW, SECTION),
+        cache.name(RAW[:1], SECTION),
+        cache.name([replace(RAW[0], label="no"), RAW[1]], SECTION),
+        cache.name([replace(RAW[0], spans={}), RAW[1]], SECTION),
+        cache.name(RAW, AnonymiseSection(operator="redact")),
+        replace(cache, key=b"x" * 32).name(RAW, SECTION),
+    ]
+    (model / "weights").write_bytes(b"2")
+    names.append(cache.name(RAW, SECTION))
+    assert len(set(names)) == len(names)
+
+
+def test_how_many_processes_worked_makes_no_other_name(cache: Cache) -> None:
+    assert cache.name(RAW, SECTION) == cache.name(RAW, AnonymiseSection(workers=3, batch_size=7))
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-3] + b"abc"])
+def test_a_damaged_entry_is_no_entry(cache: Cache, damage: object) -> None:
+    name = cache.name(RAW, SECTION)
+    cache.put(name, DONE)
+    (path,) = cache.folder.iterdir()
+    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    assert cache.get(name) is None
+
+
+def test_an_encrypted_entry_opens_under_its_own_key_and_name_alone(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", KEY)
+    cache.put("a" * 64, DONE)
+    assert replace(cache, key=b"x" * 32).get("a" * 64) is None
+    (tmp_path / "cache" / f"{'a' * 64}.sealed").rename(tmp_path / "cache" / f"{'b' * 64}.sealed")
+    assert cache.get("b" * 64) is None
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"the cache cannot be written.*unset data.cache"):
+        Cache(tmp_path / "file").put("a" * 64, DONE)
+
+
+def test_only_what_the_caches_lack_is_scrubbed(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[list[RawRecord]]] = []
+
+    class Counting:
+        def __init__(self, _: AnonymiseSection, __: bytes | None) -> None:
+            pass
+
+        def scrub_groups(self, groups: list[list[RawRecord]], _: object) -> list[Scrubbed]:
+            asked.append(groups)
+            return [replace(DONE, unmeasured=len(group)) for group in groups]
+
+    monkeypatch.setattr("client.data_stage.preparation.Anonymiser", Counting)
+    groups, done = [RAW[:1], RAW], 0
+
+    def progress(more: int) -> None:
+        nonlocal done
+        done += more
+
+    first = scrub(SECTION, groups[:1], [cache], progress)
+    second = scrub(SECTION, groups, [cache, cache], progress)
+    assert asked == [[RAW[:1]], [RAW]]
+    assert second == [*first, replace(DONE, unmeasured=2)]
+    assert scrub(SECTION, groups, [cache, cache]) == second
+    assert asked[2] == []
+    assert done == 1

@@ -1,0 +1,350 @@
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from client.data_stage.augmentation.writer import Writer
+from client.question_log import Book
+from client.runner import outward_code, reason_code
+from client.set_up import Host
+from client.site_file import SiteFile
+from privacy.budget import Budget, Limit
+from privacy.dp.plan import PrivacyPlan
+from privacy.fingerprint import Dataset
+from privacy.leakage.gate import GateFailed
+from privacy.ledger import Ledger
+from shared.adapters.peft import read_adapter
+from shared.adapters.state import AdapterState
+from shared.config.anonymise import GateSection
+from shared.config.run import RunConfig
+from shared.errors import DataError, Declined, HushtuneError, LedgerError, MessageError, ModelError, PolicyRefused
+from shared.tasks.base import Learner
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder
+from shared.wire.version import installed
+
+SIZE = 100
+SITE = """
+[site]
+id = "north"
+[server]
+address = "127.0.0.1:8443"
+[data]
+file = "records.jsonl"
+declared_size = 100
+min_records = 4
+columns = { label = "label" }
+labels = ["no", "yes"]
+label_bins = []
+groups = {}
+[cleaning]
+[policy]
+dataset_epsilon = 8.0
+tasks = ["classification"]
+models = ["MODEL"]
+min_cohort = 2
+max_rounds = 3
+"""
+Forge = Callable[..., TrainOrder]
+
+
+@pytest.fixture
+def digest(tiny_bert: Path) -> str:
+    from shared.models.wheels import sha256_file
+
+    return sha256_file(tiny_bert / "model.safetensors")
+
+
+@pytest.fixture
+def file(tmp_path: Path, tiny_bert: Path, digest: str) -> SiteFile:
+    """A site that may load the tiny model alone, and whose data file nobody has made."""
+    text = SITE.replace("MODEL", digest) + f'[model]\ndevice = "cpu"\n[model.folders]\ntiny = "{tiny_bert}"\n'
+    (tmp_path / "SITE.toml").write_text(text)
+    return SiteFile.load(tmp_path / "SITE.toml")
+
+
+@pytest.fixture
+def forge(
+    classify: RunConfig, change: Callable[..., RunConfig], digest: str, learner_of: Callable[[RunConfig], Learner]
+) -> Forge:
+    """An order that the site permits, with changes of its config and of its header."""
+    adapter = read_adapter(learner_of(classify).model)
+
+    def order(changes: dict[str, Any] | None = None, **header: Any) -> TrainOrder:
+        config = change(classify, {"model.name": "tiny", "model.sha256": digest, **(changes or {})})
+        return replace(TrainOrder("run", 1, "nonce", config, adapter, 2, installed()), **header)
+
+    return order
+
+
+def never_opened(path: Path) -> Callable[[], bool]:
+    """Watch a path from now on, by Python's own audit event; gives whether nobody opened it."""
+    seen: list[str] = []
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike) and os.fspath(arguments[0]) == str(path):
+            seen.append(event)
+
+    sys.addaudithook(hook)
+    return lambda: not seen
+
+
+INSTRUCTION = {"task": {"name": "instruction"}}
+FORGED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "epsilon beyond the limit": ({"privacy.epsilon": 8.1}, {}, "dataset_epsilon"),
+    "DP off": ({"privacy.enabled": False}, {}, "without_privacy"),
+    "unknown task": (INSTRUCTION, {}, "tasks"),
+    "unknown model digest": ({"model.sha256": "0" * 64}, {}, "models"),
+    "a model of the catalogue": ({"model.name": "minilm", "model.sha256": None}, {}, "models"),
+    "cohort below the minimum": ({}, {"cohort": 1}, "min_cohort"),
+    "too many rounds": ({"training.rounds": 4}, {}, "max_rounds"),
+    "another version": ({}, {"version": "0.0.1"}, "versions"),
+}
+
+
+@pytest.mark.parametrize(("changes", "header", "field"), FORGED.values(), ids=FORGED)
+def test_a_forged_order_is_refused_and_the_data_file_is_never_opened(
+    file: SiteFile, forge: Forge, changes: dict[str, Any], header: dict[str, Any], field: str
+) -> None:
+    file.data.file.write_text("not even a record\n")
+    steps: list[str] = []
+    untouched = never_opened(file.data.file)
+    with pytest.raises(PolicyRefused) as caught:
+        Host(file, steps.append).train(forge(changes, **header))
+    assert caught.value.field == field
+    assert steps == []
+    assert untouched()
+    assert not file.site.state.exists()
+
+
+def test_a_site_below_its_own_gate_refuses_before_anything_is_spent_or_loaded(
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(gate: GateSection, *_: object) -> None:
+        raise GateFailed(f"planted_recall (needs {gate.min_planted_recall})")
+
+    monkeypatch.setattr("client.set_up.admit", fail)
+    gated = file.model_copy(update={"policy": file.policy.model_copy(update={"anonymise": GateSection()})})
+    file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
+    steps: list[str] = []
+    host = Host(gated, steps.append)
+    for _ in range(2):
+        with pytest.raises(Declined) as caught:
+            host.train(forge())
+        assert outward_code(caught.value) == "Declined"
+        assert reason_code(caught.value.__cause__ or caught.value) == "GateFailed"
+    assert steps == ["anonymise", "assess"] * 2
+    assert [entry.kind for entry in Ledger(file.ledger, "north").entries()] == ["open"]
+    assert not file.outbox.exists()
+
+
+@pytest.mark.faults
+def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -> None:
+    rows = [{"text": f"please look at the invoice of case {i}", "label": "yes" if i % 2 else "no"} for i in range(40)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    policy = file.policy.model_copy(update={"anonymise": GateSection(min_planted_recall=1.0)})
+    with pytest.raises(Declined) as caught:
+        Host(file.model_copy(update={"policy": policy}), lambda _: None).train(forge())
+    assert isinstance(caught.value.__cause__, GateFailed)
+    assert re.search(r"planted_recall = 0\.\d+ \(needs 1\)", str(caught.value.__cause__))
+    assert len(list((file.site.state / "cache").iterdir())) == 1
+
+
+def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_restart(
+    file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner], tiny_bert: Path
+) -> None:
+    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    order = forge()
+    here = file.carried_out(order.config)
+    order = replace(order, adapter=read_adapter(learner_of(here).model))
+    untouched = never_opened(file.data.file)
+    reply = Host(file, lambda step: None).train(order)
+    assert not untouched()
+    assert reply.delta.norm > 0
+    again = Host(file, lambda step: None).train(replace(order, nonce="another"))
+    assert (again.delta.digest(), again.nonce) == (reply.delta.digest(), "another")
+    assert [path.name for path in (file.outbox / "run").iterdir()] == ["round-000001.safetensors"]
+
+
+PLAIN = {"privacy.enabled": False}  # a plan takes its time to make
+UNRELATED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a round after the last": ({}, {"round": 3}, "MessageError"),
+    "an adapter of other tensors": (PLAIN, {"adapter": AdapterState({})}, "MessageError"),
+    "a head that the ledger never had": (PLAIN, {"ledger": Head(9, "e" * 64)}, "LedgerError"),
+    "more than the budget": ({}, {}, "LedgerError"),
+    "a plan that cannot be": ({"balance.resample": "over"}, {}, "PrivacyError"),
+    "another size": ({"data.sites.0.declared_size": 101}, {}, "PolicyRefused:data.declared_size"),
+    "a model that does not fit": ({"training.micro_batch_tokens": 10**12}, {}, "ModelError"),
+}
+
+
+@pytest.mark.parametrize(("changes", "header", "code"), UNRELATED.values(), ids=UNRELATED)
+def test_what_no_record_has_a_part_in_is_refused_with_its_reason_before_a_record_is_read_or_counted(
+    file: SiteFile, forge: Forge, changes: dict[str, Any], header: dict[str, Any], code: str
+) -> None:
+    if changes == PLAIN:
+        file = without_privacy(file)
+    elif code == "LedgerError":  # what the order asks for was spent on other records
+        spent = Budget(Ledger(file.ledger, "north"), Dataset([(b"x" * 16,)]), Limit(8.0, 1e-3))
+        spent.reserve("earlier", 1, PrivacyPlan(1.0, 3.0, 0.5, 2, 1, 1e-3, 100), Head())
+        file = file.model_copy(update={"policy": file.policy.model_copy(update={"dataset_epsilon": 1.0})})
+    file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
+    untouched = never_opened(file.data.file)
+    with pytest.raises(HushtuneError) as caught:
+        Host(file, lambda _: None).train(forge(changes, **header))
+    assert outward_code(caught.value) == code
+    assert untouched()
+    assert file.set_ups.book() == Book()
+
+
+def test_an_adapter_that_is_not_finite_is_refused_before_a_record_is_read(file: SiteFile, forge: Forge) -> None:
+    order, host = forge(PLAIN), Host(without_privacy(file), lambda _: None)
+    name, first = next(iter(order.adapter.arrays.items()))
+    for number in (np.nan, np.inf, -np.inf):
+        spoilt = AdapterState({**order.adapter.arrays, name: np.full_like(first, number)})
+        with pytest.raises(MessageError, match="NaN or infinite"):
+            host.train(replace(order, adapter=spoilt))
+    assert file.set_ups.book() == Book()
+
+
+def test_a_set_up_is_on_the_disk_before_a_record_is_read_and_one_too_many_reads_none(
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def reading(*_: object) -> None:
+        read.append(file.set_ups.count().set_ups)
+        raise DataError("a label that no run has")
+
+    monkeypatch.setattr("client.set_up.read_records", reading)
+    open_file = without_privacy(file)
+    for seed in (1, 2, 3, 3):
+        with pytest.raises(Declined):
+            Host(open_file, lambda _: None).train(forge({"run.seed": seed, **PLAIN}))
+    assert read == [1, 2, 3, 3]
+    with pytest.raises(PolicyRefused, match="max_set_ups"):
+        Host(open_file, lambda _: None).train(forge({"run.seed": 4, **PLAIN}))
+    assert len(read) == 4
+    file.set_ups.admit(1)
+    with pytest.raises(Declined):
+        Host(open_file, lambda _: None).train(forge({"run.seed": 4, **PLAIN}))
+    assert len(read) == 5
+
+
+def test_a_round_that_fails_at_the_site_is_counted_and_sooner_or_later_no_more_begins(
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails:
+        def train(self, order: TrainOrder) -> None:
+            raise MemoryError
+
+    monkeypatch.setattr(Host, "_site_of", lambda *_: Fails())
+    host = Host(without_privacy(file), lambda _: None)
+    for _ in range(10):
+        with pytest.raises(Declined):
+            host.train(forge(PLAIN))
+    with pytest.raises(PolicyRefused, match="max_failures"):
+        host.train(forge(PLAIN))
+
+
+def test_how_much_memory_is_free_is_measured_before_records_lie_in_it(
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, given = iter([10**10, 7, 7]), list[object]()
+    monkeypatch.setattr("client.set_up.free_bytes", lambda _: next(left))
+    monkeypatch.setattr("client.set_up.refuse_what_does_not_fit", lambda _, *free: given.extend(free))
+    host = Host(without_privacy(file), lambda _: None)
+    for seed in (1, 2):
+        with pytest.raises(Declined):  # there is no file
+            host.train(forge({"run.seed": seed, **PLAIN}))
+    assert given == [10**10, 10**10]
+
+
+def without_privacy(file: SiteFile) -> SiteFile:
+    """The site with a policy that needs no plan, which takes its time to make."""
+    return file.model_copy(update={"policy": file.policy.model_copy(update={"without_privacy": True})})
+
+
+PARAPHRASED = {"augmentation.views": 2, "augmentation.paraphrases": 1}
+NAMED = "Zebediah Quince"
+
+
+def with_writer(file: SiteFile, name: str | None) -> SiteFile:
+    return file.model_copy(update={"model": file.model.model_copy(update={"paraphraser": name})})
+
+
+def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its_log(
+    file: SiteFile,
+    forge: Forge,
+    tiny_llama: Path,
+    learner_of: Callable[[RunConfig], Learner],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [{"text": f"please call {NAMED} about case {i}", "label": "yes" if i % 2 else "no"} for i in range(30)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown: list[str] = []
+    original = Writer.write
+
+    def watched(writer: Writer, texts: Sequence[str]) -> Iterator[tuple[str, list[str | None]]]:
+        shown.extend(texts)
+        return original(writer, texts)
+
+    monkeypatch.setattr(Writer, "write", watched)
+    told: list[tuple[str, dict[str, float]]] = []
+    file = with_writer(file, str(tiny_llama))
+    order = forge({**PARAPHRASED, "augmentation.paraphraser": "/of/the/server"})
+    order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
+    host = Host(file, lambda step, **numbers: told.append((step, numbers)))
+    reply = host.train(order)
+    assert shown
+    assert all("<PERSON" in text and "Quince" not in text for text in shown)
+    assert [step for step, _ in told if step != "paraphrase"] == ["anonymise", "paraphrases", "load_model"]
+    assert sum(dict(told)["paraphrases"].values()) == len(rows)
+    assert dict(told)["paraphrase"]["seconds_left"] == 0
+    assert reply.released == {}
+    again = len(shown)
+    Host(file, lambda *_, **__: None).train(replace(order, nonce="another"))
+    assert len(shown) == again  # what the cache has is not written again
+
+
+def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
+    file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner]
+) -> None:
+    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(30)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told: list[tuple[str, dict[str, float]]] = []
+    order = forge({**PARAPHRASED, "augmentation.paraphraser": "/of/the/server"})
+    order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
+    assert Host(file, lambda step, **numbers: told.append((step, numbers))).train(order).delta.norm > 0
+    assert ("paraphrases", {"kept": 0, "without_model": 30}) in told
+
+
+def test_a_model_that_the_site_does_not_have_is_said_before_a_record_is_read(file: SiteFile, forge: Forge) -> None:
+    untouched = never_opened(file.data.file)
+    with pytest.raises(ModelError, match=r"^augmentation\.paraphrases: '/nowhere/at/all' cannot write them; name a model"):
+        Host(with_writer(file, "/nowhere/at/all"), lambda _: None).train(forge(PARAPHRASED))
+    assert untouched()
+    assert not file.site.state.exists()
+
+
+def test_a_site_whose_state_came_back_from_an_older_backup_trains_no_more(
+    file: SiteFile, forge: Forge, tmp_path: Path
+) -> None:
+    file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
+    ledger = Ledger(file.ledger, "north", file.site.ledger_head)
+    shutil.copytree(file.site.state, tmp_path / "backup")
+    Budget(ledger, Dataset([(b"x" * 16,)]), Limit(8.0, 1e-4)).reserve("run", 1, None, Head())
+    shutil.rmtree(file.site.state)
+    shutil.copytree(tmp_path / "backup", file.site.state)
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: is the old copy, it ends at entry 0 and .* has seen entry 1"):
+        Host(file, lambda step: None).train(forge(run_id="another"))
+    assert not file.outbox.exists()

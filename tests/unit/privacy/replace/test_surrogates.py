@@ -1,0 +1,74 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privacy.replace.dates import offset_of, shift
+from privacy.replace.surrogates import Surrogates, new_faker
+
+FAKER = new_faker()
+KEY = b"k" * 32
+names = st.from_regex(r"[A-Z][a-z]{2,8}( [A-Z][a-z]{2,8})?", fullmatch=True)
+
+
+def surrogates(document: bytes = b"1", originals: tuple[str, ...] = (), key: bytes = KEY) -> Surrogates:
+    return Surrogates(FAKER, key, document, originals)
+
+
+@settings(deadline=None, max_examples=25)
+@given(names)
+def test_a_value_has_one_surrogate_in_a_document_and_it_is_no_original(name: str) -> None:
+    made = surrogates(originals=(name,))
+    first = made.of("PERSON", name)
+    assert first == made.of("PERSON", name)
+    assert not set(str(first).casefold().split()) & set(name.casefold().split())
+
+
+@settings(deadline=None, max_examples=25)
+@given(names, names)
+def test_two_values_never_share_a_surrogate(one: str, other: str) -> None:
+    made = surrogates(originals=(one, other))
+    assert (made.of("ORGANIZATION", one) == made.of("ORGANIZATION", other)) == (one.casefold() == other.casefold())
+
+
+def test_surrogates_cannot_be_linked_across_documents_or_keys() -> None:
+    value = "Zorvel Quandrin"
+    made = {surrogates(bytes([i])).of("PERSON", value) for i in range(40)}
+    assert len(made) > 30
+    assert surrogates(key=b"x" * 32).of("PERSON", value) != surrogates().of("PERSON", value)
+    assert surrogates().of("PERSON", value) == surrogates().of("PERSON", value)
+
+
+def test_a_surname_alone_keeps_the_surrogate_that_it_has_in_the_whole_name() -> None:
+    made = surrogates(originals=("Zorvel Quandrin",))
+    whole = str(made.of("PERSON", "Zorvel Quandrin"))
+    assert made.of("PERSON", "Quandrin") == whole.split()[-1]
+    assert made.of("PERSON", "quandrin") == whole.split()[-1].lower()
+
+
+def test_numbers_keep_their_form_and_checksummed_identifiers_have_no_surrogate() -> None:
+    made = surrogates()
+    number = str(made.of("PHONE_NUMBER", "+44 20 7946-0018"))
+    assert [c for c in number if not c.isdigit()] == ["+", " ", " ", "-"]
+    assert number != "+44 20 7946-0018"
+    assert made.of("CREDIT_CARD", "4111111111111111") is None
+
+
+@given(st.integers(0, 2**64))
+def test_the_offset_of_dates_is_never_zero_and_at_most_half_a_year(number: int) -> None:
+    assert 1 <= abs(offset_of(number)) <= 182
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "moved"),
+    [
+        ("2021-03-04", 3, "2021-03-07"),
+        ("28/02/2021", 1, "01/03/2021"),
+        ("3 March 1984", 30, "2 April 1984"),
+        ("2021-03-04 23:08:55", 1, "2021-03-05 23:08:55"),
+        ("friday", 1, "saturday"),
+        ("last spring", 1, None),
+        ("1984", 1, None),
+    ],
+)
+def test_a_date_moves_and_keeps_its_form(text: str, days: int, moved: str | None) -> None:
+    assert shift(text, days) == moved

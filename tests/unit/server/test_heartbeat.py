@@ -1,0 +1,112 @@
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from server.heartbeat import Watch
+from server.network.superlink import Node
+from server.rounds import Round
+from server.screening import Rejected
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.ops.status import ServerStatus, StatusFile
+from shared.wire.chain_head import Head
+
+ADAPTER = AdapterState({"b": np.zeros(2, np.float32)})
+
+
+@dataclass
+class Fleet:
+    """Sites as a test wants them."""
+
+    online: dict[str, bool] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    def refresh(self) -> tuple[str, ...]:
+        return ()
+
+    def nodes(self) -> dict[str, Node]:
+        return {site: Node(online, "", 12.5) for site, online in self.online.items()}
+
+    def connected(self) -> tuple[str, ...]:
+        return tuple(site for site, online in self.online.items() if online)
+
+
+class Health:
+    """Probes that nobody asks."""
+
+    def show(self, listening: bool, quorum: bool) -> None:
+        pass
+
+
+def attempt(number: int, committed: bool, **answers: Any) -> Round:
+    parts: dict[str, Any] = {"accepted": (), "rejected": (), "missing": (), **answers}
+    return Round(
+        number=number,
+        committed=committed,
+        adapter=ADAPTER,
+        adapter_digest=ADAPTER.digest(),
+        metrics={},
+        released={},
+        ledgers={},
+        record=Head(),
+        bytes_down=0,
+        bytes_up=0,
+        stages={},
+        **parts,
+    )
+
+
+@pytest.fixture
+def told(tmp_path: Path, config_of: Callable[..., RunConfig]) -> Callable[..., ServerStatus]:
+    """What the status file says at the end of a watch over these rounds."""
+
+    def write(fleet: Fleet, *rounds: Round) -> ServerStatus:
+        watch = Watch(
+            cast("Any", fleet), cast("Any", Health()), config_of({"run.name": "demo"}), "0ab1", tmp_path / "status.json"
+        )
+        with watch:
+            watch.saw(rounds)
+        status = StatusFile(tmp_path / "status.json").read().status
+        assert isinstance(status, ServerStatus)
+        return status
+
+    return write
+
+
+def test_before_any_round_every_site_of_the_run_is_listed(told: Callable[..., ServerStatus]) -> None:
+    status = told(Fleet({"north": True}))
+    assert (status.run, status.run_id, status.round, status.rounds, status.committed) == ("demo", "0ab1", 1, 3, 0)
+    assert [(site.site_id, site.connected, site.last_seen, site.outcome) for site in status.sites] == [
+        ("north", True, 12.5, None),
+        ("south", False, None, None),
+    ]
+
+
+def test_each_site_shows_how_its_last_answer_was_taken(told: Callable[..., ServerStatus]) -> None:
+    rounds = (
+        attempt(1, True, accepted=("north", "south")),
+        attempt(2, True, accepted=("north",), rejected=(Rejected("south", "not_finite", ""),)),
+        attempt(3, False, missing=("north",)),
+    )
+    status = told(Fleet({"north": False, "south": True}, waiting=("south",)), *rounds)
+    assert [(site.last_round, site.outcome) for site in status.sites] == [(3, "missing"), (2, "not_finite")]
+    assert (status.round, status.committed, status.attempt, status.waits_for) == (3, 2, 2, ("south",))
+
+
+def test_how_a_run_ended_is_told(
+    tmp_path: Path, told: Callable[..., ServerStatus], config_of: Callable[..., RunConfig]
+) -> None:
+    assert told(Fleet(), *(attempt(number, True) for number in (1, 2, 3))).stage == "finished"
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Watch(cast("Any", Fleet()), cast("Any", Health()), config_of(), "1", tmp_path / "s"),
+    ):
+        raise KeyboardInterrupt
+    status = StatusFile(tmp_path / "s").read().status
+    assert isinstance(status, ServerStatus)
+    assert status.stage == "failed"

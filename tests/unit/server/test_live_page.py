@@ -1,0 +1,136 @@
+"""The live page: what its stream tells and when it ends, who is let in, and how it looks in a real browser."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from server.live_page import Live, shown
+from server.rounds import Round
+from shared.adapters.state import AdapterState
+from shared.errors import ConfigError, RunError
+from shared.metrics.bootstrap import Interval
+from shared.ops.status import ServerStatus, SiteSeen
+from shared.wire.chain_head import Head
+
+ADAPTER = AdapterState({"b": np.zeros(2, np.float32)})
+
+
+def done(number: int, accuracy: float) -> Round:
+    return Round(
+        number=number,
+        committed=True,
+        adapter=ADAPTER,
+        adapter_digest="",
+        metrics={"accuracy": Interval(accuracy, accuracy - 0.02, accuracy + 0.02)},
+        accepted=("north",),
+        rejected=(),
+        released={"north": {"records": 91.5}},
+        ledgers={},
+        record=Head(),
+        missing=("south",),
+        bytes_down=0,
+        bytes_up=0,
+        stages={"train": 3.25},
+    )
+
+
+def status(stage: Any, committed: int) -> ServerStatus:
+    sites = (
+        SiteSeen(site_id="north", connected=True, last_round=1, outcome="accepted"),
+        SiteSeen(site_id="south", connected=False),
+    )
+    return ServerStatus(
+        run="wards", run_id="r1", stage=stage, round=committed + 1, rounds=3, committed=committed, quorum=1, sites=sites
+    )  # fmt: skip
+
+
+@pytest.fixture
+def live() -> Iterator[Live]:
+    with Live("127.0.0.1:0") as page:
+        yield page
+
+
+def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    yield from (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
+
+
+def test_each_change_is_pushed_once_and_the_last_one_too(live: Live) -> None:
+    live.show(status("asking", 0), [])
+    with httpx.stream("GET", live.url + "events", timeout=20) as stream:
+        assert stream.headers["Content-Type"] == "text/event-stream"
+        told = events(stream.iter_lines())
+        assert next(told)["status"]["stage"] == "asking"
+        live.show(status("asking", 0), [])  # no news
+        live.show(status("between_rounds", 1), [done(1, 0.7)])
+        second = next(told)
+        assert second["status"]["committed"] == 1
+        assert second["rounds"] == [
+            {
+                "round": 1, "committed": True, "metric": "accuracy", "value": 0.7, "low": pytest.approx(0.68),
+                "high": pytest.approx(0.72), "accepted": 1, "asked": 2, "seconds": 3.2,
+            }
+        ]  # fmt: skip
+        live.show(status("finished", 3), [done(1, 0.7)])
+        live.news.end()
+        assert [each["status"]["stage"] for each in told] == ["finished"]
+
+
+def test_the_page_tells_nothing_that_the_report_does_not(live: Live) -> None:
+    live.show(status("asking", 1), [done(1, 0.7)])
+    with httpx.stream("GET", live.url + "events", timeout=20) as stream:
+        text = next(line for line in stream.iter_lines() if line)
+    assert "91.5" not in text  # what a site released is in the report, beside its event
+    assert "adapter" not in text
+
+
+def test_only_who_knows_the_path_gets_in_and_nothing_is_loaded(live: Live) -> None:
+    root = f"http://127.0.0.1:{live.server_port}/"
+    assert httpx.get(root).status_code == 404
+    assert httpx.get(root + "events").status_code == 404
+    page = httpx.get(live.url)
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "unsafe-inline" not in page.headers["Content-Security-Policy"]
+    assert "src=" not in page.text
+    assert "href=" not in page.text
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "192.0.2.1:8446", "[::1]:0", "nonsense"])
+def test_an_address_that_others_reach_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError):
+        Live(address)
+
+
+def test_a_taken_address_is_one_line(live: Live) -> None:
+    with pytest.raises(RunError, match="cannot be opened"):
+        Live(f"127.0.0.1:{live.server_port}")
+
+
+def test_the_operator_is_told_where_it_is_and_nothing_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown(None) as none:
+        assert none is None
+    with shown("127.0.0.1:0") as page:
+        assert page is not None
+        assert page.url in capsys.readouterr().err
+
+
+@pytest.mark.faults
+def test_a_browser_sees_the_rounds_come_in(browser: Any, live: Live, tmp_path: Path) -> None:
+    live.show(status("asking", 0), [])
+    browser.call("Page.enable")
+    browser.call("Page.navigate", url=live.url)
+    browser.wait("document.getElementById('run') && document.getElementById('run').textContent === 'wards'")
+    assert browser.value("document.querySelectorAll('#rounds tr').length") == 0
+    for number in (1, 2):
+        live.show(status("between_rounds", number), [done(each, 0.6 + 0.05 * each) for each in range(1, number + 1)])
+        browser.wait(f"document.querySelectorAll('#rounds tr').length === {number}")
+    assert browser.value("document.querySelector('#rounds tr:last-child td').textContent") == "0.7000 (0.6800 to 0.7200)"
+    assert "2 committed" in browser.value("document.getElementById('stage').textContent")
+    picture = base64.b64decode(browser.call("Page.captureScreenshot", format="png")["data"])
+    (tmp_path / "live.png").write_bytes(picture)
+    assert len(picture) > 5000

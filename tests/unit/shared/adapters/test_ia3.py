@@ -1,0 +1,340 @@
+"""IA3 beside LoRA: where it sits, that it starts as the base model, and that all that depends on an adapter takes it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from peft.tuners.ia3 import IA3Layer
+from silence import silence
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    DistilBertConfig,
+    DistilBertModel,
+    GPTNeoXConfig,
+    GPTNeoXModel,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaModel,
+)
+
+from client.preflight import need_of
+from client.site import Site
+from privacy.budget import Budget
+from privacy.dp.plan import PrivacyPlan
+from server.adapter_files import load_adapter, save_adapter
+from server.aggregation.mean import RunningMean
+from shared.adapters.ia3 import ia3_config
+from shared.adapters.peft import base_alone, read_adapter, write_adapter
+from shared.config.adapter import OF_LORA
+from shared.config.run import RunConfig
+from shared.errors import ConfigError, ModelError
+from shared.models.memory import OVERHEAD, record_bytes
+from shared.records.types import Record
+from shared.tasks.base import Batch, Learner
+from shared.tasks.cached_activations import FrozenPrefix
+from shared.wire.messages import TrainOrder
+from simulations.trainable import trainable_rows
+
+LearnerOf = Callable[[RunConfig], Learner]
+RecordsOf = Callable[..., list[Record]]
+Change = Callable[..., RunConfig]
+ConfigOf = Callable[..., RunConfig]
+Shake = Callable[[Learner], None]
+OpenBudget = Callable[[str], Budget]
+
+
+def as_ia3(config: RunConfig, **adapter: Any) -> RunConfig:
+    """The config with IA3 in LoRA's place."""
+    return RunConfig.parse({**config.model_dump(mode="json"), "adapter": {"family": "ia3", **adapter}}, "test")
+
+
+@pytest.fixture
+def scaled(either: RunConfig) -> RunConfig:
+    return as_ia3(either)
+
+
+def places(learner: Learner) -> dict[str, bool]:
+    """Each adapted layer's name inside its block, with the block's number, and whether it scales what it is given."""
+    found = {name: layer for name, layer in learner.model.named_modules() if isinstance(layer, IA3Layer)}
+    return {name.split("layer.")[-1].split("layers.")[-1]: layer.is_feedforward for name, layer in found.items()}
+
+
+def a_batch(learner: Learner, records_of: RecordsOf, config: RunConfig, count: int = 6) -> Batch:
+    examples = learner.task.encode(records_of(config, count))
+    return next(learner.batches(examples, range(count), 10_000))[1]
+
+
+BERT = {"attention.self.key": False, "attention.self.value": False, "output.dense": True}
+LLAMA = {"self_attn.k_proj": False, "self_attn.v_proj": False, "mlp.down_proj": True}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "numbers"), [({}, (0, 1)), ({"last_layers": 1}, (1,)), ({"layers": [0]}, (0,))], ids=["all", "last", "named"]
+)
+def test_it_sits_on_keys_values_and_the_second_feed_forward_layer(
+    either: RunConfig, learner_of: LearnerOf, adapter: dict[str, Any], numbers: tuple[int, ...]
+) -> None:
+    inside = BERT if either.task.name == "classification" else LLAMA
+    expected = {f"{number}.{name}": given for number in numbers for name, given in inside.items()}
+    assert places(learner_of(as_ia3(either, **adapter))) == expected
+
+
+@pytest.mark.parametrize(
+    ("adapter", "expected"),
+    [
+        ({"targets": ["query"]}, {"0.attention.self.query": False, "1.attention.self.query": False}),
+        (
+            {"targets": ["dense"], "layers": [1]},
+            {"1.attention.output.dense": False, "1.intermediate.dense": False, "1.output.dense": True},
+        ),
+    ],
+)
+def test_targets_are_taken_by_name_as_for_lora(
+    classify: RunConfig, learner_of: LearnerOf, adapter: dict[str, Any], expected: Mapping[str, bool]
+) -> None:
+    assert places(learner_of(as_ia3(classify, **adapter))) == expected
+
+
+def patterns(network: PreTrainedModel, config: RunConfig) -> tuple[str, str]:
+    made = ia3_config(network, config.adapter)
+    return str(made.target_modules), str(made.feedforward_modules)
+
+
+def test_other_families_of_models_are_known_by_name_or_refused_with_the_choices(classify: RunConfig) -> None:
+    config = as_ia3(classify)
+    distil = patterns(DistilBertModel(DistilBertConfig(vocab_size=9, dim=8, n_heads=2, n_layers=1, hidden_dim=8)), config)
+    assert "lin2" in distil[0]
+    shape: dict[str, Any] = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    assert "attention\\.self\\.key" in patterns(RobertaModel(RobertaConfig(**shape, intermediate_size=8)), config)[0]
+    with pytest.raises(ModelError, match=r"adapter\.targets: .* are not known; name some of: dense, dense_4h_to_h"):
+        patterns(GPTNeoXModel(GPTNeoXConfig(**shape, intermediate_size=8)), config)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "says"),
+    [
+        ({"targets": ["qery"]}, "'qery' is no linear layer"),
+        ({"layers": [2]}, "there is no layer 2"),
+        ({"last_layers": 3}, "this model has 2 layers"),
+    ],
+)
+def test_layers_that_do_not_exist_are_refused(
+    either: RunConfig, learner_of: LearnerOf, adapter: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ModelError, match=says):
+        learner_of(as_ia3(either, **adapter))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), {"rank": 8, "alpha": 1, "scaling": "standard", "dropout": 0.0, "train": "B"}.items()
+)
+def test_what_means_nothing_is_refused_even_at_its_default(config_of: ConfigOf, name: str, value: Any) -> None:
+    assert name in OF_LORA
+    with pytest.raises(ConfigError, match=rf"adapter\.{name}: means nothing to family = 'ia3'; leave it out") as caught:
+        config_of({"adapter.family": "ia3", f"adapter.{name}": value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("adapter", [{}, {"rank": 0}, {"last_layers": 1, "targets": ["key"]}])
+def test_a_config_comes_back_from_its_canonical_form(classify: RunConfig, adapter: dict[str, Any]) -> None:
+    config = as_ia3(classify, **adapter)
+    again = RunConfig.model_validate_json(config.canonical())
+    assert again == config
+    assert again.digest() == config.digest()
+
+
+def test_a_rank_of_0_trains_the_head_alone(classify: RunConfig, learner_of: LearnerOf, config_of: ConfigOf) -> None:
+    assert list(read_adapter(learner_of(as_ia3(classify, rank=0)).model).arrays) == ["head.weight", "head.bias"]
+    with pytest.raises(ConfigError, match=r"adapter\.rank = 0"):
+        config_of({"adapter": {"family": "ia3", "rank": 0}, "task": {"name": "instruction"}})
+
+
+def test_decay_to_0_which_would_switch_layers_off_is_refused(config_of: ConfigOf) -> None:
+    with pytest.raises(ConfigError, match=r"training\.weight_decay = 0\.1: pulls to 0, where ia3"):
+        config_of({"adapter.family": "ia3", "training.weight_decay": 0.1})
+    config_of({"adapter": {"family": "ia3", "rank": 0}, "training.weight_decay": 0.1})
+
+
+def test_a_new_adapter_is_1_and_float32_and_changes_nothing(
+    scaled: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    for dtype in ("float32", "bfloat16"):
+        config = change(scaled, {"model.dtype": dtype})
+        learner = learner_of(config)
+        state = read_adapter(learner.model)
+        factors = {name: array for name, array in state.arrays.items() if "ia3_l" in name}
+        assert len(factors) == 6
+        assert all((array == 1).all() for array in factors.values())
+        assert {p.dtype for p in learner.model.parameters() if p.requires_grad} == {torch.float32}
+        batch = a_batch(learner, records_of, config)
+        learner.model.eval()
+        with torch.no_grad():
+            tuned = learner.task.losses(learner.model, batch)
+            with base_alone(learner.model):
+                assert torch.equal(learner.task.losses(learner.model, batch), tuned)
+
+
+def test_the_base_alone_is_the_base_whatever_was_learnt(
+    scaled: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake
+) -> None:
+    learner = learner_of(scaled)
+    batch, head = a_batch(learner, records_of, scaled), dict(read_adapter(learner.model).arrays)
+    learner.model.eval()
+    with torch.no_grad():
+        before = learner.task.losses(learner.model, batch)
+        shake(learner)
+        for name, parameter in learner.model.named_parameters():
+            if name.startswith("head."):
+                parameter.copy_(torch.from_numpy(head[name]))
+        tuned = learner.task.losses(learner.model, batch)
+        with base_alone(learner.model):
+            assert torch.equal(learner.task.losses(learner.model, batch), before)
+        assert torch.equal(learner.task.losses(learner.model, batch), tuned)
+        assert not torch.allclose(tuned, before)
+
+
+def test_peft_alone_rebuilds_what_is_saved(
+    scaled: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake, tmp_path: Path
+) -> None:
+    learner = learner_of(scaled)
+    shake(learner)
+    learner.task.save(learner.model, tmp_path)
+    batch = a_batch(learner, records_of, scaled)
+    encoder = scaled.task.name == "classification"
+    base = (AutoModel if encoder else AutoModelForCausalLM).from_pretrained(scaled.model.name)
+    rebuilt = PeftModel.from_pretrained(base, str(tmp_path)).eval()
+    tuned: Any = learner.model.eval()
+    with torch.no_grad():
+        states = [
+            network(input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=True).hidden_states[-1]
+            for network in (rebuilt, tuned.encoder if encoder else tuned)
+        ]
+    torch.testing.assert_close(states[0], states[1], rtol=1e-5, atol=1e-5)
+
+
+def test_a_published_adapter_is_loaded_as_it_was(
+    scaled: RunConfig, learner_of: LearnerOf, shake: Shake, tmp_path: Path
+) -> None:
+    learner = learner_of(scaled)
+    shake(learner)
+    save_adapter(learner, scaled, read_adapter(learner.model), tmp_path / "adapter")
+    config, loaded = load_adapter(tmp_path / "adapter")
+    assert config.digest() == scaled.digest()
+    assert read_adapter(loaded.model).digest() == read_adapter(learner.model).digest()
+
+
+def test_a_lora_adapter_is_not_taken_for_it(
+    classify: RunConfig, learner_of: LearnerOf, shake: Shake, tmp_path: Path
+) -> None:
+    lora, other = learner_of(classify), learner_of(as_ia3(classify))
+    lora.task.save(lora.model, tmp_path)
+    with pytest.raises(ModelError, match="do not fit the base model"):
+        other.task.restore(other.model, tmp_path)
+    with pytest.raises(ModelError, match="does not fit the model"):
+        write_adapter(other.model, read_adapter(lora.model))
+
+
+def site_of(config: RunConfig, learner: Learner, records: list[Record], budget: Budget) -> tuple[Site, TrainOrder]:
+    training = config.training
+    plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
+    site = Site("north", 100, config, records, learner, plan if config.privacy.enabled else None, budget)
+    return site, TrainOrder("r", 1, "n" * 32, config, read_adapter(learner.model), 2, "0.1.0")
+
+
+@pytest.mark.parametrize("distillation", [0.0, 0.5])
+def test_a_site_trains_it_under_privacy_and_sends_what_changed(
+    scaled: RunConfig,
+    change: Change,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    open_budget: OpenBudget,
+    distillation: float,
+) -> None:
+    config = change(scaled, {"training.distillation": distillation})
+    learner = learner_of(config)  # the site's self-check compares gradients before anything is trained
+    site, order = site_of(config, learner, records_of(config, 30), open_budget("north"))
+    delta = site.train(order).delta
+    assert delta.spec == order.adapter.spec
+    assert all(np.abs(array).max() < 0.5 for name, array in delta.arrays.items() if "ia3_l" in name)  # not near 1
+    assert all(np.any(array) for array in delta.arrays.values())
+
+
+def test_it_trains_the_same_from_the_states_below_it(
+    scaled: RunConfig,
+    change: Change,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    open_budget: OpenBudget,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = change(scaled, {"adapter.last_layers": 1, "privacy.enabled": False, "training.sampling_rate": 1.0})
+    deltas = []
+    for turn, kept in enumerate((True, False)):
+        site, order = site_of(config, learner_of(config), records_of(config, 20), open_budget(f"turn{turn}"))
+        assert isinstance(site._prefix, FrozenPrefix)
+        assert site._prefix.stack.first == 1
+        if not kept:
+            monkeypatch.setattr(site, "_prefix", None)
+        deltas.append(site.train(order).delta)
+    assert deltas[0].minus(deltas[1]).norm < 1e-2 * deltas[1].norm
+
+
+def test_it_learns_as_well_privately_without_noise_and_clipping_as_plainly(
+    scaled: RunConfig,
+    change: Change,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    open_budget: OpenBudget,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    silence(monkeypatch)
+    deltas = []
+    for private in (True, False):
+        # At a rate of 1 every record is in every step, so that both see the same.
+        config = change(scaled, {"privacy.enabled": private, "training.sampling_rate": 1.0, "privacy.clipping_norm": 1e6})
+        site, order = site_of(config, learner_of(config), records_of(config, 20), open_budget(str(private)))
+        deltas.append(site.train(order).delta)
+    assert deltas[0].minus(deltas[1]).norm < 1e-2 * deltas[1].norm
+
+
+def test_the_layer_under_the_mean_of_adapters_gives_the_mean_of_what_it_gives_under_each(
+    scaled: RunConfig, learner_of: LearnerOf
+) -> None:
+    learner, generator = learner_of(scaled), np.random.default_rng(4)
+    start = read_adapter(learner.model)
+    deltas = [
+        type(start)({name: generator.normal(size=shape).astype(np.float32) for name, shape in start.spec}) for _ in range(3)
+    ]
+    weights, mean = (2.0, 1.0, 1.0), RunningMean(start.spec, 100.0)
+    for delta, weight in zip(deltas, weights, strict=True):
+        mean.fold(delta, weight)
+    layers: list[Any] = [layer for layer in learner.model.modules() if isinstance(layer, IA3Layer)]
+    inputs = [torch.randn(2, 5, layer.in_features) for layer in layers]
+
+    def given(adapter: Any) -> list[torch.Tensor]:
+        write_adapter(learner.model, adapter)
+        with torch.no_grad():
+            return [layer(x) for layer, x in zip(layers, inputs, strict=True)]
+
+    each = [given(start.add(delta)) for delta in deltas]
+    for place, found in enumerate(given(start.add(mean.result()))):
+        expected = sum(w * outputs[place] for w, outputs in zip(weights, each, strict=True)) / sum(weights)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_its_memory_is_planned_for_on_shapes_alone(scaled: RunConfig, learner_of: LearnerOf) -> None:
+    network = learner_of(scaled).base.network.base_model
+    counted = record_bytes(network, scaled.model.max_length) * OVERHEAD["cpu"]
+    assert need_of(scaled).whole == pytest.approx(counted)
+
+
+def test_the_table_of_what_is_trained_is_what_is_trained(scaled: RunConfig, learner_of: LearnerOf) -> None:
+    state, found = read_adapter(learner_of(scaled).model), trainable_rows(scaled)
+    shapes = {row["name"]: tuple(row["shape"]) for row in found["tensors"]}
+    assert shapes == {name.replace(".default", ""): shape for name, shape in state.spec}
+    assert found["trained"] == state.parameters

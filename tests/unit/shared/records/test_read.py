@@ -1,0 +1,197 @@
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.config.run import RunConfig
+from shared.errors import ConfigError
+from shared.records import read as module
+from shared.records.read import read_records
+from shared.records.types import RawRecord, Span
+
+ConfigOf = Callable[..., RunConfig]
+Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
+Refused = Callable[[Path, RunConfig], str]
+MARKER = "zqxjvkwpatient"
+LABELS = [["01", "02"], ["NA", "EU"], ["true", "false"], ["1e3", "1000"], ["0", "1"], ["nan", "null"]]
+ROWS: Sequence[dict[str, Any]] = [
+    {"text": "I can't sleep, since Monday", "label": "yes"},
+    {"text": 'She said "no"\nand left', "label": "no"},
+    {"text": "Größe \N{SNOWMAN} 12", "label": "yes"},
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_file_gives_its_records_in_order(tmp_path: Path, config_of: ConfigOf, suffix: str, write: Write) -> None:
+    found = read_records(write(tmp_path / f"north{suffix}", ROWS), config_of())
+    assert found == [RawRecord({"text": row["text"]}, row["label"], position) for position, row in enumerate(ROWS, start=1)]
+    assert "sleep" not in repr(found)
+
+
+def test_columns_are_mapped(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
+    path = write(tmp_path / "n.jsonl", [{"body": "hello", "class": "no", "extra": 3}])
+    config = config_of({"data.columns": {"text": "body", "label": "class"}})
+    assert read_records(path, config) == [RawRecord({"text": "hello"}, "no", 1)]
+
+
+def test_several_columns_and_nested_values_are_written_out_with_their_names(
+    tmp_path: Path, config_of: ConfigOf, write: Write
+) -> None:
+    row = {"subject": "pills", "body": {"from": {"name": "Ann"}, "lines": ["one", 2]}, "label": "no"}
+    path = write(tmp_path / "n.jsonl", [row])
+    (both,) = read_records(path, config_of({"data.columns.text": ["subject", "body"]}))
+    assert both.fields["text"] == "subject: pills\nbody from name: Ann\nbody lines: one\nbody lines: 2"
+    (nested,) = read_records(path, config_of({"data.columns.text": "body"}))
+    assert nested.fields["text"] == "from name: Ann\nlines: one\nlines: 2"
+
+
+def test_known_columns_and_the_person_are_kept_to_be_looked_for(
+    tmp_path: Path, config_of: ConfigOf, write: Write, refused: Refused
+) -> None:
+    row = {"text": "hello", "label": "no", "who": "p7", "contact": {"name": "Ann", "phones": [5550123, None]}}
+    path = write(tmp_path / "n.jsonl", [row])
+    (record,) = read_records(path, config_of({"data.columns.known": ["contact"], "data.columns.person": "who"}))
+    assert record.known == ("Ann", "5550123", "p7")
+    assert "Ann" not in repr(record)
+    assert "no column 'name'" in refused(path, config_of({"data.columns.known": ["name"]}))
+
+
+def test_spans_of_several_columns_are_refused(config_of: ConfigOf) -> None:
+    with pytest.raises(ConfigError, match="counts characters of one column"):
+        config_of({"data.columns": {"text": ["a", "b"], "spans": "spans"}})
+
+
+def test_an_instruction_has_two_fields_and_no_label(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
+    path = write(tmp_path / "n.jsonl", [{"instruction": "ask", "response": "answer"}])
+    found = read_records(path, config_of({"task": {"name": "instruction"}}))
+    assert found == [RawRecord({"instruction": "ask", "response": "answer"}, None, 1)]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_true_spans_are_read_when_they_are_mapped(tmp_path: Path, config_of: ConfigOf, suffix: str, write: Write) -> None:
+    spans = [{"label": "NAME", "start": 3, "end": 6}]
+    path = write(
+        tmp_path / f"n{suffix}",
+        [{"text": "is Ann", "label": "no", "spans": spans}, {"text": "x", "label": "no", "spans": []}],
+    )
+    found = read_records(path, config_of({"data.columns.spans": "spans"}))
+    assert [record.spans for record in found] == [{"text": (Span("NAME", 3, 6),)}, {"text": ()}]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_numeric_label_falls_into_its_bin_and_others_are_left_out(
+    tmp_path: Path, config_of: ConfigOf, suffix: str, write: Write
+) -> None:
+    scores = [-4.0, -0.5, -0.4, 0.0, 0.5, 4.0, 4.1]
+    path = write(tmp_path / f"n{suffix}", [{"text": f"t{i}", "label": score} for i, score in enumerate(scores)])
+    config = config_of(
+        {"data.label_bins": [{"label": "no", "low": -4.0, "high": -0.5}, {"label": "yes", "low": 0.5, "high": 4.0}]}
+    )
+    found = read_records(path, config)
+    assert [(record.position, record.label) for record in found] == [(1, "no"), (2, "no"), (5, "yes"), (6, "yes")]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_numeric_label_that_is_missing_lies_in_no_bin(
+    tmp_path: Path, config_of: ConfigOf, suffix: str, write: Write
+) -> None:
+    path = write(tmp_path / f"n{suffix}", [{"text": "a", "label": 1.0}, {"text": "b", "label": None}])
+    config = config_of({"data.label_bins": [{"label": "no", "low": 0.0, "high": 9.0}]})
+    assert [record.position for record in read_records(path, config)] == [1]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize(
+    "labels", [["01", "02"], ["NA", "EU"], ["true", "false"], ["1e3", "1000"], ["0", "1"], ["nan", "null"]]
+)
+def test_a_label_is_what_the_file_writes(
+    tmp_path: Path, config_of: ConfigOf, suffix: str, labels: list[str], write: Write
+) -> None:
+    path = write(tmp_path / f"n{suffix}", [{"text": "a", "label": labels[0]}, {"text": "b", "label": labels[1]}])
+    assert [record.label for record in read_records(path, config_of({"task.labels": labels}))] == labels
+
+
+def test_a_missing_label_is_blamed_on_its_own_row(
+    tmp_path: Path, config_of: ConfigOf, write: Write, refused: Refused
+) -> None:
+    rows = [{"text": f"{MARKER} {number}", "label": None if number == 8 else number % 2} for number in range(1, 12)]
+    config = config_of({"task.labels": ["0", "1"]})
+    assert "line 9, record 8: its label" in refused(write(tmp_path / "n.csv", rows), config)
+    assert "line 8, record 8: its label" in refused(write(tmp_path / "n.jsonl", rows), config)
+    assert "record 8: its label" in refused(write(tmp_path / "n.parquet", rows), config)
+
+
+def test_a_whole_number_is_a_label_that_a_gap_in_its_column_does_not_change(
+    tmp_path: Path, config_of: ConfigOf, write: Write
+) -> None:
+    path = write(tmp_path / "n.parquet", [{"text": "a", "label": 0.0}, {"text": "b", "label": 1.0}])
+    assert [record.label for record in read_records(path, config_of({"task.labels": ["0", "1"]}))] == ["0", "1"]
+
+
+def test_a_whole_number_may_be_a_label(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
+    for suffix in (".jsonl", ".csv"):
+        path = write(tmp_path / f"n{suffix}", [{"text": "a", "label": 0}, {"text": "b", "label": 1}])
+        assert [r.label for r in read_records(path, config_of({"task.labels": ["0", "1"]}))] == ["0", "1"]
+
+
+def test_a_long_text_is_cut_at_a_space(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
+    path = write(tmp_path / "n.jsonl", [{"text": "word " * 50, "label": "no"}, {"text": "x" * 100, "label": "no"}])
+    config = config_of({"data.cut_chars": 23})
+    assert [record.fields["text"] for record in read_records(path, config)] == ["word word word word", "x" * 23]
+
+
+@given(st.text(max_size=60), st.integers(16, 40))
+def test_a_cut_is_a_beginning_that_fits_and_breaks_no_word_it_can_keep(text: str, limit: int) -> None:
+    cut = module._cut(text, limit)
+    assert text.startswith(cut)
+    assert len(cut) <= limit
+    if len(text) <= limit:
+        assert cut == text
+    elif " " in text[limit // 2 : limit]:
+        assert text[len(cut)] == " "
+
+
+@pytest.mark.parametrize("label", [MARKER, "3,5", "1_0", "nan", True, [3]])
+def test_a_label_that_is_no_number_is_refused_with_bins(
+    tmp_path: Path, config_of: ConfigOf, label: Any, write: Write, refused: Refused
+) -> None:
+    path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": label}])
+    assert "record 1: column 'label' is no number" in refused(
+        path, config_of({"data.label_bins": [{"label": "no", "low": 0.0, "high": 9.0}]})
+    )
+
+
+def test_labels_outside_every_bin_leave_no_usable_record(
+    tmp_path: Path, config_of: ConfigOf, write: Write, refused: Refused
+) -> None:
+    path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": 5.0}])
+    assert "no usable record" in refused(path, config_of({"data.label_bins": [{"label": "no", "low": 0.0, "high": 1.0}]}))
+
+
+@pytest.mark.parametrize("spans", [MARKER, [[1, 2]], [{"label": "X"}], [{"label": "X", "start": MARKER, "end": 2}], 3])
+def test_spans_of_another_form_are_refused(
+    tmp_path: Path, config_of: ConfigOf, spans: Any, write: Write, refused: Refused
+) -> None:
+    path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": "no", "spans": spans}])
+    assert "record 1: column 'spans'" in refused(path, config_of({"data.columns.spans": "spans"}))
+
+
+def test_a_column_mapped_to_nothing_names_its_field(
+    tmp_path: Path, config_of: ConfigOf, write: Write, refused: Refused
+) -> None:
+    path = write(tmp_path / "n.jsonl", ROWS)
+    assert "set data.columns.text" in refused(path, config_of({"data.columns.text": "body"}))
+
+
+def test_the_declared_group_is_read_where_the_config_names_its_column(
+    config_of: ConfigOf, tmp_path: Path, write: Write
+) -> None:
+    path = write(tmp_path / "x.jsonl", [{**ROWS[0], "ward": 7}, {**ROWS[1], "ward": None}])
+    named = config_of({"evaluation.probes": {"group": "ward"}})
+    assert [record.group for record in read_records(path, named)] == ["7", None]
+    assert [record.group for record in read_records(path, config_of())] == [None, None]
+    assert [record.group for record in read_records(path, config_of({"evaluation.probes": {"group": "sex"}}))] == [None] * 2
+    assert "ward" not in repr(read_records(path, named)[0])

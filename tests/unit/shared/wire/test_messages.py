@@ -1,0 +1,270 @@
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.errors import MessageError
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder, TrainReply, outgoing
+
+DELTA = AdapterState({"b": np.float32([[1.0, 2.0], [3.0, 4.0]]), "a": np.float32([5.0])})
+SUMS = {"loss": 3.5, "hits": -1.25, "records": 40.0}
+REPLY = TrainReply("run", 2, "nonce", "north", DELTA, Head(5, "e" * 64), SUMS)
+
+
+@pytest.fixture
+def order(config_of: Callable[..., RunConfig]) -> TrainOrder:
+    config = config_of({"task.labels": ["\N{SNOWMAN}", "yes"]})
+    return TrainOrder("run", 2, "nonce", config, DELTA, 3, "0.1.0", Head(4, "a" * 64), Head(1, "b" * 64))
+
+
+def same(left: AdapterState, right: AdapterState) -> bool:
+    return left.spec == right.spec and left.digest() == right.digest()
+
+
+def sent(record: RecordDict) -> RecordDict:
+    """What arrives of a record that a simulated message carries."""
+    from flwr.supercore.task_identity import TaskIdentity
+
+    from simulations.fleets.local import over_the_wire
+
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, 1
+    message, size = over_the_wire(Message(record, 100, MessageType.TRAIN))
+    assert size > sum(len(array.data) for array in record["adapter"].values())
+    return message.content
+
+
+def test_an_order_survives_the_wire(order: TrainOrder) -> None:
+    for record in (order.to_record(), sent(order.to_record())):
+        again = TrainOrder.from_record(record)
+        assert (again.run_id, again.round, again.nonce) == ("run", 2, "nonce")
+        assert (again.cohort, again.version) == (3, "0.1.0")
+        assert again.config == order.config
+        assert (again.ledger, again.record) == (order.ledger, order.record)
+        assert same(again.adapter, order.adapter)
+
+
+def test_a_reply_survives_the_wire() -> None:
+    for record in (REPLY.to_record(), sent(REPLY.to_record())):
+        again = TrainReply.from_record(record)
+        assert (again.run_id, again.round, again.nonce, again.site_id) == ("run", 2, "nonce", "north")
+        assert (again.ledger, again.released) == (REPLY.ledger, SUMS)
+        assert same(again.delta, DELTA)
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(max_dims=3, max_side=4)), st.integers(0, 2**62))
+def test_any_float32_numbers_survive_bit_for_bit(array: np.ndarray, number: int) -> None:  # type: ignore[type-arg]
+    again = TrainReply.from_record(TrainReply("r", number, "n", "s", AdapterState({"x": array})).to_record())
+    assert again.delta.arrays["x"].tobytes() == array.tobytes()
+    assert again.delta.arrays["x"].shape == array.shape
+    assert again.round == number
+
+
+def test_a_reply_holds_these_fields_and_no_others() -> None:
+    record = REPLY.to_record()
+    assert sorted(record) == ["adapter", "header", "released"]
+    assert sorted(record["header"]) == ["ledger_entries", "ledger_hash", "nonce", "round", "run_id", "site_id"]
+    assert sorted(record["released"]) == ["hits", "loss", "records"]
+    assert sorted(record["adapter"]) == ["a", "b"]
+    assert {array.dtype for array in record["adapter"].values()} == {"float32"}
+
+
+def test_the_electricity_of_a_round_is_no_release_and_only_an_amount_is_taken_for_it() -> None:
+    record = replace(REPLY, kwh=2.5e-4).to_record()
+    assert TrainReply.from_record(sent(record)).kwh == 2.5e-4
+    assert TrainReply.from_record(REPLY.to_record()).kwh is None
+    assert "kwh" in outgoing(record)[0]  # so a site's policy has to let it leave
+    for wrong in ({"kwh": -1.0}, {"kwh": float("nan")}, {"kwh": 1}, {"kwh": 1.0, "records": 2.0}, {"watts": 1.0}, {}):
+        record["energy"] = ConfigRecord(wrong)  # type: ignore[arg-type]
+        with pytest.raises(MessageError, match="energy"):
+            TrainReply.from_record(record)
+
+
+def test_what_a_reply_takes_out_is_its_names_and_its_bytes() -> None:
+    names, size = outgoing(REPLY.to_record())
+    assert names == {"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash"}
+    assert sum(array.nbytes for array in DELTA.arrays.values()) < size < 1024
+    assert outgoing(replace(REPLY, released={"loss": 0.5}).to_record())[0] == names  # a release is paid for
+    assert "records" in outgoing(with_header(records=412))[0]
+    assert "accuracy" in outgoing(extra("metrics", MetricRecord({"accuracy": 0.5})))[0]
+
+
+def with_header(**changes: Any) -> RecordDict:
+    record = REPLY.to_record()
+    header = {**record["header"], **changes}
+    record["header"] = ConfigRecord({key: value for key, value in header.items() if value is not None})
+    return record
+
+
+def with_array(array: Array) -> RecordDict:
+    record = REPLY.to_record()
+    record["adapter"] = ArrayRecord({"b": array, "a": record["adapter"]["a"]})
+    return record
+
+
+def extra(name: str, value: Any) -> RecordDict:
+    record = REPLY.to_record()
+    record[name] = value
+    return record
+
+
+MALFORMED = {
+    "an extra header field": lambda: with_header(records=412),
+    "an extra text": lambda: with_header(note="hello"),
+    "a missing round": lambda: with_header(round=None),
+    "a boolean round": lambda: with_header(round=True),
+    "a float round": lambda: with_header(round=2.0),
+    "a text round": lambda: with_header(round="2"),
+    "a number as run": lambda: with_header(run_id=7),
+    "bytes as nonce": lambda: with_header(nonce=b"nonce"),
+    "a list as site": lambda: with_header(site_id=["north"]),
+    "an extra released sum": lambda: extra("released", ConfigRecord({"loss": 1.0, "entropy": 2.0})),
+    "a released text": lambda: extra("released", ConfigRecord({"loss": "hello"})),
+    "a released integer": lambda: extra("released", ConfigRecord({"records": 412})),
+    "a released sum that is no number": lambda: extra("released", ConfigRecord({"loss": float("nan")})),
+    "released sums of another kind": lambda: extra("released", MetricRecord({"loss": 0.5})),
+    "an empty release": lambda: extra("released", ConfigRecord({})),
+    "a path as run": lambda: with_header(run_id="../../etc/x"),
+    "a sentence as nonce": lambda: with_header(nonce="the patient said"),
+    "an empty site": lambda: with_header(site_id=""),
+    "an extra record of metrics": lambda: extra("metrics", MetricRecord({"loss": 0.5})),
+    "an extra record of arrays": lambda: extra("more", ArrayRecord({})),
+    "an extra config": lambda: extra("config", ConfigRecord({"x": 1})),
+    "metrics in the header's place": lambda: extra("header", MetricRecord({"round": 2})),
+    "a header in the arrays' place": lambda: extra("adapter", ConfigRecord({})),
+    "no records": lambda: RecordDict({}),
+    "no header": lambda: RecordDict({"adapter": REPLY.to_record()["adapter"]}),
+    "no arrays": lambda: RecordDict({"header": REPLY.to_record()["header"]}),
+    "float64 numbers": lambda: with_array(Array(np.zeros((2, 2), dtype=np.float64))),
+    "float16 numbers": lambda: with_array(Array(np.zeros((2, 2), dtype=np.float16))),
+    "whole numbers": lambda: with_array(Array(np.zeros((2, 2), dtype=np.int32))),
+    "text": lambda: with_array(Array(np.array([["patient", "record"]]))),
+    "big-endian numbers": lambda: with_array(Array(np.zeros((2, 2), dtype=">f4"))),
+}
+
+
+@pytest.mark.parametrize("make", MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_reply_of_another_form_is_refused(make: Callable[[], RecordDict]) -> None:
+    with pytest.raises(MessageError) as caught:
+        TrainReply.from_record(make())
+    assert "\n" not in str(caught.value)
+
+
+def npy(array: Any, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, **options)
+    return stream.getvalue()
+
+
+def npy_header(text: str, payload: bytes = b"") -> bytes:
+    header = text.encode("latin-1")
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + payload
+
+
+def npz() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, b=np.zeros((2, 2), dtype=np.float32))
+    return stream.getvalue()
+
+
+class Touches:
+    """An object whose unpickling would run code."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str, ...]]:
+        return (pytest.fail, ("code arrived by data",))
+
+
+def zip_bomb() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("b.npy", bytes(1 << 20))
+    return stream.getvalue()
+
+
+PAYLOADS = {
+    "a pickled object": lambda: npy(np.array([Touches()], dtype=object), allow_pickle=True),
+    "a bare pickle": lambda: b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00K*.",
+    "nothing": lambda: b"",
+    "a cut array": lambda: npy(np.zeros((2, 2), dtype=np.float32))[:-3],
+    "noise": lambda: bytes(range(256)),
+    "an archive of arrays": npz,
+    "a bomb": zip_bomb,
+    "a broken archive": lambda: b"PK\x03\x04" + bytes(64),
+    "an unclosed header": lambda: npy_header("{'descr': '<f4', 'shape': (2, 2"),
+    "a header that is code": lambda: npy_header("__import__('os').abort()\n"),
+    "a header of a petabyte": lambda: npy_header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({10**15},), }}\n"),
+    "a header of nested brackets": lambda: npy_header("(" * 9000 + "\n"),
+}
+
+
+@pytest.mark.parametrize("make", PAYLOADS.values(), ids=PAYLOADS.keys())
+def test_bytes_that_are_no_plain_array_are_refused_without_running_anything(make: Callable[[], bytes]) -> None:
+    array = Array(dtype="float32", shape=(2, 2), stype="numpy.ndarray", data=make())
+    with pytest.raises(MessageError):
+        TrainReply.from_record(with_array(array))
+
+
+def test_an_array_in_another_encoding_is_refused() -> None:
+    array = Array(dtype="float32", shape=(2, 2), stype="torch.pickle", data=npy(np.zeros((2, 2), dtype=np.float32)))
+    with pytest.raises(MessageError):
+        TrainReply.from_record(with_array(array))
+
+
+def changed_header(order: TrainOrder, **changes: Any) -> RecordDict:
+    record = order.to_record()
+    record["header"] = ConfigRecord({**record["header"], **changes})
+    return record
+
+
+def test_an_order_whose_config_was_changed_is_refused(order: TrainOrder) -> None:
+    tree = json.loads(order.config.canonical())
+    tree["privacy"]["epsilon"] = 99.0
+    with pytest.raises(MessageError, match="digest"):
+        TrainOrder.from_record(changed_header(order, config=json.dumps(tree)))
+
+
+def test_an_order_with_another_digest_is_refused(order: TrainOrder) -> None:
+    with pytest.raises(MessageError, match="digest"):
+        TrainOrder.from_record(changed_header(order, config_digest="0" * 64))
+
+
+@pytest.mark.parametrize("config", ["", "{", "[]", "null", '{"task": {"name": "classification"}}'])
+def test_an_order_without_a_config_that_is_known_is_refused(order: TrainOrder, config: str) -> None:
+    with pytest.raises(MessageError, match="compare versions"):
+        TrainOrder.from_record(changed_header(order, config=config))
+
+
+def test_an_order_with_a_field_of_a_later_version_is_refused(order: TrainOrder) -> None:
+    tree = json.loads(order.config.canonical())
+    tree["privacy"]["amplify"] = True
+    with pytest.raises(MessageError, match="compare versions"):
+        TrainOrder.from_record(changed_header(order, config=json.dumps(tree)))
+
+
+def test_an_order_is_no_reply_and_a_reply_is_no_order(order: TrainOrder) -> None:
+    with pytest.raises(MessageError):
+        TrainReply.from_record(order.to_record())
+    with pytest.raises(MessageError):
+        TrainOrder.from_record(REPLY.to_record())
+
+
+def test_orders_of_two_configs_have_two_digests(order: TrainOrder, config_of: Callable[..., RunConfig]) -> None:
+    other = replace(order, config=config_of({"run.seed": 1}))
+    assert order.to_record()["header"]["config_digest"] != other.to_record()["header"]["config_digest"]
+
+
+@pytest.mark.parametrize("change", [{"run_id": "../run"}, {"version": "0.1.0\n"}, {"cohort": True}, {"cohort": "3"}])
+def test_an_order_with_a_header_of_another_form_is_refused(order: TrainOrder, change: dict[str, Any]) -> None:
+    with pytest.raises(MessageError, match="order: "):
+        TrainOrder.from_record(changed_header(order, **change))

@@ -1,0 +1,141 @@
+"""A whole comparison with tiny models: what it holds, and that an interrupted one goes on."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from privacy.entries import read
+from shared.config.run import RunConfig
+from shared.errors import ConfigError
+from simulations.progress import Progress
+from simulations.studies import compare as comparison
+from simulations.studies.arms import arms_of
+from simulations.studies.arms import config_of as config_of_arm
+from simulations.studies.compare import compare
+from simulations.studies.results import Arm
+
+ARMS = ["base", "prompts", "federation", "pooled"]
+ConfigOf = Callable[..., RunConfig]
+
+
+@pytest.fixture(scope="module")
+def config(config_of: ConfigOf, tiny_bert: Path, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    folder, random = tmp_path_factory.mktemp("compared"), np.random.default_rng(5)
+    for site in ("north", "south"):
+        rows = [
+            {"text": f"the day {'is good' if number % 2 else 'was bad'} {random.integers(1000)}", "label": label}
+            for number in range(40)
+            for label in [("yes" if number % 2 else "no")]
+        ]
+        (folder / f"{site}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return config_of(
+        {
+            "run": {"name": "c", "output": str(folder / "runs")},
+            "model": {"name": str(tiny_bert), "dtype": "float32", "device": "cpu", "max_length": 24},
+            "adapter.rank": 2,
+            "training": {"rounds": 1, "steps": 1, "sampling_rate": 0.5},
+            "privacy.epsilon": 8.0,
+            "data.root": str(folder),
+            "data.held_out": 0.4,
+            "data.sites.1.declared_size": 100,
+            "anonymise.workers": 1,
+            "cohort.min_records": 4,
+            "evaluation": {"bootstrap": 100, "validation": 0.4},
+            "compare": {
+                "arms": ARMS,
+                "epsilons": [8.0],
+                "seeds": 1,
+                "prompt_model": str(tiny_llama),
+                "shots": [0, 1],
+                "prompt_records": 5,
+            },
+        }
+    )
+
+
+def test_an_interrupted_comparison_goes_on_and_loses_no_finished_row(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, silent: Progress, plainly: Callable[..., Any]
+) -> None:
+    ran: list[Arm] = []
+    original = comparison.run_arm
+
+    def counted(run: RunConfig, section: Any, arm: Arm, material: Any, folder: Path) -> Any:
+        if len(ran) == 3:
+            raise KeyboardInterrupt
+        ran.append(arm)
+        return original(run, section, arm, material, folder)
+
+    def resumed(run: RunConfig, section: Any, arm: Arm, material: Any, folder: Path) -> Any:
+        ran.append(arm)
+        return original(run, section, arm, material, folder)
+
+    monkeypatch.setattr(comparison, "scrub_sites", plainly)
+    monkeypatch.setattr(comparison, "run_arm", counted)
+    with pytest.raises(KeyboardInterrupt):
+        compare(config, silent)
+    assert len(ran) == 3
+    monkeypatch.setattr(comparison, "run_arm", resumed)
+    folder, document = compare(config, silent)
+    assert config.compare is not None
+    assert sorted(map(repr, ran)) == sorted(map(repr, arms_of(config, config.compare)))  # each once
+    monkeypatch.setattr(comparison, "run_arm", None)  # nothing is left to run
+    assert compare(config, silent)[1] == document
+    assert json.loads((folder / "compare.json").read_text(encoding="utf-8")) == document
+    _look_at(document, folder)
+
+
+def _look_at(document: dict[str, Any], folder: Path) -> None:
+    methods = {(row["method"], row["epsilon"]) for row in document["rows"]}
+    trained = {("federation", None), ("federation", 8.0), ("pooled", None), ("pooled", 8.0)}
+    assert methods == {("base", None), ("prompt", None), *trained}
+    assert {answer["question"] for answer in document["conclusions"]} == {
+        "Is training needed?",
+        "What does privacy cost?",
+        "What would pooling all records add?",
+    }
+    assert [(each["by"], each["method"], each["epsilon"]) for each in document["disparities"]] == [
+        (by, method, 8.0) for by in ("class", "site") for method in ("federation", "pooled")
+    ]
+    for row in document["rows"]:
+        assert row["seconds"] > 0
+        assert row["kwh"] >= 0
+        assert (row["bytes"] > 0) == ((row["method"], row["epsilon"]) in trained)
+    page = (folder / "compare.html").read_text(encoding="utf-8")
+    assert page.count("<tr>") > len(document["rows"])
+    assert not re.findall(r"(?:src|href)=\"(?!#)", page)
+    ledgers = list(folder.glob("arms/*/ledger/*/ledger.jsonl"))
+    assert len(ledgers) == 2 * 2 + 2  # every training at every site left its entry, private or not
+    for ledger in ledgers:
+        assert [entry.kind for entry in read(ledger)] == ["open", "reserve", "commit"]
+
+
+def test_an_arm_changes_what_it_says_and_nothing_else(config: RunConfig) -> None:
+    both = config_of_arm(config, Arm("federation", config.model.name, ("north", "south"), 1.0, 9))
+    assert (both.privacy.epsilon, both.run.seed, both.cohort.quorum) == (1.0, 9, 2)
+    assert both.training == config.training
+    assert both.data == config.data
+    alone = config_of_arm(config, Arm("alone", config.model.name, ("south",), None, 0))
+    assert [site.id for site in alone.data.sites] == ["south"]
+    assert not alone.privacy.enabled
+    pooled = config_of_arm(config, Arm("pooled", config.model.name, ("north", "south"), 8.0, 0))
+    assert pooled.data.sites[0].declared_size == sum(site.declared_size for site in config.data.sites)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"privacy.ledger": "books"}, "privacy.ledger"),
+        ({"privacy.trust": "central", "privacy.unit": "site"}, "single sites"),
+        ({"task": {"name": "instruction"}}, "compare.arms"),
+    ],
+)
+def test_what_a_comparison_cannot_do_is_refused_before_it_starts(
+    config: RunConfig, change: Callable[..., RunConfig], changes: dict[str, Any], says: str, silent: Progress
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        compare(change(config, changes), silent)

@@ -1,0 +1,106 @@
+"""A sweep over tiny federations: its best config runs as it stands, and private records are asked for and charged."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from privacy.entries import read
+from shared.config.run import RunConfig
+from shared.errors import ConfigError, LedgerError, RunError
+from simulations.progress import Progress
+from simulations.studies import sweep as sweeping
+from simulations.studies.sweep import sweep
+
+Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
+
+
+@pytest.fixture
+def config(
+    config_of: Callable[..., RunConfig],
+    tiny_bert: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plainly: Callable[..., Any],
+) -> RunConfig:
+    monkeypatch.setattr(sweeping, "scrub_sites", plainly)
+    for site in ("north", "south"):
+        rows = [{"text": f"the day {n} is fine", "label": "yes" if n % 2 else "no"} for n in range(40)]
+        (tmp_path / f"{site}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return config_of(
+        {
+            "run": {"name": "s", "output": str(tmp_path / "runs")},
+            "model": {"name": str(tiny_bert), "dtype": "float32", "device": "cpu", "max_length": 24},
+            "adapter.rank": 2,
+            "training": {"rounds": 1, "steps": 1, "sampling_rate": 0.5},
+            "data.root": str(tmp_path),
+            "data.sites.1.declared_size": 100,
+            "cohort.min_records": 4,
+            "privacy": {"epsilon": 1.0, "self_check": 1},
+            "evaluation": {"bootstrap": 100, "validation": 0.5},
+            "sweep": {"trials": 2, "space": [{"field": "training.learning_rate", "choices": [0.01, 0.1]}]},
+        }
+    )
+
+
+def never(question: str) -> bool:
+    raise AssertionError("asked about records that no ledger keeps")
+
+
+def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConfig, silent: Progress) -> None:
+    folder, document = sweep(config, silent, never)
+    best = RunConfig.load(folder / "best.toml")
+    assert best.sweep is None
+    assert best.training.learning_rate in (0.01, 0.1)
+    assert best.data == config.data
+    assert len(document["trials"]) == 2
+    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8")) == document
+
+
+def test_on_private_records_each_trial_asks_first_and_is_charged(
+    config: RunConfig, change: Change, tmp_path: Path, silent: Progress
+) -> None:
+    private = change(config, {"privacy.ledger": str(tmp_path / "books"), "privacy.budget": 4.0, "sweep.prune": False})
+    questions: list[str] = []
+
+    def once(question: str) -> bool:
+        questions.append(question)
+        return len(questions) == 1
+
+    with pytest.raises(RunError, match="not agreed to"):
+        sweep(private, silent, once)
+    ledger = tmp_path / "books" / "north" / "ledger.jsonl"
+    assert [entry.kind for entry in read(ledger)] == [
+        "open",
+        "reserve",
+        "commit",
+    ]  # of the first trial alone
+    assert "north: 0 spent" in questions[0]
+    assert "budget 4" in questions[1]
+    assert "north: 0 spent" not in questions[1]
+
+
+def test_a_used_up_budget_ends_a_sweep_on_private_records(
+    config: RunConfig, change: Change, tmp_path: Path, silent: Progress
+) -> None:
+    private = change(config, {"privacy.ledger": str(tmp_path / "books"), "sweep.prune": False})
+    with pytest.raises(LedgerError, match="budget exhausted"):
+        sweep(private, silent, lambda question: True)
+    assert len(read(tmp_path / "books" / "north" / "ledger.jsonl")) == 3  # the budget pays for one trial
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"evaluation.validation": 0.0}, "evaluation.validation"),
+        ({"privacy.enabled": False, "privacy.ledger": "books"}, "privacy.enabled"),
+        ({"sweep": None}, "names no search"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(
+    config: RunConfig, change: Change, changes: dict[str, Any], says: str, silent: Progress
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        sweep(change(config, changes), silent, never)

@@ -1,0 +1,81 @@
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from server.adapter_files import load_adapter, save_adapter
+from shared.adapters.peft import read_adapter
+from shared.config.run import RunConfig
+from shared.errors import ModelError
+from shared.records.types import Record
+from shared.tasks.base import Learner
+from simulations.predict import answer
+
+LearnerOf = Callable[[RunConfig], Learner]
+RecordsOf = Callable[..., list[Record]]
+Shake = Callable[[Learner], None]
+
+
+@pytest.fixture
+def saved(either: RunConfig, learner_of: LearnerOf, shake: Shake, tmp_path: Path) -> tuple[Learner, Path]:
+    learner = learner_of(either)
+    shake(learner)
+    save_adapter(learner, either, read_adapter(learner.model), tmp_path / "adapter")
+    return learner, tmp_path / "adapter"
+
+
+def test_a_published_adapter_is_loaded_as_it_was(saved: tuple[Learner, Path], either: RunConfig) -> None:
+    learner, folder = saved
+    config, loaded = load_adapter(folder)
+    assert config.digest() == either.digest()
+    assert read_adapter(loaded.model).digest() == read_adapter(learner.model).digest()
+
+
+def test_the_report_says_what_was_published(either: RunConfig, learner_of: LearnerOf, tmp_path: Path) -> None:
+    learner = learner_of(either)
+    state = read_adapter(learner.model)
+    said = save_adapter(learner, either, state, tmp_path / "adapter")
+    assert said["digest"] == state.digest()
+    assert said["trainable_parameters"] == state.parameters
+    assert said["bytes"] == sum(path.stat().st_size for path in (tmp_path / "adapter").iterdir())
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"task": {"name": "evil"}}'])
+def test_a_folder_that_is_no_adapter_is_refused_in_one_line(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ModelError, match="no readable run config") as caught:
+        load_adapter(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_on_another_base_is_refused(saved: tuple[Learner, Path], tiny_bert: Path, tiny_llama: Path) -> None:
+    _, folder = saved
+    tree = json.loads((folder / "run.json").read_text())
+    tree["model"]["sha256"] = "0" * 64
+    (folder / "run.json").write_text(json.dumps(tree))
+    with pytest.raises(ModelError, match="checksum mismatch"):
+        load_adapter(folder)
+
+
+def test_a_text_gets_the_label_that_the_model_gives_it(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake, tmp_path: Path
+) -> None:
+    learner = learner_of(classify)
+    shake(learner)
+    save_adapter(learner, classify, read_adapter(learner.model), tmp_path / "adapter")
+    records: Sequence[Record] = records_of(classify, 6)
+    learner.model.eval()
+    for record in records[:3]:
+        _, batch = next(learner.batches(learner.task.encode([record]), [0], 1000))
+        with torch.no_grad():
+            expected = classify.task.labels[int(learner.model(batch.ids, batch.mask).argmax())]
+        assert answer(tmp_path / "adapter", record.fields["text"], 5) == expected
+
+
+def test_an_instruction_gets_a_text(instruct: RunConfig, learner_of: LearnerOf, tmp_path: Path) -> None:
+    learner = learner_of(instruct)
+    save_adapter(learner, instruct, read_adapter(learner.model), tmp_path / "adapter")
+    assert isinstance(answer(tmp_path / "adapter", "aia", 3), str)
