@@ -15,7 +15,7 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
 ConfigOf = Callable[..., RunConfig]
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 
 BAD = [
     # (field, value, what the one line must hold)

@@ -13,7 +13,7 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, LedgerError, PrivacyError, RunError
 from simulations.studies.search import Report, search, trial_config
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SPACE = [
     {"field": "training.learning_rate", "low": 1e-4, "high": 1.0, "log": True},
     {"field": "adapter.rank", "choices": [2, 4, 8]},

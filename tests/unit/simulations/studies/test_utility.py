@@ -97,7 +97,7 @@ def test_the_plot_has_a_panel_for_each_setting_and_the_level_without_privacy_in_
 
 def test_a_wrong_setting_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        module.main(str(Path(__file__).parents[3] / "configs" / "utility.toml"), "training.rouns=3")
+        module.main(str(Path(__file__).parents[4] / "configs" / "utility.toml"), "training.rouns=3")
     assert ended.value.code == 1
     assert "nearest is 'training.rounds'" in capsys.readouterr().err
 
