@@ -28,7 +28,8 @@ from shared.errors import PrivacyError
 CHUNK = 1 << 14  # attempts at once on a CPU: the numbers of one chunk stay in its cache
 CHUNK_ON_GPU = 1 << 20
 REACH = 20  # standard deviations; no draw lies further out
-SMALLEST_STD = 2.0**32  # steps of the grid; the bound on the error below needs this many
+SMALLEST_STD = 2.0**32  # steps of the grid; the bound on the error of a rounded Gaussian needs this many
+SMALLEST_LATTICE_STD = 2.0**10  # steps of the grid; a discrete Gaussian is exact, but its proofs elsewhere want many
 LARGEST_STD = 2.0**54  # REACH of these, and a sum as large again, fit 63 bits
 SEAT_BITS = 10  # random bits that choose a block
 SHARE_BITS = 63  # random bits of the share that is compared with a chance, so that it is a positive int64
@@ -55,6 +56,35 @@ def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tens
     -------
     torch.Tensor
         Independent draws, (count,) int64.
+
+    Raises
+    ------
+    PrivacyError
+        ``std`` is out of range.
+    """
+    if std < SMALLEST_STD:
+        raise _out_of_range(std)
+    return lattice_gaussian(count, std, device)
+
+
+def lattice_gaussian(count: int, std: float, device: torch.device) -> torch.Tensor:
+    """Draw whole numbers K so that K + 1/2 is exactly a discrete Gaussian on Z + 1/2.
+
+    P(K) is proportional to exp(-(K + 1/2)^2 / (2 std^2)) for all K up to 20 ``std`` from 0, and no other is drawn.
+
+    Parameters
+    ----------
+    count
+        How many numbers to draw.
+    std
+        The parameter of the discrete Gaussian, which is its standard deviation too; 2^10 to 2^54.
+    device
+        Where to draw; a CUDA device makes its own random bits.
+
+    Returns
+    -------
+    torch.Tensor
+        Independent draws of K, (count,) int64.
 
     Raises
     ------
@@ -119,8 +149,8 @@ def _proposal(std: float, device: torch.device) -> _Proposal:
 
     A block's largest weight is that of its first number, less than ``weights[k]``; every block has a seat at least.
     """
-    if not SMALLEST_STD <= std <= LARGEST_STD:
-        raise PrivacyError(f"noise of {std:g} steps of the grid: must be from 2^32 to 2^54 steps; change the noise or C")
+    if not SMALLEST_LATTICE_STD <= std <= LARGEST_STD:
+        raise _out_of_range(std)
     bits = math.floor(math.log2(std)) - 1
     weights = [math.exp(-(((index << bits) / std) ** 2) / 2) for index in range(math.ceil(REACH * std / 2**bits))]
     room = (2**SEAT_BITS - len(weights)) / math.fsum(weights)
@@ -130,3 +160,7 @@ def _proposal(std: float, device: torch.device) -> _Proposal:
     blocks = torch.tensor([block for block, owned in enumerate(seats) for _ in range(owned)])
     logs = torch.tensor([math.log(scale / seats[block]) for block in blocks.tolist()], dtype=torch.float64)
     return _Proposal(std, bits, scale, tuple(seats), blocks.to(device), logs.to(device))
+
+
+def _out_of_range(std: float) -> PrivacyError:
+    return PrivacyError(f"noise of {std:g} steps of the grid: must be from 2^32 to 2^54 steps; change the noise or C")
