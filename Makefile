@@ -23,7 +23,8 @@ $(VENV)/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(BIN)/pip check
 	touch $@
 
-lock: $(VENV)/installed  ## remake requirements/*.txt; UPGRADE=--upgrade takes the newest releases
+lock:  ## remake requirements/*.txt after a change of pyproject.toml; UPGRADE=--upgrade takes the newest releases
+	test -x $(BIN)/uv || $(MAKE) $(VENV)/installed
 	$(LOCK) pyproject.toml $(UPGRADE) --extra dev --group build --output-file requirements/dev.txt
 	$(LOCK) --group build --constraint requirements/dev.txt --output-file requirements/build.txt
 	for role in site server research; do \
