@@ -43,7 +43,7 @@ def main() -> None:
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        command_line()()
+        command_line()(prog_name="hushtune")
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
         sys.exit(3 if isinstance(error, QuorumError) else 2)
