@@ -71,7 +71,7 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
 
     # A second server on the folder, a second client on the folder, and one on a copy of it.
     assert f"already running on it (process {server.pid})" in sentence(fed.serve())
-    assert "a client of site east is already running on it" in sentence(fed.join("east"))
+    assert "a client of site east is already running in this folder" in sentence(fed.join("east"))
     shutil.copytree(fed.site("east"), fed.folder / "copy", ignore=shutil.ignore_patterns("state"))
     assert "another client is connected with the identity of site east" in sentence(fed.join("copy"))
 

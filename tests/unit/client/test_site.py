@@ -94,9 +94,9 @@ def test_a_round_outside_the_plan_is_refused(classify: RunConfig, make: MakeSite
 def test_a_round_is_never_spent_twice(classify: RunConfig, make: MakeSite) -> None:
     site = make(classify)
     site.train(order(site, classify, 2))
-    with pytest.raises(LedgerError, match="round 2 of run run was spent and answered before"):
+    with pytest.raises(LedgerError, match="round 2 of run run was trained and answered before"):
         site.train(order(site, classify, 2))
-    with pytest.raises(LedgerError, match="spent and answered before"):
+    with pytest.raises(LedgerError, match="trained and answered before"):
         make(classify).train(order(site, classify, 2))  # nor after a restart
     assert len(site.budget.rounds("run")) == 1
 
@@ -132,7 +132,7 @@ def test_nothing_is_trained_when_the_ledger_cannot_be_written(
 
 def test_a_ledger_that_lacks_what_the_server_saw_trains_nothing(classify: RunConfig, make: MakeSite) -> None:
     site = make(classify)
-    with pytest.raises(LedgerError, match="was seen before: it was cut off, or is an old copy"):
+    with pytest.raises(LedgerError, match="was seen before: the ledger was cut off, or is an old copy"):
         site.train(replace(order(site, classify), ledger=Head(9, "e" * 64)))
     assert len(site.budget.rounds("run")) == 0
 
