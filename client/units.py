@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shared.models.device import sent
+from shared.models.device import to_device
 from shared.tasks.base import Example, Unit
 
 Floats = npt.NDArray[np.float64]
@@ -94,5 +94,5 @@ def row_weights(units: Sequence[Unit], targets: torch.Tensor, by_label: torch.Te
 
     It acts before the clip, so no weight changes what one unit can do.
     """
-    shares = sent(torch.tensor([1 / len(unit) for unit in units for _ in unit]), targets.device)
+    shares = to_device(torch.tensor([1 / len(unit) for unit in units for _ in unit]), targets.device)
     return shares if by_label is None else shares * by_label[targets]

@@ -70,7 +70,7 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
         assert outsider.post("/v1/fleet/pull-messages").status_code == 401
 
     # A second server on the folder, a second client on the folder, and one on a copy of it.
-    assert f"already running on it (process {server.pid})" in sentence(fed.serve())
+    assert f"already running in this folder (process {server.pid})" in sentence(fed.serve())
     assert "a client of site east is already running in this folder" in sentence(fed.join("east"))
     shutil.copytree(fed.site("east"), fed.folder / "copy", ignore=shutil.ignore_patterns("state"))
     assert "another client is connected with the identity of site east" in sentence(fed.join("copy"))
