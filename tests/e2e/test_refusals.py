@@ -54,7 +54,7 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
     assert harness.run("provision", "server", "--host", "127.0.0.1", "--out", tmp_path / "other").returncode == 0
     edit(fed.site("south") / "SITE.toml", 'ca = "ca.crt"', f'ca = "{tmp_path / "other" / "ca.crt"}"')
     edit(fed.site("south") / "SITE.toml", f'"{fed.site("east") / "site.key"}"', '"site.key"')
-    assert "its certificate is not of the authority in server.ca" in sentence(fed.join("south"))
+    assert "its certificate was not issued by the authority in server.ca" in sentence(fed.join("south"))
 
     # Plain HTTP to the TLS port.
     assert "speaks TLS alone" in sentence(fed.join("south", "--insecure"))
@@ -139,7 +139,7 @@ def test_a_question_about_records_is_refused_and_a_site_that_cannot_use_its_reco
     assert server.wait() == 3, server.said
     refused = {event["site_id"]: event["reason"] for event in fed.events() if event["event"] == "rejected"}
     assert refused == {"east": "PolicyRefused:data.min_records", "north": "Declined", "south": "Declined"}
-    said = "data.min_records: the order has cohort.min_records = 4, and this site has its own, 6; leave it out of the run"
+    said = "data.min_records: the order has cohort.min_records = 4, and this site sets 6; remove the field from the run"
     assert said in clients["east"].said
     assert "has fewer usable training records than" in clients["north"].said
     assert "its label is not in task.labels" in clients["south"].said

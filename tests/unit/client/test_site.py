@@ -86,7 +86,7 @@ def test_an_order_for_another_config_is_refused_and_spends_nothing(
 @pytest.mark.parametrize("number", [0, -1, 3, 10**9])
 def test_a_round_outside_the_plan_is_refused(classify: RunConfig, make: MakeSite, number: int) -> None:
     site = make(classify)
-    with pytest.raises(MessageError, match="outside the plan"):
+    with pytest.raises(MessageError, match="outside of the plan"):
         site.train(order(site, classify, number))
     assert len(site.budget.rounds("run")) == 0
 
@@ -354,7 +354,7 @@ def test_a_site_counts_persons_where_they_are_the_unit(classify: RunConfig, chan
     config = change(classify, PERSON)
     with pytest.raises(DataError, match=r"fewer usable training persons than cohort.min_records = 4"):
         of_persons(config, ["ann"] * 20 + ["bob"] * 5 + ["eve"], build)
-    with pytest.raises(DataError, match=r"not every record says whose it is; check data\.columns\.person"):
+    with pytest.raises(DataError, match=r"the person of some records is unknown; check data\.columns\.person"):
         Site("north", 100, config, build[1](config, 8), build[0](config), None, build[2]("north"))
 
 
@@ -379,7 +379,7 @@ def test_a_plan_that_does_not_pay_for_what_the_config_releases_is_refused(
     training = config.training
     plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
     learner_of, records_of, open_budget = build
-    with pytest.raises(PrivacyError, match="not the one of this run"):
+    with pytest.raises(PrivacyError, match="not that of this run"):
         Site(
             "north",
             100,

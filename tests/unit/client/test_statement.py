@@ -117,7 +117,7 @@ def test_a_missing_part_is_found(folder: Path, part: str) -> None:
 @pytest.mark.parametrize("content", ["", "{}", '{"rounds": 3}', "[1]"])
 def test_a_file_that_is_no_report_is_named(folder: Path, tmp_path: Path, content: str) -> None:
     (tmp_path / "other.json").write_text(content)
-    with pytest.raises(LedgerError, match=r"other\.json: no readable report of a run"):
+    with pytest.raises(LedgerError, match=r"other\.json: not a readable report of a run"):
         verify(folder, tmp_path / "other.json")
 
 
