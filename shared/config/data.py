@@ -29,7 +29,8 @@ class Columns(Section):
         None,
         description="column that identifies the person of each record; the privacy budget is then counted per person "
         "over all "
-        "datasets; upper or lower case, character width, spaces and a trailing .0 are ignored, leading zeros are not",
+        "datasets; upper or lower case, character width, spaces and the .0 of a whole number are ignored, leading "
+        "zeros are not",
     )
     spans: str | None = Field(None, description="column with the true personal-data spans of the first text field, if known")
 

@@ -57,7 +57,7 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
     assert "its certificate was not issued by the authority in server.ca" in sentence(fed.join("south"))
 
     # Plain HTTP to the TLS port.
-    assert "speaks TLS alone" in sentence(fed.join("south", "--insecure"))
+    assert "accepts only TLS" in sentence(fed.join("south", "--insecure"))
     with pytest.raises(httpx.TransportError):
         httpx.post(f"http://127.0.0.1:{fed.port}/v1/fleet/pull-messages")
 

@@ -73,7 +73,7 @@ OTHERS: dict[str, tuple[Mapping[str, Any], str, str]] = {
     "data.columns.text": (
         {"data.columns.text": "letter"},
         "data.columns.text",
-        '"letter", and .* own, ["subject", "letter"]',
+        '"letter", and .* sets ["subject", "letter"]',
     ),
     "data.columns.label": ({"data.columns.label": "hiv"}, "data.columns.label", '"hiv", and this site sets "stay"'),
     "data.columns.instruction": ({"data.columns.instruction": "q"}, "data.columns.instruction", '"q"'),

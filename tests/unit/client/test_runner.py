@@ -120,7 +120,7 @@ ACTIVE = {"ActivateNode": lambda request: SimpleNamespace(node_id=7)}
         (status(401), "does not know this site's key"),
         (status(403), "belongs to another site than 'north'"),
         (status(409), "another client is connected with the identity of site north"),
-        (raising(httpx.RemoteProtocolError("gone")), "speaks TLS alone"),
+        (raising(httpx.RemoteProtocolError("gone")), "accepts only TLS"),
     ],
 )
 def test_a_refusal_is_one_sentence(connection: Any, answer: Callable[[Any], Any], words: str) -> None:
