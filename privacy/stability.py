@@ -30,7 +30,13 @@ EACH_ALONE = Effect("free", "a fixed rule on each record by itself")
 
 
 def effects(config: RunConfig) -> dict[str, Effect]:
-    """Return the data-stage steps that a config asks for, by config field, each with its effect on the privacy unit."""
+    """Return the data-stage steps that a config asks for, by config field, each with its effect on the privacy unit.
+
+    Parameters
+    ----------
+    config : RunConfig
+        configuration of the run
+    """
     return {**_cleaning(config), **_balance(config), **_unit(config)}
 
 

@@ -21,9 +21,9 @@ class Mechanism:
     """Add Gaussian noise to a sum over privacy units, on a public grid.
 
     Let S be the sum, rounded to multiples of the grid g, and N Gaussian noise with standard deviation ``std``. The release
-    is S + g floor(N / g), an integer times g, computed in integers. Because S lies on the grid, it equals g floor((S + N) /
-    g), a function of S + N only. Hence no low bit of the release reveals more than the exact Gaussian mechanism (Mironov
-    2012, doi 10.1145/2382196.2382264, shows what low bits reveal otherwise).
+    is S + g floor(N / g), an integer times g, computed in integers. Because S lies on the grid, it equals
+    g floor((S + N) / g), a function of S + N only. Hence no low bit of the release reveals more than the exact Gaussian
+    mechanism (Mironov 2012, doi 10.1145/2382196.2382264, shows what low bits reveal otherwise).
 
     Formal guarantee: the Gaussian mechanism at ``noise_multiplier``, for adding or removing one unit whose share of the sum
     has an L2 norm of at most ``bound`` and which moves the rest of the sum by at most ``slack`` times ``bound``. Rounding to

@@ -101,7 +101,7 @@ class _Proposal:
         if float(margin.abs_().min()) <= DOUBT:
             for index in (margin <= DOUBT).nonzero().flatten().tolist():
                 kept[index] = self._keeps(int(magnitude[index]), int(share[index]))
-        return magnitude.bitwise_xor_(words >> 63)[kept]  # the first bit decides between K and -K - 1
+        return magnitude.bitwise_xor_(words >> 63)[kept]  # the top bit selects K or -K - 1
 
     def _keeps(self, magnitude: int, share: int) -> bool:
         """Decide with 80 digits whether a random share of 63 + 192 bits lies below a number's acceptance probability."""

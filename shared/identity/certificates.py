@@ -104,17 +104,34 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
-    """Return the certificate as PEM."""
+    """Return the certificate as PEM.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        certificate to write
+    """
     return certificate.public_bytes(Encoding.PEM)
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a private key as unencrypted PKCS #8 in PEM format."""
+    """Return a private key as unencrypted PKCS #8 in PEM format.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePrivateKey
+        private key to write
+    """
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def read_certificate(path: Path) -> x509.Certificate:
     """Read a certificate from a PEM file.
+
+    Parameters
+    ----------
+    path : Path
+        file of the certificate
 
     Raises
     ------
@@ -131,6 +148,11 @@ def read_certificate(path: Path) -> x509.Certificate:
 
 def read_pem_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """Read one of the operator's private keys from a PEM file.
+
+    Parameters
+    ----------
+    path : Path
+        file of the key
 
     Raises
     ------
@@ -149,7 +171,13 @@ def read_pem_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def hosts_of(certificate: x509.Certificate) -> set[str]:
-    """Return the host names and IP addresses for which a certificate is valid."""
+    """Return the host names and IP addresses for which a certificate is valid.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        certificate of a server
+    """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -231,6 +259,14 @@ def issue_flaws(path: Path, certificate: x509.Certificate, issuer: x509.Certific
 
 
 def belongs(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
-    """Tell whether a private key belongs to the certificate."""
+    """Tell whether a private key belongs to the certificate.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        certificate to compare
+    key : ec.EllipticCurvePrivateKey
+        private key to compare
+    """
     kind = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return certificate.public_key().public_bytes(*kind) == key.public_key().public_bytes(*kind)

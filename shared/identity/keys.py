@@ -79,18 +79,37 @@ def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def public_line(key: ec.EllipticCurvePublicKey, site_id: str) -> str:
-    """Return the public key as one OpenSSH line, with the site's name as the comment."""
+    """Return the public key as one OpenSSH line, with the site's name as the comment.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePublicKey
+        public key of the site
+    site_id : str
+        name of the site
+    """
     return f"{key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()} {site_id}\n"
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
-    """Return the SHA-256 fingerprint that ``ssh-keygen -lf`` prints; people compare it over the telephone."""
+    """Return the SHA-256 fingerprint that ``ssh-keygen -lf`` prints; people compare it over the telephone.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePublicKey
+        public key of a site
+    """
     body = base64.b64decode(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
     return "SHA256:" + base64.b64encode(hashlib.sha256(body).digest()).decode().rstrip("=")
 
 
 def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
     """Read the private key of a site.
+
+    Parameters
+    ----------
+    path : Path
+        file of the key
 
     Raises
     ------
@@ -114,6 +133,11 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
 
 def read_public(path: Path) -> ec.EllipticCurvePublicKey:
     """Read a site's public key.
+
+    Parameters
+    ----------
+    path : Path
+        file of the key
 
     Raises
     ------
@@ -145,6 +169,11 @@ def _on_p384(key: object, path: Path) -> ec.EllipticCurvePrivateKey:
 
 def exposed(path: Path) -> list[Flaw]:
     """Check that only the owner may read and write a private file.
+
+    Parameters
+    ----------
+    path : Path
+        private file
 
     Returns
     -------

@@ -29,7 +29,13 @@ class Layout:
 
     @classmethod
     def even(cls, shape: torch.Size) -> "Layout":
-        """Describe an ordinary batch of shape (n, ..., d) as one group of n records."""
+        """Describe an ordinary batch of shape (n, ..., d) as one group of n records.
+
+        Parameters
+        ----------
+        shape : torch.Size
+            shape of the input of a layer
+        """
         return cls(((shape[0], math.prod(shape[1:-1])),))
 
     @classmethod

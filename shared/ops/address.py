@@ -30,7 +30,13 @@ def parsed(address: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself."""
+    """Tell whether a host is this machine itself.
+
+    Parameters
+    ----------
+    host : str
+        host name or IP address, without brackets
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -35,7 +35,13 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the entries of a folder to the disk, so that a rename in it survives a power cut."""
+    """Flush the entries of a folder to the disk, so that a rename in it survives a power cut.
+
+    Parameters
+    ----------
+    folder : Path
+        folder to flush
+    """
     entry = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(entry)
