@@ -51,8 +51,8 @@ class Site:
         if len(data.units) < config.cohort.min_records:
             units = "persons" if config.privacy.unit == "person" else "records"
             raise DataError(
-                f"site {site_id}: has fewer usable training {units} than cohort.min_records = "
-                f"{config.cohort.min_records}; add records, correct quarantined ones, or lower the bound"
+                f"site {site_id}: has fewer usable training {units} than cohort.min_records = {config.cohort.min_records}; "
+                "add records, correct quarantined ones, or lower the bound"
             )
         _refuse_other_plan(plan, config, declared_size, site_id)
         self.site_id = site_id

@@ -48,9 +48,8 @@ class IdentitySection(Section):
     ledger_head: Beside = Field(
         Path("ledger_head.json"),
         validate_default=True,
-        description="file with a second copy of the ledger's length and last hash; keep it on another disk than "
-        "state, or at "
-        "least out of every backup that contains state, so that an old copy of the ledger is detected",
+        description="file with a second copy of the ledger's length and last hash; keep it on another disk than state, or "
+        "at least out of every backup that contains state, so that an old copy of the ledger is detected",
     )
     energy: bool = Field(
         False,

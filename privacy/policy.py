@@ -90,9 +90,8 @@ class SitePolicy(Section):
     )
     unreleased_metrics: bool = Field(
         False,
-        description="whether a reply may contain a figure that is neither public nor protected by noise; the only "
-        "such figure "
-        "is the electricity of a round (site.energy), in runs without privacy",
+        description="whether a reply may contain a figure that is neither public nor protected by noise; the only such "
+        "figure is the electricity of a round (site.energy), in runs without privacy",
     )
 
     @model_validator(mode="after")

@@ -255,8 +255,8 @@ class PrivacyPlan:
             raise PrivacyError(
                 f"privacy.trust = 'central': with {sites} sites the noise on each number of the mean would be {share:.0%} "
                 f"of the clipping norm (z = {noise:.2f}, {rate * sites:g} sites per round), but more than "
-                f"{LARGEST_SHARE:.0%} hides what the sites learn; use about "
-                f"{math.ceil(noise / (rate * LARGEST_SHARE))} sites, or set privacy.trust = 'local'"
+                f"{LARGEST_SHARE:.0%} hides what the sites learn; use about {math.ceil(noise / (rate * LARGEST_SHARE))} "
+                "sites, or set privacy.trust = 'local'"
             )
         return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")
 

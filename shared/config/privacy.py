@@ -60,14 +60,13 @@ class PrivacySection(Section):
         le=1e6,
         allow_inf_nan=False,
         description="clipping norm C: L2 bound of one unit's gradient, or of one site's delta under trust = 'central' "
-        "(1e-6 to "
-        "1e6); adaptive clipping starts from it",
+        "(1e-6 to 1e6); adaptive clipping starts from it",
     )
     clipping: Literal["flat", "automatic", "per-layer", "adaptive"] = Field(
         "flat",
         description="flat: scale a gradient down to norm C if longer; automatic: scale every gradient to about C; "
-        "per-layer: "
-        "clip each tensor to C / sqrt(number of tensors); adaptive: C follows the median norm, for slightly more noise",
+        "per-layer: clip each tensor to C / sqrt(number of tensors); adaptive: C follows the median norm, for slightly "
+        "more noise",
     )
     self_check: int = Field(
         4,

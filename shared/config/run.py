@@ -120,8 +120,7 @@ class RunConfig(Section):
         if probes and probes.group not in (None, self.adversary.column):
             raise ValueError(
                 f"evaluation.probes.group = '{probes.group}': a record has only one group column; set it to "
-                f"adversary.column "
-                f"= '{self.adversary.column}', or remove it"
+                f"adversary.column = '{self.adversary.column}', or remove it"
             )
         return self
 
