@@ -23,9 +23,9 @@ class Memory:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
         """
         self._turn_to(run_id)
         earlier = [number for number in self._moments if number < round_number]
@@ -37,11 +37,11 @@ class Memory:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
         moments : AdapterState
-            state of the optimiser
+            State of the optimiser.
         """
         self._turn_to(run_id)
         self._moments[round_number] = moments

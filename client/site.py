@@ -83,15 +83,15 @@ class Site:
         Parameters
         ----------
         order : TrainOrder
-            order from the server
+            Order from the server.
 
         Raises
         ------
         MessageError
-            the order is for another config or a round outside of the run, or its adapter does not fit the model
+            The order is for another config or a round outside of the run, or its adapter does not fit the model.
         LedgerError
-            the round was spent before, the budget is used up, or the ledger cannot be written or lacks entries that the
-            server has seen; nothing was trained
+            The round was spent before, the budget is used up, or the ledger cannot be written or lacks entries that the
+            server has seen; nothing was trained.
         """
         if order.config.digest() != self._config.digest():
             raise MessageError(f"site {self.site_id}: the order is for another run config; set up the site for that config")
@@ -156,22 +156,22 @@ def training_set(
     Parameters
     ----------
     site_id : str
-        name of the site, for messages
+        Name of the site, for messages.
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
     records : Sequence[Record]
-        anonymised training records
+        Anonymised training records.
     learner : Learner
-        task and model
+        Task and model.
     persons : Sequence[str]
-        id of the person of each record; needed only if the unit is the person
+        Id of the person of each record; needed only if the unit is the person.
     wordings : Mapping[str, Wordings]
-        paraphrases by text, for views
+        Paraphrases by text, for views.
 
     Raises
     ------
     DataError
-        the unit is the person but a record's person is unknown, or no record has a group for the adversary
+        The unit is the person but a record's person is unknown, or no record has a group for the adversary.
     """
     examples = learner.task.encode(records)
     if config.adversary is not None and all(example.group == NO_GROUP for example in examples):

@@ -184,12 +184,12 @@ class SiteFile(Section):
         Parameters
         ----------
         path : Path
-            the file
+            The file.
 
         Raises
         ------
         ConfigError
-            the file or a value cannot be used; the message is one line and names the field
+            The file or a value cannot be used; the message is one line and names the field.
         """
         tree = read_toml(path)
         try:
@@ -233,14 +233,14 @@ class SiteFile(Section):
         Parameters
         ----------
         run : RunConfig
-            configuration of an order
+            Configuration of an order.
 
         Raises
         ------
         ConfigError
-            the privacy unit is the person, but the site has no column that identifies persons
+            The privacy unit is the person, but the site has no column that identifies persons.
         ModelError
-            the run's base model is a folder at the server for which this site has no folder
+            The run's base model is a folder at the server for which this site has no folder.
         """
         tree: dict[str, Any] = {k: v for k, v in run.model_dump(mode="json").items() if kind_of(k) != "server"}
         own = self.model_dump(mode="json")

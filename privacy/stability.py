@@ -35,7 +35,7 @@ def effects(config: RunConfig) -> dict[str, Effect]:
     Parameters
     ----------
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
     """
     return {**_cleaning(config), **_balance(config), **_unit(config)}
 
@@ -46,12 +46,12 @@ def refuse_unstable(config: RunConfig) -> None:
     Parameters
     ----------
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
 
     Raises
     ------
     PrivacyError
-        in a step one unit affects several others, or all, and the plan does not pay for it
+        In a step one unit affects several others, or all, and the plan does not pay for it.
     """
     for field, effect in effects(config).items():
         if effect.kind != "free" and not effect.paid:

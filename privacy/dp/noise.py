@@ -45,21 +45,21 @@ def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tens
     Parameters
     ----------
     count : int
-        how many numbers to draw
+        How many numbers to draw.
     std : float
-        standard deviation before rounding, in steps of the grid; 2^32 to 2^54
+        Standard deviation before rounding, in steps of the grid; 2^32 to 2^54.
     device : torch.device
-        where to draw; a CUDA device computes its own random bits
+        Where to draw; a CUDA device computes its own random bits.
 
     Returns
     -------
     torch.Tensor
-        independent draws, (count,) int64
+        Independent draws, (count,) int64.
 
     Raises
     ------
     PrivacyError
-        ``std`` is out of range
+        ``std`` is out of range.
     """
     proposal = _proposal(std, device)
     drawn = torch.empty(count, dtype=torch.int64, device=device)

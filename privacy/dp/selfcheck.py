@@ -26,16 +26,16 @@ def largest_difference(model: nn.Module, loss_of: LossOf, records: int) -> float
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     loss_of : LossOf
-        function of a model and n indices that returns the per-record losses, (n,)
+        Function of a model and n indices that returns the per-record losses, (n,).
     records : int
-        number of records to compare
+        Number of records to compare.
 
     Returns
     -------
     float
-        largest difference over all records, relative to the norm of the gradient alone
+        Largest difference over all records, relative to the norm of the gradient alone.
     """
     with _in_float32(model):
         batch = _batched(model, loss_of, list(range(records)))  # (records, parameters)
@@ -53,17 +53,17 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     loss_of : LossOf
-        function of a model and n indices that returns the per-record losses, (n,)
+        Function of a model and n indices that returns the per-record losses, (n,).
     records : int
-        number of records to compare
+        Number of records to compare.
 
     Raises
     ------
     PrivacyError
-        the largest relative difference is above 1e-3, or the model gives no per-record gradients; clipping would not bound a
-        record
+        The largest relative difference is above 1e-3, or the model gives no per-record gradients; clipping would not bound a
+        record.
     """
     try:
         difference = largest_difference(model, loss_of, records)
@@ -89,11 +89,11 @@ def rounding_moved(model: nn.Module, loss_of: LossOf, records: int) -> float:
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     loss_of : LossOf
-        function of a model and n indices that returns the per-record losses, (n,), as in training
+        Function of a model and n indices that returns the per-record losses, (n,), as in training.
     records : int
-        number of records, 2 or more
+        Number of records, 2 or more.
     """
     with _still(model):
         everyone, others = (_directions(model, loss_of, list(range(first, records))) for first in (0, 1))
@@ -108,18 +108,18 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     loss_of : LossOf
-        function of a model and n indices that returns the per-record losses, (n,), as in training
+        Function of a model and n indices that returns the per-record losses, (n,), as in training.
     records : int
-        number of records to compare
+        Number of records to compare.
     charged : float
-        the covered bound, in C per square root of the records in a batch (`privacy.dp.rounding.PER_ROOT`)
+        The covered bound, in C per square root of the records in a batch (`privacy.dp.rounding.PER_ROOT`).
 
     Raises
     ------
     PrivacyError
-        the first record moves the others further
+        The first record moves the others further.
     """
     if records < 3:
         return

@@ -22,12 +22,12 @@ def default_delta(declared_size: int) -> float:
     Parameters
     ----------
     declared_size : int
-        public number of privacy units (records, persons or sites), 1 or more
+        Public number of privacy units (records, persons or sites), 1 or more.
 
     Returns
     -------
     float
-        target delta, at most 1
+        Target delta, at most 1.
     """
     return float(declared_size**-1.1)
 
@@ -129,11 +129,11 @@ class PrivacySection(Section):
         Parameters
         ----------
         declared_size : int
-            public number of privacy units (records, persons or sites)
+            Public number of privacy units (records, persons or sites).
 
         Returns
         -------
         float
-            ``target_delta`` if set, else ``default_delta(declared_size)``
+            ``target_delta`` if set, else ``default_delta(declared_size)``.
         """
         return default_delta(declared_size) if self.target_delta is None else self.target_delta

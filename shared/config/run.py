@@ -169,14 +169,14 @@ class RunConfig(Section):
         Parameters
         ----------
         path : Path
-            TOML file
+            TOML file.
         overrides : Sequence[str]
-            texts such as ``training.rounds=5``; later ones win
+            Texts such as ``training.rounds=5``; later ones win.
 
         Raises
         ------
         ConfigError
-            the file, an override or a value cannot be used; the message is one line and names the field
+            The file, an override or a value cannot be used; the message is one line and names the field.
         """
         tree = read_toml(path)
         for override in overrides:
@@ -190,14 +190,14 @@ class RunConfig(Section):
         Parameters
         ----------
         tree : Mapping[str, Any]
-            sections by name, as ``tomllib`` returns them
+            Sections by name, as ``tomllib`` returns them.
         source : str
-            name of the tree in an error message, usually the path of the file
+            Name of the tree in an error message, usually the path of the file.
 
         Raises
         ------
         ConfigError
-            a value cannot be used; the message is one line and names the field
+            a value cannot be used; the message is one line and names the field.
         """
         try:
             return cls.model_validate(tree)

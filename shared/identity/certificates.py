@@ -31,9 +31,9 @@ def authority(key: ec.EllipticCurvePrivateKey, days: int) -> x509.Certificate:
     Parameters
     ----------
     key : ec.EllipticCurvePrivateKey
-        private key of the authority
+        Private key of the authority.
     days : int
-        validity in days from now
+        Validity in days from now.
     """
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     return (
@@ -56,15 +56,15 @@ def server_certificate(
     Parameters
     ----------
     hosts : Collection[str]
-        host names and IP addresses; each becomes a subject alternative name of its kind
+        Host names and IP addresses; each becomes a subject alternative name of its kind.
     public : ec.EllipticCurvePublicKey
-        public key of the server
+        Public key of the server.
     issuer : x509.Certificate
-        certificate of the authority
+        Certificate of the authority.
     issuer_key : ec.EllipticCurvePrivateKey
-        private key of the authority
+        Private key of the authority.
     days : int
-        validity in days from now
+        Validity in days from now.
     """
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     return (
@@ -109,7 +109,7 @@ def certificate_pem(certificate: x509.Certificate) -> bytes:
     Parameters
     ----------
     certificate : x509.Certificate
-        certificate to write
+        Certificate to write.
     """
     return certificate.public_bytes(Encoding.PEM)
 
@@ -120,7 +120,7 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     Parameters
     ----------
     key : ec.EllipticCurvePrivateKey
-        private key to write
+        Private key to write.
     """
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -131,12 +131,12 @@ def read_certificate(path: Path) -> x509.Certificate:
     Parameters
     ----------
     path : Path
-        file of the certificate
+        File of the certificate.
 
     Raises
     ------
     ConfigError
-        the file cannot be read or is not a certificate
+        The file cannot be read or is not a certificate.
     """
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
@@ -152,12 +152,12 @@ def read_pem_key(path: Path) -> ec.EllipticCurvePrivateKey:
     Parameters
     ----------
     path : Path
-        file of the key
+        File of the key.
 
     Raises
     ------
     ConfigError
-        the file cannot be read, is locked with a passphrase, or is not an elliptic-curve key
+        The file cannot be read, is locked with a passphrase, or is not an elliptic-curve key.
     """
     try:
         key = load_pem_private_key(path.read_bytes(), None)
@@ -176,7 +176,7 @@ def hosts_of(certificate: x509.Certificate) -> set[str]:
     Parameters
     ----------
     certificate : x509.Certificate
-        certificate of a server
+        Certificate of a server.
     """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -192,14 +192,14 @@ def date_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
     Parameters
     ----------
     path : Path
-        file of the certificate, named in the messages
+        File of the certificate, named in the messages.
     certificate : x509.Certificate
-        the certificate to check
+        The certificate to check.
 
     Returns
     -------
     list[Flaw]
-        the flaws found; empty if there are none
+        The flaws found; empty if there are none.
     """
     now = datetime.datetime.now(datetime.UTC)
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -216,14 +216,14 @@ def authority_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
     Parameters
     ----------
     path : Path
-        file of the certificate, named in the messages
+        File of the certificate, named in the messages.
     certificate : x509.Certificate
-        the certificate to check
+        The certificate to check.
 
     Returns
     -------
     list[Flaw]
-        the flaws found; empty if there are none
+        The flaws found; empty if there are none.
     """
     try:
         may_sign = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
@@ -240,16 +240,16 @@ def issue_flaws(path: Path, certificate: x509.Certificate, issuer: x509.Certific
     Parameters
     ----------
     path : Path
-        file of the certificate, named in the messages
+        File of the certificate, named in the messages.
     certificate : x509.Certificate
-        the server's certificate
+        The server's certificate.
     issuer : x509.Certificate
-        the certificate of the authority
+        The certificate of the authority.
 
     Returns
     -------
     list[Flaw]
-        the flaws found; empty if there are none
+        The flaws found; empty if there are none.
     """
     try:
         certificate.verify_directly_issued_by(issuer)
@@ -264,9 +264,9 @@ def belongs(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> b
     Parameters
     ----------
     certificate : x509.Certificate
-        certificate to compare
+        Certificate to compare.
     key : ec.EllipticCurvePrivateKey
-        private key to compare
+        Private key to compare.
     """
     kind = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return certificate.public_key().public_bytes(*kind) == key.public_key().public_bytes(*kind)

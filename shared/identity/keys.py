@@ -35,14 +35,14 @@ def write_private(path: Path, content: bytes) -> None:
     Parameters
     ----------
     path : Path
-        file to create
+        File to create.
     content : bytes
-        the private key
+        The private key.
 
     Raises
     ------
     ConfigError
-        the file exists already; a key is never overwritten
+        The file exists already; a key is never overwritten.
     """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
@@ -61,17 +61,17 @@ def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
     Parameters
     ----------
     path : Path
-        file to create
+        File to create.
 
     Returns
     -------
     ec.EllipticCurvePrivateKey
-        the private key
+        The private key.
 
     Raises
     ------
     ConfigError
-        the file exists already
+        The file exists already.
     """
     key = new_key()
     write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
@@ -84,9 +84,9 @@ def public_line(key: ec.EllipticCurvePublicKey, site_id: str) -> str:
     Parameters
     ----------
     key : ec.EllipticCurvePublicKey
-        public key of the site
+        Public key of the site.
     site_id : str
-        name of the site
+        Name of the site.
     """
     return f"{key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()} {site_id}\n"
 
@@ -97,7 +97,7 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     Parameters
     ----------
     key : ec.EllipticCurvePublicKey
-        public key of a site
+        Public key of a site.
     """
     body = base64.b64decode(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
     return "SHA256:" + base64.b64encode(hashlib.sha256(body).digest()).decode().rstrip("=")
@@ -109,12 +109,12 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
     Parameters
     ----------
     path : Path
-        file of the key
+        File of the key.
 
     Raises
     ------
     ConfigError
-        the file cannot be read, has another format or key type, or is locked with a passphrase
+        The file cannot be read, has another format or key type, or is locked with a passphrase.
     """
     try:
         key = load_ssh_private_key(path.read_bytes(), None)
@@ -137,12 +137,12 @@ def read_public(path: Path) -> ec.EllipticCurvePublicKey:
     Parameters
     ----------
     path : Path
-        file of the key
+        File of the key.
 
     Raises
     ------
     ConfigError
-        the file cannot be read, contains a private key, or has another format or key type
+        The file cannot be read, contains a private key, or has another format or key type.
     """
     try:
         content = path.read_bytes()
@@ -173,12 +173,12 @@ def exposed(path: Path) -> list[Flaw]:
     Parameters
     ----------
     path : Path
-        private file
+        Private file.
 
     Returns
     -------
     list[Flaw]
-        one flaw if others may; else empty
+        One flaw if others may; else empty.
     """
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077 == 0:

@@ -35,11 +35,11 @@ def packs(network: Any, device: torch.device, dtype: torch.dtype) -> bool:
     Parameters
     ----------
     network : Any
-        model with an adapter
+        Model with an adapter.
     device : torch.device
-        where it computes
+        Where it computes.
     dtype : torch.dtype
-        dtype in which it computes
+        Dtype in which it computes.
     """
     known = network.config.model_type in KINDS
     trained = all(TRAINED.search(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
@@ -56,9 +56,9 @@ def packed(network: Any, lengths: Sequence[int]) -> Iterator[None]:
     Parameters
     ----------
     network : Any
-        model with an adapter for which ``packs`` is true
+        Model with an adapter for which ``packs`` is true.
     lengths : Sequence[int]
-        tokens of each record of the batch
+        Tokens of each record of the batch.
     """
     layout = Layout.by_length(lengths, network.device)
     place = layout.place
