@@ -15,7 +15,7 @@ REFRESH = 30.0  # seconds after which an unchanged status is written again, so t
 State = Literal["connecting", "connected", "refused", "closed"]
 
 
-class Telling:
+class StatusWriter:
     """Writes the status file of one client at each change; ``refresh`` writes it again when it grows old."""
 
     def __init__(self, file: SiteFile) -> None:

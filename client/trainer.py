@@ -108,7 +108,7 @@ def train(
             rows = data.rows(chosen.tolist(), number)
             _accumulate(learner, model, step, rows, weights, training, prefix)
             step.finish()
-            _pull(optimizer, anchors, training.proximal)
+            _pull_to_start(optimizer, anchors, training.proximal)
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
 
@@ -135,7 +135,7 @@ def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor:
         group["lr"] = peak * factor
 
 
-def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch.Tensor], strength: float) -> None:
+def _pull_to_start(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch.Tensor], strength: float) -> None:
     """Move each tensor towards its value at the start of the round, as AdamW's weight decay moves it towards 0.
 
     It depends on records only through the result of the private step, so it costs no privacy. FedProx (Li et al. 2020, arXiv

@@ -65,9 +65,9 @@ class PrivateStep:
             per-record gradients than there are rows, so one row would be clipped as several.
         """
         if owners:
-            self._meet(set(owners))
+            self._refuse_split_units(set(owners))
             _refuse_other_rows(self.optimizer.params, len(owners))
-            _add_up(self.optimizer.params, owners)
+            _sum_by_unit(self.optimizer.params, owners)
         self.optimizer.signal_skip_step(do_skip=True)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -85,7 +85,7 @@ class PrivateStep:
         self.optimizer.zero_grad()
         self.seen.clear()
 
-    def _meet(self, units: set[int]) -> None:
+    def _refuse_split_units(self, units: set[int]) -> None:
         if not units.isdisjoint(self.seen):
             raise PrivacyError(
                 "a privacy unit was split over two micro-batches, so its influence is not bounded; report this as a bug"
@@ -159,7 +159,7 @@ def _refuse_other_rows(parameters: Sequence[nn.Parameter], rows: int) -> None:
             )
 
 
-def _add_up(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
+def _sum_by_unit(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
     """Add the gradients of each unit's rows: from (B, ...) to (units, ...)."""
     numbers = {unit: number for number, unit in enumerate(dict.fromkeys(owners))}
     if len(numbers) == len(owners):

@@ -269,7 +269,7 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
             f"{section.name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model"
         )
     network.requires_grad_(False)
-    _still(network)
+    _disable_dropout(network)
     network.config._name_or_path = network.name_or_path = files.reference.split("@")[0]  # what PEFT writes as its base
     torch.nn.Module.to(network, device)
     return LoadedModel(files, kind, network, tokenizer, device, dtype)
@@ -330,11 +330,11 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
             f"{section.name}: its shapes cannot be read ({type(error).__name__}); check model.name against task.name"
         ) from error
     network.requires_grad_(False)
-    _still(network)
+    _disable_dropout(network)
     return LoadedModel(files, kind, network, tokenizer, device, choose_dtype(section.dtype, choose_device(section.device)))
 
 
-def _still(network: nn.Module) -> None:
+def _disable_dropout(network: nn.Module) -> None:
     """Switch off the dropout of the base model: it is frozen, and drawing the masks costs a quarter of a step."""
     for layer in network.modules():
         if isinstance(layer, nn.Dropout):
