@@ -1,4 +1,4 @@
-"""One data-owning site: its records, its privacy plan, its model, and the answer to an order."""
+"""One data-owning site: its records, its privacy plan and its model, and how it answers an order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ from shared.wire.messages import TrainOrder, TrainReply
 
 
 class Site:
-    """Everything that lives at one place; nothing but replies comes out.
+    """The records, the plan and the model of one site; only replies leave it.
 
     Setting up checks on a few records that the model's per-record gradients are exact, and refuses if they are not
     (PrivacyError). The site trains under its own plan, made from its own declared size, and refuses an order for another
@@ -117,10 +117,18 @@ class Site:
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and reply with the delta.
 
-        Raises:
-            MessageError: the order is for another config, asks for a round outside the run, or has no adapter of its model.
-            LedgerError: the round was spent before, the budget is used up, or the ledger cannot be written or lacks what
-                the server saw of it; nothing was trained.
+        Parameters
+        ----------
+        order
+            The server's order; asked again for a round that is finished, the same reply leaves again at no cost.
+
+        Raises
+        ------
+        MessageError
+            The order is for another config, asks for a round outside the run, or has no adapter of its model.
+        LedgerError
+            The round was spent before, the budget is used up, or the ledger cannot be written or lacks what the server
+            saw of it; nothing was trained.
         """
         if order.config.digest() != self._config.digest():
             raise MessageError(f"site {self.site_id}: the order is for another run config; set the site up for it")
@@ -180,10 +188,12 @@ def training_set(
     persons: Sequence[str],
     wordings: Mapping[str, Wordings],
 ) -> TrainingSet:
-    """Encoded records with the units that own them, their views where the config asks for some, and the balance of labels.
+    """Encode records, with the units that own them, their views where the config asks for some, and balanced labels.
 
-    Raises:
-        DataError: the unit is the person, and it is not known whose each record is; or an adversary has no group to learn.
+    Raises
+    ------
+    DataError
+        The unit is the person, and it is not known whose each record is; or an adversary has no group to learn.
     """
     examples = learner.task.encode(records)
     if config.adversary is not None and all(example.group == NO_GROUP for example in examples):

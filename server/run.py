@@ -104,13 +104,13 @@ class ServerRun:
 def _evaluator(
     learner: Learner, records: Sequence[Record], config: RunConfig, groups: Mapping[int, str | None]
 ) -> Evaluator:
-    """An evaluator on the server's own records."""
+    """Return an evaluator on the server's own records."""
     declared = [groups[record.position] for record in records]
     return Evaluator.of(learner, records, ["server"] * len(records), config, declared)
 
 
 def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
-    """The adapter to start from, in the order of the model's own tensors."""
+    """Return the adapter to start from, in the order of the model's own tensors."""
     if found is None:
         return fresh
     if dict(found.spec) != dict(fresh.spec):
@@ -119,7 +119,7 @@ def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
 
 
 def _site_facts(config: RunConfig, rounds: list[Round], accountant: Accountant) -> list[SiteFacts]:
-    """What sites declared; a round that a site was asked for may have been spent, so it counts as spent."""
+    """Return what sites declared and spent; each round that a site was asked for counts, because it may have trained."""
     server = PrivacyPlan.for_server(config)
     sizes = {site.declared_size for site in config.data.sites}
     plans = {size: server or PrivacyPlan.for_site(config, size, accountant) for size in sizes}

@@ -62,7 +62,13 @@ class Rows:
         return DataFrame(list(self.rows))
 
     def to_csv(self, path: Path | str) -> Path:
-        """Write the rows as a CSV file with a header, and return its path."""
+        """Write the rows as a CSV file with a header, and return its path.
+
+        Parameters
+        ----------
+        path
+            The file; one that exists is replaced.
+        """
         target = Path(path)
         with target.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, list(self.rows[0]) if self.rows else [])
@@ -144,6 +150,11 @@ def flat(row: Mapping[str, Any]) -> Row:
 
     An interval ``name`` becomes ``name``, ``name_low`` and ``name_high``; intervals by name (``metrics``) become columns of
     their own; a sequence of words becomes one text.
+
+    Parameters
+    ----------
+    row
+        Plain values, as in a report.
     """
     cells: dict[str, Any] = {}
     for name, value in row.items():
