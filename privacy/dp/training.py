@@ -130,8 +130,8 @@ class PrivateTraining:
         """
         if self._failed:
             raise PrivacyError(
-                "an earlier step failed halfway, and the plan does not cover leaving out a step because of its records; start "
-                "from a new model (a smaller at_once takes less memory)"
+                "an earlier step failed halfway, and the plan does not cover a step that is left out because of records; "
+                "start from a new model (a smaller at_once takes less memory)"
             )
         if self._seen() != self._versions:
             raise PrivacyError(
