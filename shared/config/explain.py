@@ -1,4 +1,4 @@
-"""One line about what is wrong with a config: the field's path, its range, and the nearest valid name."""
+"""One-line messages about a faulty config: the field's path, its range, and the nearest valid name."""
 
 import difflib
 import re
@@ -9,19 +9,19 @@ from pydantic import BaseModel, ValidationError
 
 
 def first_line(model: type[BaseModel], error: ValidationError) -> str:
-    """Return one line about the first problem.
+    """Return one line about the first problem: field path, what is wrong, and the nearest valid name or the description.
 
     Parameters
     ----------
-    model
-        The class that was to be made.
-    error
-        What pydantic found.
+    model : type[BaseModel]
+        class of the configuration (or of a site file) that was validated
+    error : ValidationError
+        the error of its validation
 
     Returns
     -------
     str
-        Field path, what is wrong, and the nearest valid name or the field's description.
+        text without a line break; the caller adds the file in front
     """
     problem = error.errors(include_url=False)[0]
     path = ".".join(str(part) for part in problem["loc"])
@@ -41,7 +41,7 @@ def first_line(model: type[BaseModel], error: ValidationError) -> str:
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Iterator[tuple[type[BaseModel], str]]:
-    """Walk along a location of pydantic's, and yield the section class and the field name at each named step."""
+    """Yield the section class and the field name at each named step of a pydantic error location."""
     current: type[BaseModel] | None = model
     for part in location:
         if current is None or isinstance(part, int):
@@ -52,13 +52,13 @@ def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Iterato
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the section class inside an annotation such as ``tuple[SiteSection, ...]``, if there is one."""
+    """Return the section class inside an annotation such as ``tuple[SiteSection, ...]``, or None."""
     candidates = [annotation, *getattr(annotation, "__args__", ())]
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
 
 
 def _nearest(model: type[BaseModel], location: Sequence[int | str]) -> str:
-    """Return ``; nearest is 'training.rounds'``, or the names that exist."""
+    """Return ``; nearest is 'training.rounds'``, or the list of valid names."""
     section, name = list(_fields_at(model, location))[-1]
     names = list(section.model_fields)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
