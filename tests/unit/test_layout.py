@@ -79,6 +79,7 @@ ROOMS = {
     "rich": (
         "shared/ops/printing.py",
         "shared/ops/status_view.py",
+        "shared/ops/config_view.py",
         "client/display.py",
         "server/display.py",
         "simulations/",
@@ -178,8 +179,8 @@ def test_nothing_happens_at_import_but_definitions() -> None:
         assert isinstance(node, allowed) or docstring or guarded, f"{ast.unparse(node)[:80]} in {name_of(path)}"
 
 
-def test_the_command_line_stays_short() -> None:
-    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 80
+def test_the_public_face_stays_short() -> None:
+    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 220
 
 
 @pytest.mark.parametrize("name", ["examples", "benchmarks", "utils", "data", "common", "helpers"])
@@ -207,5 +208,5 @@ def test_tests_have_no_packages_of_their_own() -> None:
 def test_the_wheel_holds_our_packages_and_no_others() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     assert sorted(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]) == sorted(
-        [*PACKAGES, "hushtune.py"]
+        [*PACKAGES, "hushtune.py", "hushtune-stubs"]
     )
