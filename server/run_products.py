@@ -84,7 +84,8 @@ class Course:
         first = published(self.validation, attempts)
         best = Kept(first.number, first.adapter) if first.number != done.number else None
         rows, digest = [to_row(each) for each in attempts], self.config.digest()
-        Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows, best).save(self.folder.checkpoint)
+        state = Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows, best, done.memory)
+        state.save(self.folder.checkpoint)
 
     def weights(self) -> Mapping[str, float]:
         """The public weight of each site."""

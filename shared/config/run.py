@@ -79,6 +79,7 @@ class RunConfig(Section):
             raise ValueError(
                 f"cohort.quorum = {self.cohort.quorum}: only {len(self.data.sites)} sites are named in data.sites"
             )
+        self.aggregation.refuse_unfit(self.privacy.trust if self.privacy.enabled else None, self.cohort.quorum)
         if self.privacy.enabled and self.adapter.train != "B":
             raise ValueError(
                 "adapter.train = 'AB': under privacy A stays frozen; set adapter.train = 'B' or privacy.enabled = false"

@@ -161,6 +161,8 @@ def test_no_code_arrives_by_data(path: Path) -> None:
             called = ast.unparse(node.func)
             assert called not in {"eval", "exec", "compile", "__import__", "torch.load", "torch.save", "yaml.load"}, called
             assert not called.endswith(("import_module", "import_string")), called
+            # A method of aggregation is found by its name, which is one of a literal list in our own code.
+            assert not called.endswith("resolve_name") or name_of(path) == "server/aggregation/__init__.py"
 
 
 @every_module
