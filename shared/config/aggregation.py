@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.config.section import ChoiceSection, Positive
 
-MethodName = Literal["mean"]
+MethodName = Literal["mean", "trimmed_mean"]
 OptimiserName = Literal["plain"]
 Weights = Literal["uniform", "declared"]
 
@@ -42,6 +42,7 @@ class Contract:
 
 METHODS: Mapping[MethodName, Contract] = {
     "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared")),
+    "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
 }
 OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {"plain": ()}  # with the fields that each reads and others don't
 
@@ -49,7 +50,12 @@ OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {"plain": ()}  # with the 
 class AggregationSection(ChoiceSection):
     """How the accepted deltas become one."""
 
-    method: MethodName = Field("mean", description="mean: weighted mean of the deltas, exact where A is frozen, and for ia3")
+    method: MethodName = Field(
+        "mean",
+        description="mean: weighted mean of the deltas, exact where A is frozen, and for ia3; trimmed_mean: mean of each "
+        "number without its extremes, which withstands a few malicious sites",
+    )
+    trim: int = Field(1, ge=0, description="trimmed_mean: replies dropped at each end, so the malicious sites withstood")
     weights: Weights = Field("uniform", description="uniform, or by declared_size (public)")
     max_norm: Positive = Field(100.0, description="a reply whose delta has a larger L2 norm is rejected")
     optimiser: OptimiserName = Field("plain", description="plain: the server adds the aggregated delta to the adapter")
