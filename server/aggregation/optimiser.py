@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from server.aggregation.method import Aggregate, Memory, Method, Setting
 from shared.adapters.state import AdapterState
 from shared.config.aggregation import AggregationSection, OptimiserName
@@ -34,4 +36,13 @@ def plain(delta: AdapterState, memory: Memory, section: AggregationSection) -> A
     return Aggregate(delta)
 
 
-STEPS: Mapping[OptimiserName, Step] = {"plain": plain}
+def momentum(delta: AdapterState, memory: Memory, section: AggregationSection) -> Aggregate:
+    """Return v = momentum v + delta, in float32, and keep v (FedAvgM, Hsu et al. 2019, arXiv 1909.06335)."""
+    share, before = np.float32(section.momentum), memory.get("momentum")
+    if before is None:
+        return Aggregate(delta, {"momentum": delta})
+    velocity = AdapterState({name: share * array for name, array in before.arrays.items()}).add(delta)
+    return Aggregate(velocity, {"momentum": velocity})
+
+
+STEPS: Mapping[OptimiserName, Step] = {"plain": plain, "momentum": momentum}

@@ -9,7 +9,7 @@ from pydantic import Field
 from shared.config.section import ChoiceSection, Positive
 
 MethodName = Literal["mean", "trimmed_mean"]
-OptimiserName = Literal["plain"]
+OptimiserName = Literal["plain", "momentum"]
 Weights = Literal["uniform", "declared"]
 
 
@@ -44,7 +44,10 @@ METHODS: Mapping[MethodName, Contract] = {
     "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared")),
     "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
 }
-OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {"plain": ()}  # with the fields that each reads and others don't
+OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {  # with the fields that each reads and others don't
+    "plain": (),
+    "momentum": ("momentum",),
+}
 
 
 class AggregationSection(ChoiceSection):
@@ -58,7 +61,12 @@ class AggregationSection(ChoiceSection):
     trim: int = Field(1, ge=0, description="trimmed_mean: replies dropped at each end, so the malicious sites withstood")
     weights: Weights = Field("uniform", description="uniform, or by declared_size (public)")
     max_norm: Positive = Field(100.0, description="a reply whose delta has a larger L2 norm is rejected")
-    optimiser: OptimiserName = Field("plain", description="plain: the server adds the aggregated delta to the adapter")
+    optimiser: OptimiserName = Field(
+        "plain",
+        description="plain: the server adds the aggregated delta to the adapter; momentum: it adds a decaying sum of all "
+        "deltas so far",
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum: share of the sum that is kept from round to round")
 
     def idle(self) -> Mapping[str, tuple[str, str]]:
         """Return the fields that neither the method nor the optimiser reads."""
