@@ -86,9 +86,9 @@ class RunConfig(Section):
             )
         if self.adapter.rank == 0 and self.task.name != "classification":
             raise ValueError("adapter.rank = 0: only a classification has a head to train; set a rank of 1 or more")
-        if self.adapter.rank and self.adapter.family == "ia3" and self.training.weight_decay:
+        if self.adapter.rank and self.adapter.traits.no_decay and self.training.weight_decay:
             raise ValueError(
-                f"training.weight_decay = {self.training.weight_decay}: pulls to 0, where ia3 switches layers off; "
+                f"training.weight_decay = {self.training.weight_decay}: {self.adapter.traits.no_decay}; "
                 "set 0, or training.proximal, which pulls to where a round starts"
             )
         if self.adapter.rank == 0 and self.training.distillation:

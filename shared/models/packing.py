@@ -5,8 +5,7 @@ Everything in a transformer but attention works on each position by itself, so a
 GPU all of them by a kernel that is told where each begins.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,19 +19,18 @@ from transformers import AttentionInterface
 from shared.models.batch_layout import ATTRIBUTE, Layout, Place
 
 KINDS = ("bert", "llama")  # whose attention is the usual one: no windows, no biases of positions, no capped scores
-# Names of tensors whose gradients are had by record, however the records lie.
-TRAINED = re.compile(r"(lora_[AB]\.\w+\.weight|ia3_l\.\w+)$")
 NAME = "hushtune-packed"  # of the attention below, in transformers' registry
 HALF = (torch.bfloat16, torch.float16)
 
 
-def packs(network: Any, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether a model takes records end to end: its attention is known, and so is all that is trained in it.
+def packs(network: Any, device: torch.device, dtype: torch.dtype, packable: Callable[[str], bool]) -> bool:
+    """Return whether a model takes records end to end.
 
-    On a GPU it must compute in 16 bits too, which the kernel asks for.
+    Its attention must be known, and ``packable`` must hold for the name of every tensor that is trained in it. On a GPU it
+    must also compute in 16 bits, which the kernel requires.
     """
     known = network.config.model_type in KINDS
-    mine = all(TRAINED.search(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
+    mine = all(packable(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
     return known and mine and (device.type == "cpu" or (device.type == "cuda" and dtype in HALF))
 
 

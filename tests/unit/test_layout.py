@@ -55,7 +55,7 @@ ROOMS = {
     "scipy": ("privacy/",),
     "torch": LEARNING,
     "transformers": LEARNING,
-    "peft": ("shared/adapters/ia3.py", "shared/adapters/lora.py", "shared/adapters/peft.py", "shared/tasks/", "privacy/dp/"),
+    "peft": ("shared/adapters/", "shared/tasks/", "privacy/dp/"),
     "huggingface_hub": ("shared/models/load.py",),
     "pyarrow": ("shared/records/rows.py",),
     "ftfy": ("client/data_stage/cleaning.py",),
