@@ -1,4 +1,4 @@
-"""Release the sum of whole sites' deltas from a server that the sites trust."""
+"""Release the sum of whole sites' deltas at a server that the sites trust."""
 
 import torch
 
