@@ -154,6 +154,7 @@ def _training(facts: CardFacts) -> dict[str, Any]:
         "max_length": config.model.max_length,
         "aggregation": config.aggregation.method,
         "weights": config.aggregation.weights,
+        "optimiser": config.aggregation.optimiser,
     }
 
 
