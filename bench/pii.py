@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from privacy.anonymise.outcome import Quarantined
+from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.scrubber import Scrubber
 from privacy.detect.findings import Finding
 from privacy.detect.levels import LEVELS
@@ -58,7 +58,7 @@ def read_labelled(path: Path) -> Texts:
 
 def stock() -> Detector:
     """Presidio as it comes: default recognisers, default entities, texts one by one."""
-    presidio = StockPresidio(locate(MODEL), batch_size=1)
+    presidio = StockPresidio(locate(MODEL), "en", batch_size=1)
 
     def detect(texts: Texts) -> list[Marked]:
         found = presidio.detect([text for text, _ in texts])

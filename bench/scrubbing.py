@@ -39,7 +39,7 @@ def one_process(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
 
     folder = locate(AnonymiseSection().spacy_model)
     records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
-    presidio = StockPresidio(folder, batch_size=1)
+    presidio = StockPresidio(folder, "en", batch_size=1)
     work: dict[str, Work] = {"Presidio": lambda: presidio.detect(texts)}
     for level in LEVELS:
         scrubber = Scrubber(AnonymiseSection(level=level), folder)
@@ -54,7 +54,7 @@ def two_processes(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
     from privacy.leakage.residual import StockPresidio
 
     records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
-    presidio = StockPresidio(locate(AnonymiseSection().spacy_model), batch_size=1, processes=2)
+    presidio = StockPresidio(locate(AnonymiseSection().spacy_model), "en", batch_size=1, processes=2)
     work: dict[str, Work] = {"Presidio, 2 processes": lambda: presidio.detect(texts)}
     for workers in (1, 2):
         anonymiser = Anonymiser(AnonymiseSection(workers=workers))

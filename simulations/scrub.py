@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from client.data_stage.reversal import Reversal
-from privacy.anonymise.outcome import Scrubbed
+from client.data_stage.pseudonym_map import PseudonymMap
 from privacy.anonymise.pipeline import CHUNK, Anonymiser
+from privacy.anonymise.scrubbed import Scrubbed
 from privacy.leakage.recall import merge_recalls, overall
 from server.report.document import recall_row
 from shared.config.anonymise import AnonymiseSection, GateSection
@@ -25,7 +25,7 @@ from simulations.sites import read_sites
 
 if TYPE_CHECKING:
     from client.site_file import SiteFile
-    from privacy.anonymise.outcome import Quarantined
+    from privacy.anonymise.scrubbed import Quarantined
     from privacy.anonymise.scrubber import Clean
 
 
@@ -37,7 +37,7 @@ class Source:
     section: AnonymiseSection
     gate: GateSection
     seed: int
-    reversal: Reversal | None = None
+    reversal: PseudonymMap | None = None
 
 
 def read_source(path: Path, overrides: Sequence[str]) -> Source:
@@ -68,7 +68,7 @@ def _own(path: Path) -> Source:
             failures.append(error)
         else:
             gate = file.policy.anonymise or GateSection()
-            reversal = Reversal(file.site.state, file.site.id)
+            reversal = PseudonymMap(file.site.state, file.site.id)
             return Source({file.site.id: raw}, run.anonymise, gate, 0, reversal if file.anonymise.reversible else None)
     raise failures[0] if failures else ConfigError(f"{path}: policy.tasks: names no task; name one")
 
@@ -122,7 +122,8 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
 
 def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
     """Assess each site on ``sample`` of its records; counts only, and whether every site passes its gate."""
-    from privacy.leakage.assessment import PLANTED, assess, document, evenly
+    from privacy.leakage.assessment import PLANTED, assess, evenly
+    from privacy.leakage.document import document
 
     raw = {site_id: evenly(records, sample) for site_id, records in source.raw.items()}
     progress.stage("anonymise", sum(len(records) + PLANTED for records in raw.values()))
@@ -153,10 +154,12 @@ def reveal_record(path: Path, position: int) -> Mapping[str, str]:
     from client.site_file import SiteFile
 
     file = SiteFile.load(path)
-    return Reversal(file.site.state, file.site.id).of(position)
+    return PseudonymMap(file.site.state, file.site.id).of(position)
 
 
-def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence[RawRecord], progress: Progress) -> Scrubbed:
+def _reversibly(
+    section: AnonymiseSection, reversal: PseudonymMap, records: Sequence[RawRecord], progress: Progress
+) -> Scrubbed:
     """Scrub a site's records in this process, and keep what stands for what."""
     from privacy.anonymise.scrubber import Clean, Scrubber, gathered
     from privacy.detect.spacy_models import locate

@@ -10,7 +10,7 @@ from client.data_stage.cache import Cache
 from client.data_stage.cleaning import clean
 from client.data_stage.preparation import prepare, scrub
 from privacy.accounting import Accountant
-from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.scrubbed import Scrubbed
 from privacy.budget import Budget, Limit
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger

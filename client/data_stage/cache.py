@@ -17,8 +17,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import privacy.anonymise
-from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
+from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.detect.spacy_models import locate, locate_second
+from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import DataError

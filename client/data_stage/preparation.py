@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from client.data_stage.cache import Cache
 from client.data_stage.selection import Owned, curate
-from privacy.anonymise.outcome import Scrubbed
 from privacy.anonymise.pipeline import Anonymiser
+from privacy.anonymise.scrubbed import Scrubbed
 from shared.config.anonymise import AnonymiseSection
 from shared.config.run import RunConfig
 from shared.records.types import RawRecord, Record

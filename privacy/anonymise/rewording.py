@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from privacy.anonymise.outcome import Quarantined
+from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.scrubber import Scrubber
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord

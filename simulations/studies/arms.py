@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from privacy.accounting import Accountant
-from privacy.anonymise.outcome import merge_scrubbed
+from privacy.anonymise.scrubbed import merge_scrubbed
 from server.evaluation import Evaluator
 from shared.adapters.peft import write_adapter
 from shared.config.data import SiteSection

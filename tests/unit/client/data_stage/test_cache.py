@@ -5,7 +5,8 @@ import pytest
 
 from client.data_stage.cache import Cache
 from client.data_stage.preparation import scrub
-from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
+from privacy.anonymise.scrubbed import Quarantined, Scrubbed
+from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import DataError

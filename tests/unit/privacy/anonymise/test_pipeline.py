@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from privacy.anonymise import pipeline
-from privacy.anonymise.outcome import Quarantined, Reason
 from privacy.anonymise.pipeline import Anonymiser
+from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.workers import scrub_in_workers
+from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import ModelError, RunError
