@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
-from privacy.detect.addresses import bridge, spread
+from privacy.detect.addresses import AddressForms, bridge, spread
 from privacy.detect.analyser import Analyser, Failed
 from privacy.detect.casing import Casing, casing
 from privacy.detect.findings import Finding, is_covered, merge, repeats
@@ -82,7 +82,7 @@ class Scrubber:
         self._max_chars = section.max_chars
         self._level = section.level
         spoken = language(section.language)
-        self._addresses, self._function_words = spoken.addresses, spoken.function_words()
+        self._addresses, self._function_words = AddressForms.of(spoken.addresses), spoken.function_words()
         first = Analyser(folder, spoken, section.batch_size, LEVELS[section.level])
         second = locate_second(section) if section.second_use == "unite" else None
         self._analyser = first if second is None else United(first, load_detector(second))

@@ -8,6 +8,7 @@ from typing import Self
 import regex
 
 from privacy.detect.findings import PLACED, STREETS, Finding, merge
+from privacy.detect.languages.base import AddressWords
 from privacy.detect.rules import FLAGS, any_titled
 
 GAP = re.compile(r"[\s.,;:>()/#-]{0,8}(?:(?:[^\W\d_]{1,3}\.?|\d{1,6})[\s.,;:>()/#-]{1,8}){0,2}")
@@ -38,21 +39,13 @@ class AddressForms:
     wide_gap: re.Pattern[str]
 
     @classmethod
-    def of(cls, never: str, ends: str) -> Self:
-        """Return the forms of a language.
-
-        Parameters
-        ----------
-        never
-            Words that are no part of an address even with a capital, separated by spaces.
-        ends
-            Words that end an address, separated by spaces.
-        """
+    def of(cls, words: AddressWords) -> Self:
+        """Return the forms of a language with these words around its addresses."""
         word = rf"""
-            (?!(?:{any_titled(never)})\b)
+            (?!(?:{any_titled(words.never)})\b)
             (?:\p{{Lu}}[\p{{L}}'-]*+(?:(?<=\b\p{{L}}{{1,3}})\.)?|\d[\d-]{{0,9}}\p{{L}}?|d[aei]l?|la|le|von|an|am|der|den)(?!\w)
         """
-        end = "|".join(ends.split())
+        end = "|".join(words.ends.split())
         return cls(
             regex.compile(rf"(?<!\w)(?P<word>{word})(?:[\s,>]{{1,8}}(?P<word>{word}))*", FLAGS),
             re.compile(rf"[\s.,;:>()/#-]{{0,8}}(?:(?!(?:{end})\b)\w{{1,14}}\.?[\s.,;:>()/#-]{{1,8}}){{0,2}}", re.IGNORECASE),

@@ -15,7 +15,7 @@ from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
 from spacy.language import Language as Pipeline
 from spacy.pipeline import Tok2Vec
 
-from privacy.detect.addresses import spread
+from privacy.detect.addresses import AddressForms, spread
 from privacy.detect.casing import Casing, casing, restore, titled
 from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
@@ -111,6 +111,7 @@ class Analyser:
         self._sweeper = Sweeper(level, language, self._lists) if self._lists else None
         self._language = language
         self._function_words = language.function_words()
+        self.addresses = AddressForms.of(language.addresses)
         self._batch_size = batch_size
         nlp_engine = LoadedSpacy(load_spacy(folder), language.code)
         self._patterns = pattern_recognisers(language)
@@ -151,7 +152,7 @@ class Analyser:
             if restored is None:
                 return swept
             swept = (*swept, *self.detect_patterns(text), *self._detect_capitals(titled(text, self._function_words)))
-            return (*swept, *spread(restored, swept, self._language.addresses))
+            return (*swept, *spread(restored, swept, self.addresses))
         except Exception as error:
             return Failed(type(error).__name__)
 

@@ -5,15 +5,15 @@ Rules describe general forms and are fitted to no data set. They are written for
 expression means nothing, so a space is ``[ ]``. Texts are normalised first: there is one apostrophe and one hyphen.
 """
 
-import regex  # no stubs; Presidio itself runs patterns with it
+import re
 
-FLAGS = int(regex.MULTILINE | regex.DOTALL | regex.VERBOSE)
+FLAGS = int(re.MULTILINE | re.DOTALL | re.VERBOSE)  # the numbers are those of ``regex``, which takes longer to import
 
 Rules = tuple[tuple[str, str, float], ...]
 
 # A number of a house, as every address has one.
 HOUSE_NUMBER = r"\d{1,5}(?:[ ]?[A-Za-z]\b|[/-]\d{1,4}[A-Za-z]?)?"
-DIGIT_GROUP = regex.compile(r"\d+")
+DIGIT_GROUP = re.compile(r"\d+")
 
 
 def any_of(words: str) -> str:

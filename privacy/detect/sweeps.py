@@ -45,7 +45,7 @@ class Sweeper:
         self._lists = lists
         self._function_words = language.function_words()
         self._harmless = language.harmless_words
-        self._login = language.login
+        self._login = regex.compile(language.login, FLAGS)
         self._titles = regex.compile(rf"(?:{language.titles})\Z", FLAGS)
         self._number = regex.compile(rf"(?<![\w.,$£€])\d(?:[ ]?[\d/.:-])*\d(?![\w%°]|[ ]?(?:{language.units})\b)", FLAGS)
 

@@ -13,7 +13,7 @@ from privacy.detect.second_recogniser import load_detector
 from privacy.detect.spacy_models import locate, locate_second
 from privacy.leakage.planted import CHECKSUMMED, Planter
 from privacy.leakage.recall import Recall, overall
-from privacy.leakage.residual import StockPresidio, residual
+from privacy.leakage.residual import Reader, StockPresidio, residual
 from privacy.leakage.score import LeakScore, Marked, leak_score
 from privacy.leakage.span_evaluator import SpanScore, is_installed, span_scores
 from shared.config.anonymise import AnonymiseSection
@@ -101,23 +101,36 @@ def assess(
     scrubber = Scrubber(section.model_copy(update={"operator": "tag", "dates": "replace"}), folder)
     done = _examine(scrubber, records, progress)
     planted = _examine(scrubber, Planter(spoken, seed).plant(records, PLANTED), progress)
+    return _measured(done, planted, scrubber, second, spoken.code, published, _versions(section, folder))
+
+
+def _measured(
+    done: Sequence[Clean | Quarantined],
+    planted: Sequence[Clean | Quarantined],
+    scrubber: Scrubber,
+    second: Reader,
+    language_code: str,
+    published: bool,
+    versions: Mapping[str, str],
+) -> Assessment:
+    """Return the measures of scrubbed records, and of copies of them with planted data."""
     clean = [one for one in done if isinstance(one, Clean)]
     marked = [mark for one in clean if any(one.prepared.raw.spans.values()) for mark in _marked(one)]
     left, types = residual(second, [scrubber.mask(t) for one in clean for t in one.record.fields.values()])
     held = [one for one in done if isinstance(one, Quarantined)]
     return Assessment(
-        records=len(records),
+        records=len(done),
         entities=dict(sorted(sum((Counter(one.entities) for one in clean), Counter[str]()).items())),
         reasons=dict(sorted(Counter(str(one.reason) for one in held).items())),
-        quarantined=Recall(len(held), len(records)),
+        quarantined=Recall(len(held), len(done)),
         labelled=leak_score(marked) if marked else None,
-        spans={overlap: span_scores(marked, overlap, spoken.code) for overlap in OVERLAPS}
+        spans={overlap: span_scores(marked, overlap, language_code) for overlap in OVERLAPS}
         if marked and published and is_installed()
         else {},
         planted=leak_score(mark for one in planted if isinstance(one, Clean) for mark in _marked(one)),
         residual=left,
         residual_types=types,
-        versions=_versions(section, folder),
+        versions=versions,
     )
 
 

@@ -5,9 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-import regex
-
-from privacy.detect.addresses import AddressForms
 from privacy.detect.rules import Rules
 from shared.models.wheels import Wheel
 
@@ -21,6 +18,22 @@ PLANTED_KINDS = frozenset(
 )  # fmt: skip
 # A language may have none of these: it has to say so.
 MAY_BE_EMPTY = frozenset({"models"})
+
+
+@dataclass(frozen=True)
+class AddressWords:
+    """Words around an address, separated by spaces.
+
+    Parameters
+    ----------
+    never
+        Words that are no part of an address even with a capital.
+    ends
+        Expressions for words that end an address.
+    """
+
+    never: str
+    ends: str
 
 
 @dataclass(frozen=True)
@@ -96,13 +109,13 @@ class Language:
     titles
         Expression for the titles of persons.
     calendar
-        Matches in a time that points at a day or an age; times without a match, such as "today", stay.
+        Expression for a time that points at a day or an age; times without a match, such as "today", stay.
     units
         Expression for units of quantities: a number before one is harmless.
     login
-        Matches words before the name of a user; the group ``word`` is the name.
+        Expression for words before the name of a user; the group ``word`` is the name.
     addresses
-        What may stand between the parts of an address.
+        Words that are no part of an address, and words that end one.
     function_words
         Returns words that sentences are made of, in small letters.
     harmless_words
@@ -121,10 +134,10 @@ class Language:
     rules: Mapping[str, Rules]
     digit_rules: Mapping[str, Rules]
     titles: str
-    calendar: regex.Pattern[str]
+    calendar: str
     units: str
-    login: regex.Pattern[str]
-    addresses: AddressForms
+    login: str
+    addresses: AddressWords
     function_words: Callable[[], frozenset[str]]
     harmless_words: frozenset[str]
     always_capital: re.Pattern[str]

@@ -15,7 +15,7 @@ class LanguageModel(SpacyRecognizer):
     def __init__(self, language: Language, supported_entities: list[str]) -> None:
         super().__init__(supported_language=language.code, supported_entities=supported_entities)
         self._title = regex.compile(rf"{language.titles}\b\.?[ ]+(?=\p{{L}})", FLAGS)
-        self._calendar = language.calendar
+        self._calendar = regex.compile(language.calendar, FLAGS)
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts | None = None) -> list[RecognizerResult]:
         """Return the entities that the language model found, as our types."""

@@ -2,8 +2,7 @@
 
 import re
 
-from privacy.detect.addresses import AddressForms
-from privacy.detect.languages.base import Language
+from privacy.detect.languages.base import AddressWords, Language
 from privacy.detect.languages.en import rules
 from privacy.detect.languages.en.planted import PLANTED
 from privacy.detect.languages.en.surrogates import DATES, SURROGATES
@@ -38,7 +37,7 @@ ENGLISH = Language(
     calendar=rules.CALENDAR,
     units=rules.UNIT,
     login=rules.LOGIN,
-    addresses=AddressForms.of(
+    addresses=AddressWords(
         never="i i'm my the we it he she they you please and but if in on at this that is are so thanks",
         ends="and but or is my i to pls please for with at lives? living me u he she they we it from",
     ),

@@ -1,8 +1,6 @@
 """Describe what personal data looks like in English texts, with expressions as ``privacy.detect.rules`` has them."""
 
-import regex
-
-from privacy.detect.rules import FLAGS, HOUSE_NUMBER, Rules, any_of, any_titled
+from privacy.detect.rules import HOUSE_NUMBER, Rules, any_of, any_titled
 
 # People: titles, words before a name, middle initials. MS is a disease and a brand.
 TITLE = any_of(
@@ -155,12 +153,10 @@ UNIT = any_of(
     "eur gbp hours? hrs? minutes? mins? seconds? secs? days? weeks? months? years? times people patients records units"
 )
 # A time that points at a day or an age; other times are like "today", "for two weeks", "daily".
-CALENDAR = regex.compile(
-    r"""\b(?:1[89]|20)\d\d\b | \d[/.:-]\d | \d\s?(?:[ap]\.?m\b|st\b|nd\b|rd\b|th\b) | ^\W*\d{1,3}\W*$ | \bage | \bold\b
+CALENDAR = r"""(?i)
+    \b(?:1[89]|20)\d\d\b | \d[/.:-]\d | \d\s?(?:[ap]\.?m\b|st\b|nd\b|rd\b|th\b) | ^\W*\d{1,3}\W*$ | \bage | \bold\b
     |\b(?:jan|feb|mar(?:ch|\b)|apr|may\b|june?\b|july?\b|aug|sept?\b|septem|oct|nov|dec\b|decem)
-    |\b(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:days?)?\b""",
-    FLAGS | regex.IGNORECASE,
-)
-LOGIN = regex.compile(
-    r"(?i)\b(?:users?|login|account|profile|handle|nick|member)[ ](?:['\"]?)(?P<word>[\p{L}][\w.-]{2,39}\w)"
-)
+    |\b(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:days?)?\b
+"""
+# Words before the name of a user, which is the group ``word``.
+LOGIN = r"(?i)\b(?:users?|login|account|profile|handle|nick|member)[ ](?:['\"]?)(?P<word>[\p{L}][\w.-]{2,39}\w)"

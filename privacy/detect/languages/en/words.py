@@ -6,11 +6,12 @@ counted in Google's books. The stop words are spaCy's (MIT).
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hunspell import Hunspell
-
-from privacy.detect.words import WordLists, collect
 from shared.errors import ModelError
+
+if TYPE_CHECKING:
+    from privacy.detect.words import WordLists
 
 # One count of a name in a locale is worth so many counts of a word in books.
 PER_COUNT = 10_000_000
@@ -33,7 +34,7 @@ def function_words() -> frozenset[str]:
     return frozenset(STOP_WORDS) | frozenset(POLITE_WORDS.split())
 
 
-def load_words() -> WordLists:
+def load_words() -> "WordLists":
     """Return the word lists, which takes about a second.
 
     Raises
@@ -41,6 +42,10 @@ def load_words() -> WordLists:
     ModelError
         A package is not installed as expected.
     """
+    from hunspell import Hunspell  # only the process that reads the texts needs the lists
+
+    from privacy.detect.words import collect
+
     dictionary = Hunspell("en_US")
 
     def is_spelt(word: str) -> bool:

@@ -83,7 +83,7 @@ import sys
 from multiprocessing import Pipe
 from privacy.detect.spacy_models import locate
 from privacy.anonymise.workers import serve
-from shared.config.data import AnonymiseSection
+from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord
 ours, theirs = Pipe()
 ours.send([RawRecord({"text": "Dr. Okafor called."})])

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import regex
 import spacy
 from presidio_analyzer.predefined_recognizers import DeTaxIdRecognizer
 from pydantic import ValidationError
 
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.anonymise.scrubber import Clean, Scrubber
-from privacy.detect.addresses import AddressForms
 from privacy.detect.languages.base import (
     MAY_BE_EMPTY,
     PLANTED_KINDS,
+    AddressWords,
     DateForms,
     Language,
     PlantedForms,
@@ -62,10 +61,10 @@ GERMAN = Language(
     rules={"PERSON": (("title", r"\b(?:Herr|Frau)[ ]\K\p{Lu}\p{Ll}+", 0.6),)},
     digit_rules={"AGE": (("age", r"\b\d{1,3}[ ]Jahre[ ]alt", 0.5),)},
     titles="(?:herr|frau)",
-    calendar=regex.compile(r"\d"),
+    calendar=r"\d",
     units="(?:mg|jahre)",
-    login=regex.compile(r"benutzer[ ](?P<word>\w+)"),
-    addresses=AddressForms.of(never="ich der", ends="und in"),
+    login=r"benutzer[ ](?P<word>\w+)",
+    addresses=AddressWords(never="ich der", ends="und in"),
     function_words=lambda: frozenset({"und", "der"}),
     harmless_words=frozenset({"ich"}),
     always_capital=re.compile("montag"),
