@@ -58,6 +58,17 @@ def scrub(
     anonymiser = Anonymiser(section, key)
     if not caches:
         return anonymiser.scrub_groups(groups, progress)
+    return _through_caches(anonymiser, section, groups, caches, progress)
+
+
+def _through_caches(
+    anonymiser: Anonymiser,
+    section: AnonymiseSection,
+    groups: Sequence[Sequence[RawRecord]],
+    caches: Sequence[Cache],
+    progress: Callable[[int], None] | None,
+) -> list[Scrubbed]:
+    """Scrub only the groups that are not in their cache."""
     names = [cache.name(group, section) for group, cache in zip(groups, caches, strict=True)]
     found = [cache.get(name) for name, cache in zip(names, caches, strict=True)]
     missing = [index for index, known in enumerate(found) if known is None]

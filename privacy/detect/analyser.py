@@ -102,7 +102,7 @@ class Analyser:
     Raises
     ------
     ModelError
-        The folder holds no usable spaCy model.
+        The folder holds no usable spaCy model, or one of another language.
     """
 
     def __init__(self, folder: Path, language: Language, batch_size: int, level: Level = LEVELS["fast"]) -> None:
@@ -113,7 +113,13 @@ class Analyser:
         self._function_words = language.function_words()
         self.addresses = AddressForms.of(language.addresses)
         self._batch_size = batch_size
-        nlp_engine = LoadedSpacy(load_spacy(folder), language.code)
+        nlp = load_spacy(folder)
+        if nlp.lang not in (language.code, "xx"):  # spaCy's code for models of several languages
+            raise ModelError(
+                f"{folder}: a model of language '{nlp.lang}', and anonymise.language is '{language.code}'; set "
+                "anonymise.spacy_model to one of that language"
+            )
+        nlp_engine = LoadedSpacy(nlp, language.code)
         self._patterns = pattern_recognisers(language)
         ner = LanguageModel(language, nlp_engine.get_supported_entities())
         self._engine = AnalyzerEngine(

@@ -31,7 +31,7 @@ class AnonymiseSection(Section):
     )
     level: Literal["fast", "standard", "strict"] = Field(
         "standard",
-        description="fast: language model and patterns; standard: also name lists and words that the language does not have; "
+        description="fast: language model and patterns; standard: also name lists and words that are not common; "
         "strict: also every capitalised word and long number",
     )
     operator: Literal["tag", "redact", "surrogate"] = Field(

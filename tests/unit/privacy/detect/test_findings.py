@@ -57,7 +57,7 @@ def test_the_longest_part_names_an_overlap_then_the_score() -> None:
 
 def test_parts_of_one_name_join_and_parts_of_two_lines_do_not() -> None:
     assert len(merge("Ana  Dias", [Finding("PERSON", 0, 3, 1), Finding("PERSON", 5, 9, 1)])) == 1
-    assert len(merge("Ana\nDias", [Finding("PERSON", 0, 3, 1), Finding("PERSON", 4, 8, 1)], FORMS)) == 2
+    assert len(merge("Ana\nDias", [Finding("PERSON", 0, 3, 1), Finding("PERSON", 4, 8, 1)])) == 2
 
 
 def test_a_name_found_once_is_found_again_in_every_text_of_the_record() -> None:

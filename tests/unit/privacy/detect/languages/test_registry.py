@@ -159,3 +159,9 @@ def test_word_lists_planted_values_and_surrogates_are_those_of_the_language(germ
     planted = Planter(GERMAN, 0).plant([RawRecord({"text": "Ja."})], len(PLANTED_KINDS))
     assert {record.spans["text"][0].label for record in planted} == PLANTED_KINDS
     assert all(record.fields["text"].startswith("Ja. Bitte: ") for record in planted)
+
+
+@pytest.mark.usefixtures("german")
+def test_a_model_of_another_language_is_refused(folder: Path) -> None:
+    with pytest.raises(ModelError, match="a model of language 'en', and anonymise"):
+        Scrubber(section("fast"), folder)
