@@ -163,12 +163,12 @@ class RunConfig(Section):
         return self.evaluation.probes.group if self.evaluation.probes else None
 
     @classmethod
-    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
+    def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
         """Read a TOML file and apply ``section.key=value`` overrides in order.
 
         Parameters
         ----------
-        path : Path
+        path : Path | str
             TOML file.
         overrides : Sequence[str]
             Texts such as ``training.rounds=5``; later ones win.
@@ -177,7 +177,15 @@ class RunConfig(Section):
         ------
         ConfigError
             The file, an override or a value cannot be used; the message is one line and names the field.
+
+        Examples
+        --------
+        >>> from hushtune import RunConfig
+        >>> config = RunConfig.load("configs/demo.toml", ["training.rounds=2", "privacy.epsilon=3.0"])
+        >>> config.training.rounds, config.privacy.epsilon
+        (2, 3.0)
         """
+        path = Path(path)
         tree = read_toml(path)
         for override in overrides:
             apply_override(tree, override, path)

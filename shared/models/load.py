@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ from shared.config.model import ModelSection
 from shared.errors import ModelError
 from shared.models.catalogue import CATALOGUE, HUB_ID
 from shared.models.wheels import cached_folder, fetch, sha256_file
+from shared.ops.extras import require
 
 Kind = Literal["encoder", "causal"]
 
@@ -280,7 +280,7 @@ def _options(section: ModelSection, dtype: torch.dtype, device: torch.device) ->
 
     Raises
     ------
-    ModelError
+    ConfigError
         Bitsandbytes, an optional dependency, is not installed.
     """
     # Measured on CPUs: in bfloat16 the backward pass of the flash kernel takes twice the time of a whole eager step; in
@@ -288,11 +288,7 @@ def _options(section: ModelSection, dtype: torch.dtype, device: torch.device) ->
     options: dict[str, Any] = {"attn_implementation": "sdpa" if device.type == "cuda" else "eager"}
     if section.dtype != "nf4":
         return options
-    if find_spec("bitsandbytes") is None:
-        raise ModelError(
-            "model.dtype = 'nf4': needs bitsandbytes, which is not installed; pip install 'hushtune[quantised]', or set "
-            "'bfloat16'"
-        )
+    require("model.dtype = 'nf4'", "quantised", otherwise="set 'bfloat16'")
     # No double quantisation: it would save 0.4 bits per weight but need one more correctness check.
     four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)  # type: ignore[no-untyped-call]
     return {**options, "quantization_config": four_bits, "device_map": {"": device}}
