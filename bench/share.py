@@ -146,8 +146,10 @@ def share_of(config: RunConfig, learner: Learner, records: Sequence[Record], cli
 def with_options(config: RunConfig, chosen: Sequence[str]) -> RunConfig:
     """The config with options on, and a learning rate that moves nothing.
 
-    Raises:
-        ConfigError: they may not be together.
+    Raises
+    ------
+    ConfigError
+        They may not be together.
     """
     tree: dict[str, Any] = config.model_dump(mode="json")
     for dotted, value in {**STILL, **(changes_of(chosen) or {})}.items():

@@ -75,8 +75,10 @@ class ServerFolder:
 def provision_server(folder: ServerFolder, hosts: Sequence[str], port: int, sites: Sequence[str], days: int) -> list[Path]:
     """Make what is missing in the folder and leave what is there; gives the files made.
 
-    Raises:
-        ConfigError: a host or site name cannot be one, or a certificate that is there is for other hosts.
+    Raises
+    ------
+    ConfigError
+        A host or site name cannot be one, or a certificate that is there is for other hosts.
     """
     _check_names(hosts, sites)
     folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -92,8 +92,10 @@ class CardFacts:
 def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
     """The card, with the public key that is to sign it, after the questions of NIST SP 800-226 (Near et al. 2025).
 
-    Raises:
-        PrivacyError: no card can be written for the trust model.
+    Raises
+    ------
+    PrivacyError
+        No card can be written for the trust model.
     """
     sites = _sites(facts)
     return {

@@ -70,8 +70,10 @@ def report(facts: RunFacts) -> dict[str, Any]:
 def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
     """Write report.json, and report.html beside it when asked, with the privacy card of the folder in it.
 
-    Raises:
-        RunError: the folder holds a privacy card whose signature does not fit.
+    Raises
+    ------
+    RunError
+        The folder holds a privacy card whose signature does not fit.
     """
     (folder / "report.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if html:
@@ -91,8 +93,10 @@ def _card(folder: Path) -> Mapping[str, Any] | None:
 def rewrite(folder: Path) -> dict[str, Any]:
     """Read a finished run's report.json and render its report.html anew.
 
-    Raises:
-        RunError: the folder holds no report.
+    Raises
+    ------
+    RunError
+        The folder holds no report.
     """
     document = read_report(folder)
     write(document, folder, html=True)
@@ -102,8 +106,10 @@ def rewrite(folder: Path) -> dict[str, Any]:
 def read_report(folder: Path) -> dict[str, Any]:
     """The report.json of a finished run.
 
-    Raises:
-        RunError: the folder holds none.
+    Raises
+    ------
+    RunError
+        The folder holds none.
     """
     try:
         document = json.loads((folder / "report.json").read_text(encoding="utf-8"))

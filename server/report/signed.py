@@ -44,8 +44,10 @@ class SignedCard:
     def load(cls, folder: Path) -> Self:
         """Read the file of a run's folder; the signature is not checked yet.
 
-        Raises:
-            RunError: there is none, or it is no privacy card of a version that is known here.
+        Raises
+        ------
+        RunError
+            There is none, or it is no privacy card of a version that is known here.
         """
         path = folder / CARD_FILE
         try:

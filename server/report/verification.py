@@ -33,8 +33,10 @@ class Verified:
 def verify(folder: Path, public_key: str | None = None) -> Verified:
     """Check the card of a run's folder, against a public key (64 hexadecimal digits) that was got in another way.
 
-    Raises:
-        RunError: a check fails; the message names the first that does.
+    Raises
+    ------
+    RunError
+        A check fails; the message names the first that does.
     """
     signed = SignedCard.load(folder)
     _check_signature(folder / CARD_FILE, signed, public_key)
@@ -50,8 +52,10 @@ def verify(folder: Path, public_key: str | None = None) -> Verified:
 def read_public_key(given: str) -> str:
     """A public key as 64 hexadecimal digits, or from a file that holds them.
 
-    Raises:
-        RunError: it is neither.
+    Raises
+    ------
+    RunError
+        It is neither.
     """
     path = Path(given)
     text = path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else given

@@ -163,8 +163,10 @@ CLIPPING: Mapping[str, str] = {
 def clipping_words(trust: str, unit: str, mode: str) -> str:
     """How gradients, or under central trust the sites' updates, are bounded by C, and what is done with their sum.
 
-    Raises:
-        PrivacyError: there are no words for the mode, so no card may be written.
+    Raises
+    ------
+    PrivacyError
+        There are no words for the mode, so no card may be written.
     """
     if mode not in CLIPPING:
         raise PrivacyError(f"privacy.clipping = '{mode}': no privacy card can state this; take {' or '.join(CLIPPING)}")
@@ -174,8 +176,10 @@ def clipping_words(trust: str, unit: str, mode: str) -> str:
 def trust_words(trust: str, unit: str) -> TrustWords:
     """Return the words of a trust model for a unit of privacy.
 
-    Raises:
-        PrivacyError: there are none, so no card may be written.
+    Raises
+    ------
+    PrivacyError
+        There are none, so no card may be written.
     """
     if trust not in TRUST:
         raise PrivacyError(

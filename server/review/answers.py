@@ -16,8 +16,10 @@ from shared.text.public import read_texts
 def export_review(adapter: Path, prompts: Path, folder: Path, max_new_tokens: int) -> dict[str, Any]:
     """Answer each prompt of a file with a finished adapter and with its base, and write the blind sheet and its key.
 
-    Raises:
-        HushtuneError: the adapter is none of an instruction task, the file has no prompts, or the folder a sheet.
+    Raises
+    ------
+    HushtuneError
+        The adapter is none of an instruction task, the file has no prompts, or the folder a sheet.
     """
     texts = [text for text, _ in read_texts(prompts)]
     _, learner = load_adapter(adapter)

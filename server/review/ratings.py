@@ -16,8 +16,10 @@ CHOICES = ("a", "b", "tie")
 class Ratings:
     """One rater's ratings; each is on the disk before it is answered for.
 
-    Raises:
-        RunError: the rater's name is no plain one.
+    Raises
+    ------
+    RunError
+        The rater's name is no plain one.
     """
 
     def __init__(self, folder: Path, rater: str) -> None:
@@ -37,8 +39,10 @@ class Ratings:
     def read(self) -> dict[str, str]:
         """The choice for each rated item; a last line that a crash cut short does not count.
 
-        Raises:
-            RunError: another line is no rating.
+        Raises
+        ------
+        RunError
+            Another line is no rating.
         """
         if not self.path.exists():
             return {}
@@ -64,8 +68,10 @@ def _rating(line: str) -> dict[str, str] | None:
 def read_all(folder: Path, items: list[Item]) -> Mapping[str, Mapping[str, str]]:
     """All raters' choices by item; ratings of items that the sheet has not are refused.
 
-    Raises:
-        RunError: nobody rated anything, or a file cannot be used.
+    Raises
+    ------
+    RunError
+        Nobody rated anything, or a file cannot be used.
     """
     known = {item.id for item in items}
     found = {}

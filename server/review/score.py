@@ -21,8 +21,10 @@ def score(folder: Path, key_file: Path | None) -> dict[str, Any]:
 
     A tie is half a win, and an item counts once however many rated it. The interval says nothing of other raters.
 
-    Raises:
-        RunError: sheet, key or ratings cannot be used, or there are none.
+    Raises
+    ------
+    RunError
+        Sheet, key or ratings cannot be used, or there are none.
     """
     items = read_sheet(folder)
     key = read_key(key_file or folder / KEY_FILE, folder)
@@ -66,8 +68,10 @@ def agreement(verdicts: Verdicts, rated: Sequence[str]) -> float | None:
 def enter(run: Path, found: Mapping[str, Any]) -> None:
     """Put a review into the report of a finished run.
 
-    Raises:
-        RunError: the folder holds no report.
+    Raises
+    ------
+    RunError
+        The folder holds no report.
     """
     write(read_report(run) | {"review": dict(found)}, run, html=True)
 

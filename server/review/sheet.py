@@ -47,8 +47,10 @@ def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
     The order is the operating system's randomness, so that no seed tells it. Pairs whose answers are the same say nothing
     and are left out, but counted.
 
-    Raises:
-        RunError: the folder holds a sheet already, or every pair is the same.
+    Raises
+    ------
+    RunError
+        The folder holds a sheet already, or every pair is the same.
     """
     path = folder / SHEET_FILE
     if path.exists():
@@ -74,8 +76,10 @@ def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
 def read_sheet(folder: Path) -> list[Item]:
     """The items of a sheet.
 
-    Raises:
-        RunError: the folder holds no readable sheet.
+    Raises
+    ------
+    RunError
+        The folder holds no readable sheet.
     """
     try:
         rows = json.loads((folder / SHEET_FILE).read_text(encoding="utf-8"))["items"]
@@ -87,8 +91,10 @@ def read_sheet(folder: Path) -> list[Item]:
 def read_key(path: Path, folder: Path) -> Key:
     """The key of a folder's sheet.
 
-    Raises:
-        RunError: it cannot be read, or belongs to another sheet.
+    Raises
+    ------
+    RunError
+        It cannot be read, or belongs to another sheet.
     """
     try:
         row = json.loads(path.read_text(encoding="utf-8"))

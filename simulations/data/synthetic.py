@@ -152,8 +152,10 @@ def patient_messages(site_index: int, sites: int, records: int, seed: int) -> It
     A span is ``{"label", "start", "end"}`` in characters of the text, end excluded. The same arguments give the same
     messages in each process; a site's messages do not depend on how many the other sites have.
 
-    Raises:
-        ValueError: ``site_index`` is not one of ``sites``.
+    Raises
+    ------
+    ValueError
+        ``site_index`` is not one of ``sites``.
     """
     if not 0 <= site_index < sites:
         raise ValueError(f"site_index = {site_index}: must be from 0 to {sites - 1}")
