@@ -75,7 +75,7 @@ def test_order_and_sides_are_drawn_anew_each_time(tmp_path: Path) -> None:
 
 
 def test_a_sheet_is_never_written_over_and_never_empty(sheet: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="there already"):
+    with pytest.raises(RunError, match="exists already"):
         export([Pair("p", "x", "y")], sheet)
     with pytest.raises(RunError, match="nothing to rate"):
         export([Pair("p", "x", "x ")], tmp_path / "other")
