@@ -156,7 +156,7 @@ def test_a_line_cut_short_by_a_crash_does_not_count_and_another_is_refused(sheet
         stream.write('{"item": "0002", "ch')
     assert ratings.read() == {"0001": "a"}
     ratings.path.write_text("nonsense\n")
-    with pytest.raises(RunError, match="line 1: no rating"):
+    with pytest.raises(RunError, match="line 1: not a rating"):
         ratings.read()
 
 
