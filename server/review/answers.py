@@ -47,7 +47,7 @@ def pairs_of(learner: Learner, prompts: Sequence[str], max_new_tokens: int) -> l
     task = learner.task
     if not isinstance(task, Instruction):
         raise ConfigError(
-            "task.name = 'classification': its answers are labels, and people rate only free text; see the run's report instead"
+            "task.name = 'classification': its answers are labels, and people rate only free text; see the run's report"
         )
     tuned = task.replies(learner.model, prompts, max_new_tokens)
     with base_alone(learner.model):

@@ -227,7 +227,7 @@ def test_a_review_enters_a_runs_report(sheet: Path, tmp_path: Path) -> None:
     found = score(sheet, None)
     enter(tmp_path, found)
     assert json.loads((tmp_path / "report.json").read_text())["review"] == found
-    assert "judgement" in (tmp_path / "report.html").read_text()
+    assert "Human ratings" in (tmp_path / "report.html").read_text()
     assert 'id="review"' not in render({})
     lines = [line for line in review_tables(found) if isinstance(line, str)]
     assert "100.0 %" in lines[0]
