@@ -17,19 +17,8 @@ ROOMS = {
     "server.report.figures": {"epsilon", "target_delta"},
 }
 FILTERS = {"epsilon", "target_delta"}
-SAME = {
-    "max",
-    "min",
-    "abs",
-    "sum",
-    "float",
-    "Decimal",
-    "median",
-    "mean",
-    "values",
-    "items",
-    "get",
-}  # calls whose result is again such a number
+# Calls whose result is again such a number.
+SAME = {"max", "min", "abs", "sum", "float", "Decimal", "median", "mean", "values", "items", "get"}
 TEXT = {"str", "format", "round", "ceil", "floor"}  # calls that turn a number into text, or round it before
 SIMPLE = ast.Name | ast.Attribute | ast.Subscript | ast.Call | ast.BinOp  # a list or a table is not a number itself
 NO_FIGURE = {"length"}
