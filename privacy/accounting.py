@@ -113,7 +113,7 @@ class Accountant:
         if claimed > bound * (1 + CROSS_CHECK_SLACK) + CROSS_CHECK_SLACK:
             raise PrivacyError(
                 f"two accountants contradict each other (PLD {epsilon_up(claimed)}, Renyi bound {epsilon_up(bound)}), "
-                "so no epsilon is claimed; check the versions of dp-accounting against constraints.txt"
+                "so no epsilon is claimed; check the versions of dp-accounting against requirements/"
             )
         return claimed
 

@@ -74,8 +74,8 @@ ROOMS = {
     "wandb": ("server/tracking/wandb.py",),
     "nltk": ("server/review/score.py",),
     "sacrebleu": ("shared/metrics/generation.py",),
-    "rouge_score": ("shared/metrics/generation.py",),
-    "typer": ("hushtune.py", "shared/ops/printing.py", *COMMANDS),
+    "torchmetrics": ("shared/metrics/generation.py",),
+    "typer": ("shared/ops/command_group.py", "shared/ops/printing.py", *COMMANDS),
     "rich": (
         "shared/ops/printing.py",
         "shared/ops/status_view.py",
@@ -96,7 +96,8 @@ ROOMS = {
     ),
     "jinja2": ("server/report/", "server/review/serve.py"),
     "httpx": ("client/runner.py", "server/network/superlink.py"),
-    "uvicorn": ("server/network/ports.py",),
+    "uvicorn": ("server/network/loopback.py", "server/network/ports.py"),
+    "starlette": ("server/network/loopback.py", "server/live_page.py", "server/review/serve.py"),
     "grpc": ("server/network/health.py",),
     "grpc_health": ("server/network/health.py",),
     "matplotlib": ("server/report/", "simulations/studies/utility.py"),
@@ -183,7 +184,7 @@ def test_nothing_happens_at_import_but_definitions(path: Path) -> None:
 
 
 def test_the_command_line_stays_short() -> None:
-    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 60
+    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 80
 
 
 @pytest.mark.parametrize("name", ["examples", "benchmarks", "utils", "data", "common", "helpers"])
