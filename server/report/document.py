@@ -37,17 +37,12 @@ LIBRARIES = (
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
-    """Build the report as JSON values; the caller adds ``stages`` and ``seconds`` (times) at the end of the run.
+    """Build the content of report.json; the caller adds ``stages`` and ``seconds`` (times) at the end of the run.
 
     Parameters
     ----------
     facts
         All facts about the run that a report may state.
-
-    Returns
-    -------
-    dict[str, Any]
-        The content of report.json.
     """
     config = facts.config
     epsilons = {plan: plan.epsilon_by_round(facts.accountant) for plan in {site.plan for site in facts.sites} if plan}
