@@ -150,8 +150,8 @@ class Person:
 def patient_messages(site_index: int, sites: int, records: int, seed: int) -> Iterator[dict[str, object]]:
     """Yield the messages of one site: ``text``, ``label`` (one of ``DEPARTMENTS``) and the true ``spans``.
 
-    A span is ``{"label", "start", "end"}``, in characters of the text, end excluded. The same arguments give the same messages
-    in each process; a site's messages do not depend on how many messages the other sites have.
+    A span is ``{"label", "start", "end"}``, in characters of the text, end excluded. The same arguments give the same
+    messages in each process; a site's messages do not depend on how many messages the other sites have.
 
     Parameters
     ----------
