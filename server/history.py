@@ -12,7 +12,7 @@ from shared.wire.chain_head import Head
 
 
 def to_row(done: Round) -> dict[str, Any]:
-    """A round as JSON values; its adapter is left out."""
+    """Return a round as JSON values, without its adapter."""
     return {
         "number": done.number,
         "committed": done.committed,
@@ -32,7 +32,7 @@ def to_row(done: Round) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any], adapter: AdapterState) -> Round:
-    """The round of a row; ``adapter`` stands for the one that it had."""
+    """Return the round of a row, with ``adapter`` in place of its own, which was not stored."""
     return Round(
         number=row["number"],
         committed=row["committed"],

@@ -1,14 +1,13 @@
 """Refuse, in one sentence, what needs an optional part (extra) of this package that is not installed."""
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, distribution, requires
 from typing import TYPE_CHECKING
-
-from packaging.requirements import Requirement
 
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
     from shared.config.run import RunConfig
 
 OURS = "hushtune"
@@ -61,8 +60,12 @@ def missing(extra: str) -> Iterator[str]:
             yield requirement.name
 
 
-def _requirements(extra: str) -> Iterator[Requirement]:
+def _requirements(extra: str) -> "Iterator[Requirement]":
     """Yield what the metadata of our own package lists under an extra; nothing where it runs without being installed."""
+    from importlib.metadata import PackageNotFoundError, requires  # here, because every start of the command line reads this
+
+    from packaging.requirements import Requirement
+
     try:
         lines = requires(OURS) or []
     except PackageNotFoundError:
@@ -75,6 +78,8 @@ def _requirements(extra: str) -> Iterator[Requirement]:
 
 def is_installed(package: str) -> bool:
     """Whether a package is installed, by its name in a package registry."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         distribution(package)
     except PackageNotFoundError:
