@@ -156,20 +156,20 @@ def _training(facts: CardFacts) -> dict[str, Any]:
         "max_length": config.model.max_length,
         "aggregation": config.aggregation.method,
         "weights": config.aggregation.weights,
+        "optimiser": config.aggregation.optimiser,
     }
 
 
 def _adapter(section: AdapterSection) -> dict[str, Any]:
     """Return what is trained besides a head, and in which layers.
 
-    At rank 0 only the head is trained, so ``family`` is None; rank, alpha and factors apply only to LoRA.
+    At rank 0 only the head is trained, so ``family`` is None; settings that the family does not read are None.
     """
-    lora = section.family == "lora"
+    own = section.traits.fields
+    named = {"rank": "rank", "alpha": "alpha", "factors": "train"}
     return {
         "family": section.family if section.rank else None,
-        "rank": section.rank if lora else None,
-        "alpha": section.alpha if lora else None,
-        "factors": section.train if lora else None,
+        **{name: getattr(section, field) if field in own else None for name, field in named.items()},
         "last_layers": section.last_layers,
         "layers": list(section.layers),
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import pytest
 
 import hushtune
@@ -157,8 +158,8 @@ def parses(words: Sequence[str]) -> bool:
     """Whether our command line takes these words, without running anything."""
     command: Any = hushtune.command_line()
     words = list(words)
-    while hasattr(command, "commands"):
-        command = command.commands[words.pop(0)]
+    while hasattr(command, "get_command"):
+        command = command.get_command(click.Context(command), words.pop(0))
     command.make_context("hushtune", words)
     return True
 
