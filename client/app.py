@@ -18,7 +18,7 @@ class Trains(Protocol):
         Parameters
         ----------
         order : TrainOrder
-            order from the server
+            Order from the server.
         """
 
 
@@ -28,9 +28,9 @@ def client_app(site: Trains, permit_reply: Callable[[Iterable[str], int], None] 
     Parameters
     ----------
     site : Trains
-        object that carries out orders
+        Object that carries out orders.
     permit_reply : Callable[[Iterable[str], int], None] | None
-        check of the names of a reply's fields and its size in bytes; raises if the reply must not leave
+        Check of the names of a reply's fields and its size in bytes; raises if the reply must not leave.
     """
     app = ClientApp()
 

@@ -15,17 +15,17 @@ def last_of(file: SiteFile) -> Mapping[str, Any]:
     Parameters
     ----------
     file : SiteFile
-        the site's file
+        The site's file.
 
     Returns
     -------
     Mapping[str, Any]
-        the number of entries, the last hash, and the last reserved round
+        The number of entries, the last hash, and the last reserved round.
 
     Raises
     ------
     LedgerError
-        the ledger is missing or damaged
+        The ledger is missing or damaged.
     """
     path = file.ledger / "ledger.jsonl"
     if not path.exists():
@@ -41,12 +41,12 @@ def confirm(file: SiteFile) -> None:
     Parameters
     ----------
     file : SiteFile
-        the site's file
+        The site's file.
 
     Raises
     ------
     LedgerError
-        the ledger is damaged, or lacks entries that its second head has seen
+        The ledger is damaged, or lacks entries that its second head has seen.
     """
     last_of(file)
     Ledger(file.ledger, file.site.id).confirm(file.site.ledger_head)

@@ -23,11 +23,11 @@ class Memory:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
         """
-        self._turn_to(run_id)
+        self._switch_run(run_id)
         earlier = [number for number in self._moments if number < round_number]
         return self._moments[max(earlier)] if earlier else None
 
@@ -37,13 +37,13 @@ class Memory:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
         moments : AdapterState
-            state of the optimiser
+            State of the optimiser.
         """
-        self._turn_to(run_id)
+        self._switch_run(run_id)
         self._moments[round_number] = moments
         old = sorted(self._moments)[:-KEPT]
         for number in old:
@@ -57,7 +57,7 @@ class Memory:
         for number in old:
             self._path(number).unlink(missing_ok=True)
 
-    def _turn_to(self, run_id: str) -> None:
+    def _switch_run(self, run_id: str) -> None:
         """Load the moments of this run, and delete those of other runs."""
         if run_id == self._run:
             return

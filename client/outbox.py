@@ -47,18 +47,18 @@ class Outbox:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
         start : str
-            digest of the adapter from which the round starts
+            Digest of the adapter from which the round starts.
 
         Raises
         ------
         MessageError
-            the run's id is not a short name, or the round was answered for another adapter
+            The run's id is not a short name, or the round was answered for another adapter.
         RunError
-            the stored reply is damaged; the round is not trained again, because its privacy is spent
+            The stored reply is damaged; the round is not trained again, because its privacy is spent.
         """
         if self._folder is None:
             return self._last[1] if self._last and self._last[0] == (run_id, round_number, start) else None
@@ -76,20 +76,20 @@ class Outbox:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
         start : str
-            digest of the adapter from which the round started
+            Digest of the adapter from which the round started.
         finished : Finished
-            the result
+            The result.
 
         Raises
         ------
         MessageError
-            the run's id is not a short name
+            The run's id is not a short name.
         OSError
-            the disk is full or cannot be written
+            The disk is full or cannot be written.
         """
         if self._folder is None:
             self._last = (run_id, round_number, start), finished

@@ -22,14 +22,14 @@ def permit(file: SiteFile, order: "TrainOrder") -> None:
     Parameters
     ----------
     file : SiteFile
-        the site's file
+        The site's file.
     order : 'TrainOrder'
-        order from the server
+        Order from the server.
 
     Raises
     ------
     PolicyRefused
-        names the field of the policy, or ``section.field`` of another section of SITE.toml
+        Names the field of the policy, or ``section.field`` of another section of SITE.toml.
     """
     file.policy.permit(order, file.data.declared_size)
     _refuse_other_size(file, order.config)

@@ -30,9 +30,9 @@ class Need:
         Parameters
         ----------
         records : int
-            records in one micro-batch
+            Records in one micro-batch.
         checkpointing : bool
-            whether gradient checkpointing is on
+            Whether gradient checkpointing is on.
         """
         return self.fixed + records * (self.lean if checkpointing else self.whole)
 
@@ -43,12 +43,12 @@ def shapes_of(config: RunConfig) -> Mapping[str, tuple[int, ...]]:
     Parameters
     ----------
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
 
     Raises
     ------
     ModelError
-        there is no such model, or it does not have the adapted layers
+        There is no such model, or it does not have the adapted layers.
     """
     task = TASKS[config.task.name]
     base = outline(config.model, task.kind)
@@ -61,14 +61,14 @@ def refuse_other_adapter(adapter: AdapterState, shapes: Mapping[str, tuple[int, 
     Parameters
     ----------
     adapter : AdapterState
-        adapter of an order
+        Adapter of an order.
     shapes : Mapping[str, tuple[int, ...]]
-        shape of each trained tensor, by name
+        Shape of each trained tensor, by name.
 
     Raises
     ------
     MessageError
-        a name or shape differs, or a number is NaN or infinite
+        a name or shape differs, or a number is NaN or infinite.
     """
     if dict(adapter.spec) != dict(shapes):
         raise MessageError(
@@ -86,14 +86,14 @@ def refuse_what_does_not_fit(config: RunConfig, free: int | None = None) -> None
     Parameters
     ----------
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
     free : int | None
-        free bytes; None measures them now
+        Free bytes; None measures them now.
 
     Raises
     ------
     ModelError
-        training does not fit, and the message names the mildest change that would fit; or there is no such model
+        Training does not fit, and the message names the mildest change that would fit; or there is no such model.
     """
     device, length, training = choose_device(config.model.device), config.model.max_length, config.training
     need, room = need_of(config), SHARE * (free_bytes(device) if free is None else free)
@@ -120,7 +120,7 @@ def need_of(config: RunConfig) -> Need:
     Parameters
     ----------
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
     """
     kind = TASKS[config.task.name].kind
     base = outline(config.model, kind)

@@ -34,12 +34,12 @@ def provision_site(folder: Path) -> SiteKey:
     Parameters
     ----------
     folder : Path
-        folder with the SITE.toml
+        Folder with the SITE.toml.
 
     Raises
     ------
     ConfigError
-        SITE.toml does not name the site or the key file, or the existing key is not a site key
+        SITE.toml does not name the site or the key file, or the existing key is not a site key.
     """
     site_id, private = _identity(folder / SITE_FILE)
     private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,21 +69,21 @@ def admit_site(folder: Path, more: int) -> dict[str, Any]:
     Parameters
     ----------
     folder : Path
-        folder with the SITE.toml
+        Folder with the SITE.toml.
     more : int
-        number of further set-ups
+        Number of further set-ups.
 
     Returns
     -------
     dict[str, Any]
-        what the server asked before, and the new counts
+        What the server asked before, and the new counts.
 
     Raises
     ------
     ConfigError
-        the folder has no usable SITE.toml
+        The folder has no usable SITE.toml.
     PrivacyError
-        the log of questions cannot be read or written
+        The log of questions cannot be read or written.
     """
     site = SiteFile.load(folder / SITE_FILE)
     before = site.set_ups.book()
@@ -105,7 +105,7 @@ def check_site(folder: Path) -> list[Flaw] | None:
     Parameters
     ----------
     folder : Path
-        folder with the SITE.toml
+        Folder with the SITE.toml.
     """
     path = folder / SITE_FILE
     if not path.exists():

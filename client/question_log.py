@@ -82,7 +82,7 @@ class SetUps:
         Raises
         ------
         PrivacyError
-            the file cannot be read, so nothing may be asked
+            The file cannot be read, so nothing may be asked.
         """
         try:
             return Book.model_validate_json(self._path.read_bytes())
@@ -104,14 +104,14 @@ class SetUps:
         Parameters
         ----------
         run : RunConfig
-            configuration of the run as the site carries it out
+            Configuration of the run as the site carries it out.
 
         Raises
         ------
         PolicyRefused
-            it would exceed the policy's limit, or too many rounds began here without a reply
+            It would exceed the policy's limit, or too many rounds began here without a reply.
         PrivacyError
-            the file cannot be read or written
+            The file cannot be read or written.
         """
         with self._changing() as book:
             wanted, counts = set_up_of(run), self._count(book)
@@ -136,9 +136,9 @@ class SetUps:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
         """
         begun = Begun(time=self._clock(), run_id=run_id, round=round_number)
         with self._changing() as book:
@@ -159,7 +159,7 @@ class SetUps:
         Parameters
         ----------
         more : int
-            number of further set-ups
+            Number of further set-ups.
         """
         with self._changing() as book:
             self._write(book.model_copy(update={"admitted": (*book.admitted, Admitted(time=self._clock(), more=more))}))

@@ -71,13 +71,13 @@ class Door:
     Attributes
     ----------
     site_id : str
-        name of the site
+        Name of the site.
     address : str
-        host:port of the server
+        Host:port of the server.
     authority : bytes | None
-        certificate of the authority in PEM; None means no TLS
+        Certificate of the authority in PEM; None means no TLS.
     key : ec.EllipticCurvePrivateKey
-        private key of the site
+        Private key of the site.
     """
 
     site_id: str
@@ -92,18 +92,18 @@ class Door:
         Parameters
         ----------
         site_id : str
-            name of the site
+            Name of the site.
         address : str
-            host:port of the server
+            Host:port of the server.
         ca : Path | None
-            certificate file of the authority; None means no TLS, for a trial on one machine
+            Certificate file of the authority; None means no TLS, for a trial on one machine.
         key : Path
-            private key file of the site
+            Private key file of the site.
 
         Raises
         ------
         ConfigError
-            a file cannot be read, is something else, or others may read the key
+            a file cannot be read, is something else, or others may read the key.
         """
         own = read_private(key)
         for flaw in exposed(key):
@@ -136,9 +136,9 @@ class Connection:
         Raises
         ------
         ConnectionRefused
-            the server refused the site; retrying would not help
+            The server refused the site; retrying would not help.
         ServerGone
-            the server did not answer
+            The server did not answer.
         """
         try:
             self._leave(self._last_node())  # left by a killed process; Flower would refuse a second activation
@@ -165,7 +165,7 @@ class Connection:
         Raises
         ------
         ServerGone
-            connect again
+            Connect again.
         """
         while True:
             if self._silent:
@@ -185,14 +185,14 @@ class Connection:
         Parameters
         ----------
         app : ClientApp
-            app that carries out orders
+            App that carries out orders.
         message : Message
-            message from the server
+            Message from the server.
 
         Raises
         ------
         ServerGone
-            connect again; the server will repeat the order
+            Connect again; the server will repeat the order.
         """
         metadata = message.metadata
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, metadata.run_id, self._node.node_id
@@ -301,7 +301,7 @@ def reason_code(error: BaseException) -> str:
     Parameters
     ----------
     error : BaseException
-        any error
+        Any error.
     """
     field = getattr(error, "field", None)
     return f"{type(error).__name__}:{field}" if isinstance(field, str) else type(error).__name__
@@ -313,12 +313,12 @@ def outward_code(error: Exception) -> str:
     Parameters
     ----------
     error : Exception
-        any error
+        Any error.
 
     Returns
     -------
     str
-        the error's code if no record can have influenced it, else the same word for all errors
+        The error's code if no record can have influenced it, else the same word for all errors.
     """
     return reason_code(error) if isinstance(error, HushtuneError) and not isinstance(error, DataError) else Declined.__name__
 

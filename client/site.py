@@ -53,8 +53,8 @@ class Site:
         if len(data.units) < config.cohort.min_records:
             units = "persons" if config.privacy.unit == "person" else "records"
             raise DataError(
-                f"site {site_id}: has fewer usable training {units} than cohort.min_records = "
-                f"{config.cohort.min_records}; add records, correct quarantined ones, or lower the bound"
+                f"site {site_id}: has fewer usable training {units} than cohort.min_records = {config.cohort.min_records}; "
+                "add records, correct quarantined ones, or lower the bound"
             )
         _refuse_other_plan(plan, config, declared_size, site_id)
         self.site_id = site_id
@@ -122,15 +122,15 @@ class Site:
         Parameters
         ----------
         order : TrainOrder
-            order from the server
+            Order from the server.
 
         Raises
         ------
         MessageError
-            the order is for another config or a round outside of the run, or its adapter does not fit the model
+            The order is for another config or a round outside of the run, or its adapter does not fit the model.
         LedgerError
-            the round was spent before, the budget is used up, or the ledger cannot be written or lacks entries that the
-            server has seen; nothing was trained
+            The round was spent before, the budget is used up, or the ledger cannot be written or lacks entries that the
+            server has seen; nothing was trained.
         """
         if order.config.digest() != self._config.digest():
             raise MessageError(f"site {self.site_id}: the order is for another run config; set up the site for that config")
@@ -195,22 +195,22 @@ def training_set(
     Parameters
     ----------
     site_id : str
-        name of the site, for messages
+        Name of the site, for messages.
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
     records : Sequence[Record]
-        anonymised training records
+        Anonymised training records.
     learner : Learner
-        task and model
+        Task and model.
     persons : Sequence[str]
-        id of the person of each record; needed only if the unit is the person
+        Id of the person of each record; needed only if the unit is the person.
     wordings : Mapping[str, Wordings]
-        paraphrases by text, for views
+        Paraphrases by text, for views.
 
     Raises
     ------
     DataError
-        the unit is the person but a record's person is unknown, or no record has a group for the adversary
+        The unit is the person but a record's person is unknown, or no record has a group for the adversary.
     """
     examples = learner.task.encode(records)
     if config.adversary is not None and all(example.group == NO_GROUP for example in examples):

@@ -29,12 +29,12 @@ from shared.errors import ConfigError, ModelError
 from shared.models.catalogue import CATALOGUE, HUB_ID, pinned_digest
 
 
-def _beside(path: Path, info: ValidationInfo) -> Path:
+def _relative_to_file(path: Path, info: ValidationInfo) -> Path:
     """Resolve a path relative to the folder of the file."""
     return Path((info.context or {}).get("folder", "")) / path.expanduser()
 
 
-Beside = Annotated[Path, AfterValidator(_beside)]
+RelativePath = Annotated[Path, AfterValidator(_relative_to_file)]
 Address = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")]
 
 
@@ -42,15 +42,14 @@ class IdentitySection(Section):
     """Name of the site, and where it keeps its state."""
 
     id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
-    state: Beside = Field(
+    state: RelativePath = Field(
         Path("state"), validate_default=True, description="folder of the ledger, the outbox and the status file"
     )
-    ledger_head: Beside = Field(
+    ledger_head: RelativePath = Field(
         Path("ledger_head.json"),
         validate_default=True,
-        description="file with a second copy of the ledger's length and last hash; keep it on another disk than "
-        "state, or at "
-        "least out of every backup that contains state, so that an old copy of the ledger is detected",
+        description="file with a second copy of the ledger's length and last hash; keep it on another disk than state, or "
+        "at least out of every backup that contains state, so that an old copy of the ledger is detected",
     )
     energy: bool = Field(
         False,
@@ -64,10 +63,10 @@ class ServerSection(Section):
     """How to reach the server, and how site and server authenticate each other."""
 
     address: Address = Field(description="host:port of the server")
-    ca: Beside = Field(
+    ca: RelativePath = Field(
         Path("ca.crt"), validate_default=True, description="certificate of the authority that the site trusts"
     )
-    key: Beside = Field(
+    key: RelativePath = Field(
         Path("site.key"), validate_default=True, description="the site's private key, made at the site with file mode 0600"
     )
 
@@ -75,7 +74,7 @@ class ServerSection(Section):
 class OwnDataSection(Section):
     """The site's records and how to read them; no field is ever taken from an order, so all of them must be set here."""
 
-    file: Beside = Field(description="file of the records: .jsonl, .csv or .parquet")
+    file: RelativePath = Field(description="file of the records: .jsonl, .csv or .parquet")
     declared_size: int = Field(ge=1, description="public number of records that the site declares; never the true number")
     min_records: int = Field(
         ge=1,
@@ -105,8 +104,10 @@ class OwnDataSection(Section):
 class OwnModelSection(Section):
     """Where and how this site loads base models."""
 
-    cache: Beside | None = Field(None, description="folder for model files; empty: $HUSHTUNE_CACHE or ~/.cache/hushtune")
-    folders: Mapping[str, Beside] = Field(
+    cache: RelativePath | None = Field(
+        None, description="folder for model files; empty: $HUSHTUNE_CACHE or ~/.cache/hushtune"
+    )
+    folders: Mapping[str, RelativePath] = Field(
         default_factory=dict, description="local folder of each base model that is not in the catalogue, by its name"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
@@ -124,9 +125,9 @@ class OwnModelSection(Section):
 
     @field_validator("paraphraser")
     @classmethod
-    def _model_beside(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _resolve_model(cls, value: str | None, info: ValidationInfo) -> str | None:
         """Resolve a folder relative to the file."""
-        return value if value is None or value in CATALOGUE else str(_beside(Path(value), info))
+        return value if value is None or value in CATALOGUE else str(_relative_to_file(Path(value), info))
 
 
 class OwnAnonymiseSection(AnonymiseSection):
@@ -150,11 +151,11 @@ class OwnAnonymiseSection(AnonymiseSection):
 
     @field_validator("spacy_model", "second_model")
     @classmethod
-    def _folder_beside(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _resolve_folder(cls, value: str | None, info: ValidationInfo) -> str | None:
         """Resolve a folder relative to the file; any other name is that of an installed model."""
         if value is None:
             return None
-        folder = _beside(Path(value), info)
+        folder = _relative_to_file(Path(value), info)
         return str(folder) if folder.is_dir() or "/" in value else value
 
 
@@ -185,12 +186,12 @@ class SiteFile(Section):
         Parameters
         ----------
         path : Path
-            the file
+            The file.
 
         Raises
         ------
         ConfigError
-            the file or a value cannot be used; the message is one line and names the field
+            The file or a value cannot be used; the message is one line and names the field.
         """
         tree = read_toml(path)
         try:
@@ -234,14 +235,14 @@ class SiteFile(Section):
         Parameters
         ----------
         run : RunConfig
-            configuration of an order
+            Configuration of an order.
 
         Raises
         ------
         ConfigError
-            the privacy unit is the person, but the site has no column that identifies persons
+            The privacy unit is the person, but the site has no column that identifies persons.
         ModelError
-            the run's base model is a folder at the server for which this site has no folder
+            The run's base model is a folder at the server for which this site has no folder.
         """
         tree: dict[str, Any] = {k: v for k, v in run.model_dump(mode="json").items() if kind_of(k) != "server"}
         own = self.model_dump(mode="json")

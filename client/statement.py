@@ -26,14 +26,14 @@ def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]
     Parameters
     ----------
     folder : Path
-        folder of the ledger
+        Folder of the ledger.
     target_delta : float | None
-        delta for all figures; None takes the smallest delta in the ledger
+        Delta for all figures; None takes the smallest delta in the ledger.
 
     Raises
     ------
     LedgerError
-        the ledger cannot be read or was altered
+        The ledger cannot be read or was altered.
     """
     entries = read(folder / "ledger.jsonl")
     reserved = [entry for entry in entries if entry.kind == "reserve"]
@@ -59,14 +59,14 @@ def verify(folder: Path, against: Path | None = None) -> dict[str, Any]:
     Parameters
     ----------
     folder : Path
-        folder of the ledger
+        Folder of the ledger.
     against : Path | None
-        folder of a run, or its report.json, whose ledger heads are checked; None checks none
+        Folder of a run, or its report.json, whose ledger heads are checked; None checks none.
 
     Raises
     ------
     LedgerError
-        names the first problem, with the number of the entry
+        Names the first problem, with the number of the entry.
     """
     path = folder / "ledger.jsonl"
     entries = read(path)

@@ -15,7 +15,7 @@ REFRESH = 30.0  # seconds after which an unchanged status is written again, so t
 State = Literal["connecting", "connected", "refused", "closed"]
 
 
-class Telling:
+class StatusWriter:
     """Writes the status file of one client at each change; ``refresh`` writes it again when it grows old."""
 
     def __init__(self, file: SiteFile) -> None:
@@ -33,7 +33,7 @@ class Telling:
         Parameters
         ----------
         state : State
-            the new state
+            The new state.
         """
         if state != self._connection:
             self._connection, self._since = state, time.time()
@@ -45,11 +45,11 @@ class Telling:
         Parameters
         ----------
         order : TrainOrder
-            order from the server
+            Order from the server.
         outcome : Outcome
-            what the site did with it
+            What the site did with it.
         reason : str | None
-            field of the policy that refused it, or class of the error
+            Field of the policy that refused it, or class of the error.
         """
         seen = OrderSeen(time=time.time(), run_id=order.run_id, round=order.round, outcome=outcome, reason=reason)
         last = self._orders[-1] if self._orders else None
@@ -64,7 +64,7 @@ class Telling:
         Parameters
         ----------
         budgets : Sequence[BudgetSeen]
-            spent and allowed epsilon, by dataset and for the site
+            Spent and allowed epsilon, by dataset and for the site.
         """
         self._budgets = tuple(budgets)
         self._write()

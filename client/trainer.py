@@ -59,37 +59,37 @@ def train(
     Parameters
     ----------
     learner : Learner
-        task and model
+        Task and model.
     data : TrainingSet
-        encoded records and their units
+        Encoded records and their units.
     start : AdapterState
-        adapter at the start of the round
+        Adapter at the start of the round.
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
     plan : PrivacyPlan | None
-        privacy plan of the run; None without privacy
+        Privacy plan of the run; None without privacy.
     round_number : int
-        number of the round, from 1
+        Number of the round, from 1.
     divisor : float
-        expected number of units in a batch, q x declared_size
+        Expected number of units in a batch, q x declared_size.
     site_id : str
-        name of the site, for the random streams of runs without privacy
+        Name of the site, for the random streams of runs without privacy.
     moments : AdapterState | None
-        optimiser state after the round before; None at the first
+        Optimiser state after the round before; None at the first.
     label_weights : array (L,) or None
-        weight of each label's losses
+        Weight of each label's losses.
     prefix : FrozenPrefix | None
-        cached states of the frozen layers; None computes all layers
+        Cached states of the frozen layers; None computes all layers.
 
     Returns
     -------
     Trained
-        delta and moments
+        Delta and moments.
 
     Raises
     ------
     PrivacyError
-        a privacy unit was split, or a layer gives no proper per-record gradients
+        a privacy unit was split, or a layer gives no proper per-record gradients.
     """
     training = config.training
     write_adapter(learner.model, start)
@@ -108,7 +108,7 @@ def train(
             rows = data.rows(chosen.tolist(), number)
             _accumulate(learner, model, step, rows, weights, training, prefix)
             step.finish()
-            _pull(optimizer, anchors, training.proximal)
+            _pull_to_start(optimizer, anchors, training.proximal)
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
 
@@ -135,7 +135,7 @@ def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor:
         group["lr"] = peak * factor
 
 
-def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch.Tensor], strength: float) -> None:
+def _pull_to_start(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch.Tensor], strength: float) -> None:
     """Move each tensor towards its value at the start of the round, as AdamW's weight decay moves it towards 0.
 
     It depends on records only through the result of the private step, so it costs no privacy. FedProx (Li et al. 2020, arXiv
@@ -159,18 +159,18 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
     Parameters
     ----------
     learner : Learner
-        task and model
+        Task and model.
     examples : Sequence[Example]
-        encoded records
+        Encoded records.
     records : int
-        number of records to compare
+        Number of records to compare.
     distillation : float
-        weight of the distillation term of the loss
+        Weight of the distillation term of the loss.
 
     Raises
     ------
     PrivacyError
-        the gradients differ, so nothing may be trained
+        The gradients differ, so nothing may be trained.
     """
     chosen = sorted(examples, key=len, reverse=True)
     if len(chosen) > records:
@@ -195,18 +195,18 @@ def measure(
     Parameters
     ----------
     learner : Learner
-        task and model
+        Task and model.
     examples : Sequence[Example]
-        N encoded records
+        N encoded records.
     prefix : FrozenPrefix | None
-        cached states of the frozen layers; None computes all layers
+        Cached states of the frozen layers; None computes all layers.
     tokens : int
-        tokens of a micro-batch
+        Tokens of a micro-batch.
 
     Returns
     -------
     tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]
-        losses (N,) in nats, and hits (N,), 0 or 1
+        Losses (N,) in nats, and hits (N,), 0 or 1.
     """
     losses = np.zeros(len(examples))
     hits = np.zeros(len(examples)) if learner.task.kind == "encoder" else None
@@ -226,14 +226,14 @@ def schedule(step: int, training: TrainingSection) -> float:
     Parameters
     ----------
     step : int
-        number of the step in the whole run, from 0
+        Number of the step in the whole run, from 0.
     training : TrainingSection
-        section with the schedule
+        Section with the schedule.
 
     Returns
     -------
     float
-        factor from 0 to 1
+        Factor from 0 to 1.
     """
     total = training.rounds * training.steps
     warmup = training.warmup * total
@@ -251,9 +251,9 @@ def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.Ada
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     training : TrainingSection
-        section with the rates
+        Section with the rates.
     """
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     heads = [p for name, p in trained if name.startswith(HEADS)]

@@ -49,7 +49,7 @@ class TrainingSet:
         Parameters
         ----------
         examples : Sequence[Example]
-            encoded records
+            Encoded records.
         """
         return cls(examples, [(row,) for row in range(len(examples))])
 
@@ -59,9 +59,9 @@ class TrainingSet:
         Parameters
         ----------
         chosen : Sequence[int]
-            indices of the sampled units
+            Indices of the sampled units.
         occasion : int
-            number of the step in the run
+            Number of the step in the run.
         """
         units = [self.units[unit] for unit in chosen]
         if self.viewer is None:
@@ -80,12 +80,12 @@ class TrainingSet:
         Parameters
         ----------
         labels : int
-            number of labels
+            Number of labels.
 
         Returns
         -------
         array (units, labels)
-            shares; each row adds up to 1
+            Shares; each row adds up to 1.
         """
         shares = np.zeros((len(self.units), labels))
         for number, unit in enumerate(self.units):
@@ -99,12 +99,12 @@ class TrainingSet:
         Parameters
         ----------
         values : array (rows,)
-            one value per row
+            One value per row.
 
         Returns
         -------
         array (units,)
-            means
+            Means.
         """
         return np.array([values[list(unit)].mean() for unit in self.units])
 
@@ -124,7 +124,7 @@ def units_of(persons: Sequence[str]) -> list[Unit]:
     Parameters
     ----------
     persons : Sequence[str]
-        id of the person of each row
+        Id of the person of each row.
     """
     rows: dict[str, list[int]] = defaultdict(list)
     for row, person in enumerate(persons):
@@ -140,11 +140,11 @@ def row_weights(units: Sequence[Unit], targets: torch.Tensor, by_label: torch.Te
     Parameters
     ----------
     units : Sequence[Unit]
-        row indices of each unit, in the order of the batch
+        Row indices of each unit, in the order of the batch.
     targets : tensor (B,)
-        label of each row
+        Label of each row.
     by_label : tensor (L,) or None
-        weight of each label
+        Weight of each label.
     """
     shares = to_device(torch.tensor([1 / len(unit) for unit in units for _ in unit]), targets.device)
     return shares if by_label is None else shares * by_label[targets]

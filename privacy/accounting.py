@@ -52,13 +52,13 @@ class MechanismEvent:
     Attributes
     ----------
     sampling_rate : float
-        probability q of each unit to be in a step, above 0 and at most 1 (1: a sum over all units)
+        Probability q of each unit to be in a step, above 0 and at most 1 (1: a sum over all units).
     noise_multiplier : float
-        standard deviation of the noise, divided by the L2 sensitivity of the sum
+        Standard deviation of the noise, divided by the L2 sensitivity of the sum.
     steps : int
-        number of sums, 1 or more
+        Number of sums, 1 or more.
     purpose : Purpose
-        the kind of sum
+        The kind of sum.
 
     Examples
     --------
@@ -90,21 +90,21 @@ def epsilon(events: Iterable[MechanismEvent], target_delta: float, grid: float =
     Parameters
     ----------
     events : Iterable[MechanismEvent]
-        mechanism events, in any order
+        Mechanism events, in any order.
     target_delta : float
-        delta of the guarantee, above 0 and below 1
+        Delta of the guarantee, above 0 and below 1.
     grid : float
-        discretisation of the privacy loss; a coarser grid is faster and gives a larger epsilon
+        Discretisation of the privacy loss; a coarser grid is faster and gives a larger epsilon.
 
     Returns
     -------
     float
-        upper bound of epsilon
+        Upper bound of epsilon.
 
     Raises
     ------
     PrivacyError
-        ``target_delta`` is not above 0 and below 1
+        ``target_delta`` is not above 0 and below 1.
     """
     check_delta(target_delta)
     counts = _counted(events)
@@ -143,19 +143,19 @@ class Accountant:
         Parameters
         ----------
         events : Iterable[MechanismEvent]
-            mechanism events, in any order
+            Mechanism events, in any order.
         target_delta : float
-            delta of the guarantee, above 0 and below 1
+            Delta of the guarantee, above 0 and below 1.
 
         Returns
         -------
         float
-            upper bound of epsilon; 0 if there are no events
+            Upper bound of epsilon; 0 if there are no events.
 
         Raises
         ------
         PrivacyError
-            ``target_delta`` is not above 0 and below 1
+            ``target_delta`` is not above 0 and below 1.
         """
         check_delta(target_delta)
         counts = _counted(events)
@@ -193,16 +193,16 @@ class Accountant:
         Parameters
         ----------
         events : Sequence[MechanismEvent]
-            the mechanism events of one round
+            The mechanism events of one round.
         rounds : int
-            number of rounds
+            Number of rounds.
         target_delta : float
-            delta of the guarantee, above 0 and below 1
+            Delta of the guarantee, above 0 and below 1.
 
         Returns
         -------
         tuple[float, ...]
-            upper bounds of epsilon, one per round
+            Upper bounds of epsilon, one per round.
         """
         return tuple(self.epsilon(list(events) * count, target_delta) for count in range(1, rounds + 1))
 
@@ -212,19 +212,19 @@ class Accountant:
         Parameters
         ----------
         events : Sequence[MechanismEvent]
-            mechanism events, in any order
+            Mechanism events, in any order.
         target_delta : float
-            delta of the guarantee, above 0 and below 1
+            Delta of the guarantee, above 0 and below 1.
 
         Returns
         -------
         float
-            upper bound of epsilon by privacy loss distributions
+            Upper bound of epsilon by privacy loss distributions.
 
         Raises
         ------
         PrivacyError
-            the two accountants contradict each other, so neither is trusted
+            The two accountants contradict each other, so neither is trusted.
         """
         claimed, bound = self.epsilon(events, target_delta), renyi_epsilon(events, target_delta)
         if claimed > bound * (1 + CROSS_CHECK_SLACK) + CROSS_CHECK_SLACK:
@@ -244,14 +244,14 @@ def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float])
     Parameters
     ----------
     events : Iterable[MechanismEvent]
-        mechanism events, in any order
+        Mechanism events, in any order.
     epsilons : Sequence[float]
-        epsilons, 0 or more
+        Epsilons, 0 or more.
 
     Returns
     -------
     tuple[float, ...]
-        upper bounds of delta, one per epsilon
+        Upper bounds of delta, one per epsilon.
     """
     counts = _counted(events)
     total = _composed(counts, {step: _loss(*step, SEARCH_GRID) for step in counts})
@@ -267,14 +267,14 @@ def renyi_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> floa
     Parameters
     ----------
     events : Iterable[MechanismEvent]
-        mechanism events, in any order
+        Mechanism events, in any order.
     target_delta : float
-        delta of the guarantee, above 0 and below 1
+        Delta of the guarantee, above 0 and below 1.
 
     Raises
     ------
     PrivacyError
-        ``target_delta`` is not above 0 and below 1
+        ``target_delta`` is not above 0 and below 1.
     """
     check_delta(target_delta)
     accountant = RdpAccountant(RENYI_ORDERS, NeighboringRelation.ADD_OR_REMOVE_ONE)
@@ -300,27 +300,27 @@ def calibrate(
     Parameters
     ----------
     target_epsilon : float
-        largest allowed epsilon, above 0
+        Largest allowed epsilon, above 0.
     target_delta : float
-        delta of the guarantee, above 0 and below 1
+        Delta of the guarantee, above 0 and below 1.
     sampling_rate : float
-        probability q of each unit to be in a step
+        Probability q of each unit to be in a step.
     steps : int
-        number of training steps T of the whole run
+        Number of training steps T of the whole run.
     others : Sequence[MechanismEvent]
-        all other releases of the whole run, whose noise is fixed
+        All other releases of the whole run, whose noise is fixed.
     accountant : Accountant | None
-        accountant for the last check; None makes a new one
+        Accountant for the last check; None makes a new one.
 
     Returns
     -------
     float
-        noise multiplier z = standard deviation / sensitivity
+        Noise multiplier z = standard deviation / sensitivity.
 
     Raises
     ------
     PrivacyError
-        no noise multiplier that the search tries (it stops below ``LARGEST_NOISE``) meets the target
+        No noise multiplier that the search tries (it stops below ``LARGEST_NOISE``) meets the target.
     """
     accountant = accountant or Accountant()
 
@@ -368,12 +368,12 @@ def check_delta(target_delta: float) -> None:
     Parameters
     ----------
     target_delta : float
-        delta of a guarantee
+        Delta of a guarantee.
 
     Raises
     ------
     PrivacyError
-        it is out of this range
+        It is out of this range.
     """
     if not 0 < target_delta < 1:
         raise PrivacyError(f"target_delta {target_delta!r}: must be above 0 and below 1")

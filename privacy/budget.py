@@ -46,15 +46,15 @@ class Budget:
     Attributes
     ----------
     ledger : Ledger
-        ledger of the site
+        Ledger of the site.
     dataset : Dataset
-        identities of the records
+        Identities of the records.
     limit : Limit
-        epsilon and delta for every record
+        Epsilon and delta for every record.
     in_all : Limit | None
-        epsilon and delta for the whole site, or None
+        Epsilon and delta for the whole site, or None.
     accountant : Accountant
-        cache of privacy losses
+        Cache of privacy losses.
     """
 
     ledger: Ledger
@@ -80,12 +80,12 @@ class Budget:
         Parameters
         ----------
         plan : PrivacyPlan
-            privacy plan of the run
+            Privacy plan of the run.
 
         Raises
         ------
         LedgerError
-            the budget is or would be used up, or earlier runs used another privacy unit
+            The budget is or would be used up, or earlier runs used another privacy unit.
         """
         entries = self.ledger.entries()
         self._refuse_other_unit(entries, plan)
@@ -99,16 +99,16 @@ class Budget:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
         plan : PrivacyPlan
-            privacy plan of the run
+            Privacy plan of the run.
 
         Raises
         ------
         LedgerError
-            the budget is or would be used up
+            The budget is or would be used up.
         """
         entries = self.ledger.entries()
         if _reservation(entries, run_id, round_number) is None:
@@ -124,23 +124,23 @@ class Budget:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
         plan : PrivacyPlan | None
-            privacy plan of the run; None for a round without privacy, which the ledger records as such
+            Privacy plan of the run; None for a round without privacy, which the ledger records as such.
         server : Head
-            end of the server's chain of committed rounds
+            End of the server's chain of committed rounds.
 
         Returns
         -------
         Entry
-            the new reservation, or the earlier one of this round if it was not answered
+            The new reservation, or the earlier one of this round if it was not answered.
 
         Raises
         ------
         LedgerError
-            the budget is used up, the round was answered before, or the ledger cannot be written
+            The budget is used up, the round was answered before, or the ledger cannot be written.
         """
         with self.ledger.locked():
             entries = self.ledger.entries()
@@ -165,19 +165,19 @@ class Budget:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         round_number : int
-            number of the round, from 1
+            Number of the round, from 1.
 
         Returns
         -------
         Head
-            the end of the ledger
+            The end of the ledger.
 
         Raises
         ------
         LedgerError
-            the round was never reserved, or the ledger cannot be written
+            The round was never reserved, or the ledger cannot be written.
         """
         with self.ledger.locked():
             entries = self.ledger.entries()
@@ -194,7 +194,7 @@ class Budget:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         """
         reserved = (entry.body for entry in self.ledger.entries() if entry.kind == "reserve")
         return tuple(int(body["round"]) for body in reserved if body["run_id"] == run_id)
@@ -270,18 +270,18 @@ def upper_bound(
     Parameters
     ----------
     entries : Sequence[Entry]
-        entries of the ledger
+        Entries of the ledger.
     target_delta : float
-        delta, above 0 and below 1
+        Delta, above 0 and below 1.
     more : Events
-        further mechanism events
+        Further mechanism events.
     accountant : Accountant | None
-        cache of privacy losses; None makes a new one
+        Cache of privacy losses; None makes a new one.
 
     Returns
     -------
     float
-        upper bound of epsilon; infinite if a round had no privacy
+        Upper bound of epsilon; infinite if a round had no privacy.
     """
     history = [entry for entry in entries if entry.kind == "reserve"]
     if any(not entry.body["events"] for entry in history):

@@ -29,15 +29,15 @@ class Entry:
     Attributes
     ----------
     seq : int
-        index of the entry, from 0
+        Index of the entry, from 0.
     kind : Kind
-        what the entry records
+        What the entry records.
     body : Mapping[str, Any]
-        the fields that ``FIELDS`` lists for this kind
+        The fields that ``FIELDS`` lists for this kind.
     prev : str
-        SHA-256 of the entry before; 64 zeros for the first
+        SHA-256 of the entry before; 64 zeros for the first.
     hash : str
-        SHA-256 of the four other fields, as canonical JSON
+        SHA-256 of the four other fields, as canonical JSON.
     """
 
     seq: int
@@ -57,11 +57,11 @@ class Entry:
         Parameters
         ----------
         head : Head
-            end of the chain
+            End of the chain.
         kind : Kind
-            what the entry records
+            What the entry records.
         body : Mapping[str, Any]
-            its fields
+            Its fields.
         """
         prev = head.hash or NOWHERE
         return cls(head.entries, kind, body, prev, _hash(head.entries, kind, body, prev))
@@ -76,12 +76,12 @@ def read(path: Path) -> tuple[Entry, ...]:
     Parameters
     ----------
     path : Path
-        the file ``ledger.jsonl``; ``head.json`` lies next to it
+        The file ``ledger.jsonl``; ``head.json`` lies next to it.
 
     Raises
     ------
     LedgerError
-        the file cannot be read, or an entry was altered, removed, inserted or moved; the message names the first
+        The file cannot be read, or an entry was altered, removed, inserted or moved; the message names the first.
     """
     beside = path.with_name("head.json")
     head = read_head(beside)  # read before the entries, so that entries added meanwhile do not look like a truncation
@@ -103,12 +103,12 @@ def chained(path: Path) -> tuple[Entry, ...]:
     Parameters
     ----------
     path : Path
-        the file ``ledger.jsonl``
+        The file ``ledger.jsonl``.
 
     Raises
     ------
     LedgerError
-        the file cannot be read, or an entry does not have its hash or does not follow the one before
+        The file cannot be read, or an entry does not have its hash or does not follow the one before.
     """
     try:
         lines = path.read_bytes().split(b"\n")[:-1]  # text after the last newline is an unfinished write
@@ -126,12 +126,12 @@ def read_head(path: Path) -> Head | None:
     Parameters
     ----------
     path : Path
-        the file ``head.json``
+        The file ``head.json``.
 
     Raises
     ------
     LedgerError
-        the file cannot be read
+        The file cannot be read.
     """
     try:
         plain = json.loads(path.read_bytes())
@@ -148,16 +148,16 @@ def refuse_unless_holds(entries: Sequence[Entry], head: Head, path: Path) -> Non
     Parameters
     ----------
     entries : Sequence[Entry]
-        entries of the ledger
+        Entries of the ledger.
     head : Head
-        a length and hash that was seen earlier
+        a length and hash that was seen earlier.
     path : Path
-        file of the ledger, for the message
+        File of the ledger, for the message.
 
     Raises
     ------
     LedgerError
-        the ledger was cut off, replaced, or copied from an older state
+        The ledger was cut off, replaced, or copied from an older state.
     """
     if head.entries > len(entries):
         raise LedgerError(
@@ -177,9 +177,9 @@ def holds(entries: Sequence[Entry], head: Head) -> bool:
     Parameters
     ----------
     entries : Sequence[Entry]
-        entries of the ledger
+        Entries of the ledger.
     head : Head
-        a length and hash that was seen earlier
+        a length and hash that was seen earlier.
     """
     if head.entries <= 0:
         return head == Head()
@@ -192,7 +192,7 @@ def head_of(entries: Sequence[Entry]) -> Head:
     Parameters
     ----------
     entries : Sequence[Entry]
-        entries of the ledger, in order
+        Entries of the ledger, in order.
     """
     return Head(len(entries), entries[-1].hash) if entries else Head()
 

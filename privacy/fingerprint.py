@@ -48,16 +48,16 @@ class Dataset:
         Parameters
         ----------
         records : Sequence[RawRecord]
-            raw records, each with its origin
+            Raw records, each with its origin.
         key : bytes
-            secret key of the site
+            Secret key of the site.
         by_person : bool
-            whether all records of one person form one unit
+            Whether all records of one person form one unit.
 
         Raises
         ------
         LedgerError
-            a record has no origin, so its spending cannot be followed
+            a record has no origin, so its spending cannot be followed.
         """
         if any(not record.origin for record in records):
             raise LedgerError("a record has no origin, so its spending cannot be followed; make it with read_records")

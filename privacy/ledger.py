@@ -37,8 +37,8 @@ class Ledger:
     Raises
     ------
     LedgerError
-        the folder cannot be written, the ledger belongs to another site, a part is missing or disagrees with the others, or
-        an entry was altered; the message names the part, and the first bad entry
+        The folder cannot be written, the ledger belongs to another site, a part is missing or disagrees with the others, or
+        an entry was altered; the message names the part, and the first bad entry.
     """
 
     def __init__(self, folder: Path, site_id: str, second_head: Path | None = None) -> None:
@@ -78,14 +78,14 @@ class Ledger:
         Parameters
         ----------
         dataset : Dataset
-            identities of the records
+            Identities of the records.
         body : Any
-            further fields of the reservation (``entries.FIELDS``)
+            Further fields of the reservation (``entries.FIELDS``).
 
         Raises
         ------
         LedgerError
-            the disk is full or cannot be written; nothing was reserved, so nothing may be trained
+            The disk is full or cannot be written; nothing was reserved, so nothing may be trained.
         """
         content = dataset.to_bytes()
         name = fingerprint(content)
@@ -103,7 +103,7 @@ class Ledger:
         Parameters
         ----------
         reservation : Entry
-            the entry to close
+            The entry to close.
         """
         return self._append("commit", {"reserved": reservation.seq})
 
@@ -113,12 +113,12 @@ class Ledger:
         Parameters
         ----------
         head : Head
-            length and hash of the ledger when the server last heard of it
+            Length and hash of the ledger when the server last heard of it.
 
         Raises
         ------
         LedgerError
-            the ledger was cut off, replaced, or copied from an older state
+            The ledger was cut off, replaced, or copied from an older state.
         """
         refuse_unless_holds(self.entries(), head, self.path)
 
@@ -128,12 +128,12 @@ class Ledger:
         Parameters
         ----------
         second_head : Path
-            file of the second head
+            File of the second head.
 
         Raises
         ------
         LedgerError
-            the second head has seen more entries than this ledger has, or another ledger; that cannot be confirmed
+            The second head has seen more entries than this ledger has, or another ledger; that cannot be confirmed.
         """
         witness = Witness(second_head, self._site_id)
         with self.locked():
@@ -216,14 +216,14 @@ def refuse_missing_parts(folder: Path, entries: Sequence[Entry]) -> None:
     Parameters
     ----------
     folder : Path
-        folder of the ledger
+        Folder of the ledger.
     entries : Sequence[Entry]
-        its entries
+        Its entries.
 
     Raises
     ------
     LedgerError
-        a part is missing or altered; the message names its file
+        a part is missing or altered; the message names its file.
     """
     head, key = folder / "head.json", folder / "fingerprint.key"
     if read_head(head) is None:
@@ -242,14 +242,14 @@ def read_dataset(folder: Path, name: str) -> frozenset[bytes]:
     Parameters
     ----------
     folder : Path
-        folder of the ledger
+        Folder of the ledger.
     name : str
-        fingerprint of the dataset
+        Fingerprint of the dataset.
 
     Raises
     ------
     LedgerError
-        the file of the identities is missing or altered
+        The file of the identities is missing or altered.
     """
     path = folder / "datasets" / f"{name}.ids"
     try:

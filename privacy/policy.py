@@ -90,9 +90,8 @@ class SitePolicy(Section):
     )
     unreleased_metrics: bool = Field(
         False,
-        description="whether a reply may contain a figure that is neither public nor protected by noise; the only "
-        "such figure "
-        "is the electricity of a round (site.energy), in runs without privacy",
+        description="whether a reply may contain a figure that is neither public nor protected by noise; the only such "
+        "figure is the electricity of a round (site.energy), in runs without privacy",
     )
 
     @model_validator(mode="after")
@@ -109,7 +108,7 @@ class SitePolicy(Section):
         Parameters
         ----------
         declared_size : int
-            public number of records, or persons, of the site
+            Public number of records, or persons, of the site.
         """
         dataset = default_delta(declared_size) if self.dataset_delta is None else self.dataset_delta
         return dataset, dataset if self.site_delta is None else self.site_delta
@@ -120,14 +119,14 @@ class SitePolicy(Section):
         Parameters
         ----------
         order : 'TrainOrder'
-            order from the server
+            Order from the server.
         declared_size : int
-            public number of records, or persons, of the site
+            Public number of records, or persons, of the site.
 
         Raises
         ------
         PolicyRefused
-            names the first limit that does not hold
+            Names the first limit that does not hold.
         """
         for limit in self._limits(order, declared_size):
             if not limit.holds:
@@ -139,14 +138,14 @@ class SitePolicy(Section):
         Parameters
         ----------
         fields : Iterable[str]
-            names of the header fields
+            Names of the header fields.
         size : int
-            size of the arrays in bytes
+            Size of the arrays in bytes.
 
         Raises
         ------
         PolicyRefused
-            a field is neither public nor a release of the plan, or the reply is too large
+            a field is neither public nor a release of the plan, or the reply is too large.
         """
         foreign = sorted(set(fields) - PUBLIC)
         if foreign and not self.unreleased_metrics:

@@ -131,9 +131,9 @@ def leaves(section: type[BaseModel] = RunConfig, above: str = "") -> Iterator[st
     Parameters
     ----------
     section : type[BaseModel]
-        class to start from
+        Class to start from.
     above : str
-        dotted prefix of the names
+        Dotted prefix of the names.
     """
     for name, field in section.model_fields.items():
         inner, path = _section(field.annotation), f"{above}{name}"
@@ -146,12 +146,12 @@ def kind_of(path: str) -> Kind | None:
     Parameters
     ----------
     path : str
-        dotted name of the field
+        Dotted name of the field.
 
     Returns
     -------
     Kind | None
-        kind of the field or of its whole section; None if ``FIELDS`` contains neither
+        Kind of the field or of its whole section; None if ``FIELDS`` contains neither.
     """
     return FIELDS.get(path) or FIELDS.get(path.split(".")[0])
 
@@ -162,7 +162,7 @@ def of_kind(kind: Kind) -> tuple[str, ...]:
     Parameters
     ----------
     kind : Kind
-        who decides the fields
+        Who decides the fields.
     """
     return tuple(name for name, own in FIELDS.items() if own == kind)
 
@@ -173,14 +173,14 @@ def value_at(config: BaseModel, path: str) -> Any:
     Parameters
     ----------
     config : BaseModel
-        a configuration or section
+        a configuration or section.
     path : str
-        dotted name of the field
+        Dotted name of the field.
 
     Returns
     -------
     Any
-        the value; None in a section that is not set
+        The value; None in a section that is not set.
     """
     found: Any = config
     for name in path.split("."):
@@ -194,12 +194,12 @@ def default_at(path: str) -> Any:
     Parameters
     ----------
     path : str
-        dotted name of the field
+        Dotted name of the field.
 
     Returns
     -------
     Any
-        the default; None if the field is required
+        The default; None if the field is required.
     """
     *sections, last = path.split(".")
     section: type[BaseModel] = RunConfig
@@ -215,12 +215,12 @@ def set_up_of(config: RunConfig) -> str:
     Parameters
     ----------
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
 
     Returns
     -------
     str
-        SHA-256 of the counted fields, 64 hexadecimal digits
+        SHA-256 of the counted fields, 64 hexadecimal digits.
     """
     tree = config.model_dump(mode="json")
     content = {path: _plain(tree, path) for path in of_kind("counted")}

@@ -47,19 +47,19 @@ def filter_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> flo
     Parameters
     ----------
     events : Iterable[MechanismEvent]
-        mechanism events, in any order
+        Mechanism events, in any order.
     target_delta : float
-        delta of the whole interaction, above 0 and below 1
+        Delta of the whole interaction, above 0 and below 1.
 
     Returns
     -------
     float
-        epsilon, 0 or more
+        Epsilon, 0 or more.
 
     Raises
     ------
     PrivacyError
-        ``target_delta`` is not above 0 and below 1
+        ``target_delta`` is not above 0 and below 1.
     """
     check_delta(target_delta)
     steps: Counter[tuple[float, float]] = Counter()
@@ -77,9 +77,9 @@ def epsilon_of(divergences: tuple[float, ...], target_delta: float) -> float:
     Parameters
     ----------
     divergences : tuple[float, ...]
-        sum of the divergences for each of ``ORDERS``
+        Sum of the divergences for each of ``ORDERS``.
     target_delta : float
-        delta of the whole interaction, above 0 and below 1
+        Delta of the whole interaction, above 0 and below 1.
     """
     each = math.log(target_delta / len(ORDERS))
     passing = (
@@ -98,11 +98,11 @@ def renyi_divergence(sampling_rate: float, noise_multiplier: float, order: int) 
     Parameters
     ----------
     sampling_rate : float
-        probability q of each unit to be in the sum, above 0 and at most 1
+        Probability q of each unit to be in the sum, above 0 and at most 1.
     noise_multiplier : float
-        standard deviation of the noise / sensitivity
+        Standard deviation of the noise / sensitivity.
     order : int
-        integer order, 2 or more
+        Integer order, 2 or more.
     """
     if sampling_rate == 1:
         return order / (2 * noise_multiplier**2)

@@ -17,11 +17,11 @@ class AttackRisk:
     Attributes
     ----------
     false_positive_rates : tuple[float, ...]
-        shares of absent units that the attack calls present
+        Shares of absent units that the attack calls present.
     true_positive_rates : tuple[float, ...]
-        for each of them, the largest possible share of present units that the attack calls present
+        For each of them, the largest possible share of present units that the attack calls present.
     advantage : float
-        largest possible difference between true and false positive rate, over all rates
+        Largest possible difference between true and false positive rate, over all rates.
     """
 
     false_positive_rates: tuple[float, ...]
@@ -40,9 +40,9 @@ def attack_risk(events: Iterable[MechanismEvent], rates: Sequence[float] = FALSE
     Parameters
     ----------
     events : Iterable[MechanismEvent]
-        mechanism events, in any order
+        Mechanism events, in any order.
     rates : Sequence[float]
-        false positive rates, 0 to 1
+        False positive rates, 0 to 1.
     """
     profile = tuple(zip(EPSILONS, privacy_profile(events, EPSILONS), strict=True))
     return AttackRisk(tuple(rates), tuple(_limit(profile, rate) for rate in rates), profile[0][1])

@@ -30,7 +30,7 @@ class Witness:
         Raises
         ------
         LedgerError
-            the file cannot be read or belongs to another site
+            The file cannot be read or belongs to another site.
         """
         try:
             plain = json.loads(self.path.read_bytes())
@@ -57,7 +57,7 @@ class Witness:
         Raises
         ------
         LedgerError
-            the file cannot be written; the earlier content stays
+            The file cannot be written; the earlier content stays.
         """
         content = canonical({"site_id": self._site_id, "entries": head.entries, "hash": head.hash})
         try:
@@ -71,12 +71,12 @@ class Witness:
         Parameters
         ----------
         ledger : Path
-            file of the ledger, for the message
+            File of the ledger, for the message.
 
         Raises
         ------
         LedgerError
-            this file exists
+            This file exists.
         """
         head = self.head()
         if head is not None:
@@ -93,14 +93,14 @@ class Witness:
         Parameters
         ----------
         entries : Sequence[Entry]
-            entries of the ledger
+            Entries of the ledger.
         ledger : Path
-            file of the ledger, for the message
+            File of the ledger, for the message.
 
         Raises
         ------
         LedgerError
-            the ledger or this file is an old copy, or this file is missing; the message says which, and the remedy
+            The ledger or this file is an old copy, or this file is missing; the message says which, and the remedy.
         """
         head, end = self.head(), head_of(entries)
         if head is None and end.entries > 1:
@@ -123,14 +123,14 @@ class Witness:
         Parameters
         ----------
         entries : Sequence[Entry]
-            entries of the ledger
+            Entries of the ledger.
         ledger : Path
-            file of the ledger, for the message
+            File of the ledger, for the message.
 
         Raises
         ------
         LedgerError
-            the ledger ends earlier, or has another entry at that place
+            The ledger ends earlier, or has another entry at that place.
         """
         head = self.head()
         if head is None or holds(entries, head):

@@ -48,13 +48,13 @@ class Part:
     Attributes
     ----------
     run_id : str
-        id of the run
+        Id of the run.
     plan : str | None
-        digest of the plan; None for a run without privacy
+        Digest of the plan; None for a run without privacy.
     events : Events
-        mechanism events that were reserved; empty for a run without privacy
+        Mechanism events that were reserved; empty for a run without privacy.
     whole : Events | None
-        mechanism events of the whole plan; None if a ledger of an earlier version does not say
+        Mechanism events of the whole plan; None if a ledger of an earlier version does not say.
     """
 
     run_id: str
@@ -69,11 +69,11 @@ class Part:
         Parameters
         ----------
         run_id : str
-            id of the run
+            Id of the run.
         plan : PrivacyPlan
-            privacy plan of the run
+            Privacy plan of the run.
         rounds : int
-            number of further rounds
+            Number of further rounds.
         """
         return cls(run_id, plan.digest(), plan.events * rounds, plan.events * plan.rounds)
 
@@ -93,7 +93,7 @@ class Part:
         Parameters
         ----------
         more : 'Part'
-            the further rounds
+            The further rounds.
         """
         events = (*self.events, *more.events) if self.events and more.events else ()
         return replace(self, events=events, whole=self.whole or more.whole)
@@ -105,9 +105,9 @@ def parts_of(entries: Iterable[Entry], *more: Part) -> tuple[Part, ...]:
     Parameters
     ----------
     entries : Iterable[Entry]
-        entries of the ledger
+        Entries of the ledger.
     more : Part
-        rounds that are not in the ledger yet
+        Rounds that are not in the ledger yet.
     """
     found: dict[tuple[str, str | None], Part] = {}
     for part in (*(_part(entry) for entry in entries if entry.kind == "reserve"), *more):
@@ -122,11 +122,11 @@ def spent(parts: Sequence[Part], target_delta: float, accountant: Accountant) ->
     Parameters
     ----------
     parts : Sequence[Part]
-        the runs of a record's history
+        The runs of a record's history.
     target_delta : float
-        delta of the limit, above 0 and below 1
+        Delta of the limit, above 0 and below 1.
     accountant : Accountant
-        cache of privacy losses
+        Cache of privacy losses.
     """
     by_filter = len(parts) > 1 or not all(part.is_planned for part in parts)
     events = [event for part in parts for event in part.events]
@@ -146,13 +146,13 @@ def spent_after(parts: Sequence[Part], limit: float, target_delta: float, accoun
     Parameters
     ----------
     parts : Sequence[Part]
-        the runs of a record's history, including the rounds to come
+        The runs of a record's history, including the rounds to come.
     limit : float
-        epsilon of the limit
+        Epsilon of the limit.
     target_delta : float
-        delta of the limit, above 0 and below 1
+        Delta of the limit, above 0 and below 1.
     accountant : Accountant
-        cache of privacy losses
+        Cache of privacy losses.
     """
     if len(parts) > 1 and parts[0].events:
         whole = parts[0].counted_whole
@@ -167,7 +167,7 @@ def events_of(entry: Entry) -> Events:
     Parameters
     ----------
     entry : Entry
-        a ledger entry of kind ``reserve``
+        a ledger entry of kind ``reserve``.
     """
     rows: Sequence[Mapping[str, Any]] = entry.body["events"]
     return tuple(MechanismEvent(**row) for row in rows)

@@ -30,7 +30,13 @@ EACH_ALONE = Effect("free", "a fixed rule on each record by itself")
 
 
 def effects(config: RunConfig) -> dict[str, Effect]:
-    """Return the data-stage steps that a config asks for, by config field, each with its effect on the privacy unit."""
+    """Return the data-stage steps that a config asks for, by config field, each with its effect on the privacy unit.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Configuration of the run.
+    """
     return {**_cleaning(config), **_balance(config), **_unit(config)}
 
 
@@ -40,12 +46,12 @@ def refuse_unstable(config: RunConfig) -> None:
     Parameters
     ----------
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
 
     Raises
     ------
     PrivacyError
-        in a step one unit affects several others, or all, and the plan does not pay for it
+        In a step one unit affects several others, or all, and the plan does not pay for it.
     """
     for field, effect in effects(config).items():
         if effect.kind != "free" and not effect.paid:

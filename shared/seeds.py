@@ -14,9 +14,9 @@ def derive(seed: int, *names: str | int) -> int:
     Parameters
     ----------
     seed : int
-        seed of the run
+        Seed of the run.
     names : str or int
-        names of the stream, such as "partition" and a site's name
+        Names of the stream, such as "partition" and a site's name.
     """
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
@@ -28,9 +28,9 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     Parameters
     ----------
     seed : int
-        seed of the run
+        Seed of the run.
     names : str or int
-        names of the stream
+        Names of the stream.
     """
     return np.random.default_rng(derive(seed, *names))
 
@@ -41,11 +41,11 @@ def signs(shape: tuple[int, ...], seed: int, *names: str | int) -> npt.NDArray[n
     Parameters
     ----------
     shape : tuple[int, ...]
-        shape of the array
+        Shape of the array.
     seed : int
-        seed of the run
+        Seed of the run.
     names : str or int
-        names of the stream
+        Names of the stream.
     """
     count = int(np.prod(shape))
     text = "/".join(str(part) for part in (seed, *names))

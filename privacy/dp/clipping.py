@@ -54,9 +54,9 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
         Parameters
         ----------
         norms : tensor (tensors, n)
-            L2 norm of each tensor's part of each gradient
+            L2 norm of each tensor's part of each gradient.
         whole : tensor (n,)
-            L2 norm of each whole gradient
+            L2 norm of each whole gradient.
         """
         factors: torch.Tensor = (self.max_grad_norm / (whole + 1e-6)).clamp(max=1.0)
         return factors
@@ -154,10 +154,10 @@ def clipping_optimizer(optimizer: torch.optim.Optimizer, plan: PrivacyPlan, slac
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
-        optimiser of the trained parameters
+        Optimiser of the trained parameters.
     plan : PrivacyPlan
-        privacy plan of the run
+        Privacy plan of the run.
     slack : float
-        how far rounding moves the sum of the other units when one unit joins, as a share of C; the noise covers it too
+        How far rounding moves the sum of the other units when one unit joins, as a share of C; the noise covers it too.
     """
     return CLIPPING[plan.clipping](optimizer, plan, slack)

@@ -31,7 +31,7 @@ class Step(Protocol):
         Parameters
         ----------
         owners : Sequence[int]
-            index of the privacy unit of each row, (B,); if empty, each row is a unit of its own
+            Index of the privacy unit of each row, (B,); if empty, each row is a unit of its own.
         """
 
     def finish(self) -> None:
@@ -56,18 +56,18 @@ class PrivateStep:
         Parameters
         ----------
         owners : Sequence[int]
-            index of the privacy unit of each row, (B,); if empty, each row is a unit of its own
+            Index of the privacy unit of each row, (B,); if empty, each row is a unit of its own.
 
         Raises
         ------
         PrivacyError
             a unit was in an earlier micro-batch of the step, so it would count twice; or a layer has more or fewer
-            per-record gradients than there are rows, so one row would be clipped as several
+            per-record gradients than there are rows, so one row would be clipped as several.
         """
         if owners:
-            self._meet(set(owners))
+            self._refuse_split_units(set(owners))
             _refuse_other_rows(self.optimizer.params, len(owners))
-            _add_up(self.optimizer.params, owners)
+            _sum_by_unit(self.optimizer.params, owners)
         self.optimizer.signal_skip_step(do_skip=True)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -85,7 +85,7 @@ class PrivateStep:
         self.optimizer.zero_grad()
         self.seen.clear()
 
-    def _meet(self, units: set[int]) -> None:
+    def _refuse_split_units(self, units: set[int]) -> None:
         if not units.isdisjoint(self.seen):
             raise PrivacyError(
                 "a privacy unit was split over two micro-batches, so its influence is not bounded; report this as a bug"
@@ -125,18 +125,18 @@ def make_private(
     Parameters
     ----------
     model : nn.Module
-        model with an adapter; its loss must be a sum over rows, each of which depends only on its own row
+        Model with an adapter; its loss must be a sum over rows, each of which depends only on its own row.
     optimizer : torch.optim.Optimizer
-        optimiser of the trained parameters
+        Optimiser of the trained parameters.
     plan : PrivacyPlan | None
-        privacy plan of the run, or None for training without privacy
+        Privacy plan of the run, or None for training without privacy.
     divisor : float
-        expected number of privacy units in a batch, q x declared_size; used only without a plan
+        Expected number of privacy units in a batch, q x declared_size; used only without a plan.
 
     Yields
     ------
     tuple[nn.Module, Step]
-        the model to compute losses with, and the step
+        The model to compute losses with, and the step.
     """
     if plan is None:
         parameters = tuple(p for p in model.parameters() if p.requires_grad)
@@ -159,7 +159,7 @@ def _refuse_other_rows(parameters: Sequence[nn.Parameter], rows: int) -> None:
             )
 
 
-def _add_up(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
+def _sum_by_unit(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
     """Add the gradients of each unit's rows: from (B, ...) to (units, ...)."""
     numbers = {unit: number for number, unit in enumerate(dict.fromkeys(owners))}
     if len(numbers) == len(owners):

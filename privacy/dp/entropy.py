@@ -26,12 +26,12 @@ def uniforms(count: int) -> npt.NDArray[np.float64]:
     Parameters
     ----------
     count : int
-        how many numbers to draw
+        How many numbers to draw.
 
     Returns
     -------
     array (count,) float64
-        the numbers
+        The numbers.
     """
     bits = np.frombuffer(random_bytes(8 * count), dtype=np.uint64) >> np.uint64(64 - PRECISION)
     return (bits.astype(np.float64) + 0.5) * 2.0**-PRECISION
@@ -43,14 +43,14 @@ def random_words(count: int, device: torch.device) -> torch.Tensor:
     Parameters
     ----------
     count : int
-        how many words to draw
+        How many words to draw.
     device : torch.device
-        where they are needed
+        Where they are needed.
 
     Returns
     -------
     tensor (count,) int64
-        the words
+        The words.
     """
     if device.type != "cuda":
         return torch.frombuffer(bytearray(random_bytes(8 * count)), dtype=torch.int64).to(device)
@@ -65,7 +65,7 @@ def random_bytes(count: int) -> bytes:
     Parameters
     ----------
     count : int
-        how many bytes to draw
+        How many bytes to draw.
     """
     encryptor = Cipher(ChaCha20(os.urandom(KEY_BYTES), bytes(16)), mode=None).encryptor()
     return encryptor.update(bytes(count))

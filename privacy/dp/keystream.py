@@ -15,18 +15,18 @@ def keystream(key: torch.Tensor, blocks: int, nonce: tuple[int, int, int] = (0, 
     Parameters
     ----------
     key : tensor (8,) int32
-        the 256-bit key, as little-endian words (RFC 8439)
+        The 256-bit key, as little-endian words (RFC 8439).
     blocks : int
-        number of 64-byte blocks
+        Number of 64-byte blocks.
     nonce : tuple[int, int, int]
-        three 32-bit words
+        Three 32-bit words.
     counter : int
-        number of the first block
+        Number of the first block.
 
     Returns
     -------
     tensor (blocks, 16) int32
-        little-endian words of the blocks
+        Little-endian words of the blocks.
     """
     rows = key.new_empty((4, 4, blocks))  # the state: four rows of four words
     for place, word in enumerate(CONSTANTS):

@@ -21,9 +21,9 @@ class Mechanism:
     """Add Gaussian noise to a sum over privacy units, on a public grid.
 
     Let S be the sum, rounded to multiples of the grid g, and N Gaussian noise with standard deviation ``std``. The release
-    is S + g floor(N / g), an integer times g, computed in integers. Because S lies on the grid, it equals g floor((S + N) /
-    g), a function of S + N only. Hence no low bit of the release reveals more than the exact Gaussian mechanism (Mironov
-    2012, doi 10.1145/2382196.2382264, shows what low bits reveal otherwise).
+    is S + g floor(N / g), an integer times g, computed in integers. Because S lies on the grid, it equals
+    g floor((S + N) / g), a function of S + N only. Hence no low bit of the release reveals more than the exact Gaussian
+    mechanism (Mironov 2012, doi 10.1145/2382196.2382264, shows what low bits reveal otherwise).
 
     Formal guarantee: the Gaussian mechanism at ``noise_multiplier``, for adding or removing one unit whose share of the sum
     has an L2 norm of at most ``bound`` and which moves the rest of the sum by at most ``slack`` times ``bound``. Rounding to
@@ -34,18 +34,18 @@ class Mechanism:
     Parameters
     ----------
     bound : float
-        L2 bound of one unit's share of the sum
+        L2 bound of one unit's share of the sum.
     noise_multiplier : float
-        standard deviation of the noise / sensitivity
+        Standard deviation of the noise / sensitivity.
     dimension : int
-        numbers in one release, at most 2^26
+        Numbers in one release, at most 2^26.
     slack : float
-        how far rounding errors can move the rest of the sum when one unit joins, as a share of ``bound``
+        How far rounding errors can move the rest of the sum when one unit joins, as a share of ``bound``.
 
     Raises
     ------
     PrivacyError
-        a number is out of range, so no guarantee holds
+        a number is out of range, so no guarantee holds.
     """
 
     bound: float
@@ -89,17 +89,17 @@ class Mechanism:
         Parameters
         ----------
         values : torch.Tensor
-            numbers of any shape
+            Numbers of any shape.
 
         Returns
         -------
         torch.Tensor
-            for each number how many steps of the grid it is, int64, of the same shape
+            For each number how many steps of the grid it is, int64, of the same shape.
 
         Raises
         ------
         PrivacyError
-            a number is not finite, or beyond 2^61 steps
+            a number is not finite, or beyond 2^61 steps.
         """
         steps = values.double().div(self.grid).round_()
         _refuse_overflow(steps)
@@ -111,17 +111,17 @@ class Mechanism:
         Parameters
         ----------
         shares : torch.Tensor
-            one row per unit, (n, k), each with an L2 norm of at most ``bound``
+            One row per unit, (n, k), each with an L2 norm of at most ``bound``.
 
         Returns
         -------
         torch.Tensor
-            the sum in steps of the grid, (k,) int64
+            The sum in steps of the grid, (k,) int64.
 
         Raises
         ------
         PrivacyError
-            there are more than 2^20 units, whose sum might not fit 64 bits; or a number is not finite
+            There are more than 2^20 units, whose sum might not fit 64 bits; or a number is not finite.
         """
         if len(shares) > MOST_SHARES:
             raise PrivacyError(
@@ -136,17 +136,17 @@ class Mechanism:
         Parameters
         ----------
         steps : torch.Tensor
-            the sum in steps of the grid, int64, of any shape
+            The sum in steps of the grid, int64, of any shape.
 
         Returns
         -------
         torch.Tensor
-            the noised sum, float64, of the same shape
+            The noised sum, float64, of the same shape.
 
         Raises
         ------
         PrivacyError
-            there are more numbers than ``dimension``, or the sum is beyond 2^61 steps of the grid
+            There are more numbers than ``dimension``, or the sum is beyond 2^61 steps of the grid.
         """
         if steps.numel() > self.dimension:
             raise PrivacyError(
@@ -162,17 +162,17 @@ class Mechanism:
         Parameters
         ----------
         sums : torch.Tensor
-            the sums, (n,); n must be ``dimension``
+            The sums, (n,); n must be ``dimension``.
 
         Returns
         -------
         torch.Tensor
-            the noised sums, (n,), in the dtype of ``sums``
+            The noised sums, (n,), in the dtype of ``sums``.
 
         Raises
         ------
         PrivacyError
-            a sum is not finite, or beyond 2^61 steps of the grid
+            a sum is not finite, or beyond 2^61 steps of the grid.
         """
         released = torch.empty_like(sums)
         on_gpu = sums.device.type == "cuda"
@@ -198,6 +198,6 @@ def grid_of(bound: float) -> float:
     Parameters
     ----------
     bound : float
-        L2 bound of one unit's share, above 0
+        L2 bound of one unit's share, above 0.
     """
     return float(2.0 ** (math.floor(math.log2(bound)) - GRID_BITS))

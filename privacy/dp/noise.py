@@ -45,21 +45,21 @@ def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tens
     Parameters
     ----------
     count : int
-        how many numbers to draw
+        How many numbers to draw.
     std : float
-        standard deviation before rounding, in steps of the grid; 2^32 to 2^54
+        Standard deviation before rounding, in steps of the grid; 2^32 to 2^54.
     device : torch.device
-        where to draw; a CUDA device computes its own random bits
+        Where to draw; a CUDA device computes its own random bits.
 
     Returns
     -------
     torch.Tensor
-        independent draws, (count,) int64
+        Independent draws, (count,) int64.
 
     Raises
     ------
     PrivacyError
-        ``std`` is out of range
+        ``std`` is out of range.
     """
     proposal = _proposal(std, device)
     drawn = torch.empty(count, dtype=torch.int64, device=device)
@@ -101,7 +101,7 @@ class _Proposal:
         if float(margin.abs_().min()) <= DOUBT:
             for index in (margin <= DOUBT).nonzero().flatten().tolist():
                 kept[index] = self._keeps(int(magnitude[index]), int(share[index]))
-        return magnitude.bitwise_xor_(words >> 63)[kept]  # the first bit decides between K and -K - 1
+        return magnitude.bitwise_xor_(words >> 63)[kept]  # the top bit selects K or -K - 1
 
     def _keeps(self, magnitude: int, share: int) -> bool:
         """Decide with 80 digits whether a random share of 63 + 192 bits lies below a number's acceptance probability."""

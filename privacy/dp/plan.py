@@ -38,30 +38,30 @@ class PrivacyPlan:
     Attributes
     ----------
     sampling_rate : float
-        q, the public probability of each unit to be in a step
+        q, the public probability of each unit to be in a step.
     noise_multiplier : float
         z, the standard deviation of the noise on everything that a step releases, divided by how far one unit can move that
-        (`Mechanism.sensitivity`: C plus what rounding adds)
+        (`Mechanism.sensitivity`: C plus what rounding adds).
     clipping_norm : float
-        C, the L2 bound of one unit's gradient
+        C, the L2 bound of one unit's gradient.
     steps_per_round : int
-        optimiser steps of one round
+        Optimiser steps of one round.
     rounds : int
-        rounds of the run
+        Rounds of the run.
     target_delta : float
-        delta of the guarantee, below 1 / declared_size
+        Delta of the guarantee, below 1 / declared_size.
     declared_size : int
-        public number of units; q x declared_size is the divisor
+        Public number of units; q x declared_size is the divisor.
     releases : tuple[MechanismEvent, ...]
-        further releases of each round, such as noised metrics
+        Further releases of each round, such as noised metrics.
     clipping : ClippingMode
-        the way of clipping (`privacy.dp.clipping`)
+        The way of clipping (`privacy.dp.clipping`).
     unit : Literal['record', 'person', 'site']
-        privacy unit
+        Privacy unit.
     relation : Literal['add-or-remove-one']
-        neighbouring relation
+        Neighbouring relation.
     trust : Literal['local', 'central']
-        who adds the noise: the site (``local``) or the server (``central``)
+        Who adds the noise: the site (``local``) or the server (``central``).
     """
 
     sampling_rate: float
@@ -123,9 +123,9 @@ class PrivacyPlan:
         Parameters
         ----------
         dimension : int
-            number of trained parameters
+            Number of trained parameters.
         slack : float
-            how far rounding moves the sum of the other units when one unit joins, as a share of C (`rounding_slack`)
+            How far rounding moves the sum of the other units when one unit joins, as a share of C (`rounding_slack`).
         """
         return Mechanism(self.clipping_norm, self.gradient_noise, dimension, slack)
 
@@ -155,14 +155,14 @@ class PrivacyPlan:
         Parameters
         ----------
         rounds : int | None
-            number of rounds; None means the whole run
+            Number of rounds; None means the whole run.
         accountant : Accountant | None
-            cache of privacy losses; None makes a new one
+            Cache of privacy losses; None makes a new one.
 
         Raises
         ------
         PrivacyError
-            ``rounds`` is negative, or the two accountants contradict each other
+            ``rounds`` is negative, or the two accountants contradict each other.
         """
         if rounds is not None and rounds < 0:
             raise PrivacyError(f"rounds {rounds}: must be 0 or more")
@@ -175,7 +175,7 @@ class PrivacyPlan:
         Parameters
         ----------
         accountant : Accountant | None
-            cache of privacy losses; None makes a new one
+            Cache of privacy losses; None makes a new one.
         """
         return (accountant or Accountant()).by_round(self.events, self.rounds, self.target_delta)
 
@@ -248,21 +248,21 @@ class PrivacyPlan:
         Parameters
         ----------
         config : RunConfig
-            configuration of the run
+            Configuration of the run.
         declared_size : int
-            public number of units of the site
+            Public number of units of the site.
         accountant : Accountant | None
-            cache of privacy losses; None makes a new one
+            Cache of privacy losses; None makes a new one.
 
         Returns
         -------
         Self | None
-            the plan; None if the site adds no noise (no privacy, or trust ``central``)
+            The plan; None if the site adds no noise (no privacy, or trust ``central``).
 
         Raises
         ------
         PrivacyError
-            no plan meets the target, or a step of the data stage would make its epsilon wrong
+            No plan meets the target, or a step of the data stage would make its epsilon wrong.
         """
         privacy, training = config.privacy, config.training
         if not privacy.enabled or privacy.trust == "central":
@@ -293,17 +293,17 @@ class PrivacyPlan:
         Parameters
         ----------
         config : RunConfig
-            configuration of the run
+            Configuration of the run.
 
         Returns
         -------
         Self | None
-            the plan; None without privacy and under other trust models
+            The plan; None without privacy and under other trust models.
 
         Raises
         ------
         PrivacyError
-            no plan meets the target, or so few sites take part that the noise would hide their mean
+            No plan meets the target, or so few sites take part that the noise would hide their mean.
         """
         privacy, sites = config.privacy, len(config.data.sites)
         if not privacy.enabled or privacy.trust != "central":
@@ -315,8 +315,8 @@ class PrivacyPlan:
             raise PrivacyError(
                 f"privacy.trust = 'central': with {sites} sites the noise on each number of the mean would be {share:.0%} "
                 f"of the clipping norm (z = {noise:.2f}, {rate * sites:g} sites per round), but more than "
-                f"{LARGEST_SHARE:.0%} hides what the sites learn; use about "
-                f"{math.ceil(noise / (rate * LARGEST_SHARE))} sites, or set privacy.trust = 'local'"
+                f"{LARGEST_SHARE:.0%} hides what the sites learn; use about {math.ceil(noise / (rate * LARGEST_SHARE))} "
+                "sites, or set privacy.trust = 'local'"
             )
         return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")
 
@@ -327,12 +327,12 @@ def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:
     Parameters
     ----------
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
 
     Returns
     -------
     tuple[MechanismEvent, ...]
-        events of noised metrics for the server and of noised label counts for the training itself
+        Events of noised metrics for the server and of noised label counts for the training itself.
     """
     metrics = (metrics_event(config.privacy),) if config.privacy.release == "metrics" else ()
     counts = (label_counts_event(config.balance),) if config.balance.weights == "counts" else ()
@@ -347,14 +347,14 @@ def grids_of(privacy: PrivacySection, events: Iterable[MechanismEvent]) -> dict[
     Parameters
     ----------
     privacy : PrivacySection
-        section with the clipping norm and the way of clipping
+        Section with the clipping norm and the way of clipping.
     events : Iterable[MechanismEvent]
-        mechanism events of a round
+        Mechanism events of a round.
 
     Returns
     -------
     dict[Purpose, float]
-        grid step by purpose of the release
+        Grid step by purpose of the release.
     """
     grids: dict[Purpose, float] = {
         event.purpose: grid_of(privacy.clipping_norm if event.purpose == "training" else SHARE_BOUND) for event in events

@@ -34,7 +34,7 @@ def metrics_event(privacy: PrivacySection) -> MechanismEvent:
     Parameters
     ----------
     privacy : PrivacySection
-        section with the noise multiplier of the released sums
+        Section with the noise multiplier of the released sums.
     """
     return MechanismEvent(sampling_rate=1.0, noise_multiplier=privacy.release_noise, steps=1, purpose="metrics")
 
@@ -45,7 +45,7 @@ def label_counts_event(balance: BalanceSection) -> MechanismEvent:
     Parameters
     ----------
     balance : BalanceSection
-        section with the noise multiplier of the counts
+        Section with the noise multiplier of the counts.
     """
     return MechanismEvent(1.0, balance.count_noise, steps=1, purpose="label_counts")
 
@@ -59,14 +59,14 @@ def release_label_counts(shares: Floats, balance: BalanceSection) -> Floats:
     Parameters
     ----------
     shares : array (N, L)
-        share of each label in each unit; each row adds up to 1
+        Share of each label in each unit; each row adds up to 1.
     balance : BalanceSection
-        section with the noise multiplier of the counts
+        Section with the noise multiplier of the counts.
 
     Returns
     -------
     array (L,)
-        noised counts
+        Noised counts.
     """
     return _released(shares, Mechanism(SHARE_BOUND, balance.count_noise, shares.shape[1]))
 
@@ -81,11 +81,11 @@ def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -
     Parameters
     ----------
     losses : array (N,)
-        mean loss of each unit in nats; clipped to 0 to ``release_loss_bound``
+        Mean loss of each unit in nats; clipped to 0 to ``release_loss_bound``.
     hits : array (N,) or None
-        share of correct answers in each unit, 0 to 1
+        Share of correct answers in each unit, 0 to 1.
     privacy : PrivacySection
-        section with the noise multiplier and the loss bound
+        Section with the noise multiplier and the loss bound.
     """
     bound = privacy.release_loss_bound
     shares = [np.clip(np.nan_to_num(losses, nan=bound, posinf=bound), 0, bound) / bound]

@@ -29,14 +29,14 @@ def rounding_slack(dtype: Dtype, expected_batch: float) -> float:
     Parameters
     ----------
     dtype : Dtype
-        dtype of the frozen base model: ``float32``, ``bfloat16``, or ``nf4``, which computes in bfloat16
+        Dtype of the frozen base model: ``float32``, ``bfloat16``, or ``nf4``, which computes in bfloat16.
     expected_batch : float
-        expected number of units in a step, q x declared_size
+        Expected number of units in a step, q x declared_size.
 
     Returns
     -------
     float
-        the slack; the sensitivity is C (1 + slack), before rounding to the grid
+        The slack; the sensitivity is C (1 + slack), before rounding to the grid.
     """
     return PER_ROOT[dtype] * math.sqrt(max(1.0, expected_batch))
 
@@ -47,7 +47,7 @@ def base_dtype(model: nn.Module) -> Dtype:
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     """
     kinds = {parameter.dtype for parameter in model.parameters()}
     return "float32" if kinds <= EXACT else "bfloat16"

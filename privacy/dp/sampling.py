@@ -17,18 +17,18 @@ def poisson_batches(records: int, rate: float, steps: int, draw: Draw) -> Iterat
     Parameters
     ----------
     records : int
-        number of privacy units
+        Number of privacy units.
     rate : float
-        public sampling rate q, above 0 and at most 1
+        Public sampling rate q, above 0 and at most 1.
     steps : int
-        number of batches T
+        Number of batches T.
     draw : Draw
-        function that returns n independent uniform numbers in [0, 1)
+        Function that returns n independent uniform numbers in [0, 1).
 
     Yields
     ------
     npt.NDArray[np.int64]
-        indices of the sampled units, in ascending order
+        Indices of the sampled units, in ascending order.
     """
     for _ in range(steps):
         yield np.flatnonzero(draw(records) < rate)

@@ -26,22 +26,22 @@ def largest_difference(model: nn.Module, loss_of: LossOf, records: int) -> float
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     loss_of : LossOf
-        function of a model and n indices that returns the per-record losses, (n,)
+        Function of a model and n indices that returns the per-record losses, (n,).
     records : int
-        number of records to compare
+        Number of records to compare.
 
     Returns
     -------
     float
-        largest difference over all records, relative to the norm of the gradient alone
+        Largest difference over all records, relative to the norm of the gradient alone.
     """
     with _in_float32(model):
-        batch = _batched(model, loss_of, list(range(records)))  # (records, parameters)
+        batch = _batch_gradients(model, loss_of, list(range(records)))  # (records, parameters)
         worst = 0.0
         for index in range(records):
-            alone = _alone(model, loss_of, index)
+            alone = _single_gradient(model, loss_of, index)
             scale = max(float(alone.norm()), 1e-12)
             worst = max(worst, float((batch[index] - alone).norm()) / scale)
     return worst
@@ -53,17 +53,17 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     loss_of : LossOf
-        function of a model and n indices that returns the per-record losses, (n,)
+        Function of a model and n indices that returns the per-record losses, (n,).
     records : int
-        number of records to compare
+        Number of records to compare.
 
     Raises
     ------
     PrivacyError
-        the largest relative difference is above 1e-3, or the model gives no per-record gradients; clipping would not bound a
-        record
+        The largest relative difference is above 1e-3, or the model gives no per-record gradients; clipping would not bound a
+        record.
     """
     try:
         difference = largest_difference(model, loss_of, records)
@@ -89,13 +89,13 @@ def rounding_moved(model: nn.Module, loss_of: LossOf, records: int) -> float:
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     loss_of : LossOf
-        function of a model and n indices that returns the per-record losses, (n,), as in training
+        Function of a model and n indices that returns the per-record losses, (n,), as in training.
     records : int
-        number of records, 2 or more
+        Number of records, 2 or more.
     """
-    with _still(model):
+    with _without_dropout(model):
         everyone, others = (_directions(model, loss_of, list(range(first, records))) for first in (0, 1))
     return float((everyone[1:] - others).sum(dim=0).norm()) / math.sqrt(records - 1)
 
@@ -108,18 +108,18 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
     Parameters
     ----------
     model : nn.Module
-        model with an adapter
+        Model with an adapter.
     loss_of : LossOf
-        function of a model and n indices that returns the per-record losses, (n,), as in training
+        Function of a model and n indices that returns the per-record losses, (n,), as in training.
     records : int
-        number of records to compare
+        Number of records to compare.
     charged : float
-        the covered bound, in C per square root of the records in a batch (`privacy.dp.rounding.PER_ROOT`)
+        The covered bound, in C per square root of the records in a batch (`privacy.dp.rounding.PER_ROOT`).
 
     Raises
     ------
     PrivacyError
-        the first record moves the others further
+        The first record moves the others further.
     """
     if records < 3:
         return
@@ -132,12 +132,12 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
 
 
 def _directions(model: nn.Module, loss_of: LossOf, indices: list[int]) -> torch.Tensor:
-    gradients = _batched(model, loss_of, indices).double()
+    gradients = _batch_gradients(model, loss_of, indices).double()
     directions: torch.Tensor = gradients / gradients.norm(dim=1, keepdim=True).clamp(min=1e-12)
     return directions
 
 
-def _batched(model: nn.Module, loss_of: LossOf, indices: list[int]) -> torch.Tensor:
+def _batch_gradients(model: nn.Module, loss_of: LossOf, indices: list[int]) -> torch.Tensor:
     """Return the per-record gradients of all trained tensors, (records, parameters) float32."""
     records = len(indices)
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -157,7 +157,7 @@ def _batched(model: nn.Module, loss_of: LossOf, indices: list[int]) -> torch.Ten
         return torch.cat([dense(p.grad_sample).reshape(records, -1) for p in trained], dim=1)  # type: ignore[attr-defined]
 
 
-def _alone(model: nn.Module, loss_of: LossOf, index: int) -> torch.Tensor:
+def _single_gradient(model: nn.Module, loss_of: LossOf, index: int) -> torch.Tensor:
     trained = [p for p in model.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss_of(model, [index]).sum(), trained)
     return torch.cat([gradient.reshape(-1) for gradient in gradients])
@@ -173,7 +173,7 @@ def _in_float32(model: nn.Module) -> Iterator[None]:
         model.float()
         for module in quantised:
             module.compute_dtype = torch.float32
-        with _still(model):
+        with _without_dropout(model):
             yield
     finally:
         for layer, dtype in zip(quantised, computed, strict=True):
@@ -183,7 +183,7 @@ def _in_float32(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _still(model: nn.Module) -> Iterator[None]:
+def _without_dropout(model: nn.Module) -> Iterator[None]:
     """Switch the model to training mode without dropout inside the block, so that the result is deterministic."""
     rates = {module: module.p for module in model.modules() if isinstance(module, nn.Dropout)}
     try:

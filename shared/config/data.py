@@ -21,15 +21,13 @@ class Columns(Section):
     response: Names = Field("response", description="column of the response, or a list of columns (instruction)")
     known: tuple[str, ...] = Field(
         (),
-        description="columns that identify the record's person, such as a name or a number: they never become part of "
-        "a text, "
-        "and their values are replaced wherever the record's texts repeat them; the person column is always included",
+        description="columns that identify the record's person, such as a name or a number: they never become part of a "
+        "text, and their values are replaced wherever the record's texts repeat them; the person column is always included",
     )
     person: str | None = Field(
         None,
-        description="column that identifies the person of each record; the privacy budget is then counted per person "
-        "over all "
-        "datasets; upper or lower case, character width, spaces and the .0 of a whole number are ignored, leading "
+        description="column that identifies the person of each record; the privacy budget is then counted per person over "
+        "all datasets; upper or lower case, character width, spaces and the .0 of a whole number are ignored, leading "
         "zeros are not",
     )
     spans: str | None = Field(None, description="column with the true personal-data spans of the first text field, if known")
@@ -65,8 +63,7 @@ class SiteSection(Section):
     declared_size: int = Field(
         ge=1,
         description="number of records (persons, where privacy.unit = 'person') that the site declares publicly; the "
-        "divisor "
-        "of its gradients and its weight in the average follow from it",
+        "divisor of its gradients and its weight in the average follow from it",
     )
     records: int = Field(0, ge=0, description="number of records to generate for the site (source = 'synthetic' only)")
 

@@ -14,14 +14,14 @@ def first_line(model: type[BaseModel], error: ValidationError) -> str:
     Parameters
     ----------
     model : type[BaseModel]
-        class of the configuration (or of a site file) that was validated
+        Class of the configuration (or of a site file) that was validated.
     error : ValidationError
-        the error of its validation
+        The error of its validation.
 
     Returns
     -------
     str
-        text without a line break; the caller adds the file in front
+        Text without a line break; the caller adds the file in front.
     """
     problem = error.errors(include_url=False)[0]
     path = ".".join(str(part) for part in problem["loc"])

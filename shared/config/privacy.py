@@ -22,12 +22,12 @@ def default_delta(declared_size: int) -> float:
     Parameters
     ----------
     declared_size : int
-        public number of privacy units (records, persons or sites), 1 or more
+        Public number of privacy units (records, persons or sites), 1 or more.
 
     Returns
     -------
     float
-        target delta, at most 1
+        Target delta, at most 1.
     """
     return float(declared_size**-1.1)
 
@@ -60,14 +60,13 @@ class PrivacySection(Section):
         le=1e6,
         allow_inf_nan=False,
         description="clipping norm C: L2 bound of one unit's gradient, or of one site's delta under trust = 'central' "
-        "(1e-6 to "
-        "1e6); adaptive clipping starts from it",
+        "(1e-6 to 1e6); adaptive clipping starts from it",
     )
     clipping: Literal["flat", "automatic", "per-layer", "adaptive"] = Field(
         "flat",
         description="flat: scale a gradient down to norm C if longer; automatic: scale every gradient to about C; "
-        "per-layer: "
-        "clip each tensor to C / sqrt(number of tensors); adaptive: C follows the median norm, for slightly more noise",
+        "per-layer: clip each tensor to C / sqrt(number of tensors); adaptive: C follows the median norm, for slightly "
+        "more noise",
     )
     self_check: int = Field(
         4,
@@ -130,11 +129,11 @@ class PrivacySection(Section):
         Parameters
         ----------
         declared_size : int
-            public number of privacy units (records, persons or sites)
+            Public number of privacy units (records, persons or sites).
 
         Returns
         -------
         float
-            ``target_delta`` if set, else ``default_delta(declared_size)``
+            ``target_delta`` if set, else ``default_delta(declared_size)``.
         """
         return default_delta(declared_size) if self.target_delta is None else self.target_delta

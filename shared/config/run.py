@@ -120,8 +120,7 @@ class RunConfig(Section):
         if probes and probes.group not in (None, self.adversary.column):
             raise ValueError(
                 f"evaluation.probes.group = '{probes.group}': a record has only one group column; set it to "
-                f"adversary.column "
-                f"= '{self.adversary.column}', or remove it"
+                f"adversary.column = '{self.adversary.column}', or remove it"
             )
         return self
 
@@ -170,14 +169,14 @@ class RunConfig(Section):
         Parameters
         ----------
         path : Path | str
-            TOML file
+            TOML file.
         overrides : Sequence[str]
-            texts such as ``training.rounds=5``; later ones win
+            Texts such as ``training.rounds=5``; later ones win.
 
         Raises
         ------
         ConfigError
-            the file, an override or a value cannot be used; the message is one line and names the field
+            The file, an override or a value cannot be used; the message is one line and names the field.
 
         Examples
         --------
@@ -199,14 +198,14 @@ class RunConfig(Section):
         Parameters
         ----------
         tree : Mapping[str, Any]
-            sections by name, as ``tomllib`` returns them
+            Sections by name, as ``tomllib`` returns them.
         source : str
-            name of the tree in an error message, usually the path of the file
+            Name of the tree in an error message, usually the path of the file.
 
         Raises
         ------
         ConfigError
-            a value cannot be used; the message is one line and names the field
+            a value cannot be used; the message is one line and names the field.
         """
         try:
             return cls.model_validate(tree)

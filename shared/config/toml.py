@@ -13,17 +13,17 @@ def read_toml(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        file in UTF-8
+        File in UTF-8.
 
     Returns
     -------
     dict[str, Any]
-        tables and values, as ``tomllib`` returns them
+        Tables and values, as ``tomllib`` returns them.
 
     Raises
     ------
     ConfigError
-        the file cannot be read, is not UTF-8 or is not TOML; the message is one line
+        The file cannot be read, is not UTF-8 or is not TOML; the message is one line.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -41,16 +41,16 @@ def apply_override(tree: dict[str, Any], override: str, path: Path) -> None:
     Parameters
     ----------
     tree : dict[str, Any]
-        tables and values; changed in place
+        Tables and values; changed in place.
     override : str
-        text such as ``training.rounds=5``; an entry of a list is named by its index
+        Text such as ``training.rounds=5``; an entry of a list is named by its index.
     path : Path
-        file that the tree came from, for error messages
+        File that the tree came from, for error messages.
 
     Raises
     ------
     ConfigError
-        the text does not name a field
+        The text does not name a field.
     """
     dotted, equals, text = override.partition("=")
     keys = dotted.strip().split(".")

@@ -31,9 +31,9 @@ def authority(key: ec.EllipticCurvePrivateKey, days: int) -> x509.Certificate:
     Parameters
     ----------
     key : ec.EllipticCurvePrivateKey
-        private key of the authority
+        Private key of the authority.
     days : int
-        validity in days from now
+        Validity in days from now.
     """
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     return (
@@ -56,15 +56,15 @@ def server_certificate(
     Parameters
     ----------
     hosts : Collection[str]
-        host names and IP addresses; each becomes a subject alternative name of its kind
+        Host names and IP addresses; each becomes a subject alternative name of its kind.
     public : ec.EllipticCurvePublicKey
-        public key of the server
+        Public key of the server.
     issuer : x509.Certificate
-        certificate of the authority
+        Certificate of the authority.
     issuer_key : ec.EllipticCurvePrivateKey
-        private key of the authority
+        Private key of the authority.
     days : int
-        validity in days from now
+        Validity in days from now.
     """
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     return (
@@ -104,22 +104,39 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
-    """Return the certificate as PEM."""
+    """Return the certificate as PEM.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        Certificate to write.
+    """
     return certificate.public_bytes(Encoding.PEM)
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a private key as unencrypted PKCS #8 in PEM format."""
+    """Return a private key as unencrypted PKCS #8 in PEM format.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePrivateKey
+        Private key to write.
+    """
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def read_certificate(path: Path) -> x509.Certificate:
     """Read a certificate from a PEM file.
 
+    Parameters
+    ----------
+    path : Path
+        File of the certificate.
+
     Raises
     ------
     ConfigError
-        the file cannot be read or is not a certificate
+        The file cannot be read or is not a certificate.
     """
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
@@ -132,10 +149,15 @@ def read_certificate(path: Path) -> x509.Certificate:
 def read_pem_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """Read one of the operator's private keys from a PEM file.
 
+    Parameters
+    ----------
+    path : Path
+        File of the key.
+
     Raises
     ------
     ConfigError
-        the file cannot be read, is locked with a passphrase, or is not an elliptic-curve key
+        The file cannot be read, is locked with a passphrase, or is not an elliptic-curve key.
     """
     try:
         key = load_pem_private_key(path.read_bytes(), None)
@@ -149,7 +171,13 @@ def read_pem_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def hosts_of(certificate: x509.Certificate) -> set[str]:
-    """Return the host names and IP addresses for which a certificate is valid."""
+    """Return the host names and IP addresses for which a certificate is valid.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        Certificate of a server.
+    """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -164,14 +192,14 @@ def date_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
     Parameters
     ----------
     path : Path
-        file of the certificate, named in the messages
+        File of the certificate, named in the messages.
     certificate : x509.Certificate
-        the certificate to check
+        The certificate to check.
 
     Returns
     -------
     list[Flaw]
-        the flaws found; empty if there are none
+        The flaws found; empty if there are none.
     """
     now = datetime.datetime.now(datetime.UTC)
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -188,14 +216,14 @@ def authority_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
     Parameters
     ----------
     path : Path
-        file of the certificate, named in the messages
+        File of the certificate, named in the messages.
     certificate : x509.Certificate
-        the certificate to check
+        The certificate to check.
 
     Returns
     -------
     list[Flaw]
-        the flaws found; empty if there are none
+        The flaws found; empty if there are none.
     """
     try:
         may_sign = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
@@ -212,16 +240,16 @@ def issue_flaws(path: Path, certificate: x509.Certificate, issuer: x509.Certific
     Parameters
     ----------
     path : Path
-        file of the certificate, named in the messages
+        File of the certificate, named in the messages.
     certificate : x509.Certificate
-        the server's certificate
+        The server's certificate.
     issuer : x509.Certificate
-        the certificate of the authority
+        The certificate of the authority.
 
     Returns
     -------
     list[Flaw]
-        the flaws found; empty if there are none
+        The flaws found; empty if there are none.
     """
     try:
         certificate.verify_directly_issued_by(issuer)
@@ -231,6 +259,14 @@ def issue_flaws(path: Path, certificate: x509.Certificate, issuer: x509.Certific
 
 
 def belongs(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
-    """Tell whether a private key belongs to the certificate."""
+    """Tell whether a private key belongs to the certificate.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        Certificate to compare.
+    key : ec.EllipticCurvePrivateKey
+        Private key to compare.
+    """
     kind = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return certificate.public_key().public_bytes(*kind) == key.public_key().public_bytes(*kind)

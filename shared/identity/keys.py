@@ -35,14 +35,14 @@ def write_private(path: Path, content: bytes) -> None:
     Parameters
     ----------
     path : Path
-        file to create
+        File to create.
     content : bytes
-        the private key
+        The private key.
 
     Raises
     ------
     ConfigError
-        the file exists already; a key is never overwritten
+        The file exists already; a key is never overwritten.
     """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
@@ -61,17 +61,17 @@ def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
     Parameters
     ----------
     path : Path
-        file to create
+        File to create.
 
     Returns
     -------
     ec.EllipticCurvePrivateKey
-        the private key
+        The private key.
 
     Raises
     ------
     ConfigError
-        the file exists already
+        The file exists already.
     """
     key = new_key()
     write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
@@ -79,12 +79,26 @@ def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def public_line(key: ec.EllipticCurvePublicKey, site_id: str) -> str:
-    """Return the public key as one OpenSSH line, with the site's name as the comment."""
+    """Return the public key as one OpenSSH line, with the site's name as the comment.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePublicKey
+        Public key of the site.
+    site_id : str
+        Name of the site.
+    """
     return f"{key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()} {site_id}\n"
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
-    """Return the SHA-256 fingerprint that ``ssh-keygen -lf`` prints; people compare it over the telephone."""
+    """Return the SHA-256 fingerprint that ``ssh-keygen -lf`` prints; people compare it over the telephone.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePublicKey
+        Public key of a site.
+    """
     body = base64.b64decode(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
     return "SHA256:" + base64.b64encode(hashlib.sha256(body).digest()).decode().rstrip("=")
 
@@ -92,10 +106,15 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
 def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
     """Read the private key of a site.
 
+    Parameters
+    ----------
+    path : Path
+        File of the key.
+
     Raises
     ------
     ConfigError
-        the file cannot be read, has another format or key type, or is locked with a passphrase
+        The file cannot be read, has another format or key type, or is locked with a passphrase.
     """
     try:
         key = load_ssh_private_key(path.read_bytes(), None)
@@ -115,10 +134,15 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
 def read_public(path: Path) -> ec.EllipticCurvePublicKey:
     """Read a site's public key.
 
+    Parameters
+    ----------
+    path : Path
+        File of the key.
+
     Raises
     ------
     ConfigError
-        the file cannot be read, contains a private key, or has another format or key type
+        The file cannot be read, contains a private key, or has another format or key type.
     """
     try:
         content = path.read_bytes()
@@ -146,10 +170,15 @@ def _on_p384(key: object, path: Path) -> ec.EllipticCurvePrivateKey:
 def exposed(path: Path) -> list[Flaw]:
     """Check that only the owner may read and write a private file.
 
+    Parameters
+    ----------
+    path : Path
+        Private file.
+
     Returns
     -------
     list[Flaw]
-        one flaw if others may; else empty
+        One flaw if others may; else empty.
     """
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077 == 0:

@@ -29,7 +29,13 @@ class Layout:
 
     @classmethod
     def even(cls, shape: torch.Size) -> "Layout":
-        """Describe an ordinary batch of shape (n, ..., d) as one group of n records."""
+        """Describe an ordinary batch of shape (n, ..., d) as one group of n records.
+
+        Parameters
+        ----------
+        shape : torch.Size
+            Shape of the input of a layer.
+        """
         return cls(((shape[0], math.prod(shape[1:-1])),))
 
     @classmethod
@@ -39,9 +45,9 @@ class Layout:
         Parameters
         ----------
         lengths : Sequence[int]
-            tokens of each record, in the order of the batch
+            Tokens of each record, in the order of the batch.
         device : torch.device
-            where the index tensors of ``place`` are needed
+            Where the index tensors of ``place`` are needed.
         """
         given = np.asarray(lengths)
         order = np.argsort(-given, kind="stable")
@@ -61,7 +67,7 @@ class Layout:
         Parameters
         ----------
         rows : tensor (T, d)
-            values at all positions
+            Values at all positions.
         """
         if self.place is not None and self.place.in_one_piece:
             return [self.place.unpack(rows)]
@@ -74,7 +80,7 @@ class Layout:
         Parameters
         ----------
         pieces : sequence of tensors (records, ...)
-            values in the order in which ``cut`` returns the pieces
+            Values in the order in which ``cut`` returns the pieces.
         """
         values = pieces[0] if len(pieces) == 1 else torch.cat(list(pieces))
         if self.place is None or self.place.in_one_piece or self.place.turn is None:
@@ -87,7 +93,7 @@ class Layout:
         Parameters
         ----------
         values : tensor (n,)
-            one value per record, in the order of the batch
+            One value per record, in the order of the batch.
         """
         if self.place is None:
             return values.repeat_interleave(self.runs[0][1])
@@ -101,15 +107,15 @@ class Place:
     Attributes
     ----------
     records : int
-        n, the number of records
+        n, the number of records.
     width : int
-        positions of the longest record
+        Positions of the longest record.
     positions : tensor (T,)
-        index of each position in the padded batch, flattened to n x width
+        Index of each position in the padded batch, flattened to n x width.
     starts : tensor (n + 1,)
-        first position of each record when they lie end to end; the last entry is T
+        First position of each record when they lie end to end; the last entry is T.
     turn : tensor (n,) or None
-        for each record of the batch its index in the end-to-end order; None if both orders agree
+        For each record of the batch its index in the end-to-end order; None if both orders agree.
     """
 
     records: int
@@ -125,11 +131,11 @@ class Place:
         Parameters
         ----------
         lengths : array (n,)
-            tokens of each record, in the order of the batch
+            Tokens of each record, in the order of the batch.
         order : array (n,)
-            indices of the records in the order in which they are laid
+            Indices of the records in the order in which they are laid.
         device : torch.device
-            where the tensors are needed
+            Where the tensors are needed.
         """
         width = int(lengths.max())
         positions = np.concatenate([record * width + np.arange(lengths[record]) for record in order])
@@ -148,7 +154,7 @@ class Place:
         Raises
         ------
         PrivacyError
-            the batch has another shape, so it is not the batch that this object describes
+            The batch has another shape, so it is not the batch that this object describes.
         """
         if padded.shape[:2] != (self.records, self.width):
             raise PrivacyError(
@@ -168,14 +174,14 @@ def layout_of(module: nn.Module, x: torch.Tensor) -> Layout:
     Parameters
     ----------
     module : nn.Module
-        a layer; ``packing.packed`` attaches a layout while records lie end to end
+        a layer; ``packing.packed`` attaches a layout while records lie end to end.
     x : tensor (n, ..., d)
-        the input of the layer
+        The input of the layer.
 
     Returns
     -------
     Layout
-        the attached layout, else that of an ordinary batch
+        The attached layout, else that of an ordinary batch.
     """
     attached: Layout | None = vars(module).get(ATTRIBUTE)
     return attached or Layout.even(x.shape)

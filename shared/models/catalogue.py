@@ -57,12 +57,12 @@ def pinned_digest(section: ModelSection) -> str | None:
     Parameters
     ----------
     section : ModelSection
-        configuration of the base model
+        Configuration of the base model.
 
     Returns
     -------
     str | None
-        64 hexadecimal digits: the digest in the config, else the catalogue's; None if neither has one
+        64 hexadecimal digits: the digest in the config, else the catalogue's; None if neither has one.
     """
     if section.sha256 is None and section.name in CATALOGUE:
         entry = CATALOGUE[section.name]

@@ -9,13 +9,13 @@ def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     Parameters
     ----------
     tensor : torch.Tensor
-        values in the memory of the CPU
+        Values in the memory of the CPU.
     device : torch.device
-        where the model computes
+        Where the model computes.
 
     Returns
     -------
     torch.Tensor
-        the copy, or the tensor itself if it is there already
+        The copy, or the tensor itself if it is there already.
     """
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

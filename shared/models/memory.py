@@ -23,12 +23,12 @@ def free_bytes(device: torch.device) -> int:
     Parameters
     ----------
     device : torch.device
-        a GPU, or the CPU: then the smaller of the system's free memory and the rest of the container's limit
+        a GPU, or the CPU: then the smaller of the system's free memory and the rest of the container's limit.
 
     Returns
     -------
     int
-        bytes, 0 or more
+        Bytes, 0 or more.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
@@ -50,14 +50,14 @@ def record_bytes(network: nn.Module, length: int) -> int:
     Parameters
     ----------
     network : nn.Module
-        model with an adapter; may be on the meta device
+        Model with an adapter; may be on the meta device.
     length : int
-        tokens of the record
+        Tokens of the record.
 
     Returns
     -------
     int
-        bytes
+        Bytes.
     """
     weights = {_storage(p) for p in network.parameters()}
     kept: dict[int, torch.Tensor] = {}  # keeps the tensors alive, so that no storage number is reused
@@ -88,18 +88,18 @@ def checkpointed_bytes(whole: float, shape: Any, length: int, size: int) -> floa
     Parameters
     ----------
     whole : float
-        bytes of the record without checkpointing
+        Bytes of the record without checkpointing.
     shape : Any
-        the transformers config of the model (``num_hidden_layers``, ``hidden_size``)
+        The transformers config of the model (``num_hidden_layers``, ``hidden_size``).
     length : int
-        tokens of the record
+        Tokens of the record.
     size : int
-        bytes of one activation value
+        Bytes of one activation value.
 
     Returns
     -------
     float
-        bytes
+        Bytes.
     """
     layers, width = int(shape.num_hidden_layers), int(shape.hidden_size)
     return whole / layers + layers * length * width * size
@@ -111,16 +111,16 @@ def weight_bytes(network: nn.Module, size: int, *, four_bits: bool) -> float:
     Parameters
     ----------
     network : nn.Module
-        model, which may be on the meta device
+        Model, which may be on the meta device.
     size : int
-        bytes of one weight
+        Bytes of one weight.
     four_bits : bool
-        whether linear layers are stored in 4 bits (nf4)
+        Whether linear layers are stored in 4 bits (nf4).
 
     Returns
     -------
     float
-        bytes
+        Bytes.
     """
     total = sum(parameter.numel() for parameter in network.parameters())
     linear = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Linear))
@@ -135,18 +135,18 @@ def affordable_tokens(record: float, length: int, free: int, device: torch.devic
     Parameters
     ----------
     record : float
-        bytes of one record in training
+        Bytes of one record in training.
     length : int
-        tokens of one record
+        Tokens of one record.
     free : int
-        free bytes of the device
+        Free bytes of the device.
     device : torch.device
-        decides how much the allocator needs in addition
+        Decides how much the allocator needs in addition.
 
     Returns
     -------
     int
-        tokens
+        Tokens.
     """
     records = int(SHARE * free / (OVERHEAD[device.type] * max(record, 1)))
     tokens = max(1, min(records * length, LARGEST))

@@ -35,11 +35,11 @@ def packs(network: Any, device: torch.device, dtype: torch.dtype) -> bool:
     Parameters
     ----------
     network : Any
-        model with an adapter
+        Model with an adapter.
     device : torch.device
-        where it computes
+        Where it computes.
     dtype : torch.dtype
-        dtype in which it computes
+        Dtype in which it computes.
     """
     known = network.config.model_type in KINDS
     trained = all(TRAINED.search(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
@@ -56,9 +56,9 @@ def packed(network: Any, lengths: Sequence[int]) -> Iterator[None]:
     Parameters
     ----------
     network : Any
-        model with an adapter for which ``packs`` is true
+        Model with an adapter for which ``packs`` is true.
     lengths : Sequence[int]
-        tokens of each record of the batch
+        Tokens of each record of the batch.
     """
     layout = Layout.by_length(lengths, network.device)
     place = layout.place
@@ -114,13 +114,13 @@ def _attention(
     layout: Layout = vars(module)[ATTRIBUTE]
     q, k, v = (side[0].transpose(0, 1) for side in (query, key, value))  # (T, heads, d)
     if query.is_cuda and query.dtype in HALF:
-        return _at_once(q, k, v, layout, scaling, module.is_causal)[None], None
+        return _gpu_attention(q, k, v, layout, scaling, module.is_causal)[None], None
     sides = zip(layout.runs, *(torch.split(side, layout.sizes) for side in (q, k, v)), strict=True)
-    parts = [_of_one_length(*each, scaling=scaling, causal=module.is_causal) for each in sides]
+    parts = [_group_attention(*each, scaling=scaling, causal=module.is_causal) for each in sides]
     return torch.cat(parts)[None], None
 
 
-def _at_once(
+def _gpu_attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scaling: float, causal: bool
 ) -> torch.Tensor:
     """Compute attention of all records with a GPU kernel; the result is (T, heads, d)."""
@@ -133,20 +133,20 @@ def _at_once(
     return out
 
 
-def _of_one_length(
+def _group_attention(
     run: tuple[int, int], q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool
 ) -> torch.Tensor:
     """Compute attention of n records of t positions each; input and result are (n t, heads, d)."""
     q, k, v = (torch.unflatten(rows, 0, run).transpose(1, 2) for rows in (q, k, v))  # (n, heads, t, d)
     if q.dtype in HALF:
-        out = _written_out(q, k, v, scaling=scaling, causal=causal)
+        out = _eager_attention(q, k, v, scaling=scaling, causal=causal)
     else:
         grouped = q.shape[1] != k.shape[1]
         out = F.scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=causal, enable_gqa=grouped)
     return out.transpose(1, 2).flatten(0, 1)
 
 
-def _written_out(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
+def _eager_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
     """Compute the same attention by single operations.
 
     On a CPU the backward pass of the 16-bit kernel takes longer than a whole step (see shared/models/load.py). Heads that

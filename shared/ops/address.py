@@ -11,17 +11,17 @@ def parsed(address: str) -> tuple[str, int]:
     Parameters
     ----------
     address : str
-        such as ``0.0.0.0:8443`` or ``[::1]:8443``
+        Such as ``0.0.0.0:8443`` or ``[::1]:8443``.
 
     Returns
     -------
     tuple[str, int]
-        host, without the brackets of IPv6, and port
+        Host, without the brackets of IPv6, and port.
 
     Raises
     ------
     ConfigError
-        the text is not such an address
+        The text is not such an address.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
@@ -30,7 +30,13 @@ def parsed(address: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself."""
+    """Tell whether a host is this machine itself.
+
+    Parameters
+    ----------
+    host : str
+        Host name or IP address, without brackets.
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -15,14 +15,14 @@ def replace_file(path: Path, content: bytes) -> None:
     Parameters
     ----------
     path : Path
-        file to write (mode 0600)
+        File to write (mode 0600).
     content : bytes
-        the new content
+        The new content.
 
     Raises
     ------
     OSError
-        the disk is full or the folder cannot be written; the old content stays
+        The disk is full or the folder cannot be written; the old content stays.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -35,7 +35,13 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the entries of a folder to the disk, so that a rename in it survives a power cut."""
+    """Flush the entries of a folder to the disk, so that a rename in it survives a power cut.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to flush.
+    """
     entry = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(entry)
@@ -49,9 +55,9 @@ def commit_file(partial: Path, final: Path) -> None:
     Parameters
     ----------
     partial : Path
-        the complete file under its temporary name
+        The complete file under its temporary name.
     final : Path
-        its final name, in the same folder
+        Its final name, in the same folder.
     """
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())
@@ -72,7 +78,7 @@ class FolderLock:
         Raises
         ------
         RunError
-            another process has the lock; the message names that process
+            Another process has the lock; the message names that process.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -24,9 +24,9 @@ class Lap:
     Attributes
     ----------
     kwh : float
-        electricity in kWh
+        Electricity in kWh.
     co2e_kg : float | None
-        CO2 equivalent in kg; None if no country is given
+        CO2 equivalent in kg; None if no country is given.
     """
 
     kwh: float
@@ -54,9 +54,9 @@ def by_lap(work: Iterable[Item], country: str | None) -> Iterator[tuple[Item, La
     Parameters
     ----------
     work : Iterable[Item]
-        iterable whose items take long to make
+        Iterable whose items take long to make.
     country : str | None
-        ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e
+        ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e.
     """
     tracker, source = _tracker(country or ANY_COUNTRY), iter(work)
     number = 0
@@ -78,11 +78,11 @@ def laps_of(work: Iterable[Item], measured: bool, country: str | None) -> Iterat
     Parameters
     ----------
     work : Iterable[Item]
-        iterable whose items take long to make
+        Iterable whose items take long to make.
     measured : bool
-        whether to measure
+        Whether to measure.
     country : str | None
-        ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e
+        ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e.
     """
     if measured:
         yield from by_lap(work, country)

@@ -27,7 +27,7 @@ class Flaw:
         Parameters
         ----------
         error : HushtuneError
-            error about one file
+            Error about one file.
         """
         path, _, rest = str(error).partition(": ")
         what, _, remedy = rest.partition("; ")

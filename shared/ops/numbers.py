@@ -20,7 +20,7 @@ def epsilon_up(amount: float | None) -> str:
     Parameters
     ----------
     amount : float | None
-        an epsilon; infinity becomes "unbounded"; None and NaN become a dash
+        An epsilon; infinity becomes "unbounded"; None and NaN become a dash.
     """
     return _epsilon(amount, ROUND_CEILING)
 
@@ -31,7 +31,7 @@ def epsilon_left(amount: float | None) -> str:
     Parameters
     ----------
     amount : float | None
-        an epsilon; infinity becomes "unbounded"; None and NaN become a dash
+        An epsilon; infinity becomes "unbounded"; None and NaN become a dash.
     """
     return _epsilon(amount, ROUND_FLOOR)
 
@@ -42,7 +42,7 @@ def delta_up(amount: float | None) -> str:
     Parameters
     ----------
     amount : float | None
-        a probability; None, NaN and infinity become a dash
+        a probability; None, NaN and infinity become a dash.
     """
     if amount is None or not math.isfinite(amount):
         return UNKNOWN

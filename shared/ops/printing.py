@@ -26,14 +26,14 @@ def load(config: Path, overrides: list[str] | None) -> "RunConfig":
     Parameters
     ----------
     config : Path
-        TOML file
+        TOML file.
     overrides : list[str] | None
-        texts such as ``training.rounds=5``
+        Texts such as ``training.rounds=5``.
 
     Raises
     ------
     ConfigError
-        the file or an override cannot be used
+        The file or an override cannot be used.
     """
     from shared.config.run import RunConfig
 
@@ -46,11 +46,11 @@ def show(data: Any, as_json: bool, tables: "Callable[[], Iterable[RenderableType
     Parameters
     ----------
     data : Any
-        the result, as plain values for JSON
+        The result, as plain values for JSON.
     as_json : bool
-        whether to print JSON
+        Whether to print JSON.
     tables : 'Callable[[], Iterable[RenderableType]]'
-        function that makes the tables; called only if they are printed
+        Function that makes the tables; called only if they are printed.
     """
     if as_json:
         typer.echo(json.dumps(data, indent=2))

@@ -22,14 +22,14 @@ class RunLog:
         Parameters
         ----------
         kind : str
-            name of the event
+            Name of the event.
         fields : str, int, float, bool or None
-            values of the event
+            Values of the event.
 
         Raises
         ------
         ValueError
-            a text is not a short name (letters, digits, . : @ + / - _), so it could hold free text
+            a text is not a short name (letters, digits, . : @ + / - _), so it could hold free text.
         """
         for name, value in {"event": kind, **fields}.items():
             is_number = isinstance(value, int | float | bool | None)
@@ -45,13 +45,13 @@ class RunLog:
         Parameters
         ----------
         number : int
-            number of the round
+            Number of the round.
         committed : bool
-            whether the round counts
+            Whether the round counts.
         rejected : Mapping[str, str]
-            reason by site, for sites whose reply was rejected
+            Reason by site, for sites whose reply was rejected.
         missing : Sequence[str]
-            sites that did not reply
+            Sites that did not reply.
         """
         self.event("round", round=number, committed=committed)
         for site_id, reason in rejected.items():

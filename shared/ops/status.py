@@ -116,7 +116,7 @@ class StatusFile:
         Parameters
         ----------
         status : ServerStatus | SiteStatus
-            status of a server or a site
+            Status of a server or a site.
         """
         written = _Written(pid=os.getpid(), updated=time.time(), status=status)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ class StatusFile:
         Raises
         ------
         RunError
-            the file cannot be read or is damaged
+            The file cannot be read or is damaged.
         """
         try:
             written = _Written.model_validate(json.loads(self.path.read_text(encoding="utf-8")))
@@ -152,7 +152,7 @@ def status_file(folder: Path) -> StatusFile:
     Raises
     ------
     RunError
-        the folder is none of these, or nothing has run there yet
+        The folder is none of these, or nothing has run there yet.
     """
     candidates = [folder / FILE]
     if (folder / "SITE.toml").is_file():

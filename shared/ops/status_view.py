@@ -26,11 +26,11 @@ def watch(file: StatusFile, ticks: Iterable[float] = repeat(1.0), live: Live | N
     Parameters
     ----------
     file : StatusFile
-        status file to read at each tick
+        Status file to read at each tick.
     ticks : Iterable[float]
-        seconds to wait after each redraw; endless by default
+        Seconds to wait after each redraw; endless by default.
     live : Live | None
-        display to use; None makes a new one
+        Display to use; None makes a new one.
     """
     with live or Live(auto_refresh=False) as view:
         for tick in ticks:

@@ -10,9 +10,9 @@ class Head:
     Attributes
     ----------
     entries : int
-        number of entries in the chain
+        Number of entries in the chain.
     hash : str
-        SHA-256 of the last entry, 64 hexadecimal digits; empty if there is no entry
+        SHA-256 of the last entry, 64 hexadecimal digits; empty if there is no entry.
     """
 
     entries: int = 0

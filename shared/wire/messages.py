@@ -51,23 +51,23 @@ class TrainOrder:
     Attributes
     ----------
     run_id : str
-        id of the run
+        Id of the run.
     round : int
-        number of the round, from 1
+        Number of the round, from 1.
     nonce : str
-        random name of this order; the reply repeats it
+        Random name of this order; the reply repeats it.
     config : RunConfig
-        configuration of the run
+        Configuration of the run.
     adapter : AdapterState
-        adapter at the start of the round
+        Adapter at the start of the round.
     cohort : int
-        number of sites asked in this round; a site's policy sets a minimum
+        Number of sites asked in this round; a site's policy sets a minimum.
     version : str
-        hushtune version of the server; a site's policy lists accepted ones
+        Hushtune version of the server; a site's policy lists accepted ones.
     ledger : Head
-        end of the site's ledger when the server last heard of it, so that the site detects truncation
+        End of the site's ledger when the server last heard of it, so that the site detects truncation.
     record : Head
-        end of the server's chain of committed rounds, which the site keeps for the same reason
+        End of the server's chain of committed rounds, which the site keeps for the same reason.
     """
 
     run_id: str
@@ -102,12 +102,12 @@ class TrainOrder:
         Parameters
         ----------
         record : RecordDict
-            message of Flower
+            Message of Flower.
 
         Raises
         ------
         MessageError
-            the message does not have exactly the agreed fields, or its config does not have the digest in it
+            The message does not have exactly the agreed fields, or its config does not have the digest in it.
         """
         adapter, header = _parse(record, ORDER_FIELDS, "order")
         try:
@@ -173,12 +173,12 @@ class TrainReply:
         Parameters
         ----------
         record : RecordDict
-            message of Flower
+            Message of Flower.
 
         Raises
         ------
         MessageError
-            the message does not have exactly the agreed fields
+            The message does not have exactly the agreed fields.
         """
         released, kwh = _sums(record.get(_RELEASED)), _kwh(record.get(_ENERGY))
         plain = RecordDict({name: part for name, part in record.items() if name not in (_RELEASED, _ENERGY)})
@@ -193,12 +193,12 @@ def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
     Parameters
     ----------
     record : RecordDict
-        wire form of a reply
+        Wire form of a reply.
 
     Returns
     -------
     tuple[frozenset[str], int]
-        names of all fields except arrays and released sums, and the size of all arrays in bytes
+        Names of all fields except arrays and released sums, and the size of all arrays in bytes.
     """
     arrays = [part for part in record.values() if isinstance(part, ArrayRecord)]
     names = {name for key, part in record.items() if key not in (_ARRAYS, _RELEASED) for name in part}
@@ -219,7 +219,7 @@ def _sums(record: object) -> dict[str, float]:
     Raises
     ------
     MessageError
-        they are not finite numbers with known names
+        They are not finite numbers with known names.
     """
     if record is None:
         return {}
@@ -235,7 +235,7 @@ def _kwh(record: object) -> float | None:
     Raises
     ------
     MessageError
-        it is not one finite number of 0 or more
+        It is not one finite number of 0 or more.
     """
     if record is None:
         return None
