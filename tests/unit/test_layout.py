@@ -153,7 +153,7 @@ def test_heavy_libraries_stay_in_their_rooms() -> None:
 
 
 def test_no_code_arrives_by_data() -> None:
-    for path, node in ((path, node) for path in modules() for node in ast.walk(tree(path))):
+    for path, node in ((file, each) for file in modules() for each in ast.walk(tree(file))):
         if isinstance(node, ast.keyword):
             assert node.arg != "trust_remote_code", name_of(path)
             assert not (node.arg == "allow_pickle" and getattr(node.value, "value", None) is not False), name_of(path)
@@ -164,7 +164,7 @@ def test_no_code_arrives_by_data() -> None:
 
 
 def test_functions_fit_on_a_screen() -> None:
-    for path, node in ((path, node) for path in modules() for node in ast.walk(tree(path))):
+    for path, node in ((file, each) for file in modules() for each in ast.walk(tree(file))):
         if isinstance(node, ast.FunctionDef) and node.name != "run_rounds":  # the round loop is read as one piece
             body = node.body[1:] if ast.get_docstring(node) else node.body
             first = body[0].lineno if body else node.lineno
@@ -173,7 +173,7 @@ def test_functions_fit_on_a_screen() -> None:
 
 def test_nothing_happens_at_import_but_definitions() -> None:
     allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
-    for path, node in ((path, node) for path in modules() for node in tree(path).body):
+    for path, node in ((file, each) for file in modules() for each in tree(file).body):
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         guarded = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
         assert isinstance(node, allowed) or docstring or guarded, f"{ast.unparse(node)[:80]} in {name_of(path)}"
