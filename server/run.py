@@ -84,7 +84,8 @@ class ServerRun:
         first = self.measures.published(attempts)
         best = Kept(first.number, first.adapter) if first.number != done.number else None
         rows, digest = [to_row(each) for each in attempts], self.config.digest()
-        Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows, best).save(self.folder.checkpoint)
+        state = Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows, best, done.memory)
+        state.save(self.folder.checkpoint)
 
     def report(self, rounds: list[Round], stages: Stages, laps: Sequence[Lap | None]) -> dict[str, Any]:
         """Write the report and the adapter of a run whose rounds are done: what the server knows, and nothing else."""

@@ -84,6 +84,7 @@ class RunConfig(Section):
             raise ValueError(
                 f"cohort.quorum = {self.cohort.quorum}: data.sites has only {len(self.data.sites)} sites; lower the quorum"
             )
+        self.aggregation.refuse_unfit(self.privacy.trust if self.privacy.enabled else None, self.cohort.quorum)
         if self.privacy.enabled and self.adapter.train != "B":
             raise ValueError(
                 "adapter.train = 'AB': with differential privacy A must stay frozen; set adapter.train = 'B' or "
@@ -94,10 +95,10 @@ class RunConfig(Section):
                 "adapter.rank = 0: only task.name = 'classification' has a head to train without an adapter; set a "
                 "rank of 1 or more"
             )
-        if self.adapter.rank and self.adapter.family == "ia3" and self.training.weight_decay:
+        if self.adapter.rank and self.adapter.traits.no_decay and self.training.weight_decay:
             raise ValueError(
-                f"training.weight_decay = {self.training.weight_decay}: pulls the factors of ia3 towards 0, which switches "
-                "layers off; set 0, or use training.proximal, which pulls towards the adapter at the start of the round"
+                f"training.weight_decay = {self.training.weight_decay}: {self.adapter.traits.no_decay}; "
+                "set 0, or use training.proximal, which pulls towards the adapter at the start of the round"
             )
         if self.adapter.rank == 0 and self.training.distillation:
             raise ValueError(

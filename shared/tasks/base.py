@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shared.adapters.families import packable
 from shared.config.adversary import NO_GROUP
 from shared.config.training import TrainingSection
 from shared.metrics.bootstrap import Interval, Sums
@@ -198,7 +199,7 @@ class Learner:
     @cached_property
     def packs(self) -> bool:
         """Whether the model computes a batch without its padding."""
-        return packs(self.base.network.base_model, self.base.device, self.base.dtype)
+        return packs(self.base.network.base_model, self.base.device, self.base.dtype, packable)
 
     def padded(self, examples: Sequence[Example]) -> Batch:
         """Some examples as one batch on the model's device."""

@@ -100,7 +100,7 @@ def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]
     points: list[tuple[str, float | None, dict[str, Any]]] = [("epsilon", None, {"privacy.enabled": False})]
     points += [("epsilon", epsilon, {**private, "privacy.epsilon": epsilon}) for epsilon in EPSILONS]
     for field, factors in FACTORS.items():
-        if field == "adapter.rank" and config.adapter.family != "lora":
+        if field == "adapter.rank" and "rank" not in config.adapter.traits.fields:
             continue
         section, name = field.split(".")
         base = getattr(getattr(config, section), name)
