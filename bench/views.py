@@ -31,22 +31,12 @@ PARAPHRASED: Mapping[str, Sequence[str]] = {
 }
 
 
-class Unseen:
-    """A progress that shows nothing."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Show nothing."""
-
-    def advance(self, count: int) -> None:
-        """Show nothing."""
-
-
 def measure(config: Path, overrides: Sequence[str], name: str, folder: Path) -> dict[str, Any]:
     """Return a run's metric with its interval, epsilon, seconds of training and set-up, peak memory and kept paraphrases."""
     from simulations.run import simulate
 
     places = (f'run.output="{folder / name}"', f'data.cache="{folder}"', "data.cache_encrypted=false", "report.html=false")
-    _, report = simulate(RunConfig.load(config, [*overrides, *places]), Unseen())
+    report = simulate(RunConfig.load(config, [*overrides, *places])).report
     metric, interval = next(iter(report["final"].items()))
     counts = [site["touched"] for site in report["sites"]]
     return {

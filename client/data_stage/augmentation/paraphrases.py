@@ -14,12 +14,12 @@ from typing import Any
 from client.data_stage.cache import Cache
 from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.config.run import RunConfig
+from shared.ops.progress import Progress
 from shared.records.types import Record
 from shared.text.perturbation import Wordings, asked
 
 OFTEN = 64  # texts after which the caches are written, so that an interrupted set-up resumes there
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")  # of a model, besides its weights
-Progress = Callable[[str, int], Callable[[int], None]]  # begins a stage of some units; returns a call for units done
 Page = list[list[str]]  # of each wording of a text its flaw (empty where it is accepted) and itself
 
 
