@@ -6,11 +6,11 @@ from typing import Any
 
 from server.evaluation import Evaluator
 from server.model_assessment import resampling
-from server.report.figures import measure
 from server.rounds import Metrics, Round
 from shared.adapters.peft import write_adapter
 from shared.metrics.bootstrap import Sums
 from shared.metrics.paired import compare
+from shared.metrics.registry import measure
 
 
 def value_of(metrics: Metrics) -> float:

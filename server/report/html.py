@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from server.report.drawings import drawings, legends
-from server.report.figures import measure, setting
+from server.report.figures import setting
 from server.report.template import charge_rows, environment
 from server.report.verdict import standing, verdict
 from server.report.wording import TRUST
+from shared.metrics.registry import measure
 
 # What stands in for a key that a report lacks. An absent privacy block must never read as a guarantee.
 BLANK: dict[str, Any] = {
@@ -61,7 +62,7 @@ def _complete(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _page(report: Mapping[str, Any]) -> dict[str, Any]:
     """All that the template shows: the report itself, and what is derived from it."""
-    metric = _chief(report)
+    metric = _primary(report)
     up, down = (_total(entry[key] for entry in report["rounds"]) for key in ("bytes_up", "bytes_down"))
     return {
         "r": report,
@@ -106,11 +107,9 @@ def _metrics(report: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for place in places for name in place))
 
 
-def _chief(report: Mapping[str, Any]) -> str:
-    """The metric of the verdict, the tiles and the charts."""
-    names = _metrics(report)
-    usual = [name for name in ("accuracy", "perplexity") if name in names]
-    return [*usual, *names, "accuracy"][0]
+def _primary(report: Mapping[str, Any]) -> str:
+    """Return the metric of the verdict, the tiles and the charts: the first that the task measures."""
+    return [*_metrics(report), "accuracy"][0]
 
 
 def _confidence(report: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.metrics.bootstrap import Sums, draws, interval_of
+from shared.metrics.registry import measure
 from shared.seeds import derive
 from simulations.studies.arms import Material
 from simulations.studies.conclusions import averaged, chief, grouped
@@ -73,7 +74,7 @@ def _compared(config: RunConfig, by: Grouping, free: Sequence[Result], private: 
     metric = chief(config, free[0]).name
     values = {name: _by_group(config, by, sums) for name, sums in sides.items()}  # (groups, 1 + resamples)
     gaps = {name: each.max(axis=0) - each.min(axis=0) for name, each in values.items()}
-    sign = -1 if metric == "perplexity" else 1
+    sign = -1 if measure(metric).lower_is_better else 1
     return {
         "metric": metric,
         "rows": sorted(_rows(config, by, values), key=lambda row: row["records"]),
