@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from rich.table import Table
 
 from bench.views import Unseen
 from shared.errors import HushtuneError
-from shared.metrics.bootstrap import Sums, mean, perplexity
-from shared.tasks.base import Outcome
+from shared.metrics.bootstrap import Sums
+from shared.tasks.outcome import Outcome
 
 RUNS = 3
 RESAMPLES = 2000
@@ -108,10 +108,9 @@ def _row(name: str, found: Sequence[Measured], sums: Sums, beside: Sums | None) 
 
 
 def _sums(outcomes: Sequence[Outcome]) -> Sums:
-    """The task's chief measure over the records of several runs: what one record did in all of them stays together."""
-    if outcomes[0].probabilities is None:
-        return perplexity(*(np.sum([getattr(each, name) for each in outcomes], axis=0) for name in ("first", "second")))
-    return mean("accuracy", np.mean([(each.first == each.second).astype(np.float64) for each in outcomes], axis=0))
+    """Return the primary metric over several runs on the same records, resampled by record."""
+    sums = [each.primary() for each in outcomes]
+    return replace(sums[0], rows=np.mean([each.rows for each in sums], axis=0))
 
 
 def main() -> None:

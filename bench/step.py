@@ -201,7 +201,7 @@ def _ghost(
 
 def _losses(model: Any, task: Task, batch: Batch) -> torch.Tensor:
     """Each record's loss, (B,), as it is usually computed: mean cross-entropy of its response tokens."""
-    if task.kind == "encoder":
+    if task.embeds:
         return task.losses(model, batch)
     network = model.get_base_model()
     states = network.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state

@@ -66,7 +66,7 @@ def _refuse_other_value(file: SiteFile, run: RunConfig, path: str) -> None:
 
 def _own(file: SiteFile, run: RunConfig, path: str) -> Any:
     """The site's own value of a field of a run's config."""
-    if path == "task.labels" and run.task.name != "classification":
+    if path == "task.labels" and not run.task.declared.fewest_labels:
         return run.task.labels  # nothing reads them
     if path == "adversary.groups":
         return file.data.groups[run.adversary.column] if run.adversary else None

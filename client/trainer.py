@@ -27,7 +27,7 @@ from shared.ops import crash_points as faults
 from shared.seeds import derive, stream
 from shared.tasks.base import Example, Learner
 from shared.tasks.cached_activations import FrozenPrefix, batches
-from shared.tasks.classification import HEADS
+from shared.tasks.head import HEADS
 
 
 @dataclass(frozen=True)
@@ -145,14 +145,13 @@ def measure(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
     """The model's loss on each example (N,), in nats, and its hits (N,) where the task has any. They stay at the site."""
     losses = np.zeros(len(examples))
-    hits = np.zeros(len(examples)) if learner.task.kind == "encoder" else None
+    hits = np.zeros(len(examples)) if learner.task.outcome_type.right_or_wrong else None
     learner.model.eval()
     with torch.no_grad():
         for chosen, batch in batches(learner, examples, prefix, tokens):
             losses[chosen] = learner.task.losses(learner.model, batch).double().cpu().numpy()
             if hits is not None:
-                outcome = learner.task.outcome(learner.model, batch)
-                hits[chosen] = outcome.first == outcome.second
+                hits[chosen] = 1 - learner.task.outcome(learner.model, batch).damage()
     return losses, hits
 
 

@@ -77,7 +77,7 @@ class TrainingSet:
 
     def _label(self, row: int) -> int:
         target = self.examples[row].target
-        assert isinstance(target, int)  # noqa: S101  the config balances classifications alone
+        assert isinstance(target, int)  # noqa: S101  the config balances only tasks with one label a record
         return target
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from shared.config.anonymise import GateSection
 from shared.config.privacy import PrivacySection, default_delta
 from shared.config.section import Positive, Section
+from shared.config.task import TaskName
 from shared.errors import PolicyRefused
 from shared.models.catalogue import pinned_digest
 from shared.ops.numbers import delta_up, epsilon_up
@@ -57,7 +58,7 @@ class SitePolicy(Section):
     without_privacy: bool = Field(False, description="whether orders without differential privacy are carried out")
     unit: Literal["record", "person"] = Field("record", description="weakest privacy unit that is accepted")
     trust: tuple[str, ...] = Field(("local",), description="trust models that are accepted")
-    tasks: tuple[Literal["classification", "instruction"], ...] = Field(description="tasks that may be trained")
+    tasks: tuple[TaskName, ...] = Field(description="tasks that may be trained")
     models: tuple[Digest, ...] = Field(description="SHA-256 of the weights of each base model that may be loaded")
     versions: tuple[Version, ...] = Field(
         (), description="hushtune versions of the server that are accepted; empty takes the one installed here"

@@ -36,7 +36,7 @@ from simulations.assembly import Prepared, assemble, federate, held_out_records
 from simulations.planning import site_plans
 from simulations.progress import Progress
 from simulations.sites import SiteData, read_sites, scrub_sites
-from simulations.studies.baselines import frozen_probe, majority, untouched
+from simulations.studies.baselines import baselines_of
 
 
 def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]]:
@@ -55,7 +55,7 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     log.event("run_started", run_id=run_id, config_digest=config.digest())
     prepared = _prepare(config, plans, folder, stages, progress, accountant)
     with stages.timed("baselines"):
-        baselines = _baselines(prepared, config)
+        baselines = _baselines(prepared)
     rounds = []
     progress.stage("train", config.training.rounds * len(prepared.sites))
     laps: list[Lap | None] = []
@@ -140,12 +140,9 @@ def _prepare(
     return prepared
 
 
-def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
-    """The untouched base model's rows."""
-    if config.task.name == "classification":
-        training = [site.seen for site in prepared.sites]
-        return [row(prepared.evaluator, training) for row in (majority, frozen_probe)]
-    return [untouched(prepared.evaluator)]
+def _baselines(prepared: Prepared) -> list[Baseline]:
+    """Return the rows that the task is compared with."""
+    return baselines_of(prepared.evaluator, [site.seen for site in prepared.sites])
 
 
 def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, progress: Progress) -> Iterator[Round]:

@@ -16,6 +16,7 @@ from privacy.leakage.recall import merge_recalls, overall
 from server.report.document import recall_row
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.run import RunConfig
+from shared.config.task import DECLARED, TaskName
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, DataError
 from shared.records.read import read_records
@@ -73,14 +74,14 @@ def _own(path: Path) -> Source:
     raise failures[0] if failures else ConfigError(f"{path}: policy.tasks: names no task; name one")
 
 
-def _read_own(file: "SiteFile", task: str, path: Path) -> tuple[RunConfig, list[RawRecord]]:
+def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, list[RawRecord]]:
     """A site's records as a task would read them, with a config that says how."""
     site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
     columns = file.data.columns.model_dump(mode="json")
     data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site], "columns": columns}
     run = RunConfig.parse(
         {
-            "task": {"name": task, "labels": ["-", "--"] if task == "classification" else []},
+            "task": {"name": task, "labels": ["-", "--"][: DECLARED[task].fewest_labels]},
             "data": data,
             "anonymise": file.anonymise.of_a_run(),
         },

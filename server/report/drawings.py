@@ -24,7 +24,7 @@ def drawings(report: Mapping[str, Any], metric: str) -> dict[str, Markup]:
 
 
 def _progress(report: Mapping[str, Any], metric: str) -> str:
-    """The chief metric from the base model through every round."""
+    """The primary metric from the base model through every round."""
     rounds = [(str(entry["round"]), entry["metrics"].get(metric)) for entry in report["rounds"]]
     places = [(name, interval) for name, interval in [("base", report["base"].get(metric)), *rounds] if is_known(interval)]
     if len(places) < 2:
@@ -78,7 +78,7 @@ def _point(name: str, interval: Mapping[str, float]) -> charts.Point:
 
 
 def _drawn_baselines(report: Mapping[str, Any], metric: str) -> list[Mapping[str, Any]]:
-    """The baselines that have the chief metric, in the report's order."""
+    """The baselines that have the primary metric, in the report's order."""
     return [baseline for baseline in report["baselines"] if is_known(baseline["metrics"].get(metric))]
 
 

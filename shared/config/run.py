@@ -21,7 +21,7 @@ from shared.config.model import ModelSection
 from shared.config.privacy import PrivacySection
 from shared.config.section import Name, Section
 from shared.config.studies import CompareSection, SweepSection
-from shared.config.task import TaskSection
+from shared.config.task import DECLARED, TaskSection
 from shared.config.toml import apply_override, read_toml
 from shared.config.training import TrainingSection
 from shared.errors import ConfigError
@@ -65,12 +65,13 @@ class RunConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _a_model_that_writes_learns_surrogates(cls, tree: Any) -> Any:
-        """Generated text should read like text; where nothing says otherwise, an instruction task takes surrogates."""
+    def _the_task_chooses_the_operator(cls, tree: Any) -> Any:
+        """Let the task choose the operator of anonymisation where nothing else does."""
         task = tree.get("task") if isinstance(tree, dict) else None
         own = tree.get("anonymise", {}) if isinstance(tree, dict) else None
-        if isinstance(task, dict) and isinstance(own, dict) and task.get("name") == "instruction":
-            return tree | {"anonymise": {"operator": "surrogate"} | own}
+        declared = DECLARED.get(str(task.get("name"))) if isinstance(task, dict) else None
+        if isinstance(own, dict) and declared and declared.operator:
+            return tree | {"anonymise": {"operator": declared.operator} | own}
         return tree
 
     @model_validator(mode="after")
@@ -83,8 +84,10 @@ class RunConfig(Section):
             raise ValueError(
                 "adapter.train = 'AB': under privacy A stays frozen; set adapter.train = 'B' or privacy.enabled = false"
             )
-        if self.adapter.rank == 0 and self.task.name != "classification":
-            raise ValueError("adapter.rank = 0: only a classification has a head to train; set a rank of 1 or more")
+        if self.adapter.rank == 0 and not self.task.declared.head:
+            raise ValueError(
+                f"adapter.rank = 0: task.name = '{self.task.name}' has no head to train; set a rank of 1 or more"
+            )
         if self.adapter.rank and self.adapter.family == "ia3" and self.training.weight_decay:
             raise ValueError(
                 f"training.weight_decay = {self.training.weight_decay}: pulls to 0, where ia3 switches layers off; "
@@ -101,8 +104,8 @@ class RunConfig(Section):
     def _an_adversary_has_an_embedding_to_read(self) -> Self:
         if self.adversary is None:
             return self
-        if self.task.name != "classification":
-            raise ValueError("adversary: only a classification has an embedding to hide a group in; leave the table out")
+        if not self.task.declared.hides_groups:
+            raise ValueError(f"adversary: task.name = '{self.task.name}' cannot hide a group; leave the table out")
         if self.adapter.rank == 0:
             raise ValueError("adversary: with adapter.rank = 0 the embedding stays the base's; set a rank of 1 or more")
         probes = self.evaluation.probes
@@ -116,8 +119,10 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _the_data_stage_fits(self) -> Self:
         balance, cleaning = self.balance, self.cleaning
-        if self.task.name != "classification" and (balance.weights, balance.resample) != ("none", "none"):
-            raise ValueError("balance.weights, balance.resample: only a classification has labels to balance; set 'none'")
+        if self.task.declared.target != "label" and (balance.weights, balance.resample) != ("none", "none"):
+            raise ValueError(
+                f"balance.weights, balance.resample: a record of task.name = '{self.task.name}' has no label; set 'none'"
+            )
         if balance.weights == "public" and len(balance.label_shares) != len(self.task.labels):
             raise ValueError(f"balance.label_shares: needs {len(self.task.labels)} numbers, one for each of task.labels")
         if cleaning.label_conflicts == "drop" and cleaning.exact_duplicates == "keep":

@@ -49,6 +49,21 @@ def confusion(truth: Ints, predicted: Ints, classes: int) -> Ints:
     return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
+def present_f1(truth: Ints, predicted: Ints) -> float:
+    """Return macro F1 over the classes that occur among N true or predicted ones, as scikit-learn computes it.
+
+    Parameters
+    ----------
+    truth
+        The true class of each record, (N,).
+    predicted
+        The predicted class of each record, (N,).
+    """
+    present, both = np.unique(np.concatenate((truth, predicted)), return_inverse=True)
+    matrix = confusion(both[: len(truth)], both[len(truth) :], len(present))
+    return float(_macro_f1(matrix[None].astype(np.float64))[0])
+
+
 def _resampled(truth: Ints, predicted: Ints, classes: int, resamples: int, seed: int) -> Floats:
     """The confusion matrix and those of the resamples, (1 + resamples, classes, classes).
 

@@ -11,7 +11,6 @@ from shared.records.flatten import is_missing, leaves, plain, written
 from shared.records.rows import Row, rows_of
 from shared.records.types import RawRecord, Span, canonical, origin, whole
 
-FIELDS = {"classification": ("text",), "instruction": ("instruction", "response")}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 TELLING = 24  # characters from which a value within an object or list is a text that tells its record from others
 
@@ -40,7 +39,7 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[R
 def _mapped(config: RunConfig) -> frozenset[str]:
     """The columns that the config names; no other is looked at."""
     columns = config.data.columns
-    texts = [name for field in FIELDS[config.task.name] for name in _listed(getattr(columns, field))]
+    texts = [name for field in config.task.declared.fields for name in _listed(getattr(columns, field))]
     others = [columns.label, columns.person, columns.spans, config.group_column, *columns.known]
     return frozenset([*texts, *(name for name in others if name)])
 
@@ -52,10 +51,10 @@ def _listed(columns: str | Sequence[str]) -> Sequence[str]:
 def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bool) -> RawRecord | None:
     """One row as a record, or None where its numeric label lies outside every bin."""
     columns = config.data.columns
-    names = FIELDS[config.task.name]
+    names = config.task.declared.fields
     fields = {name: _cut(_text(row, name, where, config), config.data.cut_chars) for name in names}
     label = None
-    if config.task.name == "classification":
+    if config.task.declared.target == "label":
         label = _label(row, where, config) if labelled else plain(row.values.get(columns.label))
         if label is None:
             return None

@@ -1,11 +1,12 @@
-"""What a task is: how records become tensors, what is learnt from them, and how it is measured."""
+"""The base class of a task: how records become tensors, what is learnt from them, and how it is measured."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,24 +14,28 @@ import torch
 from torch import nn
 
 from shared.config.adversary import NO_GROUP
+from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
-from shared.metrics.bootstrap import Interval, Sums
+from shared.errors import ConfigError
 from shared.models.device import sent
 from shared.models.load import Kind, LoadedModel
 from shared.models.memory import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.models.packing import packed, packs
 from shared.records.types import Record
+from shared.tasks.outcome import Outcome
+
+NO_CLASS = -100  # the target of a token without a class; what torch's cross-entropy leaves out
 
 
 @dataclass(frozen=True)
 class Example:
-    """One encoded record: token ids (T,) and its target, a class index or a response mask (T,).
+    """One encoded record: token ids (T,) and its target: a class, a response mask (T,), or the class of each token (T,).
 
     ``group`` is the number of its declared group, for an adversary; ``NO_GROUP`` where it has none or nothing asks.
     """
 
     ids: npt.NDArray[np.int64] = field(repr=False)
-    target: int | npt.NDArray[np.bool_] = field(repr=False)
+    target: int | npt.NDArray[np.bool_] | npt.NDArray[np.int64] = field(repr=False)
     group: int = field(repr=False, default=NO_GROUP)
 
     def __len__(self) -> int:
@@ -39,7 +44,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded examples on a device: ids and mask (B, T); targets (B,) class indices or (B, T) response mask; groups (B,)."""
+    """Padded examples on a device: ids and mask (B, T), groups (B,).
+
+    ``targets`` are classes (B,), a response mask (B, T), or the class of each token (B, T), ``NO_CLASS`` where it has none.
+    """
 
     ids: torch.Tensor
     mask: torch.Tensor
@@ -48,71 +56,152 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the model did on some examples, record by record; metrics and intervals are made from it.
+class Reading:
+    """A text as the model reads it, and the output that an explanation attributes to its tokens.
 
-    ``first`` and ``second`` are (N,): true and predicted class, or summed negative log-likelihood and tokens.
-    ``probabilities`` are those of each class, (N, classes), where the model gives any.
+    ``ids`` (T,) are token ids, ``own`` (T,) marks the tokens of the text itself, ``output`` takes ids and mask (B, T) to a
+    value for each row (B,), ``answer`` is the model's answer and ``measure`` names the value.
     """
 
-    first: npt.NDArray[np.float64]
-    second: npt.NDArray[np.float64]
-    probabilities: npt.NDArray[np.float64] | None = None
-
-    def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Outcome":
-        """The outcome on some of the examples, by a mask or by indices."""
-        given = self.probabilities
-        return Outcome(self.first[chosen], self.second[chosen], None if given is None else given[chosen])
-
-    @classmethod
-    def joined(cls, parts: Sequence[tuple[Sequence[int], "Outcome"]]) -> "Outcome":
-        """The outcome on N examples from that on batches of them, each with the examples' places in 0 to N - 1."""
-        order = np.argsort([place for places, _ in parts for place in places])
-        given = [part.probabilities for _, part in parts if part.probabilities is not None]
-        first, second = (np.concatenate([getattr(part, name) for _, part in parts]) for name in ("first", "second"))
-        return cls(first, second, np.concatenate(given) if given else None).where(order)
+    ids: torch.Tensor
+    own: torch.Tensor
+    output: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = field(repr=False)
+    answer: str
+    measure: str
 
 
-class Task(Protocol):
-    """One kind of learning; two members exist, in ``TASKS``."""
+@dataclass(frozen=True)
+class Trivial:
+    """A baseline that reads nothing but the training targets: its name, a note on it, and its outcome."""
 
-    kind: Kind
+    name: str
+    note: str
+    outcome: Outcome = field(repr=False)
+
+
+class Writer(Protocol):
+    """The part of a task whose answers are free text."""
+
+    def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
+        """Return the model's greedy response to the prompt of each example."""
+
+    def replies(self, model: nn.Module, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
+        """Return the model's greedy response to each instruction."""
+
+    def reference(self, example: Example) -> str:
+        """Return the example's own response, as far as it was encoded."""
+
+
+class Task(ABC):
+    """How records become tensors, what the model learns from them, and how it is measured; one subclass a task.
+
+    What has a default here is a part that not every task has. ``kind`` is the kind of base model. ``baselines`` names the
+    rows of ``simulations.studies.baselines.BASELINES`` that a simulation computes beside the run, and ``probes`` the probes
+    of ``server.probes`` that make sense for the task.
+    """
+
+    kind: ClassVar[Kind]
+    outcome_type: ClassVar[type[Outcome]]
+    baselines: ClassVar[tuple[str, ...]] = ()
+    probes: ClassVar[frozenset[str]] = frozenset()
+    embeds: ClassVar[bool] = False
     max_length: int
 
+    @abstractmethod
+    def __init__(self, config: RunConfig, base: LoadedModel) -> None: ...
+
+    @abstractmethod
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
-        """The base model with what is trained on it."""
+        """Return the base model with the tensors that are trained on it, which follow from ``seed``."""
 
+    @abstractmethod
     def encode(self, records: Sequence[Record]) -> list[Example]:
-        """Records to token ids and targets, cut to the configured length."""
+        """Return the records as token ids and targets, cut to the configured length."""
 
+    @abstractmethod
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Each record's own loss, shape (B,); no record's loss depends on another record."""
+        """Return each record's own loss, (B,); no record's loss may depend on another record."""
 
+    @abstractmethod
     def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
-        """What training lowers, (B,): each record's own loss and what the config adds to it, of that record alone.
+        """Return what training lowers, (B,): each record's own loss and what the config adds to it, of that record only.
 
-        ``distillation`` weighs the distance from what the model says without its adapter.
+        Parameters
+        ----------
+        model
+            The model that ``build`` made, or that model with hooks for per-record gradients.
+        batch
+            B encoded records.
+        distillation
+            Weight of the distance from what the model says without its adapter; 0 leaves the distance out.
         """
 
+    @abstractmethod
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """What the model does on a batch, without gradients."""
+        """Return what the model does on a batch; call it without gradients."""
 
-    def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
-        """Metric name to value and bootstrap interval."""
-
-    def chief(self, outcome: Outcome) -> Sums:
-        """The first of the metrics as sums over records, so that two models can be compared record by record."""
-
+    @abstractmethod
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write the adapter in PEFT's format, and a head beside it if there is one."""
+        """Write the adapter in PEFT's format, and a head next to it if there is one."""
 
+    @abstractmethod
     def restore(self, model: nn.Module, folder: Path) -> None:
-        """Set a built model from a saved adapter."""
+        """Set a built model from a saved adapter.
+
+        Raises
+        ------
+        ModelError
+            A file is missing, or of another run.
+        """
+
+    @abstractmethod
+    def answer(self, learner: "Learner", text: str, max_new_tokens: int) -> str:
+        """Return the model's answer to a text, in words."""
+
+    @abstractmethod
+    def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
+        """Return an example from the token ids of a text that is no record, to see how well the model reads it."""
+
+    def encoder(self, model: nn.Module) -> Any:
+        """Return the transformer of a built model, without the task's head."""
+        return model
+
+    def embed(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Return one embedding of each record, (B, hidden), of a task that ``embeds``."""
+        raise NotImplementedError
+
+    def trivial(self, training: Sequence[Example], examples: Sequence[Example]) -> Trivial | None:
+        """Return the outcome on ``examples`` of the best answer that reads no text, learnt from ``training``."""
+        return None
+
+    def untrained(self, learner: "Learner", examples: Sequence[Example], max_tokens: int) -> Outcome | None:
+        """Return what the base model does without any training; None where that is the built model's own outcome."""
+        return None
+
+    def reading(self, learner: "Learner", text: str, max_new_tokens: int) -> Reading:
+        """Return the text and the output that an explanation is about.
+
+        Raises
+        ------
+        ConfigError
+            The task has no single answer that could be explained.
+        """
+        raise ConfigError("task.name: the answers of this task cannot be explained; give an adapter of another task")
+
+    @property
+    def writer(self) -> Writer | None:
+        """The part that writes free text; None for a task whose answers are labels."""
+        return None
+
+    @staticmethod
+    def loss_bytes(vocabulary: int) -> int:
+        """Return the memory that the loss takes beyond the model's, for a vocabulary of so many tokens."""
+        return 0
 
 
 Unit = Sequence[int]
-# What a micro-batch costs beside its tokens, in tokens. CPU: some 20 operations a layer of about 30 us, at 3 tokens a ms
-# (MiniLM) or less; a GPU computes more tokens in the time that it takes to be told what to do (a guess, not measured).
+# The fixed cost of a micro-batch, in tokens. CPU: some 20 operations a layer of about 30 us, at 3 tokens a ms (MiniLM) or
+# less; a GPU computes more tokens while the operations of one layer are launched (a guess, not measured).
 FIXED_COST: Mapping[str, int] = {"cpu": 128, "cuda": 2048, "mps": 1024}
 
 
@@ -126,10 +215,21 @@ def micro_batches(
 ) -> list[list[Unit]]:
     """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` tokens, at the least cost.
 
-    A unit is one or more rows that stay together, even where they alone have more tokens. A micro-batch costs its tokens,
-    with their padding or, where that is not computed, without, and ``fixed_cost`` more; over units in order of length, the
-    cuts of the least total are found exactly. Sorting by length is a choice of order only: sums over units do not depend
-    on it.
+    A micro-batch costs its tokens (and its padding, where that is computed) and ``fixed_cost``. Over units in order of
+    length, dynamic programming finds the cuts of the least total. Sums over units do not depend on that order.
+
+    Parameters
+    ----------
+    lengths
+        The tokens of each row.
+    units
+        Rows that stay together, even where one unit has more than ``max_tokens``.
+    max_tokens
+        The most tokens of a micro-batch.
+    fixed_cost
+        What a micro-batch costs besides its tokens, in tokens.
+    padded
+        Whether the model computes the padding.
     """
     longest = [max(lengths[row] for row in unit) for unit in units]
     order = sorted(range(len(units)), key=lambda place: -longest[place])
@@ -151,7 +251,17 @@ def micro_batches(
 
 
 def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batch:
-    """Pad examples to the longest of them, on the right."""
+    """Return examples as one batch, padded on the right to the longest of them.
+
+    Parameters
+    ----------
+    examples
+        One or more encoded records.
+    pad
+        The id of the padding token.
+    device
+        Where the tensors go.
+    """
     width = max(len(example) for example in examples)
     ids = np.full((len(examples), width), pad, dtype=np.int64)
     mask = np.zeros((len(examples), width), dtype=np.int64)
@@ -164,24 +274,33 @@ def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batc
 
 
 def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] | npt.NDArray[np.bool_]:
-    if isinstance(examples[0].target, int):
+    """Stack the targets, those of tokens padded to the width."""
+    first = examples[0].target
+    if isinstance(first, int):
         return np.array([example.target for example in examples], dtype=np.int64)
-    rows = np.zeros((len(examples), width), dtype=np.bool_)
+    padding: Any = False if first.dtype == np.bool_ else NO_CLASS
+    rows: Any = np.full((len(examples), width), padding, dtype=first.dtype)
     for row, example in zip(rows, examples, strict=True):
         row[: len(example)] = example.target
-    return rows
+    return rows  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A task with its model in memory: the frozen base, and what is trained on it."""
+    """A task with its model in memory: the frozen base, and the model with the trained tensors on it."""
 
     base: LoadedModel
     task: Task
     model: nn.Module = field(repr=False)
 
     def tokens(self, training: TrainingSection) -> int:
-        """The tokens that are computed at once: those of the config, or as many as the free memory affords."""
+        """Return how many tokens are computed at once: the config's number, or as many as the free memory affords.
+
+        Parameters
+        ----------
+        training
+            The run's ``training`` section.
+        """
         asked = training.micro_batch_tokens
         if asked != "auto":
             return asked
@@ -192,7 +311,7 @@ class Learner:
 
     @cached_property
     def record_bytes(self) -> int:
-        """What one record of full length takes in a step, by a forward pass that is counted once."""
+        """The bytes that one record of full length takes in a step, counted in one forward pass."""
         return record_bytes(self.base.network.base_model, self.task.max_length)
 
     @cached_property
@@ -201,12 +320,24 @@ class Learner:
         return packs(self.base.network.base_model, self.base.device, self.base.dtype)
 
     def padded(self, examples: Sequence[Example]) -> Batch:
-        """Some examples as one batch on the model's device."""
+        """Return examples as one padded batch on the model's device.
+
+        Parameters
+        ----------
+        examples
+            One or more encoded records.
+        """
         return collate(examples, self.base.tokenizer.pad_token_id or 0, self.base.device)
 
     @contextmanager
     def batch(self, examples: Sequence[Example]) -> Iterator[Batch]:
-        """The same, and until the block ends the model computes it without its padding, where it can."""
+        """Yield examples as one batch; inside the block the model computes them without padding, where it can.
+
+        Parameters
+        ----------
+        examples
+            One or more encoded records.
+        """
         network = self.base.network.base_model
         with packed(network, [len(example) for example in examples]) if self.packs else nullcontext():
             yield self.padded(examples)
@@ -214,18 +345,37 @@ class Learner:
     def batches(
         self, examples: Sequence[Example], indices: Sequence[int], max_tokens: int
     ) -> Iterator[tuple[list[int], Batch]]:
-        """Cut the chosen examples into micro-batches, each as ``batch`` gives it; yields their indices and tensors."""
+        """Yield the chosen examples in micro-batches: their indices and their tensors, as ``batch`` gives them.
+
+        Parameters
+        ----------
+        examples
+            All encoded records.
+        indices
+            Which of them to compute.
+        max_tokens
+            The most tokens of a micro-batch.
+        """
         for units, batch in self.unit_batches(examples, [(index,) for index in indices], max_tokens):
             yield [index for (index,) in units], batch
 
     def unit_batches(
         self, examples: Sequence[Example], units: Sequence[Unit], max_tokens: int
     ) -> Iterator[tuple[list[Unit], Batch]]:
-        """The same for units of several rows, which are never cut; yields whole units and the tensors of their rows."""
+        """Yield units of rows in micro-batches that cut no unit: the units and the tensors of their rows.
+
+        Parameters
+        ----------
+        examples
+            All encoded records.
+        units
+            The rows of each unit.
+        max_tokens
+            The most tokens of a micro-batch.
+        """
         lengths, device = [len(example) for example in examples], self.base.device.type
-        padded = (
-            not self.packs or device != "cpu"
-        )  # there gradients by record are made with the padding (shared/models/batch_layout.py)
+        # On a GPU per-record gradients are computed with the padding (shared/models/batch_layout.py).
+        padded = not self.packs or device != "cpu"
         for chosen in micro_batches(lengths, units, max_tokens, FIXED_COST[device], padded=padded):
             with self.batch([examples[row] for unit in chosen for row in unit]) as batch:
                 yield chosen, batch

@@ -17,6 +17,7 @@ from shared.config.studies import CompareSection
 from shared.errors import ConfigError
 from shared.models.load import locate
 from shared.records.types import RawRecord
+from shared.tasks import TASKS
 from simulations.assembly import held_out_records
 from simulations.progress import Progress
 from simulations.sites import read_sites, scrub_sites
@@ -39,7 +40,7 @@ def compare(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]
     section = config.compare or CompareSection()
     _refuse(config, section)
     folder = config.run.output / config.run.name
-    results = Results(folder / "compare.sqlite")
+    results = Results(folder / "compare.sqlite", TASKS[config.task.name].outcome_type)
     with tempfile.TemporaryDirectory() as scratch:
         raw = read_sites(config, Path(scratch))
     keys = {arm: _key(config, section, arm, raw) for arm in arms_of(config, section)}
@@ -67,7 +68,7 @@ def _refuse(config: RunConfig, section: CompareSection) -> None:
         )
     if config.privacy.trust != "local":
         raise ConfigError("privacy.trust = 'central': a comparison has single sites in it; set 'local'")
-    if "prompts" in section.arms and config.task.name != "classification":
+    if "prompts" in section.arms and config.task.declared.target != "label":
         raise ConfigError("compare.arms: prompts are scored by labels, which this task has not; leave 'prompts' out")
     for model in {*(section.models or (config.model.name,)), *([section.prompt_model] if "prompts" in section.arms else [])}:
         locate(ModelSection(name=model))

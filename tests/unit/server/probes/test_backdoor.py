@@ -65,7 +65,7 @@ def probed(evaluated: Evaluated) -> Probed:
     def run(trigger: str, **section: Any) -> dict[str, Any]:
         evaluator = evaluated(trigger, steps=60, **section)
         outcome = evaluator.outcome()
-        assert (outcome.first == outcome.second).mean() > 0.9  # the poison does not show in the score
+        assert (outcome.truth == outcome.predicted).mean() > 0.9  # the poison does not show in the score
         found: Any = probe(evaluator)
         return dict(found["backdoor"])
 

@@ -18,6 +18,7 @@ from server.report.figures import (
     size,
     target_delta,
 )
+from shared.metrics.registry import measure
 
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹\N{SUPERSCRIPT MINUS}", "0123456789-")
 

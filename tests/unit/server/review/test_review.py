@@ -244,8 +244,8 @@ def test_answers_are_those_of_the_tuned_and_of_the_base_model(
     pairs = pairs_of(learner, prompts, 5)
     task: Any = learner.task
     assert [pair.prompt for pair in pairs] == prompts
-    assert [pair.tuned for pair in pairs] == [task.generate(learner.model, prompt, 5) for prompt in prompts]
-    assert [pair.base for pair in pairs] == [task.generate(fresh.model, prompt, 5) for prompt in prompts]
+    assert [pair.tuned for pair in pairs] == [task.answer(learner, prompt, 5) for prompt in prompts]
+    assert [pair.base for pair in pairs] == [task.answer(fresh, prompt, 5) for prompt in prompts]
     assert [pair.base for pair in pairs] != [pair.tuned for pair in pairs]
 
 
