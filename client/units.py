@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 
 from shared.models.device import sent
-from shared.tasks.base import Example, Unit
+from shared.tasks.base import Example
+from shared.tasks.micro_batches import Unit
 
 Floats = npt.NDArray[np.float64]
 

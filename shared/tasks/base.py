@@ -1,7 +1,7 @@
 """The base class of a task: how records become tensors, what is learnt from them, and how it is measured."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +22,7 @@ from shared.models.load import Kind, LoadedModel
 from shared.models.memory import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.models.packing import packed, packs
 from shared.records.types import Record
+from shared.tasks.micro_batches import FIXED_COST, Unit, micro_batches
 from shared.tasks.outcome import Outcome
 
 NO_CLASS = -100  # the target of a token without a class; what torch's cross-entropy leaves out
@@ -197,57 +198,6 @@ class Task(ABC):
     def loss_bytes(vocabulary: int) -> int:
         """Return the memory that the loss takes beyond the model's, for a vocabulary of so many tokens."""
         return 0
-
-
-Unit = Sequence[int]
-# The fixed cost of a micro-batch, in tokens. CPU: some 20 operations a layer of about 30 us, at 3 tokens a ms (MiniLM) or
-# less; a GPU computes more tokens while the operations of one layer are launched (a guess, not measured).
-FIXED_COST: Mapping[str, int] = {"cpu": 128, "cuda": 2048, "mps": 1024}
-
-
-def micro_batches(
-    lengths: Sequence[int],
-    units: Sequence[Unit],
-    max_tokens: int,
-    fixed_cost: int = FIXED_COST["cpu"],
-    *,
-    padded: bool = True,
-) -> list[list[Unit]]:
-    """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` tokens, at the least cost.
-
-    A micro-batch costs its tokens (and its padding, where that is computed) and ``fixed_cost``. Over units in order of
-    length, dynamic programming finds the cuts of the least total. Sums over units do not depend on that order.
-
-    Parameters
-    ----------
-    lengths
-        The tokens of each row.
-    units
-        Rows that stay together, even where one unit has more than ``max_tokens``.
-    max_tokens
-        The most tokens of a micro-batch.
-    fixed_cost
-        What a micro-batch costs besides its tokens, in tokens.
-    padded
-        Whether the model computes the padding.
-    """
-    longest = [max(lengths[row] for row in unit) for unit in units]
-    order = sorted(range(len(units)), key=lambda place: -longest[place])
-    widths = longest if padded else [1] * len(units)  # tokens of each of what is counted: rows, or tokens themselves
-    filled = np.cumsum([0, *(len(units[i]) if padded else sum(lengths[row] for row in units[i]) for i in order)])
-    cost, start = np.full(len(order) + 1, np.inf), np.zeros(len(order) + 1, dtype=np.int64)
-    cost[0] = 0.0
-    for first, place in enumerate(order):  # micro-batches that begin here, by where they end
-        last = int(np.searchsorted(filled, filled[first] + max_tokens // widths[place], side="right"))
-        ends = np.arange(first + 1, max(last, first + 2))
-        total = cost[first] + fixed_cost + (filled[ends] - filled[first]) * widths[place]
-        better = ends[total < cost[ends]]
-        cost[better], start[better] = total[better - first - 1], first
-    groups, end = [], len(order)
-    while end:
-        groups.append([units[place] for place in order[start[end] : end]])
-        end = int(start[end])
-    return groups[::-1]
 
 
 def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batch:

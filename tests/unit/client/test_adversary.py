@@ -228,5 +228,5 @@ def test_where_it_does_not_apply_it_is_refused_by_name(
 
 
 def test_an_instruction_has_no_embedding_to_hide_a_group_in(instruct: RunConfig, change: Change) -> None:
-    with pytest.raises(ConfigError, match="adversary: task.name = 'instruction' cannot hide a group"):
+    with pytest.raises(ConfigError, match="cannot hide a group"):
         change(instruct, {"adversary": HIDDEN})
