@@ -48,6 +48,7 @@ FIELDS: Mapping[str, Kind] = {
     "data.sites": "open",  # the declared size must be the site's own; nothing else of it is read
     "data.columns.text": "own",
     "data.columns.label": "own",
+    "data.columns.tags": "own",
     "data.columns.instruction": "own",
     "data.columns.response": "own",
     "data.columns.known": "own",

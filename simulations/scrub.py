@@ -5,7 +5,7 @@ import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,5 +176,7 @@ def _write(results: Mapping[str, Scrubbed], output: Path) -> None:
     for site_id, result in results.items():
         with (output / f"{site_id}.jsonl").open("w", encoding="utf-8") as stream:
             for record in result.records:
-                row = dict(record.fields) | ({"label": record.label} if record.label is not None else {})
+                row: dict[str, Any] = dict(record.fields)
+                row |= {"label": record.label} if record.label is not None else {}
+                row |= {"tags": [asdict(tag) for tag in record.tags]} if record.tags else {}
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")

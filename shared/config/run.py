@@ -125,6 +125,13 @@ class RunConfig(Section):
             )
         if balance.weights == "public" and len(balance.label_shares) != len(self.task.labels):
             raise ValueError(f"balance.label_shares: needs {len(self.task.labels)} numbers, one for each of task.labels")
+        if self.task.declared.target == "tags" and self.augmentation.on:
+            raise ValueError(
+                f"augmentation: it changes texts, and the tags of task.name = '{self.task.name}' would no longer fit; set "
+                "augmentation.views = 1 and augmentation.swaps = []"
+            )
+        if self.task.declared.target == "tags" and not isinstance(self.data.columns.text, str):
+            raise ValueError("data.columns.text: tags count characters of one column, and the text has several; name one")
         if cleaning.label_conflicts == "drop" and cleaning.exact_duplicates == "keep":
             raise ValueError("cleaning.label_conflicts = 'drop': needs cleaning.exact_duplicates = 'drop'")
         return self

@@ -73,7 +73,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Trivial:
-    """A baseline that reads nothing but the training targets: its name, a note on it, and its outcome."""
+    """A baseline that needs no model: its name, a note on it, and its outcome."""
 
     name: str
     note: str
@@ -172,11 +172,29 @@ class Task(ABC):
         raise NotImplementedError
 
     def trivial(self, training: Sequence[Example], examples: Sequence[Example]) -> Trivial | None:
-        """Return the outcome on ``examples`` of the best answer that reads no text, learnt from ``training``."""
+        """Return the outcome on ``examples`` of a rule that needs no model, learnt from ``training``; None without one.
+
+        Parameters
+        ----------
+        training
+            The encoded training records of all sites; only a simulation has them.
+        examples
+            The encoded test records.
+        """
         return None
 
     def untrained(self, learner: "Learner", examples: Sequence[Example], max_tokens: int) -> Outcome | None:
-        """Return what the base model does without any training; None where that is the built model's own outcome."""
+        """Return what the base model does without any training; None where that is the built model's own outcome.
+
+        Parameters
+        ----------
+        learner
+            The task with its untrained model.
+        examples
+            The encoded test records.
+        max_tokens
+            The most tokens of a micro-batch.
+        """
         return None
 
     def reading(self, learner: "Learner", text: str, max_new_tokens: int) -> Reading:

@@ -92,7 +92,7 @@ def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str,
     for site_id, records in raw.items():
         digest.update(site_id.encode())
         for record in records:
-            digest.update(repr((sorted(record.fields.items()), record.label)).encode("utf-8", "surrogatepass"))
+            digest.update(repr((sorted(record.fields.items()), record.label, record.tags)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
