@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from shared.config.section import Section
 
-TaskName = Literal["classification", "instruction"]
+TaskName = Literal["classification", "instruction", "token_classification"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,14 @@ DECLARED: Mapping[str, Declaration] = {
         target="text",
         pipeline_tag="text-generation",
         operator="surrogate",  # a model that writes should learn text that reads like text
+    ),
+    "token_classification": Declaration(
+        fields=("text",),
+        target="tags",
+        pipeline_tag="token-classification",
+        fewest_labels=1,
+        head="token classification head",
+        head_input="the state of each token",
     ),
 }
 

@@ -8,10 +8,12 @@ from shared.models.load import LoadedModel, load, quiet
 from shared.tasks.base import Task
 from shared.tasks.classification import Classification
 from shared.tasks.instruction import Instruction
+from shared.tasks.token_classification import TokenClassification
 
 TASKS: Mapping[TaskName, type[Task]] = {
     "classification": Classification,
     "instruction": Instruction,
+    "token_classification": TokenClassification,
 }
 
 
