@@ -12,12 +12,13 @@ from client.app import client_app
 from client.runner import Connection, Door, ServerGone, reason_code
 from client.set_up import Host
 from client.site_file import SiteFile
-from client.status import Telling
+from client.status import StatusWriter
 from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneError
 from shared.ops import crash_points as faults
 from shared.ops.address import is_loopback, parsed
 from shared.ops.disk import FolderLock
 from shared.ops.energy import laps_of
+from shared.ops.extras import require
 from shared.ops.runlog import RunLog
 from shared.wire.messages import TrainOrder, TrainReply
 
@@ -32,7 +33,9 @@ LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may on
 class Service:
     """What the orders of a server meet at a site; each is logged by codes and numbers."""
 
-    def __init__(self, file: SiteFile, log: RunLog, telling: Telling, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, file: SiteFile, log: RunLog, telling: StatusWriter, wait: Callable[[float], None] = time.sleep
+    ) -> None:
         self._file, self._log, self._telling, self._wait = file, log, telling, wait
         self._host = Host(file, lambda step, **numbers: log.event("step", step=step, **numbers))
         self.last = 0
@@ -103,13 +106,15 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
     Raises:
         HushtuneError: another client runs on the folder, or the server turned this site away.
     """
+    if file.site.energy:
+        require("site.energy = true", "energy")
     host, port = parsed(file.server.address)
     if insecure and not is_loopback(host):
         raise ConfigError(f"--insecure: without TLS a client talks to this machine alone, not to {host}; leave it out")
     state = file.site.state
     with FolderLock(state, f"a client of site {file.site.id}"):
         door = Door.from_files(file.site.id, file.server.address, None if insecure else file.server.ca, file.server.key)
-        log, telling = RunLog(state / "events.jsonl"), Telling(file)
+        log, telling = RunLog(state / "events.jsonl"), StatusWriter(file)
         service, attempt = Service(file, log, telling), 0
         while True:
             try:
@@ -131,7 +136,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
             attempt = min(attempt + 1, 8)
 
 
-def _serve(connection: Connection, service: Service, app: "ClientApp", telling: Telling) -> None:
+def _serve(connection: Connection, service: Service, app: "ClientApp", telling: StatusWriter) -> None:
     """Answer what comes, until the server goes."""
     for message in connection.messages():
         if message is None:

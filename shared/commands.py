@@ -1,6 +1,6 @@
 """The commands that operators and stewards share, made of what each package knows about its own folders."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,12 +40,9 @@ def status(
     show(facts | seen.status.model_dump(mode="json"), json, lambda: status_tables(seen))
 
 
-def provision(parts: Iterable[typer.Typer], checks: Iterable[Check]) -> typer.Typer:
-    """``hushtune provision``: each package's own commands, and ``verify`` over all that they can check."""
-    app = typer.Typer(name="provision", help="Make and check keys, certificates and folders.", no_args_is_help=True)
-    for part in parts:
-        app.add_typer(part)
-    known = tuple(checks)
+def verification(check: Check) -> typer.Typer:
+    """Return ``hushtune provision verify`` over a check of a folder, which gives None for a folder of another kind."""
+    app = typer.Typer()
 
     @app.command()
     def verify(
@@ -53,7 +50,7 @@ def provision(parts: Iterable[typer.Typer], checks: Iterable[Check]) -> typer.Ty
         json: Json = False,
     ) -> None:
         """Check a folder, and say in one line each what is wrong; status 1 if anything is."""
-        flaws = _first(check(folder) for check in known)
+        flaws = check(folder)
         if flaws is None:
             raise ConfigError(f"{folder}: neither a server's folder nor a site's; give one that 'hushtune provision' made")
         rows = [{"path": str(f.path), "what": f.what, "remedy": f.remedy, "fatal": f.fatal} for f in flaws]
@@ -62,7 +59,3 @@ def provision(parts: Iterable[typer.Typer], checks: Iterable[Check]) -> typer.Ty
             raise typer.Exit(1)
 
     return app
-
-
-def _first(found: "Iterable[list[Flaw] | None]") -> "list[Flaw] | None":
-    return next((flaws for flaws in found if flaws is not None), None)

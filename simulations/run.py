@@ -31,6 +31,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.ops.energy import Lap, laps_of
+from shared.ops.extras import require_for
 from shared.ops.runlog import RunLog
 from simulations.assembly import Prepared, assemble, federate, held_out_records
 from simulations.planning import site_plans
@@ -45,6 +46,7 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     Raises:
         HushtuneError: bad data, an unknown model, a plan that can't be met, or no round that counted.
     """
+    require_for(config)
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
     refuse_what_does_not_fit(config)  # that, or a wrong name, should cost seconds, not an anonymisation
     refuse_no_writer(config)

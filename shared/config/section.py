@@ -1,4 +1,4 @@
-"""The base class of every section of the configuration, and the types that sections share."""
+"""Base class of all configuration sections, and the field types that sections share."""
 
 from typing import Annotated, Any
 
@@ -20,14 +20,14 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    """A part of the configuration: immutable, and closed to names that it does not know."""
+    """A part of the configuration: immutable; unknown field names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Pydantic would take true for 1."""
+    def _refuse_bool_for_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false for a number, because pydantic would read true as 1."""
         kind = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and kind is not bool:
             raise ValueError("must not be true or false")

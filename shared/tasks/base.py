@@ -17,7 +17,7 @@ from shared.config.adversary import NO_GROUP
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
 from shared.errors import ConfigError
-from shared.models.device import sent
+from shared.models.device import to_device
 from shared.models.load import Kind, LoadedModel
 from shared.models.memory import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.models.packing import packed, packs
@@ -238,7 +238,7 @@ def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batc
         mask[row, : len(example)] = 1
     targets = torch.from_numpy(_targets(examples, width))
     groups = torch.tensor([example.group for example in examples])
-    return Batch(*(sent(tensor, device) for tensor in (torch.from_numpy(ids), torch.from_numpy(mask), targets, groups)))
+    return Batch(*(to_device(tensor, device) for tensor in (torch.from_numpy(ids), torch.from_numpy(mask), targets, groups)))
 
 
 def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] | npt.NDArray[np.bool_]:

@@ -155,7 +155,7 @@ def test_a_rank_of_0_trains_the_head_alone(classify: RunConfig, learner_of: Lear
 
 
 def test_decay_to_0_which_would_switch_layers_off_is_refused(config_of: ConfigOf) -> None:
-    with pytest.raises(ConfigError, match=r"training\.weight_decay = 0\.1: pulls to 0, where ia3"):
+    with pytest.raises(ConfigError, match=r"training\.weight_decay = 0\.1: pulls the factors of ia3 towards 0"):
         config_of({"adapter.family": "ia3", "training.weight_decay": 0.1})
     config_of({"adapter": {"family": "ia3", "rank": 0}, "training.weight_decay": 0.1})
 

@@ -140,7 +140,7 @@ def test_a_gpus_kernel_is_told_what_the_loop_over_lengths_does(kind: str, length
     def on_a_gpu(module: Any, *sides: torch.Tensor, scaling: float, **_: Any) -> tuple[torch.Tensor, None]:
         rows = [side[0].transpose(0, 1) for side in sides[:3]]
         layout = vars(module)[ATTRIBUTE]
-        return packing._at_once(*rows, layout, scaling, module.is_causal)[None], None
+        return packing._gpu_attention(*rows, layout, scaling, module.is_causal)[None], None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "varlen_attn", reference)
