@@ -29,7 +29,8 @@ from shared.errors import HushtuneError
 from shared.records.types import Record
 from shared.seeds import stream
 from shared.tasks import load_task
-from shared.tasks.base import Batch, Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Batch, Example
 from shared.tasks.micro_batches import FIXED_COST, micro_batches
 from simulations.sites import read_sites
 

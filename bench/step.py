@@ -34,7 +34,8 @@ from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config.run import RunConfig
 from shared.tasks import load_task
-from shared.tasks.base import Batch, Task
+from shared.tasks.base import Task
+from shared.tasks.examples import Batch
 
 Variant = Literal["plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours"]
 VARIANTS: tuple[Variant, ...] = ("plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours")

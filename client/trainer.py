@@ -25,8 +25,9 @@ from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
 from shared.ops import crash_points as faults
 from shared.seeds import derive, stream
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, batches
+from shared.tasks.examples import Example
 from shared.tasks.head import HEADS
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from shared.models.device import to_device
-from shared.tasks.base import Example
+from shared.tasks.examples import Example
 from shared.tasks.micro_batches import Unit
 
 Floats = npt.NDArray[np.float64]

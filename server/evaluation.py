@@ -13,8 +13,9 @@ from shared.errors import ConfigError
 from shared.metrics.bootstrap import Interval
 from shared.records.types import Record
 from shared.seeds import derive, stream
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, batches
+from shared.tasks.examples import Example
 from shared.tasks.outcome import Outcome, joined
 
 T = TypeVar("T")

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 
 FRONT = 1  # the place after an encoder's first special token
 SHORTEST = 2  # letters of a word

@@ -13,47 +13,16 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shared.config.adversary import NO_GROUP
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
 from shared.errors import ConfigError
-from shared.models.device import to_device
 from shared.models.load import Kind, LoadedModel
 from shared.models.memory import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.models.packing import packed, packs
 from shared.records.types import Record
+from shared.tasks.examples import Batch, Example, collate
 from shared.tasks.micro_batches import FIXED_COST, Unit, micro_batches
 from shared.tasks.outcome import Outcome
-
-NO_CLASS = -100  # the target of a token without a class; what torch's cross-entropy leaves out
-
-
-@dataclass(frozen=True)
-class Example:
-    """One encoded record: token ids (T,) and its target: a class, a response mask (T,), or the class of each token (T,).
-
-    ``group`` is the number of its declared group, for an adversary; ``NO_GROUP`` where it has none or nothing asks.
-    """
-
-    ids: npt.NDArray[np.int64] = field(repr=False)
-    target: int | npt.NDArray[np.bool_] | npt.NDArray[np.int64] = field(repr=False)
-    group: int = field(repr=False, default=NO_GROUP)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Padded examples on a device: ids and mask (B, T), groups (B,).
-
-    ``targets`` are classes (B,), a response mask (B, T), or the class of each token (B, T), ``NO_CLASS`` where it has none.
-    """
-
-    ids: torch.Tensor
-    mask: torch.Tensor
-    targets: torch.Tensor
-    groups: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -113,15 +82,37 @@ class Task(ABC):
 
     @abstractmethod
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
-        """Return the base model with the tensors that are trained on it, which follow from ``seed``."""
+        """Return the base model with the tensors that are trained on it.
+
+        Parameters
+        ----------
+        base
+            The base model in memory, or only its shapes.
+        seed
+            The run's seed, from which the first values of the trained tensors follow.
+        """
 
     @abstractmethod
     def encode(self, records: Sequence[Record]) -> list[Example]:
-        """Return the records as token ids and targets, cut to the configured length."""
+        """Return the records as token ids and targets, cut to the configured length.
+
+        Parameters
+        ----------
+        records
+            Scrubbed records.
+        """
 
     @abstractmethod
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Return each record's own loss, (B,); no record's loss may depend on another record."""
+        """Return each record's own loss, (B,); no record's loss may depend on another record.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made, or that model with hooks for per-record gradients.
+        batch
+            B encoded records.
+        """
 
     @abstractmethod
     def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
@@ -139,15 +130,38 @@ class Task(ABC):
 
     @abstractmethod
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """Return what the model does on a batch; call it without gradients."""
+        """Return what the model does on a batch, without gradients.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        batch
+            B encoded records.
+        """
 
     @abstractmethod
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write the adapter in PEFT's format, and a head next to it if there is one."""
+        """Write the adapter in PEFT's format, and a head next to it if there is one.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        folder
+            A folder that exists.
+        """
 
     @abstractmethod
     def restore(self, model: nn.Module, folder: Path) -> None:
         """Set a built model from a saved adapter.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        folder
+            The adapter's folder.
 
         Raises
         ------
@@ -157,18 +171,48 @@ class Task(ABC):
 
     @abstractmethod
     def answer(self, learner: "Learner", text: str, max_new_tokens: int) -> str:
-        """Return the model's answer to a text, in words."""
+        """Return the model's answer to a text, in words.
+
+        Parameters
+        ----------
+        learner
+            The task with its model.
+        text
+            The text; it is not anonymised.
+        max_new_tokens
+            The longest generated answer, in tokens.
+        """
 
     @abstractmethod
     def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
-        """Return an example from the token ids of a text that is no record, to see how well the model reads it."""
+        """Return an example for a text that is no record, to see how well the model reads it.
+
+        Parameters
+        ----------
+        ids
+            The token ids of the text, (T,).
+        """
 
     def encoder(self, model: nn.Module) -> Any:
-        """Return the transformer of a built model, without the task's head."""
+        """Return the transformer of a built model, without the task's head.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        """
         return model
 
     def embed(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Return one embedding of each record, (B, hidden), of a task that ``embeds``."""
+        """Return one embedding of each record, (B, hidden), of a task that ``embeds``.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        batch
+            B encoded records.
+        """
         raise NotImplementedError
 
     def trivial(self, training: Sequence[Example], examples: Sequence[Example]) -> Trivial | None:
@@ -200,6 +244,15 @@ class Task(ABC):
     def reading(self, learner: "Learner", text: str, max_new_tokens: int) -> Reading:
         """Return the text and the output that an explanation is about.
 
+        Parameters
+        ----------
+        learner
+            The task with its model.
+        text
+            The text; it is not anonymised.
+        max_new_tokens
+            The longest generated answer, in tokens.
+
         Raises
         ------
         ConfigError
@@ -214,43 +267,14 @@ class Task(ABC):
 
     @staticmethod
     def loss_bytes(vocabulary: int) -> int:
-        """Return the memory that the loss takes beyond the model's, for a vocabulary of so many tokens."""
+        """Return the bytes that the loss takes in a step besides the model.
+
+        Parameters
+        ----------
+        vocabulary
+            The number of tokens in the model's vocabulary.
+        """
         return 0
-
-
-def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batch:
-    """Return examples as one batch, padded on the right to the longest of them.
-
-    Parameters
-    ----------
-    examples
-        One or more encoded records.
-    pad
-        The id of the padding token.
-    device
-        Where the tensors go.
-    """
-    width = max(len(example) for example in examples)
-    ids = np.full((len(examples), width), pad, dtype=np.int64)
-    mask = np.zeros((len(examples), width), dtype=np.int64)
-    for row, example in enumerate(examples):
-        ids[row, : len(example)] = example.ids
-        mask[row, : len(example)] = 1
-    targets = torch.from_numpy(_targets(examples, width))
-    groups = torch.tensor([example.group for example in examples])
-    return Batch(*(to_device(tensor, device) for tensor in (torch.from_numpy(ids), torch.from_numpy(mask), targets, groups)))
-
-
-def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] | npt.NDArray[np.bool_]:
-    """Stack the targets, those of tokens padded to the width."""
-    first = examples[0].target
-    if isinstance(first, int):
-        return np.array([example.target for example in examples], dtype=np.int64)
-    padding: Any = False if first.dtype == np.bool_ else NO_CLASS
-    rows: Any = np.full((len(examples), width), padding, dtype=first.dtype)
-    for row, example in zip(rows, examples, strict=True):
-        row[: len(example)] = example.target
-    return rows  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from shared.models.packing import place_in
-from shared.tasks.base import Batch, Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Batch, Example
 
 WORTHWHILE = 1  # expected visits of an example, from which on computing the states pays
 MEMORY_SHARE = 1 / 8  # of the machine's memory, which the states may take

@@ -19,8 +19,9 @@ from shared.metrics.classification import class_scores, classification_metrics, 
 from shared.models.load import LoadedModel
 from shared.records.types import Record
 from shared.tasks.adversarial_debiasing import adversarial_losses
-from shared.tasks.base import Batch, Example, Learner, Reading, Trivial
+from shared.tasks.base import Learner, Reading, Trivial
 from shared.tasks.cached_activations import embed
+from shared.tasks.examples import Batch, Example
 from shared.tasks.head import HeadedEncoder, HeadedTask, headed, new_head
 from shared.tasks.outcome import Outcome
 

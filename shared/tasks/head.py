@@ -16,7 +16,8 @@ from shared.config.run import RunConfig
 from shared.errors import ModelError
 from shared.models.load import Kind, LoadedModel
 from shared.seeds import signs
-from shared.tasks.base import Batch, Task
+from shared.tasks.base import Task
+from shared.tasks.examples import Batch
 
 HEAD_FILE = "head.safetensors"
 HEADS = ("head.", "adversary.")  # how the names of trained tensors begin that are not part of an adapter

@@ -17,7 +17,8 @@ from shared.config.run import RunConfig
 from shared.metrics.bootstrap import Floats, Sums, perplexity
 from shared.models.load import Kind, LoadedModel
 from shared.records.types import Record
-from shared.tasks.base import Batch, Example, Learner, Reading, Task, Writer
+from shared.tasks.base import Learner, Reading, Task, Writer
+from shared.tasks.examples import Batch, Example
 from shared.tasks.likelihood import ROWS, token_losses
 from shared.tasks.outcome import Outcome
 

@@ -12,7 +12,8 @@ from peft import PeftModel
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 
 
 def choice_losses(learner: Learner, examples: Sequence[Example], choices: int) -> npt.NDArray[np.float64]:

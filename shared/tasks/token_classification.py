@@ -14,7 +14,8 @@ from shared.metrics.bootstrap import Floats, Interval, Ints, Sums
 from shared.metrics.spans import bio_spans, span_sums
 from shared.models.load import LoadedModel
 from shared.records.types import Record, Span
-from shared.tasks.base import NO_CLASS, Batch, Example, Learner, Trivial
+from shared.tasks.base import Learner, Trivial
+from shared.tasks.examples import NO_CLASS, Batch, Example
 from shared.tasks.head import HeadedEncoder, HeadedTask, headed
 from shared.tasks.outcome import Outcome
 

@@ -10,9 +10,9 @@ from sklearn.preprocessing import StandardScaler
 from server.evaluation import Evaluator
 from server.model_assessment import Answers, Rival, read_answers
 from server.report.facts import Baseline
-from shared.tasks.base import Example
 from shared.tasks.cached_activations import FrozenPrefix, embed
 from shared.tasks.classification import ClassOutcome
+from shared.tasks.examples import Example
 from shared.tasks.outcome import Outcome
 
 Seen = tuple[Sequence[Example], FrozenPrefix | None]  # a site's encoded records, with their cached states

@@ -28,8 +28,9 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
 from shared.records.read import read_records
 from shared.records.types import RawRecord, Record
-from shared.tasks.base import Batch, Learner, collate
+from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
+from shared.tasks.examples import Batch, collate
 
 LearnerOf = Callable[[RunConfig], Learner]
 Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]

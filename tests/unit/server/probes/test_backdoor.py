@@ -16,7 +16,8 @@ from server.report.html import render
 from shared.config.evaluation import ProbesSection
 from shared.config.run import RunConfig
 from shared.records.types import Record
-from shared.tasks.base import Learner, collate
+from shared.tasks.base import Learner
+from shared.tasks.examples import collate
 
 LearnerOf = Callable[[RunConfig], Learner]
 Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from shared.config.run import RunConfig
 from shared.records.types import Record
-from shared.tasks.base import Example, Learner, collate
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example, collate
 from shared.tasks.micro_batches import micro_batches
 from shared.tasks.outcome import joined
 

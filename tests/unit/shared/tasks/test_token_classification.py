@@ -15,7 +15,8 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
 from shared.records.read import read_records
 from shared.records.types import Record, Span
-from shared.tasks.base import NO_CLASS, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import NO_CLASS
 from simulations.predict import answer
 from simulations.run import simulate
 
