@@ -35,8 +35,8 @@ def calibration(truth: Ints, probabilities: Floats, resamples: int, confidence: 
     """Return the calibration of class probabilities (N, classes).
 
     ``error`` is the expected calibration error of the predicted class over ten bins of equal width (Guo et al. 2017,
-    arXiv 1706.04599); it is never below 0, so it is above 0 by chance even for a calibrated model. ``brier`` is the sum of squares over all classes,
-    0 to 2 (Brier 1950); ``log_loss`` is in nats.
+    arXiv 1706.04599); it is never below 0, so it is above 0 by chance even for a calibrated model. ``brier`` is the sum of
+    squares over all classes, 0 to 2 (Brier 1950); ``log_loss`` is in nats.
     """
     sure = probabilities.max(axis=1)
     hits = (probabilities.argmax(axis=1) == truth).astype(np.float64)
