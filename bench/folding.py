@@ -1,6 +1,7 @@
-"""Memory and time of taking in the replies of 4, 16 and 64 sites: streamed, and collected first as most servers do.
+"""Measure memory and time of aggregating the replies of 4, 16 and 64 sites, streamed or collected first.
 
-Each case runs in a process of its own; what counts is the peak above what the process held before the first reply.
+Most servers collect all replies first. Each case runs in its own process; the memory is the peak above the process's memory
+before the first reply.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from server.aggregation import Setting
 from server.round_replies import Tally
 from server.screening import Answer
 from shared.adapters.state import AdapterState
@@ -26,7 +28,7 @@ WAYS = ("streamed", "collected")
 
 
 def main() -> None:
-    """Print one JSON line a case."""
+    """Print one JSON line per case."""
     context = multiprocessing.get_context("spawn")
     for sites in SITES:
         for way in WAYS:
@@ -42,27 +44,28 @@ def main() -> None:
 
 
 def measure(sites: int, way: str) -> tuple[float, float]:
-    """Peak bytes above the start, and seconds for all replies; making a reply is not counted as time."""
+    """Return the peak memory above the start in bytes, and the seconds for all replies, without generating them."""
     named = [{"id": f"s{number}", "file": "x.csv", "declared_size": 100} for number in range(sites)]
     config = RunConfig.parse({"task": {"labels": ["a", "b"]}, "data": {"sites": named}}, "bench")
     shape = AdapterState({f"t{number}": np.zeros((ROWS, COLUMNS), np.float32) for number in range(TENSORS)})
     order = TrainOrder("bench", 1, "nonce", config, shape, sites, "0.0.0")
     orders = {site.id: order for site in config.data.sites}
-    spent = Tally(orders, config, dict.fromkeys(orders, 1.0), shape.spec, None)
-    spent.take(next(_answers(order, ["s0"])))  # whatever is allocated once
-    tally = Tally(orders, config, dict.fromkeys(orders, 1.0), shape.spec, None)
+    setting = Setting(shape, dict.fromkeys(orders, 1.0), config.aggregation)
+    spent = Tally(orders, setting)
+    spent.take(next(_answers(order, ["s0"])))  # warm-up, for memory that is allocated only once
+    tally = Tally(orders, setting)
     before, seconds = _resident(), 0.0
     kept = list(_answers(order, list(orders))) if way == "collected" else _answers(order, list(orders))
     for answer in kept:
         started = time.perf_counter()
         tally.take(answer)
         seconds += time.perf_counter() - started
-    tally.delta()
+    tally.result()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0 - before, seconds
 
 
 def _answers(order: TrainOrder, sites: list[str]) -> Iterator[Answer]:
-    """The replies of sites, each made when it is asked for, as they come off the wire."""
+    """Yield the replies of the sites, generating each one on demand, as they would arrive over the network."""
     random = np.random.default_rng(0)
     for site in sites:
         delta = AdapterState(

@@ -59,6 +59,13 @@ class MechanismEvent:
         Number of sums, 1 or more.
     purpose : Purpose
         The kind of sum.
+
+    Examples
+    --------
+    >>> from hushtune import Accountant, MechanismEvent
+    >>> event = MechanismEvent(sampling_rate=0.01, noise_multiplier=1.0, steps=1000)
+    >>> 1 < Accountant().epsilon([event], target_delta=1e-5) < 3
+    True
     """
 
     sampling_rate: float
@@ -111,6 +118,18 @@ class Accountant:
     all the time goes into the loss of one step, so callers that ask repeatedly should keep one Accountant. With
     ``SEARCH_GRID`` it is about ten times as fast and its figures are slightly larger upper bounds: good enough to look at,
     not for decisions.
+
+    Examples
+    --------
+    >>> from hushtune import Accountant, MechanismEvent, PrivacyPlan
+    >>> accountant = Accountant()
+    >>> noise = accountant.noise_multiplier(epsilon=3.0, target_delta=1e-5, sampling_rate=0.01, steps=1000)
+    >>> event = MechanismEvent(sampling_rate=0.01, noise_multiplier=noise, steps=1000)
+    >>> 2.9 < accountant.epsilon([event], target_delta=1e-5) <= 3.0
+    True
+    >>> plan = PrivacyPlan.of(declared_size=2000, sampling_rate=0.05, steps=200, noise_multiplier=1.0)
+    >>> accountant.epsilon([event, *plan.events], target_delta=1e-5) > 3.0  # two trainings on the same records
+    True
     """
 
     def __init__(self, grid: float = CLAIM_GRID) -> None:
@@ -146,6 +165,27 @@ class Accountant:
                 self._losses[rate, noise] = _loss(rate, noise, self._grid)
             self._known[asked] = _epsilon_of(_composed(counts, self._losses), counts, target_delta)
         return self._known[asked]
+
+    def noise_multiplier(self, epsilon: float, target_delta: float, sampling_rate: float, steps: int) -> float:
+        """Return the smallest noise multiplier, rounded up to 1e-4, that keeps DP-SGD within an epsilon.
+
+        Parameters
+        ----------
+        epsilon, target_delta
+            The guarantee.
+        sampling_rate
+            Each unit's chance to be in a step (above 0, at most 1).
+        steps
+            Steps in all.
+
+        Raises
+        ------
+        PrivacyError
+            A number is out of range, or no noise reaches the target.
+        """
+        if not 0 < epsilon < math.inf:
+            raise PrivacyError("epsilon: must be above 0 and finite")
+        return calibrate(epsilon, target_delta, sampling_rate, steps, (), self)
 
     def by_round(self, events: Sequence[MechanismEvent], rounds: int, target_delta: float) -> tuple[float, ...]:
         """Return epsilon after each of the rounds 1 to ``rounds``, cumulative.

@@ -146,7 +146,7 @@ class SitePolicy(Section):
         Raises
         ------
         PolicyRefused
-            a field is neither public nor a release of the plan, or the reply is too large.
+            A field is neither public nor a release of the plan, or the reply is too large.
         """
         foreign = sorted(set(fields) - PUBLIC)
         if foreign and not self.unreleased_metrics:
@@ -198,9 +198,8 @@ class SitePolicy(Section):
 
     def _sizes(self, order: "TrainOrder") -> Iterator[_Limit]:
         training, trained = order.config.training, order.adapter.parameters
-        smaller = (
-            "lower adapter.rank" if order.config.adapter.family == "lora" else "adapt fewer layers (adapter.last_layers)"
-        )
+        ranked = "rank" in order.config.adapter.traits.fields
+        smaller = "lower adapter.rank" if ranked else "adapt fewer layers (adapter.last_layers)"
         yield _Limit(
             "min_cohort",
             order.cohort >= self.min_cohort,

@@ -1,4 +1,4 @@
-"""The data stage alone: what anonymisation finds in every site's records, how good it is, and how it looks."""
+"""Only the data stage: what anonymisation finds in every site's records, how good it is, and how it looks."""
 
 import json
 import secrets
@@ -9,43 +9,46 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from client.data_stage.reversal import Reversal
-from privacy.anonymise.outcome import Scrubbed
+from client.data_stage.pseudonym_map import PseudonymMap
 from privacy.anonymise.pipeline import CHUNK, Anonymiser
+from privacy.anonymise.scrubbed import Scrubbed
 from privacy.leakage.recall import merge_recalls, overall
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.run import RunConfig
 from shared.config.task import DECLARED, TaskName
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, DataError
+from shared.ops.progress import Advance, Progress
 from shared.records.read import read_records
 from shared.records.types import RawRecord
-from simulations.progress import Progress
 from simulations.sites import read_sites
 
 if TYPE_CHECKING:
     from client.site_file import SiteFile
-    from privacy.anonymise.outcome import Quarantined
+    from privacy.anonymise.scrubbed import Quarantined
     from privacy.anonymise.scrubber import Clean
 
 
 @dataclass(frozen=True)
 class Source:
-    """Whose records are scrubbed, and how: the sites of a run, or the one of a SITE.toml, which may keep a way back."""
+    """The records to scrub, and how: of the sites of a run, or of a SITE.toml, which may keep the original values."""
 
     raw: Mapping[str, Sequence[RawRecord]]
     section: AnonymiseSection
     gate: GateSection
     seed: int
-    reversal: Reversal | None = None
+    pseudonyms: PseudonymMap | None = None
 
 
 def read_source(path: Path, overrides: Sequence[str]) -> Source:
-    """The records of a run's config, or of a site's own file (one with a section ``site``).
+    """Read the records of a run's config, or of a site's own file (one with a section ``site``).
 
-    Raises:
-        ConfigError: the file, an override or a value cannot be used.
-        DataError: a site's records cannot be read.
+    Raises
+    ------
+    ConfigError
+        The file, an override or a value cannot be used.
+    DataError
+        A site's records cannot be read.
     """
     if "site" in read_toml(path) and not overrides:
         return _own(path)
@@ -56,7 +59,7 @@ def read_source(path: Path, overrides: Sequence[str]) -> Source:
 
 
 def _own(path: Path) -> Source:
-    """The records of a SITE.toml, read as the first of its permitted tasks that fits its columns would."""
+    """Read the records of a SITE.toml, for the first of its permitted tasks that fits its columns."""
     from client.site_file import SiteFile
 
     file = SiteFile.load(path)
@@ -68,13 +71,13 @@ def _own(path: Path) -> Source:
             failures.append(error)
         else:
             gate = file.policy.anonymise or GateSection()
-            reversal = Reversal(file.site.state, file.site.id)
-            return Source({file.site.id: raw}, run.anonymise, gate, 0, reversal if file.anonymise.reversible else None)
+            pseudonyms = PseudonymMap(file.site.state, file.site.id)
+            return Source({file.site.id: raw}, run.anonymise, gate, 0, pseudonyms if file.anonymise.reversible else None)
     raise failures[0] if failures else ConfigError(f"{path}: policy.tasks: names no task; name one")
 
 
 def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, list[RawRecord]]:
-    """A site's records as a task would read them, with a config that says how."""
+    """Read a site's records as a task would, and return them with a config that says how."""
     site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
     columns = file.data.columns.model_dump(mode="json")
     data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site], "columns": columns}
@@ -90,14 +93,14 @@ def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, 
 
 
 def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:
-    """Counts by site and recall by entity; never text. Scrubbed records go to ``output``, one JSONL file a site."""
+    """Scrub, and return counts by site and recall by entity, without text; ``output`` gets one JSONL file a site."""
     raw = source.raw
-    progress.stage("anonymise", sum(len(records) for records in raw.values()))
-    if output is not None and source.reversal is not None:
+    advance = progress("anonymise", sum(len(records) for records in raw.values()))
+    if output is not None and source.pseudonyms is not None:
         ((site_id, records),) = raw.items()
-        results = {site_id: _reversibly(source.section, source.reversal, records, progress)}
+        results = {site_id: _reversibly(source.section, source.pseudonyms, records, advance)}
     else:
-        groups = Anonymiser(source.section).scrub_groups(list(raw.values()), progress.advance)
+        groups = Anonymiser(source.section).scrub_groups(list(raw.values()), advance)
         results = dict(zip(raw, groups, strict=True))
     if output is not None:
         _write(results, output)
@@ -122,19 +125,20 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
 
 def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
     """Assess each site on ``sample`` of its records; counts only, and whether every site passes its gate."""
-    from privacy.leakage.assessment import PLANTED, assess, document, evenly
+    from privacy.leakage.assessment import PLANTED, assess, evenly
+    from privacy.leakage.document import document
 
     raw = {site_id: evenly(records, sample) for site_id, records in source.raw.items()}
-    progress.stage("anonymise", sum(len(records) + PLANTED for records in raw.values()))
+    advance = progress("anonymise", sum(len(records) + PLANTED for records in raw.values()))
     sites = {
-        site_id: document(assess(source.section, records, source.seed, progress.advance), source.gate)
+        site_id: document(assess(source.section, records, source.seed, advance), source.gate)
         for site_id, records in raw.items()
     }
     return {"passed": all(site["passed"] for site in sites.values()), "sites": sites}
 
 
 def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Quarantined]]":
-    """The first records of each site with what becomes of them, to show and forget."""
+    """Return the first records of each site with their scrubbed forms, to be shown and not kept."""
     from privacy.anonymise.scrubber import Scrubber
     from privacy.detect.spacy_models import locate
 
@@ -144,20 +148,25 @@ def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Q
 
 
 def reveal_record(path: Path, position: int) -> Mapping[str, str]:
-    """What stands in one record that was written out, and what stood there, for the steward's own eyes.
+    """Map each tag or surrogate of a record that was written out to the original value, for the steward only.
 
-    Raises:
-        ConfigError: the file is no SITE.toml.
-        DataError: no map is kept, or it cannot be opened.
+    Raises
+    ------
+    ConfigError
+        The file is no SITE.toml.
+    DataError
+        No map is kept, or it cannot be opened.
     """
     from client.site_file import SiteFile
 
     file = SiteFile.load(path)
-    return Reversal(file.site.state, file.site.id).of(position)
+    return PseudonymMap(file.site.state, file.site.id).of(position)
 
 
-def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence[RawRecord], progress: Progress) -> Scrubbed:
-    """Scrub a site's records in this process, and keep what stands for what."""
+def _reversibly(
+    section: AnonymiseSection, pseudonyms: PseudonymMap, records: Sequence[RawRecord], advance: Advance
+) -> Scrubbed:
+    """Scrub a site's records in this process, and keep which tag or surrogate replaced which value."""
     from privacy.anonymise.scrubber import Clean, Scrubber, gathered
     from privacy.detect.spacy_models import locate
 
@@ -165,8 +174,8 @@ def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence
     done = []
     for at in range(0, len(records), CHUNK):
         done += scrubber.examine(records[at : at + CHUNK])
-        progress.advance(len(records[at : at + CHUNK]))
-    reversal.keep({one.record.position: one.originals for one in done if isinstance(one, Clean)})
+        advance(len(records[at : at + CHUNK]))
+    pseudonyms.keep({one.record.position: one.originals for one in done if isinstance(one, Clean)})
     return gathered(done)
 
 

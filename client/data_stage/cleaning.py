@@ -1,4 +1,4 @@
-"""Cleaning of raw records before they are anonymised: each step looks at one record alone, by fixed public rules.
+"""Clean raw records before they are anonymised; each step reads one record only, by fixed public rules.
 
 So adding or removing a record changes nothing about the others, and the steps cost no privacy.
 """
@@ -16,14 +16,22 @@ TRIPLE = 3
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The records that are left, and how many each step changed or left out, by the config field that asked for it."""
+    """The records that are left, and how many each step changed or left out, by the config field of the step."""
 
     records: Sequence[RawRecord] = field(repr=False)
     touched: dict[str, int]
 
 
 def clean(records: Sequence[RawRecord], section: CleaningSection) -> Cleaned:
-    """Mend records and leave out those that the fixed rules leave out, in order."""
+    """Mend records and leave some out, by the fixed rules of a config; the order stays.
+
+    Parameters
+    ----------
+    records
+        Raw records of one site.
+    section
+        The ``[cleaning]`` section of the config.
+    """
     touched: dict[str, int] = {}
     if section.repair:
         mended = [repaired(record) for record in records]
@@ -54,7 +62,7 @@ def repaired(record: RawRecord) -> RawRecord:
 
 
 def repetition(text: str) -> float:
-    """The share of a text's word triples that occurred before in it: 0 for none, towards 1 for a text that goes round.
+    """Return the share of a text's word triples that occur before in it: 0 for none, near 1 for a text that repeats itself.
 
     A rule of web corpora, with its threshold fixed instead of fitted (Rae et al. 2021, arXiv 2112.11446, table A1).
     """
@@ -64,7 +72,7 @@ def repetition(text: str) -> float:
 
 
 def _filters(section: CleaningSection) -> dict[str, Judge]:
-    """The filters that are on: each says whether a text may stay."""
+    """Return the filters that are on, by config field; each says whether a text may stay."""
     asked: dict[str, tuple[bool, Callable[[], Judge]]] = {
         "cleaning.languages": (bool(section.languages), lambda: _speaks(section.languages)),
         "cleaning.min_chars": (section.min_chars > 0, lambda: lambda text: len(text.strip()) >= section.min_chars),
@@ -77,7 +85,7 @@ def _filters(section: CleaningSection) -> dict[str, Judge]:
 
 
 def _speaks(languages: Sequence[str]) -> Judge:
-    """Whether a text is in one of the languages, by py3langid's bundled model; a text without letters is in any."""
+    """Return a filter for texts in one of the languages (py3langid's bundled model); a text without letters is in any."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)

@@ -1,4 +1,4 @@
-"""Both models' answers to public prompts: the tuned one, and the same with its adapter switched off."""
+"""Generate the answers that people compare: those of the tuned model and of its base model, to public prompts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,28 @@ from shared.text.public import read_texts
 
 
 def export_review(adapter: Path, prompts: Path, folder: Path, max_new_tokens: int) -> dict[str, Any]:
-    """Answer each prompt of a file with a finished adapter and with its base, and write the blind sheet and its key.
+    """Answer each prompt of a file with the tuned and with the base model; write a blind sheet and its key.
 
-    Raises:
-        HushtuneError: the adapter is none of an instruction task, the file has no prompts, or the folder a sheet.
+    Parameters
+    ----------
+    adapter
+        The folder of a finished run's adapter.
+    prompts
+        A file of public prompts.
+    folder
+        Where to write the sheet and its key.
+    max_new_tokens
+        Longest answer, in tokens.
+
+    Returns
+    -------
+    dict[str, Any]
+        The number of items, the number of prompts with identical answers, and the paths of sheet and key.
+
+    Raises
+    ------
+    HushtuneError
+        The adapter was not trained on an instruction task, the file has no prompts, or the folder already holds a sheet.
     """
     texts = [text for text, _ in read_texts(prompts)]
     _, learner = load_adapter(adapter)

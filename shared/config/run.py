@@ -85,6 +85,7 @@ class RunConfig(Section):
             raise ValueError(
                 f"cohort.quorum = {self.cohort.quorum}: data.sites has only {len(self.data.sites)} sites; lower the quorum"
             )
+        self.aggregation.refuse_unfit(self.privacy.trust if self.privacy.enabled else None, self.cohort.quorum)
         if self.privacy.enabled and self.adapter.train != "B":
             raise ValueError(
                 "adapter.train = 'AB': with differential privacy A must stay frozen; set adapter.train = 'B' or "
@@ -94,10 +95,10 @@ class RunConfig(Section):
             raise ValueError(
                 f"adapter.rank = 0: task.name = '{self.task.name}' has no head to train; set a rank of 1 or more"
             )
-        if self.adapter.rank and self.adapter.family == "ia3" and self.training.weight_decay:
+        if self.adapter.rank and self.adapter.traits.no_decay and self.training.weight_decay:
             raise ValueError(
-                f"training.weight_decay = {self.training.weight_decay}: pulls the factors of ia3 towards 0, which switches "
-                "layers off; set 0, or use training.proximal, which pulls towards the adapter at the start of the round"
+                f"training.weight_decay = {self.training.weight_decay}: {self.adapter.traits.no_decay}; "
+                "set 0, or use training.proximal, which pulls towards the adapter at the start of the round"
             )
         if self.adapter.rank == 0 and self.training.distillation:
             raise ValueError(
@@ -170,12 +171,12 @@ class RunConfig(Section):
         return self.evaluation.probes.group if self.evaluation.probes else None
 
     @classmethod
-    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
+    def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
         """Read a TOML file and apply ``section.key=value`` overrides in order.
 
         Parameters
         ----------
-        path : Path
+        path : Path | str
             TOML file.
         overrides : Sequence[str]
             Texts such as ``training.rounds=5``; later ones win.
@@ -184,7 +185,15 @@ class RunConfig(Section):
         ------
         ConfigError
             The file, an override or a value cannot be used; the message is one line and names the field.
+
+        Examples
+        --------
+        >>> from hushtune import RunConfig
+        >>> config = RunConfig.load("configs/demo.toml", ["training.rounds=2", "privacy.epsilon=3.0"])
+        >>> config.training.rounds, config.privacy.epsilon
+        (2, 3.0)
         """
+        path = Path(path)
         tree = read_toml(path)
         for override in overrides:
             apply_override(tree, override, path)
@@ -204,7 +213,7 @@ class RunConfig(Section):
         Raises
         ------
         ConfigError
-            a value cannot be used; the message is one line and names the field.
+            A value cannot be used; the message is one line and names the field.
         """
         try:
             return cls.model_validate(tree)

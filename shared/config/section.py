@@ -1,8 +1,19 @@
 """Base class of all configuration sections, and the field types that sections share."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -32,3 +43,29 @@ class Section(BaseModel):
         if isinstance(value, bool) and kind is not bool:
             raise ValueError("must not be true or false")
         return value
+
+
+class ChoiceSection(Section):
+    """A section in which one field, the choice, decides which other fields have a meaning.
+
+    A field without a meaning is refused where a config sets it, and left out of the written form, so that a config which
+    was written can be read again.
+    """
+
+    def idle(self) -> Mapping[str, tuple[str, str]]:
+        """Return each field without a meaning, with the field of the choice and a value of it that gives a meaning."""
+        return {}
+
+    @model_validator(mode="after")
+    def _nothing_is_set_that_means_nothing(self) -> Self:
+        for name, (choice, other) in self.idle().items():
+            if name in self.model_fields_set:
+                named = f"{choice} = '{getattr(self, choice)}'"
+                raise ValueError(f"{name}: means nothing to {named}; leave it out, or take {choice} = '{other}'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_means_something(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree: dict[str, Any] = serialise(self)
+        idle = self.idle()
+        return {name: value for name, value in tree.items() if name not in idle}

@@ -5,8 +5,7 @@ T) of its T real tokens. Attention runs on groups of records with equal length, 
 records at once, by a kernel that gets the start of each record.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,30 +19,19 @@ from transformers import AttentionInterface
 from shared.models.batch_layout import ATTRIBUTE, Layout, Place
 
 KINDS = ("bert", "llama")  # model types with plain attention: no windows, no position biases, no capped scores
-# Names of the tensors whose per-record gradients we can compute when records lie end to end.
-TRAINED = re.compile(r"(lora_[AB]\.\w+\.weight|ia3_l\.\w+)$")
 NAME = "hushtune-packed"  # name of the attention below in the registry of transformers
 HALF = (torch.bfloat16, torch.float16)
 
 
-def packs(network: Any, device: torch.device, dtype: torch.dtype) -> bool:
-    """Tell whether a model can compute records end to end.
+def packs(network: Any, device: torch.device, dtype: torch.dtype, packable: Callable[[str], bool]) -> bool:
+    """Return whether a model takes records end to end.
 
-    Its attention must be of a known kind, and every trained tensor one for which we compute per-record gradients. On a GPU
-    it must also compute in 16 bits, because the kernel needs that.
-
-    Parameters
-    ----------
-    network : Any
-        Model with an adapter.
-    device : torch.device
-        Where it computes.
-    dtype : torch.dtype
-        Dtype in which it computes.
+    Its attention must be known, and ``packable`` must hold for the name of every tensor that is trained in it. On a GPU it
+    must also compute in 16 bits, which the kernel requires.
     """
     known = network.config.model_type in KINDS
-    trained = all(TRAINED.search(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
-    return known and trained and (device.type == "cpu" or (device.type == "cuda" and dtype in HALF))
+    mine = all(packable(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
+    return known and mine and (device.type == "cpu" or (device.type == "cuda" and dtype in HALF))
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """Refuse, in one sentence, what needs an optional part (extra) of this package that is not installed."""
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, distribution, requires
 from typing import TYPE_CHECKING
-
-from packaging.requirements import Requirement
 
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
     from shared.config.run import RunConfig
 
 OURS = "hushtune"
@@ -53,16 +52,16 @@ def require(subject: str, extra: str, otherwise: str = "") -> None:
 
 
 def missing(extra: str) -> Iterator[str]:
-    """Yield the packages of an extra, and of the extras that it includes, that are not installed."""
-    for requirement in _requirements(extra):
-        if requirement.name == OURS:
-            yield from (name for included in sorted(requirement.extras) for name in missing(included))
-        elif not is_installed(requirement.name):
-            yield requirement.name
+    """Yield the packages of an extra that are not installed; the build lists those of included extras under it, too."""
+    yield from (requirement.name for requirement in _requirements(extra) if not is_installed(requirement.name))
 
 
-def _requirements(extra: str) -> Iterator[Requirement]:
+def _requirements(extra: str) -> "Iterator[Requirement]":
     """Yield what the metadata of our own package lists under an extra; nothing where it runs without being installed."""
+    from importlib.metadata import PackageNotFoundError, requires  # here, because every start of the command line reads this
+
+    from packaging.requirements import Requirement
+
     try:
         lines = requires(OURS) or []
     except PackageNotFoundError:
@@ -75,6 +74,8 @@ def _requirements(extra: str) -> Iterator[Requirement]:
 
 def is_installed(package: str) -> bool:
     """Whether a package is installed, by its name in a package registry."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         distribution(package)
     except PackageNotFoundError:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from shared.config.run import RunConfig
 from shared.config.task import TaskName
 from shared.models.load import LoadedModel, load, quiet
-from shared.tasks.base import Task
+from shared.tasks.base import Learner, Task
 from shared.tasks.classification import Classification
 from shared.tasks.instruction import Instruction
 from shared.tasks.token_classification import TokenClassification
@@ -38,3 +38,15 @@ def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
             # Only the reentrant kind needs an input with a gradient.
             base.network.disable_input_require_grads()  # type: ignore[no-untyped-call]
     return base, task(config, base)
+
+
+def load_learner(config: RunConfig) -> Learner:
+    """Return a run's base model with its task and a fresh adapter, the same for the same seed.
+
+    Parameters
+    ----------
+    config
+        The run's config.
+    """
+    base, task = load_task(config)
+    return Learner(base, task, task.build(base, config.run.seed))

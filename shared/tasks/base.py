@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shared.adapters.families import packable
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
 from shared.errors import ConfigError
@@ -309,7 +310,7 @@ class Learner:
     @cached_property
     def packs(self) -> bool:
         """Whether the model computes a batch without its padding."""
-        return packs(self.base.network.base_model, self.base.device, self.base.dtype)
+        return packs(self.base.network.base_model, self.base.device, self.base.dtype, packable)
 
     def padded(self, examples: Sequence[Example]) -> Batch:
         """Return examples as one padded batch on the model's device.

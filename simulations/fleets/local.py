@@ -1,6 +1,6 @@
 """Sites in one process: the production ClientApp and real message serialisation, no sockets."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from flwr.app import Context, Message, MessageType, RecordDict
@@ -12,6 +12,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from client.app import client_app
 from client.site import Site
 from server.screening import Answer
+from shared.ops.progress import Advance
 from shared.wire.messages import TrainOrder
 
 SERVER_NODE = 1
@@ -19,16 +20,16 @@ FIRST_NODE = 100
 
 
 class LocalFleet:
-    """Asks sites one after another; each message makes the round trip that the network would give it."""
+    """Asks sites one after another; each message is serialised and parsed as on the network."""
 
-    def __init__(self, sites: Sequence[Site], advance: Callable[[int], None]) -> None:
+    def __init__(self, sites: Sequence[Site], advance: Advance) -> None:
         self._advance = advance
         self._apps: Mapping[str, ClientApp] = {site.site_id: client_app(site) for site in sites}
         self._nodes = {site.site_id: FIRST_NODE + number for number, site in enumerate(sites)}
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
 
     def connected(self) -> tuple[str, ...]:
-        """All sites, always."""
+        """Return all sites."""
         return tuple(self._apps)
 
     def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:

@@ -1,4 +1,4 @@
-"""What privacy costs in quality, in one plot: epsilon 8, 3 and 1 beside no privacy, and what the settings do at epsilon 8.
+"""What privacy costs in quality, in one plot: no privacy, epsilon 8, 3 and 1, and other settings at epsilon 8.
 
 Run: make utility, or python -m simulations.studies.utility CONFIG [SECTION.KEY=VALUE ...]. Records are read and
 scrubbed once; each point is a whole federation on them, scored once at its end on the held-out records. The settings of
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from client.data_stage.site_data import SiteData
 from client.preflight import refuse_what_does_not_fit
 from privacy.accounting import Accountant
 from server.rounds import Metrics
@@ -29,11 +30,11 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, HushtuneError, RunError
 from shared.metrics.bootstrap import Interval
 from shared.ops.numbers import epsilon_up
+from shared.ops.progress import Progress
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.display import Bars
 from simulations.planning import site_plans
-from simulations.progress import Progress
-from simulations.sites import SiteData, read_sites, scrub_sites
+from simulations.sites import read_sites, scrub_sites
 from simulations.studies.search import trial_config
 
 EPSILONS = (8.0, 3.0, 1.0)
@@ -59,10 +60,12 @@ class Point:
 
 
 def utility(config: RunConfig, progress: Progress) -> tuple[Path, list[Point]]:
-    """Run every point; gives the folder and the points.
+    """Run every point, and return the folder and the points.
 
-    Raises:
-        HushtuneError: bad or private data, or a plan that can't be met.
+    Raises
+    ------
+    HushtuneError
+        Bad or private data, or a plan that can't be met.
     """
     if config.privacy.ledger is not None:
         raise ConfigError(
@@ -75,13 +78,13 @@ def utility(config: RunConfig, progress: Progress) -> tuple[Path, list[Point]]:
     asked = points_of(config)
     found: dict[str, tuple[str, Interval]] = {}
     accountant = Accountant()
-    progress.stage("utility", len(asked))
+    advance = progress("utility", len(asked))
     for _, _, settings in asked:
         key = json.dumps(settings, sort_keys=True)
         if key not in found:
             own = folder / "points" / secrets.token_hex(6)
             found[key] = measured(trial_config(config, settings), data, own, accountant)
-        progress.advance(1)
+        advance(1)
     points = [
         Point(panel, value, settings, *found[json.dumps(settings, sort_keys=True)]) for panel, value, settings in asked
     ]
@@ -92,12 +95,12 @@ def utility(config: RunConfig, progress: Progress) -> tuple[Path, list[Point]]:
 
 
 def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]]]:
-    """Panel, value and settings of each point; the panels share the point of the config itself at epsilon 8."""
+    """Return panel, value and settings of each point; the panels share the config's own point at epsilon 8."""
     private = {"privacy.enabled": True, "privacy.epsilon": EPSILONS[0]}
     points: list[tuple[str, float | None, dict[str, Any]]] = [("epsilon", None, {"privacy.enabled": False})]
     points += [("epsilon", epsilon, {**private, "privacy.epsilon": epsilon}) for epsilon in EPSILONS]
     for field, factors in FACTORS.items():
-        if field == "adapter.rank" and config.adapter.family != "lora":
+        if field == "adapter.rank" and "rank" not in config.adapter.traits.fields:
             continue
         section, name = field.split(".")
         base = getattr(getattr(config, section), name)
@@ -108,7 +111,7 @@ def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]
 
 
 def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accountant: Accountant) -> tuple[str, Interval]:
-    """The primary metric of a federation's last adapter on all held-out records, with its interval."""
+    """Return the primary metric of a federation's last adapter on all held-out records, with its interval."""
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     plans, measured = site_plans(config, accountant), held_out_records(config, data)
     prepared = assemble(config, plans, data, measured, folder, accountant=accountant)
@@ -122,12 +125,12 @@ def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accounta
     if not rounds[-1].committed:
         raise RunError(f"run {config.run.name}: its last round was not committed, so there is nothing to score")
     write_adapter(prepared.learner.model, last[0])
-    metrics = prepared.evaluator.metrics(prepared.evaluator.outcome())
+    metrics = prepared.measures.evaluator.metrics(prepared.measures.evaluator.outcome())
     return next(iter(metrics.items()))
 
 
 def draw(points: Sequence[Point]) -> Figure:
-    """One panel for epsilon, with the level without privacy as a line, and one for each setting at epsilon 8."""
+    """Draw a panel for epsilon, with a line for no privacy, and one for each setting at epsilon 8."""
     panels = list(dict.fromkeys(point.panel for point in points))
     figure = Figure(figsize=(3.1 * len(panels), 3.2), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):

@@ -14,7 +14,7 @@ from shared.ops import extras
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
-    *("status", "provision", "explain"),
+    *("status", "config", "provision", "explain"),
 )
 
 

@@ -55,7 +55,7 @@ ROOMS = {
     "scipy": ("privacy/",),
     "torch": LEARNING,
     "transformers": LEARNING,
-    "peft": ("shared/adapters/ia3.py", "shared/adapters/lora.py", "shared/adapters/peft.py", "shared/tasks/", "privacy/dp/"),
+    "peft": ("shared/adapters/", "shared/tasks/", "privacy/dp/"),
     "huggingface_hub": ("shared/models/load.py",),
     "pyarrow": ("shared/records/rows.py",),
     "ftfy": ("client/data_stage/cleaning.py",),
@@ -64,7 +64,7 @@ ROOMS = {
     "sklearn": ("simulations/", "server/probes/groups.py"),
     "fairlearn": ("server/probes/groups.py",),
     "faker": ("privacy/detect/", "privacy/replace/", "privacy/leakage/", "simulations/", "bench/"),
-    "hunspell": ("privacy/detect/words.py",),
+    "hunspell": ("privacy/detect/languages/",),
     "presidio_evaluator": ("privacy/leakage/span_evaluator.py",),
     "optuna": ("simulations/studies/search.py",),
     "codecarbon": ("shared/ops/energy.py",),
@@ -79,6 +79,7 @@ ROOMS = {
     "rich": (
         "shared/ops/printing.py",
         "shared/ops/status_view.py",
+        "shared/ops/config_view.py",
         "client/display.py",
         "server/display.py",
         "simulations/",
@@ -91,7 +92,7 @@ ROOMS = {
         "server/network/superlink.py",
         "client/runner.py",
         "client/data_stage/cache.py",
-        "client/data_stage/reversal.py",
+        "client/data_stage/pseudonym_map.py",
         "server/signing.py",
     ),
     "jinja2": ("server/report/", "server/review/serve.py"),
@@ -135,6 +136,14 @@ def imports(path: Path) -> Iterator[str]:
             yield str(node.module).split(".")[0]
 
 
+def statements() -> Iterator[tuple[Path, ast.stmt]]:
+    return ((path, node) for path in modules() for node in tree(path).body)
+
+
+def nodes() -> Iterator[tuple[Path, ast.AST]]:
+    return ((path, node) for path in modules() for node in ast.walk(tree(path)))
+
+
 def test_there_are_modules_to_look_at() -> None:
     assert {path.parts[len(REPOSITORY.parts)] for path in modules()} == {*OURS, "hushtune.py"}
 
@@ -152,7 +161,7 @@ def test_heavy_libraries_stay_in_their_rooms() -> None:
 
 
 def test_no_code_arrives_by_data() -> None:
-    for path, node in ((path, node) for path in modules() for node in ast.walk(tree(path))):
+    for path, node in nodes():
         if isinstance(node, ast.keyword):
             assert node.arg != "trust_remote_code", name_of(path)
             assert not (node.arg == "allow_pickle" and getattr(node.value, "value", None) is not False), name_of(path)
@@ -160,10 +169,12 @@ def test_no_code_arrives_by_data() -> None:
             called = ast.unparse(node.func)
             assert called not in EXECUTING, f"{called} in {name_of(path)}"
             assert not called.endswith(("import_module", "import_string")), f"{called} in {name_of(path)}"
+            # A method of aggregation is found by its name, which is one of a literal list in our own code.
+            assert not called.endswith("resolve_name") or name_of(path) == "server/aggregation/__init__.py"
 
 
 def test_functions_fit_on_a_screen() -> None:
-    for path, node in ((path, node) for path in modules() for node in ast.walk(tree(path))):
+    for path, node in nodes():
         if isinstance(node, ast.FunctionDef) and node.name != "run_rounds":  # the round loop is read as one piece
             body = node.body[1:] if ast.get_docstring(node) else node.body
             first = body[0].lineno if body else node.lineno
@@ -172,14 +183,14 @@ def test_functions_fit_on_a_screen() -> None:
 
 def test_nothing_happens_at_import_but_definitions() -> None:
     allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
-    for path, node in ((path, node) for path in modules() for node in tree(path).body):
+    for path, node in statements():
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         guarded = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
         assert isinstance(node, allowed) or docstring or guarded, f"{ast.unparse(node)[:80]} in {name_of(path)}"
 
 
-def test_the_command_line_stays_short() -> None:
-    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 80
+def test_the_public_face_stays_short() -> None:
+    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 220
 
 
 @pytest.mark.parametrize("name", ["examples", "benchmarks", "utils", "data", "common", "helpers"])
@@ -207,5 +218,5 @@ def test_tests_have_no_packages_of_their_own() -> None:
 def test_the_wheel_holds_our_packages_and_no_others() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     assert sorted(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]) == sorted(
-        [*PACKAGES, "hushtune.py"]
+        [*PACKAGES, "hushtune.py", "hushtune-stubs"]
     )

@@ -110,7 +110,7 @@ def test_a_card_of_ia3_says_nothing_of_ranks(
     card = privacy_card(replace(without_privacy, config=config), "00" * 32)
     page = model_page(card)
     assert "An IA3 adapter with a classification head for the base model" in page
-    assert f"learnt factors on layers' states, {where}; peak" in page
+    assert f"learnt scaling factors of activations, {where}; peak" in page
     assert "PeftModel.from_pretrained" in page
     assert "ia3" in front_matter(page)["tags"]
     assert "lora" not in page.lower().replace("exploration", "")
@@ -120,6 +120,16 @@ def test_a_card_of_ia3_says_nothing_of_ranks(
         "alpha": None,
         "factors": None,
     }
+
+
+def test_the_card_says_how_the_sites_changes_are_combined(without_privacy: "CardFacts", config_of: Any) -> None:
+    robust = {"method": "trimmed_mean", "trim": 0, "optimiser": "momentum"}
+    for section, says in (
+        ({}, "combined by mean, weighted equally."),
+        (robust, "trimmed mean, weighted equally, and applied"),
+    ):
+        config = config_of({"aggregation": section, "privacy.enabled": False})
+        assert says in model_page(privacy_card(replace(without_privacy, config=config), "00" * 32))
 
 
 def test_an_instruction_model_generates_text(without_privacy: "CardFacts", config_of: Any) -> None:

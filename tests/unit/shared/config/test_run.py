@@ -86,6 +86,7 @@ BAD = [
     ("anonymise.language", "de", "anonymise.language"),
     ("aggregation.method", "median", "aggregation.method"),
     ("aggregation.weights", "unifrom", "nearest is 'uniform'"),
+    ("aggregation.optimiser", "adam", "aggregation.optimiser"),
     ("evaluation.bootstrap", 99, "evaluation.bootstrap"),
     ("evaluation.confidence", 1.0, "evaluation.confidence"),
     ("report.html", "perhaps", "report.html"),
@@ -101,6 +102,14 @@ def test_a_bad_value_is_one_line_that_names_its_field(config_of: ConfigOf, field
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("test: ")
+
+
+def test_sites_of_unequal_weight_are_refused_under_the_noise_of_a_trusted_server(config_of: ConfigOf) -> None:
+    """Seen before: a site that declared 50 records moved the sum by 50 times what the noise was for."""
+    trusted = {"privacy.trust": "central", "privacy.unit": "site", "aggregation.weights": "declared"}
+    with pytest.raises(ConfigError, match=r"aggregation\.weights = 'declared': the noise of privacy\.trust = 'central'"):
+        config_of(trusted)
+    config_of({**trusted, "privacy.enabled": False})
 
 
 def test_a_head_alone_is_for_a_classification_only(config_of: ConfigOf) -> None:
