@@ -1,4 +1,4 @@
-"""The commands that operators and stewards share, made of what each package knows about its own folders."""
+"""The commands that all roles share: status of a folder, fields of the configuration, and checks of provisioned folders."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -38,6 +38,27 @@ def status(
     seen = file.read()
     facts = {"pid": seen.pid, "running": seen.running, "age": round(seen.age, 1)}
     show(facts | seen.status.model_dump(mode="json"), json, lambda: status_tables(seen))
+
+
+@app.command()
+def config(
+    field: Annotated[
+        str | None, typer.Argument(metavar="FIELD", help="A field such as training.steps, or a section; all without it.")
+    ] = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as in the documentation.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the fields of a run's configuration: type, range, default and what each does."""
+    from dataclasses import asdict
+
+    from shared.config.reference import chosen_rows, markdown
+    from shared.ops.config_view import field_tables
+
+    rows = chosen_rows(field)
+    if as_markdown:
+        typer.echo(markdown(rows), nl=False)
+        return
+    show([asdict(row) for row in rows], json, lambda: field_tables(rows))
 
 
 def provision(parts: Iterable[typer.Typer], checks: Iterable[Check]) -> typer.Typer:

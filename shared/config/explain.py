@@ -35,10 +35,10 @@ def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Iterato
             continue
         yield current, part
         field = current.model_fields.get(part)
-        current = _section_of(field.annotation) if field else None
+        current = section_of(field.annotation) if field else None
 
 
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def section_of(annotation: Any) -> type[BaseModel] | None:
     """The section class inside an annotation such as ``tuple[SiteSection, ...]``, if there is one."""
     candidates = [annotation, *getattr(annotation, "__args__", ())]
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

@@ -11,7 +11,7 @@ import hushtune
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
-    *("status", "provision", "explain"),
+    *("status", "config", "provision", "explain"),
 )
 
 

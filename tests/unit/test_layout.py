@@ -79,6 +79,7 @@ ROOMS = {
     "rich": (
         "shared/ops/printing.py",
         "shared/ops/status_view.py",
+        "shared/ops/config_view.py",
         "client/display.py",
         "server/display.py",
         "simulations/",
