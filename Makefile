@@ -7,7 +7,7 @@ DATA ?= data/medquad
 BIN := $(VENV)/bin
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo demo-federation test claims faults mutants check bench bench-epoch utility clean
+.PHONY: demo demo-federation test claims faults mutants check bench bench-epoch utility docs clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,14 @@ bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transform
 
 utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and what clipping norm, rank and batch do, in one plot
 	$(BIN)/python -m simulations.studies.utility configs/utility.toml
+
+$(VENV)/with-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+docs: $(VENV)/with-docs  ## the documentation as a site in build/site, from docs/, notebooks/ and the code
+	$(BIN)/python -m bench.documentation
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove the environment, caches and results
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,15 +1,18 @@
-"""Pages of the documentation that are made and not written; MkDocs calls `on_files` and `on_page_markdown` as hooks.
+"""Gather the pages of the documentation for the site builder: python -m bench.documentation, as `make docs` does.
 
-A page that is made while the site is built cannot be out of date: the reference of the configuration from its classes,
-the pages of the notebooks from the notebooks, and SECURITY.md as a page of the site.
+It writes them to ``build/pages``: those of ``docs`` as they are, and those that are made and so cannot be out of date: the
+reference of the configuration from its classes, the notebooks, and SECURITY.md. What builds the site from there is
+MkDocs with its theme Material; nothing in here depends on it, and its announced successor Zensical reads the same files.
 """
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.architecture import main as draw_architecture
 from shared.config.reference import field_rows, markdown
 
 ROOT = Path(__file__).parents[1]
@@ -20,26 +23,22 @@ CONFIG = (
 )
 
 
-def on_files(files: Any, config: Any) -> Any:
-    """Add the pages that are made; ``files`` is the collection of pages that MkDocs builds."""
-    from mkdocs.structure.files import File
-
-    for path, text in pages():
-        files.append(File.generated(config, path, content=text))
-    return files
-
-
-def on_page_markdown(text: str, page: Any, **_: Any) -> str:
-    """Point links that leave ``docs`` at their page on the site, and turn the others into code."""
-    return relinked(text, page.file.src_uri)
+def gather(folder: Path) -> None:
+    """Write all pages, and the files that they show, into an empty folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", folder)
+    for place, text in pages():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text, encoding="utf-8")
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """Yield the path and the Markdown of every page that is made."""
+    """Yield the path and the Markdown of every page."""
     yield "reference/config.md", CONFIG + markdown(field_rows())
-    for place, path in _made().items():
+    written = {path.relative_to(ROOT / "docs").as_posix(): path for path in sorted((ROOT / "docs").rglob("*.md"))}
+    for place, path in (written | _from_outside()).items():
         text = path.read_text(encoding="utf-8")
-        yield place, notebook_page(json.loads(text)) if path.suffix == ".ipynb" else text
+        yield place, relinked(notebook_page(json.loads(text)) if path.suffix == ".ipynb" else text, place)
 
 
 def notebook_page(notebook: Mapping[str, Any]) -> str:
@@ -57,13 +56,14 @@ def relinked(text: str, page: str) -> str:
     Parameters
     ----------
     text
-        The page as it is written, with links that work between the files of the repository.
+        The page as it is written, with links that work between the files of the repository. A link to a file that is no
+        page, such as a config, becomes the name of the file.
     page
-        The path of the page below ``docs``.
+        The path of the page on the site.
     """
-    made = _made()
-    folder = made.get(page, ROOT / "docs" / page).parent
-    on_site = {path: place for place, path in made.items()}
+    outside = _from_outside()
+    folder = outside.get(page, ROOT / "docs" / page).parent
+    on_site = {path: place for place, path in outside.items()}
     up = "../" * page.count("/")
 
     def replaced(link: re.Match[str]) -> str:
@@ -77,7 +77,17 @@ def relinked(text: str, page: str) -> str:
     return LINK.sub(replaced, text)
 
 
-def _made() -> dict[str, Path]:
+def _from_outside() -> dict[str, Path]:
     """Return the pages that show a file outside ``docs``, by their path on the site."""
     notebooks = {f"notebooks/{path.stem}.md": path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
     return {"security.md": ROOT / "SECURITY.md", **notebooks}
+
+
+def main() -> None:
+    """Draw the architecture and write the pages."""
+    draw_architecture()
+    gather(ROOT / "build" / "pages")
+
+
+if __name__ == "__main__":
+    main()
