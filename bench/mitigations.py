@@ -15,7 +15,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.views import Unseen
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError
 from shared.ops.numbers import epsilon_up
@@ -38,7 +37,7 @@ def rows(config: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
         places = (f'run.output="{folder}"', f'data.cache="{folder}/cache"', "data.cache_encrypted=false")
         for name, changes in MITIGATIONS.items():
             run = RunConfig.load(config, [*overrides, *changes, *places, "report.html=false", 'report.tracking="none"'])
-            yield row(name, simulate(run, Unseen())[1])
+            yield row(name, simulate(run).report)
 
 
 def row(name: str, report: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,16 +23,6 @@ from shared.ops.numbers import epsilon_up
 VIEWS = (1, 4, 8)
 
 
-class Unseen:
-    """A progress that nobody looks at."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Nothing."""
-
-    def advance(self, count: int) -> None:
-        """Nothing."""
-
-
 def measure(config: Path, overrides: Sequence[str], views: int, folder: Path) -> dict[str, Any]:
     """One run with so many views: its metric with the interval, epsilon, seconds of training and peak memory."""
     from shared.config.run import RunConfig
@@ -40,7 +30,7 @@ def measure(config: Path, overrides: Sequence[str], views: int, folder: Path) ->
 
     places = (f'run.output="{folder / str(views)}"', f'data.cache="{folder}"', "data.cache_encrypted=false")
     run = RunConfig.load(config, [*overrides, *places, f"augmentation.views={views}", "report.html=false"])
-    _, report = simulate(run, Unseen())
+    report = simulate(run).report
     name, interval = next(iter(report["final"].items()))
     return {
         "views": views,

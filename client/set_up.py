@@ -5,17 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from client.admission import admit
-from client.data_stage.augmentation.paraphrases import paraphrase
 from client.data_stage.augmentation.writer import refuse_no_writer
 from client.data_stage.cache import Cache
-from client.data_stage.cleaning import clean
-from client.data_stage.preparation import prepare, scrub
+from client.data_stage.site_data import Source, prepare_sites
 from client.memory import Memory
 from client.outbox import Outbox
 from client.permission import permit
 from client.preflight import refuse_other_adapter, refuse_what_does_not_fit, shapes_of
-from client.progress import Pace
 from client.site import Site
 from client.site_file import SiteFile
 from privacy.accounting import SEARCH_GRID, Accountant
@@ -23,18 +19,17 @@ from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
+from shared.config.data import SiteSection
 from shared.config.data_stage import PARAPHRASES
 from shared.config.run import RunConfig
 from shared.errors import Declined, MessageError
 from shared.models.load import choose_device
 from shared.models.memory import free_bytes
+from shared.ops.progress import logged
 from shared.ops.status import BudgetSeen
 from shared.records.read import read_records
-from shared.tasks import load_task
-from shared.tasks.base import Learner
+from shared.tasks import load_learner
 from shared.wire.messages import TrainOrder, TrainReply
-
-Told = Callable[..., None]  # a step's code name, and numbers by name
 
 
 @dataclass(frozen=True)
@@ -55,8 +50,8 @@ class Host:
     after that may depend on records, so it leaves this class as ``Declined``, and as nothing else.
     """
 
-    def __init__(self, file: SiteFile, told: Told) -> None:
-        self._file, self._told = file, told
+    def __init__(self, file: SiteFile, log: Callable[..., None]) -> None:
+        self._file, self._log, self._progress = file, log, logged(log)
         self._at_a_glance = Accountant(SEARCH_GRID)  # an exact sum after each round would take longer than a small round
         self._free: int | None = None
         self._prepared: Prepared | None = None
@@ -113,43 +108,20 @@ class Host:
 
     def _set_up(self, run: Prepared) -> Site:
         """Read and scrub the records, and load the model."""
-        site_id, here, ledger = self._file.site.id, run.here, self._ledger()
-        self._told("anonymise")
-        raw = read_records(self._file.data.file, here)
+        file, here, ledger = self._file, run.here, self._ledger()
+        raw = read_records(file.data.file, here)
         dataset = Dataset.of(raw, ledger.key, by_person=here.privacy.unit == "person")
-        cleaned = clean(raw, here.cleaning).records
-        caches = self._caches(ledger.key)
-        if self._file.policy.anonymise is not None:
-            self._told("assess")
-            admit(self._file.policy.anonymise, here.anonymise, cleaned, site_id, *caches)
+        section = SiteSection(id=file.site.id, declared_size=file.data.declared_size)
+        source = Source(section, raw, ledger.key, self._cache(ledger.key))
         surrogates = hmac.digest(ledger.key, b"surrogates", "sha256")
-        (scrubbed,) = scrub(here.anonymise, [cleaned], caches, key=surrogates)
-        chosen = prepare(scrubbed, cleaned, here, ledger.key)
-        (written,) = paraphrase(here, [chosen.scrubbed.records], caches, self._paced)
+        gate = file.policy.anonymise
+        (data,) = prepare_sites(here, [source], gate, surrogates, progress=self._progress)
         if here.augmentation.paraphrases:
-            self._told(
-                "paraphrases",
-                **{name.removeprefix(PARAPHRASES).strip(".") or "kept": n for name, n in written.counts.items()},
-            )
-        self._told("load_model")
-        base, task = load_task(here)
-        return Site(
-            site_id,
-            self._file.data.declared_size,
-            here,
-            chosen.scrubbed.records,
-            Learner(base, task, task.build(base, here.run.seed)),
-            run.plan,
-            self._budget(ledger, dataset, run.accountant),
-            Memory(self._file.site.state / "memory"),
-            Outbox(self._file.outbox),
-            chosen.persons,
-            written.wordings,
-        )
-
-    def _paced(self, step: str, total: int) -> Callable[[int], None]:
-        """Begin a long step; gives what is called with the units done."""
-        return Pace(self._told, step, total).advance
+            self._log("paraphrases", **_paraphrase_counts(data.touched))
+        self._progress("load_model", 0)
+        budget = self._budget(ledger, dataset, run.accountant)
+        memory, outbox = Memory(file.site.state / "memory"), Outbox(file.outbox)
+        return Site.of(here, data, load_learner(here), run.plan, budget, memory, outbox)
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
         """What the records of the last order, and the site in all, have spent; nothing before the first order."""
@@ -170,10 +142,10 @@ class Host:
             for of, (limit, spent) in limits.items()
         )
 
-    def _caches(self, key: bytes) -> list[Cache]:
-        """The site's own cache, unless it wants none."""
+    def _cache(self, key: bytes) -> Cache | None:
+        """Return the site's own cache, unless it wants none."""
         kind = self._file.data.cache
-        return [] if kind == "off" else [Cache(self._file.site.state / "cache", key if kind == "encrypted" else None)]
+        return None if kind == "off" else Cache(self._file.site.state / "cache", key if kind == "encrypted" else None)
 
     def _ledger(self) -> Ledger:
         return Ledger(self._file.ledger, self._file.site.id, self._file.site.ledger_head)
@@ -184,3 +156,9 @@ class Host:
         dataset_delta, site_delta = policy.delta_limits(self._file.data.declared_size)
         in_all = Limit(policy.site_epsilon or policy.dataset_epsilon, site_delta)
         return Budget(ledger, dataset, Limit(policy.dataset_epsilon, dataset_delta), in_all, accountant)
+
+
+def _paraphrase_counts(touched: Mapping[str, int]) -> dict[str, int]:
+    """Return how many paraphrases were kept, and how many were dropped for which reason."""
+    counts = {name: count for name, count in touched.items() if name.startswith(PARAPHRASES)}
+    return {name.removeprefix(PARAPHRASES).strip(".") or "kept": count for name, count in counts.items()}

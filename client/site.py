@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Self
 
 from client.data_stage.augmentation.views import Augmenter
 from client.data_stage.balance import label_weights, resampled
+from client.data_stage.site_data import SiteData
 from client.memory import Memory
 from client.outbox import Finished, Outbox
 from client.preflight import refuse_other_adapter
@@ -69,6 +71,43 @@ class Site:
         training = config.training
         visits = training.rounds * training.steps * training.sampling_rate if data.viewer is None else 0
         self._prefix = FrozenPrefix.build(learner, data.examples, visits, learner.tokens(training))
+
+    @classmethod
+    def of(
+        cls,
+        config: RunConfig,
+        data: SiteData,
+        learner: Learner,
+        plan: PrivacyPlan | None,
+        budget: Budget,
+        memory: Memory | None = None,
+        outbox: Outbox | None = None,
+    ) -> Self:
+        """Return the site of prepared records, at a data owner or in a simulation.
+
+        Parameters
+        ----------
+        config
+            The run, as it is carried out here.
+        data
+            The site's records.
+        learner
+            The model and its task; sites of a simulation share one.
+        plan
+            The site's own plan; None without privacy, or where the server adds the noise.
+        budget
+            What the records may still spend.
+        memory, outbox
+            Where the optimiser's state and finished replies are kept; in this process only without them.
+
+        Raises
+        ------
+        HushtuneError
+            There are too few records, gradients are not exact, or the plan is not the one of the run.
+        """
+        site, records = data.section, data.training.records
+        persons, wordings = data.persons, data.wordings
+        return cls(site.id, site.declared_size, config, records, learner, plan, budget, memory, outbox, persons, wordings)
 
     @property
     def seen(self) -> tuple[Sequence[Example], FrozenPrefix | None]:

@@ -76,11 +76,28 @@ def epsilon(events: Iterable[MechanismEvent], target_delta: float, grid: float =
 
 
 class Accountant:
-    """Says what events cost together, and remembers the losses of their steps and what it said.
+    """Say what mechanism events cost together, and which noise keeps them within an epsilon.
 
-    A run asks for sums of the same steps when it is planned, before each round, for its report and for its card, and
-    nearly all the time goes into a step's loss; so whoever asks often keeps one of these. On the coarser SEARCH_GRID it is
-    ten times as fast and never says less; that is for figures to look at, not for decisions.
+    It remembers the losses of steps and the sums that it was asked for, because nearly all the time goes into the loss of a
+    step: whoever asks often keeps one accountant.
+
+    Parameters
+    ----------
+    grid
+        Discretisation of the privacy loss. On the coarser ``SEARCH_GRID`` it is ten times as fast and never says less;
+        that is for figures to look at, not for decisions.
+
+    Examples
+    --------
+    >>> from hushtune import Accountant, MechanismEvent, PrivacyPlan
+    >>> accountant = Accountant()
+    >>> noise = accountant.noise_multiplier(epsilon=3.0, target_delta=1e-5, sampling_rate=0.01, steps=1000)
+    >>> event = MechanismEvent(sampling_rate=0.01, noise_multiplier=noise, steps=1000)
+    >>> 2.9 < accountant.epsilon([event], target_delta=1e-5) <= 3.0
+    True
+    >>> plan = PrivacyPlan.of(declared_size=2000, sampling_rate=0.05, steps=200, noise_multiplier=1.0)
+    >>> accountant.epsilon([event, *plan.events], target_delta=1e-5) > 3.0  # two trainings on the same records
+    True
     """
 
     def __init__(self, grid: float = CLAIM_GRID) -> None:
@@ -89,7 +106,20 @@ class Accountant:
         self._known: dict[tuple[frozenset[tuple[tuple[float, float], int]], float], float] = {}
 
     def epsilon(self, events: Iterable[MechanismEvent], target_delta: float) -> float:
-        """What ``epsilon`` says of the same events; their order and their cut into runs change nothing."""
+        """Return the epsilon of all events composed; 0 when nothing was released.
+
+        Parameters
+        ----------
+        events
+            Releases from the same records, in any order.
+        target_delta
+            Delta of the guarantee (above 0, below 1).
+
+        Raises
+        ------
+        PrivacyError
+            ``target_delta`` is out of range.
+        """
         check_delta(target_delta)
         counts = _counted(events)
         asked = frozenset(counts.items()), target_delta
@@ -98,6 +128,27 @@ class Accountant:
                 self._losses[rate, noise] = _loss(rate, noise, self._grid)
             self._known[asked] = _epsilon_of(_composed(counts, self._losses), counts, target_delta)
         return self._known[asked]
+
+    def noise_multiplier(self, epsilon: float, target_delta: float, sampling_rate: float, steps: int) -> float:
+        """Return the smallest noise multiplier, rounded up to 1e-4, that keeps DP-SGD within an epsilon.
+
+        Parameters
+        ----------
+        epsilon, target_delta
+            The guarantee.
+        sampling_rate
+            Each unit's chance to be in a step (above 0, at most 1).
+        steps
+            Steps in all.
+
+        Raises
+        ------
+        PrivacyError
+            A number is out of range, or no noise reaches the target.
+        """
+        if not 0 < epsilon < math.inf:
+            raise PrivacyError("epsilon: must be above 0 and finite")
+        return calibrate(epsilon, target_delta, sampling_rate, steps, (), self)
 
     def by_round(self, events: Sequence[MechanismEvent], rounds: int, target_delta: float) -> tuple[float, ...]:
         """Epsilon after each of 1 to ``rounds`` rounds that release ``events`` each."""

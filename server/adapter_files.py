@@ -5,7 +5,7 @@ from pathlib import Path
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ModelError
-from shared.tasks import load_task
+from shared.tasks import load_learner
 from shared.tasks.base import Learner
 
 CONFIG_FILE = "run.json"
@@ -34,7 +34,6 @@ def load_adapter(folder: Path, exact: bool = False) -> tuple[RunConfig, Learner]
     config = config.model_copy(update={"adversary": None})  # it was there for training alone
     if exact:
         config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": "float32"})})
-    base, task = load_task(config)
-    learner = Learner(base, task, task.build(base, config.run.seed))
-    task.restore(learner.model, folder)
+    learner = load_learner(config)
+    learner.task.restore(learner.model, folder)
     return config, learner

@@ -16,10 +16,11 @@ from server.network.allowlist import AllowList
 from server.network.health import Health
 from server.network.listen_address import Listening
 from server.network.superlink import Link, node_key
+from server.products import Stages, weights_of
 from server.provision import ServerFolder
 from server.report.document import read_report
 from server.rounds import Round, run_rounds
-from server.run_products import Course
+from server.run import ServerRun
 from server.state import StateFolder, begin
 from shared.config.run import RunConfig
 from shared.ops.disk import FolderLock
@@ -38,63 +39,62 @@ def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bo
         if beginning.finished:
             return folder.run, read_report(folder.run)
         with listening.open() as public:
-            course = Course.load(config, folder, beginning)
+            run = ServerRun.load(config, folder, beginning)
             link = Link(public, *listening.tls(ServerFolder(folder.root)))
-            with _connected(course, link, health, live) as (fleet, watch):
-                return folder.run, _run(course, fleet, watch)
+            with _connected(run, link, health, live) as (fleet, watch):
+                return folder.run, _run(run, fleet, watch)
 
 
 @contextmanager
-def _connected(course: Course, link: Link, health: Health, live: Live | None) -> Iterator[tuple[GridFleet, Watch]]:
+def _connected(run: ServerRun, link: Link, health: Health, live: Live | None) -> Iterator[tuple[GridFleet, Watch]]:
     """A link on which the sites of the run can connect."""
-    config, folder = course.config, course.folder
+    config, folder = run.config, run.folder
     try:
         link.start()
         fleet = GridFleet(
             link, AllowList(ServerFolder(folder.root).allow_list, node_key), [site.id for site in config.data.sites]
         )
-        with Watch(fleet, health, config, course.beginning.run_id, folder.status, live) as watch:
+        with Watch(fleet, health, config, run.beginning.run_id, folder.status, live) as watch:
             link.listen()
             yield fleet, watch
     finally:
         link.close()
 
 
-def _run(course: Course, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
+def _run(run: ServerRun, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     """Do what is left of the rounds, and report."""
-    config, log = course.config, RunLog(course.folder.run / "events.jsonl")
-    rounds: list[Round] = list(course.beginning.rounds)
+    config, log = run.config, RunLog(run.folder.run / "events.jsonl")
+    rounds: list[Round] = list(run.beginning.rounds)
     watch.saw(rounds)
-    log.event("server_started", run_id=course.beginning.run_id, round=course.beginning.first)
+    log.event("server_started", run_id=run.beginning.run_id, round=run.beginning.first)
     laps: list[Lap | None] = [None] * len(rounds)
-    attempts = until_over(_attempts(course, fleet, rounds), config.evaluation.patience, rounds)
+    attempts = until_over(_attempts(run, fleet, rounds), config.evaluation.patience, rounds)
     for done, lap in laps_of(attempts, config.report.energy, config.report.country):
         rounds.append(done)
         laps.append(lap)
         watch.saw(rounds)
         log.round(done.number, done.committed, {bad.site_id: bad.code for bad in done.rejected}, done.missing)
-    stages: dict[str, float] = {}
+    stages = Stages()
     for done in rounds:
-        for stage, seconds in done.stages.items():
-            stages[stage] = stages.get(stage, 0.0) + seconds
-    document = course.report(rounds, stages, laps)
+        stages.add(done.stages)
+    document = run.report(rounds, stages, laps)
     log.event("run_ended", rounds=len(rounds))
     return document
 
 
-def _attempts(course: Course, fleet: GridFleet, rounds: Sequence[Round]) -> Iterator[Round]:
+def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round]) -> Iterator[Round]:
     """The attempts at rounds that are left, once the sites are there, while ``rounds`` fills with them."""
-    config = course.config
+    config = run.config
     gather(fleet.connected, len(config.data.sites), config.cohort.patience)
     yield from run_rounds(
         config,
-        course.beginning.run_id,
-        course.start,
+        run.beginning.run_id,
+        run.start,
         fleet,
-        course.weights(),
-        course.evaluate,
-        lambda done: course.commit(rounds, done),
+        weights_of(config),
+        run.measures.evaluate,
+        lambda done: run.commit(rounds, done),
         PrivacyPlan.for_server(config),
-        course.beginning.last,
-        heads=Heads(course.folder.heads, fleet.key_of),
+        run.beginning.last,
+        heads=Heads(run.folder.heads, fleet.key_of),
     )

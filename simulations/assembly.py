@@ -4,20 +4,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from client.data_stage.site_data import SiteData
 from client.site import Site
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from server.evaluation import Evaluator, choose_examples
+from server.products import Measures, weights_of
 from server.rounds import Metrics, Round, run_rounds
 from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import RunError
+from shared.ops.progress import Advance
 from shared.records.types import Record
-from shared.tasks import load_task
+from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from simulations.fleets.local import LocalFleet
-from simulations.sites import SiteData, site_budget
+from simulations.sites import site_budget
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,7 @@ class Prepared:
     sites: Sequence[Site]
     plan: PrivacyPlan | None
     data: Sequence[SiteData]
-    evaluator: Evaluator
-    validation: Evaluator | None
+    measures: Measures
 
 
 def assemble(
@@ -48,29 +50,15 @@ def assemble(
     Raises:
         HushtuneError: a site can't take part: too few records, inexact gradients, or a budget that can't pay the run.
     """
-    base, task = load_task(config)
-    learner = Learner(base, task, task.build(base, config.run.seed))
+    learner = load_learner(config)
     accountant = accountant or Accountant()  # one for all: sites of one size ask it the same
-    sites = [
-        Site(
-            d.section.id,
-            d.section.declared_size,
-            config,
-            d.training.records,
-            learner,
-            plans[d.section.id],
-            site_budget(config, d, folder, accountant),
-            persons=d.persons,
-            wordings=d.wordings,
-        )
-        for d in data
-    ]
+    sites = [Site.of(config, d, learner, plans[d.section.id], site_budget(config, d, folder, accountant)) for d in data]
     for site in sites:
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
     validation = evaluator_of(config, learner, public) if public else None
     evaluator = evaluator_of(config, learner, measured, {d.section.id: d.groups for d in data})
-    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, evaluator, validation)
+    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, Measures(evaluator, validation))
 
 
 def evaluator_of(
@@ -100,18 +88,17 @@ def federate(
     prepared: Prepared,
     config: RunConfig,
     run_id: str,
-    advance: Callable[[int], None],
+    advance: Advance,
     evaluate: Callable[[AdapterState], Metrics],
     commit: Callable[[Round], None],
 ) -> Iterator[Round]:
     """The production round loop over the federation's sites, in this process."""
-    declared = config.aggregation.weights == "declared"
     return run_rounds(
         config,
         run_id,
         read_adapter(prepared.learner.model),
         LocalFleet(prepared.sites, advance),
-        {site.site_id: float(site.declared_size) if declared else 1.0 for site in prepared.sites},
+        weights_of(config),
         evaluate,
         commit,
         prepared.plan,

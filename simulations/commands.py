@@ -20,8 +20,8 @@ def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -
     from simulations.run import simulate as simulate_run
 
     with Bars() as bars:
-        folder, report = simulate_run(run, bars)
-    show(report, json, lambda: report_tables(report, str(folder)))
+        done = simulate_run(run, bars)
+    show(done.report, json, lambda: report_tables(done.report, str(done.folder)))
 
 
 @app.command()
@@ -32,8 +32,8 @@ def compare(config: RunFile, overrides: Overrides = None, json: Json = False) ->
     from simulations.studies.compare import compare as compare_runs
 
     with Bars() as bars:
-        folder, document = compare_runs(run, bars)
-    show(document, json, lambda: comparison_tables(document, str(folder)))
+        done = compare_runs(run, bars)
+    show(done.document, json, lambda: comparison_tables(done.document, str(done.folder)))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What a person sees at a terminal: progress bars, and tables of plans, runs, models and findings."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,7 +13,6 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -36,9 +36,11 @@ from server.report.figures import (
 )
 from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.config.run import RunConfig
+from shared.ops.progress import Advance
 
 SIDES = ("free", "private")
 STAGES = {
+    "assess": "measure the anonymisation",
     "anonymise": "anonymise records",
     "paraphrase": "paraphrase records",
     "model": "load the model, check its gradients",
@@ -72,7 +74,6 @@ class Bars:
             TimeRemainingColumn(),
         )
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -81,14 +82,9 @@ class Bars:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
 
-    def stage(self, name: str, total: int) -> None:
-        """Begin a bar."""
-        self._task = self._progress.add_task(STAGES.get(name, name), total=total)
-
-    def advance(self, units: int) -> None:
-        """Move the bar on."""
-        if self._task is not None:
-            self._progress.advance(self._task, units)
+    def __call__(self, stage: str, total: int) -> Advance:
+        """Begin a bar; without units it only turns."""
+        return partial(self._progress.advance, self._progress.add_task(STAGES.get(stage, stage), total=total or None))
 
 
 def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:

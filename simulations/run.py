@@ -2,48 +2,65 @@
 
 import re
 import secrets
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from client.data_stage.augmentation.writer import refuse_no_writer
+from client.data_stage.site_data import SiteData
 from client.preflight import refuse_what_does_not_fit
 from client.site import Site
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
-from server.adapter_files import save_adapter
 from server.checkpoint import Checkpoint
-from server.early_stopping import choice, published, until_over
+from server.early_stopping import until_over
 from server.evaluation import split_validation
-from server.model_assessment import assess, read_answers
-from server.probes import probe
-from server.report.document import read_report, report, write
-from server.report.facts import Baseline, RunFacts, SiteFacts
-from server.report.publication import KEY_FILE, card_facts, publish
-from server.rounds import Metrics, Round
-from server.signing import SigningKey
-from server.tracking import track
-from shared.adapters.peft import write_adapter
-from shared.adapters.state import AdapterState
+from server.products import Stages, write_products
+from server.report.document import read_report
+from server.report.facts import Baseline, SiteFacts
+from server.report.publication import KEY_FILE
+from server.report.result import RunResult
+from server.rounds import Round
 from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.ops.energy import Lap, laps_of
+from shared.ops.progress import Progress, silent
 from shared.ops.runlog import RunLog
 from simulations.assembly import Prepared, assemble, federate, held_out_records
 from simulations.planning import site_plans
-from simulations.progress import Progress
-from simulations.sites import SiteData, read_sites, scrub_sites
+from simulations.sites import read_sites, scrub_sites
 from simulations.studies.baselines import frozen_probe, majority, untouched
 
 
-def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]]:
-    """Run the federation of a config; returns the run's folder and its report.
+def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
+    """Run the federation of a config on this machine, and write its report.
 
-    Raises:
-        HushtuneError: bad data, an unknown model, a plan that can't be met, or no round that counted.
+    Parameters
+    ----------
+    config
+        The run, from `RunConfig.load`.
+    progress
+        Is given the stages ``anonymise``, ``model`` and ``train``; shows nothing unless given.
+
+    Returns
+    -------
+    RunResult
+        Metrics with intervals, rows by round, and the epsilon of each site.
+
+    Raises
+    ------
+    HushtuneError
+        Bad data, an unknown model, a plan that cannot be met, or no round that counted.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hushtune import RunConfig, simulate
+    >>> config = RunConfig.load(Path("configs/demo.toml"), ["training.rounds=2"])
+    >>> result = simulate(config)  # doctest: +SKIP
+    >>> result.metrics["accuracy"]  # doctest: +SKIP
+    Interval(value=0.87, low=0.85, high=0.89)
+    >>> result.to_csv("rounds.csv")  # doctest: +SKIP
     """
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
     refuse_what_does_not_fit(config)  # that, or a wrong name, should cost seconds, not an anonymisation
@@ -56,50 +73,26 @@ def simulate(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any
     prepared = _prepare(config, plans, folder, stages, progress, accountant)
     with stages.timed("baselines"):
         baselines = _baselines(prepared, config)
-    rounds = []
-    progress.stage("train", config.training.rounds * len(prepared.sites))
-    laps: list[Lap | None] = []
-    attempts = until_over(_rounds(prepared, config, run_id, folder, progress), config.evaluation.patience)
-    for done, lap in laps_of(attempts, config.report.energy, config.report.country):
+    rounds, laps = [], []
+    for done, lap in _rounds(prepared, config, run_id, folder, progress):
         rounds.append(done)
         laps.append(lap)
         stages.add(done.stages)
-        log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
-        for rejected in done.rejected:
-            log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
+        _log_round(log, done)
     with stages.timed("report"):
-        facts = _facts(prepared, config, run_id, folder, baselines, rounds, laps, accountant)
-        document = report(facts)
-        key = SigningKey.load_or_create(folder / KEY_FILE)
-        publish(card_facts(facts, folder, document["created"], simulated=True), folder, key)
-    document |= {"stages": stages.rounded(), "seconds": round(sum(stages.seconds.values()), 2)}
-    write(document, folder, config.report.html)
-    track(document, folder, config)
+        sites = [
+            _site_facts(*each, prepared.plan, run_id, rounds) for each in zip(prepared.data, prepared.sites, strict=True)
+        ]
+        facts = prepared.measures.facts(config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site=True)
+    document = write_products(facts, folder, folder / KEY_FILE, stages, simulated=True)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
-    return folder, document
+    return RunResult(folder, document)
 
 
-class Stages:
-    """Seconds by stage of the run."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    def add(self, laps: Mapping[str, float]) -> None:
-        """Add a round's stages."""
-        for stage, seconds in laps.items():
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-    def rounded(self) -> dict[str, float]:
-        """Seconds by stage, to hundredths."""
-        return {stage: round(seconds, 2) for stage, seconds in self.seconds.items()}
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Count the time of a block to a stage."""
-        start = time.monotonic()
-        yield
-        self.add({stage: time.monotonic() - start})
+def _log_round(log: RunLog, done: Round) -> None:
+    log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
+    for rejected in done.rejected:
+        log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
 
 
 def _fresh_folder(config: RunConfig) -> Path:
@@ -133,68 +126,33 @@ def _prepare(
     with stages.timed("anonymise"):
         data = scrub_sites(config, raw, folder, progress)
     with stages.timed("model"):
-        progress.stage("model", 1)
+        advance = progress("model", 1)
         public, test = split_validation(config, held_out_records(config, data))
         prepared = assemble(config, plans, data, test, folder, public, accountant)
-        progress.advance(1)
+        advance(1)
     return prepared
 
 
 def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
-    """The untouched base model's rows."""
+    """Measure the untouched base model."""
+    evaluator = prepared.measures.evaluator
     if config.task.name == "classification":
         training = [site.seen for site in prepared.sites]
-        return [row(prepared.evaluator, training) for row in (majority, frozen_probe)]
-    return [untouched(prepared.evaluator)]
+        return [row(evaluator, training) for row in (majority, frozen_probe)]
+    return [untouched(evaluator)]
 
 
-def _rounds(prepared: Prepared, config: RunConfig, run_id: str, folder: Path, progress: Progress) -> Iterator[Round]:
-    learner, evaluator = prepared.learner, prepared.validation or prepared.evaluator
-
-    def evaluate(adapter: AdapterState) -> Metrics:
-        write_adapter(learner.model, adapter)
-        return evaluator.metrics(evaluator.outcome())
+def _rounds(
+    prepared: Prepared, config: RunConfig, run_id: str, folder: Path, progress: Progress
+) -> Iterator[tuple[Round, Lap | None]]:
+    """Yield each attempt at a round with its energy."""
 
     def commit(done: Round) -> None:
         Checkpoint(run_id, done.number, config.digest(), done.adapter).save(folder / "checkpoint")
 
-    return federate(prepared, config, run_id, progress.advance, evaluate, commit)
-
-
-def _facts(
-    prepared: Prepared,
-    config: RunConfig,
-    run_id: str,
-    folder: Path,
-    baselines: Sequence[Baseline],
-    rounds: Sequence[Round],
-    laps: Sequence[Lap | None],
-    accountant: Accountant,
-) -> RunFacts:
-    final = published(prepared.validation, rounds).adapter
-    chosen = choice(prepared.validation, rounds, config.training.rounds)
-    write_adapter(prepared.learner.model, final)
-    outcome, answers = prepared.evaluator.outcome(), read_answers(prepared.evaluator)
-    return RunFacts(
-        run_id=run_id,
-        config=config,
-        model=prepared.learner.base,
-        adapter=save_adapter(prepared.learner, config, final, folder / "adapter"),
-        baselines=baselines,
-        base=baselines[0].metrics,
-        final=prepared.evaluator.metrics(outcome),
-        rounds=[done.without_cohort() for done in rounds] if prepared.plan else rounds,
-        by_site=prepared.evaluator.by_site(outcome),
-        sites=[
-            _site_facts(d, site, prepared.plan, run_id, rounds)
-            for d, site in zip(prepared.data, prepared.sites, strict=True)
-        ],
-        assessment=assess(prepared.evaluator, outcome, [baseline.rival for baseline in baselines], answers),
-        choice=chosen,
-        probes=probe(prepared.evaluator),
-        laps=laps,
-        accountant=accountant,
-    )
+    advance = progress("train", config.training.rounds * len(prepared.sites))
+    attempts = federate(prepared, config, run_id, advance, prepared.measures.evaluate, commit)
+    return laps_of(until_over(attempts, config.evaluation.patience), config.report.energy, config.report.country)
 
 
 def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:

@@ -18,9 +18,9 @@ from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.run import RunConfig
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, DataError
+from shared.ops.progress import Advance, Progress
 from shared.records.read import read_records
 from shared.records.types import RawRecord
-from simulations.progress import Progress
 from simulations.sites import read_sites
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ def _read_own(file: "SiteFile", task: str, path: Path) -> tuple[RunConfig, list[
 def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:
     """Counts by site and recall by entity; never text. Scrubbed records go to ``output``, one JSONL file a site."""
     raw = source.raw
-    progress.stage("anonymise", sum(len(records) for records in raw.values()))
+    advance = progress("anonymise", sum(len(records) for records in raw.values()))
     if output is not None and source.reversal is not None:
         ((site_id, records),) = raw.items()
-        results = {site_id: _reversibly(source.section, source.reversal, records, progress)}
+        results = {site_id: _reversibly(source.section, source.reversal, records, advance)}
     else:
-        groups = Anonymiser(source.section).scrub_groups(list(raw.values()), progress.advance)
+        groups = Anonymiser(source.section).scrub_groups(list(raw.values()), advance)
         results = dict(zip(raw, groups, strict=True))
     if output is not None:
         _write(results, output)
@@ -125,9 +125,9 @@ def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, A
     from privacy.leakage.assessment import PLANTED, assess, document, evenly
 
     raw = {site_id: evenly(records, sample) for site_id, records in source.raw.items()}
-    progress.stage("anonymise", sum(len(records) + PLANTED for records in raw.values()))
+    advance = progress("anonymise", sum(len(records) + PLANTED for records in raw.values()))
     sites = {
-        site_id: document(assess(source.section, records, source.seed, progress.advance), source.gate)
+        site_id: document(assess(source.section, records, source.seed, advance), source.gate)
         for site_id, records in raw.items()
     }
     return {"passed": all(site["passed"] for site in sites.values()), "sites": sites}
@@ -156,7 +156,7 @@ def reveal_record(path: Path, position: int) -> Mapping[str, str]:
     return Reversal(file.site.state, file.site.id).of(position)
 
 
-def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence[RawRecord], progress: Progress) -> Scrubbed:
+def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence[RawRecord], advance: Advance) -> Scrubbed:
     """Scrub a site's records in this process, and keep what stands for what."""
     from privacy.anonymise.scrubber import Clean, Scrubber, gathered
     from privacy.detect.spacy_models import locate
@@ -165,7 +165,7 @@ def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence
     done = []
     for at in range(0, len(records), CHUNK):
         done += scrubber.examine(records[at : at + CHUNK])
-        progress.advance(len(records[at : at + CHUNK]))
+        advance(len(records[at : at + CHUNK]))
     reversal.keep({one.record.position: one.originals for one in done if isinstance(one, Clean)})
     return gathered(done)
 

@@ -11,7 +11,7 @@ from privacy.accounting import LARGEST_NOISE, SMALLEST_NOISE, Accountant, Mechan
 from privacy.dp.mechanism import Mechanism, grid_of
 from privacy.dp.release import SHARE_BOUND, label_counts_event, metrics_event
 from privacy.stability import refuse_unstable
-from shared.config.privacy import PrivacySection
+from shared.config.privacy import PrivacySection, default_delta
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
@@ -121,7 +121,22 @@ class PrivacyPlan:
         )
 
     def epsilon(self, rounds: int | None = None, accountant: Accountant | None = None) -> float:
-        """Epsilon at ``target_delta`` after ``rounds`` rounds, or after all of them."""
+        """Return epsilon at ``target_delta``.
+
+        Parameters
+        ----------
+        rounds
+            After so many rounds; after all of them without it.
+        accountant
+            Keeps sums that it was asked for before.
+
+        Raises
+        ------
+        PrivacyError
+            ``rounds`` is negative, or two accountants contradict each other.
+        """
+        if rounds is not None and rounds < 0:
+            raise PrivacyError(f"rounds {rounds}: must be 0 or more")
         events = self.events * (self.rounds if rounds is None else rounds)
         return (accountant or Accountant()).cross_checked(events, self.target_delta)
 
@@ -132,6 +147,64 @@ class PrivacyPlan:
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON, 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        declared_size: int,
+        sampling_rate: float,
+        steps: int,
+        epsilon: float | None = None,
+        noise_multiplier: float | None = None,
+        target_delta: float | None = None,
+        clipping_norm: float = 1.0,
+        clipping: ClippingMode = "flat",
+    ) -> Self:
+        """Plan DP-SGD without a run configuration, for `make_private`.
+
+        Parameters
+        ----------
+        declared_size
+            Number of records, as a public number; sampling_rate x declared_size is the expected batch.
+        sampling_rate
+            Each record's chance to be in a step (above 0, at most 1).
+        steps
+            Optimiser steps in all.
+        epsilon
+            Calibrate the noise so that all steps together cost at most this epsilon.
+        noise_multiplier
+            Or give the noise: its standard deviation on a step's sum, in units of the sensitivity.
+        target_delta
+            Delta of the guarantee; without it 1 / declared_size^1.1.
+        clipping_norm
+            L2 bound C of one record's gradient.
+        clipping
+            How a gradient is bounded: ``flat``, ``automatic``, ``per-layer`` or ``adaptive``.
+
+        Raises
+        ------
+        PrivacyError
+            Neither or both of ``epsilon`` and ``noise_multiplier`` are given, a number is out of range, or no noise
+            meets the target.
+
+        Examples
+        --------
+        >>> from hushtune import PrivacyPlan
+        >>> plan = PrivacyPlan.of(declared_size=2000, sampling_rate=0.05, steps=200, epsilon=3.0)
+        >>> round(plan.epsilon(), 1)
+        3.0
+        """
+        if (epsilon is None) == (noise_multiplier is None):
+            raise PrivacyError("plan: give either epsilon or noise_multiplier; the other follows from it")
+        if not (isinstance(steps, int) and steps >= 1 and declared_size >= 1):
+            raise PrivacyError(f"steps = {steps}, declared_size = {declared_size}: both must be whole numbers of at least 1")
+        if epsilon is not None and not 0 < epsilon <= 100:
+            raise PrivacyError("epsilon: must be above 0 and at most 100")
+        delta = default_delta(declared_size) if target_delta is None else target_delta
+        noise = 1.0 if noise_multiplier is None else noise_multiplier  # a draft, checked before the search for its noise
+        draft = cls(sampling_rate, noise, clipping_norm, steps, 1, delta, declared_size, clipping=clipping)
+        return draft if epsilon is None else replace(draft, noise_multiplier=calibrate(epsilon, delta, sampling_rate, steps))
 
     @classmethod
     def for_site(cls, config: RunConfig, declared_size: int, accountant: Accountant | None = None) -> Self | None:

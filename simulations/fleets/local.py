@@ -1,6 +1,6 @@
 """Sites in one process: the production ClientApp and real message serialisation, no sockets."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from flwr.app import Context, Message, MessageType, RecordDict
@@ -12,6 +12,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from client.app import client_app
 from client.site import Site
 from server.screening import Answer
+from shared.ops.progress import Advance
 from shared.wire.messages import TrainOrder
 
 SERVER_NODE = 1
@@ -21,7 +22,7 @@ FIRST_NODE = 100
 class LocalFleet:
     """Asks sites one after another; each message makes the round trip that the network would give it."""
 
-    def __init__(self, sites: Sequence[Site], advance: Callable[[int], None]) -> None:
+    def __init__(self, sites: Sequence[Site], advance: Advance) -> None:
         self._advance = advance
         self._apps: Mapping[str, ClientApp] = {site.site_id: client_app(site) for site in sites}
         self._nodes = {site.site_id: FIRST_NODE + number for number, site in enumerate(sites)}

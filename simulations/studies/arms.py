@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
 from privacy.anonymise.outcome import merge_scrubbed
 from server.evaluation import Evaluator
@@ -19,11 +20,10 @@ from shared.config.studies import CompareSection
 from shared.errors import RunError
 from shared.ops.energy import metered
 from shared.records.types import Record
-from shared.tasks import load_task
-from shared.tasks.base import Learner, Outcome
+from shared.tasks import load_learner
+from shared.tasks.base import Outcome
 from simulations.assembly import assemble, evaluator_of, federate
 from simulations.planning import site_plans
-from simulations.sites import SiteData
 from simulations.studies.prompting import answers, best_prompt, nearest_label
 from simulations.studies.results import Arm, Result
 
@@ -101,8 +101,7 @@ def _untrained(config: RunConfig, arm: Arm, material: Material) -> Outcome:
 
 
 def _evaluator(config: RunConfig, material: Material) -> Evaluator:
-    base, task = load_task(config)
-    learner = Learner(base, task, task.build(base, config.run.seed))
+    learner = load_learner(config)
     return evaluator_of(config, learner, material.test)
 
 
@@ -126,7 +125,7 @@ def _trained(config: RunConfig, arm: Arm, material: Material, folder: Path) -> t
     if not all(done.committed for done in rounds):
         raise RunError(f"compare, {arm.method} at {', '.join(arm.sites)}: a round had too few accepted replies")
     write_adapter(prepared.learner.model, rounds[-1].adapter)
-    return prepared.evaluator.outcome(), sum(done.bytes_up + done.bytes_down for done in rounds)
+    return prepared.measures.evaluator.outcome(), sum(done.bytes_up + done.bytes_down for done in rounds)
 
 
 def _pooled(data: Sequence[SiteData], section: SiteSection) -> SiteData:

@@ -5,20 +5,21 @@ import json
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from server.evaluation import split_validation
 from server.report.comparison import write_page
+from server.report.result import Row, Rows, flat
 from shared.config.model import ModelSection
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
 from shared.errors import ConfigError
 from shared.models.load import locate
+from shared.ops.progress import Progress, silent
 from shared.records.types import RawRecord
 from simulations.assembly import held_out_records
-from simulations.progress import Progress
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.arms import Material, arms_of, run_arm
 from simulations.studies.conclusions import conclusions, rows_of
@@ -28,13 +29,57 @@ from simulations.studies.results import Arm, Result, Results
 FORMAT = 1  # of a stored result; another number makes stored ones be run again
 
 
-def compare(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]]:
-    """Run every row that is not finished yet; returns the comparison's folder and its document.
+@dataclass(frozen=True)
+class Comparison(Rows):
+    """A finished comparison.
 
-    A row is kept in ``compare.sqlite`` as soon as it is finished, so an interrupted comparison goes on where it was.
+    Attributes
+    ----------
+    folder
+        Its folder, with ``compare.html`` and the stored results of each row.
+    document
+        Everything that ``compare.json`` holds.
+    """
 
-    Raises:
-        HushtuneError: a row cannot be run, or the config names a ledger that lasts.
+    folder: Path
+    document: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """One row for each method, model and epsilon: ``value`` with ``value_low`` and ``value_high``, and what it took."""
+        return tuple(flat(row) for row in self.document["rows"])
+
+    @property
+    def conclusions(self) -> tuple[Row, ...]:
+        """Paired answers: does training pay, does federating pay, and what privacy costs."""
+        return tuple(self.document["conclusions"])
+
+
+def compare(config: RunConfig, progress: Progress = silent) -> Comparison:
+    """Train and measure every row of a comparison on the same records, or take the rows that are finished.
+
+    A row is kept in ``compare.sqlite`` as soon as it is finished, so an interrupted comparison resumes there.
+
+    Parameters
+    ----------
+    config
+        The run; its section ``compare`` chooses the rows.
+    progress
+        Is given the stages ``anonymise`` and ``compare``; shows nothing unless given.
+
+    Raises
+    ------
+    HushtuneError
+        A row cannot be run, or the config names a ledger that lasts.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hushtune import RunConfig, compare
+    >>> config = RunConfig.load(Path("configs/demo.toml"), ['compare.arms=["base", "federation"]', "compare.seeds=1"])
+    >>> found = compare(config)  # doctest: +SKIP
+    >>> [(row["method"], row["epsilon"], row["value"]) for row in found.rows]  # doctest: +SKIP
+    [('base', None, 0.41), ('federation', None, 0.9), ('federation', 8.0, 0.87)]
     """
     section = config.compare or CompareSection()
     _refuse(config, section)
@@ -46,16 +91,16 @@ def compare(config: RunConfig, progress: Progress) -> tuple[Path, dict[str, Any]
     missing = [arm for arm, key in keys.items() if results.get(key) is None]
     material = _material(config, raw, folder, progress)
     by = groupings(config, material)  # refuses before anything is trained
-    progress.stage("compare", len(keys))
-    progress.advance(len(keys) - len(missing))
+    advance = progress("compare", len(keys))
+    advance(len(keys) - len(missing))
     for arm in missing:
         own = folder / "arms" / f"{keys[arm][:12]}-{secrets.token_hex(4)}"
         results.put(keys[arm], run_arm(config, section, arm, material, own))
-        progress.advance(1)
+        advance(1)
     document = _document(config, [found for key in keys.values() if (found := results.get(key))], material, by)
     (folder / "compare.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     write_page(document, folder / "compare.html")
-    return folder, document
+    return Comparison(folder, document)
 
 
 def _refuse(config: RunConfig, section: CompareSection) -> None:

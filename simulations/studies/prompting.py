@@ -14,7 +14,7 @@ from shared.config.studies import CompareSection
 from shared.errors import ConfigError
 from shared.records.types import Record
 from shared.seeds import stream
-from shared.tasks import load_task
+from shared.tasks import load_learner
 from shared.tasks.base import Learner, Outcome
 from shared.tasks.classification import MeanPoolingClassifier
 from shared.tasks.multiple_choice import choice_losses
@@ -104,5 +104,4 @@ def _prompted(config: RunConfig, section: CompareSection) -> Learner:
     tree["adapter"] = {"rank": 1}
     tree["data"]["label_bins"] = []
     prompted = RunConfig.parse(tree, "compare.prompt_model")
-    base, task = load_task(prompted)
-    return Learner(base, task, task.build(base, prompted.run.seed))
+    return load_learner(prompted)

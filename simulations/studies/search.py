@@ -11,6 +11,7 @@ import optuna
 from shared.config.run import RunConfig
 from shared.config.studies import SpaceSection, SweepSection
 from shared.errors import ConfigError, LedgerError, PrivacyError, RunError
+from shared.ops.progress import Advance
 
 STORE = "sweep.sqlite"
 Report = Callable[[int, float], None]
@@ -37,7 +38,7 @@ class Found:
     importance: Mapping[str, float]
 
 
-def search(config: RunConfig, folder: Path, objective: Objective, advance: Callable[[int], None]) -> Found:
+def search(config: RunConfig, folder: Path, objective: Objective, advance: Advance) -> Found:
     """Run the trials that are missing; ``objective`` gets a trial's config and reports (round, value) as it goes.
 
     A trial whose process died is run again with the same settings. A trial whose plan cannot be met counts as pruned.

@@ -10,20 +10,18 @@ from typing import Any
 
 import tomli_w
 
+from client.data_stage.site_data import SiteData
 from client.preflight import refuse_what_does_not_fit
 from privacy.accounting import Accountant
 from server.early_stopping import best_round, until_over, value_of
 from server.evaluation import split_validation
 from server.report.figures import epsilon
-from server.rounds import Metrics
-from shared.adapters.peft import write_adapter
-from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
+from shared.ops.progress import Progress
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.planning import plan_rows, site_plans
-from simulations.progress import Progress
-from simulations.sites import SiteData, read_sites, scrub_sites
+from simulations.sites import read_sites, scrub_sites
 from simulations.studies.search import Report, search
 
 BEST = "best.toml"
@@ -48,8 +46,8 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
         _consent(trial, ask)
         return run_trial(trial, data, folder / "trials" / secrets.token_hex(6), report)
 
-    progress.stage("sweep", config.sweep.trials if config.sweep else 0)
-    found = search(config, folder, objective, progress.advance)
+    advance = progress("sweep", config.sweep.trials if config.sweep else 0)
+    found = search(config, folder, objective, advance)
     best = tomli_w.dumps(found.best.model_dump(mode="json", exclude_none=True))
     header = f"# The best of {len(found.trials)} trials of sweep {config.run.name}, chosen on public validation records.\n\n"
     (folder / BEST).write_text(header + best, encoding="utf-8")
@@ -70,13 +68,8 @@ def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report:
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     accountant = Accountant()
     prepared = assemble(config, site_plans(config, accountant), data, public, folder, accountant=accountant)
-
-    def evaluate(adapter: AdapterState) -> Metrics:
-        write_adapter(prepared.learner.model, adapter)
-        return prepared.evaluator.metrics(prepared.evaluator.outcome())
-
     rounds = []
-    attempts = federate(prepared, config, secrets.token_hex(8), lambda _: None, evaluate, lambda _: None)
+    attempts = federate(prepared, config, secrets.token_hex(8), lambda _: None, prepared.measures.evaluate, lambda _: None)
     for done in until_over(attempts, config.evaluation.patience):
         rounds.append(done)
         if done.committed:

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from client.data_stage.site_data import SiteData
 from client.preflight import refuse_what_does_not_fit
 from privacy.accounting import Accountant
 from server.rounds import Metrics
@@ -29,11 +30,11 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, HushtuneError, RunError
 from shared.metrics.bootstrap import Interval
 from shared.ops.numbers import epsilon_up
+from shared.ops.progress import Progress
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.display import Bars
 from simulations.planning import site_plans
-from simulations.progress import Progress
-from simulations.sites import SiteData, read_sites, scrub_sites
+from simulations.sites import read_sites, scrub_sites
 from simulations.studies.search import trial_config
 
 EPSILONS = (8.0, 3.0, 1.0)
@@ -75,13 +76,13 @@ def utility(config: RunConfig, progress: Progress) -> tuple[Path, list[Point]]:
     asked = points_of(config)
     found: dict[str, tuple[str, Interval]] = {}
     accountant = Accountant()
-    progress.stage("utility", len(asked))
+    advance = progress("utility", len(asked))
     for _, _, settings in asked:
         key = json.dumps(settings, sort_keys=True)
         if key not in found:
             own = folder / "points" / secrets.token_hex(6)
             found[key] = measured(trial_config(config, settings), data, own, accountant)
-        progress.advance(1)
+        advance(1)
     points = [
         Point(panel, value, settings, *found[json.dumps(settings, sort_keys=True)]) for panel, value, settings in asked
     ]
@@ -122,7 +123,7 @@ def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accounta
     if not rounds[-1].committed:
         raise RunError(f"run {config.run.name}: its last round was not committed, so there is nothing to score")
     write_adapter(prepared.learner.model, last[0])
-    metrics = prepared.evaluator.metrics(prepared.evaluator.outcome())
+    metrics = prepared.measures.evaluator.metrics(prepared.measures.evaluator.outcome())
     return next(iter(metrics.items()))
 
 

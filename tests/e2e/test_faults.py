@@ -15,16 +15,6 @@ Make = Callable[..., Any]
 KILLED = -9
 
 
-class Silent:
-    """A progress that nobody watches."""
-
-    def stage(self, name: str, total: int) -> None:
-        pass
-
-    def advance(self, count: int) -> None:
-        pass
-
-
 def spent(fed: Any, name: str) -> list[int]:
     """The rounds that a site's ledger holds a reservation of, in order."""
     lines = (fed.site(name) / "state" / "ledger" / "ledger.jsonl").read_text().splitlines()
@@ -38,7 +28,7 @@ def same_as_undisturbed(fed: Any, private: bool) -> None:
     assert [done["round"] for done in fed.report["rounds"] if done["committed"]] == rounds
     for name in fed.sites:
         assert spent(fed, name) == rounds, name
-    undisturbed = simulate(fed.loaded, Silent())[1]
+    undisturbed = simulate(fed.loaded).report
     if private:
         epsilons = [[site["epsilon"] for site in report["sites"]] for report in (fed.report, undisturbed)]
         assert epsilons[0] == epsilons[1]

@@ -15,21 +15,11 @@ pytestmark = pytest.mark.slow
 Make = Callable[..., Any]
 
 
-class Silent:
-    """A progress that nobody watches."""
-
-    def stage(self, name: str, total: int) -> None:
-        pass
-
-    def advance(self, count: int) -> None:
-        pass
-
-
 def test_without_privacy_real_processes_end_with_the_simulations_adapter(federation: Make, harness: ModuleType) -> None:
     fed = federation()
     server, clients = fed.serve(), fed.join_all()
     assert server.wait() == 0, server.said
-    _, simulated = simulate(fed.loaded, Silent())
+    simulated = simulate(fed.loaded).report
     report = fed.report
     assert report["adapter"]["digest"] == simulated["adapter"]["digest"]
     assert report["final"] == simulated["final"]
@@ -51,7 +41,7 @@ def test_a_server_that_chooses_publishes_the_simulations_best_round_and_stops_wi
 ) -> None:
     changes = {"training.rounds": 12, "training.learning_rate": 0.3, "evaluation.validation": 0.4, "evaluation.patience": 2}
     fed = federation(changes)
-    _, simulated = simulate(fed.loaded, Silent())
+    simulated = simulate(fed.loaded).report
     chosen = simulated["choice"]
     assert chosen["best_round"] == chosen["last_round"] - 2  # or this test would show nothing
     for name, leaves in {"east": "false", "north": "true"}.items():  # both measure their electricity; one lets it leave
@@ -106,7 +96,7 @@ def test_with_privacy_and_a_real_model_the_report_is_the_simulations(
         assert server.wait() == 0, server.said
     finally:
         fed.end()
-    _, simulated = simulate(fed.loaded, Silent())
+    simulated = simulate(fed.loaded).report
     report = fed.report
     same = ("config_digest", "model", "seed", "versions", "task", "failures")
     assert {name: report[name] for name in same} == {name: simulated[name] for name in same}

@@ -6,7 +6,7 @@ scrubbed text, the model's files and all settings, so that a restart writes noth
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from client.data_stage.cache import Cache
 from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.config.run import RunConfig
+from shared.ops.progress import Progress
 from shared.records.types import Record
 from shared.text.perturbation import Wordings, asked
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 OFTEN = 64  # texts after which the cache is written, so that an interrupted set-up goes on where it was
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")  # beside the weights
-Progress = Callable[[str, int], Callable[[int], None]]  # a stage of so many units begins; called with further units done
 
 
 @dataclass(frozen=True)

@@ -74,20 +74,12 @@ def test_auto_asks_for_one_record_at_least(either: RunConfig, change: Change, mo
 def test_a_simulation_is_refused_before_it_reads_a_record(
     classify: RunConfig, change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from simulations.progress import Progress
     from simulations.run import simulate
-
-    class Silent(Progress):
-        """Nobody watches."""
-
-        def stage(self, name: str, total: int) -> None: ...
-
-        def advance(self, done: int) -> None: ...
 
     free(monkeypatch, 1000)
     config = change(classify, {"run.output": str(tmp_path / "runs"), "data.root": str(tmp_path / "absent")})
     with pytest.raises(ModelError, match="training takes about"):  # not that the data are not there
-        simulate(config, Silent())
+        simulate(config)
     assert not (tmp_path / "runs").exists()
 
 

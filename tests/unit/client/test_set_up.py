@@ -118,7 +118,7 @@ def test_a_forged_order_is_refused_and_the_data_file_is_never_opened(
     steps: list[str] = []
     untouched = never_opened(file.data.file)
     with pytest.raises(PolicyRefused) as caught:
-        Host(file, steps.append).train(forge(changes, **header))
+        Host(file, lambda step, **_: steps.append(step)).train(forge(changes, **header))
     assert caught.value.field == field
     assert steps == []
     assert untouched()
@@ -131,17 +131,17 @@ def test_a_site_below_its_own_gate_refuses_before_anything_is_spent_or_loaded(
     def fail(gate: GateSection, *_: object) -> None:
         raise GateFailed(f"planted_recall (needs {gate.min_planted_recall})")
 
-    monkeypatch.setattr("client.set_up.admit", fail)
+    monkeypatch.setattr("client.data_stage.site_data.admit", fail)
     gated = file.model_copy(update={"policy": file.policy.model_copy(update={"anonymise": GateSection()})})
     file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
     steps: list[str] = []
-    host = Host(gated, steps.append)
+    host = Host(gated, lambda step, **_: steps.append(step))
     for _ in range(2):
         with pytest.raises(Declined) as caught:
             host.train(forge())
         assert outward_code(caught.value) == "Declined"
         assert reason_code(caught.value.__cause__ or caught.value) == "GateFailed"
-    assert steps == ["anonymise", "assess"] * 2
+    assert steps == ["assess"] * 2
     assert [entry.kind for entry in Ledger(file.ledger, "north").entries()] == ["open"]
     assert not file.outbox.exists()
 
@@ -152,7 +152,7 @@ def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     policy = file.policy.model_copy(update={"anonymise": GateSection(min_planted_recall=1.0)})
     with pytest.raises(Declined) as caught:
-        Host(file.model_copy(update={"policy": policy}), lambda _: None).train(forge())
+        Host(file.model_copy(update={"policy": policy}), lambda *_, **__: None).train(forge())
     assert isinstance(caught.value.__cause__, GateFailed)
     assert re.search(r"planted_recall = 0\.\d+ \(needs 1\)", str(caught.value.__cause__))
     assert len(list((file.site.state / "cache").iterdir())) == 1
@@ -167,10 +167,10 @@ def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_resta
     here = file.carried_out(order.config)
     order = replace(order, adapter=read_adapter(learner_of(here).model))
     untouched = never_opened(file.data.file)
-    reply = Host(file, lambda step: None).train(order)
+    reply = Host(file, lambda *_, **__: None).train(order)
     assert not untouched()
     assert reply.delta.norm > 0
-    again = Host(file, lambda step: None).train(replace(order, nonce="another"))
+    again = Host(file, lambda *_, **__: None).train(replace(order, nonce="another"))
     assert (again.delta.digest(), again.nonce) == (reply.delta.digest(), "another")
     assert [path.name for path in (file.outbox / "run").iterdir()] == ["round-000001.safetensors"]
 
@@ -200,14 +200,14 @@ def test_what_no_record_has_a_part_in_is_refused_with_its_reason_before_a_record
     file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
     untouched = never_opened(file.data.file)
     with pytest.raises(HushtuneError) as caught:
-        Host(file, lambda _: None).train(forge(changes, **header))
+        Host(file, lambda *_, **__: None).train(forge(changes, **header))
     assert outward_code(caught.value) == code
     assert untouched()
     assert file.set_ups.book() == Book()
 
 
 def test_an_adapter_that_is_not_finite_is_refused_before_a_record_is_read(file: SiteFile, forge: Forge) -> None:
-    order, host = forge(PLAIN), Host(without_privacy(file), lambda _: None)
+    order, host = forge(PLAIN), Host(without_privacy(file), lambda *_, **__: None)
     name, first = next(iter(order.adapter.arrays.items()))
     for number in (np.nan, np.inf, -np.inf):
         spoilt = AdapterState({**order.adapter.arrays, name: np.full_like(first, number)})
@@ -229,14 +229,14 @@ def test_a_set_up_is_on_the_disk_before_a_record_is_read_and_one_too_many_reads_
     open_file = without_privacy(file)
     for seed in (1, 2, 3, 3):
         with pytest.raises(Declined):
-            Host(open_file, lambda _: None).train(forge({"run.seed": seed, **PLAIN}))
+            Host(open_file, lambda *_, **__: None).train(forge({"run.seed": seed, **PLAIN}))
     assert read == [1, 2, 3, 3]
     with pytest.raises(PolicyRefused, match="max_set_ups"):
-        Host(open_file, lambda _: None).train(forge({"run.seed": 4, **PLAIN}))
+        Host(open_file, lambda *_, **__: None).train(forge({"run.seed": 4, **PLAIN}))
     assert len(read) == 4
     file.set_ups.admit(1)
     with pytest.raises(Declined):
-        Host(open_file, lambda _: None).train(forge({"run.seed": 4, **PLAIN}))
+        Host(open_file, lambda *_, **__: None).train(forge({"run.seed": 4, **PLAIN}))
     assert len(read) == 5
 
 
@@ -248,7 +248,7 @@ def test_a_round_that_fails_at_the_site_is_counted_and_sooner_or_later_no_more_b
             raise MemoryError
 
     monkeypatch.setattr(Host, "_site_of", lambda *_: Fails())
-    host = Host(without_privacy(file), lambda _: None)
+    host = Host(without_privacy(file), lambda *_, **__: None)
     for _ in range(10):
         with pytest.raises(Declined):
             host.train(forge(PLAIN))
@@ -262,7 +262,7 @@ def test_how_much_memory_is_free_is_measured_before_records_lie_in_it(
     left, given = iter([10**10, 7, 7]), list[object]()
     monkeypatch.setattr("client.set_up.free_bytes", lambda _: next(left))
     monkeypatch.setattr("client.set_up.refuse_what_does_not_fit", lambda _, *free: given.extend(free))
-    host = Host(without_privacy(file), lambda _: None)
+    host = Host(without_privacy(file), lambda *_, **__: None)
     for seed in (1, 2):
         with pytest.raises(Declined):  # there is no file
             host.train(forge({"run.seed": seed, **PLAIN}))
@@ -307,7 +307,8 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
     reply = host.train(order)
     assert shown
     assert all("<PERSON" in text and "Quince" not in text for text in shown)
-    assert [step for step, _ in told if step != "paraphrase"] == ["anonymise", "paraphrases", "load_model"]
+    steps = [step for step, _ in told if step != "paraphrase"]
+    assert list(dict.fromkeys(steps)) == ["anonymise", "paraphrases", "load_model"]
     assert sum(dict(told)["paraphrases"].values()) == len(rows)
     assert dict(told)["paraphrase"]["seconds_left"] == 0
     assert reply.released == {}
@@ -331,7 +332,7 @@ def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
 def test_a_model_that_the_site_does_not_have_is_said_before_a_record_is_read(file: SiteFile, forge: Forge) -> None:
     untouched = never_opened(file.data.file)
     with pytest.raises(ModelError, match=r"^augmentation\.paraphrases: '/nowhere/at/all' cannot write them; name a model"):
-        Host(with_writer(file, "/nowhere/at/all"), lambda _: None).train(forge(PARAPHRASED))
+        Host(with_writer(file, "/nowhere/at/all"), lambda *_, **__: None).train(forge(PARAPHRASED))
     assert untouched()
     assert not file.site.state.exists()
 
@@ -346,5 +347,5 @@ def test_a_site_whose_state_came_back_from_an_older_backup_trains_no_more(
     shutil.rmtree(file.site.state)
     shutil.copytree(tmp_path / "backup", file.site.state)
     with pytest.raises(LedgerError, match=r"ledger\.jsonl: is the old copy, it ends at entry 0 and .* has seen entry 1"):
-        Host(file, lambda step: None).train(forge(run_id="another"))
+        Host(file, lambda *_, **__: None).train(forge(run_id="another"))
     assert not file.outbox.exists()

@@ -1,27 +1,15 @@
-"""What every test of a whole simulation needs: a progress that nobody looks at, and records that nobody scrubs."""
+"""What every test of a whole simulation needs: records that nobody scrubs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from client.data_stage.site_data import SiteData
 from privacy.anonymise.outcome import Scrubbed
 from shared.config.run import RunConfig
 from shared.records.types import RawRecord, Record
 from simulations.data.partition import split_held_out
-from simulations.progress import Progress
-from simulations.sites import SiteData
-
-
-class Silent:
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, count: int) -> None: ...
-
-
-@pytest.fixture
-def silent() -> Progress:
-    return Silent()
 
 
 @pytest.fixture

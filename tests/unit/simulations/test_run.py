@@ -6,7 +6,7 @@ import re
 import shutil
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from client.statement import verify as verify_ledger
 from server.adapter_files import load_adapter
 from server.report.document import rewrite
 from server.report.figures import epsilon
+from server.report.result import RunResult, load_report
 from server.report.verification import verify
 from server.round_chain import extend
 from server.signing import SigningKey
@@ -26,6 +27,7 @@ from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError, HushtuneError, LedgerError, RunError
+from shared.ops.progress import Advance, silent
 from shared.wire.chain_head import Head
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
 from simulations.fleets import local as fleet
@@ -63,12 +65,13 @@ class Counted:
     def __init__(self) -> None:
         self.stages: dict[str, list[int]] = {}
 
-    def stage(self, name: str, total: int) -> None:
-        self.stages[name] = [total, 0]
-        self._now = name
+    def __call__(self, stage: str, total: int) -> Advance:
+        self.stages[stage] = [total, 0]
 
-    def advance(self, count: int) -> None:
-        self.stages[self._now][1] += count
+        def advance(units: int) -> None:
+            self.stages[stage][1] += units
+
+        return advance
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Finished:
 
     config: RunConfig
     folder: Path
-    report: dict[str, Any]
+    report: Mapping[str, Any]
     wire: list[bytes] = field(repr=False)
     progress: Counted
     markers: tuple[str, ...] = field(repr=False)
@@ -131,7 +134,8 @@ def finished(settings: Callable[..., RunConfig], tmp_path_factory: pytest.TempPa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fleet, "over_the_wire", tapped)
         progress = Counted()
-        folder, report = simulate(config, progress)
+        done = simulate(config, progress)
+        folder, report = done.folder, done.report
         markers = tuple(word for words in planted().values() for word in words)
         yield Finished(config, folder, report, wire, progress, markers)
 
@@ -181,7 +185,7 @@ def source(config: RunConfig, folder: Path) -> Source:
 
 
 def test_the_planted_words_were_trained_on(finished: Finished, tmp_path: Path) -> None:
-    found = scrub_report(source(finished.config, tmp_path), tmp_path / "scrubbed", Counted())
+    found = scrub_report(source(finished.config, tmp_path), tmp_path / "scrubbed", silent)
     scrubbed = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "scrubbed").iterdir())
     assert sum(word in scrubbed for word in finished.markers) > 40  # else the search above would show nothing
     assert [site["site_id"] for site in found["sites"]] == list(SITES)
@@ -273,6 +277,28 @@ def test_the_model_card_loads_the_adapter_as_it_says(finished: Finished, monkeyp
     assert compared
 
 
+def test_a_finished_run_is_an_object_with_metrics_rounds_and_the_privacy_of_each_site(
+    finished: Finished, twice: list[RunResult], tmp_path: Path
+) -> None:
+    result = load_report(finished.folder / "report.json")
+    assert result == load_report(finished.folder) == RunResult(finished.folder, result.report)
+    assert {name: asdict(interval) for name, interval in result.metrics.items()} == finished.report["final"]
+    assert [(row["round"], row["accepted"], row["accuracy"]) for row in result.rounds] == [
+        (done["round"], 2, done["metrics"]["accuracy"]["value"]) for done in finished.report["rounds"]
+    ]
+    plans = site_plans(finished.config)
+    for site in finished.report["sites"]:
+        spent = result.privacy[site["site_id"]]
+        assert (spent.epsilon, spent.target_delta) == (site["epsilon"], site["target_delta"])
+        assert spent.plan == plans[site["site_id"]]
+    assert {each.plan for each in twice[0].privacy.values()} == {None}
+    frame = result.to_frame()
+    assert list(frame["accuracy_low"]) == [row["accuracy_low"] for row in result.rounds]
+    lines = result.to_csv(tmp_path / "rounds.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].split(",") == list(frame.columns)
+    assert len(lines) == 3
+
+
 def test_events_are_codes_and_numbers(finished: Finished) -> None:
     events = [json.loads(line) for line in (finished.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [event["event"] for event in events] == ["run_started", "round", "round", "run_ended"]
@@ -327,41 +353,41 @@ def test_a_published_adapter_scores_a_file(finished: Finished, data: Path) -> No
 
 
 def test_scrub_tables_show_counts(finished: Finished, tmp_path: Path) -> None:
-    text = printed(scrub_tables(scrub_report(source(finished.config, tmp_path), None, Counted())))
+    text = printed(scrub_tables(scrub_report(source(finished.config, tmp_path), None, silent)))
     assert all(site in text for site in SITES)
     assert not [word for word in finished.markers if word in text]
 
 
 @pytest.fixture(scope="module")
-def twice(settings: Callable[..., RunConfig], tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, dict[str, Any]]]:
+def twice(settings: Callable[..., RunConfig], tmp_path_factory: pytest.TempPathFactory) -> list[RunResult]:
     config = settings(tmp_path_factory.mktemp("plain"), privacy__enabled=False, report__html=False)
-    return [simulate(config, Counted()) for _ in range(2)]
+    return [simulate(config) for _ in range(2)]
 
 
-def test_without_privacy_a_run_is_the_same_bit_for_bit(twice: list[tuple[Path, dict[str, Any]]]) -> None:
-    one, two = (report for _, report in twice)
+def test_without_privacy_a_run_is_the_same_bit_for_bit(twice: list[RunResult]) -> None:
+    one, two = (run.report for run in twice)
     assert one["adapter"]["digest"] == two["adapter"]["digest"]
     assert one["final"] == two["final"]
     assert [done["metrics"] for done in one["rounds"]] == [done["metrics"] for done in two["rounds"]]
 
 
-def test_without_privacy_the_report_claims_nothing(twice: list[tuple[Path, dict[str, Any]]]) -> None:
-    report = twice[0][1]
+def test_without_privacy_the_report_claims_nothing(twice: list[RunResult]) -> None:
+    report = twice[0].report
     assert {site["epsilon"] for site in report["sites"]} == {None}
     assert not report["privacy"]["enabled"]
     assert "no differential privacy" in report["privacy"]["guarantee"]
     assert "no differential privacy" in printed(report_tables(report, "here"))
 
 
-def test_without_privacy_there_is_a_page_too(twice: list[tuple[Path, dict[str, Any]]], tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text(json.dumps(twice[0][1]), encoding="utf-8")
+def test_without_privacy_there_is_a_page_too(twice: list[RunResult], tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(twice[0].report), encoding="utf-8")
     rewrite(tmp_path)
     assert "no differential privacy" in (tmp_path / "report.html").read_text(encoding="utf-8").lower()
 
 
-def test_an_earlier_run_of_the_same_name_is_kept(twice: list[tuple[Path, dict[str, Any]]]) -> None:
-    (folder, first), (again, second) = twice
-    assert folder == again
+def test_an_earlier_run_of_the_same_name_is_kept(twice: list[RunResult]) -> None:
+    folder, first, second = twice[0].folder, twice[0].report, twice[1].report
+    assert folder == twice[1].folder
     kept = folder.with_name(f"{folder.name}-{first['run_id']}")
     assert json.loads((kept / "report.json").read_text(encoding="utf-8"))["run_id"] == first["run_id"]
     assert (kept / "adapter" / "adapter_model.safetensors").is_file()
@@ -371,7 +397,7 @@ def test_an_earlier_run_of_the_same_name_is_kept(twice: list[tuple[Path, dict[st
 
 def test_a_run_in_which_no_round_counts_ends_in_one_line(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
     with pytest.raises(RunError, match="attempts had no 2 accepted replies") as caught:
-        simulate(settings(tmp_path, aggregation__max_norm=1e-9), Counted())
+        simulate(settings(tmp_path, aggregation__max_norm=1e-9))
     assert "\n" not in str(caught.value)
     events = [json.loads(line) for line in (tmp_path / "t" / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [event["reason"] for event in events if event["event"] == "rejected"] == ["norm"] * 12  # 2 sites, 6 attempts
@@ -392,7 +418,7 @@ def test_a_run_that_cannot_start_says_why(
 ) -> None:
     config = settings(tmp_path, privacy__enabled=False, **{key.replace(".", "__"): value for key, value in changes.items()})
     with pytest.raises(kind) as caught:
-        simulate(config, Counted())
+        simulate(config)
     assert "\n" not in str(caught.value)
     assert not [word for words in planted().values() for word in words if word in str(caught.value)]
 
@@ -418,7 +444,7 @@ def test_a_damaged_earlier_report_does_not_end_in_a_traceback(
 def test_a_run_folder_that_cannot_be_made_is_told(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"set run\.output"):
-        simulate(settings(tmp_path / "file", privacy__enabled=False), Counted())
+        simulate(settings(tmp_path / "file", privacy__enabled=False))
 
 
 def test_a_plan_without_privacy_is_refused(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
@@ -432,7 +458,8 @@ def test_a_lasting_ledger_lets_one_run_through_and_refuses_the_next_in_one_line(
     """The same records under another run's name have no new budget; the plan says so before anybody tries."""
     ledger = str(tmp_path / "ledgers")
     config = settings(tmp_path, privacy__ledger=ledger, training__rounds=1, report__html=False)
-    folder, report = simulate(config, Counted())
+    done = simulate(config)
+    folder, report = done.folder, done.report
     assert not (folder / "ledger").exists()
     assert all(0 < site["epsilon_ever"] <= 1.0 for site in report["sites"])
     [row, _] = plan_rows(config)
@@ -440,10 +467,10 @@ def test_a_lasting_ledger_lets_one_run_through_and_refuses_the_next_in_one_line(
     assert row["epsilon_ever"] > row["budget"] == 1.0
     again = settings(tmp_path, privacy__ledger=ledger, training__rounds=1, run__name="other")
     with pytest.raises(LedgerError, match=r"budget exhausted: some of these records have spent epsilon") as caught:
-        simulate(again, Counted())
+        simulate(again)
     assert "\n" not in str(caught.value)
     wider = settings(tmp_path, privacy__ledger=ledger, privacy__budget=3.0, training__rounds=1, run__name="third")
-    _, third = simulate(wider, Counted())
+    third = simulate(wider).report
     assert 1.0 < third["sites"][0]["epsilon_ever"] <= 3.0  # two runs, so by the filter
 
 
@@ -466,7 +493,8 @@ def test_a_trusted_server_publishes_site_level_privacy_and_keeps_the_sample_to_i
     files = [{"id": f"s{i}", "file": "few.jsonl", "declared_size": 80} for i in range(16)]
     changes = {"privacy__trust": "central", "privacy__unit": "site", "privacy__epsilon": 5.0, "privacy__target_delta": 0.01}
     config = settings(tmp_path, training__rounds=1, data__root=str(tmp_path), data__sites=files, **changes)
-    folder, report = simulate(config, Counted())
+    done = simulate(config)
+    folder, report = done.folder, done.report
     assert (report["privacy"]["trust"], report["privacy"]["unit"]) == ("central", "site")
     assert {site["epsilon"] for site in report["sites"]} == {report["sites"][0]["epsilon"]}
     assert 4.9 < report["sites"][0]["epsilon"] <= 5.0
@@ -484,7 +512,7 @@ def test_a_trusted_server_publishes_site_level_privacy_and_keeps_the_sample_to_i
 
 def test_noised_sums_of_the_sites_are_in_the_report_and_paid_for(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
     config = settings(tmp_path, training__rounds=1, privacy__release="metrics", privacy__release_noise=30.0)
-    _, report = simulate(config, Counted())
+    report = simulate(config).report
     [done] = report["rounds"]
     assert set(done["released"]) == set(SITES)
     assert all(set(sums) == {"loss", "hits", "records"} for sums in done["released"].values())

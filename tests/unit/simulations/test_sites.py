@@ -9,6 +9,7 @@ import pytest
 
 from client.data_stage.augmentation.paraphrases import Paraphrases
 from client.data_stage.cache import Cache
+from client.data_stage.site_data import SiteData
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.leakage.gate import GateFailed
 from shared.config.anonymise import GateSection
@@ -18,7 +19,7 @@ from shared.records.types import RawRecord, Record
 from simulations.data.synthetic import account_holders, stream
 from simulations.display import paraphrase_lines
 from simulations.run import simulate
-from simulations.sites import SiteData, read_sites, scrub_sites
+from simulations.sites import read_sites, scrub_sites
 
 ConfigOf = Callable[..., RunConfig]
 PERSONS = 30
@@ -42,16 +43,6 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
-class Silent:
-    """A progress that nobody looks at."""
-
-    def stage(self, name: str, total: int) -> None:
-        pass
-
-    def advance(self, count: int) -> None:
-        pass
-
-
 def rows() -> list[dict[str, object]]:
     """Thirty persons: the first three with 12 records each, the others with 1; one text twice at the same person."""
     owners = [*range(3)] * 12 + [*range(3, PERSONS)]
@@ -70,14 +61,14 @@ def config(config_of: ConfigOf, tiny_bert: Path, tmp_path: Path) -> RunConfig:
 
 
 def prepared(config: RunConfig, folder: Path) -> SiteData:
-    return scrub_sites(config, read_sites(config, folder), folder, Silent())[0]
+    return scrub_sites(config, read_sites(config, folder), folder)[0]
 
 
 @pytest.mark.slow
 def test_a_run_for_persons_says_so_and_its_cache_saves_the_next_one_the_scrubbing(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, report = simulate(config, Silent())
+    report = simulate(config).report
     site = report["sites"][0]
     assert report["privacy"]["unit"] == "person"
     assert "any one person was in that" in report["privacy"]["guarantee"]
@@ -96,7 +87,7 @@ def test_a_run_for_persons_says_so_and_its_cache_saves_the_next_one_the_scrubbin
         return original(self, groups, progress)
 
     monkeypatch.setattr(Anonymiser, "scrub_groups", watched)
-    again = simulate(config, Silent())[1]
+    again = simulate(config).report
     assert asked == []
     assert [row["records"] for row in again["sites"]] == [row["records"] for row in report["sites"]]
 
@@ -120,7 +111,7 @@ def test_a_simulated_site_below_the_configs_gate_is_named_before_anything_is_scr
         asked.append(len(records))
         raise GateFailed(f"site {site_id}: needs {gate.min_planted_recall}")
 
-    monkeypatch.setattr("simulations.sites.admit", admit)
+    monkeypatch.setattr("client.data_stage.site_data.admit", admit)
     gated = config.model_copy(update={"gate": GateSection(min_planted_recall=0.97)})
     with pytest.raises(GateFailed, match=r"site north: needs 0.97"):
         prepared(gated, tmp_path)
@@ -151,7 +142,7 @@ def test_training_texts_alone_are_paraphrased_and_what_was_kept_is_counted_at_th
         asked.extend(groups)
         return [Paraphrases({"a": ("b", None)}, {"augmentation.paraphrases": 1}) for _ in groups]
 
-    monkeypatch.setattr("simulations.sites.paraphrase", paraphrase)
+    monkeypatch.setattr("client.data_stage.site_data.paraphrase", paraphrase)
     site = prepared(change(config, {"augmentation.paraphrases": 2}), tmp_path)
     assert asked == [site.training.records]
     assert not {record.position for record in asked[0]} & {record.position for record in site.held_out.records}

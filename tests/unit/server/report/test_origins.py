@@ -21,7 +21,7 @@ from server.report.document import report
 from server.report.facts import Baseline, RunFacts
 from server.report.html import render
 from server.rounds import Round
-from server.run_products import _site_facts
+from server.run import _site_facts
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.models.load import LoadedModel, ModelFiles

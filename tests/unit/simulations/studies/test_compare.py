@@ -12,7 +12,6 @@ import pytest
 from privacy.entries import read
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
-from simulations.progress import Progress
 from simulations.studies import compare as comparison
 from simulations.studies.arms import arms_of
 from simulations.studies.arms import config_of as config_of_arm
@@ -59,7 +58,7 @@ def config(config_of: ConfigOf, tiny_bert: Path, tiny_llama: Path, tmp_path_fact
 
 
 def test_an_interrupted_comparison_goes_on_and_loses_no_finished_row(
-    config: RunConfig, monkeypatch: pytest.MonkeyPatch, silent: Progress, plainly: Callable[..., Any]
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, plainly: Callable[..., Any]
 ) -> None:
     ran: list[Arm] = []
     original = comparison.run_arm
@@ -77,14 +76,15 @@ def test_an_interrupted_comparison_goes_on_and_loses_no_finished_row(
     monkeypatch.setattr(comparison, "scrub_sites", plainly)
     monkeypatch.setattr(comparison, "run_arm", counted)
     with pytest.raises(KeyboardInterrupt):
-        compare(config, silent)
+        compare(config)
     assert len(ran) == 3
     monkeypatch.setattr(comparison, "run_arm", resumed)
-    folder, document = compare(config, silent)
+    done = compare(config)
+    folder, document = done.folder, done.document
     assert config.compare is not None
     assert sorted(map(repr, ran)) == sorted(map(repr, arms_of(config, config.compare)))  # each once
     monkeypatch.setattr(comparison, "run_arm", None)  # nothing is left to run
-    assert compare(config, silent)[1] == document
+    assert compare(config).document == document
     assert json.loads((folder / "compare.json").read_text(encoding="utf-8")) == document
     _look_at(document, folder)
 
@@ -135,7 +135,7 @@ def test_an_arm_changes_what_it_says_and_nothing_else(config: RunConfig) -> None
     ],
 )
 def test_what_a_comparison_cannot_do_is_refused_before_it_starts(
-    config: RunConfig, change: Callable[..., RunConfig], changes: dict[str, Any], says: str, silent: Progress
+    config: RunConfig, change: Callable[..., RunConfig], changes: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
-        compare(change(config, changes), silent)
+        compare(change(config, changes))

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client.data_stage.site_data import SiteData
 from privacy.anonymise.outcome import Scrubbed
 from server.report.comparison import write_page
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.records.types import Record
 from shared.tasks.base import Outcome
-from simulations.sites import SiteData
 from simulations.studies.arms import Material
 from simulations.studies.disparity import Grouping, disparities, groupings
 from simulations.studies.results import Arm, Result

@@ -10,7 +10,7 @@ import pytest
 from privacy.entries import read
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, LedgerError, RunError
-from simulations.progress import Progress
+from shared.ops.progress import silent
 from simulations.studies import sweep as sweeping
 from simulations.studies.sweep import sweep
 
@@ -49,7 +49,7 @@ def never(question: str) -> bool:
     raise AssertionError("asked about records that no ledger keeps")
 
 
-def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConfig, silent: Progress) -> None:
+def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConfig) -> None:
     folder, document = sweep(config, silent, never)
     best = RunConfig.load(folder / "best.toml")
     assert best.sweep is None
@@ -59,9 +59,7 @@ def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConf
     assert json.loads((folder / "sweep.json").read_text(encoding="utf-8")) == document
 
 
-def test_on_private_records_each_trial_asks_first_and_is_charged(
-    config: RunConfig, change: Change, tmp_path: Path, silent: Progress
-) -> None:
+def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConfig, change: Change, tmp_path: Path) -> None:
     private = change(config, {"privacy.ledger": str(tmp_path / "books"), "privacy.budget": 4.0, "sweep.prune": False})
     questions: list[str] = []
 
@@ -82,9 +80,7 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(
     assert "north: 0 spent" not in questions[1]
 
 
-def test_a_used_up_budget_ends_a_sweep_on_private_records(
-    config: RunConfig, change: Change, tmp_path: Path, silent: Progress
-) -> None:
+def test_a_used_up_budget_ends_a_sweep_on_private_records(config: RunConfig, change: Change, tmp_path: Path) -> None:
     private = change(config, {"privacy.ledger": str(tmp_path / "books"), "sweep.prune": False})
     with pytest.raises(LedgerError, match="budget exhausted"):
         sweep(private, silent, lambda question: True)
@@ -99,8 +95,6 @@ def test_a_used_up_budget_ends_a_sweep_on_private_records(
         ({"sweep": None}, "names no search"),
     ],
 )
-def test_what_cannot_be_searched_is_refused(
-    config: RunConfig, change: Change, changes: dict[str, Any], says: str, silent: Progress
-) -> None:
+def test_what_cannot_be_searched_is_refused(config: RunConfig, change: Change, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         sweep(change(config, changes), silent, never)

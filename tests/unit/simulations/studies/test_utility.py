@@ -10,7 +10,7 @@ import pytest
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.metrics.bootstrap import Interval
-from simulations.progress import Progress
+from shared.ops.progress import silent
 from simulations.studies import utility as module
 from simulations.studies.search import trial_config
 from simulations.studies.utility import Point, draw, points_of, utility
@@ -63,7 +63,7 @@ def test_ia3_has_no_rank_to_change(config: RunConfig) -> None:
 
 
 def test_every_point_is_a_run_and_shared_ones_run_once(
-    config: RunConfig, monkeypatch: pytest.MonkeyPatch, silent: Progress, plainly: Callable[..., Any]
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, plainly: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(module, "scrub_sites", plainly)
     monkeypatch.setattr(module, "EPSILONS", (8.0,))
@@ -102,8 +102,6 @@ def test_a_wrong_setting_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
     assert "nearest is 'training.rounds'" in capsys.readouterr().err
 
 
-def test_private_records_are_not_spent_on_a_plot(
-    config: RunConfig, change: Change, tmp_path: Path, silent: Progress
-) -> None:
+def test_private_records_are_not_spent_on_a_plot(config: RunConfig, change: Change, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"privacy\.ledger"):
         utility(change(config, {"privacy.ledger": str(tmp_path / "books")}), silent)
