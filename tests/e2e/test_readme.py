@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -52,9 +53,7 @@ def follow(folder: Path, page: str, harness: ModuleType) -> Iterator[str]:
         if title:
             (folder / title).write_text(block, encoding="utf-8")
             if title.endswith(".py"):
-                run_python(folder, block)
-        elif language == "python":
-            run_python(folder, block)
+                run_python(folder, title)
         elif language == "sh":
             for line in block.splitlines():
                 status, said = harness.here(folder, shortened(shlex.split(line)))
@@ -63,10 +62,12 @@ def follow(folder: Path, page: str, harness: ModuleType) -> Iterator[str]:
                 yield line
 
 
-def run_python(folder: Path, code: str) -> None:
+def run_python(folder: Path, script: str) -> None:
+    """Run a script as a reader would: as a file, so that worker processes read it again."""
     done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning:peft", "-c", code],
+        [sys.executable, "-W", "error::UserWarning:peft", script],
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -110,7 +111,8 @@ def test_every_command_of_the_list_runs(folder: Path, harness: ModuleType) -> No
 @pytest.mark.slow
 def test_the_python_of_the_list_runs(folder: Path) -> None:
     [code] = re.findall(r"```python\n(.*?)```", PAGES["docs/commands"], flags=re.DOTALL)
-    run_python(folder, code)
+    (folder / "load.py").write_text(code, encoding="utf-8")
+    run_python(folder, "load.py")
 
 
 @pytest.mark.slow
