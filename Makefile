@@ -1,19 +1,38 @@
-# Every target sets up what it needs: a virtual environment in .venv, with pip and the exact versions of constraints.txt.
-# TORCH_INDEX names another PyTorch index, e.g. https://download.pytorch.org/whl/cpu for a CPU-only build.
+# Every target sets up what it needs: a virtual environment in .venv, with the releases of requirements/dev.txt, each checked
+# against its hash. Only torch has no hash there, because its build depends on the machine: pip takes the one that it finds
+# for the version in requirements/torch.txt. TORCH_INDEX names another PyTorch index, such as
+# https://download.pytorch.org/whl/cpu for a build without CUDA.
 
 PYTHON ?= python3
 VENV := .venv
 DATA ?= data/medquad
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PIP_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-package torch --custom-compile-command 'make lock'
+PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 
-.PHONY: demo demo-federation test claims faults mutants check bench bench-epoch utility docs clean
+.PHONY: lock demo demo-federation test claims faults mutants check bench bench-epoch utility docs clean
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_INDEX) --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_INDEX) --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --require-hashes --only-binary :all: --no-deps --requirement requirements/dev.txt
+	$(PIP) $(PIP_INDEX) --requirement requirements/torch.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check
 	touch $@
+
+lock:  ## remake requirements/*.txt after a change of pyproject.toml; UPGRADE=--upgrade takes the newest releases
+	test -x $(BIN)/uv || $(MAKE) $(VENV)/installed
+	$(LOCK) pyproject.toml $(UPGRADE) --extra dev --group build --output-file requirements/dev.txt
+	$(LOCK) --group build --constraint requirements/dev.txt --output-file requirements/build.txt
+	$(LOCK) --group docs --constraint requirements/dev.txt --output-file requirements/docs.txt
+	for role in site server research; do \
+	    $(LOCK) pyproject.toml --extra $$role --constraint requirements/dev.txt --output-file requirements/$$role.txt || exit; done
+	for platform in $(PLATFORMS); do \
+	    $(BIN)/uv pip install --quiet --dry-run --target build/$$platform --python-platform $$platform --python-version 3.11 \
+	        --only-binary :all: --no-deps --require-hashes --requirement requirements/dev.txt || exit; done
 
 demo: $(VENV)/installed  ## a private federation of four hospitals on generated messages
 	$(BIN)/hushtune simulate configs/demo.toml
@@ -51,8 +70,8 @@ bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transform
 utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and what clipping norm, rank and batch do, in one plot
 	$(BIN)/python -m simulations.studies.utility configs/utility.toml
 
-$(VENV)/with-docs: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+$(VENV)/with-docs: $(VENV)/installed requirements/docs.txt
+	$(PIP) --require-hashes --only-binary :all: --no-deps --requirement requirements/docs.txt
 	touch $@
 
 docs: $(VENV)/with-docs  ## the documentation as a site in build/site, from docs/, notebooks/ and the code

@@ -1,31 +1,87 @@
-"""The command line: one Typer app made of each package's own commands, and how a mistake ends."""
+"""The public face of hushtune, and the entry of its command line.
 
+Everything that is promised to stay is imported from here, and loads when it is asked for::
+
+    from hushtune import RunConfig, simulate
+
+    result = simulate(RunConfig.load("configs/demo.toml"))
+    print(result.metrics, result.privacy)
+"""
+
+import importlib.util
 import os
 import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
+if TYPE_CHECKING:
+    from privacy.accounting import Accountant, MechanismEvent
+    from privacy.anonymise.texts import Scrubber
+    from privacy.dp.plan import PrivacyPlan
+    from privacy.dp.training import make_private
+    from server.report.result import load_report
+    from shared.config.run import RunConfig
+    from shared.ops.command_group import CommandGroup
+    from shared.ops.flaws import Flaw
+    from simulations.run import simulate
+    from simulations.studies.compare import compare
 
-import client.commands as steward
-import server.commands as operator
-from shared.commands import app as both
-from shared.commands import provision
-from shared.errors import HushtuneError, QuorumError
-from simulations.commands import app as researcher
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name when it is asked for."""
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("hushtune")
+        if name not in __all__:
+            raise AttributeError(f"module 'hushtune' has no attribute '{name}'")
+        return _public(name)
 
 
-def command_line() -> typer.Typer:
-    """All commands, as one Typer app."""
-    app = typer.Typer(
-        name="hushtune",
-        help="Federated, privacy-preserving fine-tuning of language models.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-    )
-    for commands in (researcher, operator.app, steward.app, both, operator.card, operator.review, steward.ledger):
-        app.add_typer(commands)
-    app.add_typer(provision((operator.provision, steward.provision), (steward.check, operator.check)))
-    return app
+__all__ = [
+    "Accountant",
+    "MechanismEvent",
+    "PrivacyPlan",
+    "RunConfig",
+    "Scrubber",
+    "__version__",
+    "compare",
+    "load_report",
+    "make_private",
+    "simulate",
+]
+PACKAGES = ("shared", "privacy", "client", "server", "simulations")
+EXTRAS = {"simulate": "research", "compare": "research", "make_private": "site", "load_report": "server"}
+RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate")
+
+
+def command_line() -> "CommandGroup":
+    """Return the group of all commands; it imports the package of a command when the command is asked for."""
+    import shared.commands as both
+    from shared.ops.command_group import CommandGroup, Role
+
+    keys: dict[str, Role] = {
+        "server": Role(lambda: _commands("server").provision, "server"),
+        **dict.fromkeys(("site", "admit"), Role(lambda: _commands("client").provision, "site")),
+        "verify": Role(lambda: both.verification(_flaws)),
+    }
+    roles: dict[str, Role] = {
+        **dict.fromkeys(RESEARCHER, Role(lambda: _commands("simulations").app, "research")),
+        **dict.fromkeys(("plan", "models"), Role(lambda: _commands("simulations").app)),
+        "anonymise": Role(lambda: _commands("simulations").app, "site"),
+        "report": Role(lambda: _commands("simulations").app, "server"),
+        **dict.fromkeys(("server", "explain"), Role(lambda: _commands("server").app, "server")),
+        "client": Role(lambda: _commands("client").app, "site"),
+        **dict.fromkeys(("status", "config"), Role(lambda: both.app)),
+        "card": Role(lambda: _commands("server").card, "server"),
+        "review": Role(lambda: _commands("server").review, "server"),
+        "ledger": Role(lambda: _commands("client").ledger, "site"),
+    }
+    provision = CommandGroup("provision", "Make and check keys, certificates and folders.", keys)
+    return CommandGroup("hushtune", "Federated, privacy-preserving fine-tuning of language models.", roles, [provision])
 
 
 def main() -> None:
@@ -34,10 +90,117 @@ def main() -> None:
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
+        _refuse_hidden()
+    except ImportError as error:
+        sys.stderr.write(f"hushtune: {error}\n")
+        sys.exit(2)
+    from shared.errors import HushtuneError, QuorumError
+
+    try:
         command_line()()
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
         sys.exit(3 if isinstance(error, QuorumError) else 2)
+
+
+def _refuse_hidden() -> None:
+    """Refuse to start where a file or folder of the user hides one of our packages.
+
+    Raises
+    ------
+    ImportError
+        Python finds something else under the name of a package of ours; the message says what hides it.
+    """
+    home = Path(__file__).resolve().parent
+    for name in PACKAGES:
+        loaded = sys.modules.get(name)
+        spec = None if loaded else importlib.util.find_spec(name)
+        origin = getattr(loaded, "__file__", None) if loaded else spec and spec.origin
+        if origin and Path(origin).resolve() != home / name / "__init__.py":
+            hiding = Path(origin).parent if Path(origin).stem == "__init__" else Path(origin)
+            raise ImportError(
+                f"{hiding} hides the package '{name}' of hushtune, because Python looks in its folder first; rename it, or "
+                "work in another folder"
+            )
+
+
+def _public(name: str) -> Any:
+    """Import what a public name stands for.
+
+    Raises
+    ------
+    ImportError
+        Something hides one of our packages, or the extra that the name needs is not installed.
+    """
+    _refuse_hidden()
+    from shared.errors import ConfigError
+    from shared.ops.extras import require
+
+    try:
+        if name in EXTRAS:
+            require(f"hushtune.{name}", EXTRAS[name])
+    except ConfigError as error:
+        raise ImportError(str(error)) from None
+    return getattr(_home(name), name)
+
+
+def _home(name: str) -> ModuleType:
+    """Import the module of a public name, and no other that it does not need."""
+    if name in ("Accountant", "MechanismEvent"):
+        from privacy import accounting
+
+        return accounting
+    if name == "Scrubber":
+        from privacy.anonymise import texts
+
+        return texts
+    if name == "PrivacyPlan":
+        from privacy.dp import plan
+
+        return plan
+    if name == "make_private":
+        from privacy.dp import training
+
+        return training
+    if name == "load_report":
+        from server.report import result
+
+        return result
+    if name == "simulate":
+        from simulations import run
+
+        return run
+    if name == "compare":
+        from simulations.studies import compare
+
+        return compare
+    from shared.config import run as config
+
+    return config
+
+
+def _commands(package: Literal["client", "server", "simulations"]) -> ModuleType:
+    """Import the commands of one package, and no other package of ours that they do not need."""
+    if package == "client":
+        from client import commands as steward
+
+        return steward
+    if package == "server":
+        from server import commands as operator
+
+        return operator
+    from simulations import commands as researcher
+
+    return researcher
+
+
+def _flaws(folder: Path) -> "list[Flaw] | None":
+    """Check a site's folder or a server's; None when it is neither."""
+    from client.provision import check_site
+    from server.provision import check_server
+
+    flaws = check_site(folder)
+    return check_server(folder) if flaws is None else flaws
 
 
 if __name__ == "__main__":

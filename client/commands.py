@@ -1,14 +1,11 @@
 """The commands of a data steward: what each takes and which module does it; heavy imports wait inside the commands."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from shared.ops.printing import Json, show
-
-if TYPE_CHECKING:
-    from shared.ops.flaws import Flaw
 
 app = typer.Typer()
 provision = typer.Typer()
@@ -62,13 +59,6 @@ def provision_admit(
 
     found = admit_site(folder, more)
     show(found, json, lambda: set_up_tables(found))
-
-
-def check(folder: Path) -> "list[Flaw] | None":
-    """What is wrong with a site's folder; None when it is no such one."""
-    from client.provision import check_site
-
-    return check_site(folder)
 
 
 @ledger.command("show")

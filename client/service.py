@@ -18,6 +18,7 @@ from shared.ops import crash_points as faults
 from shared.ops.address import is_loopback, parsed
 from shared.ops.disk import FolderLock
 from shared.ops.energy import laps_of
+from shared.ops.extras import require
 from shared.ops.runlog import RunLog
 from shared.wire.messages import TrainOrder, TrainReply
 
@@ -103,6 +104,8 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
     Raises:
         HushtuneError: another client runs on the folder, or the server turned this site away.
     """
+    if file.site.energy:
+        require("site.energy = true", "energy")
     host, port = parsed(file.server.address)
     if insecure and not is_loopback(host):
         raise ConfigError(f"--insecure: without TLS a client talks to this machine alone, not to {host}; leave it out")

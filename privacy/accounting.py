@@ -45,9 +45,25 @@ Purpose = Literal["training", "clipping", "label_counts", "metrics"]
 class MechanismEvent:
     """A run of equal releases: ``steps`` Gaussian sums over a Poisson sample of the units.
 
-    ``sampling_rate`` is each unit's chance to be in a step (0 to 1; 1 is a sum over all units), ``noise_multiplier`` the
-    noise's standard deviation in units of the L2 bound of one unit's share of the sum. Training steps, released metrics,
-    label counts and the counts of adaptive clipping are all such sums; ``purpose`` says which, and changes no figure.
+    Training steps, released metrics, label counts and the counts of adaptive clipping are all such sums.
+
+    Attributes
+    ----------
+    sampling_rate
+        Each unit's chance to be in a step (above 0; 1 is a sum over all units).
+    noise_multiplier
+        The noise's standard deviation in units of the L2 bound of one unit's share of the sum.
+    steps
+        How many such sums.
+    purpose
+        What the sums are for; changes no figure.
+
+    Examples
+    --------
+    >>> from hushtune import Accountant, MechanismEvent
+    >>> event = MechanismEvent(sampling_rate=0.01, noise_multiplier=1.0, steps=1000)
+    >>> 1 < Accountant().epsilon([event], target_delta=1e-5) < 3
+    True
     """
 
     sampling_rate: float
@@ -164,7 +180,7 @@ class Accountant:
         if claimed > bound * (1 + CROSS_CHECK_SLACK) + CROSS_CHECK_SLACK:
             raise PrivacyError(
                 f"two accountants contradict each other (PLD {epsilon_up(claimed)}, Renyi bound {epsilon_up(bound)}), "
-                "so no epsilon is claimed; check the versions of dp-accounting against constraints.txt"
+                "so no epsilon is claimed; check the versions of dp-accounting against requirements/"
             )
         return claimed
 

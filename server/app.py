@@ -25,6 +25,7 @@ from server.state import StateFolder, begin
 from shared.config.run import RunConfig
 from shared.ops.disk import FolderLock
 from shared.ops.energy import Lap, laps_of
+from shared.ops.extras import require_for
 from shared.ops.runlog import RunLog
 
 
@@ -34,6 +35,7 @@ def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bo
     Raises:
         HushtuneError: the folder is in use or damaged, an address or a file cannot be used, or a quorum stayed away.
     """
+    require_for(config)
     with FolderLock(folder.root, "a server"), Health(listening.health) as health, shown(listening.live) as live:
         beginning = begin(folder, config, fork)
         if beginning.finished:

@@ -1,14 +1,11 @@
 """The commands of an operator, and of whoever gets what a server published; heavy imports wait inside the commands."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from shared.ops.printing import Json, Overrides, RunFile, load, show
-
-if TYPE_CHECKING:
-    from shared.ops.flaws import Flaw
 
 app = typer.Typer()
 provision = typer.Typer()
@@ -65,13 +62,6 @@ def provision_server(
     for path in provision_server(folder, host, port, site or [], days):
         typer.echo(f"made {path}")
     typer.echo(f"public keys of sites go to {folder.allow_list} as SITE.pub; keep {folder.authority_key} off this machine")
-
-
-def check(folder: Path) -> "list[Flaw] | None":
-    """What is wrong with a server's folder; None when it is no such one."""
-    from server.provision import check_server
-
-    return check_server(folder)
 
 
 @card.command("show")
@@ -153,7 +143,7 @@ def serve_review(
     desk.ratings.read()
     with Server(desk, port) as server, suppress(KeyboardInterrupt):
         typer.echo(f"{len(desk.items)} items at {server.address} for rater {rater}; end with Ctrl-C")
-        server.serve_forever()
+        server.wait()
 
 
 @review.command("score")

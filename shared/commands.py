@@ -1,6 +1,6 @@
 """The commands that all roles share: status of a folder, fields of the configuration, and checks of provisioned folders."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,12 +61,9 @@ def config(
     show([asdict(row) for row in rows], json, lambda: field_tables(rows))
 
 
-def provision(parts: Iterable[typer.Typer], checks: Iterable[Check]) -> typer.Typer:
-    """``hushtune provision``: each package's own commands, and ``verify`` over all that they can check."""
-    app = typer.Typer(name="provision", help="Make and check keys, certificates and folders.", no_args_is_help=True)
-    for part in parts:
-        app.add_typer(part)
-    known = tuple(checks)
+def verification(check: Check) -> typer.Typer:
+    """Return ``hushtune provision verify`` over a check of a folder, which gives None for a folder of another kind."""
+    app = typer.Typer()
 
     @app.command()
     def verify(
@@ -74,7 +71,7 @@ def provision(parts: Iterable[typer.Typer], checks: Iterable[Check]) -> typer.Ty
         json: Json = False,
     ) -> None:
         """Check a folder, and say in one line each what is wrong; status 1 if anything is."""
-        flaws = _first(check(folder) for check in known)
+        flaws = check(folder)
         if flaws is None:
             raise ConfigError(f"{folder}: neither a server's folder nor a site's; give one that 'hushtune provision' made")
         rows = [{"path": str(f.path), "what": f.what, "remedy": f.remedy, "fatal": f.fatal} for f in flaws]
@@ -83,7 +80,3 @@ def provision(parts: Iterable[typer.Typer], checks: Iterable[Check]) -> typer.Ty
             raise typer.Exit(1)
 
     return app
-
-
-def _first(found: "Iterable[list[Flaw] | None]") -> "list[Flaw] | None":
-    return next((flaws for flaws in found if flaws is not None), None)

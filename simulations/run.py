@@ -24,6 +24,7 @@ from server.rounds import Round
 from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.ops.energy import Lap, laps_of
+from shared.ops.extras import require_for
 from shared.ops.progress import Progress, silent
 from shared.ops.runlog import RunLog
 from simulations.assembly import Prepared, assemble, federate, held_out_records
@@ -54,14 +55,18 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
 
     Examples
     --------
-    >>> from pathlib import Path
     >>> from hushtune import RunConfig, simulate
-    >>> config = RunConfig.load(Path("configs/demo.toml"), ["training.rounds=2"])
-    >>> result = simulate(config)  # doctest: +SKIP
-    >>> result.metrics["accuracy"]  # doctest: +SKIP
-    Interval(value=0.87, low=0.85, high=0.89)
-    >>> result.to_csv("rounds.csv")  # doctest: +SKIP
+    >>> config = RunConfig.load("configs/demo.toml", ["training.rounds=2"])
+    >>> result = simulate(config)
+    >>> accuracy = result.metrics["accuracy"]
+    >>> 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
+    True
+    >>> [row["round"] for row in result.rounds]
+    [1, 2]
+    >>> result.privacy["north"].epsilon <= config.privacy.epsilon
+    True
     """
+    require_for(config)
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
     refuse_what_does_not_fit(config)  # that, or a wrong name, should cost seconds, not an anonymisation
     refuse_no_writer(config)

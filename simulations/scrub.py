@@ -13,7 +13,6 @@ from client.data_stage.reversal import Reversal
 from privacy.anonymise.outcome import Scrubbed
 from privacy.anonymise.pipeline import CHUNK, Anonymiser
 from privacy.leakage.recall import merge_recalls, overall
-from server.report.document import recall_row
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.run import RunConfig
 from shared.config.toml import read_toml
@@ -114,8 +113,8 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
             }
             for site_id, result in results.items()
         ],
-        "recall": {label: recall_row(recall) for label, recall in recalls.items()},
-        "overall": recall_row(total) if total.total else None,
+        "recall": {label: recall.row() for label, recall in recalls.items()},
+        "overall": total.row() if total.total else None,
         "output": str(output) if output else None,
     }
 

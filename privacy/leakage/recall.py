@@ -1,7 +1,7 @@
 """How much of the known personal data was found: counts by label, with an interval."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from shared.metrics.bootstrap import Interval, wilson
 
@@ -31,6 +31,10 @@ class Recall:
         if not 0 < confidence < 1:
             raise ValueError(f"confidence = {confidence}: must be above 0 and below 1")
         return wilson(self.found, self.total, confidence)
+
+    def row(self) -> dict[str, float]:
+        """Return the counts and the share found with its interval, as plain numbers."""
+        return {"found": self.found, "total": self.total, **asdict(self.interval())}
 
 
 def merge_recalls(parts: Iterable[Mapping[str, Recall]]) -> dict[str, Recall]:

@@ -7,7 +7,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from server.report import charts
 from server.report.figures import (
     change,
     count,
@@ -75,6 +74,8 @@ def _chart(rows: Sequence[Mapping[str, Any]]) -> Markup:
     """Every row's measure with its interval, the best on top."""
     if not rows:
         return Markup("")
+    from server.report import charts  # with matplotlib, which commands that print a comparison need not have
+
     metric = rows[0]["metric"]
     ordered = sorted(rows, key=lambda row: row["value"]["value"], reverse=not measure(metric).lower_is_better)
     several = len({row["model"] for row in rows if row["method"] != "prompt"}) > 1

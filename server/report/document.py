@@ -12,7 +12,7 @@ from typing import Any
 
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan, grids_of
-from privacy.leakage.recall import Recall, merge_recalls, overall
+from privacy.leakage.recall import merge_recalls, overall
 from privacy.stability import effects
 from server.report import wording
 from server.report.facts import RunFacts, SiteFacts
@@ -22,6 +22,7 @@ from server.rounds import Metrics, Round
 from shared.errors import RunError
 from shared.models.load import LoadedModel
 from shared.ops.energy import Lap
+from shared.ops.extras import is_installed
 
 LIBRARIES = (
     "torch",
@@ -115,8 +116,9 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide a result."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
+    """Return the versions of Python and of the libraries that decide a result; a server needs no Opacus."""
+    installed = {name: importlib.metadata.version(name) for name in LIBRARIES if is_installed(name)}
+    return {"python": platform.python_version(), **installed}
 
 
 def _metrics(metrics: Metrics) -> dict[str, dict[str, float]]:
@@ -230,15 +232,10 @@ def _anonymisation(sites: Sequence[SiteFacts]) -> dict[str, Any]:
     total = overall(recalls)
     return {
         "entities": _summed(site.entities for site in sites),
-        "recall": {label: recall_row(recall) for label, recall in recalls.items()},
-        "overall": recall_row(total) if total.total else None,
+        "recall": {label: recall.row() for label, recall in recalls.items()},
+        "overall": total.row() if total.total else None,
         "quarantined": _summed(site.quarantine_reasons for site in sites),
     }
-
-
-def recall_row(recall: Recall) -> dict[str, float]:
-    """A recall as plain numbers with its interval."""
-    return {"found": recall.found, "total": recall.total, **asdict(recall.interval())}
 
 
 def _summed(parts: Any) -> dict[str, int]:

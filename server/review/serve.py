@@ -3,18 +3,21 @@
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.network.loopback import LoopbackServer, page_policy
 from server.review.ratings import CHOICES, Ratings
 from server.review.sheet import Item
-from shared.errors import RunError
 
 LOOPBACK = "127.0.0.1"
 LONGEST = 1000  # bytes of a rating
@@ -52,76 +55,52 @@ class Desk:
         return True
 
 
-class Server(ThreadingHTTPServer):
+class Server(LoopbackServer):
     """A desk on a loopback port; port 0 takes a free one.
 
     Raises:
         RunError: the port is taken.
     """
 
-    daemon_threads = True
-
     def __init__(self, desk: Desk, port: int) -> None:
         self.desk = desk
-        try:
-            super().__init__((LOOPBACK, port), Visit)
-        except OSError as error:
-            raise RunError(f"--port {port}: cannot be used ({error.strerror}); choose another") from error
+        routes = [
+            Route("/", self._page),
+            Route("/state", self._state),
+            Route("/rate", self._rate, methods=["POST"]),
+        ]
+        super().__init__(self._only_ours(Router(routes, redirect_slashes=False)), LOOPBACK, port, f"--port {port}")
 
     @property
     def address(self) -> str:
         """What to open in a browser."""
-        return f"http://{LOOPBACK}:{self.server_port}/"
+        return f"http://{LOOPBACK}:{self.port}/"
 
+    def _only_ours(self, app: ASGIApp) -> ASGIApp:
+        """Refuse a request for another host name: it comes from a page that made that name point to this machine."""
 
-class Visit(BaseHTTPRequestHandler):
-    """One request."""
+        async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+            ours = {f"{name}:{self.port}" for name in (LOOPBACK, "localhost")}
+            allowed = Headers(scope=scope).getlist("host") in [[name] for name in ours]
+            await (app if allowed else Response(status_code=403))(scope, receive, send)
 
-    server: Server
+        return checked
 
-    def do_GET(self) -> None:
-        """The page, or the state."""
+    def _page(self, request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        if not self._is_ours():
-            self._answer(HTTPStatus.FORBIDDEN, "text/plain", b"")
-        elif self.path == "/":
-            page = self.server.desk.page(nonce).encode()
-            self._answer(HTTPStatus.OK, "text/html; charset=utf-8", page, _policy(nonce))
-        elif self.path == "/state" and self._has_token():
-            self._answer(HTTPStatus.OK, "application/json", json.dumps(self.server.desk.state()).encode())
-        else:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"")
+        return HTMLResponse(self.desk.page(nonce), headers=page_policy(nonce))
 
-    def do_POST(self) -> None:
-        """A rating."""
-        length = self.headers.get("Content-Length") or ""
-        if not self._is_ours() or not self._has_token() or self.path != "/rate":
-            self._answer(HTTPStatus.FORBIDDEN, "text/plain", b"")
-        elif not length.isdecimal() or int(length) > LONGEST or not self.server.desk.rate(self.rfile.read(int(length))):
-            self._answer(HTTPStatus.BAD_REQUEST, "text/plain", b"")
-        else:
-            self._answer(HTTPStatus.NO_CONTENT, "text/plain", b"")
+    def _state(self, request: Request) -> Response:
+        return JSONResponse(self.desk.state()) if self._has_token(request) else Response(status_code=404)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing is logged."""
+    async def _rate(self, request: Request) -> Response:
+        length = request.headers.get("Content-Length", "")
+        if not self._has_token(request):
+            return Response(status_code=403)
+        if not length.isdecimal() or int(length) > LONGEST:
+            return Response(status_code=400)
+        kept = await run_in_threadpool(self.desk.rate, await request.body())
+        return Response(status_code=204 if kept else 400)
 
-    def _is_ours(self) -> bool:
-        """Whether the browser means this address: another name for it would be somebody's rebinding."""
-        port = self.server.server_port
-        return self.headers.get("Host") in {f"{name}:{port}" for name in (LOOPBACK, "localhost")}
-
-    def _has_token(self) -> bool:
-        return hmac.compare_digest(self.headers.get("X-Token", "").encode(), self.server.desk.token.encode())
-
-    def _answer(self, status: HTTPStatus, kind: str, body: bytes, more: Mapping[str, str] | None = None) -> None:
-        self.send_response(status)
-        headers = {"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
-        for name, value in (headers | {"X-Content-Type-Options": "nosniff"} | dict(more or {})).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-
-def _policy(nonce: str) -> dict[str, str]:
-    rules = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'"
-    return {"Content-Security-Policy": f"{rules}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
+    def _has_token(self, request: Request) -> bool:
+        return hmac.compare_digest(request.headers.get("X-Token", "").encode(), self.desk.token.encode())

@@ -1,6 +1,5 @@
 """Runs beside each other in an experiment tracker on this machine, from their reports alone; nothing is sent anywhere."""
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -10,7 +9,7 @@ from server.tracking.tensorboard import TensorboardFolder
 from server.tracking.tracked import Tracked, tracked
 from server.tracking.wandb import WandbFolder
 from shared.config.run import RunConfig
-from shared.errors import ConfigError
+from shared.ops.extras import TRACKING, missing, require
 
 
 class Tracker(Protocol):
@@ -35,14 +34,9 @@ def track(document: Mapping[str, Any], folder: Path, config: RunConfig) -> None:
     """
     chosen = config.report.tracking
     if chosen == "auto":
-        chosen = "mlflow" if _is_installed("mlflow") else "none"
+        chosen = "none" if any(missing(TRACKING["mlflow"])) else "mlflow"
     if chosen == "none":
         return
-    if not _is_installed(chosen):
-        raise ConfigError(f"report.tracking = '{chosen}': not installed, though the report is written; pip install {chosen}")
+    require(f"report.tracking = '{chosen}'", TRACKING[chosen])
     tracker: Tracker = TRACKERS[chosen](config.run.output)
     tracker.put(tracked(document, folder))
-
-
-def _is_installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None

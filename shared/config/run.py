@@ -147,12 +147,29 @@ class RunConfig(Section):
         return self.evaluation.probes.group if self.evaluation.probes else None
 
     @classmethod
-    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
-        """Read a TOML file and apply ``section.key=value`` overrides, in order.
+    def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
+        """Read a run from a TOML file.
 
-        Raises:
-            ConfigError: the file, an override or a value cannot be used; one line that names the field.
+        Parameters
+        ----------
+        path
+            The file, such as ``configs/demo.toml``.
+        overrides
+            Changes of single fields, as ``section.key=value`` with the value in TOML; applied in order.
+
+        Raises
+        ------
+        ConfigError
+            The file, an override or a value cannot be used; one line that names the field.
+
+        Examples
+        --------
+        >>> from hushtune import RunConfig
+        >>> config = RunConfig.load("configs/demo.toml", ["training.rounds=2", "privacy.epsilon=3.0"])
+        >>> config.training.rounds, config.privacy.epsilon
+        (2, 3.0)
         """
+        path = Path(path)
         tree = read_toml(path)
         for override in overrides:
             apply_override(tree, override, path)

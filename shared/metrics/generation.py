@@ -1,4 +1,4 @@
-"""Measures of generated answers against reference answers: sacreBLEU's BLEU, rouge-score's ROUGE, exact match, token F1."""
+"""Measures of generated answers against reference answers: sacreBLEU's BLEU, TorchMetrics' ROUGE, exact match, token F1."""
 
 import re
 import string
@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
 from shared.metrics.bootstrap import Floats, Sums, mean
@@ -19,12 +18,11 @@ ARTICLES = re.compile(r"\b(a|an|the)\b")
 def generation_sums(answers: Sequence[str], references: Sequence[str]) -> list[Sums]:
     """BLEU (0 to 100), ROUGE F-measures, exact match and token F1 (0 to 1) of N answers, one reference each.
 
-    BLEU is of the whole corpus; the others are means over answers. ROUGE is without stemming, rouge-score's default.
+    BLEU is of the whole corpus; the others are means over answers.
     """
     pairs = list(zip(answers, references, strict=True))
-    scorer = RougeScorer(list(ROUGE))
-    rouge = [scorer.score(reference, answer) for answer, reference in pairs]
-    means = {name: [scores[name].fmeasure for scores in rouge] for name in ROUGE}
+    rouge = [_rouge(answer, reference) for answer, reference in pairs]
+    means = {name: [scores[name] for scores in rouge] for name in ROUGE}
     means["exact_match"] = [float(_words(answer) == _words(reference)) for answer, reference in pairs]
     means["token_f1"] = [token_f1(answer, reference) for answer, reference in pairs]
     return [_bleu(pairs), *(mean(name, np.asarray(values)) for name, values in means.items())]
@@ -44,6 +42,14 @@ def token_f1(answer: str, reference: str) -> float:
     if not said or not wanted:
         return float(said == wanted)
     return 2 * shared / (len(said) + len(wanted))
+
+
+def _rouge(answer: str, reference: str) -> dict[str, float]:
+    """Return the F-measures of ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004, aclanthology.org/W04-1013), without stemming."""
+    from torchmetrics.functional.text import rouge_score  # takes seconds to import
+
+    scores = rouge_score(answer, reference, rouge_keys=ROUGE)
+    return {name: float(scores[f"{name}_fmeasure"]) for name in ROUGE}
 
 
 def _words(text: str) -> list[str]:

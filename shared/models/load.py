@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ from shared.config.model import ModelSection
 from shared.errors import ModelError
 from shared.models.catalogue import CATALOGUE, HUB_ID
 from shared.models.wheels import cached_folder, fetch, sha256_file
+from shared.ops.extras import require
 
 Kind = Literal["encoder", "causal"]
 
@@ -211,18 +211,14 @@ def _options(section: ModelSection, dtype: torch.dtype, device: torch.device) ->
     """How attention is computed, and for nf4 linear layers as 4-bit NormalFloat (Dettmers et al. 2023, arXiv 2305.14314).
 
     Raises:
-        ModelError: bitsandbytes, an optional part, is not installed.
+        ConfigError: bitsandbytes, an optional part, is not installed.
     """
     # Measured on CPUs: the flash kernel's bfloat16 backward takes twice the time of the whole eager step; in float32 the
     # two are within a tenth of each other, either way round.
     options: dict[str, Any] = {"attn_implementation": "sdpa" if device.type == "cuda" else "eager"}
     if section.dtype != "nf4":
         return options
-    if find_spec("bitsandbytes") is None:
-        raise ModelError(
-            "model.dtype = 'nf4': needs bitsandbytes, which is not installed; pip install 'hushtune[quantised]', or set "
-            "'bfloat16'"
-        )
+    require("model.dtype = 'nf4'", "quantised", otherwise="set 'bfloat16'")
     # No double quantisation: it saves .4 bits a weight and would need another check.
     four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)  # type: ignore[no-untyped-call]
     return {**options, "quantization_config": four_bits, "device_map": {"": device}}

@@ -74,8 +74,8 @@ ROOMS = {
     "wandb": ("server/tracking/wandb.py",),
     "nltk": ("server/review/score.py",),
     "sacrebleu": ("shared/metrics/generation.py",),
-    "rouge_score": ("shared/metrics/generation.py",),
-    "typer": ("hushtune.py", "shared/ops/printing.py", *COMMANDS),
+    "torchmetrics": ("shared/metrics/generation.py",),
+    "typer": ("shared/ops/command_group.py", "shared/ops/printing.py", *COMMANDS),
     "rich": (
         "shared/ops/printing.py",
         "shared/ops/status_view.py",
@@ -97,7 +97,8 @@ ROOMS = {
     ),
     "jinja2": ("server/report/", "server/review/serve.py"),
     "httpx": ("client/runner.py", "server/network/superlink.py"),
-    "uvicorn": ("server/network/ports.py",),
+    "uvicorn": ("server/network/loopback.py", "server/network/ports.py"),
+    "starlette": ("server/network/loopback.py", "server/live_page.py", "server/review/serve.py"),
     "grpc": ("server/network/health.py",),
     "grpc_health": ("server/network/health.py",),
     "matplotlib": ("server/report/", "simulations/studies/utility.py"),
@@ -183,8 +184,8 @@ def test_nothing_happens_at_import_but_definitions(path: Path) -> None:
         assert isinstance(node, allowed) or docstring or type_checking, ast.unparse(node)[:80]
 
 
-def test_the_command_line_stays_short() -> None:
-    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 60
+def test_the_public_face_stays_short() -> None:
+    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 220
 
 
 @pytest.mark.parametrize("name", ["examples", "benchmarks", "utils", "data", "common", "helpers"])
@@ -212,5 +213,5 @@ def test_tests_have_no_packages_of_their_own() -> None:
 def test_the_wheel_holds_our_packages_and_no_others() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     assert sorted(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]) == sorted(
-        [*PACKAGES, "hushtune.py"]
+        [*PACKAGES, "hushtune.py", "hushtune-stubs"]
     )

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from server import live_page
 from server.live_page import Live, shown
 from server.rounds import Round
 from shared.adapters.state import AdapterState
@@ -63,7 +66,7 @@ def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 def test_each_change_is_pushed_once_and_the_last_one_too(live: Live) -> None:
     live.show(status("asking", 0), [])
     with httpx.stream("GET", live.url + "events", timeout=20) as stream:
-        assert stream.headers["Content-Type"] == "text/event-stream"
+        assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         told = events(stream.iter_lines())
         assert next(told)["status"]["stage"] == "asking"
         live.show(status("asking", 0), [])  # no news
@@ -90,7 +93,7 @@ def test_the_page_tells_nothing_that_the_report_does_not(live: Live) -> None:
 
 
 def test_only_who_knows_the_path_gets_in_and_nothing_is_loaded(live: Live) -> None:
-    root = f"http://127.0.0.1:{live.server_port}/"
+    root = f"http://127.0.0.1:{live.port}/"
     assert httpx.get(root).status_code == 404
     assert httpx.get(root + "events").status_code == 404
     page = httpx.get(live.url)
@@ -98,6 +101,50 @@ def test_only_who_knows_the_path_gets_in_and_nothing_is_loaded(live: Live) -> No
     assert "unsafe-inline" not in page.headers["Content-Security-Policy"]
     assert "src=" not in page.text
     assert "href=" not in page.text
+    for answer in (page, httpx.get(root), httpx.post(live.url)):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "Server" not in answer.headers  # versions help whoever looks for a hole
+
+
+def test_the_page_listens_on_its_loopback_address_alone(live: Live) -> None:
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.2", live.port), 1):
+        pass
+
+
+def test_a_stream_without_news_shows_that_it_lives_and_ends_with_the_run(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_page, "QUIET", 0.05)
+    with httpx.stream("GET", live.url + "events", timeout=20) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == ": here"
+        live.news.end()
+        assert not [line for line in lines if line.startswith("data")]
+
+
+def test_a_browser_that_left_is_forgotten(live: Live) -> None:
+    with httpx.stream("GET", live.url + "events", timeout=20) as stream:
+        live.show(status("asking", 0), [])
+        next(stream.iter_lines())
+    end = time.monotonic() + 10
+    while live.news._waiting and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not live.news._waiting
+    live.show(status("asking", 1), [])
+
+
+def test_the_end_of_a_run_ends_its_streams_and_frees_the_port() -> None:
+    with Live("127.0.0.1:0") as page:
+        port = page.port
+        opened = httpx.Client().stream("GET", page.url + "events", timeout=20)
+        stream = opened.__enter__()
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+    assert not [line for line in stream.iter_lines() if line.startswith("data")]
+    with Live(f"127.0.0.1:{port}") as again:
+        assert httpx.get(again.url).status_code == 200
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "192.0.2.1:8446", "[::1]:0", "nonsense"])
@@ -108,7 +155,7 @@ def test_an_address_that_others_reach_is_refused(address: str) -> None:
 
 def test_a_taken_address_is_one_line(live: Live) -> None:
     with pytest.raises(RunError, match="cannot be opened"):
-        Live(f"127.0.0.1:{live.server_port}")
+        Live(f"127.0.0.1:{live.port}")
 
 
 def test_the_operator_is_told_where_it_is_and_nothing_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:

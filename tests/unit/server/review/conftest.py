@@ -1,8 +1,8 @@
 """A sheet of ten items and a desk that serves it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -21,15 +21,5 @@ def sheet(tmp_path: Path) -> Path:
 @pytest.fixture
 def serve(sheet: Path) -> Iterator[Callable[[str], Server]]:
     """``serve("rater")``: a running server on a free port."""
-    running: list[Server] = []
-
-    def start(rater: str) -> Server:
-        server = Server(Desk(read_sheet(sheet), Ratings(sheet, rater)), 0)
-        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        running.append(server)
-        return server
-
-    yield start
-    for server in running:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as running:
+        yield lambda rater: running.enter_context(Server(Desk(read_sheet(sheet), Ratings(sheet, rater)), 0))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -116,18 +117,47 @@ def test_ratings_are_kept_at_once_and_a_mind_can_be_changed(sheet: Path, serve: 
 
 def test_the_page_loads_nothing_and_lets_nobody_else_in(serve: Callable[[str], Server]) -> None:
     server = serve("ann")
-    assert server.server_address[0] == "127.0.0.1"
+    assert server.host == "127.0.0.1"
     answer = httpx.get(server.address)
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe-inline" not in policy
     assert not re.findall(r'(?:src|href)="|url\(|@import', answer.text)
-    assert httpx.get(server.address, headers={"Host": "evil.example:80"}).status_code == 403
+    port = server.port
+    for host in ("evil.example:80", f"evil.example:{port}", "127.0.0.1", "127.0.0.1:1", f"127.0.0.1:{port}.evil"):
+        assert httpx.get(server.address, headers={"Host": host}).status_code == 403
+    with socket.create_connection((server.host, port), 10) as two_hosts:
+        two_hosts.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: evil.example\r\n\r\n".encode())
+        assert two_hosts.recv(20).split()[1] in (b"400", b"403")
+    assert httpx.get(server.address, headers={"Host": f"localhost:{server.port}"}).status_code == 200
+    assert "form-action 'none'; frame-ancestors 'none'" in policy
+    for each in (answer, httpx.get(server.address + "nothing"), httpx.get(server.address, headers={"Host": "evil.example"})):
+        assert each.headers["Cache-Control"] == "no-store"
+        assert each.headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in each.headers["Content-Security-Policy"]
     assert httpx.get(server.address + "state").status_code == 404
     assert httpx.get(server.address + "key.json").status_code == 404
     wrong = {"X-Token": "guess"}
     assert httpx.post(server.address + "rate", json={"item": "0001", "choice": "a"}, headers=wrong).status_code == 403
     assert not server.desk.ratings.path.exists()
+
+
+def test_a_rating_of_unknown_length_is_refused(serve: Callable[[str], Server]) -> None:
+    """So that nobody fills the memory with a request that never ends."""
+    server = serve("ann")
+    body = b'{"item": "0001", "choice": "a"}'
+    assert visit(server).post("/rate", content=iter([body])).status_code == 400
+    assert not server.desk.ratings.path.exists()
+    assert visit(server).post("/rate", content=body).status_code == 204
+
+
+def test_nothing_is_logged(serve: Callable[[str], Server], capfd: pytest.CaptureFixture[str]) -> None:
+    server = serve("ann")
+    client = visit(server)
+    client.post("/rate", json={"item": "0001", "choice": "a"})
+    server.desk.ratings.path.write_text("nonsense\n")
+    assert client.get("/state").status_code == 500  # not even when it fails
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -143,8 +173,8 @@ def test_what_is_no_rating_is_refused_and_not_kept(serve: Callable[[str], Server
 
 def test_a_taken_port_and_a_strange_name_are_refused(sheet: Path, serve: Callable[[str], Server]) -> None:
     server = serve("ann")
-    with pytest.raises(RunError, match="cannot be used"):
-        Server(server.desk, server.server_port)
+    with pytest.raises(RunError, match="cannot be opened"):
+        Server(server.desk, server.port)
     with pytest.raises(RunError, match="lower-case"):
         Ratings(sheet, "../ann")
 

@@ -15,6 +15,7 @@ from server.tracking.tracked import Tracked, tracked
 from server.tracking.wandb import WandbFolder
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
+from shared.ops import extras
 
 ConfigOf = Callable[..., RunConfig]
 
@@ -77,7 +78,7 @@ def test_mlflow_is_used_when_installed_unless_the_config_says_otherwise(
 ) -> None:
     Kept.runs = []
     monkeypatch.setattr(tracking, "TRACKERS", {"mlflow": Kept})
-    monkeypatch.setattr(tracking, "_is_installed", lambda name: installed)
+    monkeypatch.setattr(extras, "is_installed", lambda package: installed)
     track(document, tmp_path, config_of({"report.tracking": chosen}))
     assert len(Kept.runs) == puts
 
@@ -85,8 +86,8 @@ def test_mlflow_is_used_when_installed_unless_the_config_says_otherwise(
 def test_a_tracker_that_is_not_there_is_one_line(
     document: dict[str, Any], config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tracking, "_is_installed", lambda name: False)
-    with pytest.raises(ConfigError, match="pip install mlflow") as caught:
+    monkeypatch.setattr(extras, "is_installed", lambda package: False)
+    with pytest.raises(ConfigError, match=r"tracking = 'mlflow' needs .* pip install 'hushtune\[tracking\]'") as caught:
         track(document, tmp_path, config_of({"report.tracking": "mlflow"}))
     assert "\n" not in str(caught.value)
 

@@ -11,8 +11,8 @@ from client.preflight import need_of
 from client.trainer import self_check
 from privacy.dp.per_record import cover_of
 from shared.config.run import RunConfig
-from shared.errors import ModelError
-from shared.models import load as models
+from shared.errors import ConfigError
+from shared.ops import extras
 from shared.records.types import Record
 from shared.tasks.base import Learner
 
@@ -24,10 +24,8 @@ RecordsOf = Callable[..., list[Record]]
 def test_without_the_package_it_is_refused_with_the_remedy(
     classify: RunConfig, change: Change, learner_of: LearnerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "find_spec", lambda _: None)
-    with pytest.raises(
-        ModelError, match=r"^model\.dtype = 'nf4': needs bitsandbytes, .*pip install 'hushtune\[quantised\]'"
-    ):
+    monkeypatch.setattr(extras, "is_installed", lambda package: package != "bitsandbytes")
+    with pytest.raises(ConfigError, match=r"^model\.dtype = 'nf4' needs the extra 'quantised': .*, or set 'bfloat16'$"):
         learner_of(change(classify, {"model.dtype": "nf4"}))
 
 

@@ -1,0 +1,84 @@
+"""A group of commands that imports the module of a command when that command is asked for, and no other module."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from shared.ops.extras import require
+
+
+@dataclass(frozen=True)
+class Role:
+    """The commands of one role.
+
+    Attributes
+    ----------
+    load
+        Imports the module of these commands and returns its Typer app.
+    extra
+        The extra that these commands need, such as ``"server"``; None where the base of the package is enough.
+    """
+
+    load: Callable[[], typer.Typer]
+    extra: str | None = None
+
+
+class CommandGroup(TyperGroup):
+    """A group that knows its commands by name and loads each when it is asked for.
+
+    Parameters
+    ----------
+    name
+        Name of the group.
+    about
+        The sentence of its help page.
+    roles
+        The role of each command, in the order of the help page.
+    groups
+        Groups inside this one, which are listed last.
+    """
+
+    def __init__(self, name: str, about: str, roles: Mapping[str, Role], groups: Sequence[click.Command] = ()) -> None:
+        super().__init__(name=name, help=about, no_args_is_help=True, commands=groups, suggest_commands=False)
+        self._roles = roles
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, without loading one."""
+        return list(dict.fromkeys((*self._roles, *self.commands)))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None for an unknown name; then load all, because click suggests one of those."""
+        for name in (cmd_name,) if cmd_name in self.list_commands(ctx) else self._roles:
+            if name not in self.commands:
+                self.commands[name] = _loaded(name, self._roles[name])
+        return self.commands.get(cmd_name)
+
+
+def _loaded(name: str, role: Role) -> click.Command:
+    """Return the command of this name in a role's app, which holds it or is itself the group of this name."""
+    app = role.load()
+    group = get_group(app)
+    group.suggest_commands = False  # click suggests a command itself, and Typer would add the same sentence
+    command = group if app.info.name == name else group.commands[name]
+    if role.extra:
+        for each in command.commands.values() if isinstance(command, click.Group) else (command,):
+            if each.callback is not None:
+                each.callback = _checked(each.callback, role.extra)
+    return command
+
+
+def _checked(run: Callable[..., Any], extra: str) -> Callable[..., Any]:
+    """Return a callback that first checks that the command's extra is installed; the help of the command needs no extra."""
+
+    @functools.wraps(run)
+    def checked(*args: Any, **options: Any) -> Any:
+        require(click.get_current_context().command_path, extra)
+        return run(*args, **options)
+
+    return checked
