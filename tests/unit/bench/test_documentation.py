@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+import hushtune
 from bench.documentation import LINK, ROOT, gather, notebook_page, pages, relinked
 from shared.config.reference import field_rows
 
@@ -72,6 +73,13 @@ def test_the_site_loads_nothing_from_foreign_servers() -> None:
     assert SITE["theme"]["font"] is False
     assert {next(iter(each)) if isinstance(each, dict) else each for each in SITE["plugins"]} == {"search", "mkdocstrings"}
     assert not {"extra_javascript", "extra_css", "hooks"} & set(SITE)
+
+
+def test_the_python_reference_has_every_public_name() -> None:
+    page = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^::: hushtune\.(\w+)$", page, flags=re.MULTILINE))
+    assert named | {"__version__"} == set(hushtune.__all__)
+    assert "`__version__`" in page
 
 
 def test_a_link_to_a_file_that_is_no_page_becomes_its_name() -> None:
