@@ -82,6 +82,14 @@ def test_the_python_reference_has_every_public_name() -> None:
     assert "`__version__`" in page
 
 
+@pytest.mark.parametrize("page", ["architecture", "commands", "privacy", "quick-start", "researcher", "results"])
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    ours = r"(?:shared|privacy|client|server|simulations|bench|configs|docs|deploy)/[\w./-]*"
+    for name in re.findall(rf"(?<![\w/.-])({ours})", re.sub(r"\]\([^)]*\)", "", text)):
+        assert (ROOT / name.rstrip(".")).exists(), name
+
+
 def test_a_link_to_a_file_that_is_no_page_becomes_its_name() -> None:
     assert relinked("[a config](../configs/demo.toml)", "researcher.md") == "a config (`configs/demo.toml`)"
     assert relinked("[`configs/`](../configs/)", "researcher.md") == "`configs/`"
