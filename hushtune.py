@@ -97,7 +97,7 @@ def main() -> None:
     from shared.errors import HushtuneError, QuorumError
 
     try:
-        command_line()()
+        command_line()(prog_name="hushtune")
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
         sys.exit(3 if isinstance(error, QuorumError) else 2)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from server.aggregation import Setting
 from server.round_replies import Tally
 from server.screening import Answer
 from shared.adapters.state import AdapterState
@@ -48,16 +49,17 @@ def measure(sites: int, way: str) -> tuple[float, float]:
     shape = AdapterState({f"t{number}": np.zeros((ROWS, COLUMNS), np.float32) for number in range(TENSORS)})
     order = TrainOrder("bench", 1, "nonce", config, shape, sites, "0.0.0")
     orders = {site.id: order for site in config.data.sites}
-    spent = Tally(orders, config, dict.fromkeys(orders, 1.0), shape.spec, None)
+    setting = Setting(shape, dict.fromkeys(orders, 1.0), config.aggregation)
+    spent = Tally(orders, setting)
     spent.take(next(_answers(order, ["s0"])))  # whatever is allocated once
-    tally = Tally(orders, config, dict.fromkeys(orders, 1.0), shape.spec, None)
+    tally = Tally(orders, setting)
     before, seconds = _resident(), 0.0
     kept = list(_answers(order, list(orders))) if way == "collected" else _answers(order, list(orders))
     for answer in kept:
         started = time.perf_counter()
         tally.take(answer)
         seconds += time.perf_counter() - started
-    tally.delta()
+    tally.result()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0 - before, seconds
 
 

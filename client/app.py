@@ -1,4 +1,4 @@
-"""The Flower ClientApp of a site: wiring only."""
+"""The Flower ClientApp of a site: it only connects Flower to the code that carries out orders."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -10,14 +10,28 @@ from shared.wire.messages import TrainOrder, TrainReply, outgoing
 
 
 class Trains(Protocol):
-    """What carries out orders: a site, or the service in front of it."""
+    """Carries out orders: a site, or the service in front of it."""
 
     def train(self, order: TrainOrder) -> TrainReply:
-        """Train one round and reply with the delta."""
+        """Train one round and return the reply with the delta.
+
+        Parameters
+        ----------
+        order : TrainOrder
+            Order from the server.
+        """
 
 
 def client_app(site: Trains, permit_reply: Callable[[Iterable[str], int], None] | None = None) -> ClientApp:
-    """A ClientApp whose train messages go to the site; ``permit_reply`` raises where a reply may not leave as it is."""
+    """Make a ClientApp that passes train messages to the site.
+
+    Parameters
+    ----------
+    site : Trains
+        Object that carries out orders.
+    permit_reply : Callable[[Iterable[str], int], None] | None
+        Check of the names of a reply's fields and its size in bytes; raises if the reply must not leave.
+    """
     app = ClientApp()
 
     @app.train()

@@ -1,4 +1,4 @@
-"""A steward's word that a site's ledger is the newest copy of itself, where its second head cannot tell."""
+"""Let a steward confirm that a site's ledger is its newest copy, where the second head cannot decide it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,22 @@ from shared.errors import LedgerError
 
 
 def last_of(file: SiteFile) -> Mapping[str, Any]:
-    """Return how far a site's ledger goes, for the steward to compare with what is known elsewhere.
+    """Return how far a site's ledger goes, so that the steward can compare it with other sources.
+
+    Parameters
+    ----------
+    file : SiteFile
+        The site's file.
+
+    Returns
+    -------
+    Mapping[str, Any]
+        The number of entries, the last hash, and the last reserved round.
 
     Raises
     ------
     LedgerError
-        There is no ledger, or it is damaged.
+        The ledger is missing or damaged.
     """
     path = file.ledger / "ledger.jsonl"
     if not path.exists():
@@ -26,12 +36,17 @@ def last_of(file: SiteFile) -> Mapping[str, Any]:
 
 
 def confirm(file: SiteFile) -> None:
-    """Write the second head of a site's ledger anew, from the ledger as it is.
+    """Rewrite the second head of a site's ledger from the ledger as it is.
+
+    Parameters
+    ----------
+    file : SiteFile
+        The site's file.
 
     Raises
     ------
     LedgerError
-        The ledger is damaged, or lacks what its second head has seen.
+        The ledger is damaged, or lacks entries that its second head has seen.
     """
     last_of(file)
     Ledger(file.ledger, file.site.id).confirm(file.site.ledger_head)

@@ -1,4 +1,4 @@
-"""What a data steward sees on a terminal."""
+"""Tables that a data steward sees on a terminal."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ COUNTED_BY = {"plan": "counted by the plan of the one run", "filter": "counted b
 
 
 def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """A statement of a ledger: reservations, then epsilon by dataset and in all."""
+    """Yield the tables of a ledger's statement: reservations, then epsilon by dataset and over all datasets."""
     table = Table("entry", "run", "round", "dataset", "released", "answered", title=f"Ledger of site {found['site_id']}")
     for row in found["reservations"]:
         released = "; ".join(_event(event) for event in row["events"]) or "without privacy"
@@ -40,7 +40,7 @@ def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def set_up_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """What a server asked about a site's records, and how much more it may ask."""
+    """Yield what a server asked about a site's records, and how much more it may ask."""
     if found["set_ups"]:
         table = Table("asked", "by run", "set-up", title=f"Set-ups of the records of site {found['site_id']}")
         for row in found["set_ups"]:

@@ -1,4 +1,4 @@
-"""The optimiser's moments after each of the last rounds, so that a site goes on where it was, also after a restart."""
+"""Keep the optimiser's moments after recent rounds, so that a site continues from them, also after a restart."""
 
 import re
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from shared.adapters.state import AdapterState
 from shared.ops.disk import commit_file
 
-KEPT = 2  # a round that is asked again starts from the moments before it
+KEPT = 2  # rounds; a repeated round starts from the moments of the round before it
 
 
 class Memory:
-    """Moments by run and round: in memory, and in ``folder`` if there is one. They never leave the site."""
+    """Optimiser moments by run and round, in memory and in ``folder`` if given; they never leave the site."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
@@ -18,14 +18,32 @@ class Memory:
         self._moments: dict[int, AdapterState] = {}
 
     def before(self, run_id: str, round_number: int) -> AdapterState | None:
-        """The moments that a round starts from: those after the latest round before it, or None at the first."""
-        self._turn_to(run_id)
+        """Return the moments from which a round starts: those of the latest earlier round, or None.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+        """
+        self._switch_run(run_id)
         earlier = [number for number in self._moments if number < round_number]
         return self._moments[max(earlier)] if earlier else None
 
     def keep(self, run_id: str, round_number: int, moments: AdapterState) -> None:
-        """Keep the moments after a round, whole or not at all."""
-        self._turn_to(run_id)
+        """Store the moments after a round atomically.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+        moments : AdapterState
+            State of the optimiser.
+        """
+        self._switch_run(run_id)
         self._moments[round_number] = moments
         old = sorted(self._moments)[:-KEPT]
         for number in old:
@@ -39,8 +57,8 @@ class Memory:
         for number in old:
             self._path(number).unlink(missing_ok=True)
 
-    def _turn_to(self, run_id: str) -> None:
-        """Take up the moments of this run, and forget those of another."""
+    def _switch_run(self, run_id: str) -> None:
+        """Load the moments of this run, and delete those of other runs."""
         if run_id == self._run:
             return
         self._run, self._moments = run_id, {}
@@ -55,5 +73,5 @@ class Memory:
                 path.unlink()
 
     def _path(self, round_number: int) -> Path:
-        assert self._folder is not None  # noqa: S101  asked for with a folder alone
+        assert self._folder is not None  # noqa: S101  called only if there is a folder
         return self._folder / f"{self._run}-{round_number}.safetensors"

@@ -1,4 +1,4 @@
-"""Finished replies by (run, round): a site that lost the connection sends again what it made, and never trains twice."""
+"""Store finished replies by run and round, so that a site that lost its connection sends again and never trains twice."""
 
 import hashlib
 import json
@@ -17,24 +17,24 @@ from shared.errors import MessageError, RunError
 from shared.ops.disk import commit_file
 from shared.wire.messages import SHORT_NAME
 
-RUNS, ROUNDS = 4, 3  # how many runs are kept, and how many of the last rounds of each
+RUNS, ROUNDS = 4, 3  # number of runs, and of last rounds in each, that are kept
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What one round made: the delta, and the released sums where the plan has them."""
+    """Result of one round: the delta, and the released sums if the plan has them."""
 
     delta: AdapterState
     released: Mapping[str, float] = field(default_factory=dict)
 
 
 class Outbox:
-    """A folder with one safetensors file a reply; its own header says what it answers, and what it holds in order.
+    """A folder with one safetensors file per reply; its header says which order it answers.
 
-    Without a folder, as in a simulation, it remembers the last reply alone.
+    Without a folder, as in a simulation, only the last reply is kept, in memory.
 
-    What is sent again costs no privacy: it is the very reply that the ledger was charged for. Only the newest ``RUNS``
-    runs and the last ``ROUNDS`` rounds of each are kept; an older order cannot come from a server that keeps its state.
+    Sending again costs no privacy, because it is the same reply that the ledger was charged for. Only the newest ``RUNS``
+    runs and the last ``ROUNDS`` rounds of each are kept; a server that keeps its state never sends an older order.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -42,11 +42,23 @@ class Outbox:
         self._last: tuple[tuple[str, int, str], Finished] | None = None
 
     def stored(self, run_id: str, round_number: int, start: str) -> Finished | None:
-        """What was made for this round of this run from the adapter with digest ``start``, bit for bit, or None.
+        """Return the stored result of a round, bit for bit; None if there is none.
 
-        Raises:
-            MessageError: the run's id is no short name, or the round was answered for another adapter.
-            RunError: the reply is there but damaged; it is never made anew, because its privacy is spent.
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+        start : str
+            Digest of the adapter from which the round starts.
+
+        Raises
+        ------
+        MessageError
+            The run's id is not a short name, or the round was answered for another adapter.
+        RunError
+            The stored reply is damaged; the round is not trained again, because its privacy is spent.
         """
         if self._folder is None:
             return self._last[1] if self._last and self._last[0] == (run_id, round_number, start) else None
@@ -59,11 +71,25 @@ class Outbox:
         return finished
 
     def store(self, run_id: str, round_number: int, start: str, finished: Finished) -> None:
-        """Keep what a round made, on the disk before this returns, and drop what is too old to be asked for.
+        """Store the result of a round, on disk before this returns, and delete replies that are too old to be asked for.
 
-        Raises:
-            MessageError: the run's id is no short name.
-            OSError: the disk is full or may not be written.
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+        start : str
+            Digest of the adapter from which the round started.
+        finished : Finished
+            The result.
+
+        Raises
+        ------
+        MessageError
+            The run's id is not a short name.
+        OSError
+            The disk is full or cannot be written.
         """
         if self._folder is None:
             self._last = (run_id, round_number, start), finished
@@ -80,29 +106,30 @@ class Outbox:
 
 def _path(folder: Path, run_id: str, round_number: int) -> Path:
     if not SHORT_NAME.fullmatch(run_id):
-        raise MessageError("outbox: the run's id is no short name, so it may not become part of a path")
+        raise MessageError("outbox: the run's id is not a short name (letters, digits and . + _ -), so it is refused")
     return folder / run_id / f"round-{round_number:06d}.safetensors"
 
 
 def _read(path: Path, run_id: str, round_number: int) -> tuple[Finished, str]:
-    """A stored reply, and the digest of the adapter that it started from."""
+    """Return a stored result, and the digest of the adapter from which it started."""
     try:
         with safe_open(path, framework="numpy") as stream:
             header = json.loads(stream.metadata()["reply"])
             delta = AdapterState({name: stream.get_tensor(name) for name in header["names"]})
         finished = Finished(delta, header["released"])
-        whole = header == _header(run_id, round_number, header["start"], finished)
+        intact = header == _header(run_id, round_number, header["start"], finished)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-        whole = False
-    if not whole:
+        intact = False
+    if not intact:
         raise RunError(
-            f"{path}: the stored reply is damaged; round {round_number} stays spent, so the site sits this round out"
+            f"{path}: the stored reply is damaged; the budget of round {round_number} stays spent, and the site skips this "
+            "round"
         )
     return finished, str(header["start"])
 
 
 def _drop_old(current: Path) -> None:
-    """Keep the run that was just written, the newest of the others, and the last rounds of this one."""
+    """Keep the current run, the newest other runs, and the last rounds of the current run; delete the rest."""
     runs = [run for run in current.parent.iterdir() if run.is_dir() and run != current]
     for run in sorted(runs, key=lambda run: run.stat().st_mtime_ns, reverse=True)[RUNS - 1 :]:
         shutil.rmtree(run)
@@ -113,7 +140,7 @@ def _drop_old(current: Path) -> None:
 
 
 def _header(run_id: str, round_number: int, start: str, finished: Finished) -> dict[str, Any]:
-    """What a stored reply says of itself, sealed; names in order, because safetensors sorts them."""
+    """Return the header of a stored reply with its checksum; it lists names in order, because safetensors sorts them."""
     header = {
         "run_id": run_id,
         "round": round_number,

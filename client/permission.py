@@ -1,4 +1,4 @@
-"""Whether a site carries an order out, decided from its SITE.toml and the order alone: no file is opened."""
+"""Decide whether a site carries out an order, from its SITE.toml and the order only; no data file is opened."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -9,18 +9,27 @@ from shared.config.run import RunConfig
 from shared.errors import PolicyRefused
 
 if TYPE_CHECKING:
-    from shared.wire.messages import TrainOrder  # which imports Flower, for seconds
+    from shared.wire.messages import TrainOrder  # imports Flower, which takes seconds
 
-# Where SITE.toml has a field that is the site's own, if it has another name there than in a run.
+# Names in SITE.toml of the site's own fields that have another name in a run's config.
 PLACES = {"task.labels": "data.labels", "cohort.min_records": "data.min_records", "adversary.groups": "data.groups"}
 UNORDERED = ("task.labels", "adversary.groups")
 
 
 def permit(file: SiteFile, order: "TrainOrder") -> None:
-    """Return when the policy permits an order, and it asks nothing about the records that is the site's own to ask.
+    """Check an order against the policy and against the site's own settings for its records.
 
-    Raises:
-        PolicyRefused: it does not; the field that it names is the policy's, or one of another section with its name.
+    Parameters
+    ----------
+    file : SiteFile
+        The site's file.
+    order : 'TrainOrder'
+        Order from the server.
+
+    Raises
+    ------
+    PolicyRefused
+        Names the field of the policy, or ``section.field`` of another section of SITE.toml.
     """
     file.policy.permit(order, file.data.declared_size)
     _refuse_other_size(file, order.config)
@@ -30,12 +39,12 @@ def permit(file: SiteFile, order: "TrainOrder") -> None:
 
 
 def _refuse_other_size(file: SiteFile, run: RunConfig) -> None:
-    """The declared size fixes the divisor and delta, so both sides must mean the same."""
+    """Refuse another declared size, because the divisor and delta follow from it on both sides."""
     named = {site.id: site.declared_size for site in run.data.sites}.get(file.site.id)
     if named != file.data.declared_size:
         raise PolicyRefused(
             "data.declared_size",
-            f"names this site with {named or 'no'} records",
+            f"gives this site {named or 'no'} declared records",
             f"declares {file.data.declared_size}",
             "make data.sites of the run and data.declared_size of SITE.toml agree",
         )
@@ -47,32 +56,32 @@ def _refuse_other_groups(file: SiteFile, run: RunConfig) -> None:
             "data.groups",
             f"trains an adversary on column '{run.adversary.column}'",
             f"allows {', '.join(file.data.groups) or 'none'}",
-            "leave adversary out, or the steward may name the column with its groups in SITE.toml",
+            "remove adversary, or the steward may add the column with its groups to SITE.toml",
         )
 
 
 def _refuse_other_value(file: SiteFile, run: RunConfig, path: str) -> None:
-    """Refuse a field that is the site's own and that a run neither leaves at its default nor has as the site has it."""
+    """Refuse a field that only the site may set, unless the run leaves it at its default or gives the site's own value."""
     asked, own = value_at(run, path), _own(file, run, path)
     same = set(asked or ()) == set(own or ()) if path in UNORDERED else asked in (default_at(path), own)
     if not same:
         raise PolicyRefused(
             PLACES.get(path, path),
             f"has {path} = {_shown(asked)}",
-            f"has its own, {_shown(own)}",
-            "leave it out of the run's config, or make both the same",
+            f"sets {_shown(own)}",
+            "remove the field from the run's config, or make both equal",
         )
 
 
 def _own(file: SiteFile, run: RunConfig, path: str) -> Any:
-    """The site's own value of a field of a run's config."""
+    """Return the site's own value of a field of a run's config."""
     if path == "task.labels" and run.task.name != "classification":
-        return run.task.labels  # nothing reads them
+        return run.task.labels  # labels have no effect in other tasks
     if path == "adversary.groups":
         return file.data.groups[run.adversary.column] if run.adversary else None
     return value_at(file, PLACES.get(path, path))
 
 
 def _shown(value: Any) -> str:
-    """A value as it may be written in TOML."""
+    """Return a value as it may be written in TOML."""
     return "none" if value is None else json.dumps(value, default=lambda section: section.model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""What is told before a record is read or a budget touched: whether training fits the machine, and an adapter the model.
+"""Check before a record is read or a budget used that training fits the memory, and that an adapter fits the model.
 
 All of it follows from the shapes of the model; no weight is loaded.
 """
@@ -18,22 +18,37 @@ from shared.tasks.likelihood import ROWS
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes of training: ``fixed`` for weights, loss and noise; a record's ``whole``, or ``lean`` with checkpointing."""
+    """Bytes that training needs: ``fixed`` for weights and loss; per record ``whole``, or ``lean`` with checkpointing."""
 
     fixed: float
     whole: float
     lean: float
 
     def of(self, records: int, *, checkpointing: bool) -> float:
-        """All of a step with so many records at once."""
+        """Return the bytes of a step with this many records at once.
+
+        Parameters
+        ----------
+        records : int
+            Records in one micro-batch.
+        checkpointing : bool
+            Whether gradient checkpointing is on.
+        """
         return self.fixed + records * (self.lean if checkpointing else self.whole)
 
 
 def shapes_of(config: RunConfig) -> Mapping[str, tuple[int, ...]]:
-    """The name and shape of each tensor that a run trains.
+    """Return the name and shape of each tensor that a run trains.
 
-    Raises:
-        ModelError: there is no such model, or it has no such layers.
+    Parameters
+    ----------
+    config : RunConfig
+        Configuration of the run.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, or it does not have the adapted layers.
     """
     task = TASKS[config.task.name]
     base = outline(config.model, task.kind)
@@ -41,22 +56,44 @@ def shapes_of(config: RunConfig) -> Mapping[str, tuple[int, ...]]:
 
 
 def refuse_other_adapter(adapter: AdapterState, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse an adapter that is not one of these tensors, each made of finite numbers.
+    """Refuse an adapter unless it has exactly these tensors and all its numbers are finite.
 
-    Raises:
-        MessageError: a name or shape differs, or a number is NaN or infinite.
+    Parameters
+    ----------
+    adapter : AdapterState
+        Adapter of an order.
+    shapes : Mapping[str, tuple[int, ...]]
+        Shape of each trained tensor, by name.
+
+    Raises
+    ------
+    MessageError
+        a name or shape differs, or a number is NaN or infinite.
     """
     if dict(adapter.spec) != dict(shapes):
-        raise MessageError("order: its adapter has other names or shapes than the run's config gives; compare versions")
+        raise MessageError(
+            "order: its adapter does not have the names and shapes that the run's config gives; compare the versions"
+        )
     if not adapter.is_finite:
-        raise MessageError("order: its adapter holds NaN or infinite numbers, which no round can start from")
+        raise MessageError(
+            "order: its adapter contains NaN or infinite numbers, so no round can start from it; start a new run"
+        )
 
 
 def refuse_what_does_not_fit(config: RunConfig, free: int | None = None) -> None:
-    """Refuse a run whose training does not fit ``free`` bytes, or the memory that is free now.
+    """Refuse a run whose training does not fit the memory.
 
-    Raises:
-        ModelError: it does not fit, with the mildest change that would; or there is no such model.
+    Parameters
+    ----------
+    config : RunConfig
+        Configuration of the run.
+    free : int | None
+        Free bytes; None measures them now.
+
+    Raises
+    ------
+    ModelError
+        Training does not fit, and the message names the mildest change that would fit; or there is no such model.
     """
     device, length, training = choose_device(config.model.device), config.model.max_length, config.training
     need, room = need_of(config), SHARE * (free_bytes(device) if free is None else free)
@@ -70,21 +107,27 @@ def refuse_what_does_not_fit(config: RunConfig, free: int | None = None) -> None
         f"training.micro_batch_tokens = {length} and training.checkpointing = true": need.of(1, checkpointing=True),
     }
     fitting = [f"set {way}, which fits" for way, size in ways.items() if size <= room]
-    remedy = [*fitting, "take a smaller model or a shorter model.max_length"][0]
+    remedy = [*fitting, "use a smaller model or a shorter model.max_length"][0]
     raise ModelError(
-        f"model.name = '{config.model.name}': training takes about {asked / 1e9:.2g} GB, and {room / 1e9:.2g} GB may be "
-        f"used ({SHARE:.0%} of what is free on {device.type}); {remedy}"
+        f"model.name = '{config.model.name}': training takes about {asked / 1e9:.2g} GB, but only {room / 1e9:.2g} GB may "
+        f"be used ({SHARE:.0%} of the free memory on {device.type}); {remedy}"
     )
 
 
 def need_of(config: RunConfig) -> Need:
-    """What a run's training takes, from the shapes of its model; no weight is loaded."""
+    """Estimate the memory that a run's training needs, from the shapes of its model.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Configuration of the run.
+    """
     kind = TASKS[config.task.name].kind
     base = outline(config.model, kind)
     if config.adapter.rank:
         attach_adapter(base, config.adapter, config.run.seed)
     shape, size = base.network.config, base.dtype.itemsize
-    whole = record_bytes(base.network.base_model, config.model.max_length) * size / 4  # shapes are laid out in float32
+    whole = record_bytes(base.network.base_model, config.model.max_length) * size / 4  # the outline is in float32
     lean = checkpointed_bytes(whole, shape, config.model.max_length, size)
     weights = weight_bytes(base.network.base_model, size, four_bits=config.model.dtype == "nf4")
     loss = 2 * 4 * ROWS * shape.vocab_size if kind == "causal" else 0

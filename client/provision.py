@@ -1,4 +1,4 @@
-"""What a steward makes at the site: its key, which never leaves it; and whether the site's folder is in order."""
+"""Make a site's key, which never leaves the site, and check the site's folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SITE_FILE = "SITE.toml"
 
 @dataclass(frozen=True)
 class SiteKey:
-    """A site's key: whose it is, the public file to hand over, and its fingerprint."""
+    """A site's key: the name of the site, the public file to hand over, its fingerprint, and whether it is new."""
 
     site_id: str
     public: Path
@@ -29,10 +29,17 @@ class SiteKey:
 
 
 def provision_site(folder: Path) -> SiteKey:
-    """Make the site's private key where its SITE.toml says, unless it is there, and write the public one beside it.
+    """Make the private key where SITE.toml says, unless it exists, and write the public key next to it.
 
-    Raises:
-        ConfigError: SITE.toml does not say who the site is or where its key lies, or the key that is there is no site key.
+    Parameters
+    ----------
+    folder : Path
+        Folder with the SITE.toml.
+
+    Raises
+    ------
+    ConfigError
+        SITE.toml does not name the site or the key file, or the existing key is not a site key.
     """
     site_id, private = _identity(folder / SITE_FILE)
     private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,7 +51,7 @@ def provision_site(folder: Path) -> SiteKey:
 
 
 def _identity(path: Path) -> tuple[str, Path]:
-    """Name and private key of a site whose file may not be filled in yet."""
+    """Return the name and the private key file of a site whose SITE.toml may still be incomplete."""
     tree = read_toml(path)
     context = {"folder": path.absolute().parent}
     for name, section in (("site", IdentitySection), ("server", ServerSection)):
@@ -57,11 +64,26 @@ def _identity(path: Path) -> tuple[str, Path]:
 
 
 def admit_site(folder: Path, more: int) -> dict[str, Any]:
-    """Let a server ask for ``more`` further set-ups of the site's records, and give what it asked for before.
+    """Allow a server to ask for ``more`` further set-ups of the site's records.
 
-    Raises:
-        ConfigError: the folder has no usable SITE.toml.
-        PrivacyError: the count cannot be read or written.
+    Parameters
+    ----------
+    folder : Path
+        Folder with the SITE.toml.
+    more : int
+        Number of further set-ups.
+
+    Returns
+    -------
+    dict[str, Any]
+        What the server asked before, and the new counts.
+
+    Raises
+    ------
+    ConfigError
+        The folder has no usable SITE.toml.
+    PrivacyError
+        The log of questions cannot be read or written.
     """
     site = SiteFile.load(folder / SITE_FILE)
     before = site.set_ups.book()
@@ -78,7 +100,13 @@ def admit_site(folder: Path, more: int) -> dict[str, Any]:
 
 
 def check_site(folder: Path) -> list[Flaw] | None:
-    """What is wrong with a site's folder; None when the folder is no such one."""
+    """Return the problems of a site's folder; None if it has no SITE.toml.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with the SITE.toml.
+    """
     path = folder / SITE_FILE
     if not path.exists():
         return None

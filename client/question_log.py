@@ -1,8 +1,8 @@
-"""The questions about its records that a site has let a server ask, counted on the disk before a record is read.
+"""Count on disk which questions about its records a site has let a server ask, before a record is read.
 
-An order that a site declines, or fails to carry out, tells the server one bit about the records, and no noise covers it.
-So each different set-up is counted, and so is each round that began and has no reply: beyond the policy's limits only the
-steward lets more pass.
+An order that a site declines, or fails to carry out, tells the server one bit about the records, and no noise hides it. So
+each different set-up is counted, and also each round that began and has no reply. Beyond the limits of the policy, only the
+steward can allow more.
 """
 
 import fcntl
@@ -23,38 +23,38 @@ from shared.errors import PolicyRefused, PrivacyError
 from shared.ops.disk import replace_file
 
 DAY = 86_400.0  # seconds
-ADMIT = f"the steward may look at them and let more pass with 'hushtune provision admit', {ASK}"
+ADMIT = f"the steward may look at them and allow more with 'hushtune provision admit', {ASK}"
 
 
 class Asked(Section):
-    """A set-up that was asked for."""
+    """A set-up of the records that an order asked for."""
 
-    time: float = Field(description="when, seconds since 1970")
+    time: float = Field(description="time of the order, seconds since 1970")
     run: Name = Field(description="name of the run that asked first")
-    set_up: str = Field(pattern=r"^[0-9a-f]{64}$", description="what tells it from others (privacy.questions.set_up_of)")
+    set_up: str = Field(pattern=r"^[0-9a-f]{64}$", description="identifier (privacy.questions.set_up_of)")
 
 
 class Begun(Section):
-    """A round that began; it is taken out when its reply is ready, so what stays has failed."""
+    """A round that began; it is removed when its reply is ready, so the remaining ones have failed."""
 
-    time: float = Field(description="when, seconds since 1970")
-    run_id: str = Field(description="its run")
-    round: int = Field(description="its round")
+    time: float = Field(description="time at which it began, seconds since 1970")
+    run_id: str = Field(description="id of the run")
+    round: int = Field(description="number of the round")
 
 
 class Admitted(Section):
-    """A steward's permission."""
+    """A permission by the steward."""
 
-    time: float = Field(description="when, seconds since 1970; failures before it count no more")
+    time: float = Field(description="time, seconds since 1970; earlier failures are no longer counted")
     more: int = Field(ge=0, description="further set-ups that may be asked for")
 
 
 class Book(Section):
-    """All of it, as it is written."""
+    """Content of the file."""
 
     asked: tuple[Asked, ...] = Field((), description="set-ups, the newest last")
     begun: tuple[Begun, ...] = Field((), description="rounds that began and have no reply")
-    admitted: tuple[Admitted, ...] = Field((), description="what the steward let pass")
+    admitted: tuple[Admitted, ...] = Field((), description="permissions by the steward")
 
 
 Dated = TypeVar("Dated", Asked, Begun, Admitted)
@@ -62,7 +62,7 @@ Dated = TypeVar("Dated", Asked, Begun, Admitted)
 
 @dataclass(frozen=True)
 class Count:
-    """How many set-ups and failures count now, and how many may be asked for."""
+    """Current numbers of set-ups and failures, and their limits."""
 
     set_ups: int
     may_set_up: int
@@ -71,16 +71,18 @@ class Count:
 
 
 class SetUps:
-    """The book in a site's state folder; each change is on the disk, whole, before the method returns."""
+    """The log of questions in a site's state folder; every change is on disk before the method returns."""
 
     def __init__(self, path: Path, policy: SitePolicy, clock: Callable[[], float] = time.time) -> None:
         self._path, self._policy, self._clock = path, policy, clock
 
     def book(self) -> Book:
-        """What is written.
+        """Read the file; it is empty at first.
 
-        Raises:
-            PrivacyError: it cannot be read, so nothing may be asked.
+        Raises
+        ------
+        PrivacyError
+            The file cannot be read, so nothing may be asked.
         """
         try:
             return Book.model_validate_json(self._path.read_bytes())
@@ -88,20 +90,28 @@ class SetUps:
             return Book()
         except (OSError, ValidationError):
             raise PrivacyError(
-                f"{self._path}: cannot be read, so it is not known what the server asked before, and nothing is trained; "
+                f"{self._path}: cannot be read, so earlier questions of the server are unknown and nothing is trained; "
                 "restore it from a backup"
             ) from None
 
     def count(self) -> Count:
-        """What counts now."""
+        """Return the current counts and limits."""
         return self._count(self.book())
 
     def allow(self, run: RunConfig) -> None:
-        """Return when the set-up that a run asks for is in the book.
+        """Enter the set-up that a run asks for, unless it is in the file already.
 
-        Raises:
-            PolicyRefused: it would be one more than the policy allows, or too many rounds began here and have no reply.
-            PrivacyError: the book cannot be read or written.
+        Parameters
+        ----------
+        run : RunConfig
+            Configuration of the run as the site carries it out.
+
+        Raises
+        ------
+        PolicyRefused
+            It would exceed the policy's limit, or too many rounds began here without a reply.
+        PrivacyError
+            The file cannot be read or written.
         """
         with self._changing() as book:
             wanted, counts = set_up_of(run), self._count(book)
@@ -118,7 +128,18 @@ class SetUps:
 
     @contextmanager
     def attempt(self, run_id: str, round_number: int) -> Iterator[None]:
-        """Carry out a round; it stays in the book unless it ends well, or the process is asked to end."""
+        """Count a round as begun while the block carries it out.
+
+        The round is removed if the block ends well or the process is asked to end; after an exception or a crash it stays
+        counted.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+        """
         begun = Begun(time=self._clock(), run_id=run_id, round=round_number)
         with self._changing() as book:
             self._write(book.model_copy(update={"begun": (*book.begun, begun)}))
@@ -133,7 +154,13 @@ class SetUps:
                 self._ended(begun)
 
     def admit(self, more: int) -> None:
-        """Let ``more`` further set-ups pass, and forget the failures until now."""
+        """Allow ``more`` further set-ups, and no longer count the failures until now.
+
+        Parameters
+        ----------
+        more : int
+            Number of further set-ups.
+        """
         with self._changing() as book:
             self._write(book.model_copy(update={"admitted": (*book.admitted, Admitted(time=self._clock(), more=more))}))
 
@@ -158,13 +185,13 @@ class SetUps:
         )
 
     def _recent(self, entries: tuple[Dated, ...]) -> list[Dated]:
-        """The entries that are not too old to count; one that seems to lie ahead counts, for a clock may be set back."""
+        """Return the entries that are recent enough to count; future ones count too, because a clock may be set back."""
         oldest = self._clock() - DAY * self._policy.count_days
         return [entry for entry in entries if entry.time > oldest]
 
     @contextmanager
     def _changing(self) -> Iterator[Book]:
-        """The book, held against every other process and thread."""
+        """Yield the content of the file while holding a lock against every other process and thread."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.with_suffix(".lock").open("w") as handle:

@@ -1,7 +1,7 @@
-"""The site's own end of Flower's Fleet API, and every use of Flower's internals on the client's side.
+"""The site's connection to Flower's Fleet API; the only module of the client that uses Flower's internals.
 
-One process acquires work and runs installed code on it. There is no request for a bundle in here: what code a server may
-offer is never fetched, so it is neither unpacked nor run.
+One process pulls messages and runs installed code on them. It never requests a code bundle, so code that a server offers is
+neither downloaded nor run.
 """
 
 import ssl
@@ -42,18 +42,18 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from shared.errors import ConfigError, ConnectionRefused, DataError, Declined, HushtuneError
 from shared.identity.keys import exposed, read_private
 
-HEARTBEAT = 10.0  # seconds; Flower takes a node that is silent for two of them for gone
+HEARTBEAT = 10.0  # seconds; Flower drops a node that is silent for two of these intervals
 BEAT = 4.0  # seconds between heartbeats
-POLL = 0.2  # seconds between looks for work
+POLL = 0.2  # seconds between requests for messages
 SITE_HEADER = "x-hushtune-site"
 
 
 class ServerGone(Exception):
-    """The server does not answer, or does not know this connection any more: connect again."""
+    """The server does not answer, or does not know this connection any more; connect again."""
 
 
 class _Introduce:
-    """Says with each request which site speaks; the server compares it with the key."""
+    """Adds the site's name to each request; the server compares it with the key."""
 
     def __init__(self, site_id: str) -> None:
         self._site_id = site_id
@@ -66,7 +66,19 @@ class _Introduce:
 
 @dataclass(frozen=True)
 class Door:
-    """How a site reaches its server and shows who it is."""
+    """How a site reaches its server and proves its identity.
+
+    Attributes
+    ----------
+    site_id : str
+        Name of the site.
+    address : str
+        Host:port of the server.
+    authority : bytes | None
+        Certificate of the authority in PEM; None means no TLS.
+    key : ec.EllipticCurvePrivateKey
+        Private key of the site.
+    """
 
     site_id: str
     address: str
@@ -75,10 +87,23 @@ class Door:
 
     @classmethod
     def from_files(cls, site_id: str, address: str, ca: Path | None, key: Path) -> "Door":
-        """Read the authority's certificate (None: no TLS, for a trial on one machine) and the site's key.
+        """Read the certificate of the authority and the site's key.
 
-        Raises:
-            ConfigError: a file is missing or is something else.
+        Parameters
+        ----------
+        site_id : str
+            Name of the site.
+        address : str
+            Host:port of the server.
+        ca : Path | None
+            Certificate file of the authority; None means no TLS, for a trial on one machine.
+        key : Path
+            Private key file of the site.
+
+        Raises
+        ------
+        ConfigError
+            a file cannot be read, is something else, or others may read the key.
         """
         own = read_private(key)
         for flaw in exposed(key):
@@ -86,7 +111,7 @@ class Door:
         return cls(site_id, address, _authority(ca) if ca else None, own)
 
     def client(self) -> FleetHttpClient:
-        """A client of Flower's Fleet API that signs what it sends."""
+        """Return a client of Flower's Fleet API that signs its requests."""
         interceptors: list[Any] = [
             RuntimeVersionHttpInterceptor(component_name="SuperNode"),
             NodeAuthHttpInterceptor(self.key, self.key.public_key()),
@@ -106,14 +131,17 @@ class Connection:
         self._silent = False
 
     def __enter__(self) -> "Connection":
-        """Connect.
+        """Connect to the server.
 
-        Raises:
-            ConnectionRefused: the server turned the site away; trying again would not help.
-            ServerGone: nobody answered.
+        Raises
+        ------
+        ConnectionRefused
+            The server refused the site; retrying would not help.
+        ServerGone
+            The server did not answer.
         """
         try:
-            self._leave(self._last_node())  # of a process that was killed; Flower would refuse a second one
+            self._leave(self._last_node())  # left by a killed process; Flower would refuse a second activation
             key = public_key_to_bytes(self._door.key.public_key())
             answer = self._call(
                 self._client.ActivateNode, ActivateNodeRequest(public_key=key, heartbeat_interval=HEARTBEAT), connecting=True
@@ -132,10 +160,12 @@ class Connection:
         self._client.close()
 
     def messages(self) -> Iterator[Message | None]:
-        """Yield each message as it comes, and None at each look that found none.
+        """Yield each message when it arrives, and None each time there is none.
 
-        Raises:
-            ServerGone: connect again.
+        Raises
+        ------
+        ServerGone
+            Connect again.
         """
         while True:
             if self._silent:
@@ -150,10 +180,19 @@ class Connection:
                 time.sleep(POLL)
 
     def answer(self, app: ClientApp, message: Message) -> None:
-        """Run the installed app on a message and send what it gives.
+        """Run the installed app on a message and send its reply.
 
-        Raises:
-            ServerGone: connect again; the server will ask again.
+        Parameters
+        ----------
+        app : ClientApp
+            App that carries out orders.
+        message : Message
+            Message from the server.
+
+        Raises
+        ------
+        ServerGone
+            Connect again; the server will repeat the order.
         """
         metadata = message.metadata
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, metadata.run_id, self._node.node_id
@@ -167,12 +206,12 @@ class Connection:
         )
         try:
             reply = app(message, context)
-        except Exception as error:  # whatever happens here, no text of it may leave
+        except Exception as error:  # no text of any error may leave the site
             reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, outward_code(error)), reply_to=message)
         self._send(reply, metadata)
 
     def _fetch(self, run_id: int, tree: Any) -> Message | None:
-        """The message of a tree of pieces, or None where it was withdrawn or is none: that must not end a site."""
+        """Return the message of an object tree; None if it was withdrawn or is not a message, which must not end a site."""
         pull = make_pull_object_fn_protobuf(lambda request: self._call(self._client.PullObject, request), self._node, run_id)
 
         def confirm(object_id: str) -> None:
@@ -187,7 +226,7 @@ class Connection:
         return message
 
     def _send(self, reply: Message, order: Metadata) -> None:
-        """Send a reply that says nothing of when it was made, nor of how long that took."""
+        """Send a reply without the time at which it was made or how long that took."""
         run_id = reply.metadata.run_id
         reply.metadata.created_at, reply.metadata.ttl = order.created_at, order.ttl
         reply.metadata.__dict__["_message_id"] = reply.object_id
@@ -203,11 +242,11 @@ class Connection:
             push = make_push_object_fn_protobuf(
                 lambda part: self._call(self._client.PushObject, part), self._node, run_id, accepted.session_id
             )
-            with suppress(ObjectPushError):  # the round is over, or the server knows enough: it wants no more of this
+            with suppress(ObjectPushError):  # the round is over, or the server has these objects already
                 push_objects(get_all_nested_objects(reply), push, object_ids_to_push=set(accepted.objects_to_push))
 
     def _call(self, method: Any, request: Any, connecting: bool = False) -> Any:
-        """One request; what the network or a restarted server does to it becomes ``ServerGone``."""
+        """Make one request; a network error or a restarted server raises ``ServerGone``."""
         try:
             return method(request)
         except httpx.HTTPStatusError as error:
@@ -217,15 +256,15 @@ class Connection:
         except httpx.TransportError as error:
             if _is_certificate(error):
                 raise ConnectionRefused(
-                    f"{self._door.address}: its certificate is not of the authority in server.ca; ask the operator for the "
-                    "right ca.crt, and check the address"
+                    f"{self._door.address}: its certificate was not issued by the authority in server.ca; ask the operator "
+                    "for the right ca.crt, and check the address"
                 ) from error
             if (
                 connecting
                 and self._door.authority is None
                 and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
             ):
-                raise ConnectionRefused(f"{self._door.address}: speaks TLS alone; start without --insecure") from error
+                raise ConnectionRefused(f"{self._door.address}: accepts only TLS; start without --insecure") from error
             raise ServerGone from error
 
     def _leave(self, node_id: int) -> None:
@@ -234,7 +273,7 @@ class Connection:
         try:
             self._client.DeactivateNode(DeactivateNodeRequest(node_id=node_id))
         except (httpx.HTTPError, ValueError):
-            self._silent = False  # nothing to leave: the server went first
+            self._silent = False  # the server has gone, so there is nothing to leave
 
     def _last_node(self) -> int:
         try:
@@ -243,7 +282,7 @@ class Connection:
             return 0
 
     def _beat(self) -> None:
-        """Tell the server that this site is there, also while it trains."""
+        """Send heartbeats to the server, also during training."""
         with self._door.client() as client:
             while not self._ended.wait(BEAT):
                 try:
@@ -257,13 +296,30 @@ class Connection:
 
 
 def reason_code(error: BaseException) -> str:
-    """An error without a word of its text: its class, and the field of SITE.toml where there is one."""
+    """Return an error without its text: its class, and the field of SITE.toml if it has one.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any error.
+    """
     field = getattr(error, "field", None)
     return f"{type(error).__name__}:{field}" if isinstance(field, str) else type(error).__name__
 
 
 def outward_code(error: Exception) -> str:
-    """What a server may know of an error: its code where no record can have a part in it, and else one word for all."""
+    """Return what a server may learn of an error.
+
+    Parameters
+    ----------
+    error : Exception
+        Any error.
+
+    Returns
+    -------
+    str
+        The error's code if no record can have influenced it, else the same word for all errors.
+    """
     return reason_code(error) if isinstance(error, HushtuneError) and not isinstance(error, DataError) else Declined.__name__
 
 
@@ -286,7 +342,7 @@ def _refusal(door: Door, status: int) -> Exception:
 
 
 def _is_certificate(error: httpx.TransportError) -> bool:
-    """Whether TLS itself failed at the certificate."""
+    """Tell whether TLS failed because of the certificate."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -300,5 +356,5 @@ def _authority(path: Path) -> bytes:
         content = path.read_bytes()
         ssl.create_default_context(cadata=content.decode("ascii"))
     except (OSError, ValueError, ssl.SSLError) as error:
-        raise ConfigError(f"{path}: no readable PEM certificate; ask the operator for ca.crt") from error
+        raise ConfigError(f"{path}: not a readable PEM certificate; ask the operator for ca.crt") from error
     return content

@@ -1,4 +1,4 @@
-"""A site as a process: one connection after another, one order after another, for as long as it is wanted."""
+"""A site as a process: it reconnects whenever the server goes, and carries out one order after another."""
 
 import os
 import random
@@ -12,7 +12,7 @@ from client.app import client_app
 from client.runner import Connection, Door, ServerGone, reason_code
 from client.set_up import Host
 from client.site_file import SiteFile
-from client.status import Telling
+from client.status import StatusWriter
 from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneError
 from shared.ops import crash_points as faults
 from shared.ops.address import is_loopback, parsed
@@ -31,9 +31,11 @@ LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may on
 
 
 class Service:
-    """What the orders of a server meet at a site; each is logged by codes and numbers."""
+    """Carries out the orders of a server at a site, and logs each by codes and numbers."""
 
-    def __init__(self, file: SiteFile, log: RunLog, telling: Telling, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, file: SiteFile, log: RunLog, telling: StatusWriter, wait: Callable[[float], None] = time.sleep
+    ) -> None:
         self._file, self._log, self._telling, self._wait = file, log, telling, wait
         self._host = Host(file, lambda step, **numbers: log.event("step", step=step, **numbers))
         self.last = 0
@@ -62,7 +64,7 @@ class Service:
         return replace(reply, kwh=lap.kwh) if lap and leaves else reply
 
     def _refused(self, order: TrainOrder, error: Exception) -> None:
-        """Tell the steward, who may know what the server may not."""
+        """Show the reason to the steward, who may know what the server may not."""
         reason = error.__cause__ if isinstance(error, Declined) and error.__cause__ else error
         code = reason_code(reason)
         self._log.event("refused", run_id=order.run_id, round=order.round, reason=code)
@@ -71,7 +73,7 @@ class Service:
             sys.stderr.write(f"hushtune: round {order.round} refused: {' '.join(str(reason).split())}\n")
 
     def tell_budgets(self) -> None:
-        """Put what is left into the status file; the server need not wait for the sums behind it."""
+        """Write the remaining budget to the status file, after the reply has left, because computing it takes time."""
         self._telling.budgets(self._host.budgets())
 
     @property
@@ -81,10 +83,15 @@ class Service:
 
 
 def until_it_leaves(elapsed: float) -> float:
-    """Seconds that a declined order waits, ``elapsed`` seconds after it came, so that its time tells next to nothing.
+    """Return how many more seconds a declined order waits, so that the time of its answer says next to nothing.
 
-    It leaves after 4, 8, 16, ... seconds: of how far the work came there is one bit for each doubling (predictive
-    mitigation with doubling, Askarov, Zhang and Myers 2010, doi 10.1145/1866307.1866341).
+    The answer leaves 4, 8, 16, ... seconds after the order came. How far the work got shows in one bit for each doubling
+    (predictive mitigation, Askarov, Zhang and Myers 2010, doi 10.1145/1866307.1866341).
+
+    Parameters
+    ----------
+    elapsed
+        Seconds since the order came.
     """
     leaves = FIRST_LEAVES
     while leaves < elapsed:
@@ -93,7 +100,7 @@ def until_it_leaves(elapsed: float) -> float:
 
 
 def _earliest_end(order: TrainOrder) -> int:
-    """The first round that may be the run's last; a server with patience need not go on to the end."""
+    """Return the first round that may be the run's last; a server with patience may stop early."""
     rounds, patience = order.config.training.rounds, order.config.evaluation.patience
     return min(rounds, 1 + patience) if patience else rounds
 
@@ -101,8 +108,10 @@ def _earliest_end(order: TrainOrder) -> int:
 def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
     """Serve a site until the process is told to end, or with ``once`` until a run is over.
 
-    Raises:
-        HushtuneError: another client runs on the folder, or the server turned this site away.
+    Raises
+    ------
+    HushtuneError
+        Another client runs on the folder, or the server turned this site away.
     """
     if file.site.energy:
         require("site.energy = true", "energy")
@@ -112,7 +121,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
     state = file.site.state
     with FolderLock(state, f"a client of site {file.site.id}"):
         door = Door.from_files(file.site.id, file.server.address, None if insecure else file.server.ca, file.server.key)
-        log, telling = RunLog(state / "events.jsonl"), Telling(file)
+        log, telling = RunLog(state / "events.jsonl"), StatusWriter(file)
         service, attempt = Service(file, log, telling), 0
         while True:
             try:
@@ -134,7 +143,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
             attempt = min(attempt + 1, 8)
 
 
-def _serve(connection: Connection, service: Service, app: "ClientApp", telling: Telling) -> None:
+def _serve(connection: Connection, service: Service, app: "ClientApp", telling: StatusWriter) -> None:
     """Answer what comes, until the server goes."""
     for message in connection.messages():
         if message is None:

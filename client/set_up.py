@@ -1,4 +1,4 @@
-"""From an order to the site that carries it out: first all that no record has a part in, and only then the records."""
+"""Make a site ready for an order: first the checks that need no record, then the records and the model."""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ from shared.wire.messages import TrainOrder, TrainReply
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a site makes of a run's config before it reads a record: the run as it is carried out here, and its plan."""
+    """What follows from a run's config before any record is read: the run as it is carried out here, and its plan."""
 
     digest: str
     here: RunConfig
@@ -46,8 +46,8 @@ class Prepared:
 class Host:
     """Keeps the site of the last run's config, so that data and model stay in memory between rounds.
 
-    An order is checked in two steps. First comes all that no record has a part in; its refusals say why. Whatever happens
-    after that may depend on records, so it leaves this class as ``Declined``, and as nothing else.
+    An order is checked in two steps. The first needs no record, and its refusals say why. Every failure after that may
+    depend on records, so it leaves this class as ``Declined`` and says nothing else.
     """
 
     def __init__(self, file: SiteFile, log: Callable[..., None]) -> None:
@@ -61,10 +61,12 @@ class Host:
     def train(self, order: TrainOrder) -> TrainReply:
         """Carry out an order.
 
-        Raises:
-            HushtuneError: the order is malformed, the policy refuses it, or no site can carry it out here, whatever its
-                records are.
-            Declined: anything else; the reason is its cause.
+        Raises
+        ------
+        HushtuneError
+            The order is malformed, the policy refuses it, or no site can carry it out here, whatever its records are.
+        Declined
+            Anything else; the reason is its cause.
         """
         run = self._checked(order)
         try:
@@ -75,7 +77,7 @@ class Host:
             raise Declined(f"site {self._file.site.id}: declined; the reason stays here") from error
 
     def _checked(self, order: TrainOrder) -> Prepared:
-        """Refuse what can be refused without a record, in an order such that no later check is paid for in vain."""
+        """Refuse what can be refused without a record; cheap checks come before costly ones."""
         if not 1 <= order.round <= order.config.training.rounds:
             raise MessageError(f"order: round {order.round} is outside its run")
         permit(self._file, order)
@@ -124,7 +126,7 @@ class Host:
         return Site.of(here, data, load_learner(here), run.plan, budget, memory, outbox)
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
-        """What the records of the last order, and the site in all, have spent; nothing before the first order."""
+        """Return what the records of the last order and the whole site have spent; nothing before the first order."""
         if self._site is None:
             return ()
         budget = replace(self._site.budget, accountant=self._at_a_glance)
@@ -151,7 +153,7 @@ class Host:
         return Ledger(self._file.ledger, self._file.site.id, self._file.site.ledger_head)
 
     def _budget(self, ledger: Ledger, dataset: Dataset, accountant: Accountant) -> Budget:
-        """The claim of a dataset on the site's ledger, within the policy's limits."""
+        """Return the budget of a dataset on the site's ledger, within the policy's limits."""
         policy = self._file.policy
         dataset_delta, site_delta = policy.delta_limits(self._file.data.declared_size)
         in_all = Limit(policy.site_epsilon or policy.dataset_epsilon, site_delta)

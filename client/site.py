@@ -1,4 +1,4 @@
-"""One data-owning site: its records, its privacy plan, its model, and the answer to an order."""
+"""One site with its records, privacy plan, model and budget; it answers orders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -28,11 +28,11 @@ from shared.wire.messages import TrainOrder, TrainReply
 
 
 class Site:
-    """Everything that lives at one place; nothing but replies comes out.
+    """All state of one site; only replies leave it.
 
-    Setting up checks on a few records that the model's per-record gradients are exact, and refuses if they are not
-    (PrivacyError). The site trains under its own plan, made from its own declared size, and refuses an order for another
-    config than the one it was set up for.
+    Setting up checks on a few records that the model's per-record gradients are exact, and raises PrivacyError if they are
+    not. The site trains under its own plan, made from its own declared size, and refuses orders for another config than the
+    one it was set up for.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Site:
         if len(data.units) < config.cohort.min_records:
             units = "persons" if config.privacy.unit == "person" else "records"
             raise DataError(
-                f"site {site_id}: has fewer usable training {units} than cohort.min_records = "
-                f"{config.cohort.min_records}; add records, mend quarantined ones, or lower the bound"
+                f"site {site_id}: has fewer usable training {units} than cohort.min_records = {config.cohort.min_records}; "
+                "add records, correct quarantined ones, or lower the bound"
             )
         _refuse_other_plan(plan, config, declared_size, site_id)
         self.site_id = site_id
@@ -111,26 +111,36 @@ class Site:
 
     @property
     def seen(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
-        """The encoded records and the states kept for them; a simulator measures its baselines on these."""
+        """Return the encoded records and the cached states for them; a simulation measures its baselines on these."""
         return self._data.examples, self._prefix
 
     def train(self, order: TrainOrder) -> TrainReply:
-        """Train one round and reply with the delta.
+        """Train one round and return the reply with the delta.
 
-        Raises:
-            MessageError: the order is for another config, asks for a round outside the run, or has no adapter of its model.
-            LedgerError: the round was spent before, the budget is used up, or the ledger cannot be written or lacks what
-                the server saw of it; nothing was trained.
+        If the round was trained before, the stored reply is sent again at no further privacy cost.
+
+        Parameters
+        ----------
+        order : TrainOrder
+            Order from the server.
+
+        Raises
+        ------
+        MessageError
+            The order is for another config or a round outside of the run, or its adapter does not fit the model.
+        LedgerError
+            The round was spent before, the budget is used up, or the ledger cannot be written or lacks entries that the
+            server has seen; nothing was trained.
         """
         if order.config.digest() != self._config.digest():
-            raise MessageError(f"site {self.site_id}: the order is for another run config; set the site up for it")
+            raise MessageError(f"site {self.site_id}: the order is for another run config; set up the site for that config")
         if not 1 <= order.round <= self._config.training.rounds:
-            raise MessageError(f"site {self.site_id}: round {order.round} is outside the plan")
+            raise MessageError(f"site {self.site_id}: round {order.round} is outside of the plan; start a new run")
         refuse_other_adapter(order.adapter, trained_shapes(self._learner.model))
         self.budget.ledger.refuse_unless_holds(order.ledger)
         start = order.adapter.digest()
         finished = self._outbox.stored(order.run_id, order.round, start)
-        if finished is not None:  # asked again: the work is done and paid for
+        if finished is not None:  # asked again: the work is already done and charged
             return self._reply(order, finished)
         self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
         faults.point("reserved", order.round)
@@ -154,14 +164,14 @@ class Site:
         return self._reply(order, finished)
 
     def _reply(self, order: TrainOrder, finished: Finished) -> TrainReply:
-        """Close the round's reservation and answer; asked again, the same numbers leave again and cost nothing."""
+        """Close the round's reservation and make the reply; if asked again, the same numbers leave again at no cost."""
         head = self.budget.commit(order.run_id, order.round)
         return TrainReply(
             order.run_id, order.round, order.nonce, self.site_id, finished.delta, head, dict(finished.released)
         )
 
     def _released(self, order: TrainOrder) -> dict[str, float]:
-        """Noised sums of how the order's adapter does on the site's units, where the plan pays for them."""
+        """Return noised sums of how well the order's adapter does on the site's units, if the plan has them."""
         if self.plan is None or order.config.privacy.release == "none":
             return {}
         write_adapter(self._learner.model, order.adapter)
@@ -180,16 +190,33 @@ def training_set(
     persons: Sequence[str],
     wordings: Mapping[str, Wordings],
 ) -> TrainingSet:
-    """Encoded records with the units that own them, their views where the config asks for some, and the balance of labels.
+    """Encode records and group them into privacy units, with views and label balancing as the config asks.
 
-    Raises:
-        DataError: the unit is the person, and it is not known whose each record is; or an adversary has no group to learn.
+    Parameters
+    ----------
+    site_id : str
+        Name of the site, for messages.
+    config : RunConfig
+        Configuration of the run.
+    records : Sequence[Record]
+        Anonymised training records.
+    learner : Learner
+        Task and model.
+    persons : Sequence[str]
+        Id of the person of each record; needed only if the unit is the person.
+    wordings : Mapping[str, Wordings]
+        Paraphrases by text, for views.
+
+    Raises
+    ------
+    DataError
+        The unit is the person but a record's person is unknown, or no record has a group for the adversary.
     """
     examples = learner.task.encode(records)
     if config.adversary is not None and all(example.group == NO_GROUP for example in examples):
         raise DataError(
             f"site {site_id}: no record has one of adversary.groups in column '{config.adversary.column}', so there is "
-            "nothing to hide; mend the column or the groups, or leave adversary out"
+            "nothing to hide; correct the column or the groups, or remove adversary"
         )
     viewer = Augmenter(records, learner.task, config.augmentation, config.run.seed, wordings)
     data = TrainingSet(examples, _units(site_id, config, records, persons), viewer if config.augmentation.on else None)
@@ -200,12 +227,12 @@ def _units(site_id: str, config: RunConfig, records: Sequence[Record], persons: 
     if config.privacy.unit != "person":
         return [(row,) for row in range(len(records))]
     if len(persons) != len(records):
-        raise DataError(f"site {site_id}: not every record says whose it is; check data.columns.person")
+        raise DataError(f"site {site_id}: the person of some records is unknown; check data.columns.person")
     return units_of(persons)
 
 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
-    """Refuse a plan that is not the one of the config: what runs and what is accounted must be one thing."""
+    """Refuse a plan that does not match the config, because what runs and what is accounted must be the same."""
     training, privacy = config.training, config.privacy
     asked = (
         (training.sampling_rate, training.steps, training.rounds),
@@ -215,6 +242,6 @@ def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_siz
         (plan.sampling_rate, plan.steps_per_round, plan.rounds),
         (plan.clipping, plan.clipping_norm, plan.declared_size),
     )
-    beside = plan is None or (plan.unit, plan.releases) == (privacy.unit, releases_of(config))
-    if not beside or planned != (asked if privacy.enabled and privacy.trust == "local" else None):
-        raise PrivacyError(f"site {site_id}: its privacy plan is not the one of this run; make it with PrivacyPlan.for_site")
+    same_releases = plan is None or (plan.unit, plan.releases) == (privacy.unit, releases_of(config))
+    if not same_releases or planned != (asked if privacy.enabled and privacy.trust == "local" else None):
+        raise PrivacyError(f"site {site_id}: its privacy plan is not that of this run; make it with PrivacyPlan.for_site")

@@ -1,4 +1,4 @@
-"""A ledger read as a statement: what was spent, on which datasets, in which runs; and whether it is whole."""
+"""Read a ledger as a statement: what was spent, on which datasets and in which runs; and verify that it is complete."""
 
 import json
 import math
@@ -17,15 +17,23 @@ from shared.wire.chain_head import Head
 
 
 def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]:
-    """All reservations of a ledger with their events, and epsilon by dataset and for a record in all of them.
+    """Return all reservations of a ledger with their events, and epsilon by dataset and for a record in all datasets.
 
-    ``epsilon`` is what counts against a limit: of one run by its plan, of several by the filter for adaptive choice.
-    ``if_planned_together`` composes the same events as if all plans had been fixed in advance, which is less.
+    ``epsilon`` counts against a limit: a single run by its plan, several by the filter for adaptive choice.
+    ``if_planned_together`` composes the same events as if all plans had been fixed in advance, which gives a smaller figure.
+    Infinite epsilons, of rounds without privacy, are None, because JSON has no infinity.
 
-    Infinite epsilons, of rounds without privacy, are None: JSON has no infinity.
+    Parameters
+    ----------
+    folder : Path
+        Folder of the ledger.
+    target_delta : float | None
+        Delta for all figures; None takes the smallest delta in the ledger.
 
-    Raises:
-        LedgerError: the ledger cannot be read or was altered.
+    Raises
+    ------
+    LedgerError
+        The ledger cannot be read or was altered.
     """
     entries = read(folder / "ledger.jsonl")
     reserved = [entry for entry in entries if entry.kind == "reserve"]
@@ -46,10 +54,19 @@ def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]
 
 
 def verify(folder: Path, against: Path | None = None) -> dict[str, Any]:
-    """Check the chain, that no part of the ledger is missing, and that it holds every head of it that a server reported.
+    """Verify the hash chain, that no part of the ledger is missing, and that it contains every head that a server reported.
 
-    Raises:
-        LedgerError: the first thing that is wrong, by the entry's number.
+    Parameters
+    ----------
+    folder : Path
+        Folder of the ledger.
+    against : Path | None
+        Folder of a run, or its report.json, whose ledger heads are checked; None checks none.
+
+    Raises
+    ------
+    LedgerError
+        Names the first problem, with the number of the entry.
     """
     path = folder / "ledger.jsonl"
     entries = read(path)
@@ -67,7 +84,7 @@ def _row(entry: Entry, entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float, accountant: Accountant) -> dict[str, Any]:
-    """What the records of a dataset spent, over every dataset that shares one with it: an upper bound."""
+    """Return an upper bound of what the records of a dataset spent, over every dataset that shares a record with it."""
     ids = read_dataset(folder, name)
     touching = [entry for entry in reserved if not ids.isdisjoint(read_dataset(folder, entry.body["dataset"]))]
     return {
@@ -80,7 +97,7 @@ def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float, a
 
 
 def _epsilons(entries: Sequence[Entry], delta: float, accountant: Accountant) -> dict[str, Any]:
-    """Both figures for a record in all of these reservations, and how the one that counts is counted."""
+    """Return both epsilons of a record in all of these reservations, and the rule for the one that counts."""
     counted = spent(parts_of(entries), delta, accountant)
     return {
         "epsilon": _finite(counted.epsilon),
@@ -94,11 +111,11 @@ def _finite(amount: float) -> float | None:
 
 
 def _reported(path: Path, site_id: str) -> list[Head]:
-    """The heads of a site's ledger in a run's report, round by round."""
+    """Return the heads of a site's ledger in a run's report, round by round."""
     file = path / "report.json" if path.is_dir() else path
     try:
         rounds: Sequence[Mapping[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["rounds"]
         rows = [done["ledgers"][site_id] for done in rounds if site_id in done["ledgers"]]
         return [Head(int(row["entries"]), str(row["hash"])) for row in rows]
     except (OSError, ValueError, KeyError, TypeError):
-        raise LedgerError(f"{file}: no readable report of a run; give the run's folder or its report.json") from None
+        raise LedgerError(f"{file}: not a readable report of a run; give the run's folder or its report.json") from None

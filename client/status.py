@@ -1,4 +1,4 @@
-"""What a client says of itself while it runs, for ``hushtune status`` at the site."""
+"""Write the status file of a running client, which ``hushtune status`` reads at the site."""
 
 import time
 from collections import deque
@@ -9,14 +9,14 @@ from client.site_file import SiteFile
 from shared.ops.status import BudgetSeen, OrderSeen, Outcome, SiteStatus, StatusFile
 from shared.wire.messages import TrainOrder
 
-KEPT = 20  # orders that are shown
-REFRESH = 30.0  # seconds after which an unchanged status is written again, so that a reader knows it for fresh
+KEPT = 20  # orders in the status
+REFRESH = 30.0  # seconds after which an unchanged status is written again, so that it does not look stale
 
 State = Literal["connecting", "connected", "refused", "closed"]
 
 
-class Telling:
-    """The status file of one client; it is rewritten at each change, and by ``refresh`` when it grows old."""
+class StatusWriter:
+    """Writes the status file of one client at each change; ``refresh`` writes it again when it grows old."""
 
     def __init__(self, file: SiteFile) -> None:
         self._file, self._site = StatusFile(file.status), file
@@ -28,13 +28,29 @@ class Telling:
         self._write()
 
     def connection(self, state: State) -> None:
-        """How it stands with the server now."""
+        """Record the state of the connection to the server.
+
+        Parameters
+        ----------
+        state : State
+            The new state.
+        """
         if state != self._connection:
             self._connection, self._since = state, time.time()
             self._write()
 
     def order(self, order: TrainOrder, outcome: Outcome, reason: str | None = None) -> None:
-        """What became of an order; a later word on the same round replaces the earlier one."""
+        """Record the outcome of an order; a final outcome replaces ``training`` of the same round.
+
+        Parameters
+        ----------
+        order : TrainOrder
+            Order from the server.
+        outcome : Outcome
+            What the site did with it.
+        reason : str | None
+            Field of the policy that refused it, or class of the error.
+        """
         seen = OrderSeen(time=time.time(), run_id=order.run_id, round=order.round, outcome=outcome, reason=reason)
         last = self._orders[-1] if self._orders else None
         if last is not None and (last.run_id, last.round, last.outcome) == (order.run_id, order.round, "training"):
@@ -43,12 +59,18 @@ class Telling:
         self._write()
 
     def budgets(self, budgets: Sequence[BudgetSeen]) -> None:
-        """What is left, as the ledger has it."""
+        """Record the current budgets from the ledger.
+
+        Parameters
+        ----------
+        budgets : Sequence[BudgetSeen]
+            Spent and allowed epsilon, by dataset and for the site.
+        """
         self._budgets = tuple(budgets)
         self._write()
 
     def refresh(self) -> None:
-        """Write again what has not changed for a while."""
+        """Write the file again if it was not written for a while."""
         if time.monotonic() - self._written > REFRESH:
             self._write()
 

@@ -1,4 +1,4 @@
-"""Local training: some optimiser steps on an adapter, the same loop with privacy and without."""
+"""Local training: optimiser steps on an adapter, by the same loop with and without privacy."""
 
 import math
 import secrets
@@ -32,7 +32,7 @@ from shared.tasks.classification import HEADS
 
 @dataclass(frozen=True)
 class Trained:
-    """The delta of one round, and the optimiser's moments, which stay at the site."""
+    """Result of one round: the delta, and the optimiser's moments, which stay at the site."""
 
     delta: AdapterState
     moments: AdapterState
@@ -52,17 +52,50 @@ def train(
     label_weights: npt.NDArray[np.float64] | None = None,
     prefix: FrozenPrefix | None = None,
 ) -> Trained:
-    """Train one round from ``start`` and return what changed.
+    """Train one round from an adapter and return the change.
 
-    ``label_weights`` (L,) weigh each label's losses; with a ``prefix``, training goes from its states upwards.
+    The optimiser's moments are computed only from noised gradients, so keeping them over rounds costs no privacy.
 
-    The optimiser's moments are made of noised gradients alone, so keeping them over rounds costs no privacy.
+    Parameters
+    ----------
+    learner : Learner
+        Task and model.
+    data : TrainingSet
+        Encoded records and their units.
+    start : AdapterState
+        Adapter at the start of the round.
+    config : RunConfig
+        Configuration of the run.
+    plan : PrivacyPlan | None
+        Privacy plan of the run; None without privacy.
+    round_number : int
+        Number of the round, from 1.
+    divisor : float
+        Expected number of units in a batch, q x declared_size.
+    site_id : str
+        Name of the site, for the random streams of runs without privacy.
+    moments : AdapterState | None
+        Optimiser state after the round before; None at the first.
+    label_weights : array (L,) or None
+        Weight of each label's losses.
+    prefix : FrozenPrefix | None
+        Cached states of the frozen layers; None computes all layers.
+
+    Returns
+    -------
+    Trained
+        Delta and moments.
+
+    Raises
+    ------
+    PrivacyError
+        a privacy unit was split, or a layer gives no proper per-record gradients.
     """
     training = config.training
     write_adapter(learner.model, start)
     optimizer = optimizer_of(learner.model, training)
     anchors = {p: p.detach().clone() for p in learner.model.parameters() if p.requires_grad}
-    peaks = [float(group["lr"]) for group in optimizer.param_groups]  # loading a state sets the last step's rates
+    peaks = [float(group["lr"]) for group in optimizer.param_groups]  # read first: loading a state overwrites the rates
     if moments is not None:
         _write_moments(optimizer, moments)
     torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
@@ -75,7 +108,7 @@ def train(
             rows = data.rows(chosen.tolist(), number)
             _accumulate(learner, model, step, rows, weights, training, prefix)
             step.finish()
-            _pull(optimizer, anchors, training.proximal)
+            _pull_to_start(optimizer, anchors, training.proximal)
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
 
@@ -89,12 +122,12 @@ def _accumulate(
     training: TrainingSection,
     prefix: FrozenPrefix | None,
 ) -> None:
-    """Put the gradients of a step's rows into the step; no unit is cut over two micro-batches."""
+    """Add the gradients of a step's rows to the step; no unit is split over two micro-batches."""
     for units, batch in learner.unit_batches(rows.examples, rows.units, learner.tokens(training)):
         with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
             losses = learner.task.training_losses(model, batch, training.distillation)
             torch.autograd.backward((losses * row_weights(units, batch.targets, weights)).sum())
-        step.accumulate([unit[0] for unit in units for _ in unit])  # its first row names a unit
+        step.accumulate([unit[0] for unit in units for _ in unit])  # a unit is identified by its first row
 
 
 def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor: float) -> None:
@@ -102,11 +135,11 @@ def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor:
         group["lr"] = peak * factor
 
 
-def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch.Tensor], strength: float) -> None:
-    """Move each tensor towards where the round started, as a step of AdamW's weight decay would towards 0.
+def _pull_to_start(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch.Tensor], strength: float) -> None:
+    """Move each tensor towards its value at the start of the round, as AdamW's weight decay moves it towards 0.
 
-    It depends on no record but through what the private step gave, so it costs no privacy (as Li et al. 2020, FedProx,
-    arXiv 1812.06127, but outside the gradient, where neither the clip nor the moments see it).
+    It depends on records only through the result of the private step, so it costs no privacy. FedProx (Li et al. 2020, arXiv
+    1812.06127) puts the pull into the gradient instead, where clipping and the moments would see it.
     """
     if not strength:
         return
@@ -117,13 +150,27 @@ def _pull(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch
 
 
 def self_check(learner: Learner, examples: Sequence[Example], records: int, distillation: float = 0.0) -> None:
-    """Compare per-record gradients with a one-record loop on the longest and the shortest examples.
+    """Compare per-record gradients with a one-record loop, on the longest and the shortest examples.
 
-    The batch is computed as in training, end to end where that can be; a record alone, by the model as it came. Then, in the
-    dtype that trains, the batch is compared with that without its longest: what rounding moves must be accounted for.
+    The batch is computed as in training, end to end where possible; single records are computed by the unmodified model.
+    Then, in the dtype of training, the batch is compared with the batch without its longest record, to check that the plan
+    covers rounding.
 
-    Raises:
-        PrivacyError: they differ, so nothing may be trained.
+    Parameters
+    ----------
+    learner : Learner
+        Task and model.
+    examples : Sequence[Example]
+        Encoded records.
+    records : int
+        Number of records to compare.
+    distillation : float
+        Weight of the distillation term of the loss.
+
+    Raises
+    ------
+    PrivacyError
+        The gradients differ, so nothing may be trained.
     """
     chosen = sorted(examples, key=len, reverse=True)
     if len(chosen) > records:
@@ -131,7 +178,7 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
     with ExitStack() as given:
 
         def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
-            given.close()  # the batch before has gone backward
+            given.close()  # the backward pass of the batch before is done
             asked = [chosen[index] for index in indices]
             batch = given.enter_context(learner.batch(asked)) if len(asked) > 1 else learner.padded(asked)
             return learner.task.training_losses(model, batch, distillation)
@@ -143,7 +190,24 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
 def measure(
     learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, tokens: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-    """The model's loss on each example (N,), in nats, and its hits (N,) where the task has any. They stay at the site."""
+    """Return the model's loss on each example, and its hits if the task has any; both stay at the site.
+
+    Parameters
+    ----------
+    learner : Learner
+        Task and model.
+    examples : Sequence[Example]
+        N encoded records.
+    prefix : FrozenPrefix | None
+        Cached states of the frozen layers; None computes all layers.
+    tokens : int
+        Tokens of a micro-batch.
+
+    Returns
+    -------
+    tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]
+        Losses (N,) in nats, and hits (N,), 0 or 1.
+    """
     losses = np.zeros(len(examples))
     hits = np.zeros(len(examples)) if learner.task.kind == "encoder" else None
     learner.model.eval()
@@ -157,7 +221,20 @@ def measure(
 
 
 def schedule(step: int, training: TrainingSection) -> float:
-    """The learning-rate factor of a step of the whole run: a linear rise over the warm-up, then the config's schedule."""
+    """Return the factor of the learning rate at a step: linear warm-up, then the schedule of the config.
+
+    Parameters
+    ----------
+    step : int
+        Number of the step in the whole run, from 0.
+    training : TrainingSection
+        Section with the schedule.
+
+    Returns
+    -------
+    float
+        Factor from 0 to 1.
+    """
     total = training.rounds * training.steps
     warmup = training.warmup * total
     if step < warmup:
@@ -169,7 +246,15 @@ def schedule(step: int, training: TrainingSection) -> float:
 
 
 def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:
-    """AdamW with one rate for the adapter and one for heads; one fused pass over each tensor and its moments."""
+    """Make an AdamW with one learning rate for the adapter and one for classification heads.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Model with an adapter.
+    training : TrainingSection
+        Section with the rates.
+    """
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     heads = [p for name, p in trained if name.startswith(HEADS)]
     adapter = [p for name, p in trained if not name.startswith(HEADS)]
@@ -182,7 +267,7 @@ def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.Ada
 
 
 def _read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
-    """The optimiser's state as named arrays, with an adapted clipping norm; all else follows from the config."""
+    """Return the optimiser's state as named arrays, with an adapted clipping norm; the rest follows from the config."""
     state = optimizer.state_dict()
     arrays = {f"{k}/{name}": t.cpu().numpy().copy() for k, slot in state["state"].items() for name, t in slot.items()}
     if CLIPPING_NORM in state["param_groups"][0]:
@@ -191,7 +276,7 @@ def _read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
 
 
 def _write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> None:
-    """Set the state of an optimiser of the same tensors."""
+    """Set the state of an optimiser with the same tensors."""
     slots: dict[int, dict[str, torch.Tensor]] = {}
     groups = optimizer.state_dict()["param_groups"]
     for key, array in moments.arrays.items():
@@ -206,7 +291,7 @@ def _write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> N
 def _batches(
     units: int, config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """The round's batches: as the plan accounts for them and secret under privacy, reproducible without."""
+    """Return the batches of the round: under privacy by the plan and secret, else reproducible."""
     if plan is not None:
         return poisson_batches(units, plan.sampling_rate, plan.steps_per_round, uniforms)
     training, draw = config.training, stream(config.run.seed, "sampling", site_id, round_number).random
@@ -214,5 +299,5 @@ def _batches(
 
 
 def _dropout_seed(config: RunConfig, plan: PrivacyPlan | None, site_id: str, round_number: int) -> int:
-    """Dropout masks must not follow from a public seed under privacy: their order in the batch would couple records."""
+    """Return a seed for dropout; under privacy a secret one, because public masks by batch position would couple records."""
     return secrets.randbits(63) if plan else derive(config.run.seed, "dropout", site_id, round_number)

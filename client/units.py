@@ -1,4 +1,4 @@
-"""What trains at a site: rows, the privacy units that own them, and the weights that make a unit's gradient a mean."""
+"""Training data of a site: rows, the privacy units that own them, and weights that make a unit's gradient a mean."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,22 +9,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shared.models.device import sent
+from shared.models.device import to_device
 from shared.tasks.base import Example, Unit
 
 Floats = npt.NDArray[np.float64]
 
 
 class Viewer(Protocol):
-    """Makes views of records."""
+    """Makes views of records for augmentation."""
 
     def views(self, row: int, occasion: int) -> Sequence[Example]:
-        """The views of a row on one occasion, the row itself first."""
+        """Return the views of a row on one occasion, the row itself first."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What one step computes on: examples, and for each unit which of them are its own."""
+    """The rows of one step: examples, and for each unit the indices of its examples."""
 
     examples: Sequence[Example] = field(repr=False)
     units: Sequence[Unit] = field(repr=False)
@@ -32,9 +32,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A site's encoded records, one row each, and the units that own them; without ``viewer`` a row is its only view.
+    """Encoded records of a site, one row each, and the units that own them; without ``viewer``, each row is its only view.
 
-    A unit is one record, or all records of one person. It is sampled whole, and its rows and their views are averaged.
+    A unit is one record, or all records of one person. A unit is sampled as a whole, and the gradients of its rows and views
+    are averaged.
     """
 
     examples: Sequence[Example] = field(repr=False)
@@ -43,11 +44,25 @@ class TrainingSet:
 
     @classmethod
     def of(cls, examples: Sequence[Example]) -> "TrainingSet":
-        """Each record a unit of its own."""
+        """Make each record a unit of its own.
+
+        Parameters
+        ----------
+        examples : Sequence[Example]
+            Encoded records.
+        """
         return cls(examples, [(row,) for row in range(len(examples))])
 
     def rows(self, chosen: Sequence[int], occasion: int) -> Rows:
-        """What a step computes on when it sampled the ``chosen`` units; views are drawn anew on each occasion."""
+        """Return the rows of a step; views are drawn anew on each occasion.
+
+        Parameters
+        ----------
+        chosen : Sequence[int]
+            Indices of the sampled units.
+        occasion : int
+            Number of the step in the run.
+        """
         units = [self.units[unit] for unit in chosen]
         if self.viewer is None:
             return Rows(self.examples, units)
@@ -60,7 +75,18 @@ class TrainingSet:
         return Rows(views, owned)
 
     def label_shares(self, labels: int) -> Floats:
-        """Each unit's share of each label, (units, labels); rows add up to 1."""
+        """Return each unit's share of each label.
+
+        Parameters
+        ----------
+        labels : int
+            Number of labels.
+
+        Returns
+        -------
+        array (units, labels)
+            Shares; each row adds up to 1.
+        """
         shares = np.zeros((len(self.units), labels))
         for number, unit in enumerate(self.units):
             for row in unit:
@@ -68,21 +94,38 @@ class TrainingSet:
         return shares
 
     def means(self, values: Floats) -> Floats:
-        """Each unit's mean of its rows' values: (rows,) to (units,)."""
+        """Return the mean over the rows of each unit.
+
+        Parameters
+        ----------
+        values : array (rows,)
+            One value per row.
+
+        Returns
+        -------
+        array (units,)
+            Means.
+        """
         return np.array([values[list(unit)].mean() for unit in self.units])
 
     def label(self, unit: Unit) -> int:
-        """The label that most rows of a unit have."""
+        """Return the most frequent label among the rows of a unit."""
         return int(np.bincount([self._label(row) for row in unit]).argmax())
 
     def _label(self, row: int) -> int:
         target = self.examples[row].target
-        assert isinstance(target, int)  # noqa: S101  the config balances classifications alone
+        assert isinstance(target, int)  # noqa: S101  the config balances only classifications
         return target
 
 
 def units_of(persons: Sequence[str]) -> list[Unit]:
-    """The rows of each person, persons in the order of their first rows."""
+    """Group rows by person, in the order of the persons' first rows.
+
+    Parameters
+    ----------
+    persons : Sequence[str]
+        Id of the person of each row.
+    """
     rows: dict[str, list[int]] = defaultdict(list)
     for row, person in enumerate(persons):
         rows[person].append(row)
@@ -90,9 +133,18 @@ def units_of(persons: Sequence[str]) -> list[Unit]:
 
 
 def row_weights(units: Sequence[Unit], targets: torch.Tensor, by_label: torch.Tensor | None) -> torch.Tensor:
-    """The weight of each row's loss, (B,): 1 / the rows of its unit, times its label's weight.
+    """Return the weight of each row's loss, (B,): 1 / (rows of its unit), times the weight of its label.
 
-    It acts before the clip, so no weight changes what one unit can do.
+    The weights act before clipping, so they do not change how far one unit can move the sum.
+
+    Parameters
+    ----------
+    units : Sequence[Unit]
+        Row indices of each unit, in the order of the batch.
+    targets : tensor (B,)
+        Label of each row.
+    by_label : tensor (L,) or None
+        Weight of each label.
     """
-    shares = sent(torch.tensor([1 / len(unit) for unit in units for _ in unit]), targets.device)
+    shares = to_device(torch.tensor([1 / len(unit) for unit in units for _ in unit]), targets.device)
     return shares if by_label is None else shares * by_label[targets]

@@ -1,12 +1,12 @@
-"""From mechanism events to (epsilon, target_delta), by privacy loss distributions; and back to a noise multiplier.
+"""Compute (epsilon, target_delta) from mechanism events by privacy loss distributions, and the noise for a target epsilon.
 
-Every figure is for the neighbouring relation *add or remove one unit*. The claim is a pessimistic (upper) estimate by
-dp-accounting's PLD accountant (Doroshenko et al. 2022, arXiv 2207.04380). Renyi accounting (Mironov 2017, arXiv
-1702.07476) gives a second upper bound, looser and by other code, as a cross-check. Central-limit (GDP) figures are never
-used: they lie 4 to 16 % below the true value.
+All figures hold for the neighbouring relation *add or remove one unit*. The claimed epsilon is a pessimistic (upper)
+estimate by the PLD accountant of dp-accounting (Doroshenko et al. 2022, arXiv 2207.04380). Renyi accounting (Mironov 2017,
+arXiv 1702.07476) gives a second, looser upper bound from independent code, as a cross-check. Central-limit (GDP) figures are
+never used, because they lie 4 to 16 % below the true value.
 
-These figures hold for plans that are fixed before anything is released. Runs that were chosen after earlier results are
-counted by ``privacy/renyi_filter.py``.
+The figures hold for plans that are fixed before anything is released. If a run may have been chosen after earlier results,
+``privacy/renyi_filter.py`` counts it.
 """
 
 import math
@@ -24,39 +24,41 @@ from scipy.optimize import brentq
 from shared.errors import PrivacyError
 from shared.ops.numbers import delta_up, epsilon_up
 
-# Epsilon that each Gaussian sum costs beside its privacy loss, since drawn noise is not exactly a rounded Gaussian. By
-# `privacy.dp.noise.rounded_gaussian` the probability of each drawn number is that of a rounded Gaussian within a factor
-# 1 +- 2 x 17 / std^2 (its normalisation included), with std >= 2^32 steps of the grid. Two neighbours and 2^26 numbers a
-# sum make 2^26 x 2 x 34 x 2^-64 < 2^-31. What is never drawn, beyond 20 standard deviations, adds to delta less than
-# 2^26 x 6e-89 x exp(epsilon) a sum, which is below the rounding of any delta in float64 while epsilon is below 100.
+# Epsilon charged for each Gaussian sum in addition to its privacy loss, because drawn noise is not exactly a rounded
+# Gaussian. By `privacy.dp.noise.rounded_gaussian` the probability of each drawn number equals that of a rounded Gaussian up
+# to a factor 1 +- 2 x 17 / std^2 (normalisation included), with std >= 2^32 steps of the grid. For two neighbouring datasets
+# and 2^26 numbers per sum this gives 2^26 x 2 x 34 x 2^-64 < 2^-31. Noise beyond 20 standard deviations may never be drawn;
+# that adds less than 2^26 x 6e-89 x exp(epsilon) per sum to delta: below float64's rounding of delta if epsilon < 100.
 SAMPLING_LOSS = 2.0**-31
-CLAIM_GRID = 1e-4  # value discretisation of a claim; dp-accounting's own default
-SEARCH_GRID = 1e-3  # coarser, so pessimistic: what meets the target on it meets it on the claim's grid too
+CLAIM_GRID = 1e-4  # discretisation of the privacy loss for a claimed epsilon; the default of dp-accounting
+SEARCH_GRID = 1e-3  # coarser and therefore more pessimistic: a target met on it is met on the claim's grid too
 SMALLEST_NOISE = 1e-2
-LARGEST_NOISE = 4000.0  # a mechanism can draw up to 2^13
-# A pessimistic PLD figure may lie above Renyi's by its grid; by more than this the two cannot both be bounds of one loss.
+LARGEST_NOISE = 4000.0  # a mechanism can draw noise up to 2^13 times its sensitivity
+# A pessimistic PLD figure may exceed the Renyi bound by the error of its grid. If it exceeds the bound by more than this,
+# one of the two accountants is wrong.
 CROSS_CHECK_SLACK = 0.02
-RENYI_ORDERS = (*range(2, 65), 80, 128, 256, 512)  # whole orders: the fractional ones do not converge at small noise
+RENYI_ORDERS = (*range(2, 65), 80, 128, 256, 512)  # integer orders; fractional ones do not converge at small noise
 
 Purpose = Literal["training", "clipping", "label_counts", "metrics"]
 
 
 @dataclass(frozen=True)
 class MechanismEvent:
-    """A run of equal releases: ``steps`` Gaussian sums over a Poisson sample of the units.
+    """A number of equal releases: ``steps`` Gaussian sums, each over a Poisson sample of the privacy units.
 
-    Training steps, released metrics, label counts and the counts of adaptive clipping are all such sums.
+    Training steps, released metrics, label counts and the counts of adaptive clipping are all such sums. ``purpose`` says
+    which of them an event is; it does not affect epsilon.
 
     Attributes
     ----------
-    sampling_rate
-        Each unit's chance to be in a step (above 0; 1 is a sum over all units).
-    noise_multiplier
-        The noise's standard deviation in units of the L2 bound of one unit's share of the sum.
-    steps
-        How many such sums.
-    purpose
-        What the sums are for; changes no figure.
+    sampling_rate : float
+        Probability q of each unit to be in a step, above 0 and at most 1 (1: a sum over all units).
+    noise_multiplier : float
+        Standard deviation of the noise, divided by the L2 sensitivity of the sum.
+    steps : int
+        Number of sums, 1 or more.
+    purpose : Purpose
+        The kind of sum.
 
     Examples
     --------
@@ -75,16 +77,34 @@ class MechanismEvent:
         if not 0 < self.sampling_rate <= 1:
             raise PrivacyError(f"sampling rate {self.sampling_rate}: must be above 0 and at most 1")
         if not (self.noise_multiplier > 0 and math.isfinite(self.noise_multiplier)):
-            raise PrivacyError(f"noise multiplier {self.noise_multiplier}: must be above 0; no noise has no epsilon")
+            raise PrivacyError(
+                f"noise multiplier {self.noise_multiplier}: must be above 0, since without noise there is no epsilon"
+            )
         if self.steps < 1:
             raise PrivacyError(f"steps {self.steps}: must be at least 1")
 
 
 def epsilon(events: Iterable[MechanismEvent], target_delta: float, grid: float = CLAIM_GRID) -> float:
-    """The epsilon of all events composed, at ``target_delta``; 0 when nothing was released.
+    """Return epsilon of all events composed, at ``target_delta``; 0 if there are no events.
 
-    Raises:
-        PrivacyError: target_delta is not between 0 and 1.
+    Parameters
+    ----------
+    events : Iterable[MechanismEvent]
+        Mechanism events, in any order.
+    target_delta : float
+        Delta of the guarantee, above 0 and below 1.
+    grid : float
+        Discretisation of the privacy loss; a coarser grid is faster and gives a larger epsilon.
+
+    Returns
+    -------
+    float
+        Upper bound of epsilon.
+
+    Raises
+    ------
+    PrivacyError
+        ``target_delta`` is not above 0 and below 1.
     """
     check_delta(target_delta)
     counts = _counted(events)
@@ -92,16 +112,12 @@ def epsilon(events: Iterable[MechanismEvent], target_delta: float, grid: float =
 
 
 class Accountant:
-    """Say what mechanism events cost together, and which noise keeps them within an epsilon.
+    """Compute epsilon of composed events, and cache the privacy losses of single steps and the results.
 
-    It remembers the losses of steps and the sums that it was asked for, because nearly all the time goes into the loss of a
-    step: whoever asks often keeps one accountant.
-
-    Parameters
-    ----------
-    grid
-        Discretisation of the privacy loss. On the coarser ``SEARCH_GRID`` it is ten times as fast and never says less;
-        that is for figures to look at, not for decisions.
+    A run needs the epsilon of the same steps when it is planned, before each round, for its report and for its card. Nearly
+    all the time goes into the loss of one step, so callers that ask repeatedly should keep one Accountant. With
+    ``SEARCH_GRID`` it is about ten times as fast and its figures are slightly larger upper bounds: good enough to look at,
+    not for decisions.
 
     Examples
     --------
@@ -122,19 +138,24 @@ class Accountant:
         self._known: dict[tuple[frozenset[tuple[tuple[float, float], int]], float], float] = {}
 
     def epsilon(self, events: Iterable[MechanismEvent], target_delta: float) -> float:
-        """Return the epsilon of all events composed; 0 when nothing was released.
+        """Return the same figure as the function ``epsilon``, from the cache if possible.
 
         Parameters
         ----------
-        events
-            Releases from the same records, in any order.
-        target_delta
-            Delta of the guarantee (above 0, below 1).
+        events : Iterable[MechanismEvent]
+            Mechanism events, in any order.
+        target_delta : float
+            Delta of the guarantee, above 0 and below 1.
+
+        Returns
+        -------
+        float
+            Upper bound of epsilon; 0 if there are no events.
 
         Raises
         ------
         PrivacyError
-            ``target_delta`` is out of range.
+            ``target_delta`` is not above 0 and below 1.
         """
         check_delta(target_delta)
         counts = _counted(events)
@@ -167,14 +188,43 @@ class Accountant:
         return calibrate(epsilon, target_delta, sampling_rate, steps, (), self)
 
     def by_round(self, events: Sequence[MechanismEvent], rounds: int, target_delta: float) -> tuple[float, ...]:
-        """Epsilon after each of 1 to ``rounds`` rounds that release ``events`` each."""
+        """Return epsilon after each of the rounds 1 to ``rounds``, cumulative.
+
+        Parameters
+        ----------
+        events : Sequence[MechanismEvent]
+            The mechanism events of one round.
+        rounds : int
+            Number of rounds.
+        target_delta : float
+            Delta of the guarantee, above 0 and below 1.
+
+        Returns
+        -------
+        tuple[float, ...]
+            Upper bounds of epsilon, one per round.
+        """
         return tuple(self.epsilon(list(events) * count, target_delta) for count in range(1, rounds + 1))
 
     def cross_checked(self, events: Sequence[MechanismEvent], target_delta: float) -> float:
-        """The claim, once Renyi's bound has been seen not to lie below it.
+        """Return the PLD epsilon, after checking that it does not lie above the Renyi bound by more than the grid explains.
 
-        Raises:
-            PrivacyError: the two accountants contradict each other, so neither is believed.
+        Parameters
+        ----------
+        events : Sequence[MechanismEvent]
+            Mechanism events, in any order.
+        target_delta : float
+            Delta of the guarantee, above 0 and below 1.
+
+        Returns
+        -------
+        float
+            Upper bound of epsilon by privacy loss distributions.
+
+        Raises
+        ------
+        PrivacyError
+            The two accountants contradict each other, so neither is trusted.
         """
         claimed, bound = self.epsilon(events, target_delta), renyi_epsilon(events, target_delta)
         if claimed > bound * (1 + CROSS_CHECK_SLACK) + CROSS_CHECK_SLACK:
@@ -186,9 +236,22 @@ class Accountant:
 
 
 def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float]) -> tuple[float, ...]:
-    """The delta of all events composed at each of ``epsilons``, never below the true one; 0 when nothing was released.
+    """Return the delta of all events composed, at each of several epsilons; 0 if there are no events.
 
-    It is for limits in words, so it takes the coarser grid, which moves a share by some 1e-6, upwards.
+    The figures are upper bounds on the coarser grid, which raises a delta by about 1e-6. That suffices for the limits on
+    attacks that are stated in words.
+
+    Parameters
+    ----------
+    events : Iterable[MechanismEvent]
+        Mechanism events, in any order.
+    epsilons : Sequence[float]
+        Epsilons, 0 or more.
+
+    Returns
+    -------
+    tuple[float, ...]
+        Upper bounds of delta, one per epsilon.
     """
     counts = _counted(events)
     total = _composed(counts, {step: _loss(*step, SEARCH_GRID) for step in counts})
@@ -199,7 +262,20 @@ def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float])
 
 
 def renyi_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> float:
-    """A second upper bound of the same loss, by Renyi accounting; 0 when nothing was released."""
+    """Return a second upper bound of epsilon by Renyi accounting (Mironov 2017, arXiv 1702.07476); 0 without events.
+
+    Parameters
+    ----------
+    events : Iterable[MechanismEvent]
+        Mechanism events, in any order.
+    target_delta : float
+        Delta of the guarantee, above 0 and below 1.
+
+    Raises
+    ------
+    PrivacyError
+        ``target_delta`` is not above 0 and below 1.
+    """
     check_delta(target_delta)
     accountant = RdpAccountant(RENYI_ORDERS, NeighboringRelation.ADD_OR_REMOVE_ONE)
     counts = _counted(events)
@@ -216,10 +292,35 @@ def calibrate(
     others: Sequence[MechanismEvent] = (),
     accountant: Accountant | None = None,
 ) -> float:
-    """The smallest noise multiplier, rounded up to 1e-4, that keeps ``steps`` steps and ``others`` within the target.
+    """Return a noise multiplier that keeps ``steps`` steps and ``others`` together within the target.
 
-    Raises:
-        PrivacyError: no noise multiplier up to 10,000 reaches the target, or the others alone exceed it.
+    It is searched on ``SEARCH_GRID``, rounded up to a multiple of 1e-4, and then raised until the figure on the accountant's
+    own grid meets the target too. It may therefore lie slightly above the smallest possible noise multiplier.
+
+    Parameters
+    ----------
+    target_epsilon : float
+        Largest allowed epsilon, above 0.
+    target_delta : float
+        Delta of the guarantee, above 0 and below 1.
+    sampling_rate : float
+        Probability q of each unit to be in a step.
+    steps : int
+        Number of training steps T of the whole run.
+    others : Sequence[MechanismEvent]
+        All other releases of the whole run, whose noise is fixed.
+    accountant : Accountant | None
+        Accountant for the last check; None makes a new one.
+
+    Returns
+    -------
+    float
+        Noise multiplier z = standard deviation / sensitivity.
+
+    Raises
+    ------
+    PrivacyError
+        No noise multiplier that the search tries (it stops below ``LARGEST_NOISE``) meets the target.
     """
     accountant = accountant or Accountant()
 
@@ -233,41 +334,53 @@ def calibrate(
 
     log_noise = _root(excess)
     if log_noise is None:
-        beside = " beside the other releases of the plan" if others else ""
+        together = " together with the other releases of the plan" if others else ""
         raise PrivacyError(
-            f"epsilon {epsilon_up(target_epsilon)} at target_delta {delta_up(target_delta)} is out of reach for {steps} "
-            f"steps at sampling rate {sampling_rate}{beside}; take fewer steps, a lower rate or fewer releases"
+            f"epsilon {epsilon_up(target_epsilon)} at target_delta {delta_up(target_delta)} cannot be reached with {steps} "
+            f"steps at sampling rate {sampling_rate}{together}; use fewer steps, a lower rate or fewer releases"
         )
     ticks = math.ceil(math.exp(log_noise) * 1e4)
-    while accountant.epsilon(events(ticks / 1e4), target_delta) > target_epsilon:  # until the claim's own grid agrees
+    while accountant.epsilon(events(ticks / 1e4), target_delta) > target_epsilon:  # until the finer grid of the claim agrees
         ticks += 1
     return ticks / 1e4
 
 
 def _root(excess: Callable[[float], float]) -> float | None:
-    """Where a falling function of the log noise reaches 0, or the least noise; None where the most does not suffice."""
+    """Find where a decreasing function of log(noise) reaches 0.
+
+    Return the smallest tried value if the function is not above 0 there, and None if it is above 0 at the largest.
+    """
     low = high = math.log(2.0)
     while excess(high) > 0:
         low, high = high, high + 0.7
         if high > math.log(LARGEST_NOISE):
             return None
-    while excess(low) <= 0 and low > math.log(SMALLEST_NOISE):  # in short steps: the less noise, the longer a loss takes
+    while excess(low) <= 0 and low > math.log(
+        SMALLEST_NOISE
+    ):  # in short steps, because a loss takes longer to compute with less noise
         low, high = low - 0.35, low
     return low if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-5))
 
 
 def check_delta(target_delta: float) -> None:
-    """Refuse a delta that is no chance.
+    """Refuse a delta that is not above 0 and below 1.
 
-    Raises:
-        PrivacyError: it is not above 0 and below 1.
+    Parameters
+    ----------
+    target_delta : float
+        Delta of a guarantee.
+
+    Raises
+    ------
+    PrivacyError
+        It is out of this range.
     """
     if not 0 < target_delta < 1:
         raise PrivacyError(f"target_delta {target_delta!r}: must be above 0 and below 1")
 
 
 def _counted(events: Iterable[MechanismEvent]) -> Counter[tuple[float, float]]:
-    """Steps by (sampling rate, noise multiplier): equal mechanisms compose in one go."""
+    """Add up the steps by (sampling rate, noise multiplier), because equal mechanisms are composed at once."""
     steps: Counter[tuple[float, float]] = Counter()
     for event in events:
         steps[event.sampling_rate, event.noise_multiplier] += event.steps
@@ -277,20 +390,20 @@ def _counted(events: Iterable[MechanismEvent]) -> Counter[tuple[float, float]]:
 def _epsilon_of(
     total: pld.PrivacyLossDistribution | None, counts: Counter[tuple[float, float]], target_delta: float
 ) -> float:
-    """Return epsilon at ``target_delta`` of a composed loss of so many sums, with what drawing their noise costs."""
+    """Return epsilon of a composed loss at ``target_delta``, plus the charge for the inexact noise of each sum."""
     return float(total.get_epsilon_for_delta(target_delta)) + SAMPLING_LOSS * counts.total() if total else 0.0
 
 
 def _composed(
     counts: Mapping[tuple[float, float], int], losses: Mapping[tuple[float, float], pld.PrivacyLossDistribution]
 ) -> pld.PrivacyLossDistribution | None:
-    """So many steps of each kind, composed."""
+    """Compose ``counts[step]`` steps of each kind; None without any step."""
     each = [losses[step].self_compose(count) for step, count in counts.items()]
     return reduce(lambda one, other: one.compose(other), each) if each else None
 
 
 def _loss(sampling_rate: float, noise_multiplier: float, grid: float) -> pld.PrivacyLossDistribution:
-    """The privacy loss of one step under adding or removing one unit."""
+    """Return the privacy loss distribution of one step, for adding or removing one unit."""
     return pld.from_gaussian_mechanism(
         noise_multiplier,
         value_discretization_interval=grid,

@@ -1,4 +1,4 @@
-"""What one dataset may still spend at its site: the ledger's events, followed record by record, against a limit."""
+"""Hold what a dataset has spent at its site, from the events in the ledger and record by record, against a limit."""
 
 import math
 from collections.abc import Sequence
@@ -15,33 +15,46 @@ from shared.errors import LedgerError
 from shared.ops.numbers import delta_up, epsilon_up
 from shared.wire.chain_head import Head
 
-A_RUN_TO_COME = ""  # no run has this id, so a run that has none yet is another one than all in the ledger
+A_RUN_TO_COME = ""  # stands for a run without an id yet; no run in the ledger has this id
 
 
 @dataclass(frozen=True)
 class Limit:
-    """An epsilon that may not be exceeded, at a delta."""
+    """An epsilon that must not be exceeded, at a delta."""
 
     epsilon: float
     target_delta: float
 
     def __str__(self) -> str:
-        """Say the limit as a message does: ``8 at delta 1e-5``."""
+        """Return the limit as text for a message: ``8 at delta 1e-5``."""
         return f"{epsilon_up(self.epsilon)} at delta {delta_up(self.target_delta)}"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A dataset's claim on its site's ledger.
+    """The privacy budget of one dataset, kept in the ledger of its site.
 
-    No record may spend more than ``limit``, over all rounds, runs, tasks and trials that the ledger knows. What was spent
-    follows the records: a dataset's figure is that of its worst record, over every earlier dataset that shares the record
-    or its person. Two datasets without a shared record spend in parallel; ``in_all`` bounds them as if one record were in
-    all of them, where a site wants that too.
+    No record may spend more than ``limit`` over all rounds, runs, tasks and trials in the ledger. Spending follows the
+    records: the figure of a dataset is that of its worst record, counted over every earlier dataset that shares the record
+    or its person. Two datasets without a common record spend in parallel. ``in_all``, if set, bounds all datasets of the
+    site together, as if one record were in all of them.
 
-    One run counts by its plan, two and more by the filter for adaptive choice (``spending.py``): for each unit, all that is
-    ever released under the limit is (epsilon, delta) private together, also where each run was chosen after the results of
-    those before. A refusal is not part of that: it may tell that some record was used before.
+    A single run is counted by its plan, two or more runs by the filter for adaptive choice (``spending.py``). For each unit,
+    everything ever released under the limit is together (epsilon, delta) private, even if each run was chosen after the
+    results of the runs before. A refusal is not covered by this guarantee: it may reveal that some record was used before.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        Ledger of the site.
+    dataset : Dataset
+        Identities of the records.
+    limit : Limit
+        Epsilon and delta for every record.
+    in_all : Limit | None
+        Epsilon and delta for the whole site, or None.
+    accountant : Accountant
+        Cache of privacy losses.
     """
 
     ledger: Ledger
@@ -51,46 +64,83 @@ class Budget:
     accountant: Accountant = field(default_factory=Accountant, repr=False, compare=False)
 
     def spent(self) -> Spent:
-        """Epsilon of the worst record, as the limit counts it; infinite where one was used without privacy."""
+        """Return epsilon of the worst record, as the limit counts it; infinite if one record was used without privacy."""
         histories = (parts_of(entries) for entries in self._histories(self.ledger.entries()))
         figures = [spent(parts, self.limit.target_delta, self.accountant) for parts in histories]
         return max(figures, key=lambda figure: figure.epsilon)
 
     def spent_in_all(self) -> Spent:
-        """Epsilon of the whole site at the delta of ``in_all``, as if one record were in all datasets."""
+        """Return epsilon of the whole site at the delta of ``in_all``, as if one record were in all datasets."""
         assert self.in_all is not None  # noqa: S101  asked only where the site bounds it
         return spent(parts_of(self.ledger.entries()), self.in_all.target_delta, self.accountant)
 
     def refuse_beyond(self, plan: PrivacyPlan) -> None:
-        """Refuse a run that the budget cannot pay from its first round to its last, before anything is spent.
+        """Refuse a run unless the budget can pay all of its rounds; call it before anything is spent.
 
-        Raises:
-            LedgerError: the budget is used up, or would be; or what was spent was counted for another unit.
+        Parameters
+        ----------
+        plan : PrivacyPlan
+            Privacy plan of the run.
+
+        Raises
+        ------
+        LedgerError
+            The budget is or would be used up, or earlier runs used another privacy unit.
         """
         entries = self.ledger.entries()
         self._refuse_other_unit(entries, plan)
         self._refuse(entries, Part.to_come(A_RUN_TO_COME, plan, plan.rounds), f"a run of {plan.rounds} rounds")
 
     def refuse_rest(self, run_id: str, round_number: int, plan: PrivacyPlan) -> None:
-        """Refuse a round whose run the budget cannot pay from there to its end; a round that is reserved is paid for.
+        """Refuse a round unless the budget can pay from this round to the end of the run.
 
-        Raises:
-            LedgerError: the budget is used up, or would be.
+        A round that is already reserved is paid, so it passes.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+        plan : PrivacyPlan
+            Privacy plan of the run.
+
+        Raises
+        ------
+        LedgerError
+            The budget is or would be used up.
         """
         entries = self.ledger.entries()
         if _reservation(entries, run_id, round_number) is None:
             self._refuse_rest(entries, run_id, round_number, plan)
 
     def reserve(self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: Head) -> Entry:
-        """Reserve a round, on the disk, before its first gradient; a reservation that was not answered is used again.
+        """Reserve a round in the ledger, on the disk, before its first gradient.
 
-        A round is reserved only while the budget can pay the run to its end, so that nothing is spent on half a run.
+        A round is reserved only if the budget can pay the run to its end, so that nothing is spent on half a run. An open
+        reservation counts as spent. After a crash the site may train again under it at no further cost, because nothing had
+        left the site.
 
-        An open reservation counts as spent, so training again under it after a crash, when nothing had left the site,
-        costs nothing more. ``plan`` is None for a round without privacy, which is written down as such.
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+        plan : PrivacyPlan | None
+            Privacy plan of the run; None for a round without privacy, which the ledger records as such.
+        server : Head
+            End of the server's chain of committed rounds.
 
-        Raises:
-            LedgerError: the budget is used up, the round was answered before, or the ledger cannot be written.
+        Returns
+        -------
+        Entry
+            The new reservation, or the earlier one of this round if it was not answered.
+
+        Raises
+        ------
+        LedgerError
+            The budget is used up, the round was answered before, or the ledger cannot be written.
         """
         with self.ledger.locked():
             entries = self.ledger.entries()
@@ -110,10 +160,24 @@ class Budget:
             )
 
     def commit(self, run_id: str, round_number: int) -> Head:
-        """Close a round's reservation and return where the ledger ends; closing it again changes nothing.
+        """Close the reservation of a round; closing it again changes nothing.
 
-        Raises:
-            LedgerError: nothing was reserved for the round, or the ledger cannot be written.
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+
+        Returns
+        -------
+        Head
+            The end of the ledger.
+
+        Raises
+        ------
+        LedgerError
+            The round was never reserved, or the ledger cannot be written.
         """
         with self.ledger.locked():
             entries = self.ledger.entries()
@@ -125,12 +189,18 @@ class Budget:
         return self.ledger.head()
 
     def rounds(self, run_id: str) -> tuple[int, ...]:
-        """The numbers of the rounds of a run that were reserved, answered or not, in order."""
+        """Return the numbers of all reserved rounds of a run, answered or not, in the order of the ledger.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        """
         reserved = (entry.body for entry in self.ledger.entries() if entry.kind == "reserve")
         return tuple(int(body["round"]) for body in reserved if body["run_id"] == run_id)
 
     def _refuse_other_unit(self, entries: Sequence[Entry], plan: PrivacyPlan) -> None:
-        """Refuse to add up epsilons of records and of persons: neither follows from the other without a factor."""
+        """Refuse to add epsilons of records to epsilons of persons, because neither bounds the other without a factor."""
         for entry in entries:
             other = entry.body.get("unit") if entry.kind == "reserve" else None
             if other not in (None, plan.unit) and not self.dataset.ids.isdisjoint(
@@ -138,7 +208,7 @@ class Budget:
             ):
                 raise LedgerError(
                     f"{self.ledger.path}: some of these records were used with privacy.unit = '{other}'; an epsilon of a "
-                    f"{other} cannot be added to one of a {plan.unit}; keep the unit, or take other records"
+                    f"{other} cannot be added to one of a {plan.unit}; keep the unit, or use other records"
                 )
 
     def _refuse_rest(self, entries: Sequence[Entry], run_id: str, round_number: int, plan: PrivacyPlan) -> None:
@@ -154,14 +224,14 @@ class Budget:
             if math.isinf(after.epsilon):
                 raise LedgerError(
                     f"{self.ledger.path}: some of these records were used without privacy before, so no epsilon can be "
-                    "promised for them any more; take other records"
+                    "promised for them any more; use other records"
                 )
             if after.epsilon > limit.epsilon:
                 before = spent(parts_of(history), limit.target_delta, self.accountant).epsilon
                 raise LedgerError(
                     f"{self.ledger.path}: budget exhausted: some of these records have spent epsilon "
                     f"{epsilon_up(before)} of {limit}, and {what} would make it {epsilon_up(after.epsilon)}"
-                    f"{after.in_words}; take other records, or have the limit raised by whoever answers for them"
+                    f"{after.in_words}; use other records, or ask the person responsible for them to raise the limit"
                 )
 
     def _refuse_in_all(self, entries: Sequence[Entry], more: Part, what: str) -> None:
@@ -172,14 +242,15 @@ class Budget:
         if total.epsilon > self.in_all.epsilon:
             raise LedgerError(
                 f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it "
-                f"{epsilon_up(total.epsilon)} of {self.in_all}{total.in_words}; have the limit raised by "
-                "whoever answers for the site"
+                f"{epsilon_up(total.epsilon)} of {self.in_all}{total.in_words}; ask the person responsible for the site "
+                "to raise the limit"
             )
 
     def _histories(self, entries: Sequence[Entry]) -> list[list[Entry]]:
-        """The reservations that our records were charged for, one list for each way in which they were; never none.
+        """Return the distinct lists of reservations that charge any of our records; at least one list, which may be empty.
 
-        A list that is part of another one is kept: its first run may be another, and one that has no room beside it.
+        A list that is contained in another one is kept, because its first run may be a different one and may not fit the
+        limit.
         """
         reservations = [entry for entry in entries if entry.kind == "reserve"]
         names = {str(entry.body["dataset"]) for entry in reservations}
@@ -191,9 +262,26 @@ class Budget:
 def upper_bound(
     entries: Sequence[Entry], target_delta: float, more: Events = (), accountant: Accountant | None = None
 ) -> float:
-    """Epsilon if one record had been in every dataset of a ledger: a bound for all of them that needs no data file.
+    """Return epsilon as if one record had been in every dataset of a ledger: an upper bound that needs no data file.
 
-    It composes all runs as if their plans had been fixed together in advance; limits are kept by ``spending.spent_after``.
+    All runs are composed as if their plans had been fixed together in advance, so this figure is for display only;
+    ``spending.spent_after`` keeps the limits.
+
+    Parameters
+    ----------
+    entries : Sequence[Entry]
+        Entries of the ledger.
+    target_delta : float
+        Delta, above 0 and below 1.
+    more : Events
+        Further mechanism events.
+    accountant : Accountant | None
+        Cache of privacy losses; None makes a new one.
+
+    Returns
+    -------
+    float
+        Upper bound of epsilon; infinite if a round had no privacy.
     """
     history = [entry for entry in entries if entry.kind == "reserve"]
     if any(not entry.body["events"] for entry in history):
@@ -203,7 +291,7 @@ def upper_bound(
 
 
 def _mechanism(plan: PrivacyPlan | None) -> dict[str, Any]:
-    """What a reservation says of the mechanism; no events means no privacy."""
+    """Return the fields of a reservation that describe the mechanism; without privacy the list of events is empty."""
     if plan is None:
         return {"unit": None, "relation": None, "target_delta": None, "plan": None, "rounds": None, "events": []}
     return {
@@ -226,10 +314,10 @@ def _is_committed(reservation: Entry, entries: Sequence[Entry]) -> bool:
 
 
 def _unanswered(earlier: Entry, entries: Sequence[Entry], plan: PrivacyPlan | None, dataset: Dataset) -> Entry:
-    """A reservation that may be used again: nothing was answered under it, and it is for the same plan and records."""
+    """Return a reservation for use again: it was not answered, and it has the same plan and records."""
     run_id, number = earlier.body["run_id"], earlier.body["round"]
     if _is_committed(earlier, entries):
-        raise LedgerError(f"round {number} of run {run_id} was spent and answered before; a round is answered once")
+        raise LedgerError(f"round {number} of run {run_id} was trained and answered before; a round is answered only once")
     if earlier.body["plan"] != (plan.digest() if plan else None):
         raise LedgerError(f"round {number} of run {run_id} was reserved for another plan; start a new run")
     if earlier.body["dataset"] != dataset.fingerprint:

@@ -1,4 +1,4 @@
-"""The entries of a site's ledger: what each says, how they are chained, and how they are read back."""
+"""Entries of a site's ledger: their fields, their hash chain, and how a ledger file is read back and verified."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ _RESERVE = frozenset(
 )
 FIELDS: Mapping[str, Sequence[frozenset[str]]] = {
     "open": [frozenset({"site_id", "ledger_id"})],
-    "reserve": [_RESERVE | {"rounds"}, _RESERVE],  # earlier versions did not write how many rounds the whole plan has
+    "reserve": [_RESERVE | {"rounds"}, _RESERVE],  # earlier versions did not write the number of rounds of the whole plan
     "commit": [frozenset({"reserved"})],
 }
 NOWHERE = "0" * 64
@@ -24,7 +24,21 @@ NOWHERE = "0" * 64
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the ledger: its place, what it says, and the chain."""
+    """One line of the ledger: its index, its content, the hash of the entry before, and its own hash.
+
+    Attributes
+    ----------
+    seq : int
+        Index of the entry, from 0.
+    kind : Kind
+        What the entry records.
+    body : Mapping[str, Any]
+        The fields that ``FIELDS`` lists for this kind.
+    prev : str
+        SHA-256 of the entry before; 64 zeros for the first.
+    hash : str
+        SHA-256 of the four other fields, as canonical JSON.
+    """
 
     seq: int
     kind: Kind
@@ -33,42 +47,71 @@ class Entry:
     hash: str
 
     def line(self) -> bytes:
-        """The entry as it is written."""
+        """Return the entry as the bytes of one line in the file."""
         return (canonical({**asdict(self), "body": dict(self.body)}) + "\n").encode()
 
     @classmethod
     def after(cls, head: Head, kind: Kind, body: Mapping[str, Any]) -> "Entry":
-        """The next entry of a chain."""
+        """Make the entry that follows a chain.
+
+        Parameters
+        ----------
+        head : Head
+            End of the chain.
+        kind : Kind
+            What the entry records.
+        body : Mapping[str, Any]
+            Its fields.
+        """
         prev = head.hash or NOWHERE
         return cls(head.entries, kind, body, prev, _hash(head.entries, kind, body, prev))
 
 
 def read(path: Path) -> tuple[Entry, ...]:
-    """All entries of a ledger file, verified; an unfinished last line that ``head.json`` does not count is left out.
+    """Read and verify all entries of a ledger file.
 
-    Raises:
-        LedgerError: the file cannot be read, or an entry was altered, left out, put in or moved; names the first.
+    The last line is left out if it has no line end. A crash may leave one whole entry that ``head.json`` does not count yet;
+    that entry is returned.
+
+    Parameters
+    ----------
+    path : Path
+        The file ``ledger.jsonl``; ``head.json`` lies next to it.
+
+    Raises
+    ------
+    LedgerError
+        The file cannot be read, or an entry was altered, removed, inserted or moved; the message names the first.
     """
     beside = path.with_name("head.json")
-    head = read_head(beside)  # before the entries: what another process adds meanwhile must not look cut off
+    head = read_head(beside)  # read before the entries, so that entries added meanwhile do not look like a truncation
     entries = chained(path)
-    if len(entries) > (head.entries if head else 0) + 1:  # a crash leaves one entry that the head does not count yet
+    if len(entries) > (head.entries if head else 0) + 1:  # a crash may leave one entry that the head does not count yet
         if read_head(beside) != head:
-            return read(path)  # another process was at work
-        what = "is missing beside it" if head is None else f"is an old copy that ends at entry {head.entries - 1}"
-        raise LedgerError(f"{path}: ends at entry {len(entries) - 1}, but head.json {what}; restore both from one backup")
+            return read(path)  # another process has written meanwhile
+        what = "is missing" if head is None else f"is an old copy that ends at entry {head.entries - 1}"
+        raise LedgerError(
+            f"{path}: ends at entry {len(entries) - 1}, but head.json next to it {what}; restore both from one backup"
+        )
     refuse_unless_holds(entries, head or Head(), path)
     return entries
 
 
 def chained(path: Path) -> tuple[Entry, ...]:
-    """All whole lines of a ledger file as entries that follow each other, whatever ``head.json`` says.
+    """Read all complete lines of a ledger file as entries that follow each other; ignore ``head.json``.
 
-    Raises:
-        LedgerError: the file cannot be read, or an entry does not have its hash or does not follow.
+    Parameters
+    ----------
+    path : Path
+        The file ``ledger.jsonl``.
+
+    Raises
+    ------
+    LedgerError
+        The file cannot be read, or an entry does not have its hash or does not follow the one before.
     """
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was never finished
+        lines = path.read_bytes().split(b"\n")[:-1]  # text after the last newline is an unfinished write
     except OSError as error:
         raise unusable(path, error) from error
     entries: list[Entry] = []
@@ -78,10 +121,17 @@ def chained(path: Path) -> tuple[Entry, ...]:
 
 
 def read_head(path: Path) -> Head | None:
-    """The head in a file, or None where there is no file.
+    """Read the length and last hash from a file; None if the file does not exist.
 
-    Raises:
-        LedgerError: it cannot be read.
+    Parameters
+    ----------
+    path : Path
+        The file ``head.json``.
+
+    Raises
+    ------
+    LedgerError
+        The file cannot be read.
     """
     try:
         plain = json.loads(path.read_bytes())
@@ -93,42 +143,67 @@ def read_head(path: Path) -> Head | None:
 
 
 def refuse_unless_holds(entries: Sequence[Entry], head: Head, path: Path) -> None:
-    """Refuse a ledger that does not hold ``head``: so many entries, the last of them with this hash.
+    """Refuse a ledger that does not contain ``head``: at least that many entries, with that hash at that place.
 
-    Raises:
-        LedgerError: it was cut off, replaced or copied from an older state.
+    Parameters
+    ----------
+    entries : Sequence[Entry]
+        Entries of the ledger.
+    head : Head
+        a length and hash that was seen earlier.
+    path : Path
+        File of the ledger, for the message.
+
+    Raises
+    ------
+    LedgerError
+        The ledger was cut off, replaced, or copied from an older state.
     """
     if head.entries > len(entries):
         raise LedgerError(
-            f"{path}: ends at entry {len(entries) - 1}, but entry {head.entries - 1} was seen before: it was cut off, "
-            "or is an old copy; restore the newest one"
+            f"{path}: ends at entry {len(entries) - 1}, but entry {head.entries - 1} was seen before: the ledger was cut "
+            "off, or is an old copy; restore the newest copy"
         )
     if not holds(entries, head):
         raise LedgerError(
-            f"{path}: entry {head.entries - 1} is not the one that was seen before: the ledger was replaced or rewritten; "
-            "restore the right one"
+            f"{path}: entry {head.entries - 1} differs from the one that was seen before: the ledger was replaced or "
+            "rewritten; restore the right ledger"
         )
 
 
 def holds(entries: Sequence[Entry], head: Head) -> bool:
-    """Whether the chain goes through ``head``; each does through the head of no entry."""
+    """Tell whether the chain contains ``head``; every chain contains the head of an empty one.
+
+    Parameters
+    ----------
+    entries : Sequence[Entry]
+        Entries of the ledger.
+    head : Head
+        a length and hash that was seen earlier.
+    """
     if head.entries <= 0:
         return head == Head()
     return head.entries <= len(entries) and entries[head.entries - 1].hash == head.hash
 
 
 def head_of(entries: Sequence[Entry]) -> Head:
-    """Where a chain of entries ends."""
+    """Return the length and last hash of a chain of entries.
+
+    Parameters
+    ----------
+    entries : Sequence[Entry]
+        Entries of the ledger, in order.
+    """
     return Head(len(entries), entries[-1].hash) if entries else Head()
 
 
 def canonical(value: Mapping[str, Any]) -> str:
-    """The one JSON text of a value."""
+    """Return the canonical JSON of a value: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def unusable(path: Path, error: OSError) -> LedgerError:
-    """What to say of a file of the ledger that the system does not let us use."""
+    """Return the error for a file of the ledger that cannot be read or written."""
     return LedgerError(
         f"{path}: cannot be read or written ({error.strerror or type(error).__name__}), so nothing is trained; make its "
         "folder writable and free some space"
@@ -136,19 +211,19 @@ def unusable(path: Path, error: OSError) -> LedgerError:
 
 
 def _parse(line: bytes, head: Head, path: Path) -> Entry:
-    """One line as the entry that must follow ``head``."""
+    """Parse one line as the entry that must follow ``head``."""
     where = f"{path}: entry {head.entries}"
     try:
         plain = json.loads(line)
         entry = Entry(**plain)
         known = set(entry.body) in FIELDS[entry.kind] and line + b"\n" == entry.line()
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise LedgerError(f"{where} is no entry of a ledger; restore the ledger from a backup") from None
+        raise LedgerError(f"{where} is not a ledger entry; restore the ledger from a backup") from None
     if not known or entry.hash != _hash(entry.seq, entry.kind, entry.body, entry.prev):
-        raise LedgerError(f"{where} was altered: it does not have its own hash; restore the ledger from a backup")
+        raise LedgerError(f"{where} was altered: it does not match its own hash; restore the ledger from a backup")
     if entry.seq != head.entries or entry.prev != (head.hash or NOWHERE):
         raise LedgerError(
-            f"{where} does not follow the one before: one was left out, put in or moved; restore it from a backup"
+            f"{where} does not follow the entry before: one was removed, inserted or moved; restore the ledger from a backup"
         )
     return entry
 

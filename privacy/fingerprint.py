@@ -1,8 +1,8 @@
-"""What makes two datasets overlap: their records, and their persons where a column names them, never a file's name.
+"""Identify datasets that overlap by their records and persons, never by a file name.
 
-A record is known by HMACs of its texts under a key that stays at the site. So the same record is found again in a
-renamed, re-ordered, split or copied file, in another format, and under another task or column mapping; and nobody without
-the key can look a known text up. ``shared.records.types.canonical`` says which ways of writing make no difference.
+A record is identified by HMACs of its texts under a key that stays at the site. The same record is therefore recognised in a
+renamed, reordered, split or copied file, in another format, and under another task or column mapping; without the key,
+nobody can look up a known text. ``shared.records.types.canonical`` defines which spellings of a text count as the same.
 """
 
 import hashlib
@@ -20,52 +20,63 @@ UnitIds = tuple[bytes, ...]
 
 @dataclass(frozen=True)
 class Dataset:
-    """The identities of a dataset's records: one for each text of a record, and one for its person where that is known.
+    """The identities of a dataset's records: one for each text of a record, and one for its person if known.
 
-    Two records are taken for the same when they share any identity, which can only overstate what was spent.
+    Two records count as the same if they share any identity, which can only overstate the spent budget.
     """
 
     units: Sequence[UnitIds] = field(repr=False)
 
     @property
     def ids(self) -> frozenset[bytes]:
-        """All identities in it."""
+        """Return the set of all identities."""
         return frozenset(identity for unit in self.units for identity in unit)
 
     def to_bytes(self) -> bytes:
-        """The sorted identities, one after another; the order and number of files change nothing."""
+        """Return the sorted identities joined; the order of records and the number of files do not matter."""
         return b"".join(sorted(self.ids))
 
     @property
     def fingerprint(self) -> str:
-        """What the ledger calls the dataset."""
+        """Return the name of the dataset in the ledger: SHA-256 of its identities, 64 hexadecimal digits."""
         return fingerprint(self.to_bytes())
 
     @classmethod
     def of(cls, records: Sequence[RawRecord], key: bytes, by_person: bool = False) -> Self:
-        """The identities of raw records under the site's key; ``by_person`` makes one unit of all records of a person.
+        """Compute the identities of raw records.
 
-        Raises:
-            LedgerError: a record does not say where it comes from, so its spending could not be followed.
+        Parameters
+        ----------
+        records : Sequence[RawRecord]
+            Raw records, each with its origin.
+        key : bytes
+            Secret key of the site.
+        by_person : bool
+            Whether all records of one person form one unit.
+
+        Raises
+        ------
+        LedgerError
+            a record has no origin, so its spending cannot be followed.
         """
         if any(not record.origin for record in records):
-            raise LedgerError("a record has no origin, so its spending could not be followed; take it from read_records")
+            raise LedgerError("a record has no origin, so its spending cannot be followed; make it with read_records")
         units = [_unit(record, key) for record in records]
         return cls(_by_person(units, records) if by_person else units)
 
 
 def fingerprint(ids: bytes) -> str:
-    """SHA-256 of a dataset's sorted identities, 64 hexadecimal digits."""
+    """Return the SHA-256 of a dataset's sorted identities, 64 hexadecimal digits."""
     return hashlib.sha256(ids).hexdigest()
 
 
 def split_ids(content: bytes) -> frozenset[bytes]:
-    """The identities in the bytes of ``Dataset.to_bytes``."""
+    """Return the identities in the bytes of ``Dataset.to_bytes``."""
     return frozenset(content[start : start + ID_BYTES] for start in range(0, len(content), ID_BYTES))
 
 
 def _by_person(units: Sequence[UnitIds], records: Sequence[RawRecord]) -> list[UnitIds]:
-    """What any record of a person has spent, the person has spent."""
+    """Merge the units of each person, because a person has spent whatever any of their records has spent."""
     persons: dict[str | None, dict[bytes, None]] = {}
     for unit, record in zip(units, records, strict=True):
         persons.setdefault(record.person, {}).update(dict.fromkeys(unit))
@@ -82,9 +93,9 @@ def _unit(record: RawRecord, key: bytes) -> UnitIds:
 
 
 def _names(person: str | None) -> Sequence[str]:
-    """The id of a person, and the number in it without the zeros before it, which spreadsheets leave out.
+    """Return the id of a person, and for a number also the number without leading zeros, which spreadsheets drop.
 
-    For spending alone: "0042" and "42" stay two persons, and what either has spent counts for both.
+    This is only for spending: "0042" and "42" stay two persons, but whatever either has spent counts for both.
     """
     if person is None:
         return ()

@@ -1,12 +1,13 @@
-"""A site's budget book: append-only JSON lines, each chained to the one before by SHA-256, on the disk before it counts.
+"""The ledger of a site: append-only JSON lines, each chained to the one before by SHA-256, on disk before it counts.
 
-It holds mechanism events, not epsilons: those are recomputed from it, here or by anybody. Its parts are ``ledger.jsonl``,
-``head.json``, which says how many entries were on the disk, the key of record identities, and the identities of each
-dataset that an entry names. It opens only where all of them are there and agree, or none of them is.
+The ledger stores mechanism events instead of epsilons, so that anybody can recompute epsilon. Its parts are
+``ledger.jsonl``, ``head.json`` (the number of entries on disk and the last hash), the key for record identities, and the
+identities of each dataset that an entry names. It opens only if all parts exist and agree, or if none exists.
 
-That shows a part that was lost, changed or put back alone. It does not show a whole folder that was put back: for that the
-head is kept a second time outside (``witness.py``), and a third time by the server, which sends it with each order, also
-with the first one of a new run. A site that rewrites all three of them together with its server is found out by nobody.
+This detects a single part that was lost, changed or replaced. It cannot detect a whole folder restored from an older backup.
+Therefore the site keeps the head a second time outside of the folder (``second_head.py``), and the server keeps it a third
+time and sends it with each order, including the first order of a new run. If a site rewrites all of them together with its
+server, nobody can detect it.
 """
 
 import fcntl
@@ -28,14 +29,16 @@ KEY_BYTES = 32
 
 
 class Ledger:
-    """The ledger in a site's folder, made on first use; ``second_head`` is where its head is kept again, if anywhere.
+    """The ledger in a site's folder, created on first use.
 
-    A new ledger is written in the order opening entry, head, second head, key. A crash in between leaves the opening entry
-    without what follows it in this order, and nothing else; nothing can have been spent then, so it is completed.
+    A new ledger is written in this order: opening entry, head, second head, key. A crash leaves a beginning of this
+    sequence. Nothing can have been spent by then, so the next start completes the ledger.
 
-    Raises:
-        LedgerError: the folder cannot be written, the ledger is of another site, a part of it is missing or disagrees with
-            the others, or it was altered; the message names the part, and of the entries the first bad one.
+    Raises
+    ------
+    LedgerError
+        The folder cannot be written, the ledger belongs to another site, a part is missing or disagrees with the others, or
+        an entry was altered; the message names the part, and the first bad entry.
     """
 
     def __init__(self, folder: Path, site_id: str, second_head: Path | None = None) -> None:
@@ -52,7 +55,7 @@ class Ledger:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the ledger against every other process and thread."""
+        """Lock the ledger against every other process and thread."""
         try:
             handle = (self.folder / "ledger.lock").open("w")
         except OSError as error:
@@ -62,18 +65,27 @@ class Ledger:
             yield
 
     def entries(self) -> tuple[Entry, ...]:
-        """All entries, verified from the first to the last and against ``head.json``."""
+        """Read all entries, verified from the first to the last and against ``head.json``."""
         return read(self.path)
 
     def head(self) -> Head:
-        """Where the ledger ends."""
+        """Return the length and last hash of the ledger."""
         return head_of(self.entries())
 
     def reserve(self, dataset: Dataset, **body: Any) -> Entry:
-        """Write down what is about to be spent on a dataset; on the disk when this returns. Call under ``locked``.
+        """Record what is about to be spent on a dataset; it is on disk when this returns. Call under ``locked``.
 
-        Raises:
-            LedgerError: the disk is full or not writable; nothing was reserved, so nothing may be trained.
+        Parameters
+        ----------
+        dataset : Dataset
+            Identities of the records.
+        body : Any
+            Further fields of the reservation (``entries.FIELDS``).
+
+        Raises
+        ------
+        LedgerError
+            The disk is full or cannot be written; nothing was reserved, so nothing may be trained.
         """
         content = dataset.to_bytes()
         name = fingerprint(content)
@@ -86,22 +98,42 @@ class Ledger:
         return self._append("reserve", {"dataset": name, **body})
 
     def commit(self, reservation: Entry) -> Entry:
-        """Close a reservation. It was spent before, and stays spent if this fails. Call under ``locked``."""
+        """Close a reservation. Call under ``locked``. Its budget is spent already, and stays spent if this call fails.
+
+        Parameters
+        ----------
+        reservation : Entry
+            The entry to close.
+        """
         return self._append("commit", {"reserved": reservation.seq})
 
     def refuse_unless_holds(self, head: Head) -> None:
-        """Refuse to go on with a ledger that lacks what the server saw of it.
+        """Refuse a ledger that lacks entries which the server has seen.
 
-        Raises:
-            LedgerError: it was cut off, replaced or copied from an older state.
+        Parameters
+        ----------
+        head : Head
+            Length and hash of the ledger when the server last heard of it.
+
+        Raises
+        ------
+        LedgerError
+            The ledger was cut off, replaced, or copied from an older state.
         """
         refuse_unless_holds(self.entries(), head, self.path)
 
     def confirm(self, second_head: Path) -> None:
-        """Take this ledger for the newest one, on a person's word, and write its second head anew.
+        """Accept this ledger as the newest copy, because a person says so, and rewrite its second head.
 
-        Raises:
-            LedgerError: the second head has seen more of the ledger than there is, or another ledger; no word helps there.
+        Parameters
+        ----------
+        second_head : Path
+            File of the second head.
+
+        Raises
+        ------
+        LedgerError
+            The second head has seen more entries than this ledger has, or another ledger; that cannot be confirmed.
         """
         witness = Witness(second_head, self._site_id)
         with self.locked():
@@ -110,7 +142,7 @@ class Ledger:
             witness.write(head_of(entries))
 
     def _open(self) -> bytes:
-        """Check that all parts are there, or make them where none is; returns the key of record identities."""
+        """Check that all parts exist, or create them if none exists; return the key for record identities."""
         if not self.path.exists() or not chained(self.path):
             self._refuse_remains()
             self._append("open", {"site_id": self._site_id, "ledger_id": secrets.token_hex(16)})
@@ -132,20 +164,22 @@ class Ledger:
         return sorted(str(path.relative_to(self.folder)) for pattern in patterns for path in self.folder.glob(pattern))
 
     def _refuse_remains(self) -> None:
-        """Refuse to begin a ledger where there was one."""
+        """Refuse to start a new ledger where an earlier one has left parts."""
         found = self._remains("head.json", "fingerprint.key", "datasets/*.ids")
         if found:
             raise LedgerError(
-                f"{self.path}: is gone, but {found[0]} of the ledger is still there; restore the ledger's folder from its "
+                f"{self.path}: is missing, but {found[0]} of the ledger still exists; restore the ledger's folder from its "
                 "newest backup"
             )
         if self._witness is not None:
             self._witness.refuse_gone(self.path)
 
     def _append(self, kind: Kind, body: Mapping[str, Any]) -> Entry:
-        """Add an entry: to the disk, then into ``head.json``, then into the second head. What cannot be written raises; an
-        entry that reached the disk all the same counts. Both heads are brought to the entry before first, so that neither
-        is ever more than one behind."""
+        """Add an entry: first to the disk, then to ``head.json``, then to the second head.
+
+        A failed write raises an error; an entry that reached the disk nevertheless counts. Both heads are first brought up
+        to the entry before, so that neither is ever more than one entry behind.
+        """
         entries = () if kind == "open" else self.entries()
         entry = Entry.after(head_of(entries), kind, body)
         if entries:
@@ -158,7 +192,7 @@ class Ledger:
         return entry
 
     def _catch_up(self, entries: tuple[Entry, ...]) -> None:
-        """Bring ``head.json`` and the second head to the end of the entries."""
+        """Update ``head.json`` and the second head to the end of the entries."""
         path, end = self.path.with_name("head.json"), head_of(entries)
         if read_head(path) != end:
             try:
@@ -179,25 +213,43 @@ class Ledger:
 def refuse_missing_parts(folder: Path, entries: Sequence[Entry]) -> None:
     """Refuse a ledger without its head, its key, or the identities of a dataset that it names.
 
-    Raises:
-        LedgerError: a part is missing or altered; the message names its file.
+    Parameters
+    ----------
+    folder : Path
+        Folder of the ledger.
+    entries : Sequence[Entry]
+        Its entries.
+
+    Raises
+    ------
+    LedgerError
+        a part is missing or altered; the message names its file.
     """
     head, key = folder / "head.json", folder / "fingerprint.key"
     if read_head(head) is None:
         raise LedgerError(f"{head}: is missing; restore the ledger's folder from its newest backup")
     if not key.is_file() or key.stat().st_size != KEY_BYTES:
         raise LedgerError(
-            f"{key}: is missing or no fingerprint key; restore it, or records that were used before are not known again"
+            f"{key}: is missing or not a fingerprint key; restore it, because without it used records are not recognised"
         )
     for name in {str(entry.body["dataset"]) for entry in entries if entry.kind == "reserve"}:
         read_dataset(folder, name)
 
 
 def read_dataset(folder: Path, name: str) -> frozenset[bytes]:
-    """The identities of a dataset that an entry of the ledger in ``folder`` names.
+    """Read the identities of a dataset that a ledger entry names.
 
-    Raises:
-        LedgerError: its file is missing or altered.
+    Parameters
+    ----------
+    folder : Path
+        Folder of the ledger.
+    name : str
+        Fingerprint of the dataset.
+
+    Raises
+    ------
+    LedgerError
+        The file of the identities is missing or altered.
     """
     path = folder / "datasets" / f"{name}.ids"
     try:
@@ -205,12 +257,14 @@ def read_dataset(folder: Path, name: str) -> frozenset[bytes]:
     except OSError as error:
         raise unusable(path, error) from error
     if fingerprint(content) != name:
-        raise LedgerError(f"{path}: altered, it does not have the fingerprint of its name; restore it from a backup")
+        raise LedgerError(
+            f"{path}: altered, its content does not match the fingerprint in its name; restore it from a backup"
+        )
     return split_ids(content)
 
 
 def _write_line(path: Path, line: bytes) -> None:
-    """Append one line to the disk, over what an unfinished write may have left; take it off again where that fails."""
+    """Append one line to the disk, replacing an unfinished line; remove the new line again if the write fails."""
     is_new = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:

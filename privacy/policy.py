@@ -1,4 +1,4 @@
-"""The site's own limits: an order is measured against them before a single data file is opened."""
+"""The site's own limits; every order is checked against them before a data file is opened."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+-]{0,31}$")]
-# What a reply's header may say: who answers what, and where the site's ledger ends.
+# Fields that a reply's header may have: who answers which order, and the end of the site's ledger.
 PUBLIC = frozenset({"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash"})
-STRONGER = ("record", "person")  # each unit protects what the ones before it protect
+STRONGER = ("record", "person")  # each unit protects everything that the units before it protect
 ASK = "or the steward may raise it in SITE.toml"
 
 
 @dataclass(frozen=True)
 class _Limit:
-    """One comparison: the policy's field, what the order asks, what the site allows, and what to do when they differ."""
+    """One check: the field of the policy, whether it holds, what the order asks, what the site allows, and the remedy."""
 
     field: str
     holds: bool
@@ -38,56 +38,60 @@ class _Limit:
 
 
 class SitePolicy(Section):
-    """What a site agrees to; it lies in the site's own file, and no message can change it.
+    """The limits of a site, from the site's own file; no message can change them.
 
-    The ledger holds what was spent against ``dataset_epsilon`` and ``site_epsilon``; the policy refuses an order that
-    asks for more than these at once.
+    The ledger compares the spent budget with ``dataset_epsilon`` and ``site_epsilon``; the policy refuses an order that asks
+    for more than these at once.
     """
 
-    dataset_epsilon: Positive = Field(le=100, description="total epsilon over all runs on one dataset (0 to 100)")
+    dataset_epsilon: Positive = Field(
+        le=100, description="largest total epsilon over all runs on one dataset (above 0, at most 100)"
+    )
     dataset_delta: float | None = Field(
-        None, gt=0, lt=1, description="delta at which a dataset's epsilon counts; empty takes 1 / declared_size^1.1"
+        None, gt=0, lt=1, description="delta at which a dataset's epsilon is computed; empty: 1 / declared_size^1.1"
     )
     site_epsilon: Positive | None = Field(
-        None, le=1000, description="total epsilon over all datasets of the site; empty takes dataset_epsilon"
+        None, le=1000, description="largest total epsilon over all datasets of the site; empty: dataset_epsilon"
     )
     site_delta: float | None = Field(
-        None, gt=0, lt=1, description="delta at which the site's epsilon counts; empty takes dataset_delta"
+        None, gt=0, lt=1, description="delta at which the site's epsilon is computed; empty: dataset_delta"
     )
-    without_privacy: bool = Field(False, description="whether orders without differential privacy are carried out")
-    unit: Literal["record", "person"] = Field("record", description="weakest privacy unit that is accepted")
-    trust: tuple[str, ...] = Field(("local",), description="trust models that are accepted")
-    tasks: tuple[Literal["classification", "instruction"], ...] = Field(description="tasks that may be trained")
-    models: tuple[Digest, ...] = Field(description="SHA-256 of the weights of each base model that may be loaded")
+    without_privacy: bool = Field(False, description="whether to carry out orders without differential privacy")
+    unit: Literal["record", "person"] = Field("record", description="weakest accepted privacy unit")
+    trust: tuple[str, ...] = Field(("local",), description="accepted trust models")
+    tasks: tuple[Literal["classification", "instruction"], ...] = Field(description="accepted tasks")
+    models: tuple[Digest, ...] = Field(description="SHA-256 of the weights of each accepted base model")
     versions: tuple[Version, ...] = Field(
-        (), description="hushtune versions of the server that are accepted; empty takes the one installed here"
+        (), description="accepted hushtune versions of the server; empty: the version installed here"
     )
-    min_cohort: int = Field(2, ge=1, description="sites that must be asked together in a round")
-    max_rounds: int = Field(100, ge=1, description="rounds of a run")
-    max_steps: int = Field(1000, ge=1, description="optimiser steps of a round")
-    max_trainable: int = Field(50_000_000, ge=1, description="trained numbers of an adapter")
-    max_bytes_out: int = Field(200_000_000, ge=1, description="bytes that leave the site in a round")
+    min_cohort: int = Field(2, ge=1, description="smallest accepted number of sites asked in one round")
+    max_rounds: int = Field(100, ge=1, description="most rounds of a run")
+    max_steps: int = Field(1000, ge=1, description="most optimiser steps in a round")
+    max_trainable: int = Field(50_000_000, ge=1, description="most trained parameters of an adapter")
+    max_bytes_out: int = Field(200_000_000, ge=1, description="most bytes that may leave the site in a round")
     max_set_ups: int = Field(
         3,
         ge=0,
-        description="different set-ups of the records that orders may ask for in count_days; each tells the server whether "
-        "the site can carry it out, and no noise covers that; 'hushtune provision admit' lets more pass",
+        description="most different set-ups of the records that orders may ask for within count_days; each one tells the "
+        "server whether the site can carry it out, and no noise hides that; 'hushtune provision admit' allows more",
     )
     max_failures: int = Field(
         10,
         ge=0,
-        description="rounds in count_days that may have begun here and stay without a reply; beyond it nothing is trained "
-        "before 'hushtune provision admit'",
+        description="most rounds within count_days that began here and got no reply; after more, the site trains nothing "
+        "until 'hushtune provision admit' is run",
     )
-    count_days: float = Field(30, gt=0, le=3660, description="days after which a set-up or a failure counts no more")
+    count_days: float = Field(
+        30, gt=0, le=3660, description="days after which a set-up or a failed round is no longer counted"
+    )
     anonymise: GateSection | None = Field(
         None,
-        description="what the site's anonymisation must reach before the site joins a run; empty asks nothing of it",
+        description="quality that the site's anonymisation must reach before the site joins a run; empty: no check",
     )
     unreleased_metrics: bool = Field(
         False,
-        description="whether a reply may hold a figure that is neither public nor a private release; the one that there is, "
-        "is the electricity of a round (site.energy), of a run without privacy",
+        description="whether a reply may contain a figure that is neither public nor protected by noise; the only such "
+        "figure is the electricity of a round (site.energy), in runs without privacy",
     )
 
     @model_validator(mode="after")
@@ -99,25 +103,49 @@ class SitePolicy(Section):
         return self
 
     def delta_limits(self, declared_size: int) -> tuple[float, float]:
-        """Delta of one dataset, and of all together, at a site of this public size."""
+        """Return the delta for one dataset, and the delta for all datasets of the site together.
+
+        Parameters
+        ----------
+        declared_size : int
+            Public number of records, or persons, of the site.
+        """
         dataset = default_delta(declared_size) if self.dataset_delta is None else self.dataset_delta
         return dataset, dataset if self.site_delta is None else self.site_delta
 
     def permit(self, order: "TrainOrder", declared_size: int) -> None:
-        """Return when every limit holds.
+        """Check an order against every limit.
 
-        Raises:
-            PolicyRefused: the first limit that does not hold, in the order of the checks below.
+        Parameters
+        ----------
+        order : 'TrainOrder'
+            Order from the server.
+        declared_size : int
+            Public number of records, or persons, of the site.
+
+        Raises
+        ------
+        PolicyRefused
+            Names the first limit that does not hold.
         """
         for limit in self._limits(order, declared_size):
             if not limit.holds:
                 raise PolicyRefused(limit.field, limit.asked, limit.limit, limit.remedy)
 
     def permit_reply(self, fields: Iterable[str], size: int) -> None:
-        """Return when a reply's header fields are public and its ``size`` in bytes is within the bound.
+        """Check that every header field of a reply is public and that the reply is not too large.
 
-        Raises:
-            PolicyRefused: a field is neither public nor a release, or the reply is too large.
+        Parameters
+        ----------
+        fields : Iterable[str]
+            Names of the header fields.
+        size : int
+            Size of the arrays in bytes.
+
+        Raises
+        ------
+        PolicyRefused
+            a field is neither public nor a release of the plan, or the reply is too large.
         """
         foreign = sorted(set(fields) - PUBLIC)
         if foreign and not self.unreleased_metrics:
@@ -169,9 +197,8 @@ class SitePolicy(Section):
 
     def _sizes(self, order: "TrainOrder") -> Iterator[_Limit]:
         training, trained = order.config.training, order.adapter.parameters
-        smaller = (
-            "lower adapter.rank" if order.config.adapter.family == "lora" else "adapt fewer layers (adapter.last_layers)"
-        )
+        ranked = "rank" in order.config.adapter.traits.fields
+        smaller = "lower adapter.rank" if ranked else "adapt fewer layers (adapter.last_layers)"
         yield _Limit(
             "min_cohort",
             order.cohort >= self.min_cohort,

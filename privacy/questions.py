@@ -1,7 +1,7 @@
-"""Which questions about its records a site lets a server ask: each field of a run's config, and who decides it at a site.
+"""Which fields of a run's config a server may choose: for each field, who decides its value at a site.
 
-A refusal that depends on records answers a yes-or-no question about them, and no noise covers the answer. So a server may
-not choose the question. ``FIELDS`` says of each field whether it can be part of one.
+A refusal that depends on records answers a yes-or-no question about them, and no noise covers that answer. The server must
+therefore not choose the question. ``FIELDS`` says for each field whether it can be part of such a question.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ from pydantic import BaseModel
 
 from shared.config.run import RunConfig
 
-# own: it decides which records train, or what is refused for them. SITE.toml names it, and a run leaves it at its default
-#     or says the same.
-# replaced: the site puts its own in its place, whatever the order says.
-# server: it is the server's business alone. The site drops it before anything reads it.
-# counted: a server may choose it, and it is read when records are set up, so each different set-up is counted.
-# open: it is first read in training, on what the plan charges for, or does nothing at a site.
+# own: the field decides which records are trained, or which are refused. SITE.toml sets it, and a run must leave it at its
+#     default or give the same value.
+# replaced: the site uses its own value, whatever the order says.
+# server: the field concerns only the server. The site removes it before anything reads it.
+# counted: the server may choose the field, and it is read when records are set up; each different set-up is counted.
+# open: the field is first read in training, in steps that the plan charges, or has no effect at a site.
 Kind = Literal["own", "replaced", "server", "counted", "open"]
 
 FIELDS: Mapping[str, Kind] = {
@@ -45,7 +45,7 @@ FIELDS: Mapping[str, Kind] = {
     "task.system": "counted",
     "data.source": "open",
     "data.root": "replaced",
-    "data.sites": "open",  # the declared size must be the site's own; nothing else of it is read
+    "data.sites": "open",  # the declared size must equal the site's own; the site reads nothing else of it
     "data.columns.text": "own",
     "data.columns.label": "own",
     "data.columns.instruction": "own",
@@ -54,10 +54,10 @@ FIELDS: Mapping[str, Kind] = {
     "data.columns.person": "own",
     "data.columns.spans": "own",
     "data.label_bins": "own",
-    "data.held_out": "open",  # a simulation alone divides records
+    "data.held_out": "open",  # only a simulation holds out records
     "data.cut_chars": "counted",
-    "data.planted_bias": "open",  # and generates some
-    "data.cache": "open",  # the site's own is in data.cache of SITE.toml
+    "data.planted_bias": "open",  # only a simulation generates records
+    "data.cache": "open",  # a site uses data.cache of SITE.toml
     "data.cache_encrypted": "open",
     "cohort.quorum": "open",
     "cohort.deadline": "open",
@@ -73,13 +73,13 @@ FIELDS: Mapping[str, Kind] = {
     "training.warmup": "open",
     "training.schedule": "open",
     "training.weight_decay": "open",
-    "training.distillation": "counted",  # part of the loss that the start-up check compares
+    "training.distillation": "counted",  # part of the loss in the start-up check
     "training.proximal": "open",
-    "training.micro_batch_tokens": "counted",  # what fits the memory depends on the records' lengths
+    "training.micro_batch_tokens": "counted",  # whether a batch fits the memory depends on the lengths of the records
     "training.checkpointing": "counted",
     "privacy.enabled": "counted",
     "privacy.trust": "counted",
-    "privacy.unit": "counted",  # policy.unit is the weakest that is accepted
+    "privacy.unit": "counted",  # policy.unit is the weakest accepted unit
     "privacy.person_cap": "counted",
     "privacy.epsilon": "open",
     "privacy.target_delta": "open",
@@ -93,7 +93,7 @@ FIELDS: Mapping[str, Kind] = {
     "privacy.site_rate": "open",
     "privacy.ledger": "open",
     "privacy.budget": "open",
-    "adversary.column": "counted",  # one of data.groups, which are the site's own
+    "adversary.column": "counted",  # one of data.groups in SITE.toml
     "adversary.groups": "own",
     "adversary.weight": "counted",
     "cleaning.repair": "own",
@@ -114,7 +114,7 @@ FIELDS: Mapping[str, Kind] = {
     "augmentation.swaps": "counted",
     "augmentation.paraphrases": "counted",
     "augmentation.paraphraser": "replaced",
-    # Whole sections, because a site reads nothing of them.
+    # Whole sections, because a site reads none of their fields from the order.
     "anonymise": "replaced",
     "gate": "server",
     "aggregation": "server",
@@ -126,24 +126,62 @@ FIELDS: Mapping[str, Kind] = {
 
 
 def leaves(section: type[BaseModel] = RunConfig, above: str = "") -> Iterator[str]:
-    """The dotted names of all fields of a config; a list of sections counts as one field."""
+    """Yield the dotted names of all fields of a config; a list of sections counts as one field.
+
+    Parameters
+    ----------
+    section : type[BaseModel]
+        Class to start from.
+    above : str
+        Dotted prefix of the names.
+    """
     for name, field in section.model_fields.items():
         inner, path = _section(field.annotation), f"{above}{name}"
         yield from leaves(inner, f"{path}.") if inner else [path]
 
 
 def kind_of(path: str) -> Kind | None:
-    """Who decides the field of this dotted name at a site; None where ``FIELDS`` has neither it nor its whole section."""
+    """Return who decides a field at a site.
+
+    Parameters
+    ----------
+    path : str
+        Dotted name of the field.
+
+    Returns
+    -------
+    Kind | None
+        Kind of the field or of its whole section; None if ``FIELDS`` contains neither.
+    """
     return FIELDS.get(path) or FIELDS.get(path.split(".")[0])
 
 
 def of_kind(kind: Kind) -> tuple[str, ...]:
-    """The names in ``FIELDS`` of one kind."""
+    """Return all names in ``FIELDS`` of one kind.
+
+    Parameters
+    ----------
+    kind : Kind
+        Who decides the fields.
+    """
     return tuple(name for name, own in FIELDS.items() if own == kind)
 
 
 def value_at(config: BaseModel, path: str) -> Any:
-    """The value of a dotted name; None in a section that is not there."""
+    """Return the value of a field.
+
+    Parameters
+    ----------
+    config : BaseModel
+        a configuration or section.
+    path : str
+        Dotted name of the field.
+
+    Returns
+    -------
+    Any
+        The value; None in a section that is not set.
+    """
     found: Any = config
     for name in path.split("."):
         found = None if found is None else getattr(found, name)
@@ -151,7 +189,18 @@ def value_at(config: BaseModel, path: str) -> Any:
 
 
 def default_at(path: str) -> Any:
-    """The value that a dotted name has where a run leaves it out; None where it must be given."""
+    """Return the value that a field has if a run does not set it.
+
+    Parameters
+    ----------
+    path : str
+        Dotted name of the field.
+
+    Returns
+    -------
+    Any
+        The default; None if the field is required.
+    """
     *sections, last = path.split(".")
     section: type[BaseModel] = RunConfig
     for name in sections:
@@ -161,14 +210,25 @@ def default_at(path: str) -> Any:
 
 
 def set_up_of(config: RunConfig) -> str:
-    """What tells one set-up of a site's records from another: SHA-256 of all counted fields, 64 hexadecimal digits."""
+    """Return an identifier of a set-up of the site's records: two runs have the same if all counted fields are equal.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Configuration of the run.
+
+    Returns
+    -------
+    str
+        SHA-256 of the counted fields, 64 hexadecimal digits.
+    """
     tree = config.model_dump(mode="json")
     content = {path: _plain(tree, path) for path in of_kind("counted")}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _plain(tree: Mapping[str, Any], path: str) -> Any:
-    """The value of a dotted name in a tree of plain values; None where a section or field is not there."""
+    """Return the value of a dotted name in a tree of plain values; None if a section or the field is missing."""
     found: Any = tree
     for name in path.split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -176,6 +236,6 @@ def _plain(tree: Mapping[str, Any], path: str) -> Any:
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    """The class of a section, or of one that may be left out; None of anything else."""
+    """Return the class of a section, also of an optional one; None for any other type."""
     kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

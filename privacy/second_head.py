@@ -1,8 +1,8 @@
-"""The second copy of where a site's ledger ends, kept outside of the ledger's folder.
+"""A second copy of the ledger's length and last hash, kept outside of the ledger's folder.
 
-A ledger cannot show from itself that it is the newest copy of itself: a folder that came back from an older backup is whole
-and in order. So the site keeps the ledger's head a second time, in a place that is not restored together with it. Where
-both come back from backups of one moment, only the head that the server kept tells; where that is lost too, nothing does.
+A ledger cannot show by itself that it is its newest copy: a folder restored from an older backup is complete and in order.
+So the site keeps the head of the ledger a second time, in a place that is not restored together with it. If both are
+restored from backups of the same moment, only the head at the server reveals it; if that is lost too, nothing does.
 """
 
 import json
@@ -18,19 +18,19 @@ CONFIRM = "run 'hushtune ledger confirm SITE.toml'"
 
 
 class Witness:
-    """A file with the head of one site's ledger, written after each entry."""
+    """A file with the head of one site's ledger, rewritten after each entry."""
 
     def __init__(self, path: Path, site_id: str) -> None:
         self.path = path
         self._site_id = site_id
 
     def head(self) -> Head | None:
-        """Return the head in the file, or None where there is no file.
+        """Read the head from the file; None if the file does not exist.
 
         Raises
         ------
         LedgerError
-            The file cannot be read, or is of another site.
+            The file cannot be read or belongs to another site.
         """
         try:
             plain = json.loads(self.path.read_bytes())
@@ -41,8 +41,8 @@ class Witness:
             raise unusable(self.path, error) from error
         except (ValueError, TypeError, KeyError):
             raise LedgerError(
-                f"{self.path}: is no copy of a ledger's head; restore it, or take it away, and if the ledger is the newest "
-                f"one, {CONFIRM}"
+                f"{self.path}: is not a copy of a ledger's head; restore it, or remove it and, if the ledger is the newest "
+                f"copy, {CONFIRM}"
             ) from None
         if owner != self._site_id:
             raise LedgerError(
@@ -52,12 +52,12 @@ class Witness:
         return head
 
     def write(self, head: Head) -> None:
-        """Write the head, on the disk when this returns.
+        """Write the head; it is on disk when this returns.
 
         Raises
         ------
         LedgerError
-            The file cannot be written; the one that was there before still is.
+            The file cannot be written; the earlier content stays.
         """
         content = canonical({"site_id": self._site_id, "entries": head.entries, "hash": head.hash})
         try:
@@ -66,62 +66,81 @@ class Witness:
             raise unusable(self.path, error) from error
 
     def refuse_gone(self, ledger: Path) -> None:
-        """Refuse to begin a ledger where this file knows of one.
+        """Refuse to start a new ledger if this file knows an earlier one.
+
+        Parameters
+        ----------
+        ledger : Path
+            File of the ledger, for the message.
 
         Raises
         ------
         LedgerError
-            It does.
+            This file exists.
         """
         head = self.head()
         if head is not None:
             raise LedgerError(
-                f"{ledger}: is gone, and {self.path} has seen its entry {head.entries - 1}; restore the ledger's folder "
+                f"{ledger}: is missing, but {self.path} has seen its entry {head.entries - 1}; restore the ledger's folder "
                 "from its newest backup"
             )
 
     def catch_up(self, entries: Sequence[Entry], ledger: Path) -> None:
-        """Bring the file to the end of the ledger where a crash left it one entry behind, and refuse any other difference.
+        """Update the file to the end of the ledger if a crash left it one entry behind; refuse any other difference.
 
-        A ledger that holds its opening entry alone has spent nothing, so it may be without this file, which is then made.
+        A ledger with only its opening entry has spent nothing, so this file may be missing and is then created.
+
+        Parameters
+        ----------
+        entries : Sequence[Entry]
+            Entries of the ledger.
+        ledger : Path
+            File of the ledger, for the message.
 
         Raises
         ------
         LedgerError
-            The ledger or this file is an old copy, or this file is missing; the message says which, and what to do.
+            The ledger or this file is an old copy, or this file is missing; the message says which, and the remedy.
         """
         head, end = self.head(), head_of(entries)
         if head is None and end.entries > 1:
             raise LedgerError(
-                f"{self.path}: is missing, and the ledger {ledger} goes to entry {end.entries - 1}; put the file back, or "
-                f"if that ledger is the newest one, {CONFIRM}"
+                f"{self.path}: is missing, but the ledger {ledger} ends at entry {end.entries - 1}; restore the file, or if "
+                f"that ledger is the newest copy, {CONFIRM}"
             )
         self.refuse_old_ledger(entries, ledger)
         if head is not None and head.entries < end.entries - 1:
             raise LedgerError(
-                f"{self.path}: is the old copy, it ends at entry {head.entries - 1} and the ledger {ledger} at entry "
-                f"{end.entries - 1}; if that ledger is the newest one, {CONFIRM}"
+                f"{self.path}: is an old copy that ends at entry {head.entries - 1}, but the ledger {ledger} ends at entry "
+                f"{end.entries - 1}; if that ledger is the newest copy, {CONFIRM}"
             )
         if head != end:
             self.write(end)
 
     def refuse_old_ledger(self, entries: Sequence[Entry], ledger: Path) -> None:
-        """Refuse a ledger that does not hold what this file has seen of it.
+        """Refuse a ledger that lacks entries which this file has seen.
+
+        Parameters
+        ----------
+        entries : Sequence[Entry]
+            Entries of the ledger.
+        ledger : Path
+            File of the ledger, for the message.
 
         Raises
         ------
         LedgerError
-            It ends before, or goes another way.
+            The ledger ends earlier, or has another entry at that place.
         """
         head = self.head()
         if head is None or holds(entries, head):
             return
         if head.entries > len(entries):
             raise LedgerError(
-                f"{ledger}: is the old copy, it ends at entry {len(entries) - 1} and {self.path} has seen entry "
+                f"{ledger}: is an old copy that ends at entry {len(entries) - 1}, but {self.path} has seen entry "
                 f"{head.entries - 1}; restore the newest copy of the ledger's folder"
             )
         raise LedgerError(
-            f"{ledger}: entry {head.entries - 1} is not the one that {self.path} has seen, so one of the two belongs to "
-            "another ledger; put back the two that belong together"
+            f"{ledger}: entry {head.entries - 1} differs from the one that {self.path} has seen, so one of the two files "
+            "belongs to another ledger; restore the two that belong together"
         )

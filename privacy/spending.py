@@ -1,15 +1,15 @@
-"""What one record has spent over the runs that it was in: one run by its plan, several by the filter for adaptive choice.
+"""Compute what one record has spent over its runs: a single run by its plan, several by the filter for adaptive choice.
 
-A run's plan is fixed before its first round, so its privacy loss distribution gives its epsilon (``accounting.py``). A
-further run may have been chosen after the results of the first, so from the second run on all of them together are counted
-by the filter (``filter.py``). It says more than the plans composed as if they had been fixed together: over 54 plans of
-epsilon 0.5 to 10 at delta 1e-4 to 1e-6, 30 % more on average and at most 55 %.
+The plan of a run is fixed before its first round, so its privacy loss distribution gives its epsilon (``accounting.py``). A
+second run may have been chosen after the results of the first, so from the second run on all runs together are counted by
+the filter (``renyi_filter.py``). The filter's figure is larger than that of the same plans composed as if fixed together:
+over 54 plans with epsilon 0.5 to 10 at delta 1e-4 to 1e-6, by 30 % on average and 55 % at most.
 
-Why the two rules do not add up their deltas. Whether the first run, whole, passes the filter at the limit follows from its
-plan alone, so it is known before anything is released. Where it passes, everything that may ever happen passes the filter:
-one bound for all. Where it does not pass, it is counted whole from the second run on, even if it was cut short; so no
-second run is ever admitted, and all that may ever happen is one run with a plan that was fixed in advance, or less of it:
-one bound again. Nobody can choose between the two after having seen a result.
+Why the deltas of the two rules do not add up. Whether the whole first run passes the filter at the limit follows from its
+plan, so it is known before anything is released. If it passes, everything that may ever happen passes the filter, and one
+bound holds for all. If it does not pass, it is counted in full from the second run on, even if it was cut short, so no
+second run is ever admitted; then all that may ever happen is one run with a plan fixed in advance, or a part of it, and
+again one bound holds. Nobody can choose between the two rules after seeing a result.
 """
 
 import math
@@ -27,23 +27,34 @@ Events = tuple[MechanismEvent, ...]
 
 @dataclass(frozen=True)
 class Spent:
-    """An epsilon, and what says so: the plan of the one run, or the filter for adaptive choice."""
+    """A spent epsilon, and the rule that gives it: the plan of the only run, or the filter for adaptive choice."""
 
     epsilon: float
     counted_by: Literal["plan", "filter"]
 
     @property
     def in_words(self) -> str:
-        """How it is counted, to follow its figure in a sentence; nothing where it is a run's own."""
+        """Return words that say the rule, to follow the figure in a sentence; empty for the plan of a single run."""
         return " by the filter for runs that may have been chosen after earlier results" * (self.counted_by == "filter")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A run's part in a record's history: what its rounds reserved, and what its whole plan comes to.
+    """The part of one run in a record's history: what its rounds reserved, and its whole plan.
 
-    Rounds of one run id under two plans are two parts, for the second plan may have been chosen after results of the first.
-    ``events`` is empty for a run without privacy; ``whole`` is None where a ledger of an earlier version does not tell.
+    Rounds of one run id under two plans are two parts, because the second plan may have been chosen after results of the
+    first.
+
+    Attributes
+    ----------
+    run_id : str
+        Id of the run.
+    plan : str | None
+        Digest of the plan; None for a run without privacy.
+    events : Events
+        Mechanism events that were reserved; empty for a run without privacy.
+    whole : Events | None
+        Mechanism events of the whole plan; None if a ledger of an earlier version does not say.
     """
 
     run_id: str
@@ -53,27 +64,51 @@ class Part:
 
     @classmethod
     def to_come(cls, run_id: str, plan: PrivacyPlan, rounds: int) -> "Part":
-        """Return what ``rounds`` more rounds of a run will reserve."""
+        """Return the part that ``rounds`` further rounds of a run will reserve.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        plan : PrivacyPlan
+            Privacy plan of the run.
+        rounds : int
+            Number of further rounds.
+        """
         return cls(run_id, plan.digest(), plan.events * rounds, plan.events * plan.rounds)
 
     @property
     def is_planned(self) -> bool:
-        """Whether no more was reserved than the plan that was fixed in advance has."""
+        """Tell whether no more was reserved than the plan that was fixed in advance contains."""
         return self.whole is None or len(self.events) <= len(self.whole)
 
     @property
     def counted_whole(self) -> "Part":
-        """The part as if its run had gone on to the end of its plan."""
+        """Return the part as if its run had continued to the end of its plan."""
         return self if self.whole is None or len(self.events) > len(self.whole) else replace(self, events=self.whole)
 
     def and_then(self, more: "Part") -> "Part":
-        """Return this part with more rounds of the same run."""
+        """Return this part with further rounds of the same run.
+
+        Parameters
+        ----------
+        more : 'Part'
+            The further rounds.
+        """
         events = (*self.events, *more.events) if self.events and more.events else ()
         return replace(self, events=events, whole=self.whole or more.whole)
 
 
 def parts_of(entries: Iterable[Entry], *more: Part) -> tuple[Part, ...]:
-    """Return the runs of a history in the order in which they began, then those of ``more`` that are new."""
+    """Return the runs of a history in the order in which they began, followed by the new runs among ``more``.
+
+    Parameters
+    ----------
+    entries : Iterable[Entry]
+        Entries of the ledger.
+    more : Part
+        Rounds that are not in the ledger yet.
+    """
     found: dict[tuple[str, str | None], Part] = {}
     for part in (*(_part(entry) for entry in entries if entry.kind == "reserve"), *more):
         run = part.run_id, part.plan
@@ -82,7 +117,17 @@ def parts_of(entries: Iterable[Entry], *more: Part) -> tuple[Part, ...]:
 
 
 def spent(parts: Sequence[Part], target_delta: float, accountant: Accountant) -> Spent:
-    """Return the epsilon that counts against a limit; infinite where a run had no privacy."""
+    """Return the epsilon that counts against a limit; infinite if a run had no privacy.
+
+    Parameters
+    ----------
+    parts : Sequence[Part]
+        The runs of a record's history.
+    target_delta : float
+        Delta of the limit, above 0 and below 1.
+    accountant : Accountant
+        Cache of privacy losses.
+    """
     by_filter = len(parts) > 1 or not all(part.is_planned for part in parts)
     events = [event for part in parts for event in part.events]
     if any(not part.events for part in parts):
@@ -93,10 +138,21 @@ def spent(parts: Sequence[Part], target_delta: float, accountant: Accountant) ->
 
 
 def spent_after(parts: Sequence[Part], limit: float, target_delta: float, accountant: Accountant) -> Spent:
-    """Return the epsilon to hold against a limit where the last rounds in ``parts`` are still to come.
+    """Return the epsilon to compare with a limit if the last rounds in ``parts`` are still to come.
 
-    Rounds may be reserved only while it is at most ``limit``. The first of several runs counts whole where its whole plan
-    does not pass the filter at ``limit``: see the top of this file.
+    Rounds may be reserved only if it is at most ``limit``. The first of several runs is counted in full if its whole plan
+    does not pass the filter at ``limit``; the docstring of this module says why.
+
+    Parameters
+    ----------
+    parts : Sequence[Part]
+        The runs of a record's history, including the rounds to come.
+    limit : float
+        Epsilon of the limit.
+    target_delta : float
+        Delta of the limit, above 0 and below 1.
+    accountant : Accountant
+        Cache of privacy losses.
     """
     if len(parts) > 1 and parts[0].events:
         whole = parts[0].counted_whole
@@ -106,7 +162,13 @@ def spent_after(parts: Sequence[Part], limit: float, target_delta: float, accoun
 
 
 def events_of(entry: Entry) -> Events:
-    """Return the mechanism events that a reservation charges; none for a round without privacy."""
+    """Return the mechanism events that a reservation charges; none for a round without privacy.
+
+    Parameters
+    ----------
+    entry : Entry
+        a ledger entry of kind ``reserve``.
+    """
     rows: Sequence[Mapping[str, Any]] = entry.body["events"]
     return tuple(MechanismEvent(**row) for row in rows)
 

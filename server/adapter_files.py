@@ -12,7 +12,7 @@ CONFIG_FILE = "run.json"
 
 
 def save_adapter(learner: Learner, config: RunConfig, state: AdapterState, folder: Path) -> dict[str, str | int]:
-    """Write the adapter folder from the learner's model, and say what is in it; an adversary is left behind."""
+    """Write the adapter folder from the learner's model, and return what is in it; an adversary's head is left out."""
     folder.mkdir(exist_ok=True)
     learner.task.save(learner.model, folder)
     (folder / CONFIG_FILE).write_text(config.canonical(), encoding="utf-8")
@@ -21,17 +21,26 @@ def save_adapter(learner: Learner, config: RunConfig, state: AdapterState, folde
 
 
 def load_adapter(folder: Path, exact: bool = False) -> tuple[RunConfig, Learner]:
-    """Rebuild the tuned model of an adapter folder; its base model comes from the run's config, in float32 if ``exact``.
+    """Rebuild the tuned model of an adapter folder; its base model is the one that the run's config names.
 
-    Raises:
-        ModelError: the folder is no adapter of a finished run.
+    Parameters
+    ----------
+    folder
+        The adapter folder of a finished run.
+    exact
+        Load the base model in float32.
+
+    Raises
+    ------
+    ModelError
+        The folder is no adapter of a finished run.
     """
     path = folder / CONFIG_FILE
     try:
         config = RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: no readable run config; give the adapter folder of a finished run") from error
-    config = config.model_copy(update={"adversary": None})  # it was there for training alone
+    config = config.model_copy(update={"adversary": None})  # it was there for training only
     if exact:
         config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": "float32"})})
     learner = load_learner(config)

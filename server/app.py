@@ -30,10 +30,12 @@ from shared.ops.runlog import RunLog
 
 
 def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bool) -> tuple[Path, dict[str, Any]]:
-    """Run a federation to its end, from wherever it stands; gives the run's folder and its report.
+    """Run a federation to its end, from its start or its last committed round, and return the run's folder and report.
 
-    Raises:
-        HushtuneError: the folder is in use or damaged, an address or a file cannot be used, or a quorum stayed away.
+    Raises
+    ------
+    HushtuneError
+        The folder is in use or damaged, an address or a file cannot be used, or a quorum stayed away.
     """
     require_for(config)
     with FolderLock(folder.root, "a server"), Health(listening.health) as health, shown(listening.live) as live:
@@ -49,7 +51,7 @@ def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bo
 
 @contextmanager
 def _connected(run: ServerRun, link: Link, health: Health, live: Live | None) -> Iterator[tuple[GridFleet, Watch]]:
-    """A link on which the sites of the run can connect."""
+    """Open the link to which the sites of the run connect."""
     config, folder = run.config, run.folder
     try:
         link.start()
@@ -64,7 +66,7 @@ def _connected(run: ServerRun, link: Link, health: Health, live: Live | None) ->
 
 
 def _run(run: ServerRun, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
-    """Do what is left of the rounds, and report."""
+    """Run the remaining rounds, and report."""
     config, log = run.config, RunLog(run.folder.run / "events.jsonl")
     rounds: list[Round] = list(run.beginning.rounds)
     watch.saw(rounds)
@@ -85,7 +87,7 @@ def _run(run: ServerRun, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
 
 
 def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round]) -> Iterator[Round]:
-    """The attempts at rounds that are left, once the sites are there, while ``rounds`` fills with them."""
+    """Wait for the sites, then yield each attempt at a remaining round; ``rounds`` fills with the finished ones."""
     config = run.config
     gather(fleet.connected, len(config.data.sites), config.cohort.patience)
     yield from run_rounds(

@@ -1,8 +1,8 @@
-"""The state of a run after a committed round, written so that it is whole or absent."""
+"""The state of a run after a committed round, written so that it is either complete or absent."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,11 +24,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The adapter after ``round`` of a run of one config, the rows of its rounds so far, and the best adapter of these.
+    """A run after ``round``: the adapter, the rows of all rounds so far, and what the aggregation keeps.
 
-    ``best`` is None where the last round is the one to publish.
-    There is no random state in it: all that a server draws follows from the run's seed, the round and a name. The mean
-    has no state of its own over rounds either.
+    ``best`` is None where the last round's adapter is the one to publish. ``memory`` is what the method of aggregation and
+    the server's optimiser need in the next round (`server.aggregation.Memory`). There is no random state: whatever a
+    server draws follows from the run's seed, the round and a name, or is noise.
     """
 
     run_id: str
@@ -37,68 +37,103 @@ class Checkpoint:
     adapter: AdapterState
     rounds: Sequence[Mapping[str, Any]] = ()
     best: Kept | None = None
+    memory: Mapping[str, AdapterState] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Write adapter and state beside the old ones, then rename the state over the old: the rename commits."""
+        """Write the arrays beside the old ones, then replace the state file, which commits the round.
+
+        Parameters
+        ----------
+        folder
+            The checkpoint's own folder; made if needed. Arrays of earlier rounds are deleted from it.
+
+        Raises
+        ------
+        OSError
+            The disk is full or not writable; the last checkpoint stays valid.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        name = _save(folder, "round", self.round, self.adapter)
-        best = self.best and _save(folder, "best", self.best.round, self.best.adapter)
-        faults.point("written", self.round)
+        adapter = _save(folder, "round", self.round, self.adapter)
         state = {
             "run_id": self.run_id,
             "round": self.round,
             "config_digest": self.config_digest,
-            "adapter": name,
-            "adapter_digest": self.adapter.digest(),
             "tensors": list(self.adapter.arrays),
             "rounds": list(self.rounds),
-            "best": self.best and {"round": self.best.round, "adapter": best, "digest": self.best.adapter.digest()},
+            "adapter": adapter["file"],
+            "adapter_digest": adapter["digest"],
+            "best": self.best and {"round": self.best.round, **_save(folder, "best", self.best.round, self.best.adapter)},
+            "memory": {name: _save(folder, name, self.round, arrays) for name, arrays in self.memory.items()},
         }
+        faults.point("written", self.round)
         partial = folder / f"{STATE}.partial"
         partial.write_text(json.dumps(state), encoding="utf-8")
         commit_file(partial, folder / STATE)
+        named = {entry["file"] for entry in _entries(state).values()}
         for old in folder.glob("*.safetensors*"):
-            if old.name not in (name, best):
+            if old.name not in named:
                 old.unlink()
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """The last committed state, or None where no round was committed yet.
+        """Read the last committed state.
 
-        Raises:
-            RunError: the state is damaged; a wrong one is never returned.
+        Parameters
+        ----------
+        folder
+            The checkpoint's own folder.
+
+        Returns
+        -------
+        Checkpoint or None
+            None where no round was committed yet.
+
+        Raises
+        ------
+        RunError
+            The state is damaged, or an array is not the one that was committed.
         """
         path = folder / STATE
         if not path.exists():
             return None
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
-            adapter, kept = _load(folder, state["adapter"], state["tensors"]), state.get("best")
-            best = Kept(kept["round"], _load(folder, kept["adapter"], state["tensors"])) if kept else None
-            found = cls(state["run_id"], state["round"], state["config_digest"], adapter, tuple(state["rounds"]), best)
-            wanted = [state["adapter_digest"], *([kept["digest"]] if kept else [])]
-        except (OSError, ValueError, KeyError, TypeError, HushtuneError) as error:
+            read = {name: _load(folder, entry, state["tensors"]) for name, entry in _entries(state).items()}
+            best = Kept(state["best"]["round"], read.pop("best")) if state["best"] else None
+            adapter, memory = read.pop("adapter"), {name: read[f"memory {name}"] for name in state["memory"]}
+            head = (state["run_id"], state["round"], state["config_digest"])
+            return cls(*head, adapter, tuple(state["rounds"]), best, memory)
+        except _WrongDigestError as error:
+            raise RunError(f"{path}: {error} does not have its digest; restore the folder from a backup") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, HushtuneError) as error:
             raise RunError(f"{path}: damaged ({type(error).__name__}); restore the folder from a backup") from error
-        if [each.digest() for each in (adapter, *([best.adapter] if best else []))] != wanted:
-            raise RunError(f"{path}: an adapter does not have the digest that it names; restore the folder from a backup")
-        return found
 
 
-def _save(folder: Path, kind: str, number: int, adapter: AdapterState) -> str:
-    """Write an adapter whole or not at all; gives its file's name."""
+class _WrongDigestError(Exception):
+    """A file holds other arrays than were committed."""
+
+
+def _entries(state: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
+    """List the files of arrays that a state names, each with its digest."""
+    adapter = {"file": state["adapter"], "digest": state["adapter_digest"]}
+    found = {"adapter": adapter, **{f"memory {name}": entry for name, entry in state["memory"].items()}}
+    return found | ({"best": state["best"]} if state["best"] else {})
+
+
+def _save(folder: Path, kind: str, number: int, arrays: AdapterState) -> dict[str, str]:
+    """Write arrays whole or not at all; return the file's name and digest."""
     name = f"{kind}-{number:05d}.safetensors"
-    adapter.save(folder / f"{name}.partial")
+    arrays.save(folder / f"{name}.partial")
     commit_file(folder / f"{name}.partial", folder / name)
-    return name
+    return {"file": name, "digest": arrays.digest()}
 
 
-def _load(folder: Path, name: str, tensors: Sequence[str]) -> AdapterState:
-    """An adapter in the model's own order of tensors, which the file does not keep.
-
-    Raises:
-        ValueError: the file holds other tensors.
-    """
-    loaded = AdapterState.load(folder / Path(name).name)
+def _load(folder: Path, entry: Mapping[str, str], tensors: Sequence[str]) -> AdapterState:
+    """Read arrays in the model's own order of tensors, which the file does not keep."""
+    loaded = AdapterState.load(folder / Path(entry["file"]).name)
     if set(loaded.arrays) != set(tensors):
         raise ValueError("other tensors")
-    return AdapterState({tensor: loaded.arrays[tensor] for tensor in tensors})
+    ordered = AdapterState({tensor: loaded.arrays[tensor] for tensor in tensors})
+    if ordered.digest() != entry["digest"]:
+        raise _WrongDigestError(entry["file"])
+    return ordered

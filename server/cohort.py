@@ -1,4 +1,4 @@
-"""Who is asked in a round, whether enough answered, and how long to wait before a round is tried again."""
+"""Choose the sites of a round, check its quorum, and pause before a round is tried again."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,9 +12,10 @@ LONGEST_PAUSE = 60.0  # seconds
 
 
 def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | None) -> tuple[str, ...]:
-    """Every connected site, in order of name; none when they are fewer than the quorum.
+    """Return the sites to ask, sorted by name: all connected sites, or none if they are fewer than the quorum.
 
-    Under a plan of the server's own each is in with its public chance, independently and secretly (Poisson).
+    Under a plan of the server's own, each site is chosen with the plan's public probability, independently of the others,
+    and the choice is secret (Poisson sampling).
     """
     if len(connected) < cohort.quorum:
         return ()
@@ -26,20 +27,20 @@ def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | 
 
 
 def has_quorum(connected: int, accepted: int, cohort: CohortSection, plan: PrivacyPlan | None) -> bool:
-    """Whether a round with so many accepted replies counts.
+    """Return whether a round with so many accepted replies counts.
 
-    Under a plan of the server's own the sample decides, even an empty one: skipping it would give it away.
+    Under a plan of the server's own every sample counts, even an empty one: to skip it would reveal that it was empty.
     """
     return (accepted if plan is None else connected) >= cohort.quorum
 
 
 def back_off(attempt: int, cohort: CohortSection) -> float:
-    """Seconds to wait after a failed attempt (1, 2, ...): doubling, up to a minute."""
+    """Return the seconds to wait after a failed attempt (1, 2, ...): doubled each time, up to a minute."""
     return float(min(cohort.pause * 2 ** (attempt - 1), LONGEST_PAUSE))
 
 
 def gather(connected: Callable[[], Sequence[str]], sites: int, patience: float) -> None:
-    """Wait until all sites are connected, or ``patience`` seconds are over: a start should not leave out the slow."""
+    """Wait until all sites are connected or ``patience`` seconds have passed, so that a start includes slow sites."""
     end = time.monotonic() + patience
     while len(connected()) < sites and time.monotonic() < end:
         time.sleep(0.1)

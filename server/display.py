@@ -1,4 +1,4 @@
-"""What an operator sees at a terminal: a finished run, its privacy card as a page, and what a check of it found."""
+"""Tables that an operator sees at a terminal: a finished run, its privacy card, and the result of checking the card."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from server.report.verification import Verified
 
 
 def server_tables(report: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
-    """A finished run: its rounds, its sites, what failed, and where the report is."""
+    """Yield the tables of a finished run: its rounds, its sites, what failed, and where the report is."""
     metric = next(iter(report["final"]))
     rounds = Table("round", f"held-out {metric} (interval)", "accepted", "bytes up", "seconds", title=f"Run {report['run']}")
     for row in report["rounds"]:
@@ -37,7 +37,7 @@ def server_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
 
 
 def explanation_lines(found: Sequence[Mapping[str, Any]], page: str) -> Iterator[RenderableType]:
-    """One line for each text: the answer, the tokens that matter most, and whether the attributions add up."""
+    """Yield one line for each text: the answer, the tokens that matter most, and whether the attributions add up."""
     for number, text in enumerate(found, start=1):
         largest = sorted(text["tokens"], key=lambda token: -abs(token["attribution"]))[:5]
         named = ", ".join(f"{token['token']} {token['attribution']:+.3g}" for token in largest)
@@ -48,7 +48,7 @@ def explanation_lines(found: Sequence[Mapping[str, Any]], page: str) -> Iterator
 
 
 def review_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """What the raters said."""
+    """Yield the ratings."""
     table = Table("rater", "tuned is better", "equal", "base is better", title="Ratings")
     for row in found["raters"]:
         table.add_row(row["rater"], *(f"{row[name]}" for name in ("tuned", "tie", "base")))
@@ -60,7 +60,7 @@ def review_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def card_page(signed: SignedCard) -> Iterator[RenderableType]:
-    """The card, and first of all whether its signature fits."""
+    """Yield the card as a page; the first line says whether its signature fits."""
     if not signed.holds:
         yield "! The signature does not fit this card: it was changed after it was signed. Do not trust it."
     yield Markdown(privacy_page(signed.card))

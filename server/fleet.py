@@ -31,7 +31,7 @@ class Pending:
 
 
 class GridFleet:
-    """The sites of a run that are connected, and the exchange of one round with them."""
+    """The connected sites of a run, and the exchange of one round with them."""
 
     def __init__(self, link: Link, allowed: AllowList, sites: Sequence[str]) -> None:
         self._link, self._allowed, self._sites = link, allowed, tuple(sites)
@@ -43,7 +43,7 @@ class GridFleet:
         self.faults = self.refresh()
 
     def refresh(self) -> tuple[str, ...]:
-        """Read the allow-list again if it changed; gives what is wrong with it."""
+        """Read the allow-list again if it changed, and return what is wrong with it."""
         with self._lock:
             if not self._ids or self._allowed.changed():
                 admitted = self._allowed.sites()
@@ -57,16 +57,16 @@ class GridFleet:
         return ()
 
     def nodes(self) -> Mapping[str, Node]:
-        """How each site of the run that has a key is connected."""
+        """Return how each site of the run that has a key is connected."""
         found = self._link.nodes()
         return {site: found[self._nodes[site]] for site in self._sites if site in self._nodes}
 
     def key_of(self, site: str) -> str | None:
-        """SHA-256 of the public key that a site is admitted by; None where it is not."""
+        """Return the SHA-256 of the public key that a site is admitted by; None for a site that is not admitted."""
         return self._keys.get(site)
 
     def connected(self) -> tuple[str, ...]:
-        """The sites of the run that are there now."""
+        """Return the sites of the run that are connected now."""
         return tuple(site for site, node in self.nodes().items() if node.online)
 
     def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:
@@ -102,7 +102,7 @@ class GridFleet:
             self._link.forget(list(sent))
 
     def _each(self, sites: Sequence[str], send: Callable[[str], None], anew: bool = False) -> None:
-        """Send to several sites, in a new run of Flower's if the old one is lost."""
+        """Send to several sites; open a new run of Flower's if the old one is lost."""
         if anew:
             self._link.open_run()
         try:
@@ -114,7 +114,7 @@ class GridFleet:
             self._each(sites, send, anew=True)
 
     def _look(self, sent: dict[str, str], pending: dict[str, Pending]) -> Iterator[Answer]:
-        """The answers that are there now."""
+        """Yield the answers that have arrived."""
         for incoming in self._link.pull([found for found, site in sent.items() if site in pending]):
             site = sent.pop(incoming.message_id)
             if site not in pending:
@@ -128,13 +128,13 @@ class GridFleet:
                 yield Answer(site, None, "Disconnected", pending.pop(site).bytes_down, 0)
 
     def _is_back(self, site: str, order: Pending) -> bool:
-        """Whether the site connected after it was sent its order."""
+        """Return whether the site connected again after it was sent its order."""
         node = self.nodes().get(site)
         return node is not None and node.online and node.since != order.since
 
 
 def _answer(site: str, incoming: Incoming, bytes_down: int) -> Answer:
-    """An answer; of an error only what looks like a code is kept, for a site could write anything there."""
+    """Return an answer; an error is kept only if it looks like a code, because a site could write anything there."""
     error = incoming.error
     if error is not None and not CODE.fullmatch(error):
         error = "unknown"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from server.aggregation import Memory
 from server.rounds import Round
 from server.screening import Rejected
 from shared.adapters.state import AdapterState
@@ -12,7 +13,7 @@ from shared.wire.chain_head import Head
 
 
 def to_row(done: Round) -> dict[str, Any]:
-    """A round as JSON values; its adapter is left out."""
+    """Return a round as JSON values, without its adapter."""
     return {
         "number": done.number,
         "committed": done.committed,
@@ -31,8 +32,8 @@ def to_row(done: Round) -> dict[str, Any]:
     }
 
 
-def from_row(row: Mapping[str, Any], adapter: AdapterState) -> Round:
-    """The round of a row; ``adapter`` stands for the one that it had."""
+def from_row(row: Mapping[str, Any], adapter: AdapterState, memory: Memory | None = None) -> Round:
+    """Rebuild the round of a row, with its adapter and the state of the aggregation, which rows leave out."""
     return Round(
         number=row["number"],
         committed=row["committed"],
@@ -49,4 +50,5 @@ def from_row(row: Mapping[str, Any], adapter: AdapterState) -> Round:
         ledgers={site: Head(**head) for site, head in row["ledgers"].items()},
         record=Head(**row["record"]),
         site_kwh=row.get("site_kwh", {}),
+        memory=memory or {},
     )

@@ -1,7 +1,7 @@
-"""What a server last saw of each site's ledger: kept over runs, so that no site begins a run with an older copy unseen.
+"""The chain head of each site's ledger, as the server last saw it in any run: it detects that a site restored an old copy.
 
-A head goes into each order, and the site refuses an order whose head its ledger does not hold. So a server that lies about
-heads can make a site refuse, and nothing else.
+Each order carries the site's head, and the site refuses an order whose head is not in its ledger. So a server that lies
+about heads can make a site refuse, and nothing else.
 """
 
 import json
@@ -16,7 +16,7 @@ from shared.wire.chain_head import Head
 
 @dataclass(frozen=True)
 class Seen:
-    """Where a site's ledger ended, and the round in which the site said so."""
+    """The chain head of a site's ledger, and the round in which the site sent it."""
 
     entries: int
     hash: str
@@ -25,10 +25,14 @@ class Seen:
 
 
 class Heads:
-    """The newest head of each site's ledger, by the site's key, in a file of the server's state.
+    """The newest chain head of each site's ledger, by the site's key, in a file of the server's state.
 
-    ``key_of`` gives what a site is known by: the fingerprint of its public key, so that a site with a new key is another
-    site. Without a file the heads are kept in memory, for sites that live no longer than the run.
+    Parameters
+    ----------
+    path
+        The file. Without one the heads are kept in memory, for sites that exist only during the run.
+    key_of
+        Returns the fingerprint of a site's public key, so that a site with a new key counts as another site.
 
     Raises
     ------
@@ -41,17 +45,17 @@ class Heads:
         self._seen = _read(path) if path else {}
 
     def head(self, site: str) -> Head:
-        """Return where a site's ledger ended when the server last heard of it; the head of no entry before."""
+        """Return the chain head of a site's ledger as the server last saw it; the head of an empty ledger for a new site."""
         seen = self._last(site)
         return Head(seen.entries, seen.hash) if seen else Head()
 
     def answered(self, site: str, run_id: str, round_number: int) -> bool:
-        """Return whether a site's last reply was to this round: asked again, it sends that reply anew and spends nothing."""
+        """Return whether a site's last reply was to this round; asked again, it sends the same reply and spends nothing."""
         seen = self._last(site)
         return seen is not None and (seen.run_id, seen.round) == (run_id, round_number)
 
     def saw(self, site: str, head: Head, run_id: str, round_number: int) -> None:
-        """Take note of a reply's head, on the disk when this returns; a ledger only grows, so a shorter one changes nothing.
+        """Write a reply's chain head to the disk, unless it is shorter than the known one, since a ledger only grows.
 
         Raises
         ------
@@ -69,7 +73,7 @@ class Heads:
             replace_file(self._path, content.encode())
         except OSError as error:
             raise RunError(
-                f"{self._path}: cannot be written ({error.strerror}), and what the sites' ledgers said would be forgotten; "
+                f"{self._path}: cannot be written ({error.strerror}), so the sites' chain heads would be lost; "
                 "make its folder writable and free some space"
             ) from error
 

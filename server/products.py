@@ -33,13 +33,25 @@ class Stages:
         self.seconds: dict[str, float] = {}
 
     def add(self, laps: Mapping[str, float]) -> None:
-        """Add the stages of a round."""
+        """Add the stages of a round.
+
+        Parameters
+        ----------
+        laps
+            Seconds by stage.
+        """
         for stage, seconds in laps.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Count the time of a block to a stage."""
+        """Count the time of a block to a stage.
+
+        Parameters
+        ----------
+        stage
+            Name of the stage; its earlier seconds are kept.
+        """
         start = time.monotonic()
         yield
         self.add({stage: time.monotonic() - start})
@@ -66,7 +78,13 @@ class Measures:
     validation: Evaluator | None
 
     def evaluate(self, adapter: AdapterState) -> Metrics:
-        """Return the metrics of the model with an adapter, on the validation records where there are some."""
+        """Return the metrics of the model with an adapter, on the validation records where there are some.
+
+        Parameters
+        ----------
+        adapter
+            Is written into the model and stays there.
+        """
         evaluator = self.validation or self.evaluator
         write_adapter(evaluator.learner.model, adapter)
         return evaluator.metrics(evaluator.outcome())
@@ -128,7 +146,13 @@ class Measures:
 
 
 def weights_of(config: RunConfig) -> dict[str, float]:
-    """Return the public weight of each site."""
+    """Return the public weight of each site.
+
+    Parameters
+    ----------
+    config
+        The run; ``aggregation.weights`` chooses 1 or the declared size.
+    """
     declared = config.aggregation.weights == "declared"
     return {site.id: float(site.declared_size) if declared else 1.0 for site in config.data.sites}
 

@@ -1,4 +1,4 @@
-"""The server's chain of committed rounds: what it knows of every site's ledger, bound to the adapter, round by round."""
+"""The server's hash chain of committed rounds: each link binds an adapter to the chain heads of all sites' ledgers."""
 
 import hashlib
 import json
@@ -9,9 +9,9 @@ from shared.wire.chain_head import Head
 
 
 def extend(record: Head, run_id: str, number: int, adapter_digest: str, ledgers: Mapping[str, Head]) -> Head:
-    """Where the chain ends after a round: SHA-256 over the end before, the round, its adapter and the sites' ledgers.
+    """Return the chain head after a round: SHA-256 over the head before, the round, its adapter and the sites' ledgers.
 
-    Each order carries this end, and the site writes it into its own ledger: so server and site countersign each other.
+    Each order carries this head, and the site writes it into its own ledger, so server and site countersign each other.
     """
     content = {
         "prev": record.hash,

@@ -1,36 +1,32 @@
-"""The answers of one round: each is screened and folded as it comes, and let go."""
+"""The answers of one round: screen each answer, fold it into the aggregate, and free it."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from privacy.dp.central import NoisedSum
-from privacy.dp.plan import PrivacyPlan
-from server.aggregation import METHODS, Running
+from server.aggregation import Aggregate, Setting, begin
 from server.screening import Accepted, Answer, Rejected, judge, read_reply
-from shared.adapters.state import AdapterState, Spec
-from shared.config.run import RunConfig
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder
 
 
 class Tally:
-    """What the answers of a round come to, in memory that does not grow with their number.
+    """Collect what the answers of a round amount to.
 
-    The first answer of a site that was asked counts; later ones and those of strangers have no effect.
-    ``weights`` are public numbers by site; ``plan`` is the server's own where sites trust it to clip and to add noise.
-    The sites ``again`` answered this round before, so their ledgers need not have grown. ``ledgers`` are where those of all
-    sites end whose answer was a reply to its order, accepted or not.
+    The first answer of a site that was asked counts; later answers, and answers of other sites, have no effect.
+    ``ledgers`` holds the chain head of each site that replied to its order, whether its reply was accepted or not.
+
+    Parameters
+    ----------
+    orders
+        The order of each site that was asked.
+    setting
+        What the aggregation depends on: the adapter, the sites' public weights, the method, the server's own plan.
+    again
+        The sites that replied to this round in an earlier attempt. They send the same reply again, so their ledgers need
+        not have grown.
     """
 
-    def __init__(
-        self,
-        orders: Mapping[str, TrainOrder],
-        config: RunConfig,
-        weights: Mapping[str, float],
-        spec: Spec,
-        plan: PrivacyPlan | None,
-        again: AbstractSet[str] = frozenset(),
-    ) -> None:
+    def __init__(self, orders: Mapping[str, TrainOrder], setting: Setting, again: AbstractSet[str] = frozenset()) -> None:
         self.answered: set[str] = set()
         self.accepted: set[str] = set()
         self.rejected: list[Rejected] = []
@@ -38,12 +34,11 @@ class Tally:
         self.released: dict[str, Mapping[str, float]] = {}
         self.kwh: dict[str, float] = {}
         self.bytes_down = self.bytes_up = 0
-        self._orders, self._weights, self._section, self._again = orders, weights, config.aggregation, again
-        bound = self._section.max_norm * max(weights.values())
-        self._running: Running = NoisedSum(spec, plan) if plan else METHODS[self._section.method](spec, bound)
+        self._orders, self._setting, self._again = orders, setting, again
+        self._method = begin(setting)
 
     def take(self, answer: Answer) -> None:
-        """Judge one answer, and fold it if it may be."""
+        """Judge one answer, and fold its delta where it is accepted."""
         self.bytes_down += answer.bytes_down
         self.bytes_up += answer.bytes_up
         order = self._orders.get(answer.site_id)
@@ -56,18 +51,18 @@ class Tally:
             return
         if reply.ledger.entries > order.ledger.entries:
             self.ledgers[reply.site_id] = reply.ledger
-        verdict = judge(reply, order, self._section.max_norm, again=answer.site_id in self._again)
+        verdict = judge(reply, order, self._setting.section.max_norm, again=answer.site_id in self._again)
         if isinstance(verdict, Rejected):
             self.rejected.append(verdict)
         else:
             self._fold(verdict)
 
-    def delta(self) -> AdapterState:
-        """What the accepted replies together change."""
-        return self._running.result()
+    def result(self) -> Aggregate:
+        """Return the aggregate of the accepted replies. Call once, and only if the round counts."""
+        return self._method.result()
 
     def _fold(self, reply: Accepted) -> None:
-        self._running.fold(reply.delta, self._weights[reply.site_id])
+        self._method.fold(reply.delta, self._setting.weights[reply.site_id])
         self.accepted.add(reply.site_id)
         self.ledgers[reply.site_id] = reply.ledger
         if reply.released:

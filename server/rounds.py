@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from privacy.dp.plan import PrivacyPlan
+from server.aggregation import Memory, Setting
 from server.cohort import back_off, choose, has_quorum
 from server.ledger_heads import Heads
 from server.round_chain import extend
@@ -25,18 +26,22 @@ Metrics = Mapping[str, Interval]
 
 
 class Fleet(Protocol):
-    """The sites, however they are reached."""
+    """The sites, whether they run in this process or far away."""
 
     def connected(self) -> tuple[str, ...]:
-        """The sites that can be asked now."""
+        """Return the names of the sites that can be asked now."""
 
     def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:
-        """Send each site its order and yield answers as they come, until all came or ``deadline`` seconds are over."""
+        """Send each site its order; yield answers as they arrive, until all are here or ``deadline`` seconds have passed."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one attempt at a round did; ``adapter`` is the state after it, the one before where it was abandoned."""
+    """What one attempt at a round did.
+
+    ``adapter`` is the state after the attempt; an abandoned attempt leaves it as it was. So does it with ``memory``, which
+    is what the aggregation needs in the next round.
+    """
 
     number: int
     committed: bool
@@ -53,20 +58,21 @@ class Round:
     bytes_up: int
     stages: Mapping[str, float]
     site_kwh: Mapping[str, float] = field(default_factory=dict)
+    memory: Memory = field(default_factory=dict, repr=False)
 
     @property
     def seconds(self) -> float:
-        """The round's wall-clock time."""
+        """Return the round's wall-clock time."""
         return sum(self.stages.values())
 
     def without_cohort(self) -> "Round":
-        """The same without who was in it, which stays secret where the guarantee rests on a sample of sites."""
+        """Remove who took part, which stays secret where the guarantee rests on a random sample of sites."""
         hidden: Mapping[str, Any] = {name: {} for name in ("released", "ledgers", "site_kwh")}
         return replace(self, accepted=(), rejected=(), missing=(), bytes_down=0, bytes_up=0, **hidden)
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The sites that got an order."""
+        """Return the names of the sites that got an order."""
         return tuple(sorted({*self.accepted, *self.missing, *(rejected.site_id for rejected in self.rejected)}))
 
 
@@ -83,25 +89,54 @@ def run_rounds(
     sleep: Callable[[float], None] = time.sleep,
     heads: Heads | None = None,
 ) -> Iterator[Round]:
-    """Yield each attempt at a round as it ends, from round 1, or the one after ``last``, to the end of the run.
+    """Run the rounds that are left, and yield each attempt at a round when it ends.
 
-    A round counts when a quorum of replies passes screening; otherwise it is abandoned with no effect on the adapter,
-    though what the sites released in it stays spent, and tried again. ``weights`` are public numbers by site. The ends of
-    the sites' ledgers and of the server's own chain travel with each order, so that neither side loses its tail unseen;
-    ``plan`` is the server's own, where sites trust it; ``last`` the last committed round of a run that goes on; ``heads``
-    what the server knows of the sites' ledgers from this run and from earlier ones, brought up to date with each answer.
+    A round counts when a quorum of replies passes screening. Otherwise it is abandoned and tried again: it has no effect
+    on the adapter, though what the sites released in it stays spent. Each order carries the chain heads of the site's
+    ledger and of the server's own chain of rounds, so that each side detects when the other's record is cut off.
 
-    Raises:
-        QuorumError: a round found no quorum in ``cohort.attempts`` attempts.
+    Parameters
+    ----------
+    config, run_id
+        The run.
+    adapter
+        The adapter to start from: of a new run, or of the last committed round.
+    fleet
+        The sites.
+    weights
+        The public weight of each site of the run.
+    evaluate
+        Measures an adapter on the server's records.
+    commit
+        Makes a round permanent; the next round begins only when this returns.
+    plan
+        The server's own privacy plan, where sites trust it to clip and to add the noise.
+    last
+        The last committed round of a run that is resumed.
+    sleep
+        Waits between two attempts at a round.
+    heads
+        What the server knows of the sites' ledgers from this run and earlier ones; updated with each answer.
+
+    Yields
+    ------
+    Round
+        Each attempt, whether it was committed or abandoned.
+
+    Raises
+    ------
+    QuorumError
+        A round found no quorum in ``cohort.attempts`` attempts.
     """
     number, attempt, metrics = last.number + 1 if last else 1, 1, None
+    memory: Memory = last.memory if last else {}
     ledgers, record = (dict(last.ledgers), last.record) if last else ({}, Head())
     heads = heads or Heads()
     for site, head in ledgers.items():
         heads.saw(site, head, run_id, number - 1)
     while number <= config.training.rounds:
         clock = _Clock()
-        # 1. Who is asked, and what.
+        # 1. Choose the sites, and write their orders.
         connected = fleet.connected()
         cohort = choose(connected, config.cohort, plan)
         orders = {
@@ -119,36 +154,37 @@ def run_rounds(
             for site in cohort
         }
         faults.point("chosen", number)
-        # 2. Ask, and 3. screen and fold each answer as it comes: no answer can stop the round.
+        # 2. Ask, and 3. screen and fold each answer as it arrives: no answer can stop the round.
         again = {site for site in orders if heads.answered(site, run_id, number)}
-        tally = Tally(orders, config, weights, adapter.spec, plan, again)
+        tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory), again)
         for answer in fleet.ask(orders, config.cohort.deadline) if orders else ():
             clock.lap("train")
             faults.point("answered", number)
             tally.take(answer)
-            if answer.site_id in tally.ledgers:  # also of a rejected answer: what it took was spent
+            if answer.site_id in tally.ledgers:  # also of a rejected answer: what it released is spent
                 heads.saw(answer.site_id, tally.ledgers[answer.site_id], run_id, number)
             clock.lap("aggregate")
             faults.point("folded", number)
         clock.lap("train")
-        # 4. Apply what the folded replies come to, or nothing.
+        # 4. Apply the aggregate of the accepted replies, or change nothing.
         committed = has_quorum(len(connected), len(tally.accepted), config.cohort, plan)
         ledgers |= tally.ledgers
         if committed:
-            adapter = adapter.add(tally.delta())
+            aggregate = tally.result()
+            adapter, memory = adapter.add(aggregate.change), aggregate.memory
             record = extend(record, run_id, number, adapter.digest(), ledgers)
         clock.lap("aggregate")
         faults.point("aggregated", number)
-        # 5. Measure, and 6. commit: whole or not at all.
+        # 5. Measure, and 6. commit the whole round or nothing.
         metrics = evaluate(adapter) if committed or metrics is None else metrics
         clock.lap("evaluate")
         faults.point("measured", number)
-        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps)
+        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps, memory)
         if committed:
             commit(done)
             faults.point("committed", number)
         yield done
-        # 7. Go on, or try again after a while.
+        # 7. Continue with the next round, or try this one again after a pause.
         if committed:
             number, attempt = number + 1, 1
         elif attempt == config.cohort.attempts:
@@ -171,8 +207,9 @@ def _round(
     ledgers: Mapping[str, Head],
     record: Head,
     stages: Mapping[str, float],
+    memory: Memory,
 ) -> Round:
-    """The record of an attempt that has ended."""
+    """Describe an attempt that has ended."""
     return Round(
         number=number,
         committed=committed,
@@ -189,11 +226,12 @@ def _round(
         bytes_up=tally.bytes_up,
         stages=stages,
         site_kwh=tally.kwh,
+        memory=memory,
     )
 
 
 class _Clock:
-    """Seconds by stage, on the monotonic clock."""
+    """Measures the seconds of each stage, on the monotonic clock."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}

@@ -84,7 +84,8 @@ class ServerRun:
         first = self.measures.published(attempts)
         best = Kept(first.number, first.adapter) if first.number != done.number else None
         rows, digest = [to_row(each) for each in attempts], self.config.digest()
-        Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows, best).save(self.folder.checkpoint)
+        state = Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows, best, done.memory)
+        state.save(self.folder.checkpoint)
 
     def report(self, rounds: list[Round], stages: Stages, laps: Sequence[Lap | None]) -> dict[str, Any]:
         """Write the report and the adapter of a run whose rounds are done: what the server knows, and nothing else."""
@@ -104,13 +105,13 @@ class ServerRun:
 def _evaluator(
     learner: Learner, records: Sequence[Record], config: RunConfig, groups: Mapping[int, str | None]
 ) -> Evaluator:
-    """An evaluator on the server's own records."""
+    """Return an evaluator on the server's own records."""
     declared = [groups[record.position] for record in records]
     return Evaluator.of(learner, records, ["server"] * len(records), config, declared)
 
 
 def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
-    """The adapter to start from, in the order of the model's own tensors."""
+    """Return the adapter to start from, in the order of the model's own tensors."""
     if found is None:
         return fresh
     if dict(found.spec) != dict(fresh.spec):
@@ -119,7 +120,7 @@ def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
 
 
 def _site_facts(config: RunConfig, rounds: list[Round], accountant: Accountant) -> list[SiteFacts]:
-    """What sites declared; a round that a site was asked for may have been spent, so it counts as spent."""
+    """Return what sites declared and spent; each round that a site was asked for counts, because it may have trained."""
     server = PrivacyPlan.for_server(config)
     sizes = {site.declared_size for site in config.data.sites}
     plans = {size: server or PrivacyPlan.for_site(config, size, accountant) for size in sizes}

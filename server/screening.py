@@ -1,4 +1,4 @@
-"""From what a site sent to a reply that may be aggregated, or a reason why not; no reply can stop a round."""
+"""Screen what a site sent: accept its reply for aggregation, or reject it with a reason; no reply can stop a round."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Reason = Literal["error", "form", "spec", "stale", "identity", "not_finite", "no
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back from one site: a record, or the class name of its error; with the bytes on the wire."""
+    """The answer of one site: a record, or the class name of an error; with the bytes on the wire."""
 
     site_id: str
     content: RecordDict | None
@@ -38,7 +38,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A reply that may not, and why: a reason code, and a detail made of numbers and code names only."""
+    """A reply that may not be aggregated, with a reason code, and a detail made of numbers and code names only."""
 
     site_id: str
     reason: Reason
@@ -46,19 +46,19 @@ class Rejected:
 
     @property
     def code(self) -> str:
-        """The reason for a log: of an error, what the site said it was."""
+        """Return the reason for a log; of an error, its name as the site gave it."""
         return self.detail if self.reason == "error" else self.reason
 
 
 def read_reply(answer: Answer, order: TrainOrder) -> TrainReply | Rejected:
-    """The reply in an answer, if it is the site's own reply to this order."""
+    """Read the reply in an answer, and reject it unless it is the site's own reply to this order."""
     if answer.content is None:
         return Rejected(answer.site_id, "error", answer.error or "unknown")
     try:
         reply = TrainReply.from_record(answer.content)
     except MessageError:
         return Rejected(answer.site_id, "form", "fields or types differ from a reply")
-    except Exception as error:  # parsing what a site sent must never end a round
+    except Exception as error:  # a message of a site must never end a round
         return Rejected(answer.site_id, "form", type(error).__name__)
     if (reply.run_id, reply.round, reply.nonce) != (order.run_id, order.round, order.nonce):
         return Rejected(answer.site_id, "stale", "not the reply to this round's order")
@@ -68,7 +68,7 @@ def read_reply(answer: Answer, order: TrainOrder) -> TrainReply | Rejected:
 
 
 def judge(reply: TrainReply, order: TrainOrder, max_norm: float, again: bool = False) -> Accepted | Rejected:
-    """Judge a reply to an order; a site that answered the round before sends its reply ``again``, from the same ledger."""
+    """Accept or reject a reply to an order; a reply that the site sent before comes ``again``, with the same chain head."""
     if reply.delta.spec != order.adapter.spec:
         return Rejected(reply.site_id, "spec", "names or shapes differ from the order")
     if not reply.delta.is_finite:

@@ -1,4 +1,4 @@
-"""The state folder of a server: where what lies, and whether a run begins or goes on."""
+"""The state folder of a server: the paths in it, and whether to start a run or resume one."""
 
 import json
 import secrets
@@ -26,33 +26,33 @@ class StateFolder:
 
     @property
     def run(self) -> Path:
-        """The run that is under way, or the last one: its checkpoint, log, adapter and report."""
+        """Return the folder of the current or last run: its checkpoint, log, adapter and report."""
         return self.root / "run"
 
     @property
     def checkpoint(self) -> Path:
-        """The last committed round."""
+        """Return the folder of the last committed round."""
         return self.run / "checkpoint"
 
     @property
     def signing_key(self) -> Path:
-        """The key that signs privacy cards: one for all runs of the server, so that its public half can be known."""
+        """Return the file of the key that signs privacy cards: one for all runs, so that others can know its public half."""
         return self.root / "signing_key.pem"
 
     @property
     def heads(self) -> Path:
-        """Where each site's ledger ended when the server last heard of it, over all runs."""
+        """Return the file of the chain head of each site's ledger, as the server last saw it in any run."""
         return self.root / "ledger_heads.json"
 
     @property
     def status(self) -> Path:
-        """The file that ``hushtune status`` reads."""
+        """Return the file that ``hushtune status`` reads."""
         return self.root / "status.json"
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """Where a run takes up: its id, the adapter that it was forked from, and what was committed since."""
+    """Where a run starts or resumes: its id, the adapter that it was forked from, and what was committed since."""
 
     run_id: str
     forked: AdapterState | None = field(default=None, repr=False)
@@ -62,20 +62,37 @@ class Beginning:
 
     @property
     def last(self) -> Round | None:
-        """The last committed round."""
+        """Return the last committed round, or None."""
         return next((done for done in reversed(self.rounds) if done.committed), None)
 
     @property
     def first(self) -> int:
-        """The round to do next."""
+        """Return the number of the next round."""
         return self.last.number + 1 if self.last else 1
 
 
 def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
-    """Resume the folder's run, or start one; a fork starts one from the adapter that is there.
+    """Resume the folder's run, or start one.
 
-    Raises:
-        RunError: the folder holds an unfinished run of another config, or a damaged one.
+    Parameters
+    ----------
+    folder
+        The server's state.
+    config
+        The run to start; if it is the folder's run, that one is resumed.
+    fork
+        Whether a run of another config may start from the adapter that is in the folder. Only the adapter is taken over:
+        what the aggregation kept belongs to the old run.
+
+    Returns
+    -------
+    Beginning
+        Where the run starts.
+
+    Raises
+    ------
+    RunError
+        The folder holds an unfinished run of another config, or a damaged one.
     """
     state = _read_state(folder)
     found = Checkpoint.load(folder.checkpoint)
@@ -95,16 +112,21 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
 
 
 def _rounds(found: Checkpoint) -> list[Round]:
-    """The rounds so far; the last and the best have their own adapters, and the others' are asked for by nobody."""
+    """Rebuild the rounds so far.
+
+    The last committed round and the best one have their own adapters; nothing reads those of the others. What the
+    aggregation kept is read from the last one only.
+    """
     kept = found.best
+    best = kept.round if kept else None
     return [
-        from_row(row, kept.adapter if kept and row["committed"] and row["number"] == kept.round else found.adapter)
+        from_row(row, kept.adapter if kept and row["committed"] and row["number"] == best else found.adapter, found.memory)
         for row in found.rounds
     ]
 
 
 def _start(folder: StateFolder, config: RunConfig, adapter: AdapterState | None) -> Beginning:
-    """A new run; its id is on disk before any site can hear of it."""
+    """Start a run; its id is on disk before any site can see it."""
     folder.run.mkdir(parents=True, exist_ok=True)
     if adapter is not None:
         adapter.save(folder.run / "forked.partial")

@@ -1,12 +1,12 @@
-"""The errors a person may meet: each message says what is wrong, where, and what to do."""
+"""All errors a user may see; each message says what is wrong, where, and what to do."""
 
 
 class HushtuneError(Exception):
-    """Base of every error that ends a command with one line and a non-zero status."""
+    """Base of all errors that end a command with a one-line message and a non-zero exit status."""
 
 
 class ConfigError(HushtuneError):
-    """A run configuration that cannot be used; the message names the field and its range."""
+    """A configuration or key file that cannot be used; the message names the field or the file."""
 
 
 class DataError(HushtuneError):
@@ -18,18 +18,17 @@ class ModelError(HushtuneError):
 
 
 class PrivacyError(HushtuneError):
-    """A privacy guarantee that cannot be kept, so nothing is trained."""
+    """A privacy guarantee that cannot be kept; nothing is trained."""
 
 
 class LedgerError(PrivacyError):
-    """A budget book that cannot be trusted or written, or a budget that is used up, so nothing is trained."""
+    """A ledger that cannot be trusted or written, or a privacy budget that is used up; nothing is trained."""
 
 
 class PolicyRefused(PrivacyError):
-    """An order that the site's own policy does not allow; nothing was read and nothing was spent.
+    """An order that the site's own policy does not allow; no record was read and no budget was spent.
 
-    ``field`` is a field of the policy, or a field of another section of SITE.toml with the section's name before it: a
-    code name that the server may see.
+    ``field`` is a field of the policy, or ``section.field`` of another section of SITE.toml. The server may see it.
     """
 
     def __init__(self, field: str, asked: str, limit: str, remedy: str) -> None:
@@ -40,7 +39,10 @@ class PolicyRefused(PrivacyError):
 
 
 class Declined(HushtuneError):
-    """An order that was not carried out for a reason that may depend on records; the reason is its cause and stays here."""
+    """An order that was not carried out, for a reason that may depend on records.
+
+    The reason is the cause of this error and stays at the site.
+    """
 
 
 class MessageError(HushtuneError):
@@ -48,12 +50,12 @@ class MessageError(HushtuneError):
 
 
 class RunError(HushtuneError):
-    """A run that could not reach its end."""
+    """A run that could not be completed, or a file or folder of a run that cannot be used."""
 
 
 class QuorumError(RunError):
-    """A run that stopped because too few sites answered; what is committed stays, and the command ends with status 3."""
+    """A run that stopped because too few sites replied; committed rounds stay, and the command exits with status 3."""
 
 
 class ConnectionRefused(HushtuneError):
-    """A server that turned this site away, so that trying again would not help."""
+    """A connection that the server refused in a way that makes retrying useless."""

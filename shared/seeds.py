@@ -1,4 +1,4 @@
-"""Named streams of reproducible randomness, all from the run's one seed; there is none for noise."""
+"""Named streams of reproducible random numbers, all derived from the run's seed; privacy noise never uses them."""
 
 import hashlib
 
@@ -7,18 +7,46 @@ import numpy.typing as npt
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream called ``names``; streams with different names are unrelated."""
+    """Return a 63-bit seed for the stream with these names.
+
+    Streams with different names are unrelated.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the run.
+    names : str or int
+        Names of the stream, such as "partition" and a site's name.
+    """
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """A numpy generator for the stream called ``names``."""
+    """Return a numpy generator for the stream with these names.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the run.
+    names : str or int
+        Names of the stream.
+    """
     return np.random.default_rng(derive(seed, *names))
 
 
 def signs(shape: tuple[int, ...], seed: int, *names: str | int) -> npt.NDArray[np.float32]:
-    """An array of +1 and -1 from SHAKE-256, the same bit for bit on every platform and library version."""
+    """Return an array of +1 and -1 from SHAKE-256, identical on every platform and library version.
+
+    Parameters
+    ----------
+    shape : tuple[int, ...]
+        Shape of the array.
+    seed : int
+        Seed of the run.
+    names : str or int
+        Names of the stream.
+    """
     count = int(np.prod(shape))
     text = "/".join(str(part) for part in (seed, *names))
     raw = hashlib.shake_256(text.encode()).digest((count + 7) // 8)

@@ -43,12 +43,25 @@ def assemble(
     public: Sequence[tuple[str, Record]] = (),
     accountant: Accountant | None = None,
 ) -> Prepared:
-    """A federation of sites with scrubbed records, measured on records of named owners; its ledgers go into ``folder``.
+    """Set up a federation of sites with scrubbed records.
 
-    Rounds are chosen on ``public`` records, where there are any.
+    Parameters
+    ----------
+    config, plans, data
+        The run, each site's plan and its records.
+    measured
+        Held-out records with the site that each came from, on which the run is measured.
+    folder
+        Gets the sites' ledgers, unless the config names a folder that lasts.
+    public
+        Records that rounds are chosen on; without any, the last round is published.
+    accountant
+        Kept by the caller, for one that is asked again later.
 
-    Raises:
-        HushtuneError: a site can't take part: too few records, inexact gradients, or a budget that can't pay the run.
+    Raises
+    ------
+    HushtuneError
+        A site can't take part: too few records, inexact gradients, or a budget that can't pay the run.
     """
     learner = load_learner(config)
     accountant = accountant or Accountant()  # one for all: sites of one size ask it the same
@@ -67,16 +80,18 @@ def evaluator_of(
     owned: Sequence[tuple[str, Record]],
     groups: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Evaluator:
-    """A model's evaluator on records of named owners; ``groups`` are the declared ones, by owner and position."""
+    """Return an evaluator on records of named owners; ``groups`` are declared groups, by owner and position."""
     declared = [(groups or {}).get(owner, {}).get(record.position) for owner, record in owned]
     return Evaluator.of(learner, [record for _, record in owned], [owner for owner, _ in owned], config, declared)
 
 
 def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[str, Record]]:
-    """The held-out records that are scored, each with the site that it came from.
+    """Return the held-out records that are scored, each with the site that it came from.
 
-    Raises:
-        RunError: there are none.
+    Raises
+    ------
+    RunError
+        There are none.
     """
     owned = [(site.section.id, record) for site in data for record in site.held_out.records]
     if not owned:
@@ -92,7 +107,7 @@ def federate(
     evaluate: Callable[[AdapterState], Metrics],
     commit: Callable[[Round], None],
 ) -> Iterator[Round]:
-    """The production round loop over the federation's sites, in this process."""
+    """Run the production round loop over the federation's sites, in this process."""
     return run_rounds(
         config,
         run_id,

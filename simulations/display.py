@@ -1,4 +1,4 @@
-"""What a person sees at a terminal: progress bars, and tables of plans, runs, models and findings."""
+"""Progress bars and tables at a terminal: plans, runs, models and findings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -51,10 +51,10 @@ STAGES = {
 
 
 class Rate(ProgressColumn):
-    """Units a second of a bar."""
+    """The speed of a bar, in units a second."""
 
     def render(self, task: Task) -> Text:
-        """The rate, once there is one."""
+        """Return the rate, once there is one."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f}/s")
 
@@ -88,7 +88,7 @@ class Bars:
 
 
 def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
-    """A run: sites, rounds with the baselines first, failures, and where the report is."""
+    """Yield the tables of a run: sites, rounds with the baselines first, failures, and where the report is."""
     yield _sites(report)
     yield _rounds(report)
     yield from paraphrase_lines(report)
@@ -100,7 +100,7 @@ def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
 
 
 def paraphrase_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """How many paraphrases of each site's records were kept, where the run asks for some."""
+    """Yield how many paraphrases of each site's records were kept, where the run asks for some."""
     for site in report["sites"]:
         counts = {name: n for name, n in site.get("touched", {}).items() if name.startswith(PARAPHRASES)}
         if WITHOUT_MODEL in counts:
@@ -142,7 +142,7 @@ def _rounds(report: Mapping[str, Any]) -> Table:
 
 
 def comparison_tables(document: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
-    """A comparison: every row, and the paired answers."""
+    """Yield the tables of a comparison: every row, and the paired answers."""
     metric = document["rows"][0]["metric"] if document["rows"] else ""
     table = _table(
         f"Comparison {document['run']}", "row", "model", f"{metric} (interval)", "seeds", "moved", "time", "energy"
@@ -159,7 +159,7 @@ def comparison_tables(document: Mapping[str, Any], folder: str) -> Iterator[Rend
 
 
 def _disparities(found: Sequence[Mapping[str, Any]], metric: str) -> Table:
-    """The worst group and the gap of each private row, beside the same method without privacy."""
+    """Return a table of the worst group and the gap of each private row, next to the same method without privacy."""
     names = ("groups by", "worst, no privacy", "worst, private", "gap, no privacy", "gap, private")
     table = _table(f"What privacy does to groups, {metric} (interval)", "row", *names)
     for each in found:
@@ -170,7 +170,7 @@ def _disparities(found: Sequence[Mapping[str, Any]], metric: str) -> Table:
 
 
 def sweep_tables(document: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
-    """A search: its trials, the best first, and what each field mattered."""
+    """Yield the tables of a search: its trials, the best first, and how much each field mattered."""
     fields = document["fields"]
     table = _table(f"Sweep {document['run']}", "trial", "value", *(name.split(".")[1] for name in fields))
     ranked = sorted(document["trials"], key=lambda trial: (trial["state"] != "complete", -(trial["value"] or 0)))
@@ -190,7 +190,7 @@ def _short(given: Any) -> Any:
 
 
 def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator[RenderableType]:
-    """A plan: what each site would spend, and what one more round would."""
+    """Yield the tables of a plan: what each site would spend, and what one more round would add."""
     names = ("site", "declared size", "rate q", "noise z", "steps", "delta", "epsilon", "after one more round")
     table = _table(f"Privacy plan of run {config.run.name}", *names)
     for row in rows:
@@ -218,7 +218,7 @@ def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator
 
 
 def trainable_table(found: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The trained tensors, and what stays frozen."""
+    """Yield the trained tensors, and how much stays frozen."""
     table = _table(f"Trained tensors of {found['model']}", "tensor", "shape", "parameters", "learning rate")
     for row in found["tensors"]:
         shape = " x ".join(map(str, row["shape"]))
@@ -229,7 +229,7 @@ def trainable_table(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def scrub_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The data stage: counts by site, and recall by entity where the truth is known."""
+    """Yield counts of the anonymisation by site, and recall by entity where the truth is known."""
     table = _table("Anonymisation by site", "site", "records", "quarantined", "entities replaced", "by type")
     table.columns[-1].justify = "left"
     for site in found["sites"]:
@@ -262,7 +262,7 @@ def _recall(found: Mapping[str, Any]) -> Table:
 
 
 def metrics_table(scored: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """Metrics of an adapter on a file."""
+    """Yield the metrics of an adapter on a file."""
     table = _table(f"{count(scored['records'])} records, {count(scored['quarantined'])} quarantined", "metric", "value")
     for name, interval in scored["metrics"].items():
         table.add_row(MEASURES[name].label if name in MEASURES else name, measured(interval, name))
@@ -270,7 +270,7 @@ def metrics_table(scored: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def models_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """The catalogue of base models."""
+    """Yield the catalogue of base models."""
     table = _table("Base models", "name", "about", "licence", "wheel", "in the cache")
     for column in table.columns:
         column.justify = "left"
@@ -280,7 +280,7 @@ def models_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
 
 
 def _table(title: str, first: str, *others: str) -> Table:
-    """A plain table: the first column to the left, numbers to the right."""
+    """Return an empty table: the first column to the left, numbers to the right."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column(first)
     for name in others:

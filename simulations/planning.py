@@ -1,4 +1,4 @@
-"""What a run will cost in privacy, from the same plan objects that train."""
+"""What a run will cost in privacy, computed from the plan objects that training uses."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,28 +12,31 @@ from privacy.spending import Part, parts_of, spent, spent_after
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
-EVERY_SITE = "all sites"  # whose server has the one plan
+EVERY_SITE = "all sites"  # in the place of a site's name where a trusted server has the one plan
 
 
 def site_plans(config: RunConfig, accountant: Accountant | None = None) -> Mapping[str, PrivacyPlan | None]:
-    """Each site's privacy plan; sites of equal declared size share one calibration."""
+    """Return each site's privacy plan; sites of equal declared size share one calibration."""
     sizes = {site.declared_size for site in config.data.sites}
     by_size = {size: PrivacyPlan.for_site(config, size, accountant) for size in sizes}
     return {site.id: by_size[site.declared_size] for site in config.data.sites}
 
 
 def _earlier(config: RunConfig, site_id: str) -> tuple[Entry, ...]:
-    """What the site's lasting ledger holds, if the config names one and it exists."""
+    """Return the entries of the site's lasting ledger, if the config names one and it exists."""
     path = config.privacy.ledger and config.privacy.ledger / site_id / "ledger.jsonl"
     return read(path) if path and path.exists() else ()
 
 
 def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
-    """For each site, or all of a trusted server: the plan, epsilon by round and with one more, and what was spent before.
+    """Return a row for each site: its plan, epsilon by round and with one round more, and what was spent before.
 
-    Raises:
-        ConfigError: the run has no privacy to plan.
-        PrivacyError: no plan meets the target.
+    Raises
+    ------
+    ConfigError
+        The run has no privacy to plan.
+    PrivacyError
+        No plan meets the target.
     """
     if not config.privacy.enabled:
         raise ConfigError("privacy.enabled = false: there is no epsilon to plan; this run would have no guarantee at all")
@@ -67,7 +70,7 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
 
 
 def _over_all_runs(config: RunConfig, site_id: str, plan: PrivacyPlan, accountant: Accountant) -> dict[str, float]:
-    """What a record in all of the site's datasets has spent, and would have with this run, as its budget counts it."""
+    """Return what a record in all of the site's datasets has spent, and would have spent with this run."""
     earlier, budget = _earlier(config, site_id), config.privacy.budget or config.privacy.epsilon
     with_this = parts_of(earlier, Part.to_come(A_RUN_TO_COME, plan, plan.rounds))
     return {

@@ -1,4 +1,4 @@
-"""A whole federation in one process: the sites' data path and the production round loop, from config to report."""
+"""A whole federation in one process, from config to report: the sites' data path and the production round loop."""
 
 import re
 import secrets
@@ -101,7 +101,7 @@ def _log_round(log: RunLog, done: Round) -> None:
 
 
 def _fresh_folder(config: RunConfig) -> Path:
-    """The run's folder; an earlier run of the same name is moved aside, not overwritten."""
+    """Make the run's folder; an earlier run of the same name is moved aside, not overwritten."""
     folder = config.run.output / config.run.name
     try:
         if (folder / "report.json").is_file():

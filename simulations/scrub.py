@@ -1,4 +1,4 @@
-"""The data stage alone: what anonymisation finds in every site's records, how good it is, and how it looks."""
+"""Only the data stage: what anonymisation finds in every site's records, how good it is, and how it looks."""
 
 import json
 import secrets
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """Whose records are scrubbed, and how: the sites of a run, or the one of a SITE.toml, which may keep a way back."""
+    """The records to scrub, and how: of the sites of a run, or of a SITE.toml, which may keep the original values."""
 
     raw: Mapping[str, Sequence[RawRecord]]
     section: AnonymiseSection
@@ -40,11 +40,14 @@ class Source:
 
 
 def read_source(path: Path, overrides: Sequence[str]) -> Source:
-    """The records of a run's config, or of a site's own file (one with a section ``site``).
+    """Read the records of a run's config, or of a site's own file (one with a section ``site``).
 
-    Raises:
-        ConfigError: the file, an override or a value cannot be used.
-        DataError: a site's records cannot be read.
+    Raises
+    ------
+    ConfigError
+        The file, an override or a value cannot be used.
+    DataError
+        A site's records cannot be read.
     """
     if "site" in read_toml(path) and not overrides:
         return _own(path)
@@ -55,7 +58,7 @@ def read_source(path: Path, overrides: Sequence[str]) -> Source:
 
 
 def _own(path: Path) -> Source:
-    """The records of a SITE.toml, read as the first of its permitted tasks that fits its columns would."""
+    """Read the records of a SITE.toml, for the first of its permitted tasks that fits its columns."""
     from client.site_file import SiteFile
 
     file = SiteFile.load(path)
@@ -73,7 +76,7 @@ def _own(path: Path) -> Source:
 
 
 def _read_own(file: "SiteFile", task: str, path: Path) -> tuple[RunConfig, list[RawRecord]]:
-    """A site's records as a task would read them, with a config that says how."""
+    """Read a site's records as a task would, and return them with a config that says how."""
     site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
     columns = file.data.columns.model_dump(mode="json")
     data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site], "columns": columns}
@@ -89,7 +92,7 @@ def _read_own(file: "SiteFile", task: str, path: Path) -> tuple[RunConfig, list[
 
 
 def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:
-    """Counts by site and recall by entity; never text. Scrubbed records go to ``output``, one JSONL file a site."""
+    """Scrub, and return counts by site and recall by entity, without text; ``output`` gets one JSONL file a site."""
     raw = source.raw
     advance = progress("anonymise", sum(len(records) for records in raw.values()))
     if output is not None and source.reversal is not None:
@@ -133,7 +136,7 @@ def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, A
 
 
 def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Quarantined]]":
-    """The first records of each site with what becomes of them, to show and forget."""
+    """Return the first records of each site with their scrubbed forms, to be shown and not kept."""
     from privacy.anonymise.scrubber import Scrubber
     from privacy.detect.spacy_models import locate
 
@@ -143,11 +146,14 @@ def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Q
 
 
 def reveal_record(path: Path, position: int) -> Mapping[str, str]:
-    """What stands in one record that was written out, and what stood there, for the steward's own eyes.
+    """Map each tag or surrogate of a record that was written out to the original value, for the steward only.
 
-    Raises:
-        ConfigError: the file is no SITE.toml.
-        DataError: no map is kept, or it cannot be opened.
+    Raises
+    ------
+    ConfigError
+        The file is no SITE.toml.
+    DataError
+        No map is kept, or it cannot be opened.
     """
     from client.site_file import SiteFile
 
@@ -156,7 +162,7 @@ def reveal_record(path: Path, position: int) -> Mapping[str, str]:
 
 
 def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence[RawRecord], advance: Advance) -> Scrubbed:
-    """Scrub a site's records in this process, and keep what stands for what."""
+    """Scrub a site's records in this process, and keep which tag or surrogate replaced which value."""
     from privacy.anonymise.scrubber import Clean, Scrubber, gathered
     from privacy.detect.spacy_models import locate
 

@@ -21,10 +21,12 @@ COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
 
 
 def refuse_pipe(yes_show_text: bool) -> None:
-    """Text is for the steward's own eyes: a pipe or a file would keep it.
+    """Refuse to write record text into a pipe or a file, which would keep it.
 
-    Raises:
-        DataError: standard output is no terminal, and nobody said that text may be shown all the same.
+    Raises
+    ------
+    DataError
+        Standard output is not a terminal, and ``yes_show_text`` is not set.
     """
     if not sys.stdout.isatty() and not yes_show_text:
         raise DataError(
@@ -34,7 +36,7 @@ def refuse_pipe(yes_show_text: bool) -> None:
 
 
 def preview_tables(pairs: "Iterable[tuple[RawRecord, Clean | Quarantined]]") -> Iterator[RenderableType]:
-    """Each record before and after, coloured by type, and why a record was held back."""
+    """Yield each record before and after, coloured by type, and why a record was held back."""
     table = Table(show_lines=True)
     for name in ("record", "before", "after"):
         table.add_column(name, overflow="fold", ratio=None if name == "record" else 1)
@@ -51,7 +53,7 @@ def preview_tables(pairs: "Iterable[tuple[RawRecord, Clean | Quarantined]]") -> 
 
 
 def reversal_table(pairs: Mapping[str, str]) -> Iterator[RenderableType]:
-    """What stands in a record's text, and what stood there."""
+    """Yield a table of each tag or surrogate in a record's text with the original value."""
     table = Table("stands there", "stood there")
     for stand_in, original in pairs.items():
         table.add_row(Text(stand_in), Text(original))
@@ -67,7 +69,7 @@ def _coloured(text: str, findings: "Iterable[Finding]") -> Text:
 
 
 def report_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The report of each site: measures with intervals, the gate, and the verdict."""
+    """Yield the report of each site: measures with intervals, the gate, and the verdict."""
     for site_id, site in found["sites"].items():
         yield _measures(site_id, site)
         yield _by_label(site)

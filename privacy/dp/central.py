@@ -1,4 +1,4 @@
-"""Release the sum of whole sites' deltas from a server that the sites trust."""
+"""Release the sum of whole sites' deltas at a server that the sites trust."""
 
 import torch
 
@@ -19,9 +19,15 @@ class NoisedSum:
         self._sum = {name: torch.zeros(shape, dtype=torch.int64) for name, shape in spec}
         self._mechanism = plan.mechanism(sum(array.numel() for array in self._sum.values()))
 
-    def fold(self, delta: AdapterState, weight: float) -> None:
-        """Take in one finite delta, scaled down to norm C where it is larger, and rounded; weights are all 1."""
-        scale = weight * min(1.0, self._plan.clipping_norm / max(delta.norm, 1e-12))
+    def fold(self, delta: AdapterState) -> None:
+        """Scale one finite delta down to norm C where it is larger, round it, and add it: every site counts the same.
+
+        Parameters
+        ----------
+        delta
+            What one site changed, of the spec that the sum was made for.
+        """
+        scale = min(1.0, self._plan.clipping_norm / max(delta.norm, 1e-12))
         for name, array in delta.arrays.items():
             self._sum[name] += self._mechanism.on_grid(torch.from_numpy(array).double() * scale)
 

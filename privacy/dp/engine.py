@@ -1,7 +1,8 @@
-"""From a model and an optimiser to private ones: per-record gradients, Opacus' clipping and step, our noise.
+"""Make training private: per-record gradients, clipping and steps of Opacus, and our own noise.
 
-Opacus' own ``make_private`` derives the sampling rate and the divisor from the private record count (its issues 571
-and 819) and draws seedable noise, so its parts are joined here with the public numbers of the plan instead.
+Opacus' own ``make_private`` derives the sampling rate and the divisor from the private record count (its issues 571 and 819)
+and draws noise from a seedable generator. Therefore this module combines parts of Opacus with the public numbers of the
+plan.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,28 +19,31 @@ from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import base_dtype, rounding_slack
 from shared.errors import PrivacyError
-from shared.models.device import sent
+from shared.models.device import to_device
 
 
 class Step(Protocol):
-    """One optimiser step, made of micro-batches."""
+    """One optimiser step, computed in micro-batches."""
 
     def accumulate(self, owners: Sequence[int] = ()) -> None:
-        """Take in the gradients that the last backward pass left.
+        """Add the gradients of the last backward pass to the step.
 
-        ``owners`` names the privacy unit of each row, (B,); without it each row is a unit of its own.
+        Parameters
+        ----------
+        owners : Sequence[int]
+            Index of the privacy unit of each row, (B,); if empty, each row is a unit of its own.
         """
 
     def finish(self) -> None:
-        """Take the step; it counts even when nothing was accumulated."""
+        """Take the optimiser step; it counts even if nothing was accumulated."""
 
 
 @dataclass(frozen=True)
 class PrivateStep:
-    """A step whose gradient is a clipped, noised sum over privacy units, divided by the plan's public divisor.
+    """A step whose gradient is the clipped, noised sum over privacy units, divided by the plan's public divisor.
 
-    A unit is a row, or several: the records of a person, or the views of a record. Its rows' gradients are added up
-    before the clip, so the unit has the bound C however many rows it has; weights of 1 / rows in the loss make the sum
+    A unit has one row or several: the records of a person, or the views of a record. The gradients of its rows are added
+    before clipping, so its norm is bounded by C however many rows it has. Weights of 1 / rows in the loss turn the sum into
     a mean (De et al. 2022, arXiv 2204.13650, section 3, for views).
     """
 
@@ -49,23 +53,30 @@ class PrivateStep:
     def accumulate(self, owners: Sequence[int] = ()) -> None:
         """Clip the units of one micro-batch and add them to the step's sum.
 
-        Raises:
-            PrivacyError: a unit came in an earlier micro-batch of the step too, so it would count twice; or a layer left
-                more or fewer gradients than there are rows, so that one row would be clipped as several.
+        Parameters
+        ----------
+        owners : Sequence[int]
+            Index of the privacy unit of each row, (B,); if empty, each row is a unit of its own.
+
+        Raises
+        ------
+        PrivacyError
+            a unit was in an earlier micro-batch of the step, so it would count twice; or a layer has more or fewer
+            per-record gradients than there are rows, so one row would be clipped as several.
         """
         if owners:
-            self._meet(set(owners))
+            self._refuse_split_units(set(owners))
             _refuse_other_rows(self.optimizer.params, len(owners))
-            _add_up(self.optimizer.params, owners)
+            _sum_by_unit(self.optimizer.params, owners)
         self.optimizer.signal_skip_step(do_skip=True)
         self.optimizer.step()
         self.optimizer.zero_grad()
 
     def finish(self) -> None:
-        """Add the noise and step.
+        """Add the noise and take the optimiser step.
 
-        The step ends with a micro-batch of no records, so a Poisson batch that is empty takes the same way as any
-        other: it adds noise and counts.
+        Each step ends with a micro-batch of no records. An empty Poisson batch is therefore treated like any other: it adds
+        noise and counts.
         """
         for parameter in self.optimizer.params:
             parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
@@ -74,25 +85,27 @@ class PrivateStep:
         self.optimizer.zero_grad()
         self.seen.clear()
 
-    def _meet(self, units: set[int]) -> None:
+    def _refuse_split_units(self, units: set[int]) -> None:
         if not units.isdisjoint(self.seen):
-            raise PrivacyError("a privacy unit was cut over two micro-batches, so its influence is not bounded; report this")
+            raise PrivacyError(
+                "a privacy unit was split over two micro-batches, so its influence is not bounded; report this as a bug"
+            )
         self.seen.update(units)
 
 
 @dataclass(frozen=True)
 class PlainStep:
-    """A step without privacy on the same divisor, so that the loop is the same."""
+    """A step without privacy that uses the same divisor, so that the training loop is the same."""
 
     optimizer: torch.optim.Optimizer
     parameters: tuple[nn.Parameter, ...]
     divisor: float
 
     def accumulate(self, owners: Sequence[int] = ()) -> None:
-        """Nothing to do: backward passes add up in ``grad``."""
+        """Do nothing: backward passes add up in ``grad``."""
 
     def finish(self) -> None:
-        """Divide the summed gradient by the divisor and step."""
+        """Divide the summed gradient by the divisor and take the optimiser step."""
         for parameter in self.parameters:
             total = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
             parameter.grad = total / self.divisor
@@ -104,10 +117,26 @@ class PlainStep:
 def make_private(
     model: nn.Module, optimizer: torch.optim.Optimizer, plan: PrivacyPlan | None, divisor: float
 ) -> Iterator[tuple[nn.Module, Step]]:
-    """Lend the model and a step that follow the plan; without a plan, the model itself and a plain step.
+    """Yield the model and a step object that train by the plan; remove everything added to the model on exit.
 
-    The model keeps its tensors; what was hung on it is taken off at the end. ``divisor`` is the public expected batch,
-    in privacy units. The loss must be a sum over rows of each row's own loss.
+    With a plan the model gets hooks for per-record gradients, and the step clips, adds noise and divides by
+    ``plan.expected_batch``. Without a plan the step is a plain one. The model keeps its tensors.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Model with an adapter; its loss must be a sum over rows, each of which depends only on its own row.
+    optimizer : torch.optim.Optimizer
+        Optimiser of the trained parameters.
+    plan : PrivacyPlan | None
+        Privacy plan of the run, or None for training without privacy.
+    divisor : float
+        Expected number of privacy units in a batch, q x declared_size; used only without a plan.
+
+    Yields
+    ------
+    tuple[nn.Module, Step]
+        The model to compute losses with, and the step.
     """
     if plan is None:
         parameters = tuple(p for p in model.parameters() if p.requires_grad)
@@ -126,16 +155,16 @@ def _refuse_other_rows(parameters: Sequence[nn.Parameter], rows: int) -> None:
             found = 0 if given is None else records(given)
             raise PrivacyError(
                 f"a trained layer gave {found} per-record gradients for a batch of {rows} rows, so a record's influence is "
-                "not bounded; adapt layers that are given one row of tokens a record (adapter.targets)"
+                "not bounded; adapt layers whose input is one row of tokens per record (adapter.targets)"
             )
 
 
-def _add_up(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
-    """From one gradient a row, (B, ...), to one a unit, (units, ...)."""
+def _sum_by_unit(parameters: list[nn.Parameter], owners: Sequence[int]) -> None:
+    """Add the gradients of each unit's rows: from (B, ...) to (units, ...)."""
     numbers = {unit: number for number, unit in enumerate(dict.fromkeys(owners))}
     if len(numbers) == len(owners):
         return
     for parameter in parameters:
         rows = dense(parameter.grad_sample)  # type: ignore[attr-defined]
-        target = sent(torch.tensor([numbers[owner] for owner in owners]), rows.device)
+        target = to_device(torch.tensor([numbers[owner] for owner in owners]), rows.device)
         parameter.grad_sample = rows.new_zeros((len(numbers), *parameter.shape)).index_add_(0, target, rows)  # type: ignore[attr-defined]

@@ -1,8 +1,8 @@
-"""Random bits that nobody can predict or draw again: a keystream of ChaCha20 under a key from the operating system.
+"""Random bits that nobody can predict or reproduce: a ChaCha20 keystream under a fresh key from the operating system.
 
-Each call takes a new key of 256 bits from the operating system, uses it for that call alone and forgets it. Drawing all
-bits from the operating system itself takes several times as long and comes from the same cipher there (Linux: ChaCha20
-under a key from the hardware's entropy). A GPU makes the keystream itself, so no noise travels to it.
+Each call takes a new 256-bit key from the operating system, uses it only for that call and forgets it. Drawing all bits from
+the operating system directly takes several times as long and gives the same cipher's output (on Linux: ChaCha20 under a key
+from hardware entropy). A GPU computes the keystream itself, so no noise is copied to it.
 """
 
 import os
@@ -14,28 +14,58 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from privacy.dp.keystream import BLOCK, keystream
-from shared.models.device import sent
+from shared.models.device import to_device
 
 KEY_BYTES = 32
 PRECISION = 52  # bits of a uniform number
 
 
 def uniforms(count: int) -> npt.NDArray[np.float64]:
-    """``count`` independent uniform numbers in (0, 1), each from 52 random bits; never exactly 0 or 1."""
+    """Return independent uniform numbers in (0, 1), each from 52 random bits; never exactly 0 or 1.
+
+    Parameters
+    ----------
+    count : int
+        How many numbers to draw.
+
+    Returns
+    -------
+    array (count,) float64
+        The numbers.
+    """
     bits = np.frombuffer(random_bytes(8 * count), dtype=np.uint64) >> np.uint64(64 - PRECISION)
     return (bits.astype(np.float64) + 0.5) * 2.0**-PRECISION
 
 
 def random_words(count: int, device: torch.device) -> torch.Tensor:
-    """Return ``count`` independent words of 64 random bits, (count,) int64; a CUDA device makes them itself."""
+    """Return independent 64-bit random words; a CUDA device computes them itself.
+
+    Parameters
+    ----------
+    count : int
+        How many words to draw.
+    device : torch.device
+        Where they are needed.
+
+    Returns
+    -------
+    tensor (count,) int64
+        The words.
+    """
     if device.type != "cuda":
         return torch.frombuffer(bytearray(random_bytes(8 * count)), dtype=torch.int64).to(device)
     key = torch.frombuffer(bytearray(os.urandom(KEY_BYTES)), dtype=torch.int32)
-    words = keystream(sent(key, device), -(-8 * count // BLOCK))
+    words = keystream(to_device(key, device), -(-8 * count // BLOCK))
     return words.view(torch.int64).flatten()[:count]
 
 
 def random_bytes(count: int) -> bytes:
-    """``count`` random bytes; a key is enough for 2^38 of them."""
+    """Return random bytes; one key suffices for 2^38 of them.
+
+    Parameters
+    ----------
+    count : int
+        How many bytes to draw.
+    """
     encryptor = Cipher(ChaCha20(os.urandom(KEY_BYTES), bytes(16)), mode=None).encryptor()
     return encryptor.update(bytes(count))

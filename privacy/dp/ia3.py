@@ -1,25 +1,54 @@
-"""The factors of an IA3 layer as one operation, whose backward pass leaves each record's own gradient.
+"""The factors of an IA3 layer as one operation, whose backward pass computes each record's own gradient.
 
-``y = l * x`` with x (n, ..., d) and a learnt l of d numbers, on what a frozen layer gives or on what it is given (Liu et
-al. 2022, arXiv 2205.05638). The gradient of l is the sum over positions of dy * x; cut at the records' borders it is as
-many products and sums, so a record's gradient costs nothing but the d numbers that it is written to.
+``y = l * x`` with x (n, ..., d) and d learnt numbers l, on the output or the input of a frozen layer (Liu et al. 2022,
+arXiv 2205.05638). The gradient of l is the sum over positions of dy * x. Summing within each record instead takes the same
+operations, so a record's gradient costs only the memory of its d numbers.
 """
 
 from typing import Any
 
 import torch
+from peft.tuners.ia3 import IA3Layer, Linear
 from torch import nn
 
 from privacy.dp.gradients import keep, sums
-from shared.models.batch_layout import Layout
+from shared.models.batch_layout import Layout, layout_of
+
+LAYER = IA3Layer
+PLAIN = Linear
+
+
+def covers(layer: Any) -> bool:
+    """Return whether the operation computes what this layer of PEFT computes."""
+    return len(layer.ia3_l) == 1
+
+
+def holders(layer: Any) -> tuple[Any, ...]:
+    """Return the modules that hold the layer's trained tensors."""
+    return (layer.ia3_l,)
+
+
+def forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
+    """Compute what PEFT's layer computes, on any base layer."""
+    scale = layer.ia3_l[layer.active_adapters[0]]
+    layout = layout_of(layer, x) if per_record else None
+    if layer.is_feedforward:
+        return layer.base_layer(scaled(x, scale, layout))  # type: ignore[no-any-return]
+    return scaled(layer.base_layer(x), scale, layout)
 
 
 def scaled(x: torch.Tensor, scale: nn.Parameter, layout: Layout | None) -> torch.Tensor:
-    """``l * x`` in the dtype of ``x``, computed in that of l where it is wider; (n, ..., d) and d numbers to (n, ..., d).
+    """Compute ``l * x`` in the wider dtype of both, and return it in the dtype of ``x``.
 
-    ``layout`` is where the n records lie. With it the gradients are left in ``grad_sample`` of l, (n, *l.shape); without
-    it they go into ``grad``, summed.
-    In bfloat16 l itself would not do: near 1 it moves by steps of 1/128.
+    Parameters
+    ----------
+    x
+        The states, (n, ..., d).
+    scale
+        The learnt factors l, d numbers of any shape; float32, because near 1 bfloat16 moves by steps of 1/128.
+    layout
+        Where the n records lie. With it the backward pass writes each record's gradient to ``scale.grad_sample``,
+        (n, *scale.shape); without it their sum goes into ``grad``.
     """
     out: torch.Tensor = _Scaled.apply(x, scale, layout)  # type: ignore[no-untyped-call]
     return out

@@ -1,4 +1,4 @@
-"""The stream cipher ChaCha20 (RFC 8439) in tensor operations, so that an accelerator can make its own random bits."""
+"""The stream cipher ChaCha20 (RFC 8439) as tensor operations, so that an accelerator can compute its own random bits."""
 
 import torch
 
@@ -8,12 +8,27 @@ CONSTANTS = (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574)
 
 
 def keystream(key: torch.Tensor, blocks: int, nonce: tuple[int, int, int] = (0, 0, 0), counter: int = 0) -> torch.Tensor:
-    """The first ``blocks`` blocks of the keystream, (blocks, 16) int32, on the key's device.
+    """Return the first blocks of the ChaCha20 keystream, on the key's device.
 
-    ``key`` is (8,) int32, the 256 bits in little-endian order, as the RFC has them; so are the words of a block. Its
-    addition wraps around at 2^32, as that of tensors of int32 does.
+    The RFC adds modulo 2^32; additions of int32 tensors wrap around in the same way.
+
+    Parameters
+    ----------
+    key : tensor (8,) int32
+        The 256-bit key, as little-endian words (RFC 8439).
+    blocks : int
+        Number of 64-byte blocks.
+    nonce : tuple[int, int, int]
+        Three 32-bit words.
+    counter : int
+        Number of the first block.
+
+    Returns
+    -------
+    tensor (blocks, 16) int32
+        Little-endian words of the blocks.
     """
-    rows = key.new_empty((4, 4, blocks))  # the state's four rows of four words
+    rows = key.new_empty((4, 4, blocks))  # the state: four rows of four words
     for place, word in enumerate(CONSTANTS):
         rows[0, place] = word
     rows[1:3] = key.view(2, 4, 1)
@@ -44,5 +59,5 @@ def _quarter_rounds(
 
 
 def _rotated(words: torch.Tensor, bits: int) -> torch.Tensor:
-    """Rotate to the left; the shift to the right of a signed number drags its sign along, which the mask takes off."""
+    """Rotate words to the left; the mask removes the sign bits that the right shift of a signed number fills in."""
     return (words << bits) | ((words >> (32 - bits)) & ((1 << bits) - 1))

@@ -1,9 +1,9 @@
-"""The LoRA layer as one operation, whose backward pass leaves each record's own gradient.
+"""The LoRA layer as one operation, whose backward pass computes each record's own gradient.
 
 ``y = x W' + b + s drop(x) A' B'`` with a frozen base weight W. Shapes: x (n, ..., d_in), W (d_out, d_in), A (r, d_in),
 B (d_out, r); n records of t positions, T = n t; or, end to end, x (1, T, d_in). The batch's gradient of B is one product
 of (r, T) and (T, d_out); cut at the records' borders it is n products of (r, t) and (t, d_out), the same number of
-operations, so a record's gradient costs nothing but the memory that it is written to. docs/engine.md counts it out.
+operations. So a record's gradient costs only the memory that it is written to; docs/engine.md has the count.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,46 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from peft.tuners.lora import Linear, LoraLayer
 from torch import nn
 
 from privacy.dp.gradients import gradients_of, keep, sums
-from shared.models.batch_layout import Layout
+from shared.models.batch_layout import Layout, layout_of
+
+LAYER = LoraLayer
+PLAIN = Linear
+
+
+def covers(layer: Any) -> bool:
+    """Return whether the operation computes what this layer of PEFT computes: LoRA without variants such as DoRA."""
+    return not layer.lora_variant and all(type(f) is nn.Linear and f.bias is None for f in holders(layer))
+
+
+def holders(layer: Any) -> tuple[Any, Any]:
+    """Return the modules that hold A and B."""
+    name = layer.active_adapters[0]
+    return layer.lora_A[name], layer.lora_B[name]
+
+
+def forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
+    """Compute what PEFT's layer computes, with its present scale and dropout."""
+    a, b = holders(layer)
+    name = layer.active_adapters[0]
+    dropout = layer.lora_dropout[name]
+    rate = dropout.p if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
+    layout = layout_of(layer, x) if per_record else None
+    adapter = Adapter(a.weight, b.weight, float(layer.scaling[name]), rate, layout)
+    if type(layer.base_layer) is nn.Linear:
+        return adapted_linear(x, layer.base_layer, adapter)
+    return add_adapter(layer.base_layer(x), x, adapter)
 
 
 @dataclass(frozen=True)
 class Adapter:
     """One LoRA layer as it computes now: its factors, its scale alpha / r, its dropout rate (0 in evaluation).
 
-    ``layout`` is where the n records lie. With it the gradients are left in ``grad_sample`` of each factor,
-    (n, *factor.shape) or factored where that is cheaper; without it they go into ``grad``, summed, as ever.
+    ``layout`` says where the n records lie. With it the backward pass writes each record's gradient to ``grad_sample`` of
+    each factor, (n, *factor.shape), or as two factors where that is cheaper; without it their sum goes into ``grad``.
     """
 
     a: nn.Parameter
@@ -33,22 +61,22 @@ class Adapter:
 
 
 def adapted_linear(x: torch.Tensor, base: nn.Linear, adapter: Adapter) -> torch.Tensor:
-    """The frozen linear layer with its adapter, fused; (n, ..., d_in) to (n, ..., d_out).
+    """Compute a frozen linear layer with its adapter in one operation, (n, ..., d_in) to (n, ..., d_out).
 
-    Computes in autocast's dtype where autocast is on, else in the dtype of ``x``; the factors keep theirs.
+    It computes in autocast's dtype where autocast is on, else in the dtype of ``x``; the factors keep their own dtype.
     """
     out: torch.Tensor = _AdaptedLinear.apply(x, base.weight, base.bias, adapter.a, adapter.b, adapter)  # type: ignore[no-untyped-call]
     return out
 
 
 def add_adapter(out: torch.Tensor, x: torch.Tensor, adapter: Adapter) -> torch.Tensor:
-    """``out + s drop(x) A' B'`` for the output of any frozen base layer, quantised ones too."""
+    """Return ``out + s drop(x) A' B'`` for the output of any frozen base layer, quantised layers included."""
     total: torch.Tensor = _Branch.apply(out, x, adapter.a, adapter.b, adapter)  # type: ignore[no-untyped-call]
     return total
 
 
 def trained_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, layout: Layout) -> torch.Tensor:
-    """A linear layer that is trained itself, such as a classification head, with per-record gradients."""
+    """Compute a linear layer that is itself trained, such as a classification head, with per-record gradients."""
     out: torch.Tensor = _TrainedLinear.apply(x, weight, bias, layout)  # type: ignore[no-untyped-call]
     return out
 
@@ -150,7 +178,7 @@ def _compute_dtype(x: torch.Tensor) -> torch.dtype:
 
 
 def _project(rows: torch.Tensor, a: torch.Tensor, adapter: Adapter) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """Which inputs dropout keeps (T, d_in), and the adapter's inner activations ``drop(x) A'`` (T, r)."""
+    """Return which inputs dropout keeps, (T, d_in), and the adapter's inner activations ``drop(x) A'``, (T, r)."""
     if not adapter.dropout:
         return None, rows @ a.to(rows.dtype).t()
     mask = F.dropout(torch.ones_like(rows), adapter.dropout)  # 0 or 1 / (1 - rate), as PEFT's layer draws it
@@ -158,9 +186,9 @@ def _project(rows: torch.Tensor, a: torch.Tensor, adapter: Adapter) -> tuple[tor
 
 
 def _merge_is_cheaper(rows: torch.Tensor, weight: torch.Tensor, adapter: Adapter) -> bool:
-    """Whether ``W + s B A`` is formed first: d_in d_out r operations instead of T r d_out.
+    """Return whether to compute ``W + s B A`` first, which takes d_in d_out r operations instead of T r d_out.
 
-    Never in 16 bits, where a weight would swallow small updates, and never under dropout, which only the branch sees.
+    Never in 16 bits, where small updates would be rounded away, and never under dropout, which only the adapter applies.
     """
     wide = rows.dtype in (torch.float32, torch.float64) and weight.dtype == rows.dtype
     return wide and not adapter.dropout and weight.shape[1] < len(rows)
@@ -173,7 +201,7 @@ def _merged(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float
 def _add_back(
     dx: torch.Tensor, back: torch.Tensor | None, a: torch.Tensor, kept: torch.Tensor | None, adapter: Adapter
 ) -> torch.Tensor:
-    """Add the branch's share of the gradient of x, in place; (T, d_in)."""
+    """Add the adapter's share of the gradient of x to ``dx``, (T, d_in), in place."""
     assert back is not None  # noqa: S101  made whenever x wants a gradient
     if kept is None:
         return dx.addmm_(back, a.to(dx.dtype))
@@ -188,9 +216,9 @@ def _factor_gradients(
     back: torch.Tensor | None,
     grad: torch.Tensor,
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """Leave each record's gradient in ``grad_sample``, or return the sums: of A (r, d_in) and of B (d_out, r)."""
+    """Write each record's gradients to ``grad_sample``, or return their sums: of A (r, d_in) and of B (d_out, r)."""
     dropped = rows if rows is None or kept is None else rows * kept.to(rows.dtype).div_(1 - adapter.dropout)
-    scaled = None if hidden is None else hidden * adapter.scale  # (T, r), the smallest of what goes into B's gradient
+    scaled = None if hidden is None else hidden * adapter.scale  # (T, r), the smallest factor of B's gradient
     products = ((adapter.a, back, dropped), (adapter.b, grad, scaled))
     if adapter.layout is None:
         return tuple(

@@ -1,18 +1,18 @@
-"""Draw rounded Gaussian noise: whole numbers, from the operating system's entropy, exact but for a stated bound.
+"""Draw rounded Gaussian noise: integers from the operating system's entropy, exact up to a stated error.
 
-No function here takes a seed or a generator: noise that can be drawn again can be subtracted.
+No function here takes a seed or a generator, because noise that can be drawn again can be subtracted.
 
-A number K >= 0 is drawn with probability proportional to w(K) = exp(-(K + 1/2)^2 / (2 std^2)), and -K - 1 with the same.
-This is the density of the Gaussian in the middle of the cell [K, K + 1), so for |K| < 20 std it differs from the
-probability of the cell by a factor within 1 +- 17 / std^2 (the second derivative of the density is at most
-(20^2 - 1) / std^2 times the density, and the integral over the cell holds 1/24 of it). Nothing is drawn from half a
-standard deviation beyond that on (probability 6e-89). `privacy.accounting.SAMPLING_LOSS` charges both.
+A number K >= 0 is drawn with probability proportional to w(K) = exp(-(K + 1/2)^2 / (2 std^2)), and -K - 1 with the same
+probability. w(K) is the Gaussian density in the middle of the cell [K, K + 1). For |K| < 20 std it therefore differs from
+the probability of the cell by a factor within 1 +- 17 / std^2: the second derivative of the density is at most (20^2 - 1) /
+std^2 times the density, and 1/24 of it enters the integral over the cell. Numbers more than half a standard deviation beyond
+that are never drawn (probability 6e-89). `privacy.accounting.SAMPLING_LOSS` charges for both errors.
 
-The probabilities w(K) themselves are exact. K = k 2^m + j, where the block k is read off a table by 10 random bits and j is
-m random bits; the pair is kept with the probability that makes up for the table (rejection sampling, as in Karney 2016,
+The probabilities w(K) themselves are exact. K = k 2^m + j, where 10 random bits choose the block k from a table and j is m
+random bits. The pair is accepted with the probability that corrects for the table (rejection sampling, as in Karney 2016,
 arXiv 1303.6257, and Canonne, Kamath and Steinke 2020, arXiv 2004.00010). A comparison that float64 cannot decide, about one
-in 2^37, is decided with 80 decimal digits and 255 random bits. How many attempts a number takes does not depend on its
-value, so the time of a draw says nothing about the numbers.
+in 2^37, is decided with 80 decimal digits and 255 random bits. The number of attempts does not depend on the numbers that
+are drawn, so the time of a draw reveals nothing about them.
 """
 
 import math
@@ -27,29 +27,29 @@ from shared.errors import PrivacyError
 
 CHUNK = 1 << 14  # attempts at once on a CPU: the numbers of one chunk stay in its cache
 CHUNK_ON_GPU = 1 << 20
-REACH = 20  # standard deviations; no draw lies further out
-SMALLEST_STD = 2.0**32  # steps of the grid; the bound on the error below needs this many
-LARGEST_STD = 2.0**54  # REACH of these, and a sum as large again, fit 63 bits
+REACH = 20  # standard deviations; every number within them can be drawn, and none half a standard deviation beyond
+SMALLEST_STD = 2.0**32  # steps of the grid; the bound on the error needs at least this many
+LARGEST_STD = 2.0**54  # steps of the grid; the largest draw and the largest sum together fit 63 bits
 SEAT_BITS = 10  # random bits that choose a block
-SHARE_BITS = 63  # random bits of the share that is compared with a chance, so that it is a positive int64
-DOUBT = 2.0**-38  # float64 is surer than this of a chance
+SHARE_BITS = 63  # random bits of the share that is compared with a probability; it must be a non-negative int64
+DOUBT = 2.0**-38  # larger than the error of a probability in float64
 DIGITS = 80  # decimal digits of a comparison that float64 cannot decide
 MORE_BITS = 192  # further bits of the share in such a comparison
 
 
 def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tensor:
-    """Draw whole numbers with the probabilities of a Gaussian of standard deviation ``std`` that is rounded down.
+    """Draw integers with the probabilities of a Gaussian of standard deviation ``std``, rounded down.
 
-    The module's docstring says how near the probabilities are, and why.
+    The docstring of this module states the error of the probabilities and its proof.
 
     Parameters
     ----------
-    count
+    count : int
         How many numbers to draw.
-    std
+    std : float
         Standard deviation before rounding, in steps of the grid; 2^32 to 2^54.
-    device
-        Where to draw; a CUDA device makes its own random bits.
+    device : torch.device
+        Where to draw; a CUDA device computes its own random bits.
 
     Returns
     -------
@@ -73,10 +73,11 @@ def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tens
 
 @dataclass(frozen=True)
 class _Proposal:
-    """Propose numbers by whole random bits, and keep each by its own chance.
+    """Propose integers from uniform random bits, and accept each with its own probability.
 
-    Block k holds the numbers from k 2^m on. ``blocks`` says which block each of 2^10 seats leads to; block k has
-    ``seats[k]`` of them. A number K in it is kept with chance w(K) ``scale`` / ``seats[k]``, which is at most 1.
+    Block k holds the 2^m numbers from k 2^m on. Each of 2^10 seats belongs to one block: ``blocks`` maps seats to blocks,
+    and block k has ``seats[k]`` seats. A number K of block k is accepted with probability w(K) ``scale`` / ``seats[k]``,
+    which is at most 1.
     """
 
     std: float
@@ -87,7 +88,7 @@ class _Proposal:
     logs: torch.Tensor  # (2^10,) float64: log(scale / seats) of the block of a seat
 
     def attempts(self, count: int) -> torch.Tensor:
-        """Make ``count`` attempts and return the numbers that were kept, about four of five, int64."""
+        """Make ``count`` attempts and return the accepted numbers, about four of five, int64."""
         words, share = random_words(2 * count, self.blocks.device).view(2, count)
         seat = (words >> self.block_bits).bitwise_and_((1 << SEAT_BITS) - 1)
         magnitude = torch.take(self.blocks, seat).bitwise_left_shift_(self.block_bits)
@@ -100,10 +101,10 @@ class _Proposal:
         if float(margin.abs_().min()) <= DOUBT:
             for index in (margin <= DOUBT).nonzero().flatten().tolist():
                 kept[index] = self._keeps(int(magnitude[index]), int(share[index]))
-        return magnitude.bitwise_xor_(words >> 63)[kept]  # the first bit turns K into -K - 1, or leaves it
+        return magnitude.bitwise_xor_(words >> 63)[kept]  # the top bit selects K or -K - 1
 
     def _keeps(self, magnitude: int, share: int) -> bool:
-        """Decide whether a share, of 63 bits and 192 more, is below a number's chance, with 80 digits."""
+        """Decide with 80 digits whether a random share of 63 + 192 bits lies below a number's acceptance probability."""
         more = int.from_bytes(random_bytes(MORE_BITS // 8))
         with localcontext(prec=DIGITS):
             off_centre = (Decimal(magnitude) + Decimal("0.5")) / Decimal(self.std)
@@ -115,9 +116,10 @@ class _Proposal:
 
 @lru_cache(maxsize=16)
 def _proposal(std: float, device: torch.device) -> _Proposal:
-    """Make the proposal for a standard deviation; blocks are between a quarter and a half of it wide.
+    """Make the proposal for a standard deviation; the width of a block is between a quarter and a half of it.
 
-    A block's largest weight is that of its first number, less than ``weights[k]``; every block has a seat at least.
+    The largest weight in a block is that of its first number, and is less than ``weights[k]``. Every block has at least one
+    seat.
     """
     if not SMALLEST_STD <= std <= LARGEST_STD:
         raise PrivacyError(f"noise of {std:g} steps of the grid: must be from 2^32 to 2^54 steps; change the noise or C")
@@ -125,8 +127,8 @@ def _proposal(std: float, device: torch.device) -> _Proposal:
     weights = [math.exp(-(((index << bits) / std) ** 2) / 2) for index in range(math.ceil(REACH * std / 2**bits))]
     room = (2**SEAT_BITS - len(weights)) / math.fsum(weights)
     seats = [math.ceil(weight * room) for weight in weights]
-    scale = room * (1 - DOUBT)  # so that rounding lets no chance be above 1
-    seats[0] += 2**SEAT_BITS - sum(seats)  # the table is full; more seats than needed only cost attempts
+    scale = room * (1 - DOUBT)  # so that no probability exceeds 1 by rounding
+    seats[0] += 2**SEAT_BITS - sum(seats)  # fill the table; extra seats only cost attempts
     blocks = torch.tensor([block for block, owned in enumerate(seats) for _ in range(owned)])
     logs = torch.tensor([math.log(scale / seats[block]) for block in blocks.tolist()], dtype=torch.float64)
     return _Proposal(std, bits, scale, tuple(seats), blocks.to(device), logs.to(device))

@@ -1,4 +1,4 @@
-"""The privacy plan: what a site runs and what it accounts for are one frozen object."""
+"""The privacy plan: one immutable object that fixes both what a site runs and what its accountant charges."""
 
 import hashlib
 import json
@@ -15,29 +15,53 @@ from shared.config.privacy import PrivacySection, default_delta
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
-LARGEST_SHARE = 0.05  # of the clipping norm: the noise on one number of the mean of deltas
+LARGEST_SHARE = 0.05  # largest noise on one number of the mean of deltas, as a share of the clipping norm
 ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
-COUNT_BOUND = 0.5  # what one unit moves the adaptive clipping's count by
+COUNT_BOUND = 0.5  # how far one unit moves the count of adaptive clipping
 LARGEST_COUNT_NOISE = 1000.0
-COUNT_SHARE = 1 / 20  # noise of the adaptive clipping's count, in expected batches, as Andrew et al. chose it
+COUNT_SHARE = 1 / 20  # noise of adaptive clipping's count, in expected batches (Andrew et al. 2021, arXiv 1905.03871)
 
 
 @dataclass(frozen=True)
 class PrivacyPlan:
-    """DP-SGD at one site (Abadi et al. 2016, arXiv 1607.00133), or site-level privacy by the server, over a whole run.
+    """DP-SGD at one site (Abadi et al. 2016, arXiv 1607.00133), or site-level privacy by the server, for a whole run.
 
-    Formal guarantee: all that the site sends in ``rounds`` rounds together is (``epsilon()``, ``target_delta``)
-    differentially private for adding or removing one ``unit`` of its training data, whoever sees it and whatever they
-    know else, provided that the sampling and the noise stay secret at the site.
-
-    Units: ``clipping_norm`` is the L2 bound C of one unit's gradient; ``noise_multiplier`` z is the noise's standard
-    deviation on all that a step releases, divided by how far one unit can move that (`Mechanism.sensitivity`: C and what
-    rounding adds); ``sampling_rate`` q is public; so is ``declared_size``, which with q gives the divisor
-    q x declared_size. None of these depends on the private records. ``releases`` are what a round releases beside the
-    delta, such as its noised metrics.
+    Formal guarantee: everything that the site sends in ``rounds`` rounds is together (``epsilon()``, ``target_delta``)
+    differentially private for adding or removing one ``unit`` of its training data, against everybody and whatever else they
+    know, provided that the sampling and the noise stay secret at the site.
 
     Under trust ``central`` the units are whole sites: ``declared_size`` is their number, a round is one step, C bounds a
-    site's delta, and the guarantee is for what the server publishes, against everybody but the server.
+    site's delta, and the guarantee covers what the server publishes, against everybody except the server.
+
+    None of the numbers depends on the private records.
+
+    Attributes
+    ----------
+    sampling_rate : float
+        q, the public probability of each unit to be in a step.
+    noise_multiplier : float
+        z, the standard deviation of the noise on everything that a step releases, divided by how far one unit can move that
+        (`Mechanism.sensitivity`: C plus what rounding adds).
+    clipping_norm : float
+        C, the L2 bound of one unit's gradient.
+    steps_per_round : int
+        Optimiser steps of one round.
+    rounds : int
+        Rounds of the run.
+    target_delta : float
+        Delta of the guarantee, below 1 / declared_size.
+    declared_size : int
+        Public number of units; q x declared_size is the divisor.
+    releases : tuple[MechanismEvent, ...]
+        Further releases of each round, such as noised metrics.
+    clipping : ClippingMode
+        The way of clipping (`privacy.dp.clipping`).
+    unit : Literal['record', 'person', 'site']
+        Privacy unit.
+    relation : Literal['add-or-remove-one']
+        Neighbouring relation.
+    trust : Literal['local', 'central']
+        Who adds the noise: the site (``local``) or the server (``central``).
     """
 
     sampling_rate: float
@@ -61,23 +85,23 @@ class PrivacyPlan:
         if not 0 < self.target_delta < 1 / self.declared_size:
             raise PrivacyError(
                 f"privacy.target_delta = {self.target_delta!r}: must be below 1 / declared_size = "
-                f"{1 / self.declared_size:g}, or one whole {self.unit} may be published; lower it"
+                f"{1 / self.declared_size:g}, otherwise publishing one whole {self.unit} would be allowed; lower it"
             )
         if self.expected_batch < 1:
             raise PrivacyError(
                 f"{'training.sampling_rate' if self.trust == 'local' else 'privacy.site_rate'} = {self.sampling_rate}: "
-                f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s a step; raise it to at least "
+                f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s per step; raise it to at least "
                 f"{math.ceil(1e4 / self.declared_size) / 1e4:.4f}"
             )
         for name, noise in self._noises():
             if not SMALLEST_NOISE <= noise <= LARGEST_NOISE:
                 raise PrivacyError(
-                    f"noise multiplier {noise!r} of the {name}: noise is drawn from {SMALLEST_NOISE} to {LARGEST_NOISE:g} "
-                    "times the sensitivity; change privacy.epsilon, or the noise of that release"
+                    f"noise multiplier {noise!r} of the {name}: must be from {SMALLEST_NOISE} to {LARGEST_NOISE:g}; change "
+                    "privacy.epsilon, or the noise of that release"
                 )
 
     def _noises(self) -> Iterator[tuple[str, float]]:
-        """Yield every noise multiplier that the plan draws, by what it is for."""
+        """Yield every noise multiplier that the plan draws, with its purpose."""
         yield from ((event.purpose, event.noise_multiplier) for event in self.events)
         yield "gradient sum", self.gradient_noise
         if self.clipping == "adaptive":
@@ -85,28 +109,33 @@ class PrivacyPlan:
 
     @property
     def expected_batch(self) -> float:
-        """The public divisor of a step's gradient sum, in units: q x declared_size."""
+        """Return the public divisor of a step's gradient sum, in units: q x declared_size."""
         return self.sampling_rate * self.declared_size
 
     @property
     def count_noise(self) -> float:
-        """Standard deviation of the noise on adaptive clipping's count of records, each of which moves it by 1/2."""
+        """Return the standard deviation of the noise on adaptive clipping's count; each record moves the count by 1/2."""
         return max(min(COUNT_SHARE * self.expected_batch, LARGEST_COUNT_NOISE), self.noise_multiplier)
 
     def mechanism(self, dimension: int, slack: float = 0.0) -> Mechanism:
-        """Return the mechanism that a step's sum of ``dimension`` numbers is released through.
+        """Return the mechanism that releases the gradient sum of a step.
 
-        ``slack`` is what rounding moves the other units' sum by when one unit joins, as a share of C (`rounding_slack`).
+        Parameters
+        ----------
+        dimension : int
+            Number of trained parameters.
+        slack : float
+            How far rounding moves the sum of the other units when one unit joins, as a share of C (`rounding_slack`).
         """
         return Mechanism(self.clipping_norm, self.gradient_noise, dimension, slack)
 
     @property
     def gradient_noise(self) -> float:
-        """The noise's standard deviation on the gradient sum, in units of its sensitivity.
+        """Return the standard deviation of the noise on the gradient sum, divided by its sensitivity.
 
-        It is z but for adaptive clipping, where the count is released too: then 1 / z^2 = 1 / z_gradient^2 +
-        1 / (2 count_noise)^2, so that both together cost what one release at z costs (Andrew et al. 2021,
-        arXiv 1905.03871, theorem 1).
+        It equals z except for adaptive clipping, which also releases a count. Then 1 / z^2 = 1 / z_gradient^2 + 1 / (2
+        count_noise)^2, so that both releases together cost as much as one release at z (Andrew et al. 2021, arXiv
+        1905.03871, theorem 1).
         """
         if self.clipping != "adaptive":
             return self.noise_multiplier
@@ -114,26 +143,26 @@ class PrivacyPlan:
 
     @property
     def events(self) -> tuple[MechanismEvent, ...]:
-        """All that one round releases, for the accountant."""
+        """Return the mechanism events of one round, for the accountant."""
         return (
             MechanismEvent(self.sampling_rate, self.noise_multiplier, self.steps_per_round),
             *self.releases,
         )
 
     def epsilon(self, rounds: int | None = None, accountant: Accountant | None = None) -> float:
-        """Return epsilon at ``target_delta``.
+        """Return epsilon at ``target_delta``, cross-checked by a second accountant.
 
         Parameters
         ----------
-        rounds
-            After so many rounds; after all of them without it.
-        accountant
-            Keeps sums that it was asked for before.
+        rounds : int | None
+            Number of rounds; None means the whole run.
+        accountant : Accountant | None
+            Cache of privacy losses; None makes a new one.
 
         Raises
         ------
         PrivacyError
-            ``rounds`` is negative, or two accountants contradict each other.
+            ``rounds`` is negative, or the two accountants contradict each other.
         """
         if rounds is not None and rounds < 0:
             raise PrivacyError(f"rounds {rounds}: must be 0 or more")
@@ -141,11 +170,17 @@ class PrivacyPlan:
         return (accountant or Accountant()).cross_checked(events, self.target_delta)
 
     def epsilon_by_round(self, accountant: Accountant | None = None) -> tuple[float, ...]:
-        """Epsilon after each round of the run, cumulative."""
+        """Return epsilon at ``target_delta`` after each round of the run, cumulative.
+
+        Parameters
+        ----------
+        accountant : Accountant | None
+            Cache of privacy losses; None makes a new one.
+        """
         return (accountant or Accountant()).by_round(self.events, self.rounds, self.target_delta)
 
     def digest(self) -> str:
-        """SHA-256 of the plan's canonical JSON, 64 hexadecimal digits."""
+        """Return the SHA-256 of the plan's canonical JSON, 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @classmethod
@@ -208,10 +243,26 @@ class PrivacyPlan:
 
     @classmethod
     def for_site(cls, config: RunConfig, declared_size: int, accountant: Accountant | None = None) -> Self | None:
-        """The plan of a site of public size ``declared_size``, its noise calibrated; None where the site adds no noise.
+        """Make the plan of a site, with its noise calibrated to the config's epsilon.
 
-        Raises:
-            PrivacyError: no plan can meet the target, or a step of the data stage would make its epsilon wrong.
+        Parameters
+        ----------
+        config : RunConfig
+            Configuration of the run.
+        declared_size : int
+            Public number of units of the site.
+        accountant : Accountant | None
+            Cache of privacy losses; None makes a new one.
+
+        Returns
+        -------
+        Self | None
+            The plan; None if the site adds no noise (no privacy, or trust ``central``).
+
+        Raises
+        ------
+        PrivacyError
+            No plan meets the target, or a step of the data stage would make its epsilon wrong.
         """
         privacy, training = config.privacy, config.training
         if not privacy.enabled or privacy.trust == "central":
@@ -219,7 +270,7 @@ class PrivacyPlan:
         refuse_unstable(config)
         target_delta = privacy.delta_at(declared_size)
         releases = releases_of(config)
-        draft = cls(  # its checks come before the noise is searched for, which takes long where they fail
+        draft = cls(  # runs the checks first, because the search for the noise takes long where they fail
             sampling_rate=training.sampling_rate,
             noise_multiplier=1.0,
             clipping_norm=privacy.clipping_norm,
@@ -237,10 +288,22 @@ class PrivacyPlan:
 
     @classmethod
     def for_server(cls, config: RunConfig) -> Self | None:
-        """The plan of a server that sites trust; None under other trust models and without privacy.
+        """Make the plan of a server that sites trust, with its noise calibrated to the config's epsilon.
 
-        Raises:
-            PrivacyError: there are too few sites for the noise to leave anything of the mean.
+        Parameters
+        ----------
+        config : RunConfig
+            Configuration of the run.
+
+        Returns
+        -------
+        Self | None
+            The plan; None without privacy and under other trust models.
+
+        Raises
+        ------
+        PrivacyError
+            No plan meets the target, or so few sites take part that the noise would hide their mean.
         """
         privacy, sites = config.privacy, len(config.data.sites)
         if not privacy.enabled or privacy.trust != "central":
@@ -251,24 +314,47 @@ class PrivacyPlan:
         if share > LARGEST_SHARE:
             raise PrivacyError(
                 f"privacy.trust = 'central': with {sites} sites the noise on each number of the mean would be {share:.0%} "
-                f"of the clipping norm (z = {noise:.2f}, {rate * sites:g} sites a round); at most {LARGEST_SHARE:.0%} "
-                f"leaves something to learn, which takes about {math.ceil(noise / (rate * LARGEST_SHARE))} sites; set "
-                "privacy.trust = 'local'"
+                f"of the clipping norm (z = {noise:.2f}, {rate * sites:g} sites per round), but more than "
+                f"{LARGEST_SHARE:.0%} hides what the sites learn; use about {math.ceil(noise / (rate * LARGEST_SHARE))} "
+                "sites, or set privacy.trust = 'local'"
             )
         return cls(rate, noise, privacy.clipping_norm, 1, rounds, target_delta, sites, unit="site", trust="central")
 
 
 def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:
-    """What a round releases beside the delta, to the server or to the training itself."""
+    """Return the mechanism events of everything a round releases in addition to the delta.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Configuration of the run.
+
+    Returns
+    -------
+    tuple[MechanismEvent, ...]
+        Events of noised metrics for the server and of noised label counts for the training itself.
+    """
     metrics = (metrics_event(config.privacy),) if config.privacy.release == "metrics" else ()
     counts = (label_counts_event(config.balance),) if config.balance.weights == "counts" else ()
     return (*metrics, *counts)
 
 
 def grids_of(privacy: PrivacySection, events: Iterable[MechanismEvent]) -> dict[Purpose, float]:
-    """Return the step of the grid that each released number is a multiple of, by what it was released for.
+    """Return the grid step of each kind of release: the released numbers are multiples of it.
 
-    With adaptive clipping the step of the gradient sums follows C; the figure is for the C that the run starts at.
+    Under adaptive clipping the grid of the gradient sum follows C; the returned step is that of the initial C.
+
+    Parameters
+    ----------
+    privacy : PrivacySection
+        Section with the clipping norm and the way of clipping.
+    events : Iterable[MechanismEvent]
+        Mechanism events of a round.
+
+    Returns
+    -------
+    dict[Purpose, float]
+        Grid step by purpose of the release.
     """
     grids: dict[Purpose, float] = {
         event.purpose: grid_of(privacy.clipping_norm if event.purpose == "training" else SHARE_BOUND) for event in events

@@ -1,4 +1,4 @@
-"""What a site measures and the server may see: sums over records, each record's share bounded, noised, in the plan."""
+"""Release sums over a site's privacy units to the server: bounded, noised, and charged to the plan."""
 
 import math
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ SHARE_BOUND = 1.0  # L2 norm of one unit's share of a sum
 
 @dataclass(frozen=True)
 class ReleasedSums:
-    """Noised sums over a site's privacy units: of their bounded losses (nats), of hits, and of ones.
+    """Noised sums over a site's privacy units: bounded losses (nats), hits, and the number of units.
 
-    ``hits`` is None where a task has none. The sums may be negative, and are no exact counts of anything.
+    ``hits`` is None if the task has no hits. The sums may be negative, and none of them is an exact count.
     """
 
     loss: float
@@ -29,30 +29,63 @@ class ReleasedSums:
 
 
 def metrics_event(privacy: PrivacySection) -> MechanismEvent:
-    """What ``release_sums`` costs: one Gaussian sum over all records."""
+    """Return the mechanism event of ``release_sums``: one Gaussian sum over all units.
+
+    Parameters
+    ----------
+    privacy : PrivacySection
+        Section with the noise multiplier of the released sums.
+    """
     return MechanismEvent(sampling_rate=1.0, noise_multiplier=privacy.release_noise, steps=1, purpose="metrics")
 
 
 def label_counts_event(balance: BalanceSection) -> MechanismEvent:
-    """What ``release_label_counts`` costs: one Gaussian sum over all units."""
+    """Return the mechanism event of ``release_label_counts``: one Gaussian sum over all units.
+
+    Parameters
+    ----------
+    balance : BalanceSection
+        Section with the noise multiplier of the counts.
+    """
     return MechanismEvent(1.0, balance.count_noise, steps=1, purpose="label_counts")
 
 
 def release_label_counts(shares: Floats, balance: BalanceSection) -> Floats:
-    """Noised number of units by label, (L,), from each unit's share of each label, (N, L); may be negative.
+    """Return the noised number of units per label; it may be negative.
 
-    Formal guarantee: the Gaussian mechanism with L2 sensitivity 1 for adding or removing one unit, since a row of shares
+    Formal guarantee: the Gaussian mechanism with L2 sensitivity 1 for adding or removing one unit, because a row of shares
     that add up to 1 has a norm of at most 1. Its event is ``label_counts_event``.
+
+    Parameters
+    ----------
+    shares : array (N, L)
+        Share of each label in each unit; each row adds up to 1.
+    balance : BalanceSection
+        Section with the noise multiplier of the counts.
+
+    Returns
+    -------
+    array (L,)
+        Noised counts.
     """
     return _released(shares, Mechanism(SHARE_BOUND, balance.count_noise, shares.shape[1]))
 
 
 def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -> ReleasedSums:
-    """Noised sums over units of loss (N,), hits (N,) from 0 to 1, and one.
+    """Return noised sums over units of the loss, the hits and the number of units.
 
-    Formal guarantee: the Gaussian mechanism (Dwork and Roth 2014, theorem A.1) with L2 sensitivity 1 and standard
-    deviation ``release_noise``, for adding or removing one unit: a unit's row (loss / bound, hit, 1) / sqrt(k) of k
-    numbers between 0 and 1 has a norm of at most 1. Its event is ``metrics_event``.
+    Formal guarantee: the Gaussian mechanism (Dwork and Roth 2014, theorem A.1) with L2 sensitivity 1 and standard deviation
+    ``release_noise``, for adding or removing one unit: the row of a unit, (loss / bound, hit, 1) / sqrt(k) with k numbers
+    between 0 and 1, has a norm of at most 1. Its event is ``metrics_event``.
+
+    Parameters
+    ----------
+    losses : array (N,)
+        Mean loss of each unit in nats; clipped to 0 to ``release_loss_bound``.
+    hits : array (N,) or None
+        Share of correct answers in each unit, 0 to 1.
+    privacy : PrivacySection
+        Section with the noise multiplier and the loss bound.
     """
     bound = privacy.release_loss_bound
     shares = [np.clip(np.nan_to_num(losses, nan=bound, posinf=bound), 0, bound) / bound]
@@ -64,6 +97,6 @@ def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -
 
 
 def _released(shares: Floats, mechanism: Mechanism) -> Floats:
-    """Release the sum over units, (k,), of shares (N, k)."""
+    """Release the sum of shares (N, k) over units, (k,)."""
     sums: Floats = mechanism.release(mechanism.summed(torch.from_numpy(shares))).numpy()
     return sums

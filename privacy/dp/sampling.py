@@ -1,4 +1,4 @@
-"""Draw Poisson batches at a public rate: the sampling that runs is the sampling that the accountant assumes."""
+"""Draw Poisson batches at a public rate: the sampling that runs is the one that the accountant assumes."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,11 +9,26 @@ Draw = Callable[[int], npt.NDArray[np.float64]]
 
 
 def poisson_batches(records: int, rate: float, steps: int, draw: Draw) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield ``steps`` batches of record indices; each record is in each batch with chance ``rate``, independently.
+    """Yield batches of record indices; each record is in each batch with probability ``rate``, independently.
 
-    ``draw(n)`` gives n uniform numbers in [0, 1). Under privacy it must be ``entropy.uniforms``: amplification by
-    sampling holds only while nobody can tell who was sampled, so the choice may not follow from the run's seed.
-    A batch may be empty, and is then still a step.
+    Under privacy, ``draw`` must be ``entropy.uniforms``: sampling amplifies privacy only while nobody can tell which records
+    were sampled, so the choice must not follow from the run's seed. An empty batch still counts as a step.
+
+    Parameters
+    ----------
+    records : int
+        Number of privacy units.
+    rate : float
+        Public sampling rate q, above 0 and at most 1.
+    steps : int
+        Number of batches T.
+    draw : Draw
+        Function that returns n independent uniform numbers in [0, 1).
+
+    Yields
+    ------
+    npt.NDArray[np.int64]
+        Indices of the sampled units, in ascending order.
     """
     for _ in range(steps):
         yield np.flatnonzero(draw(records) < rate)

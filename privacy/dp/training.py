@@ -112,7 +112,7 @@ class PrivateTraining:
         self._model, self._optimizer, self._plan = model, optimizer, plan
         self._data, self._losses, self._batches, self._at_once = data, losses, batches, at_once
         self._check(len(data))  # type: ignore[arg-type]  # make_private refuses data without a length
-        self._versions = self._seen()
+        self._versions, self._failed = self._seen(), False
 
     def __call__(self, batch: Batch) -> None:
         """Take one step of the plan.
@@ -125,15 +125,21 @@ class PrivateTraining:
         Raises
         ------
         PrivacyError
-            The batch is not the one that was drawn last, the model was changed between steps, or the losses are not one
-            for each record.
+            The batch is not the one that was drawn last, the model was changed between steps, the losses are not one for
+            each record, or an earlier step failed.
         """
+        if self._failed:
+            raise PrivacyError(
+                "an earlier step failed halfway, and the plan does not cover a step that is left out because of records; "
+                "start from a new model (a smaller at_once takes less memory)"
+            )
         if self._seen() != self._versions:
             raise PrivacyError(
                 "the model was changed between private steps (an optimizer.step() of your own, or loaded weights), which "
                 "the plan does not account for; let step(batch) do all of the training"
             )
         rows = self._batches.take(batch).rows
+        self._failed = True  # until the step is done
         self._model.train()
         self._optimizer.zero_grad()  # a gradient that was left on a frozen tensor would be stepped on without noise
         with private_model(self._model, self._optimizer, self._plan, self._plan.expected_batch) as (model, step), _fresh():
@@ -142,7 +148,7 @@ class PrivateTraining:
                 torch.autograd.backward(self._losses_of(model, chosen).sum())
                 step.accumulate(chosen)
             step.finish()
-        self._versions = self._seen()
+        self._versions, self._failed = self._seen(), False
 
     def _losses_of(self, model: nn.Module, rows: Sequence[int]) -> torch.Tensor:
         """Return each record's loss, (n,)."""

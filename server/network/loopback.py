@@ -1,5 +1,6 @@
 """Serve a web page to the browsers of this machine only."""
 
+import os
 import socket
 from threading import Thread
 from types import TracebackType
@@ -43,7 +44,7 @@ class LoopbackServer:
         try:
             self._socket = socket.create_server((host, port))
         except OSError as error:
-            raise RunError(f"{option}: cannot be opened ({error.strerror}); give a free port") from error
+            raise RunError(f"{option}: cannot be opened ({os.strerror(error.errno or 0)}); give a free port") from error
         config = uvicorn.Config(
             _WithHeaders(app),
             loop="asyncio",

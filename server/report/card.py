@@ -154,17 +154,17 @@ def _training(facts: CardFacts) -> dict[str, Any]:
         "max_length": config.model.max_length,
         "aggregation": config.aggregation.method,
         "weights": config.aggregation.weights,
+        "optimiser": config.aggregation.optimiser,
     }
 
 
 def _adapter(section: AdapterSection) -> dict[str, Any]:
-    """What is trained beside a head, and in which layers: nothing at a rank of 0; a rank and factors are LoRA's alone."""
-    lora = section.family == "lora"
+    """Describe the adapter: no family at a rank of 0, and None for the settings that the family does not read."""
+    own = section.traits.fields
+    named = {"rank": "rank", "alpha": "alpha", "factors": "train"}
     return {
         "family": section.family if section.rank else None,
-        "rank": section.rank if lora else None,
-        "alpha": section.alpha if lora else None,
-        "factors": section.train if lora else None,
+        **{name: getattr(section, field) if field in own else None for name, field in named.items()},
         "last_layers": section.last_layers,
         "layers": list(section.layers),
     }

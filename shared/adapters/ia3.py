@@ -1,4 +1,4 @@
-"""The IA3 family of adapters (Liu et al. 2022, arXiv 2205.05638): learnt factors on what layers give, or are given."""
+"""The IA3 family of adapters (Liu et al. 2022, arXiv 2205.05638): learnt factors on the outputs or inputs of layers."""
 
 import re
 
@@ -10,7 +10,8 @@ from shared.adapters.targets import layer_numbers, linear_names, refuse_unknown
 from shared.config.adapter import AdapterSection
 from shared.errors import ModelError
 
-SECOND = ("output.dense", "mlp.down_proj", "ffn.lin2")  # second feed-forward layers: of BERT, Llama and DistilBERT
+SECOND = ("output.dense", "mlp.down_proj", "ffn.lin2")  # second feed-forward layer of BERT, Llama and DistilBERT
+PACKED = re.compile(r"ia3_l\.\w+$")
 PLACES = (
     ("attention.self.key", "attention.self.value", SECOND[0]),
     ("self_attn.k_proj", "self_attn.v_proj", SECOND[1]),
@@ -18,18 +19,27 @@ PLACES = (
 )
 
 
-def ia3_config(network: PreTrainedModel, section: AdapterSection) -> IA3Config:
-    """PEFT's configuration of the adapter: its places as patterns of whole module names, which no other layer matches.
+def peft_config(network: PreTrainedModel, section: AdapterSection) -> IA3Config:
+    """Return PEFT's configuration of the adapter, with the adapted layers as patterns of whole module names.
 
-    A layer gives l * (W x + b), with l of shape (d_out, 1); a second feed-forward layer that is known by name scales what
-    it is given, W (l * x) + b, with l of shape (1, d_in), as in the paper. PEFT's own name for that layer of BERT would
-    match the last layer of its attention too. l starts at 1, so that the tuned model is the base model.
+    An adapted layer computes l * (W x + b), with l of shape (d_out, 1). A second feed-forward layer whose name is known
+    scales its input instead, W (l * x) + b, with l of shape (1, d_in), as in the paper. Whole names are needed because
+    PEFT's own name for that layer of BERT also matches the last layer of its attention.
 
-    What a layer gives is linear in l, the only thing trained in it: under the mean of the sites' l it gives the mean of
-    what it gives under each. So the mean of adapters is the adapter of the mean, as for LoRA with A frozen.
+    A layer's output is linear in l, and only l is trained in the layer. So the mean of adapters is the adapter of the
+    mean, as for LoRA with A frozen.
 
-    Raises:
-        ModelError: a target layer does not exist or is no linear layer, or there are no known ones to take.
+    Parameters
+    ----------
+    network
+        The base model.
+    section
+        Which layers to adapt.
+
+    Raises
+    ------
+    ModelError
+        A target layer does not exist or is not linear, or none is named and the model's layers are not known.
     """
     numbers = layer_numbers(network, section)
     inside = rf"\D*\.({'|'.join(map(str, numbers))})\." if numbers is not None else r"\D*\.\d+\."
@@ -42,8 +52,12 @@ def ia3_config(network: PreTrainedModel, section: AdapterSection) -> IA3Config:
     )
 
 
+def start(tuned: nn.Module, section: AdapterSection, seed: int) -> None:
+    """Leave the adapter as PEFT starts it: l is 1, so the tuned model is the base model, and all of l is trained."""
+
+
 def _known_places(network: nn.Module) -> tuple[str, ...]:
-    """Keys, values and the second feed-forward layer, by their names inside a layer."""
+    """Return the names of keys, values and the second feed-forward layer inside a block."""
     names = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     for places in PLACES:
         if all(any(re.fullmatch(r"\D*\.\d+\." + re.escape(place), name) for name in names) for place in places):

@@ -1,5 +1,6 @@
-"""The LoRA family of adapters: where it sits on a base model, how it is scaled, and how it starts."""
+"""The LoRA family of adapters: which layers it adapts, how it is scaled, and how it starts."""
 
+import re
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from shared.config.adapter import AdapterSection
 from shared.errors import ModelError
 from shared.seeds import signs
 
+PACKED = re.compile(r"lora_[AB]\.\w+\.weight$")
 ATTENTION = (
     ("query", "key", "value"),
     ("q_proj", "k_proj", "v_proj"),
@@ -24,11 +26,22 @@ ATTENTION = (
 )
 
 
-def lora_config(network: PreTrainedModel, section: AdapterSection) -> LoraConfig:
-    """PEFT's configuration of the adapter; rank-stabilised scaling is that of Kalajdzievski 2023 (arXiv 2312.03732).
+def peft_config(network: PreTrainedModel, section: AdapterSection) -> LoraConfig:
+    """Return PEFT's configuration of the adapter.
 
-    Raises:
-        ModelError: a target layer does not exist or is no linear layer.
+    Rank-stabilised scaling is that of Kalajdzievski 2023 (arXiv 2312.03732).
+
+    Parameters
+    ----------
+    network
+        The base model.
+    section
+        Which layers to adapt, the rank and the scaling.
+
+    Raises
+    ------
+    ModelError
+        A target layer does not exist or is not linear, or none is named and the model's layers are not known.
     """
     targets = list(section.targets or _attention_targets(network))
     refuse_unknown(network, targets)
@@ -43,13 +56,22 @@ def lora_config(network: PreTrainedModel, section: AdapterSection) -> LoraConfig
     )
 
 
-def start_lora(tuned: nn.Module, section: AdapterSection, seed: int) -> None:
-    """Set A's entries to +-1/sqrt(d_in) and leave B zero; A is frozen unless the config trains it.
+def start(tuned: nn.Module, section: AdapterSection, seed: int) -> None:
+    """Set A's entries to +-1/sqrt(d_in) and leave B zero; freeze A unless the config trains it.
 
     A's rows have norm 1 exactly and are nearly orthogonal, which bounds B's gradient as FedSVD's orthonormal A does
-    (Lee et al. 2025, arXiv 2505.12805); the signs come from SHAKE-256 of the run's seed, so that every site has the
-    same A bit for bit. With A frozen (FFA-LoRA, Sun et al. 2024, arXiv 2403.12313) the mean of adapters is the
-    adapter of the mean.
+    (Lee et al. 2025, arXiv 2505.12805). The signs come from SHAKE-256 of the run's seed, so every site has the same A bit
+    for bit. With A frozen (FFA-LoRA, Sun et al. 2024, arXiv 2403.12313) the mean of adapters is the adapter of the mean;
+    with both factors trained it is not.
+
+    Parameters
+    ----------
+    tuned
+        The model with its new adapter.
+    section
+        Which factors are trained.
+    seed
+        The run's seed, which is public.
     """
     for name, layer in tuned.named_modules():
         if isinstance(layer, LoraLayer):
@@ -60,6 +82,7 @@ def start_lora(tuned: nn.Module, section: AdapterSection, seed: int) -> None:
 
 
 def _attention_targets(network: nn.Module) -> tuple[str, ...]:
+    """Return the names of the attention layers, where the model is one whose layers are known."""
     present = linear_names(network)
     for names in ATTENTION:
         if set(present).issuperset(names):

@@ -1,4 +1,4 @@
-"""PEFT's adapter on a base model: attached, read, written, saved and restored; its shape comes from our config alone."""
+"""Attach, read, write, save and restore PEFT's adapter on a base model; only our config decides on its shape."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from shared.adapters.ia3 import ia3_config
-from shared.adapters.lora import lora_config, start_lora
+from shared.adapters.families import FAMILIES
 from shared.adapters.state import AdapterState
 from shared.config.adapter import AdapterSection
 from shared.errors import ModelError
@@ -22,28 +21,42 @@ from shared.models.memory import without_checkpointing
 
 
 def attach_adapter(model: LoadedModel, section: AdapterSection, seed: int) -> PeftModel:
-    """Put the adapter that the config names on the base model; at its start the model is the base model.
+    """Put a new adapter on the base model, which computes what it computed before until the adapter is trained.
 
-    Raises:
-        ModelError: a target layer does not exist or is no linear layer.
+    Parameters
+    ----------
+    model
+        The base model; its network is changed in place.
+    section
+        The adapter's family, layers and settings.
+    seed
+        The run's public seed, which the start depends on.
+
+    Raises
+    ------
+    ModelError
+        A target layer does not exist or is not linear.
     """
-    lora = section.family == "lora"
-    config = lora_config(model.network, section) if lora else ia3_config(model.network, section)
+    family = FAMILIES[section.family]
+    config = family.peft_config(model.network, section)
     config.task_type = "CAUSAL_LM" if model.kind == "causal" else "FEATURE_EXTRACTION"
     name, _, revision = model.files.reference.partition("@")
     config.base_model_name_or_path, config.revision = name, revision or None
-    with (
-        quiet(),
-        without_checkpointing(model.network),
-    ):  # or PEFT lets the input want a gradient
+    # With checkpointing on, PEFT would make the input require a gradient.
+    with quiet(), without_checkpointing(model.network):
         tuned = cast("PeftModel", get_peft_model(model.network, config))
-    if lora:
-        start_lora(tuned, section, seed)
+    family.start(tuned, section, seed)
     return tuned
 
 
 def read_adapter(model: nn.Module) -> AdapterState:
-    """The trained tensors of a model as an adapter state, copied to float32 on the CPU."""
+    """Copy the trained tensors of a model to an adapter state, in float32 on the CPU.
+
+    Parameters
+    ----------
+    model
+        A model whose trained parameters are the adapter and, in a classification, the head.
+    """
     return AdapterState(
         {
             name: parameter.detach().to("cpu", torch.float32).numpy().copy()
@@ -54,15 +67,30 @@ def read_adapter(model: nn.Module) -> AdapterState:
 
 
 def trained_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """The name and shape of each trained tensor; a model on the meta device has them too."""
+    """Return the name and shape of each trained tensor.
+
+    Parameters
+    ----------
+    model
+        A model on any device, the meta device included.
+    """
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def write_adapter(model: nn.Module, state: AdapterState) -> None:
-    """Set the trained tensors of a model from a state of the same spec.
+    """Set the trained tensors of a model.
 
-    Raises:
-        ModelError: names or shapes differ.
+    Parameters
+    ----------
+    model
+        The model; changed in place.
+    state
+        The numbers, of exactly the model's trained names and shapes.
+
+    Raises
+    ------
+    ModelError
+        Names or shapes differ.
     """
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if trained_shapes(model) != dict(state.spec):
@@ -74,9 +102,14 @@ def write_adapter(model: nn.Module, state: AdapterState) -> None:
 
 @contextmanager
 def base_alone(model: nn.Module) -> Iterator[None]:
-    """Switch off the adapters of a model for a while, whoever computes them: what runs is the base model.
+    """Run the base model inside the block, without its adapters.
 
-    PEFT's own switch would not do inside a private step, whose layers run without asking PEFT.
+    PEFT's own switch does not work inside a private step, whose fused layers do not call PEFT.
+
+    Parameters
+    ----------
+    model
+        The model with its adapters; they work again after the block.
     """
     layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, BaseTunerLayer)]
     lent = [vars(layer).get("forward") for layer in layers]
@@ -98,10 +131,12 @@ def save_peft(tuned: PeftModel, folder: Path) -> None:
 
 
 def restore_peft(tuned: PeftModel, folder: Path) -> None:
-    """Set the adapter's tensors from a saved one; its config file is not read.
+    """Set the adapter's tensors from a saved adapter, without reading its config file.
 
-    Raises:
-        ModelError: the file is missing, or its tensors are not exactly those of the model.
+    Raises
+    ------
+    ModelError
+        The file is missing, or its tensors are not exactly those of the model.
     """
     path = folder / "adapter_model.safetensors"
     try:

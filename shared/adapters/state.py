@@ -1,4 +1,4 @@
-"""An adapter as plain numbers: ordered names and float32 arrays, and the arithmetic of rounds on them."""
+"""An adapter as plain numbers: ordered names and float32 arrays, and the arithmetic that rounds do on them."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -21,34 +21,34 @@ Spec = tuple[tuple[str, tuple[int, ...]], ...]
 class AdapterState:
     """The trained tensors of an adapter: name -> float32 array, in the model's order.
 
-    What crosses between server and site is always such a state; a *delta* is the state after training minus the one
-    before. All operations are pure.
+    Server and site exchange adapters only in this form; a *delta* is the state after training minus the one before. No
+    operation changes a state.
     """
 
     arrays: Mapping[str, Array] = field(repr=False)
 
     @property
     def spec(self) -> Spec:
-        """Names and shapes in order; all are float32."""
+        """Return names and shapes in order."""
         return tuple((name, tuple(array.shape)) for name, array in self.arrays.items())
 
     @property
     def parameters(self) -> int:
-        """How many numbers the state holds."""
+        """Return how many numbers the state holds."""
         return sum(array.size for array in self.arrays.values())
 
     @property
     def norm(self) -> float:
-        """L2 norm over all tensors together, summed in float64."""
+        """Return the L2 norm over all tensors together, summed in float64."""
         return float(np.sqrt(sum(float(np.sum(np.square(a, dtype=np.float64))) for a in self.arrays.values())))
 
     @property
     def is_finite(self) -> bool:
-        """Whether no number is NaN or infinite."""
+        """Return whether no number is NaN or infinite."""
         return all(bool(np.isfinite(array).all()) for array in self.arrays.values())
 
     def digest(self) -> str:
-        """SHA-256 over names, shapes and little-endian bytes, 64 hexadecimal digits."""
+        """Return SHA-256 over names, shapes and little-endian bytes, 64 hexadecimal digits."""
         running = hashlib.sha256()
         for name, array in self.arrays.items():
             running.update(f"{name}:{array.shape}:".encode())
@@ -56,11 +56,33 @@ class AdapterState:
         return running.hexdigest()
 
     def add(self, delta: "AdapterState") -> "AdapterState":
-        """This state plus a delta of the same spec."""
+        """Return this state plus a delta.
+
+        Parameters
+        ----------
+        delta
+            A state of the same spec.
+
+        Raises
+        ------
+        ModelError
+            The specs differ.
+        """
         return self._with(delta, lambda mine, other: mine + other)
 
     def minus(self, before: "AdapterState") -> "AdapterState":
-        """The delta from ``before`` to this state."""
+        """Return the delta from another state to this one.
+
+        Parameters
+        ----------
+        before
+            A state of the same spec.
+
+        Raises
+        ------
+        ModelError
+            The specs differ.
+        """
         return self._with(before, lambda mine, other: mine - other)
 
     def _with(self, other: "AdapterState", operation: Callable[[Array, Array], Array]) -> "AdapterState":
@@ -69,15 +91,29 @@ class AdapterState:
         return AdapterState({name: operation(array, other.arrays[name]) for name, array in self.arrays.items()})
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file."""
-        save_file({name: np.asarray(array, order="C") for name, array in self.arrays.items()}, path)  # keeps 0-d as it is
+        """Write a safetensors file.
+
+        Parameters
+        ----------
+        path
+            The file, which is replaced if it exists.
+        """
+        # Unlike ascontiguousarray, asarray leaves an array of no dimension as it is.
+        save_file({name: np.asarray(array, order="C") for name, array in self.arrays.items()}, path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a safetensors file; names come back sorted.
+        """Read a safetensors file, which does not keep the order of names: they come back sorted.
 
-        Raises:
-            ModelError: the file is missing or no safetensors file of float32 arrays.
+        Parameters
+        ----------
+        path
+            The file.
+
+        Raises
+        ------
+        ModelError
+            The file is missing, or not a safetensors file of float32 arrays.
         """
         try:
             arrays = load_file(path)

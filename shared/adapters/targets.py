@@ -1,4 +1,4 @@
-"""Which layers of a base model an adapter may sit on: their numbers, and the names of the linear ones in them."""
+"""The layers of a base model that can be adapted: their numbers, and the names of the linear layers in them."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,12 @@ from shared.errors import ModelError
 
 
 def layer_numbers(network: PreTrainedModel, section: AdapterSection) -> list[int] | None:
-    """Numbers of the layers to adapt, from 0, or None for all of them.
+    """Return the numbers of the layers to adapt, from 0, or None for all layers.
 
-    Raises:
-        ModelError: the model has no such layers.
+    Raises
+    ------
+    ModelError
+        The model has no such layers.
     """
     layers, count = int(network.config.num_hidden_layers), section.last_layers
     if count > layers:
@@ -25,15 +27,17 @@ def layer_numbers(network: PreTrainedModel, section: AdapterSection) -> list[int
 
 
 def linear_names(network: nn.Module) -> list[str]:
-    """The last parts of the names of all linear layers, sorted: what ``adapter.targets`` may name."""
+    """Return the last parts of the names of all linear layers, sorted; ``adapter.targets`` may name them."""
     return sorted({name.split(".")[-1] for name, layer in network.named_modules() if isinstance(layer, nn.Linear)})
 
 
 def refuse_unknown(network: nn.Module, targets: Sequence[str]) -> None:
-    """Refuse names that are no linear layers of the model.
+    """Refuse names that are not linear layers of the model.
 
-    Raises:
-        ModelError: a name is none of ``linear_names``.
+    Raises
+    ------
+    ModelError
+        A name is none of ``linear_names``.
     """
     present = linear_names(network)
     for target in targets:

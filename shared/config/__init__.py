@@ -1,1 +1,1 @@
-"""The configuration of a run: one frozen tree, read from TOML, the same class on the server and at every site."""
+"""The configuration of a run, read from TOML into one immutable tree; server and sites use the same classes."""

@@ -1,23 +1,61 @@
-"""The section of a run's configuration that says which adapter is trained."""
+"""The section that says which adapter is trained, and what the config needs to know of each family of adapters."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
-from shared.config.section import Positive, Section
+from shared.config.section import ChoiceSection, Positive
 
-OF_LORA = ("rank", "alpha", "scaling", "dropout", "train")  # fields that mean nothing to another family
+FamilyName = Literal["lora", "ia3"]
 
 
-class AdapterSection(Section):
-    """The adapter: its family, where it sits, and what is LoRA's alone: its rank, its scale and which factor is trained."""
+@dataclass(frozen=True)
+class Family:
+    """What config, policy and card need to know of a family; its code is in the module of its name in `shared.adapters`.
 
-    family: Literal["lora", "ia3"] = Field(
+    Parameters
+    ----------
+    noun
+        The start of a sentence on an adapter of it.
+    words
+        What is trained, for the model card; may name entries of the card's training section in braces.
+    fields
+        The fields of the section that only some families read, and that this one reads.
+    no_decay
+        Why weight decay, which pulls to 0, is refused; empty where it is not.
+    """
+
+    noun: str
+    words: str
+    fields: tuple[str, ...] = ()
+    no_decay: str = ""
+
+
+FAMILIES: Mapping[FamilyName, Family] = {
+    "lora": Family(
+        noun="A LoRA adapter",
+        words="LoRA of rank {rank} and alpha {alpha}, factors trained: {factors}",
+        fields=("rank", "alpha", "scaling", "dropout", "train"),
+    ),
+    "ia3": Family(
+        noun="An IA3 adapter",
+        words="IA3 (Liu et al. 2022, arXiv 2205.05638), learnt factors on layers' states",
+        no_decay="pulls to 0, where ia3 switches layers off",
+    ),
+}
+
+
+class AdapterSection(ChoiceSection):
+    """The adapter: its family, which layers it adapts, and the settings of some families only."""
+
+    family: FamilyName = Field(
         "lora",
         description="lora adds a product of two small matrices to a layer's weights; ia3 scales keys, values and "
         "feed-forward states, one number a unit, and takes no rank (but 0), alpha, scaling, dropout or train",
     )
-    rank: int = Field(16, ge=0, le=256, description="LoRA rank; 0 trains the classification head alone")
+    rank: int = Field(16, ge=0, le=256, description="LoRA rank; 0 trains only the classification head")
     alpha: Positive = Field(16.0, description="LoRA alpha; the update is scaled by alpha / rank")
     targets: tuple[str, ...] = Field(
         (),
@@ -35,7 +73,18 @@ class AdapterSection(Section):
         description="the update is scaled by alpha / rank, or by alpha / sqrt(rank) (rsLoRA), for high ranks",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout (0 to below 1)")
-    train: Literal["B", "AB"] = Field("B", description="factors that are trained; under privacy A stays frozen, so B alone")
+    train: Literal["B", "AB"] = Field("B", description="factors that are trained; under privacy A stays frozen, so only B")
+
+    @property
+    def traits(self) -> Family:
+        """Return what is known of the chosen family."""
+        return FAMILIES[self.family]
+
+    def idle(self) -> Mapping[str, tuple[str, str]]:
+        """Return the fields that only other families read. A rank of 0 means for every family that there is no adapter."""
+        owners = {field: ("family", name) for name, family in FAMILIES.items() for field in family.fields}
+        read = (*self.traits.fields, *(() if self.rank else ("rank",)))
+        return {field: owner for field, owner in owners.items() if field not in read}
 
     @model_validator(mode="after")
     def _one_choice_of_layers(self) -> Self:
@@ -44,21 +93,3 @@ class AdapterSection(Section):
         if len(set(self.layers)) != len(self.layers):
             raise ValueError("layers: a layer is named twice")
         return self
-
-    @model_validator(mode="after")
-    def _nothing_is_set_that_means_nothing(self) -> Self:
-        for name in self._idle():
-            if name in self.model_fields_set:
-                raise ValueError(f"{name}: means nothing to family = '{self.family}'; leave it out, or take family = 'lora'")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _what_means_something(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A section that is written and read again must not set what it may not."""
-        tree: dict[str, Any] = serialise(self)
-        return {name: value for name, value in tree.items() if name not in self._idle()}
-
-    def _idle(self) -> tuple[str, ...]:
-        """The fields that mean nothing here; a rank of 0 says that there is no adapter, of either family."""
-        idle = () if self.family == "lora" else OF_LORA
-        return tuple(name for name in idle if name != "rank" or self.rank)

@@ -1,15 +1,116 @@
-"""The section that says how deltas are aggregated."""
+"""The section that says how deltas are aggregated, and what each method of aggregation needs."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
-from shared.config.section import Positive, Section
+from shared.config.section import ChoiceSection, Positive
+
+MethodName = Literal["mean", "trimmed_mean"]
+OptimiserName = Literal["plain", "momentum"]
+Weights = Literal["uniform", "declared"]
 
 
-class AggregationSection(Section):
+@dataclass(frozen=True)
+class Contract:
+    """What a method of aggregation needs; its code is in the module of its name in `server.aggregation`.
+
+    Parameters
+    ----------
+    central
+        The method that takes its place at a server that sites trust (``privacy.trust = "central"``), which adds the noise.
+        None refuses that trust model: no known noise covers what one site can change.
+    sums
+        Whether a sum of the deltas is all that it needs, which is all that secure sums (``privacy.trust = "distributed"``)
+        would give it.
+    weights
+        The weights that it can take.
+    quorum
+        The fewest replies that it can work on.
+    options
+        The fields of the section that this method reads and others don't.
+    """
+
+    central: str | None = None
+    sums: bool = False
+    weights: tuple[Weights, ...] = ("uniform",)
+    quorum: Callable[["AggregationSection"], int] = lambda _: 1
+    options: tuple[str, ...] = ()
+
+
+METHODS: Mapping[MethodName, Contract] = {
+    "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared")),
+    "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
+}
+OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {  # with the fields that each reads and others don't
+    "plain": (),
+    "momentum": ("momentum",),
+}
+
+
+class AggregationSection(ChoiceSection):
     """How the accepted deltas become one."""
 
-    method: Literal["mean"] = Field("mean", description="weighted mean of the deltas, exact where A is frozen, and for ia3")
-    weights: Literal["uniform", "declared"] = Field("uniform", description="uniform, or by declared_size (public)")
+    method: MethodName = Field(
+        "mean",
+        description="mean: weighted mean of the deltas, exact where A is frozen, and for ia3; trimmed_mean: mean of each "
+        "number without its extremes, which withstands a few malicious sites",
+    )
+    trim: int = Field(1, ge=0, description="trimmed_mean: replies dropped at each end, so the malicious sites withstood")
+    weights: Weights = Field("uniform", description="uniform, or by declared_size (public)")
     max_norm: Positive = Field(100.0, description="a reply whose delta has a larger L2 norm is rejected")
+    optimiser: OptimiserName = Field(
+        "plain",
+        description="plain: the server adds the aggregated delta to the adapter; momentum: it adds a decaying sum of all "
+        "deltas so far",
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum: share of the sum that is kept from round to round")
+
+    def idle(self) -> Mapping[str, tuple[str, str]]:
+        """Return the fields that neither the method nor the optimiser reads."""
+        owners: dict[str, tuple[str, str]] = {
+            field: ("method", name) for name, contract in METHODS.items() for field in contract.options
+        }
+        owners |= {field: ("optimiser", name) for name, options in OPTIMISERS.items() for field in options}
+        read = (*METHODS[self.method].options, *OPTIMISERS[self.optimiser])
+        return {field: owner for field, owner in owners.items() if field not in read}
+
+    def refuse_unfit(self, trust: str | None, quorum: int) -> None:
+        """Refuse a method that the rest of the run does not fit.
+
+        Parameters
+        ----------
+        trust
+            The trust model, or None without privacy.
+        quorum
+            The replies that a round has at least.
+
+        Raises
+        ------
+        ValueError
+            The method has no guarantee under the trust model, cannot take the weights, or needs more replies.
+        """
+        contract, named = METHODS[self.method], f"aggregation.method = '{self.method}'"
+        if trust == "central" and contract.central is None:
+            raise ValueError(
+                f"{named}: what one site can change in it has no bound that the noise of privacy.trust = 'central' covers; "
+                "set method = 'mean', or privacy.trust = 'local'"
+            )
+        if trust == "distributed" and not contract.sums:
+            raise ValueError(
+                f"{named}: needs each site's own delta, and privacy.trust = 'distributed' shows only their sum; "
+                "set method = 'mean', or privacy.trust = 'local'"
+            )
+        if trust == "central" and self.weights != "uniform":
+            raise ValueError(
+                f"aggregation.weights = '{self.weights}': the noise of privacy.trust = 'central' covers a clipped delta "
+                "that counts once; set 'uniform'"
+            )
+        if self.weights not in contract.weights:
+            raise ValueError(f"aggregation.weights = '{self.weights}': {named} counts all sites the same; set 'uniform'")
+        if quorum < contract.quorum(self):
+            raise ValueError(
+                f"cohort.quorum = {quorum}: {named} needs {contract.quorum(self)} replies; raise the quorum to that"
+            )

@@ -1,4 +1,4 @@
-"""The section that says which sites a round needs, and how long the round waits for them."""
+"""The section that says how many sites a round needs, and how long the round waits for them."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""The sections that say where records come from and which column holds what."""
+"""Configuration section `data`: where records come from, and which column holds which field."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -9,10 +9,10 @@ from shared.config.section import Names, Section, SiteId
 
 
 class Columns(Section):
-    """Which column of the site's file holds what.
+    """Which column of a site's file holds which field.
 
-    A text may come from several columns, and from columns that hold objects or lists: then it has a line for each value,
-    with the value's name before it.
+    A text may come from several columns, and from columns that hold objects or lists. It then has one line for each value,
+    which starts with the name of the value.
     """
 
     text: Names = Field("text", description="column of the text, or a list of columns (classification)")
@@ -21,27 +21,28 @@ class Columns(Section):
     response: Names = Field("response", description="column of the response, or a list of columns (instruction)")
     known: tuple[str, ...] = Field(
         (),
-        description="columns that point at the record's person, such as a name or a number: no text is made of them, and "
-        "their values are replaced wherever the record's texts repeat them; the person column always is one",
+        description="columns that identify the record's person, such as a name or a number: they never become part of a "
+        "text, and their values are replaced wherever the record's texts repeat them; the person column is always included",
     )
     person: str | None = Field(
         None,
-        description="column that says whose record it is; spending then follows the person over all datasets; case, width, "
-        "spaces and the .0 of a whole number make no other person, zeros before a number do",
+        description="column that identifies the person of each record; the privacy budget is then counted per person over "
+        "all datasets; upper or lower case, character width, spaces and the .0 of a whole number are ignored, leading "
+        "zeros are not",
     )
-    spans: str | None = Field(
-        None, description="column of the true personal-data spans of the first text field, where known"
-    )
+    spans: str | None = Field(None, description="column with the true personal-data spans of the first text field, if known")
 
     @model_validator(mode="after")
     def _spans_count_in_one_column(self) -> Self:
         if self.spans and not all(isinstance(names, str) for names in (self.text, self.instruction)):
-            raise ValueError("spans: counts characters of one column, and the text has several; leave one of them out")
+            raise ValueError(
+                "spans: counts characters of one column, but the text has several columns; use one column, or remove spans"
+            )
         return self
 
 
 class LabelBin(Section):
-    """The label of a range of a numeric column; a number in no range leaves its record out."""
+    """The label given to a range of a numeric column; a record whose number is in no range is left out."""
 
     label: str = Field(description="a label of task.labels")
     low: float = Field(allow_inf_nan=False, description="smallest number of the range, included")
@@ -58,40 +59,49 @@ class SiteSection(Section):
     """One data owner of a simulated federation."""
 
     id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
-    file: str = Field("", description="its file below data.root: .jsonl, .csv or .parquet")
+    file: str = Field("", description="the site's file, relative to data.root: .jsonl, .csv or .parquet")
     declared_size: int = Field(
         ge=1,
-        description="public count of records (persons, where privacy.unit = 'person') that the site declares; it fixes the "
-        "divisor and the weight",
+        description="number of records (persons, where privacy.unit = 'person') that the site declares publicly; the "
+        "divisor of its gradients and its weight in the average follow from it",
     )
-    records: int = Field(0, ge=0, description="records to generate for it (synthetic source only)")
+    records: int = Field(0, ge=0, description="number of records to generate for the site (source = 'synthetic' only)")
 
 
 class DataSection(Section):
-    """Where records come from, and which are held out for the server."""
+    """Where records come from, and which share is held out for the server."""
 
     source: Literal["files", "synthetic", "sites"] = Field(
-        "files", description="files, generated patient messages, or sites: real ones, whose files only they know"
+        "files",
+        description="files: the files in data.sites; synthetic: generated patient messages; sites: real sites, which keep "
+        "their file paths to themselves",
     )
-    root: Path = Field(Path(), description="folder that the sites' files lie in")
+    root: Path = Field(Path(), description="folder that contains the sites' files")
     sites: tuple[SiteSection, ...] = Field(description="the data owners", min_length=1)
-    columns: Columns = Field(default_factory=Columns, description="column mapping")
-    label_bins: tuple[LabelBin, ...] = Field((), description="for a numeric label column: the label of each range")
-    held_out: float = Field(0.2, gt=0, lt=1, description="share of each site's records given to central evaluation (0 to 1)")
+    columns: Columns = Field(default_factory=Columns, description="which column holds which field")
+    label_bins: tuple[LabelBin, ...] = Field(
+        (), description="for a numeric label column: the label of each range of numbers"
+    )
+    held_out: float = Field(
+        0.2, gt=0, lt=1, description="share of each site's records held out for central evaluation (above 0, below 1)"
+    )
     cut_chars: int = Field(
-        4000, ge=16, le=100_000, description="characters a field is cut to, at a space, before anything else"
+        4000,
+        ge=16,
+        le=100_000,
+        description="longest text of a field in characters; longer texts are cut at a space before any other step",
     )
     planted_bias: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="synthetic source: share of messages whose sender's gender follows their department "
-        "(simulations/data/bias.py says how); in the others it is drawn, and with 0 no sender is named",
+        description="source = 'synthetic': share of messages in which the sender's gender follows from the department "
+        "(simulations/data/bias.py says how); in the other messages it is random; with 0 no sender is named",
     )
     cache: Path | None = Field(
-        None, description="folder that keeps scrubbed records, so that a restart need not scrub again; empty keeps none"
+        None, description="folder that keeps anonymised records, so that a restart need not anonymise again; empty: no cache"
     )
-    cache_encrypted: bool = Field(True, description="encrypt the cache, under the key that lies with the site's ledger")
+    cache_encrypted: bool = Field(True, description="encrypt the cache with the key that is stored with the site's ledger")
 
     @model_validator(mode="after")
     def _sites_fit(self) -> Self:
@@ -101,7 +111,9 @@ class DataSection(Section):
         needed = {"files": "file", "synthetic": "records"}
         missing = needed.get(self.source)
         if self.planted_bias and self.source != "synthetic":
-            raise ValueError("planted_bias: is planted in generated messages alone; set data.source = 'synthetic', or 0")
+            raise ValueError(
+                "planted_bias: works only in generated messages; set data.source = 'synthetic', or planted_bias = 0"
+            )
         for site in self.sites:
             if missing and not getattr(site, missing):
                 raise ValueError(f"sites: site '{site.id}' needs '{missing}' when data.source = '{self.source}'")

@@ -1,4 +1,4 @@
-"""Sections of the configuration that say how a model is measured and what is written of it."""
+"""Configuration sections `evaluation`, `evaluation.probes` and `report`: how a model is measured and what is written."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,82 +10,100 @@ from shared.text.counterfactual import Swap
 
 Country = Annotated[
     str | None,
-    Field(pattern=r"^[A-Z]{3}$", description="country whose grid gives CO2e, such as 'DEU'; empty tells none"),
+    Field(
+        pattern=r"^[A-Z]{3}$",
+        description="country (ISO 3166-1 alpha-3, such as 'DEU') whose power grid gives the CO2e; empty: no CO2e",
+    ),
 ]
 
 
 class ProbesSection(Section):
-    """What is asked of the final adapter beyond its score, on held-out records and public texts alone."""
+    """Probes of the final adapter beyond its score; they use only held-out records and public texts."""
 
-    max_records: int = Field(500, ge=20, le=100_000, description="held-out records that are probed; a seeded choice")
-    noises: tuple[Literal["typos", "case", "deletion", "synonyms", "order"], ...] = Field(
-        ("typos", "case", "deletion", "synonyms"), description="kinds of noise that the text is given, one at a time"
+    max_records: int = Field(
+        500, ge=20, le=100_000, description="number of held-out records to probe, chosen with the run's seed"
     )
-    rate: float = Field(0.1, gt=0, le=1, description="chance of each word to be changed by a kind of noise")
+    noises: tuple[Literal["typos", "case", "deletion", "synonyms", "order"], ...] = Field(
+        ("typos", "case", "deletion", "synonyms"), description="kinds of noise added to the text, one kind at a time"
+    )
+    rate: float = Field(0.1, gt=0, le=1, description="probability that a word is changed by noise (above 0, at most 1)")
     search: int = Field(
-        8, ge=0, le=64, description="noised texts of a record that its worst case is searched among; 0 searches none"
+        8, ge=0, le=64, description="noised variants of each record tried to find its worst case; 0 skips this search"
     )
     swaps: tuple[Swap, ...] = Field(
-        ("gender", "names"), description="words that are exchanged to see whether the answer changes"
+        ("gender", "names"), description="kinds of words swapped for their counterparts to see whether the answer changes"
     )
     backdoor: bool = Field(
-        True, description="search for words before a text that move its label wherever they stand (classification)"
+        True, description="search for trigger words that change the label of any text they precede (classification)"
     )
-    triggers: tuple[str, ...] = Field((), description="words that the search tries first, beside its own public list")
+    triggers: tuple[str, ...] = Field((), description="trigger words to try first, before the built-in public list")
     group: str | None = Field(
-        None, description="column of the held-out records that says which group a record is of, to compare groups"
+        None, description="column of the held-out records that holds each record's group, to compare scores by group"
     )
-    forgetting: bool = Field(True, description="measure on public texts what the base model knew before and after")
+    forgetting: bool = Field(
+        True, description="measure on public texts how much of its base knowledge the model lost by training"
+    )
     general: Path | None = Field(
         None,
-        description="those texts: JSON lines with 'text' and, for a classification, 'label'; empty takes the package's own",
+        description="public texts for 'forgetting': JSON lines with 'text' and, for classification, 'label'; empty: the "
+        "texts in the package",
     )
 
 
 class EvaluationSection(Section):
-    """How the server measures the model."""
+    """How the server evaluates the model."""
 
     file: Path | None = Field(
         None,
-        description="held-out records that a server may use, with the columns of data; a simulation holds out its own",
+        description="file of held-out records that the server may use, with the columns of data.columns; a simulation "
+        "holds out some of its own records instead",
     )
     validation: float = Field(
         0.0,
         ge=0,
         le=0.5,
-        description="share of the held-out records that choices are made on (prompts, the best round); the rest is the test",
+        description="share of the held-out records used for choices (prompts, best round); the rest is the test set "
+        "(0 to 0.5)",
     )
     patience: int = Field(
-        0, ge=0, description="stop after so many rounds without a better one on the validation records; 0 never stops early"
+        0,
+        ge=0,
+        description="early stopping: stop after this many rounds without improvement on the validation records; 0: never",
     )
-    max_records: int = Field(5000, ge=1, description="held-out records scored; a seeded choice where there are more")
+    max_records: int = Field(
+        5000, ge=1, description="most held-out records to score; if there are more, a subset is chosen with the run's seed"
+    )
     answers: int = Field(
-        0, ge=0, description="instruction task: held-out prompts answered before and after, scored by BLEU, ROUGE and F1"
+        0,
+        ge=0,
+        description="instruction task: number of held-out prompts answered before and after training, scored by BLEU, "
+        "ROUGE, F1",
     )
     max_new_tokens: int = Field(64, ge=1, le=4096, description="longest generated answer, in tokens")
-    bootstrap: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of an interval")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of an interval (0.5 to 1)")
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples for each confidence interval")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="confidence level of the intervals (above 0.5, below 1)")
     probes: ProbesSection | None = Field(
         None,
-        description="robustness, groups, swaps and forgetting of the final adapter; no table of this name measures none",
+        description="probes of the final adapter (robustness, groups, swaps, forgetting); without this table none are run",
     )
 
     @model_validator(mode="after")
     def _patience_needs_records(self) -> Self:
         if self.patience and not self.validation:
-            raise ValueError("patience: rounds are judged on validation records; set evaluation.validation above 0")
+            raise ValueError("patience: needs validation records to compare rounds; set evaluation.validation above 0")
         return self
 
 
 class ReportSection(Section):
-    """What is written at the end."""
+    """Which reports a run writes at its end."""
 
-    html: bool = Field(True, description="write report.html beside report.json")
+    html: bool = Field(True, description="write report.html next to report.json")
     energy: bool = Field(
         False,
-        description="estimate the electricity of each round: in a simulation of all sites, at a server of its own",
+        description="estimate the electricity of each round: a simulation counts all sites, a server counts only itself",
     )
     tracking: Literal["auto", "none", "mlflow", "tensorboard", "wandb"] = Field(
-        "auto", description="experiment tracker on this machine that gets the report's numbers; auto: mlflow if installed"
+        "auto",
+        description="experiment tracker on this machine that receives the report's numbers; auto: mlflow if installed",
     )
     country: Country = None

@@ -1,4 +1,4 @@
-"""The section that names the base model and says how it computes."""
+"""Configuration section `model`: which base model is adapted, and on which device and in which dtype it computes."""
 
 from typing import Literal
 
@@ -8,18 +8,22 @@ from shared.config.section import Section
 
 
 class ModelSection(Section):
-    """Which base model, and how it computes."""
+    """The base model, its device, its dtype and the length to which records are cut."""
 
     name: str = Field(
-        "minilm", min_length=1, description="catalogue name, local folder, or hub id 'org/name@revision' (40 digits)"
+        "minilm",
+        min_length=1,
+        description="base model: a catalogue name, a local folder, or a hub id 'org/name@revision' (40 hex digits)",
     )
     sha256: str | None = Field(
         None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 that the weights file must have (64 hex digits)"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes cuda, then mps, then cpu")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="auto uses cuda if present, else mps, else cpu"
+    )
     dtype: Literal["auto", "float32", "bfloat16", "nf4"] = Field(
         "auto",
-        description="frozen base weights; auto takes bfloat16 where the hardware computes in it; nf4 keeps linear layers in "
-        "4 bits (bitsandbytes), for a fraction of the memory and slower steps; adapters stay float32",
+        description="dtype of the frozen base weights; auto uses bfloat16 where the hardware supports it, else float32; nf4 "
+        "stores linear layers in 4 bits (bitsandbytes): far less memory, slower steps; adapters are always float32",
     )
-    max_length: int = Field(128, ge=8, le=8192, description="tokens a record is cut to (8 to 8192)")
+    max_length: int = Field(128, ge=8, le=8192, description="longest record in tokens; the rest is cut off (8 to 8192)")

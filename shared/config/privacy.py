@@ -1,4 +1,4 @@
-"""The guarantee that a run asks for, as a section of its configuration, and what is refused by name."""
+"""Configuration section `privacy`: the guarantee that a run asks for, and choices refused with a reason."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -8,69 +8,89 @@ from pydantic import Field, model_validator
 from shared.config.section import Positive, Rate, Section
 
 REFUSED = {
-    ("accountant", "gdp"): "a central-limit figure lies 4 to 16 % below the true epsilon; use 'pld'",
-    ("accountant", "rdp"): "Renyi's bound is looser and already the cross-check; use 'pld'",
-    ("trust", "distributed"): "secure sums are not built yet; use 'local', or 'central' with a server that is trusted",
+    ("accountant", "gdp"): "its central-limit epsilon lies 4 to 16 % below the true one; use 'pld'",
+    ("accountant", "rdp"): "the Renyi bound is looser and already used as the cross-check; use 'pld'",
+    ("trust", "distributed"): "secure aggregation is not implemented yet; use 'local', or 'central' with a trusted server",
 }
 
 
 def default_delta(declared_size: int) -> float:
-    """The delta that is taken where none is given: 1 / declared_size^1.1, safely below one record's share."""
+    """Return 1 / declared_size^1.1, the delta used where the configuration gives none.
+
+    It lies below 1 / declared_size, the delta at which publishing one random record in full would count as private.
+
+    Parameters
+    ----------
+    declared_size : int
+        Public number of privacy units (records, persons or sites), 1 or more.
+
+    Returns
+    -------
+    float
+        Target delta, at most 1.
+    """
     return float(declared_size**-1.1)
 
 
 class PrivacySection(Section):
-    """The guarantee that is asked for; each site calibrates its own noise to it."""
+    """The differential-privacy guarantee of the run; each site calibrates its own noise to it."""
 
     enabled: bool = Field(True, description="false trains without differential privacy")
     trust: Literal["local", "central"] = Field(
         "local",
         description="local: each site adds its own noise and trusts nobody; central: sites trust the server, which clips "
-        "their deltas and adds the noise, so that what it publishes hides each whole site",
+        "their deltas and adds noise, so that the published model hides the contribution of each whole site",
     )
     unit: Literal["record", "person", "site"] = Field(
         "record",
-        description="what one neighbour adds or removes: a record, or a person with all their records (trust local), or a "
-        "whole site (trust central)",
+        description="privacy unit, added or removed between neighbouring datasets: one record, or one person with all their "
+        "records (both trust = 'local'), or one whole site (trust = 'central')",
     )
     person_cap: int | None = Field(
-        None, ge=1, le=10_000, description="most records of one person that are used, a public number (unit = 'person')"
+        None, ge=1, le=10_000, description="most records used per person, a public number (unit = 'person')"
     )
-    epsilon: Positive = Field(8.0, le=100, description="total epsilon over the run (above 0, at most 100)")
+    epsilon: Positive = Field(8.0, le=100, description="total epsilon of the whole run (above 0, at most 100)")
     target_delta: float | None = Field(
-        None, gt=0, lt=1, description="delta of the guarantee; empty takes 1 / n^1.1 for n declared records (or sites)"
+        None, gt=0, lt=1, description="delta of the guarantee; empty: 1 / n^1.1 for n declared records, persons or sites"
     )
-    accountant: Literal["pld"] = Field("pld", description="pld: privacy loss distributions, cross-checked by Renyi's bound")
+    accountant: Literal["pld"] = Field("pld", description="pld: privacy loss distributions, cross-checked by a Renyi bound")
     clipping_norm: float = Field(
         0.5,
         ge=1e-6,
         le=1e6,
         allow_inf_nan=False,
-        description="L2 bound C (1e-6 to 1e6) of one unit's gradient (adaptive clipping starts there) or one site's delta",
+        description="clipping norm C: L2 bound of one unit's gradient, or of one site's delta under trust = 'central' "
+        "(1e-6 to 1e6); adaptive clipping starts from it",
     )
     clipping: Literal["flat", "automatic", "per-layer", "adaptive"] = Field(
         "flat",
-        description="flat: at most C; automatic: every gradient scaled to about C; per-layer: each tensor at most "
-        "C / sqrt(tensors); adaptive: C follows the median norm, for a little more noise",
+        description="flat: scale a gradient down to norm C if longer; automatic: scale every gradient to about C; "
+        "per-layer: clip each tensor to C / sqrt(number of tensors); adaptive: C follows the median norm, for slightly "
+        "more noise",
     )
     self_check: int = Field(
-        4, ge=1, le=64, description="records whose gradients are compared with a one-record loop before training"
+        4,
+        ge=1,
+        le=64,
+        description="number of records whose per-record gradients are checked against a one-record loop before training",
     )
     release: Literal["none", "metrics"] = Field(
-        "none", description="metrics: each round a site also releases clipped, noised sums of loss, hits and records"
+        "none", description="metrics: each round a site also releases clipped, noised sums of loss, hits and record count"
     )
-    release_noise: Positive = Field(20.0, description="noise multiplier of the released sums: more costs less epsilon")
+    release_noise: Positive = Field(
+        20.0, description="noise multiplier of the released sums; a larger one costs less epsilon"
+    )
     release_loss_bound: Positive = Field(
-        4.0, description="a record's loss counts at most so much in the released sum (nats)"
+        4.0, description="bound to which each record's loss is clipped in the released sum (nats)"
     )
     site_rate: Rate = Field(
-        1.0, description="trust central: chance of each site to be in a round (Poisson; above 0, at most 1)"
+        1.0, description="trust = 'central': probability of each site to be in a round (Poisson; above 0, at most 1)"
     )
     ledger: Path | None = Field(
-        None, description="folder that keeps a simulation's ledgers over runs; empty keeps one in the run's own folder"
+        None, description="folder that keeps a simulation's ledgers across runs; empty: a new ledger in the run's own folder"
     )
     budget: Positive | None = Field(
-        None, description="largest epsilon of any record over all runs in the ledger; empty takes privacy.epsilon"
+        None, description="largest epsilon of any privacy unit over all runs in the ledger; empty: privacy.epsilon"
     )
 
     @model_validator(mode="before")
@@ -86,21 +106,34 @@ class PrivacySection(Section):
         needed = {"local": ("record", "person"), "central": ("site",)}[self.trust]
         if self.unit not in needed:
             raise ValueError(
-                f"unit = '{self.unit}': under trust = '{self.trust}' the unit is '{needed[0]}'; a plan has one unit"
+                f"unit = '{self.unit}': under trust = '{self.trust}' use unit = {' or '.join(map(repr, needed))}"
             )
         if self.person_cap is not None and self.unit != "person":
             raise ValueError(
-                f"person_cap = {self.person_cap}: with unit = '{self.unit}' one record can push another out, so a record "
-                "would count twice; set unit = 'person', or no cap"
+                f"person_cap = {self.person_cap}: with unit = '{self.unit}', adding one record can push another out of the "
+                "cap, which changes two records instead of one; set unit = 'person', or remove the cap"
             )
         if self.trust == "central" and self.clipping != "flat":
             raise ValueError(
-                f"clipping = '{self.clipping}': under trust = 'central' a site's delta is clipped 'flat'; set that"
+                f"clipping = '{self.clipping}': under trust = 'central' the server clips whole deltas; set clipping = 'flat'"
             )
         if self.trust == "central" and self.release != "none":
-            raise ValueError("release = 'metrics': under trust = 'central' sites have no noise of their own; set 'none'")
+            raise ValueError(
+                "release = 'metrics': under trust = 'central' sites add no noise to what they release; set 'none'"
+            )
         return self
 
     def delta_at(self, declared_size: int) -> float:
-        """The delta of the guarantee at a site of this public size."""
+        """Return the delta of the guarantee at a site of this public size.
+
+        Parameters
+        ----------
+        declared_size : int
+            Public number of privacy units (records, persons or sites).
+
+        Returns
+        -------
+        float
+            ``target_delta`` if set, else ``default_delta(declared_size)``.
+        """
         return default_delta(declared_size) if self.target_delta is None else self.target_delta

@@ -1,4 +1,4 @@
-"""One run, as data: a frozen tree read from TOML, the same class on the server and at every site."""
+"""The configuration of one run: an immutable tree read from TOML; server and sites use the same class."""
 
 import hashlib
 import json
@@ -28,15 +28,17 @@ from shared.errors import ConfigError
 
 
 class RunSection(Section):
-    """Who the run is and where its results go."""
+    """Name, seed and output folder of the run."""
 
     name: Name = Field("run", description="name of the run and of its folder")
-    seed: int = Field(0, ge=0, lt=2**31, description="seed of all that is reproducible; noise and DP sampling have none")
-    output: Path = Field(Path("runs"), description="folder that gets one folder a run")
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="seed of everything reproducible; DP noise and DP sampling never use it"
+    )
+    output: Path = Field(Path("runs"), description="folder in which each run makes a folder of its own")
 
 
 class RunConfig(Section):
-    """Everything that defines a run; the order to a site carries its canonical JSON and digest."""
+    """Everything that defines a run; each order to a site carries its canonical JSON and the SHA-256 of that."""
 
     run: RunSection = Field(default_factory=RunSection)
     model: ModelSection = Field(default_factory=ModelSection)
@@ -47,26 +49,29 @@ class RunConfig(Section):
     training: TrainingSection = Field(default_factory=TrainingSection)
     privacy: PrivacySection = Field(default_factory=PrivacySection)
     adversary: AdversarySection | None = Field(
-        None, description="a declared group that training hides from the encoder; no table of this name hides none"
+        None,
+        description="adversarial debiasing: a group that training hides from the embedding; without this table there "
+        "is none",
     )
     cleaning: CleaningSection = Field(default_factory=CleaningSection)
     anonymise: AnonymiseSection = Field(default_factory=AnonymiseSection)
     gate: GateSection | None = Field(
         None,
-        description="what anonymisation must reach at each site of a simulation; a real site has its own, in its policy",
+        description="quality that anonymisation must reach at each site of a simulation; a real site sets its own in "
+        "its policy",
     )
     balance: BalanceSection = Field(default_factory=BalanceSection)
     augmentation: AugmentationSection = Field(default_factory=AugmentationSection)
     aggregation: AggregationSection = Field(default_factory=AggregationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     report: ReportSection = Field(default_factory=ReportSection)
-    sweep: SweepSection | None = Field(None, description="what hushtune sweep searches; a run ignores it")
-    compare: CompareSection | None = Field(None, description="what hushtune compare sets side by side; a run ignores it")
+    sweep: SweepSection | None = Field(None, description="what 'hushtune sweep' searches; other commands ignore it")
+    compare: CompareSection | None = Field(None, description="what 'hushtune compare' compares; other commands ignore it")
 
     @model_validator(mode="before")
     @classmethod
-    def _a_model_that_writes_learns_surrogates(cls, tree: Any) -> Any:
-        """Generated text should read like text; where nothing says otherwise, an instruction task takes surrogates."""
+    def _surrogates_for_instructions(cls, tree: Any) -> Any:
+        """Default to surrogates for an instruction task: a model that generates text should learn from natural text."""
         task = tree.get("task") if isinstance(tree, dict) else None
         own = tree.get("anonymise", {}) if isinstance(tree, dict) else None
         if isinstance(task, dict) and isinstance(own, dict) and task.get("name") == "instruction":
@@ -77,24 +82,31 @@ class RunConfig(Section):
     def _sections_agree(self) -> Self:
         if self.cohort.quorum > len(self.data.sites):
             raise ValueError(
-                f"cohort.quorum = {self.cohort.quorum}: only {len(self.data.sites)} sites are named in data.sites"
+                f"cohort.quorum = {self.cohort.quorum}: data.sites has only {len(self.data.sites)} sites; lower the quorum"
             )
+        self.aggregation.refuse_unfit(self.privacy.trust if self.privacy.enabled else None, self.cohort.quorum)
         if self.privacy.enabled and self.adapter.train != "B":
             raise ValueError(
-                "adapter.train = 'AB': under privacy A stays frozen; set adapter.train = 'B' or privacy.enabled = false"
+                "adapter.train = 'AB': with differential privacy A must stay frozen; set adapter.train = 'B' or "
+                "privacy.enabled = false"
             )
         if self.adapter.rank == 0 and self.task.name != "classification":
-            raise ValueError("adapter.rank = 0: only a classification has a head to train; set a rank of 1 or more")
-        if self.adapter.rank and self.adapter.family == "ia3" and self.training.weight_decay:
             raise ValueError(
-                f"training.weight_decay = {self.training.weight_decay}: pulls to 0, where ia3 switches layers off; "
-                "set 0, or training.proximal, which pulls to where a round starts"
+                "adapter.rank = 0: only task.name = 'classification' has a head to train without an adapter; set a "
+                "rank of 1 or more"
+            )
+        if self.adapter.rank and self.adapter.traits.no_decay and self.training.weight_decay:
+            raise ValueError(
+                f"training.weight_decay = {self.training.weight_decay}: {self.adapter.traits.no_decay}; "
+                "set 0, or use training.proximal, which pulls towards the adapter at the start of the round"
             )
         if self.adapter.rank == 0 and self.training.distillation:
-            raise ValueError("training.distillation: with adapter.rank = 0 the base model stays as it is; set 0")
+            raise ValueError(
+                "training.distillation: with adapter.rank = 0 the base model does not change; set training.distillation = 0"
+            )
         unknown = sorted({bin_.label for bin_ in self.data.label_bins} - set(self.task.labels))
         if unknown:
-            raise ValueError(f"data.label_bins: '{unknown[0]}' is not in task.labels")
+            raise ValueError(f"data.label_bins: label '{unknown[0]}' is not in task.labels; correct one of them")
         return self
 
     @model_validator(mode="after")
@@ -102,14 +114,14 @@ class RunConfig(Section):
         if self.adversary is None:
             return self
         if self.task.name != "classification":
-            raise ValueError("adversary: only a classification has an embedding to hide a group in; leave the table out")
+            raise ValueError("adversary: works only with task.name = 'classification'; remove the table")
         if self.adapter.rank == 0:
-            raise ValueError("adversary: with adapter.rank = 0 the embedding stays the base's; set a rank of 1 or more")
+            raise ValueError("adversary: with adapter.rank = 0 the embedding cannot change; set a rank of 1 or more")
         probes = self.evaluation.probes
         if probes and probes.group not in (None, self.adversary.column):
             raise ValueError(
-                f"evaluation.probes.group = '{probes.group}': a record has one declared group; set it to adversary.column = "
-                f"'{self.adversary.column}', or to nothing"
+                f"evaluation.probes.group = '{probes.group}': a record has only one group column; set it to "
+                f"adversary.column = '{self.adversary.column}', or remove it"
             )
         return self
 
@@ -117,7 +129,9 @@ class RunConfig(Section):
     def _the_data_stage_fits(self) -> Self:
         balance, cleaning = self.balance, self.cleaning
         if self.task.name != "classification" and (balance.weights, balance.resample) != ("none", "none"):
-            raise ValueError("balance.weights, balance.resample: only a classification has labels to balance; set 'none'")
+            raise ValueError(
+                "balance.weights, balance.resample: only task.name = 'classification' has labels to balance; set 'none'"
+            )
         if balance.weights == "public" and len(balance.label_shares) != len(self.task.labels):
             raise ValueError(f"balance.label_shares: needs {len(self.task.labels)} numbers, one for each of task.labels")
         if cleaning.label_conflicts == "drop" and cleaning.exact_duplicates == "keep":
@@ -126,41 +140,44 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _a_person_is_named_and_capped(self) -> Self:
-        # Real sites name their own columns, and each refuses a run that it has none for.
+        # Real sites set their own columns, and each refuses a run whose columns it does not have.
         if self.privacy.unit == "person" and self.data.columns.person is None and self.data.source != "sites":
-            raise ValueError("data.columns.person: privacy.unit = 'person' needs the column that says whose a record is")
+            raise ValueError(
+                "data.columns.person: privacy.unit = 'person' needs the column that identifies the person of each record"
+            )
         if self.privacy.unit == "person" and self.privacy.person_cap is None:
             raise ValueError(
-                "privacy.person_cap: privacy.unit = 'person' needs the most records of one person, a public number"
+                "privacy.person_cap: privacy.unit = 'person' needs the most records used per person, a public number"
             )
         if self.data.cache and self.data.cache_encrypted and self.privacy.ledger is None:
             raise ValueError(
-                "data.cache_encrypted: the cache's key is the ledger's; set privacy.ledger, or data.cache_encrypted = false"
+                "data.cache_encrypted: the key is stored with the ledger; set privacy.ledger, or data.cache_encrypted "
+                "= false"
             )
         return self
 
     @property
     def group_column(self) -> str | None:
-        """The column of a record's declared group, where something asks for it."""
+        """Name the column with each record's group; None if no probe and no adversary uses groups."""
         if self.adversary is not None:
             return self.adversary.column
         return self.evaluation.probes.group if self.evaluation.probes else None
 
     @classmethod
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
-        """Read a run from a TOML file.
+        """Read a TOML file and apply ``section.key=value`` overrides in order.
 
         Parameters
         ----------
-        path
-            The file, such as ``configs/demo.toml``.
-        overrides
-            Changes of single fields, as ``section.key=value`` with the value in TOML; applied in order.
+        path : Path | str
+            TOML file.
+        overrides : Sequence[str]
+            Texts such as ``training.rounds=5``; later ones win.
 
         Raises
         ------
         ConfigError
-            The file, an override or a value cannot be used; one line that names the field.
+            The file, an override or a value cannot be used; the message is one line and names the field.
 
         Examples
         --------
@@ -177,10 +194,19 @@ class RunConfig(Section):
 
     @classmethod
     def parse(cls, tree: Mapping[str, Any], source: str) -> Self:
-        """Validate a tree of plain values; ``source`` names it in an error.
+        """Validate a tree of plain values.
 
-        Raises:
-            ConfigError: a value cannot be used.
+        Parameters
+        ----------
+        tree : Mapping[str, Any]
+            Sections by name, as ``tomllib`` returns them.
+        source : str
+            Name of the tree in an error message, usually the path of the file.
+
+        Raises
+        ------
+        ConfigError
+            a value cannot be used; the message is one line and names the field.
         """
         try:
             return cls.model_validate(tree)
@@ -188,9 +214,9 @@ class RunConfig(Section):
             raise ConfigError(f"{source}: {first_line(cls, error)}") from error
 
     def canonical(self) -> str:
-        """The run as canonical JSON: sorted keys, no spaces."""
+        """Return the run as canonical JSON: ASCII, sorted keys, no spaces."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
+        """Return the SHA-256 of the canonical JSON, as 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()

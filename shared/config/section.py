@@ -1,8 +1,19 @@
-"""The base class of every section of the configuration, and the types that sections share."""
+"""Base class of all configuration sections, and the field types that sections share."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -20,15 +31,41 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    """A part of the configuration: immutable, and closed to names that it does not know."""
+    """A part of the configuration: immutable; unknown field names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Pydantic would take true for 1."""
+    def _refuse_bool_for_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false for a number, because pydantic would read true as 1."""
         kind = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and kind is not bool:
             raise ValueError("must not be true or false")
         return value
+
+
+class ChoiceSection(Section):
+    """A section in which one field, the choice, decides which other fields have a meaning.
+
+    A field without a meaning is refused where a config sets it, and left out of the written form, so that a config which
+    was written can be read again.
+    """
+
+    def idle(self) -> Mapping[str, tuple[str, str]]:
+        """Return each field without a meaning, with the field of the choice and a value of it that gives a meaning."""
+        return {}
+
+    @model_validator(mode="after")
+    def _nothing_is_set_that_means_nothing(self) -> Self:
+        for name, (choice, other) in self.idle().items():
+            if name in self.model_fields_set:
+                named = f"{choice} = '{getattr(self, choice)}'"
+                raise ValueError(f"{name}: means nothing to {named}; leave it out, or take {choice} = '{other}'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_means_something(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree: dict[str, Any] = serialise(self)
+        idle = self.idle()
+        return {name: value for name, value in tree.items() if name not in idle}

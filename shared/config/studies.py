@@ -1,4 +1,4 @@
-"""Sections of the configuration for studies over many runs: what is compared, and what is searched."""
+"""Configuration sections `compare` and `sweep`: studies that train many runs."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,26 +13,26 @@ PROMPTS = (
 
 
 class CompareSection(Section):
-    """What hushtune compare sets side by side; each row is trained and measured on the same records."""
+    """What `hushtune compare` trains and compares; all rows use the same records."""
 
     arms: tuple[Literal["base", "prompts", "sites", "federation", "pooled"], ...] = Field(
         ("base", "prompts", "sites", "federation", "pooled"),
         min_length=1,
-        description="base: no training; prompts: the best prompt of a small search; sites: each site alone; federation; "
-        "pooled: all records in one place, the upper bound",
+        description="base: no training; prompts: the best prompt of a small search; sites: each site trains by itself; "
+        "federation: all sites train together; pooled: all records in one place, as an upper bound",
     )
-    models: tuple[str, ...] = Field((), description="base models to compare; empty takes model.name alone")
+    models: tuple[str, ...] = Field((), description="base models to compare; empty: only model.name")
     epsilons: tuple[Positive, ...] = Field(
-        (1.0, 3.0, 8.0), description="epsilons of the federation, beside privacy.epsilon and a run without privacy"
+        (1.0, 3.0, 8.0), description="epsilons of the federation, in addition to privacy.epsilon and a run without privacy"
     )
-    seeds: int = Field(3, ge=1, le=100, description="runs of each row, with seeds from run.seed up")
-    prompt_model: str = Field("smollm2-135m", min_length=1, description="language model that prompts are tried on")
+    seeds: int = Field(3, ge=1, le=100, description="number of runs per row, with seeds run.seed, run.seed + 1, ...")
+    prompt_model: str = Field("smollm2-135m", min_length=1, description="language model that answers the prompts")
     prompts: tuple[str, ...] = Field(
-        PROMPTS, min_length=1, description="instructions to try, with {text} and {labels} in them (classification)"
+        PROMPTS, min_length=1, description="prompts to try, each with {text} and {labels} (classification)"
     )
-    shots: tuple[int, ...] = Field((0, 4), min_length=1, description="numbers of public examples before the question")
+    shots: tuple[int, ...] = Field((0, 4), min_length=1, description="numbers of public examples to put before the question")
     prompt_records: int = Field(
-        200, ge=1, description="records that prompts are chosen on, and as many that the best is scored on"
+        200, ge=1, description="number of records used to choose the prompt; as many others are used to score the best one"
     )
 
     @field_validator("prompts")
@@ -47,21 +47,21 @@ class CompareSection(Section):
     @classmethod
     def _shots_are_counts(cls, shots: tuple[int, ...]) -> tuple[int, ...]:
         if min(shots) < 0:
-            raise ValueError("a number of examples is 0 or more")
+            raise ValueError("each number of examples must be 0 or more")
         return shots
 
 
 class SpaceSection(Section):
-    """One field that is searched: a range, or a list of choices."""
+    """One field that a sweep searches: a range, or a list of choices."""
 
     field: Annotated[str, StringConstraints(pattern=r"^[a-z_]+\.[a-z_]+$")] = Field(
-        description="a field of the config, such as training.learning_rate"
+        description="field of the config to search, such as training.learning_rate"
     )
     low: float | None = Field(None, allow_inf_nan=False, description="smallest value, included")
     high: float | None = Field(None, allow_inf_nan=False, description="largest value, included")
     log: bool = Field(False, description="search the range on a logarithmic scale")
-    whole: bool = Field(False, description="whole numbers alone")
-    choices: tuple[bool | int | float | str, ...] = Field((), description="the values to choose from, in place of a range")
+    whole: bool = Field(False, description="try only whole numbers")
+    choices: tuple[bool | int | float | str, ...] = Field((), description="values to choose from, instead of a range")
 
     @model_validator(mode="after")
     def _range_or_choices(self) -> Self:
@@ -76,8 +76,8 @@ class SpaceSection(Section):
 
 
 class SweepSection(Section):
-    """What hushtune sweep searches; every trial is judged on the public validation records alone."""
+    """What `hushtune sweep` searches; each trial is judged only on the public validation records."""
 
-    trials: int = Field(20, ge=1, le=10_000, description="trials in all, those of an interrupted sweep counted in")
-    space: tuple[SpaceSection, ...] = Field(min_length=1, description="the fields that are searched")
-    prune: bool = Field(True, description="stop a trial that does worse than the median of earlier ones at its round")
+    trials: int = Field(20, ge=1, le=10_000, description="total number of trials, including those of an interrupted sweep")
+    space: tuple[SpaceSection, ...] = Field(min_length=1, description="the fields to search")
+    prune: bool = Field(True, description="stop a trial that does worse than the median of earlier trials at the same round")

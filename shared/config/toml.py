@@ -1,4 +1,4 @@
-"""Reading a TOML file, and changing single fields of it from the command line."""
+"""Read a TOML file, and change single fields of it from the command line."""
 
 import tomllib
 from pathlib import Path
@@ -8,7 +8,23 @@ from shared.errors import ConfigError
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Parse the TOML file, or say in one line why not."""
+    """Parse a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+        File in UTF-8.
+
+    Returns
+    -------
+    dict[str, Any]
+        Tables and values, as ``tomllib`` returns them.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, is not UTF-8 or is not TOML; the message is one line.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -20,7 +36,22 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def apply_override(tree: dict[str, Any], override: str, path: Path) -> None:
-    """Set one ``section.key=value``; the value is TOML, or a bare string."""
+    """Set one field of a tree to the value in ``section.key=value``; the value is TOML or a bare string.
+
+    Parameters
+    ----------
+    tree : dict[str, Any]
+        Tables and values; changed in place.
+    override : str
+        Text such as ``training.rounds=5``; an entry of a list is named by its index.
+    path : Path
+        File that the tree came from, for error messages.
+
+    Raises
+    ------
+    ConfigError
+        The text does not name a field.
+    """
     dotted, equals, text = override.partition("=")
     keys = dotted.strip().split(".")
     if not equals or not all(keys):
@@ -38,7 +69,7 @@ def apply_override(tree: dict[str, Any], override: str, path: Path) -> None:
 
 
 def _step(node: Any, key: str, dotted: str, path: Path) -> Any:
-    """Go one level down, into a table (made when absent) or into an entry of a list by its index."""
+    """Return the child of a table (created when absent), or the entry of a list at an index."""
     if isinstance(node, list):
         if not key.isdecimal() or int(key) >= len(node):
             raise ConfigError(f"{path}: --set {dotted}: '{key}' is not an index from 0 to {len(node) - 1}")

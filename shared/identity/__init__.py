@@ -1,1 +1,1 @@
-"""Keys and certificates."""
+"""Keys and certificates of sites and servers."""

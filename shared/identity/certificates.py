@@ -1,4 +1,4 @@
-"""The X.509 side of TLS: an authority of the operator's own, a server certificate, and what may be wrong with either."""
+"""X.509 certificates for TLS: the operator's own authority, server certificates, and checks of both."""
 
 import datetime
 import ipaddress
@@ -26,7 +26,15 @@ RENEW = "the operator runs 'hushtune provision server' again after moving it awa
 
 
 def authority(key: ec.EllipticCurvePrivateKey, days: int) -> x509.Certificate:
-    """A self-signed certificate that may sign server certificates and nothing below them."""
+    """Make a self-signed certificate that may sign server certificates but no further authorities.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePrivateKey
+        Private key of the authority.
+    days : int
+        Validity in days from now.
+    """
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     return (
         _builder("hushtune authority", _name("hushtune authority"), key.public_key(), days)
@@ -43,7 +51,21 @@ def server_certificate(
     issuer_key: ec.EllipticCurvePrivateKey,
     days: int,
 ) -> x509.Certificate:
-    """A certificate for these host names and IP addresses, each as a subject alternative name of its own kind."""
+    """Make a server certificate for these host names and IP addresses, signed by the authority.
+
+    Parameters
+    ----------
+    hosts : Collection[str]
+        Host names and IP addresses; each becomes a subject alternative name of its kind.
+    public : ec.EllipticCurvePublicKey
+        Public key of the server.
+    issuer : x509.Certificate
+        Certificate of the authority.
+    issuer_key : ec.EllipticCurvePrivateKey
+        Private key of the authority.
+    days : int
+        Validity in days from now.
+    """
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     return (
         _builder("hushtune server", issuer.subject, public, days)
@@ -64,7 +86,7 @@ def _builder(subject: str, issuer: x509.Name, public: ec.EllipticCurvePublicKey,
         .subject_name(_name(subject))
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))  # clocks differ
+        .not_valid_before(now - datetime.timedelta(hours=1))  # the clocks of two machines differ
         .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )
@@ -82,20 +104,39 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
-    """The certificate as PEM."""
+    """Return the certificate as PEM.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        Certificate to write.
+    """
     return certificate.public_bytes(Encoding.PEM)
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A private key as unencrypted PKCS #8."""
+    """Return a private key as unencrypted PKCS #8 in PEM format.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePrivateKey
+        Private key to write.
+    """
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def read_certificate(path: Path) -> x509.Certificate:
-    """A certificate from a PEM file.
+    """Read a certificate from a PEM file.
 
-    Raises:
-        ConfigError: missing, or no certificate.
+    Parameters
+    ----------
+    path : Path
+        File of the certificate.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read or is not a certificate.
     """
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
@@ -106,10 +147,17 @@ def read_certificate(path: Path) -> x509.Certificate:
 
 
 def read_pem_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """A private key of the operator's from a PEM file.
+    """Read one of the operator's private keys from a PEM file.
 
-    Raises:
-        ConfigError: missing, locked, or no elliptic-curve key.
+    Parameters
+    ----------
+    path : Path
+        File of the key.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, is locked with a passphrase, or is not an elliptic-curve key.
     """
     try:
         key = load_pem_private_key(path.read_bytes(), None)
@@ -123,7 +171,13 @@ def read_pem_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def hosts_of(certificate: x509.Certificate) -> set[str]:
-    """The host names and IP addresses that a certificate is for."""
+    """Return the host names and IP addresses for which a certificate is valid.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        Certificate of a server.
+    """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -133,7 +187,20 @@ def hosts_of(certificate: x509.Certificate) -> set[str]:
 
 
 def date_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
-    """Whether a certificate is valid now, and still will be in 30 days."""
+    """Check that a certificate is valid now and in 30 days.
+
+    Parameters
+    ----------
+    path : Path
+        File of the certificate, named in the messages.
+    certificate : x509.Certificate
+        The certificate to check.
+
+    Returns
+    -------
+    list[Flaw]
+        The flaws found; empty if there are none.
+    """
     now = datetime.datetime.now(datetime.UTC)
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < start:
@@ -144,7 +211,20 @@ def date_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
 
 
 def authority_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
-    """Whether a certificate may sign others, and its dates."""
+    """Check that a certificate may sign others, and its dates.
+
+    Parameters
+    ----------
+    path : Path
+        File of the certificate, named in the messages.
+    certificate : x509.Certificate
+        The certificate to check.
+
+    Returns
+    -------
+    list[Flaw]
+        The flaws found; empty if there are none.
+    """
     try:
         may_sign = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
@@ -155,7 +235,22 @@ def authority_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
 
 
 def issue_flaws(path: Path, certificate: x509.Certificate, issuer: x509.Certificate) -> list[Flaw]:
-    """Whether a certificate was signed by the authority."""
+    """Check that a certificate was signed by the authority.
+
+    Parameters
+    ----------
+    path : Path
+        File of the certificate, named in the messages.
+    certificate : x509.Certificate
+        The server's certificate.
+    issuer : x509.Certificate
+        The certificate of the authority.
+
+    Returns
+    -------
+    list[Flaw]
+        The flaws found; empty if there are none.
+    """
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):
@@ -164,6 +259,14 @@ def issue_flaws(path: Path, certificate: x509.Certificate, issuer: x509.Certific
 
 
 def belongs(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
-    """Whether a private key is the one of the certificate."""
+    """Tell whether a private key belongs to the certificate.
+
+    Parameters
+    ----------
+    certificate : x509.Certificate
+        Certificate to compare.
+    key : ec.EllipticCurvePrivateKey
+        Private key to compare.
+    """
     kind = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return certificate.public_key().public_bytes(*kind) == key.public_key().public_bytes(*kind)

@@ -1,4 +1,4 @@
-"""Keys of sites: ECDSA on P-384 in OpenSSH's format, as Flower's node authentication takes them."""
+"""Keys of sites: ECDSA on P-384 in OpenSSH format, as required by Flower's node authentication."""
 
 import base64
 import hashlib
@@ -21,24 +21,33 @@ from shared.errors import ConfigError
 from shared.ops.flaws import Flaw
 
 PRIVATE = 0o600
-FROM_SITE = "the steward makes it with 'hushtune provision site' and hands over the .pub file alone"
+FROM_SITE = "the steward makes it with 'hushtune provision site' and hands over only the .pub file"
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
-    """A new key on P-384."""
+    """Generate a private key on P-384."""
     return ec.generate_private_key(ec.SECP384R1())
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a new file that its owner alone may read, flushed to the disk.
+    """Write a new file that only its owner may read (mode 0600), and flush it to the disk.
 
-    Raises:
-        ConfigError: there is such a file; a key is never overwritten.
+    Parameters
+    ----------
+    path : Path
+        File to create.
+    content : bytes
+        The private key.
+
+    Raises
+    ------
+    ConfigError
+        The file exists already; a key is never overwritten.
     """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
     except FileExistsError as error:
-        raise ConfigError(f"{path}: there is a key already and it is never overwritten; move it away first") from error
+        raise ConfigError(f"{path}: already exists, and a key is never overwritten; move the file away first") from error
     with os.fdopen(handle, "wb") as stream:
         os.fchmod(handle, PRIVATE)
         stream.write(content)
@@ -47,10 +56,22 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Make a site's private key in a new file of mode 0600.
+    """Generate a site's private key and write it to a new file of mode 0600.
 
-    Raises:
-        ConfigError: there is such a file.
+    Parameters
+    ----------
+    path : Path
+        File to create.
+
+    Returns
+    -------
+    ec.EllipticCurvePrivateKey
+        The private key.
+
+    Raises
+    ------
+    ConfigError
+        The file exists already.
     """
     key = new_key()
     write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
@@ -58,21 +79,42 @@ def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def public_line(key: ec.EllipticCurvePublicKey, site_id: str) -> str:
-    """The public key as one line of OpenSSH's, with the site's name as its comment."""
+    """Return the public key as one OpenSSH line, with the site's name as the comment.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePublicKey
+        Public key of the site.
+    site_id : str
+        Name of the site.
+    """
     return f"{key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()} {site_id}\n"
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
-    """What ``ssh-keygen -lf`` prints of a key: for comparing it over the telephone."""
+    """Return the SHA-256 fingerprint that ``ssh-keygen -lf`` prints; people compare it over the telephone.
+
+    Parameters
+    ----------
+    key : ec.EllipticCurvePublicKey
+        Public key of a site.
+    """
     body = base64.b64decode(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
     return "SHA256:" + base64.b64encode(hashlib.sha256(body).digest()).decode().rstrip("=")
 
 
 def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The private key of a site.
+    """Read the private key of a site.
 
-    Raises:
-        ConfigError: missing, of another format or type, or locked with a passphrase.
+    Parameters
+    ----------
+    path : Path
+        File of the key.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, has another format or key type, or is locked with a passphrase.
     """
     try:
         key = load_ssh_private_key(path.read_bytes(), None)
@@ -80,7 +122,7 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); make it with 'hushtune provision site'") from error
     except TypeError as error:
         raise ConfigError(
-            f"{path}: locked with a passphrase; the client needs one without, in a file of mode 0600"
+            f"{path}: locked with a passphrase; the client needs a key without one, in a file of mode 0600"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError(
@@ -90,17 +132,26 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def read_public(path: Path) -> ec.EllipticCurvePublicKey:
-    """A site's public key.
+    """Read a site's public key.
 
-    Raises:
-        ConfigError: missing, a private key, or of another format or type.
+    Parameters
+    ----------
+    path : Path
+        File of the key.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, contains a private key, or has another format or key type.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); {FROM_SITE}") from error
     if b"PRIVATE KEY" in content:
-        raise ConfigError(f"{path}: a private key, which must never leave its site; delete it, the steward makes a new one")
+        raise ConfigError(
+            f"{path}: contains a private key, which must never leave its site; delete it, and the steward makes a new one"
+        )
     try:
         key = load_ssh_public_key(content)
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -117,7 +168,18 @@ def _on_p384(key: object, path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def exposed(path: Path) -> list[Flaw]:
-    """The flaw of a private file that others than its owner may read or write."""
+    """Check that only the owner may read and write a private file.
+
+    Parameters
+    ----------
+    path : Path
+        Private file.
+
+    Returns
+    -------
+    list[Flaw]
+        One flaw if others may; else empty.
+    """
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077 == 0:
         return []

@@ -1,1 +1,1 @@
-"""Base models: found, verified, loaded, and how a batch lies in their memory."""
+"""Base models: find, verify and load them, and describe how a batch lies in memory."""

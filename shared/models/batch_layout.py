@@ -1,4 +1,4 @@
-"""Where the records of a batch lie in rows of positions: each in a row of its own, or end to end without padding."""
+"""Describe where the records of a batch lie: one padded row per record, or all end to end without padding."""
 
 import math
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ import torch
 from torch import nn
 
 from shared.errors import PrivacyError
-from shared.models.device import sent
+from shared.models.device import to_device
 
-ATTRIBUTE = "layout"  # of a module that is given records end to end
+ATTRIBUTE = "layout"  # name under which a module holds its layout while records lie end to end
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Runs of records of one length, side by side: ``runs`` of (records, positions), n records and T positions in all.
+    """Groups of records with equal length: ``runs`` holds (records, positions) of each group; T is the sum of the products.
 
-    A run is a view (records, positions, d) of rows (T, d), and nothing in it needs a mask. ``place`` is set where the
-    records came out of a padded batch.
+    The rows of a group in a tensor (T, d) can be viewed as (records, positions, d) and need no mask. ``place`` is set only
+    where the records were taken out of a padded batch.
     """
 
     runs: tuple[tuple[int, int], ...]
@@ -29,12 +29,26 @@ class Layout:
 
     @classmethod
     def even(cls, shape: torch.Size) -> "Layout":
-        """That of a usual batch, (n, ..., d): one run."""
+        """Describe an ordinary batch of shape (n, ..., d) as one group of n records.
+
+        Parameters
+        ----------
+        shape : torch.Size
+            Shape of the input of a layer.
+        """
         return cls(((shape[0], math.prod(shape[1:-1])),))
 
     @classmethod
     def by_length(cls, lengths: Sequence[int], device: torch.device) -> "Layout":
-        """That of the records of a padded batch, by their lengths, laid end to end, the longest first."""
+        """Group the records of a padded batch by length and lay them end to end, the longest first.
+
+        Parameters
+        ----------
+        lengths : Sequence[int]
+            Tokens of each record, in the order of the batch.
+        device : torch.device
+            Where the index tensors of ``place`` are needed.
+        """
         given = np.asarray(lengths)
         order = np.argsort(-given, kind="stable")
         runs = tuple((len(list(run)), int(length)) for length, run in groupby(given[order]))
@@ -42,25 +56,45 @@ class Layout:
 
     @property
     def sizes(self) -> list[int]:
-        """Positions of each run."""
+        """Return the number of positions in each group."""
         return [records * positions for records, positions in self.runs]
 
     def cut(self, rows: torch.Tensor) -> list[torch.Tensor]:
-        """Rows (T, d) as pieces (records, positions, d); where many small pieces are slow, as one that is padded with 0."""
+        """Split rows (T, d) into one tensor (records, positions, d) per group.
+
+        On devices where many small products are slow (all but CPUs), return one tensor padded with 0 instead.
+
+        Parameters
+        ----------
+        rows : tensor (T, d)
+            Values at all positions.
+        """
         if self.place is not None and self.place.in_one_piece:
             return [self.place.unpack(rows)]
         parts = torch.split(rows, self.sizes)
         return [part.view(*run, rows.shape[-1]) for part, run in zip(parts, self.runs, strict=True)]
 
     def joined(self, pieces: Sequence[torch.Tensor]) -> torch.Tensor:
-        """One value a record, (n, ...), in the batch's order, from those of each piece, (records, ...)."""
+        """Join per-record values of all pieces, each (records, ...), into one tensor (n, ...) in the order of the batch.
+
+        Parameters
+        ----------
+        pieces : sequence of tensors (records, ...)
+            Values in the order in which ``cut`` returns the pieces.
+        """
         values = pieces[0] if len(pieces) == 1 else torch.cat(list(pieces))
         if self.place is None or self.place.in_one_piece or self.place.turn is None:
             return values
         return values[self.place.turn]
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
-        """Each record's value (n,) at all its positions, (T,)."""
+        """Repeat the value of each record at all of its positions: from (n,) to (T,).
+
+        Parameters
+        ----------
+        values : tensor (n,)
+            One value per record, in the order of the batch.
+        """
         if self.place is None:
             return values.repeat_interleave(self.runs[0][1])
         return values[self.place.positions // self.place.width]
@@ -68,10 +102,20 @@ class Layout:
 
 @dataclass(frozen=True)
 class Place:
-    """Where T positions that lie end to end have their places in a padded batch of n records, ``width`` each.
+    """Index tensors that move T positions between end-to-end rows and a padded batch of n records, ``width`` positions each.
 
-    ``positions`` (T,) are their places in the n x width, ``starts`` (n + 1,) is where each record begins and the last one
-    ends, and ``turn`` (n,) is which of the records, as they lie, each of the batch's is (None: the same).
+    Attributes
+    ----------
+    records : int
+        n, the number of records.
+    width : int
+        Positions of the longest record.
+    positions : tensor (T,)
+        Index of each position in the padded batch, flattened to n x width.
+    starts : tensor (n + 1,)
+        First position of each record when they lie end to end; the last entry is T.
+    turn : tensor (n,) or None
+        For each record of the batch its index in the end-to-end order; None if both orders agree.
     """
 
     records: int
@@ -82,37 +126,62 @@ class Place:
 
     @classmethod
     def of(cls, lengths: npt.NDArray[np.int64], order: npt.NDArray[np.int64], device: torch.device) -> "Place":
-        """That of records of these lengths, laid end to end in that order."""
+        """Compute the index tensors for records laid end to end in a given order.
+
+        Parameters
+        ----------
+        lengths : array (n,)
+            Tokens of each record, in the order of the batch.
+        order : array (n,)
+            Indices of the records in the order in which they are laid.
+        device : torch.device
+            Where the tensors are needed.
+        """
         width = int(lengths.max())
         positions = np.concatenate([record * width + np.arange(lengths[record]) for record in order])
         starts = np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int32)
-        places, begun, turn = (sent(torch.from_numpy(each), device) for each in (positions, starts, np.argsort(order)))
+        places, begun, turn = (to_device(torch.from_numpy(each), device) for each in (positions, starts, np.argsort(order)))
         return cls(len(lengths), width, places, begun, turn if (np.diff(order) != 1).any() else None)
 
     @property
     def in_one_piece(self) -> bool:
-        """Whether to start many products costs more than to compute the padding: so on all but CPUs."""
+        """Tell whether computing the padding is faster than starting many small products: true on all devices but CPUs."""
         return self.positions.device.type != "cpu"
 
     def pack(self, padded: torch.Tensor) -> torch.Tensor:
-        """Values of a padded batch, (n, width, ...), end to end, (T, ...).
+        """Take the values of a padded batch, (n, width, ...), without the padding, (T, ...).
 
-        Raises:
-            PrivacyError: it is another batch's.
+        Raises
+        ------
+        PrivacyError
+            The batch has another shape, so it is not the batch that this object describes.
         """
         if padded.shape[:2] != (self.records, self.width):
             raise PrivacyError(
-                "a model was told where the records of another batch lie, so nothing is computed; report this"
+                "the layout of a batch belongs to another batch, so nothing is computed; report this as a bug"
             )
         return padded.flatten(0, 1)[self.positions]
 
     def unpack(self, rows: torch.Tensor) -> torch.Tensor:
-        """The same backwards, with 0 at the padding."""
+        """Put rows (T, ...) back into a padded batch (n, width, ...), with 0 at the padding."""
         whole = rows.new_zeros(self.records * self.width, *rows.shape[1:])
         return whole.index_copy(0, self.positions, rows).view(self.records, self.width, *rows.shape[1:])
 
 
 def layout_of(module: nn.Module, x: torch.Tensor) -> Layout:
-    """How records lie in what a module is given: end to end where it was told so, else (n, ..., d)."""
-    told: Layout | None = vars(module).get(ATTRIBUTE)
-    return told or Layout.even(x.shape)
+    """Return how records lie in the input of a module.
+
+    Parameters
+    ----------
+    module : nn.Module
+        a layer; ``packing.packed`` attaches a layout while records lie end to end.
+    x : tensor (n, ..., d)
+        The input of the layer.
+
+    Returns
+    -------
+    Layout
+        The attached layout, else that of an ordinary batch.
+    """
+    attached: Layout | None = vars(module).get(ATTRIBUTE)
+    return attached or Layout.even(x.shape)

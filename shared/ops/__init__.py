@@ -1,1 +1,1 @@
-"""Running programs: status, disk, logs, printing, signals, energy."""
+"""Operation of running programs: status, disk, logs, printing, signals, energy."""

@@ -1,4 +1,4 @@
-"""Network addresses as people write them: ``host:port``."""
+"""Network addresses of the form ``host:port``."""
 
 import ipaddress
 
@@ -6,19 +6,37 @@ from shared.errors import ConfigError
 
 
 def parsed(address: str) -> tuple[str, int]:
-    """Host, without the brackets of IPv6, and port.
+    """Split an address into host and port.
 
-    Raises:
-        ConfigError: it is no such address.
+    Parameters
+    ----------
+    address : str
+        Such as ``0.0.0.0:8443`` or ``[::1]:8443``.
+
+    Returns
+    -------
+    tuple[str, int]
+        Host, without the brackets of IPv6, and port.
+
+    Raises
+    ------
+    ConfigError
+        The text is not such an address.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"'{address}': no address; write it as HOST:PORT, such as 0.0.0.0:8443")
+        raise ConfigError(f"'{address}': not an address; write it as HOST:PORT, such as 0.0.0.0:8443")
     return host.strip("[]"), int(port)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself."""
+    """Tell whether a host is this machine itself.
+
+    Parameters
+    ----------
+    host : str
+        Host name or IP address, without brackets.
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

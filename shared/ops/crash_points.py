@@ -1,7 +1,7 @@
-"""For tests alone: named points at which a process kills itself, to see that a run survives it.
+"""Only for tests: named points at which a process kills itself, to test that a run survives a crash.
 
-A process has the fault that its environment named when it started, ``HUSHTUNE_FAULT=point@round``; nothing that arrives
-over the wire can set one, and without the variable a point does nothing.
+The environment variable ``HUSHTUNE_FAULT=point@round`` chooses the point when the process starts. Nothing that arrives over
+the network can set it, and without it a point does nothing.
 """
 
 import os
@@ -13,6 +13,6 @@ SITE_POINTS = ("reserved", "training", "finished", "sending")
 
 
 def point(name: str, round_number: int) -> None:
-    """Die here, as by a power cut, if this process was started to."""
+    """Kill this process, as a power cut would, if its environment names this point and round."""
     if os.environ.get(VARIABLE) == f"{name}@{round_number}":
         os.kill(os.getpid(), signal.SIGKILL)

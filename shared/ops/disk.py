@@ -1,4 +1,4 @@
-"""Files that are whole or absent whatever happens, and folders that one process alone may use."""
+"""Write files atomically, and lock folders that only one process may use."""
 
 import fcntl
 import os
@@ -10,10 +10,19 @@ from shared.errors import RunError
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write ``content`` over a file of the owner's alone; it is there whole, or what was there before still is.
+    """Replace a file atomically: after a crash it has either the old or the new content. Only its owner may read it.
 
-    Raises:
-        OSError: the disk is full or the folder cannot be written.
+    Parameters
+    ----------
+    path : Path
+        File to write (mode 0600).
+    content : bytes
+        The new content.
+
+    Raises
+    ------
+    OSError
+        The disk is full or the folder cannot be written; the old content stays.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -26,7 +35,13 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk."""
+    """Flush the entries of a folder to the disk, so that a rename in it survives a power cut.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to flush.
+    """
     entry = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(entry)
@@ -35,7 +50,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def commit_file(partial: Path, final: Path) -> None:
-    """Flush a written file to the disk, rename it, and flush the folder's entry: the rename makes it count."""
+    """Flush a written file to the disk, rename it, and flush its folder; the rename makes the file count.
+
+    Parameters
+    ----------
+    partial : Path
+        The complete file under its temporary name.
+    final : Path
+        Its final name, in the same folder.
+    """
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())
     partial.rename(final)
@@ -43,7 +66,7 @@ def commit_file(partial: Path, final: Path) -> None:
 
 
 class FolderLock:
-    """The right of one process to use a folder; the system gives it back when the process ends, however it ends."""
+    """Lock a folder for one process; the system releases the lock when the process ends, even by a crash."""
 
     def __init__(self, folder: Path, purpose: str) -> None:
         self._folder, self._purpose = folder, purpose
@@ -52,8 +75,10 @@ class FolderLock:
     def __enter__(self) -> Self:
         """Take the lock.
 
-        Raises:
-            RunError: another process has it; the message names the process.
+        Raises
+        ------
+        RunError
+            Another process has the lock; the message names that process.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -63,7 +88,8 @@ class FolderLock:
             holder = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
             os.close(handle)
             raise RunError(
-                f"{self._folder}: {self._purpose} is already running on it (process {holder}); stop that one first"
+                f"{self._folder}: {self._purpose} is already running in this folder (process {holder}); stop that "
+                f"process first"
             ) from None
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
@@ -71,6 +97,6 @@ class FolderLock:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Give it back."""
+        """Release the lock."""
         if self._handle is not None:
             os.close(self._handle)

@@ -1,4 +1,4 @@
-"""Electricity of a piece of work, estimated by codecarbon offline: of the whole machine while the work ran."""
+"""Estimate the electricity of a piece of work with codecarbon, offline; it counts the whole machine while the work runs."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -6,20 +6,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-ANY_COUNTRY = "FRA"  # codecarbon wants one for its CO2e, which is not told
+ANY_COUNTRY = "FRA"  # codecarbon requires a country for the CO2e; without a country of ours the CO2e is not reported
 Item = TypeVar("Item")
 
 
 @dataclass
 class Energy:
-    """What a piece of work took, in kWh; None until it is over."""
+    """Electricity of a piece of work in kWh; None until the work is over."""
 
     kwh: float | None = None
 
 
 @dataclass(frozen=True)
 class Lap:
-    """What one piece of a longer work took: kWh, and kg of CO2e where a country's grid is named."""
+    """Electricity of one item of a longer work.
+
+    Attributes
+    ----------
+    kwh : float
+        Electricity in kWh.
+    co2e_kg : float | None
+        CO2 equivalent in kg; None if no country is given.
+    """
 
     kwh: float
     co2e_kg: float | None = None
@@ -27,7 +35,10 @@ class Lap:
 
 @contextmanager
 def metered() -> Iterator[Energy]:
-    """Measure the block, by hardware counters where the machine has any, else by load; nothing is sent or kept."""
+    """Measure the electricity of a block: by hardware counters if the machine has them, else from the load.
+
+    Nothing is sent or written.
+    """
     tracker, energy = _tracker(ANY_COUNTRY), Energy()
     tracker.start()
     try:
@@ -38,9 +49,14 @@ def metered() -> Iterator[Energy]:
 
 
 def by_lap(work: Iterable[Item], country: str | None) -> Iterator[tuple[Item, Lap]]:
-    """Each item of some work with what its making took, while it was waited for; the same measure as ``metered``.
+    """Yield each item of an iterable with the electricity used while waiting for that item.
 
-    ``country`` is an ISO 3166-1 alpha-3 code, whose grid gives the CO2e.
+    Parameters
+    ----------
+    work : Iterable[Item]
+        Iterable whose items take long to make.
+    country : str | None
+        ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e.
     """
     tracker, source = _tracker(country or ANY_COUNTRY), iter(work)
     number = 0
@@ -57,7 +73,17 @@ def by_lap(work: Iterable[Item], country: str | None) -> Iterator[tuple[Item, La
 
 
 def laps_of(work: Iterable[Item], measured: bool, country: str | None) -> Iterator[tuple[Item, Lap | None]]:
-    """Each item of some work, with what it took where that is to be ``measured``."""
+    """Yield each item of an iterable, with its electricity if ``measured`` is true and else with None.
+
+    Parameters
+    ----------
+    work : Iterable[Item]
+        Iterable whose items take long to make.
+    measured : bool
+        Whether to measure.
+    country : str | None
+        ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e.
+    """
     if measured:
         yield from by_lap(work, country)
     else:

@@ -1,4 +1,4 @@
-"""What a check of a folder found: one line each."""
+"""The result of a check of a folder: one line for each problem."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from shared.errors import HushtuneError
 
 @dataclass(frozen=True)
 class Flaw:
-    """One thing that is wrong with one file, and what to do; not ``fatal`` when it still works today."""
+    """One problem with one file, and its remedy; ``fatal`` is false if the file still works today."""
 
     path: Path
     what: str
@@ -17,12 +17,18 @@ class Flaw:
     fatal: bool = True
 
     def __str__(self) -> str:
-        """The line that a person reads."""
+        """Return the line that is printed."""
         return f"{self.path}: {self.what}; {self.remedy}"
 
     @classmethod
     def of(cls, error: HushtuneError) -> Self:
-        """The flaw that an error's ``PATH: WHAT; REMEDY`` tells of."""
+        """Make a flaw from an error whose message has the form ``PATH: WHAT; REMEDY``.
+
+        Parameters
+        ----------
+        error : HushtuneError
+            Error about one file.
+        """
         path, _, rest = str(error).partition(": ")
         what, _, remedy = rest.partition("; ")
         return cls(Path(path), what, remedy or "correct it in an editor")

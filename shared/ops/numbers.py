@@ -1,32 +1,38 @@
-"""Epsilon and delta as people read them: rounded up in decimal, so that no printed figure lies below the true one.
+"""Print epsilon and delta rounded up in decimal, so that no printed figure lies below the true one.
 
-Every message, table, page and chart writes its epsilons and deltas with this module; files for machines keep the floats.
-The rule: a float is read as the shortest decimal that names it (8.1 is 8.1, and not the binary number just beside it), and
-that decimal is rounded up, by however little it lies above the figure that is shown: 8.000000000000002 is 8.0001.
+Every message, table, page and chart prints its epsilons and deltas with this module; files for machines keep the floats. A
+float is first read as the shortest decimal that denotes it (8.1 is 8.1, not the binary number next to it). That decimal is
+then rounded up, even if it exceeds the printed figure only slightly: 8.000000000000002 becomes 8.0001.
 """
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
-EPSILON_STEP = Decimal("0.0001")  # the accountant's own grid: further digits say nothing
-PLAIN = Decimal("0.001"), Decimal(1_000_000)  # an epsilon below or from these on is written with a power of ten
+EPSILON_STEP = Decimal("0.0001")  # the accountant's own grid: further digits have no meaning
+PLAIN = Decimal("0.001"), Decimal(1_000_000)  # epsilons outside of this range are written with a power of ten
 UNBOUNDED = "unbounded"
 UNKNOWN = "\N{EM DASH}"
 
 
 def epsilon_up(amount: float | None) -> str:
-    """Return an epsilon rounded up to four decimals, or to two digits where it is below 0.001: ``7.9816``, ``4e-5``.
+    """Return an epsilon rounded up to four decimals, or to two digits if it is below 0.001: ``7.9816``, ``4e-5``.
 
     Parameters
     ----------
-    amount
-        An epsilon. Infinity becomes "unbounded"; None and what is no number become a dash.
+    amount : float | None
+        An epsilon; infinity becomes "unbounded"; None and NaN become a dash.
     """
     return _epsilon(amount, ROUND_CEILING)
 
 
 def epsilon_left(amount: float | None) -> str:
-    """Return what remains of a budget, rounded down: of this figure, and of no other, too much is the wrong side."""
+    """Return the remaining part of a budget, rounded down, because here a figure that is too large would be wrong.
+
+    Parameters
+    ----------
+    amount : float | None
+        An epsilon; infinity becomes "unbounded"; None and NaN become a dash.
+    """
     return _epsilon(amount, ROUND_FLOOR)
 
 
@@ -35,8 +41,8 @@ def delta_up(amount: float | None) -> str:
 
     Parameters
     ----------
-    amount
-        A probability. None and what is no number become a dash.
+    amount : float | None
+        a probability; None, NaN and infinity become a dash.
     """
     if amount is None or not math.isfinite(amount):
         return UNKNOWN
@@ -59,7 +65,7 @@ def _exact(amount: float) -> Decimal:
 
 
 def _two_digits(exact: Decimal, rounding: str) -> str:
-    """Return two digits and a power of ten: ``3.2e-4``; a zero at their end is left out."""
+    """Return two digits and a power of ten, such as ``3.2e-4``; drop a trailing zero."""
     if not exact:
         return "0"
     rounded = Context(prec=2, rounding=rounding).plus(exact)

@@ -1,4 +1,4 @@
-"""What all commands share: the options that many take, and how a result is printed."""
+"""Options that many commands share, and how a command prints its result."""
 
 import json
 import sys
@@ -21,10 +21,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines inst
 
 
 def load(config: Path, overrides: list[str] | None) -> "RunConfig":
-    """The run that a config file and the overrides of a command line describe.
+    """Read a run's config file and apply the overrides of the command line.
 
-    Raises:
-        ConfigError: either cannot be used.
+    Parameters
+    ----------
+    config : Path
+        TOML file.
+    overrides : list[str] | None
+        Texts such as ``training.rounds=5``.
+
+    Raises
+    ------
+    ConfigError
+        The file or an override cannot be used.
     """
     from shared.config.run import RunConfig
 
@@ -32,7 +41,17 @@ def load(config: Path, overrides: list[str] | None) -> "RunConfig":
 
 
 def show(data: Any, as_json: bool, tables: "Callable[[], Iterable[RenderableType]]") -> None:
-    """Print JSON, or the tables that ``tables()`` gives."""
+    """Print a result as JSON or as tables.
+
+    Parameters
+    ----------
+    data : Any
+        The result, as plain values for JSON.
+    as_json : bool
+        Whether to print JSON.
+    tables : 'Callable[[], Iterable[RenderableType]]'
+        Function that makes the tables; called only if they are printed.
+    """
     if as_json:
         typer.echo(json.dumps(data, indent=2))
         return

@@ -10,7 +10,13 @@ EVERY = 30.0  # seconds between two lines of a log
 
 
 def silent(stage: str, total: int) -> Advance:
-    """Begin a stage and show nothing."""
+    """Begin a stage and show nothing.
+
+    Parameters
+    ----------
+    stage, total
+        As every progress takes them: the stage's code name, and how many units it has.
+    """
     return _nothing
 
 

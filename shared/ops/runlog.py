@@ -1,4 +1,4 @@
-"""The run's log: one JSON object a line, made of numbers and short names; free text is refused."""
+"""The log of a run: one JSON object per line, with numbers and short names only; free text is refused."""
 
 import json
 import re
@@ -12,15 +12,24 @@ NAME = re.compile(r"[\w.:@+/-]{1,128}")
 
 @dataclass(frozen=True)
 class RunLog:
-    """Append-only events of a run, as JSON lines."""
+    """Append-only file of a run's events, as JSON lines."""
 
     path: Path
 
     def event(self, kind: str, **fields: str | int | float | bool | None) -> None:
-        """Write one event.
+        """Append one event.
 
-        Raises:
-            ValueError: a value is neither a number nor a short name (letters, digits, . : @ + / - _): it could hold text.
+        Parameters
+        ----------
+        kind : str
+            Name of the event.
+        fields : str, int, float, bool or None
+            Values of the event.
+
+        Raises
+        ------
+        ValueError
+            a text is not a short name (letters, digits, . : @ + / - _), so it could hold free text.
         """
         for name, value in {"event": kind, **fields}.items():
             is_number = isinstance(value, int | float | bool | None)
@@ -31,7 +40,19 @@ class RunLog:
             stream.write(line + "\n")
 
     def round(self, number: int, committed: bool, rejected: Mapping[str, str], missing: Sequence[str]) -> None:
-        """Write a round that has ended, and each site that did not count in it with its reason."""
+        """Append a finished round, and one event for each site whose reply did not count.
+
+        Parameters
+        ----------
+        number : int
+            Number of the round.
+        committed : bool
+            Whether the round counts.
+        rejected : Mapping[str, str]
+            Reason by site, for sites whose reply was rejected.
+        missing : Sequence[str]
+            Sites that did not reply.
+        """
         self.event("round", round=number, committed=committed)
         for site_id, reason in rejected.items():
             self.event("rejected", round=number, site_id=site_id, reason=reason)

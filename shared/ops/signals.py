@@ -1,9 +1,9 @@
-"""How a long-lived process ends when its supervisor asks it to."""
+"""End a long-lived process cleanly when its supervisor asks for that."""
 
 import signal
 import sys
 
 
 def end_on_sigterm() -> None:
-    """Take SIGTERM for a wish to end: what is open is closed on the way out, and the status is 0."""
+    """Exit with status 0 on SIGTERM, so that open files and connections are closed on the way out."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))

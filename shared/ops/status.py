@@ -1,4 +1,4 @@
-"""What a running server or client says of itself, for ``hushtune status``: numbers and short names; free text is refused."""
+"""Status file of a running server or client, read by ``hushtune status``: numbers and short names only, no free text."""
 
 import json
 import os
@@ -20,80 +20,83 @@ Outcome = Literal["training", "sent", "refused", "failed"]
 
 
 class SiteSeen(Section):
-    """A site as the server sees it."""
+    """The state of one site as seen by the server."""
 
     site_id: SiteId = Field(description="which site")
-    connected: bool = Field(description="whether it can be asked now")
-    last_seen: float | None = Field(None, description="when it last counted as connected, seconds since 1970")
+    connected: bool = Field(description="whether it can be asked for a round now")
+    last_seen: float | None = Field(None, description="time at which it was last connected, seconds since 1970")
     last_round: int | None = Field(None, description="the last round that it was asked for")
-    outcome: Code | None = Field(None, description="accepted, missing, or why its last answer was rejected")
+    outcome: Code | None = Field(None, description="accepted, missing, or why its last reply was rejected")
 
 
 class ServerStatus(Section):
-    """A server: which run, how far, and what it waits for."""
+    """Status of a server: its run, how far the run is, and which sites it waits for."""
 
     kind: Literal["server"] = Field("server", description="a server's status")
     run: Code = Field(description="name of the run")
     run_id: Code = Field(description="id of the run")
-    stage: Stage = Field(description="what it does now")
-    round: int = Field(0, ge=0, description="the round under way, or the last one")
-    rounds: int = Field(ge=1, description="rounds of the run")
-    committed: int = Field(0, ge=0, description="rounds that count so far")
-    attempt: int = Field(1, ge=1, description="which try of the round this is")
+    stage: Stage = Field(description="what the server is doing now")
+    round: int = Field(0, ge=0, description="current round, or the last one")
+    rounds: int = Field(ge=1, description="total rounds of the run")
+    committed: int = Field(0, ge=0, description="rounds committed so far")
+    attempt: int = Field(1, ge=1, description="number of this attempt at the round")
     quorum: int = Field(ge=1, description="accepted replies that a round needs")
-    waits_for: tuple[SiteId, ...] = Field((), description="sites whose reply is still out")
+    waits_for: tuple[SiteId, ...] = Field((), description="sites that have not replied yet")
     sites: tuple[SiteSeen, ...] = Field((), description="every site that may connect")
 
 
 class OrderSeen(Section):
-    """An order that a site got, and what became of it."""
+    """An order that a site received, and its outcome."""
 
-    time: float = Field(description="when, seconds since 1970")
-    run_id: Code = Field(description="its run")
-    round: int = Field(description="its round")
+    time: float = Field(description="time of the order, seconds since 1970")
+    run_id: Code = Field(description="id of the run")
+    round: int = Field(description="number of the round")
     outcome: Outcome = Field(description="what the site did")
-    reason: Code | None = Field(None, description="the policy's field, or the class of an error")
+    reason: Code | None = Field(None, description="the field of the policy that refused it, or the class of the error")
 
 
 class BudgetSeen(Section):
-    """What is spent and what is allowed, of one dataset or of all together."""
+    """Privacy budget spent and allowed, for one dataset or for the whole site."""
 
     of: Code = Field(description="a dataset's short fingerprint, or 'site'")
     spent: float | None = Field(
         ge=0,
         allow_inf_nan=False,
-        description="epsilon spent, open reservations included, never too low; none where no bound holds",
+        description="epsilon spent, including open reservations, as an upper bound; none if records were used without "
+        "privacy",
     )
     counted_by: Literal["plan", "filter"] = Field(
-        "plan", description="of one run its plan gives epsilon, of several the filter for adaptive choice"
+        "plan", description="plan: the plan of the only run; filter: the Renyi filter for several runs"
     )
     limit: float = Field(gt=0, description="epsilon that the policy allows")
-    delta: float = Field(gt=0, lt=1, description="delta at which both count")
+    delta: float = Field(gt=0, lt=1, description="delta at which both epsilons hold")
 
 
 class SiteStatus(Section):
-    """A client: whether it is connected, what is left of its budget, and its last orders and refusals."""
+    """Status of a client: its connection, its remaining budget, and its last orders."""
 
     kind: Literal["site"] = Field("site", description="a site's status")
     site_id: SiteId = Field(description="which site")
     server: Code = Field(description="address of the server")
-    connection: Literal["connecting", "connected", "refused", "closed"] = Field(description="how it stands with the server")
-    since: float = Field(description="since when, seconds since 1970")
+    connection: Literal["connecting", "connected", "refused", "closed"] = Field(
+        description="state of its connection to the server"
+    )
+    since: float = Field(description="time of the last change of the connection, seconds since 1970")
     budgets: tuple[BudgetSeen, ...] = Field((), description="each dataset's budget, and the site's")
-    orders: tuple[OrderSeen, ...] = Field((), max_length=50, description="its last orders, the newest last")
+    orders: tuple[OrderSeen, ...] = Field((), max_length=50, description="the last orders, the newest one last")
 
 
 class _Written(Section):
-    """The file: who wrote it, when, and what."""
+    """Content of the status file: the status, the process that wrote it, and the time."""
 
-    pid: int = Field(ge=1, description="process that wrote it")
-    updated: float = Field(description="when, seconds since 1970")
-    status: ServerStatus | SiteStatus = Field(description="what it said")
+    pid: int = Field(ge=1, description="id of the process that wrote the file")
+    updated: float = Field(description="time of writing, seconds since 1970")
+    status: ServerStatus | SiteStatus = Field(description="the status")
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """A status as it was found: what, from which process, how old, and whether that process is still there."""
+    """A status read from the file, the process that wrote it, its age in seconds, and whether that process is running."""
 
     status: ServerStatus | SiteStatus
     pid: int
@@ -103,24 +106,32 @@ class Sighting:
 
 @dataclass(frozen=True)
 class StatusFile:
-    """The small file that a process rewrites whenever something changes, and at least once a minute."""
+    """The small file that a process rewrites whenever its status changes, and at least once a minute."""
 
     path: Path
 
     def write(self, status: ServerStatus | SiteStatus) -> None:
-        """Replace the file whole; a reader sees the old or the new one."""
+        """Replace the file atomically; a reader sees either the old or the new status.
+
+        Parameters
+        ----------
+        status : ServerStatus | SiteStatus
+            Status of a server or a site.
+        """
         written = _Written(pid=os.getpid(), updated=time.time(), status=status)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f"{self.path.name}.partial")
         partial.write_text(written.model_dump_json(), encoding="utf-8")
-        partial.chmod(0o600)  # who is in a cohort may be a secret of the server's
+        partial.chmod(0o600)  # the members of a cohort may be secret
         partial.rename(self.path)
 
     def read(self) -> Sighting:
-        """What the file says now.
+        """Read the file.
 
-        Raises:
-            RunError: there is no such file, or it is damaged.
+        Raises
+        ------
+        RunError
+            The file cannot be read or is damaged.
         """
         try:
             written = _Written.model_validate(json.loads(self.path.read_text(encoding="utf-8")))
@@ -129,15 +140,19 @@ class StatusFile:
                 f"{self.path}: cannot be read ({error.strerror}); start the server or the client first"
             ) from error
         except (ValueError, ValidationError) as error:
-            raise RunError(f"{self.path}: damaged, or of another version; restart the process that writes it") from error
+            raise RunError(
+                f"{self.path}: damaged, or written by another version; restart the process that writes it"
+            ) from error
         return Sighting(written.status, written.pid, max(0.0, time.time() - written.updated), _is_running(written.pid))
 
 
 def status_file(folder: Path) -> StatusFile:
-    """The status file of a server's state folder, of a site's state folder, or of a site's folder with its SITE.toml.
+    """Return the status file of a server's state folder, a site's state folder, or a site's folder with its SITE.toml.
 
-    Raises:
-        RunError: the folder is none of these, or nothing has run there yet.
+    Raises
+    ------
+    RunError
+        The folder is none of these, or nothing has run there yet.
     """
     candidates = [folder / FILE]
     if (folder / "SITE.toml").is_file():

@@ -1,4 +1,4 @@
-"""A status for people: tables, and a live view that a terminal redraws."""
+"""Show a status as tables, once or as a live view in the terminal."""
 
 import time
 from collections.abc import Iterable
@@ -15,13 +15,23 @@ STALE = 120.0  # seconds; the writers refresh the file at least once a minute
 
 
 def status_tables(seen: Sighting) -> list[RenderableType]:
-    """The tables of a server's or a site's status."""
+    """Return the tables of a server's or a site's status."""
     tables = _server(seen.status) if isinstance(seen.status, ServerStatus) else _site(seen.status)
     return [_process(seen), *tables]
 
 
 def watch(file: StatusFile, ticks: Iterable[float] = repeat(1.0), live: Live | None = None) -> None:
-    """Redraw a status at each tick, after so many seconds, until the ticks or the person's patience end."""
+    """Redraw a status until the ticks end or the user interrupts.
+
+    Parameters
+    ----------
+    file : StatusFile
+        Status file to read at each tick.
+    ticks : Iterable[float]
+        Seconds to wait after each redraw; endless by default.
+    live : Live | None
+        Display to use; None makes a new one.
+    """
     with live or Live(auto_refresh=False) as view:
         for tick in ticks:
             view.update(Group(*status_tables(file.read())), refresh=True)
@@ -30,9 +40,9 @@ def watch(file: StatusFile, ticks: Iterable[float] = repeat(1.0), live: Live | N
 
 def _process(seen: Sighting) -> str:
     if not seen.running:
-        return f"[bold red]stopped[/]: process {seen.pid} is gone; last heard of {ago(seen.age)}"
+        return f"[bold red]stopped[/]: process {seen.pid} no longer runs; last status {ago(seen.age)}"
     if seen.age > STALE:
-        return f"[bold yellow]silent[/]: process {seen.pid} runs, but said nothing since {ago(seen.age)}"
+        return f"[bold yellow]silent[/]: process {seen.pid} runs, but last wrote its status {ago(seen.age)}"
     return f"[bold green]running[/]: process {seen.pid}, {ago(seen.age)}"
 
 
@@ -76,7 +86,7 @@ def _site(status: SiteStatus) -> list[RenderableType]:
 
 
 def _budget(budget: BudgetSeen) -> tuple[str, ...]:
-    """What is spent is rounded up and what is left down, so that no figure promises too much."""
+    """Return one row of the budget table; round spent epsilon up and the rest down, so that neither promises too much."""
     limit, delta = epsilon_up(budget.limit), delta_up(budget.delta)
     if budget.spent is None:
         return budget.of, "no bound: used without privacy", limit, "0", delta, "-"
@@ -101,7 +111,7 @@ def _grid(title: str, *columns: str) -> Table:
 
 
 def ago(seconds: float) -> str:
-    """A time span in words that need no thought."""
+    """Return a time span as text, such as ``3 h ago``."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit} ago"

@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from shared.adapters.families import packable
 from shared.config.adversary import NO_GROUP
 from shared.config.training import TrainingSection
 from shared.metrics.bootstrap import Interval, Sums
-from shared.models.device import sent
+from shared.models.device import to_device
 from shared.models.load import Kind, LoadedModel
 from shared.models.memory import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.models.packing import packed, packs
@@ -160,7 +161,7 @@ def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batc
         mask[row, : len(example)] = 1
     targets = torch.from_numpy(_targets(examples, width))
     groups = torch.tensor([example.group for example in examples])
-    return Batch(*(sent(tensor, device) for tensor in (torch.from_numpy(ids), torch.from_numpy(mask), targets, groups)))
+    return Batch(*(to_device(tensor, device) for tensor in (torch.from_numpy(ids), torch.from_numpy(mask), targets, groups)))
 
 
 def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] | npt.NDArray[np.bool_]:
@@ -198,7 +199,7 @@ class Learner:
     @cached_property
     def packs(self) -> bool:
         """Whether the model computes a batch without its padding."""
-        return packs(self.base.network.base_model, self.base.device, self.base.dtype)
+        return packs(self.base.network.base_model, self.base.device, self.base.dtype, packable)
 
     def padded(self, examples: Sequence[Example]) -> Batch:
         """Some examples as one batch on the model's device."""

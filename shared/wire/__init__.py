@@ -1,1 +1,1 @@
-"""Messages between server and site, and what they are made of."""
+"""Messages between server and site, and the values in them."""

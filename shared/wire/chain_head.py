@@ -1,11 +1,19 @@
-"""Where a hash chain ends: what server and site tell each other of their books, so that neither can be cut off unseen."""
+"""Length and last hash of a hash chain; server and site exchange them so that truncation is detected."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Head:
-    """The number of entries of a chain, and the SHA-256 of the last of them (empty for no entry)."""
+    """The end of a hash chain.
+
+    Attributes
+    ----------
+    entries : int
+        Number of entries in the chain.
+    hash : str
+        SHA-256 of the last entry, 64 hexadecimal digits; empty if there is no entry.
+    """
 
     entries: int = 0
     hash: str = ""

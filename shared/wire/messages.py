@@ -1,8 +1,9 @@
-"""What crosses between server and site, and nothing else: the order, the reply, and their wire form.
+"""The two messages between server and site, the order and the reply, and their wire form.
 
-A reply has a white-list of fields. Each is public by declaration (run, round, site, nonce, where the site's ledger ends) or
-a release of the privacy plan (the delta, and noised sums where the config asks for them). One more, the electricity of the
-round, is neither, and leaves only in a run without privacy, where the site's policy lets it. There is no field for a text.
+A reply has a white-list of fields. Each is either public by declaration (run, round, site, nonce, end of the site's ledger)
+or a release of the privacy plan (the delta, and noised sums where the config asks for them). One further field, the
+electricity of the round, is neither; it leaves a site only in a run without privacy and only if the site's policy allows it.
+No field can hold free text.
 """
 
 import re
@@ -39,17 +40,34 @@ ORDER_FIELDS = {
     **RECORD,
 }
 NAMES = ("run_id", "nonce", "site_id", "version")
-SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # no separator of a path, and none of text
-HEADER_LIMIT = 4096  # bytes of numpy's own header; it takes 128 for our arrays
+SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # contains no path separator and no space
+HEADER_LIMIT = 4096  # largest accepted numpy header in bytes; our arrays have 128
 
 
 @dataclass(frozen=True)
 class TrainOrder:
-    """Server to site: train this adapter for one round of this run.
+    """Order from server to site: train this adapter for one round of this run.
 
-    ``cohort`` is how many sites are asked in this round, and ``version`` the server's hushtune: a site's policy has
-    limits on both. ``ledger`` is where the site's ledger ended when the server last heard of it, ``record`` where the
-    server's own chain of committed rounds ends: each side keeps the other's.
+    Attributes
+    ----------
+    run_id : str
+        Id of the run.
+    round : int
+        Number of the round, from 1.
+    nonce : str
+        Random name of this order; the reply repeats it.
+    config : RunConfig
+        Configuration of the run.
+    adapter : AdapterState
+        Adapter at the start of the round.
+    cohort : int
+        Number of sites asked in this round; a site's policy sets a minimum.
+    version : str
+        Hushtune version of the server; a site's policy lists accepted ones.
+    ledger : Head
+        End of the site's ledger when the server last heard of it, so that the site detects truncation.
+    record : Head
+        End of the server's chain of committed rounds, which the site keeps for the same reason.
     """
 
     run_id: str
@@ -63,7 +81,7 @@ class TrainOrder:
     record: Head = field(default_factory=Head)
 
     def to_record(self) -> RecordDict:
-        """The wire form; the config travels as canonical JSON with its digest."""
+        """Return the wire form; the config travels as canonical JSON with its digest."""
         header: dict[str, str | int] = {
             "run_id": self.run_id,
             "round": self.round,
@@ -81,16 +99,27 @@ class TrainOrder:
     def from_record(cls, record: RecordDict) -> Self:
         """Parse an order.
 
-        Raises:
-            MessageError: it does not have exactly the agreed fields, or the config is not the one of its digest.
+        Parameters
+        ----------
+        record : RecordDict
+            Message of Flower.
+
+        Raises
+        ------
+        MessageError
+            The message does not have exactly the agreed fields, or its config does not have the digest in it.
         """
         adapter, header = _parse(record, ORDER_FIELDS, "order")
         try:
             config = RunConfig.model_validate_json(str(header["config"]))
         except ValueError as error:
-            raise MessageError("order: its config is not one that this hushtune knows; compare versions") from error
+            raise MessageError(
+                "order: its config is not valid for the hushtune installed here; compare the versions of server and site"
+            ) from error
         if config.digest() != header["config_digest"]:
-            raise MessageError("order: its config does not have the digest that it names; compare versions")
+            raise MessageError(
+                "order: its config does not have the digest given with it; compare the versions of server and site"
+            )
         return cls(
             str(header["run_id"]),
             int(header["round"]),
@@ -106,9 +135,10 @@ class TrainOrder:
 
 @dataclass(frozen=True)
 class TrainReply:
-    """Site to server: the delta of one round, where the site's ledger ends, and noised sums where the plan has them.
+    """Reply from site to server: the delta of one round, the end of the site's ledger, and noised sums if the plan has them.
 
-    ``kwh`` is what the round took at the site, where its policy lets that leave; no noise covers it, so never under privacy.
+    ``kwh`` is the electricity of the round at the site. It is set only in a run without privacy, because no noise covers it,
+    and only if the site's policy allows it.
     """
 
     run_id: str
@@ -121,7 +151,7 @@ class TrainReply:
     kwh: float | None = None
 
     def to_record(self) -> RecordDict:
-        """The wire form."""
+        """Return the wire form."""
         header: dict[str, str | int] = {
             "run_id": self.run_id,
             "round": self.round,
@@ -140,8 +170,15 @@ class TrainReply:
     def from_record(cls, record: RecordDict) -> Self:
         """Parse a reply.
 
-        Raises:
-            MessageError: it does not have exactly the agreed fields.
+        Parameters
+        ----------
+        record : RecordDict
+            Message of Flower.
+
+        Raises
+        ------
+        MessageError
+            The message does not have exactly the agreed fields.
         """
         released, kwh = _sums(record.get(_RELEASED)), _kwh(record.get(_ENERGY))
         plain = RecordDict({name: part for name, part in record.items() if name not in (_RELEASED, _ENERGY)})
@@ -151,7 +188,18 @@ class TrainReply:
 
 
 def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
-    """What a reply's record takes out of a site: the names beside its arrays and released sums, and the arrays' bytes."""
+    """Return what a reply takes out of a site.
+
+    Parameters
+    ----------
+    record : RecordDict
+        Wire form of a reply.
+
+    Returns
+    -------
+    tuple[frozenset[str], int]
+        Names of all fields except arrays and released sums, and the size of all arrays in bytes.
+    """
     arrays = [part for part in record.values() if isinstance(part, ArrayRecord)]
     names = {name for key, part in record.items() if key not in (_ARRAYS, _RELEASED) for name in part}
     return frozenset(names), sum(len(array.data) for part in arrays for array in part.values())
@@ -166,10 +214,12 @@ def _head_of(header: Mapping[str, str | int], name: str) -> Head:
 
 
 def _sums(record: object) -> dict[str, float]:
-    """The noised sums of a reply, none where it has no such part.
+    """Return the noised sums of a reply; empty if the reply has none.
 
-    Raises:
-        MessageError: they are not finite numbers under the known names.
+    Raises
+    ------
+    MessageError
+        They are not finite numbers with known names.
     """
     if record is None:
         return {}
@@ -180,10 +230,12 @@ def _sums(record: object) -> dict[str, float]:
 
 
 def _kwh(record: object) -> float | None:
-    """The electricity in a reply, None where it has no such part.
+    """Return the electricity of a reply in kWh; None if the reply has none.
 
-    Raises:
-        MessageError: it is no amount.
+    Raises
+    ------
+    MessageError
+        It is not one finite number of 0 or more.
     """
     if record is None:
         return None
@@ -207,14 +259,16 @@ def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[Adapt
     if set(header) != set(types) or any(type(header[name]) is not kind for name, kind in types.items()):
         raise MessageError(f"{what}: its header does not hold exactly the fields {', '.join(types)}")
     if not all(SHORT_NAME.fullmatch(str(header[name])) for name in NAMES if name in types):
-        raise MessageError(f"{what}: a field of its header is no short name, so it may not become part of a path")
+        raise MessageError(
+            f"{what}: a field of its header is not a short name (letters, digits and . + _ -), so it is refused"
+        )
     state = AdapterState({name: _numbers(array, what) for name, array in arrays.items()})
     return state, {name: header[name] for name in types}  # type: ignore[misc]  # the types were checked
 
 
 def _numbers(array: Array, what: str) -> np.ndarray:
-    """An array's numbers; Flower reads them without pickle."""
-    # The declared shape and the size of the data must agree before anything is allocated or parsed.
+    """Return an array's numbers; Flower reads them without pickle."""
+    # The declared shape must match the size of the data before anything is allocated or parsed.
     expected = int(np.prod([int(n) for n in array.shape], dtype=object)) * np.dtype(np.float32).itemsize
     if array.dtype != "float32" or not 0 <= len(array.data) - expected <= HEADER_LIMIT:
         raise MessageError(f"{what}: an array is not float32 numbers of its declared shape")

@@ -1,8 +1,8 @@
-"""Which hushtune is installed here."""
+"""The installed version of hushtune."""
 
 from importlib.metadata import version
 
 
 def installed() -> str:
-    """The version of the installed distribution, such as ``0.1.0``."""
+    """Return the version of the installed distribution, such as ``0.1.0``."""
     return version("hushtune")

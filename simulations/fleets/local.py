@@ -20,7 +20,7 @@ FIRST_NODE = 100
 
 
 class LocalFleet:
-    """Asks sites one after another; each message makes the round trip that the network would give it."""
+    """Asks sites one after another; each message is serialised and parsed as on the network."""
 
     def __init__(self, sites: Sequence[Site], advance: Advance) -> None:
         self._advance = advance
@@ -29,7 +29,7 @@ class LocalFleet:
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
 
     def connected(self) -> tuple[str, ...]:
-        """All sites, always."""
+        """Return all sites."""
         return tuple(self._apps)
 
     def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:

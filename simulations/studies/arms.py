@@ -1,4 +1,4 @@
-"""One row of a comparison: the arms that a config asks for, each one's own run config, and what it gives."""
+"""The rows (arms) of a comparison: which a config asks for, the run config of each, and its result."""
 
 import secrets
 import time
@@ -32,7 +32,7 @@ POOLED = "pooled"
 
 @dataclass(frozen=True)
 class Material:
-    """What every row shares: the sites' scrubbed records, public ones for choices, the test, and sums already done."""
+    """What all rows share: the sites' scrubbed records, public records for choices, test records, and the accountant."""
 
     sites: Sequence[SiteData] = field(repr=False)
     public: Sequence[tuple[str, Record]] = field(repr=False)
@@ -41,7 +41,7 @@ class Material:
 
 
 def arms_of(config: RunConfig, section: CompareSection) -> Iterator[Arm]:
-    """The rows of the comparison, the cheap ones first."""
+    """Yield the rows of the comparison, the cheap ones first."""
     everyone = tuple(site.id for site in config.data.sites)
     epsilons: list[float | None] = [None, *sorted({config.privacy.epsilon, *section.epsilons}, reverse=True)]
     for model in section.models or (config.model.name,):
@@ -60,7 +60,7 @@ def arms_of(config: RunConfig, section: CompareSection) -> Iterator[Arm]:
 
 
 def config_of(config: RunConfig, arm: Arm) -> RunConfig:
-    """The run config of an arm: its model, seed, privacy and sites; everything else is the comparison's."""
+    """Return the run config of an arm: its own model, seed, privacy and sites, and all else from the comparison."""
     tree = config.model_dump(mode="json")
     chosen = [site for site in tree["data"]["sites"] if site["id"] in arm.sites] or tree["data"]["sites"]
     if arm.method == POOLED:
@@ -79,8 +79,10 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
 def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Material, folder: Path) -> Result:
     """Train and measure one row; its ledgers go into ``folder``, which is its own.
 
-    Raises:
-        HushtuneError: the row cannot be run, or a round of it had too few replies.
+    Raises
+    ------
+    HushtuneError
+        The row cannot be run, or a round of it had too few replies.
     """
     clock = time.monotonic()
     with metered() as energy:
@@ -95,7 +97,7 @@ def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Mate
 
 
 def _untrained(config: RunConfig, arm: Arm, material: Material) -> Outcome:
-    """The base model: nearest label name, or the untouched language model."""
+    """Measure the base model: by the nearest label name, or as the untouched language model."""
     evaluator = _evaluator(config_of(config, arm), material)
     return nearest_label(evaluator) if config.task.name == "classification" else evaluator.outcome()
 
@@ -106,7 +108,7 @@ def _evaluator(config: RunConfig, material: Material) -> Evaluator:
 
 
 def _prompted(config: RunConfig, section: CompareSection, material: Material) -> tuple[np.ndarray, Outcome]:
-    """The best prompt on the first test records: a language model on this many is slow enough."""
+    """Measure the best prompt on the first test records only, because a prompted language model is slow."""
     learner, prompt = best_prompt(config, section, [record for _, record in material.public])
     asked = [record for _, record in material.test[: section.prompt_records]]
     labels = config.task.labels
@@ -115,7 +117,7 @@ def _prompted(config: RunConfig, section: CompareSection, material: Material) ->
 
 
 def _trained(config: RunConfig, arm: Arm, material: Material, folder: Path) -> tuple[Outcome, int]:
-    """The outcome of a run on the test records, and the bytes that it moved."""
+    """Train, and return the outcome on the test records and the bytes that were moved."""
     data = [site for site in material.sites if site.section.id in arm.sites]
     if arm.method == POOLED:
         data = [_pooled(data, config.data.sites[0])]
@@ -129,7 +131,7 @@ def _trained(config: RunConfig, arm: Arm, material: Material, folder: Path) -> t
 
 
 def _pooled(data: Sequence[SiteData], section: SiteSection) -> SiteData:
-    """All sites' records as those of one site."""
+    """Put all sites' records together as those of one site."""
     return SiteData(
         section,
         [record for site in data for record in site.raw],
@@ -141,4 +143,4 @@ def _pooled(data: Sequence[SiteData], section: SiteSection) -> SiteData:
 
 
 def _nothing(*_: Any) -> None:
-    """A row keeps no checkpoint and has no bar of its own."""
+    """Do nothing: a row keeps no checkpoint and shows no progress of its own."""

@@ -1,4 +1,4 @@
-"""A comparison: every row on the same records, resumable, and what a person can conclude from it."""
+"""A comparison: every row on the same records, resumable, with paired answers."""
 
 import hashlib
 import json
@@ -120,13 +120,13 @@ def _refuse(config: RunConfig, section: CompareSection) -> None:
 
 
 def _material(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress) -> Material:
-    """The scrubbed records; the held-out ones are cut into public ones for choices and the test."""
+    """Scrub the records, and divide the held-out ones into public records for choices and test records."""
     data = scrub_sites(config, raw, folder, progress)
     return Material(data, *split_validation(config, held_out_records(config, data)))
 
 
 def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str, Sequence[RawRecord]]) -> str:
-    """The digest of all that decides a row: its arm, the run's config, and the records."""
+    """Return the digest of all that decides a row: its arm, the run's config, and the records."""
     tree = config.model_dump(mode="json")
     prompts = section.model_dump(mode="json") if arm.method == "prompt" else None
     for name in ("compare", "report"):
@@ -142,7 +142,7 @@ def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str,
 
 
 def _document(config: RunConfig, results: Sequence[Result], material: Material, by: Sequence[Grouping]) -> dict[str, Any]:
-    """The comparison as plain values."""
+    """Return the comparison as plain values."""
     owners = [owner for owner, _ in material.test]
     return {
         "run": config.run.name,

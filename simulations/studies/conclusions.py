@@ -1,4 +1,4 @@
-"""What follows from finished rows: each method over its seeds, and paired answers to a person's questions."""
+"""Conclusions from finished rows: each method over its seeds, and paired answers to a person's questions."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ Row = tuple[str, str, tuple[str, ...], float | None]
 
 
 def rows_of(config: RunConfig, results: Sequence[Result]) -> Iterator[dict[str, Any]]:
-    """One plain row for each method, model and epsilon: its measure over seeds and records, and what it took."""
+    """Yield one plain row for each method, model and epsilon: its measure over seeds and records, and its cost."""
     for (method, model, sites, epsilon), group in grouped(results).items():
         sums = [chief(config, result) for result in group]
         single = [each.value() for each in sums]
@@ -40,7 +40,7 @@ def rows_of(config: RunConfig, results: Sequence[Result]) -> Iterator[dict[str, 
 
 
 def grouped(results: Sequence[Result]) -> Mapping[Row, list[Result]]:
-    """Results that differ in their seed alone, together."""
+    """Group results that differ only in their seed."""
     groups: dict[Row, list[Result]] = defaultdict(list)
     for result in results:
         arm: Arm = result.arm
@@ -49,9 +49,9 @@ def grouped(results: Sequence[Result]) -> Mapping[Row, list[Result]]:
 
 
 def over_seeds(sums: Sequence[Sums], resamples: int, confidence: float, seed: int) -> Interval:
-    """The mean over S runs with an interval for both the records and the seeds: each resample draws both anew.
+    """Return the mean over S runs; each resample of its interval draws both records and seeds again.
 
-    With few seeds this takes the spread between them for smaller than it is, by a factor of (S - 1) / S in variance.
+    With few seeds the spread between them comes out too small, by a factor of (S - 1) / S in variance.
     """
     generator = np.random.default_rng(derive(seed, "seeds"))
     rows = np.stack([each.rows for each in sums])  # (S, N, K)
@@ -63,7 +63,7 @@ def over_seeds(sums: Sequence[Sums], resamples: int, confidence: float, seed: in
 
 
 def chief(config: RunConfig, result: Result) -> Sums:
-    """The result's first metric as sums over records."""
+    """Return the result's first metric as sums over records."""
     first, second = result.outcome.first, result.outcome.second
     if config.task.name == "classification":
         return mean("accuracy", (first == second).astype(np.float64))
@@ -71,7 +71,7 @@ def chief(config: RunConfig, result: Result) -> Sums:
 
 
 def conclusions(config: RunConfig, results: Sequence[Result], owners: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Paired answers, by base model, to whether training and federating pay and what privacy and distance cost."""
+    """Yield paired answers, by base model: whether training and federating pay, and what privacy and distance cost."""
     groups = grouped(results)
     for model in dict.fromkeys(row[1] for row in groups if row[0] != "prompt"):
         for question, before, after, site in _questions(config, groups, model):
@@ -81,7 +81,7 @@ def conclusions(config: RunConfig, results: Sequence[Result], owners: Sequence[s
 
 
 def _questions(config: RunConfig, rows: Iterable[Row], model: str) -> Iterator[tuple[str, Row, Row, str]]:
-    """(question, row before, row after, the site whose records count, or none for all)."""
+    """Yield (question, row before, row after, site); only the site's records count, or all where it is empty."""
     everyone = tuple(site.id for site in config.data.sites)
     free: Row = ("federation", model, everyone, None)
     private: Row = (*free[:3], config.privacy.epsilon)
@@ -100,7 +100,7 @@ def _questions(config: RunConfig, rows: Iterable[Row], model: str) -> Iterator[t
 def _answer(
     config: RunConfig, question: str, before: Sequence[Result], after: Sequence[Result], where: Sequence[bool] | None
 ) -> dict[str, Any]:
-    """The paired change from one row to another over the records that both were measured on, at one site or at all."""
+    """Return the paired change from one row to another, over the records that both were measured on."""
     both = set(before[0].places.tolist()) & set(after[0].places.tolist())
     places = np.array(sorted(place for place in both if where is None or where[place]))
     first, second = (averaged(config, side, places) for side in (before, after))
@@ -123,7 +123,7 @@ def _plain(arm: Arm) -> dict[str, Any]:
 
 
 def averaged(config: RunConfig, results: Sequence[Result], places: np.ndarray | None = None) -> Sums:
-    """The mean over seeds of what each record adds to the first metric, at some places or at all that were measured."""
+    """Return the mean over seeds of what each record adds to the first metric, at ``places`` or everywhere."""
     sums = [chief(config, result) for result in results]
     chosen = slice(None) if places is None else np.searchsorted(results[0].places, places)
     return Sums(sums[0].name, np.mean([each.rows[chosen] for each in sums], axis=0), sums[0].measure)

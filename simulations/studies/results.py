@@ -1,4 +1,4 @@
-"""Finished rows of a comparison in SQLite: each is written whole, so that an interrupted comparison loses none of them."""
+"""Finished rows of a comparison in SQLite; each is written whole, so an interrupted comparison loses none."""
 
 import json
 import sqlite3
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS results (
 
 @dataclass(frozen=True)
 class Arm:
-    """What one row runs: a method on a base model, at some sites, with an epsilon (None: without privacy) and a seed."""
+    """What one row runs: a method on a base model, at some sites, with an epsilon (None: no privacy) and a seed."""
 
     method: str
     model: str
@@ -37,13 +37,13 @@ class Arm:
 
     @classmethod
     def of(cls, row: dict[str, object]) -> Self:
-        """An arm from its own plain values."""
+        """Return an arm from its plain values."""
         return cls(**{**row, "sites": tuple(row["sites"])})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of an arm: its outcome on the test records at ``places``, and what it took."""
+    """The result of an arm: its outcome on the test records at ``places``, and its cost."""
 
     arm: Arm
     outcome: Outcome = field(repr=False)
@@ -63,7 +63,7 @@ class Results:
             connection.execute(SCHEMA)
 
     def get(self, key: str) -> Result | None:
-        """The finished result of a key, or None."""
+        """Return the finished result of a key, or None."""
         with self._opened() as connection:
             found = connection.execute("SELECT row, places, first, second FROM results WHERE key = ?", (key,)).fetchone()
         if found is None:

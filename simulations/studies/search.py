@@ -1,4 +1,4 @@
-"""A search of hyperparameters with Optuna: trials in SQLite, resumed after any end, none lost and none counted twice."""
+"""Search hyperparameters with Optuna: trials lie in SQLite, and an interrupted search resumes with them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to."""
+    """The result of a search."""
 
     trials: tuple[Trial, ...]
     best: RunConfig
@@ -43,8 +43,10 @@ def search(config: RunConfig, folder: Path, objective: Objective, advance: Advan
 
     A trial whose process died is run again with the same settings. A trial whose plan cannot be met counts as pruned.
 
-    Raises:
-        HushtuneError: no trial finished, the folder holds another search, or the space does not fit the config.
+    Raises
+    ------
+    HushtuneError
+        No trial finished, the folder holds another search, or the space does not fit the config.
     """
     section = _section(config)
     study = _study(config, section, folder)
@@ -59,10 +61,12 @@ def search(config: RunConfig, folder: Path, objective: Objective, advance: Advan
 
 
 def trial_config(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
-    """The config of a trial: the searched fields set, and no search in it.
+    """Return the config of a trial: with the searched fields set, and without the search.
 
-    Raises:
-        ConfigError: a field does not exist or a value is out of its range.
+    Raises
+    ------
+    ConfigError
+        A field does not exist or a value is out of its range.
     """
     tree = config.model_dump(mode="json")
     tree["sweep"] = None
@@ -82,7 +86,7 @@ def _section(config: RunConfig) -> SweepSection:
 
 
 def _study(config: RunConfig, section: SweepSection, folder: Path) -> optuna.Study:
-    """The folder's study, made when absent; one of another config is refused."""
+    """Return the folder's study, made when absent; a study of another config is refused."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(

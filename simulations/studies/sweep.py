@@ -1,4 +1,4 @@
-"""hushtune sweep: each trial is a whole simulated federation, judged on public validation records."""
+"""Search a config's hyperparameters: each trial is a simulated federation, judged on public validation records."""
 
 import json
 import secrets
@@ -29,13 +29,28 @@ Ask = Callable[[str], bool]
 
 
 def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[str, Any]]:
-    """Run the trials that are missing; gives the folder, with ``sweep.sqlite`` and ``best.toml``, and what was found.
+    """Run the trials that are missing, and return the folder and what was found.
 
-    Where the config names a lasting ledger, the records are private: each trial is charged to it like any run, and
-    ``ask`` is asked with a sentence before each.
+    Where the config names a lasting ledger, the records are private: each trial is charged to it like any run.
 
-    Raises:
-        HushtuneError: the config has no search, a trial cannot be run, the budget is used up, or ``ask`` said no.
+    Parameters
+    ----------
+    config
+        The run; its section ``sweep`` names the fields to search.
+    progress
+        Is given the stages ``anonymise`` and ``sweep``.
+    ask
+        Is asked with a sentence before each trial that a ledger pays for.
+
+    Returns
+    -------
+    tuple
+        The folder, with ``sweep.sqlite`` and ``best.toml``, and the trials as plain values.
+
+    Raises
+    ------
+    HushtuneError
+        The config has no search, a trial cannot be run, the budget is used up, or ``ask`` said no.
     """
     _refuse(config)
     folder = config.run.output / config.run.name
@@ -63,7 +78,7 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
 
 
 def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report: Report) -> float:
-    """One federation; gives the value of its best round on the validation records, more is better."""
+    """Run one federation, and return the value of its best round on the validation records; more is better."""
     public, _ = split_validation(config, held_out_records(config, data))
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     accountant = Accountant()

@@ -1,4 +1,4 @@
-"""What privacy costs in quality, in one plot: epsilon 8, 3 and 1 beside no privacy, and what the settings do at epsilon 8.
+"""What privacy costs in quality, in one plot: no privacy, epsilon 8, 3 and 1, and other settings at epsilon 8.
 
 Run: make utility, or python -m simulations.studies.utility CONFIG [SECTION.KEY=VALUE ...]. Records are read and
 scrubbed once; each point is a whole federation on them, scored once at its end on the held-out records. The settings of
@@ -60,10 +60,12 @@ class Point:
 
 
 def utility(config: RunConfig, progress: Progress) -> tuple[Path, list[Point]]:
-    """Run every point; gives the folder and the points.
+    """Run every point, and return the folder and the points.
 
-    Raises:
-        HushtuneError: bad or private data, or a plan that can't be met.
+    Raises
+    ------
+    HushtuneError
+        Bad or private data, or a plan that can't be met.
     """
     if config.privacy.ledger is not None:
         raise ConfigError(
@@ -93,12 +95,12 @@ def utility(config: RunConfig, progress: Progress) -> tuple[Path, list[Point]]:
 
 
 def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]]]:
-    """Panel, value and settings of each point; the panels share the point of the config itself at epsilon 8."""
+    """Return panel, value and settings of each point; the panels share the config's own point at epsilon 8."""
     private = {"privacy.enabled": True, "privacy.epsilon": EPSILONS[0]}
     points: list[tuple[str, float | None, dict[str, Any]]] = [("epsilon", None, {"privacy.enabled": False})]
     points += [("epsilon", epsilon, {**private, "privacy.epsilon": epsilon}) for epsilon in EPSILONS]
     for field, factors in FACTORS.items():
-        if field == "adapter.rank" and config.adapter.family != "lora":
+        if field == "adapter.rank" and "rank" not in config.adapter.traits.fields:
             continue
         section, name = field.split(".")
         base = getattr(getattr(config, section), name)
@@ -109,7 +111,7 @@ def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]
 
 
 def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accountant: Accountant) -> tuple[str, Interval]:
-    """The chief measure of a federation's last adapter on all held-out records, with its interval."""
+    """Return the chief measure of a federation's last adapter on all held-out records, with its interval."""
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     plans, measured = site_plans(config, accountant), held_out_records(config, data)
     prepared = assemble(config, plans, data, measured, folder, accountant=accountant)
@@ -128,7 +130,7 @@ def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accounta
 
 
 def draw(points: Sequence[Point]) -> Figure:
-    """One panel for epsilon, with the level without privacy as a line, and one for each setting at epsilon 8."""
+    """Draw a panel for epsilon, with a line for no privacy, and one for each setting at epsilon 8."""
     panels = list(dict.fromkeys(point.panel for point in points))
     figure = Figure(figsize=(3.1 * len(panels), 3.2), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):

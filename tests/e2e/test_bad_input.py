@@ -94,7 +94,7 @@ def test_an_unknown_field(run: Run) -> None:
 
 def test_an_unknown_model(run: Run) -> None:
     write("north.jsonl", GOOD)
-    assert "unknown model; take one of minilm, smollm2-135m" in run("model.name=minilmm")
+    assert "unknown model; use one of minilm, smollm2-135m" in run("model.name=minilmm")
 
 
 def test_an_encoder_for_an_instruction_task(run: Run) -> None:
@@ -141,15 +141,17 @@ def test_noise_that_hides_nothing(run: Run, noise: str) -> None:
 def test_two_units_in_one_plan(run: Run) -> None:
     said = run("privacy.unit=site")
     assert "privacy.unit = 'site': under trust = 'local'" in said
-    assert "a plan has one unit" in said
+    assert "use unit = " in said
 
 
 def test_a_trust_model_that_is_not_built(run: Run) -> None:
-    assert "privacy.trust = 'distributed': refused: secure sums are not built yet" in run("privacy.trust=distributed")
+    assert "privacy.trust = 'distributed': refused: secure aggregation is not implemented yet" in run(
+        "privacy.trust=distributed"
+    )
 
 
 def test_an_accountant_that_understates(run: Run) -> None:
-    assert "privacy.accountant = 'gdp': refused: a central-limit figure lies 4 to 16 %" in run("privacy.accountant=gdp")
+    assert "privacy.accountant = 'gdp': refused: its central-limit epsilon lies 4 to 16 %" in run("privacy.accountant=gdp")
 
 
 def test_a_trusted_server_of_ten_sites(run: Run) -> None:

@@ -1,6 +1,7 @@
 """A server and three clients as processes of their own, over TLS on loopback, beside the simulation of the same run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,8 +18,14 @@ Make = Callable[..., Any]
 
 def test_without_privacy_real_processes_end_with_the_simulations_adapter(federation: Make, harness: ModuleType) -> None:
     fed = federation()
-    server, clients = fed.serve(), fed.join_all()
+    server, clients = fed.serve(), {name: fed.join(name) for name in fed.sites[:2]}
+    # One site is a new Python that says what it imports, since the others are forks of one that has imported everything.
+    watched = replace(fed, launcher=harness.Launcher(), given={"PYTHONPROFILEIMPORTTIME": "1"})
+    clients["south"] = watched.join("south")
     assert server.wait() == 0, server.said
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in clients["south"].said.splitlines()}
+    assert {"hushtune", "client", "privacy", "shared", "torch"} <= imported
+    assert not imported & {"server", "simulations"}
     simulated = simulate(fed.loaded).report
     report = fed.report
     assert report["adapter"]["digest"] == simulated["adapter"]["digest"]

@@ -54,10 +54,10 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
     assert harness.run("provision", "server", "--host", "127.0.0.1", "--out", tmp_path / "other").returncode == 0
     edit(fed.site("south") / "SITE.toml", 'ca = "ca.crt"', f'ca = "{tmp_path / "other" / "ca.crt"}"')
     edit(fed.site("south") / "SITE.toml", f'"{fed.site("east") / "site.key"}"', '"site.key"')
-    assert "its certificate is not of the authority in server.ca" in sentence(fed.join("south"))
+    assert "its certificate was not issued by the authority in server.ca" in sentence(fed.join("south"))
 
     # Plain HTTP to the TLS port.
-    assert "speaks TLS alone" in sentence(fed.join("south", "--insecure"))
+    assert "accepts only TLS" in sentence(fed.join("south", "--insecure"))
     with pytest.raises(httpx.TransportError):
         httpx.post(f"http://127.0.0.1:{fed.port}/v1/fleet/pull-messages")
 
@@ -70,8 +70,8 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
         assert outsider.post("/v1/fleet/pull-messages").status_code == 401
 
     # A second server on the folder, a second client on the folder, and one on a copy of it.
-    assert f"already running on it (process {server.pid})" in sentence(fed.serve())
-    assert "a client of site east is already running on it" in sentence(fed.join("east"))
+    assert f"already running in this folder (process {server.pid})" in sentence(fed.serve())
+    assert "a client of site east is already running in this folder" in sentence(fed.join("east"))
     shutil.copytree(fed.site("east"), fed.folder / "copy", ignore=shutil.ignore_patterns("state"))
     assert "another client is connected with the identity of site east" in sentence(fed.join("copy"))
 
@@ -139,7 +139,7 @@ def test_a_question_about_records_is_refused_and_a_site_that_cannot_use_its_reco
     assert server.wait() == 3, server.said
     refused = {event["site_id"]: event["reason"] for event in fed.events() if event["event"] == "rejected"}
     assert refused == {"east": "PolicyRefused:data.min_records", "north": "Declined", "south": "Declined"}
-    said = "data.min_records: the order has cohort.min_records = 4, and this site has its own, 6; leave it out of the run"
+    said = "data.min_records: the order has cohort.min_records = 4, and this site sets 6; remove the field from the run"
     assert said in clients["east"].said
     assert "has fewer usable training records than" in clients["north"].said
     assert "its label is not in task.labels" in clients["south"].said

@@ -1,12 +1,15 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import click
 import pytest
+from typer import rich_utils
 
 import hushtune
+from shared.ops import extras
 
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
@@ -86,6 +89,57 @@ def test_every_command_explains_itself(here: Here) -> None:
         assert status == 0
         assert "Usage" in out
         assert command in out
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """All commands with the words that call them."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        yield from commands(command, (*path, name)) if isinstance(command, click.Group) else [((*path, name), command)]
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), [pytest.param(*each, id=" ".join(each[0])) for each in commands(hushtune.command_line())]
+)
+def test_every_argument_and_option_is_explained_by_the_help_page(
+    words: tuple[str, ...], command: click.Command, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With click 8.5, the help of each argument would be blank."""
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", 300)  # no line is broken in the middle of a sentence
+    shown = " ".join(here([*words, "--help"])[1].replace("│", " ").split())
+    for parameter in command.params:
+        help_text = getattr(parameter, "help", None)
+        assert help_text, f"{parameter.name} has no help"
+        assert " ".join(help_text.split()) in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["clinet"], "client"), (["card", "shwo"], "show"), (["provision", "sit"], "site")],
+)
+def test_a_misspelt_command_is_answered_with_one_suggestion(words: list[str], meant: str, here: Here) -> None:
+    status, _, err = here(words)
+    assert status == 2
+    assert err.count("Did you mean") == 1
+    assert f"Did you mean '{meant}'?" in err
+
+
+def test_a_command_whose_extra_is_missing_is_one_line_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, here: Here
+) -> None:
+    monkeypatch.setattr(extras, "requires", lambda name: ['nowhere; extra == "server"', 'nowhere; extra == "site"'])
+    for words, subject, extra in (
+        (["server", "none.toml", "--state", "x"], "server", "server"),
+        (["card", "show", "none"], "card show", "server"),
+        (["client", "none.toml"], "client", "site"),
+        (["provision", "site", "none"], "provision site", "site"),
+    ):
+        status, out, err = here(words)
+        assert (status, out) == (2, "")
+        asked = f"hushtune {subject} needs the extra '{extra}': pip install 'hushtune[{extra}]'"
+        assert err == f"hushtune: {asked}\n"
+    assert here(["plan", "none.toml"])[2].startswith("hushtune: none.toml: cannot read the config")
 
 
 @pytest.mark.parametrize(

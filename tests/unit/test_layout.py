@@ -55,7 +55,7 @@ ROOMS = {
     "scipy": ("privacy/",),
     "torch": LEARNING,
     "transformers": LEARNING,
-    "peft": ("shared/adapters/ia3.py", "shared/adapters/lora.py", "shared/adapters/peft.py", "shared/tasks/", "privacy/dp/"),
+    "peft": ("shared/adapters/", "shared/tasks/", "privacy/dp/"),
     "huggingface_hub": ("shared/models/load.py",),
     "pyarrow": ("shared/records/rows.py",),
     "ftfy": ("client/data_stage/cleaning.py",),
@@ -110,6 +110,8 @@ ROOMS = {
     "shelve": (),
 }
 
+EXECUTING = {"eval", "exec", "compile", "__import__", "torch.load", "torch.save", "yaml.load"}
+
 
 def modules() -> list[Path]:
     return sorted([*(path for name in OURS for path in (REPOSITORY / name).rglob("*.py")), REPOSITORY / "hushtune.py"])
@@ -134,54 +136,57 @@ def imports(path: Path) -> Iterator[str]:
             yield str(node.module).split(".")[0]
 
 
-every_module = pytest.mark.parametrize("path", modules(), ids=name_of)
+def statements() -> Iterator[tuple[Path, ast.stmt]]:
+    return ((path, node) for path in modules() for node in tree(path).body)
+
+
+def nodes() -> Iterator[tuple[Path, ast.AST]]:
+    return ((path, node) for path in modules() for node in ast.walk(tree(path)))
 
 
 def test_there_are_modules_to_look_at() -> None:
     assert {path.parts[len(REPOSITORY.parts)] for path in modules()} == {*OURS, "hushtune.py"}
 
 
-@every_module
-def test_imports_point_in_one_direction(path: Path) -> None:
-    ours = set(imports(path)) & set(OURS)
-    assert ours <= MAY_IMPORT[path.relative_to(REPOSITORY).parts[0]]
+def test_imports_point_in_one_direction() -> None:
+    for path in modules():
+        ours = set(imports(path)) & set(OURS)
+        assert ours <= MAY_IMPORT[path.relative_to(REPOSITORY).parts[0]], name_of(path)
 
 
-@every_module
-def test_heavy_libraries_stay_in_their_rooms(path: Path) -> None:
-    for library in set(imports(path)) & set(ROOMS):
-        assert name_of(path).startswith(ROOMS[library] or ("nowhere",)), f"{library} in {name_of(path)}"
+def test_heavy_libraries_stay_in_their_rooms() -> None:
+    for path in modules():
+        for library in set(imports(path)) & set(ROOMS):
+            assert name_of(path).startswith(ROOMS[library] or ("nowhere",)), f"{library} in {name_of(path)}"
 
 
-@every_module
-def test_no_code_arrives_by_data(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+def test_no_code_arrives_by_data() -> None:
+    for path, node in nodes():
         if isinstance(node, ast.keyword):
-            assert node.arg != "trust_remote_code"
-            assert not (node.arg == "allow_pickle" and getattr(node.value, "value", None) is not False)
+            assert node.arg != "trust_remote_code", name_of(path)
+            assert not (node.arg == "allow_pickle" and getattr(node.value, "value", None) is not False), name_of(path)
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            assert called not in {"eval", "exec", "compile", "__import__", "torch.load", "torch.save", "yaml.load"}, called
-            assert not called.endswith(("import_module", "import_string")), called
+            assert called not in EXECUTING, f"{called} in {name_of(path)}"
+            assert not called.endswith(("import_module", "import_string")), f"{called} in {name_of(path)}"
+            # A method of aggregation is found by its name, which is one of a literal list in our own code.
+            assert not called.endswith("resolve_name") or name_of(path) == "server/aggregation/__init__.py"
 
 
-@every_module
-def test_functions_fit_on_a_screen(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+def test_functions_fit_on_a_screen() -> None:
+    for path, node in nodes():
         if isinstance(node, ast.FunctionDef) and node.name != "run_rounds":  # the round loop is read as one piece
-            assert (node.end_lineno or 0) - node.lineno < 40, node.name
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            first = body[0].lineno if body else node.lineno
+            assert (node.end_lineno or 0) - first < 39, f"{node.name} in {name_of(path)}"
 
 
-@every_module
-def test_nothing_happens_at_import_but_definitions(path: Path) -> None:
-    for node in tree(path).body:
-        allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+def test_nothing_happens_at_import_but_definitions() -> None:
+    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    for path, node in statements():
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        type_checking = isinstance(node, ast.If) and ast.unparse(node.test) in (
-            "TYPE_CHECKING",
-            "__name__ == '__main__'",
-        )
-        assert isinstance(node, allowed) or docstring or type_checking, ast.unparse(node)[:80]
+        guarded = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+        assert isinstance(node, allowed) or docstring or guarded, f"{ast.unparse(node)[:80]} in {name_of(path)}"
 
 
 def test_the_public_face_stays_short() -> None:

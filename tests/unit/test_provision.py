@@ -248,7 +248,7 @@ WRONG_PUBLIC = {
     ),
     "a private key": (
         lambda: new_key().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()),
-        "a private key, which must never leave its site",
+        "contains a private key, which must never leave its site",
     ),
     "nothing": (lambda: b"", "not a public key in OpenSSH's format"),
 }

@@ -214,10 +214,10 @@ def test_a_site_whose_records_declare_no_such_group_refuses_in_one_line(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"adapter.rank": 0}, "adversary: with adapter.rank = 0 the embedding stays the base's"),
+        ({"adapter.rank": 0}, "adversary: with adapter.rank = 0 the embedding cannot change"),
         ({"adversary.groups": ["woman"]}, "adversary.groups: needs at least 2 different groups"),
         ({"adversary.weight": 0}, "adversary.weight"),
-        ({"evaluation.probes": {"group": "age"}}, "evaluation.probes.group = 'age': a record has one declared group"),
+        ({"evaluation.probes": {"group": "age"}}, "evaluation.probes.group = 'age': a record has only one group column"),
     ],
 )
 def test_where_it_does_not_apply_it_is_refused_by_name(
@@ -228,5 +228,5 @@ def test_where_it_does_not_apply_it_is_refused_by_name(
 
 
 def test_an_instruction_has_no_embedding_to_hide_a_group_in(instruct: RunConfig, change: Change) -> None:
-    with pytest.raises(ConfigError, match="adversary: only a classification has an embedding"):
+    with pytest.raises(ConfigError, match="adversary: works only with"):
         change(instruct, {"adversary": HIDDEN})

@@ -128,7 +128,7 @@ def test_ledger_confirm_begins_no_ledger_and_accepts_no_old_one(
     (site.parent / "ledger_head.json").write_text(json.dumps({"site_id": "north", "entries": 9, "hash": "e" * 64}))
     status, _, err = said(["ledger", "confirm", str(site), "--yes"], monkeypatch, capsys)
     assert (status, err.count("\n")) == (2, 1)
-    assert "is the old copy" in err
+    assert "is an old copy" in err
     shutil.rmtree(site.parent / "state" / "ledger")
     status, _, err = said(["ledger", "confirm", str(site), "--yes"], monkeypatch, capsys)
     assert (status, err.count("\n")) == (2, 1)

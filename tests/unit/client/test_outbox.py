@@ -131,9 +131,9 @@ def test_a_changed_number_or_a_file_moved_to_another_round_is_refused(outbox: Ou
 
 @pytest.mark.parametrize("run_id", ["../run", "a/b", "", ".", "..", "run\n", "x" * 200])
 def test_a_run_that_is_no_short_name_touches_nothing(outbox: Outbox, folder: Path, run_id: str) -> None:
-    with pytest.raises(MessageError, match="no short name"):
+    with pytest.raises(MessageError, match="not a short name"):
         outbox.store(run_id, 1, START, DONE)
-    with pytest.raises(MessageError, match="no short name"):
+    with pytest.raises(MessageError, match="not a short name"):
         outbox.stored(run_id, 1, START)
     assert not folder.exists()
 

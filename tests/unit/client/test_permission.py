@@ -73,25 +73,25 @@ OTHERS: dict[str, tuple[Mapping[str, Any], str, str]] = {
     "data.columns.text": (
         {"data.columns.text": "letter"},
         "data.columns.text",
-        '"letter", and .* own, ["subject", "letter"]',
+        '"letter", and .* sets ["subject", "letter"]',
     ),
-    "data.columns.label": ({"data.columns.label": "hiv"}, "data.columns.label", '"hiv", and this site has its own, "stay"'),
+    "data.columns.label": ({"data.columns.label": "hiv"}, "data.columns.label", '"hiv", and this site sets "stay"'),
     "data.columns.instruction": ({"data.columns.instruction": "q"}, "data.columns.instruction", '"q"'),
     "data.columns.response": ({"data.columns.response": "a"}, "data.columns.response", '"a"'),
     "data.columns.known": ({"data.columns.known": ["patient"]}, "data.columns.known", '["patient"]'),
     "data.columns.person": ({"data.columns.person": "name"}, "data.columns.person", '"name"'),
-    "data.columns.spans": ({"data.columns": {"spans": "s"}}, "data.columns.spans", '"s", and this site has its own, none'),
+    "data.columns.spans": ({"data.columns": {"spans": "s"}}, "data.columns.spans", '"s", and this site sets none'),
     "data.label_bins": (
         {"data.label_bins": [{"label": "yes", "low": 43, "high": 43}]},
         "data.label_bins",
         "43.0",
     ),
     "task.labels": ({"task.labels": ["no", "yes", "hiv"]}, "data.labels", '"hiv"'),
-    "cohort.min_records": ({"cohort.min_records": 31}, "data.min_records", "31, and this site has its own, 30"),
+    "cohort.min_records": ({"cohort.min_records": 31}, "data.min_records", "31, and this site sets 30"),
     "adversary.groups": ({"adversary": {"column": "sex", "groups": ["f", "x"]}}, "data.groups", '"x"'),
     "cleaning.repair": ({}, "", ""),  # the run's default, true, is not the site's, and is not asked for
     "cleaning.languages": ({"cleaning.languages": ["de"]}, "cleaning.languages", '["de"]'),
-    "cleaning.min_chars": ({"cleaning.min_chars": 6}, "cleaning.min_chars", "6, and this site has its own, 5"),
+    "cleaning.min_chars": ({"cleaning.min_chars": 6}, "cleaning.min_chars", "6, and this site sets 5"),
     "cleaning.max_repetition": ({"cleaning.max_repetition": 0.5}, "cleaning.max_repetition", "0.5"),
     "cleaning.exact_duplicates": ({"cleaning.exact_duplicates": "drop"}, "cleaning.exact_duplicates", '"drop"'),
     "cleaning.label_conflicts": (
@@ -130,8 +130,8 @@ def test_an_adversary_on_a_column_that_the_site_does_not_name_is_refused(file: S
 @pytest.mark.parametrize(
     ("sites", "says"),
     [
-        ([{"id": "north", "file": "n", "declared_size": 101}], "names this site with 101 records, and .* declares 100"),
-        ([{"id": "south", "file": "s", "declared_size": 100}], "names this site with no records"),
+        ([{"id": "north", "file": "n", "declared_size": 101}], "gives this site 101 declared records, and .* declares 100"),
+        ([{"id": "south", "file": "s", "declared_size": 100}], "gives this site no declared records"),
     ],
 )
 def test_a_run_for_another_size_is_refused(file: SiteFile, forge: Forge, sites: list[Any], says: str) -> None:

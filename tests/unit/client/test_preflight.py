@@ -51,13 +51,13 @@ def test_the_refusal_names_a_change_that_fits(either: RunConfig, change: Change,
     rooms = {
         "set training.micro_batch_tokens = 24, which fits": need.of(1, checkpointing=False),
         "set training.micro_batch_tokens = 24 and training.checkpointing = true, which fits": need.of(1, checkpointing=True),
-        "take a smaller model or a shorter model.max_length": need.of(1, checkpointing=True) - 10,
+        "use a smaller model or a shorter model.max_length": need.of(1, checkpointing=True) - 10,
     }
     assert records > 3
     for remedy, room in rooms.items():
         free(monkeypatch, room / SHARE + 8)
         with pytest.raises(
-            ModelError, match=r"^model\.name = .*: training takes about .* GB, and .* GB may be used"
+            ModelError, match=r"^model\.name = .*: training takes about .* GB, but only .* GB may be used"
         ) as caught:
             refuse_what_does_not_fit(either)
         assert str(caught.value).endswith(remedy)

@@ -134,7 +134,7 @@ def test_a_count_that_cannot_be_read_lets_nothing_pass(
 ) -> None:
     opened().allow(config_of())
     (tmp_path / "state" / "set_ups.json").write_text(content)
-    with pytest.raises(PrivacyError, match=r"set_ups\.json: cannot be read, so it is not known what the server asked"):
+    with pytest.raises(PrivacyError, match=r"set_ups\.json: cannot be read, so earlier questions of the server are unknown"):
         opened().allow(config_of())
 
 

@@ -120,7 +120,7 @@ ACTIVE = {"ActivateNode": lambda request: SimpleNamespace(node_id=7)}
         (status(401), "does not know this site's key"),
         (status(403), "belongs to another site than 'north'"),
         (status(409), "another client is connected with the identity of site north"),
-        (raising(httpx.RemoteProtocolError("gone")), "speaks TLS alone"),
+        (raising(httpx.RemoteProtocolError("gone")), "accepts only TLS"),
     ],
 )
 def test_a_refusal_is_one_sentence(connection: Any, answer: Callable[[Any], Any], words: str) -> None:
@@ -132,7 +132,10 @@ def test_a_refusal_is_one_sentence(connection: Any, answer: Callable[[Any], Any]
 def test_a_certificate_of_another_authority_is_no_reason_to_try_again(connection: Any) -> None:
     error = httpx.ConnectError("tls")
     error.__cause__ = ssl.SSLCertVerificationError("self-signed")
-    with pytest.raises(ConnectionRefused, match="not of the authority"), connection(ToyFleet(ActivateNode=raising(error))):
+    with (
+        pytest.raises(ConnectionRefused, match="not issued by the authority"),
+        connection(ToyFleet(ActivateNode=raising(error))),
+    ):
         pass
 
 
@@ -213,7 +216,7 @@ def test_what_an_app_raises_leaves_as_a_code_and_a_reply_that_nobody_wants_ends_
     ("error", "code"),
     [
         (PolicyRefused("max_rounds", "asks for 9 rounds", "allows 3", "lower them"), "PolicyRefused:max_rounds"),
-        (MessageError("order: its adapter has other names"), "MessageError"),
+        (MessageError("order: its adapter does not have the names"), "MessageError"),
         (ModelError("no such model"), "ModelError"),
         (Declined("site north: declined"), "Declined"),
         (DataError("records.jsonl, record 7: a patient's words"), "Declined"),  # not even if it came here by itself

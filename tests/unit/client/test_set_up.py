@@ -346,6 +346,6 @@ def test_a_site_whose_state_came_back_from_an_older_backup_trains_no_more(
     Budget(ledger, Dataset([(b"x" * 16,)]), Limit(8.0, 1e-4)).reserve("run", 1, None, Head())
     shutil.rmtree(file.site.state)
     shutil.copytree(tmp_path / "backup", file.site.state)
-    with pytest.raises(LedgerError, match=r"ledger\.jsonl: is the old copy, it ends at entry 0 and .* has seen entry 1"):
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: is an old copy that ends at entry 0, but .* has seen entry 1"):
         Host(file, lambda *_, **__: None).train(forge(run_id="another"))
     assert not file.outbox.exists()

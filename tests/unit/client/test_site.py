@@ -86,7 +86,7 @@ def test_an_order_for_another_config_is_refused_and_spends_nothing(
 @pytest.mark.parametrize("number", [0, -1, 3, 10**9])
 def test_a_round_outside_the_plan_is_refused(classify: RunConfig, make: MakeSite, number: int) -> None:
     site = make(classify)
-    with pytest.raises(MessageError, match="outside the plan"):
+    with pytest.raises(MessageError, match="outside of the plan"):
         site.train(order(site, classify, number))
     assert len(site.budget.rounds("run")) == 0
 
@@ -94,9 +94,9 @@ def test_a_round_outside_the_plan_is_refused(classify: RunConfig, make: MakeSite
 def test_a_round_is_never_spent_twice(classify: RunConfig, make: MakeSite) -> None:
     site = make(classify)
     site.train(order(site, classify, 2))
-    with pytest.raises(LedgerError, match="round 2 of run run was spent and answered before"):
+    with pytest.raises(LedgerError, match="round 2 of run run was trained and answered before"):
         site.train(order(site, classify, 2))
-    with pytest.raises(LedgerError, match="spent and answered before"):
+    with pytest.raises(LedgerError, match="trained and answered before"):
         make(classify).train(order(site, classify, 2))  # nor after a restart
     assert len(site.budget.rounds("run")) == 1
 
@@ -132,7 +132,7 @@ def test_nothing_is_trained_when_the_ledger_cannot_be_written(
 
 def test_a_ledger_that_lacks_what_the_server_saw_trains_nothing(classify: RunConfig, make: MakeSite) -> None:
     site = make(classify)
-    with pytest.raises(LedgerError, match="was seen before: it was cut off, or is an old copy"):
+    with pytest.raises(LedgerError, match="was seen before: the ledger was cut off, or is an old copy"):
         site.train(replace(order(site, classify), ledger=Head(9, "e" * 64)))
     assert len(site.budget.rounds("run")) == 0
 
@@ -354,7 +354,7 @@ def test_a_site_counts_persons_where_they_are_the_unit(classify: RunConfig, chan
     config = change(classify, PERSON)
     with pytest.raises(DataError, match=r"fewer usable training persons than cohort.min_records = 4"):
         of_persons(config, ["ann"] * 20 + ["bob"] * 5 + ["eve"], build)
-    with pytest.raises(DataError, match=r"not every record says whose it is; check data\.columns\.person"):
+    with pytest.raises(DataError, match=r"the person of some records is unknown; check data\.columns\.person"):
         Site("north", 100, config, build[1](config, 8), build[0](config), None, build[2]("north"))
 
 
@@ -379,7 +379,7 @@ def test_a_plan_that_does_not_pay_for_what_the_config_releases_is_refused(
     training = config.training
     plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
     learner_of, records_of, open_budget = build
-    with pytest.raises(PrivacyError, match="not the one of this run"):
+    with pytest.raises(PrivacyError, match="not that of this run"):
         Site(
             "north",
             100,

@@ -104,7 +104,7 @@ def test_what_is_generated_learns_surrogates_unless_the_site_says_otherwise(
 
 def test_a_map_back_is_of_values_that_differ(tmp_path: Path) -> None:
     assert not load(tmp_path, GOOD).anonymise.reversible
-    with pytest.raises(ConfigError, match="redacted values look alike"):
+    with pytest.raises(ConfigError, match="redacted values cannot be told apart"):
         load(tmp_path, GOOD + '[anonymise]\nreversible = true\noperator = "redact"\n')
 
 
@@ -152,9 +152,9 @@ def test_what_a_server_could_ask_about_must_be_named_by_the_site(tmp_path: Path,
 
 def test_bins_of_the_site_have_its_own_labels_and_a_classification_has_some(tmp_path: Path) -> None:
     bins = GOOD.replace("label_bins = []", 'label_bins = [{ label = "maybe", low = 1, high = 2 }]')
-    with pytest.raises(ConfigError, match=r"data\.label_bins: 'maybe' is not in labels"):
+    with pytest.raises(ConfigError, match=r"data\.label_bins: label 'maybe' is not in labels"):
         load(tmp_path, bins)
-    with pytest.raises(ConfigError, match=r"data\.labels: policy\.tasks has 'classification', so name the labels"):
+    with pytest.raises(ConfigError, match=r"data\.labels: policy\.tasks has 'classification', so give the labels"):
         load(tmp_path, GOOD.replace('["no", "yes"]', "[]"))
     load(tmp_path, GOOD.replace('["no", "yes"]', "[]").replace('["classification"]', '["instruction"]'))
 
@@ -165,7 +165,7 @@ def test_a_run_for_persons_leaves_the_column_to_the_sites_and_one_that_has_none_
     run = config_of({"data.source": "sites", "privacy.unit": "person", "privacy.person_cap": 5})
     named = GOOD.replace('label = "label"', 'person = "patient"')
     assert load(tmp_path, named).carried_out(run).data.columns.person == "patient"
-    with pytest.raises(ConfigError, match=r"site north: the run protects persons, and no column says whose"):
+    with pytest.raises(ConfigError, match=r"site north: the run protects persons, but no column identifies them"):
         load(tmp_path).carried_out(run)
 
 

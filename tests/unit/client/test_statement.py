@@ -96,7 +96,7 @@ def test_a_whole_ledger_verifies_alone_and_against_what_a_server_saw(folder: Pat
 def test_a_head_that_the_ledger_lacks_is_found(folder: Path, reported: Callable[[Head], Path]) -> None:
     with pytest.raises(LedgerError, match="ends at entry 5, but entry 8 was seen before"):
         verify(folder, reported(Head(9, "e" * 64)))
-    with pytest.raises(LedgerError, match="entry 4 is not the one that was seen before"):
+    with pytest.raises(LedgerError, match="entry 4 differs from the one that was seen before"):
         verify(folder, reported(Head(5, "e" * 64)))
 
 
@@ -117,7 +117,7 @@ def test_a_missing_part_is_found(folder: Path, part: str) -> None:
 @pytest.mark.parametrize("content", ["", "{}", '{"rounds": 3}', "[1]"])
 def test_a_file_that_is_no_report_is_named(folder: Path, tmp_path: Path, content: str) -> None:
     (tmp_path / "other.json").write_text(content)
-    with pytest.raises(LedgerError, match=r"other\.json: no readable report of a run"):
+    with pytest.raises(LedgerError, match=r"other\.json: not a readable report of a run"):
         verify(folder, tmp_path / "other.json")
 
 

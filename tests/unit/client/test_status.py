@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import status as telling_module
+from client import status as status_module
 from client.site_file import SiteFile
-from client.status import KEPT, Telling
+from client.status import KEPT, StatusWriter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.ops.status import BudgetSeen, SiteStatus, StatusFile
@@ -52,27 +52,27 @@ def told(file: SiteFile) -> SiteStatus:
 
 
 def test_a_client_that_starts_says_that_it_is_connecting(file: SiteFile) -> None:
-    Telling(file)
+    StatusWriter(file)
     assert (told(file).connection, told(file).site_id, told(file).server) == ("connecting", "north", "fed.example.org:8443")
 
 
 def test_a_connection_that_changes_is_told_with_its_time(file: SiteFile) -> None:
-    telling = Telling(file)
+    writer = StatusWriter(file)
     began = told(file).since
-    telling.connection("connected")
+    writer.connection("connected")
     since = told(file).since
-    telling.connection("connected")
+    writer.connection("connected")
     assert began <= since == told(file).since
     assert told(file).connection == "connected"
 
 
 def test_an_order_shows_what_became_of_it(file: SiteFile, order: Callable[[int], TrainOrder]) -> None:
-    telling = Telling(file)
-    telling.order(order(1), "training")
+    writer = StatusWriter(file)
+    writer.order(order(1), "training")
     assert [(seen.round, seen.outcome) for seen in told(file).orders] == [(1, "training")]
-    telling.order(order(1), "sent")
-    telling.order(order(2), "training")
-    telling.order(order(2), "refused", "PolicyRefused:max_rounds")
+    writer.order(order(1), "sent")
+    writer.order(order(2), "training")
+    writer.order(order(2), "refused", "PolicyRefused:max_rounds")
     seen = told(file).orders
     assert [(each.round, each.outcome, each.reason) for each in seen] == [
         (1, "sent", None),
@@ -81,23 +81,23 @@ def test_an_order_shows_what_became_of_it(file: SiteFile, order: Callable[[int],
 
 
 def test_only_the_last_orders_are_kept(file: SiteFile, order: Callable[[int], TrainOrder]) -> None:
-    telling = Telling(file)
+    writer = StatusWriter(file)
     for number in range(1, KEPT + 6):
-        telling.order(order(number), "sent")
+        writer.order(order(number), "sent")
     assert [seen.round for seen in told(file).orders] == list(range(6, KEPT + 6))
 
 
 def test_the_budget_is_what_the_ledger_says(file: SiteFile) -> None:
     budget = BudgetSeen(of="3fa91c", spent=1.5, limit=8.0, delta=1e-4)
-    Telling(file).budgets([budget])
+    StatusWriter(file).budgets([budget])
     assert told(file).budgets == (budget,)
 
 
 def test_an_old_status_is_written_again_and_a_fresh_one_is_not(file: SiteFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    telling = Telling(file)
+    writer = StatusWriter(file)
     file.status.unlink()
-    telling.refresh()
+    writer.refresh()
     assert not file.status.exists()
-    monkeypatch.setattr(telling_module, "REFRESH", 0.0)
-    telling.refresh()
+    monkeypatch.setattr(status_module, "REFRESH", 0.0)
+    writer.refresh()
     assert told(file).connection == "connecting"

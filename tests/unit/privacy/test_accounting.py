@@ -223,7 +223,7 @@ def test_a_delta_that_is_no_chance_is_refused(delta: float) -> None:
 
 
 def test_a_target_out_of_reach_is_refused_with_what_to_do() -> None:
-    with pytest.raises(PrivacyError, match=r"out of reach.*fewer steps, a lower rate"):
+    with pytest.raises(PrivacyError, match=r"cannot be reached.*fewer steps, a lower rate"):
         calibrate(1e-7, 1e-5, 1.0, 100)
 
 

@@ -148,7 +148,7 @@ def test_an_open_reservation_counts_and_is_used_again(budget: Make) -> None:
 
 def test_a_round_that_was_answered_is_not_answered_again(budget: Make) -> None:
     spend(budget(records(NAMES)))
-    with pytest.raises(LedgerError, match="round 1 of run run was spent and answered before"):
+    with pytest.raises(LedgerError, match="round 1 of run run was trained and answered before"):
         budget(records(NAMES)).reserve("run", 1, PLAN, Head())
 
 

@@ -73,16 +73,16 @@ def test_an_older_copy_of_the_whole_folder_is_refused(opened: Open, second: Path
         with pytest.raises(LedgerError) as caught:
             opened()
         said = str(caught.value)
-        assert f"ledger.jsonl: is the old copy, it ends at entry {5 - age} and {second} has seen entry 5;" in said
+        assert f"ledger.jsonl: is an old copy that ends at entry {5 - age}, but {second} has seen entry 5;" in said
         assert "restore the newest copy of the ledger's folder" in said
         assert "\n" not in said
-    with pytest.raises(LedgerError, match="is the old copy"):
+    with pytest.raises(LedgerError, match="is an old copy"):
         Ledger(book.folder, "north").confirm(second)  # and no word helps
 
 
 def test_a_ledger_that_is_gone_as_a_whole_is_not_begun_anew(used: Ledger, opened: Open, second: Path) -> None:
     shutil.rmtree(used.folder)
-    with pytest.raises(LedgerError, match=r"ledger\.jsonl: is gone, and .*head\.json has seen its entry 5; restore"):
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: is missing, but .*head\.json has seen its entry 5; restore"):
         opened()
     assert not used.path.exists()
 
@@ -98,7 +98,7 @@ def test_a_second_head_that_is_older_than_a_crash_leaves_it_is_the_old_one(
     used: Ledger, opened: Open, second: Path, entries: int
 ) -> None:
     wind_back(second, used, entries)
-    with pytest.raises(LedgerError, match=rf"head\.json: is the old copy, it ends at entry {entries - 1} .* at entry 5;"):
+    with pytest.raises(LedgerError, match=rf"head\.json: is an old copy that ends at entry {entries - 1}, .* at entry 5;"):
         opened()
     used_before = used.path.read_bytes()
     Ledger(used.folder, "north").confirm(second)
@@ -129,7 +129,9 @@ def test_a_second_head_of_another_ledger_is_refused(used: Ledger, opened: Open, 
     for number in range(1, 4):
         reserve(other, number)
     shutil.copy(tmp_path / "other.json", second)
-    with pytest.raises(LedgerError, match=r"entry 3 is not the one that .* has seen, so one of the two belongs to another"):
+    with pytest.raises(
+        LedgerError, match=r"entry 3 differs from the one that .* has seen, so one of the two files belongs to another"
+    ):
         opened()
     with pytest.raises(LedgerError, match="belongs to another ledger"):
         Ledger(used.folder, "north").confirm(second)
@@ -143,7 +145,7 @@ def test_two_sites_cannot_share_a_second_head(used: Ledger, second: Path, tmp_pa
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"site_id": "north", "entries": "many", "hash": ""}'])
 def test_a_second_head_that_is_rubbish_is_named(used: Ledger, opened: Open, second: Path, content: str) -> None:
     second.write_text(content)
-    with pytest.raises(LedgerError, match=r"head\.json: is no copy of a ledger's head; restore it"):
+    with pytest.raises(LedgerError, match=r"head\.json: is not a copy of a ledger's head; restore it"):
         opened()
 
 
@@ -170,5 +172,5 @@ def test_of_all_pairs_of_moments_only_those_that_a_crash_can_leave_open(opened: 
         if ledger_at - second_at in (0, 1):
             assert opened().head().entries == ledger_at
         else:
-            with pytest.raises(LedgerError, match="is the old copy"):
+            with pytest.raises(LedgerError, match="is an old copy"):
                 opened()

@@ -148,6 +148,24 @@ def test_the_best_adapter_so_far_stays_until_there_is_a_better_one(tmp_path: Pat
     assert {path.name for path in tmp_path.glob("*.safetensors")} == {"round-00004.safetensors"}
 
 
+def test_what_the_aggregation_keeps_comes_back_bit_for_bit_or_not_at_all(tmp_path: Path) -> None:
+    kept = AdapterState({"b": np.float32([1e-38, -0.0, 1 / 3, 3e38])})
+    for number in (1, 2):
+        replace(at(number), memory={"momentum": kept}).save(tmp_path)
+        found = Checkpoint.load(tmp_path)
+        assert found is not None
+        assert {name: state.digest() for name, state in found.memory.items()} == {"momentum": kept.digest()}
+    assert {path.name for path in tmp_path.glob("*.safetensors")} == {
+        "round-00002.safetensors",
+        "momentum-00002.safetensors",
+    }
+    (tmp_path / "momentum-00002.safetensors").write_bytes((tmp_path / "round-00002.safetensors").read_bytes())
+    with pytest.raises(RunError, match=r"momentum-00002\.safetensors does not have its digest"):
+        Checkpoint.load(tmp_path)
+    at(3).save(tmp_path)
+    assert {path.name for path in tmp_path.glob("*.safetensors")} == {"round-00003.safetensors"}
+
+
 @pytest.mark.parametrize("name", ["state.json", "round-00002.safetensors"])
 def test_a_damaged_checkpoint_is_refused_in_one_line_at_every_byte(tmp_path: Path, name: str) -> None:
     at(2).save(tmp_path)

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples import run_examples
 from rich.console import Console
 from transformers import AutoTokenizer
 
 from client.statement import verify as verify_ledger
+from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import load_adapter
 from server.report.document import rewrite
 from server.report.figures import epsilon
@@ -299,6 +301,17 @@ def test_a_finished_run_is_an_object_with_metrics_rounds_and_the_privacy_of_each
     assert len(lines) == 3
 
 
+def test_the_examples_of_simulate_and_load_report_run(
+    finished: Finished, settings: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunConfig, "load", lambda path, overrides: settings(tmp_path))
+    assert run_examples(simulate) == 7
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(finished.folder)
+    monkeypatch.chdir(tmp_path)
+    assert run_examples(load_report) == 4
+
+
 def test_events_are_codes_and_numbers(finished: Finished) -> None:
     events = [json.loads(line) for line in (finished.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [event["event"] for event in events] == ["run_started", "round", "round", "run_ended"]
@@ -496,10 +509,11 @@ def test_a_trusted_server_publishes_site_level_privacy_and_keeps_the_sample_to_i
     done = simulate(config)
     folder, report = done.folder, done.report
     assert (report["privacy"]["trust"], report["privacy"]["unit"]) == ("central", "site")
+    assert {spent.plan for spent in done.privacy.values()} == {PrivacyPlan.for_server(config)}
     assert {site["epsilon"] for site in report["sites"]} == {report["sites"][0]["epsilon"]}
     assert 4.9 < report["sites"][0]["epsilon"] <= 5.0
-    [done] = report["rounds"]
-    assert (done["accepted"], done["ledgers"], done["bytes_up"]) == ([], {}, 0)
+    [first] = report["rounds"]
+    assert (first["accepted"], first["ledgers"], first["bytes_up"]) == ([], {}, 0)
     card = json.loads((folder / "privacy_card.json").read_text(encoding="utf-8"))
     assert "does not hold against the server" in json.dumps(card)
     [row] = plan_rows(config)

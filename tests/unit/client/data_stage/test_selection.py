@@ -99,7 +99,7 @@ def test_one_record_can_decide_on_many_near_duplicates_so_privacy_refuses_the_st
     without, with_it = (by_record(list(curate(some, config, KEY).rows)) for some in (ends, bridge + ends))
     assert sum(((without - with_it) + (with_it - without)).values()) == 3  # the bridge comes, both ends go
     private = config_of({"cleaning.near_duplicates": 0.4})
-    with pytest.raises(PrivacyError, match=r"near_duplicates: refused under differential privacy.*decides on any number"):
+    with pytest.raises(PrivacyError, match=r"near_duplicates: refused under differential privacy.*decides about any number"):
         refuse_unstable(private)
 
 

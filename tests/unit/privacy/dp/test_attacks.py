@@ -84,12 +84,12 @@ def test_whether_a_site_was_in_a_servers_sum_does_not_show_in_its_low_bits() -> 
     deltas = [generator.normal(size=size).astype(np.float32) / 25 for _ in range(sites)]
     others = NoisedSum((("a", (size,)),), plan)
     for delta in deltas[1:]:
-        others.fold(AdapterState({"a": delta}), 1.0)
+        others.fold(AdapterState({"a": delta}))
     known = _sum_of(deltas), _sum_of(deltas[1:])
     for _ in range(rounds):
         was_in, total = bool(generator.integers(2)), deepcopy(others)
         if was_in:
-            total.fold(AdapterState({"a": deltas[0]}), 1.0)
+            total.fold(AdapterState({"a": deltas[0]}))
         published = total.result().arrays["a"].astype(np.float64) * sites
         right += (_is_explained(published, known[0]) > _is_explained(published, known[1])) == was_in
     assert abs(right / rounds - 0.5) <= 5 * 0.5 / math.sqrt(rounds)

@@ -39,7 +39,7 @@ def test_no_site_moves_the_sum_by_more_than_the_clipping_norm(monkeypatch: pytes
     silence(monkeypatch)
     for value in (1e-4, 1.0, 1e6):
         total = NoisedSum(SPEC, PLAN)
-        total.fold(state(value), 1.0)
+        total.fold(state(value))
         share = flat(total.result()) * PLAN.expected_batch
         assert np.linalg.norm(share) <= 1.5 * (1 + 1e-6)
         if state(value).norm <= 1.5:
@@ -50,7 +50,7 @@ def test_the_mean_is_over_a_public_number_of_sites(monkeypatch: pytest.MonkeyPat
     silence(monkeypatch)
     total = NoisedSum(SPEC, PLAN)
     for _ in range(10):
-        total.fold(state(1e-3), 1.0)
+        total.fold(state(1e-3))
     assert flat(total.result()) == pytest.approx(np.full(1000, 10 * 1e-3 / 100), rel=1e-5)
 
 

@@ -178,7 +178,7 @@ def test_a_unit_that_is_cut_over_two_micro_batches_stops_the_step(
     optimizer = torch.optim.SGD(trained(learner.model).values(), lr=1.0)
     with (
         make_private(learner.model, optimizer, PLAN, DIVISOR) as (model, step),
-        pytest.raises(PrivacyError, match="cut over two micro-batches"),
+        pytest.raises(PrivacyError, match="split over two micro-batches"),
     ):
         for row in range(2):
             _, batch = next(learner.batches(examples, [row], 10**4))

@@ -102,9 +102,9 @@ def test_what_is_accounted_is_what_runs() -> None:
 
 @pytest.mark.parametrize("noise", [9e-3, 4001.0])
 def test_a_plan_whose_noise_cannot_be_drawn_is_refused_before_anything_is_reserved(noise: float) -> None:
-    with pytest.raises(PrivacyError, match=r"noise is drawn from 0.01 to 4000 times"):
+    with pytest.raises(PrivacyError, match=r"must be from 0.01 to 4000;"):
         PrivacyPlan(0.1, noise, 0.5, 4, 2, 1e-5, 3200)
-    with pytest.raises(PrivacyError, match=r"of the metrics: noise is drawn"):
+    with pytest.raises(PrivacyError, match=r"of the metrics: must be from"):
         PrivacyPlan(0.1, 1.0, 0.5, 4, 2, 1e-5, 3200, (MechanismEvent(1.0, noise, 1, "metrics"),))
 
 

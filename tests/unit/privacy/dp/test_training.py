@@ -98,6 +98,23 @@ def test_a_step_of_the_own_optimiser_is_noticed() -> None:
         step(next(batches))
 
 
+def test_after_a_step_that_failed_no_other_is_taken() -> None:
+    calls: list[int] = []
+
+    def failing(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if calls:
+            raise MemoryError
+        return losses(model, x, y)
+
+    _, step, batches = prepared(plan=PrivacyPlan.of(**(FACTS | {"sampling_rate": 1.0})), loss=failing)
+    calls.append(1)
+    with pytest.raises(MemoryError):
+        step(next(batches))
+    calls.clear()
+    with pytest.raises(PrivacyError, match="an earlier step failed"):
+        step(next(batches))
+
+
 class Mixing(nn.Module):
     """Takes the mean of the batch away, so that each record changes all others."""
 

@@ -122,6 +122,16 @@ def test_a_card_of_ia3_says_nothing_of_ranks(
     }
 
 
+def test_the_card_says_how_the_sites_changes_are_combined(without_privacy: "CardFacts", config_of: Any) -> None:
+    robust = {"method": "trimmed_mean", "trim": 0, "optimiser": "momentum"}
+    for section, says in (
+        ({}, "combined by mean, weighted equally."),
+        (robust, "trimmed mean, weighted equally, and applied"),
+    ):
+        config = config_of({"aggregation": section, "privacy.enabled": False})
+        assert says in model_page(privacy_card(replace(without_privacy, config=config), "00" * 32))
+
+
 def test_an_instruction_model_generates_text(without_privacy: "CardFacts", config_of: Any) -> None:
     config = config_of({"task.name": "instruction", "task.labels": (), "privacy.enabled": False})
     base = BaseModel("smollm2-135m", "smollm2-135m (dequantised)", "causal", "e" * 64, "Apache-2.0")

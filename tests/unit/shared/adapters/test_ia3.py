@@ -27,10 +27,11 @@ from client.site import Site
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import load_adapter, save_adapter
-from server.aggregation.mean import RunningMean
-from shared.adapters.ia3 import ia3_config
+from server.aggregation import Setting
+from server.aggregation.mean import Mean
+from shared.adapters.ia3 import peft_config
 from shared.adapters.peft import base_alone, read_adapter, write_adapter
-from shared.config.adapter import OF_LORA
+from shared.config.adapter import FAMILIES
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
 from shared.models.memory import OVERHEAD, record_bytes
@@ -101,7 +102,7 @@ def test_targets_are_taken_by_name_as_for_lora(
 
 
 def patterns(network: PreTrainedModel, config: RunConfig) -> tuple[str, str]:
-    made = ia3_config(network, config.adapter)
+    made = peft_config(network, config.adapter)
     return str(made.target_modules), str(made.feedforward_modules)
 
 
@@ -134,7 +135,7 @@ def test_layers_that_do_not_exist_are_refused(
     ("name", "value"), {"rank": 8, "alpha": 1, "scaling": "standard", "dropout": 0.0, "train": "B"}.items()
 )
 def test_what_means_nothing_is_refused_even_at_its_default(config_of: ConfigOf, name: str, value: Any) -> None:
-    assert name in OF_LORA
+    assert name in FAMILIES["lora"].fields
     with pytest.raises(ConfigError, match=rf"adapter\.{name}: means nothing to family = 'ia3'; leave it out") as caught:
         config_of({"adapter.family": "ia3", f"adapter.{name}": value})
     assert "\n" not in str(caught.value)
@@ -155,7 +156,7 @@ def test_a_rank_of_0_trains_the_head_alone(classify: RunConfig, learner_of: Lear
 
 
 def test_decay_to_0_which_would_switch_layers_off_is_refused(config_of: ConfigOf) -> None:
-    with pytest.raises(ConfigError, match=r"training\.weight_decay = 0\.1: pulls to 0, where ia3"):
+    with pytest.raises(ConfigError, match=r"training\.weight_decay = 0\.1: pulls the factors of ia3 towards 0"):
         config_of({"adapter.family": "ia3", "training.weight_decay": 0.1})
     config_of({"adapter": {"family": "ia3", "rank": 0}, "training.weight_decay": 0.1})
 
@@ -310,7 +311,7 @@ def test_the_layer_under_the_mean_of_adapters_gives_the_mean_of_what_it_gives_un
     deltas = [
         type(start)({name: generator.normal(size=shape).astype(np.float32) for name, shape in start.spec}) for _ in range(3)
     ]
-    weights, mean = (2.0, 1.0, 1.0), RunningMean(start.spec, 100.0)
+    weights, mean = (2.0, 1.0, 1.0), Mean(Setting(start, {"any": 2.0}, scaled.aggregation))
     for delta, weight in zip(deltas, weights, strict=True):
         mean.fold(delta, weight)
     layers: list[Any] = [layer for layer in learner.model.modules() if isinstance(layer, IA3Layer)]
@@ -322,7 +323,7 @@ def test_the_layer_under_the_mean_of_adapters_gives_the_mean_of_what_it_gives_un
             return [layer(x) for layer, x in zip(layers, inputs, strict=True)]
 
     each = [given(start.add(delta)) for delta in deltas]
-    for place, found in enumerate(given(start.add(mean.result()))):
+    for place, found in enumerate(given(start.add(mean.result().change))):
         expected = sum(w * outputs[place] for w, outputs in zip(weights, each, strict=True)) / sum(weights)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 

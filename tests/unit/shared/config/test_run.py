@@ -49,11 +49,11 @@ BAD = [
     ("data.held_out", float("nan"), "data.held_out"),
     ("data.cut_chars", 15, "data.cut_chars"),
     ("data.planted_bias", 1.5, "data.planted_bias"),
-    ("data.planted_bias", 0.5, "data.planted_bias: is planted in generated messages alone"),
+    ("data.planted_bias", 0.5, "data.planted_bias: works only in generated messages"),
     ("data.label_bins", [{"label": "no", "low": 2.0, "high": 1.0}], "data.label_bins"),
     ("data.label_bins", [{"label": "no", "low": float("nan"), "high": 1.0}], "data.label_bins"),
-    ("data.label_bins", [{"label": "maybe", "low": 0.0, "high": 1.0}], "data.label_bins: 'maybe'"),
-    ("cohort.quorum", 3, "cohort.quorum = 3: only 2 sites"),
+    ("data.label_bins", [{"label": "maybe", "low": 0.0, "high": 1.0}], "data.label_bins: label 'maybe'"),
+    ("cohort.quorum", 3, "cohort.quorum = 3: data.sites has only 2 sites"),
     ("cohort.deadline", 0, "cohort.deadline"),
     ("training.rounds", 0, "training.rounds"),
     ("training.rouns", 3, "nearest is 'training.rounds'"),
@@ -69,16 +69,16 @@ BAD = [
     ("privacy.clipping_norm", 9e-7, "privacy.clipping_norm = 9e-07: must be greater than or equal to 0.000001"),
     ("privacy.clipping_norm", 1.1e6, "privacy.clipping_norm = 1100000.0: must be less than or equal to 1000000"),
     ("privacy.clipping_norm", float("inf"), "privacy.clipping_norm = inf: must be a finite number"),
-    ("privacy.trust", "central", "privacy.unit = 'record': under trust = 'central' the unit is 'site'"),
-    ("privacy.trust", "distributed", "privacy.trust = 'distributed': refused: secure sums are not built yet"),
-    ("privacy.unit", "site", "privacy.unit = 'site': under trust = 'local' the unit is 'record'; a plan has one"),
+    ("privacy.trust", "central", "privacy.unit = 'record': under trust = 'central' use unit = 'site'"),
+    ("privacy.trust", "distributed", "privacy.trust = 'distributed': refused: secure aggregation is not implemented yet"),
+    ("privacy.unit", "site", "privacy.unit = 'site': under trust = 'local' use unit = 'record' or 'person'"),
     ("privacy.unit", "person", "privacy.unit"),
     (
         "privacy",
         {"trust": "central", "unit": "site", "clipping": "adaptive"},
-        "clipping = 'adaptive': under trust = 'central' a site's delta is clipped 'flat'",
+        "clipping = 'adaptive': under trust = 'central' the server clips whole deltas",
     ),
-    ("privacy.accountant", "gdp", "privacy.accountant = 'gdp': refused: a central-limit figure lies 4 to 16 % below"),
+    ("privacy.accountant", "gdp", "privacy.accountant = 'gdp': refused: its central-limit epsilon lies 4 to 16 % below"),
     ("privacy.accountant", "rdp", "privacy.accountant = 'rdp': refused"),
     ("privacy.site_rate", 1.5, "privacy.site_rate"),
     ("privacy.release_noise", 0, "privacy.release_noise"),
@@ -86,6 +86,7 @@ BAD = [
     ("anonymise.language", "de", "anonymise.language"),
     ("aggregation.method", "median", "aggregation.method"),
     ("aggregation.weights", "unifrom", "nearest is 'uniform'"),
+    ("aggregation.optimiser", "adam", "aggregation.optimiser"),
     ("evaluation.bootstrap", 99, "evaluation.bootstrap"),
     ("evaluation.confidence", 1.0, "evaluation.confidence"),
     ("report.html", "perhaps", "report.html"),
@@ -101,6 +102,14 @@ def test_a_bad_value_is_one_line_that_names_its_field(config_of: ConfigOf, field
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("test: ")
+
+
+def test_sites_of_unequal_weight_are_refused_under_the_noise_of_a_trusted_server(config_of: ConfigOf) -> None:
+    """Seen before: a site that declared 50 records moved the sum by 50 times what the noise was for."""
+    trusted = {"privacy.trust": "central", "privacy.unit": "site", "aggregation.weights": "declared"}
+    with pytest.raises(ConfigError, match=r"aggregation\.weights = 'declared': the noise of privacy\.trust = 'central'"):
+        config_of(trusted)
+    config_of({**trusted, "privacy.enabled": False})
 
 
 def test_a_head_alone_is_for_a_classification_only(config_of: ConfigOf) -> None:

@@ -71,7 +71,7 @@ def test_records_are_laid_the_longest_first_so_that_equal_ones_are_neighbours() 
 def test_another_batch_is_not_packed_by_this_ones_places(shape: tuple[int, int]) -> None:
     place = Layout.by_length([5, 2], CPU).place
     assert place is not None
-    with pytest.raises(PrivacyError, match="where the records of another batch lie") as caught:
+    with pytest.raises(PrivacyError, match="belongs to another batch") as caught:
         place.pack(torch.zeros(shape))
     assert "\n" not in str(caught.value)
 

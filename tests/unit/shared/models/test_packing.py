@@ -18,6 +18,7 @@ from record_by_record import DECODER, ENCODER
 from transformers import BertModel, LlamaModel
 
 from client.trainer import self_check
+from shared.adapters.families import packable
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 from shared.models import packing
@@ -140,7 +141,7 @@ def test_a_gpus_kernel_is_told_what_the_loop_over_lengths_does(kind: str, length
     def on_a_gpu(module: Any, *sides: torch.Tensor, scaling: float, **_: Any) -> tuple[torch.Tensor, None]:
         rows = [side[0].transpose(0, 1) for side in sides[:3]]
         layout = vars(module)[ATTRIBUTE]
-        return packing._at_once(*rows, layout, scaling, module.is_causal)[None], None
+        return packing._gpu_attention(*rows, layout, scaling, module.is_causal)[None], None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "varlen_attn", reference)
@@ -178,7 +179,7 @@ def test_what_packs(kind: str, changes: dict[str, str], device: torch.device, dt
     network = network_of(kind).requires_grad_(False)
     for name, value in changes.items():
         setattr(network.config, name, value)
-    assert packs(network, device, dtype) is expected
+    assert packs(network, device, dtype, packable) is expected
 
 
 ADAPTED: dict[str, tuple[dict[str, Any], bool]] = {
@@ -194,7 +195,7 @@ ADAPTED: dict[str, tuple[dict[str, Any], bool]] = {
 def test_what_is_trained_decides_too(choices: dict[str, Any], expected: bool) -> None:
     network = network_of("encoder")
     get_peft_model(network, LoraConfig(**{"r": 2, "target_modules": ["query"], **choices}))
-    assert packs(network, CPU, torch.float32) is expected
+    assert packs(network, CPU, torch.float32, packable) is expected
 
 
 def test_attention_over_the_borders_of_records_is_refused_before_training(

@@ -27,7 +27,7 @@ def test_a_folder_is_one_processs_and_the_other_learns_which(tmp_path: Path) -> 
         FolderLock(tmp_path / "new", "a server"),
     ):
         pass
-    assert f"a server is already running on it (process {os.getpid()})" in str(caught.value)
+    assert f"a server is already running in this folder (process {os.getpid()})" in str(caught.value)
     with FolderLock(tmp_path / "new", "a server"):
         pass
 

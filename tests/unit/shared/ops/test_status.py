@@ -155,7 +155,7 @@ def test_a_process_that_is_gone_or_silent_is_said_to_be(tmp_path: Path) -> None:
     StatusFile(path).write(SITE)
     tree = json.loads(path.read_text())
     path.write_text(json.dumps({**tree, "pid": gone.pid}))
-    assert f"stopped: process {gone.pid} is gone" in shown(path)
+    assert f"stopped: process {gone.pid} no longer runs" in shown(path)
     path.write_text(json.dumps({**tree, "updated": tree["updated"] - 7300}))
     assert "silent" in shown(path)
     assert "2 h ago" in shown(path)

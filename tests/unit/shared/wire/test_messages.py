@@ -241,14 +241,14 @@ def test_an_order_with_another_digest_is_refused(order: TrainOrder) -> None:
 
 @pytest.mark.parametrize("config", ["", "{", "[]", "null", '{"task": {"name": "classification"}}'])
 def test_an_order_without_a_config_that_is_known_is_refused(order: TrainOrder, config: str) -> None:
-    with pytest.raises(MessageError, match="compare versions"):
+    with pytest.raises(MessageError, match="compare the versions"):
         TrainOrder.from_record(changed_header(order, config=config))
 
 
 def test_an_order_with_a_field_of_a_later_version_is_refused(order: TrainOrder) -> None:
     tree = json.loads(order.config.canonical())
     tree["privacy"]["amplify"] = True
-    with pytest.raises(MessageError, match="compare versions"):
+    with pytest.raises(MessageError, match="compare the versions"):
         TrainOrder.from_record(changed_header(order, config=json.dumps(tree)))
 
 

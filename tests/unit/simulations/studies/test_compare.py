@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples import run_examples
 
 from privacy.entries import read
 from shared.config.run import RunConfig
@@ -81,6 +82,13 @@ def test_an_interrupted_comparison_goes_on_and_loses_no_finished_row(
     monkeypatch.setattr(comparison, "run_arm", resumed)
     done = compare(config)
     folder, document = done.folder, done.document
+    assert [(row["value"], row["value_low"]) for row in done.rows] == [
+        (row["value"]["value"], row["value"]["low"]) for row in document["rows"]
+    ]
+    assert len(done.to_frame()) == len(done.rows)
+    assert list(done.conclusions) == document["conclusions"]
+    monkeypatch.setattr(RunConfig, "load", lambda path, overrides: config)
+    assert run_examples(compare) == 6
     assert config.compare is not None
     assert sorted(map(repr, ran)) == sorted(map(repr, arms_of(config, config.compare)))  # each once
     monkeypatch.setattr(comparison, "run_arm", None)  # nothing is left to run

@@ -1,27 +1,35 @@
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from silence import silence
 
-from server.aggregation import METHODS
-from server.aggregation.mean import RunningMean
+from privacy.dp.plan import PrivacyPlan
+from server.aggregation import Setting, begin, method_of
+from server.aggregation.mean import Mean
+from server.aggregation.method import Collected, Method
+from server.aggregation.optimiser import STEPS
 from shared.adapters.state import AdapterState
+from shared.config import aggregation as module
+from shared.config.aggregation import METHODS, OPTIMISERS, AggregationSection, Contract, MethodName, OptimiserName
+from shared.errors import PrivacyError, RunError
 
 numbers = st.floats(-100, 100, width=32)
 LARGEST = 100.0
 
 
 def mean(deltas: Sequence[AdapterState], weights: Sequence[float], largest: float = LARGEST) -> AdapterState:
-    """All at once."""
-    running = RunningMean(deltas[0].spec, largest * max(weights))
+    """Aggregate all deltas."""
+    running = Mean(Setting(deltas[0], {str(i): w for i, w in enumerate(weights)}, AggregationSection(max_norm=largest)))
     for delta, weight in zip(deltas, weights, strict=True):
         running.fold(delta, weight)
-    return running.result()
+    return running.result().change
 
 
 @given(
@@ -86,8 +94,8 @@ def test_large_numbers_do_not_overflow_on_the_way() -> None:
 def test_memory_does_not_grow_with_the_number_of_deltas() -> None:
     import tracemalloc
 
-    spec = (("x", (1000, 100)),)
-    running = RunningMean(spec, 1.0)
+    shape = AdapterState({"x": np.zeros((1000, 100), np.float32)})
+    running = Mean(Setting(shape, {"north": 1.0}, AggregationSection()))
     random = np.random.default_rng(0)
     peaks = []
     tracemalloc.start()
@@ -105,9 +113,58 @@ def test_the_mean_keeps_names_order_and_shapes() -> None:
     assert mean([delta, delta], [1, 2]).spec == delta.spec
 
 
-def test_the_config_names_every_method() -> None:
-    from typing import get_args
+def test_every_method_and_optimiser_of_the_config_has_its_code() -> None:
+    named = {*METHODS, *(contract.central for contract in METHODS.values())} - {None}
+    assert all(issubclass(method_of(str(name)), Method) for name in named)
+    assert set(METHODS) == set(get_args(MethodName))
+    assert set(OPTIMISERS) == set(get_args(OptimiserName)) == set(STEPS)
 
-    from shared.config.run import AggregationSection
 
-    assert set(METHODS) == set(get_args(AggregationSection.model_fields["method"].annotation))
+def test_a_trusted_servers_noise_covers_a_delta_that_counts_once_whatever_its_weight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    silence(monkeypatch)
+    plan = PrivacyPlan(0.5, 2.0, 1.5, 1, 3, 1e-4, 200, unit="site", trust="central")
+    delta = AdapterState({"x": np.full((30, 40), 7, np.float32)})
+    found = begin(Setting(delta, {"north": 5000.0}, AggregationSection(), plan))
+    found.fold(delta, 5000.0)
+    assert found.result().change.norm * plan.expected_batch <= 1.5 * (1 + 1e-6)
+
+
+def test_noise_without_a_plan_is_refused() -> None:
+    with pytest.raises(PrivacyError, match="no plan of its own"):
+        method_of("noised_mean")(Setting(AdapterState({}), {}, AggregationSection()))
+
+
+class Sum(Collected):
+    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> AdapterState:
+        return AdapterState({"x": sum(d.arrays["x"] * np.float32(w) for d, w in zip(deltas, weights, strict=True))})  # type: ignore[dict-item]
+
+
+def test_a_collected_method_gets_all_deltas_at_once() -> None:
+    running = Sum(Setting(AdapterState({"x": np.zeros(2, np.float32)}), {"a": 2.0, "b": 3.0}, AggregationSection()))
+    for weight in (2.0, 3.0):
+        running.fold(AdapterState({"x": np.float32([1, -1])}), weight)
+    np.testing.assert_array_equal(running.result().change.arrays["x"], [5, -5])
+
+
+def test_deltas_that_would_not_fit_in_memory_are_not_collected() -> None:
+    shape = AdapterState({"x": np.broadcast_to(np.float32(0), (1 << 20, 64))})
+    Sum(Setting(shape, dict.fromkeys(map(str, range(32)), 1.0), AggregationSection()))
+    with pytest.raises(RunError, match=r"deltas of 33 sites, 8\.2 GiB, of at most 8; set method = 'mean'"):
+        Sum(Setting(shape, dict.fromkeys(map(str, range(33)), 1.0), AggregationSection()))
+
+
+def test_what_a_contract_rules_out_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module.METHODS, "mean", Contract(quorum=lambda _: 3))  # type: ignore[arg-type]
+    plain, declared = AggregationSection(), AggregationSection(weights="declared")
+    plain.refuse_unfit("local", 3)
+    cases = [(plain, "central", 3, "has no bound"), (plain, "distributed", 3, "shows only their sum")]
+    cases += [(declared, None, 3, "counts all sites the same"), (plain, None, 2, "cohort.quorum = 2: .* needs 3 replies")]
+    for section, trust, quorum, says in cases:
+        with pytest.raises(ValueError, match=says) as caught:
+            section.refuse_unfit(trust, quorum)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(PrivacyError, match="has no guarantee"):
+        plan = PrivacyPlan(0.5, 2.0, 1.5, 1, 3, 1e-4, 200, unit="site", trust="central")
+        begin(Setting(AdapterState({}), {}, plain, plan))

@@ -1,0 +1,57 @@
+"""The scrubber of plain texts: spans fit the scrubbed text, nothing shows a text, and a mistake is one sentence."""
+
+from typing import Any
+
+import pytest
+
+from privacy.anonymise.texts import Scrubber
+from shared.errors import ConfigError
+
+TEXT = "Dear Dr. Miller, call +44 20 7946 0958. Miller was born on 3 May 1970."
+
+
+@pytest.mark.parametrize("operator", ["tag", "redact", "surrogate"])
+def test_the_spans_are_what_stands_in_the_scrubbed_text(operator: str) -> None:
+    (done,) = Scrubber(operator=operator).scrub([TEXT])
+    assert done.text is not None
+    assert not [word for word in ("Miller", "7946", "3 May 1970") if word in done.text]
+    assert [span.label for span in done.spans] == ["PERSON", "PHONE_NUMBER", "PERSON", "DATE_TIME"]
+    values = [done.text[span.start : span.end] for span in done.spans]
+    assert values[0] == values[2]
+    left = done.text
+    for span in reversed(done.spans):
+        left = left[: span.start] + "@" + left[span.end :]
+    assert left == "Dear Dr. @, call @. @ was born on @."
+
+
+def test_a_text_that_cannot_be_scrubbed_is_held_back_with_a_reason_and_no_repr_shows_text() -> None:
+    not_text: Any = 7
+    done = Scrubber().scrub([TEXT, " ", not_text, "all is fine"])
+    assert [(each.text is None, each.reason) for each in done] == [
+        (False, None),
+        (True, "empty"),
+        (True, "not_text"),
+        (False, None),
+    ]
+    assert done[3].text == "all is fine"
+    assert done[3].spans == ()
+    assert "Dear" not in repr(done)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"language": "fr"}, "Scrubber: language = 'fr': must be 'en'"),
+        ({"level": "hard"}, "Scrubber: level = 'hard': must be 'fast'"),
+        ({"operater": "tag"}, "unknown field 'operater'; nearest is 'operator'"),
+    ],
+)
+def test_an_option_that_does_not_exist_is_one_sentence(options: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        Scrubber(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_single_text_is_not_taken_for_a_list_of_letters() -> None:
+    with pytest.raises(ConfigError, match="put the text into a list"):
+        Scrubber().scrub("Anna")
