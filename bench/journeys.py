@@ -60,7 +60,7 @@ TRAINING = (
 )
 AGGREGATING = (
     Step("round_replies.Tally.take", "screening.judge", "Screen each reply"),
-    Step("round_replies.Tally._fold", "mean.RunningMean.fold", "Aggregate the accepted deltas"),
+    Step("round_replies.Tally._fold", "mean.Mean.fold", "Aggregate the accepted deltas"),
     Step("rounds.run_rounds", "state.AdapterState.add", "Add the result to the adapter"),
     Step("products.Measures.evaluate", "evaluation.Evaluator.outcome", "Measure on held-out records"),
     Step("run.ServerRun.commit", "checkpoint.Checkpoint.save", "Commit the round to disk"),
