@@ -1,4 +1,4 @@
-"""Recall, precision and speed of our levels beside Presidio as it comes, on one file of labelled texts.
+"""Measure recall, precision and speed of our levels next to Presidio with its defaults, on one file of labelled texts.
 
 python -m bench.pii FILE.jsonl [--perturb] [--json]
 """
@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from privacy.anonymise.outcome import Quarantined
+from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.scrubber import Scrubber
 from privacy.detect.findings import Finding
 from privacy.detect.levels import LEVELS
@@ -36,10 +36,12 @@ Detector = Callable[[Texts], list[Marked]]
 
 
 def read_labelled(path: Path) -> Texts:
-    """Texts and their true spans from JSON lines ``{"text", "spans": [{"label", "start", "end"}]}``.
+    """Read texts and their true spans from JSON lines ``{"text", "spans": [{"label", "start", "end"}]}``.
 
-    Raises:
-        DataError: the file is missing or a line is not of this form; the line's number, never its text.
+    Raises
+    ------
+    DataError
+        The file is missing or a line is not of this form; the message has the line's number, never its text.
     """
     texts = []
     try:
@@ -57,8 +59,8 @@ def read_labelled(path: Path) -> Texts:
 
 
 def stock() -> Detector:
-    """Presidio as it comes: default recognisers, default entities, texts one by one."""
-    presidio = StockPresidio(locate(MODEL), batch_size=1)
+    """Return Presidio with its default recognisers and entities; it reads texts one by one."""
+    presidio = StockPresidio(locate(MODEL), "en", batch_size=1)
 
     def detect(texts: Texts) -> list[Marked]:
         found = presidio.detect([text for text, _ in texts])
@@ -68,7 +70,7 @@ def stock() -> Detector:
 
 
 def ours(level: str) -> Detector:
-    """One of our levels; a held-back text counts as covered from end to end."""
+    """Return one of our levels; a text that is held back counts as covered from end to end."""
     scrubber = Scrubber(AnonymiseSection(level=level, workers=1), locate(MODEL))
 
     def detect(texts: Texts) -> list[Marked]:
@@ -84,7 +86,7 @@ def ours(level: str) -> Detector:
 
 
 def row(name: str, detect: Detector, texts: Texts) -> dict[str, Any]:
-    """All measures of one detector."""
+    """Measure one detector."""
     detect(texts[:50])
     started = time.process_time()
     marked = detect(texts)
@@ -122,7 +124,7 @@ PERTURBATIONS: dict[str, Callable[[str], str]] = {
 
 
 def perturbed(texts: Texts, change: Callable[[str], str]) -> Texts:
-    """The texts with a change made to each piece between span borders, so that the borders are known."""
+    """Change each piece of the texts between span borders, so that the new borders are known."""
     out = []
     for text, spans in texts:
         borders = sorted({0, len(text), *(place for span in spans for place in (span.start, span.end))})
@@ -135,7 +137,7 @@ def perturbed(texts: Texts, change: Callable[[str], str]) -> Texts:
 
 
 def perturbation_rows(texts: Texts, level: str) -> list[dict[str, Any]]:
-    """Recall of whole spans and of direct identifiers under each perturbation, at one level."""
+    """Measure the recall of whole spans and of direct identifiers under each perturbation, at one level."""
     detect = ours(level)
     rows = []
     for name, change in PERTURBATIONS.items():
@@ -152,7 +154,7 @@ def perturbation_rows(texts: Texts, level: str) -> list[dict[str, Any]]:
 
 
 def shown(rows: Sequence[dict[str, Any]]) -> Table:
-    """The rows as a table."""
+    """Return the rows as a table."""
     names = [name for name in rows[0] if name != "by label"]
     table = Table(*names)
     for one in rows:

@@ -1,8 +1,8 @@
-"""Texts a second through the whole anonymiser beside Presidio's BatchAnalyzerEngine as it comes, taking turns in one run.
+"""Measure texts a second of the whole anonymiser next to Presidio's BatchAnalyzerEngine, in turns of one run.
 
 Run: python -m bench.scrubbing FILE.jsonl. The same language model reads for both. Presidio only analyses, with
-its own batch size of 1; ours normalises, finds, replaces and looks again. Ratios are medians over turns of processor
-seconds in one process, and of seconds on two processes, where Presidio has its own ``n_process=2`` and ours its workers.
+its own batch size of 1; ours normalises, finds, replaces and looks again. Ratios are medians over turns: of processor
+seconds in one process, and of seconds in two, where Presidio has its own ``n_process=2`` and we have workers.
 A worker process imports its main module again, so what is heavy is imported late here, as ``hushtune`` itself does.
 """
 
@@ -27,19 +27,19 @@ from shared.errors import HushtuneError
 from shared.records.types import RawRecord
 
 TURNS = 3
-# Enough texts that the start of processes, which takes seconds, is not all that is measured.
+# Enough texts, so that the start of processes, which takes seconds, does not dominate.
 PARALLEL = 12_000
 Work = Callable[[], object]
 
 
 def one_process(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
-    """Processor seconds of each level against Presidio's, medians over turns in which each reads all texts."""
+    """Measure processor seconds of each level against Presidio's: medians over turns in which each reads all texts."""
     from privacy.anonymise.scrubber import Scrubber
     from privacy.leakage.residual import StockPresidio
 
     folder = locate(AnonymiseSection().spacy_model)
     records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
-    presidio = StockPresidio(folder, batch_size=1)
+    presidio = StockPresidio(folder, "en", batch_size=1)
     work: dict[str, Work] = {"Presidio": lambda: presidio.detect(texts)}
     for level in LEVELS:
         scrubber = Scrubber(AnonymiseSection(level=level), folder)
@@ -50,11 +50,11 @@ def one_process(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
 
 
 def two_processes(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
-    """Seconds of the standard level with one worker and with two, starts included, against Presidio's own two."""
+    """Measure seconds of the standard level with one worker and with two, starts included, against Presidio's own two."""
     from privacy.leakage.residual import StockPresidio
 
     records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
-    presidio = StockPresidio(locate(AnonymiseSection().spacy_model), batch_size=1, processes=2)
+    presidio = StockPresidio(locate(AnonymiseSection().spacy_model), "en", batch_size=1, processes=2)
     work: dict[str, Work] = {"Presidio, 2 processes": lambda: presidio.detect(texts)}
     for workers in (1, 2):
         anonymiser = Anonymiser(AnonymiseSection(workers=workers))

@@ -1,9 +1,9 @@
-"""Labelled texts of domains and languages that no rule of the anonymiser was written on, to see what it is worth there.
+"""Write labelled texts of domains and languages that no rule of the anonymiser was written for, to measure it there.
 
 python -m bench.unseen FILE.jsonl [--seed N] [--each N] [--group NAME], then python -m bench.pii FILE.jsonl
 
-The frames are written by hand and the values are Faker's, of many locales. They show where general weaknesses are; a rule
-that fits one of these frames and nothing else would make them worthless.
+The frames are written by hand and the values are Faker's, of many locales. They show general weaknesses; a rule that fits
+only one of these frames would make them worthless.
 """
 
 import argparse
@@ -162,7 +162,7 @@ FRAMES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ),
     ),
 }
-# Written by hand, of many origins: what is in Faker's lists is in the anonymiser's lists as well, which would flatter it.
+# Names of many origins, written by hand: names in Faker's lists are in the anonymiser's lists too, which would flatter it.
 GIVEN = (
     "Adaeze Aoife Bautista Bronagh Caoimhe Dagny Eilidh Farhan Ghislaine Gwenllian Hyacinth Ikechukwu Jadwiga Kwabena "
     "Lourdes Mairead Nkechi Oyinlola Parvaneh Quetzalli Rhiannon Saoirse Tamsin Ulrike Vashti Wanjiku Xiomara Ysolde "
@@ -188,7 +188,7 @@ LABELS = {
 
 
 class Filler:
-    """Fills the frames of a group with values; the same seed fills alike, whatever other groups are filled."""
+    """Fills the frames of a group with values; the same seed gives the same texts, whatever other groups are filled."""
 
     def __init__(self, group: str, seed: int) -> None:
         self._locales, self._frames = FRAMES[group]
@@ -199,7 +199,7 @@ class Filler:
         self._given, self._family = GIVEN.split(), FAMILY.split()
 
     def row(self) -> dict[str, Any]:
-        """A labelled text."""
+        """Return a labelled text."""
         values = self._values(self._faker(self._random.choice(self._locales)))
         text, spans = "", []
         for at, part in enumerate(SLOT.split(self._random.choice(self._frames))):
@@ -241,14 +241,14 @@ class Filler:
         }
 
     def _name(self, listed: Callable[[], str], others: Sequence[str]) -> str:
-        """A name of Faker's, or as often one of ours."""
+        """Return a name of Faker's or of ours, each with the same chance."""
         return self._random.choice(others) if self._random.random() < 0.5 else listed()
 
     def _code(self, fake: Faker, forms: Sequence[str]) -> Callable[[], str]:
         return lambda: fake.bothify(self._random.choice(forms)).upper()
 
     def _spaced(self, number: str) -> str:
-        """A long number as it is, or in groups of four."""
+        """Return a long number as it is, or in groups of four."""
         return " ".join(re.findall(".{1,4}", number)) if self._random.random() < 0.5 else number
 
 

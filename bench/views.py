@@ -1,7 +1,9 @@
-"""Accuracy, time and memory of a run with 1, 4 and 8 views of each record, which privacy averages before the clip.
+"""Measure accuracy, time and memory of a run with different views of each record, which privacy averages before the clip.
 
-Run: python -m bench.views configs/demo.toml [--set section.key=value]. Each run is a process of its own; all
-take their records from one cache of scrubbed text, and the same seed.
+Run: python -m bench.views CONFIG [--set section.key=value] [--runs N]. A config with paraphrases, such as
+configs/paraphrases.toml, is set beside noised views and the text by itself; any other beside 1, 4 and 8 views. Each run is a
+process of its own. All take their records from one cache of scrubbed text, and have the same seed; the noise of privacy
+differs between runs.
 """
 
 import argparse
@@ -10,57 +12,70 @@ import multiprocessing
 import resource
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from shared.config.run import RunConfig
 from shared.errors import HushtuneError
 from shared.ops.numbers import epsilon_up
 
-VIEWS = (1, 4, 8)
+NOISED: Mapping[str, Sequence[str]] = {str(views): (f"augmentation.views={views}",) for views in (1, 4, 8)}
+PARAPHRASED: Mapping[str, Sequence[str]] = {
+    "text only": ("augmentation.paraphrases=0", "augmentation.views=1"),
+    "noised": ("augmentation.paraphrases=0",),
+    "paraphrased": (),
+}
 
 
-def measure(config: Path, overrides: Sequence[str], views: int, folder: Path) -> dict[str, Any]:
-    """One run with so many views: its metric with the interval, epsilon, seconds of training and peak memory."""
-    from shared.config.run import RunConfig
+def measure(config: Path, overrides: Sequence[str], name: str, folder: Path) -> dict[str, Any]:
+    """Return a run's metric with its interval, epsilon, seconds of training and set-up, peak memory and kept paraphrases."""
     from simulations.run import simulate
 
-    places = (f'run.output="{folder / str(views)}"', f'data.cache="{folder}"', "data.cache_encrypted=false")
-    run = RunConfig.load(config, [*overrides, *places, f"augmentation.views={views}", "report.html=false"])
-    report = simulate(run).report
-    name, interval = next(iter(report["final"].items()))
+    places = (f'run.output="{folder / name}"', f'data.cache="{folder}"', "data.cache_encrypted=false", "report.html=false")
+    report = simulate(RunConfig.load(config, [*overrides, *places])).report
+    metric, interval = next(iter(report["final"].items()))
+    counts = [site["touched"] for site in report["sites"]]
     return {
-        "views": views,
-        name: interval,
-        "epsilon": max(site["epsilon"] for site in report["sites"]),
+        "views": name,
+        metric: interval,
+        "epsilon": max(site["epsilon"] or 0.0 for site in report["sites"]),
         "train_seconds": report["stages"]["train"],
+        "set_up_seconds": sum(
+            seconds for stage, seconds in report["stages"].items() if stage in ("anonymise", "paraphrase")
+        ),
         "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "kept": sum(touched.get("augmentation.paraphrases", 0) for touched in counts),
     }
 
 
 def main() -> None:
-    """Run with each number of views and print the rows."""
+    """Run each kind of views and print the rows."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("config", type=Path, help="the run's TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
+    parser.add_argument("--runs", type=int, default=1, help="runs of each kind")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
+    paraphrases = RunConfig.load(arguments.config, arguments.set).augmentation.paraphrases
+    kinds = PARAPHRASED if paraphrases else NOISED
+    jobs = [(name, [*arguments.set, *changes]) for name, changes in kinds.items() for _ in range(arguments.runs)]
     context = multiprocessing.get_context("spawn")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for views in (VIEWS[0], *VIEWS):  # the first fills the cache, and is not counted
+        for name, overrides in jobs:
             with context.Pool(1) as pool:
-                rows.append(pool.apply(measure, (arguments.config, arguments.set, views, Path(folder))))
+                rows.append(pool.apply(measure, (arguments.config, overrides, name, Path(folder))))
     if arguments.json:
-        sys.stdout.write(json.dumps(rows[1:], indent=2) + "\n")
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return
-    table = Table(*rows[1])
-    for row in rows[1:]:
+    table = Table(*rows[0])
+    for row in rows:
         table.add_row(*(_cell(name, value) for name, value in row.items()))
-    Console(width=120).print(table)
+    Console(width=140).print(table)
 
 
 def _cell(name: str, value: Any) -> str:

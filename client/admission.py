@@ -1,4 +1,4 @@
-"""Whether a site may join a run: its own gate over its own records, before anything is trained or spent."""
+"""Decide whether a site may join a run: by its own gate over its own records, before anything is trained or spent."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,18 +9,34 @@ from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.records.types import RawRecord
 
 SAMPLE = 300
-# What is planted is drawn from this seed, so that the same records have the same verdict.
+# The seed of the planted data: the same records have the same verdict.
 SEED = 0
 
 
 def admit(
     gate: GateSection, section: AnonymiseSection, records: Sequence[RawRecord], site_id: str, cache: Cache | None = None
 ) -> None:
-    """Return when the anonymisation of a sample of the records passes the gate; a verdict in the cache costs no time.
+    """Refuse to join unless the anonymisation of a sample of the records passes the gate.
 
-    Raises:
-        GateFailed: it does not pass; the sentence names each check, with shares only.
-        ModelError: a language model cannot be had.
+    Parameters
+    ----------
+    gate
+        The site's own thresholds.
+    section
+        The ``[anonymise]`` section of the config.
+    records
+        Raw records of the site, cleaned.
+    site_id
+        Name of the site, for the message.
+    cache
+        Keeps the verdict, so that a restart does not measure again.
+
+    Raises
+    ------
+    GateFailed
+        The anonymisation does not pass; the sentence names each failed check, with shares only.
+    ModelError
+        A language model cannot be found or loaded.
     """
     require(_verdict(gate, section, records, cache), site_id)
 

@@ -68,7 +68,7 @@ def refuse_other_adapter(adapter: AdapterState, shapes: Mapping[str, tuple[int, 
     Raises
     ------
     MessageError
-        a name or shape differs, or a number is NaN or infinite.
+        A name or shape differs, or a number is NaN or infinite.
     """
     if dict(adapter.spec) != dict(shapes):
         raise MessageError(

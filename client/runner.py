@@ -103,7 +103,7 @@ class Door:
         Raises
         ------
         ConfigError
-            a file cannot be read, is something else, or others may read the key.
+            A file cannot be read, is something else, or others may read the key.
         """
         own = read_private(key)
         for flaw in exposed(key):

@@ -89,7 +89,7 @@ def train(
     Raises
     ------
     PrivacyError
-        a privacy unit was split, or a layer gives no proper per-record gradients.
+        A privacy unit was split, or a layer gives no proper per-record gradients.
     """
     training = config.training
     write_adapter(learner.model, start)

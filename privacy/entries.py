@@ -83,11 +83,11 @@ def read(path: Path) -> tuple[Entry, ...]:
     LedgerError
         The file cannot be read, or an entry was altered, removed, inserted or moved; the message names the first.
     """
-    beside = path.with_name("head.json")
-    head = read_head(beside)  # read before the entries, so that entries added meanwhile do not look like a truncation
+    head_file = path.with_name("head.json")
+    head = read_head(head_file)  # read before the entries, so that entries added meanwhile do not look like a truncation
     entries = chained(path)
     if len(entries) > (head.entries if head else 0) + 1:  # a crash may leave one entry that the head does not count yet
-        if read_head(beside) != head:
+        if read_head(head_file) != head:
             return read(path)  # another process has written meanwhile
         what = "is missing" if head is None else f"is an old copy that ends at entry {head.entries - 1}"
         raise LedgerError(
@@ -150,7 +150,7 @@ def refuse_unless_holds(entries: Sequence[Entry], head: Head, path: Path) -> Non
     entries : Sequence[Entry]
         Entries of the ledger.
     head : Head
-        a length and hash that was seen earlier.
+        A length and hash that was seen earlier.
     path : Path
         File of the ledger, for the message.
 
@@ -179,7 +179,7 @@ def holds(entries: Sequence[Entry], head: Head) -> bool:
     entries : Sequence[Entry]
         Entries of the ledger.
     head : Head
-        a length and hash that was seen earlier.
+        A length and hash that was seen earlier.
     """
     if head.entries <= 0:
         return head == Head()

@@ -57,7 +57,7 @@ class Dataset:
         Raises
         ------
         LedgerError
-            a record has no origin, so its spending cannot be followed.
+            A record has no origin, so its spending cannot be followed.
         """
         if any(not record.origin for record in records):
             raise LedgerError("a record has no origin, so its spending cannot be followed; make it with read_records")

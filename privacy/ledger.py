@@ -223,7 +223,7 @@ def refuse_missing_parts(folder: Path, entries: Sequence[Entry]) -> None:
     Raises
     ------
     LedgerError
-        a part is missing or altered; the message names its file.
+        A part is missing or altered; the message names its file.
     """
     head, key = folder / "head.json", folder / "fingerprint.key"
     if read_head(head) is None:

@@ -145,7 +145,7 @@ class SitePolicy(Section):
         Raises
         ------
         PolicyRefused
-            a field is neither public nor a release of the plan, or the reply is too large.
+            A field is neither public nor a release of the plan, or the reply is too large.
         """
         foreign = sorted(set(fields) - PUBLIC)
         if foreign and not self.unreleased_metrics:

@@ -173,7 +173,7 @@ def value_at(config: BaseModel, path: str) -> Any:
     Parameters
     ----------
     config : BaseModel
-        a configuration or section.
+        A configuration or section.
     path : str
         Dotted name of the field.
 

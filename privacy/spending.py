@@ -167,7 +167,7 @@ def events_of(entry: Entry) -> Events:
     Parameters
     ----------
     entry : Entry
-        a ledger entry of kind ``reserve``.
+        A ledger entry of kind ``reserve``.
     """
     rows: Sequence[Mapping[str, Any]] = entry.body["events"]
     return tuple(MechanismEvent(**row) for row in rows)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from client.data_stage.reversal import Reversal
-from privacy.anonymise.outcome import Scrubbed
+from client.data_stage.pseudonym_map import PseudonymMap
 from privacy.anonymise.pipeline import CHUNK, Anonymiser
+from privacy.anonymise.scrubbed import Scrubbed
 from privacy.leakage.recall import merge_recalls, overall
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.run import RunConfig
@@ -24,7 +24,7 @@ from simulations.sites import read_sites
 
 if TYPE_CHECKING:
     from client.site_file import SiteFile
-    from privacy.anonymise.outcome import Quarantined
+    from privacy.anonymise.scrubbed import Quarantined
     from privacy.anonymise.scrubber import Clean
 
 
@@ -36,7 +36,7 @@ class Source:
     section: AnonymiseSection
     gate: GateSection
     seed: int
-    reversal: Reversal | None = None
+    pseudonyms: PseudonymMap | None = None
 
 
 def read_source(path: Path, overrides: Sequence[str]) -> Source:
@@ -70,8 +70,8 @@ def _own(path: Path) -> Source:
             failures.append(error)
         else:
             gate = file.policy.anonymise or GateSection()
-            reversal = Reversal(file.site.state, file.site.id)
-            return Source({file.site.id: raw}, run.anonymise, gate, 0, reversal if file.anonymise.reversible else None)
+            pseudonyms = PseudonymMap(file.site.state, file.site.id)
+            return Source({file.site.id: raw}, run.anonymise, gate, 0, pseudonyms if file.anonymise.reversible else None)
     raise failures[0] if failures else ConfigError(f"{path}: policy.tasks: names no task; name one")
 
 
@@ -95,9 +95,9 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
     """Scrub, and return counts by site and recall by entity, without text; ``output`` gets one JSONL file a site."""
     raw = source.raw
     advance = progress("anonymise", sum(len(records) for records in raw.values()))
-    if output is not None and source.reversal is not None:
+    if output is not None and source.pseudonyms is not None:
         ((site_id, records),) = raw.items()
-        results = {site_id: _reversibly(source.section, source.reversal, records, advance)}
+        results = {site_id: _reversibly(source.section, source.pseudonyms, records, advance)}
     else:
         groups = Anonymiser(source.section).scrub_groups(list(raw.values()), advance)
         results = dict(zip(raw, groups, strict=True))
@@ -124,7 +124,8 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
 
 def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
     """Assess each site on ``sample`` of its records; counts only, and whether every site passes its gate."""
-    from privacy.leakage.assessment import PLANTED, assess, document, evenly
+    from privacy.leakage.assessment import PLANTED, assess, evenly
+    from privacy.leakage.document import document
 
     raw = {site_id: evenly(records, sample) for site_id, records in source.raw.items()}
     advance = progress("anonymise", sum(len(records) + PLANTED for records in raw.values()))
@@ -158,10 +159,12 @@ def reveal_record(path: Path, position: int) -> Mapping[str, str]:
     from client.site_file import SiteFile
 
     file = SiteFile.load(path)
-    return Reversal(file.site.state, file.site.id).of(position)
+    return PseudonymMap(file.site.state, file.site.id).of(position)
 
 
-def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence[RawRecord], advance: Advance) -> Scrubbed:
+def _reversibly(
+    section: AnonymiseSection, pseudonyms: PseudonymMap, records: Sequence[RawRecord], advance: Advance
+) -> Scrubbed:
     """Scrub a site's records in this process, and keep which tag or surrogate replaced which value."""
     from privacy.anonymise.scrubber import Clean, Scrubber, gathered
     from privacy.detect.spacy_models import locate
@@ -171,7 +174,7 @@ def _reversibly(section: AnonymiseSection, reversal: Reversal, records: Sequence
     for at in range(0, len(records), CHUNK):
         done += scrubber.examine(records[at : at + CHUNK])
         advance(len(records[at : at + CHUNK]))
-    reversal.keep({one.record.position: one.originals for one in done if isinstance(one, Clean)})
+    pseudonyms.keep({one.record.position: one.originals for one in done if isinstance(one, Clean)})
     return gathered(done)
 
 

@@ -12,7 +12,7 @@ from server.report.figures import count, share
 from shared.errors import DataError
 
 if TYPE_CHECKING:
-    from privacy.anonymise.outcome import Quarantined
+    from privacy.anonymise.scrubbed import Quarantined
     from privacy.anonymise.scrubber import Clean
     from privacy.detect.findings import Finding
     from shared.records.types import RawRecord

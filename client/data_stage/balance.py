@@ -1,4 +1,4 @@
-"""Making up for rare labels: weights in the loss, from public shares or from counts; other samples without privacy."""
+"""Compensate for rare labels: by weights in the loss, or, without privacy, by resampling."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,10 +17,24 @@ Floats = npt.NDArray[np.float64]
 
 
 def label_weights(data: TrainingSet, config: RunConfig, private: bool) -> Floats | None:
-    """A weight for each label, (L,), or None where all weigh the same.
+    """Return a weight for each label, or None where all weigh the same.
 
-    With ``balance.weights = 'counts'`` and privacy each call is one release of noised counts, which the plan has an event
-    for in each round.
+    With ``balance.weights = 'counts'`` and privacy each call releases noised counts once; the plan has an event for one such
+    release in each round.
+
+    Parameters
+    ----------
+    data
+        A site's training set.
+    config
+        The run's config.
+    private
+        Whether the run has differential privacy.
+
+    Returns
+    -------
+    array of float64, shape (L,)
+        Weights in the order of ``task.labels``.
     """
     balance, labels = config.balance, len(config.task.labels)
     if balance.weights == "none":
@@ -33,9 +47,9 @@ def label_weights(data: TrainingSet, config: RunConfig, private: bool) -> Floats
 
 
 def inverse_shares(counts: Floats, balance: BalanceSection) -> Floats:
-    """Weights in inverse proportion to counts or shares, of mean 1 over records, none above ``largest_weight``.
+    """Return weights in inverse proportion to counts or shares, of mean 1 over records, none above ``largest_weight``.
 
-    A label with no count to speak of, or a noised one below 0, has the largest weight.
+    A label with a count near 0, or with a noised count below 0, has the largest weight.
     """
     shares = np.maximum(counts, 0) / max(np.maximum(counts, 0).sum(), 1e-12)
     weights = 1 / np.maximum(shares * len(shares), 1 / balance.largest_weight)
@@ -44,7 +58,7 @@ def inverse_shares(counts: Floats, balance: BalanceSection) -> Floats:
 
 
 def resampled(data: TrainingSet, config: RunConfig, site_id: str) -> TrainingSet:
-    """The units with rare labels repeated, or with some of frequent ones left out; never under privacy."""
+    """Repeat units with rare labels, or leave out some with frequent ones; never used under privacy."""
     how = config.balance.resample
     if how == "none" or not data.units:
         return data
@@ -59,6 +73,6 @@ def resampled(data: TrainingSet, config: RunConfig, site_id: str) -> TrainingSet
 
 
 def _cycled(units: Sequence[Unit], size: int, order: np.random.Generator) -> list[Unit]:
-    """``size`` of the units, in a random order that starts again when it is through."""
+    """Return ``size`` of the units in a random order, which starts again after the last unit."""
     shuffled = [units[index] for index in order.permutation(len(units))]
     return [shuffled[index % len(shuffled)] for index in range(size)]

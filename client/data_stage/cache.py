@@ -1,7 +1,7 @@
-"""Scrubbed records kept on the site's disk, so that a restart need not scrub them again; raw text is never in it.
+"""Keep scrubbed records on the site's disk, so that a restart need not scrub them again; the cache never holds raw text.
 
-An entry's name says all that its content depends on: the raw records, the config of the data stage, the language model and
-the code of the anonymiser. So nothing here is ever out of date; what no longer fits is not found.
+The name of an entry is a digest of all that its content depends on: the raw records, the config of the data stage, the
+language model and the code of the anonymiser. So an entry that is out of date is never found.
 """
 
 import hashlib
@@ -17,8 +17,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import privacy.anonymise
-from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
+import privacy.detect
+import privacy.leakage
+import privacy.replace
+from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.detect.spacy_models import locate, locate_second
+from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import DataError
@@ -31,18 +35,30 @@ PURPOSE = b"hushtune cache 1"
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of scrubbed records; with ``key`` each entry is encrypted (AES-256-GCM) and its name tells nothing.
+    """A folder of scrubbed records; with ``key`` each entry is encrypted (AES-256-GCM) and its name reveals nothing.
 
-    The keys of encryption and of names are derived from the site's own, so no key lies in the folder.
+    The keys for contents and for names are derived from the site's key, which is not in the folder.
     """
 
     folder: Path
     key: bytes | None = field(repr=False, default=None)
 
     def name(self, records: Sequence[RawRecord], section: AnonymiseSection, purpose: str = "") -> str:
-        """What an entry is called, 64 hexadecimal digits: an HMAC over all that its content depends on.
+        """Return the name of an entry: an HMAC over all that its content depends on.
 
-        ``purpose`` tells other entries from those of scrubbed records, and says what else they depend on.
+        Parameters
+        ----------
+        records
+            The raw records.
+        section
+            The ``[anonymise]`` section of the config.
+        purpose
+            Empty for scrubbed records; for another kind of entry all else that it depends on.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
         """
         digest = hmac.new(self._derived(b"names"), digestmod="sha256")
         for part in (
@@ -61,7 +77,13 @@ class Cache:
         return digest.hexdigest()
 
     def get(self, name: str) -> Scrubbed | None:
-        """Scrubbed records, or None where there is no entry that can be read whole."""
+        """Return scrubbed records, or None where there is no entry that can be read whole.
+
+        Parameters
+        ----------
+        name
+            The name of the entry.
+        """
         try:
             content = self.read(name)
             return None if content is None else _parsed(content)
@@ -71,23 +93,47 @@ class Cache:
     def put(self, name: str, scrubbed: Scrubbed) -> None:
         """Keep scrubbed records.
 
-        Raises:
-            DataError: the folder cannot be written.
+        Parameters
+        ----------
+        name
+            The name of the entry.
+        scrubbed
+            The records and their counts.
+
+        Raises
+        ------
+        DataError
+            The folder cannot be written.
         """
         self.write(name, _plain(scrubbed))
 
     def read(self, name: str) -> Any:
-        """An entry as JSON's own kinds of value, or None where there is none that can be read whole."""
+        """Return an entry as JSON values, or None where there is none that can be read whole.
+
+        Parameters
+        ----------
+        name
+            The name of the entry.
+        """
         try:
             return json.loads(self._opened(name, self._path(name).read_bytes()))
         except (OSError, InvalidTag, ValueError):
             return None  # cut short, altered or under another key: it is made again
 
     def write(self, name: str, content: Any) -> None:
-        """Keep JSON's own kinds of value, whole or not at all; readable by its owner alone.
+        """Keep JSON values, whole or not at all, in a file that only its owner can read.
 
-        Raises:
-            DataError: the folder cannot be written.
+        Parameters
+        ----------
+        name
+            The name of the entry.
+        content
+            JSON values.
+
+        Raises
+        ------
+        DataError
+            The folder cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,12 +167,13 @@ def _spans(record: RawRecord) -> Mapping[str, list[tuple[str, int, int]]]:
 
 
 def _code() -> str:
-    """A digest of the anonymiser's own code: other rules give other text."""
-    return _tree(Path(privacy.anonymise.__path__[0]), ".py")
+    """Return a digest of the anonymiser's own code: other rules give other text."""
+    folders = (privacy.anonymise, privacy.detect, privacy.leakage, privacy.replace)
+    return "".join(_tree(Path(package.__path__[0]), ".py") for package in folders)
 
 
 def _tree(folder: Path, suffix: str) -> str:
-    """A digest of a folder's files, by name and content."""
+    """Return a digest of a folder's files, by name and content."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob(f"*{suffix}")):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -136,7 +183,7 @@ def _tree(folder: Path, suffix: str) -> str:
 
 
 def _plain(scrubbed: Scrubbed) -> dict[str, Any]:
-    """Scrubbed records as JSON's own kinds of value."""
+    """Return scrubbed records as JSON values."""
     return {
         "records": [[dict(record.fields), record.label, record.position] for record in scrubbed.records],
         "quarantined": [asdict(held) for held in scrubbed.quarantined],

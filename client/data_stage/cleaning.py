@@ -1,4 +1,4 @@
-"""Cleaning of raw records before they are anonymised: each step looks at one record alone, by fixed public rules.
+"""Clean raw records before they are anonymised; each step reads one record only, by fixed public rules.
 
 So adding or removing a record changes nothing about the others, and the steps cost no privacy.
 """
@@ -15,14 +15,22 @@ TRIPLE = 3
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The records that are left, and how many each step changed or left out, by the config field that asked for it."""
+    """The records that are left, and how many each step changed or left out, by the config field of the step."""
 
     records: Sequence[RawRecord] = field(repr=False)
     touched: dict[str, int]
 
 
 def clean(records: Sequence[RawRecord], section: CleaningSection) -> Cleaned:
-    """Mend records and leave out those that the fixed rules leave out, in order."""
+    """Mend records and leave some out, by the fixed rules of a config; the order stays.
+
+    Parameters
+    ----------
+    records
+        Raw records of one site.
+    section
+        The ``[cleaning]`` section of the config.
+    """
     touched: dict[str, int] = {}
     if section.repair:
         mended = [repaired(record) for record in records]
@@ -36,9 +44,9 @@ def clean(records: Sequence[RawRecord], section: CleaningSection) -> Cleaned:
 
 
 def repaired(record: RawRecord) -> RawRecord:
-    """The record with text that was decoded wrongly mended (ftfy), or the record itself where there was none.
+    """Mend text of a record that was decoded wrongly (ftfy); return the same record where there is none.
 
-    The places of known personal data are lost with the mended text: they no longer fit.
+    A mended record loses its true spans, which no longer fit the text.
     """
     from ftfy import fix_encoding
 
@@ -47,7 +55,7 @@ def repaired(record: RawRecord) -> RawRecord:
 
 
 def repetition(text: str) -> float:
-    """The share of a text's word triples that occurred before in it: 0 for none, towards 1 for a text that goes round.
+    """Return the share of a text's word triples that occur before in it: 0 for none, near 1 for a text that repeats itself.
 
     A rule of web corpora, with its threshold fixed instead of fitted (Rae et al. 2021, arXiv 2112.11446, table A1).
     """
@@ -57,7 +65,7 @@ def repetition(text: str) -> float:
 
 
 def _filters(section: CleaningSection) -> dict[str, Judge]:
-    """The filters that are on: each says whether a text may stay."""
+    """Return the filters that are on, by config field; each says whether a text may stay."""
     asked: dict[str, tuple[bool, Callable[[], Judge]]] = {
         "cleaning.languages": (bool(section.languages), lambda: _speaks(section.languages)),
         "cleaning.min_chars": (section.min_chars > 0, lambda: lambda text: len(text.strip()) >= section.min_chars),
@@ -70,7 +78,7 @@ def _filters(section: CleaningSection) -> dict[str, Judge]:
 
 
 def _speaks(languages: Sequence[str]) -> Judge:
-    """Whether a text is in one of the languages, by py3langid's bundled model; a text without letters is in any."""
+    """Return a filter for texts in one of the languages (py3langid's bundled model); a text without letters is in any."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)

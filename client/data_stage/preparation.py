@@ -1,12 +1,12 @@
-"""From raw records to what trains: scrubbed, through the cache where there is one, and then chosen among."""
+"""Scrub raw records, through the cache where there is one, and choose the records that train."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from client.data_stage.cache import Cache
 from client.data_stage.selection import Owned, curate
-from privacy.anonymise.outcome import Scrubbed
 from privacy.anonymise.pipeline import Anonymiser
+from privacy.anonymise.scrubbed import Scrubbed
 from shared.config.anonymise import AnonymiseSection
 from shared.config.run import RunConfig
 from shared.records.types import RawRecord, Record
@@ -14,7 +14,7 @@ from shared.records.types import RawRecord, Record
 
 @dataclass(frozen=True)
 class Prepared:
-    """Scrubbed records that may train, whose each is (empty where no column says so), and what each step left out."""
+    """Scrubbed records that may train, the person of each (empty without a person column), and what each step left out."""
 
     scrubbed: Scrubbed = field(repr=False)
     persons: Sequence[str] = field(repr=False, default=())
@@ -28,17 +28,47 @@ def scrub(
     progress: Callable[[int], None] | None = None,
     key: bytes | None = None,
 ) -> list[Scrubbed]:
-    """Scrub groups of records; those that a group's cache has are taken from it, the others are put there.
+    """Scrub groups of records; take a group from its cache where it is there, and put it there where it is not.
 
-    ``key`` is the site's own, for its surrogates; without one they are of a key that nobody keeps.
+    Parameters
+    ----------
+    section
+        The ``[anonymise]`` section of the config.
+    groups
+        Raw records of some sites.
+    caches
+        A cache for each group, or none at all.
+    progress
+        Called with the number of records done since the last call.
+    key
+        The site's secret for surrogates; None draws one that nobody keeps.
 
-    Raises:
-        ModelError, RunError: as the anonymiser.
-        DataError: a cache cannot be written.
+    Returns
+    -------
+    list of Scrubbed
+        One result for each group, in order.
+
+    Raises
+    ------
+    ModelError, RunError
+        As the anonymiser.
+    DataError
+        A cache cannot be written.
     """
     anonymiser = Anonymiser(section, key)
     if not caches:
         return anonymiser.scrub_groups(groups, progress)
+    return _through_caches(anonymiser, section, groups, caches, progress)
+
+
+def _through_caches(
+    anonymiser: Anonymiser,
+    section: AnonymiseSection,
+    groups: Sequence[Sequence[RawRecord]],
+    caches: Sequence[Cache],
+    progress: Callable[[int], None] | None,
+) -> list[Scrubbed]:
+    """Scrub only the groups that are not in their cache."""
     names = [cache.name(group, section) for group, cache in zip(groups, caches, strict=True)]
     found = [cache.get(name) for name, cache in zip(names, caches, strict=True)]
     missing = [index for index, known in enumerate(found) if known is None]
@@ -51,10 +81,22 @@ def scrub(
 
 
 def prepare(scrubbed: Scrubbed, raw: Sequence[RawRecord], config: RunConfig, key: bytes) -> Prepared:
-    """Choose among scrubbed records as the config asks; ``key`` is the site's own, for HMACs of texts."""
+    """Choose among scrubbed records as the config asks.
+
+    Parameters
+    ----------
+    scrubbed
+        The scrubbed records of a site.
+    raw
+        The raw records, for the persons and groups of the scrubbed ones.
+    config
+        The run's config.
+    key
+        The site's secret for HMACs of texts.
+    """
     persons = {record.position: record.person for record in raw}
     records: Sequence[Record] = scrubbed.records
-    if config.adversary is not None:  # nothing else at a site reads a group
+    if config.adversary is not None:  # nothing else at a site reads groups
         groups = {record.position: record.group for record in raw}
         records = [replace(record, group=groups[record.position]) for record in records]  # before any are compared
     chosen = curate([Owned(record, persons.get(record.position)) for record in records], config, key)

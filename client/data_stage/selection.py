@@ -1,4 +1,4 @@
-"""Choosing among scrubbed records: steps in which records meet, so each declares its stability in privacy/stability."""
+"""Choose among scrubbed records, by steps that compare records; each step has its stability in privacy/stability."""
 
 import hmac
 from collections import defaultdict
@@ -15,7 +15,7 @@ SHINGLE = 3
 
 @dataclass(frozen=True)
 class Owned:
-    """A scrubbed record and whose it is, where that is known."""
+    """A scrubbed record and its person, where that is known."""
 
     record: Record = field(repr=False)
     person: str | None = field(repr=False, default=None)
@@ -26,17 +26,26 @@ Step = Callable[[Sequence[Owned]], list[Owned]]
 
 @dataclass(frozen=True)
 class Curated:
-    """The records that are left, and how many each step left out, by the config field that asked for it."""
+    """The records that are left, and how many each step left out, by the config field of the step."""
 
     rows: Sequence[Owned] = field(repr=False)
     touched: dict[str, int]
 
 
 def curate(rows: Sequence[Owned], config: RunConfig, key: bytes) -> Curated:
-    """Exact duplicates, then near duplicates, label conflicts and the person cap; what is left keeps its order.
+    """Drop exact duplicates, near duplicates and label conflicts, and cap each person's records; the order stays.
 
-    Where the unit of privacy is the person, the first three look at each person's records alone: a duplicate at another
-    person's stays, or that person's going would bring it back. ``key`` is the site's; the texts are compared by HMAC.
+    Where the unit of privacy is the person, the first three steps read each person's records separately. A duplicate of
+    another person's record stays: if it went, removing that person would bring it back.
+
+    Parameters
+    ----------
+    rows
+        Scrubbed records with their persons.
+    config
+        The run's config.
+    key
+        The site's secret; texts are compared by HMAC.
     """
     touched: dict[str, int] = {}
     for name, step in steps(config, key).items():
@@ -47,7 +56,7 @@ def curate(rows: Sequence[Owned], config: RunConfig, key: bytes) -> Curated:
 
 
 def steps(config: RunConfig, key: bytes) -> dict[str, Step]:
-    """The steps that a config asks for, in order."""
+    """Return the steps that a config asks for, in order."""
     cleaning, cap = config.cleaning, config.privacy.person_cap
     found: dict[str, Step] = {}
     if cleaning.exact_duplicates == "drop":
@@ -65,9 +74,9 @@ def steps(config: RunConfig, key: bytes) -> dict[str, Step]:
 
 
 def without_duplicates(rows: Sequence[Owned], key: bytes) -> list[Owned]:
-    """Only the first of the records that are the same in all that training sees: text, label, group.
+    """Return the first of the records that are the same in all that training sees: text, label, group.
 
-    Were less compared, a record could take the place of another that trains differently, which moves a sum by two units.
+    If less were compared, a record could take the place of another that trains differently, which moves a sum by two units.
     """
     first: dict[bytes, Owned] = {}
     for row in rows:
@@ -76,9 +85,9 @@ def without_duplicates(rows: Sequence[Owned], key: bytes) -> list[Owned]:
 
 
 def without_conflicts(rows: Sequence[Owned], key: bytes) -> list[Owned]:
-    """Only the records that have one label, among those that are the same in all else that training sees.
+    """Return the records that have only one label among all records that are the same in all else that training sees.
 
-    After ``without_duplicates`` such a set has one record a label. So one record more comes alone, or takes one away.
+    After ``without_duplicates`` such a set has one record for each label. So adding a record adds it or takes one away.
     """
     names = [identity(row.record, key, without=["label"]) for row in rows]
     labels: dict[bytes, set[str | None]] = defaultdict(set)
@@ -88,9 +97,9 @@ def without_conflicts(rows: Sequence[Owned], key: bytes) -> list[Owned]:
 
 
 def without_near_duplicates(rows: Sequence[Owned], threshold: float) -> list[Owned]:
-    """Only the records whose word triples are not too like those of an earlier one that is kept.
+    """Return the records whose word triples are not too similar to those of an earlier record that is kept.
 
-    Likeness is the Jaccard similarity estimated from 128 min-hashes (Broder 1997), among pairs that agree in one band.
+    The Jaccard similarity is estimated from 128 min-hashes (Broder 1997), for pairs that agree in one band.
     """
     from rensa import RMinHash, RMinHashLSH
 
@@ -109,18 +118,18 @@ def without_near_duplicates(rows: Sequence[Owned], threshold: float) -> list[Own
 
 
 def capped(rows: Sequence[Owned], cap: int, key: bytes) -> list[Owned]:
-    """At most ``cap`` of one person's records: those with the smallest HMACs, so neither the first nor the longest."""
+    """Return at most ``cap`` of one person's records: those with the smallest HMACs, which prefers none."""
     chosen = sorted(range(len(rows)), key=lambda index: (identity(rows[index].record, key), index))[:cap]
     return [rows[index] for index in sorted(chosen)]
 
 
 def identity(record: Record, key: bytes, without: Collection[str] = ()) -> bytes:
-    """HMAC-SHA256 of all of a scrubbed record that training sees, but the fields in ``without``."""
+    """Return the HMAC-SHA256 of all of a scrubbed record that training sees, except the fields in ``without``."""
     return hmac.digest(key, content(record, without), "sha256")
 
 
 def shingles(record: Record) -> list[str]:
-    """A record's word triples, or all its words where it has fewer."""
+    """Return a record's word triples, or all its words where it has fewer than three."""
     words = " ".join(record.fields.values()).casefold().split()
     if len(words) < SHINGLE:
         return words or [""]
@@ -128,7 +137,7 @@ def shingles(record: Record) -> list[str]:
 
 
 def _within_persons(step: Step) -> Step:
-    """The step, for each person's records alone; the order of the whole stays."""
+    """Return the step applied to each person's records separately; the order of all records stays."""
 
     def apart(rows: Sequence[Owned]) -> list[Owned]:
         groups: dict[str | None, list[Owned]] = defaultdict(list)

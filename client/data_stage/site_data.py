@@ -12,7 +12,7 @@ from client.data_stage.augmentation.paraphrases import paraphrase
 from client.data_stage.cache import Cache
 from client.data_stage.cleaning import clean
 from client.data_stage.preparation import prepare, scrub
-from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.scrubbed import Scrubbed
 from shared.config.anonymise import GateSection
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig

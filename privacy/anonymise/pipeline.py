@@ -1,12 +1,13 @@
-"""The anonymiser: raw records in, scrubbed records and counts out, in this process or in several."""
+"""Turn raw records into scrubbed records and counts, in this process or in several."""
 
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from privacy.anonymise.outcome import Scrubbed, merge_scrubbed
+from privacy.anonymise.scrubbed import Scrubbed, merge_scrubbed
 from privacy.anonymise.workers import scrub_in_workers
+from privacy.detect.languages.registry import language
 from privacy.detect.spacy_models import locate
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord
@@ -14,47 +15,81 @@ from shared.records.types import RawRecord
 if TYPE_CHECKING:
     from privacy.anonymise.scrubber import Scrubber
 
-# Chunks are cut the same way however many processes there are, so that the results are the same too.
+# Chunks do not depend on the number of processes, so the results do not either.
 CHUNK = 128
-# Starting processes takes seconds; below this many records one is sooner done.
+# Starting processes takes seconds; below this number of records one process is faster.
 FEW = 500
 
 
 class Anonymiser:
     """The only way from ``RawRecord`` to ``Record``; it fails closed.
 
-    A record that cannot be scrubbed is held back with a reason, alone. Nothing here logs or prints text, and no
-    exception that leaves carries any. A record's label goes through as it is: it must be one of the public labels. The
-    language model is loaded at the first use, once in each process. ``key`` is the secret of the site's surrogates and
-    date offsets; without one, a key is drawn that is gone when this object is.
+    Only a record that cannot be scrubbed is held back, with a reason. Nothing here logs or prints text, and no exception
+    carries any. A record's label passes unchanged: it must be one of the public labels. The language model is loaded at
+    the first use, once in each process.
 
-    Raises:
-        ModelError: the spaCy model of the section cannot be had.
+    Parameters
+    ----------
+    section
+        The ``[anonymise]`` section of the config.
+    key
+        The site's secret for surrogates and date offsets; None draws one that only this object knows.
+
+    Raises
+    ------
+    ModelError
+        The section's spaCy model cannot be found, or its language lacks a part.
     """
 
     def __init__(self, section: AnonymiseSection, key: bytes | None = None) -> None:
+        language(section.language)  # refuses one that is incomplete before a record is read
         self._section = section
         self._key = key or os.urandom(32)
         self._folder = locate(section.spacy_model)
         self._scrubber: Scrubber | None = None
 
     def scrub(self, records: Sequence[RawRecord], progress: Callable[[int], None] | None = None) -> Scrubbed:
-        """Scrub records; ``progress`` is called with the number of further records done.
+        """Scrub records.
 
-        Raises:
-            ModelError: the spaCy model cannot be loaded.
-            RunError: a worker process died; there is no result then.
+        Parameters
+        ----------
+        records
+            Raw records of one site.
+        progress
+            Called with the number of records done since the last call.
+
+        Raises
+        ------
+        ModelError
+            The spaCy model cannot be loaded.
+        RunError
+            A worker process died; there is no result then.
         """
         return self.scrub_groups([records], progress)[0]
 
     def scrub_groups(
         self, groups: Sequence[Sequence[RawRecord]], progress: Callable[[int], None] | None = None
     ) -> list[Scrubbed]:
-        """Scrub several groups of records apart, with one start of the worker processes for all of them.
+        """Scrub several groups of records separately; the worker processes start once for all of them.
 
-        Raises:
-            ModelError: the spaCy model cannot be loaded.
-            RunError: a worker process died; there is no result then.
+        Parameters
+        ----------
+        groups
+            Raw records of several sites.
+        progress
+            Called with the number of records done since the last call.
+
+        Returns
+        -------
+        list of Scrubbed
+            One result for each group, in order.
+
+        Raises
+        ------
+        ModelError
+            The spaCy model cannot be loaded.
+        RunError
+            A worker process died; there is no result then.
         """
         chunked = [[group[at : at + CHUNK] for at in range(0, len(group), CHUNK)] for group in groups]
         chunks = [chunk for group in chunked for chunk in group]
@@ -73,7 +108,7 @@ class Anonymiser:
     def _scrub_here(self, chunk: Sequence[RawRecord], finished: Callable[[Sequence[RawRecord]], None]) -> Scrubbed:
         """Scrub one chunk in this process."""
         if self._scrubber is None:
-            # Importing spaCy and Presidio takes seconds, which a process with workers need not spend.
+            # Importing spaCy and Presidio takes seconds, which a process that only starts workers saves.
             from privacy.anonymise.scrubber import Scrubber
 
             self._scrubber = Scrubber(self._section, self._folder, self._key)
@@ -82,7 +117,7 @@ class Anonymiser:
         return result
 
     def _workers(self) -> int:
-        """How many processes to use; a daemonic process may not start any."""
+        """Return the number of processes to use; a daemonic process may not start any."""
         if multiprocessing.current_process().daemon:
             return 1
         if self._section.workers:

@@ -1,4 +1,4 @@
-"""Raw records in, clean records out, in one process: normalise, detect, replace, look again; what fails stays out."""
+"""Scrub raw records in one process: normalise, detect, replace, detect again; a record that fails is held back."""
 
 import hashlib
 from collections import Counter
@@ -7,27 +7,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed, UnfitText
+from privacy.anonymise.scrubbed import Quarantined, Scrubbed
+from privacy.detect.addresses import AddressForms, bridge, spread
 from privacy.detect.analyser import Analyser, Failed
 from privacy.detect.casing import Casing, casing
-from privacy.detect.findings import Finding, bridge, is_covered, merge, repeats, spread
-from privacy.detect.known_values import again, parts_of, values_of
+from privacy.detect.findings import Finding, is_covered, merge, repeats
+from privacy.detect.known_values import find_again, parts_of, values_of
+from privacy.detect.languages.registry import language
 from privacy.detect.levels import LEVELS
 from privacy.detect.normalise import normalise, normalise_spans
 from privacy.detect.second_recogniser import United, load_detector
 from privacy.detect.spacy_models import locate_second
+from privacy.detect.unfit import Reason, UnfitText
 from privacy.leakage.recall import Recall, merge_recalls
 from privacy.replace.operators import Replacer, TagTable
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord, Record, Span
 
-READINGS = 4  # of scrubbed text, at most; seen to come to rest after one or two
+READINGS = 4  # of scrubbed text at most; one or two were enough in all tests
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False)
 class Prepared:
-    """A normalised record: its texts, the same with our tags blotted out, and its true spans (None: not measurable)."""
+    """A normalised record: its texts, its texts with our tags masked, and its true spans (None: not measurable)."""
 
     raw: RawRecord
     texts: Mapping[str, str]
@@ -38,9 +41,9 @@ class Prepared:
 
 @dataclass(frozen=True, repr=False)
 class Clean:
-    """A record that passed, with what it adds to the counts.
+    """A record that passed, with its findings and counts.
 
-    Until it is finished its texts hold numbered tags, which ``table`` knows.
+    Until it is finished its texts hold numbered tags; ``table`` has the value of each tag.
     """
 
     record: Record
@@ -53,31 +56,66 @@ class Clean:
 
     @property
     def originals(self) -> Mapping[str, str]:
-        """What stood in a place, by what stands there."""
+        """Map each tag or surrogate to the original value."""
         return {self.table.stand_ins.get(tag, tag): original.value for tag, original in self.table.originals.items()}
 
 
 class Scrubber:
     """Scrubs records with one analyser, which it builds once.
 
-    Raises:
-        ModelError: the folder holds no usable spaCy model.
+    Parameters
+    ----------
+    section
+        The ``[anonymise]`` section of the config.
+    folder
+        The folder of the spaCy model.
+    key
+        The site's secret for surrogates and date offsets.
+
+    Raises
+    ------
+    ModelError
+        The folder holds no usable spaCy model, or the section's language is incomplete.
     """
 
     def __init__(self, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
         self._max_chars = section.max_chars
         self._level = section.level
-        first = Analyser(folder, section.language, section.batch_size, LEVELS[section.level])
+        spoken = language(section.language)
+        self._addresses, self._function_words = AddressForms.of(spoken.addresses), spoken.function_words()
+        first = Analyser(folder, spoken, section.batch_size, LEVELS[section.level])
         second = locate_second(section) if section.second_use == "unite" else None
         self._analyser = first if second is None else United(first, load_detector(second))
-        self._replacer = Replacer(section.operator, self._analyser.labels, section.dates, key)
+        self._replacer = Replacer(section.operator, self._analyser.labels, spoken, section.dates, key)
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
-        """Scrub some records; each is either in ``records`` or in ``quarantined``, whatever happens to the others."""
+        """Scrub some records.
+
+        Parameters
+        ----------
+        records
+            Raw records of one site.
+
+        Returns
+        -------
+        Scrubbed
+            Each record is either in ``records`` or in ``quarantined``, whatever happens to the others.
+        """
         return gathered(self.examine(records))
 
     def examine(self, records: Sequence[RawRecord]) -> list[Clean | Quarantined]:
-        """Scrub some records and show what was found where, for a report or a preview at the site; nothing to keep."""
+        """Scrub some records and return what was found where, for a report or a preview at the site.
+
+        Parameters
+        ----------
+        records
+            Raw records of one site.
+
+        Returns
+        -------
+        list of Clean or Quarantined
+            One result for each record, in order. A ``Clean`` holds raw text, so it must not be stored.
+        """
         prepared = [_guard(raw, Reason.NORMALISATION_FAILED, self._prepare, raw) for raw in records]
         found = iter(self._analyser.detect([text for p in prepared if isinstance(p, Prepared) for text in p.masked]))
         done = [p if isinstance(p, Quarantined) else self._take(p, found, self._replace, p) for p in prepared]
@@ -89,7 +127,18 @@ class Scrubber:
         ]
 
     def mask(self, text: str) -> str:
-        """A scrubbed text with its tags blotted out, for another detector to read."""
+        """Mask the tags of a scrubbed text, so that another detector reads only the text between them.
+
+        Parameters
+        ----------
+        text
+            A scrubbed text.
+
+        Returns
+        -------
+        str
+            The text at the same length.
+        """
         return self._replacer.mask(text)
 
     def _prepare(self, raw: RawRecord) -> Prepared:
@@ -118,7 +167,7 @@ class Scrubber:
         step: Callable[..., Clean],
         subject: Prepared | Clean,
     ) -> Clean | Quarantined:
-        """Take the record's findings from the stream, one result for each text, and go a step on with them."""
+        """Take the record's findings from the stream, one result for each text, and apply the next step to them."""
         results = [next(found) for _ in prepared.masked]
         for result in results:
             if isinstance(result, Failed):
@@ -126,7 +175,7 @@ class Scrubber:
         return _guard(prepared.raw, Reason.REPLACEMENT_FAILED, step, subject, results)
 
     def _read_again(self, done: list[Clean | Quarantined]) -> None:
-        """Read the tagged texts until nothing more is found in them; a record that never comes to rest is held back."""
+        """Read the tagged texts until nothing more is found in them; hold back a record in which more is found each time."""
         waiting = {place: each for place, each in enumerate(done) if isinstance(each, Clean) and each.entities}
         for _ in range(READINGS):
             tagged = [self._tagged(clean) for clean in waiting.values()]
@@ -141,12 +190,12 @@ class Scrubber:
             done[place] = Quarantined(clean.prepared.raw.position, Reason.RESIDUAL_FOUND)
 
     def _tagged(self, clean: Clean) -> Prepared:
-        """A record as it stands, to be read again."""
+        """Return a tagged record in the form that detection reads."""
         texts = clean.record.fields
         return replace(clean.prepared, texts=texts, masked=tuple(map(self._replacer.mask, texts.values())))
 
     def _replace(self, prepared: Prepared, findings: Sequence[Sequence[Finding]]) -> Clean:
-        """Merge the findings of a record, put tags in their place, look again, and count."""
+        """Merge the findings of a record, put tags in their place, detect again, and count."""
         merged = self._merged(prepared, findings)
         table = self._replacer.table(prepared.texts.values())
         fields, entities = self._put_tags(prepared.texts, merged, table)
@@ -155,7 +204,7 @@ class Scrubber:
         return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), table)
 
     def _replace_more(self, clean: Clean, findings: Sequence[Sequence[Finding]]) -> Clean:
-        """Put tags in place of what another reading found; the same record where that is nothing."""
+        """Put tags in place of the findings of another reading; return the same record where there are none."""
         tagged = self._tagged(clean)
         merged = self._merged(tagged, findings)
         if not any(merged):
@@ -169,23 +218,27 @@ class Scrubber:
         return replace(clean, record=replace(clean.record, fields=fields))
 
     def _merged(self, prepared: Prepared, findings: Sequence[Sequence[Finding]]) -> list[Sequence[Finding]]:
-        """All that is to be replaced in each text of a record: what was found, and what follows from it elsewhere."""
+        """Return all that is to be replaced in each text of a record: the findings, and the same values elsewhere."""
         masked = prepared.masked
-        merged = [merge(text, [*f, *spread(text, f)]) for text, f in zip(masked, findings, strict=True)]
-        denied = again(masked, [*parts_of(prepared.known), *values_of(masked, merged)])
+        merged = [merge(text, [*f, *spread(text, f, self._addresses)]) for text, f in zip(masked, findings, strict=True)]
+        known = parts_of(prepared.known, self._function_words)
+        again = find_again(masked, [*known, *values_of(masked, merged)])
         merged = [
             merge(text, [*f, *names, *values]) if names or values else f
-            for text, f, names, values in zip(masked, merged, repeats(masked, merged), denied, strict=True)
+            for text, f, names, values in zip(masked, merged, repeats(masked, merged), again, strict=True)
         ]
         if not LEVELS[self._level].word_lists:
             return list(merged)
         numbers = LEVELS[self._level].numbers
-        return [bridge(text, f, numbers, casing(text) is not Casing.USUAL) for text, f in zip(masked, merged, strict=True)]
+        return [
+            bridge(text, f, self._addresses, numbers, casing(text) is not Casing.USUAL)
+            for text, f in zip(masked, merged, strict=True)
+        ]
 
     def _put_tags(
         self, texts: Mapping[str, str], merged: Sequence[Sequence[Finding]], table: TagTable
     ) -> tuple[dict[str, str], Counter[str]]:
-        """The texts with tags, and how many were put in for each type."""
+        """Return the texts with tags, and the number of tags by type."""
         entities = Counter(f.label for field in merged for f in field)
         fields = {}
         for (name, text), field in zip(texts.items(), merged, strict=True):
@@ -196,11 +249,13 @@ class Scrubber:
     def _replace_text(self, text: str, findings: Sequence[Finding], table: TagTable) -> tuple[str, tuple[Finding, ...]]:
         """Replace the findings in one text, then what the patterns still find between the tags.
 
-        Taking a finding out can bring to light another that the first reading had skipped as overlapping. What a third
-        reading still finds keeps the record back. A text without findings needs no second look: it is what was read.
+        Replacing a finding can reveal another that the first reading skipped as overlapping. A record in which a third
+        reading still finds something is held back. A text without findings is not read again: nothing has changed in it.
 
-        Raises:
-            UnfitText: the patterns find something in the replaced text twice in a row.
+        Raises
+        ------
+        UnfitText
+            The patterns find something in the replaced text twice in a row.
         """
         if not findings:
             return text, ()
@@ -213,13 +268,19 @@ class Scrubber:
         return text, late
 
     def _residual(self, text: str) -> tuple[Finding, ...]:
-        """What the patterns find outside the tags."""
+        """Return what the patterns find outside the tags."""
         masked = self._replacer.mask(text)
         return merge(masked, self._analyser.detect_patterns(masked))
 
 
 def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
-    """The result for some records out of what became of each."""
+    """Join the results of single records.
+
+    Parameters
+    ----------
+    done
+        The result of each record, in order.
+    """
     clean = [d for d in done if isinstance(d, Clean)]
     entities = sum((Counter(c.entities) for c in clean), Counter[str]())
     return Scrubbed(
@@ -232,9 +293,9 @@ def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
 
 
 def _identity(prepared: Prepared) -> bytes:
-    """What tells a record from others of its site: its text alone, never its place.
+    """Return a digest that identifies a record by its text only, never by its place.
 
-    With its place, one record more before it would give it other invented values, and all that come after it as well.
+    With its place, one more record before it would give it, and all records after it, other invented values.
     """
     return hashlib.sha256("\x1f".join(prepared.texts.values()).encode()).digest()
 
@@ -253,7 +314,7 @@ def _measure(prepared: Prepared, merged: Sequence[Sequence[Finding]]) -> tuple[d
 
 
 def _guard(raw: RawRecord, stage: Reason, step: Callable[..., T], *arguments: object) -> T | Quarantined:
-    """Take one step for one record; whatever goes wrong holds back this record alone."""
+    """Apply one step to one record; any failure holds back only this record."""
     try:
         return step(*arguments)
     except UnfitText as unfit:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from privacy.anonymise.outcome import Quarantined
+from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.scrubber import Clean
 from privacy.anonymise.scrubber import Scrubber as RecordScrubber
 from privacy.detect.spacy_models import locate

@@ -1,4 +1,4 @@
-"""Worker processes that scrub chunks of records; each starts afresh, builds its analyser once and needs no torch."""
+"""Scrub chunks of records in worker processes; each is spawned, builds its analyser once and needs no torch."""
 
 import signal
 import sys
@@ -10,7 +10,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TypeVar
 
-from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.scrubbed import Scrubbed
 from privacy.detect.spacy_models import is_transformer, locate_second
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import HushtuneError, RunError
@@ -22,7 +22,7 @@ Chunk = Sequence[RawRecord]
 
 @dataclass(frozen=True)
 class Broken:
-    """What a worker sends instead of a result when it cannot go on: one sentence without any text of a record."""
+    """The message of a worker that cannot continue: one sentence without any text of a record."""
 
     message: str
 
@@ -43,12 +43,19 @@ def scrub_in_workers(
     finished: Callable[[Chunk], None],
     key: bytes = b"",
 ) -> list[Scrubbed]:
-    """Scrub chunks in ``workers`` processes, each chunk as soon as one is free; results are in the order of the chunks.
+    """Scrub chunks in ``workers`` processes, each chunk as soon as a process is free.
 
-    A fresh start (spawn) is safe beside the threads of torch, which a fork is not; it imports the main module again.
+    Processes are spawned: a fork is not safe with the threads of torch. A spawned process imports the main module again.
 
-    Raises:
-        RunError: a worker died or could not start; no result is given then.
+    Returns
+    -------
+    list of Scrubbed
+        One result for each chunk, in order.
+
+    Raises
+    ------
+    RunError
+        A worker died or could not start; there is no result then.
     """
     crew: list[Worker] = []
     try:
@@ -62,10 +69,10 @@ def scrub_in_workers(
 
 
 def serve(pipe: Connection, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
-    """A worker's life: chunk in, result out, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends its workers
-    # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and use it for
-    # nothing here. A None in sys.modules makes the import fail, as if torch were not installed.
+    """Receive chunks and send their results until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
+    # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and do not use it
+    # here. A None in sys.modules makes the import fail, as if torch were not installed.
     second = locate_second(section)
     for name in ("torch", "transformers"):
         if name not in sys.modules and not (second and is_transformer(second)):
@@ -120,7 +127,7 @@ def _hand_out(crew: Sequence[Worker], chunks: Sequence[Chunk], finished: Callabl
 
 
 def _exchange(worker: Worker, step: Callable[[], T]) -> T:
-    """Send or receive, and name the death of a worker."""
+    """Send or receive; raise an error that says so where the worker has died."""
     try:
         return step()
     except (EOFError, OSError):

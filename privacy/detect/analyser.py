@@ -1,4 +1,4 @@
-"""Presidio's analyser over one spaCy model: built once in a process, reading in batches, never reaching the network."""
+"""Run Presidio's analyser over one spaCy model: built once in a process, in batches, without the network."""
 
 import re
 import time
@@ -12,19 +12,21 @@ from presidio_analyzer.app_tracer import AppTracer
 from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
 from presidio_analyzer.nlp_engine import NerModelConfiguration, NlpArtifacts, SpacyNlpEngine
 from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
-from spacy.language import Language
+from spacy.language import Language as Pipeline
 from spacy.pipeline import Tok2Vec
 
+from privacy.detect.addresses import AddressForms, spread
 from privacy.detect.casing import Casing, casing, restore, titled
-from privacy.detect.findings import Finding, spread
+from privacy.detect.findings import Finding
+from privacy.detect.languages.base import Language
 from privacy.detect.levels import LEVELS, Level
-from privacy.detect.recognisers import LanguageModel, pattern_recognisers
+from privacy.detect.recognisers.language_model import LanguageModel
+from privacy.detect.recognisers.registry import pattern_recognisers
 from privacy.detect.sweeps import Sweeper
-from privacy.detect.words import load_words
 from shared.errors import ModelError
 
 # spaCy's labels -> our types. Presidio leaves out ORG by default, which lets through names that the model takes for
-# organisations. A label that is in neither list, of another model, is replaced under its own name.
+# organisations. A label that is in neither list, as other models have, is replaced under its own name.
 LABELS = {
     "PERSON": "PERSON", "PER": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
     "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
@@ -32,12 +34,12 @@ LABELS = {
 HARMLESS = frozenset(
     {"CARDINAL", "EVENT", "LANGUAGE", "LAW", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART"}
 )
-# Only the entity recogniser is asked. The parser may change an entity where it sees a sentence border; without it the
+# Only the entity recogniser runs. The parser may change an entity where it sees a sentence border; without it the
 # recall on 795 labelled texts was the same, label by label, at twice the speed.
 UNUSED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lemmatizer", "trainable_lemmatizer")
-# Types whose patterns ask for capitals.
+# Types with patterns that need capitals.
 CAPITAL_TYPES = frozenset({"STREET_ADDRESS", "POSTCODE", "ORGANIZATION"})
-# A break within a paragraph, as e-mail has them.
+# A line break within a paragraph, as in e-mail.
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 # spaCy's memory grows with the characters it reads at once.
 BATCH_CHARS = 200_000
@@ -45,28 +47,28 @@ BATCH_CHARS = 200_000
 
 @dataclass(frozen=True)
 class Failed:
-    """A text that could not be analysed; the class of the exception, whose message may quote the text."""
+    """A text that could not be analysed: the class of the exception only, since its message may quote the text."""
 
     error: str
 
 
 class LoadedSpacy(SpacyNlpEngine):
-    """Presidio's engine over a model that is already loaded: its own ``load`` would download one that is missing."""
+    """Presidio's engine over a model that is already loaded; Presidio's own ``load`` would download a missing one."""
 
-    def __init__(self, nlp: Language, language: str) -> None:
+    def __init__(self, nlp: Pipeline, language: str) -> None:
         labels = set(nlp.pipe_labels["ner"]) - HARMLESS
         configuration = NerModelConfiguration(
             labels_to_ignore=sorted(HARMLESS),
             model_to_presidio_entity_mapping={label: LABELS.get(label) or type_name(label) for label in labels},
-            # Where a pattern and the model mark the same characters, the pattern knows the type better: it scores more.
+            # Where a pattern and the model mark the same characters, the pattern knows the type better and scores more.
             default_score=0.25,
         )
         super().__init__(ner_model_configuration=configuration)
-        self.nlp: dict[str, Language] = {language: nlp}  # type: ignore[assignment]  # it starts as None
+        self.nlp: dict[str, Pipeline] = {language: nlp}  # type: ignore[assignment]  # it starts as None
 
 
 class NoContext(ContextAwareEnhancer):
-    """Leaves scores alone: no finding is dropped for its score, so context words need no lemmas."""
+    """Leaves scores as they are: no finding is dropped for its score, so no lemmas of context words are needed."""
 
     def __init__(self) -> None:
         super().__init__(0.0, 0.0, 0, 0)
@@ -86,35 +88,58 @@ class NoContext(ContextAwareEnhancer):
 class Analyser:
     """Finds personal data in texts of one language.
 
-    Raises:
-        ModelError: the folder holds no usable spaCy model.
+    Parameters
+    ----------
+    folder
+        The folder of a spaCy model with an entity recogniser.
+    language
+        The language of the texts.
+    batch_size
+        Texts that the language model reads at once.
+    level
+        Which passes follow the language model and the patterns.
+
+    Raises
+    ------
+    ModelError
+        The folder holds no usable spaCy model, or one of another language.
     """
 
-    def __init__(self, folder: Path, language: str, batch_size: int, level: Level = LEVELS["fast"]) -> None:
+    def __init__(self, folder: Path, language: Language, batch_size: int, level: Level = LEVELS["fast"]) -> None:
         self._joins = level.line_breaks
-        self._lists = load_words() if level.word_lists else None
-        self._sweeper = Sweeper(level, self._lists) if self._lists else None
+        self._lists = language.words() if level.word_lists else None
+        self._sweeper = Sweeper(level, language, self._lists) if self._lists else None
         self._language = language
+        self._function_words = language.function_words()
+        self.addresses = AddressForms.of(language.addresses)
         self._batch_size = batch_size
-        nlp_engine = LoadedSpacy(load_spacy(folder), language)
-        self._patterns = pattern_recognisers()
-        ner = LanguageModel(supported_language=language, supported_entities=nlp_engine.get_supported_entities())
+        nlp = load_spacy(folder)
+        if nlp.lang not in (language.code, "xx"):  # spaCy's code for models of several languages
+            raise ModelError(
+                f"{folder}: a model of language '{nlp.lang}', and anonymise.language is '{language.code}'; set "
+                "anonymise.spacy_model to one of that language"
+            )
+        nlp_engine = LoadedSpacy(nlp, language.code)
+        self._patterns = pattern_recognisers(language)
+        ner = LanguageModel(language, nlp_engine.get_supported_entities())
         self._engine = AnalyzerEngine(
-            registry=RecognizerRegistry([*self._patterns, ner], supported_languages=[language]),
+            registry=RecognizerRegistry([*self._patterns, ner], supported_languages=[language.code]),
             nlp_engine=nlp_engine,
             app_tracer=AppTracer(enabled=False),
             log_decision_process=False,
-            supported_languages=[language],
+            supported_languages=[language.code],
             context_aware_enhancer=NoContext(),
         )
-        self.labels = frozenset(self._engine.get_supported_entities(language))
+        self.labels = frozenset(self._engine.get_supported_entities(language.code))
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
-        """Findings in each text, in order; they may overlap, as Presidio gives them; a failing text stops no other."""
+        """Return the findings in each text, in order; they may overlap. A text that fails stops no other."""
         if self._lists is None or self._sweeper is None:
             return self._read(texts)
         lists, sweeper = self._lists, self._sweeper
-        restored = [None if casing(text) is Casing.USUAL else restore(text, lists) for text in texts]
+        restored = [
+            None if casing(text) is Casing.USUAL else restore(text, lists, self._language.always_capital) for text in texts
+        ]
         read = self._read([again or text for text, again in zip(texts, restored, strict=True)])
         return [
             found if isinstance(found, Failed) else self._complete(text, again, found, sweeper)
@@ -127,26 +152,28 @@ class Analyser:
     def _complete(
         self, text: str, restored: str | None, found: tuple[Finding, ...], sweeper: Sweeper
     ) -> tuple[Finding, ...] | Failed:
-        """What was read in a text, or in the text with its capitals guessed back, and what the other passes find."""
+        """Return what was read in a text, or in the text with its capitals guessed back, and what the other passes find."""
         try:
             swept = (*found, *sweeper.sweep(text), *self._across_lines(text))
             if restored is None:
                 return swept
-            swept = (*swept, *self.detect_patterns(text), *self._detect_capitals(titled(text)))
-            return (*swept, *spread(restored, swept))
+            swept = (*swept, *self.detect_patterns(text), *self._detect_capitals(titled(text, self._function_words)))
+            return (*swept, *spread(restored, swept, self.addresses))
         except Exception as error:
             return Failed(type(error).__name__)
 
     def detect_patterns(self, text: str) -> tuple[Finding, ...]:
-        """Findings of the pattern rules alone, without the language model.
+        """Return the findings of the pattern rules only, without the language model.
 
-        Raises:
-            TimeoutError: a rule may have been cut off.
+        Raises
+        ------
+        TimeoutError
+            A rule may have been cut off.
         """
         return (*self._match(text), *self._across_lines(text))
 
     def _across_lines(self, text: str) -> tuple[Finding, ...]:
-        """Findings of the rules in the text with its lines joined, where the level asks for it; as long as before."""
+        """Return the findings of the rules in the text with its lines joined, where the level asks for it."""
         if not self._joins or "\n" not in text:
             return ()
         return self._match(LINE_BREAK.sub(" ", text))
@@ -158,7 +185,7 @@ class Analyser:
         return tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in results)
 
     def _detect_capitals(self, text: str) -> list[Finding]:
-        """Findings of the rules that ask for capitals."""
+        """Return the findings of the rules that need capitals."""
         rules = [rule for rule in self._patterns if not CAPITAL_TYPES.isdisjoint(rule.supported_entities)]
         results = [r for rule in rules for r in rule.analyze(text, rule.supported_entities)]
         return [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
@@ -166,29 +193,31 @@ class Analyser:
     def _detect_batch(self, texts: Sequence[str]) -> Iterator[tuple[Finding, ...] | Failed]:
         """Read a batch at once; where that fails, read its texts one by one."""
         try:
-            batch = self._engine.nlp_engine.process_batch(texts, self._language, self._batch_size)
+            batch = self._engine.nlp_engine.process_batch(texts, self._language.code, self._batch_size)
             read = [(text, artifacts) for text, (_, artifacts) in zip(texts, batch, strict=True)]
-        except Exception:  # whatever it is, it must cost one record, not the batch
+        except Exception:  # of any kind: it must cost one record, not the batch
             yield from (self._detect_one(text, None) for text in texts)
         else:
             yield from (self._detect_one(text, artifacts) for text, artifacts in read)
 
     def _detect_one(self, text: str, artifacts: NlpArtifacts | None) -> tuple[Finding, ...] | Failed:
-        """Findings in one text, or the class of what went wrong."""
+        """Return the findings in one text, or the class of the exception."""
         started = time.monotonic()
         try:
-            results = self._engine.analyze(text, self._language, nlp_artifacts=artifacts)
+            results = self._engine.analyze(text, self._language.code, nlp_artifacts=artifacts)
             _refuse_timeout(started)
         except Exception as error:
             return Failed(type(error).__name__)
         return tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in results)
 
 
-def load_spacy(folder: Path) -> Language:
+def load_spacy(folder: Path) -> Pipeline:
     """Load the entity recogniser of a model from its folder, with the layers that it listens to.
 
-    Raises:
-        ModelError: the folder holds no usable spaCy model.
+    Raises
+    ------
+    ModelError
+        The folder holds no usable spaCy model.
     """
     try:
         nlp = spacy.load(folder, exclude=UNUSED)
@@ -207,12 +236,12 @@ def load_spacy(folder: Path) -> Language:
 
 
 def type_name(label: str) -> str:
-    """A model's own label as a type: capitals and underscores."""
+    """Return a model's own label as a type: capitals and underscores."""
     return re.sub(r"[^A-Z]+", "_", label.upper()).strip("_") or "OTHER"
 
 
 def _refuse_timeout(started: float) -> None:
-    """Presidio skips a rule that runs out of time and goes on; a text that took so long counts as not analysed."""
+    """Refuse a text that took as long as Presidio's limit, after which it skips a rule without saying so."""
     if time.monotonic() - started >= REGEX_TIMEOUT_SECONDS:
         raise TimeoutError
 

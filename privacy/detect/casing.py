@@ -1,21 +1,17 @@
-"""Text without the usual capitals, which a language model reads badly: noticing it, and guessing the capitals back."""
+"""Recognise text without the usual capitals, which a language model reads badly, and guess the capitals back."""
 
 import re
+from collections.abc import Collection
 from enum import StrEnum
-
-from spacy.lang.en.stop_words import STOP_WORDS
 
 from privacy.detect.words import WordLists
 
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
-# Words that begin no name and end no address.
-FUNCTION_WORDS_LINE = "please thanks thank pls thx hi hello dear ok okay send need want let know got yes"
-FUNCTION_WORDS = STOP_WORDS | frozenset(FUNCTION_WORDS_LINE.split())
 # Fewer words than this say nothing about how a text is written.
 FEW = 4
 MOST = 0.7
 FEW_CAPITALS = 0.3
-# Whatever stands at the start of the text or of a sentence, but a letter that is small.
+# The start of the text or of a sentence, with anything but a small letter.
 STARTS_WITH_A_CAPITAL = re.compile(r"(?:\A|[.!?]\s+|\n)\W*(?![\W]|[a-zß-öø-ÿ])")
 
 
@@ -29,9 +25,9 @@ class Casing(StrEnum):
 
 
 def casing(text: str) -> Casing:
-    """Whether a text has no capitals, hardly anything else, or one on most of its words.
+    """Return whether a text has no capitals, hardly anything else, or a capital on most of its words.
 
-    A text none of whose sentences begins with a capital counts as having none, though a month or a name may.
+    Where no sentence begins with a capital, the text counts as having none, though a month or a name may have one.
     """
     words = [word for word in WORD.findall(text) if len(word) > 1 and word[0].lower() != word[0].upper()]
     if not words:
@@ -47,10 +43,19 @@ def casing(text: str) -> Casing:
     return Casing.USUAL
 
 
-def restore(text: str, lists: WordLists) -> str:
-    """The text with a capital on every word that may be a name and on no other; as long as before, letter by letter.
+def restore(text: str, lists: WordLists, always_capital: re.Pattern[str]) -> str:
+    """Return the text with a capital on every word that may be a name and on no other; no character moves.
 
-    Where hardly a word has a capital, those that have one keep it.
+    Where hardly a word has a capital, the words that have one keep it.
+
+    Parameters
+    ----------
+    text
+        A text without the usual capitals.
+    lists
+        The word lists of its language.
+    always_capital
+        Matches words, in small letters, that always begin with a capital.
     """
     keeps = casing(text) is Casing.LOWER
 
@@ -59,7 +64,7 @@ def restore(text: str, lists: WordLists) -> str:
         key = word.casefold()
         if keeps and word[0].isupper():
             return word
-        if key == "i" or key.startswith("i'"):
+        if always_capital.fullmatch(key):
             return _same_length(word, word[0].upper() + word[1:].lower())
         parts = re.split(r"(['-])", word)
         if lists.is_common(key) or all(map(lists.is_common, key.split("-"))):
@@ -73,13 +78,13 @@ def restore(text: str, lists: WordLists) -> str:
     return restored
 
 
-def titled(text: str) -> str:
-    """The text with a capital on every word but function words, for the patterns of addresses; as long as before."""
+def titled(text: str, function_words: Collection[str]) -> str:
+    """Return the text with a capital on every word but function words, for the patterns of addresses; no character moves."""
     return WORD.sub(
-        lambda m: _same_length(m[0], m[0].lower() if m[0].lower() in FUNCTION_WORDS else m[0].capitalize()), text
+        lambda m: _same_length(m[0], m[0].lower() if m[0].lower() in function_words else m[0].capitalize()), text
     )
 
 
 def _same_length(before: str, after: str) -> str:
-    """Some letters grow when their case changes; they stay."""
+    """Return a word in its new case, or as it was where the new case has more letters."""
     return after if len(after) == len(before) else before

@@ -1,7 +1,7 @@
-"""Letters of other scripts that look Latin, folded where they stand among Latin letters; digits of other scripts.
+"""Fold letters of other scripts that look Latin and stand among Latin letters, and digits of other scripts.
 
-A word of one script is left as it is: it may be a word of that language. The pairs are those of Unicode's confusables
-(UTS 39) whose Cyrillic, Greek or Armenian letter is drawn like a Latin one.
+A word of one script stays as it is: it may be a word of a language in that script. The pairs are those of Unicode's
+confusables (UTS 39) whose Cyrillic, Greek or Armenian letter is drawn like a Latin one.
 """
 
 import re

@@ -1,11 +1,10 @@
-"""Values that a record is known to hold, found again in its texts: those of its other columns, and those found once."""
+"""Find the values of a record's other columns, and the values that were found once, again in all its texts."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from privacy.detect.casing import FUNCTION_WORDS
 from privacy.detect.findings import Finding
 
 # A value of another column is hidden in each of its words as well; shorter ones, such as a title, would hide too much.
@@ -22,38 +21,48 @@ WORD = re.compile(rf"[^\W\d_]{{{SHORTEST_WORD},}}")
 
 
 @dataclass(frozen=True, repr=False)
-class Denied:
-    """A value to look for: its letters and digits in small letters, whether a small first letter will do, and its type."""
+class KnownValue:
+    """A value to look for.
+
+    Parameters
+    ----------
+    key
+        Its letters and digits, in small letters.
+    any_case
+        Whether it also counts where it begins with a small letter.
+    label
+        The type of a finding of it.
+    """
 
     key: str
     any_case: bool
     label: str
 
     @classmethod
-    def of(cls, value: str, any_case: bool) -> "Denied":
-        """A value as a text may repeat it; digits tell enough in any case."""
+    def of(cls, value: str, any_case: bool) -> "KnownValue":
+        """Return a value as a text may repeat it; one with a digit counts in any case."""
         has_digit = any(map(str.isdigit, value))
         label = "EMAIL_ADDRESS" if "@" in value else "ID_NUMBER" if has_digit else "PERSON"
         return cls(_squeezed(value)[0], any_case or has_digit, label)
 
 
-def parts_of(known: Iterable[str]) -> list[Denied]:
-    """What to look for of the values of other columns: each whole, and each of its words.
+def parts_of(known: Iterable[str], function_words: Collection[str]) -> list[KnownValue]:
+    """Return what to look for of the values of other columns: each value whole, and each of its words.
 
-    A word that sentences are made of, such as "Will", counts with a capital alone.
+    A function word, such as "Will", counts only with a capital.
     """
-    found: dict[str, Denied] = {}
+    found: dict[str, KnownValue] = {}
     for value in known:
         if sum(map(str.isalnum, value)) >= SHORTEST_WORD:
-            found[value] = Denied.of(value, any_case=value.casefold() not in FUNCTION_WORDS)
-            found |= {word: Denied.of(word, word.casefold() not in FUNCTION_WORDS) for word in WORD.findall(value)}
+            for part in (value, *WORD.findall(value)):
+                found[part] = KnownValue.of(part, any_case=part.casefold() not in function_words)
     return list(found.values())
 
 
-def values_of(texts: Sequence[str], found: Sequence[Sequence[Finding]]) -> list[Denied]:
-    """The values that were found in the texts of a record and may stand there again, unfound.
+def values_of(texts: Sequence[str], found: Sequence[Sequence[Finding]]) -> list[KnownValue]:
+    """Return the values that were found in the texts of a record and may stand there again.
 
-    One of letters alone counts with a capital: "Reading" is a town, "reading" none.
+    A value without a digit counts only with a capital: "Reading" is a town, "reading" is not.
     """
     values = {
         text[finding.start : finding.end]
@@ -61,20 +70,20 @@ def values_of(texts: Sequence[str], found: Sequence[Sequence[Finding]]) -> list[
         for finding in findings
         if finding.label not in ONCE
     }
-    return [Denied.of(value, any_case=False) for value in sorted(values) if _is_telling(value)]
+    return [KnownValue.of(value, any_case=False) for value in sorted(values) if _is_telling(value)]
 
 
-def again(texts: Sequence[str], values: Sequence[Denied]) -> list[tuple[Finding, ...]]:
-    """Where the values stand in each text, whatever their case and punctuation, as whole words.
+def find_again(texts: Sequence[str], values: Sequence[KnownValue]) -> list[tuple[Finding, ...]]:
+    """Find the values in each text as whole words, whatever their case and punctuation.
 
-    In a text without any capital a small first letter will do for each.
+    In a text without any capital every value counts with a small first letter too.
     """
     if not values:
         return [() for _ in texts]
     return [tuple(_in_text(text, values)) for text in texts]
 
 
-def _in_text(text: str, values: Sequence[Denied]) -> Iterable[Finding]:
+def _in_text(text: str, values: Sequence[KnownValue]) -> Iterable[Finding]:
     letters, places = _squeezed(text)
     has_capitals = text != text.lower()
     for value in values:
@@ -90,7 +99,7 @@ def _in_text(text: str, values: Sequence[Denied]) -> Iterable[Finding]:
 
 
 def _squeezed(text: str) -> tuple[str, list[int]]:
-    """The letters and digits of a text in small letters, and where each stands."""
+    """Return the letters and digits of a text in small letters, and the place of each."""
     kept = [(small, place) for place, c in enumerate(text) if c.isalnum() and len(small := c.lower()) == 1]
     return "".join(small for small, _ in kept), [place for _, place in kept]
 

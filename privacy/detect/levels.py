@@ -1,4 +1,4 @@
-"""How much is looked for: each level does what the one before it does, and more; it costs time and harmless words."""
+"""Say how much is looked for: each level adds passes to the one before, which cost time and harmless words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ class Level:
     """Which passes follow the language model and the patterns.
 
     ``word_lists``: names and places of the lists, and a second reading of text without the usual capitals.
-    ``unknown_capitals``: capitalised words that are no English words. ``all_capitals``: every capitalised word but
-    an English one at the start of a sentence. ``numbers``: every number of 3 digits or more. ``unknown_words``:
-    words that are no English words, in text without the usual capitals. ``line_breaks``: what a line break parts.
-    ``read_again``: scrubbed text is read once more, and again until nothing is found, since a model reads a sentence
-    otherwise once a part of it is gone; so scrubbing scrubbed text changes nothing. It doubles the time.
+    ``unknown_capitals``: capitalised words that are not common words of the language. ``all_capitals``: every capitalised
+    word but a common one at the start of a sentence. ``numbers``: every number of 3 digits or more. ``unknown_words``:
+    words that are not common, in text without the usual capitals. ``line_breaks``: values with a line break in them.
+    ``read_again``: scrubbed text is read again until nothing more is found, since a model reads a sentence in another way
+    once a part of it is gone. So scrubbing scrubbed text changes nothing. This doubles the time.
     """
 
     word_lists: bool = False

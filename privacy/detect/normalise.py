@@ -1,10 +1,9 @@
-"""The one form of a text that detection reads and training sees: no markup, no entities, no invisible characters.
+"""Bring a text to the one form that detection reads and training sees: no markup, entities or invisible characters.
 
 What a reader does not see must not split a name, so ``<b>Jo</b>hn``, ``J&#111;hn`` and ``Jo<zero-width space>hn`` all
-become ``John``, and so does ``John`` with a Cyrillic o. An angle bracket counts as markup only around a known HTML
-element, alone or with ``name=value``
-attributes; so ``a < b``, ``BP <140``, ``<jo@x.org>``, ``List<String>`` and our own tags such as ``<PERSON_1>`` stay.
-The price: ``a<b>c`` is read as an HTML tag and becomes ``ac``.
+become ``John``, and so does ``John`` with a Cyrillic o. An angle bracket counts as markup only around a known HTML element
+with or without ``name=value`` attributes; so ``a < b``, ``BP <140``, ``<jo@x.org>``, ``List<String>`` and our own tags such
+as ``<PERSON_1>`` stay. The price: ``a<b>c`` is read as an HTML tag and becomes ``ac``.
 """
 
 import html
@@ -13,8 +12,8 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
-from privacy.anonymise.outcome import Reason, UnfitText
 from privacy.detect.confusables import fold
+from privacy.detect.unfit import Reason, UnfitText
 from shared.records.types import Span
 
 # Each round undoes one layer, such as "&amp;amp;lt;b&amp;amp;gt;"; honest text needs two.
@@ -38,10 +37,10 @@ MARKUP = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 SURROGATE = re.compile(r"[\ud800-\udfff]")
-# In ASCII text without these there is nothing to do; it is most text, so it is worth the look.
+# ASCII text without these needs no change; most text is like that, so the check saves time.
 SUSPECT = re.compile(r"[&<\x00-\x08\x0b-\x1f\x7f]")
 LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-# Typographic apostrophes and hyphens; to us they mean the same, so the rules need to know only one of each.
+# Typographic apostrophes and hyphens mean the same as plain ones, so the rules know only one of each.
 LOOKALIKES = str.maketrans(
     dict.fromkeys("\u2018\u2019\u201b\u02bc\u2032", "'") | dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-")
 )
@@ -55,8 +54,10 @@ def normalise(text: str) -> str:
     Newlines and tabs stay; other line breaks become newlines, other spaces spaces, typographic apostrophes and hyphens
     plain ones.
 
-    Raises:
-        UnfitText: the text holds a lone surrogate, or has not settled after ``ROUNDS`` rounds.
+    Raises
+    ------
+    UnfitText
+        The text holds a lone surrogate, or still changes after ``ROUNDS`` rounds.
     """
     if text.isascii() and not SUSPECT.search(text):
         return text
@@ -70,14 +71,16 @@ def normalise(text: str) -> str:
 
 
 def normalise_spans(text: str, spans: Sequence[Span]) -> tuple[str, tuple[Span, ...] | None]:
-    """Normalise a text and carry its true spans along.
+    """Normalise a text and move its true spans along.
 
     The pieces between span borders are normalised one by one. Where they join to the normalised whole, the borders are
-    known exactly; where they do not (an entity, a tag or a letter with its accent lies across a border), or where a
-    span lies outside the text, the answer is ``None`` instead of spans: they cannot be measured.
+    known exactly. Where they do not (an entity, a tag or a letter with its accent lies across a border), or where a
+    span lies outside the text, ``None`` is returned instead of spans: they cannot be measured.
 
-    Raises:
-        UnfitText: as ``normalise`` for the whole text.
+    Raises
+    ------
+    UnfitText
+        As ``normalise`` for the whole text.
     """
     whole = normalise(text)
     if not all(0 <= span.start <= span.end <= len(text) for span in spans):
@@ -104,7 +107,7 @@ def _round(text: str) -> str:
 
 
 def _visible(character: str) -> str:
-    """The character as a reader sees it: itself, a newline, a space or nothing."""
+    """Return the character as a reader sees it: itself, a newline, a space or nothing."""
     if character.isalnum() or character == "\t":
         return character
     if character in LINE_BREAKS:

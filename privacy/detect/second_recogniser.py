@@ -1,4 +1,4 @@
-"""A second entity recogniser beside the first: a spaCy model, or a token classification model of transformers."""
+"""Add a second entity recogniser: a spaCy model, or a token classification model of transformers."""
 
 import json
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from privacy.detect.findings import Finding
 from privacy.detect.spacy_models import is_transformer
 from shared.errors import ModelError
 
-# Of a finding by the second recogniser: below that of the first, whose type then stands.
+# The score of its findings is below that of the first recogniser, whose type therefore stands.
 SCORE = 0.2
-# Classes of token classification models that mark nobody.
+# Classes of token classification models that mark no personal data.
 NONE = frozenset({"O", "MISC"})
 
 
@@ -22,21 +22,23 @@ class Detector(Protocol):
     labels: frozenset[str]
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
-        """Findings in each text, in order."""
+        """Return the findings in each text, in order."""
         ...
 
 
 def load_detector(folder: Path) -> Detector:
-    """The recogniser whose model lies in a folder; it is never downloaded, and no code of it runs.
+    """Load the recogniser from the folder of its model; nothing is downloaded, and no code of the model runs.
 
-    Raises:
-        ModelError: the folder holds no usable model.
+    Raises
+    ------
+    ModelError
+        The folder holds no usable model.
     """
     return TransformerDetector(folder) if is_transformer(folder) else SpacyDetector(folder)
 
 
 class SpacyDetector:
-    """The entities of a spaCy model, as our types."""
+    """Finds the entities of a spaCy model, as our types."""
 
     def __init__(self, folder: Path) -> None:
         self._nlp = load_spacy(folder)
@@ -46,7 +48,7 @@ class SpacyDetector:
         self.labels = frozenset(self._types.values())
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
-        """Findings in each text, in order."""
+        """Return the findings in each text, in order."""
         return [
             tuple(
                 Finding(self._types[entity.label_], entity.start_char, entity.end_char, SCORE)
@@ -58,7 +60,7 @@ class SpacyDetector:
 
 
 class TransformerDetector:
-    """The entities of a token classification model, read by Presidio's own recogniser in overlapping pieces."""
+    """Finds the entities of a token classification model with Presidio's own recogniser, which reads overlapping pieces."""
 
     def __init__(self, folder: Path) -> None:
         classes = _classes(folder)
@@ -79,7 +81,7 @@ class TransformerDetector:
             ) from None
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
-        """Findings in each text, in order."""
+        """Return the findings in each text, in order."""
         entities = sorted(self.labels)
         return [
             tuple(Finding(r.entity_type, r.start, r.end, SCORE) for r in self._recogniser.analyze(text, entities))
@@ -88,7 +90,7 @@ class TransformerDetector:
 
 
 class United:
-    """The first analyser with what a second recogniser finds beside it; a text that either fails on has failed."""
+    """Joins the findings of the first analyser and of a second recogniser; a text fails where either fails on it."""
 
     def __init__(self, first: Analyser, second: Detector) -> None:
         self._first, self._second = first, second
@@ -96,7 +98,7 @@ class United:
         self.detect_patterns = first.detect_patterns
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
-        """Findings of both in each text, in order; they may overlap."""
+        """Return the findings of both in each text, in order; they may overlap."""
         return [
             found if isinstance(found, Failed) else self._beside(text, found)
             for text, found in zip(texts, self._first.detect(texts), strict=True)
@@ -110,10 +112,12 @@ class United:
 
 
 def _classes(folder: Path) -> list[str]:
-    """The names of a token classification model's classes, from its own config.
+    """Return the names of a token classification model's classes, from its own config.
 
-    Raises:
-        ModelError: the config names none, or asks for code of its own to be run.
+    Raises
+    ------
+    ModelError
+        The config names no classes, or asks for code of the model to be run.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""Passes over the words of a text that ask not what personal data looks like, but what is no harmless word.
+"""Find each word of a text that the word lists do not know as harmless.
 
-They find what neither a pattern nor the language model knows: names of any language, in any frame of words.
+So names of any language are found in any sentence, also where neither a pattern nor the language model knows them.
 """
 
 import re
@@ -8,50 +8,62 @@ from collections.abc import Iterator
 
 import regex
 
-from privacy.detect.casing import FUNCTION_WORDS, Casing, casing
+from privacy.detect.casing import Casing, casing
 from privacy.detect.findings import Finding
+from privacy.detect.languages.base import Language
 from privacy.detect.levels import Level
-from privacy.detect.rules import FLAGS, TITLE, UNIT
+from privacy.detect.rules import FLAGS
 from privacy.detect.words import WORDS_OF_A_PLACE, WordLists, without_accents
 
 SCORE = 0.1
 WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{Lt}\p{M}]+)*")
 # A word stands at the start of a sentence after nothing, a full stop, a line, a bullet, or a speaker's colon.
 BEFORE_START = regex.compile(r"(?:\A|[.!?:;|]\s*|\n\s*|[\"(\[>*]\s*|\s-\s*|\d[.)]\s*)\Z", regex.V1)
-# Letters that are neither Latin nor common: in an English text, a name or words that no rule can read.
+# Letters that are neither Latin nor common: in a text in Latin letters, a name or words that no rule can read.
 FOREIGN = regex.compile(
     r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*",
     regex.V1,
 )
-NUMBER = regex.compile(rf"(?<![\w.,$£€])\d(?:[ ]?[\d/.:-])*\d(?![\w%°]|[ ]?(?:{UNIT})\b)", FLAGS)
-TITLES = regex.compile(rf"(?:{TITLE})\Z", FLAGS)
 AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)")
-LOGIN = regex.compile(
-    r"(?i)\b(?:users?|login|account|profile|handle|nick|member)[ ](?:['\"]?)(?P<word>[\p{L}][\w.-]{2,39}\w)"
-)
-SMALL = frozenset(["i", "i'm", "i've", "i'll", "i'd", "ok", "okay", "am", "pm", "a", "the"])
 
 
 class Sweeper:
-    """Sweeps texts with the word lists, as far as a level asks for it."""
+    """Sweeps texts of one language with its word lists, as far as a level asks for it.
 
-    def __init__(self, level: Level, lists: WordLists) -> None:
+    Parameters
+    ----------
+    level
+        Says which words are looked for.
+    language
+        The language of the texts.
+    lists
+        Its word lists.
+    """
+
+    def __init__(self, level: Level, language: Language, lists: WordLists) -> None:
         self._level = level
         self._lists = lists
+        self._function_words = language.function_words()
+        self._harmless = language.harmless_words
+        self._login = regex.compile(language.login, FLAGS)
+        self._titles = regex.compile(rf"(?:{language.titles})\Z", FLAGS)
+        self._number = regex.compile(rf"(?<![\w.,$£€])\d(?:[ ]?[\d/.:-])*\d(?![\w%°]|[ ]?(?:{language.units})\b)", FLAGS)
 
     def sweep(self, text: str) -> tuple[Finding, ...]:
-        """Findings in one text; they may overlap."""
+        """Return the findings in one text; they may overlap."""
         if not self._level.word_lists:
             return ()
         words = list(self._words(text))
         found = [*words, *self._names(text, words), *self._places(text), *_matches(FOREIGN, "PERSON", text)]
         found += self._logins(text)
         if self._level.numbers:
-            found += [f for f in _matches(NUMBER, "ID_NUMBER", text) if sum(map(str.isdigit, text[f.start : f.end])) > 2]
+            found += [
+                f for f in _matches(self._number, "ID_NUMBER", text) if sum(map(str.isdigit, text[f.start : f.end])) > 2
+            ]
         return tuple(found)
 
     def _words(self, text: str) -> Iterator[Finding]:
-        """Words that may be names, each by itself."""
+        """Yield each word that may be a name by itself."""
         style = casing(text)
         for match in WORD.finditer(text):
             word = match[0]
@@ -59,24 +71,24 @@ class Sweeper:
                 yield Finding(self._label(word), match.start(), match.end(), SCORE)
 
     def _logins(self, text: str) -> Iterator[Finding]:
-        """What follows "user" or the like and is no English word."""
-        for match in LOGIN.finditer(text):
+        """Yield what follows "user" or the like and is not a common word."""
+        for match in self._login.finditer(text):
             word = match["word"]
             if not self._is_common(word.casefold()):
                 yield Finding("USERNAME", match.start("word"), match.end("word"), SCORE)
 
     def _names(self, text: str, found: list[Finding]) -> Iterator[Finding]:
-        """The rest of a name after one of its words: initials, and a word that could be a name too."""
+        """Yield a name with the rest of it after one of its words: initials, and a word that could be a name too."""
         for finding in found:
             rest = AFTER_NAME.match(text, finding.end) if finding.label == "PERSON" else None
             word = rest["word"].casefold() if rest else ""
-            if rest and (word not in FUNCTION_WORDS if rest["initial"] else self._lists.may_follow_name(word)):
+            if rest and (word not in self._function_words if rest["initial"] else self._lists.may_follow_name(word)):
                 yield Finding("PERSON", finding.start, rest.end("word"), SCORE)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
-        """Whether a word must go, given how the text is written."""
+        """Return whether a word, with the text right before it, counts as a finding in a text of this casing."""
         key = word.casefold()
-        if key in SMALL or TITLES.match(key) or ("'" in key and self._lists.is_common(key)):
+        if key in self._harmless or self._titles.match(key) or ("'" in key and self._lists.is_common(key)):
             return False
         common = self._is_common(key)
         if style is Casing.USUAL and word.islower() and self._lists.is_ambiguous(key):
@@ -98,7 +110,7 @@ class Sweeper:
         return self._lists.is_common(key) or all(map(self._lists.is_common, filter(None, key.split("-"))))
 
     def _label(self, word: str) -> str:
-        """The type of a swept word: a place of the lists, letters of an organisation, or a person."""
+        """Return the type of a swept word: a place of the lists, letters of an organisation, or a person."""
         key = word.casefold()
         if self._lists.is_name(key):
             return "PERSON"
@@ -107,7 +119,7 @@ class Sweeper:
         return "ORGANIZATION" if word.isupper() and len(word) < 6 else "PERSON"
 
     def _places(self, text: str) -> Iterator[Finding]:
-        """Places of the lists, of one or several words, with a capital unless the text has none."""
+        """Yield places of the lists, of one or several words, with a capital unless the text has none."""
         style = casing(text)
         words = [(m.start(), m.end(), m[0]) for m in WORD.finditer(text)]
         parts = [

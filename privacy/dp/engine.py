@@ -61,7 +61,7 @@ class PrivateStep:
         Raises
         ------
         PrivacyError
-            a unit was in an earlier micro-batch of the step, so it would count twice; or a layer has more or fewer
+            A unit was in an earlier micro-batch of the step, so it would count twice; or a layer has more or fewer
             per-record gradients than there are rows, so one row would be clipped as several.
         """
         if owners:

@@ -45,7 +45,7 @@ class Mechanism:
     Raises
     ------
     PrivacyError
-        a number is out of range, so no guarantee holds.
+        A number is out of range, so no guarantee holds.
     """
 
     bound: float
@@ -99,7 +99,7 @@ class Mechanism:
         Raises
         ------
         PrivacyError
-            a number is not finite, or beyond 2^61 steps.
+            A number is not finite, or beyond 2^61 steps.
         """
         steps = values.double().div(self.grid).round_()
         _refuse_overflow(steps)
@@ -172,7 +172,7 @@ class Mechanism:
         Raises
         ------
         PrivacyError
-            a sum is not finite, or beyond 2^61 steps of the grid.
+            A sum is not finite, or beyond 2^61 steps of the grid.
         """
         released = torch.empty_like(sums)
         on_gpu = sums.device.type == "cuda"

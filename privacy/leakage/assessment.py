@@ -1,39 +1,53 @@
-"""What a site learns about its own anonymisation before it joins a round: counts and intervals, never text."""
+"""Measure a site's anonymisation before the site joins a round: counts and intervals, never text."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from privacy.anonymise.outcome import Quarantined
+from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.scrubber import Clean, Scrubber
+from privacy.detect.languages.registry import language
 from privacy.detect.second_recogniser import load_detector
 from privacy.detect.spacy_models import locate, locate_second
-from privacy.detect.words import load_words
-from privacy.leakage.gate import checks
 from privacy.leakage.planted import CHECKSUMMED, Planter
 from privacy.leakage.recall import Recall, overall
-from privacy.leakage.residual import StockPresidio, residual
+from privacy.leakage.residual import Reader, StockPresidio, residual
 from privacy.leakage.score import LeakScore, Marked, leak_score
 from privacy.leakage.span_evaluator import SpanScore, is_installed, span_scores
-from shared.config.anonymise import AnonymiseSection, GateSection
+from shared.config.anonymise import AnonymiseSection
 from shared.models.wheels import sha256_file
 from shared.records.types import RawRecord
 
 OVERLAPS = (0.9, 0.7)
 CHUNK = 64
-# So many that the interval of a recall is narrow however few records there are; 30 of each of the 9 kinds.
+# 30 of each of the 9 kinds: enough for a narrow interval however few records there are.
 PLANTED = 270
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """Measures of one site. ``labelled`` is None without true spans; ``spans`` is empty without the evaluator.
+    """Measures of one site.
 
-    ``spans`` holds scores by type for each overlap. ``residual`` counts texts in which the second detector still
-    finds something, ``quarantined`` those held back.
+    Parameters
+    ----------
+    records
+        Number of records that were scrubbed.
+    entities, reasons
+        Number of replaced findings by type, and of records held back by reason.
+    quarantined
+        Records held back, of all.
+    labelled
+        Score on records whose true spans are known; None where there are none.
+    spans
+        Scores by overlap and type; empty where the span evaluator is not installed.
+    planted
+        Score on planted personal data.
+    residual, residual_types
+        Scrubbed texts in which the second detector still finds something, and how often it finds each type.
+    versions
+        Versions and digests of all that the result depends on.
     """
 
     records: int
@@ -49,7 +63,7 @@ class Assessment:
 
     @property
     def checksummed(self) -> Recall:
-        """Planted numbers that a rule can be sure of."""
+        """Return the recall of planted identifiers that a checksum or a fixed form proves."""
         return overall({label: recall for label, recall in self.planted.spans.items() if label in CHECKSUMMED})
 
 
@@ -60,63 +74,79 @@ def assess(
     progress: Callable[[int], None] | None = None,
     published: bool = True,
 ) -> Assessment:
-    """Scrub the records and copies with planted data, and look at the result with a second detector.
+    """Scrub the records and copies with planted data, and read the result with a second detector; keep nothing.
 
-    Nothing is kept. ``progress`` is called with the number of further texts done, of ``PLANTED`` more than ``records``.
-    Without ``published`` the span evaluator is not asked, which takes its time and which no gate looks at.
+    Parameters
+    ----------
+    section
+        The ``[anonymise]`` section of the config.
+    records
+        Raw records of the site.
+    seed
+        Seed of the planted data.
+    progress
+        Called with the number of texts done since the last call; there are ``PLANTED`` more than ``records``.
+    published
+        Whether the span evaluator runs too, which is slow and which no gate needs.
 
-    Raises:
-        ModelError: the language model cannot be had.
+    Raises
+    ------
+    ModelError
+        The language model cannot be found or loaded.
     """
     folder = locate(section.spacy_model)
     other = locate_second(section)
-    second = StockPresidio(folder) if other is None else load_detector(other)
+    spoken = language(section.language)
+    second = StockPresidio(folder, spoken.code) if other is None else load_detector(other)
     scrubber = Scrubber(section.model_copy(update={"operator": "tag", "dates": "replace"}), folder)
     done = _examine(scrubber, records, progress)
-    planted = _examine(scrubber, Planter(load_words(), seed).plant(records, PLANTED), progress)
+    planted = _examine(scrubber, Planter(spoken, seed).plant(records, PLANTED), progress)
+    return _measured(done, planted, scrubber, second, spoken.code, published, _versions(section, folder))
+
+
+def _measured(
+    done: Sequence[Clean | Quarantined],
+    planted: Sequence[Clean | Quarantined],
+    scrubber: Scrubber,
+    second: Reader,
+    language_code: str,
+    published: bool,
+    versions: Mapping[str, str],
+) -> Assessment:
+    """Return the measures of scrubbed records, and of copies of them with planted data."""
     clean = [one for one in done if isinstance(one, Clean)]
     marked = [mark for one in clean if any(one.prepared.raw.spans.values()) for mark in _marked(one)]
     left, types = residual(second, [scrubber.mask(t) for one in clean for t in one.record.fields.values()])
     held = [one for one in done if isinstance(one, Quarantined)]
     return Assessment(
-        records=len(records),
+        records=len(done),
         entities=dict(sorted(sum((Counter(one.entities) for one in clean), Counter[str]()).items())),
         reasons=dict(sorted(Counter(str(one.reason) for one in held).items())),
-        quarantined=Recall(len(held), len(records)),
+        quarantined=Recall(len(held), len(done)),
         labelled=leak_score(marked) if marked else None,
-        spans={overlap: span_scores(marked, overlap) for overlap in OVERLAPS}
+        spans={overlap: span_scores(marked, overlap, language_code) for overlap in OVERLAPS}
         if marked and published and is_installed()
         else {},
         planted=leak_score(mark for one in planted if isinstance(one, Clean) for mark in _marked(one)),
         residual=left,
         residual_types=types,
-        versions=_versions(section, folder),
+        versions=versions,
     )
 
 
 def evenly(records: Sequence[RawRecord], count: int) -> Sequence[RawRecord]:
-    """At most ``count`` of the records, spread over all of them: a file may be sorted."""
+    """Return at most ``count`` of the records, spread evenly over all of them, since a file may be sorted.
+
+    Parameters
+    ----------
+    records
+        All records.
+    count
+        How many to return at most.
+    """
     if len(records) <= count:
         return records
     return [records[index * len(records) // count] for index in range(count)]
-
-
-def document(found: Assessment, gate: GateSection) -> dict[str, Any]:
-    """The assessment as plain values, with the verdict of a gate."""
-    verdict = checks(gate, found)
-    return {
-        "passed": all(check.passed for check in verdict),
-        "checks": [asdict(check) for check in verdict],
-        "records": found.records,
-        "quarantined": _share(found.quarantined),
-        "quarantine_reasons": dict(found.reasons),
-        "entities": dict(found.entities),
-        "planted": _scored(found.planted),
-        "labelled": _scored(found.labelled) if found.labelled else None,
-        "span_evaluator": {str(o): {label: asdict(s) for label, s in by.items()} for o, by in found.spans.items()},
-        "residual": {**_share(found.residual), "types": dict(found.residual_types)},
-        "versions": dict(found.versions),
-    }
 
 
 def _examine(
@@ -132,7 +162,7 @@ def _examine(
 
 
 def _marked(one: Clean) -> list[Marked]:
-    """The fields of a record whose true spans are known."""
+    """Return the fields of a record whose true spans are known."""
     texts = one.prepared.texts.items()
     spans = one.prepared.spans
     return [
@@ -142,26 +172,8 @@ def _marked(one: Clean) -> list[Marked]:
     ]
 
 
-def _share(part: Recall) -> dict[str, float]:
-    interval = part.interval()
-    return {"found": part.found, "total": part.total, "value": interval.value, "low": interval.low, "high": interval.high}
-
-
-def _scored(score: LeakScore) -> dict[str, Any]:
-    return {
-        "character_recall": _share(score.characters),
-        "whole_spans": _share(score.whole),
-        "direct_identifiers": _share(score.direct),
-        "leak_free_records": _share(score.documents),
-        "over_redaction": _share(score.harmless),
-        "precision": score.precision,
-        "f2": score.f2,
-        "by_label": {label: _share(recall) for label, recall in score.spans.items()},
-    }
-
-
 def _versions(section: AnonymiseSection, folder: Path) -> dict[str, str]:
-    """What made the result: versions, and digests of the model and of the settings."""
+    """Return all that the result depends on: versions, the level, and the digest of the model."""
     weights = folder / "ner" / "model"
     return {
         **{name: version(name) for name in ("presidio-analyzer", "presidio-anonymizer", "spacy", "faker", "chunspell")},

@@ -1,4 +1,4 @@
-"""Whether a site's anonymisation is good enough to join a round: the site's own thresholds against what was measured."""
+"""Compare the measures of a site's anonymisation with the site's own thresholds for joining a round."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class GateFailed(DataError):
-    """The site's anonymisation does not pass its own gate, so it takes no part; the server learns this class name alone."""
+    """Raised where a site's anonymisation does not pass its own gate; the server learns only the name of this class."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One threshold, what was measured, and whether it holds; ``measured`` is None where nothing could be."""
+    """One threshold, the measured value (None where nothing could be measured), and whether the check passes."""
 
     name: str
     threshold: float
@@ -29,17 +29,33 @@ class Check:
 def checks(gate: GateSection, found: "Assessment") -> tuple[Check, ...]:
     """Compare an assessment with the gate.
 
-    Recall counts with the lower end of its interval, so that a small sample does not pass by luck, and checksummed
-    numbers with the value itself. A recall on labelled records is checked only where there are some.
+    A recall counts with the lower end of its interval, so that a small sample does not pass by luck; the recall of
+    identifiers with a checksum counts with its value. Labelled records are checked only where there are some.
+
+    Parameters
+    ----------
+    gate
+        The site's thresholds.
+    found
+        What was measured at the site.
     """
     return tuple(_checks(gate, found))
 
 
 def require(verdict: Iterable[Check], site: str) -> None:
-    """Stop here unless every check passes.
+    """Refuse to continue unless every check passes.
 
-    Raises:
-        GateFailed: at least one does not; the sentence names each, with shares only.
+    Parameters
+    ----------
+    verdict
+        The checks of a gate.
+    site
+        Name of the site, for the message.
+
+    Raises
+    ------
+    GateFailed
+        At least one check does not pass; the sentence names each such check, with shares only.
     """
     failed = [check for check in verdict if not check.passed]
     if failed:

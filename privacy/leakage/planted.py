@@ -1,4 +1,4 @@
-"""Personal data planted in a copy of a site's records, to measure what the anonymiser would miss in them.
+"""Plant personal data in a copy of a site's records, to measure what the anonymiser misses there.
 
 Names and towns are invented from syllables and stand in no list; numbers are random, with valid checksums.
 """
@@ -10,7 +10,7 @@ from dataclasses import replace
 from faker import Faker
 
 from privacy.detect.casing import Casing, casing
-from privacy.detect.words import WordLists
+from privacy.detect.languages.base import PLANTED_KINDS, Language
 from shared.records.types import RawRecord, Span
 
 CHECKSUMMED = frozenset({"CREDIT_CARD", "IBAN_CODE", "EMAIL_ADDRESS"})
@@ -19,43 +19,34 @@ ONSETS = ONSETS_LINE.split()
 VOWELS = ["a", "e", "i", "o", "u", "ae", "ia", "eo", "ou", "ai", "ee"]
 ENDS_LINE = "l n r s th x nd rt ck m lle nna sko vic dez rou yan berg ti li mo nen wicz ström"
 ENDS = ENDS_LINE.split()
-WAYS = ["Street", "Road", "Lane", "Avenue", "Close", "Drive", "Court"]
-DATE_FORMS = ("%d/%m/%Y", "%Y-%m-%d", "%d %B %Y")
-# Frames of many kinds of text; {} is where the value stands.
-FRAMES: Mapping[str, Sequence[str]] = {
-    "PERSON": (
-        "My name is {}.", "{} asked me to write this.", "Please speak to {} about it.", "Signed, {}",
-        "I was seen by Dr. {} last week.", "The account belongs to {}, who moved abroad.", "cc: {}",
-        "We met {} and two others there.", "Many thanks, {}", "{} disagreed with the decision.",
-    ),
-    "PHONE_NUMBER": ("Call me on {}.", "Tel: {}", "My mobile is {}, any time.", "You can text {} instead."),
-    "EMAIL_ADDRESS": ("Write to {}.", "E-mail: {}", "My address is {} if you need it."),
-    "STREET_ADDRESS": ("We live at {}.", "Send it to {}.", "Address: {}", "The flat is at {}, second floor."),
-    "RECORD_NUMBER": ("My reference is {}.", "Case no. {}", "The number on the card is {}."),
-    "DATE_OF_BIRTH": ("I was born on {}.", "DOB: {}", "Her date of birth is {}."),
-    "CREDIT_CARD": ("Charge it to {}.", "Card {}"),
-    "IBAN_CODE": ("Transfer it to {}.", "IBAN: {}"),
-    "USERNAME": ("My login is {}.", "Find me as {} there."),
-}  # fmt: skip
 
 
 class Planter:
-    """Plants one value of each kind in turn; the same ``seed`` plants the same."""
+    """Plants one value of each kind in turn; the same seed plants the same values.
 
-    def __init__(self, lists: WordLists, seed: int) -> None:
-        self._lists = lists
+    Parameters
+    ----------
+    language
+        The language of the records.
+    seed
+        Seed of all that is drawn.
+    """
+
+    def __init__(self, language: Language, seed: int) -> None:
+        self._lists = language.words()
+        self._forms = language.planted
         self._random = random.Random(seed)  # noqa: S311  test data, no secret
-        self._faker = Faker("en_GB")
+        self._faker = Faker(self._forms.locale)
         self._faker.seed_instance(seed)
 
     def plant(self, records: Sequence[RawRecord], count: int) -> list[RawRecord]:
-        """``count`` copies of records in turn, each with one sentence and one value more at the end of its first field."""
-        kinds = sorted(FRAMES)
+        """Return ``count`` copies of the records in turn, with a planted sentence at the end of each first field."""
+        kinds = sorted(PLANTED_KINDS)
         return [self._plant_one(records[i % len(records)], kinds[i % len(kinds)]) for i in range(count)]
 
     def _plant_one(self, record: RawRecord, kind: str) -> RawRecord:
         name, text = next(iter(record.fields.items()))
-        head, tail = self._random.choice(FRAMES[kind]).split("{}")
+        head, tail = self._random.choice(self._forms.frames[kind]).split("{}")
         value = self._values()[kind]()
         if casing(text) is Casing.LOWER:  # as the writer would have
             head, value, tail = head.lower(), value.lower(), tail.lower()
@@ -67,21 +58,21 @@ class Planter:
         digits = self._faker.numerify
         return {
             "PERSON": lambda: self._name() if self._random.random() < 0.3 else f"{self._name()} {self._name()}",
-            "PHONE_NUMBER": lambda: digits(self._random.choice(("+4% %### ######", "0%## ### ####", "(%##) ###-####"))),
+            "PHONE_NUMBER": lambda: digits(self._random.choice(self._forms.phones)),
             "EMAIL_ADDRESS": lambda: f"{self._name()}.{self._name()}@{self._name()}.org".lower(),
             "STREET_ADDRESS": self._address,
             "RECORD_NUMBER": lambda: self._faker.bothify(self._random.choice(("??-######", "%######", "%###/####"))).upper(),
-            "DATE_OF_BIRTH": lambda: self._faker.date_of_birth().strftime(self._random.choice(DATE_FORMS)),
+            "DATE_OF_BIRTH": lambda: self._faker.date_of_birth().strftime(self._random.choice(self._forms.dates)),
             "CREDIT_CARD": lambda: self._faker.credit_card_number("visa16"),
             "IBAN_CODE": lambda: self._faker.iban(),
             "USERNAME": lambda: f"{self._name().lower()}_{digits('##')}",
         }  # fmt: skip
 
     def _address(self) -> str:
-        return f"{self._random.randrange(1, 300)} {self._name()} {self._random.choice(WAYS)}, {self._name()}"
+        return f"{self._random.randrange(1, 300)} {self._name()} {self._random.choice(self._forms.streets)}, {self._name()}"
 
     def _name(self) -> str:
-        """An invented word of two or three syllables that stands in no list."""
+        """Return an invented word of two or three syllables that stands in no list."""
         while True:
             syllables = [
                 self._random.choice(ONSETS) + self._random.choice(VOWELS) for _ in range(self._random.choice((1, 2)))

@@ -1,4 +1,4 @@
-"""How much of the known personal data was found: counts by label, with an interval."""
+"""Count how much of the known personal data was found, by label and with an interval."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from shared.metrics.bootstrap import Interval, wilson
 
 @dataclass(frozen=True)
 class Recall:
-    """True spans found, of ``total``; a span counts as found when all its letters and digits were covered."""
+    """True spans found, of ``total``; a span is found when all its letters and digits are covered."""
 
     found: int
     total: int
@@ -21,12 +21,22 @@ class Recall:
         return Recall(self.found + other.found, self.total + other.total)
 
     def interval(self, confidence: float = 0.95) -> Interval:
-        """The share found with its Wilson score interval (Wilson 1927, JASA 22:209).
+        """Return the share found with its Wilson score interval (Wilson 1927, JASA 22:209).
 
-        ``confidence`` is the coverage, above 0 and below 1. With nothing to find, the share is 0 and the ends 0 and 1.
+        Parameters
+        ----------
+        confidence
+            The coverage, above 0 and below 1.
 
-        Raises:
-            ValueError: ``confidence`` is not between 0 and 1.
+        Returns
+        -------
+        Interval
+            With nothing to find, the share is 0 and the ends are 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            ``confidence`` is not between 0 and 1.
         """
         if not 0 < confidence < 1:
             raise ValueError(f"confidence = {confidence}: must be above 0 and below 1")
@@ -38,7 +48,18 @@ class Recall:
 
 
 def merge_recalls(parts: Iterable[Mapping[str, Recall]]) -> dict[str, Recall]:
-    """Add up the recalls of several chunks or sites by label, in alphabetical order of the labels."""
+    """Add up recalls by label.
+
+    Parameters
+    ----------
+    parts
+        Recalls by label of several chunks or sites.
+
+    Returns
+    -------
+    dict of str to Recall
+        In alphabetical order of the labels.
+    """
     total: dict[str, Recall] = {}
     for part in parts:
         for label, recall in part.items():
@@ -47,5 +68,11 @@ def merge_recalls(parts: Iterable[Mapping[str, Recall]]) -> dict[str, Recall]:
 
 
 def overall(recalls: Mapping[str, Recall]) -> Recall:
-    """The recall over all labels."""
+    """Return the recall over all labels.
+
+    Parameters
+    ----------
+    recalls
+        Recalls by label.
+    """
     return sum(recalls.values(), Recall(0, 0))

@@ -1,4 +1,4 @@
-"""How much known personal data would come through, whatever type it was taken for: the type-agnostic leak score."""
+"""Score how much known personal data would leak, whatever type it is taken for."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,14 +7,14 @@ from privacy.detect.findings import Finding, is_covered
 from privacy.leakage.recall import Recall, merge_recalls, overall
 from shared.records.types import Span
 
-# What points at nobody by itself; the rest are direct identifiers.
+# Types that do not identify a person by themselves; the others are direct identifiers.
 INDIRECT = frozenset({"ORGANIZATION", "DATE_TIME", "TITLE", "AGE", "NRP"})
 BETA = 2.0
 
 
 @dataclass(frozen=True)
 class Marked:
-    """A text with its true spans and what was found in it."""
+    """A text with its true spans and its findings."""
 
     text: str = field(repr=False)
     spans: Sequence[Span]
@@ -23,10 +23,18 @@ class Marked:
 
 @dataclass(frozen=True)
 class LeakScore:
-    """Counts over some texts. ``characters``: letters and digits of true spans that were covered.
+    """Counts over some texts.
 
-    ``spans``: true spans covered whole, by label. ``documents``: texts with personal data that leak none of it.
-    ``harmless``: letters and digits outside of true spans that were covered all the same (found of total).
+    Parameters
+    ----------
+    characters
+        Letters and digits of true spans that are covered.
+    spans
+        True spans that are covered whole, by label.
+    documents
+        Texts with personal data that leak none of it.
+    harmless
+        Letters and digits outside true spans that are covered too.
     """
 
     characters: Recall
@@ -36,30 +44,30 @@ class LeakScore:
 
     @property
     def whole(self) -> Recall:
-        """True spans covered whole."""
+        """Return the recall of true spans covered whole."""
         return overall(self.spans)
 
     @property
     def direct(self) -> Recall:
-        """Direct identifiers covered whole."""
+        """Return the recall of direct identifiers covered whole."""
         return overall({label: recall for label, recall in self.spans.items() if label not in INDIRECT})
 
     @property
     def precision(self) -> float:
-        """The share of covered letters and digits that are personal; 1 when none are covered."""
+        """Return the share of covered letters and digits that are personal; 1 where none are covered."""
         covered = self.characters.found + self.harmless.found
         return self.characters.found / covered if covered else 1.0
 
     @property
     def f2(self) -> float:
-        """F-measure by characters in which recall counts twice as much as precision (van Rijsbergen 1979)."""
+        """Return the F-measure by characters in which recall counts twice as much as precision (van Rijsbergen 1979)."""
         recall = self.characters.found / self.characters.total if self.characters.total else 1.0
         below = BETA**2 * self.precision + recall
         return (1 + BETA**2) * self.precision * recall / below if below else 0.0
 
 
 def leak_score(marked: Iterable[Marked]) -> LeakScore:
-    """Score texts; one without true spans counts for ``harmless`` alone."""
+    """Score texts; a text without true spans counts only for ``harmless``."""
     characters = documents = harmless = Recall(0, 0)
     spans: dict[str, Recall] = {}
     for one in marked:

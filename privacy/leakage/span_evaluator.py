@@ -1,4 +1,4 @@
-"""The span evaluator of Presidio's research package, where it is installed: the measure that others publish."""
+"""Score spans with the evaluator of Presidio's research package, where it is installed: the measure that others publish."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 PACKAGE = "presidio_evaluator"
-# The labels of public data sets and of Faker -> our types; those that are in neither stay as they are.
+# Labels of public data sets and of Faker -> our types; other labels stay as they are.
 SAME_AS: Mapping[str, str] = {
     "GPE": "LOCATION", "LOC": "LOCATION", "CITY": "LOCATION", "COUNTRY": "LOCATION", "STATE": "LOCATION",
     "ZIP_CODE": "POSTCODE", "DOMAIN_NAME": "URL", "NAME": "PERSON", "PATIENT": "PERSON", "DOCTOR": "PERSON",
@@ -30,20 +30,27 @@ class SpanScore:
 
 
 def is_installed() -> bool:
-    """Whether the evaluator is there; it is an extra, for it needs plotting libraries."""
+    """Return whether the evaluator is installed; it is an extra, since it needs plotting libraries."""
     return find_spec(PACKAGE) is not None
 
 
-def span_scores(marked: Iterable[Marked], overlap: float) -> dict[str, SpanScore]:
-    """Scores by type, and over all types alike under "PII"; ``overlap`` is above 0 and at most 1.
+def span_scores(marked: Iterable[Marked], overlap: float, language: str = "en") -> dict[str, SpanScore]:
+    """Return scores by type, and over all types under "PII".
 
-    Tokens are spaCy's; a token belongs to a span when any of its characters does.
+    Parameters
+    ----------
+    marked
+        Texts with their true spans and findings.
+    overlap
+        Intersection over union from which two spans match, above 0 and at most 1.
+    language
+        Code of the language whose spaCy tokeniser cuts the texts; a token belongs to a span when any character does.
     """
     import pandas
     import spacy
     from presidio_evaluator.evaluation import SpanEvaluator
 
-    tokenise = spacy.blank("en").tokenizer
+    tokenise = spacy.blank(language).tokenizer
     rows = [row for number, one in enumerate(marked) for row in _rows(number, one, tokenise(one.text))]
     table = pandas.DataFrame(rows, columns=["sentence_id", "token", "start_indices", "annotation", "prediction"])
     result = SpanEvaluator(iou_threshold=overlap, char_based=True).calculate_score_on_df(table, beta=2)

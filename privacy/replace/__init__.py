@@ -1,1 +1,1 @@
-"""Replace found personal data."""
+"""Replace found personal data by tags or invented values."""

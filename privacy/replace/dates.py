@@ -1,44 +1,41 @@
-"""Moving dates by the same number of days all through a document, so that what lies between two of them stays."""
+"""Move all dates of a document by the same number of days, so that the time between two of them stays."""
 
 import re
 from datetime import datetime, timedelta
 
-# Half a year either way hides the season and keeps the order; 0 would hide nothing.
+from privacy.detect.languages.base import DateForms
+
+# Half a year either way hides the season; 0 days would hide nothing.
 MOST_DAYS = 182
 CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S")
-NUMERIC = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d.%m.%Y",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-    "%d/%m/%y",
-    "%m/%d/%y",
-    "%d.%m.%y",
-)
-TEXTUAL = ("%d %B %Y", "%d %b %Y", "%B %d, %Y", "%B %d %Y", "%b %d, %Y", "%b %d %Y", "%d %B", "%d %b", "%B %d", "%b %d")
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 LEAP_YEAR = 2024
 
 
 def offset_of(number: int) -> int:
-    """A number of days from -``MOST_DAYS`` to ``MOST_DAYS``, never 0, from a random number."""
+    """Return a number of days from -``MOST_DAYS`` to ``MOST_DAYS``, never 0, from a random number."""
     days = number % (2 * MOST_DAYS)
     return days - MOST_DAYS if days < MOST_DAYS else days - MOST_DAYS + 1
 
 
-def shift(text: str, days: int) -> str | None:
-    """A date moved by some days, written as before; None where the text is no date with a day.
+def shift(text: str, days: int, forms: DateForms) -> str | None:
+    """Return a date moved by some days, in the form that it had; None where the text is not a date with a day.
 
-    Day comes before month where both readings are possible; what counts is that all dates move alike.
+    Where several forms fit, the first counts: it matters only that all dates move alike.
+
+    Parameters
+    ----------
+    text
+        A date, or the name of a weekday.
+    days
+        How far it moves.
+    forms
+        How its language writes dates.
     """
-    if text.strip().lower() in WEEKDAYS:
-        return _cased(text, WEEKDAYS[(WEEKDAYS.index(text.strip().lower()) + days) % 7].capitalize())
-    plain = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text.strip())
-    formats = (*(date + clock for date in NUMERIC for clock in CLOCKS), *TEXTUAL)
-    for form in formats:
+    weekday = text.strip().lower()
+    if weekday in forms.weekdays:
+        return _cased(text, forms.weekdays[(forms.weekdays.index(weekday) + days) % 7].capitalize())
+    plain = re.sub(rf"(?<=\d)(?:{'|'.join(forms.ordinals)})\b", "", text.strip())
+    for form in (*(date + clock for date in forms.numeric for clock in CLOCKS), *forms.textual):
         try:
             # A day and month alone may be the 29th of February.
             read = (
@@ -54,10 +51,5 @@ def shift(text: str, days: int) -> str | None:
 
 
 def _cased(original: str, made: str) -> str:
-    return (
-        made.lower()
-        if original.islower()
-        else made.upper()
-        if original.isupper() and original.upper() != original.lower()
-        else made
-    )
+    """Return the new value in the case of the original."""
+    return made.lower() if original.islower() else made.upper() if original.isupper() else made

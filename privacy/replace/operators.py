@@ -1,7 +1,7 @@
-"""What stands in place of personal data: numbered tags, plain ones, or invented values; tags come first in any case.
+"""Put numbered tags, plain tags or invented values in place of personal data; numbered tags always come first.
 
-Presidio puts numbered tags in, detection looks at the tagged text again, and only then are tags turned into what the
-site asked for. So an invented value is never taken for a leak, nor hides one.
+Presidio puts numbered tags in, detection reads the tagged text again, and only then do tags become what the site asked
+for. So an invented value is never taken for a leak and never hides one.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from presidio_anonymizer.entities import OperatorConfig, RecognizerResult
 from presidio_anonymizer.operators import Operator, OperatorType
 
 from privacy.detect.findings import Finding
+from privacy.detect.languages.base import Language
 from privacy.replace.dates import offset_of, shift
 from privacy.replace.surrogates import Surrogates, new_faker
 
@@ -24,18 +25,22 @@ MASK = "\ufffc"
 
 @dataclass(frozen=True, repr=False)
 class Original:
-    """What a tag stands for: its type and the first value that got it."""
+    """The value that a tag replaces: its type, and the first form in which it occurred."""
 
     label: str
     value: str
 
 
 class TagTable:
-    """The tags of one record: equal values get the same tag in all its fields; it lives as long as the record's turn.
+    """The tags of one record: equal values get the same tag in all its fields.
 
-    Values are equal when their letters and digits are, whatever the case. The first type found for a value names it.
-    ``taken`` names the tags that the record already holds; their numbers are not given again. ``stand_ins`` tells, once
-    the record is finished, what stands in the place of a tag.
+    Values are equal when their letters and digits are, whatever the case. The first type found for a value names its tag.
+    ``stand_ins`` maps tags to the values that replace them in the finished record.
+
+    Parameters
+    ----------
+    taken
+        Types and numbers of the tags that the record already holds; these numbers are not given again.
     """
 
     def __init__(self, taken: Iterable[tuple[str, int]] = ()) -> None:
@@ -47,7 +52,7 @@ class TagTable:
             self._last[label] = max(self._last.get(label, 0), number)
 
     def tag(self, label: str, value: str) -> str:
-        """The tag of a value, such as ``<PERSON_1>``; a new number when the value is new."""
+        """Return the tag of a value, such as ``<PERSON_1>``; a new value gets a new number."""
         key = "".join(filter(str.isalnum, value.casefold())) or value
         if key not in self._tags:
             self._last[label] = self._last.get(label, 0) + 1
@@ -60,7 +65,7 @@ class NumberedTag(Operator):
     """Presidio's operator for ``<PERSON_1>``; the parameter ``table`` is the record's ``TagTable``."""
 
     def operate(self, text: str, params: Mapping[str, Any] | None = None) -> str:
-        """The tag for one value."""
+        """Return the tag for one value."""
         table: TagTable = (params or {})["table"]
         return table.tag((params or {})["entity_type"], text)
 
@@ -70,42 +75,54 @@ class NumberedTag(Operator):
             raise TypeError("numbered tags need the record's table")
 
     def operator_name(self) -> str:
-        """The name in an ``OperatorConfig``."""
+        """Return the name in an ``OperatorConfig``."""
         return "numbered_tag"
 
     def operator_type(self) -> OperatorType:
-        """It anonymises."""
+        """Return that this operator anonymises."""
         return OperatorType.Anonymize
 
 
 class Replacer:
     """Puts tags in place of findings, and turns the tags of a record into what ``operator`` says.
 
-    ``labels`` are all types there are; only tags of these types count as ours where they already stand in a text.
-    ``key`` is the site's secret for surrogates and date offsets.
+    Parameters
+    ----------
+    operator
+        ``tag``, ``redact`` or ``surrogate``, as in the config.
+    labels
+        All types of findings; tags of other types that stand in a text are not ours.
+    language
+        The language of the texts.
+    dates
+        ``shift`` moves dates instead of replacing them; surrogates always do.
+    key
+        The site's secret for surrogates and date offsets.
     """
 
     def __init__(
         self,
         operator: Literal["tag", "redact", "surrogate"],
         labels: Iterable[str],
+        language: Language,
         dates: Literal["replace", "shift"] = "replace",
         key: bytes = b"",
     ) -> None:
         self._operator = operator
         self._dates = dates
+        self._language = language
         self._key = key
         self._tag = re.compile(rf"<({'|'.join(sorted(labels))})(?:_(\d{{1,3}}))?>")
         self._engine = AnonymizerEngine()  # type: ignore[no-untyped-call]
         self._engine.add_anonymizer(NumberedTag)
-        self._faker = new_faker() if operator == "surrogate" else None
+        self._faker = new_faker(language.surrogates.locales) if operator == "surrogate" else None
 
     def table(self, texts: Iterable[str]) -> TagTable:
-        """A table for one record, given its texts."""
+        """Return an empty table for a record with these texts."""
         return TagTable((tag[1], int(tag[2] or 0)) for text in texts for tag in self._tag.finditer(text))
 
     def mask(self, text: str) -> str:
-        """The text with each of our tags blotted out at its own length, so that detection sees only what is between."""
+        """Return the text with each of our tags masked at its own length, so that detection reads only the rest."""
         return self._tag.sub(lambda tag: MASK * len(tag[0]), text)
 
     def replace(self, text: str, findings: Sequence[Finding], table: TagTable) -> str:
@@ -120,9 +137,16 @@ class Replacer:
         return str(self._engine.anonymize(text, results, config, merge_entities_with_spaces=False).text)
 
     def finish(self, fields: Mapping[str, str], table: TagTable, document: bytes) -> dict[str, str]:
-        """Turn the tags of a record that ``table`` gave out into what the operator says; others stay.
+        """Turn the tags that ``table`` gave out into what the operator says; other tags stay.
 
-        ``document`` tells this record from all others of the site.
+        Parameters
+        ----------
+        fields
+            The tagged texts of a record.
+        table
+            The record's tags.
+        document
+            Bytes that identify the record among all records of the site.
         """
         stand_ins = {tag: made for tag, made in self._stand_ins(document, table).items() if made is not None}
         table.stand_ins = stand_ins
@@ -131,14 +155,15 @@ class Replacer:
         return {name: self._tag.sub(lambda tag: stand_ins.get(tag[0], tag[0]), text) for name, text in fields.items()}
 
     def _stand_ins(self, document: bytes, table: TagTable) -> dict[str, str | None]:
-        """By tag, what stands for it instead; None leaves the tag."""
+        """Map each tag to the value that replaces it; None leaves the tag."""
         if self._operator == "redact":
             return {tag: f"<{original.label}>" for tag, original in table.originals.items()}
         if self._faker is not None:
-            made = Surrogates(self._faker, self._key, document, [original.value for original in table.originals.values()])
+            values = [original.value for original in table.originals.values()]
+            made = Surrogates(self._faker, self._language, self._key, document, values)
             return {tag: made.of(original.label, original.value) for tag, original in table.originals.items()}
         if self._dates == "shift":
             days = offset_of(int.from_bytes(hashlib.sha256(self._key + document).digest()[:8]))
             dated = {tag: original.value for tag, original in table.originals.items() if original.label == "DATE_TIME"}
-            return {tag: shift(value, days) for tag, value in dated.items()}
+            return {tag: shift(value, days, self._language.dates) for tag, value in dated.items()}
         return {}

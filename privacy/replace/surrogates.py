@@ -1,35 +1,46 @@
-"""Invented values in place of found ones: the same for one value in one document, unlinkable across documents.
+"""Invent values in place of found ones: the same for one value in one document, unlinkable across documents.
 
-Each comes from HMAC-SHA256 under the site's key of the document, the type and the value without spaces and case
-(RFC 2104), which seeds Faker. Without the key nobody can tell which surrogate a value has, or that two documents
-hold the same value. Checksummed identifiers have no surrogate: nothing should learn to write them.
+Faker is seeded with the HMAC-SHA256 (RFC 2104), under the site's key, of the document, the type and the value without
+spaces and case. Without the key nobody can tell which surrogate a value has, or that two documents hold the same value.
+Identifiers with a checksum have no surrogate: a model should not learn to write them.
 """
 
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from faker import Faker
 
+from privacy.detect.languages.base import Language
 from privacy.replace.dates import offset_of, shift
 
-LOCALES = ("en_US", "en_GB")
 WORD = re.compile(r"[^\W\d_]+")
-NATIONS = ("Canadian", "Danish", "Dutch", "Finnish", "Greek", "Irish", "Kenyan", "Mexican", "Portuguese", "Swedish")
 TRIES = 50
-# An age moves by at most so many years, so that it stays one of the same part of life.
+# An age moves by at most so many years, so that it stays in the same part of life.
 AGE_YEARS = 3
 
 
 class Surrogates:
-    """Makes the surrogates of one document, whose ``originals`` none of them may repeat.
+    """Makes the surrogates of one document.
 
-    ``key`` is the site's secret (at least 16 bytes); ``document`` names the document, such as the digest of its text.
+    Parameters
+    ----------
+    faker
+        Makes the values; one for a process, since building it takes a while.
+    language
+        The language of the document.
+    key
+        The site's secret, at least 16 bytes.
+    document
+        Bytes that identify the document, such as the digest of its text.
+    originals
+        Values that no surrogate may repeat.
     """
 
-    def __init__(self, faker: Faker, key: bytes, document: bytes, originals: Iterable[str]) -> None:
+    def __init__(self, faker: Faker, language: Language, key: bytes, document: bytes, originals: Iterable[str]) -> None:
         self._faker = faker
+        self._language = language
         self._key = key
         self._document = document
         self._taken = {word for value in originals for word in _words(value)}
@@ -37,9 +48,9 @@ class Surrogates:
         self._days = offset_of(self._digest("DATE_OFFSET", ""))
 
     def of(self, label: str, value: str) -> str | None:
-        """The surrogate of a value, or None where there is none for its type or form."""
+        """Return the surrogate of a value, or None where there is none for its type or form."""
         if label == "DATE_TIME":
-            return shift(value, self._days)
+            return shift(value, self._days, self._language.dates)
         if label == "PERSON":
             words = list(WORD.finditer(value))
             kinds = ["last" if i and i == len(words) - 1 else "first" for i in range(len(words))]
@@ -48,7 +59,7 @@ class Surrogates:
         return self._one(label, value) if label in self._makers() else None
 
     def _one(self, label: str, value: str) -> str:
-        """One surrogate in the case of the original; a name keeps its surrogate wherever it stands in a name."""
+        """Return one surrogate in the case of the original; a word of a name has one surrogate wherever it stands."""
         key = (label.split()[0], "".join(_words(value)))
         if key not in self._given:
             self._given[key] = self._new(label, value, key[1])
@@ -68,7 +79,7 @@ class Surrogates:
         return int.from_bytes(hmac.digest(self._key, "\x1f".join(parts).encode(), hashlib.sha256)[:8])
 
     def _makers(self) -> Mapping[str, Callable[[str], str]]:
-        """How a value of each type is made."""
+        """Return the maker of values of each type."""
         fake = self._faker
         return {
             "PERSON first": lambda _: str(fake.first_name()),
@@ -84,12 +95,12 @@ class Surrogates:
             "URL": lambda _: f"https://{fake.domain_word()}.example.org",
             "USERNAME": lambda _: str(fake.user_name()),
             "IP_ADDRESS": lambda _: f"192.0.2.{fake.random_int(1, 254)}",  # RFC 5737: never anybody's
-            "NRP": lambda _: str(fake.random_element(NATIONS)),
+            "NRP": lambda _: str(fake.random_element(self._language.surrogates.nations)),
             "AGE": self._age,
         }
 
     def _alike(self, value: str) -> str:
-        """Random letters and digits in the form of the original."""
+        """Return random letters and digits in the form of the original."""
         fake = self._faker
         return "".join(
             str(fake.random_digit()) if c.isdigit() else fake.random_uppercase_letter() if c.isalpha() else c for c in value
@@ -100,13 +111,13 @@ class Surrogates:
         return re.sub(r"\d+", lambda number: str(max(1, int(number[0]) + move)), value)
 
 
-def new_faker() -> Faker:
-    """The one maker of values of a process; building it takes a while."""
-    return Faker(list(LOCALES))
+def new_faker(locales: Sequence[str]) -> Faker:
+    """Return a maker of values of some of Faker's locales, which takes a while to build."""
+    return Faker(list(locales))
 
 
 def _words(value: str) -> list[str]:
-    """What counts when two values are compared: words and numbers, casefolded."""
+    """Return the casefolded words and numbers of a value, by which two values are compared."""
     return re.findall(r"\w+", value.casefold())
 
 

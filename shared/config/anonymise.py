@@ -1,4 +1,4 @@
-"""The sections that set the anonymiser, and what its quality must reach at a site."""
+"""Set the anonymiser, and the quality that it must reach at a site."""
 
 from typing import Literal
 
@@ -10,7 +10,9 @@ from shared.config.section import Section
 class AnonymiseSection(Section):
     """How personal data is found and replaced at a site."""
 
-    language: Literal["en"] = Field("en", description="language of the records; others have no rules yet and are refused")
+    language: Literal["en"] = Field(
+        "en", description="language of the records, as an ISO 639-1 code; a language without a complete folder is refused"
+    )
     spacy_model: str = Field(
         "en-core-web-sm",
         min_length=1,
@@ -24,13 +26,13 @@ class AnonymiseSection(Section):
     )
     second_use: Literal["unite", "check"] = Field(
         "unite",
-        description="unite: what the second recogniser finds is replaced as well; check: it reads scrubbed text alone, for "
-        "the gate and the report, which then take it in place of Presidio as it comes",
+        description="unite: what the second recogniser finds is replaced as well; check: it reads only scrubbed text, for "
+        "the gate and the report, which then use it instead of Presidio with its defaults",
     )
     level: Literal["fast", "standard", "strict"] = Field(
         "standard",
-        description="fast: language model and patterns; standard: and name lists, words that are no English words; "
-        "strict: and every capitalised word and long number",
+        description="fast: language model and patterns; standard: also name lists and words that are not common; "
+        "strict: also every capitalised word and long number",
     )
     operator: Literal["tag", "redact", "surrogate"] = Field(
         "tag",
@@ -42,11 +44,11 @@ class AnonymiseSection(Section):
     )
     max_chars: int = Field(20_000, ge=100, le=1_000_000, description="a record with more characters is quarantined")
     batch_size: int = Field(64, ge=1, le=4096, description="texts that the language model reads at once")
-    workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one a core")
+    workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one for each core")
 
 
 class GateSection(Section):
-    """What a site asks of its own anonymisation before it joins a round; the site sets it, never the server."""
+    """Thresholds for a site's own anonymisation before it joins a round; the site sets them, never the server."""
 
     min_planted_recall: float = Field(
         0.9, ge=0, le=1, description="planted direct identifiers covered whole: lower end of the 95 % interval (0 to 1)"

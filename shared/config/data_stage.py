@@ -1,4 +1,4 @@
-"""The config sections of the data stage: cleaning, balancing and augmentation; what they cost is in privacy/stability."""
+"""Set the data stage: cleaning, balancing and augmentation; privacy/stability says what each costs."""
 
 from typing import Annotated, Literal, Self
 
@@ -7,20 +7,20 @@ from pydantic import Field, StringConstraints, model_validator
 from shared.config.section import Positive, Section
 from shared.text.counterfactual import Swap
 
-PARAPHRASES = "augmentation.paraphrases"  # what a count of them is called
+PARAPHRASES = "augmentation.paraphrases"  # name of their count
 WITHOUT_MODEL = f"{PARAPHRASES}.without_model"
 
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 
 
 class CleaningSection(Section):
-    """Which records are mended or left out, by rules and thresholds that are public and fixed."""
+    """Which records are mended or left out, by fixed public rules and thresholds."""
 
-    repair: bool = Field(True, description="mend text that was decoded wrongly, such as 'cafÃ©'; nothing else is touched")
-    languages: tuple[Language, ...] = Field(
+    repair: bool = Field(True, description="mend text that was decoded wrongly, such as 'cafÃ©'; no other text changes")
+    languages: tuple[LanguageCode, ...] = Field(
         (), description="languages that are kept, as ISO 639-1 codes such as 'en'; empty keeps all"
     )
-    min_chars: int = Field(0, ge=0, le=100_000, description="a record whose shortest field has fewer characters is left out")
+    min_chars: int = Field(0, ge=0, le=100_000, description="a record with a field of fewer characters is left out")
     max_repetition: float = Field(
         1.0, ge=0, le=1, description="largest share of a field's word triples that may be repeats; 1 keeps all (0 to 1)"
     )
@@ -40,7 +40,7 @@ class CleaningSection(Section):
 
 
 class BalanceSection(Section):
-    """How a classification makes up for labels that are rare."""
+    """How a classification compensates for rare labels."""
 
     weights: Literal["none", "public", "counts"] = Field(
         "none",
@@ -53,26 +53,26 @@ class BalanceSection(Section):
     count_noise: Positive = Field(
         20.0, description="noise multiplier of the label counts of a round: more costs less epsilon (weights = 'counts')"
     )
-    largest_weight: float = Field(10.0, ge=1, le=1000, description="a label's weight is at most so much (1 to 1000)")
+    largest_weight: float = Field(10.0, ge=1, le=1000, description="largest weight of a label (1 to 1000)")
     resample: Literal["none", "over", "under"] = Field(
         "none", description="repeat records of rare labels, or leave out some of frequent ones; not under privacy"
     )
 
 
 class AugmentationSection(Section):
-    """Further views of a record: noised, reworded or of somebody else, averaged within its gradient before the clip."""
+    """Further views of a record: noised, reworded or of another person, averaged within its gradient before the clip."""
 
     views: int = Field(
         1, ge=1, le=64, description="K: a text itself and K - 1 noised views of it, drawn anew in each step; 1 is off"
     )
     noises: tuple[Literal["typos", "case", "synonyms", "order"], ...] = Field(
         ("typos", "case", "synonyms", "order"),
-        description="kinds of noise that a view has; none where there are paraphrases",
+        description="kinds of noise in a view; may be empty where there are paraphrases",
     )
     rate: float = Field(0.1, gt=0, le=1, description="chance of each word to be changed by each kind of noise")
     swaps: tuple[Swap, ...] = Field(
         (),
-        description="a record counts as much as it reads of somebody else: with gendered words exchanged, with names of two "
+        description="add the record as it would read of another person: with gendered words exchanged, or with names of two "
         "groups; each such text has K views of its own; empty is off",
     )
     paraphrases: int = Field(
@@ -80,24 +80,26 @@ class AugmentationSection(Section):
         ge=0,
         le=16,
         description="wordings of each text that a model at the site writes once, at set-up; the K - 1 views are then of "
-        "these in turn, and of the text where one was dropped; a site without a model goes on without; 0 is off",
+        "these in turn, and of the text where one was dropped; a site without a model continues without; 0 is off",
     )
     paraphraser: str | None = Field(
         None,
         min_length=1,
-        description="the model that writes them at the sites of a simulation: of the catalogue, or a folder, and not "
-        "trained on these records; a real site names its own in SITE.toml, and what stands here has no effect there",
+        description="the model that writes paraphrases at the sites of a simulation: of the catalogue, or a folder, and not "
+        "trained on these records; a real site names its own in SITE.toml and ignores this field",
     )
 
     @model_validator(mode="after")
     def _a_view_differs(self) -> Self:
         if self.paraphrases and self.views < 2:
-            raise ValueError(f"paraphrases = {self.paraphrases}: are views beside the text itself; set views = 2 or more")
+            raise ValueError(
+                f"paraphrases = {self.paraphrases}: are views in addition to the text itself; set views = 2 or more"
+            )
         if not self.noises and not self.paraphrases:
             raise ValueError("noises: empty, so all views would be the same; name a kind, or set paraphrases = 1 or more")
         return self
 
     @property
     def on(self) -> bool:
-        """Whether a record has a view beside itself."""
+        """Return whether a record has any view but itself."""
         return self.views > 1 or bool(self.swaps)

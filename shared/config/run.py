@@ -206,7 +206,7 @@ class RunConfig(Section):
         Raises
         ------
         ConfigError
-            a value cannot be used; the message is one line and names the field.
+            A value cannot be used; the message is one line and names the field.
         """
         try:
             return cls.model_validate(tree)

@@ -18,7 +18,7 @@ ATTRIBUTE = "layout"  # name under which a module holds its layout while records
 
 @dataclass(frozen=True)
 class Layout:
-    """Groups of records with equal length: ``runs`` holds (records, positions) of each group; T is the sum of the products.
+    """Groups of records with equal length: ``runs`` holds (records, positions) of each group, T positions in all.
 
     The rows of a group in a tensor (T, d) can be viewed as (records, positions, d) and need no mask. ``place`` is set only
     where the records were taken out of a padded batch.
@@ -133,7 +133,7 @@ class Place:
         lengths : array (n,)
             Tokens of each record, in the order of the batch.
         order : array (n,)
-            Indices of the records in the order in which they are laid.
+            Indices of the records in their end-to-end order.
         device : torch.device
             Where the tensors are needed.
         """
@@ -174,7 +174,7 @@ def layout_of(module: nn.Module, x: torch.Tensor) -> Layout:
     Parameters
     ----------
     module : nn.Module
-        a layer; ``packing.packed`` attaches a layout while records lie end to end.
+        A layer; ``packing.packed`` attaches a layout while records lie end to end.
     x : tensor (n, ..., d)
         The input of the layer.
 

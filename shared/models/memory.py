@@ -23,7 +23,7 @@ def free_bytes(device: torch.device) -> int:
     Parameters
     ----------
     device : torch.device
-        a GPU, or the CPU: then the smaller of the system's free memory and the rest of the container's limit.
+        A GPU, or the CPU: then the smaller of the system's free memory and the rest of the container's limit.
 
     Returns
     -------

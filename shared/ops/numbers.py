@@ -42,7 +42,7 @@ def delta_up(amount: float | None) -> str:
     Parameters
     ----------
     amount : float | None
-        a probability; None, NaN and infinity become a dash.
+        A probability; None, NaN and infinity become a dash.
     """
     if amount is None or not math.isfinite(amount):
         return UNKNOWN

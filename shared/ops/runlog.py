@@ -29,7 +29,7 @@ class RunLog:
         Raises
         ------
         ValueError
-            a text is not a short name (letters, digits, . : @ + / - _), so it could hold free text.
+            A text is not a short name (letters, digits, . : @ + / - _), so it could hold free text.
         """
         for name, value in {"event": kind, **fields}.items():
             is_number = isinstance(value, int | float | bool | None)

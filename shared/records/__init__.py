@@ -1,1 +1,1 @@
-"""Records: their types, and how they are read from a site's file."""
+"""Define the types of records, and read records from a site's file."""

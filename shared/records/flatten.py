@@ -1,4 +1,4 @@
-"""Nested values as text: a line for each value with its names before it, so that nothing in a record escapes detection."""
+"""Write nested values as text, a line for each value with its names before it, so that nothing escapes detection."""
 
 import datetime
 import math
@@ -34,7 +34,7 @@ def is_missing(value: Any) -> bool:
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Each value in an object or list with the names that lead to it, in order; what is empty is left out.
+    """Yield each value in an object or list with the names that lead to it, in order, without empty values.
 
     Numbers and dates are values too; bytes are not text and stay out.
     """
@@ -49,5 +49,5 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def written(value: Any) -> str:
-    """An object or list as text, such as ``contact name: Jo``; the names are text as well, and are scrubbed like it."""
+    """Return an object or list as text, such as ``contact name: Jo``; the names are scrubbed too."""
     return "\n".join(f"{name}: {leaf}" if name else leaf for name, leaf in leaves(value))

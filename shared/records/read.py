@@ -1,4 +1,4 @@
-"""From the rows of a site's file to raw records, by the columns that the config maps."""
+"""Turn the rows of a site's file into raw records, by the columns that the config maps."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,19 +13,29 @@ from shared.records.types import RawRecord, Span, canonical, origin, whole
 
 FIELDS = {"classification": ("text",), "instruction": ("instruction", "response")}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-TELLING = 24  # characters from which a value within an object or list is a text that tells its record from others
+TELLING = 24  # characters from which a value in an object or list identifies its record
 
 
 def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[RawRecord]:
-    """All records of a site's file, in order, with the columns that the config maps.
+    """Read all records of a site's file, in order, with the columns that the config maps.
 
-    ``labelled=False`` takes any label as it stands, or none.
-    A numeric label outside every bin, and one that is missing there, leaves its record out: a fixed rule on one record,
-    which costs no privacy.
+    With ``data.label_bins``, a record is left out where its label is missing or outside every bin. This is a fixed rule on
+    one record, so it costs no privacy.
 
-    Raises:
-        DataError: the file is missing, empty, of another format or encoding, lacks a column, or holds a wrong type or
-            a label outside the label set. The message names the place, never the text.
+    Parameters
+    ----------
+    path
+        A file of rows.
+    config
+        The run's config with the site's own columns.
+    labelled
+        Whether a record needs a label of the config; otherwise any label counts, or none.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, of another format or encoding, lacks a column, or holds a wrong type or a label
+        outside the label set. The message names the place, never the text.
     """
     records = [
         record
@@ -38,7 +48,7 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[R
 
 
 def _mapped(config: RunConfig) -> frozenset[str]:
-    """The columns that the config names; no other is looked at."""
+    """Return the columns that the config names; no other is read."""
     columns = config.data.columns
     texts = [name for field in FIELDS[config.task.name] for name in _listed(getattr(columns, field))]
     others = [columns.label, columns.person, columns.spans, config.group_column, *columns.known]
@@ -50,7 +60,7 @@ def _listed(columns: str | Sequence[str]) -> Sequence[str]:
 
 
 def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bool) -> RawRecord | None:
-    """One row as a record, or None where its numeric label lies outside every bin."""
+    """Return one row as a record, or None where its numeric label lies outside every bin."""
     columns = config.data.columns
     names = FIELDS[config.task.name]
     fields = {name: _cut(_text(row, name, where, config), config.data.cut_chars) for name in names}
@@ -67,12 +77,12 @@ def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bo
 
 
 def _group(row: Row, config: RunConfig) -> str | None:
-    """The declared group, which records need not have."""
+    """Return the declared group, which a record may lack."""
     return plain(row.values.get(config.group_column)) or None if config.group_column else None
 
 
 def _text(row: Row, field: str, where: str, config: RunConfig) -> str:
-    """The text of a field; several columns, objects and lists are written out."""
+    """Return the text of a field; several columns, objects and lists are written as lines of names and values."""
     columns, key = getattr(config.data.columns, field), f"data.columns.{field}"
     if not isinstance(columns, str):
         return "\n".join(written({column: _value(row, column, key, where)}) for column in columns)
@@ -85,10 +95,10 @@ def _text(row: Row, field: str, where: str, config: RunConfig) -> str:
 
 
 def _tellings(row: Row, field: str, where: str, config: RunConfig) -> Iterator[str]:
-    """The texts by which the record is known again: each mapped column's, whatever it is called and mapped beside.
+    """Yield the texts that identify the record when it comes again: one for each mapped column, whatever its name.
 
-    Of an object or list they are its values together, in an order that no format changes; the longest of them; and each
-    that is long enough to tell the record from others, for it may come back in a column of its own.
+    An object or list gives all its values together, in an order that no format changes; the longest of them; and each
+    value that is long enough to identify the record, since it may come again in a column of its own.
     """
     for column in _listed(getattr(config.data.columns, field)):
         values = sorted({value for _, value in leaves(_value(row, column, f"data.columns.{field}", where))})
@@ -99,7 +109,7 @@ def _tellings(row: Row, field: str, where: str, config: RunConfig) -> Iterator[s
 
 
 def _known(row: Row, column: str, where: str) -> list[str]:
-    """The values in a column, without their names, as a text may repeat them: zeros before a number stay."""
+    """Return the values in a column, without their names, as a text may repeat them: zeros before a number stay."""
     return [whole(leaf) for _, leaf in leaves(_value(row, column, "data.columns.known", where))]
 
 
@@ -111,7 +121,7 @@ def _value(row: Row, column: str, key: str, where: str) -> Any:
 
 
 def _person(row: Row, column: str, where: str) -> str:
-    """Whose record it is; an empty cell is refused, or all records without a person would count as one person's."""
+    """Return the person of a record; refuse an empty cell, or all records without a person would count as one person's."""
     value = _value(row, column, "data.columns.person", where)
     if isinstance(value, dict | list | bytes):
         raise DataError(
@@ -131,7 +141,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _label(row: Row, where: str, config: RunConfig) -> str | None:
-    """The label as it stands, or the bin that a numeric one falls in (None: in no bin)."""
+    """Return the label as written, or the bin of a numeric label (None where it is in no bin)."""
     column = config.data.columns.label
     value = _value(row, column, "data.columns.label", where)
     if not config.data.label_bins:

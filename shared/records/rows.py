@@ -1,7 +1,7 @@
-"""From a site's file to its rows, value by value as the file writes them: CSV, JSON lines or Parquet.
+"""Read the rows of a site's file with the values as the file writes them: CSV, JSON lines or Parquet.
 
-No value's kind is guessed from other values. A cell of a CSV is text; JSON and Parquet say themselves what a value is. So
-what a row is taken for does not depend on the rows around it. Rows are streamed, and nothing is cached on the disk.
+The type of a value is never guessed from other values: a cell of a CSV is text, and JSON and Parquet give types themselves.
+So a row does not depend on the rows around it. Rows are streamed, and nothing is cached on the disk.
 """
 
 import codecs
@@ -17,7 +17,7 @@ from typing import Any
 from shared.errors import DataError
 
 FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-CELL_CHARS = 1 << 24  # most characters of a cell; an open quotation mark would else take in the rest of the file
+CELL_CHARS = 1 << 24  # most characters of a cell; without a limit, an open quotation mark would read the rest of the file
 PARQUET_ROWS = 1024  # that are held at once
 
 
@@ -25,8 +25,8 @@ PARQUET_ROWS = 1024  # that are held at once
 class Row:
     """One row: where it stands, its values by column, and how many columns its file has.
 
-    ``place`` names its number among the records and, in a file of text, its line. ``values`` need not hold columns that
-    were not asked for.
+    ``place`` has its number among the records and, in a file of text, its line. ``values`` may lack columns that were not
+    asked for.
     """
 
     place: str
@@ -37,9 +37,18 @@ class Row:
 def rows_of(path: Path, wanted: Collection[str]) -> Iterator[Row]:
     """Give the rows of a file in order, with at least the ``wanted`` columns that it has.
 
-    Raises:
-        DataError: the file is missing, empty, of another format or encoding, or cannot be read from some line on. The
-            message names the place, never the text.
+    Parameters
+    ----------
+    path
+        A CSV, JSON or Parquet file.
+    wanted
+        The columns that are needed.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, of another format or encoding, or cannot be read from some line on. The message names
+        the place, never the text.
     """
     _refuse_unreadable(path)
     return READERS[FORMATS[path.suffix]](path, wanted)
@@ -74,7 +83,7 @@ def _refuse_other_encoding(path: Path) -> None:
 
 
 def _bad_byte(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> int | None:
-    """Where a chunk stops being UTF-8; the decoder's own error holds the text, so it does not get out of here."""
+    """Return where a chunk stops being UTF-8; the decoder's own error holds the text, so it is not passed on."""
     try:
         decoder.decode(chunk, final)
     except UnicodeDecodeError as error:
@@ -158,7 +167,7 @@ def _parsed(text: str) -> Any:
 
 
 def _parquet_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
-    """Give the rows of a Parquet file, with the wanted columns alone; no other is decoded."""
+    """Give the rows of a Parquet file with only the wanted columns; no other is decoded."""
     import pyarrow as pa
     from pyarrow import parquet
 

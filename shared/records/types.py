@@ -1,4 +1,4 @@
-"""The two kinds of record: raw as it lies at a site, and scrubbed as a task may see it."""
+"""Define the two kinds of record: raw as it lies at a site, and scrubbed as a task may see it."""
 
 import hashlib
 import json
@@ -81,9 +81,9 @@ def content(record: Record, without: Collection[str] = ()) -> bytes:
 
 
 def origin(texts: Iterable[str]) -> tuple[bytes, ...]:
-    """Digests of a record's whole texts, as the file holds them, before any cut; for memory only, never for a disk.
+    """Return digests of a record's whole texts, as the file holds them before any cut; for memory only, never for a disk.
 
-    Each different text has one, whatever its column is called; a blank text is none, unless all are.
+    Each different text has one, whatever the name of its column; a blank text has none, unless all are blank.
     """
     forms = dict.fromkeys(canonical(text) for text in dict.fromkeys(texts))
     told = [form for form in forms if form] or [""]

@@ -1,1 +1,1 @@
-"""Changes of public or scrubbed text: noise, synonyms, counterfactuals; and public texts."""
+"""Change public or scrubbed text: noise, synonyms, counterfactuals; read public texts."""

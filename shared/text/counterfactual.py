@@ -1,7 +1,7 @@
-"""Texts as they would read of somebody else: gendered words exchanged, and names of one group for those of another.
+"""Rewrite texts as they would read of another person: with gendered words exchanged, or with names of another group.
 
-The lists were written for this package. They are short, in English, and say nothing about any person. Evaluation counts
-with them how often an answer changes, and training takes them for views of a record.
+The lists were written for this package; they are short and in English. Evaluation counts how often an answer changes for
+such a text, and training uses such texts as views of a record.
 """
 
 import re
@@ -52,9 +52,16 @@ AFTER_OBJECT = re.compile(
 
 
 def sides(record: Record, swap: Swap) -> tuple[Record, Record]:
-    """The record as it reads of one and of another: as it is and of the other gender, or with names of two groups.
+    """Return two readings of a record: as it is and of the other gender, or with names of two groups.
 
-    Every field is swapped, so that a response speaks of the same person as its instruction.
+    Every field changes, so that a response speaks of the same person as its instruction.
+
+    Parameters
+    ----------
+    record
+        A scrubbed record.
+    swap
+        The kind of change.
     """
     if swap == "gender":
         return record, _rewritten(record, with_other_gender)
@@ -63,10 +70,17 @@ def sides(record: Record, swap: Swap) -> tuple[Record, Record]:
 
 
 def counterparts(record: Record, swaps: Sequence[Swap]) -> list[Record]:
-    """The record itself, then every other reading of it that the kinds of swap give, each once.
+    """Return the record itself, then every other reading of it that the kinds of swap give, each once.
 
-    A kind of swap is applied to all that the kinds before it gave, so that every gender has the names of every group. What
-    comes out follows from the record's own text alone.
+    A kind of swap is applied to all readings that the kinds before it gave, so that every gender has the names of every
+    group. The readings depend on the record's own text only.
+
+    Parameters
+    ----------
+    record
+        A scrubbed record.
+    swaps
+        Kinds of change, in the order in which they are applied.
     """
     found = [record]
     for swap in swaps:
@@ -81,9 +95,9 @@ def _rewritten(record: Record, change: Callable[[str], str]) -> Record:
 
 
 def with_other_gender(text: str) -> str:
-    """The text with gendered words exchanged; the same text where there are none.
+    """Return the text with gendered words exchanged.
 
-    English has ``her`` for both ``him`` and ``his``: it is read as ``his`` where a word follows that can be owned.
+    English has ``her`` for both ``him`` and ``his``: ``her`` becomes ``his`` before a word that can be owned.
     """
     found = list(WORD.finditer(text))
     pieces, last = [], 0
@@ -97,9 +111,9 @@ def with_other_gender(text: str) -> str:
 
 
 def with_names_of(text: str, group: str) -> str:
-    """The text with each known first name, and each tag of a person, given a name of a group in ``NAMES``.
+    """Return the text with a name of a group in ``NAMES`` for each known first name and each tag of a person.
 
-    A name keeps its gender and its place in the lists; a tag takes the name of its number.
+    The new name has the gender and the place in the lists of the old one; a tag takes the name of its number.
     """
     women, men = NAMES[group]
 
@@ -116,14 +130,14 @@ def _numbered(names: Sequence[str], number: int) -> str:
 
 
 def _exchanged(word: str, owned: bool) -> str:
-    """The word's counterpart, or itself; both in lower case."""
+    """Return the word's counterpart, or the word itself; both in lower case."""
     if word == "her":
         return "his" if owned else "him"
     return COUNTERPARTS.get(word, word)
 
 
 def _in_case(word: str, like: str) -> str:
-    """The word, written as another is; another word's own form where it is unchanged."""
+    """Return a word in the capitals of the word that it replaces; an unchanged word stays as it was written."""
     if word == like.lower():
         return like
     return word.upper() if like.isupper() and len(like) > 1 else word.capitalize() if like[0].isupper() else word

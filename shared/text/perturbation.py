@@ -1,6 +1,6 @@
-"""Noise in a text: typos, case, synonyms, word order and deletion, from a table in this package; nothing is loaded.
+"""Add noise to a text: typos, case, synonyms, word order and deletion; no data is loaded.
 
-Training takes it for views of a record, and evaluation to see how far a model holds.
+Training uses noise for views of a record, and evaluation to measure how robust a model is.
 """
 
 import hashlib
@@ -12,36 +12,55 @@ from shared.records.types import Record
 from shared.seeds import derive
 from shared.text.synonyms import GROUPS
 
-NOISED = ("text", "instruction")  # what is asked; a response is what is learnt, and stays as it is
+NOISED = ("text", "instruction")  # fields with noise; a response is the target of learning and stays as it is
 SHORTEST = 4  # letters of a word that a typo may touch
-Wordings = Sequence[str | None]  # of one text; None where one was dropped
+Wordings = Sequence[str | None]  # paraphrases of one text; None for a dropped one
 Noise = Callable[[list[str], float, random.Random], list[str]]
 
 
 def asked(record: Record) -> str:
-    """What a record asks: its text, or its instruction."""
+    """Return the text of a record, or its instruction.
+
+    Parameters
+    ----------
+    record
+        A scrubbed record of any task.
+    """
     return next(text for name, text in record.fields.items() if name in NOISED)
 
 
 def reworded(record: Record, wording: str) -> Record:
-    """The record with what it asks in another wording."""
-    fields = record.fields.items()
-    return replace(record, fields={name: wording if name in NOISED else text for name, text in fields})
+    """Return the record with another wording of its text or instruction.
+
+    Parameters
+    ----------
+    record
+        A scrubbed record.
+    wording
+        The new text.
+    """
+    return replace(record, fields={name: wording if name in NOISED else text for name, text in record.fields.items()})
 
 
 def noised(record: Record, kinds: Sequence[str], rate: float, seed: tuple[int, ...]) -> Record:
-    """The record with noise in what it asks: each word may be changed by each kind of noise, with chance ``rate``."""
-    fields = record.fields.items()
-    return replace(
-        record, fields={name: noised_text(text, kinds, rate, seed) if name in NOISED else text for name, text in fields}
-    )
+    """Return the record with noise in its text or instruction.
+
+    Parameters
+    ----------
+    record
+        A scrubbed record.
+    kinds
+        Names in ``NOISES``, applied in turn.
+    rate
+        Chance of each word to be changed by each kind (0 to 1).
+    seed
+        The run's seed and further numbers; the noise depends on them and on the text only.
+    """
+    return reworded(record, noised_text(asked(record), kinds, rate, seed))
 
 
 def noised_text(text: str, kinds: Sequence[str], rate: float, seed: tuple[int, ...]) -> str:
-    """The text with noise; words with a digit or an angle bracket, so the anonymiser's tags too, are left alone.
-
-    What comes out follows from the text itself and the seed alone.
-    """
+    """Return the text with noise; words with a digit or an angle bracket, such as the tags of the anonymiser, stay."""
     own = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     draw = random.Random(derive(seed[0], "view", *seed[1:], own))  # noqa: S311  noise in text, no secret
     words = text.split()
@@ -51,23 +70,23 @@ def noised_text(text: str, kinds: Sequence[str], rate: float, seed: tuple[int, .
 
 
 def with_typos(words: list[str], rate: float, draw: random.Random) -> list[str]:
-    """Two letters swapped, one left out, or one doubled, in words of four letters or more."""
+    """Swap two letters, leave one out, or double one, in words of four letters or more."""
     return [_typo(word, draw) if is_plain(word) and draw.random() < rate else word for word in words]
 
 
 def with_other_case(words: list[str], rate: float, draw: random.Random) -> list[str]:
-    """Words in lower case, in capitals, or with a capital."""
+    """Write words in lower case, in capitals, or with a capital."""
     forms: tuple[Callable[[str], str], ...] = (str.lower, str.upper, str.capitalize)
     return [draw.choice(forms)(word) if is_plain(word) and draw.random() < rate else word for word in words]
 
 
 def with_synonyms(words: list[str], rate: float, draw: random.Random) -> list[str]:
-    """Words replaced by another of their group of synonyms; most words are in no group."""
+    """Replace words by another of their group of synonyms; most words are in no group."""
     return [_synonym(word, draw) if draw.random() < rate else word for word in words]
 
 
 def in_other_order(words: list[str], rate: float, draw: random.Random) -> list[str]:
-    """Neighbours swapped."""
+    """Swap neighbouring words."""
     words = list(words)
     for place in range(len(words) - 1):
         if draw.random() < rate and is_plain(words[place]) and is_plain(words[place + 1]):
@@ -76,12 +95,12 @@ def in_other_order(words: list[str], rate: float, draw: random.Random) -> list[s
 
 
 def without_some(words: list[str], rate: float, draw: random.Random) -> list[str]:
-    """Words left out; at least the last stays."""
+    """Leave words out; at least the last stays."""
     return [word for word in words[:-1] if not (is_plain(word) and draw.random() < rate)] + words[-1:]
 
 
 def is_plain(word: str) -> bool:
-    """Whether noise may touch a word."""
+    """Return whether noise may change a word."""
     return not any(letter.isdigit() or letter in "<>" for letter in word)
 
 

@@ -1,4 +1,4 @@
-"""Public texts that the operator gives: JSON lines with ``text``, and ``label`` where one is needed."""
+"""Read public texts of the operator: JSON lines with ``text``, and ``label`` where one is needed."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,19 @@ Text = tuple[str, str | None]
 
 
 def read_texts(file: Path, labelled: bool = False) -> list[Text]:
-    """Each line's text, and its label or None.
+    """Read the text of each line, with its label or None.
 
-    Raises:
-        DataError: the file is missing or empty, or a line has no text, or no label where one is needed.
+    Parameters
+    ----------
+    file
+        JSON lines in UTF-8.
+    labelled
+        Whether each line needs a label.
+
+    Raises
+    ------
+    DataError
+        The file is missing or empty, or a line has no text, or no label where one is needed.
     """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()

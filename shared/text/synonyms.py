@@ -1,4 +1,4 @@
-"""Groups of common English words that can stand for each other; written for this package, so nothing is downloaded."""
+"""List groups of common English words that can replace each other; written for this package."""
 
 GROUPS: tuple[frozenset[str], ...] = tuple(
     frozenset(line.split())

@@ -11,7 +11,7 @@ import numpy as np
 
 from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
-from privacy.anonymise.outcome import merge_scrubbed
+from privacy.anonymise.scrubbed import merge_scrubbed
 from server.evaluation import Evaluator
 from shared.adapters.peft import write_adapter
 from shared.config.data import SiteSection

@@ -15,7 +15,7 @@ from client.data_stage.preparation import prepare
 from client.site import Site
 from client.trainer import train
 from client.units import TrainingSet
-from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.scrubbed import Scrubbed
 from privacy.budget import Budget
 from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan

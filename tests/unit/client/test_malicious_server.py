@@ -22,7 +22,7 @@ from client.runner import Connection, Door, outward_code
 from client.service import Service, until_it_leaves
 from client.set_up import Host
 from client.site_file import SiteFile
-from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.scrubbed import Scrubbed
 from privacy.leakage.gate import GateFailed
 from shared.adapters.peft import read_adapter, trained_shapes
 from shared.adapters.state import AdapterState

@@ -20,7 +20,7 @@ from client.data_stage.cleaning import clean
 from client.data_stage.preparation import prepare
 from client.site import training_set
 from client.units import TrainingSet
-from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.scrubbed import Scrubbed
 from privacy.stability import effects, refuse_unstable
 from shared.config.adversary import NO_GROUP
 from shared.config.data_stage import AugmentationSection, BalanceSection, CleaningSection

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client.data_stage.augmentation.writer import Writer
+from client.data_stage.augmentation.writer import write
 from client.question_log import Book
 from client.runner import outward_code, reason_code
 from client.set_up import Host
@@ -24,6 +24,7 @@ from privacy.ledger import Ledger
 from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
+from shared.config.model import ModelSection
 from shared.config.run import RunConfig
 from shared.errors import DataError, Declined, HushtuneError, LedgerError, MessageError, ModelError, PolicyRefused
 from shared.tasks.base import Learner
@@ -292,13 +293,12 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
     rows = [{"text": f"please call {NAMED} about case {i}", "label": "yes" if i % 2 else "no"} for i in range(30)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     shown: list[str] = []
-    original = Writer.write
 
-    def watched(writer: Writer, texts: Sequence[str]) -> Iterator[tuple[str, list[str | None]]]:
+    def watched(section: ModelSection, texts: Sequence[str], *rest: int) -> Iterator[tuple[str, list[str | None]]]:
         shown.extend(texts)
-        return original(writer, texts)
+        return write(section, texts, *rest)  # type: ignore[call-arg]
 
-    monkeypatch.setattr(Writer, "write", watched)
+    monkeypatch.setattr("client.data_stage.augmentation.writer.write", watched)
     told: list[tuple[str, dict[str, float]]] = []
     file = with_writer(file, str(tiny_llama))
     order = forge({**PARAPHRASED, "augmentation.paraphraser": "/of/the/server"})

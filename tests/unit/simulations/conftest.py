@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from client.data_stage.site_data import SiteData
-from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.scrubbed import Scrubbed
 from shared.config.run import RunConfig
 from shared.records.types import RawRecord, Record
 from simulations.data.partition import split_held_out

@@ -1,11 +1,17 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import privacy.anonymise
+import privacy.detect
+import privacy.leakage
+import privacy.replace
 from client.data_stage.cache import Cache
 from client.data_stage.preparation import scrub
-from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
+from privacy.anonymise.scrubbed import Quarantined, Scrubbed
+from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import DataError
@@ -119,3 +125,17 @@ def test_only_what_the_caches_lack_is_scrubbed(cache: Cache, monkeypatch: pytest
     assert scrub(SECTION, groups, [cache, cache]) == second
     assert asked[2] == []
     assert done == 1
+
+
+def test_other_rules_of_any_room_of_the_anonymiser_have_another_name(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = cache.name(RAW, SECTION)
+    for room in (privacy.anonymise, privacy.detect, privacy.leakage, privacy.replace):
+        copy = tmp_path / room.__name__
+        shutil.copytree(room.__path__[0], copy)
+        monkeypatch.setattr(room, "__path__", [str(copy)])
+        assert cache.name(RAW, SECTION) == before
+        (copy / "further_rules.py").write_text("")
+        assert cache.name(RAW, SECTION) != before
+        (copy / "further_rules.py").unlink()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from client.data_stage.preparation import prepare
 from client.data_stage.selection import Owned, capped, curate, identity, steps
-from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.scrubbed import Scrubbed
 from privacy.stability import effects, refuse_unstable
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from privacy.anonymise import pipeline
-from privacy.anonymise.outcome import Quarantined, Reason
 from privacy.anonymise.pipeline import Anonymiser
+from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.workers import scrub_in_workers
+from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import ModelError, RunError
@@ -82,7 +83,7 @@ import sys
 from multiprocessing import Pipe
 from privacy.detect.spacy_models import locate
 from privacy.anonymise.workers import serve
-from shared.config.data import AnonymiseSection
+from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord
 ours, theirs = Pipe()
 ours.send([RawRecord({"text": "Dr. Okafor called."})])

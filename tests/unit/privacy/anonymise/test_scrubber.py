@@ -6,9 +6,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from privacy.anonymise.outcome import Quarantined, Reason, Scrubbed
+from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.anonymise.scrubber import Scrubber
 from privacy.detect.findings import Finding
+from privacy.detect.languages.en.language import ENGLISH
+from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from privacy.replace.operators import Replacer
 from shared.config.anonymise import AnonymiseSection
@@ -224,7 +226,7 @@ def test_a_text_that_never_comes_to_rest_is_held_back(strict: Scrubber, monkeypa
 def test_one_record_more_gives_no_other_record_other_values(scrubber: Scrubber, operator: str) -> None:
     texts = ["Mrs Adeyemi was here on 12 May 2020.", "Call Dr. Okafor at +44 20 7946 0018 on 3 June 2021.", "no names"]
     own = copy.copy(scrubber)
-    own._replacer = Replacer(operator, scrubber._analyser.labels, "shift", b"k" * 32)  # type: ignore[arg-type]
+    own._replacer = Replacer(operator, scrubber._analyser.labels, ENGLISH, "shift", b"k" * 32)  # type: ignore[arg-type]
     before = [record.fields["text"] for record in scrub(own, *texts).records]
     after = [record.fields["text"] for record in scrub(own, "Ann Lee was in Leeds.", *texts).records]
     assert after[1:] == before

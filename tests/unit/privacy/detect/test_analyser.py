@@ -8,6 +8,7 @@ import spacy.cli
 
 from privacy.anonymise.scrubber import Scrubber
 from privacy.detect.analyser import Analyser, Failed, LoadedSpacy, _batches
+from privacy.detect.languages.en.language import ENGLISH
 from privacy.detect.spacy_models import locate
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import ModelError
@@ -37,13 +38,13 @@ def test_a_missing_model_is_one_sentence_and_never_a_download(model: str, monkey
 def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.cfg").write_text("nonsense")
     with pytest.raises(ModelError, match="not a spaCy model"):
-        Analyser(locate(str(tmp_path)), "en", 8)
+        Analyser(locate(str(tmp_path)), ENGLISH, 8)
 
 
 def test_a_model_without_an_entity_recogniser_is_refused(tmp_path: Path) -> None:
     spacy.blank("en").to_disk(tmp_path)
     with pytest.raises(ModelError, match="no entity recogniser"):
-        Analyser(locate(str(tmp_path)), "en", 8)
+        Analyser(locate(str(tmp_path)), ENGLISH, 8)
 
 
 def test_an_installed_model_is_found_without_running_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.detect.findings import Finding, is_covered, merge, repeats, spread
+from privacy.detect.addresses import AddressForms, spread
+from privacy.detect.findings import Finding, is_covered, merge, repeats
+from privacy.detect.languages.en.language import ENGLISH
 from shared.records.types import Span
+
+FORMS = AddressForms.of(ENGLISH.addresses)
 
 
 @st.composite
@@ -65,18 +69,18 @@ def test_a_name_found_once_is_found_again_in_every_text_of_the_record() -> None:
 def test_the_rest_of_an_address_is_found_beside_one_of_its_parts() -> None:
     text = "I live in 7 Karlova, Suite 12\nNový Bor, Czechia. Please write"
     start = text.index("Suite")
-    (found,) = merge(text, spread(text, [Finding("STREET_ADDRESS", start, start + 8, 1)]))
+    (found,) = merge(text, spread(text, [Finding("STREET_ADDRESS", start, start + 8, 1)], FORMS))
     assert text[found.start : found.end] == "7 Karlova, Suite 12\nNový Bor, Czechia"
 
 
 def test_an_address_takes_no_more_than_a_few_words_on_either_side() -> None:
     text = "Aa " * 40 + "12 High Street " + "Bb " * 40
-    found = merge(text, spread(text, [Finding("STREET_ADDRESS", 120, 134, 1)]))
+    found = merge(text, spread(text, [Finding("STREET_ADDRESS", 120, 134, 1)], FORMS))
     assert text[found[0].start : found[0].end] == "Aa " * 6 + "12 High Street" + " Bb" * 6
 
 
 def test_without_a_part_of_an_address_nothing_spreads() -> None:
-    assert spread("Anna Berg, 12 Oslo", [Finding("PERSON", 0, 9, 1)]) == ()
+    assert spread("Anna Berg, 12 Oslo", [Finding("PERSON", 0, 9, 1)], FORMS) == ()
 
 
 def test_a_span_is_covered_when_all_its_letters_and_digits_are() -> None:

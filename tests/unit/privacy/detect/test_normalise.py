@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.anonymise.outcome import Reason, UnfitText
 from privacy.anonymise.scrubber import Scrubber
 from privacy.detect.normalise import BLOCK, INLINE, normalise, normalise_spans
+from privacy.detect.unfit import Reason, UnfitText
 from shared.records.types import Span
 
 FRAGMENTS = (

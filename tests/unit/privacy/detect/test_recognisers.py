@@ -3,9 +3,13 @@ import time
 import pytest
 
 from privacy.anonymise.scrubber import Scrubber
+from privacy.detect.addresses import AddressForms, spread
 from privacy.detect.analyser import Analyser
-from privacy.detect.findings import is_covered, merge, spread
+from privacy.detect.findings import is_covered, merge
+from privacy.detect.languages.en.language import ENGLISH
 from shared.records.types import Span
+
+FORMS = AddressForms.of(ENGLISH.addresses)
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +84,7 @@ def analyser(scrubber: Scrubber) -> Analyser:
 )
 def test_a_direct_identifier_is_covered_by_rules_alone(analyser: Analyser, text: str, value: str) -> None:
     findings = merge(text, analyser.detect_patterns(text))
-    findings = merge(text, [*findings, *spread(text, findings)])
+    findings = merge(text, [*findings, *spread(text, findings, FORMS)])
     start = text.index(value)
     assert is_covered(text, Span("", start, start + len(value)), findings)
 
@@ -126,5 +130,5 @@ def test_times_that_point_at_nobody_are_left_alone(analyser: Analyser) -> None:
 def test_no_rule_takes_long_over_a_monotonous_text(analyser: Analyser, piece: str) -> None:
     text = (piece * 20_000)[:20_000]
     started = time.process_time()
-    merge(text, spread(text, analyser.detect_patterns(text)))
+    merge(text, spread(text, analyser.detect_patterns(text), FORMS))
     assert time.process_time() - started < 2

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import spacy
 
-from privacy.anonymise.outcome import Quarantined, Reason
+from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.scrubber import Clean, Scrubber
 from privacy.detect.second_recogniser import load_detector
 from privacy.detect.spacy_models import locate_second
+from privacy.detect.unfit import Reason
 from privacy.leakage.residual import residual
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import ModelError

@@ -2,10 +2,13 @@ import pytest
 
 from privacy.detect.casing import Casing, casing, restore, titled
 from privacy.detect.confusables import fold
+from privacy.detect.languages.base import PLANTED_KINDS
+from privacy.detect.languages.en.language import ENGLISH
+from privacy.detect.languages.en.words import function_words, load_words
 from privacy.detect.levels import LEVELS
 from privacy.detect.sweeps import Sweeper
-from privacy.detect.words import WordLists, load_words
-from privacy.leakage.planted import CHECKSUMMED, FRAMES, Planter
+from privacy.detect.words import WordLists
+from privacy.leakage.planted import CHECKSUMMED, Planter
 from shared.records.types import RawRecord
 
 
@@ -15,7 +18,7 @@ def lists() -> WordLists:
 
 
 def swept(lists: WordLists, level: str, text: str) -> set[str]:
-    return {text[f.start : f.end] for f in Sweeper(LEVELS[level], lists).sweep(text)}  # type: ignore[index]
+    return {text[f.start : f.end] for f in Sweeper(LEVELS[level], ENGLISH, lists).sweep(text)}  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ["john", "smith", "garcia", "olga", "nowak", "müller", "muller"])
@@ -46,12 +49,12 @@ def test_small_letters_do_not_hide_names(lists: WordLists) -> None:
     text = "this is john garcia from trondheim, my knee hurts"
     assert casing(text) is Casing.LOWER
     assert {"john", "garcia"} <= swept(lists, "standard", text)
-    assert restore(text, lists) == "This is John Garcia from Trondheim, my knee hurts"
+    assert restore(text, lists, ENGLISH.always_capital) == "This is John Garcia from Trondheim, my knee hurts"
 
 
 @pytest.mark.parametrize("text", ["straße ŉ ǰ im haus", "ß", "İstanbul", ""])
 def test_guessing_capitals_never_moves_a_character(lists: WordLists, text: str) -> None:
-    assert len(restore(text, lists)) == len(titled(text)) == len(text)
+    assert len(restore(text, lists, ENGLISH.always_capital)) == len(titled(text, function_words())) == len(text)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +72,8 @@ def test_lookalikes_fold_only_in_mixed_words_and_digits_become_ascii() -> None:
 
 def test_planted_names_stand_in_no_list_and_spans_hold_the_values(lists: WordLists) -> None:
     records = [RawRecord({"text": ("Hello.", "all in small letters")[i % 2]}, None, i) for i in range(54)]
-    planted = Planter(lists, 3).plant(records, len(records))
-    assert {record.spans["text"][0].label for record in planted} == set(FRAMES) >= CHECKSUMMED
+    planted = Planter(ENGLISH, 3).plant(records, len(records))
+    assert {record.spans["text"][0].label for record in planted} == PLANTED_KINDS >= CHECKSUMMED
     for record in planted:
         span = record.spans["text"][0]
         value = record.fields["text"][span.start : span.end]

@@ -3,6 +3,7 @@ from datetime import date
 import pytest
 
 from privacy.detect.findings import Finding
+from privacy.detect.languages.en.language import ENGLISH
 from privacy.replace.operators import NumberedTag, Replacer, TagTable
 
 LABELS = ("PERSON", "LOCATION")
@@ -14,7 +15,7 @@ def find(text: str, word: str, label: str = "PERSON", start: int = 0) -> Finding
 
 
 def test_tags_are_numbered_in_reading_order_and_equal_values_share_one() -> None:
-    replacer = Replacer("tag", LABELS)
+    replacer = Replacer("tag", LABELS, ENGLISH)
     texts = ("Ann met Bob.", "bob, ANN and Cy in Rome")
     table = replacer.table(texts)
     first = replacer.replace(texts[0], [find(texts[0], "Ann"), find(texts[0], "Bob")], table)
@@ -29,7 +30,7 @@ def test_values_are_equal_whatever_stands_between_their_letters_and_digits() -> 
 
 
 def test_redact_shows_the_type_alone() -> None:
-    replacer = Replacer("redact", LABELS)
+    replacer = Replacer("redact", LABELS, ENGLISH)
     text = "Ann met Bob and <PERSON_7>."
     table = replacer.table([text])
     tagged = replacer.replace(text, [find(text, "Ann"), find(text, "Bob")], table)
@@ -37,7 +38,7 @@ def test_redact_shows_the_type_alone() -> None:
 
 
 def test_dates_of_a_record_move_together_under_tags() -> None:
-    replacer = Replacer("tag", (*LABELS, "DATE_TIME"), "shift", b"k" * 32)
+    replacer = Replacer("tag", (*LABELS, "DATE_TIME"), ENGLISH, "shift", b"k" * 32)
     text = "from 2021-03-01 to 2021-03-31"
     table = replacer.table([text])
     found = [find(text, "2021-03-01", "DATE_TIME"), find(text, "2021-03-31", "DATE_TIME")]
@@ -48,14 +49,14 @@ def test_dates_of_a_record_move_together_under_tags() -> None:
 
 
 def test_a_new_tag_never_takes_the_number_of_one_that_stands_in_the_record() -> None:
-    replacer = Replacer("tag", LABELS)
+    replacer = Replacer("tag", LABELS, ENGLISH)
     text = "<PERSON_4> knows Ann"
     assert replacer.replace(text, [find(text, "Ann")], replacer.table([text])) == "<PERSON_4> knows <PERSON_5>"
 
 
 def test_only_our_own_tags_are_blotted_out() -> None:
     text = "<PERSON_1> <JOHN_1> <PERSON> <PERSON_41111111>"
-    masked = Replacer("tag", LABELS).mask(text)
+    masked = Replacer("tag", LABELS, ENGLISH).mask(text)
     assert len(masked) == len(text)
     assert masked.replace("\ufffc", "") == " <JOHN_1>  <PERSON_41111111>"
 

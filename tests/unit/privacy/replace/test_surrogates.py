@@ -2,16 +2,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from privacy.detect.languages.en.language import ENGLISH
 from privacy.replace.dates import offset_of, shift
 from privacy.replace.surrogates import Surrogates, new_faker
 
-FAKER = new_faker()
+FAKER = new_faker(ENGLISH.surrogates.locales)
 KEY = b"k" * 32
 names = st.from_regex(r"[A-Z][a-z]{2,8}( [A-Z][a-z]{2,8})?", fullmatch=True)
 
 
 def surrogates(document: bytes = b"1", originals: tuple[str, ...] = (), key: bytes = KEY) -> Surrogates:
-    return Surrogates(FAKER, key, document, originals)
+    return Surrogates(FAKER, ENGLISH, key, document, originals)
 
 
 @settings(deadline=None, max_examples=25)
@@ -71,4 +72,4 @@ def test_the_offset_of_dates_is_never_zero_and_at_most_half_a_year(number: int) 
     ],
 )
 def test_a_date_moves_and_keeps_its_form(text: str, days: int, moved: str | None) -> None:
-    assert shift(text, days) == moved
+    assert shift(text, days, ENGLISH.dates) == moved

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.data_stage.site_data import SiteData
-from privacy.anonymise.outcome import Scrubbed
+from privacy.anonymise.scrubbed import Scrubbed
 from server.report.comparison import write_page
 from shared.config.run import RunConfig
 from shared.errors import ConfigError

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from client.data_stage.augmentation.acceptance import Flaw, Verdict
 from client.data_stage.augmentation.paraphrases import paraphrase
 from client.data_stage.cache import Cache
-from privacy.anonymise.rewording import Flaw, Verdict
 from shared.config.run import RunConfig
 from shared.records.types import Record
 
@@ -16,30 +16,21 @@ RECORDS = [Record({"text": text}, "yes") for text in ("one", "two", "bad", "two"
 
 
 class Pen:
-    """Stands for the model and for the judge, and remembers what either was shown."""
+    """Stands for the model and for the judge, and remembers what the model was shown."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.opened = 0
-        self.count = 0
 
-    def open(self, _: object, seed: int, count: int) -> "Pen":
-        self.opened, self.count = self.opened + 1, count
-        return self
-
-    def __enter__(self) -> "Pen":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def write(self, texts: Sequence[str]) -> Iterator[tuple[str, list[str | None]]]:
+    def write(self, _: object, texts: Sequence[str], seed: int, count: int) -> Iterator[tuple[str, list[str | None]]]:
+        self.opened += 1
         for text in texts:
             self.asked.append(text)
-            yield text, [f"{text} in words {place}" for place in range(self.count)]
+            yield text, [f"{text} in words {place}" for place in range(count)]
 
-    def verdicts(self, text: str, wordings: Sequence[str]) -> list[Verdict]:
-        return [Verdict(Flaw.STRAYED) if text == "bad" else Verdict(None, wording) for wording in wordings]
+
+def verdicts(_: object, text: str, wordings: Sequence[str]) -> list[Verdict]:
+    return [Verdict(Flaw.STRAYED) if text == "bad" else Verdict(None, wording) for wording in wordings]
 
 
 @pytest.fixture
@@ -48,9 +39,10 @@ def pen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pen:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    monkeypatch.setattr("client.data_stage.augmentation.writer.Writer", found)
+    monkeypatch.setattr("client.data_stage.augmentation.writer.write", found.write)
     monkeypatch.setattr("shared.models.load.locate", lambda _: SimpleNamespace(folder=folder, sha256="0" * 64))
-    monkeypatch.setattr("privacy.anonymise.rewording.Judge", lambda *_: found)
+    monkeypatch.setattr("client.data_stage.augmentation.acceptance.judge_of", lambda _: None)
+    monkeypatch.setattr("client.data_stage.augmentation.acceptance.verdicts", verdicts)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What stands for what in records that were written out: kept only where the site asks, encrypted under a key of its own."""
+"""Keep the map from tags and surrogates to original values, encrypted, and only where the site asks for it."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from shared.ops.disk import replace_file
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
-# By a record's place in its file, what stands in its text -> what stood there.
+# By the place of a record in its file: from each tag or surrogate in its text to the original value.
 Originals = Mapping[int, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Reversal:
+class PseudonymMap:
     """The map of one site in its state folder: ``reversal.key`` (mode 0600) opens ``reversal.sealed`` (AES-256-GCM)."""
 
     state: Path
@@ -31,8 +31,15 @@ class Reversal:
     def keep(self, originals: Originals) -> None:
         """Write the map over an earlier one, whole or not at all.
 
-        Raises:
-            DataError: the folder cannot be written, or others may read the key.
+        Parameters
+        ----------
+        originals
+            By the place of a record in its file, the original value of each tag or surrogate.
+
+        Raises
+        ------
+        DataError
+            The folder cannot be written, or others may read the key.
         """
         try:
             self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,10 +54,22 @@ class Reversal:
             ) from error
 
     def of(self, position: int) -> Mapping[str, str]:
-        """What stands in the text of one record, and what stood there.
+        """Return the map of one record.
 
-        Raises:
-            DataError: there is no map, the key is not its, or the record is not in it.
+        Parameters
+        ----------
+        position
+            The 1-based place of the record in its file.
+
+        Returns
+        -------
+        mapping of str to str
+            From each tag or surrogate in the record's text to the original value.
+
+        Raises
+        ------
+        DataError
+            There is no map, the key does not open it, or the record is not in it.
         """
         try:
             content = self._map.read_bytes()

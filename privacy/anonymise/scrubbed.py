@@ -1,34 +1,12 @@
-"""What scrubbing gives: clean records, records held back and why, counts; light to import, no text in a ``repr``."""
+"""Results of scrubbing: clean records, records held back with the reason, and counts; no ``repr`` shows text."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall, merge_recalls
 from shared.records.types import Record
-
-
-class Reason(StrEnum):
-    """Why a record was held back; a closed list, so that a count of reasons can be printed."""
-
-    NOT_TEXT = "not_text"
-    EMPTY = "empty"
-    TOO_LONG = "too_long"
-    LONE_SURROGATE = "lone_surrogate"
-    UNSTABLE_MARKUP = "unstable_markup"
-    NORMALISATION_FAILED = "normalisation_failed"
-    DETECTION_FAILED = "detection_failed"
-    REPLACEMENT_FAILED = "replacement_failed"
-    RESIDUAL_FOUND = "residual_found"
-
-
-class UnfitText(Exception):
-    """A text that must not go through; it carries the reason and never the text."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.value)
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -44,9 +22,18 @@ class Quarantined:
 class Scrubbed:
     """The result for some records.
 
-    ``records`` are in input order, ``quarantined`` too. ``entities`` counts replaced findings by type, over the records
-    that passed. ``recall`` counts the true spans found, by true label, where the truth was given; ``unmeasured`` counts
-    true spans whose place in the normalised text is not known.
+    Parameters
+    ----------
+    records
+        The clean records, in input order.
+    quarantined
+        The records held back, in input order.
+    entities
+        Number of replaced findings by type, over the records that passed.
+    recall
+        Number of true spans found, by true label, for records whose true spans are given.
+    unmeasured
+        Number of true spans whose place in the normalised text is unknown.
     """
 
     records: tuple[Record, ...] = field(repr=False, default=())
@@ -57,7 +44,13 @@ class Scrubbed:
 
 
 def merge_scrubbed(parts: Iterable[Scrubbed]) -> Scrubbed:
-    """Join the results of consecutive parts into one, in order."""
+    """Join the results of consecutive parts into one, in order.
+
+    Parameters
+    ----------
+    parts
+        Results of disjoint parts of the records.
+    """
     parts = tuple(parts)
     entities = sum((Counter(part.entities) for part in parts), Counter[str]())
     return Scrubbed(

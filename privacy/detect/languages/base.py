@@ -1,0 +1,166 @@
+"""Declare all that the anonymiser must know of a language before it reads a text in it."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from privacy.detect.rules import Rules
+from shared.models.wheels import Wheel
+
+if TYPE_CHECKING:
+    from privacy.detect.words import WordLists
+
+# The kinds of values that are planted; a language has frames for each of them.
+PLANTED_KINDS = frozenset(
+    ["PERSON", "PHONE_NUMBER", "EMAIL_ADDRESS", "STREET_ADDRESS", "RECORD_NUMBER", "DATE_OF_BIRTH", "CREDIT_CARD",
+     "IBAN_CODE", "USERNAME"]
+)  # fmt: skip
+# A language may have none of these: it has to say so.
+MAY_BE_EMPTY = frozenset({"models"})
+
+
+@dataclass(frozen=True)
+class AddressWords:
+    """Words around an address, separated by spaces.
+
+    Parameters
+    ----------
+    never
+        Words that are no part of an address even with a capital.
+    ends
+        Expressions for words that end an address.
+    """
+
+    never: str
+    ends: str
+
+
+@dataclass(frozen=True)
+class PlantedForms:
+    """How personal data is planted in texts of a language, to measure what detection misses.
+
+    Parameters
+    ----------
+    locale
+        Faker's locale of IBANs, card numbers and dates of birth.
+    frames
+        By kind of value, sentences with ``{}`` where the value stands.
+    streets
+        Words that follow the name of a street.
+    phones
+        Telephone numbers, with ``%`` for a digit from 1 and ``#`` for one from 0.
+    dates
+        ``strftime`` forms of a date of birth.
+    """
+
+    locale: str
+    frames: Mapping[str, Sequence[str]]
+    streets: Sequence[str]
+    phones: Sequence[str]
+    dates: Sequence[str]
+
+
+@dataclass(frozen=True)
+class SurrogateForms:
+    """Which values are invented: Faker's locales, and adjectives of nations."""
+
+    locales: Sequence[str]
+    nations: Sequence[str]
+
+
+@dataclass(frozen=True)
+class DateForms:
+    """How a language writes dates, as ``strptime`` forms in the order in which they are tried.
+
+    Parameters
+    ----------
+    numeric
+        Forms of digits only.
+    textual
+        Forms with the name of a month.
+    weekdays
+        The names of the days from Monday on, in small letters.
+    ordinals
+        Endings that may follow the number of a day.
+    """
+
+    numeric: Sequence[str]
+    textual: Sequence[str]
+    weekdays: Sequence[str]
+    ordinals: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language of anonymisation; every part must be there, or ``registry.language`` refuses the language.
+
+    Parameters
+    ----------
+    code
+        ISO 639-1 code.
+    models
+        spaCy models whose wheel is pinned, by the name that ``anonymise.spacy_model`` gives them; empty where a site must
+        install a model itself.
+    national
+        Returns the classes of Presidio's recognisers for identifiers of the countries that speak the language.
+    rules, digit_rules
+        Own rules by type of finding; ``digit_rules`` are tried only on a text with a digit.
+    titles
+        Expression for the titles of persons.
+    calendar
+        Expression for a time that points at a day or an age; times without a match, such as "today", stay.
+    units
+        Expression for units of quantities: a number before one is harmless.
+    login
+        Expression for words before the name of a user; the group ``word`` is the name.
+    addresses
+        Words that are no part of an address, and words that end one.
+    function_words
+        Returns words that sentences are made of, in small letters.
+    harmless_words
+        Words that are never a name, in small letters.
+    always_capital
+        Matches words, in small letters, that always begin with a capital.
+    words
+        Returns the word lists, which may take seconds.
+    surrogates, dates, planted
+        Invented values, forms of dates, and frames for planted values.
+    """
+
+    code: str
+    models: Mapping[str, Wheel]
+    national: Callable[[], tuple[type[Any], ...]]
+    rules: Mapping[str, Rules]
+    digit_rules: Mapping[str, Rules]
+    titles: str
+    calendar: str
+    units: str
+    login: str
+    addresses: AddressWords
+    function_words: Callable[[], frozenset[str]]
+    harmless_words: frozenset[str]
+    always_capital: re.Pattern[str]
+    words: "Callable[[], WordLists]"
+    surrogates: SurrogateForms
+    dates: DateForms
+    planted: PlantedForms
+
+
+def missing_parts(language: Language) -> list[str]:
+    """Return the names of all parts that are empty, such as ``planted.frames``."""
+    missing = _empty(language, "")
+    frames = language.planted.frames if language.planted else {}
+    return missing + [f"planted.frames.{kind}" for kind in sorted(PLANTED_KINDS) if frames and not frames.get(kind)]
+
+
+def _empty(part: Any, prefix: str) -> list[str]:
+    """Return the names of the empty fields of a part, and of the parts in it."""
+    found = []
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if is_dataclass(value):
+            found += _empty(value, f"{prefix}{field.name}.")
+        elif not value and field.name not in MAY_BE_EMPTY:
+            found.append(f"{prefix}{field.name}")
+    return found

@@ -1,0 +1,1 @@
+"""Everything that the anonymiser knows of English."""

@@ -1,0 +1,162 @@
+"""Describe what personal data looks like in English texts, with expressions as ``privacy.detect.rules`` has them."""
+
+from privacy.detect.rules import HOUSE_NUMBER, Rules, any_of, any_titled
+
+# People: titles, words before a name, middle initials. MS is a disease and a brand.
+TITLE = any_of(
+    "dr drs mr mrs ms mx miss prof professor doctor nurse sir dame rev reverend father sister capt captain sgt "
+    "herr frau mme mlle monsieur madame señora? sra? srta signora? dott"
+)
+NO_NAME = any_titled(
+    "sir madam doctor dr doc team all everyone there customer support colleague colleagues friend friends staff nurse "
+    "and the for so very not no yes if it is in on at to my we you your this that i type stage"
+)
+LETTERED = any_titled(
+    "vitamin vitamins hepatitis type group grade stage class plan part factor protein coenzyme influenza strep complex "
+    "appendix section table figure schedule plate phase category i a the"
+)
+NAME = r"(?:\p{Lu}'?\p{Lu}?\p{Ll}[\p{L}'-]*|\p{Lu}\.)"
+PARTICLES = rf"(?:{any_of('van von der den de del della di da dos la le al el bin ibn ter ten zu')}[ ]){{0,2}}"
+NAMES = rf"{PARTICLES}{NAME}(?:[ -]{PARTICLES}{NAME}){{0,3}}"
+SAID = r"""(?i:
+    (?:(?:my|his|her|their|full|first|last|sur|maiden|patient|user|contact|account|card|holder)[ ]?)?
+    name(?:'s|[ ]is)?[ ]?[:=?]?
+    |signed(?:[ ]by)?|sincerely|regards|yours[ ]truly|dear|attn|contact|patient|i[ ]am|i'm|spoke[ ](?:to|with)
+)"""
+PEOPLE: Rules = (
+    ("title", rf"\b(?!MS\b){TITLE}(?:\.[ ]{{0,3}}|[ ]{{1,3}})\K(?!{NO_NAME}\b){NAMES}", 0.6),
+    ("cue", rf"\b{SAID}[ ]?[:,]?\s{{1,6}}\K(?!{NO_NAME}\b){NAMES}", 0.5),
+    ("caller", rf"\b(?i:this[ ]is|speaking[ ]with)[ ]\K(?!{NO_NAME}\b){NAME}[ ]{NAME}", 0.5),
+    ("initial", rf"\b(?!{LETTERED}\b)\p{{Lu}}[\p{{L}}'-]+[ ]\p{{Lu}}\.?[ ](?!I\b)\p{{Lu}}[\p{{L}}'-]+", 0.5),
+    (
+        "said",
+        r"(?i)\bmy[ ]name(?:'s|[ ]is)\s\K\p{L}[\p{L}'-]+"
+        r"(?:[ ](?!(?:and|but|i|im|i'm|from|my|the|is)\b)\p{L}[\p{L}'-]+)?",
+        0.5,
+    ),
+)
+MONTH = any_of(
+    "jan(?:uary)? feb(?:ruary)? mar(?:ch)? apr(?:il)? may june? july? aug(?:ust)? sept?(?:ember)? oct(?:ober)? "
+    "nov(?:ember)? dec(?:ember)?"
+)
+DATES: Rules = (
+    ("day first", rf"(?<![\d.])\d{{1,2}}(?:st|nd|rd|th)?[ ](?:of[ ])?{MONTH}\.?(?:,?[ ](?:'?\d{{2}}|\d{{4}}))?\b", 0.4),
+    ("month first", rf"\b{MONTH}\.?[ ]\d{{1,2}}(?:st|nd|rd|th)?(?:,?[ ]\d{{4}})?\b(?![.:]\d)", 0.4),
+    ("month and year", rf"\b{MONTH}\.?,?[ ](?:19|20)\d\d\b", 0.4),
+)
+AGES: Rules = (
+    ("age", r"(?i)\b\d{1,3}[ -]?(?:y/?o\b|(?:yrs?|years?)[ -]?olds?\b)|\b(?:aged|turned|turning)[ ]\K\d{1,3}\b", 0.5),
+)
+HANDLES: Rules = (
+    (
+        "named",
+        r"(?i)\b(?:(?:user|login|screen)[ ]?(?:name|id)(?:[ ]is[ ])?|(?:login|handle|nick(?:[ ]?name)?)|logged[ ]in[ ]as[ ])"
+        r"(?:(?<=is[ ])|(?<=as[ ])|[ ]?[:=][ ]?|[ ](?=\S*[\d_]))\K"
+        r"(?!(?:the|a|an|not|no|in|on|at|and|or|is|was)\b)[\w.@-]{3,40}(?<!\.)",
+        0.5,
+    ),
+)
+DOT = r"[ ]?(?:[\[({][ ]?(?:dot|\.)[ ]?[\])}]|(?<=[ ])dot(?=[ ]))[ ]?"
+AT = r"[ ]?(?:[\[({][ ]?(?:at|@)[ ]?[\])}]|(?<=[ ])at(?=[ ]))[ ]?"
+SPELT_EMAILS: Rules = (
+    ("spelt", rf"(?i)(?<!\w)\w+(?:(?:{DOT}|[._-])\w+){{0,4}}{AT}\w+(?:(?:{DOT}|[.-])\w+){{0,3}}{DOT}[a-z]{{2,10}}\b", 0.6),
+)
+NUMBERS: Rules = (
+    (
+        "ending",
+        r"(?i)\b(?:end(?:ing|s)?(?:[ ](?:in|with|on))|last[ ](?:four|4)(?:[ ]digits)?(?:[ ](?:are|is|of))?)[ ]?:?[ ]?"
+        r"\K(?!(?:19|20)\d\d\b)\d{3,5}\b(?![.,/:-]\d)",
+        0.4,
+    ),
+    (
+        "card ending",
+        r"(?i)\b(?:card|account|number|phone|iban)\b[^.\n]{0,24}?\bend(?:ing|s)?[ ](?:in|with|on)[ ]\K\d{3,5}\b",
+        0.5,
+    ),
+)
+DIGIT_NAME = any_of("zero oh one two three four five six seven eight nine double triple")
+SAID_NUMBERS: Rules = (("said", rf"\b{DIGIT_NAME}(?:[ ,-]{{1,2}}{DIGIT_NAME}){{5,}}\b", 0.4),)
+REGISTER = any_of(
+    "medical health hospital patient chart record file case claim member(?:ship)? policy insurance account acct "
+    "customer client order invoice ticket booking reservation student employee staff licen[cs]e passport permit tax "
+    "visa prescription rx lab specimen sample accession encounter visit admission registration badge"
+)
+MARKER = r"(?:[ ]?(?:no|number|num|nr|id|identifier|code|ref(?:erence)?)\b\.?|[ ]?\#|(?=[ ]?[:=]))"
+RECORDS: Rules = (
+    (
+        "register",
+        rf"(?i)\b(?:{any_of('mrn mr nhs emr ehr ssn nino medicare medicaid hicn mbi npi id ref reference')}\b{MARKER}?"
+        rf"|{REGISTER}(?:[ ](?:record|chart|file|card))?{MARKER})"
+        r"(?:[ ]is|[ ]was)?[ ]?[:=\#]?[ ]?\K(?=(?-i:[A-Z]{1,4}[ ])?[\w/-]*\d)(?-i:[A-Z]{1,4}[ ](?=\d))?\w[\w/-]{2,24}"
+        r"(?:[ ]\d{3,6}){0,4}",
+        0.8,
+    ),
+    ("register, parts", rf"(?i)\b{REGISTER}[ ]\K(?=(?:[A-Z/-]{{0,4}}\d){{5}})[A-Z\d]+(?:[/-][A-Z\d]+)+", 0.6),
+)
+
+# Addresses: names of streets, and words before an address.
+STREET = any_of(
+    "street str st avenue ave? road rd lane ln drive court crescent boulevard blvd bvd square sq terrace highway hwy "
+    "parkway pkwy broadway turnpike freeway"
+)
+# These are common words too, so they count only with a capital.
+STREET_TITLED = any_titled(
+    "alley bayou beach bend bluff bluffs branch bridge brook brooks bypass camp canyon circle cir cliff cliffs close "
+    "common corner corners cove creek cres crossing ct dr drv estate estates extension falls field fields flat forest "
+    "fork forks garden gardens glen green greens grove harbor harbour haven heights hill hills hollow island junction "
+    "key knoll lake lakes landing loop manor meadow meadows mews mill mills mount orchard oval park parks pass path "
+    "pike pine pines pl place plain plains plaza point port prairie quay radial ranch rapids rest ridge rise river "
+    "route row rte run shore shores spring springs spur station stream summit ter trace track trail trl tunnel union "
+    "valley viaduct view village vista walk way wells wharf"
+)
+STREET_WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
+AMOUNT = any_of("of in on the down a x mile miles km block blocks times mg minutes? hours? days? weeks? months? years?")
+AT_HOME = r"""(?i:
+    (?:lives?|living|lived|resid(?:es?|ing)|stay(?:s|ing)?|located|home|house|office)[ ](?:is[ ])?(?:at|on)
+    |address(?:[ ]is|[ ]?:)|corner[ ]of
+)[ ](?i:the[ ])?"""
+ADDRESSES: Rules = (
+    (
+        "number first",
+        rf"\b{HOUSE_NUMBER},?[ ]+(?:[NSEW]{{1,2}}\.?[ ]+)?(?:{STREET_WORD}[ ]+){{1,4}}(?:{STREET}|{STREET_TITLED})\b\.?"
+        r"(?:[ ][NSEW]{1,2}\b)?",
+        0.7,
+    ),
+    (
+        "lower case",
+        rf"(?i)\b{HOUSE_NUMBER},?[ ]+(?!{AMOUNT}\b)\p{{L}}+[ ](?:\p{{L}}+[ ])?"
+        r"(?:street|avenue|road|lane|boulevard|highway)\b",
+        0.6,
+    ),
+    ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),
+    ("cue", rf"\b{AT_HOME}\K(?:{HOUSE_NUMBER},?[ ]+)?(?:\p{{Lu}}[\p{{L}}'.-]*[ ]+){{1,5}}{HOUSE_NUMBER}", 0.6),
+    ("military", r"(?i)\b(?:(?:psc|cmr|unit)[ ]\d{1,5},?\s+box[ ]\d{1,5}|[afd]po,?\s+a[aep][ ]\d{5}\b)", 0.7),
+)
+
+RULES = {
+    "PERSON": PEOPLE,
+    "EMAIL_ADDRESS": SPELT_EMAILS,
+    "USERNAME": HANDLES,
+    "ID_NUMBER": SAID_NUMBERS,
+}
+DIGIT_RULES = {
+    "AGE": AGES,
+    "DATE_TIME": DATES,
+    "ID_NUMBER": NUMBERS,
+    "RECORD_NUMBER": RECORDS,
+    "STREET_ADDRESS": ADDRESSES,
+}
+
+# Units of quantities, which are neither postcodes nor numbers of records.
+UNIT = any_of(
+    "mg mcg g kg ml l dl mm cm m km iu mmol mol kcal cal bpm hz khz mhz gb mb kb px percent dollars? euros? pounds? usd "
+    "eur gbp hours? hrs? minutes? mins? seconds? secs? days? weeks? months? years? times people patients records units"
+)
+# A time that points at a day or an age; other times are like "today", "for two weeks", "daily".
+CALENDAR = r"""(?i)
+    \b(?:1[89]|20)\d\d\b | \d[/.:-]\d | \d\s?(?:[ap]\.?m\b|st\b|nd\b|rd\b|th\b) | ^\W*\d{1,3}\W*$ | \bage | \bold\b
+    |\b(?:jan|feb|mar(?:ch|\b)|apr|may\b|june?\b|july?\b|aug|sept?\b|septem|oct|nov|dec\b|decem)
+    |\b(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:days?)?\b
+"""
+# Words before the name of a user, which is the group ``word``.
+LOGIN = r"(?i)\b(?:users?|login|account|profile|handle|nick|member)[ ](?:['\"]?)(?P<word>[\p{L}][\w.-]{2,39}\w)"

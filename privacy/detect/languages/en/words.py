@@ -1,0 +1,69 @@
+"""Load the English word lists from installed packages; nothing is downloaded.
+
+Hunspell's dictionary (SCOWL) knows which words need a capital. The frequency of a word comes from SymSpell's list (MIT),
+counted in Google's books. The stop words are spaCy's (MIT).
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import ModelError
+
+if TYPE_CHECKING:
+    from privacy.detect.words import WordLists
+
+# One count of a name in a locale is worth so many counts of a word in books.
+PER_COUNT = 10_000_000
+# In the dictionary with large counts or in Faker's lists, and never a name by themselves.
+NEVER_NAMES_LINE = (
+    "january february march april may june july august september october november december monday tuesday wednesday "
+    "thursday friday saturday sunday an the will can has her his our you your she they was are not but all any mrs "
+    "lol omg btw pls plz thx asap idk imo imho fyi lmao tbh brb gonna wanna gotta dunno dont cant wont didnt "
+    "im ive ill ur ya"
+)
+NEVER_NAMES = frozenset(NEVER_NAMES_LINE.split())
+# Words that begin no name and end no address, beside spaCy's stop words.
+POLITE_WORDS = "please thanks thank pls thx hi hello dear ok okay send need want let know got yes"
+
+
+def function_words() -> frozenset[str]:
+    """Return the words that sentences are made of, in small letters."""
+    from spacy.lang.en.stop_words import STOP_WORDS  # spaCy takes a second to import
+
+    return frozenset(STOP_WORDS) | frozenset(POLITE_WORDS.split())
+
+
+def load_words() -> "WordLists":
+    """Return the word lists, which takes about a second.
+
+    Raises
+    ------
+    ModelError
+        A package is not installed as expected.
+    """
+    from hunspell import Hunspell  # only the process that reads the texts needs the lists
+
+    from privacy.detect.words import collect
+
+    dictionary = Hunspell("en_US")
+
+    def is_spelt(word: str) -> bool:
+        try:
+            word.encode("latin-1")  # the dictionary's own letters; Hunspell fails on others
+        except UnicodeEncodeError:
+            return False
+        return bool(dictionary.spell(word))
+
+    return collect(_counts(), is_spelt, NEVER_NAMES, PER_COUNT)
+
+
+def _counts() -> dict[str, int]:
+    """Return English words with their counts; the list is read as data, without importing its package."""
+    spec = find_spec("symspellpy")
+    folder = Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()
+    try:
+        lines = (folder / "frequency_dictionary_en_82_765.txt").read_text(encoding="utf-8-sig").splitlines()
+        return {word: int(count) for word, count in (line.split() for line in lines)}
+    except (OSError, ValueError):
+        raise ModelError("symspellpy: its English word list is missing; install symspellpy again (pip)") from None

@@ -1,0 +1,24 @@
+"""Recognise companies by the last word of their name."""
+
+from privacy.detect.recognisers.base import RuleRecogniser
+from privacy.detect.rules import any_titled
+
+COMPANY = (
+    "inc incorporated llc llp ltd limited corp corporation plc gmbh ag kg ohg srl spa bv nv oy ab asa oü kft zrt sro sarl "
+    "sas holdings? technologies partners associates group industries enterprises solutions laboratories "
+    "consulting bank insurance"
+)
+
+
+class Company(RuleRecogniser):
+    """Recognises the legal forms of companies of several countries."""
+
+    label = "ORGANIZATION"
+    rules = (
+        (
+            "company",
+            r"(?<![\w&])(?:\p{Lu}[\p{L}\d.'-]*,?[ ](?:(?:and|&|of)[ ])?){1,4}"
+            rf"(?:{any_titled(COMPANY)}|GmbH|s\.r\.o|S\.A|AS|A/S)(?!\w)\.?",
+            0.4,
+        ),
+    )

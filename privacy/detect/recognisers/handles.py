@@ -1,0 +1,17 @@
+"""Recognise names of users by their form."""
+
+from privacy.detect.recognisers.base import RuleRecogniser
+
+
+class Handle(RuleRecogniser):
+    """Recognises ``@name``, and names with digits: xX_jsmith87_Xx, jane.doe1987.
+
+    A name of the second form has letters and at least two digits, with an underscore or in small letters.
+    """
+
+    label = "USERNAME"
+    rules = (
+        ("handle", r"(?<![\w.])@[A-Za-z_][\w.-]{2,}", 0.5),
+        ("underscored", r"(?<![\w@/<-])(?=\w*\d{2})(?=\w*[A-Za-z]{3})\w+_\w+(?![\w>])", 0.3),
+        ("numbered", r"(?<![\w@/.-])(?!covid|vitamin)[a-z]{2,}(?:[._]?[a-z]{2,})*[._]?(?:\d{4}|\d{2})(?![\w-])", 0.2),
+    )

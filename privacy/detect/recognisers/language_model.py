@@ -1,0 +1,27 @@
+"""Take the entities that a language model has found."""
+
+import regex
+from presidio_analyzer import RecognizerResult
+from presidio_analyzer.nlp_engine import NlpArtifacts
+from presidio_analyzer.predefined_recognizers import SpacyRecognizer
+
+from privacy.detect.languages.base import Language
+from privacy.detect.rules import FLAGS
+
+
+class LanguageModel(SpacyRecognizer):
+    """Takes what the model names, without titles, and without times that point at nobody: "today", "daily"."""
+
+    def __init__(self, language: Language, supported_entities: list[str]) -> None:
+        super().__init__(supported_language=language.code, supported_entities=supported_entities)
+        self._title = regex.compile(rf"{language.titles}\b\.?[ ]+(?=\p{{L}})", FLAGS)
+        self._calendar = regex.compile(language.calendar, FLAGS)
+
+    def analyze(self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts | None = None) -> list[RecognizerResult]:
+        """Return the entities that the language model found, as our types."""
+        results: list[RecognizerResult] = super().analyze(text, entities, nlp_artifacts)
+        for result in results:
+            title = self._title.match(text, result.start, result.end) if result.entity_type == "PERSON" else None
+            if title:  # "Mrs Adeyemi" and "Adeyemi" are one person, with one tag
+                result.start = title.end()
+        return [r for r in results if r.entity_type != "DATE_TIME" or self._calendar.search(text[r.start : r.end])]

@@ -1,0 +1,42 @@
+"""Recognise long numbers, codes and number plates."""
+
+from privacy.detect.recognisers.base import DigitRecogniser
+from privacy.detect.rules import any_of
+
+PLATED = (
+    "registration reg plates? kennzeichen immatriculation matrícula placa targa kenteken vehicle car van truck taxi lorry"
+)
+
+
+class IdNumber(DigitRecogniser):
+    """Recognises numbers by their length or their groups.
+
+    Number plates have the forms of Britain, Europe and America; without a word such as "plate" before them, only forms
+    that are nothing else count. Some people write digits one by one, to hide them from programs.
+    """
+
+    label = "ID_NUMBER"
+    rules = (
+        ("run", r"(?<!\d)(?<!\d[.,])(?!(?:19|20)\d\d-(?:19|20)\d\d(?!\d))\d(?:-?\d){5,}(?!\d)", 0.3),
+        (
+            "code",
+            r"(?<![\w-])(?=[A-Z\d/-]{0,24}[A-Z])(?=(?:[A-Z/-]{0,8}\d){4})[A-Z\d](?:[/-]?[A-Z\d]){4,40}",
+            0.3,
+        ),
+        (
+            "plate",
+            r"(?<![\w-])(?:[A-Z]{2}\d{2}[ ]?[A-Z]{3}|[A-Z]{2}[ -]?\d{3}[ -]?[A-Z]{2}|\d{4}[ -]?[BCDFGHJ-NPRSTV-Z]{3}"
+            r"|\d[A-Z]{3}[ -]?\d{2,3}|(?!ISO|RFC|USD|EUR|GBP|CHF|THE|AND|FOR)[A-Z]{3}-\d{3,4}"
+            r"|[A-ZÄÖÜ]{1,3}-[A-Z]{1,2}[ ]?\d{1,4}|[A-Z]{1,2}-\d{1,3}[ ]?(?:\d{3}|[A-Z]{1,3}))(?![\w-]|[ ]?%)",
+            0.3,
+        ),
+        (
+            "named plate",
+            rf"\b{any_of(PLATED)}(?:[ ](?i:number|no\.?|plate|is|with))*[ ]?[:(]?[ ]?\K"
+            r"(?=[A-Z\d -]{0,9}\d)[A-Z\d]{1,7}(?:[ -][A-Z\d]{1,5}){0,2}(?![\w-])",
+            0.5,
+        ),
+        ("spaced", r"(?<![\w.,])(?=[\d./-]{0,64}[ ])\d(?:[ ./-]\d){4,}(?![\w/.-]?\w)", 0.3),
+        ("split", r"(?<![\w.,-])\d{2,4}(?:[ ]?-[ ]?\s?\d{2,4}){2,4}(?![\w-])", 0.2),
+        ("grouped", r"(?<![\w.,])\d{3,4}(?:[ ]\d{3,4}){2,4}(?!\w|[.,]\d)", 0.2),
+    )

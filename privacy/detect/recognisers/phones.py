@@ -1,0 +1,30 @@
+"""Recognise telephone numbers of any country."""
+
+from privacy.detect.recognisers.base import DigitRecogniser
+from privacy.detect.rules import DIGIT_GROUP
+
+SEPARATOR = r"(?:[ ]?[./-][ ]?|[ ]|(?<=\))|(?=\())"
+
+
+class Phone(DigitRecogniser):
+    """Recognises groups of digits, 7 to 15 digits in all (ITU-T E.164)."""
+
+    label = "PHONE_NUMBER"
+    rules = (
+        (
+            "phone",
+            rf"(?<!\w)(?<!\d[.,/-])(?:(?:\+|00)[ ]?)?\(?\+?\d{{1,12}}\)?(?:{SEPARATOR}\(?\d{{1,11}}\)?){{1,6}}"
+            r"(?:[ ,]*(?i:x|ext\.?|extension)[ :.]*\d{1,6})?(?!\w)",
+            0.4,
+        ),
+    )
+
+    def invalidate_result(self, pattern_text: str) -> bool:
+        """Refuse too few or too many digits, years, rows of small numbers, blood pressures and decimal fractions."""
+        groups = DIGIT_GROUP.findall(pattern_text)
+        longest = max(map(len, groups))
+        years = all(len(group) == 4 and group[:2] in ("19", "20") for group in groups)
+        row = longest <= 2 and " " in pattern_text and pattern_text[0] not in "0+("
+        fractions = longest <= 4 and "/" in pattern_text
+        decimal = len(groups) == 2 and len(groups[0]) <= 2 and f"{groups[0]}.{groups[1]}" == pattern_text
+        return not 7 <= sum(map(len, groups)) <= 15 or years or row or fractions or decimal

@@ -1,0 +1,25 @@
+"""Say why a text cannot be scrubbed, without a word of it."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a record is held back; a closed list, so that a count of reasons can be printed."""
+
+    NOT_TEXT = "not_text"
+    EMPTY = "empty"
+    TOO_LONG = "too_long"
+    LONE_SURROGATE = "lone_surrogate"
+    UNSTABLE_MARKUP = "unstable_markup"
+    NORMALISATION_FAILED = "normalisation_failed"
+    DETECTION_FAILED = "detection_failed"
+    REPLACEMENT_FAILED = "replacement_failed"
+    RESIDUAL_FOUND = "residual_found"
+
+
+class UnfitText(Exception):
+    """Raised for a text that must not pass; carries the reason and never the text."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
