@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from hushtune import command_line
 from shared.config.reference import chosen_rows, field_rows, markdown
