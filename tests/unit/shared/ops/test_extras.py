@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from client.service import run_site
 from server.app import serve
@@ -31,7 +32,7 @@ LINES = [
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``installed("opacus")``: only these packages are there."""
-    monkeypatch.setattr(extras, "requires", lambda name: LINES)
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: LINES)
     return lambda *names: monkeypatch.setattr(extras, "is_installed", lambda package: package in names)
 
 
@@ -58,7 +59,7 @@ def test_a_checkout_that_is_not_installed_is_not_refused(monkeypatch: pytest.Mon
     def unknown(name: str) -> list[str]:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(extras, "requires", unknown)
+    monkeypatch.setattr("importlib.metadata.requires", unknown)
     require("hushtune server", "server")
 
 
@@ -75,7 +76,7 @@ def test_a_run_needs_the_extras_of_its_report(config_of: Callable[..., RunConfig
 def test_energy_is_refused_before_anything_is_read_or_opened(
     config_of: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(extras, "_requirements", lambda extra: map(extras.Requirement, ["codecarbon"]))
+    monkeypatch.setattr(extras, "_requirements", lambda extra: map(Requirement, ["codecarbon"]))
     monkeypatch.setattr(extras, "is_installed", lambda package: False)
     config = config_of({"report.energy": True})
     for start in (
