@@ -153,7 +153,7 @@ def _rounds(
     """Yield each attempt at a round with its energy."""
 
     def commit(done: Round) -> None:
-        Checkpoint(run_id, done.number, config.digest(), done.adapter).save(folder / "checkpoint")
+        Checkpoint(run_id, done.number, config.digest(), done.adapter, memory=done.memory).save(folder / "checkpoint")
 
     advance = progress("train", config.training.rounds * len(prepared.sites))
     attempts = federate(prepared, config, run_id, advance, prepared.measures.evaluate, commit)

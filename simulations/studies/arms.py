@@ -14,6 +14,7 @@ from privacy.accounting import Accountant
 from privacy.anonymise.scrubbed import merge_scrubbed
 from server.evaluation import Evaluator
 from shared.adapters.peft import write_adapter
+from shared.config.aggregation import METHODS
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
@@ -70,6 +71,10 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
     tree["data"]["sites"] = chosen
     tree["run"]["seed"] = arm.seed
     tree["cohort"]["quorum"] = len(chosen)
+    if len(chosen) == 1:  # one delta is its own aggregate, and a robust method would need more
+        robust = METHODS[config.aggregation.method].options
+        kept = {name: value for name, value in tree["aggregation"].items() if name not in robust}
+        tree["aggregation"] = kept | {"method": "mean"}
     tree["model"] |= {"name": arm.model} | ({} if arm.model == config.model.name else {"sha256": None})
     tree["privacy"] |= {"enabled": arm.epsilon is not None, "release": "none"}
     tree["privacy"] |= {} if arm.epsilon is None else {"epsilon": arm.epsilon, "budget": None}

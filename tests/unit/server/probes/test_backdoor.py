@@ -94,7 +94,7 @@ def test_a_planted_trigger_is_found_and_moves_the_tuned_model_alone(probed: Prob
         {"probes": {"records": 120, **dict.fromkeys(("robustness", "swaps", "groups", "forgetting")), "backdoor": found}}
     )
     assert f">{PLANTED}<" in page
-    assert "no proof of a clean model" in page
+    assert "does not prove that the model has no backdoor" in page
 
 
 def test_a_clean_model_is_moved_by_no_candidate_not_even_the_other_models_trigger(probed: Probed) -> None:

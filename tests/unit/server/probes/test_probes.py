@@ -65,7 +65,7 @@ def test_probes_are_plain_numbers_without_a_word_of_a_record(either: RunConfig, 
     assert found["robustness"]["clean"]["value"] == pytest.approx(clean)
     assert [row["noise"] for row in found["robustness"]["noises"]] == ["typos", "case", "deletion", "synonyms"]
     page = render({"probes": found})
-    for words in ("Beyond the score", "With typos", "Each at its worst", "What was forgotten", "early"):
+    for words in ("Probes", "With typos", "Worst version of each text", "Forgetting", "early"):
         assert words in page
     assert 'id="probes"' not in render({})
 
@@ -121,7 +121,7 @@ def test_a_flip_is_a_changed_label_and_is_found(
 def test_nothing_to_swap_is_no_rate_of_nought(classify: RunConfig, evaluator_of: EvaluatorOf) -> None:
     found: Any = probe(evaluator_of(classify, search=0, forgetting=False))
     assert [(row["records"], row["flips"]) for row in found["swaps"]] == [(0, None), (0, None)]
-    assert "Somebody else" in render({"probes": found})
+    assert "Counterfactual swaps" in render({"probes": found})
 
 
 def test_groups_are_measured_apart_and_the_gap_is_between_them(either: RunConfig, evaluator_of: EvaluatorOf) -> None:

@@ -76,7 +76,7 @@ def test_order_and_sides_are_drawn_anew_each_time(tmp_path: Path) -> None:
 
 
 def test_a_sheet_is_never_written_over_and_never_empty(sheet: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="there already"):
+    with pytest.raises(RunError, match="exists already"):
         export([Pair("p", "x", "y")], sheet)
     with pytest.raises(RunError, match="nothing to rate"):
         export([Pair("p", "x", "x ")], tmp_path / "other")
@@ -186,7 +186,7 @@ def test_a_line_cut_short_by_a_crash_does_not_count_and_another_is_refused(sheet
         stream.write('{"item": "0002", "ch')
     assert ratings.read() == {"0001": "a"}
     ratings.path.write_text("nonsense\n")
-    with pytest.raises(RunError, match="line 1: no rating"):
+    with pytest.raises(RunError, match="line 1: not a rating"):
         ratings.read()
 
 
@@ -257,7 +257,7 @@ def test_a_review_enters_a_runs_report(sheet: Path, tmp_path: Path) -> None:
     found = score(sheet, None)
     enter(tmp_path, found)
     assert json.loads((tmp_path / "report.json").read_text())["review"] == found
-    assert "judgement" in (tmp_path / "report.html").read_text()
+    assert "Human ratings" in (tmp_path / "report.html").read_text()
     assert 'id="review"' not in render({})
     lines = [line for line in review_tables(found) if isinstance(line, str)]
     assert "100.0 %" in lines[0]
