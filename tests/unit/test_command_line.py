@@ -127,7 +127,8 @@ def test_a_misspelt_command_is_answered_with_one_suggestion(words: list[str], me
 def test_a_command_whose_extra_is_missing_is_one_line_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch, here: Here
 ) -> None:
-    monkeypatch.setattr("importlib.metadata.requires", lambda name: ['nowhere; extra == "server"', 'nowhere; extra == "site"'])
+    lines = ['nowhere; extra == "server"', 'nowhere; extra == "site"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: lines)
     for words, subject, extra in (
         (["server", "none.toml", "--state", "x"], "server", "server"),
         (["card", "show", "none"], "card show", "server"),
@@ -147,7 +148,7 @@ def test_a_command_whose_extra_is_missing_is_one_line_before_anything_is_read(
         (["plan", "none.toml"], "none.toml: cannot read the config"),
         (["plan", "configs/demo.toml", "--set", "training.rouns=3"], "nearest is 'training.rounds'"),
         (["plan", "configs/demo.toml", "--set", "privacy.enabled=false"], "privacy.enabled = false"),
-        (["card", "verify", "no-such-run"], "no readable privacy card"),
+        (["card", "verify", "no-such-run"], "not a readable privacy card"),
         (["report", "no-such-run"], "no-such-run: no readable report.json"),
         (["evaluate", "no-such-adapter", "x.jsonl"], "no readable run config"),
         (["models", "--fetch", "bert"], "--fetch bert: unknown model"),
