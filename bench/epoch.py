@@ -27,7 +27,8 @@ from shared.config.run import RunConfig
 from shared.models.load import choose_device, choose_dtype
 from shared.records.types import Record
 from shared.tasks import load_task
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 
 OUTPUT = Path("runs/bench/epoch.json")
 IGNORED = -100  # the label that transformers' loss ignores

@@ -29,7 +29,9 @@ from shared.errors import HushtuneError
 from shared.records.types import Record
 from shared.seeds import stream
 from shared.tasks import load_task
-from shared.tasks.base import FIXED_COST, Batch, Example, Learner, micro_batches
+from shared.tasks.base import Learner
+from shared.tasks.examples import Batch, Example
+from shared.tasks.micro_batches import FIXED_COST, micro_batches
 from simulations.sites import read_sites
 
 OUTPUT = Path("runs/bench/packing.json")

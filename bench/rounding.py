@@ -23,7 +23,8 @@ from client.units import TrainingSet
 from shared.config.run import RunConfig
 from shared.records.types import Record
 from shared.seeds import stream
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 from simulations.sites import read_sites
 
 OUTPUT = Path("runs/bench/rounding.json")

@@ -29,8 +29,9 @@ from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.records.types import Record
 from shared.tasks import load_task
-from shared.tasks.base import Learner, Unit
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
+from shared.tasks.micro_batches import Unit
 from shared.text.perturbation import asked
 
 SMALL, LARGE = 1e-3, 1e6  # clipping norms: all gradients exceed the first and none the second

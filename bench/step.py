@@ -34,7 +34,8 @@ from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config.run import RunConfig
 from shared.tasks import load_task
-from shared.tasks.base import Batch, Task
+from shared.tasks.base import Task
+from shared.tasks.examples import Batch
 
 Variant = Literal["plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours"]
 VARIANTS: tuple[Variant, ...] = ("plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours")
@@ -201,7 +202,7 @@ def _ghost(
 
 def _losses(model: Any, task: Task, batch: Batch) -> torch.Tensor:
     """Return each record's loss, (B,), computed in the usual way: mean cross-entropy of its response tokens."""
-    if task.kind == "encoder":
+    if task.embeds:
         return task.losses(model, batch)
     network = model.get_base_model()
     states = network.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state

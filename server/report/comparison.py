@@ -13,13 +13,13 @@ from server.report.figures import (
     duration,
     energy,
     epsilon,
-    measure,
     measured,
     p_value,
     size,
     span,
     value,
 )
+from shared.metrics.registry import measure
 
 METHODS = {
     "base": "no training",

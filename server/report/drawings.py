@@ -7,7 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from server.report import charts
-from server.report.figures import duration, epsilon, is_known, measure, measured
+from server.report.figures import duration, epsilon, is_known, measured
+from shared.metrics.registry import measure
 
 
 def drawings(report: Mapping[str, Any], metric: str) -> dict[str, Markup]:

@@ -3,56 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from shared.metrics.registry import measure
 from shared.ops.numbers import UNKNOWN, delta_up, epsilon_up
 
 NONE = UNKNOWN
 SUPERSCRIPT = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How a metric is shown: its name, whether as a percentage, and whether lower values are better."""
-
-    label: str
-    percent: bool = False
-    lower_is_better: bool = False
-
-
-MEASURES = {
-    "accuracy": Measure("accuracy", percent=True),
-    "balanced_accuracy": Measure("balanced accuracy", percent=True),
-    "macro_precision": Measure("macro precision", percent=True),
-    "macro_recall": Measure("macro recall", percent=True),
-    "macro_f1": Measure("macro F1", percent=True),
-    "precision": Measure("precision", percent=True),
-    "recall": Measure("recall", percent=True),
-    "f1": Measure("F1", percent=True),
-    "error": Measure("expected calibration error", percent=True, lower_is_better=True),
-    "brier": Measure("Brier score", lower_is_better=True),
-    "log_loss": Measure("log loss", lower_is_better=True),
-    "bleu": Measure("BLEU"),
-    "rouge1": Measure("ROUGE-1", percent=True),
-    "rouge2": Measure("ROUGE-2", percent=True),
-    "rougeL": Measure("ROUGE-L", percent=True),
-    "exact_match": Measure("exact match", percent=True),
-    "token_f1": Measure("token F1", percent=True),
-    "win_rate": Measure("win rate", percent=True),
-    "moved": Measure("share moved", percent=True, lower_is_better=True),
-    "flips": Measure("flip rate", percent=True, lower_is_better=True),
-    "probe_accuracy": Measure("accuracy on unrelated texts", percent=True),
-    "perplexity": Measure("perplexity", lower_is_better=True),
-    "loss": Measure("loss", lower_is_better=True),
-}
-
-
-def measure(name: str) -> Measure:
-    """Return how a metric is shown; a metric that is not listed is a plain number under its own name."""
-    return MEASURES.get(name) or Measure(name.replace("_", " "))
 
 
 def is_known(interval: Mapping[str, float] | None) -> bool:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from server.report.drawings import drawings, legends
-from server.report.figures import measure, setting
+from server.report.figures import setting
 from server.report.template import charge_rows, environment
 from server.report.verdict import standing, verdict
 from server.report.wording import TRUST
+from shared.metrics.registry import measure
 
 # Defaults for keys that a report lacks. A missing privacy block must never read as a guarantee.
 BLANK: dict[str, Any] = {
@@ -107,10 +108,8 @@ def _metrics(report: Mapping[str, Any]) -> list[str]:
 
 
 def _primary(report: Mapping[str, Any]) -> str:
-    """Return the primary metric: the one of the verdict, the tiles and the charts."""
-    names = _metrics(report)
-    usual = [name for name in ("accuracy", "perplexity") if name in names]
-    return [*usual, *names, "accuracy"][0]
+    """Return the metric of the verdict, the tiles and the charts: the first that the task measures."""
+    return [*_metrics(report), "accuracy"][0]
 
 
 def _confidence(report: Mapping[str, Any]) -> str:

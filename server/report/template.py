@@ -15,7 +15,6 @@ from server.report.figures import (
     epsilon,
     exact,
     grids,
-    measure,
     measured,
     number,
     p_value,
@@ -27,6 +26,7 @@ from server.report.figures import (
     target_delta,
     value,
 )
+from shared.metrics.registry import measure
 
 
 def environment(*, autoescape: bool) -> Environment:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.report.figures import is_known, measure, measured
+from server.report.figures import is_known, measured
+from shared.metrics.registry import measure
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from server.review.sheet import Pair, export
 from shared.adapters.peft import base_alone
 from shared.errors import ConfigError
 from shared.tasks.base import Learner
-from shared.tasks.instruction import Instruction
 from shared.text.public import read_texts
 
 
@@ -43,13 +42,11 @@ def export_review(adapter: Path, prompts: Path, folder: Path, max_new_tokens: in
 
 
 def pairs_of(learner: Learner, prompts: Sequence[str], max_new_tokens: int) -> list[Pair]:
-    """Return the greedy answers of both models. Prompts are not anonymised, so they must be public."""
-    task = learner.task
-    if not isinstance(task, Instruction):
-        raise ConfigError(
-            "task.name = 'classification': its answers are labels, and people rate only free text; see the run's report"
-        )
-    tuned = task.replies(learner.model, prompts, max_new_tokens)
+    """Greedy answers of both models; each prompt goes in as it stands, so that it must be public."""
+    writer = learner.task.writer
+    if writer is None:
+        raise ConfigError("task.name: the answers of this task are labels, which people need not rate; see the run's report")
+    tuned = writer.replies(learner.model, prompts, max_new_tokens)
     with base_alone(learner.model):
-        base = task.replies(learner.model, prompts, max_new_tokens)
+        base = writer.replies(learner.model, prompts, max_new_tokens)
     return [Pair(*row) for row in zip(prompts, base, tuned, strict=True)]

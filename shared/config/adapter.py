@@ -42,7 +42,7 @@ FAMILIES: Mapping[FamilyName, Family] = {
     "ia3": Family(
         noun="An IA3 adapter",
         words="IA3 (Liu et al. 2022, arXiv 2205.05638), learnt scaling factors of activations",
-        no_decay="pulls to 0, where ia3 switches layers off",
+        no_decay="pulls the factors of ia3 towards 0, which switches layers off",
     ),
 }
 

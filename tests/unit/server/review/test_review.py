@@ -274,13 +274,13 @@ def test_answers_are_those_of_the_tuned_and_of_the_base_model(
     pairs = pairs_of(learner, prompts, 5)
     task: Any = learner.task
     assert [pair.prompt for pair in pairs] == prompts
-    assert [pair.tuned for pair in pairs] == [task.generate(learner.model, prompt, 5) for prompt in prompts]
-    assert [pair.base for pair in pairs] == [task.generate(fresh.model, prompt, 5) for prompt in prompts]
+    assert [pair.tuned for pair in pairs] == [task.answer(learner, prompt, 5) for prompt in prompts]
+    assert [pair.base for pair in pairs] == [task.answer(fresh, prompt, 5) for prompt in prompts]
     assert [pair.base for pair in pairs] != [pair.tuned for pair in pairs]
 
 
 def test_a_classification_has_nothing_to_rate(classify: RunConfig, learner_of: LearnerOf) -> None:
-    with pytest.raises(ConfigError, match="answers are labels"):
+    with pytest.raises(ConfigError, match="answers of this task are labels"):
         pairs_of(learner_of(classify), ["aia"], 5)
 
 
