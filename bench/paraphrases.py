@@ -23,7 +23,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.views import Unseen
 from shared.errors import HushtuneError
 from shared.metrics.bootstrap import Sums
 from shared.tasks.outcome import Outcome
@@ -60,7 +59,7 @@ def measure(config: Path, overrides: Sequence[str], folder: Path) -> Measured:
     run = RunConfig.load(config, [*overrides, *places])
     with tempfile.TemporaryDirectory() as own:
         clock = time.monotonic()
-        data = scrub_sites(run, read_sites(run, Path(own)), Path(own), Unseen())
+        data = scrub_sites(run, read_sites(run, Path(own)), Path(own))
         set_up = time.monotonic() - clock
         prepared = assemble(run, site_plans(run), data, held_out_records(run, data), Path(own))
         clock = time.monotonic()
@@ -72,7 +71,7 @@ def measure(config: Path, overrides: Sequence[str], folder: Path) -> Measured:
         for name, count in site.touched.items():
             counts[name] = counts.get(name, 0) + count
     peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    return Measured(prepared.evaluator.outcome(), counts, set_up, trained, peak)
+    return Measured(prepared.measures.evaluator.outcome(), counts, set_up, trained, peak)
 
 
 def rows(config: Path, overrides: Sequence[str], runs: int, folder: Path) -> Iterator[dict[str, Any]]:
