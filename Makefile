@@ -1,7 +1,6 @@
-# Every target sets up what it needs: a virtual environment in .venv, with the releases of requirements/dev.txt, each checked
-# against its hash. Only torch has no hash there, because its build depends on the machine: pip takes the one that it finds
-# for the version in requirements/torch.txt. TORCH_INDEX names another PyTorch index, such as
-# https://download.pytorch.org/whl/cpu for a build without CUDA.
+# Every target first sets up the virtual environment .venv with the releases in requirements/dev.txt and checks their hashes.
+# Only torch has no hash, because its build depends on the machine: pip installs the version in requirements/torch.txt.
+# TORCH_INDEX names another PyTorch package index, e.g. https://download.pytorch.org/whl/cpu for a build without CUDA.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +12,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
     --no-emit-package torch --custom-compile-command 'make lock'
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 
-.PHONY: lock demo demo-federation test claims faults mutants check bench bench-epoch utility clean
+.PHONY: lock demo demo-federation test claims faults mutants check bench bench-epoch utility docs clean
 
 $(VENV)/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,10 +22,11 @@ $(VENV)/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(BIN)/pip check
 	touch $@
 
-lock:  ## remake requirements/*.txt after a change of pyproject.toml; UPGRADE=--upgrade takes the newest releases
+lock:  ## update requirements/*.txt after a change of pyproject.toml; UPGRADE=--upgrade takes the newest releases
 	test -x $(BIN)/uv || $(MAKE) $(VENV)/installed
 	$(LOCK) pyproject.toml $(UPGRADE) --extra dev --group build --output-file requirements/dev.txt
 	$(LOCK) --group build --constraint requirements/dev.txt --output-file requirements/build.txt
+	$(LOCK) --group docs --constraint requirements/dev.txt --output-file requirements/docs.txt
 	for role in site server research; do \
 	    $(LOCK) pyproject.toml --extra $$role --constraint requirements/dev.txt --output-file requirements/$$role.txt || exit; done
 	for platform in $(PLATFORMS); do \
@@ -36,19 +36,19 @@ lock:  ## remake requirements/*.txt after a change of pyproject.toml; UPGRADE=--
 demo: $(VENV)/installed  ## a private federation of four hospitals on generated messages
 	$(BIN)/hushtune simulate configs/demo.toml
 
-demo-federation: $(VENV)/installed  ## a server and three clients as real processes; the server is killed and goes on
+demo-federation: $(VENV)/installed  ## a server and three clients as real processes; the server is killed and resumes
 	$(BIN)/python -m simulations.demo_federation
 
-test: $(VENV)/installed  ## all tests that run on any machine
+test: $(VENV)/installed  ## all tests except the fault tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-claims: $(VENV)/installed  ## the tests that SECURITY.md names, and no others
+claims: $(VENV)/installed  ## only the tests that SECURITY.md names
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $$(sed -n 's/.*| `\(tests[^`|]*\)` |$$/\1/p' SECURITY.md)
 
 faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults
 
-mutants: $(VENV)/installed  ## seeded faults in a copy of the code, each caught by a named unit test; writes docs/mutants.md
+mutants: $(VENV)/installed  ## mutation testing: each seeded fault must be caught by its named unit test; writes docs/mutants.md
 	$(BIN)/python -m bench.mutants
 
 check: $(VENV)/installed  ## style and types
@@ -56,18 +56,26 @@ check: $(VENV)/installed  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed  ## a private step beside a plain one in time and memory, aggregation, a round, and a comparison
+bench: $(VENV)/installed  ## time and memory of a private step against a plain one, of aggregation and of a round; and a comparison of methods
 	$(BIN)/python -m bench.step
 	$(BIN)/python -m bench.packing configs/demo.toml
 	$(BIN)/python -m bench.folding
 	$(BIN)/python -m bench.rounds
 	$(BIN)/hushtune compare configs/demo_compare.toml
 
-bench-epoch: $(VENV)/installed  ## records a second of an epoch beside transformers' Trainer; DATA names a folder of questions and answers
+bench-epoch: $(VENV)/installed  ## records per second of an epoch, against transformers' Trainer; DATA names a folder of questions and answers
 	$(BIN)/python -m bench.epoch $(DATA)
 
-utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and what clipping norm, rank and batch do, in one plot
+utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and the effect of clipping norm, rank and batch size, in one plot
 	$(BIN)/python -m simulations.studies.utility configs/utility.toml
+
+$(VENV)/with-docs: $(VENV)/installed requirements/docs.txt
+	$(PIP) --require-hashes --only-binary :all: --no-deps --requirement requirements/docs.txt
+	touch $@
+
+docs: $(VENV)/with-docs  ## the documentation as a site in build/site, from docs/, notebooks/ and the code
+	$(BIN)/python -m bench.documentation
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove the environment, caches and results
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

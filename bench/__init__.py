@@ -1,1 +1,1 @@
-"""Measurements of the project as it runs; none of them is in the wheel."""
+"""Benchmarks and mutation tests of this project; not part of the wheel."""

@@ -1,9 +1,9 @@
-"""A plugin of pytest: property tests draw the same examples in each run, and do not look for the smallest that fails."""
+"""A pytest plugin for mutation testing: hypothesis draws the same examples in every run and does not shrink failures."""
 
 from hypothesis import Phase, settings
 
 
 def pytest_configure() -> None:
-    """Set hypothesis' profile before any test is read."""
+    """Set hypothesis' profile before any test is collected."""
     settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
     settings.load_profile("mutants")

@@ -1,8 +1,8 @@
-"""Records per second over one local epoch, without privacy: transformers' Trainer with PEFT, and our loop.
+"""Compare the speed of one local epoch without privacy: transformers' Trainer with PEFT, and our training loop.
 
-Run: make bench-epoch DATA=FOLDER, where FOLDER holds .jsonl files with the fields question and answer. Every variant
-trains the same adapter on the same batches of the same records, in their real lengths, turn about in one run. Ratios are
-paired with the Trainer in float32, its default. Rows: runs/bench/epoch.json.
+Run: make bench-epoch DATA=FOLDER, where FOLDER contains .jsonl files with the fields question and answer. Every variant
+trains the same adapter on the same batches of real records; the variants take turns within one run. Speeds are relative to
+the Trainer in float32, its default. Rows: runs/bench/epoch.json.
 """
 
 import json
@@ -27,16 +27,17 @@ from shared.config.run import RunConfig
 from shared.models.load import choose_device, choose_dtype
 from shared.records.types import Record
 from shared.tasks import load_task
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 
 OUTPUT = Path("runs/bench/epoch.json")
-IGNORED = -100  # the label that transformers' loss leaves out
+IGNORED = -100  # the label that transformers' loss ignores
 TURNS = 2
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Who trains, and in which precision; ``mixed`` is autocast in bfloat16 over float32 weights."""
+    """A training loop and its precision; ``mixed`` is bfloat16 autocast over float32 weights."""
 
     name: str
     trainer: bool
@@ -53,13 +54,13 @@ VARIANTS = (
 
 
 def variants() -> tuple[Variant, ...]:
-    """Those that this machine runs well: where it does not multiply in bfloat16, an epoch in it takes many times longer."""
+    """Return the variants for this machine; without bfloat16 hardware, variants in bfloat16 would be many times slower."""
     half = choose_dtype("auto", choose_device("auto")) is torch.bfloat16
     return tuple(each for each in VARIANTS if half or not (each.mixed or each.dtype == "auto"))
 
 
 class InOrder(Trainer):
-    """The Trainer without its shuffle, so that every variant sees the same batches."""
+    """The Trainer without shuffling, so that every variant sees the same batches."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         rows: Any = self.train_dataset if train_dataset is None else train_dataset
@@ -94,7 +95,7 @@ def _row(name: str, turns: Sequence[Mapping[str, tuple[float, float]]], records:
 
 
 def _records(files: Sequence[Path], count: int) -> list[Record]:
-    """The first records of each file in turn, in their real lengths; what is longer than the model reads is cut there."""
+    """Read the first records of each file; texts longer than the model's limit are truncated when they are encoded."""
     rows = []
     for file in files:
         with file.open(encoding="utf-8") as lines:
@@ -118,7 +119,7 @@ def _config(variant: Variant) -> RunConfig:
 
 
 def _epoch(variant: Variant, records: Sequence[Record], batch: int) -> tuple[float, float]:
-    """Seconds and processor seconds of an epoch, after one batch to warm up; loading and encoding are not counted."""
+    """Return the wall-clock and processor seconds of an epoch, after a warm-up batch, without loading and encoding."""
     torch.manual_seed(0)
     base, task = load_task(_config(variant))
     learner = Learner(base, task, task.build(base, 0))
@@ -172,7 +173,7 @@ def _with_trainer(variant: Variant, learner: Learner, batch: int, scratch: str) 
 
 
 def _collate(examples: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
-    """Padded to the longest, the prompt left out of the loss, as examples of the Trainer do it."""
+    """Pad to the longest example and exclude the prompt from the loss, as the Trainer's examples do."""
     width = max(len(example) for example in examples)
     ids = torch.full((len(examples), width), pad)
     mask = torch.zeros_like(ids)

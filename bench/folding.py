@@ -1,6 +1,7 @@
-"""Memory and time of taking in the replies of 4, 16 and 64 sites: streamed, and collected first as most servers do.
+"""Measure memory and time of aggregating the replies of 4, 16 and 64 sites, streamed or collected first.
 
-Each case runs in a process of its own; what counts is the peak above what the process held before the first reply.
+Most servers collect all replies first. Each case runs in its own process; the memory is the peak above the process's memory
+before the first reply.
 """
 
 import json
@@ -27,7 +28,7 @@ WAYS = ("streamed", "collected")
 
 
 def main() -> None:
-    """Print one JSON line a case."""
+    """Print one JSON line per case."""
     context = multiprocessing.get_context("spawn")
     for sites in SITES:
         for way in WAYS:
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 def measure(sites: int, way: str) -> tuple[float, float]:
-    """Peak bytes above the start, and seconds for all replies; making a reply is not counted as time."""
+    """Return the peak memory above the start in bytes, and the seconds for all replies, without generating them."""
     named = [{"id": f"s{number}", "file": "x.csv", "declared_size": 100} for number in range(sites)]
     config = RunConfig.parse({"task": {"labels": ["a", "b"]}, "data": {"sites": named}}, "bench")
     shape = AdapterState({f"t{number}": np.zeros((ROWS, COLUMNS), np.float32) for number in range(TENSORS)})
@@ -51,7 +52,7 @@ def measure(sites: int, way: str) -> tuple[float, float]:
     orders = {site.id: order for site in config.data.sites}
     setting = Setting(shape, dict.fromkeys(orders, 1.0), config.aggregation)
     spent = Tally(orders, setting)
-    spent.take(next(_answers(order, ["s0"])))  # whatever is allocated once
+    spent.take(next(_answers(order, ["s0"])))  # warm-up, for memory that is allocated only once
     tally = Tally(orders, setting)
     before, seconds = _resident(), 0.0
     kept = list(_answers(order, list(orders))) if way == "collected" else _answers(order, list(orders))
@@ -64,7 +65,7 @@ def measure(sites: int, way: str) -> tuple[float, float]:
 
 
 def _answers(order: TrainOrder, sites: list[str]) -> Iterator[Answer]:
-    """The replies of sites, each made when it is asked for, as they come off the wire."""
+    """Yield the replies of the sites, generating each one on demand, as they would arrive over the network."""
     random = np.random.default_rng(0)
     for site in sites:
         delta = AdapterState(

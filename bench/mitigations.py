@@ -1,7 +1,7 @@
-"""How much a model's answer depends on gender, with each mitigation at the sites and with none.
+"""Measure how much a model's answers depend on gender, without and with each bias mitigation.
 
-Run: python -m bench.mitigations configs/bias.toml [--set section.key=value]. The runs differ in the mitigation alone:
-the same records, scrubbed once, and the same seed; noise has none.
+Run: python -m bench.mitigations configs/bias.toml [--set section.key=value]. The runs differ only in the mitigation: they
+use the same records, scrubbed once, and the same seed. The noise of differential privacy has no seed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ MITIGATIONS: Mapping[str, Sequence[str]] = {
 
 
 def rows(config: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One run with each mitigation: what its report says of accuracy, flips of gender, and the gap between groups."""
+    """Run once with each mitigation and yield its accuracy, its flips under gender swaps, and its gap between groups."""
     with tempfile.TemporaryDirectory() as folder:
         places = (f'run.output="{folder}"', f'data.cache="{folder}/cache"', "data.cache_encrypted=false")
         for name, changes in MITIGATIONS.items():
@@ -41,7 +41,7 @@ def rows(config: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def row(name: str, report: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's figures, each with its interval."""
+    """Select one run's figures from its report, each with its interval."""
     swap = next(swap for swap in report["probes"]["swaps"] if swap["swap"] == "gender")
     groups = report["probes"]["groups"]
     return {
@@ -59,7 +59,7 @@ def row(name: str, report: Mapping[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Run with each mitigation and print the rows."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("config", type=Path, help="the run's TOML file; its probes must ask for swaps of gender")
+    parser.add_argument("config", type=Path, help="the run's TOML file; its probes must include gender swaps")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()

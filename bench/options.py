@@ -1,4 +1,4 @@
-"""Every option that has a say in how one unit's gradient is made, so that shares are measured under each and each pair."""
+"""All config options that affect how one unit's gradient is computed, so that `bench.share` measures each, and each pair."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,12 +29,12 @@ CLASSIFY, INSTRUCT = BOTH[:1], BOTH[1:]
 
 
 def _padded(learner: Learner) -> None:
-    """Compute batches with their padding, as models of other kinds do."""
+    """Make the learner use padded batches, as for models that cannot use packed ones."""
     vars(learner)["packs"] = False
 
 
 def _hooked(learner: Learner) -> None:
-    """Train a normalisation too, which no fused layer covers, so that Opacus' hooks make all gradients."""
+    """Train a normalisation layer too; no fused layer covers it, so Opacus' hooks compute all per-record gradients."""
     layers = [m for m in learner.model.modules() if "norm" in type(m).__name__.lower() and hasattr(m, "weight")]
     layers[-1].requires_grad_(True)
     _padded(learner)
@@ -42,28 +42,30 @@ def _hooked(learner: Learner) -> None:
 
 @dataclass(frozen=True)
 class Option:
-    """Values of a config that change how gradients are made.
+    """Changes of a config that affect how gradients are computed.
 
-    ``mend`` is done to the learner where a config can't say it; with ``lone`` no config can lead there, so it is in no pair.
+    ``modify`` changes the learner where no config field can. ``lone`` options, which no config can produce, are not paired.
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
     tasks: tuple[str, ...] = BOTH
-    mend: Callable[[Learner], None] | None = None
+    modify: Callable[[Learner], None] | None = None
     package: str | None = None
     lone: bool = False
 
 
 OPTIONS: Mapping[str, Option] = {
-    "ia3": Option({"adapter": {"family": "ia3"}}),  # it takes the place of all that LoRA has, so it comes first
+    "ia3": Option({"adapter": {"family": "ia3"}}),  # replaces all fields of LoRA, so it comes first
     "head alone": Option({"adapter.rank": 0}, CLASSIFY),
-    "high rank": Option({"adapter.rank": 128, "adapter.alpha": 1.0, "model.max_length": 8}),  # gradients that stay factored
+    "high rank": Option(
+        {"adapter.rank": 128, "adapter.alpha": 1.0, "model.max_length": 8}
+    ),  # so high that gradients stay in factored form
     "rank-stabilised": Option({"adapter.scaling": "rank-stabilised"}),
     "dropout": Option({"adapter.dropout": 0.3}),
     "dense layers": Option({"adapter.targets": ["dense"], "adapter.last_layers": 2}, CLASSIFY),
     "feed-forward": Option({"adapter.targets": ["up_proj", "down_proj"]}, INSTRUCT),
     "vocabulary": Option({"adapter.targets": ["q_proj", "lm_head"]}, INSTRUCT),
-    "prefix": Option({"adapter.last_layers": 1}),  # what lies below is computed once
+    "prefix": Option({"adapter.last_layers": 1}),  # the layers below are computed once
     "one layer": Option({"adapter.layers": [0]}),
     "adversary": Option({"adversary": {"column": "sex", "groups": ["woman", "man"], "weight": 5.0}}, CLASSIFY),
     "views": Option({"augmentation.views": 2, "augmentation.rate": 0.5}),
@@ -83,43 +85,43 @@ OPTIONS: Mapping[str, Option] = {
     "cut batches": Option({"training.micro_batch_tokens": 64}),
     "batches that fit": Option({"training.micro_batch_tokens": "auto"}),
     "checkpointing": Option({"training.checkpointing": True}),
-    "padded": Option(mend=_padded),
-    "hooks": Option(mend=_hooked, lone=True),
+    "padded": Option(modify=_padded),
+    "hooks": Option(modify=_hooked, lone=True),
 }
-# Fields that no option varies, and values of fields that none takes, and why no share can depend on them.
-BESIDE: Mapping[str, str] = {
-    "adapter.train": "under privacy B alone",
-    "augmentation.paraphraser": "names the model that writes; views are of what it wrote",
-    "balance.count_noise": "the weights are numbers to the training, whatever they are",
-    "balance.resample": "not under privacy",
-    "model.name": "two models, one a task",
-    "model.sha256": "which file is read",
-    "model.dtype = auto": "one of those that are named",
-    "model.dtype = float32": "what is measured without the option",
-    "model.device": "a CPU here; tests marked gpu compare a GPU with it",
-    "privacy.enabled": "there is no bound without",
-    "privacy.unit = site": "under trust central alone",
-    "privacy.trust": "the server's own mechanism, in privacy/dp/central.py",
-    "privacy.epsilon": "sets the noise, not what it is added to",
+# Fields, and values of fields, that no option covers, each with the reason why no share can depend on them.
+EXCLUDED: Mapping[str, str] = {
+    "adapter.train": "always B with privacy",
+    "augmentation.paraphraser": "names the model that writes paraphrases; the shares use given paraphrases",
+    "balance.count_noise": "training uses the weights in the same way whatever their values",
+    "balance.resample": "not allowed with privacy",
+    "model.name": "two models are measured, one per task",
+    "model.sha256": "identifies the file that is read",
+    "model.dtype = auto": "resolves to one of the measured dtypes",
+    "model.dtype = float32": "measured without any option",
+    "model.device": "measured on a CPU; tests marked gpu compare a GPU with it",
+    "privacy.enabled": "without privacy there is no bound",
+    "privacy.unit = site": "only with trust central",
+    "privacy.trust": "central trust uses the server's mechanism, privacy/dp/central.py",
+    "privacy.epsilon": "sets the noise, not the sum",
     "privacy.target_delta": "sets the noise",
     "privacy.accountant": "sets the noise",
-    "privacy.clipping_norm": "shares are measured in it, at a small and a large one",
-    "privacy.self_check": "refuses, before training",
+    "privacy.clipping_norm": "the unit of shares; measured at a small and a large norm",
+    "privacy.self_check": "a check before training",
     "privacy.release": "not in the gradient sum",
     "privacy.release_noise": "not in the gradient sum",
     "privacy.release_loss_bound": "not in the gradient sum",
-    "privacy.site_rate": "under trust central alone",
-    "privacy.ledger": "where is written what was spent",
-    "privacy.budget": "how much may be spent",
-    "training.rounds": "each step is measured by itself",
-    "training.steps": "each step is measured by itself",
-    "training.sampling_rate": "which units are in a step is given here",
-    "training.learning_rate": "what is done with the noised sum",
-    "training.head_learning_rate": "what is done with the noised sum",
-    "training.warmup": "what is done with the noised sum",
-    "training.schedule": "what is done with the noised sum",
+    "privacy.site_rate": "only with trust central",
+    "privacy.ledger": "the path of the ledger",
+    "privacy.budget": "a limit on spending",
+    "training.rounds": "each step is measured on its own",
+    "training.steps": "each step is measured on its own",
+    "training.sampling_rate": "the units of each step are given",
+    "training.learning_rate": "applied after the noise",
+    "training.head_learning_rate": "applied after the noise",
+    "training.warmup": "applied after the noise",
+    "training.schedule": "applied after the noise",
 }
-# Options and pairs of them that are refused by name, in the config or before the first step.
+# Options, and pairs of options, that are refused with an error in the config or before the first step.
 REFUSED = frozenset(
     frozenset(pair)
     for pair in (
@@ -131,18 +133,18 @@ REFUSED = frozenset(
         ("head alone", "adversary"),
         ("prefix", "one layer"),
         ("dense layers", "one layer"),
-        ("vocabulary",),  # its rows are tokens, so one record would be clipped as many
+        ("vocabulary",),  # its rows are tokens, so one record would be clipped as if it were many
     )
 )
 
 
 def fields() -> set[str]:
-    """The names of all fields of the sections that training under privacy is given."""
+    """Return the names of all fields in the config sections that private training depends on."""
     return {f"{name}.{key}" for name, section in SECTIONS.items() for key in section.model_fields}
 
 
 def varied() -> dict[str, list[Any]]:
-    """The fields that some option varies, with the values that they take in options."""
+    """Return each field that an option changes, with the values that options give it."""
     taken: dict[str, list[Any]] = {}
     for option in OPTIONS.values():
         for name, value in option.changes.items():
@@ -153,7 +155,7 @@ def varied() -> dict[str, list[Any]]:
 
 
 def changes_of(chosen: Sequence[str]) -> dict[str, Any] | None:
-    """What some options change together; None where they ask for two values of one field."""
+    """Merge the changes of several options; None if they give one field two values."""
     together: dict[str, Any] = {}
     for name in OPTIONS:
         for key, value in OPTIONS[name].changes.items() if name in chosen else ():
@@ -163,29 +165,29 @@ def changes_of(chosen: Sequence[str]) -> dict[str, Any] | None:
 
 
 def refused(chosen: Sequence[str]) -> bool:
-    """Whether an option or two of them are refused by name."""
+    """Return whether one of the options, or a pair of them, is refused."""
     return any(names <= set(chosen) for names in REFUSED)
 
 
 def missing(chosen: Sequence[str]) -> str | None:
-    """An optional package that an option needs and that is not installed."""
+    """Return a package that an option needs but that is not installed, if any."""
     needed = (OPTIONS[name].package for name in chosen)
     return next((package for package in needed if package and find_spec(package) is None), None)
 
 
 def pairs(task: str) -> list[tuple[str, str]]:
-    """All pairs of a task's options but for those that set one field to two values."""
+    """Return all pairs of a task's options, except pairs that give one field two values."""
     names = [name for name in options_of(task) if not OPTIONS[name].lone]
     return [pair for pair in combinations(names, 2) if changes_of(pair) is not None]
 
 
 def options_of(task: str) -> list[str]:
-    """The names of a task's options."""
+    """Return the names of a task's options."""
     return [name for name, option in OPTIONS.items() if task in option.tasks]
 
 
 def crowds(task: str, most: int = 12) -> list[tuple[str, ...]]:
-    """Sets of at most ``most`` options that may be together, so that each pair that may be is in one of them."""
+    """Return sets of at most ``most`` compatible options that together cover every compatible pair."""
     able = [name for name in options_of(task) if not OPTIONS[name].lone and not refused((name,)) and not missing((name,))]
     open_pairs = {frozenset(pair) for pair in pairs(task) if set(pair) <= set(able) and not refused(pair)}
     made = []

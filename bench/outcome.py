@@ -1,24 +1,24 @@
-"""How tests ended, from pytest's own report: whether one failed on what it claims, or never came to its claim."""
+"""Read test outcomes from pytest's JUnit report, and distinguish a failed assertion from a test that broke before it."""
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Literal
 
 Outcome = Literal["passed", "failed", "broken", "skipped"]
-# What a typing error raises, and no claim of a test does.
+# Exceptions that mean the mutated code is broken; a test that fails with one of them has not checked its claim.
 NO_CLAIM = ("SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError", "NameError", "UnboundLocalError",
             "AttributeError", "TypeError")  # fmt: skip
 WORST_LAST: tuple[Outcome, ...] = ("skipped", "passed", "broken", "failed")
 
 
 def outcomes(report: Path) -> dict[str, Outcome]:
-    """Return how each test of a JUnit report ended, by its id without and with parameters; nothing without a report.
+    """Return the outcome of each test in a JUnit report, by test id with and without parameters; empty without a report.
 
-    A test with several sets of parameters has failed where one of them has; it is broken where one is and none failed.
+    A parametrised test has failed if any of its cases failed; it is broken if a case broke and none failed.
     """
     found: dict[str, Outcome] = {}
     try:
-        cases = ET.parse(report).getroot().iter("testcase")  # noqa: S314  pytest wrote it a moment ago
+        cases = ET.parse(report).getroot().iter("testcase")  # noqa: S314  pytest wrote this file
     except (OSError, ET.ParseError):
         return {}
     for case in cases:
@@ -33,7 +33,7 @@ def _id(case: ET.Element) -> str:
 
 
 def _outcome(case: ET.Element) -> Outcome:
-    if case.find("error") is not None:  # while it was collected or set up
+    if case.find("error") is not None:  # an error during collection or set-up
         return "broken"
     failure = case.find("failure")
     if failure is None:

@@ -1,9 +1,9 @@
-"""Time a private step as it runs beside the same step on padded batches.
+"""Compare the time of a private step on packed batches with the same step on padded batches.
 
-Run: python -m bench.packing configs/demo.toml [--set section.key=value]. Each turn draws a batch of the first
-site's records at the config's sampling rate, and every variant takes one whole step on it, in another order each turn:
-micro-batches, gradients, clipping, noise and AdamW. Ratios are paired with the padded step, medians over turns. Records
-are encoded as they are read: nothing is scrubbed, and nothing of them is printed. Rows: runs/bench/packing.json.
+Run: python -m bench.packing configs/demo.toml [--set section.key=value]. Each turn draws a batch of the first site's records
+at the config's sampling rate. Every variant takes one full step on it (micro-batches, gradients, clipping, noise and AdamW),
+in a different order each turn. Ratios are relative to the padded step of the same turn; medians over turns. Records are not
+anonymised, and no record is printed. Rows: runs/bench/packing.json.
 """
 
 import argparse
@@ -29,7 +29,9 @@ from shared.errors import HushtuneError
 from shared.records.types import Record
 from shared.seeds import stream
 from shared.tasks import load_task
-from shared.tasks.base import FIXED_COST, Batch, Example, Learner, micro_batches
+from shared.tasks.base import Learner
+from shared.tasks.examples import Batch, Example
+from shared.tasks.micro_batches import FIXED_COST, micro_batches
 from simulations.sites import read_sites
 
 OUTPUT = Path("runs/bench/packing.json")
@@ -56,7 +58,7 @@ def main() -> None:
 
 
 def measure(config: RunConfig, turns: int) -> tuple[list[dict[str, str | float]], float]:
-    """The rows of all variants, and the share of the padded batches' tokens that is padding."""
+    """Return one row per variant, and the share of padding in the padded batches' tokens."""
     base, task = load_task(config)
     learner = Learner(base, task, task.build(base, config.run.seed))
     learner.model.train()
@@ -77,14 +79,14 @@ def measure(config: RunConfig, turns: int) -> tuple[list[dict[str, str | float]]
 
 
 def _records(config: RunConfig) -> list[Record]:
-    """The records of the config's first site."""
+    """Read the records of the config's first site."""
     with tempfile.TemporaryDirectory() as folder:
         raw = next(iter(read_sites(config, Path(folder)).values()))
     return [Record(each.fields, each.label, each.position) for each in raw]
 
 
 def _take(learner: Learner, step: PrivateStep, rows: Sequence[Example], config: RunConfig, variant: str) -> None:
-    """One step on these examples."""
+    """Take one step on these examples."""
     for batch in _batches(learner, rows, config, variant):
         torch.autograd.backward(learner.task.training_losses(learner.model, batch, config.training.distillation).sum())
         step.accumulate()
@@ -92,7 +94,7 @@ def _take(learner: Learner, step: PrivateStep, rows: Sequence[Example], config: 
 
 
 def _batches(learner: Learner, rows: Sequence[Example], config: RunConfig, variant: str) -> Iterator[Batch]:
-    """The micro-batches of a step: those that run, or padded ones, which are cut for the least padding."""
+    """Yield the micro-batches of a step: packed, or padded and grouped so that there is as little padding as possible."""
     most, places = learner.tokens(config.training), range(len(rows))
     if variant != PADDED:
         yield from (batch for _, batch in learner.batches(rows, places, most))

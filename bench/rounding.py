@@ -1,9 +1,9 @@
-"""How far one record more moves the part of the others in a step's clipped sum: what finite precision adds to sensitivity.
+"""Measure how much floating-point rounding adds to the sensitivity of a step's clipped sum.
 
 Run: python -m bench.rounding CONFIG [--set section.key=value] [--sizes 8 32 128] [--repeats 5] [--dtypes float32 bfloat16].
-A step of ``client.trainer.train`` is taken on all of n records, on all but one, and on that one: what the first sum differs
-by from the other two together is rounding, since padding, cuts and kernels change with the batch. Every record is clipped,
-which is where rounding weighs most. Nothing of the records is printed. Rows: runs/bench/rounding.json.
+A step of ``client.trainer.train`` runs on n records, on all but one of them, and on that one only. Without rounding, the
+first sum would equal the other two together; they differ because padding, micro-batches and kernels change with the batch.
+All records are clipped, since rounding is largest relative to C then. No record is printed. Rows: runs/bench/rounding.json.
 """
 
 import argparse
@@ -23,11 +23,12 @@ from client.units import TrainingSet
 from shared.config.run import RunConfig
 from shared.records.types import Record
 from shared.seeds import stream
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 from simulations.sites import read_sites
 
 OUTPUT = Path("runs/bench/rounding.json")
-MOVED = 0.02  # the adapter's entries, as after some steps of training
+MOVED = 0.02  # standard deviation of random changes to the adapter, as after some steps of training
 Row = dict[str, str | int | float]
 
 
@@ -37,11 +38,13 @@ def main() -> None:
     parser.add_argument("config", type=Path, help="the run's TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32, 128, 512], help="records of a batch")
-    parser.add_argument("--repeats", type=int, default=5, help="batches of each size, each with a record that is left out")
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], help="of the frozen base")
+    parser.add_argument("--repeats", type=int, default=5, help="batches of each size; each leaves out another record")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], help="dtypes of the frozen base model")
     arguments = parser.parse_args()
     rows: list[Row] = []
-    table = Table("base", "records", "batch", "median / C", "max / C", "max / C / root n", title="What rounding moves")
+    table = Table(
+        "base", "records", "batch", "median / C", "max / C", "max / C / root n", title="Change of the sum by rounding"
+    )
     for dtype in arguments.dtypes:
         config = RunConfig.load(arguments.config, [*arguments.set, f"model.dtype={dtype}"])
         for row in measured(config, arguments.sizes, arguments.repeats):
@@ -54,7 +57,7 @@ def main() -> None:
 
 
 def measured(config: RunConfig, sizes: Sequence[int], repeats: int) -> list[Row]:
-    """A row for each size, of packed batches and of padded ones."""
+    """Measure each batch size with packed and with padded batches, and return one row for each."""
     config = with_options(config, ())
     learner = learner_of(config, (), MOVED)
     examples = learner.task.encode(_records(config))
@@ -79,26 +82,26 @@ def measured(config: RunConfig, sizes: Sequence[int], repeats: int) -> list[Row]
 
 
 def slack_of(config: RunConfig, learner: Learner, examples: Sequence[Example]) -> float:
-    """The L2 norm, in C, of what the first example moves the clipped sum of the others by."""
+    """Return the L2 norm, in units of C, of the change in the other examples' clipped sum when the first is added."""
     parts = (examples, examples[1:], examples[:1])
     whole, others, alone = (_sum(config, learner, part) for part in parts)
     return float((whole - others - alone).norm())
 
 
 def _sum(config: RunConfig, learner: Learner, examples: Sequence[Example]) -> torch.Tensor:
-    """The clipped sum of all examples, as a site that has these would take it."""
+    """Return the clipped sum of these examples, computed as at a site that has only these."""
     script = Script([(list(range(len(examples))), False)])
     return sums_of(config, learner, TrainingSet.of(examples), script, SMALL)[0]
 
 
 def _drawn(examples: Sequence[Example], size: int, turn: int) -> list[Example]:
-    """Some of the examples, others in each turn."""
+    """Draw ``size`` of the examples, different ones for each turn."""
     chosen = stream(0, "rounding", turn).choice(len(examples), size=size, replace=False)
     return [examples[int(place)] for place in np.asarray(chosen)]
 
 
 def _records(config: RunConfig) -> list[Record]:
-    """The records of the config's first site, as they are read."""
+    """Read the records of the config's first site, without anonymising them."""
     with tempfile.TemporaryDirectory() as folder:
         raw = next(iter(read_sites(config, Path(folder)).values()))
     return [Record(each.fields, each.label, each.position) for each in raw]

@@ -1,7 +1,7 @@
-"""How long a round takes beside its training: a server and three clients as real processes over TLS on loopback.
+"""Measure the overhead of a round: a server and three clients as real processes over TLS on loopback.
 
-A site takes one step on about two records and the server scores eight, so that nearly all of a round's time is what the
-round itself costs: orders, replies, ledgers, screening, the checkpoint. Flower's own server and clients take 5 to 7 s.
+Each site takes one step on about two records and the server evaluates on eight, so nearly all time is overhead: orders,
+replies, ledgers, screening and the checkpoint. Flower's own server and clients take 5 to 7 s per round.
 """
 
 import json
@@ -21,7 +21,7 @@ CHANGES = (f"training.rounds={ROUNDS}", *TRIVIAL)
 
 
 def main() -> None:
-    """Print one JSON line; ends with status 2 and one sentence if something is in the way."""
+    """Print one JSON line; on an error, print one sentence and exit with status 2."""
     try:
         config = RunConfig.load(CONFIG, CHANGES)
         seconds = measure(config, Place(config.run.output / "bench" / "rounds", free_port(), CHANGES))
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def measure(config: RunConfig, place: Place) -> list[float]:
-    """Seconds of each round after the warm-up."""
+    """Return the seconds of each round after the warm-up."""
     if place.folder.exists():
         shutil.rmtree(place.folder)
     provision(config, place)

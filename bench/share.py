@@ -1,8 +1,8 @@
-"""What one privacy unit adds to a step's clipped sum, through ``client.trainer.train`` itself, under every option of it.
+"""Measure the contribution of one privacy unit to a step's clipped sum in ``client.trainer.train``, under every option.
 
-Run: python -m bench.share [--pairs] [--task classification]. Shares are norms in float64, in multiples of the C that the
-step's noise is made for, and may not exceed 1. Each step's sum is taken before noise is added, on batches that are given:
-all units; all but one; all, where that one's losses alone count; and that one by itself.
+Run: python -m bench.share [--pairs] [--task classification]. A share is the L2 norm of the contribution (float64), in units
+of the clipping norm C that the step's noise is scaled to; it must not exceed 1. Sums are read before noise is added, for
+four given batches: all units; all but one; all, with only that one's losses counting; and only that one.
 """
 
 import argparse
@@ -29,14 +29,18 @@ from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.records.types import Record
 from shared.tasks import load_task
-from shared.tasks.base import Learner, Unit
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
+from shared.tasks.micro_batches import Unit
 from shared.text.perturbation import asked
 
-SMALL, LARGE = 1e-3, 1e6  # clipping norms: one that gradients exceed, and one that they don't
-STILL = {"training.learning_rate": 1e-30, "training.head_learning_rate": 1e-30}  # so that all steps start at one point
-PERSONS = ("a", "a", "b", "c")  # whose each record is
-LABELS = ("yes", "no", "no", "yes")  # theirs, of four
+SMALL, LARGE = 1e-3, 1e6  # clipping norms: all gradients exceed the first and none the second
+STILL = {
+    "training.learning_rate": 1e-30,
+    "training.head_learning_rate": 1e-30,
+}  # so that all steps start at the same weights
+PERSONS = ("a", "a", "b", "c")  # the person of each record
+LABELS = ("yes", "no", "no", "yes")  # the label of each record
 ALL_LABELS = ["no", "yes", "perhaps", "later"]
 GROUPS = ("woman", "man", None, "man")
 MODELS: Mapping[str, Mapping[str, Any]] = {
@@ -49,21 +53,22 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     }
     for task, name, rank in ((BOTH[0], "minilm", 8), (BOTH[1], "smollm2-135m", 4))
 }
-TEXTS = (  # of unlike lengths, which one batch of 64 tokens can't hold, and not in order of length
+TEXTS = (  # lengths differ, are not sorted, and together exceed a batch of 64 tokens
     "She wants to move her appointment on Friday to another day.",
     "He asked Emily when the results of the blood test from last week will be there, and whom she should call about them.",
     "His bill came twice.",
     "Jack says that his father has had a headache since he takes the new tablets, and would like to know if he may stop.",
 )
-NOISE = 1e-2  # so little that what follows from a step, such as an adaptive C, follows from the records
+NOISE = 1e-2  # noise multiplier; so small that an adaptive C depends on the records and not on the noise
 
 
 @dataclass(frozen=True)
 class Share:
-    """What the first unit adds to a step's sum, as L2 norms in multiples of C.
+    """The contribution of the first unit to a step's sum, as L2 norms in units of C.
 
-    ``alone``: in a batch of its own. ``within``: in a batch with others, the largest of the steps on it. ``moved``: the
-    change of the whole sum when the unit is left out. ``others``: that of the part of the others, which should be rounding.
+    ``alone``: in a batch of only this unit. ``within``: in a batch with others, the largest over the steps on it. ``moved``:
+    the change of the whole sum when the unit is left out. ``others``: the change of the other units' part, which should be
+    only rounding.
     """
 
     alone: float
@@ -73,25 +78,25 @@ class Share:
 
     @property
     def worst(self) -> float:
-        """The largest norm of the unit's own part."""
+        """The largest norm of the unit's own contribution."""
         return max(self.alone, self.within)
 
 
 @dataclass
 class Script:
-    """The batches of a round's steps, and whether the first unit's losses alone count in them; ``sums`` are the results."""
+    """The units of each step of a round, and whether only the first unit's losses count in that step."""
 
     steps: Sequence[tuple[list[int], bool]]
     now: int = -1
 
     def batches(self, *given: object) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
-        """In place of sampling."""
+        """Yield the given batches; replaces sampling."""
         for number, (units, _) in enumerate(self.steps):
             self.now = number
             yield np.array(units, dtype=np.int64)
 
     def weights(self, units: Sequence[Unit], *given: Any) -> torch.Tensor:
-        """The rows' weights as training has them, times 0 for other units than the first where it alone counts."""
+        """Return training's row weights; where only the first unit's losses count, those of other units are 0."""
         found = row_weights(units, *given)
         if not self.steps[self.now][1]:
             return found
@@ -99,15 +104,15 @@ class Script:
 
 
 class OneOccasion(TrainingSet):
-    """Units whose views are the same in every step."""
+    """A training set whose views are the same in every step."""
 
     def rows(self, chosen: Sequence[int], occasion: int) -> Rows:
-        """The rows of a step, always with the views of the first."""
+        """Return the rows of a step, always with the views of the first step."""
         return super().rows(chosen, 0)
 
 
 def columns_dropped(x: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
-    """Dropout whose mask is the same for every position, so that a unit more in the batch moves no other's."""
+    """Apply dropout with the same mask at every position, so that adding a unit to the batch does not change the others."""
     if not training or not p:
         return x
     kept = torch.arange(x.shape[-1], device=x.device) % 10 >= 10 * p
@@ -116,7 +121,7 @@ def columns_dropped(x: torch.Tensor, p: float = 0.5, training: bool = True, inpl
 
 @contextmanager
 def watched() -> Iterator[list[torch.Tensor]]:
-    """Each step's clipped sum before its noise, (numbers,) float64, in multiples of the C that the noise is made for."""
+    """Yield a list that collects each step's clipped sum before noise, (parameters,) float64, in units of C."""
     sums: list[torch.Tensor] = []
     original = FlatClipping.add_noise
 
@@ -130,13 +135,13 @@ def watched() -> Iterator[list[torch.Tensor]]:
 
 
 def share_of(config: RunConfig, learner: Learner, records: Sequence[Record], clipping_norm: float = SMALL) -> Share:
-    """The first unit's share in steps of ``train`` under a config, with the sums that are about to be noised."""
+    """Measure the first unit's share in steps of ``train`` under a config."""
     data = _data(config, learner, records)
     others = list(range(1, len(data.units)))
     everyone = [0, *others]
     steps = [([0], False), (everyone, False), (others, False), (everyone, True)]
     if config.privacy.clipping == "adaptive":
-        steps.append((everyone, True))  # C has gone down, since the others' zeros are below it
+        steps.append((everyone, True))  # C is smaller in this step, since the other units' zero norms are below it
     alone, whole, without, *within = sums_of(config, learner, data, Script(steps), clipping_norm)
     change = whole - without
     largest = max(float(sums.norm()) for sums in within)
@@ -144,10 +149,12 @@ def share_of(config: RunConfig, learner: Learner, records: Sequence[Record], cli
 
 
 def with_options(config: RunConfig, chosen: Sequence[str]) -> RunConfig:
-    """The config with options on, and a learning rate that moves nothing.
+    """Return the config with these options, and with learning rates that do not change the weights.
 
-    Raises:
-        ConfigError: they may not be together.
+    Raises
+    ------
+    ConfigError
+        The options are not compatible.
     """
     tree: dict[str, Any] = config.model_dump(mode="json")
     for dotted, value in {**STILL, **(changes_of(chosen) or {})}.items():
@@ -162,7 +169,7 @@ def with_options(config: RunConfig, chosen: Sequence[str]) -> RunConfig:
 def sums_of(
     config: RunConfig, learner: Learner, data: TrainingSet, script: Script, clipping_norm: float
 ) -> list[torch.Tensor]:
-    """The sums of a round's steps."""
+    """Run a round of ``train`` with the scripted batches and return the clipped sum of each step."""
     units, clipping = len(data.units), config.privacy.clipping
     plan = PrivacyPlan(1.0, NOISE, clipping_norm, len(script.steps), 1, 1e-4, units, clipping=clipping)
     visits = 0 if data.viewer else len(script.steps)
@@ -190,14 +197,14 @@ def sums_of(
 
 
 def _data(config: RunConfig, learner: Learner, records: Sequence[Record]) -> TrainingSet:
-    """The records as a site would train on them, with two made-up wordings of each."""
+    """Build the training set of a site with these records, with two invented paraphrases of each."""
     wordings = {asked(record): (f"{asked(record)} aia", None) for record in records}
     data = training_set("north", config, records, learner, PERSONS, wordings)
     return OneOccasion(data.examples, data.units, data.viewer)
 
 
 def records_of(task: str, texts: Sequence[str]) -> list[Record]:
-    """Records of these texts, by turns of two labels and of two groups or none."""
+    """Build records from these texts, with the labels and groups listed above."""
     made = []
     for number, text in enumerate(texts):
         fields = {"text": text} if task == "classification" else {"instruction": text, "response": text}
@@ -207,16 +214,17 @@ def records_of(task: str, texts: Sequence[str]) -> list[Record]:
 
 
 def learner_of(config: RunConfig, chosen: Sequence[str], moved: float = 0.3) -> Learner:
-    """The learner of a config and of options that no config can say, its trained tensors moved off their start.
+    """Build the learner of a config and apply the ``modify`` functions of the options.
 
-    ``moved`` is the standard deviation of how far.
+    Normal random numbers of standard deviation ``moved`` are added to the trained tensors, so that they are not at their
+    initial values.
     """
     base, task = load_task(config)
     learner = Learner(base, task, task.build(base, config.run.seed))
     for name in chosen:
-        mend = OPTIONS[name].mend
-        if mend is not None:
-            mend(learner)
+        modify = OPTIONS[name].modify
+        if modify is not None:
+            modify(learner)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in learner.model.parameters():
@@ -227,27 +235,29 @@ def learner_of(config: RunConfig, chosen: Sequence[str], moved: float = 0.3) -> 
 
 @dataclass(frozen=True)
 class Learners:
-    """Learners that are built once for all configs that build the same one."""
+    """A cache of learners, shared by all configs that build the same one."""
 
     kept: dict[str, Learner] = field(default_factory=dict)
 
     def of(self, config: RunConfig, chosen: Sequence[str]) -> Learner:
-        """The learner of a config and of what no config can say of its options."""
-        mended = [name for name in chosen if OPTIONS[name].mend]
-        parts = (config.model, config.adapter, config.adversary, config.task, config.training.checkpointing, mended)
+        """Return the learner of a config and of the options that modify it; build it if it is not cached."""
+        modified = [name for name in chosen if OPTIONS[name].modify]
+        parts = (config.model, config.adapter, config.adversary, config.task, config.training.checkpointing, modified)
         key = repr(parts)
         if key not in self.kept:
-            self.kept[key] = learner_of(config, mended)
+            self.kept[key] = learner_of(config, modified)
         return self.kept[key]
 
 
 def main() -> None:
-    """Measure and print the worst shares."""
+    """Measure the shares and print them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pairs", action="store_true", help="each pair of options too")
-    parser.add_argument("--task", choices=BOTH, action="append", help="measure this task alone")
+    parser.add_argument("--pairs", action="store_true", help="also measure each pair of options")
+    parser.add_argument("--task", choices=BOTH, action="append", help="measure only this task")
     arguments = parser.parse_args()
-    table = Table("task", "options", "alone", "within a batch", "sum moved by", "others moved by", title="Shares, in C")
+    table = Table(
+        "task", "options", "alone", "within a batch", "sum moved by", "others moved by", title="Shares, in units of C"
+    )
     for task in arguments.task or BOTH:
         for chosen, share in measured(task, pairs(task) if arguments.pairs else []):
             row = (share.alone, share.within, share.moved)
@@ -256,7 +266,7 @@ def main() -> None:
 
 
 def measured(task: str, further: Sequence[tuple[str, ...]]) -> Iterator[tuple[tuple[str, ...], Share]]:
-    """Shares on a model of the catalogue: without options, with each, and with further sets of them."""
+    """Yield the shares on a model of the catalogue: without options, with each option, and with further sets of options."""
     config = RunConfig.parse(MODELS[task], task)
     learners, records = Learners(), records_of(task, TEXTS)
     for chosen in [(), *((name,) for name in options_of(task)), *further]:

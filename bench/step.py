@@ -1,11 +1,11 @@
-"""Time and memory of one training step, interleaved in one run: plain PEFT LoRA, plain fused, Opacus, and ours.
+"""Compare time and memory of one training step: plain PEFT LoRA, plain fused, Opacus, and ours.
 
-Run: make bench, or python -m bench.step PART for the cases with PART in their name. Within a case every variant
-trains the same tensors on the same batch. Times are paired ratios to plain PEFT LoRA, medians over turns in which each
-variant takes one step; ``processor_ratio`` counts processor seconds in place of seconds, which other work on the machine
-disturbs less. Memory is the peak above the loaded model, each variant in a process of its own. Plain PEFT and Opacus
-take the losses of an instruction task with torch's cross-entropy over the response positions; the fused variants take
-the task's own, and the trainer's AdamW. Rows: runs/bench/bench.json.
+Run: make bench, or python -m bench.step PART for the cases with PART in their name. Within a case, every variant trains the
+same tensors on the same batch. In each turn every variant takes one step; times are ratios to plain PEFT LoRA in the same
+turn, medians over turns. ``processor_ratio`` compares processor time, which other work on the machine disturbs less. Memory
+is the peak above the loaded model; each variant runs in its own process. For an instruction task, plain PEFT and Opacus use
+torch's cross-entropy over the response positions; the fused variants use the task's own loss and the trainer's AdamW.
+Rows: runs/bench/bench.json.
 """
 
 import json
@@ -34,7 +34,8 @@ from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config.run import RunConfig
 from shared.tasks import load_task
-from shared.tasks.base import Batch, Task
+from shared.tasks.base import Task
+from shared.tasks.examples import Batch
 
 Variant = Literal["plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours"]
 VARIANTS: tuple[Variant, ...] = ("plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours")
@@ -52,12 +53,12 @@ PLAN = PrivacyPlan(
 )
 NOISE: Mapping[str, float] = {"noise_multiplier": PLAN.noise_multiplier, "max_grad_norm": PLAN.clipping_norm}
 LINEAR = ("query", "key", "value", "dense")
-LAYERS = 6  # of minilm; naming them leaves out its pooler, which the task does not use
+LAYERS = 6  # the number of minilm's layers; naming them excludes its pooler, which the task does not use
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, a task, the shape of a batch, and what is adapted; ``targets`` empty takes the attention layers."""
+    """A model, a task, the shape of a batch, and the adapted layers; empty ``targets`` mean the attention layers."""
 
     name: str
     model: str
@@ -95,7 +96,7 @@ def main(part: str = "") -> None:
 
 
 def measure(case: Case) -> list[dict[str, str | float]]:
-    """The rows of one case: each variant's median paired time ratio and its memory ratio."""
+    """Measure one case; return one row per variant with its median time ratios and its memory ratio."""
     memory = {variant: _peak_memory(case, variant) for variant in VARIANTS}
     with ExitStack() as stack:
         steps = {variant: stack.enter_context(_step(case, variant)) for variant in VARIANTS}
@@ -118,14 +119,14 @@ def measure(case: Case) -> list[dict[str, str | float]]:
 
 
 def timed(step: Callable[[], None]) -> tuple[float, float]:
-    """Seconds and processor seconds of a step."""
+    """Run a step and return its wall-clock and processor seconds."""
     start, spent = time.perf_counter(), time.process_time()
     step()
     return time.perf_counter() - start, time.process_time() - spent
 
 
 def _config(case: Case) -> RunConfig:
-    """The run that a case would belong to; only what shapes the step matters."""
+    """Return a config for a case; only the fields that shape a step matter."""
     tree: Mapping[str, object] = {
         "model": {"name": case.model, "max_length": case.tokens, "dtype": "float32"},
         "adapter": {
@@ -143,7 +144,7 @@ def _config(case: Case) -> RunConfig:
 
 @contextmanager
 def _step(case: Case, variant: Variant) -> Iterator[Callable[[], None]]:
-    """One whole training step of a variant: gradients, clipping and noise where it has them, and AdamW."""
+    """Yield a function that takes one full step of a variant: gradients, clipping and noise if it has them, and AdamW."""
     torch.manual_seed(0)
     warnings.filterwarnings("ignore", message="Full backward hook is firing")  # the first layer's input needs no gradient
     config = _config(case)
@@ -188,7 +189,7 @@ def _ghost(
     batch: Batch,
     optimizer: DPOptimizerFastGradientClipping,
 ) -> None:
-    """Norms by one backward pass, the clipped sum by another (Li et al. 2022, arXiv 2110.05679)."""
+    """Take a ghost-clipping step: one backward pass for norms, another for the clipped sum (Li 2022, arXiv 2110.05679)."""
     losses = _losses(model, task, batch)
     torch.autograd.backward(losses.sum(), retain_graph=True)
     optimizer.zero_grad()
@@ -200,8 +201,8 @@ def _ghost(
 
 
 def _losses(model: Any, task: Task, batch: Batch) -> torch.Tensor:
-    """Each record's loss, (B,), as it is usually computed: mean cross-entropy of its response tokens."""
-    if task.kind == "encoder":
+    """Return each record's loss, (B,), computed in the usual way: mean cross-entropy of its response tokens."""
+    if task.embeds:
         return task.losses(model, batch)
     network = model.get_base_model()
     states = network.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
@@ -211,7 +212,7 @@ def _losses(model: Any, task: Task, batch: Batch) -> torch.Tensor:
 
 
 def _batch(case: Case, vocabulary: int, device: torch.device) -> Batch:
-    """Random tokens of full length; the second half of each record is the response."""
+    """Return a batch of random tokens of full length; the second half of each record is the response."""
     ids = torch.randint(0, vocabulary, (case.records, case.tokens))
     targets = torch.arange(case.records) % 2
     if case.task == "instruction":
@@ -220,7 +221,7 @@ def _batch(case: Case, vocabulary: int, device: torch.device) -> Batch:
 
 
 def _peak_memory(case: Case, variant: Variant) -> float:
-    """Bytes above the loaded model at the peak of some steps, in a fresh process that has nothing but the imports."""
+    """Return the peak memory of some steps above the loaded model, in bytes, measured in a fresh process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["opacus", "client.trainer"])
     with context.Pool(1) as pool:
@@ -229,7 +230,7 @@ def _peak_memory(case: Case, variant: Variant) -> float:
 
 def _measure_memory(case: Case, variant: Variant) -> float:
     with _step(case, variant) as step:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak so far is forgotten
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # reset the kernel's record of the peak
         loaded = _resident("VmRSS")
         for _ in range(MEMORY_STEPS):
             step()
@@ -237,7 +238,7 @@ def _measure_memory(case: Case, variant: Variant) -> float:
 
 
 def _resident(field: str) -> float:
-    """Bytes of resident memory of this process: now (VmRSS), or at its peak (VmHWM)."""
+    """Return the resident memory of this process in bytes: now (VmRSS), or at its peak (VmHWM)."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith(field))) * 1024
 

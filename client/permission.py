@@ -75,8 +75,8 @@ def _refuse_other_value(file: SiteFile, run: RunConfig, path: str) -> None:
 
 def _own(file: SiteFile, run: RunConfig, path: str) -> Any:
     """Return the site's own value of a field of a run's config."""
-    if path == "task.labels" and run.task.name != "classification":
-        return run.task.labels  # labels have no effect in other tasks
+    if path == "task.labels" and not run.task.declared.fewest_labels:
+        return run.task.labels  # labels have no effect in this task
     if path == "adversary.groups":
         return file.data.groups[run.adversary.column] if run.adversary else None
     return value_at(file, PLACES.get(path, path))

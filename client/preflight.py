@@ -13,7 +13,6 @@ from shared.errors import MessageError, ModelError
 from shared.models.load import choose_device, outline
 from shared.models.memory import OVERHEAD, SHARE, checkpointed_bytes, free_bytes, record_bytes, weight_bytes
 from shared.tasks import TASKS
-from shared.tasks.likelihood import ROWS
 
 
 @dataclass(frozen=True)
@@ -122,14 +121,13 @@ def need_of(config: RunConfig) -> Need:
     config : RunConfig
         Configuration of the run.
     """
-    kind = TASKS[config.task.name].kind
-    base = outline(config.model, kind)
+    task = TASKS[config.task.name]
+    base = outline(config.model, task.kind)
     if config.adapter.rank:
         attach_adapter(base, config.adapter, config.run.seed)
     shape, size = base.network.config, base.dtype.itemsize
     whole = record_bytes(base.network.base_model, config.model.max_length) * size / 4  # the outline is in float32
     lean = checkpointed_bytes(whole, shape, config.model.max_length, size)
     weights = weight_bytes(base.network.base_model, size, four_bits=config.model.dtype == "nf4")
-    loss = 2 * 4 * ROWS * shape.vocab_size if kind == "causal" else 0
     factor = OVERHEAD[choose_device(config.model.device).type]
-    return Need(weights + loss, factor * whole, factor * lean)
+    return Need(weights + task.loss_bytes(shape.vocab_size), factor * whole, factor * lean)

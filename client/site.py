@@ -21,8 +21,10 @@ from shared.config.run import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
 from shared.ops import crash_points as faults
 from shared.records.types import Record
-from shared.tasks.base import Example, Learner, Unit
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
+from shared.tasks.examples import Example
+from shared.tasks.micro_batches import Unit
 from shared.text.perturbation import Wordings
 from shared.wire.messages import TrainOrder, TrainReply
 

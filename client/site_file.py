@@ -24,6 +24,7 @@ from shared.config.evaluation import Country
 from shared.config.explain import first_line
 from shared.config.run import RunConfig
 from shared.config.section import Section, SiteId
+from shared.config.task import DECLARED
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, ModelError
 from shared.models.catalogue import CATALOGUE, HUB_ID, pinned_digest
@@ -171,12 +172,13 @@ class SiteFile(Section):
     model: OwnModelSection = Field(default_factory=OwnModelSection)
 
     @model_validator(mode="after")
-    def _a_classification_has_labels(self) -> Self:
-        if "classification" in self.policy.tasks and len(set(self.data.labels)) < 2:
-            raise ValueError(
-                "data.labels: policy.tasks has 'classification', so give the labels that the run's operator told you, at "
-                "least 2, or remove 'classification'"
-            )
+    def _a_task_has_its_labels(self) -> Self:
+        for task in self.policy.tasks:
+            if len(set(self.data.labels)) < (fewest := DECLARED[task].fewest_labels):
+                raise ValueError(
+                    f"data.labels: policy.tasks has '{task}', so name the labels that the run's operator gave you, at least "
+                    f"{fewest}, or take '{task}' out"
+                )
         return self
 
     @classmethod

@@ -25,9 +25,10 @@ from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
 from shared.ops import crash_points as faults
 from shared.seeds import derive, stream
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, batches
-from shared.tasks.classification import HEADS
+from shared.tasks.examples import Example
+from shared.tasks.head import HEADS
 
 
 @dataclass(frozen=True)
@@ -209,14 +210,13 @@ def measure(
         Losses (N,) in nats, and hits (N,), 0 or 1.
     """
     losses = np.zeros(len(examples))
-    hits = np.zeros(len(examples)) if learner.task.kind == "encoder" else None
+    hits = np.zeros(len(examples)) if learner.task.outcome_type.right_or_wrong else None
     learner.model.eval()
     with torch.no_grad():
         for chosen, batch in batches(learner, examples, prefix, tokens):
             losses[chosen] = learner.task.losses(learner.model, batch).double().cpu().numpy()
             if hits is not None:
-                outcome = learner.task.outcome(learner.model, batch)
-                hits[chosen] = outcome.first == outcome.second
+                hits[chosen] = 1 - learner.task.outcome(learner.model, batch).damage()
     return losses, hits
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 
 from shared.models.device import to_device
-from shared.tasks.base import Example, Unit
+from shared.tasks.examples import Example
+from shared.tasks.micro_batches import Unit
 
 Floats = npt.NDArray[np.float64]
 
@@ -114,7 +115,7 @@ class TrainingSet:
 
     def _label(self, row: int) -> int:
         target = self.examples[row].target
-        assert isinstance(target, int)  # noqa: S101  the config balances only classifications
+        assert isinstance(target, int)  # noqa: S101  the config balances only tasks with one label a record
         return target
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from shared.config.anonymise import GateSection
 from shared.config.privacy import PrivacySection, default_delta
 from shared.config.section import Positive, Section
+from shared.config.task import TaskName
 from shared.errors import PolicyRefused
 from shared.models.catalogue import pinned_digest
 from shared.ops.numbers import delta_up, epsilon_up
@@ -59,7 +60,7 @@ class SitePolicy(Section):
     without_privacy: bool = Field(False, description="whether to carry out orders without differential privacy")
     unit: Literal["record", "person"] = Field("record", description="weakest accepted privacy unit")
     trust: tuple[str, ...] = Field(("local",), description="accepted trust models")
-    tasks: tuple[Literal["classification", "instruction"], ...] = Field(description="accepted tasks")
+    tasks: tuple[TaskName, ...] = Field(description="accepted tasks")
     models: tuple[Digest, ...] = Field(description="SHA-256 of the weights of each accepted base model")
     versions: tuple[Version, ...] = Field(
         (), description="accepted hushtune versions of the server; empty: the version installed here"

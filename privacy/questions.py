@@ -48,6 +48,7 @@ FIELDS: Mapping[str, Kind] = {
     "data.sites": "open",  # the declared size must equal the site's own; the site reads nothing else of it
     "data.columns.text": "own",
     "data.columns.label": "own",
+    "data.columns.tags": "own",
     "data.columns.instruction": "own",
     "data.columns.response": "own",
     "data.columns.known": "own",

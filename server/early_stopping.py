@@ -1,31 +1,50 @@
-"""Which round is published, and when to stop: decided on public validation records, so it costs no privacy."""
+"""Early stopping: choose the round to publish and when to stop, on public validation records, which costs no privacy."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from server.evaluation import Evaluator
-from server.model_assessment import resampling
-from server.report.figures import measure
 from server.rounds import Metrics, Round
 from shared.adapters.peft import write_adapter
 from shared.metrics.bootstrap import Sums
 from shared.metrics.paired import compare
+from shared.metrics.registry import measure
 
 
 def value_of(metrics: Metrics) -> float:
-    """The chief metric of a round, turned so that more is better."""
+    """Return the primary metric of a round, with its sign changed if lower is better.
+
+    Parameters
+    ----------
+    metrics
+        The metrics of a round, the primary metric first.
+    """
     name = next(iter(metrics))
     return -metrics[name].value if measure(name).lower_is_better else metrics[name].value
 
 
 def best_round(rounds: Sequence[Round]) -> Round:
-    """The committed round that does best on the validation records; the earliest of equals."""
+    """Return the committed round that does best on the validation records, the earliest of equals.
+
+    Parameters
+    ----------
+    rounds
+        The rounds so far, at least one of them committed.
+    """
     return max((done for done in rounds if done.committed), key=lambda done: value_of(done.metrics))
 
 
 def is_over(rounds: Sequence[Round], patience: int) -> bool:
-    """Whether ``patience`` committed rounds have passed since the best one; never with a patience of 0."""
+    """Say whether ``patience`` committed rounds have passed since the best one.
+
+    Parameters
+    ----------
+    rounds
+        The rounds so far.
+    patience
+        The number of rounds to wait for a better one; 0 waits for ever.
+    """
     committed = [done for done in rounds if done.committed]
     if not patience or not committed:
         return False
@@ -33,7 +52,17 @@ def is_over(rounds: Sequence[Round], patience: int) -> bool:
 
 
 def until_over(attempts: Iterable[Round], patience: int, before: Sequence[Round] = ()) -> Iterator[Round]:
-    """The attempts, up to the one that the run is over with; none is begun where ``before`` says that it is already."""
+    """Yield rounds until the run is over; start none if ``before`` shows that the run is over already.
+
+    Parameters
+    ----------
+    attempts
+        The rounds to come; taking the next one runs it.
+    patience
+        The number of rounds to wait for a better one; 0 waits for ever.
+    before
+        The rounds of the run before it was resumed.
+    """
     seen, source = list(before), iter(attempts)
     while not is_over(seen, patience):
         done = next(source, None)
@@ -44,20 +73,37 @@ def until_over(attempts: Iterable[Round], patience: int, before: Sequence[Round]
 
 
 def published(validation: Evaluator | None, rounds: Sequence[Round]) -> Round:
-    """The round whose adapter is published: the best on the validation records, or the last where there are none."""
+    """Return the round whose adapter is published: the best on the validation records, or the last without them.
+
+    Parameters
+    ----------
+    validation
+        The evaluator of the validation records, or None.
+    rounds
+        The rounds of the run.
+    """
     return best_round(rounds) if validation else rounds[-1]
 
 
 def choice(validation: Evaluator | None, rounds: Sequence[Round], planned: int) -> dict[str, Any] | None:
-    """What was chosen and why, as plain values, with a warning where the model got worse after its best round.
+    """Return the published round and the reason as plain values; None without validation records.
 
-    None where there are no validation records, and the last round is published. The model is left with the last adapter.
+    The values say whether the model got worse after its best round. The model is left with the last adapter.
+
+    Parameters
+    ----------
+    validation
+        The evaluator of the validation records, or None.
+    rounds
+        The rounds of the run.
+    planned
+        The number of rounds that the config asks for.
     """
     if validation is None:
         return None
     best, last = best_round(rounds), [done for done in rounds if done.committed][-1]
-    at_best, at_last = (_chief(validation, done) for done in (best, last))
-    change = compare(at_best, at_last, *resampling(validation))
+    at_best, at_last = (_primary(validation, done) for done in (best, last))
+    change = compare(at_best, at_last, *validation.resampling)
     return {
         "validation_records": len(validation.examples),
         "metric": change.name,
@@ -70,21 +116,21 @@ def choice(validation: Evaluator | None, rounds: Sequence[Round], planned: int) 
     }
 
 
-def _chief(validation: Evaluator, done: Round) -> Sums:
-    """The sums of the chief measure after a round, on the validation records."""
+def _primary(validation: Evaluator, done: Round) -> Sums:
+    """Return the primary metric after a round, on the validation records."""
     write_adapter(validation.learner.model, done.adapter)
-    return validation.learner.task.chief(validation.outcome())
+    return validation.outcome().primary()
 
 
 def _worse(metric: str, change: Mapping[str, float]) -> bool:
-    """Whether the whole interval of a change is for the worse."""
+    """Say whether the whole interval of a change is for the worse."""
     return change["low"] > 0 if measure(metric).lower_is_better else change["high"] < 0
 
 
 def _gap(done: Round) -> dict[str, float] | None:
-    """Accuracy on the sites' training records, from their released sums alone, beside that on the validation records.
+    """Return the accuracy on the sites' training records, from their released sums, to set against the validation accuracy.
 
-    A site measures the adapter that its order brought, so this round's sums belong to the round before.
+    A site measures the adapter that came with the order, so the sums of this round belong to the round before.
     """
     sums = [site for site in done.released.values() if "hits" in site]
     records = sum(site["records"] for site in sums)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from shared.config.evaluation import EvaluationSection
@@ -14,18 +13,20 @@ from shared.errors import ConfigError
 from shared.metrics.bootstrap import Interval
 from shared.records.types import Record
 from shared.seeds import derive, stream
-from shared.tasks.base import Example, Learner, Outcome
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, batches
-from shared.tasks.classification import MeanPoolingClassifier
+from shared.tasks.examples import Example
+from shared.tasks.outcome import Outcome, joined
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Scores the model as it stands; ``owners`` names the site that each held-out example came from.
+    """Scores the model as it stands on held-out examples.
 
-    ``records`` are the same as the examples, for probes that change their text; ``groups`` the declared group of each.
+    ``owners`` names the site of each example, ``records`` are the same examples as text, for probes that change the text,
+    and ``groups`` are their declared groups.
     """
 
     learner: Learner
@@ -45,50 +46,81 @@ class Evaluator:
         config: RunConfig,
         groups: Sequence[str | None],
     ) -> "Evaluator":
-        """An evaluator for the base model, each round and the end, so that it may pay to keep what never changes."""
+        """Return an evaluator for a whole run: it caches the activations of the frozen layers where that pays.
+
+        Parameters
+        ----------
+        learner
+            The task with its model.
+        records
+            The held-out records.
+        owners
+            The site of each record.
+        config
+            The run's config.
+        groups
+            The declared group of each record; None for a record without a group.
+        """
         examples, times = learner.task.encode(records), config.training.rounds + 2
         prefix = FrozenPrefix.build(learner, examples, times, learner.tokens(config.training))
         return cls(learner, examples, owners, config, prefix, records, groups)
 
     def outcome(self) -> Outcome:
-        """What the model does on every example, in order."""
+        """Return what the model does on every example, in order."""
         parts, tokens = [], self.learner.tokens(self.config.training)
         self.learner.model.eval()
         with torch.no_grad():
             for chosen, batch in batches(self.learner, self.examples, self.prefix, tokens):
                 parts.append((chosen, self.learner.task.outcome(self.learner.model, batch)))
-        return Outcome.joined(parts)
+        return joined(parts)
 
     def metrics(self, outcome: Outcome) -> Mapping[str, Interval]:
-        """Metrics with intervals over all examples."""
-        section, seed = self.config.evaluation, derive(self.config.run.seed, "bootstrap")
-        return self.learner.task.metrics(outcome, section.bootstrap, section.confidence, seed)
+        """Return the metrics of an outcome with bootstrap intervals.
+
+        Parameters
+        ----------
+        outcome
+            What the model did on the examples, or on some of them.
+        """
+        return outcome.metrics(*self.resampling)
+
+    @property
+    def resampling(self) -> tuple[int, float, int]:
+        """Resamples, confidence and seed of the run's bootstrap."""
+        section = self.config.evaluation
+        return section.bootstrap, section.confidence, derive(self.config.run.seed, "bootstrap")
 
     def by_site(self, outcome: Outcome) -> Mapping[str, Mapping[str, Interval]]:
-        """The same for the examples of each site."""
+        """Return the metrics on the examples of each site.
+
+        Parameters
+        ----------
+        outcome
+            What the model did on all examples.
+        """
         owners = np.asarray(self.owners)
         return {site: self.metrics(outcome.where(owners == site)) for site in sorted(set(self.owners))}
 
 
-def embed(
-    learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, tokens: int
-) -> npt.NDArray[np.float32]:
-    """Mean-pooled states of the encoder as it stands, (N, hidden)."""
-    model = learner.model
-    assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  classification's own model
-    out = np.zeros((len(examples), model.head.in_features), dtype=np.float32)
-    model.eval()
-    with torch.no_grad():
-        for chosen, batch in batches(learner, examples, prefix, tokens):
-            out[chosen] = model.pooled(batch.ids, batch.mask).cpu().numpy()
-    return out
-
-
 def split_validation(config: RunConfig, held_out: Sequence[T]) -> tuple[list[T], list[T]]:
-    """The held-out records that choices are made on, and those of the test: a seeded share, each in the order given.
+    """Split the held-out records into those that choices are made on and those of the test, by a seeded draw.
 
-    Raises:
-        ConfigError: choices are to be made, and the share comes to no record.
+    Parameters
+    ----------
+    config
+        The run's config; ``evaluation.validation`` is the share of the first part.
+    held_out
+        All held-out records.
+
+    Returns
+    -------
+    tuple of list
+        The validation records and the test records, each in the order given.
+
+    Raises
+    ------
+    ConfigError
+        A share is asked for, and it comes to no record.
     """
     order = stream(config.run.seed, "validation").permutation(len(held_out))
     public = set(order[: round(config.evaluation.validation * len(held_out))].tolist())
@@ -102,7 +134,17 @@ def split_validation(config: RunConfig, held_out: Sequence[T]) -> tuple[list[T],
 
 
 def choose_examples(total: int, section: EvaluationSection, seed: int) -> list[int]:
-    """Indices of the held-out records that are scored: all, or a seeded choice of ``max_records``."""
+    """Return the places of the held-out records that are scored: all, or a seeded choice of ``max_records``.
+
+    Parameters
+    ----------
+    total
+        The number of held-out records.
+    section
+        The run's ``evaluation`` section.
+    seed
+        The run's seed.
+    """
     if total <= section.max_records:
         return list(range(total))
     return sorted(stream(seed, "evaluation").choice(total, section.max_records, replace=False).tolist())

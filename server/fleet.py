@@ -52,7 +52,7 @@ class GridFleet:
                         self._ids[key] = self._link.register(key)
                 self._nodes = {site: self._ids[key] for key, site in admitted.items()}
                 self._keys = {site: hashlib.sha256(key).hexdigest() for key, site in admitted.items()}
-                self._link.wall.admit(admitted)
+                self._link.filter.admit(admitted)
                 return self._allowed.faults
         return ()
 

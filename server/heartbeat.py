@@ -1,4 +1,4 @@
-"""Once a second, beside the rounds: read the allow-list again, tell the probes, and write the status file."""
+"""A background thread that, once a second, rereads the allow-list, updates the health checks and writes the status file."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ EVERY = 1.0  # seconds
 
 
 class Watch:
-    """A thread that lives as long as the rounds."""
+    """A context manager that runs the background thread for the duration of the rounds."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Watch:
         self._done: tuple[Round, ...] = ()
 
     def __enter__(self) -> Self:
-        _tell(self._fleet.faults)
+        _print_faults(self._fleet.faults)
         self._thread.start()
         return self
 
@@ -47,18 +47,18 @@ class Watch:
         self._write("finished" if kind is None else "failed")
 
     def saw(self, rounds: Sequence[Round]) -> None:
-        """Take note of the attempts at rounds that have ended so far."""
+        """Set the round attempts that have ended so far; the status file reports them."""
         self._done = tuple(rounds)
 
     def _watch(self) -> None:
         while not self._ended.wait(EVERY):
-            _tell(self._fleet.refresh())
+            _print_faults(self._fleet.refresh())
             quorum = len(self._fleet.connected()) >= self._config.cohort.quorum
             self._health.show(True, quorum)
             self._write("asking" if self._fleet.waiting else "between_rounds" if quorum else "waiting_for_sites")
 
     def _write(self, stage: Stage) -> None:
-        """Replace the status file, and tell the live page; they say nothing that the server's log does not."""
+        """Replace the status file and update the live page; neither shows anything that the server does not also log."""
         done, rounds = self._done, self._config.training.rounds
         committed = max((each.number for each in done if each.committed), default=0)
         failed = sum(not each.committed and each.number == committed + 1 for each in done)
@@ -79,25 +79,25 @@ class Watch:
             self._live.show(status, done)
 
     def _sites(self, done: Sequence[Round]) -> tuple[SiteSeen, ...]:
-        """Each site of the run: whether it is there, and how its last answer was taken."""
+        """Return for each site of the run whether it is connected and the outcome of its last round."""
         nodes, now = self._fleet.nodes(), time.time()
         rows = []
         for site in self._config.data.sites:
-            node, (number, outcome) = nodes.get(site.id), _last_word(site.id, done)
+            node, (number, outcome) = nodes.get(site.id), _last_outcome(site.id, done)
             seen = None if node is None or not node.online_until else min(now, node.online_until)
             online = node is not None and node.online
             rows.append(SiteSeen(site_id=site.id, connected=online, last_seen=seen, last_round=number, outcome=outcome))
         return tuple(rows)
 
 
-def _tell(faults: Sequence[str]) -> None:
-    """Say what is wrong with the allow-list, for the operator alone."""
+def _print_faults(faults: Sequence[str]) -> None:
+    """Print the faults of the allow-list to stderr, for the operator."""
     for fault in faults:
         sys.stderr.write(f"hushtune: {fault}\n")
 
 
-def _last_word(site_id: str, done: Sequence[Round]) -> tuple[int | None, str | None]:
-    """The last round that a site was asked for and what came of it: accepted, missing, or why it was rejected."""
+def _last_outcome(site_id: str, done: Sequence[Round]) -> tuple[int | None, str | None]:
+    """Return the last round that a site was asked in, and its outcome: accepted, missing, or the reason of rejection."""
     for each in reversed(done):
         if site_id in each.accepted:
             return each.number, "accepted"

@@ -1,4 +1,4 @@
-"""A run as it goes, as a page on this machine: each change is pushed to it by server-sent events."""
+"""Show the progress of a run on a local web page, which receives every change as a server-sent event."""
 
 import asyncio
 import json
@@ -21,11 +21,11 @@ from shared.errors import ConfigError
 from shared.ops.address import is_loopback, parsed
 from shared.ops.status import ServerStatus
 
-QUIET = 10.0  # seconds after which a stream without news says that it is there
+QUIET = 10.0  # seconds without a change after which a stream sends a comment, to keep the connection open
 
 
 class News:
-    """The newest state of a run, and who waits for the next one. Any thread may tell; the page's event loop waits."""
+    """The newest state of a run. Any thread may set it; streams in the page's event loop wait for changes."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -33,7 +33,7 @@ class News:
         self._text, self._version, self._over = "{}", 0, False
 
     def tell(self, state: dict[str, Any]) -> None:
-        """Pass a state on, if it is another one."""
+        """Set the state and wake all waiting streams, if it differs from the current one."""
         text = json.dumps(state, sort_keys=True)
         with self._lock:
             if text != self._text:
@@ -41,13 +41,16 @@ class News:
                 self._wake()
 
     def end(self) -> None:
-        """Let everyone go who waits."""
+        """Mark the run as over and wake all waiting streams."""
         with self._lock:
             self._over = True
             self._wake()
 
     async def after(self, version: int) -> tuple[int, str | None]:
-        """The state and its version once it is newer than a version; None when nothing came for a while or it is over."""
+        """Wait for a state newer than ``version``; return its version and the state as JSON.
+
+        The state is None if none came within ``QUIET`` seconds or the run is over.
+        """
         waiter = (asyncio.get_running_loop(), asyncio.Event())
         with self._lock:
             if self._version == version and not self._over:
@@ -64,7 +67,7 @@ class News:
             return (self._version, self._text) if self._version > version else (version, None)
 
     async def stream(self) -> AsyncIterator[str]:
-        """Yield each state as a server-sent event until the run is over, and a comment while nothing is new."""
+        """Yield each state as a server-sent event until the run is over, and a comment when nothing changed for a while."""
         version = 0
         while True:
             version, text = await self.after(version)
@@ -78,24 +81,29 @@ class News:
 
 
 class Live(LoopbackServer):
-    """The page and its stream, behind a path that nobody else on the machine can guess.
+    """Serve the page and its stream on loopback, under a random path that other users of the machine cannot guess.
 
-    Raises:
-        ConfigError: the address is not this machine's own.
-        RunError: it is taken.
+    Raises
+    ------
+    ConfigError
+        The address is not a loopback address.
+    RunError
+        The address cannot be opened.
     """
 
     def __init__(self, address: str) -> None:
         host, port = parsed(address)
         if not is_loopback(host) or ":" in host:
-            raise ConfigError(f"--live {address}: the page is for this machine alone; give 127.0.0.1:PORT")
+            raise ConfigError(
+                f"--live {address}: not a loopback address, and the page is for this machine only; give 127.0.0.1:PORT"
+            )
         self.news, self.path = News(), f"/{secrets.token_urlsafe(16)}/"
         routes = [Route(self.path, self._page), Route(f"{self.path}events", self._events)]
         super().__init__(Router(routes, redirect_slashes=False), host, port, f"--live {address}")
 
     @property
     def url(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         return f"http://{self.host}:{self.port}{self.path}"
 
     def __exit__(
@@ -108,7 +116,7 @@ class Live(LoopbackServer):
         super().__exit__(kind, error, trace)
 
     def show(self, status: ServerStatus, rounds: Sequence[Round]) -> None:
-        """Pass on how the run stands: what its status file and its report say, and nothing else."""
+        """Send the page the content of the status file and the figures of the rounds, which the report also has."""
         self.news.tell({"status": status.model_dump(mode="json"), "rounds": [_row(done) for done in rounds]})
 
     def _page(self, request: Request) -> Response:
@@ -122,17 +130,17 @@ class Live(LoopbackServer):
 
 @contextmanager
 def shown(address: str | None) -> Iterator[Live | None]:
-    """The page for as long as a run goes, told to the operator; none without an address."""
+    """Serve the page during a run and print its address for the operator; yield None without an address."""
     if address is None:
         yield None
         return
     with Live(address) as live:
-        sys.stderr.write(f"hushtune: the run as it goes: {live.url}\n")
+        sys.stderr.write(f"hushtune: live page of the run: {live.url}\n")
         yield live
 
 
 def _row(done: Round) -> dict[str, Any]:
-    """A round as the page shows it."""
+    """Return the figures of a round that the page shows."""
     name, found = next(iter(done.metrics.items()), ("", None))
     return {
         "round": done.number,

@@ -1,4 +1,4 @@
-"""What an operator makes before the first run: an authority, a server certificate, and a folder for each site."""
+"""Create and check the files that a server needs: a certificate authority, a server certificate, and a folder per site."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -34,21 +34,21 @@ RUN = "run 'hushtune provision server' again"
 
 @dataclass(frozen=True)
 class ServerFolder:
-    """Where each file of a provisioned server lies: the folder that ``hushtune server --state`` takes.
+    """The paths of a provisioned server's files, in the folder that ``hushtune server --state`` takes.
 
-    ``authority_key`` is wanted for new certificates only.
+    ``authority_key`` is needed only to issue new certificates, so it can be kept elsewhere.
     """
 
     root: Path
 
     @property
     def authority(self) -> Path:
-        """The authority's certificate, which every site gets."""
+        """The certificate of the certificate authority, which every site gets."""
         return self.root / "ca.crt"
 
     @property
     def authority_key(self) -> Path:
-        """The authority's private key."""
+        """The private key of the certificate authority."""
         return self.root / "ca.key"
 
     @property
@@ -68,15 +68,35 @@ class ServerFolder:
 
     @property
     def hand_over(self) -> Path:
-        """One folder a site, for its steward."""
+        """The folder with one folder per site, to be handed over to the site's steward."""
         return self.root / "hand-over"
 
 
 def provision_server(folder: ServerFolder, hosts: Sequence[str], port: int, sites: Sequence[str], days: int) -> list[Path]:
-    """Make what is missing in the folder and leave what is there; gives the files made.
+    """Create the missing files in a server's folder; existing files are left unchanged.
 
-    Raises:
-        ConfigError: a host or site name cannot be one, or a certificate that is there is for other hosts.
+    Parameters
+    ----------
+    folder
+        The server's folder.
+    hosts
+        Host names or IP addresses for the server's certificate. Sites connect to the first.
+    port
+        The public port, for the address in each SITE.toml.
+    sites
+        The ids of the sites to create a folder for.
+    days
+        Validity of the server's certificate, in days.
+
+    Returns
+    -------
+    list[Path]
+        The files that were created.
+
+    Raises
+    ------
+    ConfigError
+        A host name or site id is malformed, or the existing certificate lacks one of the hosts.
     """
     _check_names(hosts, sites)
     folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,10 +110,10 @@ def provision_server(folder: ServerFolder, hosts: Sequence[str], port: int, site
 def _check_names(hosts: Sequence[str], sites: Sequence[str]) -> None:
     for host in hosts:
         if not HOST.fullmatch(host):
-            raise ConfigError(f"--host {host}: not a host name or IP address; give the name alone, without scheme or port")
+            raise ConfigError(f"--host {host}: not a host name or IP address; give the name only, without scheme or port")
     for site_id in sites:
         if not SITE_ID.fullmatch(site_id):
-            raise ConfigError(f"--site {site_id}: take lower-case letters, digits and hyphens, 32 at most")
+            raise ConfigError(f"--site {site_id}: use lower-case letters, digits and hyphens, at most 32")
 
 
 def _make_authority(folder: ServerFolder) -> list[Path]:
@@ -109,12 +129,12 @@ def _make_certificate(folder: ServerFolder, hosts: Sequence[str], days: int) -> 
     if folder.certificate.exists():
         absent = sorted({host.strip("[]") for host in hosts} - hosts_of(read_certificate(folder.certificate)))
         if absent:
-            raise ConfigError(f"{folder.certificate}: is not for {', '.join(absent)}; move it away and run this again")
+            raise ConfigError(f"{folder.certificate}: not valid for {', '.join(absent)}; move it away and run this again")
         return []
     made = [folder.certificate]
     if not folder.authority_key.exists():
         raise ConfigError(
-            f"{folder.authority_key}: missing, and a new server.crt needs it; bring it back from where it is kept"
+            f"{folder.authority_key}: missing, but needed to issue a new server.crt; copy it back from where you keep it"
         )
     issuer, issuer_key = read_certificate(folder.authority), read_pem_key(folder.authority_key)
     if not folder.key.exists():
@@ -126,7 +146,7 @@ def _make_certificate(folder: ServerFolder, hosts: Sequence[str], days: int) -> 
 
 
 def _make_site(folder: ServerFolder, site_id: str, host: str, port: int) -> list[Path]:
-    """A folder with the authority's certificate and a SITE.toml to fill in."""
+    """Create a site's folder with the authority's certificate and a SITE.toml for the steward to fill in."""
     root = folder.hand_over / site_id
     if (root / "SITE.toml").exists():
         return []
@@ -141,7 +161,7 @@ def _make_site(folder: ServerFolder, site_id: str, host: str, port: int) -> list
 
 
 def check_server(root: Path) -> list[Flaw] | None:
-    """What is wrong with a server's folder; None when the folder is no such one."""
+    """Return the flaws of a server's folder, or None if the folder is not a server's."""
     folder = ServerFolder(root)
     if not any(path.exists() for path in (folder.certificate, folder.allow_list, folder.hand_over)):
         return None
@@ -159,9 +179,13 @@ def _certificate_flaws(folder: ServerFolder) -> Iterator[Flaw]:
     yield from date_flaws(folder.certificate, certificate)
     yield from issue_flaws(folder.certificate, certificate, issuer)
     if not belongs(certificate, key):
-        yield Flaw(folder.key, "not the key of server.crt", f"move both away and {RUN}")
+        yield Flaw(folder.key, "not the key of server.crt", f"move server.key and server.crt away and {RUN}")
     if not hosts_of(certificate):
-        yield Flaw(folder.certificate, "names no host (no SAN), so no client accepts it", f"move it away and {RUN}")
+        yield Flaw(
+            folder.certificate,
+            "names no host (no subject alternative name), so no site accepts it",
+            f"move it away and {RUN}",
+        )
     for private in (folder.key, folder.authority_key):
         if private.exists():
             yield from exposed(private)
@@ -175,7 +199,7 @@ def _allow_list_flaws(folder: ServerFolder) -> Iterator[Flaw]:
     for path in sorted(folder.allow_list.iterdir()):
         if path.suffix != ".pub" or not SITE_ID.fullmatch(path.stem):
             yield Flaw(
-                path, "not named after a site, so it admits nobody", "name it after the site, as SITE.pub, or remove it"
+                path, "not named after a site, so it admits no site", "rename it to the site's id plus .pub, or remove it"
             )
             continue
         try:
@@ -184,12 +208,12 @@ def _allow_list_flaws(folder: ServerFolder) -> Iterator[Flaw]:
             yield Flaw.of(error)
             continue
         if mark in owners:
-            yield Flaw(path, f"the same key as {owners[mark].name}", "each site needs a key of its own")
+            yield Flaw(path, f"the same key as {owners[mark].name}", "each site must create its own key")
         owners[mark] = path
 
 
 def _site_flaws(folder: ServerFolder) -> Iterator[Flaw]:
-    """Whether each site's folder names a host that the certificate is for."""
+    """Yield each site's folder whose SITE.toml names a host that the server's certificate is not valid for."""
     for path in sorted(folder.hand_over.glob("*/SITE.toml")):
         try:
             hosts = hosts_of(read_certificate(folder.certificate))
@@ -199,4 +223,6 @@ def _site_flaws(folder: ServerFolder) -> Iterator[Flaw]:
             continue
         if host not in hosts:
             remedy = f"correct the address, or move server.crt away and {RUN} with --host {host}"
-            yield Flaw(path, f"connects to '{host}', but server.crt is for {', '.join(sorted(hosts)) or 'no host'}", remedy)
+            yield Flaw(
+                path, f"connects to '{host}', but server.crt is valid for {', '.join(sorted(hosts)) or 'no host'}", remedy
+            )

@@ -1,4 +1,7 @@
-"""The server's Ed25519 key: what it publishes is signed, and anyone can check who signed and that nothing changed."""
+"""The server's Ed25519 signing key, and the check of a signature.
+
+The server signs each privacy card, so that anyone who knows the public key can check the signer and detect changes.
+"""
 
 import os
 import stat
@@ -22,25 +25,48 @@ ALGORITHM = "Ed25519"
 
 @dataclass(frozen=True)
 class SigningKey:
-    """An Ed25519 key pair (RFC 8032); the private half lies in one file that its owner alone may read."""
+    """An Ed25519 key pair (RFC 8032), stored in one PEM file that only its owner can read."""
 
     private: Ed25519PrivateKey = field(repr=False)
 
     @property
     def public(self) -> str:
-        """The public key, 64 hexadecimal digits."""
+        """The public key as 64 hexadecimal digits."""
         return self.private.public_key().public_bytes_raw().hex()
 
     def sign(self, content: bytes) -> str:
-        """The signature of ``content``, 128 hexadecimal digits."""
+        """Sign ``content``.
+
+        Parameters
+        ----------
+        content
+            The bytes to sign.
+
+        Returns
+        -------
+        str
+            The signature as 128 hexadecimal digits.
+        """
         return self.private.sign(content).hex()
 
     @classmethod
     def load_or_create(cls, path: Path) -> Self:
-        """The key of a PEM file; a new one, readable by its owner alone, where there is no file.
+        """Load the key from a PEM file, or create the file with a new key (mode 600) if it does not exist.
 
-        Raises:
-            RunError: the file is no Ed25519 key, or others than its owner may read it.
+        Parameters
+        ----------
+        path
+            The PEM file.
+
+        Returns
+        -------
+        SigningKey
+            The loaded or new key.
+
+        Raises
+        ------
+        RunError
+            The file does not hold an Ed25519 key, or other users can read it.
         """
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -57,18 +83,30 @@ class SigningKey:
     def _load(cls, path: Path) -> Self:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
-            raise RunError(f"{path}: others may read this signing key (mode {mode:o}); chmod 600 it, or make a new key")
+            raise RunError(
+                f"{path}: other users can read this signing key (mode {mode:o}); chmod 600 it, or create a new key"
+            )
         try:
             private = load_pem_private_key(path.read_bytes(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             private = None
         if not isinstance(private, Ed25519PrivateKey):
-            raise RunError(f"{path}: not an Ed25519 key in PEM; give the server's key, or move the file away for a new one")
+            raise RunError(
+                f"{path}: not an Ed25519 key in PEM format; restore the server's key, or move the file away to get a new one"
+            )
         return cls(private)
 
 
 def is_signed(content: bytes, signature: str, public: str) -> bool:
-    """Whether ``signature`` is that of ``content`` under the public key; both are hexadecimal digits."""
+    """Return whether ``signature`` is a valid signature of ``content`` under the public key ``public``.
+
+    Parameters
+    ----------
+    content
+        The signed bytes.
+    signature, public
+        Hexadecimal digits. Malformed ones give False.
+    """
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), content)
     except (ValueError, InvalidSignature):

@@ -1,7 +1,6 @@
-"""A real federation on one machine, for a newcomer to watch: provisioned, started, killed in the middle, and resumed.
+"""Show a real federation on one machine: provision it, start it, kill the server in the middle of the run, and resume.
 
-Every step is one of the commands that operators and stewards use; only the records are generated. Run it with
-``make demo-federation``.
+Every step is a command that operators and stewards use; only the records are generated. Run: ``make demo-federation``.
 """
 
 import json
@@ -23,16 +22,16 @@ from simulations.data.synthetic import patient_messages
 
 CONFIG = Path("configs/federation.toml")
 KILL_AFTER = 1  # committed rounds
-PATIENCE = 900.0  # seconds
+PATIENCE = 900.0  # seconds to wait for an expected event
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the demo's files lie and where its server listens."""
+    """The folder of the demo's files and the port of its server."""
 
     folder: Path
     port: int
-    changes: tuple[str, ...] = ()  # of the config, as on a command line
+    changes: tuple[str, ...] = ()  # changed fields of the config, as given to --set
 
     @property
     def server(self) -> Path:
@@ -40,19 +39,19 @@ class Place:
         return self.folder / "server"
 
     def events(self) -> list[dict[str, Any]]:
-        """What the server logged so far."""
+        """Read the events that the server has logged so far."""
         path = self.server / "run" / "events.jsonl"
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
     def committed(self) -> int:
-        """The last committed round."""
+        """Return the number of the last committed round, 0 if there is none."""
         return max(
             (event["round"] for event in self.events() if event["event"] == "round" and event["committed"]), default=0
         )
 
 
 def main() -> None:
-    """Run the demo; ends with status 2 and one sentence if something is in the way."""
+    """Run the demo; on an error, print one sentence and exit with status 2."""
     try:
         config = RunConfig.load(CONFIG)
         demonstrate(config, Place(config.run.output / "demo-federation", free_port()))
@@ -62,21 +61,21 @@ def main() -> None:
 
 
 def demonstrate(config: RunConfig, place: Place) -> None:
-    """All of it."""
+    """Run all steps of the demo, and stop every process at the end."""
     if place.folder.exists():
         shutil.rmtree(place.folder)
-    say("1. The operator makes an authority, the server's certificate, and a folder for each site.")
+    say("1. The operator creates a certificate authority, the server's certificate, and a folder for each site.")
     provision(config, place)
-    say("2. Each steward makes a key at the site and names the site's records; only public keys travel.")
+    say("2. Each steward creates a key at the site and fills in SITE.toml; only public keys are sent to the operator.")
     hand_out(config, place)
-    say("3. The server and three clients start, each a process of its own.")
+    say("3. The server and three clients start, each in its own process.")
     started = [serve(place), *take_part(config, place)]
     try:
         wait(lambda: place.committed() >= KILL_AFTER, started)
-        say(f"4. Round {place.committed()} is committed. Now the server is killed, as by a power cut (SIGKILL).")
+        say(f"4. Round {place.committed()} is committed. Now the server is killed with SIGKILL, as in a power failure.")
         started[0].kill()
         started[0].wait()
-        say("5. It is started again with the same command, and goes on after the last committed round.")
+        say("5. The server is started again with the same command, and continues after the last committed round.")
         started[0] = serve(place)
         wait(lambda: started[0].poll() is not None, started[1:])
         finish(place, started[0])
@@ -87,13 +86,29 @@ def demonstrate(config: RunConfig, place: Place) -> None:
 
 
 def provision(config: RunConfig, place: Place) -> None:
-    """Make the server's folder, with one for each site in it."""
+    """Create the server's folder, which contains a folder to hand over to each site.
+
+    Parameters
+    ----------
+    config
+        The run; its sites get a folder each.
+    place
+        The demo's folder and port.
+    """
     sites = [part for site in config.data.sites for part in ("--site", site.id)]
     hushtune("provision", "server", "--host", "127.0.0.1", "--port", place.port, "--out", place.server, *sites)
 
 
 def hand_out(config: RunConfig, place: Place) -> None:
-    """Give each site its folder, key and records, and the server its held-out records and the sites' public keys."""
+    """Give each site its folder, key and records, and the server its held-out records and the sites' public keys.
+
+    Parameters
+    ----------
+    config
+        The run; it declares the sites and their numbers of records.
+    place
+        The demo's folder and port.
+    """
     held_out: list[dict[str, object]] = []
     for index, site in enumerate(config.data.sites):
         home = place.folder / site.id
@@ -112,7 +127,7 @@ def hand_out(config: RunConfig, place: Place) -> None:
 
 
 def finish(place: Place, server: subprocess.Popen[bytes]) -> None:
-    """Say how it ended."""
+    """Print the outcome; raise RunError if the server failed."""
     if server.returncode != 0:
         raise RunError(f"the server ended with status {server.returncode}; see {place.folder / 'server.log'}")
     rounds = [event["round"] for event in place.events() if event["event"] == "round" and event["committed"]]
@@ -121,7 +136,13 @@ def finish(place: Place, server: subprocess.Popen[bytes]) -> None:
 
 
 def serve(place: Place) -> subprocess.Popen[bytes]:
-    """Start the server."""
+    """Start the server's process.
+
+    Parameters
+    ----------
+    place
+        The demo's folder and port; the process logs to server.log in that folder.
+    """
     at = ("--listen", f"127.0.0.1:{place.port}", "--health", "127.0.0.1:0")
     held_out = f"evaluation.file={json.dumps(str(place.folder / 'held_out.jsonl'))}"
     changes = [part for change in (held_out, *place.changes) for part in ("--set", change)]
@@ -129,20 +150,28 @@ def serve(place: Place) -> subprocess.Popen[bytes]:
 
 
 def take_part(config: RunConfig, place: Place) -> list[subprocess.Popen[bytes]]:
-    """Start each site's client."""
+    """Start the client process of each site.
+
+    Parameters
+    ----------
+    config
+        The run; it names the sites.
+    place
+        The demo's folder; each process logs to <site id>.log there.
+    """
     return [
         start(place.folder / f"{site.id}.log", "client", place.folder / site.id / "SITE.toml") for site in config.data.sites
     ]
 
 
 def start(log: Path, *arguments: object) -> subprocess.Popen[bytes]:
-    """A hushtune command in the background; its words go to a file."""
+    """Start a hushtune command in the background, with its output appended to a file."""
     with log.open("ab") as out:
         return subprocess.Popen(command(arguments), stdout=out, stderr=out)  # noqa: S603  our own command line
 
 
 def hushtune(*arguments: object) -> None:
-    """A hushtune command, shown and run to its end."""
+    """Print a hushtune command, run it, and raise RunError with its message if it fails."""
     say(f"   $ hushtune {' '.join(map(str, arguments))}")
     done = subprocess.run(command(arguments), capture_output=True, text=True, check=False)  # noqa: S603  our own command line
     if done.returncode:
@@ -150,12 +179,25 @@ def hushtune(*arguments: object) -> None:
 
 
 def command(arguments: Sequence[object]) -> list[str]:
-    """The command line of this very Python."""
+    """Return the command line that runs hushtune with this Python."""
     return [sys.executable, "-m", "hushtune", *map(str, arguments)]
 
 
 def wait(true: Any, alive: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Wait for something as long as the processes live that should."""
+    """Wait until ``true()`` holds.
+
+    Parameters
+    ----------
+    true
+        The condition.
+    alive
+        Processes that must keep running meanwhile.
+
+    Raises
+    ------
+    RunError
+        One of these processes ended, or the condition did not hold within ``PATIENCE`` seconds.
+    """
     end = time.monotonic() + PATIENCE
     while not true():
         if time.monotonic() > end or any(process.poll() is not None for process in alive):
@@ -164,18 +206,18 @@ def wait(true: Any, alive: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, object]]) -> None:
-    """JSON lines."""
+    """Write rows as JSON lines."""
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def say(line: str) -> None:
-    """Tell the newcomer."""
+    """Print a line at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
 

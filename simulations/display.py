@@ -22,7 +22,6 @@ from rich.text import Text
 
 from server.report.comparison import lead, name_of
 from server.report.figures import (
-    MEASURES,
     count,
     duration,
     energy,
@@ -36,6 +35,7 @@ from server.report.figures import (
 )
 from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.config.run import RunConfig
+from shared.metrics.registry import measure
 from shared.ops.progress import Advance
 
 SIDES = ("free", "private")
@@ -265,7 +265,7 @@ def metrics_table(scored: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield the metrics of an adapter on a file."""
     table = _table(f"{count(scored['records'])} records, {count(scored['quarantined'])} quarantined", "metric", "value")
     for name, interval in scored["metrics"].items():
-        table.add_row(MEASURES[name].label if name in MEASURES else name, measured(interval, name))
+        table.add_row(measure(name).label, measured(interval, name))
     yield table
 
 

@@ -1,26 +1,30 @@
-"""A finished adapter at work: it scores a file, or answers a text."""
+"""Use a finished adapter: score a file of records, or answer a text."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from privacy.anonymise.pipeline import Anonymiser
 from server.adapter_files import load_adapter
 from server.evaluation import Evaluator, choose_examples
 from shared.errors import DataError
 from shared.records.read import read_records
-from shared.records.types import Record
-from shared.tasks.instruction import Instruction
 
 
 def score(folder: Path, file: Path) -> dict[str, Any]:
-    """Metrics of a finished adapter on a file of records, scrubbed as in training.
+    """Return the metrics of a finished adapter on a file of records, scrubbed as in training.
 
-    Raises:
-        DataError: the file cannot be used, or every record was quarantined.
+    Parameters
+    ----------
+    folder
+        The adapter's folder.
+    file
+        The file of records.
+
+    Raises
+    ------
+    DataError
+        The file cannot be used, or every record was quarantined.
     """
     config, learner = load_adapter(folder)
     scrubbed = Anonymiser(config.anonymise).scrub(read_records(file, config))
@@ -38,13 +42,16 @@ def score(folder: Path, file: Path) -> dict[str, Any]:
 
 
 def answer(folder: Path, text: str, max_new_tokens: int) -> str:
-    """The tuned model's response to an instruction, or the label of a text."""
-    config, learner = load_adapter(folder)
-    if isinstance(learner.task, Instruction):
-        return learner.task.generate(learner.model, text, max_new_tokens)
-    fields: Mapping[str, str] = {"text": text}
-    examples = learner.task.encode([Record(fields, config.task.labels[0])])
-    _, batch = next(learner.batches(examples, [0], config.model.max_length))
-    learner.model.eval()
-    with torch.no_grad():
-        return config.task.labels[int(learner.task.outcome(learner.model, batch).second[0])]
+    """Return the tuned model's answer to a text, in words.
+
+    Parameters
+    ----------
+    folder
+        The adapter's folder.
+    text
+        The text; it goes to the model as it stands, without anonymisation.
+    max_new_tokens
+        The longest generated answer, in tokens.
+    """
+    _, learner = load_adapter(folder)
+    return learner.task.answer(learner, text, max_new_tokens)

@@ -30,7 +30,7 @@ from shared.ops.runlog import RunLog
 from simulations.assembly import Prepared, assemble, federate, held_out_records
 from simulations.planning import site_plans
 from simulations.sites import read_sites, scrub_sites
-from simulations.studies.baselines import frozen_probe, majority, untouched
+from simulations.studies.baselines import baselines_of
 
 
 def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
@@ -77,7 +77,7 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
     log.event("run_started", run_id=run_id, config_digest=config.digest())
     prepared = _prepare(config, plans, folder, stages, progress, accountant)
     with stages.timed("baselines"):
-        baselines = _baselines(prepared, config)
+        baselines = _baselines(prepared)
     rounds, laps = [], []
     for done, lap in _rounds(prepared, config, run_id, folder, progress):
         rounds.append(done)
@@ -138,13 +138,9 @@ def _prepare(
     return prepared
 
 
-def _baselines(prepared: Prepared, config: RunConfig) -> list[Baseline]:
-    """Measure the untouched base model."""
-    evaluator = prepared.measures.evaluator
-    if config.task.name == "classification":
-        training = [site.seen for site in prepared.sites]
-        return [row(evaluator, training) for row in (majority, frozen_probe)]
-    return [untouched(evaluator)]
+def _baselines(prepared: Prepared) -> list[Baseline]:
+    """Return the rows that the task is compared with."""
+    return baselines_of(prepared.measures.evaluator, [site.seen for site in prepared.sites])
 
 
 def _rounds(
@@ -153,7 +149,7 @@ def _rounds(
     """Yield each attempt at a round with its energy."""
 
     def commit(done: Round) -> None:
-        Checkpoint(run_id, done.number, config.digest(), done.adapter).save(folder / "checkpoint")
+        Checkpoint(run_id, done.number, config.digest(), done.adapter, memory=done.memory).save(folder / "checkpoint")
 
     advance = progress("train", config.training.rounds * len(prepared.sites))
     attempts = federate(prepared, config, run_id, advance, prepared.measures.evaluate, commit)

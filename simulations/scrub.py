@@ -5,7 +5,7 @@ import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from privacy.anonymise.scrubbed import Scrubbed
 from privacy.leakage.recall import merge_recalls, overall
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.run import RunConfig
+from shared.config.task import DECLARED, TaskName
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, DataError
 from shared.ops.progress import Advance, Progress
@@ -75,14 +76,14 @@ def _own(path: Path) -> Source:
     raise failures[0] if failures else ConfigError(f"{path}: policy.tasks: names no task; name one")
 
 
-def _read_own(file: "SiteFile", task: str, path: Path) -> tuple[RunConfig, list[RawRecord]]:
+def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, list[RawRecord]]:
     """Read a site's records as a task would, and return them with a config that says how."""
     site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
     columns = file.data.columns.model_dump(mode="json")
     data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site], "columns": columns}
     run = RunConfig.parse(
         {
-            "task": {"name": task, "labels": ["-", "--"] if task == "classification" else []},
+            "task": {"name": task, "labels": ["-", "--"][: DECLARED[task].fewest_labels]},
             "data": data,
             "anonymise": file.anonymise.of_a_run(),
         },
@@ -183,5 +184,7 @@ def _write(results: Mapping[str, Scrubbed], output: Path) -> None:
     for site_id, result in results.items():
         with (output / f"{site_id}.jsonl").open("w", encoding="utf-8") as stream:
             for record in result.records:
-                row = dict(record.fields) | ({"label": record.label} if record.label is not None else {})
+                row: dict[str, Any] = dict(record.fields)
+                row |= {"label": record.label} if record.label is not None else {}
+                row |= {"tags": [asdict(tag) for tag in record.tags]} if record.tags else {}
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")

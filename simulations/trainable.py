@@ -1,17 +1,24 @@
-"""What a run trains, from the model that it would train."""
+"""The tensors that a run trains, read from the model that the run would build."""
 
 from typing import Any
 
 from shared.config.run import RunConfig
 from shared.tasks import load_task
-from shared.tasks.classification import HEADS
+from shared.tasks.head import HEADS
 
 
 def trainable_rows(config: RunConfig) -> dict[str, Any]:
-    """Each trained tensor with its shape and learning rate, and how many parameters are trained and frozen.
+    """Return each trained tensor with its shape and learning rate, and the numbers of trained and frozen parameters.
 
-    Raises:
-        ModelError: the model is missing, or the adapter does not fit it.
+    Parameters
+    ----------
+    config
+        The run's config.
+
+    Raises
+    ------
+    ModelError
+        The model is missing, or the adapter does not fit it.
     """
     base, task = load_task(config)
     model, training = task.build(base, config.run.seed), config.training

@@ -1,4 +1,4 @@
-"""Hold a whole run of the suite to SECURITY.md: every test that its table names must have run and passed."""
+"""A pytest plugin: a run of the whole suite fails unless every test named in SECURITY.md has run and passed."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ NAMED = re.compile(r"\| `(tests/[^`|]+)` \|$", re.M)
 
 
 class Claims:
-    """A plugin that notes which tests passed, and fails a whole run in which a claim's test did not."""
+    """Record which tests passed, and fail a run of the whole suite in which the test of a claim did not pass."""
 
     def __init__(self) -> None:
         self.names = set(NAMED.findall(SECURITY.read_text(encoding="utf-8")))
@@ -18,22 +18,22 @@ class Claims:
 
     @property
     def missing(self) -> list[str]:
-        """The names of which no test passed; a name without ``::`` stands for a whole file."""
+        """The names in SECURITY.md for which no test passed; a name without ``::`` stands for a whole file."""
         return sorted(name for name in self.names if not self._is_covered(name))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note a test that passed, without its parameters; a failure fails the run by itself."""
+        """Record a test that passed, by its name without parameters; a failed test fails the run anyway."""
         if report.when == "call" and report.passed:
             self.passed.add(report.nodeid.partition("[")[0])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail the session where the whole suite ran and a claim has no passed test."""
+        """Fail the session if the whole suite ran and a claim has no passed test."""
         if self._is_whole(session.config) and self.missing and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-        """Say how many claims were tested, and which were not."""
+        """Print how many tests of claims passed, and the names of those that did not."""
         if self._is_whole(config):
             done = len(self.names) - len(self.missing)
             terminalreporter.write_line(f"SECURITY.md: {done} of {len(self.names)} tests of claims passed")

@@ -1,4 +1,4 @@
-"""Two tiny random models in transformers' layout, and the smallest configs and records that use them; no downloads."""
+"""Fixtures for all tests: two tiny random models in transformers' format, and small configs and records; no downloads."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -35,13 +35,13 @@ TREE: Mapping[str, Any] = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hold a whole run to the claims of SECURITY.md, in the process that sees all reports."""
+    """Register the check of SECURITY.md's claims, only in the main process of pytest-xdist, which sees all reports."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Claims())
 
 
 def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A deep copy of a tree with ``section.key`` values set."""
+    """Return a deep copy of a config tree with the given ``section.key`` values."""
     out: dict[str, Any] = copy.deepcopy(dict(tree))
     for dotted, value in changes.items():
         node: Any = out
@@ -54,13 +54,13 @@ def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 @pytest.fixture
 def tree() -> dict[str, Any]:
-    """The smallest config tree: a classification at two sites."""
+    """Return the smallest config tree: classification at two sites."""
     return copy.deepcopy(dict(TREE))
 
 
 @pytest.fixture(scope="session")
 def config_of() -> Callable[..., RunConfig]:
-    """A config from the smallest tree with changes: ``config_of({"run.seed": 3})``."""
+    """Return a function that parses the smallest tree with changes: ``config_of({"run.seed": 3})``."""
     return lambda changes=(), base=TREE: RunConfig.parse(merged(base, dict(changes)), "test")
 
 
@@ -112,13 +112,13 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dropout_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with dropout, as real encoders have it."""
+    """Write the tiny BERT with dropout, as real encoders have."""
     return save_bert(tmp_path_factory.mktemp("models") / "dropout-bert", dropout=0.1)
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama of 2 layers with a chat template."""
+    """Write a random Llama of 2 layers with a chat template."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -152,7 +152,7 @@ SMALL: Mapping[str, Any] = {
     "model.max_length": 24,
     "adapter.rank": 2,
     "cohort.min_records": 4,
-    "privacy.epsilon": 1.0,  # the more noise, the shorter its loss takes to compute
+    "privacy.epsilon": 1.0,  # a small epsilon means more noise, whose privacy loss is faster to compute
     "training.rounds": 2,
     "training.steps": 2,
     "training.sampling_rate": 0.2,
@@ -162,33 +162,33 @@ SMALL: Mapping[str, Any] = {
 
 @pytest.fixture(scope="session")
 def classify(tiny_bert: Path) -> RunConfig:
-    """A classification with the tiny BERT."""
+    """Return the config of a classification with the tiny BERT."""
     return RunConfig.parse(merged(TREE, {**SMALL, "model.name": str(tiny_bert)}), "test")
 
 
 @pytest.fixture(scope="session")
 def instruct(tiny_llama: Path) -> RunConfig:
-    """An instruction task with the tiny Llama."""
+    """Return the config of an instruction task with the tiny Llama."""
     changes = {**SMALL, "model.name": str(tiny_llama), "task": {"name": "instruction", "system": "be kind"}}
     return RunConfig.parse(merged(TREE, changes), "test")
 
 
 @pytest.fixture(params=["classification", "instruction"])
 def either(request: pytest.FixtureRequest) -> RunConfig:
-    """Each of the two tasks in turn."""
+    """Return the config of each of the two tasks in turn."""
     config: RunConfig = request.getfixturevalue("classify" if request.param == "classification" else "instruct")
     return config
 
 
 @pytest.fixture(scope="session")
 def change() -> Callable[..., RunConfig]:
-    """A config with some values changed: ``change(config, {"privacy.enabled": False})``."""
+    """Return a function that changes values of a config: ``change(config, {"privacy.enabled": False})``."""
     return lambda config, changes: RunConfig.parse(merged(config.model_dump(mode="json"), changes), "test")
 
 
 @pytest.fixture(scope="session")
 def learner_of() -> Callable[[RunConfig], "Learner"]:
-    """The learner of a config, with a new adapter."""
+    """Return a function that builds the learner of a config, with a new adapter."""
 
     def build(config: RunConfig) -> "Learner":
         from shared.tasks import load_task
@@ -202,7 +202,7 @@ def learner_of() -> Callable[[RunConfig], "Learner"]:
 
 @pytest.fixture(scope="session")
 def records_of() -> Callable[..., list[Record]]:
-    """``records_of(config, 20)``: records of random words and of different lengths."""
+    """Return a function that generates records: ``records_of(config, 20)``, random words in different lengths."""
     import numpy as np
 
     def build(config: RunConfig, count: int, seed: int = 0) -> list[Record]:
@@ -221,7 +221,7 @@ def records_of() -> Callable[..., list[Record]]:
 
 @pytest.fixture
 def shake(learner_of: Callable[[RunConfig], "Learner"]) -> Callable[["Learner", int], None]:
-    """Give the trained tensors random values, so that the adapter does something."""
+    """Return a function that adds random numbers to the trained tensors, so that the adapter has an effect."""
 
     def apply(learner: "Learner", seed: int = 5) -> None:
         import torch
@@ -237,7 +237,7 @@ def shake(learner_of: Callable[[RunConfig], "Learner"]) -> Callable[["Learner", 
 
 @pytest.fixture
 def open_budget(tmp_path: Path) -> Callable[..., "Budget"]:
-    """``open_budget("north")``: a wide budget for 30 records, on one ledger a site that stays over calls."""
+    """Return a function that opens a large budget for 30 records: ``open_budget("north")``; one ledger per site and test."""
     from privacy.budget import Budget, Limit
     from privacy.fingerprint import Dataset
     from privacy.ledger import Ledger

@@ -1,4 +1,4 @@
-"""Reads syntax trees and templates for epsilons and deltas that are turned into text by anything but the one formatter."""
+"""Find code and templates that turn an epsilon or a delta into text without the formatter that rounds up."""
 
 import ast
 import re
@@ -6,31 +6,32 @@ from collections.abc import Iterable, Iterator
 
 from jinja2 import Environment, nodes
 
-# The last word of an expression that holds an epsilon or a delta; an adapter's delta is never written as a number.
+# Names of expressions that hold an epsilon or a delta of privacy (an adapter's delta is never printed as a number).
 FIGURE = re.compile(
     r"(^|_)epsilons?(_|$)|^spent_|^(target|dataset|site)_delta$|^(default_)?delta(_at|_limits)?$", re.IGNORECASE
 )
-MEMBER = re.compile(rf"{FIGURE.pattern}|^spent$", re.IGNORECASE)  # a local name may say which seconds were spent
-LIMITS = {"budget.limit", "limit.epsilon"}  # of a budget; another limit is no epsilon
+MEMBER = re.compile(rf"{FIGURE.pattern}|^spent$", re.IGNORECASE)  # as a local name, `spent` may be seconds
+LIMITS = {"budget.limit", "limit.epsilon"}  # other limits are not epsilons
 ROOMS = {
     "shared.ops.numbers": {"epsilon_up", "epsilon_left", "delta_up"},
     "server.report.figures": {"epsilon", "target_delta"},
 }
 FILTERS = {"epsilon", "target_delta"}
-SAME = {"max", "min", "abs", "sum", "float", "Decimal", "median", "mean", "values", "items", "get"}  # of figures, a figure
-TEXT = {"str", "format", "round", "ceil", "floor"}  # what makes a figure text, or rounds it on the way there
-SIMPLE = ast.Name | ast.Attribute | ast.Subscript | ast.Call | ast.BinOp  # a list or a table of rows is no figure itself
+# Calls whose result is again such a number.
+SAME = {"max", "min", "abs", "sum", "float", "Decimal", "median", "mean", "values", "items", "get"}
+TEXT = {"str", "format", "round", "ceil", "floor"}  # calls that turn a number into text, or round it before
+SIMPLE = ast.Name | ast.Attribute | ast.Subscript | ast.Call | ast.BinOp  # a list or a table is not a number itself
 NO_FIGURE = {"length"}
 
 
 class Module:
-    """One module's expressions, with what its names stand for."""
+    """A module's syntax tree, and its names that hold an epsilon or a delta."""
 
     def __init__(self, source: str) -> None:
         self.tree = ast.parse(source)
         imported = [node for node in ast.walk(self.tree) if isinstance(node, ast.ImportFrom)]
         self.formatters = {a.asname or a.name for n in imported for a in n.names if a.name in ROOMS.get(str(n.module), ())}
-        # The report's other ways of writing a number: fine in themselves, and wrong for these figures.
+        # The report's other number formats, which do not round up and so must not be used for these numbers.
         writers = {a.asname or a.name for n in imported for a in n.names if n.module == "server.report.figures"}
         self.text = TEXT | (writers - self.formatters)
         scopes = [self.tree, *(node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef))]
@@ -41,7 +42,7 @@ class Module:
             self._learn()
 
     def wrong(self) -> Iterator[tuple[int, str]]:
-        """Each expression that writes a figure in a way of its own: its line and its text."""
+        """Yield each expression that turns such a number into text without the formatter: its line and its source."""
         for scope, nodes_ in self.nodes.items():
             for node in nodes_:
                 for written in self._written(node):
@@ -49,7 +50,7 @@ class Module:
                         yield written.lineno, ast.unparse(written)
 
     def _written(self, node: ast.AST) -> Iterator[ast.expr]:
-        """The expressions that a node makes text of."""
+        """Yield the expressions that a node turns into text."""
         if isinstance(node, ast.FormattedValue):
             if node.conversion != ord("r") or node.format_spec is not None:  # !r writes every digit
                 yield node.value
@@ -61,7 +62,7 @@ class Module:
             yield node.right
 
     def _holds(self, node: ast.AST, names: set[str]) -> bool:
-        """Whether the value of an expression is, or shows, an epsilon or a delta."""
+        """Return whether an expression's value is an epsilon or a delta, or contains one."""
         if isinstance(node, ast.Name):
             return node.id in names or bool(FIGURE.search(node.id))
         if isinstance(node, ast.Attribute):
@@ -75,7 +76,7 @@ class Module:
             if called in SAME | self.text:
                 return self._any(_values(node), names)
             return called in self.returning or bool(MEMBER.search(called))
-        if isinstance(node, ast.Compare | ast.JoinedStr):  # true or false; looked at by itself
+        if isinstance(node, ast.Compare | ast.JoinedStr):  # a Boolean, or an f-string, which is checked separately
             return False
         if isinstance(node, ast.IfExp):
             return self._any((node.body, node.orelse), names)
@@ -87,7 +88,7 @@ class Module:
         return any(self._holds(node, names) for node in found)
 
     def _learn(self) -> None:
-        """Follow figures into other names, and out of functions, until nothing new is found."""
+        """Follow these numbers through assignments, calls and returns until no new name is found."""
         before = -1
         while before != (before := sum(map(len, self.names.values())) + len(self.returning)):
             for scope, names in self.names.items():
@@ -103,7 +104,7 @@ class Module:
     def _follow(self, node: ast.AST, names: set[str]) -> None:
         if isinstance(node, ast.Assign):
             chosen = (node.value.body, node.value.orelse) if isinstance(node.value, ast.IfExp) else (node.value,)
-            if {_last(each) for each in chosen} <= self.formatters:  # another name for a formatter, or for either
+            if {_last(each) for each in chosen} <= self.formatters:  # an alias of a formatter
                 self.formatters |= {_last(target) for target in node.targets}
             for target in node.targets:
                 self._bind(target, node.value, names)
@@ -115,7 +116,7 @@ class Module:
                 self._bind(node.target, row, names)
 
     def _hand_over(self, call: ast.Call, names: set[str]) -> None:
-        """Follow what a call gives into the names that a function of this module has for it."""
+        """Follow the arguments of a call into the parameters of a function of this module."""
         for scope, inner in self.names.items():
             if isinstance(scope, ast.FunctionDef) and scope.name == _last(call.func):
                 wanted = [each.arg for each in scope.args.args if each.arg not in ("self", "cls")]
@@ -131,7 +132,7 @@ class Module:
 
 
 def wrong_in_template(source: str) -> Iterator[tuple[int, str]]:
-    """Each expression of a template that writes a figure without the filter for it: its line and its last word."""
+    """Yield each expression of a template that writes an epsilon or a delta without its filter: line and name."""
     tree = Environment(autoescape=True).parse(source)
     names: set[str] = set()
     for bound in tree.find_all((nodes.For, nodes.Assign)):
@@ -160,7 +161,7 @@ def _unfiltered(node: nodes.Node, names: set[str]) -> Iterator[tuple[int, str]]:
 
 
 def _children(node: nodes.Node) -> Iterable[nodes.Node]:
-    """What a node's value is made of: not the test of a condition, and of a member no more than its own name."""
+    """Return the parts that a node's value consists of: not the test of a condition, and not the object of a member."""
     if isinstance(node, nodes.CondExpr):
         return [child for child in (node.expr1, node.expr2) if child is not None]
     if isinstance(node, nodes.Getattr) or _is_key(node):
@@ -173,7 +174,7 @@ def _is_key(node: nodes.Node) -> bool:
 
 
 def _within(scope: ast.AST) -> Iterator[ast.AST]:
-    """All nodes of a scope but those of the functions in it."""
+    """Yield all nodes of a scope except those of functions inside it."""
     for child in ast.iter_child_nodes(scope):
         if not isinstance(child, ast.FunctionDef):
             yield child
@@ -181,7 +182,7 @@ def _within(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def _values(call: ast.Call) -> Iterator[ast.AST]:
-    """What a call is given, and for ``x.method()`` the x."""
+    """Yield the arguments of a call, and for ``x.method()`` also x."""
     yield from (*call.args, *(keyword.value for keyword in call.keywords))
     if isinstance(call.func, ast.Attribute):
         yield call.func.value

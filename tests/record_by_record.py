@@ -1,4 +1,4 @@
-"""Per-record gradients by the engine and by a loop over single records, for the tests of each family of adapters."""
+"""Compute per-record gradients with the engine and with a loop over single records, to compare them in tests."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -35,7 +35,7 @@ DECODER = LlamaConfig(
 
 
 class Stack(nn.Module):
-    """Two layers that are adapted, one of them without a bias, and a head that is trained itself."""
+    """Two layers to be adapted, one of them without a bias, and a trained head."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -57,21 +57,21 @@ def losses(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def per_record(model: nn.Module, losses_of: Callable[[], torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Per-record gradients of one backward pass, (n, ...)."""
+    """Compute per-record gradients, (n, ...), with the engine in one backward pass."""
     with per_record_gradients(model):
         losses_of().sum().backward()
         return {name: dense(p.grad_sample).clone() for name, p in trained(model).items()}  # type: ignore[attr-defined]
 
 
 def looped(model: nn.Module, loss_of: Callable[[int], torch.Tensor], records: int) -> dict[str, torch.Tensor]:
-    """The same from one backward pass a record on the model as PEFT made it."""
+    """Compute per-record gradients, (n, ...), with one backward pass per record on the unchanged PEFT model."""
     parameters = trained(model)
     rows = [torch.autograd.grad(loss_of(i), list(parameters.values()), retain_graph=True) for i in range(records)]
     return {name: torch.stack([row[k] for row in rows]) for k, name in enumerate(parameters)}
 
 
 def distance(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
-    """The largest difference of a record's whole gradient, relative to its norm."""
+    """Return the largest difference between two gradients of a record, relative to the gradient's norm."""
     assert {name: g.shape for name, g in found.items()} == {name: g.shape for name, g in expected.items()}
     flat, true = (torch.cat([g.flatten(1) for g in grads.values()], dim=1) for grads in (found, expected))
     return float(((flat - true).norm(dim=1) / true.norm(dim=1).clamp(min=1e-6)).max())
@@ -85,9 +85,9 @@ def token_losses(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Ten
 
 
 def from_unpadded(model: Any, checkpointing: str, *, end_to_end: bool) -> float:
-    """``distance`` of a padded batch's gradients, under a kind of checkpointing, from those of records without padding.
+    """Return the ``distance`` between a padded batch's gradients and those of the records without padding.
 
-    ``end_to_end`` lets the model compute the batch without its padding.
+    ``checkpointing`` is none, reentrant or other; with ``end_to_end`` the model computes the batch in packed form.
     """
     lengths = [7, 11, 1, 7]
     ids = torch.randint(0, 50, (4, 11))

@@ -1,4 +1,4 @@
-"""Screen an answer as a round does: read it as a reply to its order, and judge the reply."""
+"""Screen a site's answer as the server does in a round."""
 
 from server.screening import Accepted, Answer, Rejected, judge, read_reply
 from shared.wire.messages import TrainOrder

@@ -1,16 +1,16 @@
-"""Take the noise out of every release, so that a test sees the sums themselves."""
+"""Replace all noise by zeros, so that a test sees the exact sums."""
 
 import pytest
 import torch
 
 
 def silence(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
-    """Draw zeros in place of noise.
+    """Replace the noise of every release by zeros.
 
     Returns
     -------
     list of (int, float)
-        Grows by one entry for each draw: how many numbers, and their standard deviation in steps of the grid.
+        One entry per draw, appended as draws happen: how many numbers, and their standard deviation in grid steps.
     """
     drawn: list[tuple[int, float]] = []
 

@@ -11,7 +11,7 @@ from privacy.dp.release import release_label_counts
 from shared.config.data_stage import BalanceSection
 from shared.config.run import RunConfig
 from shared.seeds import stream
-from shared.tasks.base import Unit
+from shared.tasks.micro_batches import Unit
 
 Floats = npt.NDArray[np.float64]
 

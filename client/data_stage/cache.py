@@ -27,7 +27,7 @@ from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import DataError
 from shared.ops.disk import replace_file
-from shared.records.types import RawRecord, Record
+from shared.records.types import RawRecord, Record, Span
 
 NONCE_BYTES = 12
 PURPOSE = b"hushtune cache 1"
@@ -71,7 +71,8 @@ class Cache:
             digest.update(hashlib.sha256(part.encode()).digest())
         for record in records:
             row = json.dumps(
-                [dict(record.fields), record.label, record.position, _spans(record), record.known], sort_keys=True
+                [dict(record.fields), record.label, record.position, _spans(record), record.known, _tags(record)],
+                sort_keys=True,
             )
             digest.update(hashlib.sha256(row.encode()).digest())
         return digest.hexdigest()
@@ -166,6 +167,10 @@ def _spans(record: RawRecord) -> Mapping[str, list[tuple[str, int, int]]]:
     return {name: [(span.label, span.start, span.end) for span in spans] for name, spans in record.spans.items()}
 
 
+def _tags(record: RawRecord | Record) -> list[tuple[str, int, int]] | None:
+    return None if record.tags is None else [(tag.label, tag.start, tag.end) for tag in record.tags]
+
+
 def _code() -> str:
     """Return a digest of the anonymiser's own code: other rules give other text."""
     folders = (privacy.anonymise, privacy.detect, privacy.leakage, privacy.replace)
@@ -185,7 +190,7 @@ def _tree(folder: Path, suffix: str) -> str:
 def _plain(scrubbed: Scrubbed) -> dict[str, Any]:
     """Return scrubbed records as JSON values."""
     return {
-        "records": [[dict(record.fields), record.label, record.position] for record in scrubbed.records],
+        "records": [[dict(record.fields), record.label, record.position, _tags(record)] for record in scrubbed.records],
         "quarantined": [asdict(held) for held in scrubbed.quarantined],
         "entities": dict(scrubbed.entities),
         "recall": {label: asdict(recall) for label, recall in scrubbed.recall.items()},
@@ -195,7 +200,10 @@ def _plain(scrubbed: Scrubbed) -> dict[str, Any]:
 
 def _parsed(content: Mapping[str, Any]) -> Scrubbed:
     return Scrubbed(
-        records=tuple(Record(fields, label, position) for fields, label, position in content["records"]),
+        records=tuple(
+            Record(fields, label, position, tags=tuple(Span(*tag) for tag in tags))
+            for fields, label, position, tags in content["records"]
+        ),
         quarantined=tuple(Quarantined(**(held | {"reason": Reason(held["reason"])})) for held in content["quarantined"]),
         entities=content["entities"],
         recall={label: Recall(**recall) for label, recall in content["recall"].items()},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.config.data_stage import CleaningSection
+from shared.records.spans import carried
 from shared.records.types import RawRecord
 
 Judge = Callable[[str], bool]
@@ -44,14 +45,20 @@ def clean(records: Sequence[RawRecord], section: CleaningSection) -> Cleaned:
 
 
 def repaired(record: RawRecord) -> RawRecord:
-    """Mend text of a record that was decoded wrongly (ftfy); return the same record where there is none.
+    """Return the record with wrongly decoded text mended (ftfy), or the record itself if there is nothing to mend.
 
-    A mended record loses its true spans, which no longer fit the text.
+    The places of known personal data are lost, since they no longer fit the mended text. Tags are kept where each piece of
+    the text between their ends is mended alone to the same whole; else they become None, and the anonymiser holds the record
+    back.
     """
     from ftfy import fix_encoding
 
     texts = {name: text if text.isascii() else fix_encoding(text) for name, text in record.fields.items()}
-    return record if texts == record.fields else replace(record, fields=texts, spans={})
+    if texts == record.fields:
+        return record
+    (name, text), *_ = record.fields.items()
+    tags = carried(text, record.tags, fix_encoding, texts[name]) if record.tags else record.tags
+    return replace(record, fields=texts, spans={}, tags=tags)
 
 
 def repetition(text: str) -> float:

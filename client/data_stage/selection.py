@@ -85,15 +85,15 @@ def without_duplicates(rows: Sequence[Owned], key: bytes) -> list[Owned]:
 
 
 def without_conflicts(rows: Sequence[Owned], key: bytes) -> list[Owned]:
-    """Return the records that have only one label among all records that are the same in all else that training sees.
+    """Only the records that have one target (label or tags), among those that are the same in all else that training sees.
 
     After ``without_duplicates`` such a set has one record for each label. So adding a record adds it or takes one away.
     """
-    names = [identity(row.record, key, without=["label"]) for row in rows]
-    labels: dict[bytes, set[str | None]] = defaultdict(set)
+    names = [identity(row.record, key, without=["label", "tags"]) for row in rows]
+    targets: dict[bytes, set[object]] = defaultdict(set)
     for name, row in zip(names, rows, strict=True):
-        labels[name].add(row.record.label)
-    return [row for name, row in zip(names, rows, strict=True) if len(labels[name]) == 1]
+        targets[name].add((row.record.label, row.record.tags))
+    return [row for name, row in zip(names, rows, strict=True) if len(targets[name]) == 1]
 
 
 def without_near_duplicates(rows: Sequence[Owned], threshold: float) -> list[Owned]:

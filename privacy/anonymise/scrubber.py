@@ -22,6 +22,7 @@ from privacy.detect.unfit import Reason, UnfitText
 from privacy.leakage.recall import Recall, merge_recalls
 from privacy.replace.operators import Replacer, TagTable
 from shared.config.anonymise import AnonymiseSection
+from shared.records.spans import Edit, applied, follow
 from shared.records.types import RawRecord, Record, Span
 
 READINGS = 4  # of scrubbed text at most; one or two were enough in all tests
@@ -30,13 +31,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, repr=False)
 class Prepared:
-    """A normalised record: its texts, its texts with our tags masked, and its true spans (None: not measurable)."""
+    """A normalised record: its texts, its texts with our tags masked, and its true spans (None: not measurable).
+
+    ``targets`` are the labelled stretches of the first text that a task learns.
+    """
 
     raw: RawRecord
     texts: Mapping[str, str]
     masked: tuple[str, ...]
     known: tuple[str, ...]
     spans: Mapping[str, tuple[Span, ...] | None]
+    targets: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -149,7 +154,7 @@ class Scrubber:
         self._check(texts)  # normalising can blank a text, and make one longer
         masked = tuple(map(self._replacer.mask, texts.values()))
         known = tuple(map(normalise, raw.known))
-        return Prepared(raw, texts, masked, known, {name: spans for name, (_, spans) in normal.items()})
+        return Prepared(raw, texts, masked, known, {name: spans for name, (_, spans) in normal.items()}, _targets(raw))
 
     def _check(self, fields: Mapping[str, str]) -> None:
         """Refuse a record with a field that is blank or no text, and one that is too long in all."""
@@ -198,9 +203,9 @@ class Scrubber:
         """Merge the findings of a record, put tags in their place, detect again, and count."""
         merged = self._merged(prepared, findings)
         table = self._replacer.table(prepared.texts.values())
-        fields, entities = self._put_tags(prepared.texts, merged, table)
+        fields, entities, targets = self._put_tags(prepared.texts, merged, table, prepared.targets)
         recall, unmeasured = _measure(prepared, merged)
-        record = Record(fields, prepared.raw.label, prepared.raw.position)
+        record = Record(fields, prepared.raw.label, prepared.raw.position, tags=targets)
         return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), table)
 
     def _replace_more(self, clean: Clean, findings: Sequence[Sequence[Finding]]) -> Clean:
@@ -209,13 +214,18 @@ class Scrubber:
         merged = self._merged(tagged, findings)
         if not any(merged):
             return clean
-        fields, entities = self._put_tags(tagged.texts, merged, clean.table)
-        return replace(clean, record=replace(clean.record, fields=fields), entities=Counter(clean.entities) + entities)
+        fields, entities, targets = self._put_tags(tagged.texts, merged, clean.table, clean.record.tags)
+        record = replace(clean.record, fields=fields, tags=targets)
+        return replace(clean, record=record, entities=Counter(clean.entities) + entities)
 
     def _finish(self, clean: Clean) -> Clean:
         """Turn the tags into what the site asked for."""
         fields = self._replacer.finish(clean.record.fields, clean.table, _identity(clean.prepared))
-        return replace(clean, record=replace(clean.record, fields=fields))
+        targets = clean.record.tags
+        if targets:
+            (name, text), *_ = clean.record.fields.items()
+            targets = _followed(targets, text, self._replacer.last_edits(text, clean.table), fields[name])
+        return replace(clean, record=replace(clean.record, fields=fields, tags=targets))
 
     def _merged(self, prepared: Prepared, findings: Sequence[Sequence[Finding]]) -> list[Sequence[Finding]]:
         """Return all that is to be replaced in each text of a record: the findings, and the same values elsewhere."""
@@ -236,17 +246,21 @@ class Scrubber:
         ]
 
     def _put_tags(
-        self, texts: Mapping[str, str], merged: Sequence[Sequence[Finding]], table: TagTable
-    ) -> tuple[dict[str, str], Counter[str]]:
-        """Return the texts with tags, and the number of tags by type."""
+        self, texts: Mapping[str, str], merged: Sequence[Sequence[Finding]], table: TagTable, targets: tuple[Span, ...]
+    ) -> tuple[dict[str, str], Counter[str], tuple[Span, ...]]:
+        """Return the texts with tags, the number of tags by type, and the new places of the first text's targets."""
         entities = Counter(f.label for field in merged for f in field)
-        fields = {}
+        fields: dict[str, str] = {}
         for (name, text), field in zip(texts.items(), merged, strict=True):
-            fields[name], late = self._replace_text(text, field, table)
+            here = () if fields else targets  # targets are of the first text
+            fields[name], late, moved = self._replace_text(text, field, table, here)
+            targets = targets if len(fields) > 1 else moved
             entities.update(f.label for f in late)
-        return fields, entities
+        return fields, entities, targets
 
-    def _replace_text(self, text: str, findings: Sequence[Finding], table: TagTable) -> tuple[str, tuple[Finding, ...]]:
+    def _replace_text(
+        self, text: str, findings: Sequence[Finding], table: TagTable, targets: tuple[Span, ...]
+    ) -> tuple[str, tuple[Finding, ...], tuple[Span, ...]]:
         """Replace the findings in one text, then what the patterns still find between the tags.
 
         Replacing a finding can reveal another that the first reading skipped as overlapping. A record in which a third
@@ -258,14 +272,21 @@ class Scrubber:
             The patterns find something in the replaced text twice in a row.
         """
         if not findings:
-            return text, ()
-        text = self._replacer.replace(text, findings, table)
+            return text, (), targets
+        text, targets = self._replaced(text, findings, table, targets)
         late = self._residual(text)
         if late:
-            text = self._replacer.replace(text, late, table)
+            text, targets = self._replaced(text, late, table, targets)
             if self._residual(text):
                 raise UnfitText(Reason.RESIDUAL_FOUND)
-        return text, late
+        return text, late, targets
+
+    def _replaced(
+        self, text: str, findings: Sequence[Finding], table: TagTable, targets: tuple[Span, ...]
+    ) -> tuple[str, tuple[Span, ...]]:
+        """Replace findings by tags or surrogates; return the new text, and where its targets are in it."""
+        new = self._replacer.replace(text, findings, table)
+        return new, _followed(targets, text, self._replacer.edits(text, findings, table), new) if targets else ()
 
     def _residual(self, text: str) -> tuple[Finding, ...]:
         """Return what the patterns find outside the tags."""
@@ -290,6 +311,32 @@ def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
         recall=merge_recalls(c.recall for c in clean),
         unmeasured=sum(c.unmeasured for c in clean),
     )
+
+
+def _targets(raw: RawRecord) -> tuple[Span, ...]:
+    """Return where the labelled stretches of the first text are once the text is normalised.
+
+    Raises:
+        UnfitText: their places are not known, so the record has nothing that could be learnt.
+    """
+    if not raw.tags:
+        moved = raw.tags
+    else:
+        _, moved = normalise_spans(next(iter(raw.fields.values())), raw.tags)
+    if moved is None:
+        raise UnfitText(Reason.TAGS_LOST)
+    return tuple(span for span in moved if span.start < span.end)
+
+
+def _followed(targets: tuple[Span, ...], before: str, edits: Sequence[Edit], after: str) -> tuple[Span, ...]:
+    """Return where labelled stretches are after edits, which must give the text that is there now.
+
+    Raises:
+        UnfitText: they do not, so the places are not known.
+    """
+    if applied(before, edits) != after:
+        raise UnfitText(Reason.TAGS_LOST)
+    return follow(targets, edits)
 
 
 def _identity(prepared: Prepared) -> bytes:

@@ -10,10 +10,10 @@ import html
 import re
 import unicodedata
 from collections.abc import Sequence
-from itertools import pairwise
 
 from privacy.detect.confusables import fold
 from privacy.detect.unfit import Reason, UnfitText
+from shared.records.spans import carried
 from shared.records.types import Span
 
 # Each round undoes one layer, such as "&amp;amp;lt;b&amp;amp;gt;"; honest text needs two.
@@ -83,19 +83,10 @@ def normalise_spans(text: str, spans: Sequence[Span]) -> tuple[str, tuple[Span, 
         As ``normalise`` for the whole text.
     """
     whole = normalise(text)
-    if not all(0 <= span.start <= span.end <= len(text) for span in spans):
-        return whole, None
-    borders = sorted({0, len(text), *(place for span in spans for place in (span.start, span.end))})
-    moved, pieces = {0: 0}, []
     try:
-        for start, end in pairwise(borders):
-            pieces.append(normalise(text[start:end]))
-            moved[end] = moved[start] + len(pieces[-1])
+        return whole, carried(text, spans, normalise, whole)
     except UnfitText:
         return whole, None
-    if "".join(pieces) != whole:
-        return whole, None
-    return whole, tuple(Span(span.label, moved[span.start], moved[span.end]) for span in spans)
 
 
 def _round(text: str) -> str:

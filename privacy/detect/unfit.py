@@ -15,6 +15,7 @@ class Reason(StrEnum):
     DETECTION_FAILED = "detection_failed"
     REPLACEMENT_FAILED = "replacement_failed"
     RESIDUAL_FOUND = "residual_found"
+    TAGS_LOST = "tags_lost"
 
 
 class UnfitText(Exception):

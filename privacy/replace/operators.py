@@ -18,6 +18,7 @@ from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
 from privacy.replace.dates import offset_of, shift
 from privacy.replace.surrogates import Surrogates, new_faker
+from shared.records.spans import Edit
 
 # One character that is neither letter, digit nor space, so that no pattern reads across a tag or into it.
 MASK = "\ufffc"
@@ -135,6 +136,16 @@ class Replacer:
         results = [RecognizerResult(f.label, f.start, f.end, f.score) for f in findings]
         config = {"DEFAULT": OperatorConfig("numbered_tag", {"table": table})}
         return str(self._engine.anonymize(text, results, config, merge_entities_with_spaces=False).text)
+
+    def edits(self, text: str, findings: Sequence[Finding], table: TagTable) -> list[Edit]:
+        """Return what ``replace`` does to a text, for the stretches that follow."""
+        found = ((f, text[f.start : f.end]) for f in findings)
+        return [Edit(f.start, f.end, table.tag(f.label, value)) for f, value in found]
+
+    def last_edits(self, text: str, table: TagTable) -> list[Edit]:
+        """Return what ``finish`` did to a text of its record."""
+        found = self._tag.finditer(text)
+        return [Edit(*tag.span(), table.stand_ins[tag[0]]) for tag in found if tag[0] in table.stand_ins]
 
     def finish(self, fields: Mapping[str, str], table: TagTable, document: bytes) -> dict[str, str]:
         """Turn the tags that ``table`` gave out into what the operator says; other tags stay.

@@ -1,1 +1,1 @@
-"""Why a tuned model answers as it does, token by token, for texts that the operator supplies; never for a site's records."""
+"""Explain a tuned model's answers token by token, for texts that the operator supplies; never for a site's records."""

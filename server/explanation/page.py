@@ -1,4 +1,4 @@
-"""Explanations as one HTML page that loads nothing, and as plain numbers."""
+"""Write explanations as one self-contained HTML page, and return them as plain numbers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,32 @@ from server.adapter_files import load_adapter
 from server.explanation.attribution import TOLERANCE, Explanation, explain
 from server.report.template import environment
 
-LARGEST = 12  # tokens named under a text
+LARGEST = 12  # tokens in the table of the largest attributions
 
 
 def explain_texts(adapter: Path, texts: Sequence[str], page: Path, max_new_tokens: int) -> list[dict[str, Any]]:
-    """Explain a finished adapter's answer to each text, and write the page, which holds the texts.
+    """Explain a finished adapter's answer to each text and write the HTML page, which contains the texts.
 
-    Raises:
-        ModelError: the folder is no adapter.
+    Parameters
+    ----------
+    adapter
+        The folder of a finished run's adapter.
+    texts
+        The texts to explain.
+    page
+        The HTML file to write; missing parent folders are created.
+    max_new_tokens
+        Longest answer of a generative model, in tokens.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        One explanation per text, as JSON values (see ``plain``).
+
+    Raises
+    ------
+    ModelError
+        The folder does not hold an adapter.
     """
     config, learner = load_adapter(adapter, exact=True)
     found = [explain(learner, text, max_new_tokens) for text in texts]
@@ -27,7 +45,7 @@ def explain_texts(adapter: Path, texts: Sequence[str], page: Path, max_new_token
 
 
 def plain(found: Explanation) -> dict[str, Any]:
-    """An explanation as JSON values."""
+    """Return an explanation as JSON values."""
     return {
         "answer": found.answer,
         "measure": found.measure,
@@ -45,7 +63,7 @@ def plain(found: Explanation) -> dict[str, Any]:
 
 
 def render(found: Sequence[Explanation], run: str, model: str) -> str:
-    """The page; the same explanations give the same bytes."""
+    """Render the page; the same explanations give the same bytes."""
     template = environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(texts=[_shown(each) for each in found], run=run, model=model, tolerance=TOLERANCE)
 
@@ -54,7 +72,7 @@ TEMPLATE = Path(__file__).with_name("explanation.html.j2")
 
 
 def _shown(found: Explanation) -> dict[str, Any]:
-    """An explanation with the strength of each colour, 0 to 1."""
+    """Return an explanation with what the template draws; ``share`` (-1 to 1) is the strength of a token's colour."""
     largest = max(float(np.abs(found.attributions).max()), 1e-12)
     shares = found.attributions / largest
     tokens = [

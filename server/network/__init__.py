@@ -1,1 +1,1 @@
-"""Connect sites: Flower's SuperLink, its ports, and who may pass."""
+"""Run Flower's SuperLink inside the server process and admit only registered sites to it."""

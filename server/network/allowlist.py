@@ -1,4 +1,7 @@
-"""Which sites may connect: a folder with one public key a site, read again while the server runs."""
+"""The allow-list: a folder with one public key per site; only these sites may connect.
+
+The server reads the folder again while it runs, so the operator can add or remove a site without a restart.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +15,15 @@ Read = Callable[[Path], bytes]
 
 
 class AllowList:
-    """The keys of ``<site id>.pub`` files; a file that comes or goes counts at the next look."""
+    """The public keys of the ``<site id>.pub`` files in a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder to read. Added, changed and removed files take effect at the next call of ``sites``.
+    read
+        Reads the public key of one file; raises ConfigError if the file holds none.
+    """
 
     def __init__(self, folder: Path, read: Read) -> None:
         self._folder, self._read = folder, read
@@ -20,11 +31,11 @@ class AllowList:
         self.faults: tuple[str, ...] = ()
 
     def changed(self) -> bool:
-        """Whether the folder is another than at the last ``sites``."""
+        """Return whether a file was added, changed or removed since the last call of ``sites``."""
         return self._look() != self._seen
 
     def sites(self) -> Mapping[bytes, str]:
-        """The site of each key. What cannot be used is left out, and named in ``faults``."""
+        """Return the site of each public key; leave out unusable files and describe each in ``faults``."""
         self._seen = self._look()
         found: dict[bytes, str] = {}
         faults = []
@@ -33,7 +44,7 @@ class AllowList:
                 site_id = TypeAdapter(SiteId).validate_python(path.stem)
                 key = self._read(path)
                 if key in found:
-                    faults.append(f"{path}: holds the key of site {found[key]}; each site makes a key of its own")
+                    faults.append(f"{path}: holds the same key as site {found[key]}; each site must create its own key")
                 else:
                     found[key] = site_id
             except (ConfigError, OSError) as error:
@@ -44,7 +55,7 @@ class AllowList:
         return found
 
     def _look(self) -> Mapping[Path, tuple[int, int]]:
-        """Name, time and size of each key file, in order of name."""
+        """Return the modification time and size of each key file, sorted by name."""
         look = {}
         for path in sorted(self._folder.glob("*.pub")):
             try:

@@ -1,4 +1,4 @@
-"""The bundle that Flower wants as an envelope: metadata, and no code."""
+"""The app bundle that Flower requires for a run; ours holds metadata and no code."""
 
 ENVELOPE = {
     "pyproject.toml": b"""[project]

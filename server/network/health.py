@@ -1,4 +1,4 @@
-"""The standard gRPC health service (grpc.health.v1), for an orchestrator's probes."""
+"""The standard gRPC health service (grpc.health.v1), which an orchestrator such as Kubernetes queries."""
 
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -15,7 +15,15 @@ ROUNDS = "hushtune.rounds"
 
 
 class Health:
-    """The overall service says whether sites can connect, ``hushtune.rounds`` whether a quorum is connected."""
+    """Answer health checks on ``address``.
+
+    The overall service reports whether sites can connect; ``hushtune.rounds`` reports whether a quorum is connected.
+
+    Raises
+    ------
+    RunError
+        The address cannot be opened.
+    """
 
     def __init__(self, address: str) -> None:
         self._servicer = HealthServicer()
@@ -36,7 +44,7 @@ class Health:
         self._server.stop(grace=0.2).wait()
 
     def show(self, listening: bool, quorum: bool) -> None:
-        """Set what probes are told."""
+        """Set the answers to health checks: whether the public port is open, and whether a quorum is connected."""
         for service, serving in (("", listening), (ROUNDS, listening and quorum)):
             status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
             self._servicer.set(service, status)

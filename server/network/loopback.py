@@ -21,7 +21,7 @@ HEADERS = {
 
 
 class LoopbackServer:
-    """Serves an ASGI application in a thread, and logs nothing.
+    """Serve an ASGI application in a background thread, without any log.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class LoopbackServer:
     host
         A loopback address.
     port
-        Port on this machine; 0 takes a free one.
+        The port; 0 chooses a free one.
     option
-        The option of the command line that named the port, for the error message.
+        The command line option that named the port, for the error message.
 
     Raises
     ------
@@ -81,13 +81,13 @@ class LoopbackServer:
 
 
 def page_policy(nonce: str) -> dict[str, str]:
-    """Return the header that lets a page run the script and style with this nonce, and ask its own server, only."""
+    """Return the header that permits only the script and style with this nonce, and requests to this server."""
     rules = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'"
     return {"Content-Security-Policy": f"{rules}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
 
 
 class _WithHeaders:
-    """Adds ``HEADERS`` to each response of an application."""
+    """Add ``HEADERS`` to each response of an application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

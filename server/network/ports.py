@@ -1,4 +1,4 @@
-"""Two ports of one process: a loopback one that opens first, and the public one."""
+"""The two ports of a server: a loopback port for the server itself, opened first, and the public port for sites."""
 
 import asyncio
 import socket
@@ -11,11 +11,11 @@ import uvicorn
 
 from shared.errors import RunError
 
-PATIENCE = 20.0  # seconds for a port to open
+PATIENCE = 20.0  # seconds to wait for a port to open
 
 
 class Listeners:
-    """Serves an ASGI application on loopback, and another one in front of it on the public port, in a thread."""
+    """Serve the ASGI application ``private`` on loopback and ``public`` on the public port, in a background thread."""
 
     def __init__(self, private: Any, public: Any, port: socket.socket, certificate: Path | None, key: Path | None) -> None:
         loopback = socket.create_server(("127.0.0.1", 0))
@@ -29,7 +29,7 @@ class Listeners:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     def open_private(self) -> None:
-        """Open the loopback port."""
+        """Start the thread and open the loopback port."""
         self._thread.start()
         self._wait(self._private, "its loopback port")
 
@@ -39,7 +39,7 @@ class Listeners:
         self._wait(self._public, "its public port")
 
     def close(self) -> None:
-        """Close both."""
+        """Close both ports."""
         self._private.should_exit = self._public.should_exit = True
         self._may_open.set()
         if self._thread.is_alive():

@@ -1,4 +1,7 @@
-"""What the public port lets through: the Fleet API, to admitted keys, in requests of a bounded size."""
+"""The filter in front of Flower on the public port.
+
+Only requests to the Fleet API, from an admitted key and of a bounded size, reach Flower; all others are rejected here.
+"""
 
 import base64
 import binascii
@@ -14,22 +17,22 @@ FLEET = "/v1/fleet/"
 PATH = re.compile(r"/v1/fleet/[a-z-]+")
 KEY_HEADER = b"flwr-public-key"
 SITE_HEADER = b"x-hushtune-site"
-LARGEST = 16 * 2**20  # bytes of a request; Flower cuts arrays into pieces of 5 MB
+LARGEST = 16 * 2**20  # bytes of a request; Flower sends arrays in pieces of 5 MB, so honest requests are far smaller
 
 
-class Wall:
-    """An ASGI application in front of Flower's own."""
+class RequestFilter:
+    """An ASGI application that forwards permitted requests to another one, Flower's."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._sites: Mapping[bytes, str] = {}
 
     def admit(self, sites: Mapping[bytes, str]) -> None:
-        """Let these public keys in, each for its site, and no others."""
+        """Admit exactly these public keys, each for the site it maps to; replaces the keys admitted before."""
         self._sites = dict(sites)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it here."""
+        """Forward a permitted request; answer any other with an HTTP error status."""
         if scope["type"] != "http":
             return
         status = self._judge(scope)
@@ -40,7 +43,7 @@ class Wall:
         await self._app(scope, _bounded(receive), send)
 
     def _judge(self, scope: Scope) -> int:
-        """The status that turns a request away, or 0."""
+        """Return the HTTP error status for a request, or 0 if it is permitted."""
         if not PATH.fullmatch(scope["path"]) or scope["method"] != "POST":
             return 404
         headers = dict(scope["headers"])
@@ -57,7 +60,7 @@ class Wall:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """The same stream, which ends as if the other side had gone when it grows too long."""
+    """Return a receive function that reports a disconnect once more than ``LARGEST`` bytes have arrived."""
     seen = 0
 
     async def bounded() -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""A Flower SuperLink inside this process, and every use of Flower's internals on the server's side.
+"""A Flower SuperLink inside this process. All server code that uses Flower's internals is in this module.
 
-Two listeners share one SuperLink. The public one passes the Fleet API alone, to admitted keys; Control and Runtime, with
-which stock Flower lets anyone who holds the CA file register nodes and run code, answer on a loopback port of this process.
-No code runs here and none is sent: the bundle that Flower wants as an envelope holds two lines of metadata.
+Two listeners share one SuperLink. The public one forwards only the Fleet API, and only for admitted keys. Flower's Control
+and Runtime APIs, through which anyone who holds the CA file could register nodes and run code on a stock SuperLink, answer
+only on a loopback port of this process. No code is sent to sites: the app bundle that Flower requires holds only metadata.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ from flwr.superlink.main import create_app
 
 from server.network.app_bundle import ENVELOPE
 from server.network.ports import Listeners
-from server.network.request_filter import Wall
+from server.network.request_filter import RequestFilter
 from shared.errors import RunError
 from shared.identity.keys import read_public
 
@@ -63,12 +63,16 @@ IN_MEMORY = ":flwr-in-memory:"
 
 
 class RunLost(Exception):
-    """Flower ended its run, as it does when this process slept; a new one may be opened."""
+    """Flower ended its run, for example because this machine was suspended; open a new run and continue."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """How Flower sees a site: whether it is there, since when, and until when it counts as there."""
+    """The connection of a site as Flower reports it.
+
+    ``since`` is the time of the last connection (ISO 8601, empty if never connected). ``online_until`` is the Unix time
+    until which Flower counts the site as online without another heartbeat.
+    """
 
     online: bool
     since: str
@@ -77,7 +81,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Incoming:
-    """A reply to one message: a record or the reason why there is none, and its bytes on the wire."""
+    """A reply to one message: either its content or an error.
+
+    ``away`` is true where Flower could not reach the site; ``size`` is the number of bytes received.
+    """
 
     message_id: str
     content: RecordDict | None
@@ -87,24 +94,26 @@ class Incoming:
 
 
 def node_key(path: Path) -> bytes:
-    """A site's public key in the form that Flower compares.
+    """Read a site's public key from a file, in the encoding that Flower compares.
 
-    Raises:
-        ConfigError: the file holds no key that Flower takes.
+    Raises
+    ------
+    ConfigError
+        The file does not hold a public key that Flower accepts.
     """
     return bytes(public_key_to_bytes(read_public(path)))
 
 
 class Link:
-    """A running SuperLink with one open run, through which messages go to nodes."""
+    """A SuperLink with one open run, through which the server sends messages to sites and reads their replies."""
 
     def __init__(self, public: socket.socket, certificate: Path | None, key: Path | None) -> None:
         quiet = logging.getLogger("flwr")
         quiet.setLevel(logging.CRITICAL)
         self._secret = secrets.token_bytes(32)
         self._app: Any = create_app(_settings(self._secret), SuperLinkLifespan)
-        self.wall = Wall(self._app)
-        self._listeners = Listeners(self._app, self.wall, public, certificate, key)
+        self.filter = RequestFilter(self._app)
+        self._listeners = Listeners(self._app, self.filter, public, certificate, key)
         self._runtime: RuntimeHttpClient | None = None
         self._task: Any = None
         self._arriving: dict[str, Any] = {}
@@ -112,32 +121,32 @@ class Link:
         self._lost = threading.Event()
 
     def start(self) -> None:
-        """Start the SuperLink on its loopback port, and open a run."""
+        """Start the SuperLink on its loopback port and open a run."""
         self._listeners.open_private()
         self.open_run()
 
     def listen(self) -> None:
-        """Open the public port; who connects before its key is registered would be turned away for good."""
+        """Open the public port. Register keys first: a SuperNode that is rejected once does not try again."""
         self._listeners.open_public()
 
     def close(self) -> None:
-        """End the run and close both ports."""
+        """End Flower's run and close both ports."""
         self._end_run()
         self._listeners.close()
 
     def register(self, key: bytes) -> int:
-        """Make a node for a public key; gives its id."""
+        """Create a Flower node for a public key and return the node's id."""
         return int(self._state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, key, 0))
 
     def nodes(self) -> Mapping[int, Node]:
-        """All nodes by their id."""
+        """Return the state of every node, by node id."""
         return {
             info.node_id: Node(info.status == "online", info.last_activated_at or "", info.online_until or 0.0)
             for info in self._state.get_node_info()
         }
 
     def open_run(self) -> None:
-        """Submit a run to Flower and take its server's part."""
+        """Open a new run at Flower and act as its ServerApp; ends the previous run."""
         self._end_run()
         bundle = build_fab_from_files(ENVELOPE)[0]
         with ControlHttpClient.from_server_address(self._listeners.address, True, None, []) as control:
@@ -154,10 +163,26 @@ class Link:
         self._heart.start()
 
     def push(self, node_id: int, record: RecordDict, lifetime: float) -> tuple[str, int]:
-        """Send a training message that expires in ``lifetime`` seconds; gives its id and its bytes.
+        """Send a training message to a node.
 
-        Raises:
-            RunLost: open a new run and push again.
+        Parameters
+        ----------
+        node_id
+            The receiver.
+        record
+            The content.
+        lifetime
+            Seconds until Flower drops the message.
+
+        Returns
+        -------
+        tuple[str, int]
+            The id of the message and its size in bytes.
+
+        Raises
+        ------
+        RunLost
+            Flower ended the run; open a new run and push again.
         """
         run_id, state = self._run_id(), self._state
         message = Message(record, node_id, MessageType.TRAIN, ttl=lifetime)
@@ -174,10 +199,12 @@ class Link:
         return str(message.metadata.message_id), sum(map(len, pieces.values()))
 
     def pull(self, message_ids: Sequence[str]) -> Iterator[Incoming]:
-        """Yield the replies that have wholly arrived, each read only when it is asked for.
+        """Yield the replies to these messages that have arrived completely; read each from Flower only when it is consumed.
 
-        Raises:
-            RunLost: open a new run and push again.
+        Raises
+        ------
+        RunLost
+            Flower ended the run; open a new run and push again.
         """
         run_id, state = self._run_id(), self._state
         fresh = set(message_ids) - set(self._arriving)
@@ -190,7 +217,7 @@ class Link:
                 yield incoming
 
     def forget(self, message_ids: Sequence[str]) -> None:
-        """Drop messages and their replies; a reply that comes later finds nothing to answer."""
+        """Delete messages and their replies; a reply that arrives later is not delivered."""
         store = self._state.object_store
         for message_id in message_ids:
             store.delete(message_id)
@@ -200,7 +227,7 @@ class Link:
         self._state.delete_messages(set(message_ids))
 
     def _read(self, asked: str, run_id: int) -> Incoming | None:
-        """The reply to a message, or None while pieces of it are under way."""
+        """Return the reply to the message ``asked``, or None while parts of it have not arrived."""
         header, store = self._arriving[asked], self._state.object_store
         if header.has_error():
             away = header.error.code == ErrorCode.NODE_UNAVAILABLE
@@ -213,7 +240,7 @@ class Link:
             size = sum(map(len, pieces.values()))
             message = inflate_object_from_contents(header.metadata.message_id, pieces)
             return Incoming(asked, message.content, None, False, size)  # type: ignore[attr-defined]
-        except Exception as error:  # parsing what a site sent must never end a round
+        except Exception as error:  # whatever a site sends, a parsing error must not end the round
             return Incoming(asked, None, type(error).__name__, False, 0)
 
     def _acquire(self) -> str:
@@ -231,7 +258,7 @@ class Link:
         raise RunError("server: Flower gave no task for its own run; start the server again")
 
     def _beat(self) -> bool:
-        """Keep Flower's task alive; what fails is noticed at the next message."""
+        """Send a heartbeat for Flower's run; after a failure, the next ``push`` or ``pull`` raises RunLost."""
         try:
             alive = self._runtime is not None and self._runtime.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success
         except httpx.HTTPError:
@@ -270,7 +297,7 @@ def _settings(secret: bytes) -> SuperLinkLifespanConfig:
         health_server_address=None,
         host="127.0.0.1",
         port=0,
-        insecure=True,  # of the loopback listener; TLS is the public one's
+        insecure=True,  # for the loopback listener; the public listener has TLS
         certificates=None,
         superexec_auth_secret=secret,
         authn_plugin=NoOpControlAuthnPlugin(),
@@ -292,5 +319,5 @@ def _settings(secret: bytes) -> SuperLinkLifespanConfig:
 
 
 def _patient() -> RetryInvoker:
-    """Retries of what the network may lose, and nothing else: no signals, no retry of an answer."""
+    """Return a retry policy for transport errors only: an error status from Flower is not retried."""
     return RetryInvoker(lambda: exponential(0.1, 2, 2), httpx.TransportError, max_tries=5, max_time=20)

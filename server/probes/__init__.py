@@ -1,6 +1,6 @@
-"""What a finished adapter does beyond its score: noise, groups, swapped words, planted ones, and what it forgot.
+"""Evaluation probes of a finished adapter: noise, groups, swapped words, backdoors and forgetting.
 
-Everything is measured on held-out records and public texts that the server may use; no site is asked for anything.
+The probes use held-out records and public texts that the server may use; they ask no site for anything.
 """
 
 from dataclasses import replace
@@ -16,28 +16,41 @@ from shared.seeds import stream
 
 
 def probe(evaluator: Evaluator) -> dict[str, Any] | None:
-    """All that ``evaluation.probes`` asks of the model as it stands, as plain values; None where it asks for nothing.
+    """Run the probes that ``evaluation.probes`` asks for and that make sense for the task.
 
-    Raises:
-        ConfigError: a group is asked for that no record declares.
-        DataError: the file of public texts cannot be used.
+    Parameters
+    ----------
+    evaluator
+        The evaluator of the test records, with the model to probe.
+
+    Returns
+    -------
+    dict or None
+        The results as plain values, None for a probe that was not run; None if the config asks for no probe.
+
+    Raises
+    ------
+    ConfigError
+        A group is asked for that no record declares.
+    DataError
+        The file of public texts cannot be used.
     """
-    section = evaluator.config.evaluation.probes
+    section, probes = evaluator.config.evaluation.probes, evaluator.learner.task.probes
     if section is None:
         return None
     chosen = sampled(evaluator, section.max_records)
     return {
         "records": len(chosen.examples),
-        "robustness": robustness(chosen, section) if section.noises else None,
-        "swaps": swaps(chosen, section),
-        "backdoor": backdoor(chosen, section) if section.backdoor else None,
-        "groups": by_group(evaluator, section.group) if section.group else None,
-        "forgetting": forgetting(evaluator, section.general) if section.forgetting else None,
+        "robustness": robustness(chosen, section) if section.noises and "robustness" in probes else None,
+        "swaps": swaps(chosen, section) if "swaps" in probes else [],
+        "backdoor": backdoor(chosen, section) if section.backdoor and "backdoor" in probes else None,
+        "groups": by_group(evaluator, section.group) if section.group and "groups" in probes else None,
+        "forgetting": forgetting(evaluator, section.general) if section.forgetting and "forgetting" in probes else None,
     }
 
 
 def sampled(evaluator: Evaluator, most: int) -> Evaluator:
-    """The evaluator on a seeded choice of its records, in their order, where there are more."""
+    """Return the evaluator on a seeded choice of at most ``most`` of its records, in their order."""
     total = len(evaluator.records)
     if total <= most:
         return evaluator

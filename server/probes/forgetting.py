@@ -1,6 +1,6 @@
-"""What the base model knew and the tuned one may have forgotten, on public texts that have nothing to do with the run.
+"""Forgetting: what the tuned model lost of the base model's abilities, measured on public texts unrelated to the run.
 
-A language model: its perplexity on the texts. An encoder: how well their topics can be told apart by its embeddings alone.
+For a language model this is the perplexity of the texts; for an encoder, how well its embeddings separate their topics.
 """
 
 from collections.abc import Sequence
@@ -11,28 +11,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from server.evaluation import Evaluator, embed
-from server.model_assessment import resampling
+from server.evaluation import Evaluator
 from server.probes.general import SENTENCES
 from server.probes.robustness import changed
 from shared.adapters.peft import base_alone
 from shared.errors import DataError
 from shared.metrics.bootstrap import Sums, mean
-from shared.tasks.base import Example
+from shared.tasks.cached_activations import embed
 from shared.text.public import Text, read_texts
 
 FOLDS = 5
 
 
 def forgetting(evaluator: Evaluator, file: Path | None) -> dict[str, Any]:
-    """The measure before and after tuning, and its paired change, whose interval is over the texts.
+    """Return the measure before and after tuning, and its paired change with an interval over the texts.
 
     The base model is the tuned one with its adapter switched off, so no second model is loaded.
 
     Raises:
         DataError: the file cannot be used.
     """
-    texts: Sequence[Text] = general_texts(file, _is_encoder(evaluator)) if file else SENTENCES
+    texts: Sequence[Text] = general_texts(file, evaluator.learner.task.embeds) if file else SENTENCES
     with base_alone(evaluator.learner.model):
         before = _measured(evaluator, texts)
     after = _measured(evaluator, texts)
@@ -40,13 +39,13 @@ def forgetting(evaluator: Evaluator, file: Path | None) -> dict[str, Any]:
         "texts": len(texts),
         "own_texts": file is None,
         "metric": before.name,
-        "before": asdict(before.interval(*resampling(evaluator))),
+        "before": asdict(before.interval(*evaluator.resampling)),
         **changed(evaluator, before, after),
     }
 
 
 def general_texts(file: Path, labelled: bool) -> list[Text]:
-    """The operator's own texts.
+    """Return the operator's own texts.
 
     Raises:
         DataError: the file cannot be used, or has too few texts to measure anything.
@@ -59,28 +58,24 @@ def general_texts(file: Path, labelled: bool) -> list[Text]:
     return texts
 
 
-def _is_encoder(evaluator: Evaluator) -> bool:
-    return evaluator.learner.task.kind == "encoder"
-
-
 def _measured(evaluator: Evaluator, texts: Sequence[Text]) -> Sums:
-    """The measure of the model as it stands: the tokens' likelihood, or the hits of a probe on embeddings."""
+    """Return the measure of the model as it stands: the hits of a probe on embeddings, or the primary metric."""
     learner = evaluator.learner
     given = learner.base.tokenizer(
         [text for text, _ in texts], truncation=True, max_length=evaluator.config.model.max_length
     )
-    ids = [np.asarray(row, dtype=np.int64) for row in given["input_ids"]]
-    if not _is_encoder(evaluator):
-        examples = [Example(row, np.ones(len(row), dtype=np.bool_)) for row in ids]
-        return learner.task.chief(Evaluator(learner, examples, [""] * len(examples), evaluator.config).outcome())
-    states = embed(learner, [Example(row, 0) for row in ids], None, learner.tokens(evaluator.config.training))
+    examples = [learner.task.whole_text(np.asarray(row, dtype=np.int64)) for row in given["input_ids"]]
+    if not learner.task.embeds:
+        return Evaluator(learner, examples, [""] * len(examples), evaluator.config).outcome().primary()
+    states = embed(learner, examples, None, learner.tokens(evaluator.config.training))
     return mean("probe_accuracy", nearest_centroid_hits(states, [label for _, label in texts]))
 
 
 def nearest_centroid_hits(states: npt.NDArray[np.float32], labels: Sequence[str | None]) -> npt.NDArray[np.float64]:
-    """Whether each text's embedding (N, hidden) is nearest, by cosine, to the mean of its own label's other folds, (N,).
+    """Return 1 for each text whose embedding is nearest, by cosine, to the mean of its own label, else 0, (N,).
 
-    Folds take every fifth text of a label, so that the split is the same before and after.
+    The means are of the other folds (cross-validation). A fold takes every fifth text of a label, so that the split is the
+    same before and after tuning.
     """
     unit = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-12)
     names = sorted({str(label) for label in labels})

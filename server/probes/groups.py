@@ -1,26 +1,24 @@
-"""The same measures for each declared group, and how far apart the groups are, by fairlearn's MetricFrame."""
+"""Metrics of each declared group, and the gaps between groups, by fairlearn's MetricFrame."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from server.evaluation import Evaluator
-from server.model_assessment import resampling
 from shared.errors import ConfigError
+from shared.tasks.outcome import Outcome
 
-Floats = npt.NDArray[np.float64]
-Measure = Callable[[Floats, Floats], float]
 MOST_GROUPS = 20
-RESAMPLES = 200  # of fairlearn's own bootstrap, which computes each in Python
+RESAMPLES = 200  # of fairlearn's bootstrap, which computes each metric in Python
 
 
 def by_group(evaluator: Evaluator, column: str) -> dict[str, Any]:
-    """Measures by group with bootstrap intervals, and the gap between the best and the worst group.
+    """Return metrics by group with bootstrap intervals, and the gap between the best and the worst group.
 
-    Records that declare no group are left out. A resample that misses a group whole does not count for its interval.
+    Records without a group are left out. A resample without any record of a group does not count for that group's interval.
 
     Raises:
         ConfigError: no record declares a group, or all the same, or there are too many to compare.
@@ -47,16 +45,17 @@ def by_group(evaluator: Evaluator, column: str) -> dict[str, Any]:
 
 
 def _frame(evaluator: Evaluator, known: npt.NDArray[np.int64], groups: list[str]) -> Any:
-    """fairlearn's frame of the measures on the records with a group."""
+    """Return fairlearn's frame of the metrics of the records with a group; it computes on the places of records."""
     from fairlearn.metrics import MetricFrame
 
     outcome = evaluator.outcome().where(known)
-    resamples, confidence, seed = resampling(evaluator)
+    places = np.arange(len(known))
+    resamples, confidence, seed = evaluator.resampling
     tail = (1 - confidence) / 2
     return MetricFrame(
-        metrics=dict(_measures(evaluator.learner.task.kind)),
-        y_true=outcome.first,
-        y_pred=outcome.second,
+        metrics={name: partial(_value, outcome, name) for name in outcome.values()},
+        y_true=places,
+        y_pred=places,
         sensitive_features=np.array(groups),
         n_boot=min(resamples, RESAMPLES),
         ci_quantiles=[tail, 1 - tail],
@@ -64,20 +63,13 @@ def _frame(evaluator: Evaluator, known: npt.NDArray[np.int64], groups: list[str]
     )
 
 
-def _measures(kind: str) -> Mapping[str, Measure]:
-    """Measures of an outcome's two columns."""
-    if kind == "causal":
-        return {"perplexity": lambda losses, tokens: float(np.exp(losses.sum() / tokens.sum()))}
-    from sklearn.metrics import accuracy_score, f1_score
-
-    return {
-        "accuracy": accuracy_score,
-        "macro_f1": lambda truth, predicted: float(f1_score(truth, predicted, average="macro", zero_division=0)),
-    }
+def _value(outcome: Outcome, name: str, places: Any, _: Any) -> float:
+    """Return a metric of the records at some places."""
+    return outcome.where(np.asarray(places)).values()[name]
 
 
 def _intervals(values: Any, ends: Any, group: str | None) -> dict[str, dict[str, float]]:
-    """Values by measure, each with its two quantiles, as plain numbers."""
+    """Return values by metric, each with its two quantiles, as plain numbers."""
     low, high = (end if group is None else end.loc[group] for end in ends)
     return {
         str(name): {"value": float(values[name]), "low": float(low[name]), "high": float(high[name])}

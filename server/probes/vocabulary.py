@@ -1,4 +1,4 @@
-"""Which words of a model's vocabulary would move its answer most, by the gradient of its answer."""
+"""Words of a model's vocabulary that would move its answer most, by the gradient of the answer."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 
 FRONT = 1  # the place after an encoder's first special token
 SHORTEST = 2  # letters of a word
 
 
 def pulling_words(learner: Learner, examples: Sequence[Example], known: Collection[str], most: int) -> list[str]:
-    """For each class the ``most`` words that, put before the examples, would raise its log-probability most, by first order.
+    """Return, for each class, the ``most`` words that would raise its log-probability most when put before the examples.
 
-    ``known`` words, in lower case, are left out.
-
-    A filler token stands where the word would; words are ranked by the product of their embedding with the mean gradient
-    there (HotFlip, Ebrahimi et al. 2018, arXiv 1712.06751; as triggers: Wallace et al. 2019, arXiv 1908.07125).
+    Words in ``known``, in lower case, are left out. A filler token takes the place of the word; words are ranked by the
+    product of their embedding with the mean gradient there, a first-order estimate (HotFlip, Ebrahimi et al. 2018, arXiv
+    1712.06751; as triggers: Wallace et al. 2019, arXiv 1908.07125).
     """
     table: Any = learner.base.network.get_input_embeddings().weight
     every = whole_words(learner.base.tokenizer, len(table))
@@ -35,7 +35,7 @@ def pulling_words(learner: Learner, examples: Sequence[Example], known: Collecti
 
 
 def whole_words(tokenizer: Any, size: int) -> dict[int, str]:
-    """The tokens below ``size`` that are a whole word of letters, by number."""
+    """Return the tokens below ``size`` that are a whole word of letters, by number."""
     tokens = {number: token for token, number in tokenizer.get_vocab().items() if number < size}
     texts = {number: tokenizer.convert_tokens_to_string([token]).strip() for number, token in sorted(tokens.items())}
     special = set(tokenizer.all_special_ids)
@@ -47,7 +47,7 @@ def whole_words(tokenizer: Any, size: int) -> dict[int, str]:
 
 
 def _gradients(learner: Learner, examples: Sequence[Example]) -> Iterator[torch.Tensor]:
-    """For each class the mean gradient of its log-probability at the filler's embedding."""
+    """Yield, for each class, the mean gradient of its log-probability at the filler's embedding, (hidden,)."""
     tokenizer = learner.base.tokenizer
     filler = tokenizer.unk_token_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
     filled = [Example(np.insert(e.ids, FRONT, filler)[: learner.task.max_length], e.target) for e in examples]

@@ -1,1 +1,1 @@
-"""What a run leaves behind for people: its report as a page, the charts in it, and the cards."""
+"""Write the results of a run for people: the report with its charts, the privacy card and the model card."""

@@ -1,4 +1,4 @@
-"""The privacy card: what a run guarantees, spent and leaves open, as one JSON document that the server signs."""
+"""Build the privacy card: one JSON document that states a run's guarantee, its cost and its limits; the server signs it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +16,7 @@ from shared.metrics.bootstrap import Interval
 from shared.wire.chain_head import Head
 
 STATED = ("trust_meaning", "mechanism", "sampling", "clipping_mode", "clipping", "clipping_norm", "grids", "accounting")
-TOLD_RATE = 0.01  # the rate of false positives that the words of the attack risk are about; one of the table's
+STATED_RATE = 0.01  # the false positive rate in the sentence on attack risk; one of the table's rates
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ Charges = tuple[Charge, ...]
 
 @dataclass(frozen=True)
 class SiteCharges:
-    """What the card may say of one site: public by declaration, or charged. ``target_delta`` is None without privacy.
+    """The facts about one site that the card may state: each is public by declaration or was charged.
 
-    ``head`` is where the site's ledger ended when the server last heard of it. ``epsilon_ever`` is the largest of any of
-    its records over all runs in that ledger, as the ledger's limit counts it (several runs by the filter for adaptive
-    choice), which the site alone knows, and a simulator.
+    ``target_delta`` is None without privacy. ``head`` is the chain head of the site's ledger when the server last heard of
+    it. ``epsilon_ever`` is the largest epsilon of any of the site's records over all runs in that ledger, counted as for the
+    ledger's limit (by a privacy filter if there were several runs); only the site and a simulator know it.
     """
 
     site_id: str
@@ -61,12 +61,12 @@ class BaseModel:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """All that a card is made of; nothing else can get into it.
+    """All facts that a card is built from; a card contains nothing else.
 
-    ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` are
-    the adapter's, by SHA-256. ``record`` is where the server's own chain of rounds ends. ``energy`` says whether a site
-    sent what its rounds took. No count of records or of personal data is among the facts, of a simulation either: whoever
-    publishes an adapter publishes its card with it.
+    ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` maps
+    the adapter's files to their SHA-256. ``record`` is the chain head of the server's own chain of rounds. ``energy`` says
+    whether a site sent the electricity of its rounds. Counts of records or of personal data are not among the facts, even
+    for a simulation, because a card is published together with its adapter.
     """
 
     run_id: str
@@ -90,10 +90,12 @@ class CardFacts:
 
 
 def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
-    """The card, with the public key that is to sign it, after the questions of NIST SP 800-226 (Near et al. 2025).
+    """Build the card, including the public key that will sign it; it answers the questions of NIST SP 800-226 (Near 2025).
 
-    Raises:
-        PrivacyError: no card can be written for the trust model.
+    Raises
+    ------
+    PrivacyError
+        There are no sentences for the trust model or the clipping mode.
     """
     sites = _sites(facts)
     return {
@@ -139,7 +141,7 @@ def _run(facts: CardFacts) -> dict[str, Any]:
 
 
 def _training(facts: CardFacts) -> dict[str, Any]:
-    """The procedure, from the config alone."""
+    """Return the training procedure, taken from the config only."""
     training, config = facts.config.training, facts.config
     return {
         "task": config.task.name,
@@ -159,7 +161,10 @@ def _training(facts: CardFacts) -> dict[str, Any]:
 
 
 def _adapter(section: AdapterSection) -> dict[str, Any]:
-    """Describe the adapter: no family at a rank of 0, and None for the settings that the family does not read."""
+    """Return what is trained besides a head, and in which layers.
+
+    At rank 0 only the head is trained, so ``family`` is None; settings that the family does not read are None.
+    """
     own = section.traits.fields
     named = {"rank": "rank", "alpha": "alpha", "factors": "train"}
     return {
@@ -193,7 +198,7 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
 
 
 def _sites(facts: CardFacts) -> list[dict[str, Any]]:
-    """Each site: what it declared, what it was charged, and what follows; equal charges are accounted for once."""
+    """Return for each site its declared size, its charges and the resulting epsilon; equal charges are computed once."""
     different = {(site.charges, site.target_delta) for site in facts.sites}
     claims = {(charges, delta): _claim(charges, delta, facts.accountant) for charges, delta in different}
     return [
@@ -211,7 +216,7 @@ def _sites(facts: CardFacts) -> list[dict[str, Any]]:
 
 
 def _claim(charges: Charges, target_delta: float | None, accountant: Accountant) -> dict[str, Any]:
-    """What follows from the charges; nothing where there was no privacy."""
+    """Return the epsilon and the attack limits that follow from the charges; None for each without privacy."""
     if target_delta is None:
         return dict.fromkeys(("epsilon", "attack", "advantage"))
     events = [charge.event for charge in charges]
@@ -229,12 +234,12 @@ def _limits(risk: AttackRisk) -> list[dict[str, float]]:
 
 
 def _attack(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> str:
-    """The attack risk at one rate of false positives, of the site where it is highest, in words."""
+    """Return the sentence on attack risk, for the site where the risk is highest."""
     if facts.trust is None:
         return "No limit can be stated: an attack may recognise every training record."
-    limits = {site["site_id"]: row for site in sites for row in site["attack"] if row["false_positive_rate"] == TOLD_RATE}
+    limits = {site["site_id"]: row for site in sites for row in site["attack"] if row["false_positive_rate"] == STATED_RATE}
     worst = max(limits, key=lambda site_id: float(limits[site_id]["true_positive_rate"]))
-    return wording.attack_words(worst, facts.unit, TOLD_RATE, limits[worst]["true_positive_rate"])
+    return wording.attack_words(worst, facts.unit, STATED_RATE, limits[worst]["true_positive_rate"])
 
 
 def _utility(facts: CardFacts) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The charts of a report: pure functions from numbers to inline SVG that takes its colours from the page's CSS."""
+"""Draw the charts of a report as inline SVG; the colours are CSS variables of the page."""
 
 import io
 import math
@@ -14,17 +14,17 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-WIDTH = 480  # units of the view box; a phone shows 0.8 of it, so text of 12 units stays readable
-MAX_TICKS = 10  # round numbers below an axis
-MAX_NAME = 26  # letters of a row name; tables have the whole name
-# Stand-ins that matplotlib accepts as colours; `_inline` turns each into the CSS variable of its name.
+WIDTH = 480  # units of the view box; a phone scales it by 0.8, so text of 12 units stays readable
+MAX_TICKS = 10  # labelled rounds below an axis
+MAX_NAME = 26  # characters of a row name; the tables show the whole name
+# Placeholder colours, since matplotlib accepts no CSS variables; `_inline` replaces each by the variable in VARIABLES.
 INK, RULE, REST = "#a0a001", "#a0a002", "#a0a003"
 SERIES = ("#a0a011", "#a0a012", "#a0a013", "#a0a014", "#a0a015", "#a0a016")
 VARIABLES = {INK: "muted", RULE: "rule", REST: "rest", **{colour: f"s{n}" for n, colour in enumerate(SERIES, 1)}}
 DASHES = ((0, (6, 3)), (0, (2, 2)), (0, (8, 3, 2, 3)))
 STYLE = {
-    "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
-    "text.parse_math": False,  # a '$' in a name is a '$'
+    "svg.fonttype": "none",  # keep text as text, so that it can be searched, copied and read by a screen reader
+    "text.parse_math": False,  # a name may contain '$'
     "font.size": 12,
     "axes.edgecolor": RULE,
     "axes.labelcolor": INK,
@@ -53,9 +53,9 @@ class Point:
 
 
 def progress(label: str, points: Sequence[Point], references: Sequence[float], *, percent: bool) -> str:
-    """A measure by round with its interval as a band, and one dashed level for each reference.
+    """Draw a measure by round with its interval as a band, and a dashed line for each reference value.
 
-    ``label`` is the spoken description. References take the colours from the second on.
+    ``label`` is the description for screen readers. References use the colours from the second one on.
     """
     with _styled("progress"):
         figure, axes = _axes(240)
@@ -72,9 +72,9 @@ def progress(label: str, points: Sequence[Point], references: Sequence[float], *
 
 
 def budget(label: str, sites: Sequence[Sequence[float]], limit: float | None) -> str:
-    """Epsilon spent by round, one line a site; from the seventh site on all share one quiet colour.
+    """Draw epsilon spent by round, one line per site; all sites after the sixth share one grey colour.
 
-    Sites with the same plan lie on one another, so earlier lines are wider and show behind the later ones.
+    Lines of sites with the same plan coincide, so earlier lines are wider and remain visible behind later ones.
     """
     with _styled("budget"):
         figure, axes = _axes(240)
@@ -95,9 +95,9 @@ def budget(label: str, sites: Sequence[Sequence[float]], limit: float | None) ->
 
 
 def intervals(name: str, label: str, rows: Sequence[Point], reference: float | None, *, percent: bool) -> str:
-    """One dot with its interval for each row, the first on top; ``reference`` is a dashed level across them.
+    """Draw one dot with its interval per row, the first row on top; ``reference`` is drawn as a dashed line.
 
-    ``name`` must be the chart's own on the page: it starts the ids inside the SVG.
+    ``name`` must be unique on the page, because it is the prefix of all ids inside the SVG.
     """
     with _styled(name):
         figure, axes = _axes(46 + 27 * len(rows))
@@ -115,7 +115,7 @@ def intervals(name: str, label: str, rows: Sequence[Point], reference: float | N
 
 
 def bars(label: str, rows: Sequence[tuple[str, float, str]]) -> str:
-    """One bar for each (name, length, text at its end), the first on top."""
+    """Draw one horizontal bar per (name, length, text at its end), the first on top."""
     with _styled("bars"):
         figure, axes = _axes(20 + 27 * len(rows))
         lengths = [value if math.isfinite(value) else 0.0 for _, value, _ in rows]
@@ -132,12 +132,12 @@ def bars(label: str, rows: Sequence[tuple[str, float, str]]) -> str:
 
 
 def _styled(salt: str) -> AbstractContextManager[None]:
-    """Our style over matplotlib's own defaults, whatever the machine's matplotlibrc says; ``salt`` fixes the ids."""
+    """Apply our style on matplotlib's defaults, ignoring the machine's matplotlibrc; ``salt`` makes the ids reproducible."""
     return style.context(["default", {**STYLE, "svg.hashsalt": salt}])
 
 
 def _axes(height: float) -> tuple[Figure, Axes]:
-    """An empty chart of the common width and ``height`` units, with grid lines across the values only."""
+    """Create an empty chart of the common width and ``height`` units, with grid lines for the value axis only."""
     figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
     axes = figure.subplots()
     axes.grid(visible=False, axis="x")
@@ -146,14 +146,14 @@ def _axes(height: float) -> tuple[Figure, Axes]:
 
 
 def _value_ticks(axis: XAxis | YAxis, *, percent: bool) -> None:
-    """A few round numbers along the values."""
+    """Place a few round numbers on the value axis."""
     axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     if percent:
         axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
 
 
 def _round_ticks(axes: Axes, names: Sequence[str]) -> None:
-    """Name the rounds below the axis, thinned out when there are many; the last is always named."""
+    """Label the rounds below the axis; if there are many, label every n-th, and always the last."""
     gap = max(1, math.ceil((len(names) - 1) / MAX_TICKS))
     places = list(range(len(names)))[::-gap][::-1]
     axes.set_xticks(places, [names[place] for place in places])
@@ -161,7 +161,7 @@ def _round_ticks(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _row_ticks(axes: Axes, names: Sequence[str]) -> None:
-    """Name the rows at the left, the first on top, with the grid across the values."""
+    """Label the rows at the left, the first on top, with grid lines for the value axis."""
     shown = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in names]
     axes.set_yticks(range(len(names)), shown)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -170,14 +170,14 @@ def _row_ticks(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _finite(value: float) -> float:
-    """The value, or a gap where it cannot be drawn."""
+    """Return the value, or NaN (which leaves a gap) if it cannot be drawn."""
     return value if math.isfinite(value) else math.nan
 
 
 def _inline(figure: Figure, name: str, label: str) -> str:
-    """The figure as an ``<svg>`` that stands in a page: no outside names, ids of its own, colours from CSS.
+    """Return the figure as an inline ``<svg>``: unique ids, colours from CSS.
 
-    What matplotlib puts before the drawing is left out: a style rule for the whole page, and links to standards.
+    Matplotlib's preamble is dropped, because it holds a style rule for the whole page and links to external addresses.
     """
     stream = io.StringIO()
     figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
@@ -192,7 +192,7 @@ def _inline(figure: Figure, name: str, label: str) -> str:
 
 
 def _adapted(tag: str, name: str) -> str:
-    """One tag with its ids made unique on the page, the page's font, and CSS variables for colours."""
+    """Return one tag with ids prefixed by ``name``, without a font, and with CSS variables for its colours."""
     tag = re.sub(r'\bid="|xlink:href="#|url\(#', lambda found: f"{found.group()}{name}-", tag)
     tag = re.sub(r"font-family:[^;\"]*;?", "", tag.replace("xlink:href", "href"))
     return re.sub(r"#[0-9a-f]{6}\b", lambda colour: f"var(--{VARIABLES[colour.group()]})", tag)

@@ -1,4 +1,4 @@
-"""A comparison as one HTML page: a chart and a table of every row, and the paired answers."""
+"""Write a comparison of training methods as one HTML page: a chart, a table of every row, and paired tests."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from server.report.figures import (
     duration,
     energy,
     epsilon,
-    measure,
     measured,
     p_value,
     size,
     span,
     value,
 )
+from shared.metrics.registry import measure
 
 METHODS = {
     "base": "no training",
@@ -31,7 +31,15 @@ METHODS = {
 
 
 def write_page(document: Mapping[str, Any], path: Path) -> None:
-    """Write the page; the same document gives the same bytes."""
+    """Write the HTML page of a comparison; the same document gives the same bytes.
+
+    Parameters
+    ----------
+    document
+        The comparison, as in comparison.json.
+    path
+        The file to write.
+    """
     environment = Environment(
         loader=PackageLoader("server.report", ""),
         autoescape=True,
@@ -47,7 +55,13 @@ def write_page(document: Mapping[str, Any], path: Path) -> None:
 
 
 def name_of(row: Mapping[str, Any]) -> str:
-    """A row in words: ``federation, epsilon 8``."""
+    """Return the name of a row, for example ``federation, epsilon 8``.
+
+    Parameters
+    ----------
+    row
+        A row of the comparison; its method, sites and epsilon make the name.
+    """
     site = f" ({row['sites'][0]})" if row["method"] == "alone" else ""
     trained = row["method"] not in ("base", "prompt")
     privacy = "" if not trained else ", no privacy" if row["epsilon"] is None else f", epsilon {epsilon(row['epsilon'])}"
@@ -55,14 +69,20 @@ def name_of(row: Mapping[str, Any]) -> str:
 
 
 def lead(document: Mapping[str, Any]) -> list[str]:
-    """The paired answers in words, one sentence each."""
+    """Return one sentence for each paired test of a comparison.
+
+    Parameters
+    ----------
+    document
+        The comparison, as in comparison.json.
+    """
     return [_sentence(answer) for answer in document["conclusions"]]
 
 
 def _sentence(answer: Mapping[str, Any]) -> str:
-    """What changed from one row to another, and whether chance explains it."""
+    """State the change from one row to another, and whether its interval excludes 0."""
     low, high = answer["change"]["low"], answer["change"]["high"]
-    verdict = "is no clear difference" if low <= 0 <= high else "is more than chance explains"
+    verdict = "is not a clear difference" if low <= 0 <= high else "is more than chance explains"
     change_ = change(answer["change"], answer["metric"])
     return (
         f"From {name_of(answer['before'])} to {name_of(answer['after'])}: {change_} {measure(answer['metric']).label} on "
@@ -71,7 +91,7 @@ def _sentence(answer: Mapping[str, Any]) -> str:
 
 
 def _chart(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Every row's measure with its interval, the best on top."""
+    """Draw every row's measure with its interval, the best on top."""
     if not rows:
         return Markup("")
     from server.report import charts  # with matplotlib, which commands that print a comparison need not have

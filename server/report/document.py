@@ -1,4 +1,4 @@
-"""report.json: what a run gave, in plain numbers, from parts that the server holds or a simulator may know."""
+"""Build, write and read report.json, the results of a run in plain numbers, and render report.html from it."""
 
 import datetime
 import importlib.metadata
@@ -37,7 +37,13 @@ LIBRARIES = (
 
 
 def report(facts: RunFacts) -> dict[str, Any]:
-    """The report as plain JSON values; the caller adds ``stages`` and ``seconds`` when its clock stops."""
+    """Build the content of report.json; the caller adds ``stages`` and ``seconds`` (times) at the end of the run.
+
+    Parameters
+    ----------
+    facts
+        All facts about the run that a report may state.
+    """
     config = facts.config
     epsilons = {plan: plan.epsilon_by_round(facts.accountant) for plan in {site.plan for site in facts.sites} if plan}
     return {
@@ -69,10 +75,21 @@ def report(facts: RunFacts) -> dict[str, Any]:
 
 
 def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
-    """Write report.json, and report.html beside it when asked, with the privacy card of the folder in it.
+    """Write report.json and, if asked, report.html, which includes the folder's privacy card.
 
-    Raises:
-        RunError: the folder holds a privacy card whose signature does not fit.
+    Parameters
+    ----------
+    document
+        The content of report.json.
+    folder
+        The run's folder.
+    html
+        Whether to write report.html too.
+
+    Raises
+    ------
+    RunError
+        The signature of the folder's privacy card is not valid.
     """
     (folder / "report.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if html:
@@ -80,20 +97,29 @@ def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
 
 
 def _card(folder: Path) -> Mapping[str, Any] | None:
-    """The folder's privacy card, where it has one whose signature fits."""
+    """Return the folder's privacy card after checking its signature; None if there is no card."""
     if not (folder / CARD_FILE).is_file():
         return None
     signed = SignedCard.load(folder)
     if not signed.holds:
-        raise RunError(f"{folder / CARD_FILE}: signature: does not fit the card, so it is shown nowhere; restore the file")
+        raise RunError(
+            f"{folder / CARD_FILE}: signature: not valid for this card, so the card is not shown; restore the file"
+        )
     return signed.card
 
 
 def rewrite(folder: Path) -> dict[str, Any]:
-    """Read a finished run's report.json and render its report.html anew.
+    """Read a finished run's report.json, render its report.html again and return the report.
 
-    Raises:
-        RunError: the folder holds no report.
+    Parameters
+    ----------
+    folder
+        The run's folder.
+
+    Raises
+    ------
+    RunError
+        The folder does not hold a readable report.json.
     """
     document = read_report(folder)
     write(document, folder, html=True)
@@ -101,10 +127,17 @@ def rewrite(folder: Path) -> dict[str, Any]:
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """The report.json of a finished run.
+    """Read the report.json of a finished run.
 
-    Raises:
-        RunError: the folder holds none.
+    Parameters
+    ----------
+    folder
+        The run's folder.
+
+    Raises
+    ------
+    RunError
+        The folder does not hold a readable report.json.
     """
     try:
         document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -116,7 +149,7 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that decide a result; a server needs no Opacus."""
+    """Return the versions of Python and of the installed libraries that can affect a result; a server needs no Opacus."""
     installed = {name: importlib.metadata.version(name) for name in LIBRARIES if is_installed(name)}
     return {"python": platform.python_version(), **installed}
 
@@ -160,7 +193,7 @@ def _lap(lap: Lap | None) -> dict[str, float | None]:
 
 
 def _energy(facts: RunFacts) -> dict[str, float | None] | None:
-    """What the rounds took that were measured, and joules for each point of accuracy that all of them gained together."""
+    """Sum the electricity of the measured rounds, and divide it by the percentage points of accuracy that they gained."""
     laps = [lap for lap in facts.laps if lap]
     if not laps:
         return None

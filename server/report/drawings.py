@@ -1,4 +1,4 @@
-"""The charts of one report: which numbers go into each, what it is called aloud, and its legend."""
+"""Choose the numbers, the screen-reader description and the legend of each chart of a report."""
 
 import math
 from collections.abc import Mapping
@@ -7,11 +7,12 @@ from typing import Any
 from markupsafe import Markup
 
 from server.report import charts
-from server.report.figures import duration, epsilon, is_known, measure, measured
+from server.report.figures import duration, epsilon, is_known, measured
+from shared.metrics.registry import measure
 
 
 def drawings(report: Mapping[str, Any], metric: str) -> dict[str, Markup]:
-    """The SVG of each chart that there are numbers for."""
+    """Return the SVG of each chart by name, leaving out charts without numbers."""
     drawn = {
         "progress": _progress(report, metric),
         "budget": _budget(report),
@@ -23,7 +24,7 @@ def drawings(report: Mapping[str, Any], metric: str) -> dict[str, Markup]:
 
 
 def _progress(report: Mapping[str, Any], metric: str) -> str:
-    """The chief metric from the base model through every round."""
+    """Draw the primary metric of the base model and after every round."""
     rounds = [(str(entry["round"]), entry["metrics"].get(metric)) for entry in report["rounds"]]
     places = [(name, interval) for name, interval in [("base", report["base"].get(metric)), *rounds] if is_known(interval)]
     if len(places) < 2:
@@ -34,7 +35,7 @@ def _progress(report: Mapping[str, Any], metric: str) -> str:
 
 
 def _budget(report: Mapping[str, Any]) -> str:
-    """Epsilon spent so far by site and round."""
+    """Draw the epsilon spent by each site after each round."""
     spent = {site["site_id"]: site["epsilon_by_round"] for site in report["sites"] if site["epsilon_by_round"]}
     if not spent or not report["privacy"]["enabled"]:
         return ""
@@ -46,7 +47,7 @@ def _budget(report: Mapping[str, Any]) -> str:
 
 
 def _recall(anonymisation: Mapping[str, Any]) -> str:
-    """Recall by kind of personal data, the weakest on top."""
+    """Draw the recall by kind of personal data, the lowest on top."""
     places = sorted(((n, i) for n, i in anonymisation["recall"].items() if is_known(i)), key=lambda place: place[1]["value"])
     label = "Recall by kind of personal data: " + "; ".join(f"{n}: {measured(i, 'recall')}" for n, i in places)
     overall = anonymisation["overall"]
@@ -55,7 +56,7 @@ def _recall(anonymisation: Mapping[str, Any]) -> str:
 
 
 def _by_site(report: Mapping[str, Any], metric: str) -> str:
-    """The final model on each site's held-out records."""
+    """Draw the final model's metric on each site's held-out records."""
     places = [(site, metrics[metric]) for site, metrics in report["by_site"].items() if is_known(metrics.get(metric))]
     label = f"{measure(metric).label} by site: " + "; ".join(f"{site}: {measured(i, metric)}" for site, i in places)
     final = report["final"].get(metric)
@@ -64,31 +65,31 @@ def _by_site(report: Mapping[str, Any], metric: str) -> str:
 
 
 def _bars(stages: Mapping[str, float]) -> str:
-    """Where the time went."""
+    """Draw the time by stage."""
     rows = [(name, seconds, duration(seconds)) for name, seconds in stages.items()]
     label = "Bar chart of time by stage: " + "; ".join(f"{name}: {text}" for name, _, text in rows)
     return charts.bars(label, rows) if rows else ""
 
 
 def _point(name: str, interval: Mapping[str, float]) -> charts.Point:
-    """An interval as the charts take it; a bare value is an interval of no width."""
+    """Convert an interval to a chart point; a value without ends becomes an interval of width 0."""
     middle = interval["value"]
     return charts.Point(name, middle, *(middle if interval.get(end) is None else interval[end] for end in ("low", "high")))
 
 
 def _drawn_baselines(report: Mapping[str, Any], metric: str) -> list[Mapping[str, Any]]:
-    """The baselines that have the chief metric, in the report's order."""
+    """Return the baselines that have the primary metric, in the report's order."""
     return [baseline for baseline in report["baselines"] if is_known(baseline["metrics"].get(metric))]
 
 
 def _asked(report: Mapping[str, Any]) -> float | None:
-    """The epsilon that the config allows a site."""
+    """Return the epsilon that the config asks for, per site."""
     asked = (report["config"].get("privacy") or {}).get("epsilon")
     return None if asked is None else float(asked)
 
 
 def legends(report: Mapping[str, Any], metric: str, confidence: str) -> dict[str, list[tuple[str, str]]]:
-    """For each chart of several lines, (CSS class, name) in the charts' order of colours."""
+    """Return, for each chart with several lines, (CSS class, name) of each line in the order of the chart's colours."""
     colours = len(charts.SERIES)
     baselines = enumerate(_drawn_baselines(report, metric), 1)
     sites = [site["site_id"] for site in report["sites"] if site["epsilon_by_round"]]
@@ -101,6 +102,6 @@ def legends(report: Mapping[str, Any], metric: str, confidence: str) -> dict[str
         "budget": [
             *((f"line s{n}", site) for n, site in enumerate(sites[:colours], 1)),
             *([("line rest", f"{len(sites) - colours} more")] if len(sites) > colours else []),
-            *([("dash muted", f"asked for: {epsilon(asked)}")] if asked is not None else []),
+            *([("dash muted", f"configured: {epsilon(asked)}")] if asked is not None else []),
         ],
     }

@@ -1,4 +1,4 @@
-"""What a report is made of: what the server holds, and what a simulator may know besides."""
+"""The facts that a report is built from: those a server has, and those only a simulator may know."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +17,10 @@ from shared.wire.chain_head import Head
 
 @dataclass(frozen=True)
 class SiteFacts:
-    """What is known of one site: a simulator may know the counts of its records, a server may not.
+    """The facts about one site. The fields from ``records`` on are counts that only a simulator may know.
 
-    ``rounds_spent`` are the numbers of the rounds that it began, or at a server of those that it was asked for.
+    ``rounds_spent`` holds the numbers of the rounds that the site began; a server, which cannot know this, takes all rounds
+    in which it asked the site.
     """
 
     site_id: str
@@ -38,7 +39,7 @@ class SiteFacts:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A row to compare with."""
+    """A reference model that the final adapter is compared with."""
 
     name: str
     note: str
@@ -48,7 +49,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """All that a report is made of."""
+    """All facts that a report is built from."""
 
     run_id: str
     config: RunConfig

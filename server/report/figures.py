@@ -1,80 +1,47 @@
-"""Numbers as people read them: never more digits than mean something, never rounded in our own favour."""
+"""Format numbers for people: only meaningful digits, and never rounded in our own favour."""
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from shared.metrics.registry import measure
 from shared.ops.numbers import UNKNOWN, delta_up, epsilon_up
 
 NONE = UNKNOWN
 SUPERSCRIPT = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-@dataclass(frozen=True)
-class Measure:
-    """How a metric is named, written and read."""
-
-    label: str
-    percent: bool = False
-    lower_is_better: bool = False
-
-
-MEASURES = {
-    "accuracy": Measure("accuracy", percent=True),
-    "balanced_accuracy": Measure("balanced accuracy", percent=True),
-    "macro_precision": Measure("macro precision", percent=True),
-    "macro_recall": Measure("macro recall", percent=True),
-    "macro_f1": Measure("macro F1", percent=True),
-    "precision": Measure("precision", percent=True),
-    "recall": Measure("recall", percent=True),
-    "f1": Measure("F1", percent=True),
-    "error": Measure("expected calibration error", percent=True, lower_is_better=True),
-    "brier": Measure("Brier score", lower_is_better=True),
-    "log_loss": Measure("log loss", lower_is_better=True),
-    "bleu": Measure("BLEU"),
-    "rouge1": Measure("ROUGE-1", percent=True),
-    "rouge2": Measure("ROUGE-2", percent=True),
-    "rougeL": Measure("ROUGE-L", percent=True),
-    "exact_match": Measure("exact match", percent=True),
-    "token_f1": Measure("token F1", percent=True),
-    "win_rate": Measure("win rate", percent=True),
-    "moved": Measure("share moved", percent=True, lower_is_better=True),
-    "flips": Measure("flip rate", percent=True, lower_is_better=True),
-    "probe_accuracy": Measure("accuracy on unrelated texts", percent=True),
-    "perplexity": Measure("perplexity", lower_is_better=True),
-    "loss": Measure("loss", lower_is_better=True),
-}
-
-
-def measure(name: str) -> Measure:
-    """The metric's entry, or a plain one for a metric that is not listed."""
-    return MEASURES.get(name) or Measure(name.replace("_", " "))
-
-
 def is_known(interval: Mapping[str, float] | None) -> bool:
-    """Whether there is a number to show."""
+    """Return whether the interval has a value."""
     middle = interval.get("value") if interval else None
     return middle is not None and not math.isnan(middle)
 
 
 def measured(interval: Mapping[str, float] | None, metric: str) -> str:
-    """A value with its interval: ``83.1 % (81.0 to 85.0)``."""
+    """Format a value with its interval: ``83.1 % (81.0 to 85.0)``.
+
+    Parameters
+    ----------
+    interval
+        The keys value, low and high; None or missing ends are shown as unknown.
+    metric
+        The metric's name, which decides the form.
+    """
     ends = span(interval, metric)
     return f"{value(interval, metric)} ({ends})" if ends else value(interval, metric)
 
 
 def value(interval: Mapping[str, float] | None, metric: str) -> str:
-    """The value of an interval, in the metric's form."""
+    """Format the value of an interval in the metric's form."""
     middle = interval.get("value") if interval else None
     return share(middle) if measure(metric).percent else number(middle)
 
 
 def span(interval: Mapping[str, float] | None, metric: str) -> str:
-    """The ends of an interval, to the digits of its value: ``81.0 to 85.0``."""
+    """Format the ends of an interval: ``81.0 to 85.0``; empty if an end is missing."""
     ends = [interval.get("low"), interval.get("high")] if interval else [None]
     if any(end is None for end in ends):
         return ""
@@ -84,7 +51,7 @@ def span(interval: Mapping[str, float] | None, metric: str) -> str:
 
 
 def change(interval: Mapping[str, float], metric: str) -> str:
-    """A change with its sign and interval, in points where the metric is a percentage: ``+2.1 points (0.8 to 3.4)``."""
+    """Format a change with its sign and interval: ``+2.1 points (+0.8 to +3.4)`` where the metric is a percentage."""
     factor = 100 if measure(metric).percent else 1
     middle, low, high = (factor * interval[end] for end in ("value", "low", "high"))
     unit = " points" if factor == 100 else ""
@@ -92,12 +59,18 @@ def change(interval: Mapping[str, float], metric: str) -> str:
 
 
 def p_value(amount: float) -> str:
-    """The p-value of a test, never below what its resamples can show: ``0.012``."""
+    """Format a p-value: ``0.012``; small ones are rounded up to three decimals, so that none is shown as 0."""
     return f"{amount:.2g}" if amount >= 0.0095 else f"{Decimal(repr(amount)).quantize(Decimal('0.001'), ROUND_CEILING)}"
 
 
 def share(amount: float | None) -> str:
-    """A share as a percentage; what is almost all or almost none does not become all or none."""
+    """Format a share as a percentage; values close to 0 or 1 become ``< 0.1 %`` or ``> 99.9 %``, not 0 or 100 %.
+
+    Parameters
+    ----------
+    amount
+        0 to 1; None or NaN is shown as unknown.
+    """
     if amount is None or math.isnan(amount):
         return NONE
     if 0.9995 <= amount < 1:
@@ -106,12 +79,18 @@ def share(amount: float | None) -> str:
 
 
 def share_at_most(amount: float) -> str:
-    """A share that is an upper limit, as a percentage rounded up."""
+    """Format a share that is an upper limit: a percentage, rounded up."""
     return f"{(100 * Decimal(repr(float(amount)))).quantize(Decimal('0.1'), ROUND_CEILING)} %"
 
 
 def number(amount: float | None) -> str:
-    """A number to about three digits, whole from 100 up."""
+    """Format a number to about three digits, without decimals from 100 on.
+
+    Parameters
+    ----------
+    amount
+        None or NaN is shown as unknown.
+    """
     if amount is None or math.isnan(amount):
         return NONE
     if math.isinf(amount):
@@ -123,12 +102,24 @@ def number(amount: float | None) -> str:
 
 
 def count(amount: int | None) -> str:
-    """A count, with separators of thousands."""
+    """Format a count with thousands separators.
+
+    Parameters
+    ----------
+    amount
+        None is shown as unknown.
+    """
     return NONE if amount is None else f"{amount:,}"
 
 
 def size(amount: float | None) -> str:
-    """Bytes in decimal units: ``452 kB``."""
+    """Format a number of bytes in decimal units: ``452 kB``.
+
+    Parameters
+    ----------
+    amount
+        Bytes; None is shown as unknown.
+    """
     if amount is None:
         return NONE
     for unit in ("B", "kB", "MB", "GB"):
@@ -139,14 +130,26 @@ def size(amount: float | None) -> str:
 
 
 def energy(kwh: float | None) -> str:
-    """Electricity in watt hours or kilowatt hours."""
+    """Format an amount of electricity in watt hours or kilowatt hours.
+
+    Parameters
+    ----------
+    kwh
+        Kilowatt hours; None is shown as unknown.
+    """
     if kwh is None:
         return NONE
     return f"{kwh:.3g} kWh" if kwh >= 1 else f"{1000 * kwh:.3g} Wh"
 
 
 def duration(seconds: float | None) -> str:
-    """A time: ``0.42 s``, ``8.4 s``, ``42 s``, ``1 min 37 s`` or ``2 h 5 min``."""
+    """Format a time: ``0.42 s``, ``8.4 s``, ``42 s``, ``1 min 37 s`` or ``2 h 5 min``.
+
+    Parameters
+    ----------
+    seconds
+        None or a value that is not finite is shown as unknown.
+    """
     if seconds is None or not math.isfinite(seconds):
         return NONE
     if seconds < 59.5:
@@ -156,35 +159,47 @@ def duration(seconds: float | None) -> str:
 
 
 def epsilon(amount: float | None) -> str:
-    """A privacy loss, rounded up since it is an upper bound: ``7.9816``."""
+    """Format an epsilon, rounded up because it is an upper bound: ``7.9816``.
+
+    Parameters
+    ----------
+    amount
+        Epsilon; None is shown as unknown.
+    """
     return _in_print(epsilon_up(amount))
 
 
 def target_delta(amount: float | None) -> str:
-    """The failure probability of the guarantee, to two digits and rounded up: ``3.2 x 10^-4`` in print."""
+    """Format a target delta to two digits, rounded up: ``3.2 x 10^-4``, with a superscript.
+
+    Parameters
+    ----------
+    amount
+        Delta; None is shown as unknown.
+    """
     return _in_print(delta_up(amount))
 
 
 def _in_print(figure: str) -> str:
-    """A figure with its power of ten as it is printed."""
+    """Replace an exponent such as ``e-4`` by a printed power of ten."""
     lead, _, power = figure.partition("e")
     is_power = power.removeprefix("-").isdecimal()  # "unbounded" has an e too
     return f"{lead} \N{MULTIPLICATION SIGN} 10{power.translate(SUPERSCRIPT)}" if is_power else figure
 
 
 def grids(steps: Mapping[str, float]) -> str:
-    """Return the grids of released numbers, powers of two, by what each is released for: ``2^-41 (training)``."""
+    """Format the grid step of each kind of release, a power of two: ``2^-41 (training)``."""
     named = {purpose.replace("_", " "): math.frexp(step)[1] - 1 for purpose, step in steps.items()}
     return ", ".join(f"2^{exponent} ({purpose})" for purpose, exponent in named.items()) or "nothing was noised"
 
 
 def exact(amount: float) -> str:
-    """A number with all its digits: what an accountant computes with is not rounded at all."""
+    """Format a number with all its digits, for values that epsilon is computed from."""
     return repr(amount)
 
 
 def day(moment: str) -> str:
-    """An ISO 8601 moment as people write it: ``23 November 2026, 12:00 UTC``."""
+    """Format an ISO 8601 time for people: ``23 November 2026, 12:00 UTC``."""
     try:
         parsed = datetime.fromisoformat(moment)
     except ValueError:
@@ -193,7 +208,13 @@ def day(moment: str) -> str:
 
 
 def setting(given: Any) -> str:
-    """A value of the config as a person reads it: one line for each entry of a list of tables."""
+    """Format a value of the config; a list of tables takes one line per table.
+
+    Parameters
+    ----------
+    given
+        Any JSON value; None and empty values are shown as "not set".
+    """
     if given is None or (isinstance(given, str | list | tuple | Mapping) and not given):
         return "not set"
     if isinstance(given, Mapping):

@@ -1,16 +1,17 @@
-"""The report as one HTML page that opens anywhere, loads nothing, and rounds no number in its own favour."""
+"""Render report.html: one self-contained page that loads nothing from elsewhere."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from server.report.drawings import drawings, legends
-from server.report.figures import measure, setting
+from server.report.figures import setting
 from server.report.template import charge_rows, environment
 from server.report.verdict import standing, verdict
 from server.report.wording import TRUST
+from shared.metrics.registry import measure
 
-# What stands in for a key that a report lacks. An absent privacy block must never read as a guarantee.
+# Defaults for keys that a report lacks. A missing privacy block must never read as a guarantee.
 BLANK: dict[str, Any] = {
     **dict.fromkeys(("hushtune", "run", "run_id", "task", "created", "config_digest"), ""),
     **dict.fromkeys(("seed", "seconds")),
@@ -44,13 +45,13 @@ ENTRIES: dict[str, dict[str, Any]] = {
 
 
 def render(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) -> str:
-    """The whole page with the privacy card in it; the same report and card give the same bytes."""
+    """Render the page, including the privacy card; the same report and card give the same bytes."""
     page = _page(_complete(report))
     return environment(autoescape=True).get_template("report.html.j2").render(page, card=card, charges=charge_rows)
 
 
 def _complete(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The report with every absent key filled in by what says "not reported"."""
+    """Return the report with a default, shown as "not reported", for every missing key."""
     whole = {**BLANK, **report}
     for name, part in PARTS.items():
         whole[name] = {**part, **(report.get(name) or {})}
@@ -60,8 +61,8 @@ def _complete(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _page(report: Mapping[str, Any]) -> dict[str, Any]:
-    """All that the template shows: the report itself, and what is derived from it."""
-    metric = _chief(report)
+    """Return all values that the template shows: the report itself, and values derived from it."""
+    metric = _primary(report)
     up, down = (_total(entry[key] for entry in report["rounds"]) for key in ("bytes_up", "bytes_down"))
     return {
         "r": report,
@@ -90,13 +91,13 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _site_kwh(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
-    """What the rounds took at each site that let it leave, in all."""
+    """Return the total electricity of each site that sent it, in kWh."""
     sites = sorted({site for entry in rounds for site in entry["site_kwh"]})
     return [(site, sum(entry["site_kwh"].get(site, 0.0) for entry in rounds)) for site in sites]
 
 
 def _metrics(report: Mapping[str, Any]) -> list[str]:
-    """Every metric of the run, in the order of first mention."""
+    """Return the names of all metrics of the run, in the order of first mention."""
     places = [
         report["final"],
         report["base"],
@@ -106,44 +107,42 @@ def _metrics(report: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for place in places for name in place))
 
 
-def _chief(report: Mapping[str, Any]) -> str:
-    """The metric of the verdict, the tiles and the charts."""
-    names = _metrics(report)
-    usual = [name for name in ("accuracy", "perplexity") if name in names]
-    return [*usual, *names, "accuracy"][0]
+def _primary(report: Mapping[str, Any]) -> str:
+    """Return the metric of the verdict, the tiles and the charts: the first that the task measures."""
+    return [*_metrics(report), "accuracy"][0]
 
 
 def _confidence(report: Mapping[str, Any]) -> str:
-    """``95 % intervals``, or ``intervals`` where the config does not say."""
+    """Return ``95 % intervals``, or ``intervals`` if the config states no confidence."""
     coverage = (report["config"].get("evaluation") or {}).get("confidence")
     return f"{coverage * 100:g} % intervals" if coverage else "intervals"
 
 
 def _worst(sites: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The site with the highest epsilon, if any site has one."""
+    """Return the site with the highest epsilon, or None if no site has one."""
     return max(filter(_has_epsilon, sites), key=lambda site: float(site["epsilon"]), default=None)
 
 
 def _has_epsilon(site: Mapping[str, Any]) -> bool:
-    """Whether a site states an epsilon."""
+    """Return whether a site has an epsilon."""
     return site["epsilon"] is not None and not math.isnan(site["epsilon"])
 
 
 def _total(amounts: Iterator[float | None]) -> float | None:
-    """The sum of what is known, or nothing where nothing is."""
+    """Sum the known amounts; None if none is known."""
     known = [amount for amount in amounts if amount is not None]
     return sum(known) if known else None
 
 
 def _entities(anonymisation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row for each kind of personal data, the most often replaced first."""
+    """Return one row per kind of personal data, the most often replaced first."""
     replaced, recall = anonymisation["entities"], anonymisation["recall"]
     rows = [{"name": name, "replaced": replaced.get(name), "recall": recall.get(name)} for name in {**replaced, **recall}]
     return sorted(rows, key=lambda row: (-(row["replaced"] or 0), row["name"]))
 
 
 def _lost_replies(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str]]:
-    """(round, site, what happened) for each reply that did not count."""
+    """Return (round, site, reason) for each reply that was rejected or missing."""
     return [
         (entry["round"], site, event)
         for entry in rounds

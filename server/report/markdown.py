@@ -1,4 +1,4 @@
-"""The privacy card and the model card as Markdown: rendered from the signed card, from nothing else."""
+"""Render the privacy card and the model card as Markdown, both from the signed card only."""
 
 import re
 from collections.abc import Mapping
@@ -10,28 +10,29 @@ from markupsafe import Markup
 from server.report.figures import exact
 from server.report.template import charge_rows, environment
 from shared.config.adapter import FAMILIES
+from shared.config.task import DECLARED
 
 SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)@[0-9a-f]{40}")
 
 
 def privacy_page(card: Mapping[str, Any]) -> str:
-    """The privacy card as a page of text."""
+    """Render the privacy card as Markdown."""
     return _render("privacy_card.md.j2", card)
 
 
 def model_page(card: Mapping[str, Any]) -> str:
-    """The README of an adapter folder, in the form of Hugging Face model cards (Mitchell et al. 2019, arXiv 1810.03993)."""
+    """Render the README of an adapter folder as a Hugging Face model card (Mitchell et al. 2019, arXiv 1810.03993)."""
     found = HUB_ID.fullmatch(card["base_model"]["reference"])
-    training = card["training"]
+    training, task = card["training"], DECLARED[card["training"]["task"]]
     family = FAMILIES.get(training["family"])
     words = {name: exact(value) if isinstance(value, float) else value for name, value in training.items()}
     trained = family and family.words.format_map(words)
-    return _render("model_card.md.j2", card, hub_name=found and found.group(1), family=family, trained=trained)
+    return _render("model_card.md.j2", card, hub_name=found and found.group(1), family=family, trained=trained, task=task)
 
 
 def escape(value: Any) -> Any:
-    """Text without a meaning in Markdown or HTML, on one line; numbers, and what is marked as safe, stay as they are."""
+    """Escape text for Markdown and HTML and put it on one line; return numbers and safe markup unchanged."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     return SPECIAL.sub(lambda found: f"\\{found.group()}", re.sub(r"\s*\n\s*", " ", value))

@@ -1,4 +1,4 @@
-"""What a run publishes beside its report: the signed privacy card, the same as text, and the adapter's model card."""
+"""Write the files that a run publishes with its adapter: the signed privacy card, its Markdown copy, and the model card."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +15,27 @@ from shared.models.wheels import sha256_file
 from shared.wire.chain_head import Head
 
 ADAPTER, README, PAGE = "adapter", "README.md", "privacy_card.md"
-KEY_FILE = "signing_key.pem"  # of a simulation; a server keeps its own key elsewhere
+KEY_FILE = "signing_key.pem"  # a simulation's key, in the run's folder; a server keeps its key in its state folder
 RELATION = "add or remove one {}"
 
 
 def publish(facts: CardFacts, folder: Path, key: SigningKey) -> Mapping[str, Any]:
-    """Write the signed card, its text and the adapter's model card into a run's folder; returns the card."""
+    """Write the signed privacy card, its Markdown copy and the adapter's model card.
+
+    Parameters
+    ----------
+    facts
+        The facts that the card states.
+    folder
+        The run's folder, which already holds the adapter.
+    key
+        The key that signs the card.
+
+    Returns
+    -------
+    Mapping[str, Any]
+        The card.
+    """
     signed = SignedCard.sign(privacy_card(facts, key.public), key)
     signed.save(folder)
     (folder / PAGE).write_text(privacy_page(signed.card), encoding="utf-8")
@@ -29,7 +44,19 @@ def publish(facts: CardFacts, folder: Path, key: SigningKey) -> Mapping[str, Any
 
 
 def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) -> CardFacts:
-    """What a finished run's facts give the card; ``folder`` is the run's, with the adapter in it."""
+    """Select the facts for the privacy card from the facts of a finished run.
+
+    Parameters
+    ----------
+    run
+        The facts of the run.
+    folder
+        The run's folder, which already holds the adapter.
+    created
+        The time of the report, ISO 8601.
+    simulated
+        Whether the run was a simulation.
+    """
     files, plan = run.model.files, next((site.plan for site in run.sites if site.plan), None)
     last = run.rounds[-1]
     entry = CATALOGUE.get(files.name)
@@ -58,7 +85,7 @@ def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) ->
 
 
 def _charges(site: SiteFacts, run_id: str, head: Head) -> SiteCharges:
-    """What one site was charged for: its plan's events in each round that it reserved."""
+    """Return the charges of one site: the events of its plan in each round that it reserved."""
     plan = site.plan
     charges = tuple(Charge(run_id, number, event) for number in site.rounds_spent for event in plan.events) if plan else ()
     delta, ever = (plan.target_delta, site.epsilon_ever) if plan else (None, None)

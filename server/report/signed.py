@@ -1,4 +1,4 @@
-"""The signed privacy card on disk: one JSON file; what is signed is the card in it, in canonical form."""
+"""Sign, save and load a privacy card. The file is JSON; the signature covers the canonical form of the card in it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,30 +22,32 @@ class SignedCard:
 
     @property
     def public_key(self) -> str:
-        """The key that the card says it is signed with, 64 hexadecimal digits."""
+        """The public key that the card names, as 64 hexadecimal digits."""
         return str(self.card["signing"]["public_key"])
 
     @property
     def holds(self) -> bool:
-        """Whether the signature is that of this card."""
+        """Whether the signature is valid for this card under the public key that the card names."""
         return is_signed(canonical(self.card), self.signature, self.public_key)
 
     @classmethod
     def sign(cls, card: Mapping[str, Any], key: SigningKey) -> Self:
-        """Sign a card that names this key."""
+        """Sign a card, which must name the public key of ``key``."""
         return cls(card, key.sign(canonical(card)))
 
     def save(self, folder: Path) -> None:
-        """Write the file, with sorted keys and one value a line."""
+        """Write privacy_card.json into a folder, with sorted keys and one value per line."""
         content = json.dumps({"card": self.card, "signature": self.signature}, sort_keys=True, indent=1, allow_nan=False)
         (folder / CARD_FILE).write_text(content + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read the file of a run's folder; the signature is not checked yet.
+        """Read privacy_card.json from a run's folder, without checking the signature.
 
-        Raises:
-            RunError: there is none, or it is no privacy card of a version that is known here.
+        Raises
+        ------
+        RunError
+            There is no readable card, or its version is unknown.
         """
         path = folder / CARD_FILE
         try:
@@ -54,23 +56,23 @@ class SignedCard:
             known = (signed.card["kind"], signed.card["version"]) == (KIND, VERSION) and not whole
             fits = known and isinstance(signed.signature, str) and bool(signed.public_key)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{path}: no readable privacy card; give the folder of a finished run") from error
+            raise RunError(f"{path}: not a readable privacy card; give the folder of a finished run") from error
         if not fits:
-            raise RunError(f"{path}: no privacy card of version {VERSION}; give the folder of a finished run")
+            raise RunError(f"{path}: not a privacy card of version {VERSION}; give the folder of a finished run")
         return signed
 
 
 def canonical(card: Mapping[str, Any]) -> bytes:
-    """What is signed: JSON with sorted keys, no spaces and no NaN, in ASCII."""
+    """Return the bytes that are signed: the card as JSON in ASCII, with sorted keys, without spaces or NaN."""
     return json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object without repeated names: two readers could take different ones of them."""
+    """Build an object; refuse repeated names, because two programs could read different values for one name."""
     if len({name for name, _ in pairs}) != len(pairs):
         raise ValueError("a name is repeated")
     return dict(pairs)
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")

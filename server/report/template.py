@@ -1,4 +1,4 @@
-"""Templates of the report and the cards: how each kind of number is written, and rows that several pages show."""
+"""Set up the templates of the report and the cards: their number formats, and the rows of the table of charges."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
@@ -15,7 +15,6 @@ from server.report.figures import (
     epsilon,
     exact,
     grids,
-    measure,
     measured,
     number,
     p_value,
@@ -27,13 +26,17 @@ from server.report.figures import (
     target_delta,
     value,
 )
+from shared.metrics.registry import measure
 
 
 def environment(*, autoescape: bool) -> Environment:
-    """Where the templates of this folder are found, strict about every name; only Markdown escapes in its own way."""
+    """Return a Jinja environment for the templates of this folder, in which an undefined name is an error.
+
+    ``autoescape`` is off only for Markdown, which is escaped by `server.report.markdown.escape`.
+    """
     found = Environment(
         loader=PackageLoader("server.report", ""),
-        autoescape=autoescape,  # noqa: S701 -- markdown.py has an escape of its own
+        autoescape=autoescape,  # noqa: S701 -- markdown.py escapes by itself
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -43,7 +46,7 @@ def environment(*, autoescape: bool) -> Environment:
 
 
 def _filters() -> dict[str, Callable[..., str]]:
-    """How the template writes each kind of number."""
+    """Return the template filters, one per kind of number."""
     return {
         "measured": measured,
         "value": value,
@@ -68,12 +71,12 @@ def _filters() -> dict[str, Callable[..., str]]:
 
 
 def charge_rows(card: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The charges of a card, site by site; neighbouring rounds that were charged the same event share a row."""
+    """Yield one row per site, charged event and stretch of consecutive rounds in which the event was charged."""
     for site in card["sites"]:
         events = [{name: given for name, given in charge.items() if name != "round"} for charge in site["charged"]]
         for event in [event for place, event in enumerate(events) if event not in events[:place]]:
             rounds = [charge["round"] for charge, other in zip(site["charged"], events, strict=True) if other == event]
-            # Rounds in a row have one difference to their place in the list.
+            # In consecutive rounds, the round number minus the place in the list is constant.
             for _, group in groupby(enumerate(rounds), lambda place: place[1] - place[0]):
                 numbers = [number for _, number in group]
                 last = f" to {numbers[-1]}" if len(numbers) > 1 else ""

@@ -1,16 +1,17 @@
-"""What a run came to, in one sentence: the adapter against the base model, and against the strongest baseline."""
+"""Compare the adapter with the base model and with the strongest baseline, in one sentence each."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.report.figures import is_known, measure, measured
+from server.report.figures import is_known, measured
+from shared.metrics.registry import measure
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the run came to: ``kind`` is better, same, worse or unknown."""
+    """The comparison of a run's adapter with its base model; ``kind`` is better, same, worse or unknown."""
 
     kind: str
     headline: str
@@ -18,25 +19,27 @@ class Verdict:
 
 
 def verdict(base: Mapping[str, float] | None, final: Mapping[str, float] | None, metric: str) -> Verdict:
-    """Compare the adapter with the base model by their intervals; touching intervals are no difference."""
+    """Compare the adapter with the base model by their intervals; overlapping intervals count as no difference."""
     kind = compare(base, final, metric)
     name = measure(metric).label
     change = f"{name[:1].upper()}{name[1:]} is {measured(final, metric)} with the adapter, {measured(base, metric)} without"
     if kind == "better":
-        return Verdict(kind, "Better than the base model", f"{change}; the intervals do not touch.")
+        return Verdict(kind, "Better than the base model", f"{change}; the intervals do not overlap.")
     if kind == "worse":
-        return Verdict(kind, "Worse than the base model", f"{change}. Training did harm: do not use this adapter.")
+        return Verdict(
+            kind, "Worse than the base model", f"{change}. Training made the model worse: do not use this adapter."
+        )
     if kind == "same":
         return Verdict(
             kind,
             "Not distinguishable from the base model",
-            f"{change}; the intervals overlap, so this run shows no gain.",
+            f"{change}; the intervals overlap, so this run shows no clear gain.",
         )
     return Verdict(kind, "No verdict", "The report lacks a comparable measurement of the base model and of the adapter.")
 
 
 def compare(reference: Mapping[str, float] | None, measurement: Mapping[str, float] | None, metric: str) -> str:
-    """Whether a measurement is better, worse or the same as a reference, or unknown."""
+    """Return whether a measurement is better than, worse than or the same as a reference, or unknown."""
     ends = [(side or {}).get(end) for side in (reference, measurement) for end in ("low", "high")]
     if any(end is None or math.isnan(end) for end in ends):
         return "unknown"
@@ -47,7 +50,7 @@ def compare(reference: Mapping[str, float] | None, measurement: Mapping[str, flo
 
 
 def standing(report: Mapping[str, Any], metric: str) -> str:
-    """One sentence on the strongest baseline, since beating an untrained model alone says little."""
+    """Compare the adapter with the strongest baseline, because beating only the untrained model says little."""
     known = [b for b in report["baselines"] if is_known(b["metrics"].get(metric))]
     if not known:
         return ""

@@ -1,4 +1,4 @@
-"""Whether a privacy card still holds: who signed it, and that adapter, ledger heads and epsilon are the ones it states."""
+"""Verify a privacy card: its signer, and that adapter, ledger heads and epsilons are those that it states."""
 
 import json
 from collections.abc import Mapping
@@ -13,16 +13,17 @@ from shared.errors import LedgerError, RunError
 from shared.models.wheels import sha256_file
 from shared.wire.chain_head import Head
 
-LEDGERS = "ledger"  # of a simulation that keeps its sites' ledgers in its own folder
-README = "README.md"  # rendered from the card, so no part of what the card states
+LEDGERS = "ledger"  # the folder in which a simulation keeps its sites' ledgers
+README = "README.md"  # rendered from the card, so the card does not list its digest
 TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A card that holds.
+    """A card that passed all checks.
 
-    ``known_key`` says whether the key was given from outside, ``ledgers`` how many sites' own ledgers were there to compare.
+    ``known_key`` says whether the caller supplied the public key; ``ledgers`` is the number of site ledgers that were
+    present and compared.
     """
 
     signed: SignedCard
@@ -31,10 +32,20 @@ class Verified:
 
 
 def verify(folder: Path, public_key: str | None = None) -> Verified:
-    """Check the card of a run's folder, against a public key (64 hexadecimal digits) that was got in another way.
+    """Verify the privacy card of a run's folder.
 
-    Raises:
-        RunError: a check fails; the message names the first that does.
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    public_key
+        The signer's public key (64 hexadecimal digits), obtained through another channel; None skips the check of the
+        signer.
+
+    Raises
+    ------
+    RunError
+        A check fails; the message names the first one that fails.
     """
     signed = SignedCard.load(folder)
     _check_signature(folder / CARD_FILE, signed, public_key)
@@ -43,20 +54,22 @@ def verify(folder: Path, public_key: str | None = None) -> Verified:
         _check_epsilon(folder / CARD_FILE, signed.card)
         ledgers = _check_heads(folder, signed.card)
     except (KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{folder}: form: card or report is not as agreed; give the folder of a finished run") from error
+        raise RunError(f"{folder}: form: the card or the report is malformed; give the folder of a finished run") from error
     return Verified(signed, public_key is not None, ledgers)
 
 
 def read_public_key(given: str) -> str:
-    """A public key as 64 hexadecimal digits, or from a file that holds them.
+    """Return a public key given as 64 hexadecimal digits or as the path of a file that contains them.
 
-    Raises:
-        RunError: it is neither.
+    Raises
+    ------
+    RunError
+        The text is neither.
     """
     path = Path(given)
     text = path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else given
     if len(text) != 64 or not all(digit in "0123456789abcdef" for digit in text):
-        raise RunError("--key: not a public key; give 64 hexadecimal digits (0-9, a-f), or a file that holds them")
+        raise RunError("--key: not a public key; give 64 hexadecimal digits (0-9, a-f), or a file that contains them")
     return text
 
 
@@ -64,7 +77,7 @@ def _check_signature(path: Path, signed: SignedCard, public_key: str | None) -> 
     if public_key not in (None, signed.public_key):
         raise RunError(f"{path}: key: signed with {signed.public_key[:16]}..., not with the key given; do not trust it")
     if not signed.holds:
-        raise RunError(f"{path}: signature: does not fit the card, which was changed after it was signed; do not trust it")
+        raise RunError(f"{path}: signature: not valid, so the card was changed after it was signed; do not trust it")
 
 
 def _check_adapter(folder: Path, card: Mapping[str, Any]) -> None:
@@ -73,18 +86,18 @@ def _check_adapter(folder: Path, card: Mapping[str, Any]) -> None:
     for name in sorted({*stated, *present}):
         path = folder / "adapter" / name
         if name not in present:
-            raise RunError(f"{path}: adapter: the card states this file and it is missing")
+            raise RunError(f"{path}: adapter: the card lists this file, but it is missing")
         if name not in stated:
-            raise RunError(f"{path}: adapter: the card does not state this file; it was added later")
+            raise RunError(f"{path}: adapter: the card does not list this file, so it was added later")
         if not path.is_file() or sha256_file(path) != stated[name]:
-            raise RunError(f"{path}: adapter: its SHA-256 is not the one in the card; the file was changed")
+            raise RunError(f"{path}: adapter: its SHA-256 differs from the one in the card, so the file was changed")
     place, digest = _published(folder)
     if digest is not None and digest != card["adapter"]["state_digest"]:
-        raise RunError(f"{place}: adapter: the published round's adapter is not the card's")
+        raise RunError(f"{place}: adapter: the adapter of the published round is not the one in the card")
 
 
 def _published(folder: Path) -> tuple[Path, str | None]:
-    """The digest of the published round's adapter and where it is recorded: the chosen round's, or the last one's."""
+    """Return the digest of the published adapter (of the chosen round, else the last) and the file that records it."""
     report = _read(folder / "report.json")
     if report.get("choice"):
         chosen = [row for row in report["rounds"] if row["committed"] and row["round"] == report["choice"]["best_round"]]
@@ -101,19 +114,19 @@ def _check_epsilon(path: Path, card: Mapping[str, Any]) -> None:
         spent = epsilon(events, site["target_delta"])
         if spent > site["epsilon"] + TOLERANCE:
             raise RunError(
-                f"{path}: epsilon: site {site['site_id']} states {site['epsilon']!r}, and its charges come to {spent!r}"
+                f"{path}: epsilon: site {site['site_id']} states {site['epsilon']!r}, but its charges amount to {spent!r}"
             )
 
 
 def _check_heads(folder: Path, card: Mapping[str, Any]) -> int:
-    """Compare the heads with what the last round recorded, and with the sites' own ledgers where the folder holds them.
+    """Compare the card's ledger heads with the last round's and with the sites' ledgers that are in the folder.
 
-    Returns how many of these ledgers there are.
+    Returns the number of these ledgers.
     """
     rounds = _read(folder / "report.json").get("rounds") or []
     recorded = rounds[-1] if rounds else {}
     if rounds and recorded["record"] != card["round_record"]:
-        raise RunError(f"{folder / 'report.json'}: ledger head of the server's own rounds: not the one in the card")
+        raise RunError(f"{folder / 'report.json'}: head of the server's chain of rounds: not the one in the card")
     found = 0
     for site in card["sites"]:
         head, path = Head(**site["ledger_head"]), folder / LEDGERS / site["site_id"] / "ledger.jsonl"
@@ -133,11 +146,11 @@ def _check_ledger(path: Path, head: Head) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON object of the run's folder; empty where there is none."""
+    """Read a JSON object from the run's folder; empty if the file does not exist."""
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise RunError(f"{path}: no readable JSON, so the card cannot be checked against it") from error
+        raise RunError(f"{path}: not readable JSON, so the card cannot be checked against it") from error
     return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""The sentences of the privacy card and the report: what holds, for whom, and what does not hold."""
+"""The sentences of the privacy card and the report: what is guaranteed, to whom, and what is not protected."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,96 +7,108 @@ from server.report.figures import epsilon, share_at_most, target_delta
 from shared.errors import PrivacyError
 
 WITHOUT_PRIVACY = (
-    "This run had no differential privacy. The adapter may reveal single training records, and what a site sent can be "
-    "inverted into records; do not publish it unless the data are public."
+    "This run had no differential privacy. The adapter may reveal individual training records, and records may be "
+    "reconstructed from the messages of a site. Do not publish the adapter unless the data are public."
 )
 ACCOUNTING = (
-    "Epsilon is an upper estimate by privacy loss distributions (Doroshenko et al. 2022, arXiv 2207.04380) over all "
-    "releases that were charged, at the stated delta, and was checked against a second bound by Renyi accounting; "
-    "docs/check_epsilon.py recomputes it from this card. Delta bounds how far a probability may go beyond epsilon's limit."
+    "Epsilon is an upper bound at the stated delta. It is computed with privacy loss distributions (Doroshenko et al. 2022, "
+    "arXiv 2207.04380) over all releases that were charged, and was checked against a second bound from Renyi accounting; "
+    "docs/check_epsilon.py recomputes it from this card. Delta bounds by how much a probability may exceed the limit that "
+    "epsilon sets."
 )
 MECHANISM_HAZARDS = (
-    "Noise and sampling draw on the operating system's random numbers: each draw is a keystream of the cipher ChaCha20 "
-    "under a new secret key from there, so no seed can replay it.",
-    "Before training, each site compares per-record gradients of a few records with gradients computed for each alone, and "
+    "Noise and sampling use cryptographic randomness: each draw is a keystream of the cipher ChaCha20 under a new secret "
+    "key from the operating system, so no seed can reproduce it.",
+    "Before training, each site computes the gradients of a few records both in one batch and one record at a time, and "
     "refuses to train if they differ.",
-    "Sums are rounded to a public grid, rounded noise is drawn as whole numbers, and both are added as whole numbers. So "
-    "the lowest bits of a released number say no more than the rest of it. Epsilon counts what rounding can move a sum by, "
-    "and by how little the drawn noise differs from rounded Gaussian noise.",
-    "One record more can move the other records' gradients in their last bits, by rounding. The noise is raised for that by "
-    "a bound that was measured with a margin and is not proved; each site compares its own records with it before training.",
+    "Sums are rounded to a public grid, the noise is drawn on the same grid, and the two are added as integers, so the "
+    "lowest bits of a released number reveal no more than the Gaussian mechanism does. Epsilon accounts for how far "
+    "rounding can move a sum, and for the difference between the noise that is drawn and exactly rounded Gaussian noise.",
+    "Through rounding, one added record can change the last bits of the other records' gradients. The noise is increased to "
+    "cover this, by a bound that was measured and given a margin but is not proved. Before training, each site checks its "
+    "own records against this bound.",
     "Timing is not hidden: a step with more sampled records takes longer.",
 )
 UTILITY = (
-    "Intervals cover chance in the choice of held-out records, not in training: another run gives other figures. The "
-    "measures are averages and can hide worse results for rare labels, small sites and unusual records."
+    "Intervals cover the random choice of held-out records, not the randomness of training: another run gives different "
+    "figures. The measures are averages, which can hide worse results for rare labels, small sites and unusual records."
 )
 NOISE_BIAS = (
-    "Clipping and noise lower the quality of the model, most for small groups and rare cases (Bagdasaryan et al. 2019, "
-    "arXiv 1905.12101); measure such groups apart before the model decides anything about them."
+    "Clipping and noise lower the quality of the model, most of all for small groups and rare cases (Bagdasaryan et al. "
+    "2019, arXiv 1905.12101); evaluate such groups separately before the model is used in decisions about them."
 )
 SIMULATION = (
-    "This run is a simulation. All sites' data were on one machine, in one process, under one operator; nothing kept them "
-    "apart. The card states what the messages of such a run reveal, not who had access to the data."
+    "This run is a simulation: the data of all sites were on one machine, under one operator, and nothing kept them apart. "
+    "The card states what the messages of such a run would reveal, not who had access to the data."
 )
-RECORDS_STAY = (
-    "Each site's records stay on the site's own machines; there they are searched for personal data and trained on."
-)
-HELD_OUT_AT_SERVER = "The server measures on held-out records of its own; the guarantee does not cover these."
+RECORDS_STAY = "Each site's records stay on the site's own machines, where they are anonymised and used for training."
+HELD_OUT_AT_SERVER = "The server evaluates on held-out records of its own; the guarantee does not cover these records."
 NOT_PROTECTED = (
-    "Facts that many records share: what anyone can conclude about people in general from the finished model, and what the "
-    "base model knew before.",
-    "Who takes part: the sites' names and declared sizes are public. So is whether and when a site answers, declines "
-    "because it has too few usable records or its anonymisation does not pass its own gate, or fails; no noise hides that.",
-    "Held-out records: the server evaluates on them, and they are treated as public to it.",
-    "An insider with access to a site's own disk or memory.",
-    "Other runs: this card's epsilon covers one run. Runs on the same records add up, and so do runs that chose the "
-    "settings; each site's own ledger adds up those that it was used for, by a filter that allows for runs chosen after "
-    "earlier results, and a site that shares the records has another.",
-    "The adapter's behaviour: a malicious site can bend what the adapter does, within the bounds of screening.",
+    "Facts that many records share: conclusions about people in general that the finished model allows, and knowledge that "
+    "the base model had before training.",
+    "Participation: the sites' names and declared sizes are public. So is whether and when a site answers, fails, or "
+    "declines (because it has too few usable records, or because its anonymisation missed a limit of its own policy). No "
+    "noise hides this.",
+    "Held-out records: the server evaluates on them, and they are treated as public to the server.",
+    "Records at a site: an insider with access to the site's disk or memory can read them.",
+    "Other runs: the epsilon on this card covers one run. The epsilons of several runs on the same records add up, "
+    "including runs that were made to choose settings. Each site's ledger adds up the runs that it recorded, with a privacy "
+    "filter that also holds when later runs are chosen after seeing earlier results. Another site that has the same records "
+    "keeps a separate ledger, which is not added.",
+    "The adapter's behaviour: a malicious site can influence it, within the limits of the server's screening.",
 )
 SEVERAL_RECORDS = (
-    "A person with several records: the unit is one record, so epsilon for that person is up to as many times larger as the "
-    "person has records, and delta is larger too."
+    "People with several records: the unit of privacy is one record. For a person with k records, epsilon is up to k times "
+    "as large, and delta is larger too."
 )
 PART_OF_A_PERSON = (
-    "One of a person's records alone: what is hidden is whether the person takes part with all their records. A change to "
-    "some of a person's records counts as one person gone and another come: epsilon for it is up to twice as large, and "
-    "delta is larger too."
+    "Changes to some of a person's records: the guarantee hides whether a person takes part with all their records. "
+    "Changing only some of these counts as removing one person and adding another; for such a change, epsilon is up to "
+    "twice as large, and delta is larger too."
 )
-THE_SERVER = "What a site sends to the server: the server, and whoever reads it on the way, sees it without noise."
-EVERY_RECORD = "Every training record: nothing bounds what the adapter, or a reply that a site sent, reveals of it."
+THE_SERVER = "Updates from a site to the server: the server, and anyone who intercepts an update, sees it without noise."
+EVERY_RECORD = (
+    "Every training record: there is no limit on what the adapter, or a site's reply to the server, reveals about a record."
+)
 SIMULATION_FILES = (
-    "The other files of this simulation: report.json and report.html hold exact record counts, counts of personal data and "
-    "baselines computed without privacy, which the guarantee does not cover. Do not publish them if the records are real."
+    "The other files of this simulation: report.json and report.html contain exact record counts, counts of personal data "
+    "and baselines computed without privacy. The guarantee does not cover them. Do not publish them if the records are real."
 )
 MEASURED_IN_SIMULATION = (
-    "How much of it was found is not stated here, since that counts the records' own texts; where their true spans are "
-    "known, the report of the simulation has it. Expect that some was missed."
+    "The share that was found (the recall) is not stated here, because it would be a count over the records' texts. Where "
+    "the true positions of personal data are known, the report of the simulation states it. Assume that some personal data "
+    "were missed."
 )
 NOT_RELEASED = (
-    "How much of it was found is not known here: it was not measured, or no site released it. Expect that some was missed."
+    "The share that was found (the recall) is not known here: it was not measured, or no site released it. Assume that some "
+    "personal data were missed."
 )
-LEGAL = "Replacing names and the like does not by itself take records out of data-protection law."
+LEGAL = "Replacing names and other identifiers does not by itself take records outside the scope of data-protection law."
 PUBLIC = (
-    "The sites' names, that each took part, whether and when it answered in a round, and where its ledger ends.",
-    "Each site's declared size, which the site chooses and which need not be its true record count.",
+    "The sites' names, the fact that each took part, whether and when it answered in a round, and the length and last hash "
+    "of its ledger.",
+    "Each site's declared size. The site chooses this number, which need not be its true record count.",
     "The run's settings: task, labels, base model, rounds, steps, sampling rate q, clipping norm C and noise multiplier z.",
 )
-RESULTS = "The adapter after each round, and what the server measured with it on held-out records."
+RESULTS = "The adapter after each round, and the server's measurements of it on held-out records."
 KEY_OF_SERVER = (
-    "Signed with the server's key. A signature shows who signed only when you compare the public key with one that the "
-    "server's operator gave you in another way: hushtune card verify RUN --key KEY."
+    "Signed with the server's key. The signature shows who signed only if you compare the public key with the one that the "
+    "server's operator gave you through another channel: hushtune card verify RUN --key KEY."
 )
 KEY_OF_SIMULATION = (
-    "Signed with a key that was made for this simulation and lies in the run's folder. Whoever has the folder can sign "
-    "again, so the signature shows that nothing was changed by accident; it does not show who signed."
+    "Signed with a key that was created for this simulation and is stored in the run's folder. Anyone who has the folder "
+    "can sign again, so the signature detects accidental changes; it does not show who signed."
 )
 
 
 @dataclass(frozen=True)
 class TrustWords:
-    """What a trust model means, and what runs under it."""
+    """The sentences for one trust model.
+
+    ``meaning`` says against whom the guarantee holds; ``mechanism``, ``sampling`` and ``clipping`` say what runs.
+    ``released`` (what the guarantee covers) and ``owner`` (where the protected unit is) complete the sentences of
+    ``guarantee``.
+    """
 
     meaning: str
     mechanism: str
@@ -109,28 +121,29 @@ class TrustWords:
 TRUST: Mapping[str, TrustWords] = {
     "local": TrustWords(
         meaning="Local trust model: each site clips and adds noise before anything leaves it. The guarantee holds against "
-        "everyone outside the site: the server, the other sites, and all who get the adapter. It rests on the site's own "
-        "software and hardware.",
+        "everyone outside the site: the server, the other sites, and everyone who receives the adapter. It depends on the "
+        "site's own software and hardware.",
         mechanism="DP-SGD at the site (Abadi et al. 2016, arXiv 1607.00133): in every step, the gradient of each sampled "
         "record is scaled to an L2 norm of at most C, and Gaussian noise of standard deviation z x C is added to their sum.",
-        sampling="Poisson: in every step each record is drawn with chance q, independently of all others. q is public; who "
-        "was drawn stays secret at the site. The sampling that ran is the one that is accounted for.",
-        clipping="C bounds one record's gradient. The sum is divided by q x declared size, which is public, so that the "
-        "true record count does not show.",
-        released="all that a site sent in this run, together with the finished adapter,",
+        sampling="Poisson sampling: in every step each record is drawn with probability q, independently of all others. q "
+        "is public; which records were drawn stays secret at the site. The accounting assumes exactly the sampling that "
+        "ran.",
+        clipping="C bounds the gradient of one record. The sum is divided by q x declared size, a public number, so that "
+        "the true record count is not revealed.",
+        released="everything that a site sent in this run, together with the finished adapter,",
         owner="in that site's training data",
     ),
     "central": TrustWords(
-        meaning="Central trust model: the server gets each site's update without noise, clips it and adds noise to the sum. "
-        "The guarantee holds against those who see only what the server publishes. It does not hold against the server, or "
-        "against anyone who reads what a site sends to it.",
+        meaning="Central trust model: the server receives each site's update without noise, clips it and adds noise to the "
+        "sum. The guarantee holds against those who see only what the server publishes. It does not hold against the "
+        "server, or against anyone who intercepts a site's messages to the server.",
         mechanism="Gaussian mechanism at the server (McMahan et al. 2018, arXiv 1710.06963): in every round, the update of "
         "each sampled site is scaled to an L2 norm of at most C, and Gaussian noise of standard deviation z x C is added to "
         "their sum.",
-        sampling="Poisson: in every round each site is drawn with chance q, independently of all others. q is public; who "
-        "was drawn stays secret at the server.",
-        clipping="C bounds one site's update.",
-        released="all that the server published in this run, the adapters of its rounds included,",
+        sampling="Poisson sampling: in every round each site is drawn with probability q, independently of all others. q is "
+        "public; which sites were drawn stays secret at the server.",
+        clipping="C bounds the update of one site.",
+        released="everything that the server published in this run, including the adapter of each round,",
         owner="among the sites of this run",
     ),
 }
@@ -140,31 +153,34 @@ OF_PERSONS = replace(
     TRUST["local"],
     mechanism="DP-SGD at the site (Abadi et al. 2016, arXiv 1607.00133) over persons: in every step, the mean gradient of "
     "each sampled person's records is scaled to an L2 norm of at most C, and Gaussian noise of standard deviation z x C is "
-    "added to their sum. Of one person at most a public number of records is used.",
-    sampling="Poisson: in every step each person is drawn with chance q, with all their records, independently of all "
-    "others. q is public; who was drawn stays secret at the site. The sampling that ran is the one that is accounted for.",
-    clipping="C bounds one person's mean gradient. The sum is divided by q x declared size, which counts persons and is "
-    "public, so that the true number of persons does not show.",
+    "added to their sum. At most a fixed, public number of records is used per person.",
+    sampling="Poisson sampling: in every step each person is drawn with probability q, with all their records, "
+    "independently of all others. q is public; who was drawn stays secret at the site. The accounting assumes exactly the "
+    "sampling that ran.",
+    clipping="C bounds the mean gradient of one person. The sum is divided by q x declared size, a public number of "
+    "persons, so that the true number of persons is not revealed.",
 )
 
 
 CLIPPING: Mapping[str, str] = {
-    "flat": "Flat clipping: what has an L2 norm above C is scaled down to C; the rest stays as it is.",
-    "automatic": "Automatic clipping (Bu et al. 2022, arXiv 2206.07136): every gradient g is scaled to C g / (|g| + 0.01), "
-    "small ones up, so to an L2 norm below C.",
+    "flat": "Flat clipping: a vector with an L2 norm above C is scaled down to norm C; all others are left unchanged.",
+    "automatic": "Automatic clipping (Bu et al. 2022, arXiv 2206.07136): every gradient g is replaced by "
+    "C g / (|g| + 0.01), which has an L2 norm below C; small gradients are scaled up.",
     "per-layer": "Clipping by layer (McMahan et al. 2018, arXiv 1710.06963): the gradient of each of the K trained tensors "
-    "is scaled down to an L2 norm of at most C / sqrt(K), so the whole to at most C.",
+    "is scaled down to an L2 norm of at most C / sqrt(K), so that the whole gradient has a norm of at most C.",
     "adaptive": "Adaptive clipping (Andrew et al. 2021, arXiv 1905.03871): C starts at the stated norm and then follows the "
-    "median norm at the site. For that each step also releases, with noise, how many norms lay below C. The charge covers "
-    "both: count and gradient together are one release at the stated z, so the gradient's own noise is above z x C.",
+    "median gradient norm at the site. For this, each step also releases a noised count of the norms below C. The charge "
+    "covers both: the count and the gradient are one release at the stated z, so the noise on the gradient is above z x C.",
 }
 
 
 def clipping_words(trust: str, unit: str, mode: str) -> str:
-    """How gradients, or under central trust the sites' updates, are bounded by C, and what is done with their sum.
+    """Return how each contribution (a gradient, or a site's update under central trust) is clipped and the sum normalised.
 
-    Raises:
-        PrivacyError: there are no words for the mode, so no card may be written.
+    Raises
+    ------
+    PrivacyError
+        There is no sentence for the clipping mode, so no card may be written.
     """
     if mode not in CLIPPING:
         raise PrivacyError(f"privacy.clipping = '{mode}': no privacy card can state this; take {' or '.join(CLIPPING)}")
@@ -172,10 +188,12 @@ def clipping_words(trust: str, unit: str, mode: str) -> str:
 
 
 def trust_words(trust: str, unit: str) -> TrustWords:
-    """Return the words of a trust model for a unit of privacy.
+    """Return the sentences of a trust model for a unit of privacy.
 
-    Raises:
-        PrivacyError: there are none, so no card may be written.
+    Raises
+    ------
+    PrivacyError
+        There are no sentences for the trust model, so no card may be written.
     """
     if trust not in TRUST:
         raise PrivacyError(
@@ -185,35 +203,39 @@ def trust_words(trust: str, unit: str) -> TrustWords:
 
 
 def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
-    """The guarantee in one paragraph, for the highest epsilon and delta of any site, both rounded up."""
+    """State the guarantee in one paragraph, for the highest epsilon and the highest delta of all sites, both rounded up."""
     words = trust_words(trust, unit)
     whole = "person with all their records" if unit == "person" else unit
     return (
         f"For adding or removing one {whole}, {words.released} is ({epsilon(highest)}, {target_delta(delta)})-"
-        f"differentially private. This limits how well anyone who sees all of it can tell whether any one {unit} was "
-        f"{words.owner}, whatever else they know. The figures are the highest of any site; each site's own are stated "
-        "beside it. They cover this run alone; runs on the same data add up."
+        f"differentially private. This limits how well anyone who sees all of it can tell whether a particular {unit} was "
+        f"{words.owner}, whatever else they know. Epsilon and delta are the highest of all sites; the values of each site "
+        "are stated separately. They cover only this run; the epsilons of several runs on the same data add up."
     )
 
 
 def attack_words(site_id: str, unit: str, false_positives: float, true_positives: float) -> str:
-    """What the limit on true positives at one rate of false positives means for one site, rounded up."""
+    """Explain the limit on an attack's true positive rate at one false positive rate, for one site; rounded up."""
     subject = f"site {site_id}" if unit == "site" else f"one {unit} of site {site_id}"
     wrong = share_at_most(false_positives)
     return (
-        f"Suppose somebody knows everything but whether {subject} was used, and tests that with all that the guarantee "
-        f"covers. The best possible test that wrongly names {wrong} of the {unit}s that were not used names at most "
-        f"{share_at_most(true_positives)} of those that were; blind guessing names {wrong} of both. The table has other "
-        "rates. These are mathematical limits for the worst case, whatever the attack; no attack was carried out."
+        f"Suppose an attacker knows everything except whether {subject} was used, and tests this with everything that the "
+        f"guarantee covers. If the test wrongly reports {wrong} of the {unit}s that were not used (false positives), it "
+        f"reports at most {share_at_most(true_positives)} of the {unit}s that were used (true positives); blind guessing "
+        f"reports {wrong} of both. The table gives other rates. These are mathematical upper limits for every possible "
+        "attack; no attack was carried out."
     )
 
 
 def anonymisation(*, simulated: bool, private: bool) -> str:
-    """What anonymisation did, where its recall is to be found, and what guards what it missed; no figure of the records."""
+    """State what anonymisation did, where its recall is reported, and what protects missed personal data.
+
+    The text contains no number that was computed from records.
+    """
     rest = (
-        "What was missed was trained on; what limits its disclosure is differential privacy, to the extent stated here."
+        "Missed personal data were used in training; differential privacy limits their disclosure to the extent stated here."
         if private
-        else "What was missed was trained on, and nothing limits its disclosure."
+        else "Missed personal data were used in training, and nothing limits their disclosure."
     )
     known = MEASURED_IN_SIMULATION if simulated else NOT_RELEASED
     return (
@@ -222,25 +244,34 @@ def anonymisation(*, simulated: bool, private: bool) -> str:
 
 
 def replies(*, released: bool, energy: bool) -> str:
-    """What a site sends."""
-    sums = "noised sums of its records' loss, hits and number, which were charged" if released else "no measure of its data"
+    """State what a site sends to the server."""
+    sums = (
+        " It also sends noised sums over its records (losses, correct predictions, and their number), which were charged."
+        if released
+        else ""
+    )
+    never = (
+        "no text and no exact count of records"
+        if released
+        else "no text, no exact count of records and no measurement of its data"
+    )
     return (
-        "A site sends the change of the adapter's numbers, the names of run, round and site, where its ledger ends (a "
-        f"number of entries and a hash), and {sums}. It sends no text and no exact count of records."
-        + (" Some sites also sent what their rounds took in electricity, as their policies let them." if energy else "")
+        "A site sends the change of the adapter's parameters, the names of run, round and site, and the length and last "
+        f"hash of its ledger.{sums} It sends {never}."
+        + (" Some sites also sent the electricity that their rounds used, as their policies permit." if energy else "")
     )
 
 
 def held_out_share(share: float) -> str:
-    """What the evaluation of a simulation read."""
+    """State which records the evaluation of a simulation read."""
     return (
-        f"A share of {share_at_most(share)} of each site's records was held out and read in full by the evaluation; the "
-        "guarantee does not cover these."
+        f"A share of {share_at_most(share)} of each site's records was held out and read in full for evaluation; the "
+        "guarantee does not cover these records."
     )
 
 
 def not_protected(trust: str | None, unit: str, *, simulated: bool) -> list[str]:
-    """What the run does not protect; ``trust`` is None where there is no differential privacy."""
+    """List what the run does not protect; ``trust`` is None where there is no differential privacy."""
     first = {None: [EVERY_RECORD], "central": [THE_SERVER]}.get(trust, [])
     several = [{"record": SEVERAL_RECORDS, "person": PART_OF_A_PERSON}[unit]] if trust and unit != "site" else []
     return [*first, *several, *NOT_PROTECTED, *([SIMULATION_FILES] if simulated else [])]

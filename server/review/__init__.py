@@ -1,1 +1,1 @@
-"""People's judgement: a blind sheet of two models' answers, a page to rate them on, and what the ratings say."""
+"""Let people compare two models' answers: a blind sheet, a page to rate it on, and the score."""

@@ -1,4 +1,4 @@
-"""Both models' answers to public prompts: the tuned one, and the same with its adapter switched off."""
+"""Generate the answers that people compare: those of the tuned model and of its base model, to public prompts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +9,32 @@ from server.review.sheet import Pair, export
 from shared.adapters.peft import base_alone
 from shared.errors import ConfigError
 from shared.tasks.base import Learner
-from shared.tasks.instruction import Instruction
 from shared.text.public import read_texts
 
 
 def export_review(adapter: Path, prompts: Path, folder: Path, max_new_tokens: int) -> dict[str, Any]:
-    """Answer each prompt of a file with a finished adapter and with its base, and write the blind sheet and its key.
+    """Answer each prompt of a file with the tuned and with the base model; write a blind sheet and its key.
 
-    Raises:
-        HushtuneError: the adapter is none of an instruction task, the file has no prompts, or the folder a sheet.
+    Parameters
+    ----------
+    adapter
+        The folder of a finished run's adapter.
+    prompts
+        A file of public prompts.
+    folder
+        Where to write the sheet and its key.
+    max_new_tokens
+        Longest answer, in tokens.
+
+    Returns
+    -------
+    dict[str, Any]
+        The number of items, the number of prompts with identical answers, and the paths of sheet and key.
+
+    Raises
+    ------
+    HushtuneError
+        The adapter was not trained on an instruction task, the file has no prompts, or the folder already holds a sheet.
     """
     texts = [text for text, _ in read_texts(prompts)]
     _, learner = load_adapter(adapter)
@@ -26,10 +43,10 @@ def export_review(adapter: Path, prompts: Path, folder: Path, max_new_tokens: in
 
 def pairs_of(learner: Learner, prompts: Sequence[str], max_new_tokens: int) -> list[Pair]:
     """Greedy answers of both models; each prompt goes in as it stands, so that it must be public."""
-    task = learner.task
-    if not isinstance(task, Instruction):
-        raise ConfigError("task.name = 'classification': its answers are labels, which people need not rate; see its report")
-    tuned = task.replies(learner.model, prompts, max_new_tokens)
+    writer = learner.task.writer
+    if writer is None:
+        raise ConfigError("task.name: the answers of this task are labels, which people need not rate; see the run's report")
+    tuned = writer.replies(learner.model, prompts, max_new_tokens)
     with base_alone(learner.model):
-        base = task.replies(learner.model, prompts, max_new_tokens)
+        base = writer.replies(learner.model, prompts, max_new_tokens)
     return [Pair(*row) for row in zip(prompts, base, tuned, strict=True)]

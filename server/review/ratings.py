@@ -1,4 +1,4 @@
-"""What raters said, one file a rater, one line a rating: the last of an item counts, so that a mind can be changed."""
+"""The ratings of a blind sheet: one file per rater, one line per rating; the last rating of an item counts."""
 
 import json
 import os
@@ -14,10 +14,12 @@ CHOICES = ("a", "b", "tie")
 
 
 class Ratings:
-    """One rater's ratings; each is on the disk before it is answered for.
+    """One rater's ratings. Each is flushed to disk before the page shows it as saved.
 
-    Raises:
-        RunError: the rater's name is no plain one.
+    Raises
+    ------
+    RunError
+        The rater's name has other characters than lower-case letters, digits and hyphens, or more than 32.
     """
 
     def __init__(self, folder: Path, rater: str) -> None:
@@ -26,7 +28,7 @@ class Ratings:
         self.path = folder / f"ratings-{rater}.jsonl"
 
     def add(self, item: str, choice: str) -> None:
-        """Keep one rating; a line that a crash cut short before it goes, as it never counted."""
+        """Append one rating; first remove an incomplete last line, which a crash left behind."""
         with self.path.open("a+b") as stream:
             stream.seek(0)
             stream.truncate(stream.read().rfind(b"\n") + 1)
@@ -35,10 +37,12 @@ class Ratings:
             os.fsync(stream.fileno())
 
     def read(self) -> dict[str, str]:
-        """The choice for each rated item; a last line that a crash cut short does not count.
+        """Return the choice for each rated item; an incomplete last line is ignored.
 
-        Raises:
-            RunError: another line is no rating.
+        Raises
+        ------
+        RunError
+            Any other line is malformed.
         """
         if not self.path.exists():
             return {}
@@ -47,7 +51,9 @@ class Ratings:
         for number, line in enumerate(lines, start=1):
             rating = _rating(line)
             if rating is None and not (number == len(lines) and not line.endswith("\n")):
-                raise RunError(f"{self.path}, line {number}: no rating; restore the file, or leave it out")
+                raise RunError(
+                    f"{self.path}, line {number}: not a rating; restore the file from a backup, or remove it from the folder"
+                )
             found |= rating or {}
         return found
 
@@ -62,10 +68,12 @@ def _rating(line: str) -> dict[str, str] | None:
 
 
 def read_all(folder: Path, items: list[Item]) -> Mapping[str, Mapping[str, str]]:
-    """All raters' choices by item; ratings of items that the sheet has not are refused.
+    """Read all raters' choices: rater to item to choice.
 
-    Raises:
-        RunError: nobody rated anything, or a file cannot be used.
+    Raises
+    ------
+    RunError
+        There are no ratings, or a file is malformed or rates an item that is not on the sheet.
     """
     known = {item.id for item in items}
     found = {}
@@ -74,7 +82,9 @@ def read_all(folder: Path, items: list[Item]) -> Mapping[str, Mapping[str, str]]
         found[rater] = Ratings(folder, rater).read()
         strange = sorted(set(found[rater]) - known)
         if strange:
-            raise RunError(f"{path}: rates item {strange[0]}, which the sheet has not; it belongs to another sheet")
+            raise RunError(
+                f"{path}: rates item {strange[0]}, which is not on this sheet; move the file to its own sheet's folder"
+            )
     if not any(found.values()):
         raise RunError(f"{folder}: no ratings yet; rate with hushtune review serve")
     return found

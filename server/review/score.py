@@ -1,4 +1,4 @@
-"""What the ratings say once the key is turned: how often the tuned model is preferred, and how far raters agree."""
+"""Score the ratings of a blind sheet with its key: how often raters prefer the tuned model, and how far they agree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,12 +17,27 @@ Verdicts = Mapping[str, Mapping[str, str]]
 
 
 def score(folder: Path, key_file: Path | None) -> dict[str, Any]:
-    """The win rate of the tuned model with its bootstrap interval over items, and Krippendorff's alpha of the raters.
+    """Compute the win rate of the tuned model with a bootstrap interval over items, and Krippendorff's alpha of the raters.
 
-    A tie is half a win, and an item counts once however many rated it. The interval says nothing of other raters.
+    A tie counts as half a win. An item counts once, with the mean over its raters. The interval covers the choice of items,
+    not the choice of raters.
 
-    Raises:
-        RunError: sheet, key or ratings cannot be used, or there are none.
+    Parameters
+    ----------
+    folder
+        The folder of the sheet and the ratings.
+    key_file
+        The sheet's key; None takes key.json in the folder.
+
+    Returns
+    -------
+    dict[str, Any]
+        Counts of items and verdicts, ``win_rate`` with its interval, and ``alpha`` (None where it is not defined).
+
+    Raises
+    ------
+    RunError
+        The sheet, the key or the ratings are missing or malformed.
     """
     items = read_sheet(folder)
     key = read_key(key_file or folder / KEY_FILE, folder)
@@ -41,7 +56,7 @@ def score(folder: Path, key_file: Path | None) -> dict[str, Any]:
 
 
 def unblinded(ratings: Verdicts, key: Key) -> Verdicts:
-    """Each choice as ``tuned``, ``base`` or ``tie``."""
+    """Replace each choice of a side by the model that gave that answer: ``tuned``, ``base`` or ``tie``."""
     names = {True: "tuned", False: "base"}
     return {
         rater: {item: "tie" if choice == "tie" else names[choice == key.tuned[item]] for item, choice in given.items()}
@@ -50,9 +65,9 @@ def unblinded(ratings: Verdicts, key: Key) -> Verdicts:
 
 
 def agreement(verdicts: Verdicts, rated: Sequence[str]) -> float | None:
-    """Krippendorff's alpha of nominal verdicts (Krippendorff 2011); missing ones are allowed.
+    """Compute Krippendorff's alpha of nominal verdicts (Krippendorff 2011); raters may skip items.
 
-    None where no item has two raters, or where all verdicts are the same, which leaves nothing to agree beyond chance.
+    Returns None where alpha is not defined: no item has two raters, or all verdicts are the same.
     """
     from nltk.metrics.agreement import AnnotationTask
 
@@ -64,10 +79,19 @@ def agreement(verdicts: Verdicts, rated: Sequence[str]) -> float | None:
 
 
 def enter(run: Path, found: Mapping[str, Any]) -> None:
-    """Put a review into the report of a finished run.
+    """Add the scored review to the report of a finished run.
 
-    Raises:
-        RunError: the folder holds no report.
+    Parameters
+    ----------
+    run
+        The run's folder.
+    found
+        The result of ``score``.
+
+    Raises
+    ------
+    RunError
+        The folder does not hold a report.
     """
     write(read_report(run) | {"review": dict(found)}, run, html=True)
 

@@ -1,4 +1,4 @@
-"""The page to rate on: this machine alone, one rater a process, nothing loaded from elsewhere."""
+"""Serve the page on which one rater compares answers; only this machine can open it, and it loads nothing from elsewhere."""
 
 import hmac
 import json
@@ -25,7 +25,10 @@ LONGEST = 1000  # bytes of a rating
 
 @dataclass(frozen=True)
 class Desk:
-    """What a rater works on. The token is in the page alone, so that no other page in the browser can rate."""
+    """The items and the ratings of one rater.
+
+    The token is only in the page, so that no other web page in the browser can send ratings.
+    """
 
     items: list[Item]
     ratings: Ratings
@@ -33,16 +36,16 @@ class Desk:
     writing: Lock = field(repr=False, default_factory=Lock)
 
     def page(self, nonce: str) -> str:
-        """The page, which asks for the state by itself."""
+        """Render the page; its script then requests the state."""
         found = Environment(loader=PackageLoader("server.review", ""), autoescape=True, undefined=StrictUndefined)
         return found.get_template("page.html.j2").render(nonce=nonce, token=self.token)
 
     def state(self) -> dict[str, Any]:
-        """The items and what was said of them so far; never whose an answer is."""
+        """Return the items and the ratings so far; they do not reveal which model gave an answer."""
         return {"items": [asdict(item) for item in self.items], "ratings": self.ratings.read()}
 
     def rate(self, body: bytes) -> bool:
-        """Keep a rating; False when it is none."""
+        """Store a rating; return False if the body is not a valid one."""
         try:
             row = json.loads(body)
             item, choice = row["item"], row["choice"]
@@ -56,10 +59,12 @@ class Desk:
 
 
 class Server(LoopbackServer):
-    """A desk on a loopback port; port 0 takes a free one.
+    """Serve a desk on a loopback port; port 0 chooses a free one.
 
-    Raises:
-        RunError: the port is taken.
+    Raises
+    ------
+    RunError
+        The port cannot be opened.
     """
 
     def __init__(self, desk: Desk, port: int) -> None:
@@ -73,11 +78,11 @@ class Server(LoopbackServer):
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         return f"http://{LOOPBACK}:{self.port}/"
 
     def _only_ours(self, app: ASGIApp) -> ASGIApp:
-        """Refuse a request for another host name: it comes from a page that made that name point to this machine."""
+        """Refuse requests with another Host header, which come from DNS rebinding: a web page whose name points here."""
 
         async def checked(scope: Scope, receive: Receive, send: Send) -> None:
             ours = {f"{name}:{self.port}" for name in (LOOPBACK, "localhost")}

@@ -1,4 +1,4 @@
-"""A blind sheet: to each public prompt the answers of the base and of the tuned model, in an order that only a key tells."""
+"""A blind sheet: for each public prompt the answers of base and tuned model in random order, which a key file records."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ SHEET_FILE, KEY_FILE = "sheet.json", "key.json"
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models' answers to one public prompt."""
+    """The answers of the base and of the tuned model to one public prompt."""
 
     prompt: str = field(repr=False)
     base: str = field(repr=False)
@@ -24,7 +24,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to rate; which answer is whose, it does not say."""
+    """One item to rate: a prompt and two answers. It does not say which model gave which answer."""
 
     id: str
     prompt: str = field(repr=False)
@@ -34,7 +34,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Key:
-    """Which side of each item is the tuned model's, and the digest of the sheet that it belongs to."""
+    """The key of a sheet.
+
+    ``sheet`` is the SHA-256 of the sheet's file, ``tuned`` the side (a or b) of the tuned model's answer by item id, and
+    ``identical`` the number of prompts that were left out because both models gave the same answer.
+    """
 
     sheet: str
     tuned: dict[str, str] = field(repr=False)
@@ -42,17 +46,24 @@ class Key:
 
 
 def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
-    """Write sheet and key; items come in random order and each with its two answers in random order.
+    """Write a sheet and its key: items in random order, and the two answers of each item in random order.
 
-    The order is the operating system's randomness, so that no seed tells it. Pairs whose answers are the same say nothing
-    and are left out, but counted.
+    The order comes from the operating system's randomness, so that nobody can compute it from a seed. Pairs with two equal
+    answers are left out and counted.
 
-    Raises:
-        RunError: the folder holds a sheet already, or every pair is the same.
+    Returns
+    -------
+    dict[str, Any]
+        The number of items, the number of pairs left out, and the paths of sheet and key.
+
+    Raises
+    ------
+    RunError
+        The folder already holds a sheet, or every pair has two equal answers.
     """
     path = folder / SHEET_FILE
     if path.exists():
-        raise RunError(f"{path}: there already, and ratings may belong to it; name another folder")
+        raise RunError(f"{path}: exists already, and ratings may belong to it; give another folder")
     order = secrets.SystemRandom()
     kept = [pair for pair in pairs if pair.base.strip() != pair.tuned.strip()]
     if not kept:
@@ -72,10 +83,17 @@ def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
 
 
 def read_sheet(folder: Path) -> list[Item]:
-    """The items of a sheet.
+    """Read the items of a sheet.
 
-    Raises:
-        RunError: the folder holds no readable sheet.
+    Parameters
+    ----------
+    folder
+        The folder that the sheet was written to.
+
+    Raises
+    ------
+    RunError
+        The folder does not hold a readable sheet.
     """
     try:
         rows = json.loads((folder / SHEET_FILE).read_text(encoding="utf-8"))["items"]
@@ -85,17 +103,19 @@ def read_sheet(folder: Path) -> list[Item]:
 
 
 def read_key(path: Path, folder: Path) -> Key:
-    """The key of a folder's sheet.
+    """Read a key and check that it belongs to the sheet in ``folder``.
 
-    Raises:
-        RunError: it cannot be read, or belongs to another sheet.
+    Raises
+    ------
+    RunError
+        The key cannot be read, or belongs to another sheet.
     """
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
         key = Key(str(row["sheet"]), {str(name): str(side) for name, side in row["tuned"].items()}, int(row["identical"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path}: no readable key; give the key.json that was made with the sheet") from error
+        raise RunError(f"{path}: not a readable key; give the key.json that was written together with the sheet") from error
     found = hashlib.sha256((folder / SHEET_FILE).read_bytes()).hexdigest()
     if found != key.sheet or set(key.tuned) != {item.id for item in read_sheet(folder)}:
-        raise RunError(f"{path}: belongs to another sheet, or the sheet was changed since; restore the one that was rated")
+        raise RunError(f"{path}: belongs to another sheet, or the sheet was changed later; restore the sheet that was rated")
     return key

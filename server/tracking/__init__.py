@@ -1,4 +1,7 @@
-"""Runs beside each other in an experiment tracker on this machine, from their reports alone; nothing is sent anywhere."""
+"""Record finished runs in a local experiment tracker (MLflow, TensorBoard or W&B offline), so that runs can be compared.
+
+Only numbers and settings from a run's report are recorded, and nothing is sent over the network.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,10 +16,10 @@ from shared.ops.extras import TRACKING, missing, require
 
 
 class Tracker(Protocol):
-    """A place that keeps runs; a run that it has is not put there again."""
+    """A store of runs. A run that is already stored is not stored again."""
 
     def put(self, run: Tracked) -> None:
-        """Keep a finished run."""
+        """Store a finished run."""
 
 
 TRACKERS: Mapping[Literal["mlflow", "tensorboard", "wandb"], Callable[[Path], Tracker]] = {
@@ -27,10 +30,21 @@ TRACKERS: Mapping[Literal["mlflow", "tensorboard", "wandb"], Callable[[Path], Tr
 
 
 def track(document: Mapping[str, Any], folder: Path, config: RunConfig) -> None:
-    """Put a finished run into the tracker that its config names, beside the runs' folders; without one, do nothing.
+    """Store a finished run in the tracker that its config names; do nothing if it names none.
 
-    Raises:
-        ConfigError: the tracker is not installed.
+    Parameters
+    ----------
+    document
+        The run's report, as in report.json.
+    folder
+        The run's folder, which the tracker's entry names.
+    config
+        The run's config. ``report.tracking`` chooses the tracker; its store is created in ``run.output``.
+
+    Raises
+    ------
+    ConfigError
+        The tracker is not installed.
     """
     chosen = config.report.tracking
     if chosen == "auto":

@@ -1,4 +1,4 @@
-"""MLflow with a local SQLite store; its telemetry is switched off before it is loaded."""
+"""MLflow with a local SQLite store; MLflow's telemetry is turned off before its import."""
 
 import logging
 import os
@@ -10,21 +10,24 @@ from server.tracking.tracked import Tracked
 
 EXPERIMENT = "hushtune"
 RUN_ID = "hushtune.run_id"
-AT_ONCE = 100  # settings that MLflow takes in one batch
-LONGEST = 500  # characters of a setting
+AT_ONCE = 100  # settings that MLflow accepts in one batch
+LONGEST = 500  # characters; longer settings are cut
 
 
 class MlflowStore:
-    """``mlflow.db`` in the folder of the runs: ``mlflow ui --backend-store-uri sqlite:///runs/mlflow.db`` shows it."""
+    """The file ``mlflow.db`` in the folder of all runs.
+
+    View it with ``mlflow ui --backend-store-uri sqlite:///runs/mlflow.db``.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.uri = f"sqlite:///{(folder / 'mlflow.db').resolve()}"
         self._artifacts = (folder / "mlflow-artifacts").resolve().as_uri()
 
     def put(self, run: Tracked) -> None:
-        """Keep a run's settings as params, its numbers as metrics by round, and where its report lies as a tag."""
+        """Store a run: settings as params, numbers as metrics by round, the path of the report as a tag."""
         os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"})
-        logging.getLogger("alembic").setLevel(logging.ERROR)  # it tells of each table of a new store
+        logging.getLogger("alembic").setLevel(logging.ERROR)  # it logs every table of a new store
         from mlflow import MlflowClient
         from mlflow.entities import Metric, Param, RunTag
 

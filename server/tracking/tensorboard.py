@@ -1,4 +1,4 @@
-"""TensorBoard: one folder of event files a run."""
+"""TensorBoard: one folder of event files per run."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ from server.tracking.tracked import Tracked
 
 
 class TensorboardFolder:
-    """``tensorboard`` in the folder of the runs: ``tensorboard --logdir runs/tensorboard`` shows it."""
+    """The folder ``tensorboard`` in the folder of all runs; view it with ``tensorboard --logdir runs/tensorboard``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "tensorboard"
 
     def put(self, run: Tracked) -> None:
-        """Keep a run's numbers as scalars by round."""
+        """Store a run's numbers as scalars by round."""
         from tensorboard.summary import Writer
 
         folder = self._folder / f"{run.name}-{run.run_id}"

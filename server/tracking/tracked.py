@@ -1,4 +1,4 @@
-"""What a tracker gets of a run: the numbers and settings of its report, flat."""
+"""The data that a tracker stores for a run: the report's settings and numbers as flat lists."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Point:
-    """One number of a run, at a round or at its end."""
+    """One number of a run; ``step`` is the round."""
 
     name: str
     value: float
@@ -17,7 +17,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Tracked:
-    """What a tracker gets of a run: settings and numbers that stand in its report, and where that lies."""
+    """A run as a tracker stores it: its settings, its numbers, and the path of its report.html."""
 
     name: str
     run_id: str
@@ -27,7 +27,7 @@ class Tracked:
 
 
 def tracked(document: Mapping[str, Any], folder: Path) -> Tracked:
-    """A run's report as flat settings and numbers."""
+    """Flatten a run's report into settings (dotted name to text) and numbers."""
     settings = {name: str(value) for name, value in _flat(document["config"])}
     return Tracked(str(document["run"]), str(document["run_id"]), folder / "report.html", settings, tuple(_points(document)))
 

@@ -1,4 +1,4 @@
-"""Weights & Biases, offline: a folder a run, which leaves this machine only when somebody runs ``wandb sync`` on it."""
+"""Weights & Biases in offline mode: one folder per run, uploaded only if somebody runs ``wandb sync`` on it."""
 
 import os
 from itertools import groupby
@@ -8,16 +8,16 @@ from server.tracking.tracked import Tracked
 
 
 class WandbFolder:
-    """``wandb`` in the folder of the runs."""
+    """The folder ``wandb`` in the folder of all runs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def put(self, run: Tracked) -> None:
-        """Keep a run's settings as its config, and its numbers by round."""
+        """Store a run: settings as the W&B config, numbers by round."""
         if any((self._folder / "wandb").glob(f"offline-run-*-{run.run_id}")):
             return
-        os.environ.update({"WANDB_ERROR_REPORTING": "false", "DO_NOT_TRACK": "true"})  # before it is loaded
+        os.environ.update({"WANDB_ERROR_REPORTING": "false", "DO_NOT_TRACK": "true"})  # wandb reads them at import
         import wandb
 
         settings = wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True)

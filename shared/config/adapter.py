@@ -41,8 +41,8 @@ FAMILIES: Mapping[FamilyName, Family] = {
     ),
     "ia3": Family(
         noun="An IA3 adapter",
-        words="IA3 (Liu et al. 2022, arXiv 2205.05638), learnt factors on layers' states",
-        no_decay="pulls to 0, where ia3 switches layers off",
+        words="IA3 (Liu et al. 2022, arXiv 2205.05638), learnt scaling factors of activations",
+        no_decay="pulls the factors of ia3 towards 0, which switches layers off",
     ),
 }
 

@@ -19,11 +19,10 @@ class AdversarySection(Section):
         description="column that says which group a record is of; a real site names it, with its groups, in data.groups"
     )
     groups: tuple[str, ...] = Field(
-        max_length=20, description="the groups to hide, a public list; a record of none of them is trained on as ever"
+        max_length=20,
+        description="the groups to hide, a public list; a record of another group is trained on without the adversary",
     )
-    weight: float = Field(
-        0.3, gt=0, le=100, description="weight of hiding the group against the task: the reversed gradient times so much"
-    )
+    weight: float = Field(0.3, gt=0, le=100, description="weight of hiding the group: the factor of the reversed gradient")
 
     @model_validator(mode="after")
     def _groups_differ(self) -> Self:
@@ -32,5 +31,11 @@ class AdversarySection(Section):
         return self
 
     def number(self, group: str | None) -> int:
-        """The number of a group, or ``NO_GROUP``."""
+        """Return the number of a group, or ``NO_GROUP``.
+
+        Parameters
+        ----------
+        group
+            The declared group of a record; None if it declares none.
+        """
         return self.groups.index(group) if group in self.groups else NO_GROUP

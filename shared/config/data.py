@@ -17,6 +17,11 @@ class Columns(Section):
 
     text: Names = Field("text", description="column of the text, or a list of columns (classification)")
     label: str = Field("label", description="column of the label (classification)")
+    tags: str = Field(
+        "tags",
+        description="column of the labelled stretches of a text, a list of {label, start, end} in characters from 0, end "
+        "excluded; they follow the text through anonymisation (a tagging task)",
+    )
     instruction: Names = Field("instruction", description="column of the instruction, or a list of columns (instruction)")
     response: Names = Field("response", description="column of the response, or a list of columns (instruction)")
     known: tuple[str, ...] = Field(

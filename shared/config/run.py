@@ -21,7 +21,7 @@ from shared.config.model import ModelSection
 from shared.config.privacy import PrivacySection
 from shared.config.section import Name, Section
 from shared.config.studies import CompareSection, SweepSection
-from shared.config.task import TaskSection
+from shared.config.task import DECLARED, TaskSection
 from shared.config.toml import apply_override, read_toml
 from shared.config.training import TrainingSection
 from shared.errors import ConfigError
@@ -70,12 +70,13 @@ class RunConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _surrogates_for_instructions(cls, tree: Any) -> Any:
-        """Default to surrogates for an instruction task: a model that generates text should learn from natural text."""
+    def _the_task_chooses_the_operator(cls, tree: Any) -> Any:
+        """Let the task choose the operator of anonymisation where nothing else does."""
         task = tree.get("task") if isinstance(tree, dict) else None
         own = tree.get("anonymise", {}) if isinstance(tree, dict) else None
-        if isinstance(task, dict) and isinstance(own, dict) and task.get("name") == "instruction":
-            return tree | {"anonymise": {"operator": "surrogate"} | own}
+        declared = DECLARED.get(str(task.get("name"))) if isinstance(task, dict) else None
+        if isinstance(own, dict) and declared and declared.operator:
+            return tree | {"anonymise": {"operator": declared.operator} | own}
         return tree
 
     @model_validator(mode="after")
@@ -90,10 +91,9 @@ class RunConfig(Section):
                 "adapter.train = 'AB': with differential privacy A must stay frozen; set adapter.train = 'B' or "
                 "privacy.enabled = false"
             )
-        if self.adapter.rank == 0 and self.task.name != "classification":
+        if self.adapter.rank == 0 and not self.task.declared.head:
             raise ValueError(
-                "adapter.rank = 0: only task.name = 'classification' has a head to train without an adapter; set a "
-                "rank of 1 or more"
+                f"adapter.rank = 0: task.name = '{self.task.name}' has no head to train; set a rank of 1 or more"
             )
         if self.adapter.rank and self.adapter.traits.no_decay and self.training.weight_decay:
             raise ValueError(
@@ -113,8 +113,8 @@ class RunConfig(Section):
     def _an_adversary_has_an_embedding_to_read(self) -> Self:
         if self.adversary is None:
             return self
-        if self.task.name != "classification":
-            raise ValueError("adversary: works only with task.name = 'classification'; remove the table")
+        if not self.task.declared.hides_groups:
+            raise ValueError(f"adversary: task.name = '{self.task.name}' cannot hide a group; leave the table out")
         if self.adapter.rank == 0:
             raise ValueError("adversary: with adapter.rank = 0 the embedding cannot change; set a rank of 1 or more")
         probes = self.evaluation.probes
@@ -128,12 +128,19 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _the_data_stage_fits(self) -> Self:
         balance, cleaning = self.balance, self.cleaning
-        if self.task.name != "classification" and (balance.weights, balance.resample) != ("none", "none"):
+        if self.task.declared.target != "label" and (balance.weights, balance.resample) != ("none", "none"):
             raise ValueError(
-                "balance.weights, balance.resample: only task.name = 'classification' has labels to balance; set 'none'"
+                f"balance.weights, balance.resample: a record of task.name = '{self.task.name}' has no label; set 'none'"
             )
         if balance.weights == "public" and len(balance.label_shares) != len(self.task.labels):
             raise ValueError(f"balance.label_shares: needs {len(self.task.labels)} numbers, one for each of task.labels")
+        if self.task.declared.target == "tags" and self.augmentation.on:
+            raise ValueError(
+                f"augmentation: it changes texts, and the tags of task.name = '{self.task.name}' would no longer fit; set "
+                "augmentation.views = 1 and augmentation.swaps = []"
+            )
+        if self.task.declared.target == "tags" and not isinstance(self.data.columns.text, str):
+            raise ValueError("data.columns.text: tags count characters of one column, and the text has several; name one")
         if cleaning.label_conflicts == "drop" and cleaning.exact_duplicates == "keep":
             raise ValueError("cleaning.label_conflicts = 'drop': needs cleaning.exact_duplicates = 'drop'")
         return self

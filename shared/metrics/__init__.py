@@ -1,1 +1,1 @@
-"""Measures of a model, each with an interval."""
+"""Metrics of a model, each with an interval."""

@@ -1,4 +1,4 @@
-"""Measures of a model, each with a bootstrap interval over records."""
+"""Metrics as sums over records, with bootstrap intervals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,15 +20,21 @@ class Interval:
     high: float
 
     def lies_above(self, other: "Interval") -> bool:
-        """Whether the whole interval lies above the other."""
+        """Say whether the whole interval lies above another.
+
+        Parameters
+        ----------
+        other
+            The interval to compare with.
+        """
         return self.low > other.high
 
 
 @dataclass(frozen=True)
 class Sums:
-    """A measure that depends on the records through sums alone.
+    """A metric that is a function of sums over records.
 
-    ``rows`` are what each record adds, (N, K); ``measure`` takes M sums (M, K) to M values (M,).
+    ``rows`` (N, K) are the terms of each record; ``measure`` maps M sums (M, K) to M values (M,).
     """
 
     name: str
@@ -36,42 +42,95 @@ class Sums:
     measure: Callable[[Floats], Floats] = field(repr=False)
 
     def value(self) -> float:
-        """The measure over all records."""
+        """Return the metric over all records."""
         return float(self.measure(self.rows.sum(axis=0, keepdims=True))[0])
 
     def interval(self, resamples: int, confidence: float, seed: int) -> Interval:
-        """The measure with its percentile bootstrap interval over records (Efron 1979)."""
+        """Return the metric with its percentile bootstrap interval over records (Efron 1979).
+
+        Parameters
+        ----------
+        resamples
+            Number of bootstrap resamples.
+        confidence
+            Coverage of the interval, 0.5 to 1.
+        seed
+            Seed of the resamples.
+        """
         sums = [self.rows.sum(axis=0), *(self.rows[chosen].sum(axis=0) for chosen in draws(len(self.rows), resamples, seed))]
         return interval_of(self.measure(np.stack(sums)), confidence)
 
 
 def mean(name: str, values: Floats) -> Sums:
-    """The mean of a value of each record, (N,)."""
+    """Return a metric that is the mean of one value of each record.
+
+    Parameters
+    ----------
+    name
+        The key of the metric in the registry.
+    values
+        The value of each record, (N,).
+    """
     return Sums(name, np.column_stack((values, np.ones(len(values)))), ratio)
 
 
 def perplexity(losses: Floats, tokens: Floats) -> Sums:
-    """exp(total negative log-likelihood / total tokens) of N records."""
+    """Return perplexity: exp(total negative log-likelihood / total tokens).
+
+    Parameters
+    ----------
+    losses
+        Summed negative log-likelihood of each record, in nats, (N,).
+    tokens
+        Number of tokens of each record, (N,).
+    """
     return Sums("perplexity", np.column_stack((losses, tokens)), lambda sums: np.exp(ratio(sums)))
 
 
 def draws(records: int, resamples: int, seed: int) -> list[Ints]:
-    """The indices of each bootstrap resample of N records, (N,) each, with replacement."""
+    """Return the indices of each bootstrap resample, (N,) each, drawn with replacement.
+
+    Parameters
+    ----------
+    records
+        The number N of records.
+    resamples
+        Number of resamples.
+    seed
+        Seed of the draw.
+    """
     generator = np.random.default_rng(seed)
     return [generator.integers(0, records, size=records) for _ in range(resamples)]
 
 
 def interval_of(values: Floats, confidence: float) -> Interval:
-    """The first value, with percentiles of the others."""
+    """Return the first value, with percentiles of the others as the ends of its interval.
+
+    Parameters
+    ----------
+    values
+        The metric on all records, then on each resample, (1 + resamples,).
+    confidence
+        Coverage of the interval, 0.5 to 1.
+    """
     tail = (1 - confidence) / 2
     low, high = np.quantile(values[1:], (tail, 1 - tail))
     return Interval(float(values[0]), float(low), float(high))
 
 
 def wilson(hits: int, total: int, confidence: float) -> Interval:
-    """The share of ``hits`` among ``total`` with its Wilson score interval (Wilson 1927, JASA 22:209).
+    """Return the share of ``hits`` among ``total`` with its Wilson score interval (Wilson 1927, JASA 22:209).
 
-    With nothing to count, the share is 0 and the ends 0 and 1.
+    If ``total`` is 0, the share is 0 and the interval reaches from 0 to 1.
+
+    Parameters
+    ----------
+    hits
+        The number of hits, at most ``total``.
+    total
+        The number of trials.
+    confidence
+        Coverage of the interval, 0.5 to 1.
     """
     if total == 0:
         return Interval(0.0, 0.0, 1.0)
@@ -84,5 +143,5 @@ def wilson(hits: int, total: int, confidence: float) -> Interval:
 
 
 def ratio(sums: Floats) -> Floats:
-    """The first of two sums over the second, (M,)."""
+    """Return the first of two sums divided by the second, (M,)."""
     return np.asarray(sums[:, 0] / sums[:, 1])

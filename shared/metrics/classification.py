@@ -1,4 +1,4 @@
-"""Measures of a classifier, each with a bootstrap interval over records."""
+"""Metrics of a classifier, each with a bootstrap interval over records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from shared.metrics.bootstrap import Floats, Interval, Ints, interval_of
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How one class is told from the others; ``records`` are those that truly are of it."""
+    """Precision, recall and F1 of one class; ``records`` counts the records that truly are of the class."""
 
     label: str
     records: int
@@ -22,7 +22,7 @@ class ClassScores:
 def classification_metrics(
     truth: Ints, predicted: Ints, classes: int, resamples: int, confidence: float, seed: int
 ) -> Mapping[str, Interval]:
-    """Accuracy, balanced accuracy, macro precision, macro recall and macro F1 of predictions (N,), by bootstrap.
+    """Return accuracy, balanced accuracy, macro precision, macro recall and macro F1 of predictions (N,).
 
     As in scikit-learn, a class without a true or predicted record counts as 0, and balanced accuracy leaves out the
     classes without a true record.
@@ -34,7 +34,7 @@ def classification_metrics(
 def class_scores(
     truth: Ints, predicted: Ints, labels: Sequence[str], resamples: int, confidence: float, seed: int
 ) -> list[ClassScores]:
-    """Precision, recall and F1 of each class, from the same resamples as the measures of all classes."""
+    """Return precision, recall and F1 of each class, from the same resamples as the metrics of all classes."""
     both = _resampled(truth, predicted, len(labels), resamples, seed)
     precision, recall = _by_class(both)
     columns = (precision, recall, _f1(precision, recall))
@@ -45,12 +45,27 @@ def class_scores(
 
 
 def confusion(truth: Ints, predicted: Ints, classes: int) -> Ints:
-    """Counts (classes, classes): a row for each true class, a column for each predicted one."""
+    """Return counts (classes, classes): a row for each true class, a column for each predicted one."""
     return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
+def present_f1(truth: Ints, predicted: Ints) -> float:
+    """Return macro F1 over the classes that occur among N true or predicted ones, as scikit-learn computes it.
+
+    Parameters
+    ----------
+    truth
+        The true class of each record, (N,).
+    predicted
+        The predicted class of each record, (N,).
+    """
+    present, both = np.unique(np.concatenate((truth, predicted)), return_inverse=True)
+    matrix = confusion(both[: len(truth)], both[len(truth) :], len(present))
+    return float(_macro_f1(matrix[None].astype(np.float64))[0])
+
+
 def _resampled(truth: Ints, predicted: Ints, classes: int, resamples: int, seed: int) -> Floats:
-    """The confusion matrix and those of the resamples, (1 + resamples, classes, classes).
+    """Return the confusion matrix and those of the resamples, (1 + resamples, classes, classes).
 
     Resampling N records with replacement is one multinomial draw over the cells of the matrix (Efron 1979).
     """
@@ -64,7 +79,7 @@ def _accuracy(matrices: Floats) -> Floats:
 
 
 def _by_class(matrices: Floats) -> tuple[Floats, Floats]:
-    """Precision and recall by class, each (M, classes); 0 where undefined. Rows are the truth."""
+    """Return precision and recall by class, each (M, classes); 0 where undefined. Rows are the truth."""
     hits = np.diagonal(matrices, axis1=1, axis2=2)
     named, real = matrices.sum(axis=1), matrices.sum(axis=2)
     zero = np.zeros_like(hits)

@@ -16,9 +16,16 @@ ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def generation_sums(answers: Sequence[str], references: Sequence[str]) -> list[Sums]:
-    """BLEU (0 to 100), ROUGE F-measures, exact match and token F1 (0 to 1) of N answers, one reference each.
+    """Return BLEU (0 to 100), ROUGE F-measures, exact match and token F1 (0 to 1).
 
-    BLEU is of the whole corpus; the others are means over answers.
+    BLEU is computed over the whole corpus; the others are means over answers.
+
+    Parameters
+    ----------
+    answers
+        N generated answers.
+    references
+        The reference answer of each, N in all.
     """
     pairs = list(zip(answers, references, strict=True))
     rouge = [_rouge(answer, reference) for answer, reference in pairs]
@@ -29,14 +36,14 @@ def generation_sums(answers: Sequence[str], references: Sequence[str]) -> list[S
 
 
 def bleu_signature() -> str:
-    """sacreBLEU's signature of how BLEU was computed, to be quoted with the score (Post 2018, arXiv 1804.08771)."""
+    """Return sacreBLEU's signature, which says how BLEU was computed (Post 2018, arXiv 1804.08771)."""
     metric = BLEU()
     metric.corpus_score(["a"], [["a"]])  # the signature names the number of references, which a score tells it
     return str(metric.get_signature())
 
 
 def token_f1(answer: str, reference: str) -> float:
-    """F1 of the words that answer and reference share, as of SQuAD (Rajpurkar et al. 2016, arXiv 1606.05250)."""
+    """Return the F1 of the words that answer and reference share, as in SQuAD (Rajpurkar et al. 2016, arXiv 1606.05250)."""
     said, wanted = _words(answer), _words(reference)
     shared = sum((Counter(said) & Counter(wanted)).values())
     if not said or not wanted:
@@ -53,7 +60,7 @@ def _rouge(answer: str, reference: str) -> dict[str, float]:
 
 
 def _words(text: str) -> list[str]:
-    """SQuAD's normal form: lower case, without punctuation and articles."""
+    """Return the words in SQuAD's normal form: lower case, without punctuation and articles."""
     plain = "".join(letter for letter in text.lower() if letter not in string.punctuation)
     return ARTICLES.sub(" ", plain).split()
 

@@ -1,4 +1,4 @@
-"""A paired test: whether one model is better than another on the very same records."""
+"""A paired test: whether one model is better than another on the same records."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from shared.metrics.bootstrap import Interval, Sums, draws, interval_of
 
 @dataclass(frozen=True)
 class Difference:
-    """How much a measure changed from one model to another, and how easily chance alone would change it as much."""
+    """The change of a metric from one model to another, and the p-value of that change."""
 
     name: str
     change: Interval
@@ -17,14 +17,27 @@ class Difference:
 
 
 def compare(before: Sums, after: Sums, resamples: int, confidence: float, seed: int) -> Difference:
-    """The change of a measure, with its paired bootstrap interval and the p-value of approximate randomisation.
+    """Return the change of a metric, with its paired bootstrap interval and the p-value of approximate randomisation.
 
     Each resample takes the same records of both models (Koehn 2004). The test swaps the two models' results on each
-    record with chance 1/2 and counts how often the measures then differ at least as much (Riezler and Maxwell 2005);
-    with the observed one counted in, p is at least 1 / (resamples + 1) and the test is valid (Phipson and Smyth 2010).
+    record with chance 1/2 and counts how often the metrics then differ at least as much (Riezler and Maxwell 2005). The
+    observed order is counted too, so p is at least 1 / (resamples + 1) and the test is valid (Phipson and Smyth 2010).
 
-    Raises:
-        ValueError: the two are not of the same records.
+    Parameters
+    ----------
+    before, after
+        The metric of both models on the same N records.
+    resamples
+        Number of bootstrap resamples.
+    confidence
+        Coverage of the interval, 0.5 to 1.
+    seed
+        Seed of the resamples.
+
+    Raises
+    ------
+    ValueError
+        The numbers of records differ.
     """
     if before.rows.shape != after.rows.shape:
         raise ValueError(f"{before.name}: two models are compared on the same records, record by record")
@@ -37,7 +50,7 @@ def compare(before: Sums, after: Sums, resamples: int, confidence: float, seed: 
 
 
 def _p_value(before: Sums, after: Sums, resamples: int, seed: int) -> float:
-    """The share of random swaps, the observed order included, that give at least the observed difference."""
+    """Return the share of random swaps, the observed order included, with at least the observed difference."""
     generator = np.random.default_rng(seed)
     start, end = before.rows.sum(axis=0), after.rows.sum(axis=0)
     gain = after.rows - before.rows

@@ -52,12 +52,8 @@ def require(subject: str, extra: str, otherwise: str = "") -> None:
 
 
 def missing(extra: str) -> Iterator[str]:
-    """Yield the packages of an extra, and of the extras that it includes, that are not installed."""
-    for requirement in _requirements(extra):
-        if requirement.name == OURS:
-            yield from (name for included in sorted(requirement.extras) for name in missing(included))
-        elif not is_installed(requirement.name):
-            yield requirement.name
+    """Yield the packages of an extra that are not installed; the build lists those of included extras under it, too."""
+    yield from (requirement.name for requirement in _requirements(extra) if not is_installed(requirement.name))
 
 
 def _requirements(extra: str) -> "Iterator[Requirement]":

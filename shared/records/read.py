@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from shared.records.flatten import is_missing, leaves, plain, written
 from shared.records.rows import Row, rows_of
 from shared.records.types import RawRecord, Span, canonical, origin, whole
 
-FIELDS = {"classification": ("text",), "instruction": ("instruction", "response")}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 TELLING = 24  # characters from which a value in an object or list identifies its record
 
@@ -50,8 +50,8 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[R
 def _mapped(config: RunConfig) -> frozenset[str]:
     """Return the columns that the config names; no other is read."""
     columns = config.data.columns
-    texts = [name for field in FIELDS[config.task.name] for name in _listed(getattr(columns, field))]
-    others = [columns.label, columns.person, columns.spans, config.group_column, *columns.known]
+    texts = [name for field in config.task.declared.fields for name in _listed(getattr(columns, field))]
+    others = [columns.label, columns.tags, columns.person, columns.spans, config.group_column, *columns.known]
     return frozenset([*texts, *(name for name in others if name)])
 
 
@@ -62,18 +62,20 @@ def _listed(columns: str | Sequence[str]) -> Sequence[str]:
 def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bool) -> RawRecord | None:
     """Return one row as a record, or None where its numeric label lies outside every bin."""
     columns = config.data.columns
-    names = FIELDS[config.task.name]
+    names = config.task.declared.fields
     fields = {name: _cut(_text(row, name, where, config), config.data.cut_chars) for name in names}
     label = None
-    if config.task.name == "classification":
+    if config.task.declared.target == "label":
         label = _label(row, where, config) if labelled else plain(row.values.get(columns.label))
         if label is None:
             return None
     spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
+    tagged = config.task.declared.target == "tags"
+    tags = _tags(row, len(fields[names[0]]), where, config, labelled) if tagged else ()
     person = _person(row, columns.person, where) if columns.person else None
     known = [value for name in columns.known for value in _known(row, name, where)] + ([whole(person)] if person else [])
     texts = [text for name in names for text in _tellings(row, name, where, config)]
-    return RawRecord(fields, label, position, spans, origin(texts), person, tuple(known), _group(row, config))
+    return RawRecord(fields, label, position, spans, origin(texts), person, tuple(known), _group(row, config), tags)
 
 
 def _group(row: Row, config: RunConfig) -> str | None:
@@ -155,6 +157,23 @@ def _label(row: Row, where: str, config: RunConfig) -> str | None:
     if isinstance(value, bool) or not NUMBER.fullmatch(number):
         raise DataError(f"{where}: column '{column}' is no number, which data.label_bins needs; write it like 3 or 2.5")
     return next((bin_.label for bin_ in config.data.label_bins if bin_.low <= float(number) <= bin_.high), None)
+
+
+def _tags(row: Row, size: int, where: str, config: RunConfig, labelled: bool) -> tuple[Span, ...]:
+    """Return the labelled stretches in reading order, as far as the text was not cut at ``size`` characters."""
+    column = config.data.columns.tags
+    value = _value(row, column, "data.columns.tags", where)
+    tags = _parsed_spans(value)
+    if tags is None:
+        raise DataError(f"{where}: column '{column}' is no list of {{label, start, end}}; map another to data.columns.tags")
+    tags = tuple(sorted(tags, key=lambda tag: (tag.start, tag.end)))
+    if labelled and any(tag.label not in config.task.labels for tag in tags):
+        raise DataError(f"{where}: a tag's label is not in task.labels ({', '.join(config.task.labels)}); mend either")
+    text = _text(row, config.task.declared.fields[0], where, config)
+    ends = [0, *(tag.end for tag in tags)]
+    if any(tag.start < end or tag.start >= tag.end for tag, end in zip(tags, ends, strict=False)) or ends[-1] > len(text):
+        raise DataError(f"{where}: column '{column}' has tags that are empty, overlap or lie outside the text; mend them")
+    return tuple(replace(tag, end=min(tag.end, size)) for tag in tags if tag.start < size)
 
 
 def _spans(row: Row, column: str, where: str) -> tuple[Span, ...]:

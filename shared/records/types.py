@@ -17,7 +17,7 @@ WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")  # a whole number, as a column with gap
 
 @dataclass(frozen=True)
 class Span:
-    """A labelled stretch of personal data: characters ``start`` to ``end`` (end excluded) of one field."""
+    """A labelled stretch of a text: characters ``start`` to ``end`` (end excluded) of one field."""
 
     label: str
     start: int
@@ -32,8 +32,9 @@ class RawRecord:
     ``spans`` holds the true personal data by field where it is known (generated or hand-labelled data).
     ``origin`` holds digests of the whole texts, by which the site's ledger knows the record again, and ``person`` names
     whose it is, where a column says so, always in the form of ``canonical``; ``known`` are values of other columns that its
-    texts may repeat, and ``group`` is the declared group, which evaluation compares or an adversary hides. Its ``repr``
-    shows no text, so that no log or traceback can.
+    texts may repeat, and ``group`` is the declared group, which evaluation compares or an adversary hides. ``tags`` are the
+    labelled stretches of the first text that a tagging task learns, None if cleaning lost their places. Its ``repr`` shows
+    no text, so that no log or traceback can.
     """
 
     fields: Mapping[str, str] = field(repr=False)
@@ -44,6 +45,7 @@ class RawRecord:
     person: str | None = field(repr=False, default=None)
     known: tuple[str, ...] = field(repr=False, default=())
     group: str | None = field(repr=False, default=None)
+    tags: tuple[Span, ...] | None = field(repr=False, default=())
 
     def __post_init__(self) -> None:
         if self.person is not None:  # here, so that no way of making a record lets one person count as two
@@ -54,14 +56,16 @@ class RawRecord:
 class Record:
     """One scrubbed record, made by the anonymiser alone; tasks accept nothing else.
 
-    ``group`` is its declared group, which only a run with an adversary carries on from the raw record. Its ``repr`` shows no
-    text: what the anonymiser missed must not reach a log.
+    ``group`` is its declared group, which only a run with an adversary carries on from the raw record, and ``tags`` are the
+    labelled stretches of its first text, where they are after scrubbing. Its ``repr`` shows no text: what the anonymiser
+    missed must not reach a log.
     """
 
     fields: Mapping[str, str] = field(repr=False)
     label: str | None = field(repr=False, default=None)
     position: int = 0
     group: str | None = field(repr=False, default=None)
+    tags: tuple[Span, ...] = field(repr=False, default=())
 
 
 def content(record: Record, without: Collection[str] = ()) -> bytes:

@@ -1,31 +1,52 @@
-"""The tasks that a run may name."""
+"""The registry of tasks. A new task is one line here, its module in this folder, and its part of shared/config/task.py."""
 
 from collections.abc import Mapping
 
 from shared.config.run import RunConfig
+from shared.config.task import TaskName
 from shared.models.load import LoadedModel, load, quiet
 from shared.tasks.base import Learner, Task
 from shared.tasks.classification import Classification
 from shared.tasks.instruction import Instruction
+from shared.tasks.token_classification import TokenClassification
 
-TASKS: Mapping[str, type[Classification] | type[Instruction]] = {
+TASKS: Mapping[TaskName, type[Task]] = {
     "classification": Classification,
     "instruction": Instruction,
+    "token_classification": TokenClassification,
 }
 
 
 def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
-    """The base model that a run needs, in memory, and its task."""
-    base = load(config.model, TASKS[config.task.name].kind)
+    """Return the base model of a run, in memory, and its task.
+
+    Parameters
+    ----------
+    config
+        The run's config.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be found or loaded, or is of another kind than the task needs.
+    """
+    task = TASKS[config.task.name]
+    base = load(config.model, task.kind)
     if config.training.checkpointing:
-        with quiet():  # transformers 6 will call it by another name
+        with quiet():  # the call has another name in transformers 6
             base.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
-            # An input that wants a gradient is what the reentrant kind alone needs.
+            # Only the reentrant kind needs an input with a gradient.
             base.network.disable_input_require_grads()  # type: ignore[no-untyped-call]
-    return base, TASKS[config.task.name](config, base)
+    return base, task(config, base)
 
 
 def load_learner(config: RunConfig) -> Learner:
-    """Return a run's base model with its task and a fresh adapter, the same for the same seed."""
+    """Return a run's base model with its task and a fresh adapter, the same for the same seed.
+
+    Parameters
+    ----------
+    config
+        The run's config.
+    """
     base, task = load_task(config)
     return Learner(base, task, task.build(base, config.run.seed))

@@ -1,4 +1,4 @@
-"""Hiding a record's group in its embedding: an adversary learns to read it there, and its gradient is turned round."""
+"""Adversarial debiasing: a head learns each record's group from its embedding; the encoder gets the reversed gradient."""
 
 from typing import Any
 
@@ -9,12 +9,23 @@ from torch import nn
 from shared.config.adversary import NO_GROUP
 
 
-def hiding_losses(adversary: nn.Linear, pooled: torch.Tensor, groups: torch.Tensor, weight: float) -> torch.Tensor:
-    """The adversary's cross-entropy of each record's group, (B,), from embeddings (B, hidden); 0 for a record of none.
+def adversarial_losses(adversary: nn.Linear, pooled: torch.Tensor, groups: torch.Tensor, weight: float) -> torch.Tensor:
+    """Return the adversary's cross-entropy of each record's group, (B,); 0 for a record without a group.
 
-    The adversary's own gradient is that of its loss; what goes on into the encoder is -``weight`` times it (gradient
-    reversal, Ganin et al. 2016, arXiv 1505.07818). Each record's loss is its own, so its whole gradient, the adversary's
-    part with it, is clipped as one.
+    The adversary gets the gradient of its loss; the encoder gets -``weight`` times that gradient (gradient reversal, Ganin
+    et al. 2016, arXiv 1505.07818). Each record's loss depends on that record only, so the clip bounds the record's whole
+    gradient, the adversary's part included.
+
+    Parameters
+    ----------
+    adversary
+        The head that reads groups.
+    pooled
+        Embeddings of the records, (B, hidden).
+    groups
+        The number of each record's group, (B,), or ``NO_GROUP``.
+    weight
+        Factor of the reversed gradient.
     """
     turned: torch.Tensor = _Reversal.apply(pooled, weight)  # type: ignore[no-untyped-call]
     return F.cross_entropy(adversary(turned), groups, ignore_index=NO_GROUP, reduction="none")

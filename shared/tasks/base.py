@@ -1,11 +1,12 @@
-"""What a task is: how records become tensors, what is learnt from them, and how it is measured."""
+"""The base class of a task: how records become tensors, what is learnt from them, and how it is measured."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,176 +14,286 @@ import torch
 from torch import nn
 
 from shared.adapters.families import packable
-from shared.config.adversary import NO_GROUP
+from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
-from shared.metrics.bootstrap import Interval, Sums
-from shared.models.device import to_device
+from shared.errors import ConfigError
 from shared.models.load import Kind, LoadedModel
 from shared.models.memory import affordable_tokens, checkpointed_bytes, free_bytes, record_bytes
 from shared.models.packing import packed, packs
 from shared.records.types import Record
+from shared.tasks.examples import Batch, Example, collate
+from shared.tasks.micro_batches import FIXED_COST, Unit, micro_batches
+from shared.tasks.outcome import Outcome
 
 
 @dataclass(frozen=True)
-class Example:
-    """One encoded record: token ids (T,) and its target, a class index or a response mask (T,).
+class Reading:
+    """A text as the model reads it, and the output that an explanation attributes to its tokens.
 
-    ``group`` is the number of its declared group, for an adversary; ``NO_GROUP`` where it has none or nothing asks.
+    ``ids`` (T,) are token ids, ``own`` (T,) marks the tokens of the text itself, ``output`` takes ids and mask (B, T) to a
+    value for each row (B,), ``answer`` is the model's answer and ``measure`` names the value.
     """
-
-    ids: npt.NDArray[np.int64] = field(repr=False)
-    target: int | npt.NDArray[np.bool_] = field(repr=False)
-    group: int = field(repr=False, default=NO_GROUP)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Padded examples on a device: ids and mask (B, T); targets (B,) class indices or (B, T) response mask; groups (B,)."""
 
     ids: torch.Tensor
-    mask: torch.Tensor
-    targets: torch.Tensor
-    groups: torch.Tensor | None = None
+    own: torch.Tensor
+    output: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = field(repr=False)
+    answer: str
+    measure: str
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the model did on some examples, record by record; metrics and intervals are made from it.
+class Trivial:
+    """A baseline that needs no model: its name, a note on it, and its outcome."""
 
-    ``first`` and ``second`` are (N,): true and predicted class, or summed negative log-likelihood and tokens.
-    ``probabilities`` are those of each class, (N, classes), where the model gives any.
+    name: str
+    note: str
+    outcome: Outcome = field(repr=False)
+
+
+class Writer(Protocol):
+    """The part of a task whose answers are free text."""
+
+    def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
+        """Return the model's greedy response to the prompt of each example."""
+
+    def replies(self, model: nn.Module, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
+        """Return the model's greedy response to each instruction."""
+
+    def reference(self, example: Example) -> str:
+        """Return the example's own response, as far as it was encoded."""
+
+
+class Task(ABC):
+    """How records become tensors, what the model learns from them, and how it is measured; one subclass a task.
+
+    What has a default here is a part that not every task has. ``kind`` is the kind of base model. ``baselines`` names the
+    rows of ``simulations.studies.baselines.BASELINES`` that a simulation computes beside the run, and ``probes`` the probes
+    of ``server.probes`` that make sense for the task.
     """
 
-    first: npt.NDArray[np.float64]
-    second: npt.NDArray[np.float64]
-    probabilities: npt.NDArray[np.float64] | None = None
-
-    def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Outcome":
-        """The outcome on some of the examples, by a mask or by indices."""
-        given = self.probabilities
-        return Outcome(self.first[chosen], self.second[chosen], None if given is None else given[chosen])
-
-    @classmethod
-    def joined(cls, parts: Sequence[tuple[Sequence[int], "Outcome"]]) -> "Outcome":
-        """The outcome on N examples from that on batches of them, each with the examples' places in 0 to N - 1."""
-        order = np.argsort([place for places, _ in parts for place in places])
-        given = [part.probabilities for _, part in parts if part.probabilities is not None]
-        first, second = (np.concatenate([getattr(part, name) for _, part in parts]) for name in ("first", "second"))
-        return cls(first, second, np.concatenate(given) if given else None).where(order)
-
-
-class Task(Protocol):
-    """One kind of learning; two members exist, in ``TASKS``."""
-
-    kind: Kind
+    kind: ClassVar[Kind]
+    outcome_type: ClassVar[type[Outcome]]
+    baselines: ClassVar[tuple[str, ...]] = ()
+    probes: ClassVar[frozenset[str]] = frozenset()
+    embeds: ClassVar[bool] = False
     max_length: int
 
+    @abstractmethod
+    def __init__(self, config: RunConfig, base: LoadedModel) -> None: ...
+
+    @abstractmethod
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
-        """The base model with what is trained on it."""
+        """Return the base model with the tensors that are trained on it.
 
-    def encode(self, records: Sequence[Record]) -> list[Example]:
-        """Records to token ids and targets, cut to the configured length."""
-
-    def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Each record's own loss, shape (B,); no record's loss depends on another record."""
-
-    def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
-        """What training lowers, (B,): each record's own loss and what the config adds to it, of that record alone.
-
-        ``distillation`` weighs the distance from what the model says without its adapter.
+        Parameters
+        ----------
+        base
+            The base model in memory, or only its shapes.
+        seed
+            The run's seed, from which the first values of the trained tensors follow.
         """
 
+    @abstractmethod
+    def encode(self, records: Sequence[Record]) -> list[Example]:
+        """Return the records as token ids and targets, cut to the configured length.
+
+        Parameters
+        ----------
+        records
+            Scrubbed records.
+        """
+
+    @abstractmethod
+    def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Return each record's own loss, (B,); no record's loss may depend on another record.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made, or that model with hooks for per-record gradients.
+        batch
+            B encoded records.
+        """
+
+    @abstractmethod
+    def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
+        """Return what training lowers, (B,): each record's own loss and what the config adds to it, of that record only.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made, or that model with hooks for per-record gradients.
+        batch
+            B encoded records.
+        distillation
+            Weight of the distance from what the model says without its adapter; 0 leaves the distance out.
+        """
+
+    @abstractmethod
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """What the model does on a batch, without gradients."""
+        """Return what the model does on a batch, without gradients.
 
-    def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
-        """Metric name to value and bootstrap interval."""
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        batch
+            B encoded records.
+        """
 
-    def chief(self, outcome: Outcome) -> Sums:
-        """The first of the metrics as sums over records, so that two models can be compared record by record."""
-
+    @abstractmethod
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write the adapter in PEFT's format, and a head beside it if there is one."""
+        """Write the adapter in PEFT's format, and a head next to it if there is one.
 
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        folder
+            A folder that exists.
+        """
+
+    @abstractmethod
     def restore(self, model: nn.Module, folder: Path) -> None:
-        """Set a built model from a saved adapter."""
+        """Set a built model from a saved adapter.
 
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        folder
+            The adapter's folder.
 
-Unit = Sequence[int]
-# What a micro-batch costs beside its tokens, in tokens. CPU: some 20 operations a layer of about 30 us, at 3 tokens a ms
-# (MiniLM) or less; a GPU computes more tokens in the time that it takes to be told what to do (a guess, not measured).
-FIXED_COST: Mapping[str, int] = {"cpu": 128, "cuda": 2048, "mps": 1024}
+        Raises
+        ------
+        ModelError
+            A file is missing, or of another run.
+        """
 
+    @abstractmethod
+    def answer(self, learner: "Learner", text: str, max_new_tokens: int) -> str:
+        """Return the model's answer to a text, in words.
 
-def micro_batches(
-    lengths: Sequence[int],
-    units: Sequence[Unit],
-    max_tokens: int,
-    fixed_cost: int = FIXED_COST["cpu"],
-    *,
-    padded: bool = True,
-) -> list[list[Unit]]:
-    """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` tokens, at the least cost.
+        Parameters
+        ----------
+        learner
+            The task with its model.
+        text
+            The text; it is not anonymised.
+        max_new_tokens
+            The longest generated answer, in tokens.
+        """
 
-    A unit is one or more rows that stay together, even where they alone have more tokens. A micro-batch costs its tokens,
-    with their padding or, where that is not computed, without, and ``fixed_cost`` more; over units in order of length, the
-    cuts of the least total are found exactly. Sorting by length is a choice of order only: sums over units do not depend
-    on it.
-    """
-    longest = [max(lengths[row] for row in unit) for unit in units]
-    order = sorted(range(len(units)), key=lambda place: -longest[place])
-    widths = longest if padded else [1] * len(units)  # tokens of each of what is counted: rows, or tokens themselves
-    filled = np.cumsum([0, *(len(units[i]) if padded else sum(lengths[row] for row in units[i]) for i in order)])
-    cost, start = np.full(len(order) + 1, np.inf), np.zeros(len(order) + 1, dtype=np.int64)
-    cost[0] = 0.0
-    for first, place in enumerate(order):  # micro-batches that begin here, by where they end
-        last = int(np.searchsorted(filled, filled[first] + max_tokens // widths[place], side="right"))
-        ends = np.arange(first + 1, max(last, first + 2))
-        total = cost[first] + fixed_cost + (filled[ends] - filled[first]) * widths[place]
-        better = ends[total < cost[ends]]
-        cost[better], start[better] = total[better - first - 1], first
-    groups, end = [], len(order)
-    while end:
-        groups.append([units[place] for place in order[start[end] : end]])
-        end = int(start[end])
-    return groups[::-1]
+    @abstractmethod
+    def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
+        """Return an example for a text that is no record, to see how well the model reads it.
 
+        Parameters
+        ----------
+        ids
+            The token ids of the text, (T,).
+        """
 
-def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batch:
-    """Pad examples to the longest of them, on the right."""
-    width = max(len(example) for example in examples)
-    ids = np.full((len(examples), width), pad, dtype=np.int64)
-    mask = np.zeros((len(examples), width), dtype=np.int64)
-    for row, example in enumerate(examples):
-        ids[row, : len(example)] = example.ids
-        mask[row, : len(example)] = 1
-    targets = torch.from_numpy(_targets(examples, width))
-    groups = torch.tensor([example.group for example in examples])
-    return Batch(*(to_device(tensor, device) for tensor in (torch.from_numpy(ids), torch.from_numpy(mask), targets, groups)))
+    def encoder(self, model: nn.Module) -> Any:
+        """Return the transformer of a built model, without the task's head.
 
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        """
+        return model
 
-def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] | npt.NDArray[np.bool_]:
-    if isinstance(examples[0].target, int):
-        return np.array([example.target for example in examples], dtype=np.int64)
-    rows = np.zeros((len(examples), width), dtype=np.bool_)
-    for row, example in zip(rows, examples, strict=True):
-        row[: len(example)] = example.target
-    return rows
+    def embed(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Return one embedding of each record, (B, hidden), of a task that ``embeds``.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made.
+        batch
+            B encoded records.
+        """
+        raise NotImplementedError
+
+    def trivial(self, training: Sequence[Example], examples: Sequence[Example]) -> Trivial | None:
+        """Return the outcome on ``examples`` of a rule that needs no model, learnt from ``training``; None without one.
+
+        Parameters
+        ----------
+        training
+            The encoded training records of all sites; only a simulation has them.
+        examples
+            The encoded test records.
+        """
+        return None
+
+    def untrained(self, learner: "Learner", examples: Sequence[Example], max_tokens: int) -> Outcome | None:
+        """Return what the base model does without any training; None where that is the built model's own outcome.
+
+        Parameters
+        ----------
+        learner
+            The task with its untrained model.
+        examples
+            The encoded test records.
+        max_tokens
+            The most tokens of a micro-batch.
+        """
+        return None
+
+    def reading(self, learner: "Learner", text: str, max_new_tokens: int) -> Reading:
+        """Return the text and the output that an explanation is about.
+
+        Parameters
+        ----------
+        learner
+            The task with its model.
+        text
+            The text; it is not anonymised.
+        max_new_tokens
+            The longest generated answer, in tokens.
+
+        Raises
+        ------
+        ConfigError
+            The task has no single answer that could be explained.
+        """
+        raise ConfigError("task.name: the answers of this task cannot be explained; give an adapter of another task")
+
+    @property
+    def writer(self) -> Writer | None:
+        """The part that writes free text; None for a task whose answers are labels."""
+        return None
+
+    @staticmethod
+    def loss_bytes(vocabulary: int) -> int:
+        """Return the bytes that the loss takes in a step besides the model.
+
+        Parameters
+        ----------
+        vocabulary
+            The number of tokens in the model's vocabulary.
+        """
+        return 0
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A task with its model in memory: the frozen base, and what is trained on it."""
+    """A task with its model in memory: the frozen base, and the model with the trained tensors on it."""
 
     base: LoadedModel
     task: Task
     model: nn.Module = field(repr=False)
 
     def tokens(self, training: TrainingSection) -> int:
-        """The tokens that are computed at once: those of the config, or as many as the free memory affords."""
+        """Return how many tokens are computed at once: the config's number, or as many as the free memory affords.
+
+        Parameters
+        ----------
+        training
+            The run's ``training`` section.
+        """
         asked = training.micro_batch_tokens
         if asked != "auto":
             return asked
@@ -193,7 +304,7 @@ class Learner:
 
     @cached_property
     def record_bytes(self) -> int:
-        """What one record of full length takes in a step, by a forward pass that is counted once."""
+        """The bytes that one record of full length takes in a step, counted in one forward pass."""
         return record_bytes(self.base.network.base_model, self.task.max_length)
 
     @cached_property
@@ -202,12 +313,24 @@ class Learner:
         return packs(self.base.network.base_model, self.base.device, self.base.dtype, packable)
 
     def padded(self, examples: Sequence[Example]) -> Batch:
-        """Some examples as one batch on the model's device."""
+        """Return examples as one padded batch on the model's device.
+
+        Parameters
+        ----------
+        examples
+            One or more encoded records.
+        """
         return collate(examples, self.base.tokenizer.pad_token_id or 0, self.base.device)
 
     @contextmanager
     def batch(self, examples: Sequence[Example]) -> Iterator[Batch]:
-        """The same, and until the block ends the model computes it without its padding, where it can."""
+        """Yield examples as one batch; inside the block the model computes them without padding, where it can.
+
+        Parameters
+        ----------
+        examples
+            One or more encoded records.
+        """
         network = self.base.network.base_model
         with packed(network, [len(example) for example in examples]) if self.packs else nullcontext():
             yield self.padded(examples)
@@ -215,18 +338,37 @@ class Learner:
     def batches(
         self, examples: Sequence[Example], indices: Sequence[int], max_tokens: int
     ) -> Iterator[tuple[list[int], Batch]]:
-        """Cut the chosen examples into micro-batches, each as ``batch`` gives it; yields their indices and tensors."""
+        """Yield the chosen examples in micro-batches: their indices and their tensors, as ``batch`` gives them.
+
+        Parameters
+        ----------
+        examples
+            All encoded records.
+        indices
+            Which of them to compute.
+        max_tokens
+            The most tokens of a micro-batch.
+        """
         for units, batch in self.unit_batches(examples, [(index,) for index in indices], max_tokens):
             yield [index for (index,) in units], batch
 
     def unit_batches(
         self, examples: Sequence[Example], units: Sequence[Unit], max_tokens: int
     ) -> Iterator[tuple[list[Unit], Batch]]:
-        """The same for units of several rows, which are never cut; yields whole units and the tensors of their rows."""
+        """Yield units of rows in micro-batches that cut no unit: the units and the tensors of their rows.
+
+        Parameters
+        ----------
+        examples
+            All encoded records.
+        units
+            The rows of each unit.
+        max_tokens
+            The most tokens of a micro-batch.
+        """
         lengths, device = [len(example) for example in examples], self.base.device.type
-        padded = (
-            not self.packs or device != "cpu"
-        )  # there gradients by record are made with the padding (shared/models/batch_layout.py)
+        # On a GPU per-record gradients are computed with the padding (shared/models/batch_layout.py).
+        padded = not self.packs or device != "cpu"
         for chosen in micro_batches(lengths, units, max_tokens, FIXED_COST[device], padded=padded):
             with self.batch([examples[row] for unit in chosen for row in unit]) as batch:
                 yield chosen, batch

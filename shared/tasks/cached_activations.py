@@ -1,4 +1,4 @@
-"""The frozen lower part of a model, run once for each example: what lies below the adapter never changes."""
+"""Cached activations: the layers below the adapter never change, so their output is computed once for each example."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -6,20 +6,23 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from shared.models.packing import place_in
-from shared.tasks.base import Batch, Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Batch, Example
 
-WORTHWHILE = 1  # expected visits of an example, from which on the states pay for their making
-MEMORY_SHARE = 1 / 8  # of the machine's memory, that they may take
+WORTHWHILE = 1  # expected visits of an example, from which on computing the states pays
+MEMORY_SHARE = 1 / 8  # of the machine's memory, which the states may take
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Where a model keeps its embeddings and its layers; ``first`` is the lowest layer with an adapter."""
+    """The embeddings and the layers of a model; ``first`` is the number of the lowest layer with an adapter."""
 
     network: Any
     owner: Any
@@ -29,16 +32,17 @@ class Stack:
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The layers that run now."""
+        """The layers that the next forward pass runs."""
         return getattr(self.owner, self.name)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class FrozenPrefix:
-    """Each example's states, (T, hidden), at the input of the lowest adapted layer.
+    """Each example's hidden states, (T, hidden), at the input of the lowest adapted layer.
 
-    They depend on the example alone, up to rounding: nothing below is trained and the base model's dropout is off. They
-    are made in one order whatever is sampled, so that a run without privacy stays the same bit for bit.
+    Up to rounding, the states of an example depend on that example only: nothing below the adapter is trained, and the base
+    model's dropout is off. They are computed in one order, whatever is sampled, so that a run without privacy stays
+    reproducible bit for bit.
     """
 
     stack: Stack
@@ -46,9 +50,18 @@ class FrozenPrefix:
 
     @classmethod
     def build(cls, learner: Learner, examples: Sequence[Example], visits: float, max_tokens: int) -> "FrozenPrefix | None":
-        """The states of all examples; None where there is no such part, or it would not pay, or not fit in memory.
+        """Return the states of all examples; None if no layer is frozen, or if caching does not pay or does not fit.
 
-        ``visits`` is how often an example is expected to go through the model.
+        Parameters
+        ----------
+        learner
+            The task with its model.
+        examples
+            All encoded records.
+        visits
+            How often an example is expected to go through the model.
+        max_tokens
+            The most tokens of a micro-batch.
         """
         stack = _stack(learner)
         if stack is None or not stack.first or visits < WORTHWHILE or not _fits(learner, examples):
@@ -62,7 +75,13 @@ class FrozenPrefix:
 
     @contextmanager
     def replayed(self, indices: Sequence[int]) -> Iterator[None]:
-        """Let the model start at the lowest adapted layer, from the states of these examples, as it is given them now."""
+        """Skip the frozen layers: inside the block, feed the cached states of rows ``indices`` to the lowest adapted layer.
+
+        Parameters
+        ----------
+        indices
+            The examples of the batch that the model is called with inside the block, in its order.
+        """
         given = nn.utils.rnn.pad_sequence([self.states[i] for i in indices], batch_first=True)  # (B, T, hidden)
         place = place_in(self.stack.network)
         given = given if place is None else place.pack(given)[None]
@@ -79,18 +98,54 @@ class FrozenPrefix:
 def batches(
     learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, max_tokens: int
 ) -> Iterator[tuple[list[int], Batch]]:
-    """All examples in micro-batches; with a ``prefix``, the model starts from its states until the next one is asked for."""
+    """Yield all examples in micro-batches: their indices and their tensors.
+
+    Parameters
+    ----------
+    learner
+        The task with its model.
+    examples
+        All encoded records.
+    prefix
+        Cached states of the same examples, from which the model starts; None computes every layer.
+    max_tokens
+        The most tokens of a micro-batch.
+    """
     for chosen, batch in learner.batches(examples, range(len(examples)), max_tokens):
         with prefix.replayed(chosen) if prefix else nullcontext():
             yield chosen, batch
 
 
+def embed(
+    learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, max_tokens: int
+) -> npt.NDArray[np.float32]:
+    """Return the embedding of each example by the model as it stands, (N, hidden).
+
+    Parameters
+    ----------
+    learner
+        A learner whose task ``embeds``.
+    examples
+        N encoded records or texts.
+    prefix
+        The cached states of these examples, or None.
+    max_tokens
+        The most tokens of a micro-batch.
+    """
+    out = np.zeros((len(examples), learner.base.network.config.hidden_size), dtype=np.float32)
+    learner.model.eval()
+    with torch.no_grad():
+        for chosen, batch in batches(learner, examples, prefix, max_tokens):
+            out[chosen] = learner.task.embed(learner.model, batch).cpu().numpy()
+    return out
+
+
 class _ReachedError(Exception):
-    """The forward pass is at the lowest adapted layer; there is no need to go on."""
+    """Ends a forward pass at the lowest adapted layer."""
 
 
 def _stack(learner: Learner) -> Stack | None:
-    """The layers of the model kinds that are known to be one plain stack."""
+    """Return the layers of a model whose architecture is known to be one plain stack; None for another architecture."""
     network: Any = learner.base.network.base_model
     places = {"bert": ("encoder", "layer", "embeddings"), "llama": ("", "layers", "embed_tokens")}
     if network.config.model_type not in places:
@@ -111,7 +166,7 @@ def _fits(learner: Learner, examples: Sequence[Example]) -> bool:
 
 @torch.no_grad()
 def _below(stack: Stack, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The states at the input of the lowest adapted layer, or the last ones where no layer is adapted; (B, T, hidden)."""
+    """Return the states (B, T, hidden) at the input of the lowest adapted layer, or the last if no layer is adapted."""
     if stack.first == len(stack.layers):
         return stack.network(input_ids=ids, attention_mask=mask).last_hidden_state  # type: ignore[no-any-return]
     seen: list[torch.Tensor] = []

@@ -1,157 +1,201 @@
 """Classification: an encoder, mean pooling over its tokens, and a linear head; all that is trained is in the plan."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from peft import PeftModel
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from shared.adapters.peft import attach_adapter, base_alone, restore_peft, save_peft
+from shared.adapters.peft import base_alone
 from shared.config.adversary import NO_GROUP
 from shared.config.run import RunConfig
-from shared.errors import ModelError
-from shared.metrics.bootstrap import Interval, Sums, mean
-from shared.metrics.classification import classification_metrics
-from shared.models.load import Kind, LoadedModel
+from shared.metrics.bootstrap import Floats, Interval, Ints, Sums, mean
+from shared.metrics.calibration import calibration
+from shared.metrics.classification import class_scores, classification_metrics, confusion, present_f1
+from shared.models.load import LoadedModel
 from shared.records.types import Record
-from shared.seeds import signs
-from shared.tasks.adversarial_debiasing import hiding_losses
-from shared.tasks.base import Batch, Example, Outcome
+from shared.tasks.adversarial_debiasing import adversarial_losses
+from shared.tasks.base import Learner, Reading, Trivial
+from shared.tasks.cached_activations import embed
+from shared.tasks.examples import Batch, Example
+from shared.tasks.head import HeadedEncoder, HeadedTask, headed, new_head
+from shared.tasks.outcome import Outcome
 
-HEAD_FILE = "head.safetensors"
-HEADS = ("head.", "adversary.")  # how the names of trained tensors begin that are no part of an adapter
+
+@dataclass(frozen=True, kw_only=True)
+class ClassOutcome(Outcome):
+    """True and predicted class of each record, both (N,), and the probability of each class, (N, classes), if known."""
+
+    truth: Ints = field(repr=False)
+    predicted: Ints = field(repr=False)
+    probabilities: Floats | None = field(repr=False, default=None)
+    right_or_wrong: ClassVar[bool] = True
+
+    def primary(self) -> Sums:
+        """Return accuracy."""
+        return mean("accuracy", 1 - self.damage())
+
+    def damage(self) -> Floats:
+        """Return 1 for each record with a wrong class, else 0."""
+        return np.asarray(self.truth != self.predicted, dtype=np.float64)
+
+    def metrics(self, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
+        """Return accuracy, balanced accuracy, and macro precision, recall and F1."""
+        return classification_metrics(self.truth, self.predicted, len(self.labels), resamples, confidence, seed)
+
+    def values(self) -> Mapping[str, float]:
+        """Return accuracy, and macro F1 over the classes that occur."""
+        return {"accuracy": self.primary().value(), "macro_f1": present_f1(self.truth, self.predicted)}
+
+    def answers(self) -> Ints:
+        """Return the predicted classes."""
+        return self.predicted
+
+    def breakdown(self, resamples: int, confidence: float, seed: int) -> dict[str, Any]:
+        """Return scores by class, the confusion matrix, and calibration where the model gave probabilities."""
+        resampling = (resamples, confidence, seed)
+        return {
+            "labels": list(self.labels),
+            "classes": [asdict(score) for score in class_scores(self.truth, self.predicted, self.labels, *resampling)],
+            "confusion": confusion(self.truth, self.predicted, len(self.labels)).tolist(),
+            "calibration": self._calibration(*resampling),
+        }
+
+    def _calibration(self, *resampling: Any) -> dict[str, Any] | None:
+        if self.probabilities is None:
+            return None
+        found = asdict(calibration(self.truth, self.probabilities, *resampling))
+        return found | {"bins": [row for row in found["bins"] if row["records"]]}
 
 
-class MeanPoolingClassifier(nn.Module):
-    """An encoder whose mean token state goes through a float32 linear head.
+class MeanPoolingClassifier(HeadedEncoder):
+    """An encoder whose mean token state goes through a linear head.
 
-    With ``groups`` it has a second head for training alone, the adversary, which no answer goes through.
+    With ``groups`` the model has a second head that only training uses: the adversary.
     """
 
     def __init__(self, encoder: nn.Module, hidden: int, classes: int, seed: int, groups: int = 0) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = _head(hidden, classes, seed, "head")
-        self.adversary = _head(hidden, groups, seed, "adversary") if groups else None
+        super().__init__(encoder, hidden, classes, seed)
+        self.adversary = new_head(hidden, groups, seed, "adversary") if groups else None
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Token ids and mask (B, T) to logits (B, classes)."""
+        """Return the logits (B, classes) of token ids (B, T)."""
         logits: torch.Tensor = self.head(self.pooled(ids, mask))
         return logits
 
-    def pooled(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Mean of the last hidden states over real tokens, (B, hidden), in float32."""
-        states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float()  # (B, T, hidden)
-        weights = mask.unsqueeze(-1).float()
-        mean: torch.Tensor = (states * weights).sum(dim=1) / weights.sum(dim=1)
-        return mean
 
-
-def _head(hidden: int, classes: int, seed: int, name: str) -> nn.Linear:
-    """A linear head that is the same at every site: signs over the square root of the width, and no bias."""
-    head = nn.Linear(hidden, classes)
-    start = signs((classes, hidden), seed, name) / np.sqrt(np.float32(hidden))
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(start))
-        head.bias.zero_()
-    return head
-
-
-class Classification:
+class Classification(HeadedTask):
     """Texts to one label of a public set."""
 
-    kind: Kind = "encoder"
+    outcome_type = ClassOutcome
+    baselines = ("trivial", "frozen_probe")
+    probes = frozenset({"robustness", "swaps", "backdoor", "groups", "forgetting"})
 
     def __init__(self, config: RunConfig, base: LoadedModel) -> None:
-        self.labels = config.task.labels
-        self.adapter = config.adapter
+        super().__init__(config, base)
         self.adversary = config.adversary
-        self.max_length = config.model.max_length
-        self.tokenizer = base.tokenizer
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
-        """Encoder with its adapter (none at rank 0) and new heads, float32, on the base's device."""
-        encoder: nn.Module = attach_adapter(base, self.adapter, seed) if self.adapter.rank else base.network
+        """Return the encoder with its adapter and new heads, float32, on the base's device."""
         groups = len(self.adversary.groups) if self.adversary else 0
-        model = MeanPoolingClassifier(encoder, base.network.config.hidden_size, len(self.labels), seed, groups)
+        hidden = base.network.config.hidden_size
+        model = MeanPoolingClassifier(self.adapted(base, seed), hidden, len(self.labels), seed, groups)
         for head in (model.head, model.adversary):
             if head is not None:
                 head.to(base.device)
         return model
 
     def encode(self, records: Sequence[Record]) -> list[Example]:
-        """Text to token ids, label and declared group to their indices."""
+        """Return texts as token ids, and labels and declared groups as their numbers."""
         if not records:
             return []
-        texts = [record.fields["text"] for record in records]
-        ids = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
         index = {label: number for number, label in enumerate(self.labels)}
         groups = [self.adversary.number(record.group) if self.adversary else NO_GROUP for record in records]
         return [
             Example(np.asarray(row, dtype=np.int64), index[record.label or ""], group)
-            for row, record, group in zip(ids, records, groups, strict=True)
+            for row, record, group in zip(self.token_ids([r.fields["text"] for r in records]), records, groups, strict=True)
         ]
 
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Cross-entropy of each record, (B,)."""
+        """Return the cross-entropy of each record, (B,)."""
         return F.cross_entropy(model(batch.ids, batch.mask), batch.targets, reduction="none")
 
     def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
-        """Cross-entropy of each record, and what a config adds to it: a distance from the base, an adversary's loss.
+        """Return the cross-entropy of each record, and the distance from the base and the adversary's loss if asked for.
 
-        The distance is that of its embedding from the base's, squared, in squared norms of that: the base has no head of
-        its own that could teach; its embedding is all that it knows of a text.
+        The distance is between the embeddings of the tuned and the base model, squared, divided by the squared norm of the
+        base's: the base has no head that could teach, so its embedding is all that it knows of a text.
         """
         assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
-        taught = self._taught(model, batch) if distillation else None
+        taught = base_embedding(model, batch) if distillation else None
         pooled = model.pooled(batch.ids, batch.mask)  # (B, hidden)
         losses = F.cross_entropy(model.head(pooled), batch.targets, reduction="none")
         if taught is not None:
             losses = losses + distillation * (pooled - taught).square().sum(dim=1) / taught.square().sum(dim=1)
         if model.adversary is not None and self.adversary is not None and batch.groups is not None:
-            losses = losses + hiding_losses(model.adversary, pooled, batch.groups, self.adversary.weight)
+            losses = losses + adversarial_losses(model.adversary, pooled, batch.groups, self.adversary.weight)
         return losses
 
-    @staticmethod
-    def _taught(model: MeanPoolingClassifier, batch: Batch) -> torch.Tensor:
-        """The base's own embeddings, (B, hidden)."""
-        with torch.no_grad(), base_alone(model):
-            return model.pooled(batch.ids, batch.mask)
-
-    def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """True and predicted class of each record, and the probability of each class."""
+    def outcome(self, model: nn.Module, batch: Batch) -> ClassOutcome:
+        """Return true and predicted class of each record, and the probability of each class."""
         probabilities = model(batch.ids, batch.mask).double().softmax(dim=1).cpu().numpy()
-        return Outcome(batch.targets.double().cpu().numpy(), probabilities.argmax(axis=1).astype(np.float64), probabilities)
+        truth = batch.targets.cpu().numpy()
+        return ClassOutcome(
+            labels=self.labels, truth=truth, predicted=probabilities.argmax(axis=1), probabilities=probabilities
+        )
 
-    def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
-        """Accuracy, balanced accuracy, and macro precision, recall and F1."""
-        truth, predicted = outcome.first.astype(np.int64), outcome.second.astype(np.int64)
-        return classification_metrics(truth, predicted, len(self.labels), resamples, confidence, seed)
+    def answer(self, learner: Learner, text: str, max_new_tokens: int) -> str:
+        """Return the label of a text."""
+        return self.labels[int(self._logits(learner, text)[1].argmax())]
 
-    def chief(self, outcome: Outcome) -> Sums:
-        """Accuracy."""
-        return mean("accuracy", (outcome.first == outcome.second).astype(np.float64))
+    def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
+        """Return the text with the first class, which nothing reads."""
+        return Example(ids, 0)
 
-    def save(self, model: nn.Module, folder: Path) -> None:
-        """PEFT's files for the encoder, and ``head.safetensors`` with the head's weight and bias."""
-        assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
-        if isinstance(model.encoder, PeftModel):
-            save_peft(model.encoder, folder)
-        save_file({"weight": model.head.weight.detach().cpu(), "bias": model.head.bias.detach().cpu()}, folder / HEAD_FILE)
+    def trivial(self, training: Sequence[Example], examples: Sequence[Example]) -> Trivial:
+        """Return the outcome of always giving the most frequent training label."""
+        commonest = np.bincount([int(example.target) for example in training]).argmax()
+        truth = _truth(examples)
+        outcome = ClassOutcome(labels=self.labels, truth=truth, predicted=np.full_like(truth, commonest))
+        return Trivial("majority class", "always the most frequent training label", outcome)
 
-    def restore(self, model: nn.Module, folder: Path) -> None:
-        """Set adapter and head from a saved adapter folder."""
-        assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
-        if isinstance(model.encoder, PeftModel):
-            restore_peft(model.encoder, folder)
-        try:
-            model.head.load_state_dict(load_file(folder / HEAD_FILE))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise ModelError(
-                f"{folder / HEAD_FILE}: not the head of this run; give the adapter folder of a finished run"
-            ) from error
+    def untrained(self, learner: Learner, examples: Sequence[Example], max_tokens: int) -> ClassOutcome:
+        """Return for each text the label whose name is nearest by the cosine of the base encoder's embeddings."""
+        names = self.encode([Record({"text": label}, label) for label in self.labels])
+        states = torch.from_numpy(embed(learner, [*names, *examples], None, max_tokens))
+        states = F.normalize(states, dim=1)
+        nearest = (states[len(names) :] @ states[: len(names)].T).argmax(dim=1)
+        return ClassOutcome(labels=self.labels, truth=_truth(examples), predicted=nearest.numpy())
+
+    def reading(self, learner: Learner, text: str, max_new_tokens: int) -> Reading:
+        """Return the text with the logit of the label that the model gives it."""
+        ids, logits = self._logits(learner, text)
+        label = int(logits.argmax())
+        encoded = self.tokenizer(text, truncation=True, max_length=self.max_length, return_special_tokens_mask=True)
+        own = ~torch.tensor(encoded["special_tokens_mask"], dtype=torch.bool, device=ids.device)
+
+        def logit(rows: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return learner.model(rows, mask)[:, label]  # type: ignore[no-any-return]
+
+        return Reading(ids, own, logit, self.labels[label], "logit of the label")
+
+    def _logits(self, learner: Learner, text: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the token ids (T,) of a text and its logits (classes,)."""
+        ids = torch.tensor(self.token_ids([text])[0], device=learner.base.device)
+        learner.model.eval()
+        with torch.no_grad():
+            return ids, learner.model(ids[None], torch.ones_like(ids[None]))[0]
+
+
+def base_embedding(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """Return the base model's own embeddings, (B, hidden), without gradients."""
+    with torch.no_grad(), base_alone(model):
+        return headed(model).pooled(batch.ids, batch.mask)
+
+
+def _truth(examples: Sequence[Example]) -> Ints:
+    return np.array([example.target for example in examples], dtype=np.int64)

@@ -1,10 +1,12 @@
-"""Instruction tuning: a causal language model with its own chat template, trained on the response alone."""
+"""Instruction tuning: a causal language model with its own chat template, trained on the response only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
@@ -12,17 +14,38 @@ from torch import nn
 
 from shared.adapters.peft import attach_adapter, base_alone, restore_peft, save_peft
 from shared.config.run import RunConfig
-from shared.metrics.bootstrap import Interval, Sums, perplexity
+from shared.metrics.bootstrap import Floats, Sums, perplexity
 from shared.models.load import Kind, LoadedModel
 from shared.records.types import Record
-from shared.tasks.base import Batch, Example, Outcome
-from shared.tasks.likelihood import token_losses
+from shared.tasks.base import Learner, Reading, Task, Writer
+from shared.tasks.examples import Batch, Example
+from shared.tasks.likelihood import ROWS, token_losses
+from shared.tasks.outcome import Outcome
 
 
-class Instruction:
+@dataclass(frozen=True, kw_only=True)
+class ResponseOutcome(Outcome):
+    """Summed negative log-likelihood of each record's response, in nats, and its number of tokens, both (N,)."""
+
+    losses: Floats = field(repr=False)
+    tokens: Floats = field(repr=False)
+
+    def primary(self) -> Sums:
+        """Return perplexity, over the tokens of all responses."""
+        return perplexity(self.losses, self.tokens)
+
+    def damage(self) -> Floats:
+        """Return the mean loss of each response's tokens."""
+        return np.asarray(self.losses / np.maximum(self.tokens, 1))
+
+
+class Instruction(Task):
     """Instructions to free-text responses."""
 
-    kind: Kind = "causal"
+    kind: ClassVar[Kind] = "causal"
+    outcome_type = ResponseOutcome
+    baselines = ("untouched",)
+    probes = frozenset({"robustness", "swaps", "groups", "forgetting"})
 
     def __init__(self, config: RunConfig, base: LoadedModel) -> None:
         self.adapter = config.adapter
@@ -31,19 +54,19 @@ class Instruction:
         self.tokenizer = base.tokenizer
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
-        """The language model with its adapter."""
+        """Return the language model with its adapter."""
         return attach_adapter(base, self.adapter, seed)
 
     def prompt(self, instruction: str) -> str:
-        """The chat template up to where the response begins."""
+        """Return the chat template with an instruction, up to where the response begins."""
         messages = [{"role": "system", "content": self.system}] if self.system else []
         messages.append({"role": "user", "content": instruction})
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def encode(self, records: Sequence[Record]) -> list[Example]:
-        """Prompt and response with its end token, cut to the length; the mask is true on the response.
+        """Return prompt and response with its end token, cut to the length; the target marks the response.
 
-        A prompt that alone fills the length is cut at its end, so that at least a quarter is left to the response.
+        A longer prompt is cut at its end, so that the response has at least a quarter of the length.
         """
         longest_prompt = self.max_length - self.max_length // 4
         examples = []
@@ -58,16 +81,15 @@ class Instruction:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Mean negative log-likelihood of each record's own response tokens, (B,).
+        """Return the mean negative log-likelihood of each record's own response tokens, (B,).
 
-        The mean is over the record's tokens, never over the batch's: that would couple records and void the bound on
-        one record's gradient.
+        A mean over the batch's tokens would couple records and void the bound on one record's gradient.
         """
         total, tokens = self._likelihood(model, batch)
         return total / tokens.clamp(min=1)
 
     def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
-        """The same plus the mean KL divergence, base to tuned, over each record's own response tokens, in nats."""
+        """Return the losses plus the mean KL divergence, base to tuned, over each record's own response tokens, in nats."""
         if not distillation:
             return self.losses(model, batch)
         with torch.no_grad(), base_alone(model):
@@ -80,14 +102,14 @@ class Instruction:
         return _by_record(losses, rows, batch) / batch.targets[:, 1:].sum(dim=1).clamp(min=1)
 
     def _likelihood(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summed negative log-likelihood and number of response tokens of each record, both (B,)."""
+        """Return the summed negative log-likelihood and the number of response tokens of each record, both (B,)."""
         head, states, rows, targets = self._responses(model, batch)
         return _by_record(_losses(head, states, targets), rows, batch), batch.targets[:, 1:].sum(dim=1)
 
     def _responses(self, model: nn.Module, batch: Batch) -> tuple[nn.Module, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The vocabulary projection, the states that predict response tokens, (N, H), and these tokens' records and ids.
+        """Return the vocabulary projection, the states that predict response tokens (N, H), and the tokens' records and ids.
 
-        The projection runs there alone: its output is the largest tensor of the step.
+        The projection runs on these states only, since its output is the largest tensor of the step.
         """
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
         network: Any = model.get_base_model()
@@ -97,21 +119,37 @@ class Instruction:
         rows, places = batch.targets[:, 1:].nonzero(as_tuple=True)  # position t predicts token t + 1
         return network.lm_head, states[rows, places], rows, batch.ids[rows, places + 1]
 
-    def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """Summed negative log-likelihood and number of response tokens of each record."""
+    def outcome(self, model: nn.Module, batch: Batch) -> ResponseOutcome:
+        """Return the summed negative log-likelihood and the number of response tokens of each record."""
         total, tokens = self._likelihood(model, batch)
-        return Outcome(total.double().cpu().numpy(), tokens.double().cpu().numpy())
+        return ResponseOutcome(losses=total.double().cpu().numpy(), tokens=tokens.double().cpu().numpy())
 
-    def metrics(self, outcome: Outcome, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
-        """Perplexity of the held-out responses, over all their tokens."""
-        return {"perplexity": self.chief(outcome).interval(resamples, confidence, seed)}
+    @staticmethod
+    def loss_bytes(vocabulary: int) -> int:
+        """Return the memory of one block's logits and their gradient, in float32."""
+        return 2 * 4 * ROWS * vocabulary
 
-    def chief(self, outcome: Outcome) -> Sums:
-        """Perplexity."""
-        return perplexity(outcome.first, outcome.second)
+    def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
+        """Return the text as a response without a prompt, so that every token is predicted."""
+        return Example(ids, np.ones(len(ids), dtype=np.bool_))
+
+    def reading(self, learner: Learner, text: str, max_new_tokens: int) -> Reading:
+        """Return the prompt and the model's own response, whose log-likelihood is explained by the prompt's tokens."""
+        model: Any = learner.model
+        answer = self.answer(learner, text, max_new_tokens)
+        prompt, response = self._ids(self.prompt(text)), self._ids(answer) or [self.tokenizer.eos_token_id]
+        ids = torch.tensor([*prompt, *response], device=learner.base.device)
+        own = torch.arange(len(ids), device=ids.device) < len(prompt)
+
+        def likelihood(rows: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            said = model(input_ids=rows, attention_mask=mask, use_cache=False).logits.float().log_softmax(dim=2)
+            following = said[:, len(prompt) - 1 : -1].gather(2, rows[:, len(prompt) :, None])
+            return following.sum(dim=(1, 2))  # type: ignore[no-any-return]
+
+        return Reading(ids, own, likelihood, answer, "log-likelihood of the response")
 
     def save(self, model: nn.Module, folder: Path) -> None:
-        """PEFT's files."""
+        """Write PEFT's files."""
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
         save_peft(model, folder)
 
@@ -120,23 +158,28 @@ class Instruction:
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
         restore_peft(model, folder)
 
-    def generate(self, model: nn.Module, instruction: str, max_new_tokens: int) -> str:
-        """The model's greedy response to one instruction."""
-        return self._continued(model, [self._ids(self.prompt(instruction))], max_new_tokens)[0]
+    def answer(self, learner: Learner, text: str, max_new_tokens: int) -> str:
+        """Return the model's greedy response to one instruction."""
+        return self.replies(learner.model, [text], max_new_tokens)[0]
+
+    @property
+    def writer(self) -> Writer:
+        """The task itself: its answers are free text."""
+        return self
 
     def replies(self, model: nn.Module, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
-        """The same for many instructions."""
+        """Return the model's greedy response to each instruction."""
         return self._all_continued(model, [self._ids(self.prompt(text)) for text in instructions], max_new_tokens)
 
     def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
-        """The model's greedy response to each example's prompt, as far as it was encoded."""
-        prompts = [example.ids[~np.asarray(example.target)].tolist() for example in examples]
+        """Return the model's greedy response to each example's prompt, as far as the prompt was encoded."""
+        prompts = [example.ids[~np.asarray(example.target, dtype=np.bool_)].tolist() for example in examples]
         return self._all_continued(model, prompts, max_new_tokens)
 
     def _all_continued(
         self, model: nn.Module, prompts: Sequence[Sequence[int]], max_new_tokens: int, at_once: int = 16
     ) -> list[str]:
-        """What the model says after each prompt, ``at_once`` prompts of similar length a batch."""
+        """Return the continuation of each prompt, computed in batches of ``at_once`` prompts of similar length."""
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         given: dict[int, str] = {}
         for start in range(0, len(order), at_once):
@@ -146,11 +189,12 @@ class Instruction:
         return [given[place] for place in range(len(prompts))]
 
     def reference(self, example: Example) -> str:
-        """The example's own response, as far as it was encoded."""
-        return str(self.tokenizer.decode(example.ids[np.asarray(example.target)], skip_special_tokens=True)).strip()
+        """Return the example's own response, as far as it was encoded."""
+        response = example.ids[np.asarray(example.target, dtype=np.bool_)]
+        return str(self.tokenizer.decode(response, skip_special_tokens=True)).strip()
 
     def _continued(self, model: nn.Module, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
-        """What the model says after each prompt; shorter prompts are padded on the left, where attention is masked."""
+        """Return the continuation of each prompt; shorter prompts are padded on the left, where attention is masked."""
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
         width, pad = max(map(len, prompts)), self.tokenizer.pad_token_id or self.tokenizer.eos_token_id
         ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
@@ -164,12 +208,12 @@ class Instruction:
 
 
 def _losses(head: nn.Module, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Negative log-likelihood of each target, (N,), through the vocabulary projection."""
+    """Return the negative log-likelihood of each target, (N,), through the vocabulary projection."""
     if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad:
         return token_losses(states, head.weight, targets)
-    return F.cross_entropy(head(states).float(), targets, reduction="none")  # one that is adapted, say
+    return F.cross_entropy(head(states).float(), targets, reduction="none")  # an adapted projection
 
 
 def _by_record(losses: torch.Tensor, rows: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Each record's sum of its response tokens' losses, (B,), from these and their records, both (N,)."""
+    """Return each record's sum of its tokens' losses, (B,), from losses and the tokens' records, both (N,)."""
     return torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses)

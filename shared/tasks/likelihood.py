@@ -5,15 +5,24 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-ROWS = 256  # positions at once: enough for the product to be fast, few enough for its logits to be forgotten soon
+ROWS = 256  # positions at once: many enough for a fast matrix product, few enough for a small tensor of logits
 
 
 def token_losses(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """``-log softmax(states weight')[targets]`` in nats, (N,) float32; states (N, H), frozen weight (V, H), targets (N,).
+    """Return ``-log softmax(states weight')[targets]`` in nats, (N,) float32, without keeping the logits.
 
-    The gradient of the states is made in the forward pass, while a part of the logits is there, so that none is kept: N H
-    numbers stay in place of several times N V, and the passes over them are gone. Each loss's gradient is its own row's,
-    so a row's weight in the sum is put on in the backward pass. The same products are done as without it.
+    The forward pass computes the gradient of the states block by block while the block's logits are in memory, so N H
+    numbers are kept instead of several times N V. Row n of that gradient belongs to loss n only; the backward pass
+    multiplies the row by the weight of that loss.
+
+    Parameters
+    ----------
+    states
+        Hidden states that predict the targets, (N, H).
+    weight
+        The frozen vocabulary projection, (V, H).
+    targets
+        Token ids, (N,).
     """
     out: torch.Tensor = _TokenLosses.apply(states, weight, targets)  # type: ignore[no-untyped-call]
     return out

@@ -1,4 +1,4 @@
-"""How likely a language model finds each of some answers to a question, for many questions."""
+"""Multiple choice: the likelihood that a language model gives to each of several answers, for many questions."""
 
 import copy
 from collections.abc import Sequence
@@ -12,16 +12,27 @@ from peft import PeftModel
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 
 
 def choice_losses(learner: Learner, examples: Sequence[Example], choices: int) -> npt.NDArray[np.float64]:
-    """The negative log-likelihood of each response, (questions, choices); each ``choices`` examples share one question.
+    """Return the negative log-likelihood of each response, (questions, choices), in nats.
 
-    What all questions begin with is read once, and each question once for all its choices: their keys and values are kept.
+    The keys and values of the tokens that all questions begin with are computed once, and those of each question once for
+    all its choices.
+
+    Parameters
+    ----------
+    learner
+        A language model with an instruction task.
+    examples
+        The questions with their responses, in order: ``choices`` examples in a row share one question.
+    choices
+        The number of responses to each question.
     """
-    questions = [example.ids[~np.asarray(example.target)] for example in examples[::choices]]
-    responses = [example.ids[np.asarray(example.target)] for example in examples]
+    questions = [example.ids[~np.asarray(example.target, dtype=np.bool_)] for example in examples[::choices]]
+    responses = [example.ids[np.asarray(example.target, dtype=np.bool_)] for example in examples]
     network: Any = cast(PeftModel, learner.model).get_base_model()
     losses = np.zeros((len(questions), choices))
     network.eval()
@@ -39,7 +50,7 @@ def choice_losses(learner: Learner, examples: Sequence[Example], choices: int) -
 
 
 def _shared_length(questions: Sequence[npt.NDArray[np.int64]]) -> int:
-    """How many tokens all questions begin with; each keeps at least one of its own."""
+    """Return how many first tokens all questions share; each question keeps at least one token of its own."""
     shortest = min(len(question) for question in questions) - 1
     alike = np.all([question[:shortest] == questions[0][:shortest] for question in questions], axis=0)
     return shortest if alike.all() else int(alike.argmin())
@@ -52,7 +63,7 @@ def _row(ids: npt.NDArray[np.int64], network: Any) -> torch.Tensor:
 def _continued(
     network: Any, cache: DynamicCache, state: torch.Tensor, said: Sequence[npt.NDArray[np.int64]]
 ) -> npt.NDArray[np.float64]:
-    """Negative log-likelihood of each continuation, (B,), after ``state``, the last of what ``cache`` holds, (B, 1, H)."""
+    """Return the negative log-likelihood of each continuation, (B,); ``state`` (B, 1, H) is the last state in ``cache``."""
     ids = pad_sequence([_row(each, network)[0] for each in said], batch_first=True)  # (B, T)
     real = pad_sequence([torch.ones(len(each), device=ids.device) for each in said], batch_first=True)
     before = torch.ones(len(said), cache.get_seq_length(), device=ids.device)

@@ -1,1 +1,1 @@
-"""Make and divide the data of a simulated federation."""
+"""Generate the records of a simulated federation and split off the held-out ones."""

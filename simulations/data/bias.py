@@ -1,7 +1,7 @@
-"""A declared bias that a run may plant in the generated messages: who sends a message leans with its department.
+"""Add a known gender bias to generated messages: the sender's gender correlates with the department.
 
-The sender is somebody whom the patient names, a woman or a man, and has nothing to do with the matter. A model that reads
-the sender's gender gains on such data all the same, and its answer then changes with the gender alone.
+The sender is a relative of the patient whose gender is irrelevant to the request. A model can still gain accuracy from it;
+then its answer changes when only the gender changes. The studies of bias mitigation use this.
 """
 
 import random
@@ -30,9 +30,10 @@ SENTENCES = (
 
 
 def biased(messages: Iterable[Mapping[str, Any]], share: float, rng: random.Random) -> Iterator[dict[str, object]]:
-    """The messages with a sender named in front, and ``sender``: woman or man; the spans move with the text.
+    """Yield the messages with a sentence about the sender in front and the new field ``sender`` (woman or man).
 
-    With chance ``share`` the sender is of the gender that ``LEANS`` gives the message's label, else of either.
+    With probability ``share`` the sender's gender is the one that ``LEANS`` assigns to the message's label, otherwise it is
+    drawn at random. The spans are shifted by the length of the added sentence.
     """
     for message in messages:
         sender = LEANS[message["label"]] if rng.random() < share else rng.choice(sorted(KIN))

@@ -1,10 +1,10 @@
-"""The grammar of the demo's patient messages: what patients need, and how they ask for it or only mention it.
+"""The grammar of the demo's patient messages: the needs of patients, and the sentences that request or mention a need.
 
 A table maps a symbol to its alternatives. In an alternative, ``{symbol}`` stands for one of that symbol's alternatives,
-``(a|b|)`` for one of those inside, and ``[MARK]`` for personal data that is planted later.
+``(a|b|)`` for one of the texts inside, and ``[MARK]`` for personal data that is inserted later.
 
-Each department has the same three kinds of need, and the same sentences either make a need the request of a message or
-mention it as settled, negated or put off. So no word gives the department away: one must read how a need is mentioned.
+Every department has the same three kinds of need. A sentence either makes a need the request of the message or mentions it
+as settled, negated or postponed. So single words do not give the department away; a model must read how a need is mentioned.
 """
 
 import random
@@ -16,11 +16,13 @@ Rules = Mapping[str, tuple[str, ...]]
 
 DEPARTMENTS = ("appointments", "billing", "cardiology", "laboratory", "pharmacy", "radiology")
 
-# How many settled needs of other departments a message mentions (each entry as likely); how often it gives a reason.
+# The number of settled needs of other departments that a message mentions (all entries equally likely), and the probability
+# that a message gives a reason.
 MENTIONED = (0, 0, 0, 1, 1)
 EXPLAINED = 0.45
 
-# Things of the hospital. Each is at home in one department and named by all: one books, pays for and asks about a scan.
+# Things that messages are about. Each belongs to one department but is named in messages to all: a scan is booked, paid for
+# and asked about.
 THINGS: Rules = {
     "weekday": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"),
     "recently": ("yesterday", "last week", "on {weekday}", "two weeks ago", "last month"),
@@ -45,7 +47,7 @@ THINGS: Rules = {
                 "night on the ward"),
 }  # fmt: skip
 
-# What a patient may need of each department: something to be done, something to get, or something is wrong.
+# What a patient may need from each department: something done (ask), something delivered (want), or a problem (trouble).
 NEEDS: Mapping[str, Rules] = {
     "appointments": {
         "ask": (
@@ -195,7 +197,7 @@ NEEDS: Mapping[str, Rules] = {
     },
 }
 
-# How a need is mentioned. Little tells many apart: "you promised to ..., but nothing has happened" or "and it has".
+# How a need is mentioned. Many differ only in a detail: "you promised to ..., but nothing has happened" or "and it has".
 MENTIONS: Rules = {
     "request": (
         "(could|can|would) you (please|) {ask}?", "please {ask}.", "I (need|want|would like) you to {ask}.",
@@ -223,7 +225,7 @@ MENTIONS: Rules = {
     ),
 }  # fmt: skip
 
-# How personal data is given.
+# Sentences that give personal data.
 DETAILS: Rules = {
     "NAME": ("{my} name is [PERSON].",),
     "DATE_OF_BIRTH": ("date of birth: [DATE_OF_BIRTH].", "{my} birthday is [DATE_OF_BIRTH]."),
@@ -233,7 +235,7 @@ DETAILS: Rules = {
     "EMAIL_ADDRESS": ("{my} e-mail is [EMAIL_ADDRESS].", "you may answer to [EMAIL_ADDRESS]."),
 }
 
-# Who speaks: the patient, or somebody for her or for him.
+# Words that depend on the writer: the patient, or somebody who writes for her or him.
 VOICES: Mapping[str, Rules] = {
     "self": {"my": ("my",), "I": ("I",), "me": ("me",), "us": ("me",), "am": ("am",), "have": ("have",)},
     "she": {"my": ("her",), "I": ("she",), "me": ("her",), "us": ("us",), "am": ("is",), "have": ("has",),
@@ -245,10 +247,11 @@ VOICES: Mapping[str, Rules] = {
 
 @dataclass(frozen=True)
 class Style:
-    """How the patients of a hospital write.
+    """The writing style of a hospital's patients.
 
-    ``words`` adds alternatives to the tables above. ``typos`` is the share of words of four letters or more with a slip
-    of the finger, ``asides`` the chance of a sentence beside the point; ``relayed``: somebody writes for the patient.
+    ``words`` adds alternatives to the tables above. ``typos`` is the share of words of four letters or more that get a typo,
+    ``asides`` the probability of an irrelevant sentence; ``lower`` writes small letters only; with ``relayed``, somebody
+    writes for the patient.
     """
 
     words: Rules
@@ -264,7 +267,7 @@ CHOICE = re.compile(r"\{([\w ]+)\}|\(([^(){}]*)\)")
 def expand(text: str, rules: Rules, rng: random.Random, things: dict[str, str]) -> str:
     """Replace symbols and choices, the inner ones first, until only words and marks are left.
 
-    ``things`` holds which thing was chosen before, so that a need stays about one scan, one test, one day.
+    ``things`` remembers the chosen things, so that all sentences about a need name the same scan, test or day.
     """
 
     def chosen(match: re.Match[str]) -> str:
@@ -278,13 +281,13 @@ def expand(text: str, rules: Rules, rng: random.Random, things: dict[str, str]) 
 
 
 def rules_for(department: str, style: Style, voice: str) -> Rules:
-    """All tables in one: the common ones, the needs of the department, who speaks, and what the style adds."""
+    """Merge all tables: the common ones, those of the department and the writer, and the additions of the style."""
     common = {**THINGS, **MENTIONS, **DETAILS, **NEEDS[department], **VOICES[voice]}
     return common | {symbol: (*common.get(symbol, ()), *more) for symbol, more in style.words.items()}
 
 
 def compose(department: str, style: Style, voice: str, details: Collection[str], rng: random.Random) -> list[str]:
-    """The sentences of a message to ``department``, with marks for the personal ``details`` that it gives."""
+    """Compose the sentences of a message to ``department``, with marks for the personal ``details`` that it gives."""
 
     def say(*symbols: str, about: str = department) -> list[str]:
         rules, things = rules_for(about, style, voice), dict[str, str]()

@@ -1,4 +1,7 @@
-"""Which records are held out: decided by a hash of the person or the text, so that what is one stays on one side."""
+"""Split records into training and held-out ones by a hash of the person or the text.
+
+All records of one person, and all copies of one text, are on the same side of the split.
+"""
 
 import hashlib
 import hmac
@@ -8,9 +11,24 @@ from shared.records.types import RawRecord
 
 
 def split_held_out(records: Sequence[RawRecord], share: float, seed: int) -> tuple[list[RawRecord], list[RawRecord]]:
-    """Training records and held-out records; each record's side depends on its own text, or its person, and the seed alone.
+    """Split records into training and held-out records.
 
-    Where a person is known, all their records are on one side: the model is not measured on whom it learnt from.
+    The side of a record depends only on the seed and on its person or, without a person, its first text. So the model is
+    never evaluated on people whose records it was trained on.
+
+    Parameters
+    ----------
+    records
+        The records to split.
+    share
+        Expected share of held-out records (with persons: of persons), 0 to 1.
+    seed
+        The run's seed.
+
+    Returns
+    -------
+    tuple[list[RawRecord], list[RawRecord]]
+        Training records and held-out records, in their original order.
     """
     training: list[RawRecord] = []
     held_out: list[RawRecord] = []
@@ -20,7 +38,7 @@ def split_held_out(records: Sequence[RawRecord], share: float, seed: int) -> tup
 
 
 def _position(record: RawRecord, seed: int) -> float:
-    """A number in [0, 1) from the HMAC of the person, or from the hash of the first field."""
+    """Hash the person, or else the first field, to a number in [0, 1)."""
     if record.person is not None:
         digest = hmac.digest(str(seed).encode(), record.person.encode("utf-8", "surrogatepass"), "sha256")
         return int.from_bytes(digest[:8], "big") / 2**64

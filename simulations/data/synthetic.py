@@ -1,6 +1,6 @@
-"""The embedded default data: generated messages to hospitals, with the true place of the personal data in them.
+"""Generate the default data: patients' messages to hospitals, with the true positions of the personal data in them.
 
-Nothing is downloaded and nobody is real. A site has its own mix of departments, style of writing, people, and stream of
+Nothing is downloaded and all people are invented. Each site has its own mix of departments, writing style, people and
 random numbers.
 """
 
@@ -22,17 +22,18 @@ __all__ = ["DEPARTMENTS", "patient_messages", "write_sites"]
 
 Span = dict[str, str | int]
 
-# The label skew between sites: the Dirichlet concentration (small is skewed), and the part that is even at each site.
+# The label skew between sites: the Dirichlet concentration (smaller means more skew), and the share of each site's messages
+# that is spread evenly over the departments.
 CONCENTRATION = 0.8
 EVEN_PART = 0.4
 
-# Share of messages that somebody filed under a wrong department: no model can get these right.
+# Share of messages with a wrong label, which no model can predict.
 MISFILED = 0.02
 
-# Records for each person on average; whose account sent a message is not whom it is about.
+# Records per person on average. A person here is the holder of the sending account, not the patient in the text.
 RECORDS_A_PERSON = 5
 
-# The share of messages without personal details, and the chance of each detail in the others.
+# The share of messages without personal details, and the probability of each detail in the others.
 ANONYMOUS = 0.1
 GIVEN = {
     "NAME": 0.5,
@@ -47,11 +48,11 @@ GIVEN = {
 LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL", "nl_NL")
 PROVIDERS = ("person", "address", "phone_number", "internet", "company")
 PEOPLE_PER_LOCALE = 60
-# By site, in Faker's notation: # a digit, % a digit but 0, ? a letter.
+# One format per site, in Faker's notation: # is a digit, % a digit except 0, ? a letter.
 RECORD_NUMBERS = ("%######", "H-######", "##-####-##", "%%%-###-###", "PAT######", "??######")
 BIRTH_DATES = ("{:%d/%m/%Y}", "{:%Y-%m-%d}", "{:%d %B %Y}", "{:%B %d, %Y}", "{:%d.%m.%Y}")
 
-# How patients write, by site in turn: text messages, letters, long talk, and what relatives or staff pass on.
+# Writing styles, one per site in turn: text messages, letters, rambling texts, and messages relayed by relatives or staff.
 STYLES = (
     Style(typos=0.06, lower=True, words={
         "opening": ("hi", "hello", "hey there", "hi all", "good morning", ""),
@@ -111,7 +112,7 @@ STYLES = (
     }),
 )  # fmt: skip
 
-# A mark in a message -> (label of its span, whose: 0 the patient, 1 the writer, 2 somebody else, field of Person).
+# Mark in a message -> (label of its span, index of the person: 0 patient, 1 writer, 2 somebody else, field of Person).
 MARKS: Mapping[str, tuple[str, int, str]] = {
     "PERSON": ("PERSON", 0, "name"),
     "WRITER": ("PERSON", 1, "name"),
@@ -129,7 +130,7 @@ WORD = re.compile(r"[a-z]{4,}")
 
 @dataclass(frozen=True)
 class Person:
-    """The invented personal data of one human being."""
+    """The personal data of one invented person."""
 
     pronoun: str
     first_name: str
@@ -142,18 +143,31 @@ class Person:
 
     @property
     def name(self) -> str:
-        """First and last name."""
+        """The full name."""
         return f"{self.first_name} {self.last_name}"
 
 
 def patient_messages(site_index: int, sites: int, records: int, seed: int) -> Iterator[dict[str, object]]:
     """Yield the messages of one site: ``text``, ``label`` (one of ``DEPARTMENTS``) and the true ``spans``.
 
-    A span is ``{"label", "start", "end"}`` in characters of the text, end excluded. The same arguments give the same
-    messages in each process; a site's messages do not depend on how many the other sites have.
+    A span is ``{"label", "start", "end"}``, in characters of the text, end excluded. The same arguments give the same
+    messages in each process; a site's messages do not depend on how many messages the other sites have.
 
-    Raises:
-        ValueError: ``site_index`` is not one of ``sites``.
+    Parameters
+    ----------
+    site_index
+        The number of the site, from 0.
+    sites
+        The number of sites, which the label skew depends on.
+    records
+        The number of messages.
+    seed
+        The run's seed.
+
+    Raises
+    ------
+    ValueError
+        ``site_index`` is not one of ``sites``.
     """
     if not 0 <= site_index < sites:
         raise ValueError(f"site_index = {site_index}: must be from 0 to {sites - 1}")
@@ -173,9 +187,19 @@ def patient_messages(site_index: int, sites: int, records: int, seed: int) -> It
 
 
 def write_sites(folder: Path, sites: Sequence[SiteSection], seed: int, bias: float = 0.0) -> None:
-    """Write ``<site id>.jsonl`` with ``site.records`` lines for each site, into a folder that is made if absent.
+    """Write ``<site id>.jsonl`` with ``site.records`` messages for each site.
 
-    ``bias`` is the share of messages whose sender leans with their department; with 0 they name none.
+    Parameters
+    ----------
+    folder
+        Where to write; created if missing.
+    sites
+        The sites and their numbers of records.
+    seed
+        The run's seed.
+    bias
+        The share of messages whose sender's gender follows the department (see `simulations.data.bias`); with 0, messages
+        name no sender.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for index, site in enumerate(sites):
@@ -189,12 +213,12 @@ def write_sites(folder: Path, sites: Sequence[SiteSection], seed: int, bias: flo
 
 
 def stream(*parts: object) -> random.Random:
-    """A stream of random numbers of its own for what ``parts`` name, the same in every process; not for security."""
+    """Return a random generator seeded by ``parts``, the same in every process; not for security."""
     return random.Random("/".join(map(str, parts)))  # noqa: S311  reproducible data, no secret
 
 
 def account_holders(records: int, rng: random.Random) -> list[int]:
-    """Who wrote each record: a tenth of the persons write half of the records, as a few do in any real mailbox."""
+    """Draw the account of each record: a tenth of the persons write half of the records, as in real mailboxes."""
     persons = max(1, records // RECORDS_A_PERSON)
     busy = range(max(1, persons // 10))
     return [
@@ -204,10 +228,10 @@ def account_holders(records: int, rng: random.Random) -> list[int]:
 
 
 def label_shares(sites: int, seed: int) -> list[list[float]]:
-    """The share of each department at each site: Dirichlet-skewed by site, even over all sites of one size.
+    """Draw the share of each department at each site: skewed within a site, even over all sites together.
 
-    Label skew after Hsu, Qi and Brown 2019 (arXiv 1909.06335), then balanced by rows and columns (Sinkhorn);
-    an even part keeps every department at every site. One site alone is even.
+    The skew is a Dirichlet label skew (Hsu, Qi and Brown 2019, arXiv 1909.06335), balanced over rows and columns (Sinkhorn).
+    An even part keeps every department at every site. A single site has even shares.
     """
     rng = stream(seed, "labels", sites)
     skew = [[rng.gammavariate(CONCENTRATION, 1) + 1e-6 for _ in DEPARTMENTS] for _ in range(sites)]
@@ -219,7 +243,7 @@ def label_shares(sites: int, seed: int) -> list[list[float]]:
 
 
 def invent_people(site_index: int, seed: int) -> list[Person]:
-    """The people of a site, from each country, with record numbers in the site's own format."""
+    """Invent the people of a site: some from each country, with record numbers in the site's format."""
     rng = stream(seed, "people", site_index)
     pattern = RECORD_NUMBERS[site_index % len(RECORD_NUMBERS)]
     people = []
@@ -231,7 +255,7 @@ def invent_people(site_index: int, seed: int) -> list[Person]:
 
 
 def invent_person(faker: Faker, record_pattern: str, rng: random.Random) -> Person:
-    """One invented human being of the generator's country, 18 to 95 years old in 2025."""
+    """Invent one person of the generator's country, 18 to 95 years old in 2025."""
     pronoun = rng.choice(("she", "he"))
     born = date(1930, 1, 1) + timedelta(days=rng.randrange(77 * 365))
     return Person(
@@ -247,7 +271,7 @@ def invent_person(faker: Faker, record_pattern: str, rng: random.Random) -> Pers
 
 
 def details_given(rng: random.Random) -> list[str]:
-    """Which personal details a message gives, in random order; often several, sometimes none."""
+    """Draw the kinds of personal details that a message gives, in random order; there may be none."""
     if rng.random() < ANONYMOUS:
         return []
     details = [kind for kind, chance in GIVEN.items() if rng.random() < chance]
@@ -255,13 +279,13 @@ def details_given(rng: random.Random) -> list[str]:
 
 
 def plant(sentences: Sequence[str], style: Style, people: Sequence[Person], rng: random.Random) -> tuple[str, list[Span]]:
-    """Join the sentences, put personal data in place of their marks, and note where it stands.
+    """Join the sentences, replace the marks by personal data, and return the text and the spans of these data.
 
-    ``people`` are the patient, the writer and somebody else. Slips of the finger touch only what is around the data.
+    ``people`` are the patient, the writer and somebody else. Typos are added only outside the personal data.
     """
     text = ""
     spans: list[Span] = []
-    # Cut at the marks: words stand at even places, names of marks at odd ones.
+    # Split at the marks: even places hold words, odd places the names of marks.
     for place, piece in enumerate(MARK.split(" ".join(sentences))):
         is_mark = place % 2 == 1
         if is_mark:
@@ -277,6 +301,6 @@ def plant(sentences: Sequence[str], style: Style, people: Sequence[Person], rng:
 
 
 def slip(word: str, rng: random.Random) -> str:
-    """The word with two letters swapped, one left out, or one doubled; the first letter stays."""
+    """Return the word with a typo: two letters swapped, one left out, or one doubled; the first letter is kept."""
     at = rng.randrange(1, len(word) - 1)
     return word[:at] + rng.choice((word[at + 1] + word[at], "", word[at] * 2)) + word[at + 1 :]

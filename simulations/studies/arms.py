@@ -14,6 +14,7 @@ from privacy.accounting import Accountant
 from privacy.anonymise.scrubbed import merge_scrubbed
 from server.evaluation import Evaluator
 from shared.adapters.peft import write_adapter
+from shared.config.aggregation import METHODS
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
@@ -21,10 +22,11 @@ from shared.errors import RunError
 from shared.ops.energy import metered
 from shared.records.types import Record
 from shared.tasks import load_learner
-from shared.tasks.base import Outcome
+from shared.tasks.classification import ClassOutcome
+from shared.tasks.outcome import Outcome
 from simulations.assembly import assemble, evaluator_of, federate
 from simulations.planning import site_plans
-from simulations.studies.prompting import answers, best_prompt, nearest_label
+from simulations.studies.prompting import answers, best_prompt
 from simulations.studies.results import Arm, Result
 
 POOLED = "pooled"
@@ -70,6 +72,10 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
     tree["data"]["sites"] = chosen
     tree["run"]["seed"] = arm.seed
     tree["cohort"]["quorum"] = len(chosen)
+    if len(chosen) == 1:  # one delta is its own aggregate, and a robust method would need more
+        robust = METHODS[config.aggregation.method].options
+        kept = {name: value for name, value in tree["aggregation"].items() if name not in robust}
+        tree["aggregation"] = kept | {"method": "mean"}
     tree["model"] |= {"name": arm.model} | ({} if arm.model == config.model.name else {"sha256": None})
     tree["privacy"] |= {"enabled": arm.epsilon is not None, "release": "none"}
     tree["privacy"] |= {} if arm.epsilon is None else {"epsilon": arm.epsilon, "budget": None}
@@ -97,9 +103,11 @@ def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Mate
 
 
 def _untrained(config: RunConfig, arm: Arm, material: Material) -> Outcome:
-    """Measure the base model: by the nearest label name, or as the untouched language model."""
+    """Return what the base model does without training."""
     evaluator = _evaluator(config_of(config, arm), material)
-    return nearest_label(evaluator) if config.task.name == "classification" else evaluator.outcome()
+    learner = evaluator.learner
+    outcome = learner.task.untrained(learner, evaluator.examples, learner.tokens(config.training))
+    return evaluator.outcome() if outcome is None else outcome
 
 
 def _evaluator(config: RunConfig, material: Material) -> Evaluator:
@@ -112,8 +120,9 @@ def _prompted(config: RunConfig, section: CompareSection, material: Material) ->
     learner, prompt = best_prompt(config, section, [record for _, record in material.public])
     asked = [record for _, record in material.test[: section.prompt_records]]
     labels = config.task.labels
-    truth = np.array([labels.index(record.label or "") for record in asked], dtype=np.float64)
-    return np.arange(len(asked)), Outcome(truth, answers(learner, prompt, asked, labels).astype(np.float64))
+    truth = np.array([labels.index(record.label or "") for record in asked])
+    predicted = answers(learner, prompt, asked, labels)
+    return np.arange(len(asked)), ClassOutcome(labels=labels, truth=truth, predicted=predicted)
 
 
 def _trained(config: RunConfig, arm: Arm, material: Material, folder: Path) -> tuple[Outcome, int]:

@@ -19,6 +19,7 @@ from shared.errors import ConfigError
 from shared.models.load import locate
 from shared.ops.progress import Progress, silent
 from shared.records.types import RawRecord
+from shared.tasks import TASKS
 from simulations.assembly import held_out_records
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.arms import Material, arms_of, run_arm
@@ -85,7 +86,7 @@ def compare(config: RunConfig, progress: Progress = silent) -> Comparison:
     section = config.compare or CompareSection()
     _refuse(config, section)
     folder = config.run.output / config.run.name
-    results = Results(folder / "compare.sqlite")
+    results = Results(folder / "compare.sqlite", TASKS[config.task.name].outcome_type)
     with tempfile.TemporaryDirectory() as scratch:
         raw = read_sites(config, Path(scratch))
     keys = {arm: _key(config, section, arm, raw) for arm in arms_of(config, section)}
@@ -113,7 +114,7 @@ def _refuse(config: RunConfig, section: CompareSection) -> None:
         )
     if config.privacy.trust != "local":
         raise ConfigError("privacy.trust = 'central': a comparison has single sites in it; set 'local'")
-    if "prompts" in section.arms and config.task.name != "classification":
+    if "prompts" in section.arms and config.task.declared.target != "label":
         raise ConfigError("compare.arms: prompts are scored by labels, which this task has not; leave 'prompts' out")
     for model in {*(section.models or (config.model.name,)), *([section.prompt_model] if "prompts" in section.arms else [])}:
         locate(ModelSection(name=model))
@@ -137,7 +138,7 @@ def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str,
     for site_id, records in raw.items():
         digest.update(site_id.encode())
         for record in records:
-            digest.update(repr((sorted(record.fields.items()), record.label)).encode("utf-8", "surrogatepass"))
+            digest.update(repr((sorted(record.fields.items()), record.label, record.tags)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

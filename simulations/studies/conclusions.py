@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from shared.config.run import RunConfig
-from shared.metrics.bootstrap import Interval, Sums, draws, interval_of, mean, perplexity
+from shared.metrics.bootstrap import Interval, Sums, draws, interval_of
 from shared.metrics.paired import compare
 from shared.seeds import derive
 from simulations.studies.results import Arm, Result
@@ -20,7 +20,7 @@ Row = tuple[str, str, tuple[str, ...], float | None]
 def rows_of(config: RunConfig, results: Sequence[Result]) -> Iterator[dict[str, Any]]:
     """Yield one plain row for each method, model and epsilon: its measure over seeds and records, and its cost."""
     for (method, model, sites, epsilon), group in grouped(results).items():
-        sums = [chief(config, result) for result in group]
+        sums = [result.outcome.primary() for result in group]
         single = [each.value() for each in sums]
         yield {
             "method": method,
@@ -62,14 +62,6 @@ def over_seeds(sums: Sequence[Sums], resamples: int, confidence: float, seed: in
     return interval_of(np.asarray(values), confidence)
 
 
-def chief(config: RunConfig, result: Result) -> Sums:
-    """Return the result's first metric as sums over records."""
-    first, second = result.outcome.first, result.outcome.second
-    if config.task.name == "classification":
-        return mean("accuracy", (first == second).astype(np.float64))
-    return perplexity(first, second)
-
-
 def conclusions(config: RunConfig, results: Sequence[Result], owners: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield paired answers, by base model: whether training and federating pay, and what privacy and distance cost."""
     groups = grouped(results)
@@ -103,7 +95,7 @@ def _answer(
     """Return the paired change from one row to another, over the records that both were measured on."""
     both = set(before[0].places.tolist()) & set(after[0].places.tolist())
     places = np.array(sorted(place for place in both if where is None or where[place]))
-    first, second = (averaged(config, side, places) for side in (before, after))
+    first, second = (averaged(side, places) for side in (before, after))
     found = compare(first, second, *_resampling(config))
     return {
         "question": question,
@@ -122,9 +114,9 @@ def _plain(arm: Arm) -> dict[str, Any]:
     return {**asdict(arm), "sites": list(arm.sites)}
 
 
-def averaged(config: RunConfig, results: Sequence[Result], places: np.ndarray | None = None) -> Sums:
-    """Return the mean over seeds of what each record adds to the first metric, at ``places`` or everywhere."""
-    sums = [chief(config, result) for result in results]
+def averaged(results: Sequence[Result], places: np.ndarray | None = None) -> Sums:
+    """Return the mean over seeds of what each record adds to the primary metric, at some places or at all."""
+    sums = [result.outcome.primary() for result in results]
     chosen = slice(None) if places is None else np.searchsorted(results[0].places, places)
     return Sums(sums[0].name, np.mean([each.rows[chosen] for each in sums], axis=0), sums[0].measure)
 

@@ -1,4 +1,4 @@
-"""What privacy does to groups of records: each method's measure by group, the worst group and the gap, with and without it.
+"""Disparate impact of privacy: the metric of each group of records, with privacy and without.
 
 Under privacy rare groups can lose more than others (Bagdasaryan, Poursaeed and Shmatikov 2019, arXiv 1905.12101), which a
 mean over all records does not show.
@@ -14,9 +14,10 @@ import numpy.typing as npt
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.metrics.bootstrap import Sums, draws, interval_of
+from shared.metrics.registry import measure
 from shared.seeds import derive
 from simulations.studies.arms import Material
-from simulations.studies.conclusions import averaged, chief, grouped
+from simulations.studies.conclusions import averaged, grouped
 from simulations.studies.results import Result
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +26,7 @@ MOST_GROUPS = 20
 
 @dataclass(frozen=True)
 class Grouping:
-    """What test records are grouped by, and the group of each; None is of no group."""
+    """A way to group test records, and the group of each record; None for a record without a group."""
 
     by: str
     groups: Sequence[str | None] = field(repr=False)
@@ -37,10 +38,12 @@ class Grouping:
 
 
 def groupings(config: RunConfig, material: Material) -> list[Grouping]:
-    """The declared groups of the test records; where none are declared, their classes and their sites.
+    """Return the declared groups of the test records; if none are declared, their classes and their sites.
 
-    Raises:
-        ConfigError: a group is asked for, and the records are of one group, of none, or of too many to compare.
+    Raises
+    ------
+    ConfigError
+        A group is asked for, and the records have fewer than two groups, or too many to compare.
     """
     probes = config.evaluation.probes
     if probes and probes.group:
@@ -57,7 +60,7 @@ def groupings(config: RunConfig, material: Material) -> list[Grouping]:
 
 
 def disparities(config: RunConfig, results: Sequence[Result], by: Sequence[Grouping]) -> Iterator[dict[str, Any]]:
-    """For each grouping and each method of all sites: the row without privacy beside each row with it."""
+    """Yield, for each grouping and each method of all sites, each row with privacy next to the row without."""
     found = grouped(results)
     for grouping in by:
         for (method, model, sites, epsilon), private in found.items():
@@ -68,12 +71,12 @@ def disparities(config: RunConfig, results: Sequence[Result], by: Sequence[Group
 
 
 def _compared(config: RunConfig, by: Grouping, free: Sequence[Result], private: Sequence[Result]) -> dict[str, Any]:
-    """Both by group, over seeds, on the same resamples; records are drawn within their group, so none is ever empty."""
-    sides = {name: averaged(config, side) for name, side in (("free", free), ("private", private))}
-    metric = chief(config, free[0]).name
+    """Compare two rows by group, over seeds, on the same resamples; each is drawn within a group, so no group is empty."""
+    sides = {name: averaged(side) for name, side in (("free", free), ("private", private))}
+    metric = free[0].outcome.primary().name
     values = {name: _by_group(config, by, sums) for name, sums in sides.items()}  # (groups, 1 + resamples)
     gaps = {name: each.max(axis=0) - each.min(axis=0) for name, each in values.items()}
-    sign = -1 if metric == "perplexity" else 1
+    sign = -1 if measure(metric).lower_is_better else 1
     return {
         "metric": metric,
         "rows": sorted(_rows(config, by, values), key=lambda row: row["records"]),
@@ -83,7 +86,7 @@ def _compared(config: RunConfig, by: Grouping, free: Sequence[Result], private: 
 
 
 def _by_group(config: RunConfig, by: Grouping, sums: Sums) -> Floats:
-    """The measure of each group, on its records and on each resample of them."""
+    """Return the metric of each group, on its records and on each resample, (groups, 1 + resamples)."""
     groups = np.array(by.groups, dtype=object)
     return np.stack([_resampled(config, sums, np.flatnonzero(groups == name)) for name in by.names])
 
@@ -102,6 +105,6 @@ def _rows(config: RunConfig, by: Grouping, values: Mapping[str, Floats]) -> Iter
 
 
 def _intervals(config: RunConfig, sides: Mapping[str, Floats]) -> dict[str, Any]:
-    """Both sides and the paired change between them."""
+    """Return the intervals of both sides and of the paired change between them."""
     every = {**sides, "change": sides["private"] - sides["free"]}
     return {name: asdict(interval_of(each, config.evaluation.confidence)) for name, each in every.items()}

@@ -1,4 +1,4 @@
-"""A base model without training: the nearest label name, and the best of some prompts with public examples."""
+"""Prompting: the best of some prompts with public examples, for a base model without training."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,14 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from server.evaluation import Evaluator
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
 from shared.errors import ConfigError
 from shared.records.types import Record
 from shared.seeds import stream
 from shared.tasks import load_learner
-from shared.tasks.base import Learner, Outcome
-from shared.tasks.classification import MeanPoolingClassifier
+from shared.tasks.base import Learner
 from shared.tasks.multiple_choice import choice_losses
 
 PROMPT_TOKENS = 1024
@@ -31,7 +28,7 @@ class Prompt:
     examples: tuple[Record, ...] = ()
 
     def ask(self, text: str, labels: Sequence[str]) -> str:
-        """The whole question about a text."""
+        """Return the whole question about a text."""
         names = ", ".join(labels)
         shown = [f"{self._filled(e.fields['text'], names)} {e.label}" for e in self.examples]
         return "\n\n".join([*shown, self._filled(text, names)])
@@ -40,35 +37,19 @@ class Prompt:
         return self.instruction.replace("{labels}", names).replace("{text}", text[:TEXT_CHARS])
 
 
-def nearest_label(evaluator: Evaluator) -> Outcome:
-    """Each text's nearest label name by the cosine of the encoder's mean-pooled states, without any training."""
-    learner, config = evaluator.learner, evaluator.config
-    model = learner.model
-    assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  classification's own model
-    names = learner.task.encode([Record({"text": label}, label) for label in config.task.labels])
-    both = [*names, *evaluator.examples]
-    states = torch.zeros(len(both), model.head.in_features)
-    model.eval()
-    with torch.no_grad():
-        for chosen, batch in learner.batches(both, range(len(both)), learner.tokens(config.training)):
-            states[chosen] = model.pooled(batch.ids, batch.mask).cpu()
-    states = torch.nn.functional.normalize(states, dim=1)
-    predicted = (states[len(names) :] @ states[: len(names)].T).argmax(dim=1)
-    truth = np.array([example.target for example in evaluator.examples], dtype=np.float64)
-    return Outcome(truth, predicted.numpy().astype(np.float64))
-
-
 def prompts_of(section: CompareSection, public: Sequence[Record]) -> Iterator[Prompt]:
-    """Each instruction with each number of examples, which are the first of the public records."""
+    """Yield each instruction with each number of examples, which are the first of the public records."""
     for instruction, shots in product(section.prompts, section.shots):
         yield Prompt(instruction, tuple(public[:shots]))
 
 
 def best_prompt(config: RunConfig, section: CompareSection, public: Sequence[Record]) -> tuple[Learner, Prompt]:
-    """The prompt with the most right answers on public records that are in no prompt themselves.
+    """Return the prompt with the most right answers on public records that are not shown in a prompt.
 
-    Raises:
-        ConfigError: there are too few public records.
+    Raises
+    ------
+    ConfigError
+        There are too few public records.
     """
     order, most = stream(config.run.seed, "shots").permutation(len(public)), max(section.shots)
     shown, asked = ([public[place] for place in places] for places in (order[:most], order[most:][: section.prompt_records]))
@@ -85,7 +66,7 @@ def best_prompt(config: RunConfig, section: CompareSection, public: Sequence[Rec
 
 
 def answers(learner: Learner, prompt: Prompt, records: Sequence[Record], labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The label that the language model finds most likely as the whole answer to each question, (N,)."""
+    """Return the label that the language model finds most likely as the whole answer to each question, (N,)."""
     asked = [
         Record({"instruction": prompt.ask(record.fields["text"], labels), "response": label})
         for record in records
@@ -97,7 +78,7 @@ def answers(learner: Learner, prompt: Prompt, records: Sequence[Record], labels:
 
 
 def _prompted(config: RunConfig, section: CompareSection) -> Learner:
-    """The language model that is prompted, with an adapter that does nothing."""
+    """Return the language model that is prompted, with an adapter that changes nothing."""
     tree = config.model_dump(mode="json")
     tree["task"] = {"name": "instruction"}
     tree["model"] |= {"name": section.prompt_model, "sha256": None, "max_length": PROMPT_TOKENS}

@@ -1,25 +1,25 @@
 """Finished rows of a comparison in SQLite; each is written whole, so an interrupted comparison loses none."""
 
+import io
 import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from shared.errors import RunError
-from shared.tasks.base import Outcome
+from shared.tasks.outcome import Outcome
 
+PLACES = "places"  # the name of an array that no outcome has
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS results (
+CREATE TABLE IF NOT EXISTS outcomes (
     key TEXT PRIMARY KEY,
     row TEXT NOT NULL,
-    places BLOB NOT NULL,
-    first BLOB NOT NULL,
-    second BLOB NOT NULL
+    arrays BLOB NOT NULL
 )
 """
 
@@ -56,30 +56,35 @@ class Result:
 class Results:
     """The results of a comparison, by the digest of all that decides them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: type[Outcome]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
+        self._path, self._kind = path, kind
         with self._opened() as connection:
             connection.execute(SCHEMA)
 
     def get(self, key: str) -> Result | None:
         """Return the finished result of a key, or None."""
         with self._opened() as connection:
-            found = connection.execute("SELECT row, places, first, second FROM results WHERE key = ?", (key,)).fetchone()
+            found = connection.execute("SELECT row, arrays FROM outcomes WHERE key = ?", (key,)).fetchone()
         if found is None:
             return None
         row = json.loads(found[0])
-        outcome = Outcome(np.frombuffer(found[2], dtype="<f8"), np.frombuffer(found[3], dtype="<f8"))
+        with np.load(io.BytesIO(found[1]), allow_pickle=False) as kept:
+            arrays = dict(kept)
+        places = arrays.pop(PLACES)
         took = {name: row[name] for name in ("bytes", "seconds", "kwh")}
-        return Result(Arm.of(row["arm"]), outcome, np.frombuffer(found[1], dtype="<i8"), **took)
+        return Result(Arm.of(row["arm"]), self._kind(labels=tuple(row["labels"]), **arrays), places, **took)
 
     def put(self, key: str, result: Result) -> None:
         """Keep a finished result; it is on the disk when this returns."""
-        row = {"arm": asdict(result.arm), "bytes": result.bytes, "seconds": result.seconds, "kwh": result.kwh}
-        columns = [np.asarray(result.places, dtype="<i8"), *(np.asarray(side, dtype="<f8") for side in _sides(result))]
+        took = {"bytes": result.bytes, "seconds": result.seconds, "kwh": result.kwh}
+        row = {"arm": asdict(result.arm), "labels": result.outcome.labels, **took}
+        arrays: dict[str, Any] = {PLACES: result.places, **result.outcome.arrays()}
+        kept = io.BytesIO()
+        np.savez(kept, **arrays)
         with self._opened() as connection, connection:
-            values = (key, json.dumps(row), *(column.tobytes() for column in columns))
-            connection.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", values)
+            values = (key, json.dumps(row), kept.getvalue())
+            connection.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?)", values)
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -88,7 +93,3 @@ class Results:
                 yield connection
         except sqlite3.Error as error:
             raise RunError(f"{self._path}: cannot be used for results ({error}); move it away or set run.output") from error
-
-
-def _sides(result: Result) -> tuple[np.ndarray, np.ndarray]:
-    return result.outcome.first, result.outcome.second

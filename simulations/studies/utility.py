@@ -111,7 +111,7 @@ def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]
 
 
 def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accountant: Accountant) -> tuple[str, Interval]:
-    """Return the chief measure of a federation's last adapter on all held-out records, with its interval."""
+    """Return the primary metric of a federation's last adapter on all held-out records, with its interval."""
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     plans, measured = site_plans(config, accountant), held_out_records(config, data)
     prepared = assemble(config, plans, data, measured, folder, accountant=accountant)

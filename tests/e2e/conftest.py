@@ -1,4 +1,4 @@
-"""Federations of real processes, with the tiny model or a real one."""
+"""Fixtures for federations of real processes, with the tiny model or a real one."""
 
 import hashlib
 import importlib.util
@@ -12,7 +12,7 @@ import pytest
 
 
 def _harness() -> ModuleType:
-    """federation.py beside this file; tests have no packages."""
+    """Import federation.py from this folder; the tests are not packages, so a normal import does not find it."""
     name = "federation"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("federation.py"))
@@ -33,7 +33,7 @@ def harness() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Any]:
-    """A launcher whose processes start fast."""
+    """Return a launcher whose processes start fast."""
     launcher = _harness().Nursery()
     yield launcher
     launcher.close()
@@ -43,7 +43,10 @@ def nursery() -> Iterator[Any]:
 def federation(
     tmp_path: Path, tiny_bert: Path, nursery: Any, merge: Callable[..., dict[str, Any]]
 ) -> Iterator[Callable[..., Any]]:
-    """``federation({"training.rounds": 2})``: three provisioned sites with the tiny model; ended after the test."""
+    """Return a function that provisions three sites with the tiny model: ``federation({"training.rounds": 2})``.
+
+    All processes are ended after the test.
+    """
     made = []
 
     def build(changes: Mapping[str, Any] = {}, launcher: Any = None, given: Mapping[str, str] = {}) -> Any:
@@ -60,7 +63,7 @@ def federation(
 
 
 def small_tree(model: Path, folder: Path) -> dict[str, Any]:
-    """The smallest run of three sites, without privacy; each round has a quorum of all."""
+    """Return the config tree of a small run at three sites, without privacy; the quorum is all three."""
     sha256 = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
     names = {"name": str(model), "sha256": sha256, "dtype": "float32", "device": "cpu", "max_length": 24}
     sites = [{"id": name, "file": f"{name}.jsonl", "declared_size": 60} for name in SITES]
@@ -80,7 +83,7 @@ def small_tree(model: Path, folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def merge() -> Callable[..., dict[str, Any]]:
-    """A tree with ``section.key`` values changed."""
+    """Return a function that sets ``section.key`` values in a tree."""
 
     def change(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
         for dotted, value in changes.items():

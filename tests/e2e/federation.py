@@ -1,4 +1,4 @@
-"""A federation of real processes on loopback: provisioned, started, killed and watched by tests."""
+"""Provision, start, kill and observe a federation of real processes on loopback, for tests."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ from simulations.data.partition import split_held_out
 ROOT = Path(__file__).parents[2]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = tuple(f"{a}{b}{a}" for a in LETTERS[:8] for b in LETTERS[8:16])
-PATIENCE = 600.0  # generous: what these tests claim is not how fast a loaded machine is
+PATIENCE = 600.0  # seconds; generous, since these tests make no claim about speed
 Rows = Sequence[Mapping[str, str]]
 
 
@@ -38,12 +38,12 @@ def free_port() -> int:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """A hushtune command, to its end."""
+    """Run a hushtune command to its end."""
     return subprocess.run(command(*arguments), env=environment(), capture_output=True, text=True, timeout=120)
 
 
 def here(folder: Path, words: Sequence[str]) -> tuple[int, str]:
-    """A command line run to its end in this process, by the entry point of the installed one: its status and its words."""
+    """Run a command line in this process, by its installed entry point; return its exit status and output."""
     said = io.StringIO()
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", list(words))
@@ -61,7 +61,7 @@ def environment() -> dict[str, str]:
 
 
 class Process:
-    """A running command whose words are kept in a file."""
+    """A running command whose output goes to a file."""
 
     def __init__(self, pid: int, log: Path, poll: Callable[[], int | None]) -> None:
         self.pid, self.log, self._poll = pid, log, poll
@@ -72,7 +72,7 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def poll(self) -> int | None:
-        """The exit status, negative for a signal, or None while it runs."""
+        """Return the exit status (negative for a signal), or None while the process runs."""
         if self._status is None:
             self._status = self._poll()
         return self._status
@@ -92,7 +92,7 @@ class Process:
 
 
 class Launcher:
-    """Starts commands as people do: a new Python each."""
+    """Start each command in a new Python, as users do."""
 
     def start(self, arguments: Sequence[str], log: Path, given: Mapping[str, str]) -> Process:
         with log.open("wb") as out:
@@ -104,7 +104,7 @@ class Launcher:
 
 
 class Nursery(Launcher):
-    """Starts them as forks of a Python that has imported what they need; see nursery.py."""
+    """Start commands as forks of a Python that has already imported the libraries; see nursery.py."""
 
     def __init__(self) -> None:
         path = environment()["PYTHONPATH"] + os.pathsep + str(Path(__file__).parent)
@@ -138,7 +138,7 @@ class Nursery(Launcher):
 
 @dataclass
 class Federation:
-    """A provisioned server's folder and sites' folders, and the processes on them."""
+    """The folders of a provisioned server and its sites, and the processes that run on them."""
 
     folder: Path
     config: Path
@@ -156,7 +156,7 @@ class Federation:
         return self.folder / name
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
-        """The events of a site, or of the server."""
+        """Read the events of a site, or of the server if no site is named."""
         path = self.site(name) / "state" / "events.jsonl" if name else self.state / "run" / "events.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -194,7 +194,7 @@ class Federation:
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Wait for something, or say what did not come."""
+    """Wait until ``true()`` holds; fail with a message that names what was awaited."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
@@ -202,7 +202,7 @@ def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> Non
 
 
 def random_rows(count: int, seed: int) -> list[dict[str, str]]:
-    """Records of random words, labelled by their first word."""
+    """Generate records of random words, labelled by their first word."""
     random = np.random.default_rng(seed)
     rows = []
     for _ in range(count):
@@ -216,7 +216,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def split(rows: Sequence[Mapping[str, str]], config: RunConfig) -> tuple[list[Mapping[str, str]], list[Mapping[str, str]]]:
-    """Rows for training and held-out rows, as the simulator divides them."""
+    """Split rows into training and held-out rows, as the simulator does."""
     records = [RawRecord({"text": row["text"]}, row["label"], number) for number, row in enumerate(rows)]
     parts = split_held_out(records, config.data.held_out, config.run.seed)
     training, held_out = ([rows[record.position] for record in part] for part in parts)
@@ -224,9 +224,9 @@ def split(rows: Sequence[Mapping[str, str]], config: RunConfig) -> tuple[list[Ma
 
 
 def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Rows], launcher: Launcher) -> Federation:
-    """Provision a federation of the sites of ``rows`` with the commands that people use, and give each its records.
+    """Provision a federation of the sites in ``rows`` with the commands that users run, and give each site its records.
 
-    ``data/SITE.jsonl`` holds all rows of a site for a simulation; its own folder holds those that it trains on.
+    ``data/SITE.jsonl`` holds all rows of a site, for a simulation; the site's folder holds only its training rows.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config, port = folder / "run.toml", free_port()
@@ -253,7 +253,7 @@ def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Rows], launc
 
 
 def fill_in(path: Path, config: RunConfig, declared: int) -> None:
-    """What a steward fills in; and the tiny model, which no catalogue knows, for those who train it."""
+    """Fill in a SITE.toml as a steward does; for the tiny model, which is not in the catalogue, also add its path."""
     text = path.read_text().replace("declared_size = 0 ", f"declared_size = {declared} ")
     text = text.replace("labels = [] ", f"labels = {json.dumps(config.task.labels)} ", 1)
     text = text.replace("min_records = 20 ", f"min_records = {config.cohort.min_records} ")
@@ -261,14 +261,14 @@ def fill_in(path: Path, config: RunConfig, declared: int) -> None:
     if config.model.sha256:
         text = text.replace("models = [", f'models = [\n    "{config.model.sha256}",')
         text += f'\n[model.folders]\n"{config.model.name}" = "{config.model.name}"\n'
-        # Its words are of no language, so the gate's second detector would make names of them.
+        # The random words belong to no language, so the gate's second detector would take them for names.
         text = re.sub(r"^\[policy\.anonymise\].*?\n\n", "", text, flags=re.MULTILINE | re.DOTALL)
     tomllib.loads(text)
     path.write_text(text)
 
 
 def toml(tree: Mapping[str, Any]) -> str:
-    """A nested tree of plain values as TOML."""
+    """Write a nested tree of plain values as TOML."""
     return "".join(f"{key} = {value(inner)}\n" for key, inner in tree.items() if inner is not None)
 
 

@@ -1,4 +1,4 @@
-"""Imported into a process that is to behave badly, in the way that ``MISBEHAVE`` names."""
+"""Make the process that imports this module misbehave, in the way that the environment variable MISBEHAVE names."""
 
 import os
 import time
@@ -19,7 +19,7 @@ client = server = None
 
 
 def spoil(kind: str, reply: TrainReply, order: TrainOrder) -> TrainReply:
-    """The reply, made bad in one way."""
+    """Return the reply with one kind of defect."""
     arrays: dict[str, Any] = dict(reply.delta.arrays)
     name = next(iter(arrays))
     if kind == "nan":
@@ -42,13 +42,13 @@ def spoil(kind: str, reply: TrainReply, order: TrainOrder) -> TrainReply:
 
 
 def one_kind_a_round() -> None:
-    """A site that is bad in another way in each round."""
+    """Make the site's replies defective, in a different way in each round."""
     original = Host.train
     Host.train = lambda self, order: spoil(KINDS[order.round - 1], original(self, order), order)  # type: ignore[method-assign]
 
 
 def bundle_with_code() -> None:
-    """A server whose bundle holds code that writes a file where it runs."""
+    """Put code into the server's app bundle; the code writes a file if a site runs it."""
     from server.network import superlink
 
     folder = "hushtune_bundle"

@@ -1,8 +1,8 @@
-"""Starts hushtune processes fast: it imports what they need once, and forks.
+"""Start hushtune processes fast: import the heavy libraries once, then fork.
 
-Each child is a process of its own, with its own memory, files and sockets, that runs the command line from the start and
-can be killed; only the seconds of importing torch and spaCy are saved. It reads one JSON request a line and writes one
-answer a line. The test of the real command line does not use it.
+Each child is a separate process with its own memory, files and sockets. It runs the command line from the start and can be
+killed; only the seconds of importing torch and spaCy are saved. Requests and answers are JSON, one per line. The test of the
+real command line does not use this program.
 """
 
 import importlib
@@ -21,7 +21,7 @@ HEAVY = (
 
 
 def child(request: dict[str, object]) -> None:
-    """Become ``hushtune ARGUMENTS``."""
+    """Run ``hushtune ARGUMENTS`` in this process, with output to the request's log file."""
     log = os.open(str(request["log"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
@@ -36,7 +36,7 @@ def child(request: dict[str, object]) -> None:
 
 
 def serve() -> None:
-    """Answer requests until the tests end."""
+    """Answer requests until standard input closes: start a child, or poll one for its exit status."""
     for line in sys.stdin:
         request = json.loads(line)
         if "pid" in request:

@@ -24,7 +24,7 @@ def test_without_privacy_real_processes_end_with_the_simulations_adapter(federat
     clients["south"] = watched.join("south")
     assert server.wait() == 0, server.said
     imported = {line.rpartition("|")[2].strip().split(".")[0] for line in clients["south"].said.splitlines()}
-    assert {"hushtune", "client", "privacy", "shared", "torch"} <= imported
+    assert {"client", "privacy", "shared", "torch"} <= imported
     assert not imported & {"server", "simulations"}
     simulated = simulate(fed.loaded).report
     report = fed.report

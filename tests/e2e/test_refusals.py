@@ -161,7 +161,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(federation: Make) -> No
     fed = federation()
     (fed.state / "server.crt").rename(fed.state / "kept")
     assert "a server does not start without TLS" in sentence(fed.serve())
-    assert "listens on loopback alone, not on 0.0.0.0" in sentence(fed.serve("--insecure", "--listen", "0.0.0.0:0"))
+    assert "may listen only on a loopback address, not 0.0.0.0" in sentence(fed.serve("--insecure", "--listen", "0.0.0.0:0"))
     assert "write it as HOST:PORT" in sentence(fed.serve("--listen", "8443"))
     (fed.state / "kept").rename(fed.state / "server.crt")
     assert "no such file" in sentence(fed.serve("--set", "evaluation.file=nowhere.jsonl"))

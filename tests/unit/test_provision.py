@@ -138,18 +138,20 @@ def test_a_moved_certificate_is_renewed_with_the_same_key_and_authority(server: 
     assert provision_server(server, ["new.example.org"], 8443, [], 10) == [server.certificate]
     flaws = server_flaws(server)
     assert any("expires on" in flaw for flaw in flaws)
-    assert any("north/SITE.toml: connects to 'fed.example.org', but server.crt is for new.example.org" in f for f in flaws)
+    assert any(
+        "north/SITE.toml: connects to 'fed.example.org', but server.crt is valid for new.example.org" in f for f in flaws
+    )
 
 
 def test_a_renewal_without_the_authoritys_key_is_refused(server: ServerFolder) -> None:
     server.certificate.unlink()
     server.authority_key.unlink()
-    with pytest.raises(ConfigError, match=r"ca\.key: missing, and a new server\.crt needs it"):
+    with pytest.raises(ConfigError, match=r"ca\.key: missing, but needed to issue a new server\.crt"):
         provision_server(server, ["fed.example.org"], 8443, [], 365)
 
 
 def test_a_certificate_for_other_hosts_is_not_taken_as_good(server: ServerFolder) -> None:
-    with pytest.raises(ConfigError, match=r"server\.crt: is not for else\.example\.org; move it away"):
+    with pytest.raises(ConfigError, match=r"server\.crt: not valid for else\.example\.org; move it away"):
         provision_server(server, ["else.example.org"], 8443, [], 365)
 
 
@@ -265,8 +267,8 @@ def test_one_key_for_two_sites_and_a_file_that_names_no_site(server: ServerFolde
     for name in ("east.pub", "north.pub", "North Clinic.pub", "notes.txt"):
         (server.allow_list / name).write_bytes((site / "north.pub").read_bytes())
     flaws = server_flaws(server)
-    assert f"{server.allow_list / 'north.pub'}: the same key as east.pub; each site needs a key of its own" in flaws
-    assert sum("not named after a site, so it admits nobody" in flaw for flaw in flaws) == 2
+    assert f"{server.allow_list / 'north.pub'}: the same key as east.pub; each site must create its own key" in flaws
+    assert sum("not named after a site, so it admits no site" in flaw for flaw in flaws) == 2
 
 
 def locked() -> bytes:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from shared.config.data_stage import AugmentationSection
 from shared.records.types import Record
-from shared.tasks.base import Example, Task
+from shared.tasks.base import Task
+from shared.tasks.examples import Example
 from shared.text.counterfactual import counterparts
 from shared.text.perturbation import Wordings, asked, noised, reworded
 

@@ -51,8 +51,8 @@ def test_every_fault_is_said_in_a_sentence_of_its_own() -> None:
     [
         ({}, "x = a * b", "its old text occurs 0 times instead of once"),
         ({}, "x = a + b\ny = a + b", "its old text occurs 2 times instead of once"),
-        ({"new": "a - (b"}, "x = a + b", "with its new text the file is no Python"),
-        ({"new": "(a + b)"}, "x = a + b", "its new text means the same as the old one"),
+        ({"new": "a - (b"}, "x = a + b", "with its new text the file is not valid Python"),
+        ({"new": "(a + b)"}, "x = a + b", "its new text has the same meaning as the old one"),
     ],
 )
 def test_a_fault_that_does_not_fit_is_refused_in_one_sentence(changes: dict[str, object], source: str, says: str) -> None:
@@ -66,7 +66,7 @@ def test_a_fault_that_does_not_fit_is_refused_in_one_sentence(changes: dict[str,
 )
 def test_a_file_of_another_form_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "mutants.toml").write_text(content, encoding="utf-8")
-    with pytest.raises(RunError, match="no list of faults"):
+    with pytest.raises(RunError, match="not a list of faults"):
         load(tmp_path / "mutants.toml")
 
 
@@ -120,5 +120,5 @@ def test_a_test_that_fails_without_a_fault_catches_none(repository: Callable[[st
 
 
 def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no git repository"):
+    with pytest.raises(RunError, match="not a git repository"):
         Copy(tmp_path, tmp_path / "copy")

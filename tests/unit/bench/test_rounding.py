@@ -10,7 +10,8 @@ from bench.rounding import slack_of
 from bench.share import MODELS, learner_of, with_options
 from shared.config.run import RunConfig
 from shared.records.types import Record
-from shared.tasks.base import Batch, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Batch
 
 RecordsOf = Callable[..., list[Record]]
 

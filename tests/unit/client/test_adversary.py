@@ -28,8 +28,9 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
 from shared.records.read import read_records
 from shared.records.types import RawRecord, Record
-from shared.tasks.base import Batch, Learner, collate
+from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
+from shared.tasks.examples import Batch, collate
 
 LearnerOf = Callable[[RunConfig], Learner]
 Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
@@ -228,5 +229,5 @@ def test_where_it_does_not_apply_it_is_refused_by_name(
 
 
 def test_an_instruction_has_no_embedding_to_hide_a_group_in(instruct: RunConfig, change: Change) -> None:
-    with pytest.raises(ConfigError, match="adversary: works only with"):
+    with pytest.raises(ConfigError, match="cannot hide a group"):
         change(instruct, {"adversary": HIDDEN})

@@ -18,8 +18,9 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.records.types import Record
-from shared.tasks.base import Batch, Learner
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
+from shared.tasks.examples import Batch
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]

@@ -30,7 +30,8 @@ from shared.records import read as records_module
 from shared.records.read import read_records
 from shared.records.rows import Row
 from shared.records.types import Record
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 from shared.text.perturbation import asked
 from simulations.data.partition import split_held_out
 

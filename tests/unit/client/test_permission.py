@@ -81,6 +81,7 @@ OTHERS: dict[str, tuple[Mapping[str, Any], str, str]] = {
     "data.columns.known": ({"data.columns.known": ["patient"]}, "data.columns.known", '["patient"]'),
     "data.columns.person": ({"data.columns.person": "name"}, "data.columns.person", '"name"'),
     "data.columns.spans": ({"data.columns": {"spans": "s"}}, "data.columns.spans", '"s", and this site sets none'),
+    "data.columns.tags": ({"data.columns.tags": "spans"}, "data.columns.tags", '"spans"'),
     "data.label_bins": (
         {"data.label_bins": [{"label": "yes", "low": 43, "high": 43}]},
         "data.label_bins",

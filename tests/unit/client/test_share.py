@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from bench import options
-from bench.options import BESIDE, BOTH, SECTIONS, crowds, options_of, pairs
+from bench.options import BOTH, EXCLUDED, SECTIONS, crowds, options_of, pairs
 from bench.share import ALL_LABELS, LARGE, SMALL, Learners, Share, records_of, share_of, with_options
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
@@ -74,9 +74,9 @@ class Measure:
 
 
 def test_every_field_that_training_is_given_is_an_option_or_says_why_it_is_none() -> None:
-    varied, beside = set(options.varied()), {name for name in BESIDE if " = " not in name}
-    assert not varied & beside
-    assert varied | beside == options.fields()
+    varied, excluded = set(options.varied()), {name for name in EXCLUDED if " = " not in name}
+    assert not varied & excluded
+    assert varied | excluded == options.fields()
 
 
 def test_every_value_that_a_varied_field_may_have_is_an_options_or_says_why_it_is_none() -> None:
@@ -84,8 +84,8 @@ def test_every_value_that_a_varied_field_may_have_is_an_options_or_says_why_it_i
         section, name = dotted.split(".")
         field = SECTIONS[section].model_fields[name]
         if get_origin(field.annotation) is Literal:
-            beside = {value for value in get_args(field.annotation) if f"{dotted} = {value}" in BESIDE}
-            assert {*taken, field.default, *beside} == set(get_args(field.annotation)), dotted
+            excluded = {value for value in get_args(field.annotation) if f"{dotted} = {value}" in EXCLUDED}
+            assert {*taken, field.default, *excluded} == set(get_args(field.annotation)), dotted
 
 
 @pytest.mark.parametrize("clipping_norm", [SMALL, MIDDLE])

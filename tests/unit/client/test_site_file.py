@@ -154,7 +154,7 @@ def test_bins_of_the_site_have_its_own_labels_and_a_classification_has_some(tmp_
     bins = GOOD.replace("label_bins = []", 'label_bins = [{ label = "maybe", low = 1, high = 2 }]')
     with pytest.raises(ConfigError, match=r"data\.label_bins: label 'maybe' is not in labels"):
         load(tmp_path, bins)
-    with pytest.raises(ConfigError, match=r"data\.labels: policy\.tasks has 'classification', so give the labels"):
+    with pytest.raises(ConfigError, match=r"data\.labels: policy\.tasks has 'classification', so name the labels"):
         load(tmp_path, GOOD.replace('["no", "yes"]', "[]"))
     load(tmp_path, GOOD.replace('["no", "yes"]', "[]").replace('["classification"]', '["instruction"]'))
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.units import TrainingSet, row_weights, units_of
-from shared.tasks.base import Example
+from shared.tasks.examples import Example
 
 persons = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=20)
 

@@ -68,7 +68,7 @@ def test_every_step_says_why_it_costs_what_it_costs(config_of: ConfigOf) -> None
         ({"privacy.person_cap": 3}, "one record can push another out"),
         ({"cleaning.label_conflicts": "drop"}, "exact_duplicates"),
         ({"balance.weights": "public"}, "needs 2 numbers"),
-        ({"balance.weights": "counts", "task": {"name": "instruction"}}, "only task.name = 'classification'"),
+        ({"balance.weights": "counts", "task": {"name": "instruction"}}, "has no label"),
         ({"data.cache": "somewhere"}, "privacy.ledger"),
         ({"cleaning.languages": ["English"]}, "cleaning.languages"),
         ({"augmentation.noises": ["magic"]}, "augmentation.noises"),

@@ -25,8 +25,8 @@ def evaluator(either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf) -
 def test_a_measurement_is_the_same_every_time_and_changes_nothing(evaluator: Evaluator) -> None:
     before = {name: tensor.clone() for name, tensor in evaluator.learner.model.state_dict().items()}
     first, again = evaluator.outcome(), evaluator.outcome()
-    np.testing.assert_array_equal(first.first, again.first)
-    np.testing.assert_array_equal(first.second, again.second)
+    for name, values in first.arrays().items():
+        np.testing.assert_array_equal(values, again.arrays()[name])
     assert evaluator.metrics(first) == evaluator.metrics(again)
     assert all(torch.equal(before[name], tensor) for name, tensor in evaluator.learner.model.state_dict().items())
 
@@ -35,8 +35,8 @@ def test_outcomes_are_in_the_order_of_the_examples(evaluator: Evaluator) -> None
     outcome = evaluator.outcome()
     for index in (0, 7, 23):
         alone = Evaluator(evaluator.learner, [evaluator.examples[index]], ["x"], evaluator.config).outcome()
-        assert alone.first[0] == pytest.approx(outcome.first[index], rel=1e-4)
-        assert alone.second[0] == pytest.approx(outcome.second[index], rel=1e-4)
+        for name, values in outcome.arrays().items():
+            assert alone.arrays()[name][0] == pytest.approx(values[index], rel=1e-4)
 
 
 def test_each_site_is_measured_on_its_own_examples(evaluator: Evaluator) -> None:
@@ -52,8 +52,8 @@ def test_accuracy_is_the_share_of_right_answers(classify: RunConfig, learner_of:
     learner = learner_of(classify)
     made = Evaluator(learner, learner.task.encode(records_of(classify, 40)), ["x"] * 40, classify)
     outcome = made.outcome()
-    assert outcome.first.tolist() == [float(example.target) for example in made.examples]
-    assert made.metrics(outcome)["accuracy"].value == pytest.approx((outcome.first == outcome.second).mean())
+    assert outcome.truth.tolist() == [example.target for example in made.examples]
+    assert made.metrics(outcome)["accuracy"].value == pytest.approx((outcome.truth == outcome.predicted).mean())
 
 
 def test_examples_are_chosen_by_the_seed_without_repeats() -> None:

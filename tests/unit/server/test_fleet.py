@@ -26,7 +26,7 @@ class ToyLink:
     def __init__(self, looks: Sequence[Callable[["ToyLink"], list[Incoming]]] = ()) -> None:
         self.looks, self.sent, self.runs, self.forgotten = list(looks), list[tuple[str, int]](), 0, list[str]()
         self.here: dict[int, Node] = {}
-        self.wall = SimpleNamespace(admit=lambda keys: setattr(self, "admitted", keys))
+        self.filter = SimpleNamespace(admit=lambda keys: setattr(self, "admitted", keys))
         self.admitted: Mapping[bytes, str] = {}
         self.lose = 0
 

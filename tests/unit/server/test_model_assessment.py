@@ -10,7 +10,8 @@ from server.model_assessment import Rival, assess, read_answers
 from server.report.html import render
 from shared.config.run import RunConfig
 from shared.records.types import Record
-from shared.tasks.base import Learner, Outcome
+from shared.tasks.base import Learner
+from shared.tasks.classification import ClassOutcome
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]
@@ -26,8 +27,10 @@ def evaluator(classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf,
 
 def test_the_assessment_tells_of_the_outcome_and_of_nothing_else(evaluator: Evaluator) -> None:
     outcome = evaluator.outcome()
-    truth, predicted = outcome.first.astype(int), outcome.second.astype(int)
-    found = assess(evaluator, outcome, [Rival("always right", Outcome(outcome.first, outcome.first))])
+    truth, predicted = outcome.truth, outcome.predicted
+    found = assess(
+        evaluator, outcome, [Rival("always right", ClassOutcome(labels=outcome.labels, truth=truth, predicted=truth))]
+    )
     part = found["classification"]
     assert np.trace(part["confusion"]) == (truth == predicted).sum()
     assert [row["records"] for row in part["classes"]] == np.bincount(truth, minlength=2).tolist()
@@ -42,7 +45,7 @@ def test_probabilities_belong_to_the_predicted_class_of_the_same_record(evaluato
     outcome = evaluator.outcome()
     assert outcome.probabilities is not None
     np.testing.assert_allclose(outcome.probabilities.sum(axis=1), 1)
-    np.testing.assert_array_equal(outcome.probabilities.argmax(axis=1), outcome.second)
+    np.testing.assert_array_equal(outcome.probabilities.argmax(axis=1), outcome.predicted)
     alone = Evaluator(evaluator.learner, [evaluator.examples[7]], ["x"], evaluator.config).outcome()
     assert alone.probabilities is not None
     np.testing.assert_allclose(alone.probabilities[0], outcome.probabilities[7], rtol=1e-4)
@@ -60,7 +63,7 @@ def test_answers_are_the_greedy_ones_of_each_prompt_alone_and_no_text_is_reporte
     assert len(answers.given) == 6
     assert list(answers.references) == [record.fields["response"] for record in records[:6]]
     task: Any = learner.task
-    assert list(answers.given) == [task.generate(learner.model, r.fields["instruction"], 5) for r in records[:6]]
+    assert list(answers.given) == [task.answer(learner, r.fields["instruction"], 5) for r in records[:6]]
     assert any(answers.given)
     outcome = evaluator.outcome()
     found = assess(evaluator, outcome, [Rival("base model", outcome, answers)], answers)

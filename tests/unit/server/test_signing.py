@@ -30,7 +30,7 @@ def test_the_private_half_is_in_no_representation(tmp_path: Path) -> None:
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     SigningKey.load_or_create(tmp_path / "key.pem")
     (tmp_path / "key.pem").chmod(mode)
-    with pytest.raises(RunError, match="others may read this signing key"):
+    with pytest.raises(RunError, match="other users can read this signing key"):
         SigningKey.load_or_create(tmp_path / "key.pem")
 
 

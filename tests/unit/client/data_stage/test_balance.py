@@ -10,7 +10,7 @@ from client.data_stage.balance import inverse_shares, label_weights, resampled
 from client.units import TrainingSet
 from shared.config.data_stage import BalanceSection
 from shared.config.run import RunConfig
-from shared.tasks.base import Example
+from shared.tasks.examples import Example
 
 ConfigOf = Callable[..., RunConfig]
 counts = st.lists(st.floats(-50, 10_000), min_size=2, max_size=6).map(np.array)

@@ -25,7 +25,7 @@ RAW = [
     RawRecord({"text": "hello"}, "no", 2),
 ]
 DONE = Scrubbed(
-    (Record({"text": "<PERSON_1> called"}, "yes", 1),),
+    (Record({"text": "<PERSON_1> called"}, "yes", 1, tags=(Span("WHO", 0, 10),)),),
     (Quarantined(2, Reason.TOO_LONG, "ValueError"),),
     {"PERSON": 1},
     {"PERSON": Recall(1, 1)},
@@ -64,6 +64,7 @@ def test_other_records_settings_model_or_key_have_another_name(cache: Cache, mod
         cache.name(RAW, SECTION),
         cache.name(RAW[:1], SECTION),
         cache.name([replace(RAW[0], label="no"), RAW[1]], SECTION),
+        cache.name([replace(RAW[0], tags=(Span("WHO", 0, 4),)), RAW[1]], SECTION),
         cache.name([replace(RAW[0], spans={}), RAW[1]], SECTION),
         cache.name(RAW, AnonymiseSection(operator="redact")),
         replace(cache, key=b"x" * 32).name(RAW, SECTION),

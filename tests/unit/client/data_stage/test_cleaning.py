@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +32,12 @@ def test_known_places_of_personal_data_are_dropped_with_the_text_they_fitted() -
     spans = {"text": (Span("PERSON", 0, 4),)}
     assert repaired(RawRecord({"text": "RenÃ© called"}, spans=spans)).spans == {}
     assert repaired(RawRecord({"text": "René called"}, spans=spans)).spans == spans
+
+
+def test_repair_carries_tags_along_or_gives_them_up() -> None:
+    record = RawRecord({"text": "RenÃ© called"}, tags=(Span("WHO", 0, 5),))
+    assert repaired(record).tags == (Span("WHO", 0, 4),)
+    assert repaired(replace(record, tags=(Span("WHO", 0, 4),))).tags is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from privacy.anonymise.scrubbed import Scrubbed
 from privacy.stability import effects, refuse_unstable
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
-from shared.records.types import RawRecord, Record
+from shared.records.types import RawRecord, Record, Span
 
 ConfigOf = Callable[..., RunConfig]
 KEY = b"k" * 32
@@ -113,6 +113,11 @@ def test_under_the_person_unit_another_persons_duplicate_stays(config_of: Config
     given_rows = owned(("a", "yes"), person="ann") + owned(("a", "yes"), ("a", "yes"), person="bob")
     assert [row.person for row in curate(given_rows, config_of({**DROP, **PERSON}), KEY).rows] == ["ann", "bob"]
     assert [row.person for row in curate(given_rows, config_of(DROP), KEY).rows] == ["ann"]
+
+
+def test_a_text_with_two_sets_of_tags_is_a_conflict(config_of: ConfigOf) -> None:
+    rows = [Owned(Record({"text": "a b"}, tags=tags)) for tags in ((), (Span("A", 0, 1),))]
+    assert curate(rows, config_of(DROP), KEY).rows == []
 
 
 def test_a_text_is_known_only_with_the_key() -> None:

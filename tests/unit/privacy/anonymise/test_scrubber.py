@@ -48,6 +48,28 @@ def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: Scrubber) ->
     assert (record.label, record.position) == ("x", 7)
 
 
+@pytest.mark.parametrize("operator", ["tag", "redact", "surrogate"])
+def test_tags_follow_the_text_through_markup_and_replacement(scrubber: Scrubber, operator: str) -> None:
+    own = copy.copy(scrubber)
+    own._replacer = Replacer(operator, scrubber._analyser.labels, "replace", b"k" * 32)  # type: ignore[arg-type]
+    text = "<p>Mrs&nbsp;Adeyemi takes aspirin.</p> Adeyemi called +44 20 7946 0018 about aspirin."
+    tags = [Span("WHO", text.index("Adeyemi"), text.index(" takes")), Span("DRUG", text.rindex("aspirin"), len(text) - 1)]
+    (record,) = own.scrub([RawRecord({"text": text}, tags=tuple(tags))]).records
+    clean = record.fields["text"]
+    (who, drug) = (clean[tag.start : tag.end] for tag in record.tags)
+    assert "Adeyemi" not in clean
+    assert clean.index(who) < clean.index(" takes")
+    assert who == clean[record.tags[0].start : clean.index(" takes")]
+    assert (drug, [tag.label for tag in record.tags]) == ("aspirin", ["WHO", "DRUG"])
+    assert drug == clean[clean.rindex("aspirin") :][:7]
+
+
+def test_a_record_whose_tags_lost_their_place_is_held_back(scrubber: Scrubber) -> None:
+    inside = RawRecord({"text": "a &amp; b"}, position=1, tags=(Span("A", 0, 4),))
+    lost = RawRecord({"text": "a b"}, position=2, tags=None)
+    assert [held.reason for held in scrubber.scrub([inside, lost]).quarantined] == [Reason.TAGS_LOST] * 2
+
+
 def test_values_of_other_columns_do_not_come_through_in_the_text(scrubber: Scrubber) -> None:
     text = "hello, quill here, my folder is 77 x/19. the quill file says Will, I will say."
     raw = RawRecord({"text": text}, known=("Marnie Quill", "77X19", "Will Moss", "f"))

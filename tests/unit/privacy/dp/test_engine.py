@@ -15,7 +15,8 @@ from privacy.dp.rounding import Dtype, rounding_slack
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 from shared.records.types import Record
-from shared.tasks.base import Example, Learner, collate
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example, collate
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]

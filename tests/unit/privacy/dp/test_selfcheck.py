@@ -11,7 +11,8 @@ from privacy.dp.selfcheck import largest_difference, refuse_inexact, refuse_roun
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 from shared.records.types import Record
-from shared.tasks.base import Example, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]

@@ -49,7 +49,7 @@ def test_steps_are_added_until_the_sum_fits_and_what_never_fits_is_said(
     finer = explain(tuned, TEXT, 4, steps=(1, 256))
     assert (coarse.steps, finer.steps) == (1, 256)
     assert coarse.error > finer.error
-    assert "do not add up" in render([finer], "run", "model")
+    assert "do not rely on these attributions" in render([finer], "run", "model")
     assert "DO NOT add up" in str(next(iter(explanation_lines([plain(finer)], "page.html"))))
     monkeypatch.setattr(attribution, "TOLERANCE", 1e9)
     assert explain(tuned, TEXT, 4, steps=(1, 256)).steps == 1

@@ -39,4 +39,4 @@ def test_one_key_is_one_site(tmp_path: Path) -> None:
         (tmp_path / f"{name}.pub").write_bytes(b"same")
     allowed = AllowList(tmp_path, read)
     assert allowed.sites() == {b"same": "east"}
-    assert "holds the key of site east" in allowed.faults[0]
+    assert "holds the same key as site east" in allowed.faults[0]

@@ -17,7 +17,7 @@ def test_what_is_no_address_is_told(address: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.7", "example.org", "[::]"])  # noqa: S104
 def test_without_tls_a_server_is_on_loopback_alone(host: str) -> None:
-    with pytest.raises(ConfigError, match="loopback alone"):
+    with pytest.raises(ConfigError, match="only on a loopback address"):
         Listening(f"{host}:0", "", True).open()
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from server.network.request_filter import LARGEST, Wall
+from server.network.request_filter import LARGEST, RequestFilter
 
 KEY = b"north's key"
 
 
 class Behind:
-    """Flower, as far as the wall can see."""
+    """Flower, as far as the filter can see."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -29,8 +29,8 @@ def knock(
     path: str, key: bytes | None = KEY, site: bytes = b"north", method: str = "POST", size: int = 0, pieces: int = 1
 ) -> tuple[int, Behind]:
     behind = Behind()
-    wall = Wall(behind)
-    wall.admit({KEY: "north"})
+    request_filter = RequestFilter(behind)
+    request_filter.admit({KEY: "north"})
     headers = [(b"x-hushtune-site", site), (b"content-length", str(size).encode())]
     if key is not None:
         headers.append((b"flwr-public-key", base64.b64encode(key)))
@@ -44,7 +44,7 @@ def knock(
         if "status" in event:
             statuses.append(event["status"])
 
-    asyncio.run(wall({"type": "http", "path": path, "method": method, "headers": headers}, receive, send))
+    asyncio.run(request_filter({"type": "http", "path": path, "method": method, "headers": headers}, receive, send))
     return statuses[0], behind
 
 

@@ -16,7 +16,8 @@ from server.report.html import render
 from shared.config.evaluation import ProbesSection
 from shared.config.run import RunConfig
 from shared.records.types import Record
-from shared.tasks.base import Learner, collate
+from shared.tasks.base import Learner
+from shared.tasks.examples import collate
 
 LearnerOf = Callable[[RunConfig], Learner]
 Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
@@ -65,7 +66,7 @@ def probed(evaluated: Evaluated) -> Probed:
     def run(trigger: str, **section: Any) -> dict[str, Any]:
         evaluator = evaluated(trigger, steps=60, **section)
         outcome = evaluator.outcome()
-        assert (outcome.first == outcome.second).mean() > 0.9  # the poison does not show in the score
+        assert (outcome.truth == outcome.predicted).mean() > 0.9  # the poison does not show in the score
         found: Any = probe(evaluator)
         return dict(found["backdoor"])
 
@@ -94,7 +95,7 @@ def test_a_planted_trigger_is_found_and_moves_the_tuned_model_alone(probed: Prob
         {"probes": {"records": 120, **dict.fromkeys(("robustness", "swaps", "groups", "forgetting")), "backdoor": found}}
     )
     assert f">{PLANTED}<" in page
-    assert "no proof of a clean model" in page
+    assert "does not prove that the model has no backdoor" in page
 
 
 def test_a_clean_model_is_moved_by_no_candidate_not_even_the_other_models_trigger(probed: Probed) -> None:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.evaluation import Evaluator, embed
+from server.evaluation import Evaluator
 from server.probes import probe, sampled
 from server.probes.forgetting import general_texts, nearest_centroid_hits
 from server.probes.general import SENTENCES, TOPICS
@@ -23,6 +23,7 @@ from shared.errors import ConfigError, DataError
 from shared.metrics.bootstrap import wilson
 from shared.records.types import Record
 from shared.tasks.base import Learner
+from shared.tasks.cached_activations import embed
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]
@@ -61,11 +62,11 @@ def test_probes_are_plain_numbers_without_a_word_of_a_record(either: RunConfig, 
     assert not [text for record in evaluator.records for text in record.fields.values() if len(text) > 8 and text in written]
     metric = "accuracy" if either.task.name == "classification" else "perplexity"
     assert found["robustness"]["metric"] == metric
-    clean = evaluator.learner.task.chief(evaluator.outcome()).value()
+    clean = evaluator.outcome().primary().value()
     assert found["robustness"]["clean"]["value"] == pytest.approx(clean)
     assert [row["noise"] for row in found["robustness"]["noises"]] == ["typos", "case", "deletion", "synonyms"]
     page = render({"probes": found})
-    for words in ("Beyond the score", "With typos", "Each at its worst", "What was forgotten", "early"):
+    for words in ("Probes", "With typos", "Worst version of each text", "Forgetting", "early"):
         assert words in page
     assert 'id="probes"' not in render({})
 
@@ -121,7 +122,7 @@ def test_a_flip_is_a_changed_label_and_is_found(
 def test_nothing_to_swap_is_no_rate_of_nought(classify: RunConfig, evaluator_of: EvaluatorOf) -> None:
     found: Any = probe(evaluator_of(classify, search=0, forgetting=False))
     assert [(row["records"], row["flips"]) for row in found["swaps"]] == [(0, None), (0, None)]
-    assert "Somebody else" in render({"probes": found})
+    assert "Counterfactual swaps" in render({"probes": found})
 
 
 def test_groups_are_measured_apart_and_the_gap_is_between_them(either: RunConfig, evaluator_of: EvaluatorOf) -> None:
@@ -130,7 +131,7 @@ def test_groups_are_measured_apart_and_the_gap_is_between_them(either: RunConfig
     outcome = evaluator.outcome()
     name = found["robustness"]["metric"]
     expected = [
-        evaluator.learner.task.chief(outcome.where(np.array([group == which for group in evaluator.groups]))).value()
+        outcome.where(np.array([group == which for group in evaluator.groups])).primary().value()
         for which in ("early", "late")
     ]
     rows = found["groups"]["rows"]

@@ -142,10 +142,10 @@ def test_the_card_answers_the_questions_of_nist_sp_800_226(published: Any) -> No
 
 
 def test_released_sums_are_charged_and_told(published: Any, facts: "CardFacts") -> None:
-    assert "noised sums of its records' loss" in published.card["data_access"][1]
+    assert "noised sums over its records" in published.card["data_access"][1]
     training = [replace(s, charges=tuple(c for c in s.charges if c.event.purpose == "training")) for s in facts.sites]
     card = privacy_card(replace(facts, sites=training), "00" * 32)
-    assert "no measure of its data" in card["data_access"][1]
+    assert "no measurement of its data" in card["data_access"][1]
     assert all(
         plain["epsilon"] < more["epsilon"] for plain, more in zip(card["sites"], published.card["sites"], strict=True)
     )
@@ -198,11 +198,11 @@ def test_a_way_of_clipping_without_words_has_no_card() -> None:
 def test_the_central_trust_model_is_never_called_local(facts: "CardFacts") -> None:
     card = privacy_card(replace(facts, trust="central", unit="site", relation="add or remove one site"), "00" * 32)
     text = pages(card)
-    assert "Central trust model: the server gets each site's update without noise" in card["privacy"]["trust_meaning"]
+    assert "Central trust model: the server receives each site's update without noise" in card["privacy"]["trust_meaning"]
     assert card["not_protected"][0] == wording.THE_SERVER
     assert "Local trust model" not in text
     assert "one record" not in card["privacy"]["guarantee"]
-    assert card["attack_risk"].startswith("Suppose somebody knows everything but whether site north was used")
+    assert card["attack_risk"].startswith("Suppose an attacker knows everything except whether site north was used")
 
 
 def test_a_trust_model_without_words_has_no_card(facts: "CardFacts") -> None:
@@ -238,7 +238,7 @@ def test_no_card_has_a_figure_of_personal_data_and_a_simulations_says_where_it_i
         card = privacy_card(replace(facts, simulated=simulated), "00" * 32)
         assert set(card["anonymisation"]) == {"statement"}
         assert NUMBER.findall(card["anonymisation"]["statement"]) == []
-        assert "the report of the simulation has it" in card["anonymisation"]["statement"] or not simulated
+        assert "the report of the simulation states it" in card["anonymisation"]["statement"] or not simulated
 
 
 def test_the_printed_figures_never_flatter(published: Any) -> None:

@@ -41,7 +41,7 @@ def test_a_card_that_does_not_hold_is_one_line_and_status_2(
     (run / CARD_FILE).write_text(text.replace('"rounds_committed": 4', '"rounds_committed": 5'), encoding="utf-8")
     status, out, err = said(["card", "verify", str(run)], monkeypatch, capsys)
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert "signature: does not fit the card" in err
+    assert "signature: not valid, so the card was changed" in err
     status, out, _ = said(["card", "show", str(run)], monkeypatch, capsys)
     assert status == 0
     assert out.startswith("! The signature does not fit this card")

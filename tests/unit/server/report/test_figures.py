@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.report import figures
 from server.report.figures import (
     NONE,
     count,
@@ -19,6 +18,7 @@ from server.report.figures import (
     size,
     target_delta,
 )
+from shared.metrics.registry import measure
 
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹\N{SUPERSCRIPT MINUS}", "0123456789-")
 
@@ -96,4 +96,4 @@ def test_a_size_has_at_most_three_digits_below_a_terabyte(amount: float) -> None
 
 
 def test_a_metric_that_is_not_listed_is_shown_plainly() -> None:
-    assert figures.measure("exact_match").label == "exact match"
+    assert measure("exact_match").label == "exact match"

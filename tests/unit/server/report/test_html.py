@@ -309,7 +309,7 @@ def test_privacy_off_is_said_loudly_and_no_epsilon_is_claimed() -> None:
     page = page_of(instruction)
     seen = text(page)
     assert seen.count("This run had no differential privacy") >= 3
-    assert "asked for: 8" not in seen
+    assert "configured: 8" not in seen
     assert "Highest epsilon" not in seen
     assert "There is no differential privacy guarantee for this run." in seen
     assert page.count('role="img"') == 3

@@ -110,7 +110,7 @@ def test_a_card_of_ia3_says_nothing_of_ranks(
     card = privacy_card(replace(without_privacy, config=config), "00" * 32)
     page = model_page(card)
     assert "An IA3 adapter with a classification head for the base model" in page
-    assert f"learnt factors on layers' states, {where}; peak" in page
+    assert f"learnt scaling factors of activations, {where}; peak" in page
     assert "PeftModel.from_pretrained" in page
     assert "ia3" in front_matter(page)["tags"]
     assert "lora" not in page.lower().replace("exploration", "")

@@ -167,8 +167,8 @@ def test_what_a_site_let_leave_without_noise_is_shown_and_may_not_be_there_under
     under_a_plan = [f"rounds.{number}.site_kwh.north: a figure that the plan does not cover" for number in (0, 1)]
     assert unexplained(document, plans_of(facts)) == under_a_plan
     page = render(document)
-    assert "Site 1 let what its rounds took leave: 0.4 Wh in all" in page
-    assert "Site north let what its rounds took leave: 0.6 Wh in all" in page
+    assert "Site 1 reported the electricity of its rounds: 0.4 Wh in total" in page
+    assert "Site north reported the electricity of its rounds: 0.6 Wh in total" in page
 
 
 def test_a_count_of_private_records_is_found(facts: RunFacts) -> None:

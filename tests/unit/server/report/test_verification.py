@@ -74,7 +74,7 @@ def test_tampering_with_each_field_is_found(published: Any, run: Path) -> None:
         card = copy.deepcopy(dict(signed.card))
         parent(card, path)[path[-1]] = other(value)
         rewrite(run, card, signed.signature)
-        expected = "no privacy card" if path[0] in ("kind", "version") else "signature"
+        expected = "not a privacy card" if path[0] in ("kind", "version") else "signature"
         with pytest.raises(RunError, match=expected) as caught:
             verify(run)
         assert "\n" not in str(caught.value), path
@@ -103,7 +103,7 @@ def test_a_file_that_is_no_card_is_refused_in_one_line(run: Path, form: str) -> 
 def test_a_repeated_name_is_refused_since_readers_could_differ(run: Path) -> None:
     text = (run / CARD_FILE).read_text(encoding="utf-8")
     (run / CARD_FILE).write_text(text.replace('"version":', '"version": 9, "version":', 1), encoding="utf-8")
-    with pytest.raises(RunError, match="no readable privacy card"):
+    with pytest.raises(RunError, match="not a readable privacy card"):
         verify(run)
 
 
@@ -174,7 +174,9 @@ def test_tampering_with_a_head_is_named(run: Path, field: str, whose: str) -> No
     head = last["record"] if whose == "record" else last["ledgers"][whose]
     head[field] = other(head[field])
     (run / "report.json").write_text(json.dumps(report), encoding="utf-8")
-    with pytest.raises(RunError, match=f"ledger head of {'the server' if whose == 'record' else f'site {whose}'}"):
+    with pytest.raises(
+        RunError, match="head of the server's chain" if whose == "record" else f"ledger head of site {whose}"
+    ):
         verify(run)
 
 

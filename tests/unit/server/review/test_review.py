@@ -76,7 +76,7 @@ def test_order_and_sides_are_drawn_anew_each_time(tmp_path: Path) -> None:
 
 
 def test_a_sheet_is_never_written_over_and_never_empty(sheet: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="there already"):
+    with pytest.raises(RunError, match="exists already"):
         export([Pair("p", "x", "y")], sheet)
     with pytest.raises(RunError, match="nothing to rate"):
         export([Pair("p", "x", "x ")], tmp_path / "other")
@@ -186,7 +186,7 @@ def test_a_line_cut_short_by_a_crash_does_not_count_and_another_is_refused(sheet
         stream.write('{"item": "0002", "ch')
     assert ratings.read() == {"0001": "a"}
     ratings.path.write_text("nonsense\n")
-    with pytest.raises(RunError, match="line 1: no rating"):
+    with pytest.raises(RunError, match="line 1: not a rating"):
         ratings.read()
 
 
@@ -257,7 +257,7 @@ def test_a_review_enters_a_runs_report(sheet: Path, tmp_path: Path) -> None:
     found = score(sheet, None)
     enter(tmp_path, found)
     assert json.loads((tmp_path / "report.json").read_text())["review"] == found
-    assert "judgement" in (tmp_path / "report.html").read_text()
+    assert "Human ratings" in (tmp_path / "report.html").read_text()
     assert 'id="review"' not in render({})
     lines = [line for line in review_tables(found) if isinstance(line, str)]
     assert "100.0 %" in lines[0]
@@ -274,13 +274,13 @@ def test_answers_are_those_of_the_tuned_and_of_the_base_model(
     pairs = pairs_of(learner, prompts, 5)
     task: Any = learner.task
     assert [pair.prompt for pair in pairs] == prompts
-    assert [pair.tuned for pair in pairs] == [task.generate(learner.model, prompt, 5) for prompt in prompts]
-    assert [pair.base for pair in pairs] == [task.generate(fresh.model, prompt, 5) for prompt in prompts]
+    assert [pair.tuned for pair in pairs] == [task.answer(learner, prompt, 5) for prompt in prompts]
+    assert [pair.base for pair in pairs] == [task.answer(fresh, prompt, 5) for prompt in prompts]
     assert [pair.base for pair in pairs] != [pair.tuned for pair in pairs]
 
 
 def test_a_classification_has_nothing_to_rate(classify: RunConfig, learner_of: LearnerOf) -> None:
-    with pytest.raises(ConfigError, match="answers are labels"):
+    with pytest.raises(ConfigError, match="answers of this task are labels"):
         pairs_of(learner_of(classify), ["aia"], 5)
 
 

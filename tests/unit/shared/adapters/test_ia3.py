@@ -36,8 +36,9 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
 from shared.models.memory import OVERHEAD, record_bytes
 from shared.records.types import Record
-from shared.tasks.base import Batch, Learner
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
+from shared.tasks.examples import Batch
 from shared.wire.messages import TrainOrder
 from simulations.trainable import trainable_rows
 

@@ -22,7 +22,8 @@ from shared.models.load import catalogue_rows, load, locate
 from shared.models.wheels import sha256_file
 from shared.records.types import Record
 from shared.tasks import load_task
-from shared.tasks.base import Batch, Learner
+from shared.tasks.base import Learner
+from shared.tasks.examples import Batch
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]

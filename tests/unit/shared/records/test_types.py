@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.config.run import RunConfig
 from shared.records.read import read_records
-from shared.records.types import RawRecord, Record, canonical, content, origin
+from shared.records.types import RawRecord, Record, Span, canonical, content, origin
 
 ConfigOf = Callable[..., RunConfig]
 Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
@@ -147,7 +147,7 @@ def test_a_blank_text_ties_no_two_records_together() -> None:
     assert len(origin([" ", ""])) == 1
 
 
-SEEN = {"fields": {"text": "b"}, "label": "no", "group": "m"}
+SEEN = {"fields": {"text": "b"}, "label": "no", "group": "m", "tags": (Span("A", 0, 1),)}
 
 
 @pytest.mark.parametrize("name", [each.name for each in dataclasses.fields(Record) if each.name != "position"])

@@ -23,5 +23,5 @@ def test_a_question_read_once_for_all_answers_gives_each_the_loss_that_it_has_wh
         examples = learner.task.encode(asked)
         with torch.no_grad():
             batches = [next(iter(learner.batches([example], [0], 4096)))[1] for example in examples]
-            alone = [learner.task.outcome(learner.model, batch).first[0] for batch in batches]
+            alone = [learner.task.outcome(learner.model, batch).losses[0] for batch in batches]
         np.testing.assert_allclose(choice_losses(learner, examples, 3).ravel(), alone, rtol=1e-4)

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from shared.config.run import RunConfig
 from shared.records.types import Record
-from shared.tasks.base import Example, Learner, collate, micro_batches
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example, collate
+from shared.tasks.micro_batches import micro_batches
+from shared.tasks.outcome import joined
 
 LearnerOf = Callable[[RunConfig], Learner]
 RecordsOf = Callable[..., list[Record]]
@@ -54,13 +57,11 @@ def test_an_outcome_does_not_depend_on_the_micro_batches(learner: Learner, eithe
     examples = learner.task.encode(records_of(either, 20))
     found = []
     for tokens in (10_000, 24):
-        first, second = np.zeros(20), np.zeros(20)
         with torch.no_grad():
-            for chosen, batch in learner.batches(examples, range(20), tokens):
-                part = learner.task.outcome(learner.model, batch)
-                first[chosen], second[chosen] = part.first, part.second
-        found.append((first, second))
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+            batches = list(learner.batches(examples, range(20), tokens))
+            found.append(joined([(chosen, learner.task.outcome(learner.model, batch)) for chosen, batch in batches]))
+    for name, values in found[0].arrays().items():
+        np.testing.assert_allclose(values, found[1].arrays()[name], rtol=1e-5)
 
 
 def test_the_instruction_loss_is_the_mean_over_the_records_response_tokens(
@@ -78,8 +79,8 @@ def test_the_instruction_loss_is_the_mean_over_the_records_response_tokens(
         assert losses(learner, [example])[0] == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
         with torch.no_grad():
             outcome = learner.task.outcome(learner.model, collate([example], 0, torch.device("cpu")))
-        assert outcome.second[0] == answers.sum()
-        assert outcome.first[0] / outcome.second[0] == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
+        assert outcome.tokens[0] == answers.sum()
+        assert outcome.losses[0] / outcome.tokens[0] == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
 
 
 def test_the_mask_is_true_on_the_response_and_its_end_alone(
@@ -142,8 +143,8 @@ def test_a_text_without_words_still_has_a_finite_loss(classify: RunConfig, learn
 
 def test_greedy_answers_are_the_same_every_time(instruct: RunConfig, learner_of: LearnerOf) -> None:
     learner = learner_of(instruct)
-    first = learner.task.generate(learner.model, "aia bjb", 5)
-    assert first == learner.task.generate(learner.model, "aia bjb", 5)
+    first = learner.task.answer(learner, "aia bjb", 5)
+    assert first == learner.task.answer(learner, "aia bjb", 5)
     assert isinstance(first, str)
 
 

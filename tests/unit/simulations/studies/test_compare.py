@@ -134,6 +134,17 @@ def test_an_arm_changes_what_it_says_and_nothing_else(config: RunConfig) -> None
     assert pooled.data.sites[0].declared_size == sum(site.declared_size for site in config.data.sites)
 
 
+def test_a_lone_site_has_nothing_to_trim(config: RunConfig) -> None:
+    tree = config.model_dump(mode="json") | {"aggregation": {"method": "trimmed_mean", "trim": 0, "optimiser": "momentum"}}
+    trimmed = RunConfig.parse(tree, "test")
+    both, alone = (
+        config_of_arm(trimmed, Arm("federation", config.model.name, sites, None, 0)).aggregation
+        for sites in (("north", "south"), ("south",))
+    )
+    assert (both.method, alone.method) == ("trimmed_mean", "mean")
+    assert alone.optimiser == "momentum"
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -6,7 +6,7 @@ import pytest
 from server.report.comparison import lead, name_of
 from shared.config.run import RunConfig
 from shared.metrics.bootstrap import mean
-from shared.tasks.base import Outcome
+from shared.tasks.classification import ClassOutcome
 from simulations.studies.conclusions import conclusions, over_seeds, rows_of
 from simulations.studies.results import Arm, Result
 
@@ -14,10 +14,10 @@ RECORDS = 400
 EVERYONE = ("north", "south")
 
 
-def right(share: float, seed: int, records: int = RECORDS) -> Outcome:
+def right(share: float, seed: int, records: int = RECORDS) -> ClassOutcome:
     """An outcome with a share of right answers."""
     hits = np.random.default_rng(seed).random(records) < share
-    return Outcome(np.ones(records), hits.astype(np.float64))
+    return ClassOutcome(labels=("no", "yes"), truth=np.ones(records, dtype=np.int64), predicted=hits.astype(np.int64))
 
 
 def results() -> list[Result]:
@@ -41,7 +41,7 @@ def test_rows_are_means_over_seeds_with_what_one_run_took(config: RunConfig) -> 
     rows = {name_of(row): row for row in rows_of(config, results())}
     assert len(rows) == 6
     row = rows["federation, no privacy"]
-    shares = [(right(0.9, 10 + seed).second == 1).mean() for seed in range(3)]
+    shares = [(right(0.9, 10 + seed).predicted == 1).mean() for seed in range(3)]
     assert row["value"]["value"] == pytest.approx(np.mean(shares))
     assert (row["lowest"], row["highest"]) == pytest.approx((min(shares), max(shares)))
     assert (row["seeds"], row["bytes"], row["seconds"]) == (3, 1000, 2.0)

@@ -14,7 +14,8 @@ from server.report.comparison import write_page
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.records.types import Record
-from shared.tasks.base import Outcome
+from shared.tasks.classification import ClassOutcome
+from shared.tasks.instruction import ResponseOutcome
 from simulations.studies.arms import Material
 from simulations.studies.disparity import Grouping, disparities, groupings
 from simulations.studies.results import Arm, Result
@@ -23,10 +24,10 @@ EVERYONE = ("north", "south")
 OF_A, OF_B = 300, 60
 
 
-def outcome(right_of_a: int, right_of_b: int) -> Outcome:
+def outcome(right_of_a: int, right_of_b: int) -> ClassOutcome:
     """Right answers for the first so many of each group."""
     hits = np.concatenate([np.arange(OF_A) < right_of_a, np.arange(OF_B) < right_of_b])
-    return Outcome(np.ones(OF_A + OF_B), hits.astype(np.float64))
+    return ClassOutcome(labels=("no", "yes"), truth=np.ones_like(hits, dtype=np.int64), predicted=hits.astype(np.int64))
 
 
 def result(epsilon: float | None, of_a: int, of_b: int, seed: int = 0, sites: tuple[str, ...] = EVERYONE) -> Result:
@@ -90,7 +91,11 @@ def test_a_language_model_is_worst_where_its_perplexity_is_highest(config_of: Ca
     config = config_of({"evaluation.bootstrap": 100, "task": {"name": "instruction"}, "data.label_bins": []})
     losses = np.array([2.0] * OF_A + [3.0] * OF_B)
     both = [
-        Result(Arm("federation", "m", EVERYONE, epsilon), Outcome(losses, np.ones(OF_A + OF_B)), np.arange(OF_A + OF_B))
+        Result(
+            Arm("federation", "m", EVERYONE, epsilon),
+            ResponseOutcome(losses=losses, tokens=np.ones(OF_A + OF_B)),
+            np.arange(OF_A + OF_B),
+        )
         for epsilon in (None, 8.0)
     ]
     (found,) = disparities(config, both, [BY])
