@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
     --no-emit-package torch --custom-compile-command 'make lock'
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 
-.PHONY: lock demo demo-federation test claims faults mutants check bench bench-epoch utility clean
+.PHONY: lock demo demo-federation test claims faults mutants check bench bench-epoch utility docs clean
 
 $(VENV)/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,7 @@ lock:  ## update requirements/*.txt after a change of pyproject.toml; UPGRADE=--
 	test -x $(BIN)/uv || $(MAKE) $(VENV)/installed
 	$(LOCK) pyproject.toml $(UPGRADE) --extra dev --group build --output-file requirements/dev.txt
 	$(LOCK) --group build --constraint requirements/dev.txt --output-file requirements/build.txt
+	$(LOCK) --group docs --constraint requirements/dev.txt --output-file requirements/docs.txt
 	for role in site server research; do \
 	    $(LOCK) pyproject.toml --extra $$role --constraint requirements/dev.txt --output-file requirements/$$role.txt || exit; done
 	for platform in $(PLATFORMS); do \
@@ -67,6 +68,14 @@ bench-epoch: $(VENV)/installed  ## records per second of an epoch, against trans
 
 utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and the effect of clipping norm, rank and batch size, in one plot
 	$(BIN)/python -m simulations.studies.utility configs/utility.toml
+
+$(VENV)/with-docs: $(VENV)/installed requirements/docs.txt
+	$(PIP) --require-hashes --only-binary :all: --no-deps --requirement requirements/docs.txt
+	touch $@
+
+docs: $(VENV)/with-docs  ## the documentation as a site in build/site, from docs/, notebooks/ and the code
+	$(BIN)/python -m bench.documentation
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove the environment, caches and results
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -87,7 +87,8 @@ def markdown(rows: Sequence[FieldRow]) -> str:
 def _section(name: str, rows: Sequence[FieldRow]) -> str:
     lines = [f"## {name}", "", _about(name), "", "| field | type | range | default | description |", "|---|---|---|---|---|"]
     for row in rows:
-        cells = (f"`{row.path}`", row.kind, row.range, f"`{row.default}`" if row.default else "", row.description)
+        span = row.range.replace("[", "\\[")  # a pattern is no link
+        cells = (f"`{row.path}`", row.kind, span, f"`{row.default}`" if row.default else "", row.description)
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -127,8 +127,8 @@ def test_a_misspelt_command_is_answered_with_one_suggestion(words: list[str], me
 def test_a_command_whose_extra_is_missing_is_one_line_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch, here: Here
 ) -> None:
-    lines = ['nowhere; extra == "server"', 'nowhere; extra == "site"']
-    monkeypatch.setattr("importlib.metadata.requires", lambda name: lines)
+    needs = ['nowhere; extra == "server"', 'nowhere; extra == "site"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: needs)
     for words, subject, extra in (
         (["server", "none.toml", "--state", "x"], "server", "server"),
         (["card", "show", "none"], "card show", "server"),
