@@ -284,7 +284,7 @@ class Scrubber:
     def _replaced(
         self, text: str, findings: Sequence[Finding], table: TagTable, targets: tuple[Span, ...]
     ) -> tuple[str, tuple[Span, ...]]:
-        """The text with tags in place of findings, and where its targets are then."""
+        """Replace findings by tags or surrogates; return the new text, and where its targets are in it."""
         new = self._replacer.replace(text, findings, table)
         return new, _followed(targets, text, self._replacer.edits(text, findings, table), new) if targets else ()
 

@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from shared.config.task import DECLARED
+
 ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / f"{name}.md").read_text(encoding="utf-8") for name in ("README", "docs/commands", "docs/results")}
 GUIDES = {name: (ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("quick-start", "researcher")}
@@ -140,6 +142,10 @@ def test_the_make_targets_of_the_list_exist() -> None:
     named = re.compile(r"(?:^    |`)make ([\w-]+)", flags=re.MULTILINE)
     assert set(named.findall(PAGES["docs/commands"])) == targets
     assert {"demo", "test"} <= set(named.findall(PAGES["README"])) <= targets
+
+
+def test_the_researchers_guide_names_every_task() -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", GUIDES["researcher"], flags=re.MULTILINE)) >= set(DECLARED)
 
 
 def test_every_figure_of_the_readme_is_one_of_the_results() -> None:

@@ -82,7 +82,7 @@ def test_the_python_reference_has_every_public_name() -> None:
     assert "`__version__`" in page
 
 
-@pytest.mark.parametrize("page", ["architecture", "commands", "privacy", "quick-start", "researcher", "results"])
+@pytest.mark.parametrize("page", ["architecture", "commands", "extend", "privacy", "quick-start", "researcher", "results"])
 def test_every_file_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
     ours = r"(?:shared|privacy|client|server|simulations|bench|configs|docs|deploy)/[\w./-]*"

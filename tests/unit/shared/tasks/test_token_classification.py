@@ -24,12 +24,6 @@ Change = Callable[..., RunConfig]
 DRUGS, TIMES = ("aia", "bjb", "cic"), ("did", "eje")
 
 
-class Silent:
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, count: int) -> None: ...
-
-
 def messages(count: int, seed: int) -> list[tuple[str, list[Span]]]:
     """Messages that name a drug and often a time, with both tagged."""
     random = np.random.default_rng(seed)
@@ -188,7 +182,8 @@ def test_a_private_federation_learns_spans_end_to_end(tagging: RunConfig, change
             "evaluation.probes": {"forgetting": True, "max_records": 20},
         },
     )
-    folder, report = simulate(config, Silent())
+    result = simulate(config)
+    folder, report = result.folder, result.report
     assert list(report["final"]) == ["span_f1", "span_precision", "span_recall"]
     assert [row["name"] for row in report["baselines"]] == ["most frequent tag"]
     assert [row["label"] for row in report["assessment"]["classification"]["classes"]] == ["drug", "time"]
