@@ -90,7 +90,13 @@ class Measures:
         return evaluator.metrics(evaluator.outcome())
 
     def published(self, rounds: Sequence[Round]) -> Round:
-        """Return the round whose adapter is published."""
+        """Return the round whose adapter is published.
+
+        Parameters
+        ----------
+        rounds
+            All attempts at rounds so far, the last one committed.
+        """
         return published(self.validation, rounds)
 
     def facts(
