@@ -13,7 +13,7 @@ from torch import nn
 
 from client.units import Rows, TrainingSet, row_weights
 from privacy.dp.clipping import CLIPPING_NORM
-from privacy.dp.engine import Step, make_private
+from privacy.dp.engine import Step, make_private, summing
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import PER_ROOT, base_dtype
@@ -112,6 +112,51 @@ def train(
             _pull_to_start(optimizer, anchors, training.proximal)
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
+
+
+def clipped_sum(
+    learner: Learner,
+    data: TrainingSet,
+    start: AdapterState,
+    config: RunConfig,
+    plan: PrivacyPlan,
+    round_number: int,
+    label_weights: npt.NDArray[np.float64] | None = None,
+    prefix: FrozenPrefix | None = None,
+) -> torch.Tensor:
+    """Draw a batch and return the sum of its clipped gradients, without noise; each call draws another batch.
+
+    The sum must leave the site only as a part of a secure sum (`privacy.secagg`).
+
+    Parameters
+    ----------
+    learner, data, start, config, label_weights, prefix
+        As for `train`.
+    plan
+        Privacy plan of a run under trust ``distributed``.
+    round_number
+        Number of the round, from 1.
+
+    Returns
+    -------
+    torch.Tensor
+        The sum, (d,) float64, in the order of the adapter's tensors.
+
+    Raises
+    ------
+    PrivacyError
+        A privacy unit was split, or a layer gives no proper per-record gradients.
+    """
+    write_adapter(learner.model, start)
+    torch.manual_seed(_dropout_seed(config, plan, "", round_number))
+    learner.model.train()
+    [chosen] = _batches(len(data.units), config, plan, "", round_number)
+    weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
+    with summing(learner.model, plan) as (model, step):
+        rows = data.rows(chosen.tolist(), round_number - 1)
+        _accumulate(learner, model, step, rows, weights, config.training, prefix)
+        faults.point("training", round_number)
+        return step.total()
 
 
 def _accumulate(
