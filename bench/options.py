@@ -92,7 +92,9 @@ OPTIONS: Mapping[str, Option] = {
             "training.steps": 1,
             "aggregation.weights": "declared",
             "aggregation.optimiser": "adamw",
-            "data.sites": [{"id": name, "file": f"{name}.jsonl", "declared_size": 100} for name in ("north", "east", "south")],
+            "data.sites": [
+                {"id": name, "file": f"{name}.jsonl", "declared_size": 100} for name in ("north", "east", "south")
+            ],
         }
     ),
     "hooks": Option(modify=_hooked, lone=True),

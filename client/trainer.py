@@ -1,6 +1,5 @@
 """Local training: optimiser steps on an adapter, by the same loop with and without privacy."""
 
-import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
@@ -24,6 +23,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
 from shared.ops import crash_points as faults
+from shared.schedule import schedule
 from shared.seeds import derive, stream
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, batches
@@ -263,31 +263,6 @@ def measure(
             if hits is not None:
                 hits[chosen] = 1 - learner.task.outcome(learner.model, batch).damage()
     return losses, hits
-
-
-def schedule(step: int, training: TrainingSection) -> float:
-    """Return the factor of the learning rate at a step: linear warm-up, then the schedule of the config.
-
-    Parameters
-    ----------
-    step : int
-        Number of the step in the whole run, from 0.
-    training : TrainingSection
-        Section with the schedule.
-
-    Returns
-    -------
-    float
-        Factor from 0 to 1.
-    """
-    total = training.rounds * training.steps
-    warmup = training.warmup * total
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    left = max(0.0, (total - step) / (total - warmup))
-    if training.schedule == "constant":
-        return 1.0
-    return left if training.schedule == "linear" else (1 - math.cos(math.pi * left)) / 2
 
 
 def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from privacy.secagg.masks import KEY_BYTES, Words, masked
 from privacy.secagg.roster import SIGNED_WITH, Roster
 from shared.errors import MessageError, PrivacyError
+from shared.wire.announcement import Announcement
 
 LABEL = b"hushtune/secagg/1"
 
@@ -37,7 +38,7 @@ class Attempt:
         """Return what a site signs to announce its mask key in this attempt."""
         return _joined(LABEL, *self._parts(), site_id.encode(), key)
 
-    def transcript(self, announcements: Sequence["Announcement"]) -> bytes:
+    def transcript(self, announcements: Sequence[Announcement]) -> bytes:
         """Return SHA-256 over the attempt and all announcements, in the order of the sites' names."""
         parts = [
             part for each in sorted(announcements, key=lambda a: a.site_id) for part in (each.site_id.encode(), each.key)
@@ -47,15 +48,6 @@ class Attempt:
     def _parts(self) -> tuple[bytes, ...]:
         texts = (self.run_id, str(self.round), str(self.number), self.nonce, self.adapter_digest, self.config_digest)
         return tuple(text.encode() for text in texts)
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """One site's ephemeral X25519 key for one attempt, signed with the site's own key."""
-
-    site_id: str
-    key: bytes  # 32 bytes
-    signature: bytes
 
 
 class Participant:
@@ -148,21 +140,3 @@ def total(vectors: Sequence[npt.NDArray[np.uint32]]) -> npt.NDArray[np.uint32]:
 def _joined(*parts: bytes) -> bytes:
     """Join byte strings so that no two different lists give the same bytes."""
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-
-
-def refuse_local_steps(steps: int) -> None:
-    """Refuse more than one local step under noise shares.
-
-    With several local steps each step reacts to a sum that only the site's own small share of the noise hides, so the
-    epsilon of the shared noise would not hold.
-
-    Raises
-    ------
-    PrivacyError
-        There is more than one step.
-    """
-    if steps != 1:
-        raise PrivacyError(
-            f"training.steps = {steps}: under trust = 'distributed' a round is one step, because a second local step would "
-            "react to a sum that only this site's share of the noise hides; set training.steps = 1 and raise training.rounds"
-        )

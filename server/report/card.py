@@ -1,12 +1,14 @@
 """Build the privacy card: one JSON document that states a run's guarantee, its cost and its limits; the server signs it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from privacy.accounting import Accountant, MechanismEvent
+from privacy.accounting import SMALLEST_NOISE, Accountant, MechanismEvent
 from privacy.dp.plan import grids_of
 from privacy.risk import AttackRisk, attack_risk
+from privacy.secagg.noise_shares import NoiseShares
+from privacy.secagg.shared_plan import SharedNoise
 from server.report import wording
 from server.report.signed import KIND, VERSION
 from server.signing import ALGORITHM
@@ -65,7 +67,7 @@ class CardFacts:
 
     ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` maps
     the adapter's files to their SHA-256. ``record`` is the chain head of the server's own chain of rounds. ``energy`` says
-    whether a site sent the electricity of its rounds. Counts of records or of personal data are not among the facts, even
+    whether a site sent the electricity of its rounds. ``shared`` is the noise that sites share under trust ``distributed``. Counts of records or of personal data are not among the facts, even
     for a simulation, because a card is published together with its adapter.
     """
 
@@ -86,6 +88,7 @@ class CardFacts:
     metrics: Mapping[str, Interval]
     versions: Mapping[str, str]
     energy: bool = False
+    shared: SharedNoise | None = None
     accountant: Accountant = field(default_factory=Accountant, repr=False)
 
 
@@ -178,7 +181,7 @@ def _adapter(section: AdapterSection) -> dict[str, Any]:
 def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     named = {"enabled": facts.trust is not None, "unit": facts.unit, "relation": facts.relation, "trust": facts.trust}
     if facts.trust is None:
-        absent = dict.fromkeys(STATED)
+        absent = dict.fromkeys((*STATED, "colluders"))
         return {**named, **absent, "unit": None, "relation": None, "guarantee": wording.WITHOUT_PRIVACY}
     words, config = wording.trust_words(facts.trust, facts.unit), facts.config.privacy
     highest = max(site["epsilon"] for site in sites)
@@ -193,7 +196,48 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
         "clipping_norm": config.clipping_norm,
         "grids": grids_of(config, [charge.event for site in facts.sites for charge in site.charges]),
         "accounting": wording.ACCOUNTING,
+        "colluders": _colluders(facts),
         "guarantee": wording.guarantee(facts.trust, facts.unit, highest, delta),
+    }
+
+
+def _colluders(facts: CardFacts) -> dict[str, Any] | None:
+    """Return epsilon by the number of sites that collude with the server; None where sites share no noise."""
+    shared = facts.shared
+    if shared is None:
+        return None
+    worst = max(facts.sites, key=lambda site: sum(charge.event.steps for charge in site.charges))
+    rows = [_with_colluders(facts, shared, worst, colluders) for colluders in range(shared.fewest)]
+    return {
+        "planned": shared.colluders,
+        "smallest_sum": shared.fewest,
+        "statement": wording.colluder_words(shared.colluders, shared.fewest),
+        "table": rows,
+    }
+
+
+def _with_colluders(facts: CardFacts, shared: SharedNoise, site: SiteCharges, colluders: int) -> dict[str, Any]:
+    """Return the noise multiplier and epsilon that are left with this many colluders, in sums of the fewest sites."""
+    counts = {charge.event.noise_multiplier for charge in site.charges}
+    assert len(counts) <= 1  # noqa: S101  a plan of a shared noise has one kind of event
+    if not counts or site.target_delta is None:
+        return {"colluders": colluders, "noise_multiplier": None, "epsilon": 0.0}
+    noise = NoiseShares(
+        facts.config.privacy.clipping_norm,
+        counts.pop(),
+        facts.trainable_parameters,
+        shared.expected_batch,
+        shared.fewest,
+        shared.colluders,
+        shared.slack,
+    ).with_colluders(colluders)
+    if noise < SMALLEST_NOISE:
+        return {"colluders": colluders, "noise_multiplier": noise, "epsilon": None}
+    events = [replace(charge.event, noise_multiplier=noise) for charge in site.charges]
+    return {
+        "colluders": colluders,
+        "noise_multiplier": noise,
+        "epsilon": facts.accountant.epsilon(events, site.target_delta),
     }
 
 
@@ -252,7 +296,7 @@ def _utility(facts: CardFacts) -> dict[str, Any]:
 
 def _data_access(facts: CardFacts) -> list[str]:
     released = any(charge.event.purpose == "metrics" for site in facts.sites for charge in site.charges)
-    replies = wording.replies(released=released, energy=facts.energy)
+    replies = wording.replies(released=released, energy=facts.energy, trust=facts.trust)
     if not facts.simulated:
         return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
     return [wording.SIMULATION, replies, wording.held_out_share(facts.config.data.held_out)]

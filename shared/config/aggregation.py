@@ -108,15 +108,16 @@ class AggregationSection(ChoiceSection):
                 "set method = 'mean', or privacy.trust = 'local'"
             )
         if (trust == "distributed") != (self.optimiser in GRADIENT_OPTIMISERS):
-            others = " or ".join(f"'{name}'" for name in OPTIMISERS if (name in GRADIENT_OPTIMISERS) == (trust == "distributed"))
-            what = "gives the server a gradient" if trust == "distributed" else "does not give the server a gradient"
+            gradient = trust == "distributed"
+            others = " or ".join(f"'{name}'" for name in OPTIMISERS if (name in GRADIENT_OPTIMISERS) == gradient)
+            what = "gives the server a gradient" if gradient else "gives the server no gradient"
             raise ValueError(
                 f"aggregation.optimiser = '{self.optimiser}': privacy.trust = '{trust or 'local'}' {what}; set {others}"
             )
         if trust == "distributed" and self.weights != "declared":
             raise ValueError(
-                f"aggregation.weights = '{self.weights}': under privacy.trust = 'distributed' each record counts the same, so "
-                "a site counts by its size; set 'declared'"
+                f"aggregation.weights = '{self.weights}': under privacy.trust = 'distributed' each record counts the same, "
+                "so a site counts by its size; set 'declared'"
             )
         if trust == "central" and self.weights != "uniform":
             raise ValueError(

@@ -122,7 +122,7 @@ class RunConfig(Section):
             )
         if training.proximal:
             raise ValueError(
-                "training.proximal: under privacy.trust = 'distributed' a site takes no step that could be pulled back; set 0"
+                "training.proximal: under privacy.trust = 'distributed' a site takes no step that it could pull back; set 0"
             )
         if self.balance.weights == "counts":
             raise ValueError(

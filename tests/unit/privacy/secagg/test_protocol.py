@@ -8,10 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from scipy.stats import chisquare
 
-from privacy.secagg.protocol import Announcement, Attempt, Participant, refuse_local_steps, total
+from privacy.secagg.protocol import Attempt, Participant, total
 from privacy.secagg.roster import SIGNED_WITH, Roster
 from shared.errors import MessageError, PrivacyError
 from shared.identity.keys import new_key
+from shared.wire.announcement import Announcement
 
 ATTEMPT = Attempt("run", 3, 1, "nonce", "adapter", "config")
 
@@ -133,9 +134,3 @@ def test_a_key_of_small_order_is_refused() -> None:
         sites.all["site-0"].mask(
             ATTEMPT, [listed[0], Announcement("site-1", bytes(32), signed), listed[2]], np.zeros(5, np.uint32)
         )
-
-
-def test_local_steps_under_noise_shares_are_refused_with_the_reason() -> None:
-    refuse_local_steps(1)
-    with pytest.raises(PrivacyError, match="a second local step would react to a sum"):
-        refuse_local_steps(2)
