@@ -1,4 +1,4 @@
-"""A site's part in secure sums: it computes its sum and announces a key, then charges, noises, masks and sends one vector."""
+"""A site's part in secure sums: announce a key for a sum; then charge, add noise, mask, and send one vector."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -203,7 +203,7 @@ class Site:
         return self._sums
 
     def _refuse_unfit(self, order: TrainOrder) -> None:
-        """Refuse an order for another run, another round or another adapter, or from a server that has seen a later ledger."""
+        """Refuse an order for another run, round or adapter, or from a server that has seen a later ledger."""
         if order.config.digest() != self._config.digest():
             raise MessageError(f"site {self.site_id}: the order is for another run config; set up the site for that config")
         if not 1 <= order.round <= self._config.training.rounds:

@@ -32,8 +32,8 @@ class PrivacyPlan:
     differentially private for adding or removing one ``unit`` of its training data, against everybody and whatever else they
     know, provided that the sampling and the noise stay secret at the site.
 
-    Under trust ``distributed`` everything that leaves the site is its part of a secure sum. The guarantee is against a server
-    that works together with up to ``shared.colluders`` other sites, and rests on the noise of the others
+    Under trust ``distributed`` everything that leaves the site is its part of a secure sum. The guarantee is against a
+    server that works together with up to ``shared.colluders`` other sites, and rests on the noise of the others
     (`privacy.secagg.noise_shares`). All sites of the run have one plan, with the delta of the largest site, which
     ``declared_size`` is the size of; ``rounds`` is the number of attempts that may be charged, spare ones included.
 
@@ -94,8 +94,8 @@ class PrivacyPlan:
             raise PrivacyError("privacy plan: sites share a noise exactly under trust 'distributed'; report this as a bug")
         if self.shared and (self.steps_per_round != 1 or self.releases or self.clipping == "adaptive"):
             raise PrivacyError(
-                "privacy plan: under trust 'distributed' a round is one step, and its only release is the sum; make the plan "
-                "with PrivacyPlan.for_site"
+                "privacy plan: under trust 'distributed' a round is one step, and its only release is the sum; make the "
+                "plan with PrivacyPlan.for_site"
             )
         if self.rounds < 1:
             raise PrivacyError(f"rounds {self.rounds}: must be at least 1")

@@ -98,8 +98,8 @@ class NoiseShares:
 
     @property
     def grid_bits(self) -> int:
-        """Bits by which the grid is finer than C, so that a sum fits 32 bits up to 8 standard deviations."""
-        noise = self.noise_multiplier * math.sqrt(self.sites / self.honest)
+        """Bits by which the grid is finer than C, so that a sum of any number of sites fits 32 bits up to 8 deviations."""
+        noise = self.noise_multiplier * math.sqrt((self.colluders + 2) / 2)  # of the fewest sites; more sites add less
         largest = 2 * (self.expected_batch + REACH * math.sqrt(self.expected_batch) + REACH * noise)
         return min(MOST_GRID_BITS, WORD_BITS - 1 - math.ceil(math.log2(largest)))
 

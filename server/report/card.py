@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from privacy.accounting import SMALLEST_NOISE, Accountant, MechanismEvent
+from privacy.accounting import SMALLEST_NOISE, Accountant, MechanismEvent, Purpose
 from privacy.dp.plan import grids_of
 from privacy.risk import AttackRisk, attack_risk
 from privacy.secagg.noise_shares import NoiseShares
@@ -14,6 +14,7 @@ from server.report.signed import KIND, VERSION
 from server.signing import ALGORITHM
 from shared.config.adapter import AdapterSection
 from shared.config.run import RunConfig
+from shared.errors import PrivacyError
 from shared.metrics.bootstrap import Interval
 from shared.wire.chain_head import Head
 
@@ -67,8 +68,9 @@ class CardFacts:
 
     ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` maps
     the adapter's files to their SHA-256. ``record`` is the chain head of the server's own chain of rounds. ``energy`` says
-    whether a site sent the electricity of its rounds. ``shared`` is the noise that sites share under trust ``distributed``. Counts of records or of personal data are not among the facts, even
-    for a simulation, because a card is published together with its adapter.
+    whether a site sent the electricity of its rounds. ``shared`` is the noise that sites share under trust ``distributed``.
+    Counts of records or of personal data are not among the facts, even for a simulation, because a card is published
+    together with its adapter.
     """
 
     run_id: str
@@ -194,11 +196,25 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
         "clipping_mode": config.clipping,
         "clipping": wording.clipping_words(facts.trust, facts.unit, config.clipping),
         "clipping_norm": config.clipping_norm,
-        "grids": grids_of(config, [charge.event for site in facts.sites for charge in site.charges]),
+        "grids": _grids(facts),
         "accounting": wording.ACCOUNTING,
         "colluders": _colluders(facts),
         "guarantee": wording.guarantee(facts.trust, facts.unit, highest, delta),
     }
+
+
+def _grids(facts: CardFacts) -> dict[Purpose, float]:
+    events = [charge.event for site in facts.sites for charge in site.charges]
+    if facts.shared is None or not events:
+        return grids_of(facts.config.privacy, events)
+    return {"training": _shares(facts, facts.shared, events[0].noise_multiplier).grid}
+
+
+def _shares(facts: CardFacts, shared: SharedNoise, noise_multiplier: float) -> NoiseShares:
+    """Return the noise of the smallest sum that the run may have."""
+    bound, dimension = facts.config.privacy.clipping_norm, facts.trainable_parameters
+    batch, sites, colluders = shared.expected_batch, shared.fewest, shared.colluders
+    return NoiseShares(bound, noise_multiplier, dimension, batch, sites, colluders, shared.slack)
 
 
 def _colluders(facts: CardFacts) -> dict[str, Any] | None:
@@ -218,19 +234,14 @@ def _colluders(facts: CardFacts) -> dict[str, Any] | None:
 
 def _with_colluders(facts: CardFacts, shared: SharedNoise, site: SiteCharges, colluders: int) -> dict[str, Any]:
     """Return the noise multiplier and epsilon that are left with this many colluders, in sums of the fewest sites."""
-    counts = {charge.event.noise_multiplier for charge in site.charges}
-    assert len(counts) <= 1  # noqa: S101  a plan of a shared noise has one kind of event
-    if not counts or site.target_delta is None:
+    if not site.charges or site.target_delta is None:
         return {"colluders": colluders, "noise_multiplier": None, "epsilon": 0.0}
-    noise = NoiseShares(
-        facts.config.privacy.clipping_norm,
-        counts.pop(),
-        facts.trainable_parameters,
-        shared.expected_batch,
-        shared.fewest,
-        shared.colluders,
-        shared.slack,
-    ).with_colluders(colluders)
+    planned = site.charges[0].event.noise_multiplier
+    if any(charge.event != site.charges[0].event for charge in site.charges):
+        raise PrivacyError(
+            f"privacy card: site {site.site_id} has charges of several kinds under a shared noise; report this"
+        )
+    noise = _shares(facts, shared, planned).with_colluders(colluders)
     if noise < SMALLEST_NOISE:
         return {"colluders": colluders, "noise_multiplier": noise, "epsilon": None}
     events = [replace(charge.event, noise_multiplier=noise) for charge in site.charges]

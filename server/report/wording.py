@@ -70,8 +70,8 @@ SECURE_SUMS = (
     "Wrong sums: a malicious site can add any numbers to a sum, and nobody can see which site did; the server checks only "
     "the norm of the sum.",
     "Availability: a site or a server that stops answering ends attempts at rounds, each of which stays charged.",
-    "Sites that were invented when the sites exchanged their public keys: a site must compare the fingerprints of the others "
-    "with their stewards, not with the server's operator.",
+    "Sites that were invented when the sites exchanged their public keys: a site must compare the fingerprints of the "
+    "others with their stewards, not with the server's operator.",
     "Which sites took part in each attempt, and when they answered.",
 )
 THE_SERVER = "Updates from a site to the server: the server, and anyone who intercepts an update, sees it without noise."
@@ -142,15 +142,15 @@ TRUST: Mapping[str, TrustWords] = {
         owner="in that site's training data",
     ),
     "distributed": TrustWords(
-        meaning="Distributed trust model: each round is one step, and each site adds a share of the noise to its own sum and "
-        "hides the result under masks that cancel only in the sum over all sites of the round. The guarantee holds against "
-        "everyone who sees those sums and the adapter, also against a malicious server that works together with as many "
-        "sites as the stated number of colluding sites. It does not hold against more of them: the table of colluding sites "
+        meaning="Distributed trust model: each round is one step, and each site adds a share of the noise to its own sum "
+        "and hides the result under masks that cancel only in the sum over all sites of the round. The guarantee holds "
+        "against everyone who sees those sums and the adapter, also against a malicious server that works together with as "
+        "many sites as the stated number of colluding sites. It does not hold against more of them: the table of colluding sites "
         "states the epsilon that is left. It depends on the software and hardware of the other sites too, and on each site "
         "having received the public keys of the others through another channel than the server.",
-        mechanism="One step of DP-SGD in each round (Abadi et al. 2016, arXiv 1607.00133) over the records of all sites: the "
-        "gradient of each sampled record is scaled to an L2 norm of at most C and each site rounds its sum to a public grid. "
-        "Every site adds discrete Gaussian noise, so that the noise of the sites that do not collude has together a standard "
+        mechanism="One step of DP-SGD in each round (Abadi et al. 2016, arXiv 1607.00133) over the records of all sites: "
+        "the gradient of each sampled record is scaled to an L2 norm of at most C, and each site rounds its sum to a public "
+        "grid. Every site adds discrete Gaussian noise; the noise of the sites that do not collude has together a standard "
         "deviation of z times the sensitivity of a sum, which is C and what rounding adds (Kairouz, Liu and Steinke 2021, "
         "arXiv 2102.06387). Pairwise masks modulo 2^32 hide each site's vector (Bonawitz et al. 2017, doi "
         "10.1145/3133956.3133982). The server takes its own step with the noised mean gradient.",
@@ -181,9 +181,9 @@ TRUST: Mapping[str, TrustWords] = {
 
 SUMS_OF_PERSONS = replace(
     TRUST["distributed"],
-    sampling="Poisson sampling: in every attempt at a round each person is drawn with probability q, with all their records, "
-    "independently of all others. q is public; who was drawn stays secret at the site. An attempt that fails because a site "
-    "went away is charged like any other, and the next attempt draws another sample and other noise.",
+    sampling="Poisson sampling: in every attempt at a round each person is drawn with probability q, with all their "
+    "records, independently of all others. q is public; who was drawn stays secret at the site. An attempt that fails "
+    "because a site went away is charged like any other, and the next attempt draws another sample and other noise.",
     mechanism=TRUST["distributed"].mechanism.replace(
         "over the records of all sites: the gradient of each sampled record is",
         "over the persons of all sites: the mean gradient of each sampled person's records is",
@@ -261,10 +261,10 @@ def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
 def colluder_words(planned: int, fewest: int) -> str:
     """Say what the table of colluding sites states."""
     return (
-        f"The guarantee assumes that at most {planned} of the other sites tell the server their own noise, and every sum has "
-        f"at least {fewest} sites. If more of them collude with the server, less noise is left for the records of the other "
-        "sites. The table states the epsilon of the site that was charged most, at its delta, for each number of colluding "
-        "sites in the smallest sum; 'none' means that no epsilon is left."
+        f"The guarantee assumes that at most {planned} of the other sites tell the server their own noise, and every sum "
+        f"has at least {fewest} sites. If more of them collude with the server, less noise is left for the records of the "
+        "other sites. The table states the epsilon of the site that was charged most, at its delta, for each number of "
+        "colluding sites in the smallest sum; 'none' means that no epsilon is left."
     )
 
 
@@ -302,8 +302,8 @@ def replies(*, released: bool, energy: bool, trust: str | None = None) -> str:
     if trust == "distributed":
         return (
             "A site sends one vector in each attempt at a round: its rounded sum of gradients with its share of the noise, "
-            "under masks, so that only the sum over all sites can be read. It also sends the names of run, round and site, a "
-            "key for the attempt, and the length and last hash of its ledger. It sends no text, no exact count of records "
+            "under masks, so that only the sum over all sites can be read. It also sends the names of run, round and site, "
+            "a key for the attempt, and the length and last hash of its ledger. It sends no text, no exact count of records "
             "and no measurement of its data."
         )
     sums = (

@@ -30,6 +30,7 @@ LEARNING = (
     "client/trainer.py",
     "client/units.py",
     "client/data_stage/augmentation/writer.py",
+    "server/aggregation/gradient_step.py",
     "server/evaluation.py",
     "server/explanation/attribution.py",
     "server/probes/vocabulary.py",
@@ -38,6 +39,7 @@ LEARNING = (
 )
 MESSAGING = (
     "shared/wire/messages.py",
+    "shared/wire/secure_messages.py",
     "client/app.py",
     "client/runner.py",
     "client/service.py",
@@ -87,6 +89,7 @@ ROOMS = {
     ),
     "cryptography": (
         "privacy/dp/entropy.py",
+        "privacy/secagg/",
         "shared/identity/keys.py",
         "shared/identity/certificates.py",
         "server/network/superlink.py",
