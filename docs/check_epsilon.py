@@ -35,8 +35,9 @@ for row in shared["table"] if shared else []:
     worst = max(card["sites"], key=lambda each: len(each["charged"]))
     if row["epsilon"] is None or not worst["charged"]:
         continue
-    left, planned = (shared["smallest_sum"] - c for c in (row["colluders"], shared["planned"]))
-    noise = worst["charged"][0]["noise_multiplier"] * (left / planned) ** 0.5
+    sums, planned = (shared["smallest_sum"], shared["largest_sum"]), shared["planned"]
+    left = min((sites - row["colluders"]) / (sites - planned) for sites in sums)  # share of the planned variance
+    noise = worst["charged"][0]["noise_multiplier"] * left**0.5
     found = epsilon_of(worst["charged"], worst["target_delta"], noise)
     wrong = wrong or abs(found - row["epsilon"]) > 1e-3 * found
     print(f"{row['colluders']} colluding sites: epsilon {found!r} from the charges, {row['epsilon']!r} in the card")

@@ -207,13 +207,13 @@ def _grids(facts: CardFacts) -> dict[Purpose, float]:
     events = [charge.event for site in facts.sites for charge in site.charges]
     if facts.shared is None or not events:
         return grids_of(facts.config.privacy, events)
-    return {"training": _shares(facts, facts.shared, events[0].noise_multiplier).grid}
+    return {"training": _shares(facts, facts.shared, events[0].noise_multiplier, facts.shared.sites).grid}
 
 
-def _shares(facts: CardFacts, shared: SharedNoise, noise_multiplier: float) -> NoiseShares:
-    """Return the noise of the smallest sum that the run may have."""
+def _shares(facts: CardFacts, shared: SharedNoise, noise_multiplier: float, sites: int) -> NoiseShares:
+    """Return the noise of a sum of this many sites."""
     bound, dimension = facts.config.privacy.clipping_norm, facts.trainable_parameters
-    batch, sites, colluders = shared.expected_batch, shared.fewest, shared.colluders
+    batch, colluders = shared.expected_batch, shared.colluders
     return NoiseShares(bound, noise_multiplier, dimension, batch, sites, colluders, shared.slack)
 
 
@@ -227,13 +227,18 @@ def _colluders(facts: CardFacts) -> dict[str, Any] | None:
     return {
         "planned": shared.colluders,
         "smallest_sum": shared.fewest,
-        "statement": wording.colluder_words(shared.colluders, shared.fewest),
+        "largest_sum": shared.sites,
+        "statement": wording.colluder_words(shared.colluders, shared.fewest, shared.sites),
         "table": rows,
     }
 
 
 def _with_colluders(facts: CardFacts, shared: SharedNoise, site: SiteCharges, colluders: int) -> dict[str, Any]:
-    """Return the noise multiplier and epsilon that are left with this many colluders, in sums of the fewest sites."""
+    """Return the noise multiplier and epsilon that are left with this many colluders, in the sums that have least left.
+
+    More colluders than planned leave least in the smallest sum. Fewer leave least in the largest, where each site's own
+    share counts least.
+    """
     if not site.charges or site.target_delta is None:
         return {"colluders": colluders, "noise_multiplier": None, "epsilon": 0.0}
     planned = site.charges[0].event.noise_multiplier
@@ -241,7 +246,8 @@ def _with_colluders(facts: CardFacts, shared: SharedNoise, site: SiteCharges, co
         raise PrivacyError(
             f"privacy card: site {site.site_id} has charges of several kinds under a shared noise; report this"
         )
-    noise = _shares(facts, shared, planned).with_colluders(colluders)
+    sums = (_shares(facts, shared, planned, sites) for sites in (shared.fewest, shared.sites))
+    noise = min(each.with_colluders(colluders) for each in sums)
     if noise < SMALLEST_NOISE:
         return {"colluders": colluders, "noise_multiplier": noise, "epsilon": None}
     events = [replace(charge.event, noise_multiplier=noise) for charge in site.charges]

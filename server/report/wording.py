@@ -72,6 +72,7 @@ SECURE_SUMS = (
     "Availability: a site or a server that stops answering ends attempts at rounds, each of which stays charged.",
     "Sites that were invented when the sites exchanged their public keys: a site must compare the fingerprints of the "
     "others with their stewards, not with the server's operator.",
+    "A record that several sites hold: the guarantee hides its presence at one of these sites, not at all of them together.",
     "Which sites took part in each attempt, and when they answered.",
 )
 THE_SERVER = "Updates from a site to the server: the server, and anyone who intercepts an update, sees it without noise."
@@ -145,9 +146,9 @@ TRUST: Mapping[str, TrustWords] = {
         meaning="Distributed trust model: each round is one step, and each site adds a share of the noise to its own sum "
         "and hides the result under masks that cancel only in the sum over all sites of the round. The guarantee holds "
         "against everyone who sees those sums and the adapter, also against a malicious server that works together with as "
-        "many sites as the stated number of colluding sites. It does not hold against more of them: the table of colluding sites "
-        "states the epsilon that is left. It depends on the software and hardware of the other sites too, and on each site "
-        "having received the public keys of the others through another channel than the server.",
+        "many sites as the stated number of colluding sites. It does not hold against more of them: the table of colluding "
+        "sites states the epsilon that is left. It depends on the software and hardware of the other sites too, and on each "
+        "site having received the public keys of the others through another channel than the server.",
         mechanism="One step of DP-SGD in each round (Abadi et al. 2016, arXiv 1607.00133) over the records of all sites: "
         "the gradient of each sampled record is scaled to an L2 norm of at most C, and each site rounds its sum to a public "
         "grid. Every site adds discrete Gaussian noise; the noise of the sites that do not collude has together a standard "
@@ -258,13 +259,14 @@ def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
     )
 
 
-def colluder_words(planned: int, fewest: int) -> str:
+def colluder_words(planned: int, fewest: int, most: int) -> str:
     """Say what the table of colluding sites states."""
     return (
         f"The guarantee assumes that at most {planned} of the other sites tell the server their own noise, and every sum "
-        f"has at least {fewest} sites. If more of them collude with the server, less noise is left for the records of the "
+        f"has {fewest} to {most} sites. If more of them collude with the server, less noise is left for the records of the "
         "other sites. The table states the epsilon of the site that was charged most, at its delta, for each number of "
-        "colluding sites in the smallest sum; 'none' means that no epsilon is left."
+        "colluding sites in a sum, with the number of sites for which epsilon is largest; 'none' means that no "
+        "epsilon is left."
     )
 
 

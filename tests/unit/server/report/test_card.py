@@ -225,6 +225,11 @@ def test_shared_noise_states_what_colluding_sites_could_learn(facts: "CardFacts"
     assert table[0]["epsilon"] < table[1]["epsilon"] < table[2]["epsilon"]
     assert table[1]["epsilon"] == pytest.approx(max(site["epsilon"] for site in card["sites"]), rel=1e-6)
     assert "colluding" in pages(card)
+    wide = replace(shared, sites=10)  # in a larger sum, fewer colluders than planned leave less noise
+    card = privacy_card(replace(facts, trust="distributed", shared=wide, sites=sites), "00" * 32)
+    wider = card["privacy"]["colluders"]["table"]
+    assert wider[0]["noise_multiplier"] == pytest.approx(2.0 * (10 / 9) ** 0.5, rel=1e-6)
+    assert wider[2]["noise_multiplier"] == table[2]["noise_multiplier"] == pytest.approx(2.0 * (1 / 2) ** 0.5, rel=1e-6)
 
 
 def test_without_privacy_nothing_is_claimed(without_privacy: "CardFacts") -> None:
