@@ -1,4 +1,4 @@
-"""Scrub chunks of records in worker processes; each is spawned, builds its analyser once and needs no torch."""
+"""Scrub chunks of records in spawned worker processes; each builds its analyser once and needs no torch."""
 
 import signal
 import sys
@@ -96,7 +96,7 @@ def _start(section: AnonymiseSection, folder: Path, key: bytes) -> Worker:
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, section, folder, key), daemon=True)
     process.start()
-    theirs.close()  # or a dead worker's pipe would never end
+    theirs.close()  # otherwise reading from a dead worker's pipe would wait forever
     return Worker(process, ours)
 
 
@@ -127,7 +127,7 @@ def _hand_out(crew: Sequence[Worker], chunks: Sequence[Chunk], finished: Callabl
 
 
 def _exchange(worker: Worker, step: Callable[[], T]) -> T:
-    """Send or receive; raise an error that says so where the worker has died."""
+    """Send or receive; raise a ``RunError`` if the worker has died."""
     try:
         return step()
     except (EOFError, OSError):
