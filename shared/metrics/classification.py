@@ -1,4 +1,4 @@
-"""Metrics of a classifier, each with a bootstrap interval over records."""
+"""Compute metrics of a classifier, each with a bootstrap interval over records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def confusion(truth: Ints, predicted: Ints, classes: int) -> Ints:
 
 
 def present_f1(truth: Ints, predicted: Ints) -> float:
-    """Return macro F1 over the classes that occur among N true or predicted ones, as scikit-learn computes it.
+    """Return macro F1 over the classes that occur among the true or the predicted ones, as scikit-learn computes it.
 
     Parameters
     ----------
