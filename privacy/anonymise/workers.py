@@ -45,7 +45,23 @@ def scrub_in_workers(
 ) -> list[Scrubbed]:
     """Scrub chunks in ``workers`` processes, each chunk as soon as a process is free.
 
-    Processes are spawned: a fork is not safe with the threads of torch. A spawned process imports the main module again.
+    Processes are spawned, because a fork is not safe with the threads of torch. A spawned process imports the main module
+    again.
+
+    Parameters
+    ----------
+    section
+        The ``[anonymise]`` section of the config.
+    folder
+        The folder of the spaCy model.
+    chunks
+        Raw records of one site, in chunks.
+    workers
+        Number of processes.
+    finished
+        Called with each chunk that is done.
+    key
+        The site's secret for surrogates and date offsets.
 
     Returns
     -------
@@ -69,7 +85,7 @@ def scrub_in_workers(
 
 
 def serve(pipe: Connection, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
-    """Receive chunks and send their results until the pipe closes."""
+    """Receive chunks and send their results until the pipe closes; this function runs in a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
     # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and do not use it
     # here. A None in sys.modules makes the import fail, as if torch were not installed.

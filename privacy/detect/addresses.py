@@ -59,6 +59,15 @@ def spread(text: str, findings: Iterable[Finding], forms: AddressForms) -> tuple
     """Find the rest of each postal address: numbers and capitalised words next to a part that a rule has found.
 
     It takes at most ``REACH`` words on either side of a part, and stops at a lower-case word or a full stop.
+
+    Parameters
+    ----------
+    text
+        The text.
+    findings
+        Findings of the rules; only streets and postcodes are parts.
+    forms
+        The forms of addresses in the text's language.
     """
     parts = [finding for finding in findings if finding.label in ("STREET_ADDRESS", "POSTCODE")]
     places = {place for part in parts for place in range(part.start, part.end)}

@@ -7,7 +7,7 @@ from enum import StrEnum
 from privacy.detect.words import WordLists
 
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
-# With fewer words than this, the casing of a text cannot be told.
+# Fewest words of a text that can count as upper case; title case needs two more.
 FEW = 4
 # Share of words in capitals from which a text counts as upper case.
 MOST = 0.7

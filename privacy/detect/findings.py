@@ -28,6 +28,13 @@ def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
     Findings that overlap or touch become one, and so do findings of one type with only spaces between them. The union has
     the type of its longest part; the better score breaks a tie, then the alphabet.
+
+    Parameters
+    ----------
+    text
+        The text.
+    findings
+        Findings in the text, in any order.
     """
     grown = sorted((_whole_words(text, finding) for finding in findings), key=lambda f: (f.start, f.end, f.label, f.score))
     groups: list[list[Finding]] = []
@@ -44,9 +51,23 @@ def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str = "PERSON") -> list[tuple[Finding, ...]]:
-    """Find the words of names again, in any text of the same record, where the language model missed them.
+    """Find further occurrences of the words of found names, in all texts of the same record.
 
     Only words of at least 3 letters that begin with a capital count; a repeat must be a whole word in the same case.
+
+    Parameters
+    ----------
+    texts
+        All texts of one record.
+    found
+        The findings in each text.
+    label
+        The type whose words are repeated.
+
+    Returns
+    -------
+    list of tuple of Finding
+        The repeats in each text.
     """
     words = {
         word

@@ -27,11 +27,11 @@ class KnownValue:
     Parameters
     ----------
     key
-        Its letters and digits, in small letters.
+        The value's letters and digits, in small letters.
     any_case
-        Whether it also counts where it begins with a small letter.
+        Whether an occurrence that begins with a small letter counts too.
     label
-        The type of a finding of it.
+        The type of the findings.
     """
 
     key: str
@@ -50,6 +50,13 @@ def parts_of(known: Iterable[str], function_words: Collection[str]) -> list[Know
     """Return the values to search for: each value of another column as a whole, and each of its words.
 
     A function word, such as "Will", counts only with a capital.
+
+    Parameters
+    ----------
+    known
+        Values of the record's other columns.
+    function_words
+        Function words of the language, in small letters.
     """
     found: dict[str, KnownValue] = {}
     for value in known:
@@ -63,6 +70,13 @@ def values_of(texts: Sequence[str], found: Sequence[Sequence[Finding]]) -> list[
     """Return the values that were found in the texts of a record and may occur again.
 
     A value without a digit counts only with a capital: "Reading" is a town, "reading" is not.
+
+    Parameters
+    ----------
+    texts
+        All texts of the record.
+    found
+        The findings in each text.
     """
     values = {
         text[finding.start : finding.end]

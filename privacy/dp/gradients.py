@@ -66,7 +66,14 @@ Gradients = torch.Tensor | Factored
 def gradients_of(left: torch.Tensor, right: torch.Tensor, layout: Layout) -> Gradients:
     """Return the gradients ``left_i' right_i`` in the form whose norms and weighted sum take fewer operations.
 
-    ``left`` and ``right`` are (T, a) and (T, b), or (n, ..., a) and (n, ..., b); ``layout`` maps rows to records.
+    Parameters
+    ----------
+    left : tensor (T, a) or (n, ..., a)
+        Gradient of the layer's output at each position.
+    right : tensor (T, b) or (n, ..., b)
+        Input of the layer at each position.
+    layout : Layout
+        Maps positions to records.
     """
     # Detached, because a saved input would keep its graph until the step ends.
     first, second = (side.detach().reshape(-1, side.shape[-1]) for side in (left, right))
@@ -92,10 +99,10 @@ def dense(gradients: Gradients) -> torch.Tensor:
 
 
 def norms(gradients: Gradients) -> torch.Tensor:
-    """Return the L2 norm of each record's gradient, (n,) float64 (float32 where the device has none), exact to 1e-7.
+    """Return the L2 norm of each record's gradient, (n,) float64 (float32 if the device has no float64), exact to 1e-7.
 
-    One float32 sum over a whole tensor is up to 4e-5 too low at 3072 x 256 numbers, and a norm that is too low lets a
-    record add more than the clip allows.
+    One float32 sum over a whole tensor is up to 4e-5 too low at 3072 x 256 numbers, and with a norm that is too low a record
+    adds more than the clipping norm allows.
     """
     if isinstance(gradients, Factored):
         return gradients.norms()
@@ -114,7 +121,7 @@ def wide(device: torch.device) -> torch.dtype:
 
 
 def weighted_sum(gradients: Gradients, weights: torch.Tensor) -> torch.Tensor:
-    """Return the sum over records i of ``weights[i]`` times the gradient; a weight of 0 removes a record, even a NaN."""
+    """Return the sum over records of ``weights`` (n,) times the gradient; a weight of 0 removes a record, even a NaN."""
     if isinstance(gradients, Factored):
         return gradients.weighted_sum(weights)
     total: torch.Tensor = torch.einsum("i,i...", weights.to(gradients.dtype), _finite(gradients))
@@ -122,11 +129,11 @@ def weighted_sum(gradients: Gradients, weights: torch.Tensor) -> torch.Tensor:
 
 
 def sums(rows: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """Sum rows over the positions of each record, (n, d); ``layout`` maps rows to records."""
+    """Sum rows (T, d) or (n, ..., d) over the positions of each record, (n, d); ``layout`` maps rows to records."""
     return layout.joined([piece.sum(dim=1) for piece in layout.cut(rows.reshape(-1, rows.shape[-1]))])
 
 
-def keep(parameter: torch.Tensor, gradients: Gradients) -> None:
+def store(parameter: torch.Tensor, gradients: Gradients) -> None:
     """Store per-record gradients in ``parameter.grad_sample``; add them up if the layer is used twice in one pass."""
     gradients = gradients.to(parameter.dtype)
     present = getattr(parameter, "grad_sample", None)

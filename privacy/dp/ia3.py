@@ -11,7 +11,7 @@ import torch
 from peft.tuners.ia3 import IA3Layer, Linear
 from torch import nn
 
-from privacy.dp.gradients import keep, sums
+from privacy.dp.gradients import store, sums
 from shared.models.batch_layout import Layout, layout_of
 
 LAYER = IA3Layer
@@ -70,5 +70,5 @@ class _Scaled(torch.autograd.Function):
         shares = (upstream.to(scale.dtype) * x).flatten(0, -2)  # (T, d): the gradient's terms, one row a position
         if ctx.layout is None:
             return dx, shares.sum(dim=0).view(scale.shape), None
-        keep(ctx.scale, sums(shares, ctx.layout).view(-1, *scale.shape))
+        store(ctx.scale, sums(shares, ctx.layout).view(-1, *scale.shape))
         return dx, None, None

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from peft.tuners.lora import Linear, LoraLayer
 from torch import nn
 
-from privacy.dp.gradients import gradients_of, keep, sums
+from privacy.dp.gradients import gradients_of, store, sums
 from shared.models.batch_layout import Layout, layout_of
 
 LAYER = LoraLayer
@@ -64,6 +64,15 @@ def adapted_linear(x: torch.Tensor, base: nn.Linear, adapter: Adapter) -> torch.
     """Compute a frozen linear layer with its adapter in one operation, (n, ..., d_in) to (n, ..., d_out).
 
     It computes in autocast's dtype if autocast is on, else in the dtype of ``x``; the factors keep their own dtype.
+
+    Parameters
+    ----------
+    x
+        Input of the layer, (n, ..., d_in).
+    base
+        The frozen layer, W (d_out, d_in).
+    adapter
+        The LoRA layer on it.
     """
     out: torch.Tensor = _AdaptedLinear.apply(x, base.weight, base.bias, adapter.a, adapter.b, adapter)  # type: ignore[no-untyped-call]
     return out
@@ -76,7 +85,17 @@ def add_adapter(out: torch.Tensor, x: torch.Tensor, adapter: Adapter) -> torch.T
 
 
 def trained_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, layout: Layout) -> torch.Tensor:
-    """Compute a linear layer that is itself trained, such as a classification head, with per-record gradients."""
+    """Compute a linear layer that is itself trained, such as a classification head, with per-record gradients.
+
+    Parameters
+    ----------
+    x
+        Input of the layer, (n, ..., d_in).
+    weight, bias
+        The trained parameters, (d_out, d_in) and (d_out,) or None; both get ``grad_sample``.
+    layout
+        Maps rows to the n records.
+    """
     out: torch.Tensor = _TrainedLinear.apply(x, weight, bias, layout)  # type: ignore[no-untyped-call]
     return out
 
@@ -164,9 +183,9 @@ class _TrainedLinear(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None, None]:
         rows, weight = ctx.saved_tensors
         if weight.requires_grad:
-            keep(ctx.weight, gradients_of(upstream, rows, ctx.layout))
+            store(ctx.weight, gradients_of(upstream, rows, ctx.layout))
         if ctx.bias is not None and ctx.bias.requires_grad:
-            keep(ctx.bias, sums(upstream, ctx.layout))
+            store(ctx.bias, sums(upstream, ctx.layout))
         dx = (upstream @ weight.to(upstream.dtype)).to(ctx.dtype) if ctx.needs_input_grad[0] else None
         return dx, None, None, None
 
@@ -227,5 +246,5 @@ def _factor_gradients(
         )  # type: ignore[return-value]
     for parameter, left, right in products:
         if left is not None and right is not None:
-            keep(parameter, gradients_of(left, right, adapter.layout))
+            store(parameter, gradients_of(left, right, adapter.layout))
     return None, None

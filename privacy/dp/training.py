@@ -141,7 +141,7 @@ class PrivateTraining:
         rows = self._batches.take(batch).rows
         self._failed = True  # until the step is done
         self._model.train()
-        self._optimizer.zero_grad()  # otherwise the step would apply a left-over gradient without noise
+        self._optimizer.zero_grad()  # a gradient left on a frozen tensor would be applied without noise
         with (
             private_model(self._model, self._optimizer, self._plan, self._plan.expected_batch) as (model, step),
             _secret_seed(),
@@ -308,7 +308,10 @@ def _refuse_mistakes(model: nn.Module, optimizer: torch.optim.Optimizer, plan: P
 
 @contextmanager
 def _secret_seed() -> Iterator[None]:
-    """Draw random numbers such as dropout masks from a secret seed, because a public seed would reveal the masks."""
+    """Draw random numbers such as dropout masks from a secret seed.
+
+    With a public seed, one more record would change the masks of the other records in a way that everybody could compute.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(secrets.randbits(63))
         yield

@@ -180,6 +180,6 @@ def _versions(section: AnonymiseSection, folder: Path) -> dict[str, str]:
         **{name: version(name) for name in ("presidio-analyzer", "presidio-anonymizer", "spacy", "faker", "chunspell")},
         "level": section.level,
         "model": section.spacy_model,
-        "second_detector": "Presidio as it comes" if section.second_model is None else section.second_model,
+        "second_detector": "Presidio with its defaults" if section.second_model is None else section.second_model,
         "model_sha256": sha256_file(weights) if weights.is_file() else "",
     }

@@ -61,8 +61,8 @@ def require(verdict: Iterable[Check], site: str) -> None:
     if failed:
         said = ", ".join(f"{c.name} = {c.measured:.3f} (needs {c.threshold:g})" for c in failed if c.measured is not None)
         raise GateFailed(
-            f"site {site}: anonymisation does not pass the site's gate: {said}; set a stricter anonymise.level or mend the "
-            "data, and see hushtune anonymise --report"
+            f"site {site}: anonymisation does not pass the site's gate: {said}; set a stricter anonymise.level or correct "
+            "the data, and see hushtune anonymise --report"
         )
 
 

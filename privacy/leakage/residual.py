@@ -53,7 +53,15 @@ class StockPresidio:
 
 
 def residual(detector: Reader, masked: Sequence[str]) -> tuple[Recall, dict[str, int]]:
-    """Count the masked texts in which the detector still finds a type that is not vague, and its findings by type."""
+    """Count the masked texts in which the detector still finds a type that is not vague, and its findings by type.
+
+    Parameters
+    ----------
+    detector
+        The second detector.
+    masked
+        Scrubbed texts with our own tags masked.
+    """
     found = [[f.label for f in one if f.label not in VAGUE] for one in detector.detect(masked)]
     counts: dict[str, int] = {}
     for label in sorted(label for one in found for label in one):

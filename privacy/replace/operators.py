@@ -128,7 +128,7 @@ class Replacer:
         return self._tag.sub(lambda tag: MASK * len(tag[0]), text)
 
     def replace(self, text: str, findings: Sequence[Finding], table: TagTable) -> str:
-        """Put numbered tags in place of disjoint findings, given in reading order."""
+        """Put numbered tags in place of disjoint findings, given in reading order; ``table`` learns new values."""
         if not findings:
             return text
         # Presidio replaces from the end, so the tags are made here first, to be numbered in reading order.

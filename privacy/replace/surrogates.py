@@ -1,4 +1,4 @@
-"""Invent surrogates for found values: equal values get the same surrogate in one document, and others elsewhere.
+"""Invent surrogates for found values: equal values get the same surrogate, but only within one document.
 
 Faker is seeded with an HMAC-SHA256 (RFC 2104) under the site's key, over the document, the type and the value without
 spaces and case. Without the key nobody can tell which surrogate a value has, or that two documents hold the same value.

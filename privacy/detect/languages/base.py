@@ -45,7 +45,7 @@ class PlantedForms:
     locale
         Faker's locale of IBANs, card numbers and dates of birth.
     frames
-        By kind of value, sentences with ``{}`` where the value stands.
+        Sentences by kind of value, with ``{}`` in place of the value.
     streets
         Words that follow the name of a street.
     phones
@@ -100,8 +100,8 @@ class Language:
     code
         ISO 639-1 code.
     models
-        spaCy models whose wheel is pinned, by the name that ``anonymise.spacy_model`` gives them; empty where a site must
-        install a model itself.
+        spaCy models with a pinned wheel, by their name in ``anonymise.spacy_model``; empty if a site must install a model
+        itself.
     national
         Returns the classes of Presidio's recognisers for identifiers of the countries that speak the language.
     rules, digit_rules
