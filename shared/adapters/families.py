@@ -1,4 +1,4 @@
-"""List the adapter families, one module each, which says which layers the family adapts and how it is initialised."""
+"""List the adapter families; the module of each says which layers it adapts and how it is initialised."""
 
 import re
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 from shared.config.section import Positive, Section
 from shared.text.counterfactual import Swap
 
-# Names of two counts of the data stage: dropped or written paraphrases, and sites without a model.
+# Names of counts of the data stage: paraphrases (with a suffix, dropped ones by reason), and records without a model.
 PARAPHRASES = "augmentation.paraphrases"
 WITHOUT_MODEL = f"{PARAPHRASES}.without_model"
 

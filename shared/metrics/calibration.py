@@ -35,11 +35,24 @@ class Calibration:
 
 
 def calibration(truth: Ints, probabilities: Floats, resamples: int, confidence: float, seed: int) -> Calibration:
-    """Return the calibration of class probabilities (N, classes) against true classes (N,).
+    """Return the calibration of class probabilities.
 
     ``error`` is the expected calibration error of the predicted class over ten bins of equal width (Guo et al. 2017,
     arXiv 1706.04599); as it cannot be negative, chance makes it positive even for a calibrated model. ``brier`` is the sum
     of squares over all classes, 0 to 2 (Brier 1950); ``log_loss`` is in nats.
+
+    Parameters
+    ----------
+    truth
+        The true class of each record, (N,).
+    probabilities
+        The probability of each class, (N, classes).
+    resamples
+        Number of bootstrap resamples.
+    confidence
+        Coverage of the intervals, 0.5 to 1.
+    seed
+        Seed of the resamples.
     """
     sure = probabilities.max(axis=1)
     hits = (probabilities.argmax(axis=1) == truth).astype(np.float64)

@@ -28,6 +28,15 @@ def packs(network: Any, device: torch.device, dtype: torch.dtype, packable: Call
 
     Its type must be in ``KINDS``, and ``packable`` must hold for the name of every trained tensor. On a GPU the model must
     also compute in 16 bits, which the kernel requires.
+
+    Parameters
+    ----------
+    network
+        The transformer, with its adapter.
+    device, dtype
+        Where and in which dtype it computes.
+    packable
+        Whether per-record gradients of the tensor with this name can be computed for packed records.
     """
     known = network.config.model_type in KINDS
     trained = all(packable(name) for name, parameter in network.named_parameters() if parameter.requires_grad)

@@ -116,6 +116,13 @@ def with_names_of(text: str, group: str) -> str:
 
     A name is replaced by the name of the same gender at the same place in the group's list; the number of a tag selects the
     name for the tag.
+
+    Parameters
+    ----------
+    text
+        A scrubbed or public text.
+    group
+        A key of ``NAMES``.
     """
     women, men = NAMES[group]
 

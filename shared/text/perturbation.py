@@ -13,7 +13,7 @@ from shared.seeds import derive
 from shared.text.synonyms import GROUPS
 
 NOISED = ("text", "instruction")  # fields that get noise; a response is the target of learning and stays unchanged
-SHORTEST = 4  # fewest letters of a word that gets typos
+SHORTEST = 4  # fewest characters of a word that gets typos
 Wordings = Sequence[str | None]  # paraphrases of one text; None for a dropped one
 Noise = Callable[[list[str], float, random.Random], list[str]]
 
@@ -69,8 +69,9 @@ def noised_text(text: str, kinds: Sequence[str], rate: float, seed: tuple[int, .
     return " ".join(words)
 
 
+# Each of these functions changes each word with probability ``rate``, by the random numbers of ``draw``.
 def with_typos(words: list[str], rate: float, draw: random.Random) -> list[str]:
-    """Swap two letters, leave one out, or double one, in words of four letters or more."""
+    """Swap two letters, leave one out, or double one, in words of four characters or more."""
     return [_typo(word, draw) if is_plain(word) and draw.random() < rate else word for word in words]
 
 
