@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from shared.errors import ModelError, RunError
 from shared.records.types import RawRecord, Span
 
 TEXTS = ("Dr. Okafor called from Leeds.", "Mail jo@example.org", "John \ud800", "I feel well.", "Ring +44 20 7946 0018")
+ROOT = Path(__file__).parents[4]
 RECORDS = [RawRecord({"text": TEXTS[i % 5]}, position=i + 1, spans={"text": (Span("X", 0, 3),)}) for i in range(40)]
 
 
@@ -97,3 +99,23 @@ sys.exit(not ("spacy" in sys.modules and sys.modules["torch"] is None))
 def test_recall_of_what_was_held_back_is_not_counted() -> None:
     scrubbed = Anonymiser(AnonymiseSection(workers=1)).scrub([RECORDS[2]])
     assert scrubbed.recall.get("X", Recall(0, 0)).total == 0
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_runs_once_though_its_records_are_scrubbed_in_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("""
+from pathlib import Path
+from privacy.anonymise.pipeline import FEW, Anonymiser
+from shared.config.anonymise import AnonymiseSection
+from shared.records.types import RawRecord
+with Path(__file__).with_name("runs").open("a") as runs:
+    runs.write("once ")
+records = [RawRecord({"text": "Dr. Okafor called."}, None, place) for place in range(FEW)]
+scrubbed = Anonymiser(AnonymiseSection(workers=2, level="fast")).scrub(records)
+assert len(scrubbed.records) == FEW
+""")
+    done = subprocess.run(
+        [sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False
+    )
+    assert (done.returncode, (tmp_path / "runs").read_text()) == (0, "once "), done.stderr.decode()[-2000:]
