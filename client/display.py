@@ -9,7 +9,7 @@ from rich.table import Table
 
 from shared.ops.numbers import delta_up, epsilon_up
 
-COUNTED_BY = {"plan": "by the plan of its only run", "filter": "by the privacy filter, since runs may be chosen adaptively"}
+COUNTED_BY = {"plan": "by the plan of its only run", "filter": "by the privacy filter for adaptively chosen runs"}
 
 
 def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
