@@ -1,4 +1,4 @@
-"""What a run yields from its model, at a server and in a simulation: metrics, the facts of its report, and its files."""
+"""Make the products of a run, at a server or in a simulation: metrics, the facts of its report, and its files."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
