@@ -336,7 +336,7 @@ def _missing_head(network: PreTrainedModel, weights: Path) -> list[str]:
     """Return the tensors above a model's layers if the file has none of them: it is a model without a head."""
     inside, tied = f"{network.base_model_prefix}.", network.all_tied_weights_keys
     head = {name for name in network.state_dict() if not name.startswith(inside) and name not in tied}
-    with safe_open(weights, "pt") as stream:  # type: ignore[no-untyped-call]
+    with safe_open(weights, "pt") as stream:
         return sorted(head) if head and not head & set(stream.keys()) else []
 
 
