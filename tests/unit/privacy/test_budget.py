@@ -196,6 +196,7 @@ def _compete(folder: Path, run_id: str, limit: float) -> None:
             mine.reserve(run_id, number, PLAN, Head())
 
 
+@pytest.mark.slow
 def test_two_hundred_interleavings_of_two_runs_never_overspend(tmp_path: Path) -> None:
     """Two processes on one dataset; the filter's budget pays 200 rounds, however the processes take turns."""
     folder = tmp_path / "ledger"

@@ -54,11 +54,13 @@ def test_a_dead_worker_ends_the_run_in_one_sentence_and_leaves_no_process() -> N
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_says_why(tmp_path: object) -> None:
     with pytest.raises(RunError, match="not a spaCy model"):
         scrub_in_workers(AnonymiseSection(), tmp_path, [RECORDS[:1]], 1, lambda _: None)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_few_records_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "scrub_in_workers", lambda *_: pytest.fail("a process was started"))
     assert len(Anonymiser(AnonymiseSection(workers=2)).scrub(RECORDS).records) == 32
@@ -73,12 +75,14 @@ def test_a_missing_model_is_told_before_any_record_is_read() -> None:
         Anonymiser(AnonymiseSection(spacy_model="no_such_model"))
 
 
+@pytest.mark.slow
 def test_importing_the_pipeline_loads_neither_spacy_nor_presidio_nor_torch() -> None:
     heavy = "{'spacy', 'presidio_analyzer', 'presidio_anonymizer', 'torch', 'regex'}"
     code = f"import sys, privacy.anonymise.pipeline; sys.exit(len({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_import_torch() -> None:
     code = """
 import sys
@@ -96,6 +100,7 @@ sys.exit(not ("spacy" in sys.modules and sys.modules["torch"] is None))
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_recall_of_what_was_held_back_is_not_counted() -> None:
     scrubbed = Anonymiser(AnonymiseSection(workers=1)).scrub([RECORDS[2]])
     assert scrubbed.recall.get("X", Recall(0, 0)).total == 0
