@@ -42,7 +42,7 @@ def export_review(adapter: Path, prompts: Path, folder: Path, max_new_tokens: in
 
 
 def pairs_of(learner: Learner, prompts: Sequence[str], max_new_tokens: int) -> list[Pair]:
-    """Greedy answers of both models; each prompt goes in as it stands, so that it must be public."""
+    """Return both models' greedy answers; prompts reach the models without anonymisation, so they must be public."""
     writer = learner.task.writer
     if writer is None:
         raise ConfigError("task.name: the answers of this task are labels, which people need not rate; see the run's report")
