@@ -1,4 +1,4 @@
-"""What a run will cost in privacy, computed from the plan objects that training uses."""
+"""Compute what a run will cost in privacy, from the plan objects that training uses."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from privacy.spending import Part, parts_of, spent, spent_after
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
-EVERY_SITE = "all sites"  # in the place of a site's name where a trusted server has the one plan
+EVERY_SITE = "all sites"  # instead of a site's name, if a trusted server has the only plan
 
 
 def site_plans(config: RunConfig, accountant: Accountant | None = None) -> Mapping[str, PrivacyPlan | None]:
@@ -29,7 +29,7 @@ def _earlier(config: RunConfig, site_id: str) -> tuple[Entry, ...]:
 
 
 def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
-    """Return a row for each site: its plan, epsilon by round and with one round more, and what was spent before.
+    """Return a row for each site: its plan, epsilon by round and with one more round, and what was spent before.
 
     Raises
     ------
@@ -42,8 +42,8 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
         raise ConfigError("privacy.enabled = false: there is no epsilon to plan; this run would have no guarantee at all")
     server = PrivacyPlan.for_server(config)
     rows, accountant = [], Accountant()
-    alone = {site: plan for site, plan in site_plans(config, accountant).items() if plan is not None}
-    plans = {EVERY_SITE: server} if server else alone
+    by_site = {site: plan for site, plan in site_plans(config, accountant).items() if plan is not None}
+    plans = {EVERY_SITE: server} if server else by_site
     extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round(accountant) for plan in set(plans.values())}
     for site_id, plan in plans.items():
         by_round = extended[plan]
