@@ -220,7 +220,7 @@ class Budget:
         limit = self.limit
         for history in self._histories(entries):
             parts = parts_of(history, more)
-            after = spent_after(parts, limit.epsilon, limit.target_delta, self.accountant)
+            after = self._after(parts, limit)
             if math.isinf(after.epsilon):
                 raise LedgerError(
                     f"{self.ledger.path}: some of these records were used without privacy before, so no epsilon can be "
@@ -238,13 +238,25 @@ class Budget:
         if self.in_all is None:
             return
         parts = parts_of(entries, more)
-        total = spent_after(parts, self.in_all.epsilon, self.in_all.target_delta, self.accountant)
+        total = self._after(parts, self.in_all)
         if total.epsilon > self.in_all.epsilon:
             raise LedgerError(
                 f"{self.ledger.path}: budget exhausted over all datasets of the site: {what} would make it "
                 f"{epsilon_up(total.epsilon)} of {self.in_all}{total.in_words}; ask the person responsible for the site "
                 "to raise the limit"
             )
+
+    def _after(self, parts: Sequence[Part], limit: Limit) -> Spent:
+        """Return the epsilon to compare with a limit, or an upper bound of it that is within the limit.
+
+        The rounds left of a run are part of its plan, so they cost no more than the whole plan. The epsilon of the whole
+        plan is the same before each round and comes from the cache; that of the rounds left takes a second to compute.
+        """
+        if len(parts) == 1 and parts[0].is_planned:
+            whole = spent_after((parts[0].counted_whole,), limit.epsilon, limit.target_delta, self.accountant)
+            if whole.epsilon <= limit.epsilon:
+                return whole
+        return spent_after(parts, limit.epsilon, limit.target_delta, self.accountant)
 
     def _histories(self, entries: Sequence[Entry]) -> list[list[Entry]]:
         """Return the distinct lists of reservations that charge any of our records; at least one list, which may be empty.

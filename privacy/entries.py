@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -210,8 +211,9 @@ def unusable(path: Path, error: OSError) -> LedgerError:
     )
 
 
+@lru_cache(maxsize=4096)  # a ledger is read about ten times in each round
 def _parse(line: bytes, head: Head, path: Path) -> Entry:
-    """Parse one line as the entry that must follow ``head``."""
+    """Parse one line as the entry that must follow ``head``; the same line after the same head is the same entry."""
     where = f"{path}: entry {head.entries}"
     try:
         plain = json.loads(line)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+-]{0,31}$")]
 # Fields that a reply's header may have: who answers which order, and the end of the site's ledger.
-PUBLIC = frozenset({"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash"})
+PUBLIC = frozenset({"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash", "spec"})
 STRONGER = ("record", "person")  # each unit protects everything that the units before it protect
 ASK = "or the steward may raise it in SITE.toml"
 

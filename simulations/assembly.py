@@ -20,6 +20,7 @@ from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from simulations.fleets.local import LocalFleet
+from simulations.planning import Plans
 from simulations.sites import site_budget
 
 
@@ -36,7 +37,7 @@ class Federation:
 
 def assemble(
     config: RunConfig,
-    plans: Mapping[str, PrivacyPlan | None],
+    plans: Plans,
     data: Sequence[SiteData],
     measured: Sequence[tuple[str, Record]],
     folder: Path,
@@ -48,7 +49,7 @@ def assemble(
     Parameters
     ----------
     config, plans, data
-        The run, each site's plan and its records.
+        The run, its privacy plans, and each site's records.
     measured
         Held-out records with the site that each came from, on which the run is measured.
     folder
@@ -65,13 +66,14 @@ def assemble(
     """
     learner = load_learner(config)
     accountant = accountant or Accountant()  # shared: sites of the same declared size have the same plan
-    sites = [Site.of(config, d, learner, plans[d.section.id], site_budget(config, d, folder, accountant)) for d in data]
+    budgets = [site_budget(config, d, folder, accountant) for d in data]
+    sites = [Site.of(config, d, learner, plans.sites[d.section.id], own) for d, own in zip(data, budgets, strict=True)]
     for site in sites:
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
     validation = evaluator_of(config, learner, public) if public else None
     evaluator = evaluator_of(config, learner, measured, {d.section.id: d.groups for d in data})
-    return Federation(learner, sites, PrivacyPlan.for_server(config), data, Measures(evaluator, validation))
+    return Federation(learner, sites, plans.server, data, Measures(evaluator, validation))
 
 
 def evaluator_of(

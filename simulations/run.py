@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from client.data_stage.augmentation.writer import refuse_no_writer
@@ -28,7 +28,7 @@ from shared.ops.extras import require_for
 from shared.ops.progress import Progress, silent
 from shared.ops.runlog import RunLog
 from simulations.assembly import Federation, assemble, federate, held_out_records
-from simulations.planning import site_plans
+from simulations.planning import Plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.baselines import baselines_of
 
@@ -72,7 +72,7 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
     refuse_what_does_not_fit(config)  # checked first, so that an error costs seconds
     refuse_no_writer(config)
     with stages.timed("plan"):
-        plans = site_plans(config, accountant)
+        plans = Plans.of(config, accountant)
     folder = _fresh_folder(config)
     log = RunLog(folder / "events.jsonl")
     log.event("run_started", run_id=run_id, config_digest=config.digest())
@@ -121,7 +121,7 @@ def _fresh_folder(config: RunConfig) -> Path:
 
 def _prepare(
     config: RunConfig,
-    plans: Mapping[str, PrivacyPlan | None],
+    plans: Plans,
     folder: Path,
     stages: Stages,
     progress: Progress,

@@ -2,12 +2,14 @@
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 from privacy.anonymise.scrubbed import Scrubbed
@@ -45,7 +47,7 @@ def scrub_in_workers(
 ) -> list[Scrubbed]:
     """Scrub chunks in ``workers`` processes, each chunk as soon as a process is free.
 
-    Processes are spawned: a fork is not safe with the threads of torch. A spawned process imports the main module again.
+    Processes are spawned: a fork is not safe with the threads of torch.
 
     Returns
     -------
@@ -95,9 +97,25 @@ def _start(section: AnonymiseSection, folder: Path, key: bytes) -> Worker:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, section, folder, key), daemon=True)
-    process.start()
+    with _main_hidden():
+        process.start()
     theirs.close()  # or a dead worker's pipe would never end
     return Worker(process, ours)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keep the main module from a process that is about to start.
+
+    A spawned process imports the main module again by default. A script that calls `simulate` without
+    ``if __name__ == "__main__":`` would then run once more in every worker, and our workers need nothing of it.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _hand_out(crew: Sequence[Worker], chunks: Sequence[Chunk], finished: Callable[[Chunk], None]) -> list[Scrubbed]:

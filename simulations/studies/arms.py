@@ -25,7 +25,7 @@ from shared.tasks import load_learner
 from shared.tasks.classification import ClassOutcome
 from shared.tasks.outcome import Outcome
 from simulations.assembly import assemble, evaluator_of, federate
-from simulations.planning import site_plans
+from simulations.planning import Plans
 from simulations.studies.prompting import answers, best_prompt
 from simulations.studies.results import Arm, Result
 
@@ -130,7 +130,7 @@ def _trained(config: RunConfig, arm: Arm, material: Material, folder: Path) -> t
     data = [site for site in material.sites if site.section.id in arm.sites]
     if arm.method == POOLED:
         data = [_pooled(data, config.data.sites[0])]
-    plans = site_plans(config, material.accountant)
+    plans = Plans.of(config, material.accountant)
     prepared = assemble(config, plans, data, material.test, folder, accountant=material.accountant)
     rounds = list(federate(prepared, config, secrets.token_hex(8), _nothing, lambda _: {}, _nothing))
     if not all(done.committed for done in rounds):

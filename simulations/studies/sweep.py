@@ -20,7 +20,7 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.ops.progress import Progress
 from simulations.assembly import assemble, federate, held_out_records
-from simulations.planning import plan_rows, site_plans
+from simulations.planning import Plans, plan_rows
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.search import Report, search
 
@@ -82,7 +82,7 @@ def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report:
     public, _ = split_validation(config, held_out_records(config, data))
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     accountant = Accountant()
-    prepared = assemble(config, site_plans(config, accountant), data, public, folder, accountant=accountant)
+    prepared = assemble(config, Plans.of(config, accountant), data, public, folder, accountant=accountant)
     rounds = []
     attempts = federate(prepared, config, secrets.token_hex(8), lambda _: None, prepared.measures.evaluate, lambda _: None)
     for done in until_over(attempts, config.evaluation.patience):

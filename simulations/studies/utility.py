@@ -33,7 +33,7 @@ from shared.ops.numbers import epsilon_up
 from shared.ops.progress import Progress
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.display import Bars
-from simulations.planning import site_plans
+from simulations.planning import Plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.search import trial_config
 
@@ -113,7 +113,7 @@ def points_of(config: RunConfig) -> list[tuple[str, float | None, dict[str, Any]
 def measured(config: RunConfig, data: Sequence[SiteData], folder: Path, accountant: Accountant) -> tuple[str, Interval]:
     """Return the primary metric of a federation's last adapter on all held-out records, with its interval."""
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
-    plans, measured = site_plans(config, accountant), held_out_records(config, data)
+    plans, measured = Plans.of(config, accountant), held_out_records(config, data)
     prepared = assemble(config, plans, data, measured, folder, accountant=accountant)
     last: list[AdapterState] = []
 

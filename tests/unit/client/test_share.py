@@ -133,7 +133,7 @@ def test_pairs_that_are_refused_are_refused_by_name(classify: RunConfig, instruc
                 with_options(base, pair)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # the crowds above cover every pair; this measures each pair separately
 @pytest.mark.parametrize("task", BOTH)
 def test_no_pair_of_options_lets_a_unit_add_more_than_the_bound(measure: Measure, task: str) -> None:
     for pair in pairs(task):

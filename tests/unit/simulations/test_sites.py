@@ -133,6 +133,7 @@ def test_a_tenth_of_the_generated_persons_writes_about_half_of_the_records() -> 
     assert 300 < len(set(owners)) <= 400
 
 
+@pytest.mark.slow
 def test_training_texts_alone_are_paraphrased_and_what_was_kept_is_counted_at_the_site(
     config: RunConfig, change: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def test_nothing_is_probed_unless_the_config_asks(classify: RunConfig, learner_o
     assert probe(Evaluator(learner, [], [], classify)) is None
 
 
+@pytest.mark.slow
 def test_probes_are_plain_numbers_without_a_word_of_a_record(either: RunConfig, evaluator_of: EvaluatorOf) -> None:
     evaluator = evaluator_of(either, group="when")
     found = probe(evaluator)
@@ -125,6 +126,7 @@ def test_nothing_to_swap_is_no_rate_of_nought(classify: RunConfig, evaluator_of:
     assert "Counterfactual swaps" in render({"probes": found})
 
 
+@pytest.mark.slow
 def test_groups_are_measured_apart_and_the_gap_is_between_them(either: RunConfig, evaluator_of: EvaluatorOf) -> None:
     evaluator = evaluator_of(either, group="when", search=0, noises=["case"], forgetting=False)
     found: Any = probe(evaluator)

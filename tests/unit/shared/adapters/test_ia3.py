@@ -249,6 +249,7 @@ def site_of(config: RunConfig, learner: Learner, records: list[Record], budget: 
 
 
 @pytest.mark.parametrize("distillation", [0.0, 0.5])
+@pytest.mark.slow
 def test_a_site_trains_it_under_privacy_and_sends_what_changed(
     scaled: RunConfig,
     change: Change,
@@ -286,6 +287,7 @@ def test_it_trains_the_same_from_the_states_below_it(
     assert deltas[0].minus(deltas[1]).norm < 1e-2 * deltas[1].norm
 
 
+@pytest.mark.slow
 def test_it_learns_as_well_privately_without_noise_and_clipping_as_plainly(
     scaled: RunConfig,
     change: Change,
