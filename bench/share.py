@@ -1,8 +1,9 @@
-"""Measure the contribution of one privacy unit to a step's clipped sum in ``client.trainer.train``, under every option.
+"""Measure the contribution ("share") of one privacy unit to a step's clipped sum, under every option of training.
 
 Run: python -m bench.share [--pairs] [--task classification]. A share is the L2 norm of the contribution (float64), in units
-of the clipping norm C that the step's noise is scaled to; it must not exceed 1. Sums are read before noise is added, for
-four given batches: all units; all but one; all, with only that one's losses counting; and only that one.
+of the clipping norm C that the step's noise is scaled to; it must not exceed 1. The steps are those of
+``client.trainer.train``; their sums are read before noise is added, for four given batches: all units; all but one; all, but
+only the losses of that one count; and only that one.
 """
 
 import argparse
