@@ -15,7 +15,7 @@ EVERYONE = ("north", "south")
 
 
 def right(share: float, seed: int, records: int = RECORDS) -> ClassOutcome:
-    """An outcome with a share of right answers."""
+    """Return an outcome with a share of right answers."""
     hits = np.random.default_rng(seed).random(records) < share
     return ClassOutcome(labels=("no", "yes"), truth=np.ones(records, dtype=np.int64), predicted=hits.astype(np.int64))
 
