@@ -33,7 +33,7 @@ from shared.tasks import load_task
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.micro_batches import Unit
-from shared.text.perturbation import asked
+from shared.text.perturbation import input_text
 
 SMALL, LARGE = 1e-3, 1e6  # clipping norms: all gradients exceed the first and none the second
 STILL = {
@@ -199,7 +199,7 @@ def sums_of(
 
 def _data(config: RunConfig, learner: Learner, records: Sequence[Record]) -> TrainingSet:
     """Build the training set of a site with these records, with two invented paraphrases of each."""
-    wordings = {asked(record): (f"{asked(record)} aia", None) for record in records}
+    wordings = {input_text(record): (f"{input_text(record)} aia", None) for record in records}
     data = training_set("north", config, records, learner, PERSONS, wordings)
     return OneOccasion(data.examples, data.units, data.viewer)
 
