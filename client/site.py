@@ -122,7 +122,7 @@ class Site:
         return cls(site.id, site.declared_size, *parts)
 
     @property
-    def seen(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
+    def encoded(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
         """Return the encoded records and the cached states for them; a simulation measures its baselines on these."""
         return self._data.examples, self._prefix
 
