@@ -1,9 +1,10 @@
-"""Entries of a site's ledger: their fields, their hash chain, and how a ledger file is read back and verified."""
+"""Define the entries of a site's ledger and their hash chain, and read and verify a ledger file."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ FIELDS: Mapping[str, Sequence[frozenset[str]]] = {
     "reserve": [_RESERVE | {"rounds"}, _RESERVE],  # earlier versions did not write the number of rounds of the whole plan
     "commit": [frozenset({"reserved"})],
 }
-NOWHERE = "0" * 64
+NOWHERE = "0" * 64  # hash before the first entry
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,9 @@ def unusable(path: Path, error: OSError) -> LedgerError:
     )
 
 
+@lru_cache(maxsize=4096)  # a ledger is read about ten times in each round
 def _parse(line: bytes, head: Head, path: Path) -> Entry:
-    """Parse one line as the entry that must follow ``head``."""
+    """Parse one line as the entry that must follow ``head``; the same line after the same head is the same entry."""
     where = f"{path}: entry {head.entries}"
     try:
         plain = json.loads(line)

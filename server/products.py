@@ -1,4 +1,4 @@
-"""What a run yields from its model, at a server and in a simulation: metrics, the facts of its report, and its files."""
+"""Make the products of a run, at a server or in a simulation: metrics, the facts of its report, and its files."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
 from server.early_stopping import choice, published
 from server.evaluation import Evaluator
@@ -143,9 +142,9 @@ class Measures:
         """
         chosen = choice(self.validation, rounds, config.training.rounds)
         final, evaluator = self.published(rounds).adapter, self.evaluator
+        central = config.privacy.enabled and config.privacy.trust == "central"
         write_adapter(evaluator.learner.model, final)
         outcome, answers = evaluator.outcome(), read_answers(evaluator)
-        hidden = PrivacyPlan.for_server(config) is not None
         return RunFacts(
             run_id=run_id,
             config=config,
@@ -154,13 +153,13 @@ class Measures:
             baselines=baselines,
             base=baselines[0].metrics,
             final=evaluator.metrics(outcome),
-            rounds=[done.without_cohort() for done in rounds] if hidden else rounds,
+            rounds=[done.without_cohort() for done in rounds] if central else rounds,
             by_site=evaluator.by_site(outcome) if by_site else {},
-            sites=[replace(site, ledger=Head()) for site in sites] if hidden else sites,
+            sites=[replace(site, ledger=Head()) for site in sites] if central else sites,
             assessment=assess(evaluator, outcome, [baseline.rival for baseline in baselines], answers),
             choice=chosen,
             probes=probe(evaluator),
-            laps=[None for _ in laps] if hidden else laps,
+            laps=[None for _ in laps] if central else laps,
             accountant=accountant,
         )
 

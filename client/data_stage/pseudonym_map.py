@@ -17,7 +17,7 @@ from shared.ops.disk import replace_file
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
-# By the place of a record in its file: from each tag or surrogate in its text to the original value.
+# Position of a record in its file -> tag or surrogate in its text -> original value.
 Originals = Mapping[int, Mapping[str, str]]
 
 
@@ -76,7 +76,7 @@ class PseudonymMap:
             opened = self._cipher().decrypt(content[:NONCE_BYTES], content[NONCE_BYTES:], self.site_id.encode())
         except FileNotFoundError:
             raise DataError(
-                f"{self._map}: no map is kept; set anonymise.reversible = true in SITE.toml and write the records out anew"
+                f"{self._map}: no map is kept; set anonymise.reversible = true in SITE.toml and write the records out again"
             ) from None
         except (OSError, InvalidTag, ValueError):
             raise DataError(

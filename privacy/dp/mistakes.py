@@ -12,9 +12,9 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset
 from privacy.dp.plan import PrivacyPlan
 from shared.errors import PrivacyError
 
-MARK = "_trained_under_a_privacy_plan"
+MARK = "_trained_under_a_privacy_plan"  # attribute of a model that make_private has taken before
 DTYPES = frozenset({torch.float32, torch.bfloat16})  # for which the noise is known to cover rounding
-REMEDY = "pass a tuple of tensors or a map-style data set, one item for each record"
+REMEDY = "pass a tuple of tensors or a map-style data set, with one item for each record"
 
 
 def records_of(data: object, plan: object) -> Dataset[Any]:
@@ -43,7 +43,7 @@ def records_of(data: object, plan: object) -> Dataset[Any]:
             raise PrivacyError(f"data: the tensors have different numbers of rows; {REMEDY}")
         data = TensorDataset(*data)
     if not isinstance(data, Dataset) or not hasattr(data, "__len__"):
-        raise PrivacyError(f"data: a {type(data).__name__} is no data set; {REMEDY}")
+        raise PrivacyError(f"data: a {type(data).__name__} is not a data set; {REMEDY}")
     if not plan.declared_size / 2 <= len(data) <= plan.declared_size * 2:
         raise PrivacyError(
             f"data: {len(data)} records, and the plan divides by an expected batch of {plan.expected_batch:g} of "
@@ -139,8 +139,8 @@ def _refuse_other_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) 
     if isinstance(optimizer, DPOptimizer):
         raise PrivacyError("optimizer: it adds noise by itself; pass the plain optimiser of torch.optim, without Opacus")
     trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
-    steered = {id(p) for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
-    if not steered or not steered <= trained:
+    optimised = {id(p) for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
+    if not optimised or not optimised <= trained:
         raise PrivacyError(
             "optimizer: it must hold trained parameters of this model and no others; make it from model.parameters()"
         )

@@ -1,7 +1,7 @@
-"""DP-SGD on a model of one's own: Poisson batches, a private step, and a plan that accounts for exactly what runs.
+"""Train any model of yours with DP-SGD: Poisson batches, a private step, and a plan that accounts for both.
 
-One object draws the batches and takes the steps, so what the plan assumes cannot come apart from what runs: the step
-accepts only the batch that was drawn last, once, and there are as many batches as the plan has steps.
+The training cannot deviate from the plan: a step accepts only the batch that was drawn last, once, and there are as many
+batches as the plan has steps.
 """
 
 import secrets
@@ -54,7 +54,7 @@ class PoissonBatches:
         self._source = poisson_batches(records, plan.sampling_rate, self.steps, uniforms)
 
     def __len__(self) -> int:
-        """Return how many batches are left."""
+        """Return the number of batches that are left."""
         return self.steps - self._drawn
 
     def __iter__(self) -> Iterator[Batch]:
@@ -136,8 +136,11 @@ class PrivateTraining:
         rows = self._batches.take(batch).rows
         self._failed = True  # until the step is done
         self._model.train()
-        self._optimizer.zero_grad()  # a gradient that was left on a frozen tensor would be stepped on without noise
-        with private_model(self._model, self._optimizer, self._plan, self._plan.expected_batch) as (model, step), _fresh():
+        self._optimizer.zero_grad()  # a gradient left on a frozen tensor would be applied without noise
+        with (
+            private_model(self._model, self._optimizer, self._plan, self._plan.expected_batch) as (model, step),
+            _secret_seed(),
+        ):
             for start in range(0, len(rows), self._at_once):
                 chosen = rows[start : start + self._at_once]
                 torch.autograd.backward(self._losses_of(model, chosen).sum())
@@ -164,7 +167,7 @@ class PrivateTraining:
         """Refuse a model whose per-record gradients are not exact, or which keeps statistics of the records."""
         kept, training, count = self._values(), self._model.training, min(CHECKED, records)
         try:
-            with _fresh():
+            with _secret_seed():
                 refuse_outsiders(self._losses_of(self._model, range(count)), self._model)
                 refuse_inexact(self._model, self._losses_of, count)
                 refuse_rounding(self._model, self._losses_of, count, PER_ROOT[base_dtype(self._model)])
@@ -242,14 +245,14 @@ def make_private(
     optimizer
         Any optimiser of ``torch.optim`` over the model's parameters; its ``step`` must not need a closure. Do not call it.
     plan
-        What the training may cost, from `PrivacyPlan.of`.
+        Plan of the whole training, from `PrivacyPlan.of`.
     data
         A tuple of tensors with one row for each record, or a map-style data set with one item for each record. No record
         twice, and no item made of several records: no oversampling, no overlapping windows of a series, no mixed pairs.
     losses
         ``losses(model, *item_parts)`` returns one loss for each record of a batch, (n,).
     at_once
-        Records whose gradients are in memory at once; changes memory, never the result but for rounding.
+        Number of records whose gradients are in memory at once; apart from rounding it does not change the result.
 
     Returns
     -------
@@ -292,8 +295,11 @@ def make_private(
 
 
 @contextmanager
-def _fresh() -> Iterator[None]:
-    """Draw random numbers such as dropout masks from a secret seed: masks of a public seed would couple the records."""
+def _secret_seed() -> Iterator[None]:
+    """Draw random numbers such as dropout masks from a secret seed.
+
+    With a public seed, one more record would change the masks of the other records in a way that everybody could compute.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(secrets.randbits(63))
         yield

@@ -1,9 +1,9 @@
 """The two messages between server and site, the order and the reply, and their wire form.
 
-A reply has a white-list of fields. Each is either public by declaration (run, round, site, nonce, end of the site's ledger)
-or a release of the privacy plan (the delta, and noised sums where the config asks for them). One further field, the
-electricity of the round, is neither; it leaves a site only in a run without privacy and only if the site's policy allows it.
-No field can hold free text.
+A reply has a white-list of fields. Each is either public by declaration (run, round, site, nonce, end of the site's ledger,
+names and shapes of the adapter) or a release of the privacy plan (the delta, and noised sums if the config wants them). One
+further field, the electricity of the round, is neither; it leaves a site only in a run without privacy and only if the
+site's policy allows it. No field can hold free text.
 """
 
 import re
@@ -19,9 +19,12 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import MessageError
 from shared.wire.chain_head import Head
+from shared.wire.packed_arrays import packed, spec_text, unpacked
 
 _ARRAYS = "adapter"
 _HEADER = "header"
+_NUMBERS = "numbers"
+_SPEC = "spec"
 _RELEASED = "released"
 _ENERGY = "energy"
 NUMPY_MAGIC = b"\x93NUMPY"
@@ -247,12 +250,13 @@ def _kwh(record: object) -> float | None:
 
 
 def _record(state: AdapterState, header: dict[str, str | int]) -> RecordDict:
-    arrays = ArrayRecord({name: Array(np.ascontiguousarray(array)) for name, array in state.arrays.items()})
-    return RecordDict({_ARRAYS: arrays, _HEADER: ConfigRecord(dict(header))})
+    arrays = ArrayRecord({_NUMBERS: Array(packed(state))})
+    return RecordDict({_ARRAYS: arrays, _HEADER: ConfigRecord({**header, _SPEC: spec_text(state.spec)})})
 
 
 def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[AdapterState, dict[str, str | int]]:
-    """Check a record against the white-list: exactly these fields, of exactly these types, and float32 arrays."""
+    """Check a record against the white-list: exactly these fields, of exactly these types, and one array of float32."""
+    types = {**types, _SPEC: str}
     arrays, header = record.get(_ARRAYS), record.get(_HEADER)
     if set(record) != {_ARRAYS, _HEADER} or not isinstance(arrays, ArrayRecord) or not isinstance(header, ConfigRecord):
         raise MessageError(f"{what}: does not hold exactly the records '{_ARRAYS}' and '{_HEADER}'")
@@ -262,7 +266,9 @@ def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[Adapt
         raise MessageError(
             f"{what}: a field of its header is not a short name (letters, digits and . + _ -), so it is refused"
         )
-    state = AdapterState({name: _numbers(array, what) for name, array in arrays.items()})
+    if set(arrays) != {_NUMBERS}:
+        raise MessageError(f"{what}: does not hold exactly one array, '{_NUMBERS}'")
+    state = unpacked(str(header[_SPEC]), _numbers(arrays[_NUMBERS], what), what)
     return state, {name: header[name] for name in types}  # type: ignore[misc]  # the types were checked
 
 

@@ -19,7 +19,7 @@ COMMANDS = (
 
 
 def run(arguments: Sequence[str], code: str = "import hushtune; hushtune.main()") -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
+    """Run the command line in its own process."""
     return subprocess.run(
         [sys.executable, "-c", f"import sys; sys.argv[1:] = {list(arguments)!r}\n{code}"],
         capture_output=True,
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str], code: str = "import hushtune; hushtune.main()"
 def here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[Sequence[str]], tuple[int, str, str]]:
-    """The same in this process, where what it imports is there already: its status, and what it said in both ways."""
+    """Run the command line in this process, where the imports are done already; return status, stdout and stderr."""
     monkeypatch.chdir(REPOSITORY)
 
     def run_here(arguments: Sequence[str]) -> tuple[int, str, str]:
@@ -149,7 +149,7 @@ def test_a_command_whose_extra_is_missing_is_one_line_before_anything_is_read(
         (["plan", "none.toml"], "none.toml: cannot read the config"),
         (["plan", "configs/demo.toml", "--set", "training.rouns=3"], "nearest is 'training.rounds'"),
         (["plan", "configs/demo.toml", "--set", "privacy.enabled=false"], "privacy.enabled = false"),
-        (["card", "verify", "no-such-run"], "no readable privacy card"),
+        (["card", "verify", "no-such-run"], "not a readable privacy card"),
         (["report", "no-such-run"], "no-such-run: no readable report.json"),
         (["evaluate", "no-such-adapter", "x.jsonl"], "no readable run config"),
         (["models", "--fetch", "bert"], "--fetch bert: unknown model"),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from privacy.accounting import MechanismEvent, epsilon
+from privacy import accounting
+from privacy.accounting import Accountant, MechanismEvent, epsilon
 from privacy.budget import Budget, Limit, upper_bound
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
@@ -34,7 +35,7 @@ NAMES = [f"record number {i}" for i in range(12)]
 
 @pytest.fixture
 def budget(tmp_path: Path) -> Make:
-    """A budget for some records on one ledger, opened anew each time as after a restart."""
+    """Make a budget for some records on one ledger, which is opened again each time, as after a restart."""
 
     def make(found: Sequence[RawRecord], limit: float = 100.0) -> Budget:
         ledger = Ledger(tmp_path / "ledger", "north")
@@ -196,6 +197,7 @@ def _compete(folder: Path, run_id: str, limit: float) -> None:
             mine.reserve(run_id, number, PLAN, Head())
 
 
+@pytest.mark.slow
 def test_two_hundred_interleavings_of_two_runs_never_overspend(tmp_path: Path) -> None:
     """Two processes on one dataset; the filter's budget pays 200 rounds, however the processes take turns."""
     folder = tmp_path / "ledger"
@@ -300,3 +302,22 @@ def test_a_ledger_that_was_written_before_whole_plans_were_goes_on(budget: Make)
     assert mine.spent() == Spent(ROUND, "plan")
     spend(mine, number=2)
     assert mine.spent().epsilon == pytest.approx(epsilon(PLAN.events * 2, DELTA))
+
+
+def test_only_the_whole_plan_is_composed_for_the_rounds_left_of_a_run(budget: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    compose = accounting._composed
+    monkeypatch.setattr(
+        accounting, "_composed", lambda counts, losses: (asked.append(counts.total()), compose(counts, losses))[1]
+    )
+    mine = replace(budget(records(NAMES)), accountant=Accountant())
+    nobody_has_seen = replace(mine, dataset=Dataset([()]))
+    for number in (1, 2, 3):
+        nobody_has_seen.refuse_rest("run", number, PLAN)
+        spend(mine, number=number)
+    assert asked == [3]
+    # The rounds left are still composed where the whole plan does not fit.
+    tight = replace(nobody_has_seen, limit=Limit(epsilon(PLAN.events * 2, DELTA) + 1e-9, DELTA))
+    tight.refuse_rest("another", 2, PLAN)
+    with pytest.raises(LedgerError, match="budget exhausted"):
+        tight.refuse_rest("another", 1, PLAN)

@@ -21,7 +21,7 @@ WORD = "zebra"
 
 @pytest.fixture(scope="module")
 def knows_a_word(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A spaCy model whose recogniser is a rule for one word, under a label of its own and under one that is harmless."""
+    """Make a spaCy model that recognises one word, under its own label and under a harmless one."""
     nlp = spacy.blank("en")
     nlp.add_pipe("entity_ruler", name="ner").add_patterns(  # type: ignore[attr-defined]
         [{"label": "WARD", "pattern": WORD}, {"label": "MONEY", "pattern": "gold"}]
@@ -33,7 +33,7 @@ def knows_a_word(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def takes_all(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
-    """A token classification model whose bias says person, whatever it reads."""
+    """Make a token classification model whose bias predicts PERSON for every token."""
     import shutil
 
     import torch
@@ -62,6 +62,7 @@ def test_both_kinds_of_model_give_our_types(knows_a_word: Path, takes_all: Path)
     assert max(f.end for f in found) == 7
 
 
+@pytest.mark.slow
 def test_a_united_second_recogniser_replaces_what_the_first_lets_through(folder: Path, knows_a_word: Path) -> None:
     text = {"text": f"they saw the {WORD} at the gate"}
     for use, expected in (("unite", "they saw the <WARD_1> at the gate"), ("check", text["text"])):

@@ -116,7 +116,7 @@ def one_round(number: int, evaluator: Evaluator) -> Round:
 
 @pytest.fixture(scope="module")
 def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
-    """What a server knows at the end of a run, by its own functions."""
+    """Return what a server knows at the end of a run, by its own functions."""
     config, outcome = evaluator.config, evaluator.outcome()
     base = evaluator.learner.base
     files = ModelFiles("tiny", tiny_bert, "model.safetensors", "c" * 64, "org/tiny@" + "d" * 40)
@@ -143,6 +143,7 @@ def plans_of(facts: RunFacts) -> dict[str, PrivacyPlan | None]:
     return {site.site_id: site.plan for site in facts.sites}
 
 
+@pytest.mark.slow
 def test_every_field_of_a_servers_report_has_an_origin(facts: RunFacts) -> None:
     document = report(facts) | {"stages": {"train": 2.0}, "seconds": 2.0}
     assert unexplained(document, plans_of(facts)) == []

@@ -34,7 +34,7 @@ def same(left: AdapterState, right: AdapterState) -> bool:
 
 
 def sent(record: RecordDict) -> RecordDict:
-    """What arrives of a record that a simulated message carries."""
+    """Return the record that arrives when a simulated message carries one."""
     from flwr.supercore.task_identity import TaskIdentity
 
     from simulations.fleets.local import over_the_wire
@@ -74,9 +74,10 @@ def test_any_float32_numbers_survive_bit_for_bit(array: np.ndarray, number: int)
 def test_a_reply_holds_these_fields_and_no_others() -> None:
     record = REPLY.to_record()
     assert sorted(record) == ["adapter", "header", "released"]
-    assert sorted(record["header"]) == ["ledger_entries", "ledger_hash", "nonce", "round", "run_id", "site_id"]
+    assert sorted(record["header"]) == ["ledger_entries", "ledger_hash", "nonce", "round", "run_id", "site_id", "spec"]
+    assert record["header"]["spec"] == "b=2x2;a=1"
     assert sorted(record["released"]) == ["hits", "loss", "records"]
-    assert sorted(record["adapter"]) == ["a", "b"]
+    assert list(record["adapter"]) == ["numbers"]
     assert {array.dtype for array in record["adapter"].values()} == {"float32"}
 
 
@@ -93,7 +94,7 @@ def test_the_electricity_of_a_round_is_no_release_and_only_an_amount_is_taken_fo
 
 def test_what_a_reply_takes_out_is_its_names_and_its_bytes() -> None:
     names, size = outgoing(REPLY.to_record())
-    assert names == {"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash"}
+    assert names == {"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash", "spec"}
     assert sum(array.nbytes for array in DELTA.arrays.values()) < size < 1024
     assert outgoing(replace(REPLY, released={"loss": 0.5}).to_record())[0] == names  # a release is paid for
     assert "records" in outgoing(with_header(records=412))[0]
@@ -109,7 +110,7 @@ def with_header(**changes: Any) -> RecordDict:
 
 def with_array(array: Array) -> RecordDict:
     record = REPLY.to_record()
-    record["adapter"] = ArrayRecord({"b": array, "a": record["adapter"]["a"]})
+    record["adapter"] = ArrayRecord({"numbers": array})
     return record
 
 
@@ -119,6 +120,16 @@ def extra(name: str, value: Any) -> RecordDict:
     return record
 
 
+def with_arrays(**arrays: Array) -> RecordDict:
+    return extra("adapter", ArrayRecord(arrays))
+
+
+NUMBERS = Array(np.zeros(5, dtype=np.float32))
+SPECS = [
+    *("", ";", "b", "b=2x2", "b=2x2;a=2", "b=2x2;a=1;", "b=2x2;b=1", "b=02x2;a=1", "b=2x2 ;a=1", "b=2x-2;a=9", "b=2X2;a=1"),
+    *("b=5;a=0x9999999999x9999999999x9999999999", "the patient=5", "b=5\n", "b=\N{ARABIC-INDIC DIGIT FIVE}", "=5", "../b=5"),
+    *(f"b={'x'.join('1' * 8)}x5", f"{'b' * 201}=5", f"b=5{';a=0' * 2**19}", "b=99999999999", "b" * 2**21),
+]
 MALFORMED = {
     "an extra header field": lambda: with_header(records=412),
     "an extra text": lambda: with_header(note="hello"),
@@ -146,11 +157,19 @@ MALFORMED = {
     "no records": lambda: RecordDict({}),
     "no header": lambda: RecordDict({"adapter": REPLY.to_record()["adapter"]}),
     "no arrays": lambda: RecordDict({"header": REPLY.to_record()["header"]}),
-    "float64 numbers": lambda: with_array(Array(np.zeros((2, 2), dtype=np.float64))),
-    "float16 numbers": lambda: with_array(Array(np.zeros((2, 2), dtype=np.float16))),
-    "whole numbers": lambda: with_array(Array(np.zeros((2, 2), dtype=np.int32))),
-    "text": lambda: with_array(Array(np.array([["patient", "record"]]))),
-    "big-endian numbers": lambda: with_array(Array(np.zeros((2, 2), dtype=">f4"))),
+    "float64 numbers": lambda: with_array(Array(np.zeros(5, dtype=np.float64))),
+    "float16 numbers": lambda: with_array(Array(np.zeros(5, dtype=np.float16))),
+    "whole numbers": lambda: with_array(Array(np.zeros(5, dtype=np.int32))),
+    "text": lambda: with_array(Array(np.array(["patient", "record", "of", "a", "person"]))),
+    "a number too few": lambda: with_array(Array(np.zeros(4, dtype=np.float32))),
+    "a number too many": lambda: with_array(Array(np.zeros(6, dtype=np.float32))),
+    "numbers of two dimensions": lambda: with_array(Array(np.zeros((5, 1), dtype=np.float32))),
+    "a second array": lambda: with_arrays(numbers=NUMBERS, more=NUMBERS),
+    "an array of another name": lambda: with_arrays(more=NUMBERS),
+    "no array": lambda: with_arrays(),
+    "shapes in a list": lambda: with_header(spec=["b=2x2", "a=1"]),
+    **{f"the spec {spec!r:.60}": (lambda spec=spec: with_header(spec=spec)) for spec in SPECS},
+    "big-endian numbers": lambda: with_array(Array(np.zeros(5, dtype=">f4"))),
 }
 
 
@@ -193,15 +212,15 @@ def zip_bomb() -> bytes:
 
 
 PAYLOADS = {
-    "a pickled object": lambda: npy(np.array([Touches()], dtype=object), allow_pickle=True),
+    "a pickled object": lambda: npy(np.array([Touches()] * 5, dtype=object), allow_pickle=True),
     "a bare pickle": lambda: b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00K*.",
     "nothing": lambda: b"",
-    "a cut array": lambda: npy(np.zeros((2, 2), dtype=np.float32))[:-3],
+    "a cut array": lambda: npy(np.zeros(5, dtype=np.float32))[:-3],
     "noise": lambda: bytes(range(256)),
     "an archive of arrays": npz,
     "a bomb": zip_bomb,
     "a broken archive": lambda: b"PK\x03\x04" + bytes(64),
-    "an unclosed header": lambda: npy_header("{'descr': '<f4', 'shape': (2, 2"),
+    "an unclosed header": lambda: npy_header("{'descr': '<f4', 'shape': (5"),
     "a header that is code": lambda: npy_header("__import__('os').abort()\n"),
     "a header of a petabyte": lambda: npy_header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({10**15},), }}\n"),
     "a header of nested brackets": lambda: npy_header("(" * 9000 + "\n"),
@@ -210,13 +229,13 @@ PAYLOADS = {
 
 @pytest.mark.parametrize("make", PAYLOADS.values(), ids=PAYLOADS.keys())
 def test_bytes_that_are_no_plain_array_are_refused_without_running_anything(make: Callable[[], bytes]) -> None:
-    array = Array(dtype="float32", shape=(2, 2), stype="numpy.ndarray", data=make())
+    array = Array(dtype="float32", shape=(5,), stype="numpy.ndarray", data=make())
     with pytest.raises(MessageError):
         TrainReply.from_record(with_array(array))
 
 
 def test_an_array_in_another_encoding_is_refused() -> None:
-    array = Array(dtype="float32", shape=(2, 2), stype="torch.pickle", data=npy(np.zeros((2, 2), dtype=np.float32)))
+    array = Array(dtype="float32", shape=(5,), stype="torch.pickle", data=npy(np.zeros(5, dtype=np.float32)))
     with pytest.raises(MessageError):
         TrainReply.from_record(with_array(array))
 

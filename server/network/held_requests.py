@@ -1,0 +1,184 @@
+"""Hold a site's request for messages until there is a message, so that an order leaves without waiting for the next request.
+
+Flower answers a request for messages at once, so a site has to ask again and again, and each order waits for the next time.
+Here an empty answer is kept back. When a message comes, the same request goes to Flower once more. Only a request that
+Flower has authenticated is ever held, and at most one for each key.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Scope = Mapping[str, Any]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+HOLD = 5.0  # seconds that a request for messages is held; a site drops a connection that was unused for 5 s
+PULL = "/v1/fleet/pull-messages"
+ACTIVATE = "/v1/fleet/activate-node"
+ARRIVALS = frozenset({"/v1/fleet/push-messages", "/v1/fleet/push-object"})
+
+
+@dataclass
+class _Held:
+    """A request on hold: the event that ends the wait, and whether another request of the same key took its place."""
+
+    loop: asyncio.AbstractEventLoop
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    replaced: bool = False
+
+    def end(self) -> None:
+        self.loop.call_soon_threadsafe(self.ended.set)
+
+
+@dataclass
+class _Answer:
+    """An answer of Flower that was kept back."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    async def keep(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+
+    @property
+    def status(self) -> int:
+        return int(next((event["status"] for event in self.events if event["type"] == "http.response.start"), 0))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether Flower authenticated the request and had no message: an empty protobuf message has no bytes."""
+        return self.status == 200 and not any(event.get("body") for event in self.events)
+
+
+class Holder:
+    """Forwards requests to Flower; holds requests for messages, and notices when a part of a reply arrives.
+
+    Any thread may call ``call``, ``wait_for_arrival`` and ``close``.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._held: dict[bytes, _Held] = {}
+        self._calls: dict[bytes, int] = {}
+        self._arrived = threading.Event()
+        self._closed = False
+
+    def call(self, key: bytes) -> None:
+        """Let the held request of a key ask Flower again, because there is a message for the site."""
+        with self._lock:
+            self._calls[key] = self._calls.get(key, 0) + 1
+            self._end(key)
+
+    def wait_for_arrival(self, seconds: float) -> None:
+        """Wait until a part of a reply arrives, at most ``seconds``; return at once if one came since the last call."""
+        self._arrived.wait(seconds)
+        self._arrived.clear()
+
+    def close(self) -> None:
+        """Answer all held requests, and hold no more."""
+        with self._lock:
+            self._closed = True
+            for key in self._held:
+                self._end(key)
+        self._arrived.set()
+
+    async def forward(self, key: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward a request of an admitted key to Flower, and send its answer."""
+        if scope["path"] == PULL:
+            await self._pull(key, scope, receive, send)
+            return
+        answer = _Answer()
+
+        async def watched(event: dict[str, Any]) -> None:
+            if event["type"] == "http.response.start":
+                answer.events.append(event)
+            await send(event)
+
+        await self._app(scope, receive, watched)
+        if answer.status == 200:
+            self._saw(key, scope["path"])
+
+    def _saw(self, key: bytes, path: str) -> None:
+        """Act on a request that Flower accepted."""
+        if path in ARRIVALS:
+            self._arrived.set()
+        elif path == ACTIVATE:  # whoever holds an older request has gone, and must take no message of the new session
+            with self._lock:
+                self._replace(key)
+
+    async def _pull(self, key: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward a request for messages; if there is none, hold the request and then forward it once more."""
+        calls = self._calls.get(key, 0)
+        request = await _read(receive)
+        if request is None:
+            return
+        answer = await self._ask(scope, request)
+        if answer.is_empty:
+            go_on = await self._hold(key, calls, receive)
+            if go_on is None:
+                return
+            answer = await self._ask(scope, request) if go_on else answer
+        for event in answer.events:
+            await send(event)
+
+    async def _ask(self, scope: Scope, body: bytes) -> _Answer:
+        """Return Flower's answer; each time Flower gets a fresh copy of the request, because it adds to it."""
+        answer, parts = _Answer(), [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return parts.pop() if parts else await asyncio.Future()
+
+        await self._app({**scope, "state": dict(scope.get("state", {}))}, receive, answer.keep)
+        return answer
+
+    async def _hold(self, key: bytes, calls: int, receive: Receive) -> bool | None:
+        """Wait for a call to the key.
+
+        Returns
+        -------
+        bool or None
+            Whether a call came; None if nobody waits for the answer any more.
+        """
+        held = _Held(asyncio.get_running_loop())
+        with self._lock:
+            if self._closed or self._calls.get(key, 0) != calls:
+                return not self._closed
+            self._replace(key)
+            self._held[key] = held
+        gone, called = asyncio.ensure_future(receive()), asyncio.ensure_future(held.ended.wait())
+        try:
+            await asyncio.wait({gone, called}, timeout=HOLD, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            with self._lock:
+                if self._held.get(key) is held:
+                    del self._held[key]
+            called.cancel()
+            left = gone.done()
+            gone.cancel()
+        return None if left or held.replaced else held.ended.is_set() and not self._closed
+
+    def _replace(self, key: bytes) -> None:
+        held = self._held.pop(key, None)
+        if held is not None:
+            held.replaced = True
+            held.end()
+
+    def _end(self, key: bytes) -> None:
+        if key in self._held:
+            self._held[key].end()
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body of a request; None if the connection was closed before its end."""
+    body = b""
+    while True:
+        event = await receive()
+        if event["type"] != "http.request":
+            return None
+        body += event.get("body", b"")
+        if not event.get("more_body"):
+            return body
