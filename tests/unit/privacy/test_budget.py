@@ -5,6 +5,7 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -303,12 +304,15 @@ def test_a_ledger_that_was_written_before_whole_plans_were_goes_on(budget: Make)
     assert mine.spent().epsilon == pytest.approx(epsilon(PLAN.events * 2, DELTA))
 
 
-def test_only_the_whole_plan_is_composed_for_the_rounds_left_of_a_run(
-    budget: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_whole_plan_is_composed_for_the_rounds_left_of_a_run(budget: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     compose = accounting._composed
-    monkeypatch.setattr(accounting, "_composed", lambda counts, losses: (asked.append(counts.total()), compose(counts, losses))[1])
+
+    def counted(counts: Any, losses: Any) -> Any:
+        asked.append(counts.total())
+        return compose(counts, losses)
+
+    monkeypatch.setattr(accounting, "_composed", counted)
     mine = replace(budget(records(NAMES)), accountant=Accountant())
     nobody_has_seen = replace(mine, dataset=Dataset([()]))
     for number in (1, 2, 3):
