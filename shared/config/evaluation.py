@@ -102,7 +102,7 @@ class EvaluationSection(Section):
     def _compared_rounds_are_evaluated(self) -> Self:
         if self.validation and self.every > 1:
             raise ValueError(
-                "every: rounds are compared on the validation records, so evaluate each; set evaluation.every = 1"
+                "every: with validation records each round is compared; set evaluation.every = 1"
             )
         return self
 
