@@ -174,7 +174,7 @@ class Holder:
 
 async def _read(receive: Receive) -> bytes | None:
     """Return the body of a request; None if it is too large or the connection was closed before its end."""
-    body = b""
+    body = bytearray()
     while True:
         event = await receive()
         if event["type"] != "http.request":
@@ -183,4 +183,4 @@ async def _read(receive: Receive) -> bytes | None:
         if len(body) > SMALL:
             return None
         if not event.get("more_body"):
-            return body
+            return bytes(body)
