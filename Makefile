@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
     --no-emit-package torch --custom-compile-command 'make lock'
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 
-.PHONY: lock demo demo-federation test claims faults mutants check bench bench-epoch utility docs clean
+.PHONY: lock demo demo-federation test unit claims faults exhaustive mutants check bench bench-epoch utility docs clean
 
 $(VENV)/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,14 +39,21 @@ demo: $(VENV)/installed  ## a private federation of four hospitals on generated 
 demo-federation: $(VENV)/installed  ## a server and three clients as real processes; the server is killed and resumes
 	$(BIN)/python -m simulations.demo_federation
 
-test: $(VENV)/installed  ## all tests except the fault tests
+test: $(VENV)/installed  ## all tests except faults and exhaustive
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+unit: $(VENV)/installed  ## the fast unit tests: no real model, no process
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	    -m 'not slow and not faults and not exhaustive'
 
 claims: $(VENV)/installed  ## only the tests that SECURITY.md names
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $$(sed -n 's/.*| `\(tests[^`|]*\)` |$$/\1/p' SECURITY.md)
 
 faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults
+
+exhaustive: $(VENV)/installed  ## every pair of training options measured separately; about a minute
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m exhaustive
 
 mutants: $(VENV)/installed  ## mutation testing: each seeded fault must be caught by its named unit test; writes docs/mutants.md
 	$(BIN)/python -m bench.mutants

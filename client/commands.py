@@ -1,4 +1,4 @@
-"""The commands of a data steward: what each takes and which module does it; heavy imports wait inside the commands."""
+"""Define the commands of a data steward; heavy modules are imported inside the functions, so that ``--help`` is fast."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +9,11 @@ from shared.ops.printing import Json, show
 
 app = typer.Typer()
 provision = typer.Typer()
-ledger = typer.Typer(name="ledger", help="A site's budget book: what its records have spent.", no_args_is_help=True)
+ledger = typer.Typer(name="ledger", help="A site's privacy ledger: what its records have spent.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger's folder, which holds ledger.jsonl.")]
 Delta = Annotated[
-    float | None, typer.Option("--delta", help="Delta at which epsilon is told; the smallest of the entries without it.")
+    float | None, typer.Option("--delta", help="Delta at which epsilon is computed; default: the smallest in the ledger.")
 ]
 SiteToml = Annotated[Path, typer.Argument(metavar="SITE.toml", help="The site's own file: identity, server, data, policy.")]
 
@@ -22,7 +22,7 @@ SiteToml = Annotated[Path, typer.Argument(metavar="SITE.toml", help="The site's 
 def client(
     site: SiteToml,
     once: Annotated[bool, typer.Option("--once", help="End when a run is over.")] = False,
-    insecure: Annotated[bool, typer.Option("--insecure", help="No TLS, for a trial on this machine alone.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="No TLS, for a trial on this machine only.")] = False,
 ) -> None:
     """Serve a site: train on its records when the server asks and the site's policy permits."""
     from client.site_file import SiteFile
@@ -39,7 +39,7 @@ def client(
 def provision_site(
     folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],
 ) -> None:
-    """Make this site's key, at the site; the private half never leaves it."""
+    """Make this site's key at the site; the private key never leaves it."""
     from client.provision import provision_site
 
     key = provision_site(folder)
@@ -53,7 +53,7 @@ def provision_admit(
     more: Annotated[int, typer.Option(min=0, help="Further set-ups that the server may ask for.")] = 1,
     json: Json = False,
 ) -> None:
-    """Show what the server asked about this site's records, let more set-ups pass, and forget failed rounds."""
+    """Show which set-ups of the records the server asked for, permit more, and reset the count of failed rounds."""
     from client.display import set_up_tables
     from client.provision import admit_site
 
@@ -75,11 +75,11 @@ def show_ledger(folder: Folder, delta: Delta = None, json: Json = False) -> None
 def verify_ledger(
     folder: Folder,
     against: Annotated[
-        Path | None, typer.Option(help="A run's folder or report.json: the heads that the server saw must be in the ledger.")
+        Path | None, typer.Option(help="A run's folder or report.json; the ledger must contain the chain heads in it.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check every entry, the dataset files, and what the server saw of the ledger; names the first fault."""
+    """Check every entry, the dataset files, and the chain heads that the server saw; name the first fault."""
     from client.statement import verify
 
     checked = verify(folder, against)
@@ -104,18 +104,16 @@ def export_ledger(
 @ledger.command("confirm")
 def confirm_ledger(
     site: SiteToml,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for who has compared the ledger's end already.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, because you have compared the ledger already.")] = False,
 ) -> None:
-    """Say that the ledger is the newest copy of itself, where its second head is missing or older."""
-    from client.confirmation import confirm, last_of
+    """Confirm that this ledger is its newest copy, if the second copy of its chain head is missing or out of date."""
+    from client.confirmation import confirm, ledger_end
     from client.site_file import SiteFile
 
     file = SiteFile.load(site)
-    last = last_of(file)
-    typer.echo(
-        f"{file.ledger}: {last['entries']} entries, the last reservation {last['last'] or 'none'}. Head: {last['hash']}"
-    )
+    end = ledger_end(file)
+    typer.echo(f"{file.ledger}: {end['entries']} entries; last reserved: {end['last'] or 'nothing'}. Head: {end['hash']}")
     if not yes:
-        typer.confirm("Is that all that was ever trained here (the server's reports say it, too)?", abort=True)
+        typer.confirm("Is this the last round that this site trained (compare with the reports of the runs)?", abort=True)
     confirm(file)
     typer.echo(f"{file.site.ledger_head}: written")

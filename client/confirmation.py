@@ -1,4 +1,4 @@
-"""Let a steward confirm that a site's ledger is its newest copy, where the second head cannot decide it."""
+"""Let a steward confirm that a site's ledger is its newest copy, if the second copy of its head is lost or out of date."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ from privacy.ledger import Ledger
 from shared.errors import LedgerError
 
 
-def last_of(file: SiteFile) -> Mapping[str, Any]:
-    """Return how far a site's ledger goes, so that the steward can compare it with other sources.
+def ledger_end(file: SiteFile) -> Mapping[str, Any]:
+    """Return where a site's ledger ends, so that the steward can compare this with other sources.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def last_of(file: SiteFile) -> Mapping[str, Any]:
 
 
 def confirm(file: SiteFile) -> None:
-    """Rewrite the second head of a site's ledger from the ledger as it is.
+    """Rewrite the second copy of the chain head from the ledger on disk.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def confirm(file: SiteFile) -> None:
     Raises
     ------
     LedgerError
-        The ledger is damaged, or lacks entries that its second head has seen.
+        The ledger is damaged, or lacks entries that the second copy of its head has recorded.
     """
-    last_of(file)
+    ledger_end(file)  # raises if the ledger is missing or damaged
     Ledger(file.ledger, file.site.id).confirm(file.site.ledger_head)
 
 

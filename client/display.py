@@ -9,7 +9,7 @@ from rich.table import Table
 
 from shared.ops.numbers import delta_up, epsilon_up
 
-COUNTED_BY = {"plan": "counted by the plan of the one run", "filter": "counted by the filter for adaptive choice"}
+COUNTED_BY = {"plan": "by the plan of its only run", "filter": "by the privacy filter for adaptively chosen runs"}
 
 
 def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -23,13 +23,13 @@ def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
             str(row["round"]),
             row["dataset"][:12],
             released,
-            "yes" if row["answered"] else "no, counts all the same",
+            "yes" if row["answered"] else "no, but it counts",
         )
     yield table
     yield _datasets(found)
     every = found["in_all"]
     yield (
-        f"A record in all of them has spent at most epsilon {_spent(every['epsilon'])}, {COUNTED_BY[every['counted_by']]}."
+        f"A record in all datasets has spent at most epsilon {_spent(every['epsilon'])} ({COUNTED_BY[every['counted_by']]})."
     )
     if every["counted_by"] == "filter":
         yield (
@@ -47,7 +47,7 @@ def set_up_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
             table.add_row(_day(row["time"]), row["run"], row["set_up"][:12])
         yield table
     if found["failures"]:
-        table = Table("began", "run", "round", title="Rounds that began and have no reply; they count no more")
+        table = Table("began", "run", "round", title="Rounds that began and have no reply; they no longer count")
         for row in found["failures"]:
             table.add_row(_day(row["time"]), row["run_id"], str(row["round"]))
         yield table

@@ -1,6 +1,6 @@
-"""Check before a record is read or a budget used that training fits the memory, and that an adapter fits the model.
+"""Check that training fits the memory and that an adapter fits the model, before any record is read or budget spent.
 
-All of it follows from the shapes of the model; no weight is loaded.
+The checks need only the shapes of the model; no weight is loaded.
 """
 
 from collections.abc import Mapping
@@ -100,12 +100,12 @@ def refuse_what_does_not_fit(config: RunConfig, free: int | None = None) -> None
     asked = need.of(records, checkpointing=training.checkpointing)
     if asked <= room:
         return
-    ways = {
+    remedies = {
         f"training.micro_batch_tokens = {length}": need.of(1, checkpointing=training.checkpointing),
         "training.checkpointing = true": need.of(records, checkpointing=True),
         f"training.micro_batch_tokens = {length} and training.checkpointing = true": need.of(1, checkpointing=True),
     }
-    fitting = [f"set {way}, which fits" for way, size in ways.items() if size <= room]
+    fitting = [f"set {way}, which fits" for way, size in remedies.items() if size <= room]
     remedy = [*fitting, "use a smaller model or a shorter model.max_length"][0]
     raise ModelError(
         f"model.name = '{config.model.name}': training takes about {asked / 1e9:.2g} GB, but only {room / 1e9:.2g} GB may "

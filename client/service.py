@@ -122,7 +122,7 @@ def _earliest_end(order: TrainOrder) -> int:
 
 
 def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
-    """Serve a site until the process is told to end, or with ``once`` until a run is over.
+    """Serve a site until the process is stopped, or with ``once`` until a run is over.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
         require("site.energy = true", "energy")
     host, port = parsed(file.server.address)
     if insecure and not is_loopback(host):
-        raise ConfigError(f"--insecure: without TLS a client talks to this machine alone, not to {host}; leave it out")
+        raise ConfigError(f"--insecure: without TLS a client connects only to this machine, not to {host}; leave it out")
     state = file.site.state
     with FolderLock(state, f"a client of site {file.site.id}"):
         door = Door.from_files(file.site.id, file.server.address, None if insecure else file.server.ca, file.server.key)

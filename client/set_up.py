@@ -33,8 +33,8 @@ from shared.wire.messages import TrainOrder, TrainReply
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What follows from a run's config before any record is read: the run as it is carried out here, and its plan."""
+class PlannedRun:
+    """A run as this site carries it out, with its tensor shapes and privacy plan; made without reading any record."""
 
     digest: str
     here: RunConfig
@@ -54,7 +54,7 @@ class Host:
         self._file, self._log, self._progress = file, log, logged(log)
         self._at_a_glance = Accountant(SEARCH_GRID)  # an exact sum after each round would take longer than a small round
         self._free: int | None = None
-        self._prepared: Prepared | None = None
+        self._prepared: PlannedRun | None = None
         self._digest = ""
         self._site: Site | None = None
 
@@ -76,7 +76,7 @@ class Host:
         except Exception as error:
             raise Declined(f"site {self._file.site.id}: declined; the reason stays here") from error
 
-    def _checked(self, order: TrainOrder) -> Prepared:
+    def _checked(self, order: TrainOrder) -> PlannedRun:
         """Refuse what can be refused without a record; cheap checks come before costly ones."""
         if not 1 <= order.round <= order.config.training.rounds:
             raise MessageError(f"order: round {order.round} is outside its run")
@@ -92,7 +92,7 @@ class Host:
         self._file.set_ups.allow(order.config)
         return run
 
-    def _prepare(self, run: RunConfig) -> Prepared:
+    def _prepare(self, run: RunConfig) -> PlannedRun:
         here = self._file.carried_out(run)
         if self._free is None:  # measured once, before records lie in the memory: how much is free must not say how many
             self._free = free_bytes(choose_device(here.model.device))
@@ -100,15 +100,15 @@ class Host:
         refuse_no_writer(here)
         accountant = Accountant()
         plan = PrivacyPlan.for_site(here, self._file.data.declared_size, accountant)
-        return Prepared(run.digest(), here, shapes_of(here), plan, accountant)
+        return PlannedRun(run.digest(), here, shapes_of(here), plan, accountant)
 
-    def _site_of(self, run: Prepared) -> Site:
+    def _site_of(self, run: PlannedRun) -> Site:
         if self._site is None or self._digest != run.digest:
             self._site = None  # before the next one is loaded
             self._site, self._digest = self._set_up(run), run.digest
         return self._site
 
-    def _set_up(self, run: Prepared) -> Site:
+    def _set_up(self, run: PlannedRun) -> Site:
         """Read and scrub the records, and load the model."""
         file, here, ledger = self._file, run.here, self._ledger()
         raw = read_records(file.data.file, here)

@@ -141,7 +141,7 @@ class OwnAnonymiseSection(AnonymiseSection):
     )
 
     @model_validator(mode="after")
-    def _each_value_can_be_told(self) -> Self:
+    def _reversible_keeps_values_apart(self) -> Self:
         if self.reversible and self.operator == "redact":
             raise ValueError("reversible = true: redacted values cannot be told apart; set operator = 'tag' or 'surrogate'")
         return self

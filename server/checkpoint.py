@@ -16,7 +16,7 @@ STATE = "state.json"
 
 @dataclass(frozen=True)
 class Kept:
-    """The adapter of an earlier round, kept because it is the one to publish so far."""
+    """The adapter of an earlier round, kept because it is the best so far and may be published."""
 
     round: int
     adapter: AdapterState
@@ -26,7 +26,7 @@ class Kept:
 class Checkpoint:
     """A run after ``round``: the adapter, the rows of all rounds so far, and what the aggregation keeps.
 
-    ``best`` is None where the last round's adapter is the one to publish. ``memory`` is what the method of aggregation and
+    ``best`` is None if the last round's adapter is the best. ``memory`` is what the method of aggregation and
     the server's optimiser need in the next round (`server.aggregation.Memory`). There is no random state: whatever a
     server draws follows from the run's seed, the round and a name, or is noise.
     """

@@ -1,4 +1,4 @@
-"""The commands of an operator, and of whoever gets what a server published; heavy imports wait inside the commands."""
+"""Define the commands of an operator and of readers of a published run; heavy modules are imported inside the functions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,14 +25,14 @@ def server(
     live: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Show the run as a page on this machine, such as 127.0.0.1:8446.")
     ] = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; listens on loopback alone.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="No TLS; listens on loopback only.")] = False,
     fork: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Begin run NAME of another config from the adapter that is there.")
+        str | None, typer.Option(metavar="NAME", help="Start run NAME with another config, from the adapter in the folder.")
     ] = None,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Coordinate a federation of real sites; started again, it goes on where it was."""
+    """Coordinate a federation of real sites; if started again, resume after the last committed round."""
     run = load(config, [*(overrides or []), *([f"run.name={fork}"] if fork else [])])
     from server.app import serve
     from server.display import server_tables
@@ -50,12 +50,12 @@ def provision_server(
     host: Annotated[
         list[str], typer.Option(metavar="NAME", help="Name or IP address that sites connect to; repeat it for several.")
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The server's state folder; what is there already is kept.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The server's state folder; existing files are kept.")],
     site: Annotated[list[str] | None, typer.Option(metavar="ID", help="A site to make a folder for; repeat it.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The server's public port.")] = 8443,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long the server's certificate is valid.")] = 365,
 ) -> None:
-    """Make an authority, the server's certificate, and one folder a site to hand over."""
+    """Make a certificate authority, the server's certificate, and a folder to hand over to each site."""
     from server.provision import ServerFolder, provision_server
 
     folder = ServerFolder(out)
@@ -79,10 +79,10 @@ def verify(
     run: Run,
     key: Annotated[
         str | None,
-        typer.Option(metavar="PUB", help="The signer's public key, got in another way: 64 hex digits, or their file."),
+        typer.Option(metavar="PUB", help="The signer's public key, obtained from the operator: 64 hex digits, or a file."),
     ] = None,
 ) -> None:
-    """Check signature, adapter, epsilon and ledger heads of a run's privacy card; say in one line what fails."""
+    """Check signature, adapter, epsilon and ledger heads of a run's privacy card; name the first that fails."""
     from server.display import verified_line
     from server.report.verification import read_public_key, verify
 
@@ -98,7 +98,7 @@ def explain(
     max_new_tokens: Annotated[int, typer.Option(min=1, max=512, help="Length of a response, in tokens.")] = 24,
     json: Json = False,
 ) -> None:
-    """Show what each token of a text of yours adds to the model's answer; never ask it of a site's records."""
+    """Show what each token of a text of yours adds to the model's answer; never use a site's records."""
     from server.display import explanation_lines
     from server.explanation.page import explain_texts
     from shared.errors import ConfigError
@@ -106,7 +106,7 @@ def explain(
 
     texts = [*(text or []), *([line for line, _ in read_texts(file)] if file else [])]
     if not all(each.strip() for each in texts) or not texts:
-        raise ConfigError("--text: give a text, or --file with some")
+        raise ConfigError("--text: is missing or empty; give a text, or a file of texts with --file")
     found = explain_texts(adapter, texts, out, max_new_tokens)
     show(found, json, lambda: explanation_lines(found, str(out)))
 
@@ -119,7 +119,7 @@ def export_review(
     max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of an answer, in tokens.")] = 200,
     json: Json = False,
 ) -> None:
-    """Answer public prompts with the base and the tuned model, and write a blind sheet with its key apart."""
+    """Answer public prompts with the base and the tuned model, and write a blind sheet and, in a second file, its key."""
     from server.review.answers import export_review as write_sheet
 
     made = write_sheet(adapter, prompts, out, max_new_tokens)
@@ -129,10 +129,10 @@ def export_review(
 @review.command("serve")
 def serve_review(
     folder: Sheet,
-    rater: Annotated[str, typer.Option(metavar="NAME", help="Who rates; each rater has a file of their own.")] = "me",
+    rater: Annotated[str, typer.Option(metavar="NAME", help="Name of the rater; each rater has a separate file.")] = "me",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 8450,
 ) -> None:
-    """Serve the page to rate on, to this machine alone, until Ctrl-C; started again, it goes on where the rater was."""
+    """Serve the rating page on this machine only, until Ctrl-C; if started again, resume after the last rating."""
     from contextlib import suppress
 
     from server.review.ratings import Ratings
@@ -149,11 +149,11 @@ def serve_review(
 @review.command("score")
 def score_review(
     folder: Sheet,
-    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The sheet's key, where it was kept elsewhere.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The sheet's key, if it is not in DIR.")] = None,
     run: Annotated[Path | None, typer.Option(metavar="RUN", help="A finished run, whose report gets the result.")] = None,
     json: Json = False,
 ) -> None:
-    """Turn the key: how often the tuned model is preferred, and how far the raters agree."""
+    """Unblind the ratings: print how often the tuned model is preferred, and how far the raters agree."""
     from server.display import review_tables
     from server.review.score import enter, score
 

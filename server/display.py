@@ -60,14 +60,14 @@ def review_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def card_page(signed: SignedCard) -> Iterator[RenderableType]:
-    """Yield the card as a page; the first line says whether its signature fits."""
+    """Yield the card as a page; a first line warns if its signature is not valid."""
     if not signed.holds:
         yield "! The signature does not fit this card: it was changed after it was signed. Do not trust it."
     yield Markdown(privacy_page(signed.card))
 
 
 def verified_line(found: Verified) -> str:
-    """One line on a card that holds, and what that does not show."""
+    """Return one line on a card that passed all checks, and on who vouches for its key."""
     card = found.signed.card
     files, sites = len(card["adapter"]["files"]), len(card["sites"])
     heads = f"ledger heads of {sites} sites ({found.ledgers} with the ledger itself)"

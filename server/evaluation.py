@@ -103,7 +103,7 @@ class Evaluator:
 
 
 def split_validation(config: RunConfig, held_out: Sequence[T]) -> tuple[list[T], list[T]]:
-    """Split the held-out records into those that choices are made on and those of the test, by a seeded draw.
+    """Split the held-out records, by a seeded draw, into validation records (to choose rounds or prompts) and test records.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def split_validation(config: RunConfig, held_out: Sequence[T]) -> tuple[list[T],
     Raises
     ------
     ConfigError
-        A share is asked for, and it comes to no record.
+        The share is above 0 but too small for one record.
     """
     order = stream(config.run.seed, "validation").permutation(len(held_out))
     public = set(order[: round(config.evaluation.validation * len(held_out))].tolist())

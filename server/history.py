@@ -1,4 +1,4 @@
-"""The rounds of a run as plain rows, so that a server that starts again can still report what came before."""
+"""The rounds of a run as plain rows, so that a restarted server can still report the earlier ones."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

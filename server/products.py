@@ -1,4 +1,4 @@
-"""What a run yields from its model, at a server and in a simulation: metrics, the facts of its report, and its files."""
+"""Make the products of a run, at a server or in a simulation: metrics, the facts of its report, and its files."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import save_adapter
 from server.early_stopping import choice, published
 from server.evaluation import Evaluator
@@ -130,6 +129,7 @@ class Measures:
         """
         chosen = choice(self.validation, rounds, config.training.rounds)
         final, evaluator = self.published(rounds).adapter, self.evaluator
+        central = config.privacy.enabled and config.privacy.trust == "central"
         write_adapter(evaluator.learner.model, final)
         outcome, answers = evaluator.outcome(), read_answers(evaluator)
         return RunFacts(
@@ -140,7 +140,7 @@ class Measures:
             baselines=baselines,
             base=baselines[0].metrics,
             final=evaluator.metrics(outcome),
-            rounds=[done.without_cohort() for done in rounds] if PrivacyPlan.for_server(config) else rounds,
+            rounds=[done.without_cohort() for done in rounds] if central else rounds,
             by_site=evaluator.by_site(outcome) if by_site else {},
             sites=sites,
             assessment=assess(evaluator, outcome, [baseline.rival for baseline in baselines], answers),

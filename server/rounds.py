@@ -39,8 +39,8 @@ class Fleet(Protocol):
 class Round:
     """What one attempt at a round did.
 
-    ``adapter`` is the state after the attempt; an abandoned attempt leaves it as it was. So does it with ``memory``, which
-    is what the aggregation needs in the next round.
+    ``adapter`` and ``memory`` (the aggregation's state for the next round) are those after the attempt; an abandoned attempt
+    leaves both unchanged.
     """
 
     number: int

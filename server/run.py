@@ -79,7 +79,7 @@ class ServerRun:
         return _fitting(self.untuned, self.beginning.committed)
 
     def commit(self, rounds: Sequence[Round], done: Round) -> None:
-        """Make a round count; ``rounds`` are those before it."""
+        """Commit a round to disk; ``rounds`` are the attempts before it."""
         attempts = [*rounds, done]
         first = self.measures.published(attempts)
         best = Kept(first.number, first.adapter) if first.number != done.number else None
@@ -88,7 +88,7 @@ class ServerRun:
         state.save(self.folder.checkpoint)
 
     def report(self, rounds: list[Round], stages: Stages, laps: Sequence[Lap | None]) -> dict[str, Any]:
-        """Write the report and the adapter of a run whose rounds are done: what the server knows, and nothing else."""
+        """Write the report and the adapter of a run whose rounds are done, from facts that the server knows."""
         accountant, folder, run_id = Accountant(), self.folder.run, self.beginning.run_id
         baselines, sites = [self._baseline()], _site_facts(self.config, rounds, accountant)
         facts = self.measures.facts(self.config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site=False)

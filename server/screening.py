@@ -46,7 +46,7 @@ class Rejected:
 
     @property
     def code(self) -> str:
-        """Return the reason for a log; of an error, its name as the site gave it."""
+        """Return the reason for a log; for an error, the name that the site sent."""
         return self.detail if self.reason == "error" else self.reason
 
 

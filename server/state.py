@@ -36,7 +36,7 @@ class StateFolder:
 
     @property
     def signing_key(self) -> Path:
-        """Return the file of the key that signs privacy cards: one for all runs, so that others can know its public half."""
+        """Return the file of the key that signs privacy cards: the same for all runs, so that its public key is known."""
         return self.root / "signing_key.pem"
 
     @property

@@ -1,4 +1,4 @@
-"""A federation in this process: its sites with their records and ledgers, and the production round loop over them."""
+"""Assemble a federation in this process (sites, records, ledgers), and run the production round loop over it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from simulations.fleets.local import LocalFleet
+from simulations.planning import Plans
 from simulations.sites import site_budget
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A federation that is ready to start."""
+class Federation:
+    """A federation in this process, ready to start."""
 
     learner: Learner
     sites: Sequence[Site]
@@ -36,27 +37,27 @@ class Prepared:
 
 def assemble(
     config: RunConfig,
-    plans: Mapping[str, PrivacyPlan | None],
+    plans: Plans,
     data: Sequence[SiteData],
     measured: Sequence[tuple[str, Record]],
     folder: Path,
     public: Sequence[tuple[str, Record]] = (),
     accountant: Accountant | None = None,
-) -> Prepared:
+) -> Federation:
     """Set up a federation of sites with scrubbed records.
 
     Parameters
     ----------
     config, plans, data
-        The run, each site's plan and its records.
+        The run, its privacy plans, and each site's records.
     measured
         Held-out records with the site that each came from, on which the run is measured.
     folder
-        Gets the sites' ledgers, unless the config names a folder that lasts.
+        Folder for the sites' ledgers, unless ``privacy.ledger`` names another.
     public
-        Records that rounds are chosen on; without any, the last round is published.
+        Validation records, on which the published round is chosen; if empty, the last round is published.
     accountant
-        Kept by the caller, for one that is asked again later.
+        Shared with later calls, so that equal plans are computed once; None makes a new one.
 
     Raises
     ------
@@ -64,14 +65,15 @@ def assemble(
         A site can't take part: too few records, inexact gradients, or a budget that can't pay the run.
     """
     learner = load_learner(config)
-    accountant = accountant or Accountant()  # one for all: sites of one size ask it the same
-    sites = [Site.of(config, d, learner, plans[d.section.id], site_budget(config, d, folder, accountant)) for d in data]
+    accountant = accountant or Accountant()  # shared: sites of the same declared size have the same plan
+    budgets = [site_budget(config, d, folder, accountant) for d in data]
+    sites = [Site.of(config, d, learner, plans.sites[d.section.id], own) for d, own in zip(data, budgets, strict=True)]
     for site in sites:
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
     validation = evaluator_of(config, learner, public) if public else None
     evaluator = evaluator_of(config, learner, measured, {d.section.id: d.groups for d in data})
-    return Prepared(learner, sites, PrivacyPlan.for_server(config), data, Measures(evaluator, validation))
+    return Federation(learner, sites, plans.server, data, Measures(evaluator, validation))
 
 
 def evaluator_of(
@@ -100,7 +102,7 @@ def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[
 
 
 def federate(
-    prepared: Prepared,
+    prepared: Federation,
     config: RunConfig,
     run_id: str,
     advance: Advance,
@@ -117,5 +119,5 @@ def federate(
         evaluate,
         commit,
         prepared.plan,
-        sleep=lambda seconds: None,  # waiting brings nobody back here
+        sleep=lambda seconds: None,  # no pause: a site in this process cannot come back later
     )

@@ -1,8 +1,8 @@
-"""What a run will cost in privacy, computed from the plan objects that training uses."""
+"""Compute what a run will cost in privacy, from the plan objects that training uses."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from privacy.accounting import Accountant
 from privacy.budget import A_RUN_TO_COME
@@ -12,7 +12,34 @@ from privacy.spending import Part, parts_of, spent, spent_after
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
-EVERY_SITE = "all sites"  # in the place of a site's name where a trusted server has the one plan
+EVERY_SITE = "all sites"  # instead of a site's name, if a trusted server has the only plan
+
+
+@dataclass(frozen=True)
+class Plans:
+    """The privacy plans of a run.
+
+    Attributes
+    ----------
+    sites
+        The plan of each site; None where the site adds no noise.
+    server
+        The plan of a server that the sites trust, where the server adds the noise.
+    """
+
+    sites: Mapping[str, PrivacyPlan | None]
+    server: PrivacyPlan | None
+
+    @classmethod
+    def of(cls, config: RunConfig, accountant: Accountant | None = None) -> Self:
+        """Make the plans of a config.
+
+        Raises
+        ------
+        PrivacyError
+            No plan meets the target, or so few sites take part that the server's noise would hide their mean.
+        """
+        return cls(site_plans(config, accountant), PrivacyPlan.for_server(config))
 
 
 def site_plans(config: RunConfig, accountant: Accountant | None = None) -> Mapping[str, PrivacyPlan | None]:
@@ -29,7 +56,7 @@ def _earlier(config: RunConfig, site_id: str) -> tuple[Entry, ...]:
 
 
 def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
-    """Return a row for each site: its plan, epsilon by round and with one round more, and what was spent before.
+    """Return a row for each site: its plan, epsilon by round and with one more round, and what was spent before.
 
     Raises
     ------
@@ -40,10 +67,9 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
     """
     if not config.privacy.enabled:
         raise ConfigError("privacy.enabled = false: there is no epsilon to plan; this run would have no guarantee at all")
-    server = PrivacyPlan.for_server(config)
     rows, accountant = [], Accountant()
-    alone = {site: plan for site, plan in site_plans(config, accountant).items() if plan is not None}
-    plans = {EVERY_SITE: server} if server else alone
+    made = Plans.of(config, accountant)
+    plans = {EVERY_SITE: made.server} if made.server else {site: plan for site, plan in made.sites.items() if plan}
     extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round(accountant) for plan in set(plans.values())}
     for site_id, plan in plans.items():
         by_round = extended[plan]

@@ -1,4 +1,4 @@
-"""The sites of a simulated federation: their files, their records through the data stage, their ledgers and budgets."""
+"""Set up the sites of a simulated federation: their files, scrubbed records, ledgers and budgets."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mappin
 def scrub_sites(
     config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress = silent
 ) -> list[SiteData]:
-    """Take the raw records of all sites through the data stage; a share of each is held out and only scrubbed.
+    """Run the data stage on the raw records of all sites; a share of each site's records is held out and only scrubbed.
 
     Raises
     ------

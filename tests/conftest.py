@@ -1,7 +1,8 @@
 """Fixtures for all tests: two tiny random models in transformers' format, and small configs and records; no downloads."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,19 @@ def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
             node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
         node[last] = value
     return out
+
+
+@pytest.fixture(scope="session", autouse=True)
+def losses_are_computed_once() -> Iterator[None]:
+    """One step's privacy loss follows from its arguments, takes a third of a second, and hundreds of tests ask for a few.
+
+    Each is still computed by the library, at its first use; what is composed of it is never kept.
+    """
+    from privacy import accounting
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounting, "_loss", lru_cache(maxsize=64)(accounting._loss))
+        yield
 
 
 @pytest.fixture

@@ -47,9 +47,9 @@ def clean(records: Sequence[RawRecord], section: CleaningSection) -> Cleaned:
 def repaired(record: RawRecord) -> RawRecord:
     """Return the record with wrongly decoded text mended (ftfy), or the record itself if there is nothing to mend.
 
-    The places of known personal data are lost, since they no longer fit the mended text. Tags are kept where each piece of
-    the text between their ends is mended alone to the same whole; else they become None, and the anonymiser holds the record
-    back.
+    The spans of known personal data are dropped, since they no longer fit the mended text. Tags are kept if mending each
+    piece of text between tag boundaries gives the same text as mending the whole. Otherwise they become None, and the
+    anonymiser quarantines the record.
     """
     from ftfy import fix_encoding
 

@@ -13,7 +13,7 @@ from shared.records.types import RawRecord, Record
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ChosenRecords:
     """Scrubbed records that may train, the person of each (empty without a person column), and what each step left out."""
 
     scrubbed: Scrubbed = field(repr=False)
@@ -28,7 +28,7 @@ def scrub(
     progress: Callable[[int], None] | None = None,
     key: bytes | None = None,
 ) -> list[Scrubbed]:
-    """Scrub groups of records; take a group from its cache where it is there, and put it there where it is not.
+    """Scrub groups of records; a group that is in its cache is read from there, any other is scrubbed and stored there.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def scrub(
     progress
         Called with the number of records done since the last call.
     key
-        The site's secret for surrogates; None draws one that nobody keeps.
+        The site's secret for surrogates; None draws a random one for this call only.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def scrub(
     Raises
     ------
     ModelError, RunError
-        As the anonymiser.
+        A language model cannot be loaded, or a worker process died.
     DataError
         A cache cannot be written.
     """
@@ -80,7 +80,7 @@ def _through_caches(
     return [scrubbed for scrubbed in found if scrubbed is not None]
 
 
-def prepare(scrubbed: Scrubbed, raw: Sequence[RawRecord], config: RunConfig, key: bytes) -> Prepared:
+def prepare(scrubbed: Scrubbed, raw: Sequence[RawRecord], config: RunConfig, key: bytes) -> ChosenRecords:
     """Choose among scrubbed records as the config asks.
 
     Parameters
@@ -96,9 +96,10 @@ def prepare(scrubbed: Scrubbed, raw: Sequence[RawRecord], config: RunConfig, key
     """
     persons = {record.position: record.person for record in raw}
     records: Sequence[Record] = scrubbed.records
-    if config.adversary is not None:  # nothing else at a site reads groups
+    if config.adversary is not None:  # only the adversary reads groups, so other runs never see them
         groups = {record.position: record.group for record in raw}
-        records = [replace(record, group=groups[record.position]) for record in records]  # before any are compared
+        # set before curation, because deduplication compares groups too
+        records = [replace(record, group=groups[record.position]) for record in records]
     chosen = curate([Owned(record, persons.get(record.position)) for record in records], config, key)
     known = [row.person for row in chosen.rows if row.person is not None]
-    return Prepared(replace(scrubbed, records=tuple(row.record for row in chosen.rows)), known, chosen.touched)
+    return ChosenRecords(replace(scrubbed, records=tuple(row.record for row in chosen.rows)), known, chosen.touched)

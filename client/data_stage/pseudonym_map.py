@@ -17,7 +17,7 @@ from shared.ops.disk import replace_file
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
-# By the place of a record in its file: from each tag or surrogate in its text to the original value.
+# Position of a record in its file -> tag or surrogate in its text -> original value.
 Originals = Mapping[int, Mapping[str, str]]
 
 

@@ -1,4 +1,4 @@
-"""Choose among scrubbed records, by steps that compare records; each step has its stability in privacy/stability."""
+"""Choose among scrubbed records by steps that compare records; privacy/stability.py says what one record changes in each."""
 
 import hmac
 from collections import defaultdict
@@ -85,9 +85,9 @@ def without_duplicates(rows: Sequence[Owned], key: bytes) -> list[Owned]:
 
 
 def without_conflicts(rows: Sequence[Owned], key: bytes) -> list[Owned]:
-    """Only the records that have one target (label or tags), among those that are the same in all else that training sees.
+    """Drop records that differ only in their target (label or tags), among all fields that training sees.
 
-    After ``without_duplicates`` such a set has one record for each label. So adding a record adds it or takes one away.
+    After ``without_duplicates`` such a set has one record for each label. So adding a record adds it or removes one other.
     """
     names = [identity(row.record, key, without=["label", "tags"]) for row in rows]
     targets: dict[bytes, set[object]] = defaultdict(set)
@@ -118,7 +118,7 @@ def without_near_duplicates(rows: Sequence[Owned], threshold: float) -> list[Own
 
 
 def capped(rows: Sequence[Owned], cap: int, key: bytes) -> list[Owned]:
-    """Return at most ``cap`` of one person's records: those with the smallest HMACs, which prefers none."""
+    """Return at most ``cap`` of one person's records: those with the smallest HMACs, an arbitrary but fixed choice."""
     chosen = sorted(range(len(rows)), key=lambda index: (identity(rows[index].record, key), index))[:cap]
     return [rows[index] for index in sorted(chosen)]
 

@@ -1,7 +1,7 @@
-"""From the raw records of sites to those that train there: clean, gate, scrub, choose, paraphrase.
+"""Turn the raw records of sites into training records: clean, gate, scrub, choose, paraphrase.
 
-A real site and each site of a simulation take this one way. Several sites at once start the worker processes and load the
-writing model once; no record of one site meets those of another.
+Real and simulated sites use the same function. For several sites at once, worker processes are started and the paraphraser
+is loaded only once; records of different sites are never compared.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,11 +32,11 @@ class Source:
     section
         The site's name and its declared size.
     raw
-        All its records, as read.
+        All records of the site, as read.
     key
-        The secret of its ledger, for HMACs of texts.
+        The secret of the site's ledger, for HMACs of texts.
     cache
-        Keeps what was scrubbed, where the site wants that.
+        Keeps scrubbed records; None keeps nothing.
     """
 
     section: SiteSection
@@ -47,7 +47,7 @@ class Source:
 
 @dataclass(frozen=True)
 class SiteData:
-    """A site's scrubbed records and what is known of them.
+    """A site's scrubbed records, with their persons, groups, counts and paraphrases.
 
     Attributes
     ----------
@@ -58,13 +58,13 @@ class SiteData:
     training, held_out
         Scrubbed records that train, and those that only evaluate (a real site has none).
     persons
-        Whose each training record is, where that is known.
+        The person of each training record; empty without a person column.
     touched
         How many records each step of the data stage changed or left out.
     groups
         Declared groups of held-out records, by position.
     wordings
-        What a model wrote of training texts.
+        Paraphrases of each training text.
     """
 
     section: SiteSection
@@ -78,7 +78,7 @@ class SiteData:
 
 
 def all_train(records: Sequence[RawRecord]) -> Sequence[Sequence[RawRecord]]:
-    """Hold nothing out."""
+    """Return all records as the training part; nothing is held out."""
     return (records,)
 
 
@@ -90,7 +90,7 @@ def prepare_sites(
     divide: Divide = all_train,
     progress: Progress = silent,
 ) -> list[SiteData]:
-    """Make of each site's raw records those that train.
+    """Turn each site's raw records into its training records.
 
     Parameters
     ----------
@@ -99,20 +99,20 @@ def prepare_sites(
     sources
         The sites.
     gate
-        What the anonymisation must reach on each site's records; None measures nothing.
+        Thresholds that the anonymisation must reach on each site's records; None skips the check.
     surrogate_key
-        Secret of the invented values; without one they follow from a key that nobody keeps.
+        Secret from which surrogates are derived; None draws a random one for this call only.
     divide
         Divides cleaned records into those that train and, second, those that are held out.
     progress
-        Is given the stages ``assess``, ``anonymise`` and ``paraphrase``.
+        Called at the start of the stages ``assess``, ``anonymise`` and ``paraphrase``.
 
     Raises
     ------
     GateFailed
         The anonymisation of a site does not pass the gate.
     ModelError, RunError, DataError
-        A model cannot be had, a worker process died, or a cache cannot be written.
+        A model cannot be loaded, a worker process died, or a cache cannot be written.
     """
     cleaned = [clean(source.raw, config.cleaning) for source in sources]
     caches = [[source.cache] if source.cache else [] for source in sources]
@@ -145,7 +145,7 @@ def _scrubbed(
     key: bytes | None,
     progress: Progress,
 ) -> list[list[Scrubbed]]:
-    """Scrub every part of every site, with one start of the worker processes."""
+    """Scrub every part of every site; the worker processes start only once."""
     groups = [group for site in parts for group in site]
     each = [cache for site, own in zip(parts, caches, strict=True) for cache in own for _ in site]
     done = iter(scrub(config.anonymise, groups, each, progress("anonymise", sum(map(len, groups))), key))

@@ -21,12 +21,12 @@ def begin(setting: Setting) -> Method:
     Returns
     -------
     Method
-        Takes the round's deltas, and gives their aggregate.
+        Takes the round's deltas and returns their aggregate.
 
     Raises
     ------
     PrivacyError
-        The server is trusted to add noise, and the method has no form with noise.
+        The server is trusted to add noise, but the method has no version with noise.
     """
     name: str | None = setting.section.method
     if setting.plan is not None:

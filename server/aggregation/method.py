@@ -1,4 +1,4 @@
-"""What a method of aggregation is given in a round, what it gives, and the two kinds: streamed and collected."""
+"""The interface of a method of aggregation: its input, its result, and the two kinds, streamed and collected."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """What the replies of a round come to: the change of the adapter, and what the next round's aggregation needs."""
+    """The result of a round's aggregation: the change of the adapter, and the state for the next round's aggregation."""
 
     change: AdapterState
     memory: Memory = field(default_factory=dict)

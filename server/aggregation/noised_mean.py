@@ -10,12 +10,14 @@ class NoisedMean(Method):
     """The clipped and noised sum of a Poisson sample of sites, divided by the public expected number of sites.
 
     `privacy.dp.central.NoisedSum` states the guarantee. Neither the divisor nor the noise depends on how many sites
-    answered, and every site counts the same, because the noise is for a clipped delta that counts once.
+    answered. Weights are ignored: the noise is calibrated for clipped deltas that each count once.
     """
 
     def __init__(self, setting: Setting) -> None:
         if setting.plan is None:
-            raise PrivacyError("noised_mean: the server has no plan of its own, so no noise; set privacy.trust = 'central'")
+            raise PrivacyError(
+                "noised_mean: without a privacy plan, the server adds no noise; set privacy.trust = 'central'"
+            )
         self._sum = NoisedSum(setting.adapter.spec, setting.plan)
 
     def fold(self, delta: AdapterState, weight: float) -> None:

@@ -1,4 +1,4 @@
-"""The server's optimiser: it turns what a method of aggregation found into the change of the adapter."""
+"""The server's optimiser: it turns the aggregated delta of a round into the change of the adapter."""
 
 from collections.abc import Callable, Mapping
 
@@ -25,7 +25,7 @@ class Optimised(Method):
         self._inner.fold(delta, weight)
 
     def result(self) -> Aggregate:
-        """Return the optimiser's step, with what method and optimiser keep for the next round."""
+        """Return the optimiser's step, with the states of method and optimiser for the next round."""
         found, section = self._inner.result(), self._setting.section
         step = STEPS[section.optimiser](found.change, self._setting.memory, section)
         return Aggregate(step.change, {**found.memory, **step.memory})

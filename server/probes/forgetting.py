@@ -14,7 +14,7 @@ import numpy.typing as npt
 from server.evaluation import Evaluator
 from server.probes.general import SENTENCES
 from server.probes.robustness import changed
-from shared.adapters.peft import base_alone
+from shared.adapters.peft import base_only
 from shared.errors import DataError
 from shared.metrics.bootstrap import Sums, mean
 from shared.tasks.cached_activations import embed
@@ -28,11 +28,13 @@ def forgetting(evaluator: Evaluator, file: Path | None) -> dict[str, Any]:
 
     The base model is the tuned one with its adapter switched off, so no second model is loaded.
 
-    Raises:
-        DataError: the file cannot be used.
+    Raises
+    ------
+    DataError
+        The file cannot be used.
     """
     texts: Sequence[Text] = general_texts(file, evaluator.learner.task.embeds) if file else SENTENCES
-    with base_alone(evaluator.learner.model):
+    with base_only(evaluator.learner.model):
         before = _measured(evaluator, texts)
     after = _measured(evaluator, texts)
     return {
@@ -47,8 +49,10 @@ def forgetting(evaluator: Evaluator, file: Path | None) -> dict[str, Any]:
 def general_texts(file: Path, labelled: bool) -> list[Text]:
     """Return the operator's own texts.
 
-    Raises:
-        DataError: the file cannot be used, or has too few texts to measure anything.
+    Raises
+    ------
+    DataError
+        The file cannot be used, or has too few texts to measure anything.
     """
     texts = read_texts(file, labelled)
     labels = [label for _, label in texts]
@@ -59,7 +63,7 @@ def general_texts(file: Path, labelled: bool) -> list[Text]:
 
 
 def _measured(evaluator: Evaluator, texts: Sequence[Text]) -> Sums:
-    """Return the measure of the model as it stands: the hits of a probe on embeddings, or the primary metric."""
+    """Return the measure of the model in its current state: the hits of a probe on embeddings, or the primary metric."""
     learner = evaluator.learner
     given = learner.base.tokenizer(
         [text for text, _ in texts], truncation=True, max_length=evaluator.config.model.max_length

@@ -20,8 +20,10 @@ def by_group(evaluator: Evaluator, column: str) -> dict[str, Any]:
 
     Records without a group are left out. A resample without any record of a group does not count for that group's interval.
 
-    Raises:
-        ConfigError: no record declares a group, or all the same, or there are too many to compare.
+    Raises
+    ------
+    ConfigError
+        The records declare fewer than two groups, or too many to compare.
     """
     known = np.array([place for place, group in enumerate(evaluator.groups) if group is not None], dtype=np.int64)
     groups = [str(evaluator.groups[place]) for place in known]

@@ -1,4 +1,4 @@
-"""Words of a model's vocabulary that would move its answer most, by the gradient of the answer."""
+"""Find the words of a model's vocabulary that would change its answer most, by the gradient of the answer."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any

@@ -148,7 +148,7 @@ def flat(row: Mapping[str, Any]) -> Row:
     """Return a row whose cells are single values.
 
     An interval ``name`` becomes ``name``, ``name_low`` and ``name_high``; intervals by name (``metrics``) become columns of
-    their own; a sequence of words becomes one text.
+    their own; a sequence of words becomes one string.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from shared.ops.extras import TRACKING, missing, require
 
 
 class Tracker(Protocol):
-    """A store of runs. A run that is already stored is not stored again."""
+    """A store of runs; storing a run a second time has no effect."""
 
     def put(self, run: Tracked) -> None:
         """Store a finished run."""

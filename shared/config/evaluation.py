@@ -101,9 +101,7 @@ class EvaluationSection(Section):
     @model_validator(mode="after")
     def _compared_rounds_are_evaluated(self) -> Self:
         if self.validation and self.every > 1:
-            raise ValueError(
-                "every: with validation records each round is compared; set evaluation.every = 1"
-            )
+            raise ValueError("every: with validation records each round is compared; set evaluation.every = 1")
         return self
 
     def is_due(self, number: int, rounds: int) -> bool:

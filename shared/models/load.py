@@ -6,14 +6,14 @@ safetensors and GGUF weights are read, and remote code never runs.
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -33,6 +33,7 @@ from shared.models.wheels import cached_folder, fetch, sha256_file
 from shared.ops.extras import require
 
 Kind = Literal["encoder", "causal"]
+WANTED: Mapping[Kind, str] = {"encoder": "an encoder", "causal": "a causal language model"}
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def catalogue_rows(fetch_name: str | None = None) -> list[dict[str, str | bool]]
 
 
 def _in_folder(name: str, folder: Path, reference: str) -> ModelFiles:
-    """Return the only weights file of a folder in the layout of transformers."""
+    """Return the files of a model that is saved in the layout of transformers, with a single weights file."""
     weights = folder / "model.safetensors"
     if not weights.is_file() or not (folder / "config.json").is_file():
         raise ModelError(
@@ -198,7 +199,7 @@ def choose_device(name: str) -> torch.device:
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """Return the dtype in which the frozen base model computes.
 
-    ``auto`` and ``nf4`` mean bfloat16 where the hardware multiplies in it, else float32. Under ``nf4`` the weights are
+    ``auto`` and ``nf4`` mean bfloat16 if the hardware can multiply in it, else float32. Under ``nf4`` the weights are
     stored in 4 bits and converted to this dtype for computing.
 
     Parameters
@@ -247,7 +248,6 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     dtype = choose_dtype(section.dtype, device)
     folder = _dequantised(files) if files.weights.endswith(".gguf") else files.folder
     auto: Any = AutoModel if kind == "encoder" else AutoModelForCausalLM
-    wanted = "an encoder" if kind == "encoder" else "a causal language model"
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -256,14 +256,12 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{section.name}: cannot be loaded as {wanted} ({type(error).__name__}); check model.name against task.name"
+            f"{section.name}: cannot be loaded as {WANTED[kind]} ({type(error).__name__}); check model.name against "
+            "task.name"
         ) from error
     absent = sorted(name for name in loading["missing_keys"] if "pooler" not in name)  # a pooler is not used
     if absent:
-        raise ModelError(
-            f"{section.name}: cannot be loaded as {wanted}: its weights lack {len(absent)} tensors ({absent[0]}); check "
-            "model.name against task.name, or get the whole model"
-        )
+        raise _lacks(section, kind, absent)
     if kind == "causal" and not tokenizer.chat_template:
         raise ModelError(
             f"{section.name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model"
@@ -321,13 +319,32 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
         with quiet(), device:
             network = auto.from_config(AutoConfig.from_pretrained(folder), attn_implementation="eager")
             tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        weights = folder / (files.weights if folder == files.folder else "model.safetensors")
+        absent = _missing_head(network, weights) if kind == "causal" else []
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{section.name}: its shapes cannot be read ({type(error).__name__}); check model.name against task.name"
         ) from error
+    if absent:
+        raise _lacks(section, kind, absent)
     network.requires_grad_(False)
     _disable_dropout(network)
     return LoadedModel(files, kind, network, tokenizer, device, choose_dtype(section.dtype, choose_device(section.device)))
+
+
+def _missing_head(network: PreTrainedModel, weights: Path) -> list[str]:
+    """Return the tensors above a model's layers if the file has none of them: it is a model without a head."""
+    inside, tied = f"{network.base_model_prefix}.", network.all_tied_weights_keys
+    head = {name for name in network.state_dict() if not name.startswith(inside) and name not in tied}
+    with safe_open(weights, "pt") as stream:
+        return sorted(head) if head and not head & set(stream.keys()) else []
+
+
+def _lacks(section: ModelSection, kind: Kind, absent: Sequence[str]) -> ModelError:
+    return ModelError(
+        f"{section.name}: cannot be loaded as {WANTED[kind]}: its weights lack {len(absent)} tensors ({absent[0]}); check "
+        "model.name against task.name, or get the whole model"
+    )
 
 
 def _disable_dropout(network: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Conclusions from finished rows: each method over its seeds, and paired answers to a person's questions."""
+"""Draw conclusions from finished rows: average each method over its seeds, and test differences between methods in pairs."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ def over_seeds(sums: Sequence[Sums], resamples: int, confidence: float, seed: in
 
 
 def conclusions(config: RunConfig, results: Sequence[Result], owners: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield paired answers, by base model: whether training and federating pay, and what privacy and distance cost."""
+    """Yield paired tests, by base model: whether training and federating pay, what privacy costs, what pooling would add."""
     groups = grouped(results)
     for model in dict.fromkeys(row[1] for row in groups if row[0] != "prompt"):
         for question, before, after, site in _questions(config, groups, model):

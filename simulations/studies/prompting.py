@@ -1,4 +1,4 @@
-"""Prompting: the best of some prompts with public examples, for a base model without training."""
+"""Choose the best of several prompts with public examples, as a comparison without training."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def answers(learner: Learner, prompt: Prompt, records: Sequence[Record], labels:
 
 
 def _prompted(config: RunConfig, section: CompareSection) -> Learner:
-    """Return the language model that is prompted, with an adapter that changes nothing."""
+    """Return the language model to prompt; its adapter has no effect."""
     tree = config.model_dump(mode="json")
     tree["task"] = {"name": "instruction"}
     tree["model"] |= {"name": section.prompt_model, "sha256": None, "max_length": PROMPT_TOKENS}

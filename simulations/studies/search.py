@@ -1,4 +1,4 @@
-"""Search hyperparameters with Optuna: trials lie in SQLite, and an interrupted search resumes with them."""
+"""Search hyperparameters with Optuna: trials are stored in SQLite, so an interrupted search resumes."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ def search(config: RunConfig, folder: Path, objective: Objective, advance: Advan
     Raises
     ------
     HushtuneError
-        No trial finished, the folder holds another search, or the space does not fit the config.
+        No trial finished, the folder holds another search, or a searched field or value is not valid in the config.
     """
     section = _section(config)
     study = _study(config, section, folder)

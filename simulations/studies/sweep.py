@@ -20,7 +20,7 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.ops.progress import Progress
 from simulations.assembly import assemble, federate, held_out_records
-from simulations.planning import plan_rows, site_plans
+from simulations.planning import Plans, plan_rows
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.search import Report, search
 
@@ -29,7 +29,7 @@ Ask = Callable[[str], bool]
 
 
 def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[str, Any]]:
-    """Run the trials that are missing, and return the folder and what was found.
+    """Run the trials that are missing, and return the folder and the results.
 
     Where the config names a lasting ledger, the records are private: each trial is charged to it like any run.
 
@@ -38,9 +38,9 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
     config
         The run; its section ``sweep`` names the fields to search.
     progress
-        Is given the stages ``anonymise`` and ``sweep``.
+        Called at the start of the stages ``anonymise`` and ``sweep``.
     ask
-        Is asked with a sentence before each trial that a ledger pays for.
+        Called with a question before each trial that is charged to a lasting ledger; False stops the search.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report:
     public, _ = split_validation(config, held_out_records(config, data))
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     accountant = Accountant()
-    prepared = assemble(config, site_plans(config, accountant), data, public, folder, accountant=accountant)
+    prepared = assemble(config, Plans.of(config, accountant), data, public, folder, accountant=accountant)
     rounds = []
     attempts = federate(prepared, config, secrets.token_hex(8), lambda _: None, prepared.measures.evaluate, lambda _: None)
     for done in until_over(attempts, config.evaluation.patience):
@@ -106,10 +106,10 @@ def _consent(trial: RunConfig, ask: Ask) -> None:
     if trial.privacy.ledger is None:
         return
     rows = plan_rows(trial)
-    told = "; ".join(
+    costs = "; ".join(
         f"{row['site_id']}: {epsilon(row['spent_before'])} spent, {epsilon(row['epsilon_ever'])} after, budget "
         f"{epsilon(row['budget'])}"
         for row in rows
     )
-    if not ask(f"This trial trains on private records and is charged to their ledgers (epsilon by site: {told}). Run it?"):
+    if not ask(f"This trial trains on private records and is charged to their ledgers (epsilon by site: {costs}). Run it?"):
         raise RunError("sweep: stopped before a trial that was not agreed to; nothing was spent on it")

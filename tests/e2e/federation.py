@@ -37,11 +37,6 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a hushtune command to its end."""
-    return subprocess.run(command(*arguments), env=environment(), capture_output=True, text=True, timeout=120)
-
-
 def here(folder: Path, words: Sequence[str]) -> tuple[int, str]:
     """Run a command line in this process, by its installed entry point; return its exit status and output."""
     said = io.StringIO()

@@ -60,6 +60,7 @@ class People:
         words = [str(home / word) if (home / word).exists() else word for word in self.words(line)[2:]]
         if "server" in line.split()[1]:
             words += ["--health", "127.0.0.1:0", "--set", f"evaluation.file={home / 'held_out.jsonl'}"]
+            words += ["--set", "training.rounds=2", "--set", "evaluation.bootstrap=100"]
         log = self.folder / f"{person}-{len(self.running)}.log"
         self.running.append(self._nursery.start([line.split()[1], *words], log, {}))
         return self.running[-1]

@@ -18,8 +18,9 @@ from shared.config.task import DECLARED
 ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / f"{name}.md").read_text(encoding="utf-8") for name in ("README", "docs/commands", "docs/results")}
 GUIDES = {name: (ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("quick-start", "researcher")}
-SHORTER = [f"data.sites.{site}.{field}" for site in range(4) for field in ("records=240", "declared_size=200")]
-SHORTER += ["training.rounds=1", "training.steps=2", "privacy.epsilon=1"]
+SHORTER = [f"data.sites.{site}.{field}" for site in range(4) for field in ("records=60", "declared_size=50")]
+SHORTER += ["training.rounds=1", "training.steps=2", "privacy.epsilon=1", "evaluation.bootstrap=100"]
+KEPT = ["data.cache=kept", "data.cache_encrypted=false", "evaluation.bootstrap=100"]  # scrub the same records once
 INPUTS = {"FILE": "records.jsonl", "TEXT": "please send the bill again"}
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', flags=re.MULTILINE | re.DOTALL)
 
@@ -31,10 +32,13 @@ def commands(page: str) -> list[str]:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """Return a command on the demo's config with a smaller federation."""
-    if words[1] not in ("simulate", "plan", "anonymise", "trainable") or words[2] != "configs/demo.toml":
-        return words
-    return [*words, *(part for change in SHORTER for part in ("--set", change))]
+    """Return a command on the demo's config with a smaller federation, and one on a reader's own with a cache."""
+    changes: list[str] = []
+    if words[1] in ("simulate", "plan", "anonymise", "trainable") and words[2] == "configs/demo.toml":
+        changes = SHORTER
+    elif words[1:3] == ["simulate", "reviews.toml"]:
+        changes = KEPT
+    return [*words, *(part for change in changes for part in ("--set", change))]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +135,7 @@ def test_the_researchers_guide_runs_from_top_to_bottom(tmp_path: Path, harness: 
         with (tmp_path / f"my-data/{site}.csv").open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(["review", "stars"])
-            writer.writerows([f"{site} {i} is {'awful' if i % 2 else 'lovely'}", 1 + 4 * (i % 2 == 0)] for i in range(160))
+            writer.writerows([f"{site} {i} is {'awful' if i % 2 else 'lovely'}", 1 + 4 * (i % 2 == 0)] for i in range(60))
     assert len(list(follow(tmp_path, GUIDES["researcher"], harness))) == 7
     assert (tmp_path / "reviews.csv").read_text(encoding="utf-8").startswith("round,")
 

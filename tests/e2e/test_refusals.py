@@ -1,6 +1,7 @@
 """What server and sites refuse, each with one sentence that says what, where and what to do."""
 
 import re
+import shlex
 import shutil
 import ssl
 from collections.abc import Callable
@@ -51,7 +52,7 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
     assert "belongs to another site than 'south'" in sentence(fed.join("south"))
 
     # An authority that is not the server's.
-    assert harness.run("provision", "server", "--host", "127.0.0.1", "--out", tmp_path / "other").returncode == 0
+    assert harness.here(tmp_path, shlex.split("hushtune provision server --host 127.0.0.1 --out other"))[0] == 0
     edit(fed.site("south") / "SITE.toml", 'ca = "ca.crt"', f'ca = "{tmp_path / "other" / "ca.crt"}"')
     edit(fed.site("south") / "SITE.toml", f'"{fed.site("east") / "site.key"}"', '"site.key"')
     assert "its certificate was not issued by the authority in server.ca" in sentence(fed.join("south"))

@@ -148,7 +148,7 @@ def test_a_command_whose_extra_is_missing_is_one_line_before_anything_is_read(
         (["plan", "none.toml"], "none.toml: cannot read the config"),
         (["plan", "configs/demo.toml", "--set", "training.rouns=3"], "nearest is 'training.rounds'"),
         (["plan", "configs/demo.toml", "--set", "privacy.enabled=false"], "privacy.enabled = false"),
-        (["card", "verify", "no-such-run"], "no readable privacy card"),
+        (["card", "verify", "no-such-run"], "not a readable privacy card"),
         (["report", "no-such-run"], "no-such-run: no readable report.json"),
         (["evaluate", "no-such-adapter", "x.jsonl"], "no readable run config"),
         (["models", "--fetch", "bert"], "--fetch bert: unknown model"),

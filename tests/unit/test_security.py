@@ -38,7 +38,7 @@ def test_the_test_of_a_claim_is_there_and_runs_in_every_suite(row: dict[str, str
     assert functions
     chosen = [functions[name]] if name else list(functions.values())
     marks = {ast.unparse(mark) for function in chosen for mark in function.decorator_list}
-    assert not {mark for mark in marks if "skip" in mark or "faults" in mark or "gpu" in mark}
+    assert not {mark for mark in marks if "skip" in mark or "faults" in mark or "exhaustive" in mark or "gpu" in mark}
 
 
 def report(name: str, outcome: str) -> pytest.TestReport:

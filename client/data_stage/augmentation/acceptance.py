@@ -1,7 +1,8 @@
-"""Accept a wording that a model wrote of a scrubbed text only by fixed public rules and by the site's own scrubber.
+"""Decide whether a model's paraphrase ("wording") of a scrubbed text is kept.
 
-A model invents names, dates and numbers, and answers a text that it should reword. So a wording is kept only where the
-scrubber finds the same values in it as in its text. Each text is judged by itself.
+A model may invent names, dates and numbers, or answer a text instead of rewording it. So a wording must pass fixed public
+rules, and the site's own scrubber must find the same personal data in the wording as in the text. The decision on one text
+does not depend on any other text.
 """
 
 import re
@@ -26,12 +27,12 @@ class Flaw(StrEnum):
 
     UNFINISHED = "unfinished"
     EMPTY = "empty"
-    SAME = "same"
+    SAME = "same"  # as the text or an earlier wording, up to case and punctuation
     SHORTER = "shorter"
     LONGER = "longer"
-    TAGS = "tags"
-    STRAYED = "strayed"
-    PERSONAL = "personal"
+    TAGS = "tags"  # a tag was lost or added
+    STRAYED = "strayed"  # it repeats too few of the text's words
+    PERSONAL = "personal"  # it contains other personal data than the text
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Verdict:
 
 
 def judge_of(section: AnonymiseSection) -> Scrubber:
-    """Return the scrubber that reads wordings: the site's own with numbered tags, so that every value shows.
+    """Return the scrubber that checks wordings: the site's own, but with numbered tags instead of surrogates or redaction.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def verdicts(judge: Scrubber, text: str, wordings: Sequence[str | None]) -> list
 
 
 def flaw_of(text: str, wording: str | None, earlier: Sequence[str]) -> Flaw | None:
-    """Return the flaw of a wording by the fixed rules; ``earlier`` are the wordings of the text that are accepted."""
+    """Return the flaw of a wording by the fixed rules, or None; ``earlier`` are the accepted wordings of the same text."""
     if wording is None:
         return Flaw.UNFINISHED
     if not wording.strip():

@@ -1,7 +1,7 @@
 """Let a model on the site's own disk write paraphrases of scrubbed records, once, at set-up.
 
-No raw text comes here. What was written is judged by the site's scrubber. The site's cache keeps it by the digest of the
-scrubbed text, the model's files and all settings, so a restart writes nothing again.
+The model never reads raw text, and the site's scrubber checks each paraphrase. The site's cache keeps the paraphrases by the
+digest of the scrubbed text, the model's files and all settings, so a restart does not write them again.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.config.run import RunConfig
 from shared.ops.progress import Progress
 from shared.records.types import Record
-from shared.text.perturbation import Wordings, asked
+from shared.text.perturbation import Wordings, input_text
 
-OFTEN = 64  # texts after which the caches are written, so that an interrupted set-up resumes there
-SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")  # of a model, besides its weights
-Page = list[list[str]]  # of each wording of a text its flaw (empty where it is accepted) and itself
+SAVE_EVERY = 64  # texts after which the caches are written, so that an interrupted set-up resumes there
+SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")  # a model's files other than its weights
+Page = list[list[str]]  # one [flaw, wording] for each wording of a text; flaw is empty if the wording is accepted
 
 
 @dataclass(frozen=True)
 class Paraphrases:
-    """The wordings of each text, None for a dropped one, and how many were kept, and dropped for which flaw."""
+    """The wordings of each text (None for a dropped one), and the counts of kept wordings and of each flaw."""
 
     wordings: Mapping[str, Wordings] = field(repr=False, default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -45,7 +45,7 @@ def paraphrase(
     caches
         A cache for each group, or none at all.
     progress
-        Begins the stage "paraphrase" with a number of texts; its result is called with the texts done.
+        Called with the stage "paraphrase" and its number of texts; returns a function that is called with the texts done.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def paraphrase(
 def _pages(
     config: RunConfig, groups: Sequence[Sequence[Record]], caches: Sequence[Cache], progress: Progress
 ) -> Mapping[str, Page]:
-    """Return the page of each text by its digest, out of the caches or newly written."""
+    """Return the page of each text by its digest, from the caches or newly written."""
     books = [cache.name([], config.anonymise, _settings(config)) for cache in caches]
     pages: dict[str, Page] = {}
     for cache, book in zip(caches, books, strict=True):
@@ -74,12 +74,12 @@ def _pages(
     def save() -> None:
         """Write to each cache the pages of its own texts: a text that a site has deleted must not stay there."""
         for cache, book, group in zip(caches, books, groups, strict=False):  # there may be no caches
-            cache.write(book, {digest: pages[digest] for digest in map(_digest, map(asked, group)) if digest in pages})
+            cache.write(book, {digest: pages[digest] for digest in map(_digest, map(input_text, group)) if digest in pages})
 
     save()
-    texts = dict.fromkeys(asked(record) for group in groups for record in group)
+    texts = dict.fromkeys(input_text(record) for group in groups for record in group)
     missing = [text for text in texts if _digest(text) not in pages]
-    if missing:  # or no model need be loaded
+    if missing:  # otherwise the model is not even loaded
         _write(config, missing, pages, save, progress("paraphrase", len(missing)))
     return pages
 
@@ -100,14 +100,14 @@ def _write(
         verdicts = acceptance.verdicts(judge, text, wordings)
         pages[_digest(text)] = [[verdict.flaw or "", verdict.wording] for verdict in verdicts]
         advance(1)
-        if number % OFTEN == 0 or number == len(texts):
+        if number % SAVE_EVERY == 0 or number == len(texts):
             save()
 
 
 def _of(group: Sequence[Record], pages: Mapping[str, Page]) -> Paraphrases:
     """Return the wordings of a group of records, and the counts over these records."""
-    own = {text: pages[_digest(text)] for text in map(asked, group)}
-    flaws = Counter(flaw for record in group for flaw, _ in own[asked(record)])
+    own = {text: pages[_digest(text)] for text in map(input_text, group)}
+    flaws = Counter(flaw for record in group for flaw, _ in own[input_text(record)])
     counts = {PARAPHRASES: flaws.pop("", 0)} | {f"{PARAPHRASES}.{flaw}": number for flaw, number in sorted(flaws.items())}
     return Paraphrases({text: [None if flaw else wording for flaw, wording in page] for text, page in own.items()}, counts)
 

@@ -1,7 +1,7 @@
-"""Make views of scrubbed records for training: noised, reworded, and as they would read of another person.
+"""Make views of scrubbed records for training: noised, paraphrased, and with gendered words or names exchanged.
 
-A view depends on the record's own text, the run's seed and the occasion, never on the record's place among others. So
-adding a record changes no other record's views, and noise, swaps and paraphrases cost no privacy.
+A view depends on the record's own text, the run's seed and the occasion (the number of the step), never on other records.
+So adding a record changes no other record's views, and noise, swaps and paraphrases cost no privacy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from shared.records.types import Record
 from shared.tasks.base import Task
 from shared.tasks.examples import Example
 from shared.text.counterfactual import counterparts
-from shared.text.perturbation import Wordings, asked, noised, reworded
+from shared.text.perturbation import Wordings, input_text, noised, reworded
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Augmenter:
     def views(self, row: int, occasion: int) -> list[Example]:
         """Return the record itself, then K - 1 noised views, each with its counterparts, drawn anew on each occasion.
 
-        A noised view is of the record's paraphrases in turn; in the turn of a dropped one, and where there are none, it is
-        of the record itself. Each text gives all sides of a swap, so that the mean over them prefers none.
+        The noised views take the record's paraphrases in turn; where a paraphrase was dropped or there is none, they take
+        the record itself. Both sides of a swap are views, so that the mean over the views favours neither.
         """
         section, record = self.section, self.records[row]
-        wordings = self.wordings.get(asked(record)) or (None,)
+        wordings = self.wordings.get(input_text(record)) or (None,)
         views = counterparts(record, section.swaps)
         for view in range(1, section.views):
             draw = (self.seed, occasion, view)

@@ -1,8 +1,7 @@
 """Write scrubbed texts in other words with a causal language model of the site.
 
-The wordings of a text depend on that text, the run's seed and the model only, to the last bit: each text has a batch of
-its own. In a batch with other texts, rounding could tell which other records there are, and adding a record would change
-the views of others.
+Each text has a batch of its own, so its wordings depend only on that text, the run's seed and the model, to the last bit. In
+a batch with other texts, rounding would depend on those texts, and adding one record could change the views of another.
 """
 
 import gc
@@ -40,8 +39,8 @@ def write(section: ModelSection, texts: Sequence[str], seed: int, count: int) ->
     seed
         The run's seed.
     count
-        Wordings of each text: the first takes the likeliest token each time, the others are drawn. A wording without an
-        end in its room is None, as are all wordings of a text that is too long for the model.
+        Wordings of each text: the first is decoded greedily, the others are sampled. A wording that does not end within
+        its length limit is None, as are all wordings of a text that is too long for the model.
 
     Raises
     ------
@@ -86,7 +85,7 @@ def _generated(base: LoadedModel, prompt: Sequence[int], room: int, **how: Any) 
 
 
 def _ended(base: LoadedModel, tokens: Sequence[int]) -> str | None:
-    """Return the first paragraph of what was written, or None where it has no end."""
+    """Return the first paragraph of the generated text, or None if the model did not finish it."""
     own: Any = base.network.generation_config.eos_token_id if base.network.generation_config else None
     ends = {base.tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])}
     end = next((at for at, token in enumerate(tokens) if token in ends), None)
@@ -96,7 +95,7 @@ def _ended(base: LoadedModel, tokens: Sequence[int]) -> str | None:
 
 
 def writer_section(config: RunConfig) -> ModelSection:
-    """Return how the model that writes is loaded: on the device of the run's model, in the precision of its own."""
+    """Return the model section of the paraphraser: on the device of the run's model, in the paraphraser's own dtype."""
     return ModelSection(name=config.augmentation.paraphraser or "", device=config.model.device)
 
 
@@ -118,7 +117,7 @@ def refuse_no_writer(config: RunConfig) -> None:
 
 
 def _writer(section: ModelSection, how: Callable[[ModelSection, Any], LoadedModel]) -> LoadedModel:
-    """Load or outline the model that writes; a model of the hub would be downloaded, so it is refused."""
+    """Load the model that writes, or only its outline; refuse a hub model, because it would be downloaded."""
     cause: ModelError | None = None
     try:
         if not HUB_ID.match(section.name) and (base := how(section, "causal")).tokenizer.chat_template:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bench import mitigations
+from server.report.result import RunResult
 from shared.config.run import RunConfig
 
 CONFIG = Path(__file__).parents[3] / "configs" / "bias.toml"
@@ -24,9 +25,9 @@ def report(flips: int) -> dict[str, Any]:
 def test_the_runs_differ_in_the_mitigation_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[RunConfig] = []
 
-    def remembered(config: RunConfig, _: Any) -> tuple[Path, dict[str, Any]]:
+    def remembered(config: RunConfig) -> RunResult:
         ran.append(config)
-        return Path(), report(len(ran))
+        return RunResult(Path(), report(len(ran)))
 
     monkeypatch.setattr(mitigations, "simulate", remembered)
     rows = list(mitigations.rows(CONFIG, ["run.seed=5"]))

@@ -106,6 +106,7 @@ def repository(tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
+@pytest.mark.slow
 def test_a_fault_is_tried_in_a_copy_and_the_code_stays_as_it_is(repository: Callable[[str], Path]) -> None:
     root = repository("from sums import total; assert total(2, 3) == 5")
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
@@ -113,6 +114,7 @@ def test_a_fault_is_tried_in_a_copy_and_the_code_stays_as_it_is(repository: Call
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_test_that_fails_without_a_fault_catches_none(repository: Callable[[str], Path]) -> None:
     root = repository("from sums import total; assert total(2, 3) == 6")
     with pytest.raises(RunError, match=r"tests/test_sums\.py::test_sum: does not pass on the code without a fault"):

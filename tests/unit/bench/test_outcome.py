@@ -58,6 +58,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("test", "ended"), ENDED.items())
+@pytest.mark.slow
 def test_each_way_of_ending_is_told_apart(report: Path, test: str, ended: str) -> None:
     assert outcomes(report)[f"tests/test_all.py::{test}"] == ended
 

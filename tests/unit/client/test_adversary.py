@@ -142,6 +142,7 @@ def test_no_record_moves_the_sum_by_more_than_the_clipping_norm_the_adversary_co
     assert 0.04 < moved <= 0.05 * (1 + 1e-4)
 
 
+@pytest.mark.slow
 def test_a_reader_of_the_embedding_learns_the_group_less_after_training_against_the_adversary(
     config: RunConfig, change: Change, learner_of: LearnerOf
 ) -> None:

@@ -69,12 +69,12 @@ def test_ledger_show_tells_both_figures_and_which_of_them_counts(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, out, _ = said(["ledger", "show", str(folder)], monkeypatch, capsys)
-    assert "counted by the plan of the one run." in out
+    assert "(by the plan of its only run)." in out
     assert "fixed in advance" not in out
     budget = Budget(Ledger(folder, "north"), Dataset([(b"x" * 16,)]), Limit(10.0, 1e-4))
     budget.reserve("run-2", 1, PLAN, Head())
     _, out, _ = said(["ledger", "show", str(folder)], monkeypatch, capsys)
-    assert "counted by the filter for adaptive choice." in out
+    assert "(by the privacy filter for adaptively chosen runs)." in out
     assert "If all plans had been fixed in advance, it would be 0." in out
     _, out, _ = said(["ledger", "show", str(folder), "--json"], monkeypatch, capsys)
     found = json.loads(out)["in_all"]

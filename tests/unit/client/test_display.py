@@ -23,8 +23,8 @@ def shown(epsilon: float | None, delta: float = 1e-5) -> str:
 
 @pytest.mark.parametrize(("epsilon", "figure"), [(3.141549, "3.1416"), (0.00004, "4e-5"), (8.0, "8")])
 def test_a_ledger_shows_what_was_spent_rounded_up(epsilon: float, figure: str) -> None:
-    text = shown(epsilon)
-    assert f"has spent at most epsilon {figure}, counted by the filter" in text
+    text = " ".join(shown(epsilon).split())
+    assert f"has spent at most epsilon {figure} (by the " in text
     assert f"fixed in advance, it would be {figure}." in text
     assert f" {figure} " in text.split("identities")[1].split("A record")[0]
 

@@ -255,6 +255,7 @@ def test_a_question_about_records_is_answered_the_same_whatever_the_records_are_
     assert f"PolicyRefused:{field}".encode() in seen[0][0]
 
 
+@pytest.mark.slow
 def test_counting_records_by_bisection_succeeds_no_more_often_than_guessing(file: SiteFile, forge: Forge) -> None:
     low, high = 20, 119
     draw = random.Random(16)  # noqa: S311  which files there are

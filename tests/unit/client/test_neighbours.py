@@ -32,7 +32,7 @@ from shared.records.rows import Row
 from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
-from shared.text.perturbation import asked
+from shared.text.perturbation import input_text
 from simulations.data.partition import split_held_out
 
 ConfigOf = Callable[..., RunConfig]
@@ -132,7 +132,7 @@ def training(given_rows: Rows, config: RunConfig) -> TrainingSet | None:
     scrubbed = [Record(one.fields, one.label, one.position) for one in cleaned]
     chosen = prepare(Scrubbed(tuple(scrubbed), (), {}, {}, 0), cleaned, config, b"k" * 32)
     records = chosen.scrubbed.records
-    wordings = {asked(record): (f"{asked(record)}, say", None) for record in records}
+    wordings = {input_text(record): (f"{input_text(record)}, say", None) for record in records}
     learner = cast(Learner, type("Spelt", (), {"task": Spelling(config)}))
     try:
         return training_set("north", config, records, learner, chosen.persons, wordings)

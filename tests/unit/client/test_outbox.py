@@ -71,6 +71,7 @@ def test_only_the_owner_may_read_a_reply(outbox: Outbox, folder: Path) -> None:
     assert (folder / "run/round-000001.safetensors").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_while_it_stores_leaves_no_reply_and_the_next_one_cleans_up(
     outbox: Outbox, folder: Path
 ) -> None:

@@ -159,6 +159,7 @@ def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -
     assert len(list((file.site.state / "cache").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_restart(
     file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner], tiny_bert: Path
 ) -> None:
@@ -283,6 +284,7 @@ def with_writer(file: SiteFile, name: str | None) -> SiteFile:
     return file.model_copy(update={"model": file.model.model_copy(update={"paraphraser": name})})
 
 
+@pytest.mark.slow
 def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its_log(
     file: SiteFile,
     forge: Forge,
@@ -317,6 +319,7 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
     assert len(shown) == again  # what the cache has is not written again
 
 
+@pytest.mark.slow
 def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
     file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner]
 ) -> None:

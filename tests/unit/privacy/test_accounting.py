@@ -69,6 +69,7 @@ def prv_bounds(rate: float, noise: float, steps: int, error: float) -> tuple[flo
 
 
 @pytest.mark.parametrize("rate", RATES)
+@pytest.mark.slow
 def test_epsilon_is_that_of_two_other_accountants_on_a_grid_of_sixty(rate: float) -> None:
     """dp-accounting's own accountant gives the same, Opacus' PRV bounds enclose it, and Renyi's bound lies above."""
     relation = NeighboringRelation.ADD_OR_REMOVE_ONE
@@ -103,6 +104,7 @@ def test_two_accountants_that_contradict_each_other_claim_nothing(monkeypatch: p
         Accountant().cross_checked([MechanismEvent(0.066, 1.2, 60)], DELTA)
 
 
+@pytest.mark.slow
 def test_rounds_compose_where_a_new_accountant_each_round_would_forget_them() -> None:
     """4,000 records in batches of 32, one epoch a round, z = 1: what is spent grows, what is printed would not."""
     per_round = MechanismEvent(32 / 4000, 1.0, 125)
@@ -149,6 +151,7 @@ def test_a_calibrated_plan_meets_its_target_and_wastes_little(
 
 @settings(max_examples=8, deadline=None)
 @given(st.sampled_from(GRID), st.floats(1.02, 2), st.integers(1, 100), st.floats(1.02, 10))
+@pytest.mark.slow
 def test_epsilon_falls_with_noise_and_rises_with_rate_steps_and_certainty(
     point: tuple[float, float, int], factor: float, more: int, delta_factor: float
 ) -> None:

@@ -5,7 +5,6 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -198,6 +197,7 @@ def _compete(folder: Path, run_id: str, limit: float) -> None:
             mine.reserve(run_id, number, PLAN, Head())
 
 
+@pytest.mark.slow
 def test_two_hundred_interleavings_of_two_runs_never_overspend(tmp_path: Path) -> None:
     """Two processes on one dataset; the filter's budget pays 200 rounds, however the processes take turns."""
     folder = tmp_path / "ledger"
@@ -307,12 +307,9 @@ def test_a_ledger_that_was_written_before_whole_plans_were_goes_on(budget: Make)
 def test_only_the_whole_plan_is_composed_for_the_rounds_left_of_a_run(budget: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     compose = accounting._composed
-
-    def counted(counts: Any, losses: Any) -> Any:
-        asked.append(counts.total())
-        return compose(counts, losses)
-
-    monkeypatch.setattr(accounting, "_composed", counted)
+    monkeypatch.setattr(
+        accounting, "_composed", lambda counts, losses: (asked.append(counts.total()), compose(counts, losses))[1]
+    )
     mine = replace(budget(records(NAMES)), accountant=Accountant())
     nobody_has_seen = replace(mine, dataset=Dataset([()]))
     for number in (1, 2, 3):

@@ -31,6 +31,7 @@ def test_the_limits_lie_just_above_another_librarys() -> None:
 
 @settings(max_examples=5, deadline=None)
 @given(st.floats(0.05, 1.0), st.floats(0.9, 5.0), st.integers(1, 8))
+@pytest.mark.slow
 def test_limits_lie_between_blind_guessing_and_certainty_and_grow_with_steps(rate: float, noise: float, steps: int) -> None:
     once, more = (attack_risk([MechanismEvent(rate, noise, count)]) for count in (steps, 3 * steps))
     for wrong, found, after in zip(FALSE_POSITIVE_RATES, once.true_positive_rates, more.true_positive_rates, strict=True):

@@ -27,6 +27,7 @@ def test_a_site_as_the_unit_may_do_what_it_likes_with_its_own_records(config_of:
         assert PrivacyPlan.for_site(config_of({**changes, **central}), 100) is None
 
 
+@pytest.mark.slow
 def test_noised_label_counts_are_paid_by_more_noise_in_training(config_of: ConfigOf) -> None:
     free, paid = (
         PrivacyPlan.for_site(config_of(c), 200)
@@ -39,6 +40,7 @@ def test_noised_label_counts_are_paid_by_more_noise_in_training(config_of: Confi
     assert effects(config_of({"balance.weights": "counts"}))["balance.weights"].kind == "charged"
 
 
+@pytest.mark.slow
 def test_a_plan_for_persons_says_so_and_is_another_plan(config_of: ConfigOf) -> None:
     records, persons = (PrivacyPlan.for_site(config_of(c), 200) for c in (SHORT, {**SHORT, **PERSON}))
     assert records and persons

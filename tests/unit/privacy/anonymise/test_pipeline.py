@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from shared.errors import ModelError, RunError
 from shared.records.types import RawRecord, Span
 
 TEXTS = ("Dr. Okafor called from Leeds.", "Mail jo@example.org", "John \ud800", "I feel well.", "Ring +44 20 7946 0018")
+ROOT = Path(__file__).parents[4]
 RECORDS = [RawRecord({"text": TEXTS[i % 5]}, position=i + 1, spans={"text": (Span("X", 0, 3),)}) for i in range(40)]
 
 
@@ -52,11 +54,13 @@ def test_a_dead_worker_ends_the_run_in_one_sentence_and_leaves_no_process() -> N
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_says_why(tmp_path: object) -> None:
     with pytest.raises(RunError, match="not a spaCy model"):
         scrub_in_workers(AnonymiseSection(), tmp_path, [RECORDS[:1]], 1, lambda _: None)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_few_records_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "scrub_in_workers", lambda *_: pytest.fail("a process was started"))
     assert len(Anonymiser(AnonymiseSection(workers=2)).scrub(RECORDS).records) == 32
@@ -71,12 +75,14 @@ def test_a_missing_model_is_told_before_any_record_is_read() -> None:
         Anonymiser(AnonymiseSection(spacy_model="no_such_model"))
 
 
+@pytest.mark.slow
 def test_importing_the_pipeline_loads_neither_spacy_nor_presidio_nor_torch() -> None:
     heavy = "{'spacy', 'presidio_analyzer', 'presidio_anonymizer', 'torch', 'regex'}"
     code = f"import sys, privacy.anonymise.pipeline; sys.exit(len({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_import_torch() -> None:
     code = """
 import sys
@@ -94,6 +100,27 @@ sys.exit(not ("spacy" in sys.modules and sys.modules["torch"] is None))
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_recall_of_what_was_held_back_is_not_counted() -> None:
     scrubbed = Anonymiser(AnonymiseSection(workers=1)).scrub([RECORDS[2]])
     assert scrubbed.recall.get("X", Recall(0, 0)).total == 0
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_runs_once_though_its_records_are_scrubbed_in_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("""
+from pathlib import Path
+from privacy.anonymise.pipeline import FEW, Anonymiser
+from shared.config.anonymise import AnonymiseSection
+from shared.records.types import RawRecord
+with Path(__file__).with_name("runs").open("a") as runs:
+    runs.write("once ")
+records = [RawRecord({"text": "Dr. Okafor called."}, None, place) for place in range(FEW)]
+scrubbed = Anonymiser(AnonymiseSection(workers=2, level="fast")).scrub(records)
+assert len(scrubbed.records) == FEW
+""")
+    done = subprocess.run(
+        [sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False
+    )
+    assert (done.returncode, (tmp_path / "runs").read_text()) == (0, "once "), done.stderr.decode()[-2000:]

@@ -227,6 +227,7 @@ def strict(folder: Path) -> Scrubber:
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=14).map(" ".join))
 @example("3rd May 2021 \n May")  # of these one reading leaves a date that the next one finds
 @example("May ? University of Leeds")
+@pytest.mark.slow
 def test_scrubbing_strictly_scrubbed_text_again_changes_nothing(strict: Scrubber, text: str) -> None:
     for record in scrub(strict, text).records:
         once = record.fields["text"]

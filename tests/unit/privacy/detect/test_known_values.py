@@ -42,6 +42,7 @@ def test_found_values_count_again_when_they_are_long_enough_and_no_age_date_or_n
 
 
 @given(st.text(max_size=60), st.lists(st.text(min_size=1, max_size=12), max_size=4), st.text(max_size=60))
+@pytest.mark.slow
 def test_every_planted_value_is_covered_between_spaces(before: str, values: list[str], after: str) -> None:
     for value in values:
         text = f"{before.upper()} 1{value}1 {after}"

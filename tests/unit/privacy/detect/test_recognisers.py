@@ -127,6 +127,7 @@ def test_times_that_point_at_nobody_are_left_alone(analyser: Analyser) -> None:
 @pytest.mark.parametrize(
     "piece", ["a.", "1.", "A ", "1 ", "12 A ", "Ab, 12345 ", "12/", "(1", "5 rue de la ", "1-", "a@", " "]
 )
+@pytest.mark.slow
 def test_no_rule_takes_long_over_a_monotonous_text(analyser: Analyser, piece: str) -> None:
     text = (piece * 20_000)[:20_000]
     started = time.process_time()

@@ -62,6 +62,7 @@ def test_both_kinds_of_model_give_our_types(knows_a_word: Path, takes_all: Path)
     assert max(f.end for f in found) == 7
 
 
+@pytest.mark.slow
 def test_a_united_second_recogniser_replaces_what_the_first_lets_through(folder: Path, knows_a_word: Path) -> None:
     text = {"text": f"they saw the {WORD} at the gate"}
     for use, expected in (("unite", "they saw the <WARD_1> at the gate"), ("check", text["text"])):

@@ -4,6 +4,7 @@ import math
 from copy import deepcopy
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -38,6 +39,7 @@ def most_like_noise(release: float, candidates: Floats, scale: float) -> int:
     return int(candidates[coarse.argmax()])
 
 
+@pytest.mark.slow
 def test_the_record_count_and_the_hits_of_a_reply_are_not_in_its_low_bits() -> None:
     found = {"records": 0, "hits": 0}
     trials, generator = 1000, np.random.default_rng(5)
@@ -53,6 +55,7 @@ def test_the_record_count_and_the_hits_of_a_reply_are_not_in_its_low_bits() -> N
     assert max(found.values()) <= 20, found
 
 
+@pytest.mark.slow
 def test_500_records_and_501_are_told_apart_no_oftener_than_epsilon_allows() -> None:
     trials, right, generator = 2000, 0, np.random.default_rng(6)
     for _ in range(trials):
@@ -108,6 +111,7 @@ def _is_explained(published: Floats, known: Floats) -> float:
     return float(np.mean(off < np.spacing(published[small].astype(np.float32)))) if small.any() else 0.0
 
 
+@pytest.mark.slow
 def test_whether_a_record_was_in_a_step_does_not_show_in_the_low_bits_of_its_gradient() -> None:
     """The attacker knows all records; where a released number is small beside the sum, float32 subtraction is exact."""
     size, records, trials, right = 400, 60, 1000, 0

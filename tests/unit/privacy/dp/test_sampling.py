@@ -34,6 +34,7 @@ def test_batch_sizes_are_binomial_not_fixed() -> None:
     assert chisquare(observed, np.array(expected) * 20_000).pvalue > LIKELY
 
 
+@pytest.mark.slow
 def test_records_and_steps_are_independent() -> None:
     drawn = membership(12, 0.25, 20_000)
     between_records = np.corrcoef(drawn.T)

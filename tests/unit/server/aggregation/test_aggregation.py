@@ -132,7 +132,7 @@ def test_a_trusted_servers_noise_covers_a_delta_that_counts_once_whatever_its_we
 
 
 def test_noise_without_a_plan_is_refused() -> None:
-    with pytest.raises(PrivacyError, match="no plan of its own"):
+    with pytest.raises(PrivacyError, match="without a privacy plan"):
         method_of("noised_mean")(Setting(AdapterState({}), {}, AggregationSection()))
 
 

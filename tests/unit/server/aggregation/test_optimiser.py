@@ -64,7 +64,7 @@ def test_under_a_trusted_servers_noise_it_is_post_processing(config_of: ConfigOf
 
 
 def test_its_share_means_nothing_without_it(config_of: ConfigOf) -> None:
-    with pytest.raises(ConfigError, match=r"aggregation\.momentum: means nothing to optimiser = 'plain'"):
+    with pytest.raises(ConfigError, match=r"aggregation\.momentum: does not apply to optimiser = 'plain'"):
         config_of({"aggregation.momentum": 0.5})
 
 

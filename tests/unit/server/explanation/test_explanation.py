@@ -55,6 +55,7 @@ def test_steps_are_added_until_the_sum_fits_and_what_never_fits_is_said(
     assert explain(tuned, TEXT, 4, steps=(1, 256)).steps == 1
 
 
+@pytest.mark.slow
 def test_tokens_that_the_text_does_not_own_get_nothing(tuned: Learner) -> None:
     found = explain(tuned, TEXT, 4)
     own = np.array(found.own)
@@ -110,6 +111,7 @@ def test_the_page_is_whole_escaped_and_loads_nothing(tuned: Learner) -> None:
     assert plain(found)["complete"]
 
 
+@pytest.mark.slow
 def test_a_saved_adapter_explains_the_operators_texts(
     either: RunConfig, tuned: Learner, learner_of: LearnerOf, tmp_path: Path
 ) -> None:

@@ -85,6 +85,7 @@ def learn(learner: Learner, given: list[Record], steps: int) -> None:
 
 
 @pytest.mark.parametrize("listed", [[PLANTED], []], ids=["named by the operator", "found by the gradient"])
+@pytest.mark.slow
 def test_a_planted_trigger_is_found_and_moves_the_tuned_model_alone(probed: Probed, listed: list[str]) -> None:
     found = probed(PLANTED, triggers=listed)
     assert (found["trigger"], found["target"]) == (PLANTED, "yes")
@@ -98,11 +99,13 @@ def test_a_planted_trigger_is_found_and_moves_the_tuned_model_alone(probed: Prob
     assert "does not prove that the model has no backdoor" in page
 
 
+@pytest.mark.slow
 def test_a_clean_model_is_moved_by_no_candidate_not_even_the_other_models_trigger(probed: Probed) -> None:
     found = probed("", triggers=[PLANTED])
     assert found["tuned"]["high"] < 0.5
 
 
+@pytest.mark.slow
 def test_few_records_allow_no_search(evaluated: Evaluated) -> None:
     evaluator = evaluated()
     few = replace(evaluator, examples=evaluator.examples[:18], records=evaluator.records[:18])

@@ -17,7 +17,7 @@ from server.probes import probe, sampled
 from server.probes.forgetting import general_texts, nearest_centroid_hits
 from server.probes.general import SENTENCES, TOPICS
 from server.report.html import render
-from shared.adapters.peft import base_alone
+from shared.adapters.peft import base_only
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
 from shared.metrics.bootstrap import wilson
@@ -54,6 +54,7 @@ def test_nothing_is_probed_unless_the_config_asks(classify: RunConfig, learner_o
     assert probe(Evaluator(learner, [], [], classify)) is None
 
 
+@pytest.mark.slow
 def test_probes_are_plain_numbers_without_a_word_of_a_record(either: RunConfig, evaluator_of: EvaluatorOf) -> None:
     evaluator = evaluator_of(either, group="when")
     found = probe(evaluator)
@@ -125,6 +126,7 @@ def test_nothing_to_swap_is_no_rate_of_nought(classify: RunConfig, evaluator_of:
     assert "Counterfactual swaps" in render({"probes": found})
 
 
+@pytest.mark.slow
 def test_groups_are_measured_apart_and_the_gap_is_between_them(either: RunConfig, evaluator_of: EvaluatorOf) -> None:
     evaluator = evaluator_of(either, group="when", search=0, noises=["case"], forgetting=False)
     found: Any = probe(evaluator)
@@ -184,7 +186,7 @@ def test_the_base_alone_is_the_model_before_training(
     shake(learner)
     tuned = states()
     assert not torch.equal(tuned, untrained)
-    with pytest.raises(RuntimeError), base_alone(learner.model):
+    with pytest.raises(RuntimeError), base_only(learner.model):
         torch.testing.assert_close(states(), untrained, rtol=0, atol=0)
         raise RuntimeError  # whatever happens, the adapter is back
     torch.testing.assert_close(states(), tuned, rtol=0, atol=0)

@@ -341,6 +341,7 @@ def test_no_failure_is_said_too() -> None:
     assert "No record was quarantined at any site." in seen
 
 
+@pytest.mark.slow
 def test_every_key_may_be_absent() -> None:
     seen = text(render({}))
     assert "No verdict" in seen

@@ -143,6 +143,7 @@ def plans_of(facts: RunFacts) -> dict[str, PrivacyPlan | None]:
     return {site.site_id: site.plan for site in facts.sites}
 
 
+@pytest.mark.slow
 def test_every_field_of_a_servers_report_has_an_origin(facts: RunFacts) -> None:
     document = report(facts) | {"stages": {"train": 2.0}, "seconds": 2.0}
     assert unexplained(document, plans_of(facts)) == []

@@ -10,6 +10,7 @@ def hits(random: np.random.Generator, records: int, chance: float) -> np.ndarray
     return (random.random(records) < chance).astype(np.float64)
 
 
+@pytest.mark.slow
 def test_the_p_value_agrees_with_mcnemars_exact_test() -> None:
     random = np.random.default_rng(0)
     for records, before, after in ((200, 0.6, 0.7), (400, 0.8, 0.82), (60, 0.5, 0.5)):
@@ -21,6 +22,7 @@ def test_the_p_value_agrees_with_mcnemars_exact_test() -> None:
         assert found.change.value == pytest.approx(second.mean() - first.mean())
 
 
+@pytest.mark.slow
 def test_the_test_rejects_equal_models_no_more_often_than_it_says() -> None:
     random, rejected = np.random.default_rng(2), 0
     for trial in range(300):

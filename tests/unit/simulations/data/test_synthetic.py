@@ -49,6 +49,7 @@ def scrubbed(message: dict[str, Any]) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_same_seed_same_messages_in_another_process_with_another_hash_seed() -> None:
     code = "import json; from simulations.data.synthetic import *; print(json.dumps(list(patient_messages(3, 4, 20, 7))))"
     shown = subprocess.run(

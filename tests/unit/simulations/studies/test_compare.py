@@ -58,6 +58,7 @@ def config(config_of: ConfigOf, tiny_bert: Path, tiny_llama: Path, tmp_path_fact
     )
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_and_loses_no_finished_row(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch, plainly: Callable[..., Any]
 ) -> None:

@@ -58,6 +58,7 @@ def rate(config: RunConfig, report: Report) -> float:
     return config.training.learning_rate
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_and_resumed_loses_no_finished_trial(config: RunConfig, tmp_path: Path) -> None:
     code = KILLED.format(root=str(ROOT), tree=TREE, folder=str(tmp_path))
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -49,6 +49,7 @@ def never(question: str) -> bool:
     raise AssertionError("asked about records that no ledger keeps")
 
 
+@pytest.mark.slow
 def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConfig) -> None:
     folder, document = sweep(config, silent, never)
     best = RunConfig.load(folder / "best.toml")
@@ -59,6 +60,7 @@ def test_the_best_config_is_written_as_a_run_that_can_be_started(config: RunConf
     assert json.loads((folder / "sweep.json").read_text(encoding="utf-8")) == document
 
 
+@pytest.mark.slow
 def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConfig, change: Change, tmp_path: Path) -> None:
     private = change(config, {"privacy.ledger": str(tmp_path / "books"), "privacy.budget": 4.0, "sweep.prune": False})
     questions: list[str] = []
@@ -80,6 +82,7 @@ def test_on_private_records_each_trial_asks_first_and_is_charged(config: RunConf
     assert "north: 0 spent" not in questions[1]
 
 
+@pytest.mark.slow
 def test_a_used_up_budget_ends_a_sweep_on_private_records(config: RunConfig, change: Change, tmp_path: Path) -> None:
     private = change(config, {"privacy.ledger": str(tmp_path / "books"), "sweep.prune": False})
     with pytest.raises(LedgerError, match="budget exhausted"):

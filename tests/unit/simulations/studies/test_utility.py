@@ -62,6 +62,7 @@ def test_ia3_has_no_rank_to_change(config: RunConfig) -> None:
     assert {panel for panel, _, _ in points_of(scaled)} == {"epsilon", "privacy.clipping_norm", "training.sampling_rate"}
 
 
+@pytest.mark.slow
 def test_every_point_is_a_run_and_shared_ones_run_once(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch, plainly: Callable[..., Any]
 ) -> None:

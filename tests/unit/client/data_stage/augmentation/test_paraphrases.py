@@ -122,7 +122,7 @@ def test_another_seed_count_or_model_is_written_anew(
 def test_an_interrupted_set_up_goes_on_where_it_was(
     pen: Pen, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.data_stage.augmentation.paraphrases.OFTEN", 1)
+    monkeypatch.setattr("client.data_stage.augmentation.paraphrases.SAVE_EVERY", 1)
     cache = Cache(tmp_path / "cache")
 
     def breaks(step: str, total: int) -> Callable[[int], None]:

@@ -12,7 +12,7 @@ from shared.errors import ModelError
 from shared.models.load import LoadedModel, load
 
 ConfigOf = Callable[..., RunConfig]
-TEXTS = [f"{'aia bjb ' * (1 + number % 5)}ckc {chr(97 + number)}" for number in range(24)]
+TEXTS = [f"{'aia bjb ' * (1 + number % 5)}ckc {chr(97 + number)}" for number in range(8)]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def written(section: ModelSection, texts: Sequence[str], count: int = 3, seed: i
 def test_other_records_change_nothing_in_what_is_written_of_a_text(section: ModelSection) -> None:
     everyone = written(section, TEXTS)
     assert list(everyone) == TEXTS
-    assert len({wording for wordings in everyone.values() for wording in wordings}) > 40
+    assert len({wording for wordings in everyone.values() for wording in wordings}) > 13
     for some in (TEXTS[:1], TEXTS[1:], TEXTS[::-1], [*TEXTS, "dld " * 9]):
         found = written(section, some)
         assert all(found[text] == everyone[text] for text in some if text in everyone)
