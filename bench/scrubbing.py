@@ -3,7 +3,7 @@
 Run: python -m bench.scrubbing FILE.jsonl. Both use the same language model. Presidio only detects, with its own
 batch size of 1; our pipeline normalises, detects, replaces and checks again. Ratios are medians over turns: of processor
 seconds in one process, and of wall-clock seconds in two processes (``n_process=2`` of Presidio, our own workers).
-A worker process imports the main module again, so heavy modules are imported inside the functions here.
+Heavy modules are imported inside the functions, because Presidio's worker processes may import the main module again.
 """
 
 import argparse

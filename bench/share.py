@@ -136,7 +136,17 @@ def watched() -> Iterator[list[torch.Tensor]]:
 
 
 def share_of(config: RunConfig, learner: Learner, records: Sequence[Record], clipping_norm: float = SMALL) -> Share:
-    """Measure the first unit's share in steps of ``train`` under a config."""
+    """Measure the first unit's share in steps of ``train`` under a config.
+
+    Parameters
+    ----------
+    config, learner
+        The run, and its task with the model.
+    records
+        The records; the first unit's share is measured.
+    clipping_norm
+        The clipping norm C.
+    """
     data = _data(config, learner, records)
     others = list(range(1, len(data.units)))
     everyone = [0, *others]

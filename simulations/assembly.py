@@ -82,7 +82,17 @@ def evaluator_of(
     owned: Sequence[tuple[str, Record]],
     groups: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Evaluator:
-    """Return an evaluator on records of named owners; ``groups`` are declared groups, by owner and position."""
+    """Return an evaluator on records of named owners; ``groups`` are declared groups, by owner and position.
+
+    Parameters
+    ----------
+    config, learner
+        The run, and its task with the model.
+    owned
+        Each record with its owner's name.
+    groups
+        Declared groups by owner and position of the record.
+    """
     declared = [(groups or {}).get(owner, {}).get(record.position) for owner, record in owned]
     return Evaluator.of(learner, [record for _, record in owned], [owner for owner, _ in owned], config, declared)
 
@@ -109,7 +119,21 @@ def federate(
     evaluate: Callable[[AdapterState], Metrics],
     commit: Callable[[Round], None],
 ) -> Iterator[Round]:
-    """Run the production round loop over the federation's sites, in this process."""
+    """Run the production round loop over the federation's sites, in this process.
+
+    Parameters
+    ----------
+    prepared
+        The federation.
+    config, run_id
+        The run.
+    advance
+        Called with 1 after each answer of a site.
+    evaluate
+        Measures an adapter.
+    commit
+        Makes a round permanent.
+    """
     return run_rounds(
         config,
         run_id,

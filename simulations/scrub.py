@@ -94,7 +94,17 @@ def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, 
 
 
 def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:
-    """Scrub, and return counts by site and recall by entity, without text; write one JSONL file per site to ``output``."""
+    """Scrub, and return counts by site and recall by entity, without text; write one JSONL file per site to ``output``.
+
+    Parameters
+    ----------
+    source
+        The records and settings.
+    output
+        Folder for the scrubbed records; None writes nothing.
+    progress
+        Called at the start of the stage ``anonymise``.
+    """
     raw = source.raw
     advance = progress("anonymise", sum(len(records) for records in raw.values()))
     if output is not None and source.pseudonyms is not None:
@@ -125,7 +135,17 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
 
 
 def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
-    """Assess each site on ``sample`` of its records; return counts only, and whether every site passes its gate."""
+    """Assess each site on ``sample`` of its records; return counts only, and whether every site passes its gate.
+
+    Parameters
+    ----------
+    source
+        The records and settings.
+    sample
+        Number of records of each site to assess.
+    progress
+        Called at the start of the stage ``anonymise``.
+    """
     from privacy.leakage.assessment import PLANTED, assess, evenly
     from privacy.leakage.document import document
 

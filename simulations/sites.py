@@ -20,7 +20,17 @@ from simulations.data.synthetic import write_sites
 
 
 def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
-    """Read each site's raw records; a synthetic source is first generated into ``folder``."""
+    """Read each site's raw records; a synthetic source is first generated into ``folder``.
+
+    Parameters
+    ----------
+    config
+        The run's config.
+    folder
+        Folder for generated records.
+    labelled
+        Whether every record must have a label.
+    """
     root = config.data.root
     if config.data.source == "sites":
         raise ConfigError("data.source = 'sites': the records are at real sites; start hushtune server, or name files")
@@ -35,6 +45,17 @@ def scrub_sites(
     config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress = silent
 ) -> list[SiteData]:
     """Run the data stage on the raw records of all sites; a share of each site's records is held out and only scrubbed.
+
+    Parameters
+    ----------
+    config
+        The run's config.
+    raw
+        Each site's raw records.
+    folder
+        The run's folder, for ledgers.
+    progress
+        Called at the start of each stage.
 
     Raises
     ------

@@ -99,12 +99,12 @@ class Scrubber:
     def __init__(self, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
         self._max_chars = section.max_chars
         self._level = section.level
-        texts_in = language(section.language)
-        self._addresses, self._function_words = AddressForms.of(texts_in.addresses), texts_in.function_words()
-        first = Analyser(folder, texts_in, section.batch_size, LEVELS[section.level])
+        text_language = language(section.language)
+        self._addresses, self._function_words = AddressForms.of(text_language.addresses), text_language.function_words()
+        first = Analyser(folder, text_language, section.batch_size, LEVELS[section.level])
         second = locate_second(section) if section.second_use == "unite" else None
         self._analyser = first if second is None else United(first, load_detector(second))
-        self._replacer = Replacer(section.operator, self._analyser.labels, texts_in, section.dates, key)
+        self._replacer = Replacer(section.operator, self._analyser.labels, text_language, section.dates, key)
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
         """Scrub some records.

@@ -97,12 +97,12 @@ def assess(
     """
     folder = locate(section.spacy_model)
     other = locate_second(section)
-    texts_in = language(section.language)
-    second = StockPresidio(folder, texts_in.code) if other is None else load_detector(other)
+    text_language = language(section.language)
+    second = StockPresidio(folder, text_language.code) if other is None else load_detector(other)
     scrubber = Scrubber(section.model_copy(update={"operator": "tag", "dates": "replace"}), folder)
     done = _examine(scrubber, records, progress)
-    planted = _examine(scrubber, Planter(texts_in, seed).plant(records, PLANTED), progress)
-    return _measured(done, planted, scrubber, second, texts_in.code, published, _versions(section, folder))
+    planted = _examine(scrubber, Planter(text_language, seed).plant(records, PLANTED), progress)
+    return _measured(done, planted, scrubber, second, text_language.code, published, _versions(section, folder))
 
 
 def _measured(

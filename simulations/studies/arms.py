@@ -85,6 +85,17 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
 def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Material, folder: Path) -> Result:
     """Train and measure one row; its ledgers go into ``folder``, which is its own.
 
+    Parameters
+    ----------
+    config, section
+        The run and its ``[compare]`` section.
+    arm
+        The row to run.
+    material
+        Records and accountant that all rows share.
+    folder
+        Folder for this row's ledgers.
+
     Raises
     ------
     HushtuneError

@@ -52,6 +52,17 @@ def over_seeds(sums: Sequence[Sums], resamples: int, confidence: float, seed: in
     """Return the mean over S runs; each resample of its interval draws both records and seeds again.
 
     With few seeds the spread between them comes out too small, by a factor of (S - 1) / S in variance.
+
+    Parameters
+    ----------
+    sums
+        The metric's sums of each of S runs, over the same N records.
+    resamples
+        Number of bootstrap resamples.
+    confidence
+        Coverage of the interval, 0 to 1.
+    seed
+        Seed of the resampling.
     """
     generator = np.random.default_rng(derive(seed, "seeds"))
     rows = np.stack([each.rows for each in sums])  # (S, N, K)
@@ -82,7 +93,7 @@ def _questions(config: RunConfig, rows: Iterable[Row], model: str) -> Iterator[t
         yield from (("Is training needed?", row, end, "") for row in untrained)
     for end in (free, private):
         for site in everyone:
-            yield "Does federating pay over going alone?", ("alone", model, (site,), end[3]), end, site
+            yield "Does federating pay, compared with training alone?", ("alone", model, (site,), end[3]), end, site
     for row in rows:
         if row[:3] == free[:3] and row[3] is not None:
             yield "What does privacy cost?", free, row, ""

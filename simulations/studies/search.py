@@ -43,6 +43,17 @@ def search(config: RunConfig, folder: Path, objective: Objective, advance: Advan
 
     A trial whose process died is run again with the same settings. A trial whose plan cannot be met counts as pruned.
 
+    Parameters
+    ----------
+    config
+        The run; its section ``sweep`` names the fields to search.
+    folder
+        Folder of the SQLite store.
+    objective
+        Runs a trial; called with its config and a function that reports (round, value), higher is better.
+    advance
+        Called with the number of trials done since the last call.
+
     Raises
     ------
     HushtuneError

@@ -50,7 +50,7 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
     Raises
     ------
     HushtuneError
-        The config has no search, a trial cannot be run, the budget is used up, or ``ask`` said no.
+        The config has no search, a trial cannot be run, the budget is used up, or ``ask`` returned False.
     """
     _refuse(config)
     folder = config.run.output / config.run.name
@@ -78,7 +78,19 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
 
 
 def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report: Report) -> float:
-    """Run one federation, and return the value of its best round on the validation records; more is better."""
+    """Run one federation, and return the value of its best round on the validation records; more is better.
+
+    Parameters
+    ----------
+    config
+        The trial's config.
+    data
+        The sites' scrubbed records.
+    folder
+        Folder for this trial's ledgers.
+    report
+        Called with (round, value) after each committed round.
+    """
     public, _ = split_validation(config, held_out_records(config, data))
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     accountant = Accountant()

@@ -13,7 +13,7 @@ CONFIG = Path(__file__).parents[3] / "configs" / "bias.toml"
 
 
 def report(flips: int) -> dict[str, Any]:
-    """The parts of a run's report that a row is made of."""
+    """Return the parts of a run's report that a row is made of."""
     interval = {"value": flips / 100, "low": 0.0, "high": 1.0}
     swap = {"swap": "gender", "records": 100, "flips": {"count": flips, **interval}, "effect": {"value": interval}}
     names = {**swap, "swap": "names", "records": 7}

@@ -34,7 +34,7 @@ def learners() -> Learners:
 
 @pytest.fixture(scope="module")
 def worst() -> Iterator[dict[tuple[str, ...], Share]]:
-    """Collects all shares and prints the largest."""
+    """Collect all shares and print the largest."""
     found: dict[tuple[str, ...], Share] = {}
     yield found
     for names, share in sorted(found.items(), key=lambda item: -item[1].worst)[:5]:

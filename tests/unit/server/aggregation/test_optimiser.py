@@ -26,7 +26,7 @@ deltas = st.lists(st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=
 
 
 def changes(rounds: Sequence[Sequence[float]], plan: PrivacyPlan | None = None, **section: Any) -> list[AdapterState]:
-    """What each round changes, where each round has one reply."""
+    """Return the change of each round, where each round has one reply."""
     memory: Memory = {}
     found = []
     for row in rounds:

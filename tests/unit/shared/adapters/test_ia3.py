@@ -51,7 +51,7 @@ OpenBudget = Callable[[str], Budget]
 
 
 def as_ia3(config: RunConfig, **adapter: Any) -> RunConfig:
-    """The config with IA3 in LoRA's place."""
+    """Return the config with IA3 instead of LoRA."""
     return RunConfig.parse({**config.model_dump(mode="json"), "adapter": {"family": "ia3", **adapter}}, "test")
 
 
