@@ -144,10 +144,9 @@ def test_two_units_in_one_plan(run: Run) -> None:
     assert "use unit = " in said
 
 
-def test_a_trust_model_that_is_not_built(run: Run) -> None:
-    assert "privacy.trust = 'distributed': refused: secure aggregation is not implemented yet" in run(
-        "privacy.trust=distributed"
-    )
+def test_a_shared_noise_with_local_steps(run: Run) -> None:
+    changes = ("privacy.trust=distributed", "aggregation.optimiser=adamw", "aggregation.weights=declared")
+    assert "training.steps = " in run(*changes, "training.steps=2")
 
 
 def test_an_accountant_that_understates(run: Run) -> None:

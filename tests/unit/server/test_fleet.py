@@ -42,7 +42,7 @@ class ToyLink:
     def open_run(self) -> None:
         self.runs += 1
 
-    def push(self, node: int, record: Any, lifetime: float) -> tuple[str, int]:
+    def push(self, node: int, record: Any, lifetime: float, kind: str) -> tuple[str, int]:
         if self.lose:
             self.lose -= 1
             raise RunLost

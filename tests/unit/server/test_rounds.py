@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
 from privacy.dp.plan import PrivacyPlan
-=======
 from server.history import from_row, to_row
->>>>>>> latency
 from server.ledger_heads import Heads
 from server.round_chain import extend
 from server.rounds import Round, run_rounds

@@ -5,6 +5,8 @@ import json
 import re
 import shutil
 import string
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -534,3 +536,27 @@ def test_noised_sums_of_the_sites_are_in_the_report_and_paid_for(settings: Calla
     assert set(done["released"]) == set(SITES)
     assert all(set(sums) == {"loss", "hits", "records"} for sums in done["released"].values())
     assert all(site["epsilon"] <= 1.0 for site in report["sites"])
+
+
+def test_sites_that_share_one_noise_train_end_to_end_and_the_card_says_against_whom(
+    settings: Callable[..., RunConfig], data: Path, tmp_path: Path
+) -> None:
+    files = [
+        {"id": name, "file": f"{site}.jsonl", "declared_size": 80}
+        for name, site in zip("abc", (*SITES, "north"), strict=True)
+    ]
+    changes = {"privacy__trust": "distributed", "aggregation__weights": "declared", "aggregation__optimiser": "adamw"}
+    shape = {"training__steps": 1, "training__rounds": 3, "cohort__quorum": 3, "data__sites": files, "data__root": str(data)}
+    done = simulate(settings(tmp_path, **changes, **shape))
+    assert [row["round"] for row in done.rounds] == [1, 2, 3]
+    assert {spent.plan.trust for spent in done.privacy.values() if spent.plan} == {"distributed"}
+    assert all(0.8 < spent.epsilon <= 1.0 for spent in done.privacy.values())
+    assert verify(done.folder).ledgers
+    card = json.loads((done.folder / "privacy_card.json").read_text(encoding="utf-8"))["card"]
+    assert card["privacy"]["trust"] == "distributed"
+    assert card["privacy"]["colluders"]["table"][1]["epsilon"] == pytest.approx(card["sites"][0]["epsilon"], rel=1e-6)
+    assert [len(site["charged"]) for site in card["sites"]] == [3, 3, 3]
+    ledger = (done.folder / "ledger" / "a" / "ledger.jsonl").read_text(encoding="utf-8")
+    assert ledger.count('"attempt":') == 3
+    run = subprocess.run([sys.executable, "docs/check_epsilon.py", done.folder / "privacy_card.json"], check=False)
+    assert run.returncode == 0
