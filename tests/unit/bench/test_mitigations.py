@@ -1,6 +1,7 @@
 """A table of mitigations: the runs differ in the mitigation alone, and a row holds what the report says."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,9 +25,9 @@ def report(flips: int) -> dict[str, Any]:
 def test_the_runs_differ_in_the_mitigation_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[RunConfig] = []
 
-    def remembered(config: RunConfig, _: Any) -> tuple[Path, dict[str, Any]]:
+    def remembered(config: RunConfig) -> SimpleNamespace:
         ran.append(config)
-        return Path(), report(len(ran))
+        return SimpleNamespace(report=report(len(ran)))
 
     monkeypatch.setattr(mitigations, "simulate", remembered)
     rows = list(mitigations.rows(CONFIG, ["run.seed=5"]))

@@ -304,12 +304,12 @@ def test_a_ledger_that_was_written_before_whole_plans_were_goes_on(budget: Make)
     assert mine.spent().epsilon == pytest.approx(epsilon(PLAN.events * 2, DELTA))
 
 
-def test_only_the_whole_plan_is_composed_for_the_rounds_left_of_a_run(
-    budget: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_whole_plan_is_composed_for_the_rounds_left_of_a_run(budget: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     compose = accounting._composed
-    monkeypatch.setattr(accounting, "_composed", lambda counts, losses: (asked.append(counts.total()), compose(counts, losses))[1])
+    monkeypatch.setattr(
+        accounting, "_composed", lambda counts, losses: (asked.append(counts.total()), compose(counts, losses))[1]
+    )
     mine = replace(budget(records(NAMES)), accountant=Accountant())
     nobody_has_seen = replace(mine, dataset=Dataset([()]))
     for number in (1, 2, 3):
