@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from fixture_types import Change, LearnerOf
 from flwr.app import Message, MessageType
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -81,11 +82,7 @@ def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
 
 @pytest.fixture
 def forge(
-    classify: RunConfig,
-    change: Callable[..., RunConfig],
-    learner_of: Callable[[RunConfig], Learner],
-    tiny_bert: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    classify: RunConfig, change: Change, learner_of: LearnerOf, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Forge:
     """An order that the site would carry out, with changes of its config; the site's scrubber and model are stand-ins."""
     changes = {"model.name": "tiny", "model.sha256": sha256_file(tiny_bert / "model.safetensors"), "privacy.enabled": False}

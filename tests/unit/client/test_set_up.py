@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import Change, LearnerOf
 
 from client.data_stage.augmentation.writer import write
 from client.question_log import Book
@@ -27,7 +28,6 @@ from shared.config.anonymise import GateSection
 from shared.config.model import ModelSection
 from shared.config.run import RunConfig
 from shared.errors import DataError, Declined, HushtuneError, LedgerError, MessageError, ModelError, PolicyRefused
-from shared.tasks.base import Learner
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
@@ -73,9 +73,7 @@ def file(tmp_path: Path, tiny_bert: Path, digest: str) -> SiteFile:
 
 
 @pytest.fixture
-def forge(
-    classify: RunConfig, change: Callable[..., RunConfig], digest: str, learner_of: Callable[[RunConfig], Learner]
-) -> Forge:
+def forge(classify: RunConfig, change: Change, digest: str, learner_of: LearnerOf) -> Forge:
     """An order that the site permits, with changes of its config and of its header."""
     adapter = read_adapter(learner_of(classify).model)
 
@@ -161,7 +159,7 @@ def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -
 
 @pytest.mark.slow
 def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_restart(
-    file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner], tiny_bert: Path
+    file: SiteFile, forge: Forge, learner_of: LearnerOf, tiny_bert: Path
 ) -> None:
     rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -286,11 +284,7 @@ def with_writer(file: SiteFile, name: str | None) -> SiteFile:
 
 @pytest.mark.slow
 def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its_log(
-    file: SiteFile,
-    forge: Forge,
-    tiny_llama: Path,
-    learner_of: Callable[[RunConfig], Learner],
-    monkeypatch: pytest.MonkeyPatch,
+    file: SiteFile, forge: Forge, tiny_llama: Path, learner_of: LearnerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [{"text": f"please call {NAMED} about case {i}", "label": "yes" if i % 2 else "no"} for i in range(30)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -321,7 +315,7 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
 
 @pytest.mark.slow
 def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
-    file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner]
+    file: SiteFile, forge: Forge, learner_of: LearnerOf
 ) -> None:
     rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(30)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
 from client import status as status_module
 from client.site_file import SiteFile
 from client.status import KEPT, StatusWriter
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.ops.status import BudgetSeen, SiteStatus, StatusFile
 from shared.wire.messages import TrainOrder
 
@@ -40,7 +40,7 @@ def file(tmp_path: Path) -> SiteFile:
 
 
 @pytest.fixture
-def order(config_of: Callable[..., RunConfig]) -> Callable[[int], TrainOrder]:
+def order(config_of: ConfigOf) -> Callable[[int], TrainOrder]:
     adapter = AdapterState({"b": np.zeros(2, np.float32)})
     return lambda number: TrainOrder("run", number, "nonce", config_of(), adapter, 3, "0.1.0")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
 from server.ledger_heads import Heads
 from server.round_chain import extend
@@ -20,7 +21,6 @@ from shared.wire.messages import TrainOrder, TrainReply
 
 State = Callable[[float], AdapterState]
 Honest = Callable[[AdapterState], Callable[[TrainOrder, str], Answer]]
-ConfigOf = Callable[..., RunConfig]
 
 
 class Server:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from examples import run_examples
+from fixture_types import ConfigOf
 from rich.console import Console
 from transformers import AutoTokenizer
 
@@ -41,7 +42,6 @@ from simulations.sites import read_sites
 
 pytestmark = pytest.mark.slow  # the real anonymiser
 
-ConfigOf = Callable[..., RunConfig]
 SITES = ("north", "south")
 PER_SITE = 100
 SETTINGS: Mapping[str, Any] = {

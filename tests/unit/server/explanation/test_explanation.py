@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, Shake
 
 from server.adapter_files import load_adapter, save_adapter
 from server.display import explanation_lines
@@ -20,12 +20,11 @@ from shared.errors import ModelError
 from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
 
-LearnerOf = Callable[[RunConfig], Learner]
 TEXT = "aia bjb ckc dld eme"
 
 
 @pytest.fixture
-def tuned(either: RunConfig, learner_of: LearnerOf, shake: Callable[..., None]) -> Learner:
+def tuned(either: RunConfig, learner_of: LearnerOf, shake: Shake) -> Learner:
     learner = learner_of(either)
     shake(learner)
     return learner
@@ -64,7 +63,7 @@ def test_tokens_that_the_text_does_not_own_get_nothing(tuned: Learner) -> None:
     np.testing.assert_array_equal(found.attributions[~own], 0)
 
 
-def test_the_output_is_the_models_own(classify: RunConfig, learner_of: LearnerOf, shake: Callable[..., None]) -> None:
+def test_the_output_is_the_models_own(classify: RunConfig, learner_of: LearnerOf, shake: Shake) -> None:
     learner = learner_of(classify)
     shake(learner)
     found = explain(learner, TEXT, 4)
@@ -124,7 +123,7 @@ def test_a_saved_adapter_explains_the_operators_texts(
 
 
 def test_what_is_explained_is_loaded_exactly(
-    classify: RunConfig, change: Callable[..., RunConfig], learner_of: LearnerOf, tmp_path: Path
+    classify: RunConfig, change: Change, learner_of: LearnerOf, tmp_path: Path
 ) -> None:
     config = change(classify, {"model.dtype": "bfloat16"})
     learner = learner_of(config)
