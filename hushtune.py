@@ -1,6 +1,6 @@
-"""The public face of hushtune, and the entry of its command line.
+"""Offer the public API of hushtune, and start its command line.
 
-Everything that is promised to stay is imported from here, and loads when it is asked for::
+Only the names in ``__all__`` are promised to stay; each is imported on first access::
 
     from hushtune import RunConfig, simulate
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """Load a public name when it is asked for."""
+        """Import a public name on first access."""
         if name == "__version__":
             from importlib.metadata import version
 
@@ -59,14 +59,14 @@ RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate
 
 
 def command_line() -> "CommandGroup":
-    """Return the group of all commands; it imports the package of a command when the command is asked for."""
-    import shared.commands as both
+    """Return the group of all commands; a command's package is imported only when that command runs."""
+    import shared.commands as common
     from shared.ops.command_group import CommandGroup, Role
 
     keys: dict[str, Role] = {
         "server": Role(lambda: _commands("server").provision, "server"),
         **dict.fromkeys(("site", "admit"), Role(lambda: _commands("client").provision, "site")),
-        "verify": Role(lambda: both.verification(_flaws)),
+        "verify": Role(lambda: common.verification(_flaws)),
     }
     roles: dict[str, Role] = {
         **dict.fromkeys(RESEARCHER, Role(lambda: _commands("simulations").app, "research")),
@@ -75,7 +75,7 @@ def command_line() -> "CommandGroup":
         "report": Role(lambda: _commands("simulations").app, "server"),
         **dict.fromkeys(("server", "explain"), Role(lambda: _commands("server").app, "server")),
         "client": Role(lambda: _commands("client").app, "site"),
-        **dict.fromkeys(("status", "config"), Role(lambda: both.app)),
+        **dict.fromkeys(("status", "config"), Role(lambda: common.app)),
         "card": Role(lambda: _commands("server").card, "server"),
         "review": Role(lambda: _commands("server").review, "server"),
         "ledger": Role(lambda: _commands("client").ledger, "site"),
@@ -125,7 +125,7 @@ def _refuse_hidden() -> None:
 
 
 def _public(name: str) -> Any:
-    """Import what a public name stands for.
+    """Import the object behind a public name.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def _public(name: str) -> Any:
 
 
 def _home(name: str) -> ModuleType:
-    """Import the module of a public name, and no other that it does not need."""
+    """Import the module that defines a public name, and as few others as possible."""
     if name in ("Accountant", "MechanismEvent"):
         from privacy import accounting
 
@@ -180,7 +180,7 @@ def _home(name: str) -> ModuleType:
 
 
 def _commands(package: Literal["client", "server", "simulations"]) -> ModuleType:
-    """Import the commands of one package, and no other package of ours that they do not need."""
+    """Import the commands of one package only, because the other packages may not be installed in full."""
     if package == "client":
         from client import commands as steward
 
@@ -195,7 +195,7 @@ def _commands(package: Literal["client", "server", "simulations"]) -> ModuleType
 
 
 def _flaws(folder: Path) -> "list[Flaw] | None":
-    """Check a site's folder or a server's; None when it is neither."""
+    """List the flaws of a site's or a server's folder; None if the folder is neither."""
     from client.provision import check_site
     from server.provision import check_server
 

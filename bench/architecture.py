@@ -1,7 +1,7 @@
 """Draw docs/architecture.svg from the code: python -m bench.architecture.
 
-The upper half shows the two journeys of the design, step by step, each step with the file that does it. The lower half shows
-the packages as floors of a house, each of which imports only the floors below. Both are read from the syntax trees
+The upper half shows the two journeys of the design, the steps of a record and of an adapter, each with its file. The lower
+half shows the packages as floors of a house; each floor imports only the floors below. Both are read from the syntax trees
 (`bench.journeys`), and the same code always gives the same bytes.
 """
 
@@ -98,10 +98,10 @@ def _step(x: float, y: float, sign: str, stop: Stop) -> Iterator[str]:
 
 
 def _arrows() -> Iterator[str]:
-    """Draw what leads from step to step."""
+    """Draw the arrows between steps."""
     for column, places in ((RECORDS, range(7)), (ORDERS, (0, 1.5, 3, 4, 5, 6)), (ANSWERS, range(7))):
         for above, below in pairwise(places):
-            if (column, above) not in ((ORDERS, 3), (ANSWERS, 1)):  # the noised sum, and the reply, come in from beside
+            if (column, above) not in ((ORDERS, 3), (ANSWERS, 1)):  # arrows from other columns lead to these steps
                 yield _line(f"M {column + BOX / 2:g} {_row(above) + TALL:g} V {_row(below) - 2:g}")
     middle = TALL / 2
     left, right = RECORDS + BOX, ORDERS + BOX
@@ -121,7 +121,7 @@ def _line(path: str) -> str:
 
 
 def _house(root: Path) -> Iterator[str]:
-    """Draw the packages as floors, after a check that each imports only floors below."""
+    """Draw the packages as floors; refuse a package that imports a floor that is not below it."""
     top = _row(7) + 32
     yield _text(20, top + 4, "The packages", 19, more=' font-weight="bold"')
     said = "Each floor imports only the floors below; client and server never import each other."

@@ -1,8 +1,8 @@
 """Gather the pages of the documentation for the site builder: python -m bench.documentation, as `make docs` does.
 
-It writes them to ``build/pages``: those of ``docs`` as they are, and those that are made and so cannot be out of date: the
-reference of the configuration from its classes, the notebooks, and SECURITY.md. What builds the site from there is
-MkDocs with its theme Material; nothing in here depends on it, and its announced successor Zensical reads the same files.
+It copies ``docs`` to ``build/pages``, and adds the notebooks, SECURITY.md, and a reference of the configuration that is
+generated from its classes. MkDocs with the theme Material builds the site from there; nothing here depends on it, and its
+announced successor Zensical reads the same files.
 """
 
 import json
@@ -56,8 +56,8 @@ def relinked(text: str, page: str) -> str:
     Parameters
     ----------
     text
-        The page as it is written, with links that work between the files of the repository. A link to a file that is no
-        page, such as a config, becomes the name of the file.
+        The page as it is written, with links that work between the files of the repository. A link to a file that is not
+        a page, such as a config, becomes the name of the file.
     page
         The path of the page on the site.
     """

@@ -85,7 +85,7 @@ class Code:
         return cls(defined)
 
     def stop(self, step: Step) -> Stop:
-        """Return where a step leads.
+        """Find a step in the code.
 
         Raises
         ------
@@ -95,13 +95,13 @@ class Code:
         _, caller = self._only(step.caller)
         path, _ = self._only(step.callee)
         if step.callee.split(".")[-1] not in set(_called(caller)):
-            raise ConfigError(f"bench/journeys.py: {step.caller} no longer calls {step.callee}; mend the step")
+            raise ConfigError(f"bench/journeys.py: {step.caller} no longer calls {step.callee}; correct the step")
         return Stop(step.says, path)
 
     def _only(self, name: str) -> tuple[str, ast.AST]:
         found = [place for full, place in self.defined.items() if f".{full}".endswith(f".{name}")]
         if len(found) != 1:
-            raise ConfigError(f"bench/journeys.py: the code defines {name} {len(found)} times, not once; mend the step")
+            raise ConfigError(f"bench/journeys.py: the code defines {name} {len(found)} times, not once; correct the step")
         return found[0]
 
 
@@ -111,7 +111,7 @@ def follow(code: Code, steps: Sequence[Step]) -> tuple[Stop, ...]:
 
 
 def imported(root: Path, package: str) -> set[str]:
-    """Return the other packages of ours that the modules of ``package`` import."""
+    """Return our other packages that the modules of ``package`` import."""
     found = set()
     for path in (root / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -44,7 +44,7 @@ def _hooked(learner: Learner) -> None:
 class Option:
     """Changes of a config that affect how gradients are computed.
 
-    ``modify`` changes the learner where no config field can. ``lone`` options, which no config can produce, are not paired.
+    ``modify`` changes the learner where no config field can. ``lone`` options, which no config can express, are not paired.
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Option:
 
 OPTIONS: Mapping[str, Option] = {
     "ia3": Option({"adapter": {"family": "ia3"}}),  # replaces all fields of LoRA, so it comes first
-    "head alone": Option({"adapter.rank": 0}, CLASSIFY),
+    "head only": Option({"adapter.rank": 0}, CLASSIFY),
     "high rank": Option(
         {"adapter.rank": 128, "adapter.alpha": 1.0, "model.max_length": 8}
     ),  # so high that gradients stay in factored form
@@ -129,8 +129,8 @@ REFUSED = frozenset(
         ("ia3", "rank-stabilised"),
         ("ia3", "dropout"),
         ("ia3", "weight decay"),
-        ("head alone", "distillation"),
-        ("head alone", "adversary"),
+        ("head only", "distillation"),
+        ("head only", "adversary"),
         ("prefix", "one layer"),
         ("dense layers", "one layer"),
         ("vocabulary",),  # its rows are tokens, so one record would be clipped as if it were many
@@ -186,7 +186,7 @@ def options_of(task: str) -> list[str]:
     return [name for name, option in OPTIONS.items() if task in option.tasks]
 
 
-def crowds(task: str, most: int = 12) -> list[tuple[str, ...]]:
+def covering_sets(task: str, most: int = 12) -> list[tuple[str, ...]]:
     """Return sets of at most ``most`` compatible options that together cover every compatible pair."""
     able = [name for name in options_of(task) if not OPTIONS[name].lone and not refused((name,)) and not missing((name,))]
     open_pairs = {frozenset(pair) for pair in pairs(task) if set(pair) <= set(able) and not refused(pair)}

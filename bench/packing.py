@@ -117,4 +117,4 @@ if __name__ == "__main__":
     try:
         main()
     except HushtuneError as error:
-        sys.exit(f"bench_packing: {error}")
+        sys.exit(f"packing: {error}")

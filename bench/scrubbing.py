@@ -1,9 +1,9 @@
-"""Measure texts a second of the whole anonymiser next to Presidio's BatchAnalyzerEngine, in turns of one run.
+"""Measure texts per second of the whole anonymiser and of Presidio's BatchAnalyzerEngine, alternating in one run.
 
-Run: python -m bench.scrubbing FILE.jsonl. The same language model reads for both. Presidio only analyses, with
-its own batch size of 1; ours normalises, finds, replaces and looks again. Ratios are medians over turns: of processor
-seconds in one process, and of seconds in two, where Presidio has its own ``n_process=2`` and we have workers.
-A worker process imports its main module again, so what is heavy is imported late here, as ``hushtune`` itself does.
+Run: python -m bench.scrubbing FILE.jsonl. Both use the same language model. Presidio only detects, with its own
+batch size of 1; our pipeline normalises, detects, replaces and checks again. Ratios are medians over turns: of processor
+seconds in one process, and of wall-clock seconds in two processes (``n_process=2`` of Presidio, our own workers).
+Heavy modules are imported inside the functions, because Presidio's worker processes may import the main module again.
 """
 
 import argparse
@@ -106,4 +106,4 @@ if __name__ == "__main__":
     try:
         main()
     except HushtuneError as error:
-        sys.exit(f"bench_scrubbing: {error}")
+        sys.exit(f"scrubbing: {error}")

@@ -1,8 +1,9 @@
-"""Measure the contribution of one privacy unit to a step's clipped sum in ``client.trainer.train``, under every option.
+"""Measure the contribution ("share") of one privacy unit to a step's clipped sum, under every option of training.
 
 Run: python -m bench.share [--pairs] [--task classification]. A share is the L2 norm of the contribution (float64), in units
-of the clipping norm C that the step's noise is scaled to; it must not exceed 1. Sums are read before noise is added, for
-four given batches: all units; all but one; all, with only that one's losses counting; and only that one.
+of the clipping norm C that the step's noise is scaled to; it must not exceed 1. The steps are those of
+``client.trainer.train``; their sums are read before noise is added, for four given batches: all units; all but one; all, but
+only the losses of that one count; and only that one.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from shared.tasks import load_task
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.micro_batches import Unit
-from shared.text.perturbation import asked
+from shared.text.perturbation import input_text
 
 SMALL, LARGE = 1e-3, 1e6  # clipping norms: all gradients exceed the first and none the second
 STILL = {
@@ -135,7 +136,17 @@ def watched() -> Iterator[list[torch.Tensor]]:
 
 
 def share_of(config: RunConfig, learner: Learner, records: Sequence[Record], clipping_norm: float = SMALL) -> Share:
-    """Measure the first unit's share in steps of ``train`` under a config."""
+    """Measure the first unit's share in steps of ``train`` under a config.
+
+    Parameters
+    ----------
+    config, learner
+        The run, and its task with the model.
+    records
+        The records; the first unit's share is measured.
+    clipping_norm
+        The clipping norm C.
+    """
     data = _data(config, learner, records)
     others = list(range(1, len(data.units)))
     everyone = [0, *others]
@@ -198,7 +209,7 @@ def sums_of(
 
 def _data(config: RunConfig, learner: Learner, records: Sequence[Record]) -> TrainingSet:
     """Build the training set of a site with these records, with two invented paraphrases of each."""
-    wordings = {asked(record): (f"{asked(record)} aia", None) for record in records}
+    wordings = {input_text(record): (f"{input_text(record)} aia", None) for record in records}
     data = training_set("north", config, records, learner, PERSONS, wordings)
     return OneOccasion(data.examples, data.units, data.viewer)
 

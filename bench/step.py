@@ -1,4 +1,4 @@
-"""Compare time and memory of one training step: plain PEFT LoRA, plain fused, Opacus, and ours.
+"""Compare time and memory of one training step: plain PEFT LoRA, our fused step without privacy, Opacus, and ours.
 
 Run: make bench, or python -m bench.step PART for the cases with PART in their name. Within a case, every variant trains the
 same tensors on the same batch. In each turn every variant takes one step; times are ratios to plain PEFT LoRA in the same

@@ -89,7 +89,7 @@ FRAMES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
             "my landlord {person} lives at {address} and never picks up",
         ),
     ),
-    # The misses in the next three groups were never looked at, so they show more than the others.
+    # Nobody looked at the missed texts of the next three groups, so their figures are less biased than the others.
     "travel": (
         ENGLISH,
         (
@@ -241,7 +241,7 @@ class Filler:
         }
 
     def _name(self, listed: Callable[[], str], others: Sequence[str]) -> str:
-        """Return a name of Faker's or of ours, each with the same chance."""
+        """Return a name from Faker's list or from ours, with equal probability."""
         return self._random.choice(others) if self._random.random() < 0.5 else listed()
 
     def _code(self, fake: Faker, forms: Sequence[str]) -> Callable[[], str]:

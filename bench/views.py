@@ -1,8 +1,8 @@
-"""Measure accuracy, time and memory of a run with different views of each record, which privacy averages before the clip.
+"""Measure accuracy, time and memory of a run with different views of each record, averaged before clipping.
 
 Run: python -m bench.views CONFIG [--set section.key=value] [--runs N]. A config with paraphrases, such as
-configs/paraphrases.toml, is set beside noised views and the text by itself; any other beside 1, 4 and 8 views. Each run is a
-process of its own. All take their records from one cache of scrubbed text, and have the same seed; the noise of privacy
+configs/paraphrases.toml, is compared with noised views and with the text only; any other config is run with 1, 4 and 8
+views. Each run has its own process. All runs use the same seed and one cache of scrubbed records; the noise of privacy
 differs between runs.
 """
 
@@ -90,4 +90,4 @@ if __name__ == "__main__":
     try:
         main()
     except HushtuneError as error:
-        sys.exit(f"bench_views: {error}")
+        sys.exit(f"views: {error}")

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from pydantic import Field, ValidationError
 
-from privacy.policy import ASK, SitePolicy
+from privacy.policy import OR_RAISE, SitePolicy
 from privacy.questions import set_up_of
 from shared.config.run import RunConfig
 from shared.config.section import Name, Section
@@ -23,7 +23,7 @@ from shared.errors import PolicyRefused, PrivacyError
 from shared.ops.disk import replace_file
 
 DAY = 86_400.0  # seconds
-ADMIT = f"the steward may look at them and allow more with 'hushtune provision admit', {ASK}"
+ADMIT = f"the steward may look at them and allow more with 'hushtune provision admit', {OR_RAISE}"
 
 
 class Asked(Section):

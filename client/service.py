@@ -108,6 +108,15 @@ def _earliest_end(order: TrainOrder) -> int:
 def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
     """Serve a site until the process is stopped, or with ``once`` until a run is over.
 
+    Parameters
+    ----------
+    file
+        The site's settings (SITE.toml).
+    once
+        End after one run.
+    insecure
+        Connect without TLS; only to a server on this machine.
+
     Raises
     ------
     HushtuneError

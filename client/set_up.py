@@ -87,7 +87,8 @@ class Host:
         refuse_other_adapter(order.adapter, run.shapes)
         ledger = self._ledger()
         ledger.refuse_unless_holds(order.ledger)
-        if run.plan is not None:  # a record that nobody has seen, and one that is in all datasets: no record says more
+        if run.plan is not None:
+            # for a new record and for one that is in all datasets, so that the answer depends on no actual record
             self._budget(ledger, Dataset([()]), run.accountant).refuse_rest(order.run_id, order.round, run.plan)
         self._file.set_ups.allow(order.config)
         return run

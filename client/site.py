@@ -112,7 +112,7 @@ class Site:
         return cls(site.id, site.declared_size, config, records, learner, plan, budget, memory, outbox, persons, wordings)
 
     @property
-    def seen(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
+    def encoded(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
         """Return the encoded records and the cached states for them; a simulation measures its baselines on these."""
         return self._data.examples, self._prefix
 

@@ -5,8 +5,8 @@ estimate by the PLD accountant of dp-accounting (Doroshenko et al. 2022, arXiv 2
 arXiv 1702.07476) gives a second, looser upper bound from independent code, as a cross-check. Central-limit (GDP) figures are
 never used, because they lie 4 to 16 % below the true value.
 
-The figures hold for plans that are fixed before anything is released. If a run may have been chosen after earlier results,
-``privacy/renyi_filter.py`` counts it.
+The figures hold for plans that are fixed before anything is released. A run that may have been chosen after earlier results
+is accounted by ``privacy/renyi_filter.py``.
 """
 
 import math
@@ -159,24 +159,29 @@ class Accountant:
         """
         check_delta(target_delta)
         counts = _counted(events)
-        asked = frozenset(counts.items()), target_delta
-        if asked not in self._known:
+        key = frozenset(counts.items()), target_delta
+        if key not in self._known:
             for rate, noise in counts.keys() - self._losses.keys():
                 self._losses[rate, noise] = _loss(rate, noise, self._grid)
-            self._known[asked] = _epsilon_of(_composed(counts, self._losses), counts, target_delta)
-        return self._known[asked]
+            self._known[key] = _epsilon_of(_composed(counts, self._losses), counts, target_delta)
+        return self._known[key]
 
     def noise_multiplier(self, epsilon: float, target_delta: float, sampling_rate: float, steps: int) -> float:
-        """Return the smallest noise multiplier, rounded up to 1e-4, that keeps DP-SGD within an epsilon.
+        """Return a noise multiplier, close to the smallest, that keeps DP-SGD within an epsilon; see ``calibrate``.
 
         Parameters
         ----------
         epsilon, target_delta
             The guarantee.
         sampling_rate
-            Each unit's chance to be in a step (above 0, at most 1).
+            Each unit's probability to be in a step (above 0, at most 1).
         steps
-            Steps in all.
+            Total number of steps.
+
+        Returns
+        -------
+        float
+            Standard deviation / sensitivity, a multiple of 1e-4.
 
         Raises
         ------
@@ -294,8 +299,8 @@ def calibrate(
 ) -> float:
     """Return a noise multiplier that keeps ``steps`` steps and ``others`` together within the target.
 
-    It is searched on ``SEARCH_GRID``, rounded up to a multiple of 1e-4, and then raised until the figure on the accountant's
-    own grid meets the target too. It may therefore lie slightly above the smallest possible noise multiplier.
+    The search runs on ``SEARCH_GRID``; its result is rounded up to a multiple of 1e-4 and then raised until epsilon on the
+    accountant's own grid meets the target too. It may therefore lie slightly above the smallest possible noise multiplier.
 
     Parameters
     ----------
@@ -340,7 +345,7 @@ def calibrate(
             f"steps at sampling rate {sampling_rate}{together}; use fewer steps, a lower rate or fewer releases"
         )
     ticks = math.ceil(math.exp(log_noise) * 1e4)
-    while accountant.epsilon(events(ticks / 1e4), target_delta) > target_epsilon:  # until the finer grid of the claim agrees
+    while accountant.epsilon(events(ticks / 1e4), target_delta) > target_epsilon:  # until the accountant's grid agrees
         ticks += 1
     return ticks / 1e4
 
@@ -355,10 +360,9 @@ def _root(excess: Callable[[float], float]) -> float | None:
         low, high = high, high + 0.7
         if high > math.log(LARGEST_NOISE):
             return None
-    while excess(low) <= 0 and low > math.log(
-        SMALLEST_NOISE
-    ):  # in short steps, because a loss takes longer to compute with less noise
-        low, high = low - 0.35, low
+    smallest = math.log(SMALLEST_NOISE)
+    while excess(low) <= 0 and low > smallest:
+        low, high = low - 0.35, low  # in short steps, because a loss takes longer to compute with less noise
     return low if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-5))
 
 

@@ -1,4 +1,4 @@
-"""Hold what a dataset has spent at its site, from the events in the ledger and record by record, against a limit."""
+"""Compare the epsilon that each record of a dataset has spent, by its site's ledger, with the site's limit."""
 
 import math
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ class Budget:
 
     def spent_in_all(self) -> Spent:
         """Return epsilon of the whole site at the delta of ``in_all``, as if one record were in all datasets."""
-        assert self.in_all is not None  # noqa: S101  asked only where the site bounds it
+        assert self.in_all is not None  # noqa: S101  callers check that the site sets it
         return spent(parts_of(self.ledger.entries()), self.in_all.target_delta, self.accountant)
 
     def refuse_beyond(self, plan: PrivacyPlan) -> None:
@@ -94,7 +94,7 @@ class Budget:
     def refuse_rest(self, run_id: str, round_number: int, plan: PrivacyPlan) -> None:
         """Refuse a round unless the budget can pay from this round to the end of the run.
 
-        A round that is already reserved is paid, so it passes.
+        A round that is already reserved passes, because it is charged already.
 
         Parameters
         ----------
@@ -247,10 +247,10 @@ class Budget:
             )
 
     def _after(self, parts: Sequence[Part], limit: Limit) -> Spent:
-        """Return the epsilon to compare with a limit, or an upper bound of it that is within the limit.
+        """Return the epsilon to compare with a limit, or an upper bound of that epsilon which is within the limit.
 
-        The rounds left of a run are part of its plan, so they cost no more than the whole plan. The epsilon of the whole
-        plan is the same before each round and comes from the cache; that of the rounds left takes a second to compute.
+        The rounds left of a single run cost no more than its whole plan. The epsilon of the whole plan is the same before
+        each round, so it comes from the cache; the epsilon of only the rounds left would take a second to compute.
         """
         if len(parts) == 1 and parts[0].is_planned:
             whole = spent_after((parts[0].counted_whole,), limit.epsilon, limit.target_delta, self.accountant)
@@ -261,8 +261,8 @@ class Budget:
     def _histories(self, entries: Sequence[Entry]) -> list[list[Entry]]:
         """Return the distinct lists of reservations that charge any of our records; at least one list, which may be empty.
 
-        A list that is contained in another one is kept, because its first run may be a different one and may not fit the
-        limit.
+        A list that is contained in a longer one is kept: it may begin with another run, and the filter for adaptive choice
+        treats the first run differently, so the shorter list may exceed the limit where the longer one does not.
         """
         reservations = [entry for entry in entries if entry.kind == "reserve"]
         names = {str(entry.body["dataset"]) for entry in reservations}
@@ -326,7 +326,7 @@ def _is_committed(reservation: Entry, entries: Sequence[Entry]) -> bool:
 
 
 def _unanswered(earlier: Entry, entries: Sequence[Entry], plan: PrivacyPlan | None, dataset: Dataset) -> Entry:
-    """Return a reservation for use again: it was not answered, and it has the same plan and records."""
+    """Return an earlier reservation for reuse; refuse if it was answered or has another plan or other records."""
     run_id, number = earlier.body["run_id"], earlier.body["round"]
     if _is_committed(earlier, entries):
         raise LedgerError(f"round {number} of run {run_id} was trained and answered before; a round is answered only once")

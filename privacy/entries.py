@@ -1,4 +1,4 @@
-"""Entries of a site's ledger: their fields, their hash chain, and how a ledger file is read back and verified."""
+"""Define the entries of a site's ledger and their hash chain, and read and verify a ledger file."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ FIELDS: Mapping[str, Sequence[frozenset[str]]] = {
     "reserve": [_RESERVE | {"rounds"}, _RESERVE],  # earlier versions did not write the number of rounds of the whole plan
     "commit": [frozenset({"reserved"})],
 }
-NOWHERE = "0" * 64
+NOWHERE = "0" * 64  # hash before the first entry
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Identify datasets that overlap by their records and persons, never by a file name.
+"""Identify datasets by their records and persons, not by file names, so that overlaps are recognised.
 
 A record is identified by HMACs of its texts under a key that stays at the site. The same record is therefore recognised in a
 renamed, reordered, split or copied file, in another format, and under another task or column mapping; without the key,
@@ -84,6 +84,7 @@ def _by_person(units: Sequence[UnitIds], records: Sequence[RawRecord]) -> list[U
 
 
 def _unit(record: RawRecord, key: bytes) -> UnitIds:
+    """Return the identities of one record: one for each of its texts, and those of its person."""
     persons = [name.encode("utf-8", "surrogatepass") for name in _names(record.person)]
     return tuple(
         hmac.digest(key, kind + value, "sha256")[:ID_BYTES]

@@ -1,4 +1,4 @@
-"""The ledger of a site: append-only JSON lines, each chained to the one before by SHA-256, on disk before it counts.
+"""Keep the ledger of a site: append-only JSON lines, each chained to the one before by SHA-256, on disk before it counts.
 
 The ledger stores mechanism events instead of epsilons, so that anybody can recompute epsilon. Its parts are
 ``ledger.jsonl``, ``head.json`` (the number of entries on disk and the last hash), the key for record identities, and the
@@ -20,7 +20,7 @@ from typing import Any
 
 from privacy.entries import Entry, Kind, canonical, chained, head_of, read, read_head, refuse_unless_holds, unusable
 from privacy.fingerprint import Dataset, fingerprint, split_ids
-from privacy.second_head import Witness
+from privacy.second_head import SecondHead
 from shared.errors import LedgerError
 from shared.ops.disk import replace_file, sync_folder
 from shared.wire.chain_head import Head
@@ -45,7 +45,7 @@ class Ledger:
         self.folder = folder
         self.path = folder / "ledger.jsonl"
         self._site_id = site_id
-        self._witness = Witness(second_head, site_id) if second_head is not None else None
+        self._second = SecondHead(second_head, site_id) if second_head is not None else None
         try:
             (folder / "datasets").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -135,11 +135,11 @@ class Ledger:
         LedgerError
             The second head has seen more entries than this ledger has, or another ledger; that cannot be confirmed.
         """
-        witness = Witness(second_head, self._site_id)
+        second = SecondHead(second_head, self._site_id)
         with self.locked():
             entries = self.entries()
-            witness.refuse_old_ledger(entries, self.path)
-            witness.write(head_of(entries))
+            second.refuse_old_ledger(entries, self.path)
+            second.write(head_of(entries))
 
     def _open(self) -> bytes:
         """Check that all parts exist, or create them if none exists; return the key for record identities."""
@@ -171,8 +171,8 @@ class Ledger:
                 f"{self.path}: is missing, but {found[0]} of the ledger still exists; restore the ledger's folder from its "
                 "newest backup"
             )
-        if self._witness is not None:
-            self._witness.refuse_gone(self.path)
+        if self._second is not None:
+            self._second.refuse_gone(self.path)
 
     def _append(self, kind: Kind, body: Mapping[str, Any]) -> Entry:
         """Add an entry: first to the disk, then to ``head.json``, then to the second head.
@@ -199,8 +199,8 @@ class Ledger:
                 replace_file(path, canonical({"entries": end.entries, "hash": end.hash}).encode())
             except OSError as error:
                 raise unusable(path, error) from error
-        if self._witness is not None:
-            self._witness.catch_up(entries, self.path)
+        if self._second is not None:
+            self._second.catch_up(entries, self.path)
 
     def _refuse_other_site(self, first: Entry) -> None:
         owner = first.body["site_id"]

@@ -1,4 +1,4 @@
-"""The site's own limits; every order is checked against them before a data file is opened."""
+"""Define the site's own limits, against which every order is checked before a data file is opened."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+-]{0,31}$")]
-# Fields that a reply's header may have: who answers which order, and the end of the site's ledger.
+# Fields that a reply's header may have: who answers which order, the end of the site's ledger, and the adapter's names and
+# shapes.
 PUBLIC = frozenset({"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash", "spec"})
-STRONGER = ("record", "person")  # each unit protects everything that the units before it protect
-ASK = "or the steward may raise it in SITE.toml"
+UNITS = ("record", "person")  # from weak to strong: each unit protects everything that the units before it protect
+OR_RAISE = "or the steward may raise it in SITE.toml"
 
 
 @dataclass(frozen=True)
 class _Limit:
-    """One check: the field of the policy, whether it holds, what the order asks, what the site allows, and the remedy."""
+    """One check: the policy's field, whether the order keeps it, what the order asks, what the site allows, the remedy."""
 
     field: str
     holds: bool
@@ -41,8 +42,8 @@ class _Limit:
 class SitePolicy(Section):
     """The limits of a site, from the site's own file; no message can change them.
 
-    The ledger compares the spent budget with ``dataset_epsilon`` and ``site_epsilon``; the policy refuses an order that asks
-    for more than these at once.
+    The ledger compares the budget spent so far with ``dataset_epsilon`` and ``site_epsilon``; the policy only refuses a
+    single order that asks for more than they allow.
     """
 
     dataset_epsilon: Positive = Field(
@@ -127,7 +128,7 @@ class SitePolicy(Section):
         Raises
         ------
         PolicyRefused
-            Names the first limit that does not hold.
+            A limit does not hold; the error names the first such limit.
         """
         for limit in self._limits(order, declared_size):
             if not limit.holds:
@@ -151,10 +152,13 @@ class SitePolicy(Section):
         foreign = sorted(set(fields) - PUBLIC)
         if foreign and not self.unreleased_metrics:
             raise PolicyRefused(
-                "unreleased_metrics", f"would be answered with {', '.join(foreign)}", "lets only released figures leave", ASK
+                "unreleased_metrics",
+                f"would be answered with {', '.join(foreign)}",
+                "lets only released figures leave",
+                OR_RAISE,
             )
         if size > self.max_bytes_out:
-            raise PolicyRefused("max_bytes_out", f"takes {size:,} bytes out", f"allows {self.max_bytes_out:,}", ASK)
+            raise PolicyRefused("max_bytes_out", f"takes {size:,} bytes out", f"allows {self.max_bytes_out:,}", OR_RAISE)
 
     def _limits(self, order: "TrainOrder", declared_size: int) -> Iterator[_Limit]:
         yield self._version(order.version)
@@ -213,7 +217,7 @@ class SitePolicy(Section):
             ("max_trainable", "trained numbers", trained, self.max_trainable, smaller),
             ("max_bytes_out", "bytes out a round", 4 * trained, self.max_bytes_out, smaller),
         ):
-            yield _Limit(field, asked <= most, f"asks for {asked:,} {what}", f"allows {most:,}", f"{remedy}, {ASK}")
+            yield _Limit(field, asked <= most, f"asks for {asked:,} {what}", f"allows {most:,}", f"{remedy}, {OR_RAISE}")
 
     def _guarantee(self, privacy: PrivacySection, declared_size: int) -> Iterator[_Limit]:
         yield _Limit(
@@ -225,7 +229,7 @@ class SitePolicy(Section):
         )
         yield _Limit(
             "unit",
-            privacy.unit not in STRONGER or STRONGER.index(privacy.unit) >= STRONGER.index(self.unit),
+            privacy.unit not in UNITS or UNITS.index(privacy.unit) >= UNITS.index(self.unit),
             f"protects one {privacy.unit}",
             f"wants one {self.unit} protected",
             f"set privacy.unit = '{self.unit}'",
@@ -241,4 +245,4 @@ class SitePolicy(Section):
         ):
             shown = epsilon_up if what == "epsilon" else delta_up
             asks, allows = f"asks for {what} {shown(asked)}", f"allows {shown(most)}"
-            yield _Limit(field, asked <= most, asks, allows, f"lower privacy.{what}, {ASK}")
+            yield _Limit(field, asked <= most, asks, allows, f"lower privacy.{what}, {OR_RAISE}")

@@ -1,4 +1,4 @@
-"""Which fields of a run's config a server may choose: for each field, who decides its value at a site.
+"""Define for each field of a run's config who decides its value at a site: the site, or the server.
 
 A refusal that depends on records answers a yes-or-no question about them, and no noise covers that answer. The server must
 therefore not choose the question. ``FIELDS`` says for each field whether it can be part of such a question.

@@ -1,4 +1,4 @@
-"""What a guarantee means for an attacker: bounds on how well any test can tell whether a unit was in the training data."""
+"""Bound how well any attacker can tell whether a unit was in the training data, from the privacy guarantee."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ EPSILONS = tuple(n / 100 for n in range(6001))  # each gives a valid bound; more
 
 @dataclass(frozen=True)
 class AttackRisk:
-    """Upper bounds for every membership attack, whatever it knows and computes.
+    """Upper bounds that hold for every membership attack, whatever the attacker knows and computes.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A second copy of the ledger's length and last hash, kept outside of the ledger's folder.
+"""Keep a second copy of the ledger's length and last hash outside of the ledger's folder.
 
 A ledger cannot show by itself that it is its newest copy: a folder restored from an older backup is complete and in order.
 So the site keeps the head of the ledger a second time, in a place that is not restored together with it. If both are
@@ -17,7 +17,7 @@ from shared.wire.chain_head import Head
 CONFIRM = "run 'hushtune ledger confirm SITE.toml'"
 
 
-class Witness:
+class SecondHead:
     """A file with the head of one site's ledger, rewritten after each entry."""
 
     def __init__(self, path: Path, site_id: str) -> None:

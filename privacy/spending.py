@@ -174,5 +174,6 @@ def events_of(entry: Entry) -> Events:
 
 
 def _part(entry: Entry) -> Part:
+    """Return the part of one reserved round; every round of a plan has the same events."""
     events, rounds = events_of(entry), entry.body.get("rounds")
     return Part(entry.body["run_id"], entry.body["plan"], events, None if rounds is None else events * int(rounds))

@@ -2,7 +2,7 @@
 
 A step is stable if adding or removing one unit before it changes a bounded number of units after it (McSherry 2009, doi
 10.1145/1559845.1559850, section 3). With a bound of 1, the guarantee of training also holds for the input of the step. With
-a larger bound it does not: each further unit would have to be paid for like another unit.
+a larger bound it does not, because the plan charges for one unit only.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Effect:
     paid: bool = False
 
 
-EACH_ALONE = Effect("free", "a fixed rule on each record by itself")
+BY_ITSELF = Effect("free", "a fixed rule on each record by itself")
 
 
 def effects(config: RunConfig) -> dict[str, Effect]:
@@ -84,16 +84,16 @@ def _cleaning(config: RunConfig) -> dict[str, Effect]:
         "one record can be near to many records that are far from each other, so its presence decides about any number of "
         "them",
     )
-    asked = {
-        "cleaning.repair": (cleaning.repair, EACH_ALONE),
-        "cleaning.languages": (bool(cleaning.languages), EACH_ALONE),
-        "cleaning.min_chars": (cleaning.min_chars > 0, EACH_ALONE),
-        "cleaning.max_repetition": (cleaning.max_repetition < 1, EACH_ALONE),
+    steps = {
+        "cleaning.repair": (cleaning.repair, BY_ITSELF),
+        "cleaning.languages": (bool(cleaning.languages), BY_ITSELF),
+        "cleaning.min_chars": (cleaning.min_chars > 0, BY_ITSELF),
+        "cleaning.max_repetition": (cleaning.max_repetition < 1, BY_ITSELF),
         "cleaning.exact_duplicates": (cleaning.exact_duplicates == "drop", distinct),
         "cleaning.label_conflicts": (cleaning.label_conflicts == "drop", conflicts),
         "cleaning.near_duplicates": (cleaning.near_duplicates is not None, near),
     }
-    return {field: effect for field, (on, effect) in asked.items() if on}
+    return {field: effect for field, (on, effect) in steps.items() if on}
 
 
 def _balance(config: RunConfig) -> dict[str, Effect]:
@@ -120,15 +120,15 @@ def _unit(config: RunConfig) -> dict[str, Effect]:
         "data.held_out": Effect("free", "a hash of the record's own text, or of its person, decides the side"),
     }
     if config.data.label_bins:
-        found["data.label_bins"] = EACH_ALONE
+        found["data.label_bins"] = BY_ITSELF
     if config.privacy.unit == "person":
         found["privacy.person_cap"] = Effect("free", "done separately within each person; the cap is a public number")
     if config.adversary is not None:
         hidden = "each record's own group, in its own loss before clipping; the plan also covers the adversary's training"
         found["adversary.column"] = Effect("free", hidden)
     reason = "the views of a record depend only on that record, and are averaged within its unit before clipping"
-    asked = {"augmentation.views": config.augmentation.views > 1, "augmentation.swaps": bool(config.augmentation.swaps)}
-    found |= {field: Effect("free", reason) for field, on in asked.items() if on}
+    steps = {"augmentation.views": config.augmentation.views > 1, "augmentation.swaps": bool(config.augmentation.swaps)}
+    found |= {field: Effect("free", reason) for field, on in steps.items() if on}
     if config.augmentation.paraphrases:
         found["augmentation.paraphrases"] = Effect(
             "free",

@@ -12,7 +12,24 @@ CONFIG_FILE = "run.json"
 
 
 def save_adapter(learner: Learner, config: RunConfig, state: AdapterState, folder: Path) -> dict[str, str | int]:
-    """Write the adapter folder from the learner's model, and return what is in it; an adversary's head is left out."""
+    """Write the adapter folder from the learner's model, and return what is in it; an adversary's head is left out.
+
+    Parameters
+    ----------
+    learner
+        The task and its model, with the adapter to save.
+    config
+        The run's config.
+    state
+        The same adapter as arrays, for its digest.
+    folder
+        The adapter folder; created if missing.
+
+    Returns
+    -------
+    dict
+        Name of the folder, digest, number of trained parameters, and size in bytes.
+    """
     folder.mkdir(exist_ok=True)
     learner.task.save(learner.model, folder)
     (folder / CONFIG_FILE).write_text(config.canonical(), encoding="utf-8")
@@ -33,7 +50,7 @@ def load_adapter(folder: Path, exact: bool = False) -> tuple[RunConfig, Learner]
     Raises
     ------
     ModelError
-        The folder is no adapter of a finished run.
+        The folder is not an adapter of a finished run.
     """
     path = folder / CONFIG_FILE
     try:

@@ -32,6 +32,17 @@ from shared.ops.runlog import RunLog
 def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bool) -> tuple[Path, dict[str, Any]]:
     """Run a federation to its end, from its start or its last committed round, and return the run's folder and report.
 
+    Parameters
+    ----------
+    config
+        The run's config.
+    folder
+        The server's state folder.
+    listening
+        The addresses of the server.
+    fork
+        Start a new run from the adapter in the folder.
+
     Raises
     ------
     HushtuneError

@@ -16,6 +16,15 @@ def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | 
 
     Under a plan of the server's own, each site is chosen with the plan's public probability, independently of the others,
     and the choice is secret (Poisson sampling).
+
+    Parameters
+    ----------
+    connected
+        The sites that are connected now.
+    cohort
+        The run's ``[cohort]`` section.
+    plan
+        The server's own privacy plan; None if sites add the noise.
     """
     if len(connected) < cohort.quorum:
         return ()
@@ -30,6 +39,17 @@ def has_quorum(connected: int, accepted: int, cohort: CohortSection, plan: Priva
     """Return whether a round with so many accepted replies counts.
 
     Under a plan of the server's own every sample counts, even an empty one: to skip it would reveal that it was empty.
+
+    Parameters
+    ----------
+    connected
+        Number of sites that were connected at the start of the round.
+    accepted
+        Number of accepted replies.
+    cohort
+        The run's ``[cohort]`` section.
+    plan
+        The server's own privacy plan; None if sites add the noise.
     """
     return (accepted if plan is None else connected) >= cohort.quorum
 

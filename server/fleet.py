@@ -15,7 +15,7 @@ from shared.ops import crash_points as faults
 from shared.wire.messages import TrainOrder
 
 POLL = 0.05  # seconds between looks for replies
-RETURN = 30.0  # seconds that a site which went away in a round has for coming back, before the round goes on without it
+RETURN = 30.0  # seconds in which a site that lost its connection may come back, before the round continues without it
 MARGIN = 60.0  # seconds that Flower keeps a message beyond the deadline
 CODE = re.compile(r"[A-Za-z][\w.:-]{0,95}")
 

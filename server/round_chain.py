@@ -12,6 +12,17 @@ def extend(record: Head, run_id: str, number: int, adapter_digest: str, ledgers:
     """Return the chain head after a round: SHA-256 over the head before, the round, its adapter and the sites' ledgers.
 
     Each order carries this head, and the site writes it into its own ledger, so server and site countersign each other.
+
+    Parameters
+    ----------
+    record
+        The chain head before the round.
+    run_id, number
+        The run and the round.
+    adapter_digest
+        Digest of the adapter after the round.
+    ledgers
+        The chain head of each site's ledger.
     """
     content = {
         "prev": record.hash,

@@ -68,7 +68,19 @@ def read_reply(answer: Answer, order: TrainOrder) -> TrainReply | Rejected:
 
 
 def judge(reply: TrainReply, order: TrainOrder, max_norm: float, again: bool = False) -> Accepted | Rejected:
-    """Accept or reject a reply to an order; a reply that the site sent before comes ``again``, with the same chain head."""
+    """Accept or reject a reply to an order; a reply that the site sent before comes ``again``, with the same chain head.
+
+    Parameters
+    ----------
+    reply
+        The site's reply.
+    order
+        The order that it answers.
+    max_norm
+        Largest accepted L2 norm of the delta.
+    again
+        Whether the site replied to this round in an earlier attempt.
+    """
     if reply.delta.spec != order.adapter.spec:
         return Rejected(reply.site_id, "spec", "names or shapes differ from the order")
     if not reply.delta.is_finite:

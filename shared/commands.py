@@ -1,4 +1,4 @@
-"""The commands that all roles share: status of a folder, fields of the configuration, and checks of provisioned folders."""
+"""Define the commands that all roles share: status of a folder, fields of the configuration, checks of a folder."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -62,7 +62,7 @@ def config(
 
 
 def verification(check: Check) -> typer.Typer:
-    """Return ``hushtune provision verify`` over a check of a folder, which gives None for a folder of another kind."""
+    """Return the command ``hushtune provision verify``; ``check`` returns a folder's flaws, or None for a foreign folder."""
     app = typer.Typer()
 
     @app.command()
@@ -70,7 +70,7 @@ def verification(check: Check) -> typer.Typer:
         folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A server's folder, or a site's.")],
         json: Json = False,
     ) -> None:
-        """Check a folder, and say in one line each what is wrong; status 1 if anything is."""
+        """Check a folder and print each flaw in one line; the exit status is 1 if a flaw is fatal."""
         flaws = check(folder)
         if flaws is None:
             raise ConfigError(f"{folder}: neither a server's folder nor a site's; give one that 'hushtune provision' made")

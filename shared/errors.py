@@ -1,4 +1,4 @@
-"""All errors a user may see; each message says what is wrong, where, and what to do."""
+"""Define all errors that a user may see; each message says what is wrong, where, and what to do."""
 
 
 class HushtuneError(Exception):

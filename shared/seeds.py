@@ -1,4 +1,4 @@
-"""Named streams of reproducible random numbers, all derived from the run's seed; privacy noise never uses them."""
+"""Derive named streams of reproducible random numbers from the run's seed; privacy noise never uses them."""
 
 import hashlib
 

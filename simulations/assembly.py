@@ -1,4 +1,4 @@
-"""A federation in this process: its sites with their records and ledgers, and the production round loop over them."""
+"""Assemble a federation in this process (sites, records, ledgers), and run the production round loop over it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from simulations.sites import site_budget
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A federation that is ready to start."""
+class Federation:
+    """A federation in this process, ready to start."""
 
     learner: Learner
     sites: Sequence[Site]
@@ -43,7 +43,7 @@ def assemble(
     folder: Path,
     public: Sequence[tuple[str, Record]] = (),
     accountant: Accountant | None = None,
-) -> Prepared:
+) -> Federation:
     """Set up a federation of sites with scrubbed records.
 
     Parameters
@@ -53,11 +53,11 @@ def assemble(
     measured
         Held-out records with the site that each came from, on which the run is measured.
     folder
-        Gets the sites' ledgers, unless the config names a folder that lasts.
+        Folder for the sites' ledgers, unless ``privacy.ledger`` names another.
     public
-        Records that rounds are chosen on; without any, the last round is published.
+        Validation records, on which the published round is chosen; if empty, the last round is published.
     accountant
-        Kept by the caller, for one that is asked again later.
+        Shared with later calls, so that equal plans are computed once; None makes a new one.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def assemble(
         A site can't take part: too few records, inexact gradients, or a budget that can't pay the run.
     """
     learner = load_learner(config)
-    accountant = accountant or Accountant()  # one for all: sites of one size ask it the same
+    accountant = accountant or Accountant()  # shared: sites of the same declared size have the same plan
     budgets = [site_budget(config, d, folder, accountant) for d in data]
     sites = [Site.of(config, d, learner, plans.sites[d.section.id], own) for d, own in zip(data, budgets, strict=True)]
     for site in sites:
@@ -73,7 +73,7 @@ def assemble(
             site.budget.refuse_beyond(site.plan)
     validation = evaluator_of(config, learner, public) if public else None
     evaluator = evaluator_of(config, learner, measured, {d.section.id: d.groups for d in data})
-    return Prepared(learner, sites, plans.server, data, Measures(evaluator, validation))
+    return Federation(learner, sites, plans.server, data, Measures(evaluator, validation))
 
 
 def evaluator_of(
@@ -82,7 +82,17 @@ def evaluator_of(
     owned: Sequence[tuple[str, Record]],
     groups: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Evaluator:
-    """Return an evaluator on records of named owners; ``groups`` are declared groups, by owner and position."""
+    """Return an evaluator on records of named owners; ``groups`` are declared groups, by owner and position.
+
+    Parameters
+    ----------
+    config, learner
+        The run, and its task with the model.
+    owned
+        Each record with its owner's name.
+    groups
+        Declared groups by owner and position of the record.
+    """
     declared = [(groups or {}).get(owner, {}).get(record.position) for owner, record in owned]
     return Evaluator.of(learner, [record for _, record in owned], [owner for owner, _ in owned], config, declared)
 
@@ -102,14 +112,28 @@ def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[
 
 
 def federate(
-    prepared: Prepared,
+    prepared: Federation,
     config: RunConfig,
     run_id: str,
     advance: Advance,
     evaluate: Callable[[AdapterState], Metrics],
     commit: Callable[[Round], None],
 ) -> Iterator[Round]:
-    """Run the production round loop over the federation's sites, in this process."""
+    """Run the production round loop over the federation's sites, in this process.
+
+    Parameters
+    ----------
+    prepared
+        The federation.
+    config, run_id
+        The run.
+    advance
+        Called with 1 after each answer of a site.
+    evaluate
+        Measures an adapter.
+    commit
+        Makes a round permanent.
+    """
     return run_rounds(
         config,
         run_id,
@@ -119,5 +143,5 @@ def federate(
         evaluate,
         commit,
         prepared.plan,
-        sleep=lambda seconds: None,  # waiting brings nobody back here
+        sleep=lambda seconds: None,  # no pause: a site in this process cannot come back later
     )

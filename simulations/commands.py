@@ -1,4 +1,4 @@
-"""The commands of a researcher: what each takes and which module does it; heavy imports wait inside the commands."""
+"""Define the commands of a researcher; heavy modules are imported inside the functions, so that ``--help`` is fast."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -
 
 @app.command()
 def compare(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
-    """Set training, prompting, going alone, federating and pooling side by side, with and without privacy."""
+    """Compare the base model, prompting, each site alone, the federation and pooled records, with and without privacy."""
     run = load(config, overrides)
     from simulations.display import Bars, comparison_tables
     from simulations.studies.compare import compare as compare_runs
@@ -40,10 +40,10 @@ def compare(config: RunFile, overrides: Overrides = None, json: Json = False) ->
 def sweep(
     config: RunFile,
     overrides: Overrides = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Agree beforehand to every trial that a ledger pays for.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree in advance to each trial that is charged to a ledger.")] = False,
     json: Json = False,
 ) -> None:
-    """Search the config's hyperparameters on simulations; an interrupted search goes on where it was."""
+    """Search the config's hyperparameters on simulations; an interrupted search resumes."""
     run = load(config, overrides)
     from simulations.display import Bars, sweep_tables
     from simulations.studies.sweep import sweep as sweep_runs
@@ -81,15 +81,16 @@ def anonymise(
     overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the scrubbed records; nothing is kept without it.")] = None,
     report: Annotated[bool, typer.Option("--report", help="Measure recall and leaks, and check the site's gate.")] = False,
-    sample: Annotated[int, typer.Option(min=20, help="Records that a report looks at, of each site.")] = 500,
-    preview: Annotated[int, typer.Option(min=0, help="Show so many records before and after, at a terminal.")] = 0,
+    sample: Annotated[int, typer.Option(min=20, help="Records of each site that a report reads.")] = 500,
+    preview: Annotated[int, typer.Option(min=0, help="Show this many records before and after, at a terminal.")] = 0,
     reveal: Annotated[
-        int | None, typer.Option(min=1, metavar="LINE", help="Show what stands for what in one record that was written out.")
+        int | None,
+        typer.Option(min=1, metavar="LINE", help="Show the original values behind one record of the output."),
     ] = None,
-    yes_show_text: Annotated[bool, typer.Option("--yes-show-text", help="Show them even when this is no terminal.")] = False,
+    yes_show_text: Annotated[bool, typer.Option("--yes-show-text", help="Show texts even without a terminal.")] = False,
     json: Json = False,
 ) -> None:
-    """Scrub every site's records; print what was found and held back, and recall where the truth is known."""
+    """Scrub every site's records; print what was found and quarantined, and the recall if the true spans are known."""
     from simulations.display import Bars, scrub_tables
     from simulations.scrub import preview_site, read_source, report_sites, reveal_record, scrub_report
     from simulations.scrub_view import preview_tables, refuse_pipe, report_tables, reversal_table
@@ -139,7 +140,7 @@ def generate(
 @app.command()
 def models(
     fetch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Fetch and verify this model now; 'all' takes every one.")
+        str | None, typer.Option(metavar="NAME", help="Fetch and verify this model now; 'all' fetches every model.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -155,7 +156,7 @@ def models(
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")], json: Json = False
 ) -> None:
-    """Show a finished run again, and write its report.html anew."""
+    """Show a finished run again, and rewrite its report.html."""
     from server.report.document import rewrite
     from simulations.display import report_tables
 

@@ -60,7 +60,7 @@ class Rate(ProgressColumn):
 
 
 class Bars:
-    """Progress bars on a terminal's standard error; nothing when that is no terminal."""
+    """Progress bars on standard error; nothing is shown if that is not a terminal."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -83,7 +83,7 @@ class Bars:
         self._progress.stop()
 
     def __call__(self, stage: str, total: int) -> Advance:
-        """Begin a bar; without units it only turns."""
+        """Start a bar; with a total of 0 it shows activity but no progress."""
         return partial(self._progress.advance, self._progress.add_task(STAGES.get(stage, stage), total=total or None))
 
 
@@ -104,7 +104,7 @@ def paraphrase_lines(report: Mapping[str, Any]) -> Iterator[str]:
     for site in report["sites"]:
         counts = {name: n for name, n in site.get("touched", {}).items() if name.startswith(PARAPHRASES)}
         if WITHOUT_MODEL in counts:
-            yield f"! site {site['site_id']}: no model writes paraphrases here, so its views are noised alone"
+            yield f"! site {site['site_id']}: no model writes paraphrases here, so its views are only noised"
         elif counts:
             asked = sum(counts.values())
             yield f"Site {site['site_id']}: {count(counts[PARAPHRASES])} of {count(asked)} paraphrases were kept"
@@ -142,10 +142,10 @@ def _rounds(report: Mapping[str, Any]) -> Table:
 
 
 def comparison_tables(document: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
-    """Yield the tables of a comparison: every row, and the paired answers."""
+    """Yield the tables of a comparison: every row, and one sentence for each paired test."""
     metric = document["rows"][0]["metric"] if document["rows"] else ""
     table = _table(
-        f"Comparison {document['run']}", "row", "model", f"{metric} (interval)", "seeds", "moved", "time", "energy"
+        f"Comparison {document['run']}", "row", "model", f"{metric} (interval)", "seeds", "bytes", "time", "energy"
     )
     for row in document["rows"]:
         cost = (size(row["bytes"]), duration(row["seconds"]), energy(row["kwh"]))
@@ -208,8 +208,8 @@ def plan_table(rows: Sequence[Mapping[str, Any]], config: RunConfig) -> Iterator
     for row in rows:
         if row["spent_before"]:
             yield (
-                f"! site {row['site_id']}: its ledger holds epsilon {epsilon(row['spent_before'])} already; with this run "
-                f"{epsilon(row['epsilon_ever'])} of a budget of {epsilon(row['budget'])}, for a record in all of it"
+                f"! site {row['site_id']}: a record in all earlier runs has spent epsilon {epsilon(row['spent_before'])}; "
+                f"with this run it will be {epsilon(row['epsilon_ever'])}, of a budget of {epsilon(row['budget'])}"
             )
     yield (
         f"Unit: one {rows[0]['unit']}, added or removed. Trust model: {rows[0]['trust']}. Clipping norm: "
@@ -225,7 +225,7 @@ def trainable_table(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         table.add_row(row["name"], shape, count(row["parameters"]), number(row["learning_rate"]))
     yield table
     trained, whole = found["trained"], found["trained"] + found["frozen"]
-    yield f"{count(trained)} of {count(whole)} parameters are trained ({share(trained / whole)}); the others stay."
+    yield f"{count(trained)} of {count(whole)} parameters are trained ({share(trained / whole)}); the others stay frozen."
 
 
 def scrub_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:

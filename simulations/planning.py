@@ -1,4 +1,4 @@
-"""What a run will cost in privacy, computed from the plan objects that training uses."""
+"""Compute what a run will cost in privacy, from the plan objects that training uses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from privacy.spending import Part, parts_of, spent, spent_after
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
-EVERY_SITE = "all sites"  # in the place of a site's name where a trusted server has the one plan
+EVERY_SITE = "all sites"  # instead of a site's name, if a trusted server has the only plan
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _earlier(config: RunConfig, site_id: str) -> tuple[Entry, ...]:
 
 
 def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
-    """Return a row for each site: its plan, epsilon by round and with one round more, and what was spent before.
+    """Return a row for each site: its plan, epsilon by round and with one more round, and what was spent before.
 
     Raises
     ------

@@ -49,7 +49,7 @@ def answer(folder: Path, text: str, max_new_tokens: int) -> str:
     folder
         The adapter's folder.
     text
-        The text; it goes to the model as it stands, without anonymisation.
+        The text; it is given to the model without anonymisation.
     max_new_tokens
         The longest generated answer, in tokens.
     """

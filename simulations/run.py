@@ -27,7 +27,7 @@ from shared.ops.energy import Lap, laps_of
 from shared.ops.extras import require_for
 from shared.ops.progress import Progress, silent
 from shared.ops.runlog import RunLog
-from simulations.assembly import Prepared, assemble, federate, held_out_records
+from simulations.assembly import Federation, assemble, federate, held_out_records
 from simulations.planning import Plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.baselines import baselines_of
@@ -41,7 +41,8 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
     config
         The run, from `RunConfig.load`.
     progress
-        Is given the stages ``anonymise``, ``model`` and ``train``; shows nothing unless given.
+        Called at the start of the stages ``assess``, ``anonymise``, ``paraphrase``, ``model`` and ``train``; by default
+        nothing is shown.
 
     Returns
     -------
@@ -51,7 +52,7 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
     Raises
     ------
     HushtuneError
-        Bad data, an unknown model, a plan that cannot be met, or no round that counted.
+        The data are unusable, the model is unknown, no plan meets the target, or a round found no quorum.
 
     Examples
     --------
@@ -68,7 +69,7 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
     """
     require_for(config)
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
-    refuse_what_does_not_fit(config)  # that, or a wrong name, should cost seconds, not an anonymisation
+    refuse_what_does_not_fit(config)  # checked first, so that an error costs seconds
     refuse_no_writer(config)
     with stages.timed("plan"):
         plans = Plans.of(config, accountant)
@@ -109,7 +110,7 @@ def _fresh_folder(config: RunConfig) -> Path:
             folder.rename(folder.with_name(f"{folder.name}-{earlier}"))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "events.jsonl").unlink(missing_ok=True)
-        if (folder / "ledger").exists():  # of a run that never ended; what it spent is kept beside
+        if (folder / "ledger").exists():  # of an unfinished run; what it spent must not be lost
             (folder / "ledger").rename(folder / f"ledger-unfinished-{secrets.token_hex(4)}")
     except OSError as error:
         raise RunError(
@@ -125,7 +126,7 @@ def _prepare(
     stages: Stages,
     progress: Progress,
     accountant: Accountant,
-) -> Prepared:
+) -> Federation:
     with stages.timed("data"):
         raw = read_sites(config, folder)
     with stages.timed("anonymise"):
@@ -138,13 +139,13 @@ def _prepare(
     return prepared
 
 
-def _baselines(prepared: Prepared) -> list[Baseline]:
-    """Return the rows that the task is compared with."""
-    return baselines_of(prepared.measures.evaluator, [site.seen for site in prepared.sites])
+def _baselines(prepared: Federation) -> list[Baseline]:
+    """Return the baselines of the task, measured before training."""
+    return baselines_of(prepared.measures.evaluator, [site.encoded for site in prepared.sites])
 
 
 def _rounds(
-    prepared: Prepared, config: RunConfig, run_id: str, folder: Path, progress: Progress
+    prepared: Federation, config: RunConfig, run_id: str, folder: Path, progress: Progress
 ) -> Iterator[tuple[Round, Lap | None]]:
     """Yield each attempt at a round with its energy."""
 

@@ -1,4 +1,4 @@
-"""Only the data stage: what anonymisation finds in every site's records, how good it is, and how it looks."""
+"""Run only the anonymisation: count what it finds in every site's records, measure its quality, and preview its output."""
 
 import json
 import secrets
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """The records to scrub, and how: of the sites of a run, or of a SITE.toml, which may keep the original values."""
+    """The records to scrub, by site, and the settings; ``pseudonyms`` is set if a SITE.toml keeps the original values."""
 
     raw: Mapping[str, Sequence[RawRecord]]
     section: AnonymiseSection
@@ -77,12 +77,13 @@ def _own(path: Path) -> Source:
 
 
 def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, list[RawRecord]]:
-    """Read a site's records as a task would, and return them with a config that says how."""
+    """Read a site's records as a task would; return them with the run config that they were read by."""
     site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
     columns = file.data.columns.model_dump(mode="json")
     data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site], "columns": columns}
     run = RunConfig.parse(
         {
+            # placeholder labels: the config requires some, but this run reads no labels
             "task": {"name": task, "labels": ["-", "--"][: DECLARED[task].fewest_labels]},
             "data": data,
             "anonymise": file.anonymise.of_a_run(),
@@ -93,7 +94,17 @@ def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, 
 
 
 def scrub_report(source: Source, output: Path | None, progress: Progress) -> dict[str, Any]:
-    """Scrub, and return counts by site and recall by entity, without text; ``output`` gets one JSONL file a site."""
+    """Scrub, and return counts by site and recall by entity, without text; write one JSONL file per site to ``output``.
+
+    Parameters
+    ----------
+    source
+        The records and settings.
+    output
+        Folder for the scrubbed records; None writes nothing.
+    progress
+        Called at the start of the stage ``anonymise``.
+    """
     raw = source.raw
     advance = progress("anonymise", sum(len(records) for records in raw.values()))
     if output is not None and source.pseudonyms is not None:
@@ -124,7 +135,17 @@ def scrub_report(source: Source, output: Path | None, progress: Progress) -> dic
 
 
 def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, Any]:
-    """Assess each site on ``sample`` of its records; counts only, and whether every site passes its gate."""
+    """Assess each site on ``sample`` of its records; return counts only, and whether every site passes its gate.
+
+    Parameters
+    ----------
+    source
+        The records and settings.
+    sample
+        Number of records of each site to assess.
+    progress
+        Called at the start of the stage ``anonymise``.
+    """
     from privacy.leakage.assessment import PLANTED, assess, evenly
     from privacy.leakage.document import document
 
@@ -138,7 +159,7 @@ def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, A
 
 
 def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Quarantined]]":
-    """Return the first records of each site with their scrubbed forms, to be shown and not kept."""
+    """Return the first records of each site with their scrubbed forms, which are shown but not stored."""
     from privacy.anonymise.scrubber import Scrubber
     from privacy.detect.spacy_models import locate
 
@@ -153,7 +174,7 @@ def reveal_record(path: Path, position: int) -> Mapping[str, str]:
     Raises
     ------
     ConfigError
-        The file is no SITE.toml.
+        The file is not a SITE.toml.
     DataError
         No map is kept, or it cannot be opened.
     """
@@ -166,7 +187,7 @@ def reveal_record(path: Path, position: int) -> Mapping[str, str]:
 def _reversibly(
     section: AnonymiseSection, pseudonyms: PseudonymMap, records: Sequence[RawRecord], advance: Advance
 ) -> Scrubbed:
-    """Scrub a site's records in this process, and keep which tag or surrogate replaced which value."""
+    """Scrub a site's records in this process, and store the original value of each tag or surrogate."""
     from privacy.anonymise.scrubber import Clean, Scrubber, gathered
     from privacy.detect.spacy_models import locate
 

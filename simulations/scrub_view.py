@@ -1,4 +1,4 @@
-"""What a steward sees of the anonymiser at a terminal: its report, and records before and after."""
+"""Show a steward the anonymiser's work at a terminal: its report, and records before and after."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,20 +30,20 @@ def refuse_pipe(yes_show_text: bool) -> None:
     """
     if not sys.stdout.isatty() and not yes_show_text:
         raise DataError(
-            "hushtune anonymise --preview, --reveal: show text of records, and standard output is no terminal; "
+            "hushtune anonymise --preview, --reveal: show text of records, but standard output is not a terminal; "
             "run it at a terminal, or add --yes-show-text"
         )
 
 
 def preview_tables(pairs: "Iterable[tuple[RawRecord, Clean | Quarantined]]") -> Iterator[RenderableType]:
-    """Yield each record before and after, coloured by type, and why a record was held back."""
+    """Yield each record before and after, coloured by type, or the reason if it was quarantined."""
     table = Table(show_lines=True)
     for name in ("record", "before", "after"):
         table.add_column(name, overflow="fold", ratio=None if name == "record" else 1)
     for raw, done in pairs:
         if hasattr(done, "reason"):
             table.add_row(
-                str(raw.position), Text("(not shown)", style="dim"), Text(f"held back: {done.reason}", style="bold red")
+                str(raw.position), Text("(not shown)", style="dim"), Text(f"quarantined: {done.reason}", style="bold red")
             )
             continue
         texts = list(done.prepared.texts.values())
@@ -54,9 +54,9 @@ def preview_tables(pairs: "Iterable[tuple[RawRecord, Clean | Quarantined]]") -> 
 
 def reversal_table(pairs: Mapping[str, str]) -> Iterator[RenderableType]:
     """Yield a table of each tag or surrogate in a record's text with the original value."""
-    table = Table("stands there", "stood there")
-    for stand_in, original in pairs.items():
-        table.add_row(Text(stand_in), Text(original))
+    table = Table("tag or surrogate", "original value")
+    for replacement, original in pairs.items():
+        table.add_row(Text(replacement), Text(original))
     yield table
 
 
@@ -77,7 +77,7 @@ def report_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
             yield f"! site {site_id}: {count(total)} quarantined: {reason}"
         for check in site["checks"]:
             if not check["passed"]:
-                yield f"! site {site_id}: {check['name']} = {check['measured']:.3f}, the gate asks {check['threshold']:g}"
+                yield f"! site {site_id}: {check['name']} = {check['measured']:.3f}, the gate needs {check['threshold']:g}"
         yield f"site {site_id}: {'passes' if site['passed'] else 'DOES NOT PASS'} its gate"
 
 

@@ -1,4 +1,4 @@
-"""The sites of a simulated federation: their files, their records through the data stage, their ledgers and budgets."""
+"""Set up the sites of a simulated federation: their files, scrubbed records, ledgers and budgets."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,17 @@ from simulations.data.synthetic import write_sites
 
 
 def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
-    """Read each site's raw records; a synthetic source is first generated into ``folder``."""
+    """Read each site's raw records; a synthetic source is first generated into ``folder``.
+
+    Parameters
+    ----------
+    config
+        The run's config.
+    folder
+        Folder for generated records.
+    labelled
+        Whether every record must have a label.
+    """
     root = config.data.root
     if config.data.source == "sites":
         raise ConfigError("data.source = 'sites': the records are at real sites; start hushtune server, or name files")
@@ -34,7 +44,18 @@ def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mappin
 def scrub_sites(
     config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress = silent
 ) -> list[SiteData]:
-    """Take the raw records of all sites through the data stage; a share of each is held out and only scrubbed.
+    """Run the data stage on the raw records of all sites; a share of each site's records is held out and only scrubbed.
+
+    Parameters
+    ----------
+    config
+        The run's config.
+    raw
+        Each site's raw records.
+    folder
+        The run's folder, for ledgers.
+    progress
+        Called at the start of each stage.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The tensors that a run trains, read from the model that the run would build."""
+"""List the tensors that a run trains, read from the model that the run would build."""
 
 from typing import Any
 

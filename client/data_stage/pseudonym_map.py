@@ -76,7 +76,7 @@ class PseudonymMap:
             opened = self._cipher().decrypt(content[:NONCE_BYTES], content[NONCE_BYTES:], self.site_id.encode())
         except FileNotFoundError:
             raise DataError(
-                f"{self._map}: no map is kept; set anonymise.reversible = true in SITE.toml and write the records out anew"
+                f"{self._map}: no map is kept; set anonymise.reversible = true in SITE.toml and write the records out again"
             ) from None
         except (OSError, InvalidTag, ValueError):
             raise DataError(

@@ -95,7 +95,7 @@ def prepare_sites(
     Parameters
     ----------
     config
-        The run, as it is carried out here.
+        The run, with the site's own settings.
     sources
         The sites.
     gate

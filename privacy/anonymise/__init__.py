@@ -1,1 +1,1 @@
-"""Finding and replacing personal data at a site: the only place where a ``RawRecord`` becomes a ``Record``."""
+"""Find and replace personal data at a site: the only place where a ``RawRecord`` becomes a ``Record``."""

@@ -15,9 +15,9 @@ from shared.records.types import RawRecord
 if TYPE_CHECKING:
     from privacy.anonymise.scrubber import Scrubber
 
-# Chunks do not depend on the number of processes, so the results do not either.
+# Records in a chunk. It is the same for any number of processes, so the results are too.
 CHUNK = 128
-# Starting processes takes seconds; below this number of records one process is faster.
+# Starting processes takes seconds; below this number of records, one process is faster.
 FEW = 500
 
 
@@ -42,7 +42,7 @@ class Anonymiser:
     """
 
     def __init__(self, section: AnonymiseSection, key: bytes | None = None) -> None:
-        language(section.language)  # refuses one that is incomplete before a record is read
+        language(section.language)  # refuse an incomplete language before any record is read
         self._section = section
         self._key = key or os.urandom(32)
         self._folder = locate(section.spacy_model)

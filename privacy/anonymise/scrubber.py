@@ -25,15 +25,28 @@ from shared.config.anonymise import AnonymiseSection
 from shared.records.spans import Edit, applied, follow
 from shared.records.types import RawRecord, Record, Span
 
-READINGS = 4  # of scrubbed text at most; one or two were enough in all tests
+READINGS = 4  # most times that a scrubbed text is read again; one or two were enough in all tests
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False)
 class Prepared:
-    """A normalised record: its texts, its texts with our tags masked, and its true spans (None: not measurable).
+    """A record whose texts are normalised and not yet searched.
 
-    ``targets`` are the labelled stretches of the first text that a task learns.
+    Attributes
+    ----------
+    raw
+        The record as it was read.
+    texts
+        Its normalised texts, by field.
+    masked
+        The same texts with our own tags masked, for detection.
+    known
+        Normalised values of its other columns, which are searched for in the texts.
+    spans
+        True spans by field, to measure recall; None where their places are unknown.
+    targets
+        Labelled spans of the first text, which a token classification task learns.
     """
 
     raw: RawRecord
@@ -48,7 +61,7 @@ class Prepared:
 class Clean:
     """A record that passed, with its findings and counts.
 
-    Until it is finished its texts hold numbered tags; ``table`` has the value of each tag.
+    Until ``Scrubber._finish`` its texts hold numbered tags; ``table`` has the value of each tag.
     """
 
     record: Record
@@ -86,12 +99,12 @@ class Scrubber:
     def __init__(self, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
         self._max_chars = section.max_chars
         self._level = section.level
-        spoken = language(section.language)
-        self._addresses, self._function_words = AddressForms.of(spoken.addresses), spoken.function_words()
-        first = Analyser(folder, spoken, section.batch_size, LEVELS[section.level])
+        text_language = language(section.language)
+        self._addresses, self._function_words = AddressForms.of(text_language.addresses), text_language.function_words()
+        first = Analyser(folder, text_language, section.batch_size, LEVELS[section.level])
         second = locate_second(section) if section.second_use == "unite" else None
         self._analyser = first if second is None else United(first, load_detector(second))
-        self._replacer = Replacer(section.operator, self._analyser.labels, spoken, section.dates, key)
+        self._replacer = Replacer(section.operator, self._analyser.labels, text_language, section.dates, key)
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
         """Scrub some records.
@@ -151,13 +164,13 @@ class Scrubber:
         self._check(raw.fields)
         normal = {name: normalise_spans(text, raw.spans.get(name, ())) for name, text in raw.fields.items()}
         texts = {name: text for name, (text, _) in normal.items()}
-        self._check(texts)  # normalising can blank a text, and make one longer
+        self._check(texts)  # again, because normalising can blank a text or make it longer
         masked = tuple(map(self._replacer.mask, texts.values()))
         known = tuple(map(normalise, raw.known))
         return Prepared(raw, texts, masked, known, {name: spans for name, (_, spans) in normal.items()}, _targets(raw))
 
     def _check(self, fields: Mapping[str, str]) -> None:
-        """Refuse a record with a field that is blank or no text, and one that is too long in all."""
+        """Refuse a record if a field is blank or not a text, or if its fields together are too long."""
         if not all(isinstance(text, str) for text in fields.values()):
             raise UnfitText(Reason.NOT_TEXT)
         if sum(map(len, fields.values())) > self._max_chars:
@@ -180,7 +193,7 @@ class Scrubber:
         return _guard(prepared.raw, Reason.REPLACEMENT_FAILED, step, subject, results)
 
     def _read_again(self, done: list[Clean | Quarantined]) -> None:
-        """Read the tagged texts until nothing more is found in them; hold back a record in which more is found each time."""
+        """Detect in the tagged texts until nothing more is found; hold back a record in which each reading finds more."""
         waiting = {place: each for place, each in enumerate(done) if isinstance(each, Clean) and each.entities}
         for _ in range(READINGS):
             tagged = [self._tagged(clean) for clean in waiting.values()]
@@ -209,7 +222,7 @@ class Scrubber:
         return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), table)
 
     def _replace_more(self, clean: Clean, findings: Sequence[Sequence[Finding]]) -> Clean:
-        """Put tags in place of the findings of another reading; return the same record where there are none."""
+        """Put tags in place of the findings of another reading; return the same object if there are none."""
         tagged = self._tagged(clean)
         merged = self._merged(tagged, findings)
         if not any(merged):
@@ -219,7 +232,7 @@ class Scrubber:
         return replace(clean, record=record, entities=Counter(clean.entities) + entities)
 
     def _finish(self, clean: Clean) -> Clean:
-        """Turn the tags into what the site asked for."""
+        """Turn the numbered tags into the form that ``anonymise.operator`` sets."""
         fields = self._replacer.finish(clean.record.fields, clean.table, _identity(clean.prepared))
         targets = clean.record.tags
         if targets:
@@ -228,7 +241,7 @@ class Scrubber:
         return replace(clean, record=replace(clean.record, fields=fields, tags=targets))
 
     def _merged(self, prepared: Prepared, findings: Sequence[Sequence[Finding]]) -> list[Sequence[Finding]]:
-        """Return all that is to be replaced in each text of a record: the findings, and the same values elsewhere."""
+        """Return what to replace in each text of a record: the findings, and every other occurrence of the same values."""
         masked = prepared.masked
         merged = [merge(text, [*f, *spread(text, f, self._addresses)]) for text, f in zip(masked, findings, strict=True)]
         known = parts_of(prepared.known, self._function_words)
@@ -284,7 +297,7 @@ class Scrubber:
     def _replaced(
         self, text: str, findings: Sequence[Finding], table: TagTable, targets: tuple[Span, ...]
     ) -> tuple[str, tuple[Span, ...]]:
-        """Replace findings by tags or surrogates; return the new text, and where its targets are in it."""
+        """Replace findings by tags or surrogates; return the new text and the new places of the targets."""
         new = self._replacer.replace(text, findings, table)
         return new, _followed(targets, text, self._replacer.edits(text, findings, table), new) if targets else ()
 
@@ -314,10 +327,12 @@ def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
 
 
 def _targets(raw: RawRecord) -> tuple[Span, ...]:
-    """Return where the labelled stretches of the first text are once the text is normalised.
+    """Return the places of a record's labelled spans in its normalised first text.
 
-    Raises:
-        UnfitText: their places are not known, so the record has nothing that could be learnt.
+    Raises
+    ------
+    UnfitText
+        The places are not known, so a task could learn nothing from the record.
     """
     if not raw.tags:
         moved = raw.tags
@@ -329,10 +344,12 @@ def _targets(raw: RawRecord) -> tuple[Span, ...]:
 
 
 def _followed(targets: tuple[Span, ...], before: str, edits: Sequence[Edit], after: str) -> tuple[Span, ...]:
-    """Return where labelled stretches are after edits, which must give the text that is there now.
+    """Return the places of labelled spans after the edits that turn the text ``before`` into ``after``.
 
-    Raises:
-        UnfitText: they do not, so the places are not known.
+    Raises
+    ------
+    UnfitText
+        The edits do not give ``after``, so the places are not known.
     """
     if applied(before, edits) != after:
         raise UnfitText(Reason.TAGS_LOST)
@@ -340,15 +357,15 @@ def _followed(targets: tuple[Span, ...], before: str, edits: Sequence[Edit], aft
 
 
 def _identity(prepared: Prepared) -> bytes:
-    """Return a digest that identifies a record by its text only, never by its place.
+    """Return a digest that identifies a record by its text only, not by its position.
 
-    With its place, one more record before it would give it, and all records after it, other invented values.
+    If the position counted, inserting one record would change the surrogates of all records after it.
     """
     return hashlib.sha256("\x1f".join(prepared.texts.values()).encode()).digest()
 
 
 def _measure(prepared: Prepared, merged: Sequence[Sequence[Finding]]) -> tuple[dict[str, Recall], int]:
-    """Count the true spans that were found, by label, and those that cannot be measured."""
+    """Count the true spans that were found, by label, and the true spans that cannot be measured."""
     counts: list[dict[str, Recall]] = []
     unmeasured = 0
     for (name, text), findings in zip(prepared.texts.items(), merged, strict=True):

@@ -1,4 +1,4 @@
-"""Scrub plain texts: the anonymiser without records, files or a run."""
+"""Scrub plain strings with the site's anonymiser, without records, files or a run."""
 
 import re
 import secrets
@@ -58,7 +58,7 @@ class Scrubber:
     ConfigError
         A field or value does not exist.
     ModelError
-        The spaCy model cannot be had.
+        The spaCy model is not found or cannot be loaded.
 
     Examples
     --------
@@ -103,12 +103,13 @@ class Scrubber:
 
 
 def _result(done: Clean | Quarantined) -> ScrubbedText:
+    """Return the scrubbed text with the places of its replacements, or the reason why it was held back."""
     if isinstance(done, Quarantined):
         return ScrubbedText(None, (), str(done.reason))
     text = done.record.fields[FIELD]
     labels = {done.table.stand_ins.get(tag, tag): original.label for tag, original in done.table.originals.items()}
     if not labels:
         return ScrubbedText(text)
-    # The longest first, so that a value that begins like another is found whole.
+    # The longest first, because the expression takes the first alternative that matches: "Ann" must not end "Anna".
     pattern = "|".join(map(re.escape, sorted(labels, key=len, reverse=True)))
     return ScrubbedText(text, tuple(Span(labels[found[0]], *found.span()) for found in re.finditer(pattern, text)))

@@ -1,4 +1,4 @@
-"""Scrub chunks of records in worker processes; each is spawned, builds its analyser once and needs no torch."""
+"""Scrub chunks of records in spawned worker processes; each builds its analyser once and needs no torch."""
 
 import signal
 import sys
@@ -47,7 +47,22 @@ def scrub_in_workers(
 ) -> list[Scrubbed]:
     """Scrub chunks in ``workers`` processes, each chunk as soon as a process is free.
 
-    Processes are spawned: a fork is not safe with the threads of torch.
+    Processes are spawned, because a fork is not safe with the threads of torch.
+
+    Parameters
+    ----------
+    section
+        The ``[anonymise]`` section of the config.
+    folder
+        The folder of the spaCy model.
+    chunks
+        Raw records of one site, in chunks.
+    workers
+        Number of processes.
+    finished
+        Called with each chunk that is done.
+    key
+        The site's secret for surrogates and date offsets.
 
     Returns
     -------
@@ -71,7 +86,7 @@ def scrub_in_workers(
 
 
 def serve(pipe: Connection, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
-    """Receive chunks and send their results until the pipe closes."""
+    """Receive chunks and send their results until the pipe closes; this function runs in a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
     # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and do not use it
     # here. A None in sys.modules makes the import fail, as if torch were not installed.
@@ -99,7 +114,7 @@ def _start(section: AnonymiseSection, folder: Path, key: bytes) -> Worker:
     process = context.Process(target=serve, args=(theirs, section, folder, key), daemon=True)
     with _main_hidden():
         process.start()
-    theirs.close()  # or a dead worker's pipe would never end
+    theirs.close()  # otherwise reading from a dead worker's pipe would wait forever
     return Worker(process, ours)
 
 
@@ -145,7 +160,7 @@ def _hand_out(crew: Sequence[Worker], chunks: Sequence[Chunk], finished: Callabl
 
 
 def _exchange(worker: Worker, step: Callable[[], T]) -> T:
-    """Send or receive; raise an error that says so where the worker has died."""
+    """Send or receive; raise a ``RunError`` if the worker has died."""
     try:
         return step()
     except (EOFError, OSError):

@@ -11,28 +11,31 @@ from privacy.detect.findings import PLACED, STREETS, Finding, merge
 from privacy.detect.languages.base import AddressWords
 from privacy.detect.rules import FLAGS, any_titled
 
+# What may stand between two parts of one address: punctuation and at most two short words or numbers.
 GAP = re.compile(r"[\s.,;:>()/#-]{0,8}(?:(?:[^\W\d_]{1,3}\.?|\d{1,6})[\s.,;:>()/#-]{1,8}){0,2}")
+# Numbers next to a part that belong to the address: a house number, a province in brackets, a postcode. Years, amounts,
+# doses and decimals do not.
 NUMBER_BEFORE = re.compile(r"(?<![\w.,$£€])(\d{1,6}(?: \d){0,4})[ ,]{1,2}\Z")
 NUMBER_AFTER = re.compile(
     r"[ ,]{1,2}((?:\d{3} \d{2}|\d(?: \d){1,5}|\d{1,6}[A-Za-z]?))(?![\w%°]|[.,:/-]\d| ?(?:mg|ml|mcg|kg|km|cm|mm|%))"
 )
 PROVINCE_AFTER = re.compile(r" ?\(([A-Za-z]{2})\)")
 POSTCODE_AFTER = re.compile(r"[ ,]{1,2}((?!(?:19|20)\d\d\b)(?:\d{3} \d{2}|\d{4,6}))(?![\w%°]|[.,:/-]\d)")
-# Words of an address that are taken on either side of a part that a rule has found.
+# Most words that are added to an address on either side of a part that a rule has found.
 REACH = 6
 
 
 @dataclass(frozen=True)
 class AddressForms:
-    """What a language puts between the parts of an address.
+    """Compiled expressions for the words of an address, and for the gaps between its parts, in one language.
 
     Parameters
     ----------
     row
-        Matches numbers and capitalised words in a row, each in a group ``word``, with the white space, commas and
-        quotation marks of e-mail between them.
+        Matches consecutive numbers and capitalised words, each in a group ``word``; between them may be white space,
+        commas and the ``>`` of quoted e-mail.
     wide_gap
-        Matches up to two words of any length, as they stand between two parts in a text without the usual capitals.
+        Matches a gap of up to two words of any length, for text without the usual capitals.
     """
 
     row: regex.Pattern[str]
@@ -40,7 +43,7 @@ class AddressForms:
 
     @classmethod
     def of(cls, words: AddressWords) -> Self:
-        """Return the forms of a language with these words around its addresses."""
+        """Compile the expressions of a language from the words around its addresses."""
         word = rf"""
             (?!(?:{any_titled(words.never)})\b)
             (?:\p{{Lu}}[\p{{L}}'-]*+(?:(?<=\b\p{{L}}{{1,3}})\.)?|\d[\d-]{{0,9}}\p{{L}}?|d[aei]l?|la|le|von|an|am|der|den)(?!\w)
@@ -53,9 +56,18 @@ class AddressForms:
 
 
 def spread(text: str, findings: Iterable[Finding], forms: AddressForms) -> tuple[Finding, ...]:
-    """Find the rest of each postal address: numbers and capitalised words in a row with a part that a rule has found.
+    """Find the rest of each postal address: numbers and capitalised words next to a part that a rule has found.
 
-    At most ``REACH`` such words on either side of a part are taken; a lower-case word or a full stop ends the row.
+    It takes at most ``REACH`` words on either side of a part, and stops at a lower-case word or a full stop.
+
+    Parameters
+    ----------
+    text
+        The text.
+    findings
+        Findings of the rules; only streets and postcodes are parts.
+    forms
+        The forms of addresses in the text's language.
     """
     parts = [finding for finding in findings if finding.label in ("STREET_ADDRESS", "POSTCODE")]
     places = {place for part in parts for place in range(part.start, part.end)}
@@ -72,10 +84,10 @@ def spread(text: str, findings: Iterable[Finding], forms: AddressForms) -> tuple
 def bridge(
     text: str, findings: Sequence[Finding], forms: AddressForms, numbers: bool, damaged: bool = False
 ) -> tuple[Finding, ...]:
-    """Join the parts of an address over the little that stands between them, and add the numbers next to them.
+    """Join the parts of an address across small gaps, and add the numbers next to them.
 
-    Between two parts may be white space, punctuation, one short word such as a state's letters or "and", and a number of
-    at most 6 digits; one of the two parts must be a street, a number or a postcode.
+    A gap may hold white space, punctuation and two short words or numbers, such as "and", the letters of a state or up to
+    6 digits. One of the two parts must be a street or a postcode.
 
     Parameters
     ----------
@@ -97,19 +109,19 @@ def bridge(
             joined[-1] = Finding("STREET_ADDRESS", joined[-1].start, finding.end, joined[-1].score)
         else:
             joined.append(finding)
-    return merge(text, [f for finding in joined for f in _beside(text, finding, numbers)])
+    return merge(text, [f for finding in joined for f in _with_numbers(text, finding, numbers)])
 
 
 def _bridged(text: str, left: Finding, right: Finding, between: re.Pattern[str]) -> bool:
     """Return whether two findings are parts of one address."""
     labels = {left.label, right.label}
     gap = text[left.end : right.start]
-    if right.label == "PERSON" and "." in gap:  # a new sentence
+    if right.label == "PERSON" and "." in gap:  # a name after a full stop begins a new sentence
         return False
     return labels <= PLACED and not labels.isdisjoint(STREETS) and between.fullmatch(gap) is not None
 
 
-def _beside(text: str, finding: Finding, numbers: bool) -> tuple[Finding, ...]:
+def _with_numbers(text: str, finding: Finding, numbers: bool) -> tuple[Finding, ...]:
     """Return a finding with the numbers right before and after it."""
     found = [finding]
     if finding.label in STREETS or (numbers and finding.label in PLACED):

@@ -1,4 +1,4 @@
-"""Run Presidio's analyser over one spaCy model: built once in a process, in batches, without the network."""
+"""Find personal data with Presidio's analyser and one spaCy model, in batches and without network access."""
 
 import re
 import time
@@ -25,8 +25,8 @@ from privacy.detect.recognisers.registry import pattern_recognisers
 from privacy.detect.sweeps import Sweeper
 from shared.errors import ModelError
 
-# spaCy's labels -> our types. Presidio leaves out ORG by default, which lets through names that the model takes for
-# organisations. A label that is in neither list, as other models have, is replaced under its own name.
+# spaCy's labels -> our types. Presidio leaves out ORG by default, so it misses names that the model takes for organisations.
+# A label of another model that is in neither LABELS nor HARMLESS is replaced under its own name.
 LABELS = {
     "PERSON": "PERSON", "PER": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
     "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
@@ -37,7 +37,7 @@ HARMLESS = frozenset(
 # Only the entity recogniser runs. The parser may change an entity where it sees a sentence border; without it the
 # recall on 795 labelled texts was the same, label by label, at twice the speed.
 UNUSED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lemmatizer", "trainable_lemmatizer")
-# Types with patterns that need capitals.
+# Types whose patterns rely on capital letters.
 CAPITAL_TYPES = frozenset({"STREET_ADDRESS", "POSTCODE", "ORGANIZATION"})
 # A line break within a paragraph, as in e-mail.
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
@@ -95,7 +95,7 @@ class Analyser:
     language
         The language of the texts.
     batch_size
-        Texts that the language model reads at once.
+        Number of texts that the language model reads at once.
     level
         Which passes follow the language model and the patterns.
 
@@ -140,10 +140,10 @@ class Analyser:
         restored = [
             None if casing(text) is Casing.USUAL else restore(text, lists, self._language.always_capital) for text in texts
         ]
-        read = self._read([again or text for text, again in zip(texts, restored, strict=True)])
+        read = self._read([cased or text for text, cased in zip(texts, restored, strict=True)])
         return [
-            found if isinstance(found, Failed) else self._complete(text, again, found, sweeper)
-            for text, again, found in zip(texts, restored, read, strict=True)
+            found if isinstance(found, Failed) else self._complete(text, cased, found, sweeper)
+            for text, cased, found in zip(texts, restored, read, strict=True)
         ]
 
     def _read(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
@@ -152,7 +152,7 @@ class Analyser:
     def _complete(
         self, text: str, restored: str | None, found: tuple[Finding, ...], sweeper: Sweeper
     ) -> tuple[Finding, ...] | Failed:
-        """Return what was read in a text, or in the text with its capitals guessed back, and what the other passes find."""
+        """Add the findings of the other passes to ``found``, which was read in ``restored`` if given, else in ``text``."""
         try:
             swept = (*found, *sweeper.sweep(text), *self._across_lines(text))
             if restored is None:
@@ -173,7 +173,7 @@ class Analyser:
         return (*self._match(text), *self._across_lines(text))
 
     def _across_lines(self, text: str) -> tuple[Finding, ...]:
-        """Return the findings of the rules in the text with its lines joined, where the level asks for it."""
+        """Return the findings of the rules in the text with its lines joined; none if the level does not join lines."""
         if not self._joins or "\n" not in text:
             return ()
         return self._match(LINE_BREAK.sub(" ", text))
@@ -195,7 +195,7 @@ class Analyser:
         try:
             batch = self._engine.nlp_engine.process_batch(texts, self._language.code, self._batch_size)
             read = [(text, artifacts) for text, (_, artifacts) in zip(texts, batch, strict=True)]
-        except Exception:  # of any kind: it must cost one record, not the batch
+        except Exception:  # of any kind, because one bad text must not fail the whole batch
             yield from (self._detect_one(text, None) for text in texts)
         else:
             yield from (self._detect_one(text, artifacts) for text, artifacts in read)
@@ -212,7 +212,7 @@ class Analyser:
 
 
 def load_spacy(folder: Path) -> Pipeline:
-    """Load the entity recogniser of a model from its folder, with the layers that it listens to.
+    """Load the entity recogniser of a spaCy model from its folder, with the shared token layers that feed it.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def load_spacy(folder: Path) -> Pipeline:
 
 
 def type_name(label: str) -> str:
-    """Return a model's own label as a type: capitals and underscores."""
+    """Return a model's own label in the form of our types: capitals and underscores."""
     return re.sub(r"[^A-Z]+", "_", label.upper()).strip("_") or "OTHER"
 
 

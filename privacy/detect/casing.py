@@ -1,4 +1,4 @@
-"""Recognise text without the usual capitals, which a language model reads badly, and guess the capitals back."""
+"""Recognise text without the usual capitals, which a language model reads badly, and restore likely capitals."""
 
 import re
 from collections.abc import Collection
@@ -7,11 +7,13 @@ from enum import StrEnum
 from privacy.detect.words import WordLists
 
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
-# Fewer words than this say nothing about how a text is written.
+# Fewest words of a text that can count as upper case; title case needs two more.
 FEW = 4
+# Share of words in capitals from which a text counts as upper case.
 MOST = 0.7
+# Share of words with a capital up to which a text may count as lower case.
 FEW_CAPITALS = 0.3
-# The start of the text or of a sentence, with anything but a small letter.
+# The start of the text or of a sentence, followed by anything but a small letter.
 STARTS_WITH_A_CAPITAL = re.compile(r"(?:\A|[.!?]\s+|\n)\W*(?![\W]|[a-zß-öø-ÿ])")
 
 
@@ -25,9 +27,9 @@ class Casing(StrEnum):
 
 
 def casing(text: str) -> Casing:
-    """Return whether a text has no capitals, hardly anything else, or a capital on most of its words.
+    """Return how a text uses capitals: as usual, hardly at all, for most letters, or at the start of most words.
 
-    Where no sentence begins with a capital, the text counts as having none, though a month or a name may have one.
+    A text in which no sentence begins with a capital counts as lower case even if a few words, such as names, have one.
     """
     words = [word for word in WORD.findall(text) if len(word) > 1 and word[0].lower() != word[0].upper()]
     if not words:
@@ -44,9 +46,9 @@ def casing(text: str) -> Casing:
 
 
 def restore(text: str, lists: WordLists, always_capital: re.Pattern[str]) -> str:
-    """Return the text with a capital on every word that may be a name and on no other; no character moves.
+    """Return the text with a capital on every word that may be a name and on no other word; no character moves.
 
-    Where hardly a word has a capital, the words that have one keep it.
+    In a text of casing ``LOWER``, the few capitals that it has are kept.
 
     Parameters
     ----------
@@ -86,5 +88,5 @@ def titled(text: str, function_words: Collection[str]) -> str:
 
 
 def _same_length(before: str, after: str) -> str:
-    """Return a word in its new case, or as it was where the new case has more letters."""
+    """Return ``after``, or ``before`` if the length differs (the capital of "ß" is "SS"), so that no character moves."""
     return after if len(after) == len(before) else before

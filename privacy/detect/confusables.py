@@ -1,7 +1,7 @@
-"""Fold letters of other scripts that look Latin and stand among Latin letters, and digits of other scripts.
+"""Replace lookalikes of Latin letters in words of mixed script by Latin letters, and digits of other scripts by 0-9.
 
-A word of one script stays as it is: it may be a word of a language in that script. The pairs are those of Unicode's
-confusables (UTS 39) whose Cyrillic, Greek or Armenian letter is drawn like a Latin one.
+A word of one script stays as it is, because it may be a word of a language in that script. The pairs come from Unicode's
+confusables (UTS 39): Cyrillic, Greek and Armenian letters that are drawn like a Latin one.
 """
 
 import re
@@ -21,7 +21,7 @@ HAS_OTHER = re.compile(r"[\u0370-\u058f]")
 
 
 def fold(text: str) -> str:
-    """Fold lookalikes in words that mix scripts, and every decimal digit to 0-9; applying it twice changes nothing."""
+    """Replace lookalikes in words of mixed script, and every decimal digit by 0-9; a second call changes nothing."""
     if text.isascii():
         return text
     digits = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in text)

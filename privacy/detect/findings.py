@@ -8,7 +8,7 @@ from shared.records.types import Span
 
 # A word of a name, with hyphens and apostrophes inside, without a final 's.
 NAME_WORD = re.compile(r"[^\W\d_]\w*(?:[-'](?!s\b)\w+)*")
-# What the parts of an address may be taken for, and the types that only an address has.
+# Types under which a part of an address may be found, and the types that only addresses have.
 PLACED = frozenset({"STREET_ADDRESS", "POSTCODE", "LOCATION", "PERSON", "ORGANIZATION", "ID_NUMBER"})
 STREETS = frozenset({"STREET_ADDRESS", "POSTCODE"})
 
@@ -24,10 +24,17 @@ class Finding:
 
 
 def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Make findings disjoint and ordered; all that they covered, and the rest of each word that they cut, stays covered.
+    """Make findings disjoint and ordered; the result covers all that they covered, and each word that they cut in full.
 
-    Findings that overlap or touch become one, as do those of one type with only spaces between. The longest part names
-    the union, then the best score, then the alphabet.
+    Findings that overlap or touch become one, and so do findings of one type with only spaces between them. The union has
+    the type of its longest part; the better score breaks a tie, then the alphabet.
+
+    Parameters
+    ----------
+    text
+        The text.
+    findings
+        Findings in the text, in any order.
     """
     grown = sorted((_whole_words(text, finding) for finding in findings), key=lambda f: (f.start, f.end, f.label, f.score))
     groups: list[list[Finding]] = []
@@ -44,9 +51,23 @@ def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str = "PERSON") -> list[tuple[Finding, ...]]:
-    """Find the words of names again, in any text of the same record, where the language model missed them.
+    """Find further occurrences of the words of found names, in all texts of the same record.
 
-    A word counts when it begins with a capital and has at least 3 letters; it must stand alone and in the same case.
+    Only words of at least 3 letters that begin with a capital count; a repeat must be a whole word in the same case.
+
+    Parameters
+    ----------
+    texts
+        All texts of one record.
+    found
+        The findings in each text.
+    label
+        The type whose words are repeated.
+
+    Returns
+    -------
+    list of tuple of Finding
+        The repeats in each text.
     """
     words = {
         word
@@ -93,7 +114,7 @@ def _same_value(text: str, left: Finding, right: Finding) -> bool:
 def _union(group: Sequence[Finding]) -> Finding:
     """Return one finding over all of a group."""
     best = min(group, key=lambda f: (f.start - f.end, -f.score, f.label))
-    # A place with a street or a postcode in it is an address.
+    # A union that contains a street or a postcode is an address.
     is_address = best.label in PLACED and any(f.label in STREETS for f in group) and len(group) > 1
     return Finding(
         "STREET_ADDRESS" if is_address and best.label != "POSTCODE" else best.label,

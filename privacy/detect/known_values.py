@@ -1,4 +1,4 @@
-"""Find the values of a record's other columns, and the values that were found once, again in all its texts."""
+"""Search all texts of a record for the values of its other columns, and for values that were found once."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -7,15 +7,15 @@ from itertools import pairwise
 
 from privacy.detect.findings import Finding
 
-# A value of another column is hidden in each of its words as well; shorter ones, such as a title, would hide too much.
+# Each word of another column's value is searched for too; shorter words, such as titles, would replace too much.
 SHORTEST_WORD = 3
-# A found value counts again when it is this long, or has a digit and SHORTEST_NUMBER letters and digits.
+# A found value is searched for again if it has this many letters and digits, or SHORTEST_NUMBER of them with a digit.
 SHORTEST_VALUE = 5
 SHORTEST_NUMBER = 4
-# Between two of its letters or digits a value may have so many other characters: "555 0123", "(555) 01-23".
+# Most other characters between two letters or digits of a value: "555 0123", "(555) 01-23".
 WIDEST_GAP = 3
 SCORE = 0.05
-# These come again as themselves or not at all: an age of 40 is not every 40. Names have a pass of their own.
+# Types that are not searched for again: an age of 40 does not make every 40 an age. Names have a pass of their own.
 ONCE = frozenset({"AGE", "DATE_TIME", "NRP", "PERSON"})
 WORD = re.compile(rf"[^\W\d_]{{{SHORTEST_WORD},}}")
 
@@ -27,11 +27,11 @@ class KnownValue:
     Parameters
     ----------
     key
-        Its letters and digits, in small letters.
+        The value's letters and digits, in small letters.
     any_case
-        Whether it also counts where it begins with a small letter.
+        Whether an occurrence that begins with a small letter counts too.
     label
-        The type of a finding of it.
+        The type of the findings.
     """
 
     key: str
@@ -40,16 +40,23 @@ class KnownValue:
 
     @classmethod
     def of(cls, value: str, any_case: bool) -> "KnownValue":
-        """Return a value as a text may repeat it; one with a digit counts in any case."""
+        """Return a value in the form to search for; a value with a digit counts in upper and lower case."""
         has_digit = any(map(str.isdigit, value))
         label = "EMAIL_ADDRESS" if "@" in value else "ID_NUMBER" if has_digit else "PERSON"
         return cls(_squeezed(value)[0], any_case or has_digit, label)
 
 
 def parts_of(known: Iterable[str], function_words: Collection[str]) -> list[KnownValue]:
-    """Return what to look for of the values of other columns: each value whole, and each of its words.
+    """Return the values to search for: each value of another column as a whole, and each of its words.
 
     A function word, such as "Will", counts only with a capital.
+
+    Parameters
+    ----------
+    known
+        Values of the record's other columns.
+    function_words
+        Function words of the language, in small letters.
     """
     found: dict[str, KnownValue] = {}
     for value in known:
@@ -60,9 +67,16 @@ def parts_of(known: Iterable[str], function_words: Collection[str]) -> list[Know
 
 
 def values_of(texts: Sequence[str], found: Sequence[Sequence[Finding]]) -> list[KnownValue]:
-    """Return the values that were found in the texts of a record and may stand there again.
+    """Return the values that were found in the texts of a record and may occur again.
 
     A value without a digit counts only with a capital: "Reading" is a town, "reading" is not.
+
+    Parameters
+    ----------
+    texts
+        All texts of the record.
+    found
+        The findings in each text.
     """
     values = {
         text[finding.start : finding.end]
@@ -70,13 +84,13 @@ def values_of(texts: Sequence[str], found: Sequence[Sequence[Finding]]) -> list[
         for finding in findings
         if finding.label not in ONCE
     }
-    return [KnownValue.of(value, any_case=False) for value in sorted(values) if _is_telling(value)]
+    return [KnownValue.of(value, any_case=False) for value in sorted(values) if _is_distinctive(value)]
 
 
 def find_again(texts: Sequence[str], values: Sequence[KnownValue]) -> list[tuple[Finding, ...]]:
     """Find the values in each text as whole words, whatever their case and punctuation.
 
-    In a text without any capital every value counts with a small first letter too.
+    In a text without any capital, every value also counts with a small first letter.
     """
     if not values:
         return [() for _ in texts]
@@ -84,6 +98,7 @@ def find_again(texts: Sequence[str], values: Sequence[KnownValue]) -> list[tuple
 
 
 def _in_text(text: str, values: Sequence[KnownValue]) -> Iterable[Finding]:
+    """Yield each occurrence of the values in one text, compared by letters and digits only."""
     letters, places = _squeezed(text)
     has_capitals = text != text.lower()
     for value in values:
@@ -108,6 +123,7 @@ def _is_whole(text: str, start: int, end: int) -> bool:
     return not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())
 
 
-def _is_telling(value: str) -> bool:
+def _is_distinctive(value: str) -> bool:
+    """Return whether a value is long enough that another occurrence is hardly by chance."""
     size = sum(map(str.isalnum, value))
     return size >= SHORTEST_VALUE or (size >= SHORTEST_NUMBER and any(map(str.isdigit, value)))

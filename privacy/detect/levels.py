@@ -1,4 +1,4 @@
-"""Say how much is looked for: each level adds passes to the one before, which cost time and harmless words."""
+"""Define the levels of detection: each adds passes, which find more, take longer and replace more harmless words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,23 @@ LevelName = Literal["fast", "standard", "strict"]
 class Level:
     """Which passes follow the language model and the patterns.
 
-    ``word_lists``: names and places of the lists, and a second reading of text without the usual capitals.
-    ``unknown_capitals``: capitalised words that are not common words of the language. ``all_capitals``: every capitalised
-    word but a common one at the start of a sentence. ``numbers``: every number of 3 digits or more. ``unknown_words``:
-    words that are not common, in text without the usual capitals. ``line_breaks``: values with a line break in them.
-    ``read_again``: scrubbed text is read again until nothing more is found, since a model reads a sentence in another way
-    once a part of it is gone. So scrubbing scrubbed text changes nothing. This doubles the time.
+    Attributes
+    ----------
+    word_lists
+        Find the names and places of the word lists, and read text without the usual capitals with restored capitals.
+    unknown_capitals
+        Find capitalised words that are not common words of the language.
+    all_capitals
+        Find every capitalised word except a common one at the start of a sentence.
+    numbers
+        Find every number of 3 digits or more.
+    unknown_words
+        Find words that are not common, in text without the usual capitals.
+    line_breaks
+        Find values that contain a line break.
+    read_again
+        Read scrubbed text again until nothing more is found, because a model reads a sentence differently once a part of
+        it is gone. Scrubbing scrubbed text then changes nothing. This doubles the time.
     """
 
     word_lists: bool = False

@@ -1,9 +1,9 @@
-"""Bring a text to the one form that detection reads and training sees: no markup, entities or invisible characters.
+"""Normalise a text to the form that detection and training read: no markup, entities or invisible characters.
 
-What a reader does not see must not split a name, so ``<b>Jo</b>hn``, ``J&#111;hn`` and ``Jo<zero-width space>hn`` all
-become ``John``, and so does ``John`` with a Cyrillic o. An angle bracket counts as markup only around a known HTML element
-with or without ``name=value`` attributes; so ``a < b``, ``BP <140``, ``<jo@x.org>``, ``List<String>`` and our own tags such
-as ``<PERSON_1>`` stay. The price: ``a<b>c`` is read as an HTML tag and becomes ``ac``.
+A character that a reader does not see must not split a name, so ``<b>Jo</b>hn``, ``J&#111;hn`` and ``Jo<zero-width
+space>hn`` all become ``John``, and so does ``John`` with a Cyrillic o. An angle bracket counts as markup only
+around a known HTML element with or without ``name=value`` attributes; so ``a < b``, ``BP <140``, ``<jo@x.org>``,
+``List<String>`` and our own tags such as ``<PERSON_1>`` stay. The price: ``a<b>c`` becomes ``ac``.
 """
 
 import html
@@ -16,7 +16,7 @@ from privacy.detect.unfit import Reason, UnfitText
 from shared.records.spans import carried
 from shared.records.types import Span
 
-# Each round undoes one layer, such as "&amp;amp;lt;b&amp;amp;gt;"; honest text needs two.
+# Most rounds; each undoes one layer of escapes, such as "&amp;amp;lt;b&amp;amp;gt;". Honest text needs two.
 ROUNDS = 10
 
 INLINE = (
@@ -30,7 +30,8 @@ BLOCK = (
     "svg table tbody td template textarea tfoot th thead title tr ul video"
 )
 
-# Possessive quantifiers keep every alternative linear in the text. What is not closed runs to the end, as in a browser.
+# Possessive quantifiers keep the time of every alternative linear in the text. An unclosed comment or script runs to the end
+# of the text, as in a browser.
 MARKUP = re.compile(
     r"<!--.*?(?:-->|\Z)|<!doctype[^<>]*+>|<\?xml[^<>]*+>|<(script|style)\b[^<>]*+>.*?(?:</\1\s*+>|\Z)"
     rf"|</?(?:(?P<inline>{'|'.join(INLINE.split())})|{'|'.join(BLOCK.split())})(?:\s[^<>=]*+=[^<>]*+|\s*+/?)>",
@@ -49,10 +50,10 @@ IGNORABLE = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe0
 
 
 def normalise(text: str) -> str:
-    """Bring a text to its fixed point: entities, markup, NFKC, invisible characters; applying it twice changes nothing.
+    """Resolve entities, remove markup and invisible characters and apply NFKC; a second call changes nothing.
 
-    Newlines and tabs stay; other line breaks become newlines, other spaces spaces, typographic apostrophes and hyphens
-    plain ones.
+    Newlines and tabs stay. Other line breaks become newlines, other kinds of space become spaces, and typographic
+    apostrophes and hyphens become plain ones.
 
     Raises
     ------
@@ -71,11 +72,11 @@ def normalise(text: str) -> str:
 
 
 def normalise_spans(text: str, spans: Sequence[Span]) -> tuple[str, tuple[Span, ...] | None]:
-    """Normalise a text and move its true spans along.
+    """Normalise a text and return it with the new places of its true spans.
 
-    The pieces between span borders are normalised one by one. Where they join to the normalised whole, the borders are
-    known exactly. Where they do not (an entity, a tag or a letter with its accent lies across a border), or where a
-    span lies outside the text, ``None`` is returned instead of spans: they cannot be measured.
+    The pieces between span borders are normalised one by one. If they join to the normalised whole, the borders are
+    known exactly. If they do not (an entity, a tag or a letter with its accent lies across a border), or if a span lies
+    outside the text, the spans are ``None``: their places are unknown.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def normalise_spans(text: str, spans: Sequence[Span]) -> tuple[str, tuple[Span, 
 
 
 def _round(text: str) -> str:
-    """Undo one layer of disguise."""
+    """Undo one layer of escapes, markup and lookalikes."""
     text = html.unescape(text.replace("\r\n", "\n"))
     text = MARKUP.sub(lambda tag: "" if tag["inline"] else " ", text)
     text = unicodedata.normalize("NFKC", text).translate(LOOKALIKES)

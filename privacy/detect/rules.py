@@ -1,8 +1,8 @@
-"""Write patterns as data: each rule is (name, expression, score).
+"""Define how patterns are written: each rule is (name, regular expression, score).
 
-Rules describe general forms and are fitted to no data set. They are written for the ``regex`` package (``\\p{Lu}``, and
-``\\K``: what stands before it must match but is not part of the finding) with the flags below. White space in an
-expression means nothing, so a space is ``[ ]``. Texts are normalised first: there is one apostrophe and one hyphen.
+Rules describe general forms and are not fitted to any data set. They use the syntax of the ``regex`` package (``\\p{Lu}``;
+``\\K``: the text before it must match but is not part of the finding) with the flags below. White space in an expression
+is ignored, so a space is written ``[ ]``. Texts are normalised first: there is one apostrophe and one hyphen.
 """
 
 import re
@@ -11,7 +11,7 @@ FLAGS = int(re.MULTILINE | re.DOTALL | re.VERBOSE)  # the numbers are those of `
 
 Rules = tuple[tuple[str, str, float], ...]
 
-# A number of a house, as every address has one.
+# A house number: "12", "12 b", "12/3".
 HOUSE_NUMBER = r"\d{1,5}(?:[ ]?[A-Za-z]\b|[/-]\d{1,4}[A-Za-z]?)?"
 DIGIT_GROUP = re.compile(r"\d+")
 

@@ -10,7 +10,7 @@ from privacy.detect.findings import Finding
 from privacy.detect.spacy_models import is_transformer
 from shared.errors import ModelError
 
-# The score of its findings is below that of the first recogniser, whose type therefore stands.
+# Below the scores of the first recogniser, so that the first recogniser's type wins.
 SCORE = 0.2
 # Classes of token classification models that mark no personal data.
 NONE = frozenset({"O", "MISC"})
@@ -60,7 +60,7 @@ class SpacyDetector:
 
 
 class TransformerDetector:
-    """Finds the entities of a token classification model with Presidio's own recogniser, which reads overlapping pieces."""
+    """Finds the entities of a token classification model; Presidio's recogniser reads a long text in overlapping pieces."""
 
     def __init__(self, folder: Path) -> None:
         classes = _classes(folder)
@@ -90,7 +90,7 @@ class TransformerDetector:
 
 
 class United:
-    """Joins the findings of the first analyser and of a second recogniser; a text fails where either fails on it."""
+    """Joins the findings of the first analyser and of a second recogniser; a text fails if either fails on it."""
 
     def __init__(self, first: Analyser, second: Detector) -> None:
         self._first, self._second = first, second
@@ -100,11 +100,11 @@ class United:
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Return the findings of both in each text, in order; they may overlap."""
         return [
-            found if isinstance(found, Failed) else self._beside(text, found)
+            found if isinstance(found, Failed) else self._with_second(text, found)
             for text, found in zip(texts, self._first.detect(texts), strict=True)
         ]
 
-    def _beside(self, text: str, found: tuple[Finding, ...]) -> tuple[Finding, ...] | Failed:
+    def _with_second(self, text: str, found: tuple[Finding, ...]) -> tuple[Finding, ...] | Failed:
         try:
             return (*found, *self._second.detect([text])[0])
         except Exception as error:

@@ -41,7 +41,7 @@ def locate(model: str, field: str = "spacy_model") -> Path:
 
 
 def locate_second(section: AnonymiseSection) -> Path | None:
-    """Return the folder of the second recogniser's model, or None where the section names none.
+    """Return the folder of the second recogniser's model, or None if the section names no second model.
 
     The model may be one that ``locate`` finds, or the folder of a transformers model.
 

@@ -1,6 +1,6 @@
 """Find each word of a text that the word lists do not know as harmless.
 
-So names of any language are found in any sentence, also where neither a pattern nor the language model knows them.
+This finds names of any language in any sentence, even those that neither a pattern nor the language model recognises.
 """
 
 import re
@@ -17,9 +17,9 @@ from privacy.detect.words import WORDS_OF_A_PLACE, WordLists, without_accents
 
 SCORE = 0.1
 WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{Lt}\p{M}]+)*")
-# A word stands at the start of a sentence after nothing, a full stop, a line, a bullet, or a speaker's colon.
+# What precedes the first word of a sentence: nothing, a full stop, a line break, a bullet, or the colon after a speaker.
 BEFORE_START = regex.compile(r"(?:\A|[.!?:;|]\s*|\n\s*|[\"(\[>*]\s*|\s-\s*|\d[.)]\s*)\Z", regex.V1)
-# Letters that are neither Latin nor common: in a text in Latin letters, a name or words that no rule can read.
+# Words in letters of other scripts than Latin: names, or words that no rule can read.
 FOREIGN = regex.compile(
     r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*",
     regex.V1,
@@ -28,12 +28,12 @@ AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{
 
 
 class Sweeper:
-    """Sweeps texts of one language with its word lists, as far as a level asks for it.
+    """Searches texts of one language for words that its word lists do not know as harmless.
 
     Parameters
     ----------
     level
-        Says which words are looked for.
+        Says which words to search for.
     language
         The language of the texts.
     lists
@@ -71,14 +71,14 @@ class Sweeper:
                 yield Finding(self._label(word), match.start(), match.end(), SCORE)
 
     def _logins(self, text: str) -> Iterator[Finding]:
-        """Yield what follows "user" or the like and is not a common word."""
+        """Yield the word after "user", "login" and the like, unless it is a common word."""
         for match in self._login.finditer(text):
             word = match["word"]
             if not self._is_common(word.casefold()):
                 yield Finding("USERNAME", match.start("word"), match.end("word"), SCORE)
 
     def _names(self, text: str, found: list[Finding]) -> Iterator[Finding]:
-        """Yield a name with the rest of it after one of its words: initials, and a word that could be a name too."""
+        """Yield each found name together with an initial and the next word, if that word may belong to the name."""
         for finding in found:
             rest = AFTER_NAME.match(text, finding.end) if finding.label == "PERSON" else None
             word = rest["word"].casefold() if rest else ""
@@ -86,7 +86,7 @@ class Sweeper:
                 yield Finding("PERSON", finding.start, rest.end("word"), SCORE)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
-        """Return whether a word, with the text right before it, counts as a finding in a text of this casing."""
+        """Return whether a word counts as a finding, by the text right before it and the casing of the whole text."""
         key = word.casefold()
         if key in self._harmless or self._titles.match(key) or ("'" in key and self._lists.is_common(key)):
             return False
@@ -110,7 +110,7 @@ class Sweeper:
         return self._lists.is_common(key) or all(map(self._lists.is_common, filter(None, key.split("-"))))
 
     def _label(self, word: str) -> str:
-        """Return the type of a swept word: a place of the lists, letters of an organisation, or a person."""
+        """Return the type of a found word: a listed place, an organisation (few capital letters), or a person."""
         key = word.casefold()
         if self._lists.is_name(key):
             return "PERSON"
@@ -119,7 +119,7 @@ class Sweeper:
         return "ORGANIZATION" if word.isupper() and len(word) < 6 else "PERSON"
 
     def _places(self, text: str) -> Iterator[Finding]:
-        """Yield places of the lists, of one or several words, with a capital unless the text has none."""
+        """Yield listed places of one or several words; they need a capital unless the text is in lower case."""
         style = casing(text)
         words = [(m.start(), m.end(), m[0]) for m in WORD.finditer(text)]
         parts = [

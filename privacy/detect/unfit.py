@@ -1,4 +1,4 @@
-"""Say why a text cannot be scrubbed, without a word of it."""
+"""Name the reasons why a text cannot be scrubbed, without quoting it."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Tell names from words: Faker's names and places of all its locales, beside the words of one language.
+"""Tell names from common words, by Faker's lists of names and places and by the words of one language.
 
 Faker's lists (MIT) are collected from public statistics of first names, family names and towns. None comes from a breach,
 and all lie in an installed package, so nothing is downloaded.
@@ -13,18 +13,20 @@ from dataclasses import dataclass
 from faker import Factory
 from faker.config import AVAILABLE_LOCALES
 
-# A word of the language counts as a name when it is in the lists of at least so many locales, and as often a name as a
-# word: a locale weighs as much as ``per_count`` occurrences.
+# A word of the language counts as a name only if this many locales list it as one, and if it is as often a name as a word:
+# one locale weighs as much as ``per_count`` occurrences.
 LOCALES = 2
+# A word of the language that fewer locales than this list as a name is ambiguous.
 MANY_LOCALES = 10
+# Names of the attributes of Faker's providers that hold names of persons, and names of places.
 PERSON_LISTS = re.compile(r"(?:first|last|middle|given|family)_?name|^names?$|patronym")
 PLACE_LISTS = re.compile(
     r"^(?:city_names?|cities|towns?|town_names|villages?|states?|counties|countries|regions|provinces|departments|"
     r"districts|municipalities|prefectures|island_names|english_country_names|territor\w+|districts)$"
 )
-WORDS_OF_A_PLACE = 4
+WORDS_OF_A_PLACE = 4  # at most
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
-# A locale that Faker warns of.
+# Locales that Faker has deprecated; it warns when they are used.
 OLD = frozenset({"fr_QC"})
 
 
@@ -45,7 +47,7 @@ class WordLists:
     locales
         How many locales list a word as a name.
     places
-        Places; the words of one are separated by single spaces.
+        Names of places; their words are separated by single spaces.
     """
 
     is_spelt: Callable[[str], bool]
@@ -56,7 +58,7 @@ class WordLists:
     places: frozenset[str]
 
     def is_name(self, word: str) -> bool:
-        """Return whether a casefolded word is listed as a name, and is rather a name than a word of the language."""
+        """Return whether a casefolded word is listed as a name, and is more likely a name than a word of the language."""
         if word not in self.locales or word in self.never_names or len(word) < 2:
             return False
         if not self.is_spelt(word):
@@ -65,7 +67,7 @@ class WordLists:
         return locales >= LOCALES and locales * self.per_count >= self.counts.get(word, 0)
 
     def is_ambiguous(self, word: str) -> bool:
-        """Return whether a casefolded word is one of the language that only a few locales list as a name."""
+        """Return whether a casefolded word is a word of the language and only a few locales list it as a name."""
         return self.is_spelt(word) and self.locales.get(word, 0) < MANY_LOCALES
 
     def may_be_name(self, word: str) -> bool:
@@ -73,7 +75,7 @@ class WordLists:
         return word in self.locales and self.counts.get(word, 0) <= self.per_count and word not in self.never_names
 
     def is_common(self, word: str) -> bool:
-        """Return whether a casefolded word is one of the language that needs no capital, and is not rather a name."""
+        """Return whether a casefolded word is a word of the language without a capital, and is not likely a name."""
         if word in self.never_names:
             return True
         if self.is_name(word):
@@ -120,7 +122,7 @@ def without_accents(word: str) -> str:
 
 
 def _providers(kind: str) -> Collection[object]:
-    """Return Faker's providers of a kind; a locale that lacks one has another locale's, which counts once."""
+    """Return Faker's providers of a kind, each once: a locale without its own provider uses that of another locale."""
     created = (
         Factory.create(locale, providers=[f"faker.providers.{kind}"]) for locale in sorted(set(AVAILABLE_LOCALES) - OLD)
     )
@@ -128,7 +130,7 @@ def _providers(kind: str) -> Collection[object]:
 
 
 def _values(provider: object, wanted: re.Pattern[str]) -> Iterator[str]:
-    """Yield the strings of each list of a provider whose name is wanted."""
+    """Yield the strings in those attributes of a provider whose names match ``wanted``."""
     for name in dir(provider):
         values = getattr(provider, name) if wanted.search(name) else None
         for value in values if isinstance(values, tuple | list | dict) else ():

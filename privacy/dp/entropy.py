@@ -45,7 +45,7 @@ def random_words(count: int, device: torch.device) -> torch.Tensor:
     count : int
         How many words to draw.
     device : torch.device
-        Where they are needed.
+        Device of the result.
 
     Returns
     -------

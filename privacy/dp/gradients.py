@@ -1,8 +1,8 @@
-"""Per-record gradients of one tensor: dense, or as the two factors whose product they are, whichever costs less.
+"""Per-record gradients of one tensor: dense, or as two factors to be multiplied, whichever costs less.
 
 A linear map's gradient of record i is ``left_i' right_i`` with left (t, a) and right (t, b) over t positions. Its norm
 follows from the product (t a b multiply-adds) or, without the product, from the Gram matrices of left and right
-(t^2 (a + b); Goodfellow 2015, arXiv 1510.01799, for t = 1; Li et al. 2022, arXiv 2110.05679). docs/engine.md counts.
+(t^2 (a + b); Goodfellow 2015, arXiv 1510.01799, for t = 1; Li et al. 2022, arXiv 2110.05679). docs/engine.md has the counts.
 """
 
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ import torch
 
 from shared.models.batch_layout import Layout
 
-BLOCK = 512  # squares that are summed in float32; torch sums a whole tensor in sequence, which loses 1e-5 and more
-ROUNDING = 2.0**-20  # of a record's reach
+BLOCK = 512  # squares summed at once in float32; summing a whole tensor in sequence, as torch does, loses 1e-5 and more
+ROUNDING = 2.0**-20  # margin for rounding, as a share of a record's reach (see Factored.norms)
 GRAM_COST = 2  # a Gram matrix is computed in float64, at half the speed: its terms cancel, and no norm may be too low
 
 
 @dataclass(frozen=True)
 class Factored:
-    """Gradients (n, a, b) as two factors, left (T, a) and right (T, b); ``layout`` says which rows are of which record."""
+    """Gradients (n, a, b) as two factors, left (T, a) and right (T, b); ``layout`` maps the T rows to the n records."""
 
     left: torch.Tensor = field(repr=False)
     right: torch.Tensor = field(repr=False)
@@ -33,11 +33,12 @@ class Factored:
         return written.transpose(1, 2) if turned else written
 
     def norms(self) -> torch.Tensor:
-        """Return an upper bound of the L2 norm of each record's gradient, exact and as computed, (n,) float64.
+        """Return an upper bound of the L2 norm of each record's gradient, (n,) float64.
 
-        Where a record's positions cancel, its gradient is small but its rounding error is not: the Gram matrices and
-        ``weighted_sum`` are both off by some 2^-53 of the record's ``reach``, the sum of its positions' own norms. So 2^-20
-        of the reach is added to the norm in quadrature. Where nothing cancels, that is some 1e-11 of the norm.
+        It bounds both the exact gradient and the one that ``weighted_sum`` adds. If the positions of a record cancel, its
+        gradient is small but its rounding error is not: the Gram matrices and ``weighted_sum`` are both off by about 2^-53
+        of the record's *reach*, the sum of the norms of its positions. Therefore 2^-20 of the reach is added to the norm in
+        quadrature. If nothing cancels, that adds about 1e-11 of the norm.
         """
         precise = wide(self.left.device)
         pieces = zip(self.layout.cut(self.left.to(precise)), self.layout.cut(self.right.to(precise)), strict=True)
@@ -65,7 +66,14 @@ Gradients = torch.Tensor | Factored
 def gradients_of(left: torch.Tensor, right: torch.Tensor, layout: Layout) -> Gradients:
     """Return the gradients ``left_i' right_i`` in the form whose norms and weighted sum take fewer operations.
 
-    ``left`` and ``right`` are (T, a) and (T, b), or (n, ..., a) and (n, ..., b); ``layout`` says where the records lie.
+    Parameters
+    ----------
+    left : tensor (T, a) or (n, ..., a)
+        Gradient of the layer's output at each position.
+    right : tensor (T, b) or (n, ..., b)
+        Input of the layer at each position.
+    layout : Layout
+        Maps positions to records.
     """
     # Detached, because a saved input would keep its graph until the step ends.
     first, second = (side.detach().reshape(-1, side.shape[-1]) for side in (left, right))
@@ -74,7 +82,7 @@ def gradients_of(left: torch.Tensor, right: torch.Tensor, layout: Layout) -> Gra
 
 
 def gram_is_cheaper(layout: Layout, a: int, b: int) -> bool:
-    """Return whether 2 t^2 (a + b) is below t a b, summed over records: few positions and a large gradient, as in a head."""
+    """Return whether the sum over records of 2 t^2 (a + b) is below that of t a b, as in a head: small t, large a b."""
     positions = sum(layout.sizes)
     squares = sum(records * length**2 for records, length in layout.runs)
     return GRAM_COST * squares * (a + b) < positions * a * b
@@ -91,10 +99,10 @@ def dense(gradients: Gradients) -> torch.Tensor:
 
 
 def norms(gradients: Gradients) -> torch.Tensor:
-    """Return the L2 norm of each record's gradient, (n,) float64 (float32 where the device has none), exact to 1e-7.
+    """Return the L2 norm of each record's gradient, (n,) float64 (float32 if the device has no float64), exact to 1e-7.
 
-    One float32 sum over a whole tensor is up to 4e-5 too low at 3072 x 256 numbers, and a norm that is too low lets a
-    record add more than the clip allows.
+    One float32 sum over a whole tensor is up to 4e-5 too low at 3072 x 256 numbers, and with a norm that is too low a record
+    adds more than the clipping norm allows.
     """
     if isinstance(gradients, Factored):
         return gradients.norms()
@@ -113,7 +121,7 @@ def wide(device: torch.device) -> torch.dtype:
 
 
 def weighted_sum(gradients: Gradients, weights: torch.Tensor) -> torch.Tensor:
-    """Return the sum over records i of ``weights[i]`` times the gradient; a weight of 0 removes a record, even a NaN."""
+    """Return the sum over records of ``weights`` (n,) times the gradient; a weight of 0 removes a record, even a NaN."""
     if isinstance(gradients, Factored):
         return gradients.weighted_sum(weights)
     total: torch.Tensor = torch.einsum("i,i...", weights.to(gradients.dtype), _finite(gradients))
@@ -121,19 +129,19 @@ def weighted_sum(gradients: Gradients, weights: torch.Tensor) -> torch.Tensor:
 
 
 def sums(rows: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """Sum rows over the positions of each record, (n, d); ``layout`` says where the records lie."""
+    """Sum rows (T, d) or (n, ..., d) over the positions of each record, (n, d); ``layout`` maps rows to records."""
     return layout.joined([piece.sum(dim=1) for piece in layout.cut(rows.reshape(-1, rows.shape[-1]))])
 
 
-def keep(parameter: torch.Tensor, gradients: Gradients) -> None:
-    """Write per-record gradients to ``parameter.grad_sample``; add them where the layer was used before in this pass."""
+def store(parameter: torch.Tensor, gradients: Gradients) -> None:
+    """Store per-record gradients in ``parameter.grad_sample``; add them up if the layer is used twice in one pass."""
     gradients = gradients.to(parameter.dtype)
     present = getattr(parameter, "grad_sample", None)
     parameter.grad_sample = gradients if present is None else dense(present) + dense(gradients)  # type: ignore[attr-defined]
 
 
 def _squares(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Return the squared norms of records' gradients, from left (n, t, a) and right (n, t, b), with room for rounding."""
+    """Return the squared norms of records' gradients, from left (n, t, a) and right (n, t, b), with a rounding margin."""
     reach = (torch.linalg.vector_norm(left, dim=2) * torch.linalg.vector_norm(right, dim=2)).sum(dim=1)
     squares: torch.Tensor = (_gram(left) * _gram(right)).sum(dim=(1, 2)).clamp(min=0)
     spare: torch.Tensor = (ROUNDING * reach).square()
@@ -145,4 +153,5 @@ def _gram(piece: torch.Tensor) -> torch.Tensor:
 
 
 def _finite(tensor: torch.Tensor) -> torch.Tensor:
+    """Replace NaN and infinities by 0, because 0 x NaN would be NaN."""
     return tensor.nan_to_num(0.0, 0.0, 0.0)

@@ -1,8 +1,8 @@
-"""The factors of an IA3 layer as one operation, whose backward pass computes each record's own gradient.
+"""Compute an IA3 layer as one autograd operation with per-record gradients.
 
 ``y = l * x`` with x (n, ..., d) and d learnt numbers l, on the output or the input of a frozen layer (Liu et al. 2022,
-arXiv 2205.05638). The gradient of l is the sum over positions of dy * x. Summing within each record instead takes the same
-operations, so a record's gradient costs only the memory of its d numbers.
+arXiv 2205.05638). The gradient of l is the sum over all positions of dy * x. Summing within each record takes the same
+number of operations, so per-record gradients only cost the memory of d numbers a record.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from peft.tuners.ia3 import IA3Layer, Linear
 from torch import nn
 
-from privacy.dp.gradients import keep, sums
+from privacy.dp.gradients import store, sums
 from shared.models.batch_layout import Layout, layout_of
 
 LAYER = IA3Layer
@@ -19,7 +19,7 @@ PLAIN = Linear
 
 
 def covers(layer: Any) -> bool:
-    """Return whether the operation computes what this layer of PEFT computes."""
+    """Return whether the operation gives the same result as this layer of PEFT."""
     return len(layer.ia3_l) == 1
 
 
@@ -29,7 +29,7 @@ def holders(layer: Any) -> tuple[Any, ...]:
 
 
 def forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
-    """Compute what PEFT's layer computes, on any base layer."""
+    """Compute the forward pass of PEFT's layer, on any base layer."""
     scale = layer.ia3_l[layer.active_adapters[0]]
     layout = layout_of(layer, x) if per_record else None
     if layer.is_feedforward:
@@ -38,17 +38,17 @@ def forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
 
 
 def scaled(x: torch.Tensor, scale: nn.Parameter, layout: Layout | None) -> torch.Tensor:
-    """Compute ``l * x`` in the wider dtype of both, and return it in the dtype of ``x``.
+    """Compute ``l * x`` in the wider of both dtypes, and return it in the dtype of ``x``.
 
     Parameters
     ----------
     x
-        The states, (n, ..., d).
+        The hidden states, (n, ..., d).
     scale
         The learnt factors l, d numbers of any shape; float32, because near 1 bfloat16 moves by steps of 1/128.
     layout
-        Where the n records lie. With it the backward pass writes each record's gradient to ``scale.grad_sample``,
-        (n, *scale.shape); without it their sum goes into ``grad``.
+        Maps rows to the n records. If given, the backward pass stores each record's gradient in ``scale.grad_sample``,
+        (n, *scale.shape); if None, the sum goes to ``grad``.
     """
     out: torch.Tensor = _Scaled.apply(x, scale, layout)  # type: ignore[no-untyped-call]
     return out
@@ -67,8 +67,8 @@ class _Scaled(torch.autograd.Function):
         dx = (upstream * scale.flatten()).to(upstream.dtype) if ctx.needs_input_grad[0] else None
         if x is None:
             return dx, None, None
-        shares = (upstream.to(scale.dtype) * x).flatten(0, -2)  # (T, d)
+        shares = (upstream.to(scale.dtype) * x).flatten(0, -2)  # (T, d): the gradient's terms, one row a position
         if ctx.layout is None:
             return dx, shares.sum(dim=0).view(scale.shape), None
-        keep(ctx.scale, sums(shares, ctx.layout).view(-1, *scale.shape))
+        store(ctx.scale, sums(shares, ctx.layout).view(-1, *scale.shape))
         return dx, None, None

@@ -1,10 +1,10 @@
-"""The stream cipher ChaCha20 (RFC 8439) as tensor operations, so that an accelerator can compute its own random bits."""
+"""Compute the stream cipher ChaCha20 (RFC 8439) with tensor operations, so that a GPU can make its own random bits."""
 
 import torch
 
 BLOCK = 64  # bytes
 ROUNDS = 10  # double rounds
-CONSTANTS = (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574)
+CONSTANTS = (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574)  # first row of the state, as the RFC fixes it
 
 
 def keystream(key: torch.Tensor, blocks: int, nonce: tuple[int, int, int] = (0, 0, 0), counter: int = 0) -> torch.Tensor:

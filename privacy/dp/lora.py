@@ -1,9 +1,9 @@
-"""The LoRA layer as one operation, whose backward pass computes each record's own gradient.
+"""Compute a LoRA layer as one autograd operation with per-record gradients.
 
 ``y = x W' + b + s drop(x) A' B'`` with a frozen base weight W. Shapes: x (n, ..., d_in), W (d_out, d_in), A (r, d_in),
-B (d_out, r); n records of t positions, T = n t; or, end to end, x (1, T, d_in). The batch's gradient of B is one product
-of (r, T) and (T, d_out); cut at the records' borders it is n products of (r, t) and (t, d_out), the same number of
-operations. So a record's gradient costs only the memory that it is written to; docs/engine.md has the count.
+B (d_out, r); n records of t positions, T = n t, or records end to end, x (1, T, d_in). The batch's gradient of B is one
+product of (r, T) and (T, d_out); cut at the borders of the records it is n products of (r, t) and (t, d_out), the same
+number of operations. So per-record gradients only cost the memory that stores them; docs/engine.md has the counts.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from peft.tuners.lora import Linear, LoraLayer
 from torch import nn
 
-from privacy.dp.gradients import gradients_of, keep, sums
+from privacy.dp.gradients import gradients_of, store, sums
 from shared.models.batch_layout import Layout, layout_of
 
 LAYER = LoraLayer
@@ -22,7 +22,7 @@ PLAIN = Linear
 
 
 def covers(layer: Any) -> bool:
-    """Return whether the operation computes what this layer of PEFT computes: LoRA without variants such as DoRA."""
+    """Return whether the operation gives the same result as this layer of PEFT: LoRA without variants such as DoRA."""
     return not layer.lora_variant and all(type(f) is nn.Linear and f.bias is None for f in holders(layer))
 
 
@@ -33,7 +33,7 @@ def holders(layer: Any) -> tuple[Any, Any]:
 
 
 def forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
-    """Compute what PEFT's layer computes, with its present scale and dropout."""
+    """Compute the forward pass of PEFT's layer, with its present scale and dropout."""
     a, b = holders(layer)
     name = layer.active_adapters[0]
     dropout = layer.lora_dropout[name]
@@ -47,10 +47,10 @@ def forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Adapter:
-    """One LoRA layer as it computes now: its factors, its scale alpha / r, its dropout rate (0 in evaluation).
+    """The factors of one LoRA layer, its scale alpha / r and its present dropout rate (0 in evaluation).
 
-    ``layout`` says where the n records lie. With it the backward pass writes each record's gradient to ``grad_sample`` of
-    each factor, (n, *factor.shape), or as two factors where that is cheaper; without it their sum goes into ``grad``.
+    ``layout`` maps rows to the n records. If given, the backward pass stores each record's gradient in ``grad_sample`` of
+    each factor, (n, *factor.shape), or as two factors if that is cheaper; if None, the sum goes to ``grad``.
     """
 
     a: nn.Parameter
@@ -63,7 +63,16 @@ class Adapter:
 def adapted_linear(x: torch.Tensor, base: nn.Linear, adapter: Adapter) -> torch.Tensor:
     """Compute a frozen linear layer with its adapter in one operation, (n, ..., d_in) to (n, ..., d_out).
 
-    It computes in autocast's dtype where autocast is on, else in the dtype of ``x``; the factors keep their own dtype.
+    It computes in autocast's dtype if autocast is on, else in the dtype of ``x``; the factors keep their own dtype.
+
+    Parameters
+    ----------
+    x
+        Input of the layer, (n, ..., d_in).
+    base
+        The frozen layer, W (d_out, d_in).
+    adapter
+        The LoRA layer on it.
     """
     out: torch.Tensor = _AdaptedLinear.apply(x, base.weight, base.bias, adapter.a, adapter.b, adapter)  # type: ignore[no-untyped-call]
     return out
@@ -76,7 +85,17 @@ def add_adapter(out: torch.Tensor, x: torch.Tensor, adapter: Adapter) -> torch.T
 
 
 def trained_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, layout: Layout) -> torch.Tensor:
-    """Compute a linear layer that is itself trained, such as a classification head, with per-record gradients."""
+    """Compute a linear layer that is itself trained, such as a classification head, with per-record gradients.
+
+    Parameters
+    ----------
+    x
+        Input of the layer, (n, ..., d_in).
+    weight, bias
+        The trained parameters, (d_out, d_in) and (d_out,) or None; both get ``grad_sample``.
+    layout
+        Maps rows to the n records.
+    """
     out: torch.Tensor = _TrainedLinear.apply(x, weight, bias, layout)  # type: ignore[no-untyped-call]
     return out
 
@@ -164,9 +183,9 @@ class _TrainedLinear(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None, None]:
         rows, weight = ctx.saved_tensors
         if weight.requires_grad:
-            keep(ctx.weight, gradients_of(upstream, rows, ctx.layout))
+            store(ctx.weight, gradients_of(upstream, rows, ctx.layout))
         if ctx.bias is not None and ctx.bias.requires_grad:
-            keep(ctx.bias, sums(upstream, ctx.layout))
+            store(ctx.bias, sums(upstream, ctx.layout))
         dx = (upstream @ weight.to(upstream.dtype)).to(ctx.dtype) if ctx.needs_input_grad[0] else None
         return dx, None, None, None
 
@@ -202,7 +221,7 @@ def _add_back(
     dx: torch.Tensor, back: torch.Tensor | None, a: torch.Tensor, kept: torch.Tensor | None, adapter: Adapter
 ) -> torch.Tensor:
     """Add the adapter's share of the gradient of x to ``dx``, (T, d_in), in place."""
-    assert back is not None  # noqa: S101  made whenever x wants a gradient
+    assert back is not None  # noqa: S101  always computed if x needs a gradient
     if kept is None:
         return dx.addmm_(back, a.to(dx.dtype))
     return dx.addcmul_(back @ a.to(dx.dtype), kept.to(dx.dtype), value=1 / (1 - adapter.dropout))
@@ -216,7 +235,7 @@ def _factor_gradients(
     back: torch.Tensor | None,
     grad: torch.Tensor,
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """Write each record's gradients to ``grad_sample``, or return their sums: of A (r, d_in) and of B (d_out, r)."""
+    """Return the gradients of A (r, d_in) and B (d_out, r); with a layout, store them per record and return None."""
     dropped = rows if rows is None or kept is None else rows * kept.to(rows.dtype).div_(1 - adapter.dropout)
     scaled = None if hidden is None else hidden * adapter.scale  # (T, r), the smallest factor of B's gradient
     products = ((adapter.a, back, dropped), (adapter.b, grad, scaled))
@@ -227,5 +246,5 @@ def _factor_gradients(
         )  # type: ignore[return-value]
     for parameter, left, right in products:
         if left is not None and right is not None:
-            keep(parameter, gradients_of(left, right, adapter.layout))
+            store(parameter, gradients_of(left, right, adapter.layout))
     return None, None

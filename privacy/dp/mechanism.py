@@ -9,7 +9,7 @@ from privacy.dp.noise import rounded_gaussian
 from shared.errors import PrivacyError
 
 GRID_BITS = 40  # the grid is finer than the bound by this many bits
-MOST_NUMBERS = 1 << 26  # numbers in one release; the charge for inexact noise assumes at most so many
+MOST_NUMBERS = 1 << 26  # numbers in one release; the charge for inexact noise assumes at most this many
 LARGEST_SUM = 2.0**61  # steps of the grid; with the noise it still fits 63 bits
 CHUNK = 1 << 16  # numbers of a sum that get noise at once on a CPU
 CHUNK_ON_GPU = 1 << 20
@@ -176,9 +176,8 @@ class Mechanism:
         """
         released = torch.empty_like(sums)
         on_gpu = sums.device.type == "cuda"
-        place, chunk = (
-            (sums.device, CHUNK_ON_GPU) if on_gpu else (torch.device("cpu"), CHUNK)
-        )  # other devices have no float64
+        # Anything but a CUDA device goes through the CPU, because other accelerators have no float64.
+        place, chunk = (sums.device, CHUNK_ON_GPU) if on_gpu else (torch.device("cpu"), CHUNK)
         for given, out in zip(torch.split(sums, chunk), torch.split(released, chunk), strict=True):
             out.copy_(self.release(self.on_grid(given.to(place))))
         return released

@@ -1,8 +1,9 @@
-"""Compute per-record gradients of a model: by fused operations where they cover the whole model, else by Opacus' hooks.
+"""Compute per-record gradients of a model: by fused operations if they cover the whole model, else by Opacus' hooks.
 
 Both fill ``grad_sample`` of each trained tensor, (n, *tensor.shape), in the backward pass of a sum of losses; clipping,
-noise and steps work on that. A layer's ``forward`` is replaced on the instance and restored afterwards, so the model's
-classes and the names in its state dict stay PEFT's own. A family of adapters without a fused operation needs no line here.
+noise and steps read ``grad_sample``. A layer's ``forward`` is replaced on the instance and restored afterwards, so the
+model's classes and the names in its state dict stay those of PEFT. An adapter family without a fused operation needs no
+change here: Opacus' hooks serve it.
 """
 
 import warnings
@@ -25,7 +26,7 @@ from shared.models.batch_layout import layout_of
 
 
 class Fused(Protocol):
-    """What the module of a family's fused operation has."""
+    """Interface of the module with an adapter family's fused operation, such as ``privacy.dp.lora``."""
 
     @property
     def LAYER(self) -> type:
@@ -36,13 +37,13 @@ class Fused(Protocol):
         """Return PEFT's class for a plain linear layer; another class may compute something else."""
 
     def covers(self, layer: Any) -> bool:
-        """Return whether the operation computes what a layer with one adapter computes."""
+        """Return whether the operation gives the same result as a layer with one adapter."""
 
     def holders(self, layer: Any) -> tuple[Any, ...]:
         """Return the modules that hold the layer's trained tensors."""
 
     def forward(self, layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
-        """Compute the layer, with gradients for each record or with summed ones."""
+        """Compute the forward pass of a layer, with per-record gradients or with summed gradients."""
 
 
 FUSED: tuple[Fused, ...] = (lora, ia3)
@@ -50,7 +51,7 @@ FUSED: tuple[Fused, ...] = (lora, ia3)
 
 @dataclass(frozen=True)
 class Cover:
-    """The layers that the fused operations compute, and the names of trained tensors that they leave out."""
+    """Layers that the fused operations compute, heads among them, and names of trained tensors that they leave out."""
 
     adapted: tuple[tuple[Any, Fused], ...]
     heads: tuple[nn.Linear, ...]
@@ -61,7 +62,7 @@ class Cover:
 def per_record_gradients(model: nn.Module) -> Iterator[nn.Module]:
     """Yield the model so that the backward pass of a sum of losses fills ``grad_sample``; undo all changes on exit.
 
-    Run one backward pass for each micro-batch, and take its gradients before the next one, or they would add up.
+    Run one backward pass for each micro-batch, and use its gradients before the next pass; otherwise they add up.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def fused(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def cover_of(model: nn.Module) -> Cover:
-    """Find what the fused operations cover of a model."""
+    """Find the layers of a model that the fused operations can compute."""
     layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
     adapted = tuple((layer, operation) for layer in layers if (operation := _operation_for(layer)))
     inside = {id(module) for layer in layers for module in layer.modules()}
@@ -114,7 +115,7 @@ def _operation_for(layer: Any) -> Fused | None:
 
 
 def _is_quantised(layer: Any, operation: Fused) -> bool:
-    """Return whether a layer has a bitsandbytes base: PEFT keeps those classes in a module beside the family's own."""
+    """Return whether a layer has a bitsandbytes base: PEFT keeps these classes in the module ``bnb`` of the family."""
     return type(layer).__module__ == f"{operation.LAYER.__module__.rpartition('.')[0]}.bnb"
 
 
@@ -162,10 +163,10 @@ def _refuse_what_hooks_miss(model: nn.Module, missing: tuple[str, ...]) -> None:
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer) and module.lora_variant:
             kinds = ", ".join(sorted({type(variant).__name__ for variant in module.lora_variant.values()}))
-            raise PrivacyError(f"{name}: per-record gradients of {kinds} cannot be had; adapt it with plain LoRA")
+            raise PrivacyError(f"{name}: per-record gradients of {kinds} cannot be computed; adapt it with plain LoRA")
         if isinstance(module, nn.ParameterDict | nn.ParameterList) and _trains(module):
             raise PrivacyError(
-                f"{name}: per-record gradients of its trained tensors cannot be had (an embedding's adapter, say); "
+                f"{name}: per-record gradients of its trained tensors cannot be computed (such as an embedding's adapter); "
                 f"adapt linear layers only; not covered: {', '.join(missing[:3])}"
             )
 

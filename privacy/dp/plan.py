@@ -114,7 +114,7 @@ class PrivacyPlan:
 
     @property
     def count_noise(self) -> float:
-        """Return the standard deviation of the noise on adaptive clipping's count; each record moves the count by 1/2."""
+        """Return the standard deviation of the noise on adaptive clipping's count, which one unit moves by at most 1/2."""
         return max(min(COUNT_SHARE * self.expected_batch, LARGEST_COUNT_NOISE), self.noise_multiplier)
 
     def mechanism(self, dimension: int, slack: float = 0.0) -> Mechanism:

@@ -1,4 +1,4 @@
-"""How much finite precision adds to a step's sensitivity: one more record changes the rounding of the others' gradients."""
+"""Bound what finite precision adds to a step's sensitivity: one more record changes the rounding of other gradients."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from torch import nn
 Dtype = Literal["float32", "bfloat16", "nf4"]
 EXACT = frozenset({torch.float32, torch.float64})
 
-# Bound of how far one more record moves the others' clipped sum by rounding, in C per square root of their number.
+# Bound on how far one more record moves the clipped sum of the others by rounding, in C per square root of their number.
 PER_ROOT: Mapping[Dtype, float] = {"float32": 1e-4, "bfloat16": 1e-2, "nf4": 1e-2}
 
 
@@ -18,9 +18,9 @@ def rounding_slack(dtype: Dtype, expected_batch: float) -> float:
     """Return the share of C that is added to a step's sensitivity so that it covers rounding.
 
     One more record changes the padding, the cuts into micro-batches and the order in which kernels add numbers. The
-    gradients of the other records do not depend on it in exact arithmetic, but their last bits change. If D' is D and one
+    gradients of the other records do not depend on it in exact arithmetic, but their last bits change. If D' is D with one
     more unit, the clipped sums differ by at most C, the unit's own share, plus the norm of the sum of all these changes. The
-    change of one record is rounding without a common direction, so the sum over n records grows like sqrt(n).
+    changes are rounding errors without a common direction, so their sum over n records grows like sqrt(n).
 
     This is measured, not proved: in the worst case the sum would be n times the change of one record. Hence the safety
     margin, and `privacy.dp.selfcheck.refuse_rounding`, which checks the same bound before the first step on the site's own

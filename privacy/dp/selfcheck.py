@@ -1,4 +1,4 @@
-"""Checks before training: per-record gradients of a batch equal those of single records, and rounding errors are covered."""
+"""Check before training that per-record gradients equal those of single records, and that the slack covers rounding."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ LossOf = Callable[[nn.Module, list[int]], torch.Tensor]
 
 
 def largest_difference(model: nn.Module, loss_of: LossOf, records: int) -> float:
-    """Return the largest relative L2 difference between a record's gradient in the batch and its gradient alone.
+    """Return the largest relative L2 difference between a record's gradient in the batch and its gradient by itself.
 
-    The comparison runs in float32, whatever the dtype of the base model, because in bfloat16 rounding alone is about 1 %.
+    The comparison runs in float32, whatever the dtype of the base model, because bfloat16 rounding gives about 1 %.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def largest_difference(model: nn.Module, loss_of: LossOf, records: int) -> float
     Returns
     -------
     float
-        Largest difference over all records, relative to the norm of the gradient alone.
+        Largest difference over all records, relative to the norm of the record's gradient by itself.
     """
     with _in_float32(model):
         batch = _batch_gradients(model, loss_of, list(range(records)))  # (records, parameters)
@@ -81,7 +81,7 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
 
 
 def rounding_moved(model: nn.Module, loss_of: LossOf, records: int) -> float:
-    """Return how far the first record moves the others' clipped sum by rounding, in C per square root of their number.
+    """Return how far the first record moves the clipped sum of the others by rounding, in C per square root of their number.
 
     Both batches, with and without the first record, run in the dtype of training. Every gradient is scaled to norm 1, as if
     it were clipped, because that is where rounding matters most.
@@ -103,7 +103,7 @@ def rounding_moved(model: nn.Module, loss_of: LossOf, records: int) -> float:
 def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: float) -> None:
     """Refuse to train if rounding moves the sum of the other records further than the plan's sensitivity covers.
 
-    With fewer than 3 records nothing is compared, because the batch without the first would be a single record.
+    Fewer than 3 records are not compared, because the batch without the first record would be a single record.
 
     Parameters
     ----------
@@ -132,6 +132,7 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
 
 
 def _directions(model: nn.Module, loss_of: LossOf, indices: list[int]) -> torch.Tensor:
+    """Return the per-record gradients scaled to norm 1, (records, parameters) float64."""
     gradients = _batch_gradients(model, loss_of, indices).double()
     directions: torch.Tensor = gradients / gradients.norm(dim=1, keepdim=True).clamp(min=1e-12)
     return directions

@@ -1,7 +1,7 @@
-"""DP-SGD on a model of one's own: Poisson batches, a private step, and a plan that accounts for exactly what runs.
+"""Train any model of yours with DP-SGD: Poisson batches, a private step, and a plan that accounts for both.
 
-One object draws the batches and takes the steps, so what the plan assumes cannot come apart from what runs: the step
-accepts only the batch that was drawn last, once, and there are as many batches as the plan has steps.
+The training cannot deviate from the plan: a step accepts only the batch that was drawn last, once, and there are as many
+batches as the plan has steps.
 """
 
 import secrets
@@ -23,8 +23,8 @@ from privacy.dp.selfcheck import refuse_inexact, refuse_rounding
 from shared.errors import PrivacyError
 
 CHECKED = 4  # records whose gradients are compared with a one-record loop before training
-MARK = "_trained_under_a_privacy_plan"
-REMEDY = "pass a tuple of tensors or a map-style data set, one item a record"
+MARK = "_trained_under_a_privacy_plan"  # attribute of a model that make_private has taken before
+REMEDY = "pass a tuple of tensors or a map-style data set, with one item for each record"
 
 Losses = Callable[..., torch.Tensor]
 
@@ -55,7 +55,7 @@ class PoissonBatches:
         self._source = poisson_batches(records, plan.sampling_rate, self.steps, uniforms)
 
     def __len__(self) -> int:
-        """Return how many batches are left."""
+        """Return the number of batches that are left."""
         return self.steps - self._drawn
 
     def __iter__(self) -> Iterator[Batch]:
@@ -112,7 +112,7 @@ class PrivateTraining:
         self._model, self._optimizer, self._plan = model, optimizer, plan
         self._data, self._losses, self._batches, self._at_once = data, losses, batches, at_once
         self._check(len(data))  # type: ignore[arg-type]  # make_private refuses data without a length
-        self._versions, self._failed = self._seen(), False
+        self._versions, self._failed = self._tensor_versions(), False
 
     def __call__(self, batch: Batch) -> None:
         """Take one step of the plan.
@@ -133,7 +133,7 @@ class PrivateTraining:
                 "an earlier step failed halfway, and the plan does not cover a step that is left out because of records; "
                 "start from a new model (a smaller at_once takes less memory)"
             )
-        if self._seen() != self._versions:
+        if self._tensor_versions() != self._versions:
             raise PrivacyError(
                 "the model was changed between private steps (an optimizer.step() of your own, or loaded weights), which "
                 "the plan does not account for; let step(batch) do all of the training"
@@ -141,14 +141,17 @@ class PrivateTraining:
         rows = self._batches.take(batch).rows
         self._failed = True  # until the step is done
         self._model.train()
-        self._optimizer.zero_grad()  # a gradient that was left on a frozen tensor would be stepped on without noise
-        with private_model(self._model, self._optimizer, self._plan, self._plan.expected_batch) as (model, step), _fresh():
+        self._optimizer.zero_grad()  # a gradient left on a frozen tensor would be applied without noise
+        with (
+            private_model(self._model, self._optimizer, self._plan, self._plan.expected_batch) as (model, step),
+            _secret_seed(),
+        ):
             for start in range(0, len(rows), self._at_once):
                 chosen = rows[start : start + self._at_once]
                 torch.autograd.backward(self._losses_of(model, chosen).sum())
                 step.accumulate(chosen)
             step.finish()
-        self._versions, self._failed = self._seen(), False
+        self._versions, self._failed = self._tensor_versions(), False
 
     def _losses_of(self, model: nn.Module, rows: Sequence[int]) -> torch.Tensor:
         """Return each record's loss, (n,)."""
@@ -165,12 +168,12 @@ class PrivateTraining:
         return found
 
     def _check(self, records: int) -> None:
-        """Refuse a model whose per-record gradients are not exact, or which keeps statistics of the records."""
+        """Refuse a model with inexact per-record gradients, or with layers that keep statistics of the records."""
         kept = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
         training = self._model.training
         count = min(CHECKED, records)
         try:
-            with _fresh():
+            with _secret_seed():
                 refuse_inexact(self._model, self._losses_of, count)
                 refuse_rounding(self._model, self._losses_of, count, PER_ROOT[base_dtype(self._model)])
             changed = [name for name, buffer in self._model.named_buffers() if not torch.equal(buffer, kept[name])]
@@ -184,7 +187,7 @@ class PrivateTraining:
                 "them, such as GroupNorm or LayerNorm"
             )
 
-    def _seen(self) -> list[int]:
+    def _tensor_versions(self) -> list[int]:
         """Return how often each tensor of the model was changed in place."""
         return [tensor._version for tensor in (*self._model.parameters(), *self._model.buffers())]
 
@@ -207,17 +210,17 @@ def make_private(
     Parameters
     ----------
     model
-        Any module whose records do not meet: no batch normalisation. It is trained in place.
+        Any module in which no layer mixes records, as batch normalisation does. It is trained in place.
     optimizer
         Any optimiser of ``torch.optim`` over the model's parameters. Do not call its ``step``.
     plan
-        What the training may cost, from `PrivacyPlan.of`.
+        Plan of the whole training, from `PrivacyPlan.of`.
     data
-        A tuple of tensors with one row a record, or a map-style data set with one item a record.
+        A tuple of tensors with one row for each record, or a map-style data set with one item for each record.
     losses
         ``losses(model, *item_parts)`` returns one loss for each record of a batch, (n,).
     at_once
-        Records whose gradients are in memory at once; changes memory, never the result but for rounding.
+        Number of records whose gradients are in memory at once; apart from rounding it does not change the result.
 
     Returns
     -------
@@ -260,7 +263,7 @@ def make_private(
 
 
 def _records(data: object, plan: object) -> Dataset[Any]:
-    """Return the records as a data set that has a length."""
+    """Return the records as a data set with a length; refuse data or a plan that do not fit `make_private`."""
     if not isinstance(plan, PrivacyPlan) or (plan.unit, plan.trust) != ("record", "local"):
         raise PrivacyError("plan: make_private needs a plan for records; make it with PrivacyPlan.of")
     if isinstance(data, DataLoader | IterableDataset):
@@ -272,7 +275,7 @@ def _records(data: object, plan: object) -> Dataset[Any]:
             raise PrivacyError(f"data: the tensors have different numbers of rows; {REMEDY}")
         data = TensorDataset(*data)
     if not isinstance(data, Dataset) or not hasattr(data, "__len__"):
-        raise PrivacyError(f"data: a {type(data).__name__} is no data set; {REMEDY}")
+        raise PrivacyError(f"data: a {type(data).__name__} is not a data set; {REMEDY}")
     if not plan.declared_size / 2 <= len(data) <= plan.declared_size * 2:
         raise PrivacyError(
             f"data: {len(data)} records, and the plan divides by an expected batch of {plan.expected_batch:g} of "
@@ -296,16 +299,19 @@ def _refuse_mistakes(model: nn.Module, optimizer: torch.optim.Optimizer, plan: P
             "or LayerNorm"
         )
     trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
-    steered = {id(p) for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
-    if not steered or not steered <= trained:
+    optimised = {id(p) for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
+    if not optimised or not optimised <= trained:
         raise PrivacyError(
             "optimizer: it must hold trained parameters of this model and no others; make it from model.parameters()"
         )
 
 
 @contextmanager
-def _fresh() -> Iterator[None]:
-    """Draw random numbers such as dropout masks from a secret seed: masks of a public seed would couple the records."""
+def _secret_seed() -> Iterator[None]:
+    """Draw random numbers such as dropout masks from a secret seed.
+
+    With a public seed, one more record would change the masks of the other records in a way that everybody could compute.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(secrets.randbits(63))
         yield

@@ -1,4 +1,4 @@
-"""Measure a site's anonymisation before the site joins a round: counts and intervals, never text."""
+"""Measure a site's anonymisation before the site joins a round, as counts and intervals without any text."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +20,10 @@ from shared.config.anonymise import AnonymiseSection
 from shared.models.wheels import sha256_file
 from shared.records.types import RawRecord
 
+# Intersection over union from which a finding matches a true span, for the two tables of the span evaluator.
 OVERLAPS = (0.9, 0.7)
-CHUNK = 64
-# 30 of each of the 9 kinds: enough for a narrow interval however few records there are.
+CHUNK = 64  # records between two calls of ``progress``
+# Planted values: 30 of each of the 9 kinds, enough for a narrow interval however few records there are.
 PLANTED = 270
 
 
@@ -37,17 +38,17 @@ class Assessment:
     entities, reasons
         Number of replaced findings by type, and of records held back by reason.
     quarantined
-        Records held back, of all.
+        Records held back, out of all records.
     labelled
-        Score on records whose true spans are known; None where there are none.
+        Score on records with known true spans; None if there are no such records.
     spans
-        Scores by overlap and type; empty where the span evaluator is not installed.
+        Scores by overlap and type; empty if the span evaluator did not run.
     planted
         Score on planted personal data.
     residual, residual_types
         Scrubbed texts in which the second detector still finds something, and how often it finds each type.
     versions
-        Versions and digests of all that the result depends on.
+        Versions and digests of the software and models that the result depends on.
     """
 
     records: int
@@ -74,7 +75,7 @@ def assess(
     progress: Callable[[int], None] | None = None,
     published: bool = True,
 ) -> Assessment:
-    """Scrub the records and copies with planted data, and read the result with a second detector; keep nothing.
+    """Scrub the records, and copies with planted data, and search the results with a second detector; store nothing.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def assess(
     progress
         Called with the number of texts done since the last call; there are ``PLANTED`` more than ``records``.
     published
-        Whether the span evaluator runs too, which is slow and which no gate needs.
+        Whether to run the span evaluator too, for a published report; it is slow, and no gate needs it.
 
     Raises
     ------
@@ -96,12 +97,12 @@ def assess(
     """
     folder = locate(section.spacy_model)
     other = locate_second(section)
-    spoken = language(section.language)
-    second = StockPresidio(folder, spoken.code) if other is None else load_detector(other)
+    text_language = language(section.language)
+    second = StockPresidio(folder, text_language.code) if other is None else load_detector(other)
     scrubber = Scrubber(section.model_copy(update={"operator": "tag", "dates": "replace"}), folder)
     done = _examine(scrubber, records, progress)
-    planted = _examine(scrubber, Planter(spoken, seed).plant(records, PLANTED), progress)
-    return _measured(done, planted, scrubber, second, spoken.code, published, _versions(section, folder))
+    planted = _examine(scrubber, Planter(text_language, seed).plant(records, PLANTED), progress)
+    return _measured(done, planted, scrubber, second, text_language.code, published, _versions(section, folder))
 
 
 def _measured(
@@ -162,7 +163,7 @@ def _examine(
 
 
 def _marked(one: Clean) -> list[Marked]:
-    """Return the fields of a record whose true spans are known."""
+    """Return the fields with known true spans of a record, each with its findings."""
     texts = one.prepared.texts.items()
     spans = one.prepared.spans
     return [
@@ -173,12 +174,12 @@ def _marked(one: Clean) -> list[Marked]:
 
 
 def _versions(section: AnonymiseSection, folder: Path) -> dict[str, str]:
-    """Return all that the result depends on: versions, the level, and the digest of the model."""
+    """Return what the result depends on: versions, the level, and the digest of the model."""
     weights = folder / "ner" / "model"
     return {
         **{name: version(name) for name in ("presidio-analyzer", "presidio-anonymizer", "spacy", "faker", "chunspell")},
         "level": section.level,
         "model": section.spacy_model,
-        "second_detector": "Presidio as it comes" if section.second_model is None else section.second_model,
+        "second_detector": "Presidio with its defaults" if section.second_model is None else section.second_model,
         "model_sha256": sha256_file(weights) if weights.is_file() else "",
     }

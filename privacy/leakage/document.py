@@ -1,4 +1,4 @@
-"""Write an assessment of a site's anonymisation as plain values."""
+"""Convert an assessment of a site's anonymisation to plain values for JSON."""
 
 from dataclasses import asdict
 from typing import Any

@@ -1,4 +1,4 @@
-"""Compare the measures of a site's anonymisation with the site's own thresholds for joining a round."""
+"""Compare the measured quality of a site's anonymisation with the site's own thresholds for joining a round."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class GateFailed(DataError):
-    """Raised where a site's anonymisation does not pass its own gate; the server learns only the name of this class."""
+    """Raised if a site's anonymisation fails the site's own gate; the server learns only the name of this class."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One threshold, the measured value (None where nothing could be measured), and whether the check passes."""
+    """One threshold, the measured value (None if nothing could be measured), and whether the check passes."""
 
     name: str
     threshold: float
@@ -29,8 +29,8 @@ class Check:
 def checks(gate: GateSection, found: "Assessment") -> tuple[Check, ...]:
     """Compare an assessment with the gate.
 
-    A recall counts with the lower end of its interval, so that a small sample does not pass by luck; the recall of
-    identifiers with a checksum counts with its value. Labelled records are checked only where there are some.
+    A recall is compared by the lower end of its interval, so that a small sample does not pass by luck; the recall of
+    identifiers with a checksum is compared by its value. Labelled records are checked only if there are any.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def require(verdict: Iterable[Check], site: str) -> None:
     if failed:
         said = ", ".join(f"{c.name} = {c.measured:.3f} (needs {c.threshold:g})" for c in failed if c.measured is not None)
         raise GateFailed(
-            f"site {site}: anonymisation does not pass the site's gate: {said}; set a stricter anonymise.level or mend the "
-            "data, and see hushtune anonymise --report"
+            f"site {site}: anonymisation does not pass the site's gate: {said}; set a stricter anonymise.level or correct "
+            "the data, and see hushtune anonymise --report"
         )
 
 

@@ -1,6 +1,6 @@
-"""Plant personal data in a copy of a site's records, to measure what the anonymiser misses there.
+"""Plant personal data in copies of a site's records, to measure what the anonymiser misses.
 
-Names and towns are invented from syllables and stand in no list; numbers are random, with valid checksums.
+Names and towns are invented from syllables and occur in no word list; numbers are random, with valid checksums.
 """
 
 import random
@@ -13,6 +13,7 @@ from privacy.detect.casing import Casing, casing
 from privacy.detect.languages.base import PLANTED_KINDS, Language
 from shared.records.types import RawRecord, Span
 
+# Kinds with a checksum or a fixed form, of which detection should miss none.
 CHECKSUMMED = frozenset({"CREDIT_CARD", "IBAN_CODE", "EMAIL_ADDRESS"})
 ONSETS_LINE = "b br c ch d dr f g gr h j k kr l m n p pr q r s sh st t th tr v w y z zh sk bl fl"
 ONSETS = ONSETS_LINE.split()
@@ -22,14 +23,14 @@ ENDS = ENDS_LINE.split()
 
 
 class Planter:
-    """Plants one value of each kind in turn; the same seed plants the same values.
+    """Plants values of the kinds in turn; the same seed plants the same values.
 
     Parameters
     ----------
     language
         The language of the records.
     seed
-        Seed of all that is drawn.
+        Seed of all random choices.
     """
 
     def __init__(self, language: Language, seed: int) -> None:
@@ -40,7 +41,7 @@ class Planter:
         self._faker.seed_instance(seed)
 
     def plant(self, records: Sequence[RawRecord], count: int) -> list[RawRecord]:
-        """Return ``count`` copies of the records in turn, with a planted sentence at the end of each first field."""
+        """Return ``count`` copies of the records in turn, each with a planted sentence at the end of its first field."""
         kinds = sorted(PLANTED_KINDS)
         return [self._plant_one(records[i % len(records)], kinds[i % len(kinds)]) for i in range(count)]
 
@@ -48,7 +49,7 @@ class Planter:
         name, text = next(iter(record.fields.items()))
         head, tail = self._random.choice(self._forms.frames[kind]).split("{}")
         value = self._values()[kind]()
-        if casing(text) is Casing.LOWER:  # as the writer would have
+        if casing(text) is Casing.LOWER:  # the writer would not use capitals there either
             head, value, tail = head.lower(), value.lower(), tail.lower()
         start = len(text) + 1 + len(head)
         spans = {name: (Span(kind, start, start + len(value)),)}
@@ -72,7 +73,7 @@ class Planter:
         return f"{self._random.randrange(1, 300)} {self._name()} {self._random.choice(self._forms.streets)}, {self._name()}"
 
     def _name(self) -> str:
-        """Return an invented word of two or three syllables that stands in no list."""
+        """Return an invented word, one or two syllables and an ending, that is in no word list."""
         while True:
             syllables = [
                 self._random.choice(ONSETS) + self._random.choice(VOWELS) for _ in range(self._random.choice((1, 2)))

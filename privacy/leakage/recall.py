@@ -8,7 +8,7 @@ from shared.metrics.bootstrap import Interval, wilson
 
 @dataclass(frozen=True)
 class Recall:
-    """True spans found, of ``total``; a span is found when all its letters and digits are covered."""
+    """Number of items found out of ``total``; a true span is found if all its letters and digits are covered."""
 
     found: int
     total: int
@@ -31,7 +31,7 @@ class Recall:
         Returns
         -------
         Interval
-            With nothing to find, the share is 0 and the ends are 0 and 1.
+            If ``total`` is 0, the share is 0 and the ends are 0 and 1.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Read scrubbed text with a second detector: Presidio with its defaults, or another model that the site has."""
+"""Search scrubbed text with a second detector: Presidio with its defaults, or another model of the site."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from presidio_analyzer.nlp_engine import SpacyNlpEngine
 from privacy.detect.findings import Finding
 from privacy.leakage.recall import Recall
 
-# Types that the second detector finds mostly in harmless text; findings of other types count.
+# Types that the second detector finds mostly in harmless text; only findings of other types count.
 VAGUE = frozenset({"DATE_TIME", "NRP", "URL", "MEDICAL_LICENSE", "US_DRIVER_LICENSE", "US_BANK_NUMBER"})
 BATCH = 64
 
@@ -27,7 +27,7 @@ class Reader(Protocol):
 
 
 class FolderEngine(SpacyNlpEngine):
-    """Presidio's own engine with its own labels, over a model from a folder; its ``load`` would download one."""
+    """Presidio's own engine with its own labels and a model from a folder; Presidio's ``load`` would download a model."""
 
     def __init__(self, folder: Path, language: str) -> None:
         super().__init__()
@@ -35,10 +35,10 @@ class FolderEngine(SpacyNlpEngine):
 
 
 class StockPresidio:
-    """Presidio with its default recognisers and entities, offline; ``batch_size`` 1 is its own default."""
+    """Presidio with its default recognisers and entities, without network access; Presidio's own batch size is 1."""
 
     def __init__(self, folder: Path, language: str, batch_size: int = BATCH, processes: int = 1) -> None:
-        # Its rule for e-mails would fetch the list of public suffixes; the package has a copy.
+        # Presidio's rule for e-mails would download the list of public suffixes; tldextract contains a copy.
         tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
         logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
         engine = AnalyzerEngine(nlp_engine=FolderEngine(folder, language), supported_languages=[language])
@@ -47,13 +47,21 @@ class StockPresidio:
         self._batching = {"batch_size": batch_size, "n_process": processes}
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
-        """Return the findings in each text, as Presidio gives them."""
+        """Return the findings in each text, with Presidio's own types."""
         results = self._engine.analyze_iterator(list(texts), language=self._language, **self._batching)
         return [tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in found) for found in results]
 
 
 def residual(detector: Reader, masked: Sequence[str]) -> tuple[Recall, dict[str, int]]:
-    """Return the share of masked texts in which the detector still finds a definite type, and how often it finds each."""
+    """Count the masked texts in which the detector still finds a type that is not vague, and its findings by type.
+
+    Parameters
+    ----------
+    detector
+        The second detector.
+    masked
+        Scrubbed texts with our own tags masked.
+    """
     found = [[f.label for f in one if f.label not in VAGUE] for one in detector.detect(masked)]
     counts: dict[str, int] = {}
     for label in sorted(label for one in found for label in one):

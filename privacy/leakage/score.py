@@ -1,4 +1,4 @@
-"""Score how much known personal data would leak, whatever type it is taken for."""
+"""Score how much known personal data would leak; a finding counts whatever its type."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from shared.records.types import Span
 
 # Types that do not identify a person by themselves; the others are direct identifiers.
 INDIRECT = frozenset({"ORGANIZATION", "DATE_TIME", "TITLE", "AGE", "NRP"})
-BETA = 2.0
+BETA = 2.0  # weight of recall against precision in the F-measure
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LeakScore:
 
     @property
     def precision(self) -> float:
-        """Return the share of covered letters and digits that are personal; 1 where none are covered."""
+        """Return the share of covered letters and digits that are personal data; 1 if none are covered."""
         covered = self.characters.found + self.harmless.found
         return self.characters.found / covered if covered else 1.0
 

@@ -1,4 +1,4 @@
-"""Score spans with the evaluator of Presidio's research package, where it is installed: the measure that others publish."""
+"""Score spans with the evaluator of Presidio's research package, if installed, to compare with published figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class SpanScore:
 
 
 def is_installed() -> bool:
-    """Return whether the evaluator is installed; it is an extra, since it needs plotting libraries."""
+    """Return whether the evaluator is installed; it is an optional extra, because it needs plotting libraries."""
     return find_spec(PACKAGE) is not None
 
 
@@ -44,7 +44,7 @@ def span_scores(marked: Iterable[Marked], overlap: float, language: str = "en") 
     overlap
         Intersection over union from which two spans match, above 0 and at most 1.
     language
-        Code of the language whose spaCy tokeniser cuts the texts; a token belongs to a span when any character does.
+        Code of the language whose spaCy tokeniser splits the texts; a token belongs to a span if any of its characters does.
     """
     import pandas
     import spacy
@@ -59,6 +59,7 @@ def span_scores(marked: Iterable[Marked], overlap: float, language: str = "en") 
 
 
 def _rows(number: int, one: Marked, tokens: "Doc") -> Iterable[tuple[int, str, int, str, str]]:
+    """Yield for each token the text's number, the token, its start, its true type and its found type."""
     true = _types(len(one.text), [(SAME_AS.get(s.label, s.label), s.start, s.end) for s in one.spans])
     found = _types(len(one.text), [(SAME_AS.get(f.label, f.label), f.start, f.end) for f in one.findings])
     for token in tokens:

@@ -1,26 +1,26 @@
-"""Move all dates of a document by the same number of days, so that the time between two of them stays."""
+"""Move all dates of a document by the same number of days, so that the time between two dates stays the same."""
 
 import re
 from datetime import datetime, timedelta
 
 from privacy.detect.languages.base import DateForms
 
-# Half a year either way hides the season; 0 days would hide nothing.
+# Half a year in either direction hides the season; 0 days would hide nothing.
 MOST_DAYS = 182
 CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S")
 LEAP_YEAR = 2024
 
 
 def offset_of(number: int) -> int:
-    """Return a number of days from -``MOST_DAYS`` to ``MOST_DAYS``, never 0, from a random number."""
+    """Map a random number to a number of days from -``MOST_DAYS`` to ``MOST_DAYS``, never 0."""
     days = number % (2 * MOST_DAYS)
     return days - MOST_DAYS if days < MOST_DAYS else days - MOST_DAYS + 1
 
 
 def shift(text: str, days: int, forms: DateForms) -> str | None:
-    """Return a date moved by some days, in the form that it had; None where the text is not a date with a day.
+    """Return a date moved by some days, in its original form; None if the text is not a date with a day.
 
-    Where several forms fit, the first counts: it matters only that all dates move alike.
+    If several forms fit, the first is used, because it only matters that all dates move alike.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def shift(text: str, days: int, forms: DateForms) -> str | None:
     plain = re.sub(rf"(?<=\d)(?:{'|'.join(forms.ordinals)})\b", "", text.strip())
     for form in (*(date + clock for date in forms.numeric for clock in CLOCKS), *forms.textual):
         try:
-            # A day and month alone may be the 29th of February.
+            # A day and month without a year may be the 29th of February, so a leap year is added.
             read = (
                 datetime.strptime(plain, form)
                 if "%y" in form.lower()

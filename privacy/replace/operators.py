@@ -1,7 +1,7 @@
-"""Put numbered tags, plain tags or invented values in place of personal data; numbered tags always come first.
+"""Replace personal data by numbered tags, and then, if the site wants, by plain tags or invented values.
 
-Presidio puts numbered tags in, detection reads the tagged text again, and only then do tags become what the site asked
-for. So an invented value is never taken for a leak and never hides one.
+Presidio inserts the numbered tags, and detection reads the tagged text again. Only then are the tags replaced as
+``anonymise.operator`` says, so an invented value is never taken for a leak and never hides a leak.
 """
 
 import hashlib
@@ -35,8 +35,9 @@ class Original:
 class TagTable:
     """The tags of one record: equal values get the same tag in all its fields.
 
-    Values are equal when their letters and digits are, whatever the case. The first type found for a value names its tag.
-    ``stand_ins`` maps tags to the values that replace them in the finished record.
+    Two values are equal if their letters and digits are, whatever the case. The first type found for a value names its tag.
+    ``originals`` maps tags to the values that they replace; ``stand_ins`` maps tags to the values that replace them in the
+    finished record.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ class TagTable:
 
 
 class NumberedTag(Operator):
-    """Presidio's operator for ``<PERSON_1>``; the parameter ``table`` is the record's ``TagTable``."""
+    """Presidio operator that inserts tags such as ``<PERSON_1>``; its parameter ``table`` is the record's ``TagTable``."""
 
     def operate(self, text: str, params: Mapping[str, Any] | None = None) -> str:
         """Return the tag for one value."""
@@ -85,18 +86,18 @@ class NumberedTag(Operator):
 
 
 class Replacer:
-    """Puts tags in place of findings, and turns the tags of a record into what ``operator`` says.
+    """Puts tags in place of findings, and replaces the tags of a record as ``operator`` says.
 
     Parameters
     ----------
     operator
         ``tag``, ``redact`` or ``surrogate``, as in the config.
     labels
-        All types of findings; tags of other types that stand in a text are not ours.
+        All types of findings; tags of other types in a text are ordinary text.
     language
         The language of the texts.
     dates
-        ``shift`` moves dates instead of replacing them; surrogates always do.
+        ``shift`` moves dates instead of replacing them; the operator ``surrogate`` always moves them.
     key
         The site's secret for surrogates and date offsets.
     """
@@ -123,14 +124,14 @@ class Replacer:
         return TagTable((tag[1], int(tag[2] or 0)) for text in texts for tag in self._tag.finditer(text))
 
     def mask(self, text: str) -> str:
-        """Return the text with each of our tags masked at its own length, so that detection reads only the rest."""
+        """Return the text with each of our tags masked, at the same length, so that detection reads only the rest."""
         return self._tag.sub(lambda tag: MASK * len(tag[0]), text)
 
     def replace(self, text: str, findings: Sequence[Finding], table: TagTable) -> str:
-        """Put numbered tags in place of disjoint findings, given in reading order."""
+        """Put numbered tags in place of disjoint findings, given in reading order; ``table`` learns new values."""
         if not findings:
             return text
-        # Presidio replaces from the end; numbers are given in reading order.
+        # Presidio replaces from the end, so the tags are made here first, to be numbered in reading order.
         for finding in findings:
             table.tag(finding.label, text[finding.start : finding.end])
         results = [RecognizerResult(f.label, f.start, f.end, f.score) for f in findings]
@@ -138,17 +139,17 @@ class Replacer:
         return str(self._engine.anonymize(text, results, config, merge_entities_with_spaces=False).text)
 
     def edits(self, text: str, findings: Sequence[Finding], table: TagTable) -> list[Edit]:
-        """Return what ``replace`` does to a text, for the stretches that follow."""
+        """Return the edits that ``replace`` makes in a text, so that labelled spans can follow them."""
         found = ((f, text[f.start : f.end]) for f in findings)
         return [Edit(f.start, f.end, table.tag(f.label, value)) for f, value in found]
 
     def last_edits(self, text: str, table: TagTable) -> list[Edit]:
-        """Return what ``finish`` did to a text of its record."""
+        """Return the edits that ``finish`` made in a text of the table's record."""
         found = self._tag.finditer(text)
         return [Edit(*tag.span(), table.stand_ins[tag[0]]) for tag in found if tag[0] in table.stand_ins]
 
     def finish(self, fields: Mapping[str, str], table: TagTable, document: bytes) -> dict[str, str]:
-        """Turn the tags that ``table`` gave out into what the operator says; other tags stay.
+        """Replace the tags that ``table`` gave out as the operator says; other tags stay.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
-"""Invent values in place of found ones: the same for one value in one document, unlinkable across documents.
+"""Invent surrogates for found values: equal values get the same surrogate, but only within one document.
 
-Faker is seeded with the HMAC-SHA256 (RFC 2104), under the site's key, of the document, the type and the value without
+Faker is seeded with an HMAC-SHA256 (RFC 2104) under the site's key, over the document, the type and the value without
 spaces and case. Without the key nobody can tell which surrogate a value has, or that two documents hold the same value.
-Identifiers with a checksum have no surrogate: a model should not learn to write them.
+Identifiers with a checksum have no surrogate, because a model should not learn to write valid ones.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from privacy.detect.languages.base import Language
 from privacy.replace.dates import offset_of, shift
 
 WORD = re.compile(r"[^\W\d_]+")
-TRIES = 50
-# An age moves by at most so many years, so that it stays in the same part of life.
+TRIES = 50  # most attempts to draw a surrogate that occurs nowhere in the document
+# Most years by which an age moves, so that it stays in the same part of life.
 AGE_YEARS = 3
 
 
@@ -27,7 +27,7 @@ class Surrogates:
     Parameters
     ----------
     faker
-        Makes the values; one for a process, since building it takes a while.
+        Makes the values; share one in a process, because building it takes a while.
     language
         The language of the document.
     key
@@ -48,7 +48,7 @@ class Surrogates:
         self._days = offset_of(self._digest("DATE_OFFSET", ""))
 
     def of(self, label: str, value: str) -> str | None:
-        """Return the surrogate of a value, or None where there is none for its type or form."""
+        """Return the surrogate of a value, or None if there is none for its type or form."""
         if label == "DATE_TIME":
             return shift(value, self._days, self._language.dates)
         if label == "PERSON":
@@ -59,7 +59,7 @@ class Surrogates:
         return self._one(label, value) if label in self._makers() else None
 
     def _one(self, label: str, value: str) -> str:
-        """Return one surrogate in the case of the original; a word of a name has one surrogate wherever it stands."""
+        """Return one surrogate in the case of the original; a word of a name has the same surrogate in every name."""
         key = (label.split()[0], "".join(_words(value)))
         if key not in self._given:
             self._given[key] = self._new(label, value, key[1])
@@ -72,7 +72,7 @@ class Surrogates:
             words = _words(made)
             if made not in self._given.values() and self._taken.isdisjoint(words):
                 return made
-        raise ValueError("no surrogate differs from what stands in the document")
+        raise ValueError("no surrogate differs from the values in the document")
 
     def _digest(self, label: str, value: str) -> int:
         parts = (self._document.hex(), label, value)
@@ -112,7 +112,7 @@ class Surrogates:
 
 
 def new_faker(locales: Sequence[str]) -> Faker:
-    """Return a maker of values of some of Faker's locales, which takes a while to build."""
+    """Return a Faker for some of its locales, which takes a while to build."""
     return Faker(list(locales))
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from server.evaluation import Evaluator
 from server.probes.robustness import outcome_on
 from server.probes.vocabulary import pulling_words
-from shared.adapters.peft import base_alone
+from shared.adapters.peft import base_only
 from shared.config.evaluation import ProbesSection
 from shared.metrics.bootstrap import wilson
 from shared.records.types import Record
@@ -138,7 +138,7 @@ def _predicted(evaluator: Evaluator, records: Sequence[Record]) -> Ints:
 def _embedded(evaluator: Evaluator, records: Sequence[Record]) -> npt.NDArray[np.float64]:
     """Return the base model's own embeddings, of norm 1, (N, hidden)."""
     learner = evaluator.learner
-    with base_alone(learner.model):
+    with base_only(learner.model):
         states = embed(learner, learner.task.encode(records), None, learner.tokens(evaluator.config.training))
     return _unit(states.astype(np.float64))
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from server.evaluation import Evaluator
 from server.probes.general import SENTENCES
 from server.probes.robustness import changed
-from shared.adapters.peft import base_alone
+from shared.adapters.peft import base_only
 from shared.errors import DataError
 from shared.metrics.bootstrap import Sums, mean
 from shared.tasks.cached_activations import embed
@@ -34,7 +34,7 @@ def forgetting(evaluator: Evaluator, file: Path | None) -> dict[str, Any]:
         The file cannot be used.
     """
     texts: Sequence[Text] = general_texts(file, evaluator.learner.task.embeds) if file else SENTENCES
-    with base_alone(evaluator.learner.model):
+    with base_only(evaluator.learner.model):
         before = _measured(evaluator, texts)
     after = _measured(evaluator, texts)
     return {

@@ -19,6 +19,17 @@ def pulling_words(learner: Learner, examples: Sequence[Example], known: Collecti
     Words in ``known``, in lower case, are left out. A filler token takes the place of the word; words are ranked by the
     product of their embedding with the mean gradient there, a first-order estimate (HotFlip, Ebrahimi et al. 2018, arXiv
     1712.06751; as triggers: Wallace et al. 2019, arXiv 1908.07125).
+
+    Parameters
+    ----------
+    learner
+        The classification task and its tuned model.
+    examples
+        Encoded texts.
+    known
+        Words to leave out, in lower case.
+    most
+        Number of words for each class.
     """
     table: Any = learner.base.network.get_input_embeddings().weight
     every = whole_words(learner.base.tokenizer, len(table))

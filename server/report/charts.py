@@ -55,7 +55,23 @@ class Point:
 def progress(label: str, points: Sequence[Point], references: Sequence[float], *, percent: bool) -> str:
     """Draw a measure by round with its interval as a band, and a dashed line for each reference value.
 
-    ``label`` is the description for screen readers. References use the colours from the second one on.
+    References use the colours from the second one on.
+
+    Parameters
+    ----------
+    label
+        Description for screen readers.
+    points
+        The measure after each round.
+    references
+        Values of the dashed lines.
+    percent
+        Whether values are shares, shown in percent.
+
+    Returns
+    -------
+    str
+        An inline ``<svg>``.
     """
     with _styled("progress"):
         figure, axes = _axes(240)
@@ -75,6 +91,20 @@ def budget(label: str, sites: Sequence[Sequence[float]], limit: float | None) ->
     """Draw epsilon spent by round, one line per site; all sites after the sixth share one grey colour.
 
     Lines of sites with the same plan coincide, so earlier lines are wider and remain visible behind later ones.
+
+    Parameters
+    ----------
+    label
+        Description for screen readers.
+    sites
+        For each site, epsilon after each round.
+    limit
+        The configured epsilon, drawn as a dashed line; None draws none.
+
+    Returns
+    -------
+    str
+        An inline ``<svg>``.
     """
     with _styled("budget"):
         figure, axes = _axes(240)

@@ -39,7 +39,20 @@ def verdict(base: Mapping[str, float] | None, final: Mapping[str, float] | None,
 
 
 def compare(reference: Mapping[str, float] | None, measurement: Mapping[str, float] | None, metric: str) -> str:
-    """Return whether a measurement is better than, worse than or the same as a reference, or unknown."""
+    """Return whether a measurement is better than, worse than or the same as a reference, or unknown.
+
+    Parameters
+    ----------
+    reference, measurement
+        Intervals with the keys low and high.
+    metric
+        Name of the metric, which says whether lower is better.
+
+    Returns
+    -------
+    str
+        ``better``, ``worse``, ``same`` (the intervals overlap) or ``unknown`` (an end is missing).
+    """
     ends = [(side or {}).get(end) for side in (reference, measurement) for end in ("low", "high")]
     if any(end is None or math.isnan(end) for end in ends):
         return "unknown"

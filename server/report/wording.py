@@ -203,7 +203,17 @@ def trust_words(trust: str, unit: str) -> TrustWords:
 
 
 def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
-    """State the guarantee in one paragraph, for the highest epsilon and the highest delta of all sites, both rounded up."""
+    """State the guarantee in one paragraph, for the highest epsilon and the highest delta of all sites, both rounded up.
+
+    Parameters
+    ----------
+    trust, unit
+        Trust model and privacy unit of the run.
+    highest
+        The highest epsilon of all sites.
+    delta
+        The highest target delta of all sites.
+    """
     words = trust_words(trust, unit)
     whole = "person with all their records" if unit == "person" else unit
     return (
@@ -215,7 +225,19 @@ def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
 
 
 def attack_words(site_id: str, unit: str, false_positives: float, true_positives: float) -> str:
-    """Explain the limit on an attack's true positive rate at one false positive rate, for one site; rounded up."""
+    """Explain the limit on an attack's true positive rate at one false positive rate, for one site; rounded up.
+
+    Parameters
+    ----------
+    site_id
+        The site with the highest risk.
+    unit
+        The privacy unit.
+    false_positives
+        The attack's false positive rate, 0 to 1.
+    true_positives
+        The upper limit of its true positive rate, 0 to 1.
+    """
     subject = f"site {site_id}" if unit == "site" else f"one {unit} of site {site_id}"
     wrong = share_at_most(false_positives)
     return (

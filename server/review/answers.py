@@ -6,7 +6,7 @@ from typing import Any
 
 from server.adapter_files import load_adapter
 from server.review.sheet import Pair, export
-from shared.adapters.peft import base_alone
+from shared.adapters.peft import base_only
 from shared.errors import ConfigError
 from shared.tasks.base import Learner
 from shared.text.public import read_texts
@@ -47,6 +47,6 @@ def pairs_of(learner: Learner, prompts: Sequence[str], max_new_tokens: int) -> l
     if writer is None:
         raise ConfigError("task.name: the answers of this task are labels, which people need not rate; see the run's report")
     tuned = writer.replies(learner.model, prompts, max_new_tokens)
-    with base_alone(learner.model):
+    with base_only(learner.model):
         base = writer.replies(learner.model, prompts, max_new_tokens)
     return [Pair(*row) for row in zip(prompts, base, tuned, strict=True)]

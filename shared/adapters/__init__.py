@@ -1,1 +1,1 @@
-"""Adapters: their numbers, PEFT's modules, and one file for each family."""
+"""Adapters: the trained tensors as arrays, PEFT's modules, and one file for each adapter family."""

@@ -1,4 +1,4 @@
-"""The families of adapters that PEFT builds, one module each: which layers one adapts, and how it starts."""
+"""List the adapter families; the module of each says which layers it adapts and how it is initialised."""
 
 import re
 from collections.abc import Mapping
@@ -13,26 +13,29 @@ from shared.config.adapter import AdapterSection, FamilyName
 
 
 class Family(Protocol):
-    """What a module of a family has. The mean of its adapters should be the adapter of the mean; the module says when."""
+    """Interface of the module of a family.
+
+    The mean of its adapters should be the adapter of the mean, so that aggregation is exact; the module says when it is.
+    """
 
     @property
     def PACKED(self) -> re.Pattern[str]:
-        """Return a pattern of the trained tensors' names, if `privacy.dp` has a fused operation for them.
+        """Return a pattern for the names of the trained tensors that a fused operation of `privacy.dp` covers.
 
-        Only such an operation finds each record's gradient where records lie end to end. The pattern of a family without
-        one matches nothing: then batches are padded, and Opacus' hooks compute the gradients.
+        Only a fused operation can compute per-record gradients of records that are packed end to end. If a family has none,
+        its pattern matches nothing; then batches are padded, and Opacus' hooks compute the gradients.
         """
 
     def peft_config(self, network: PreTrainedModel, section: AdapterSection) -> PeftConfig:
-        """Return PEFT's configuration of the adapter; raise ModelError where the layers that are named do not exist."""
+        """Return PEFT's configuration of the adapter; raise a ModelError if a named layer does not exist."""
 
     def start(self, tuned: nn.Module, section: AdapterSection, seed: int) -> None:
-        """Set the new adapter's numbers, so that the tuned model is the base model, and choose what is trained."""
+        """Initialise a new adapter so that the tuned model equals the base model, and choose which tensors are trained."""
 
 
 FAMILIES: Mapping[FamilyName, Family] = {"lora": lora, "ia3": ia3}
 
 
 def packable(name: str) -> bool:
-    """Return whether the gradients of the tensor of this name are computed for each record, however the records lie."""
+    """Return whether per-record gradients of the tensor with this name can be computed for packed records too."""
     return any(family.PACKED.search(name) for family in FAMILIES.values())

@@ -1,4 +1,4 @@
-"""The IA3 family of adapters (Liu et al. 2022, arXiv 2205.05638): learnt factors on the outputs or inputs of layers."""
+"""Define the IA3 adapter family (Liu et al. 2022, arXiv 2205.05638): learnt factors on outputs or inputs of layers."""
 
 import re
 
@@ -12,6 +12,7 @@ from shared.errors import ModelError
 
 SECOND = ("output.dense", "mlp.down_proj", "ffn.lin2")  # second feed-forward layer of BERT, Llama and DistilBERT
 PACKED = re.compile(r"ia3_l\.\w+$")
+# Keys, values and the second feed-forward layer, which the paper scales, as these three model families name them.
 PLACES = (
     ("attention.self.key", "attention.self.value", SECOND[0]),
     ("self_attn.k_proj", "self_attn.v_proj", SECOND[1]),
@@ -26,8 +27,8 @@ def peft_config(network: PreTrainedModel, section: AdapterSection) -> IA3Config:
     scales its input instead, W (l * x) + b, with l of shape (1, d_in), as in the paper. Whole names are needed because
     PEFT's own name for that layer of BERT also matches the last layer of its attention.
 
-    A layer's output is linear in l, and only l is trained in the layer. So the mean of adapters is the adapter of the
-    mean, as for LoRA with A frozen.
+    Only l is trained, and a layer's output is linear in l. So the mean of adapters is the adapter of the mean, as for LoRA
+    with A frozen.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def peft_config(network: PreTrainedModel, section: AdapterSection) -> IA3Config:
     Raises
     ------
     ModelError
-        A target layer does not exist or is not linear, or none is named and the model's layers are not known.
+        A target layer does not exist or is not linear, or no target is set and the model's layer names are not known.
     """
     numbers = layer_numbers(network, section)
     inside = rf"\D*\.({'|'.join(map(str, numbers))})\." if numbers is not None else r"\D*\.\d+\."
@@ -53,7 +54,7 @@ def peft_config(network: PreTrainedModel, section: AdapterSection) -> IA3Config:
 
 
 def start(tuned: nn.Module, section: AdapterSection, seed: int) -> None:
-    """Leave the adapter as PEFT starts it: l is 1, so the tuned model is the base model, and all of l is trained."""
+    """Keep PEFT's initial values: every l is 1, so the tuned model equals the base model; all of l is trained."""
 
 
 def _known_places(network: nn.Module) -> tuple[str, ...]:

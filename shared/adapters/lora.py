@@ -1,4 +1,4 @@
-"""The LoRA family of adapters: which layers it adapts, how it is scaled, and how it starts."""
+"""Define the LoRA adapter family: which layers it adapts, how it is scaled and how it is initialised."""
 
 import re
 from typing import cast
@@ -16,6 +16,7 @@ from shared.errors import ModelError
 from shared.seeds import signs
 
 PACKED = re.compile(r"lora_[AB]\.\w+\.weight$")
+# Names of the attention layers in known model families; the first row that a model has in full is adapted.
 ATTENTION = (
     ("query", "key", "value"),
     ("q_proj", "k_proj", "v_proj"),
@@ -41,7 +42,7 @@ def peft_config(network: PreTrainedModel, section: AdapterSection) -> LoraConfig
     Raises
     ------
     ModelError
-        A target layer does not exist or is not linear, or none is named and the model's layers are not known.
+        A target layer does not exist or is not linear, or no target is set and the model's layer names are not known.
     """
     targets = list(section.targets or _attention_targets(network))
     refuse_unknown(network, targets)
@@ -82,7 +83,7 @@ def start(tuned: nn.Module, section: AdapterSection, seed: int) -> None:
 
 
 def _attention_targets(network: nn.Module) -> tuple[str, ...]:
-    """Return the names of the attention layers, where the model is one whose layers are known."""
+    """Return the names of the model's attention layers; refuse a model whose layer names are not known."""
     present = linear_names(network)
     for names in ATTENTION:
         if set(present).issuperset(names):

@@ -1,4 +1,4 @@
-"""Attach, read, write, save and restore PEFT's adapter on a base model; only our config decides on its shape."""
+"""Attach, read, write, save and restore a PEFT adapter; only the run's config determines its shape."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from shared.models.memory import without_checkpointing
 
 
 def attach_adapter(model: LoadedModel, section: AdapterSection, seed: int) -> PeftModel:
-    """Put a new adapter on the base model, which computes what it computed before until the adapter is trained.
+    """Put a new adapter on the base model; until it is trained, the model computes the same as before.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def attach_adapter(model: LoadedModel, section: AdapterSection, seed: int) -> Pe
     section
         The adapter's family, layers and settings.
     seed
-        The run's public seed, which the start depends on.
+        The run's public seed, from which the adapter is initialised.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def read_adapter(model: nn.Module) -> AdapterState:
     Parameters
     ----------
     model
-        A model whose trained parameters are the adapter and, in a classification, the head.
+        A model whose trained parameters are the adapter and, in a task with a head, the head.
     """
     return AdapterState(
         {
@@ -85,7 +85,7 @@ def write_adapter(model: nn.Module, state: AdapterState) -> None:
     model
         The model; changed in place.
     state
-        The numbers, of exactly the model's trained names and shapes.
+        Arrays with exactly the names and shapes of the model's trained tensors.
 
     Raises
     ------
@@ -101,10 +101,10 @@ def write_adapter(model: nn.Module, state: AdapterState) -> None:
 
 
 @contextmanager
-def base_alone(model: nn.Module) -> Iterator[None]:
-    """Run the base model inside the block, without its adapters.
+def base_only(model: nn.Module) -> Iterator[None]:
+    """Switch the adapters off inside the block, so that the model computes as the base model.
 
-    PEFT's own switch does not work inside a private step, whose fused layers do not call PEFT.
+    PEFT's own switch does not work inside a private step, because the fused layers there do not call PEFT.
 
     Parameters
     ----------
@@ -112,13 +112,13 @@ def base_alone(model: nn.Module) -> Iterator[None]:
         The model with its adapters; they work again after the block.
     """
     layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, BaseTunerLayer)]
-    lent = [vars(layer).get("forward") for layer in layers]
+    replaced = [vars(layer).get("forward") for layer in layers]
     try:
         for layer in layers:
             layer.forward = layer.base_layer.forward
         yield
     finally:
-        for layer, forward in zip(layers, lent, strict=True):
+        for layer, forward in zip(layers, replaced, strict=True):
             vars(layer).pop("forward", None)
             if forward is not None:
                 layer.forward = forward
@@ -127,7 +127,7 @@ def base_alone(model: nn.Module) -> Iterator[None]:
 def save_peft(tuned: PeftModel, folder: Path) -> None:
     """Write the adapter in PEFT's own format: adapter_config.json and adapter_model.safetensors."""
     tuned.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card; ours says what holds
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; the run writes its own
 
 
 def restore_peft(tuned: PeftModel, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""An adapter as plain numbers: ordered names and float32 arrays, and the arithmetic that rounds do on them."""
+"""Represent an adapter as named float32 arrays, with the arithmetic of a round on them."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -21,8 +21,8 @@ Spec = tuple[tuple[str, tuple[int, ...]], ...]
 class AdapterState:
     """The trained tensors of an adapter: name -> float32 array, in the model's order.
 
-    Server and site exchange adapters only in this form; a *delta* is the state after training minus the one before. No
-    operation changes a state.
+    Server and site exchange adapters only in this form. A *delta* is the state after training minus the state before. No
+    operation changes a state in place.
     """
 
     arrays: Mapping[str, Array] = field(repr=False)
@@ -34,7 +34,7 @@ class AdapterState:
 
     @property
     def parameters(self) -> int:
-        """Return how many numbers the state holds."""
+        """Return the number of trained parameters."""
         return sum(array.size for array in self.arrays.values())
 
     @property
@@ -48,7 +48,7 @@ class AdapterState:
         return all(bool(np.isfinite(array).all()) for array in self.arrays.values())
 
     def digest(self) -> str:
-        """Return SHA-256 over names, shapes and little-endian bytes, 64 hexadecimal digits."""
+        """Return the SHA-256 of names, shapes and little-endian bytes, 64 hexadecimal digits."""
         running = hashlib.sha256()
         for name, array in self.arrays.items():
             running.update(f"{name}:{array.shape}:".encode())
@@ -103,7 +103,7 @@ class AdapterState:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a safetensors file, which does not keep the order of names: they come back sorted.
+        """Read a safetensors file; the names come back sorted, because the format does not keep their order.
 
         Parameters
         ----------

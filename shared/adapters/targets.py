@@ -1,4 +1,4 @@
-"""The layers of a base model that can be adapted: their numbers, and the names of the linear layers in them."""
+"""Find the layers of a base model that can be adapted: layer numbers and names of linear layers."""
 
 from collections.abc import Sequence
 
@@ -43,5 +43,5 @@ def refuse_unknown(network: nn.Module, targets: Sequence[str]) -> None:
     for target in targets:
         if target not in present:
             raise ModelError(
-                f"adapter.targets: '{target}' is no linear layer of this model; there are: {', '.join(present)}"
+                f"adapter.targets: '{target}' is not a linear layer of this model; there are: {', '.join(present)}"
             )

@@ -1,4 +1,4 @@
-"""The section that says which adapter is trained, and what the config needs to know of each family of adapters."""
+"""Configuration section `adapter`: which adapter is trained; and the properties of each adapter family."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ FamilyName = Literal["lora", "ia3"]
 
 @dataclass(frozen=True)
 class Family:
-    """What config, policy and card need to know of a family; its code is in the module of its name in `shared.adapters`.
+    """Properties of a family for config, policy and model card; its code is in the module of its name in `shared.adapters`.
 
     Parameters
     ----------
     noun
-        The start of a sentence on an adapter of it.
+        What an adapter of the family is called at the start of a sentence.
     words
         What is trained, for the model card; may name entries of the card's training section in braces.
     fields
-        The fields of the section that only some families read, and that this one reads.
+        The fields of the section that this family reads and some other family does not.
     no_decay
-        Why weight decay, which pulls to 0, is refused; empty where it is not.
+        Why weight decay, which pulls parameters to 0, is refused; empty if it is allowed.
     """
 
     noun: str
@@ -48,25 +48,26 @@ FAMILIES: Mapping[FamilyName, Family] = {
 
 
 class AdapterSection(ChoiceSection):
-    """The adapter: its family, which layers it adapts, and the settings of some families only."""
+    """The adapter: its family, the layers that it adapts, and settings that only some families have."""
 
     family: FamilyName = Field(
         "lora",
         description="lora adds a product of two small matrices to a layer's weights; ia3 scales keys, values and "
-        "feed-forward states, one number a unit, and takes no rank (but 0), alpha, scaling, dropout or train",
+        "feed-forward states by one learnt number each; with ia3, do not set rank (except to 0), alpha, scaling, "
+        "dropout or train",
     )
-    rank: int = Field(16, ge=0, le=256, description="LoRA rank; 0 trains only the classification head")
+    rank: int = Field(16, ge=0, le=256, description="LoRA rank (0 to 256); 0 trains only the classification head")
     alpha: Positive = Field(16.0, description="LoRA alpha; the update is scaled by alpha / rank")
     targets: tuple[str, ...] = Field(
         (),
-        description="names of the linear layers to adapt; empty takes the model's attention layers (lora), or its keys, "
+        description="names of the linear layers to adapt; empty: the model's attention layers (lora), or its keys, "
         "values and second feed-forward layer (ia3)",
     )
     last_layers: int = Field(
-        0, ge=0, description="adapt only the last so many layers, which costs less time and noise; 0 takes all"
+        0, ge=0, description="number of last layers to adapt; fewer layers cost less time and noise; 0: all layers"
     )
     layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (), description="adapt only the layers of these numbers, from 0; empty takes last_layers"
+        (), description="numbers of the layers to adapt, from 0; empty: as last_layers says"
     )
     scaling: Literal["standard", "rank-stabilised"] = Field(
         "standard",
@@ -77,11 +78,11 @@ class AdapterSection(ChoiceSection):
 
     @property
     def traits(self) -> Family:
-        """Return what is known of the chosen family."""
+        """Return the properties of the chosen family."""
         return FAMILIES[self.family]
 
     def idle(self) -> Mapping[str, tuple[str, str]]:
-        """Return the fields that only other families read. A rank of 0 means for every family that there is no adapter."""
+        """Return the fields that only other families read; a rank of 0 (no adapter, only a head) suits every family."""
         owners = {field: ("family", name) for name, family in FAMILIES.items() for field in family.fields}
         read = (*self.traits.fields, *(() if self.rank else ("rank",)))
         return {field: owner for field, owner in owners.items() if field not in read}

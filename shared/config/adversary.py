@@ -1,4 +1,4 @@
-"""The config section of an adversary that training works against."""
+"""Configuration section `adversary`: adversarial debiasing, which hides a group from the model's embeddings."""
 
 from typing import Annotated, Self
 
@@ -6,23 +6,23 @@ from pydantic import Field, StringConstraints, model_validator
 
 from shared.config.section import Section
 
-NO_GROUP = -1  # the number of a record that declares none of the groups
+NO_GROUP = -1  # number of a record without one of the declared groups
 
 
 class AdversarySection(Section):
     """A head that learns each record's declared group from its embedding, while the encoder learns to hide it.
 
-    The group of a record stays at its site; what leaves is a gradient that the privacy plan bounds and noises.
+    A record's group stays at its site; only gradients leave it, and the privacy plan bounds and noises them.
     """
 
     column: Annotated[str, StringConstraints(min_length=1)] = Field(
-        description="column that says which group a record is of; a real site names it, with its groups, in data.groups"
+        description="column with the group of each record; a real site names it, with its groups, in data.groups"
     )
     groups: tuple[str, ...] = Field(
         max_length=20,
-        description="the groups to hide, a public list; a record of another group is trained on without the adversary",
+        description="public list of the groups to hide; a record of any other group is trained on without the adversary",
     )
-    weight: float = Field(0.3, gt=0, le=100, description="weight of hiding the group: the factor of the reversed gradient")
+    weight: float = Field(0.3, gt=0, le=100, description="weight of hiding the group: factor of the reversed gradient")
 
     @model_validator(mode="after")
     def _groups_differ(self) -> Self:

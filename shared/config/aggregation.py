@@ -1,4 +1,4 @@
-"""The section that says how deltas are aggregated, and what each method of aggregation needs."""
+"""Configuration section `aggregation`: how deltas are aggregated; and what each aggregation method needs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,22 +15,21 @@ Weights = Literal["uniform", "declared"]
 
 @dataclass(frozen=True)
 class Contract:
-    """What a method of aggregation needs; its code is in the module of its name in `server.aggregation`.
+    """What an aggregation method needs; its code is in the module of its name in `server.aggregation`.
 
     Parameters
     ----------
     central
-        The method that takes its place at a server that sites trust (``privacy.trust = "central"``), which adds the noise.
-        None refuses that trust model: no known noise covers what one site can change.
+        Name of the method that replaces it under ``privacy.trust = "central"``, with clipping and noise at the server. None
+        if there is no such method; then that trust model is refused.
     sums
-        Whether a sum of the deltas is all that it needs, which is all that secure sums (``privacy.trust = "distributed"``)
-        would give it.
+        Whether the sum of the deltas suffices; secure aggregation (``privacy.trust = "distributed"``) reveals only the sum.
     weights
-        The weights that it can take.
+        The weights that the method supports.
     quorum
         The fewest replies that it can work on.
     options
-        The fields of the section that this method reads and others don't.
+        The fields of the section that only this method reads.
     """
 
     central: str | None = None
@@ -44,21 +43,23 @@ METHODS: Mapping[MethodName, Contract] = {
     "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared")),
     "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
 }
-OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {  # with the fields that each reads and others don't
+OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {  # with the fields that only this optimiser reads
     "plain": (),
     "momentum": ("momentum",),
 }
 
 
 class AggregationSection(ChoiceSection):
-    """How the accepted deltas become one."""
+    """How the server combines the accepted deltas."""
 
     method: MethodName = Field(
         "mean",
-        description="mean: weighted mean of the deltas, exact where A is frozen, and for ia3; trimmed_mean: mean of each "
-        "number without its extremes, which withstands a few malicious sites",
+        description="mean: weighted mean of the deltas, exact for ia3 and for lora with A frozen; trimmed_mean: mean of "
+        "each number without its extremes, which withstands a few malicious sites",
     )
-    trim: int = Field(1, ge=0, description="trimmed_mean: replies dropped at each end, so the malicious sites withstood")
+    trim: int = Field(
+        1, ge=0, description="trimmed_mean: replies dropped at each end; as many malicious sites are withstood"
+    )
     weights: Weights = Field("uniform", description="uniform, or by declared_size (public)")
     max_norm: Positive = Field(100.0, description="a reply whose delta has a larger L2 norm is rejected")
     optimiser: OptimiserName = Field(
@@ -78,14 +79,14 @@ class AggregationSection(ChoiceSection):
         return {field: owner for field, owner in owners.items() if field not in read}
 
     def refuse_unfit(self, trust: str | None, quorum: int) -> None:
-        """Refuse a method that the rest of the run does not fit.
+        """Refuse a method that does not fit the rest of the run.
 
         Parameters
         ----------
         trust
             The trust model, or None without privacy.
         quorum
-            The replies that a round has at least.
+            The fewest replies of a round.
 
         Raises
         ------

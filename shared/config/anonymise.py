@@ -1,4 +1,4 @@
-"""Set the anonymiser, and the quality that it must reach at a site."""
+"""Configuration sections `anonymise` and `gate`: how text is anonymised, and the quality that a site requires."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ class AnonymiseSection(Section):
         None,
         min_length=1,
         description="a second entity recogniser: an installed spaCy model, or the folder of a spaCy or a transformers token "
-        "classification model; empty takes none",
+        "classification model; empty: none",
     )
     second_use: Literal["unite", "check"] = Field(
         "unite",
@@ -37,27 +37,33 @@ class AnonymiseSection(Section):
     operator: Literal["tag", "redact", "surrogate"] = Field(
         "tag",
         description="tag: <PERSON_1>, the same in one record; redact: <PERSON>; surrogate: an invented value, the same in "
-        "one record, which reads better in generated text; unset takes surrogate where the task is instruction",
+        "one record, which reads better in generated text; if not set, surrogate for task instruction, else tag",
     )
     dates: Literal["replace", "shift"] = Field(
         "replace", description="shift: move all dates of a record by the same secret number of days; surrogates always do"
     )
     max_chars: int = Field(20_000, ge=100, le=1_000_000, description="a record with more characters is quarantined")
     batch_size: int = Field(64, ge=1, le=4096, description="texts that the language model reads at once")
-    workers: int = Field(0, ge=0, le=256, description="processes; 0 takes one for each core")
+    workers: int = Field(0, ge=0, le=256, description="number of processes; 0: one for each core")
 
 
 class GateSection(Section):
     """Thresholds for a site's own anonymisation before it joins a round; the site sets them, never the server."""
 
     min_planted_recall: float = Field(
-        0.9, ge=0, le=1, description="planted direct identifiers covered whole: lower end of the 95 % interval (0 to 1)"
+        0.9,
+        ge=0,
+        le=1,
+        description="share of planted direct identifiers that are covered in full: lower end of the 95 % interval (0 to 1)",
     )
     min_labelled_recall: float = Field(
-        0.9, ge=0, le=1, description="the same for records whose true spans are known, where there are any (0 to 1)"
+        0.9, ge=0, le=1, description="the same share in records whose true spans are known, if there are any (0 to 1)"
     )
     min_checksummed_recall: float = Field(
-        1.0, ge=0, le=1, description="planted card numbers, IBANs and e-mail addresses covered whole (0 to 1)"
+        1.0,
+        ge=0,
+        le=1,
+        description="share of planted card numbers, IBANs and e-mail addresses that are covered in full (0 to 1)",
     )
     max_residual: float = Field(
         0.1, ge=0, le=1, description="share of scrubbed texts in which a second detector still finds something (0 to 1)"

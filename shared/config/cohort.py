@@ -1,4 +1,4 @@
-"""The section that says how many sites a round needs, and how long the round waits for them."""
+"""Configuration section `cohort`: how many sites a round needs, and how long it waits for them."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from shared.config.section import Positive, Section
 
 
 class CohortSection(Section):
-    """Who must answer for a round to count."""
+    """How many sites must answer for a round to count, and how long the server waits."""
 
     quorum: int = Field(1, ge=1, description="accepted replies that a round needs")
     deadline: Positive = Field(3600.0, description="seconds a round waits for replies")

@@ -1,4 +1,4 @@
-"""Every field of the run configuration with its type, range, default and description, read from the classes themselves."""
+"""List all fields of the run configuration with type, range, default and description, read from the classes themselves."""
 
 import difflib
 import inspect
@@ -25,13 +25,13 @@ class FieldRow:
     Attributes
     ----------
     path
-        Where the field stands, such as ``training.steps``; ``[]`` marks a list of tables, as in ``data.sites[].id``.
+        Dotted name of the field, such as ``training.steps``; ``[]`` marks a list of tables, as in ``data.sites[].id``.
     kind
-        What a value is, such as ``whole number`` or ``'lora' or 'ia3'``.
+        Type of a value, such as ``whole number`` or ``'lora' or 'ia3'``.
     range
-        The values that are permitted, such as ``1 to 256``; empty where the kind says it all.
+        The permitted values, such as ``1 to 256``; empty if the type permits all.
     default
-        The default as it would be written in TOML; ``required`` without one, ``nothing`` where the field may stay unset.
+        The default as in TOML; ``required`` if there is none, ``nothing`` if the field is unset by default.
     description
         What the field does, with its unit.
     """
@@ -50,7 +50,7 @@ def field_rows() -> tuple[FieldRow, ...]:
 
 
 def chosen_rows(name: str | None) -> tuple[FieldRow, ...]:
-    """Return the fields of a name.
+    """Return the fields that a name selects.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def markdown(rows: Sequence[FieldRow]) -> str:
 def _section(name: str, rows: Sequence[FieldRow]) -> str:
     lines = [f"## {name}", "", _about(name), "", "| field | type | range | default | description |", "|---|---|---|---|---|"]
     for row in rows:
-        span = row.range.replace("[", "\\[")  # a pattern is no link
+        span = row.range.replace("[", "\\[")  # so that Markdown does not read a pattern as a link
         cells = (f"`{row.path}`", row.kind, span, f"`{row.default}`" if row.default else "", row.description)
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return "\n".join(lines)
@@ -116,7 +116,7 @@ def _rows(section: Schema, known: Mapping[str, Schema], prefix: str) -> Iterator
 
 
 def _inner(field: Schema) -> str | None:
-    """Return the name of the section that a field holds: itself, in a list, or unless it is nothing."""
+    """Return the name of the section class that a field holds, directly, in a list or as an option; None for a value."""
     candidates = [field, field.get("items", {}), *field.get("anyOf", ())]
     found = next((each["$ref"] for each in candidates if "$ref" in each), None)
     return found.rpartition("/")[2] if found else None
@@ -160,5 +160,5 @@ def _number(value: float) -> str:
 
 
 def _default(value: Any) -> str:
-    """Return a value as TOML writes it; for these types that is how JSON does."""
+    """Return a value as TOML writes it; for these types JSON writes the same."""
     return NOTHING if value is None else json.dumps(value, ensure_ascii=False)

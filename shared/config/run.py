@@ -38,7 +38,7 @@ class RunSection(Section):
 
 
 class RunConfig(Section):
-    """Everything that defines a run; each order to a site carries its canonical JSON and the SHA-256 of that."""
+    """Everything that defines a run; each order to a site carries this config as canonical JSON, with its SHA-256."""
 
     run: RunSection = Field(default_factory=RunSection)
     model: ModelSection = Field(default_factory=ModelSection)
@@ -71,7 +71,7 @@ class RunConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _the_task_chooses_the_operator(cls, tree: Any) -> Any:
-        """Let the task choose the operator of anonymisation where nothing else does."""
+        """Set ``anonymise.operator`` to the task's own default if the config does not set it."""
         task = tree.get("task") if isinstance(tree, dict) else None
         own = tree.get("anonymise", {}) if isinstance(tree, dict) else None
         declared = DECLARED.get(str(task.get("name"))) if isinstance(task, dict) else None

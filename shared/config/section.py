@@ -15,18 +15,10 @@ from pydantic import (
     model_validator,
 )
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-
-
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # also the name of a folder
 SiteId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-
-
-Names = str | Annotated[tuple[str, ...], Field(min_length=1)]
-
-
+Names = str | Annotated[tuple[str, ...], Field(min_length=1)]  # one column or several
 Rate = Annotated[float, Field(gt=0, le=1)]
-
-
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -46,26 +38,26 @@ class Section(BaseModel):
 
 
 class ChoiceSection(Section):
-    """A section in which one field, the choice, decides which other fields have a meaning.
+    """A section in which one field, such as ``method``, decides which other fields apply.
 
-    A field without a meaning is refused where a config sets it, and left out of the written form, so that a config which
-    was written can be read again.
+    A config that sets a field which does not apply is refused. Such a field is also left out when a config is written, so
+    that a written config can be read again.
     """
 
     def idle(self) -> Mapping[str, tuple[str, str]]:
-        """Return each field without a meaning, with the field of the choice and a value of it that gives a meaning."""
+        """Map each field that does not apply to the deciding field and to a value with which it would apply."""
         return {}
 
     @model_validator(mode="after")
-    def _nothing_is_set_that_means_nothing(self) -> Self:
+    def _every_set_field_applies(self) -> Self:
         for name, (choice, other) in self.idle().items():
             if name in self.model_fields_set:
                 named = f"{choice} = '{getattr(self, choice)}'"
-                raise ValueError(f"{name}: means nothing to {named}; leave it out, or take {choice} = '{other}'")
+                raise ValueError(f"{name}: does not apply to {named}; leave it out, or set {choice} = '{other}'")
         return self
 
     @model_serializer(mode="wrap")
-    def _what_means_something(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _fields_that_apply(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         tree: dict[str, Any] = serialise(self)
         idle = self.idle()
         return {name: value for name, value in tree.items() if name not in idle}

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from shared.config.section import Positive, Section
 
+# Prompts that compare tries by default; {text} and {labels} are filled in for each record.
 PROMPTS = (
     "{text}\n\nWhich of these does the text above fall under: {labels}? Answer with one of them.",
     "Classify the text. The possible labels are: {labels}.\n\nText: {text}\n\nLabel:",

@@ -1,4 +1,4 @@
-"""The config section that names the task, and the declaration of each task, which is read where torch is not wanted."""
+"""Configuration section `task`, and the properties of each task that can be read without importing torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,28 @@ TaskName = Literal["classification", "instruction", "token_classification"]
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a task needs from the config and from a record, and how a model card speaks of its adapter.
+    """Properties of a task: what it needs from the config and from a record, and how a model card describes its adapter.
 
-    ``fields`` are the texts of a record, each with a column in ``data.columns``; the first is what the model is asked.
-    ``target`` says where the answer of a record is, and so how scrubbing treats it: one of ``task.labels`` passes as it is;
-    the last text is scrubbed like every text; ``tags``, labelled stretches of the first text, move with that text.
-    ``operator`` replaces the default of ``anonymise.operator``.
+    Attributes
+    ----------
+    fields
+        The texts of a record, each with a column in ``data.columns``; the first is the model's input.
+    target
+        Where the answer of a record is, which decides how scrubbing treats it: a ``label`` of ``task.labels`` passes
+        unchanged; a ``text``, the last field, is scrubbed like every text; ``tags``, labelled spans of the first text, move
+        with that text.
+    pipeline_tag
+        The Hugging Face pipeline of the published adapter.
+    fewest_labels
+        Smallest number of ``task.labels``; 0 for a task without labels.
+    head
+        What the model card calls the trained head; None if the task has no head.
+    head_input
+        What the head reads, for the model card.
+    hides_groups
+        Whether adversarial debiasing is possible.
+    operator
+        The task's default for ``anonymise.operator``; None keeps the general default.
     """
 
     fields: tuple[str, ...]
@@ -45,7 +61,7 @@ DECLARED: Mapping[str, Declaration] = {
         fields=("instruction", "response"),
         target="text",
         pipeline_tag="text-generation",
-        operator="surrogate",  # a model that writes should learn text that reads like text
+        operator="surrogate",  # because a model that generates text should not learn to write tags
     ),
     "token_classification": Declaration(
         fields=("text",),
@@ -59,15 +75,19 @@ DECLARED: Mapping[str, Declaration] = {
 
 
 class TaskSection(Section):
-    """What is learnt."""
+    """What the model learns: the task, and its labels or its system message."""
 
-    name: TaskName = Field("classification", description=" or ".join(DECLARED))
-    labels: tuple[str, ...] = Field((), description="the public label set, in order, of a task that has labels")
+    name: TaskName = Field(
+        "classification",
+        description="classification: one label for each text; instruction: answers to instructions; token_classification: "
+        "labelled spans of each text",
+    )
+    labels: tuple[str, ...] = Field((), description="the public labels, in order (classification, token_classification)")
     system: str = Field("", description="system message of an instruction task")
 
     @property
     def declared(self) -> Declaration:
-        """The declaration of the task."""
+        """Return the properties of the task."""
         return DECLARED[self.name]
 
     @model_validator(mode="after")

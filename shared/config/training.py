@@ -33,8 +33,8 @@ class TrainingSection(Section):
         ge=0,
         le=1000,
         description="weight of a distillation term in each record's loss that keeps the model near the base model, against "
-        "forgetting: KL divergence from its next-token distribution (instruction) or squared distance from its embedding "
-        "(classification)",
+        "forgetting: KL divergence from its next-token distribution (instruction), or relative squared distance from its "
+        "embedding (classification) or token states (token_classification)",
     )
     proximal: float = Field(
         0.0,

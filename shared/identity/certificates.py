@@ -1,4 +1,4 @@
-"""X.509 certificates for TLS: the operator's own authority, server certificates, and checks of both."""
+"""Make and check X.509 certificates for TLS: the operator's own authority, and server certificates."""
 
 import datetime
 import ipaddress
@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from shared.errors import ConfigError
 from shared.ops.flaws import Flaw
 
-SOON = datetime.timedelta(days=30)
+SOON = datetime.timedelta(days=30)  # time before the end of a certificate in which a check warns
 RENEW = "the operator runs 'hushtune provision server' again after moving it away"
 
 

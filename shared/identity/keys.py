@@ -1,4 +1,4 @@
-"""Keys of sites: ECDSA on P-384 in OpenSSH format, as required by Flower's node authentication."""
+"""Make, read and check the keys of sites: ECDSA on P-384 in OpenSSH format, as Flower's node authentication requires."""
 
 import base64
 import hashlib

@@ -1,1 +1,1 @@
-"""Metrics of a model, each with an interval."""
+"""Metrics of a model, each with a confidence interval."""

@@ -1,4 +1,4 @@
-"""Metrics as sums over records, with bootstrap intervals."""
+"""Compute metrics that are functions of sums over records, with bootstrap intervals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Interval:
     high: float
 
     def lies_above(self, other: "Interval") -> bool:
-        """Say whether the whole interval lies above another.
+        """Return whether the whole interval lies above another.
 
         Parameters
         ----------

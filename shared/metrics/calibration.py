@@ -1,4 +1,4 @@
-"""Calibration: whether a model that is 80 % sure is right 80 times in 100."""
+"""Measure calibration: whether a model that is 80 % sure is right 80 times in 100."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,10 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Bin:
-    """The records whose predicted class has a probability from ``low`` to ``high``; the means are NaN without records."""
+    """Records whose predicted class has a probability from ``low`` to ``high``.
+
+    ``confidence`` is their mean probability and ``accuracy`` the share of right predictions; both are NaN without records.
+    """
 
     low: float
     high: float
@@ -23,7 +26,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The distance of stated probabilities from observed frequencies."""
+    """How far predicted probabilities are from observed frequencies; `calibration` explains the fields."""
 
     error: Interval
     brier: Interval
@@ -32,11 +35,24 @@ class Calibration:
 
 
 def calibration(truth: Ints, probabilities: Floats, resamples: int, confidence: float, seed: int) -> Calibration:
-    """Return the calibration of class probabilities (N, classes).
+    """Return the calibration of class probabilities.
 
     ``error`` is the expected calibration error of the predicted class over ten bins of equal width (Guo et al. 2017,
-    arXiv 1706.04599); it is never below 0, so it is above 0 by chance even for a calibrated model. ``brier`` is the sum of
-    squares over all classes, 0 to 2 (Brier 1950); ``log_loss`` is in nats.
+    arXiv 1706.04599); as it cannot be negative, chance makes it positive even for a calibrated model. ``brier`` is the sum
+    of squares over all classes, 0 to 2 (Brier 1950); ``log_loss`` is in nats.
+
+    Parameters
+    ----------
+    truth
+        The true class of each record, (N,).
+    probabilities
+        The probability of each class, (N, classes).
+    resamples
+        Number of bootstrap resamples.
+    confidence
+        Coverage of the intervals, 0.5 to 1.
+    seed
+        Seed of the resamples.
     """
     sure = probabilities.max(axis=1)
     hits = (probabilities.argmax(axis=1) == truth).astype(np.float64)
@@ -53,7 +69,7 @@ def calibration(truth: Ints, probabilities: Floats, resamples: int, confidence: 
 
 
 def _expected_error(sure: Floats, hits: Floats, place: Ints) -> Sums:
-    """Return the sum over bins of |hits - stated probability|, divided by the number of records."""
+    """Return the sum over bins of |hits - sum of probabilities|, divided by the number of records."""
     rows = np.zeros((len(sure), BINS + 1))
     rows[np.arange(len(sure)), place] = hits - sure
     rows[:, BINS] = 1

@@ -1,4 +1,4 @@
-"""Metrics of a classifier, each with a bootstrap interval over records."""
+"""Compute metrics of a classifier, each with a bootstrap interval over records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,23 @@ class ClassScores:
 def classification_metrics(
     truth: Ints, predicted: Ints, classes: int, resamples: int, confidence: float, seed: int
 ) -> Mapping[str, Interval]:
-    """Return accuracy, balanced accuracy, macro precision, macro recall and macro F1 of predictions (N,).
+    """Return accuracy, balanced accuracy, macro precision, macro recall and macro F1 of predictions.
 
     As in scikit-learn, a class without a true or predicted record counts as 0, and balanced accuracy leaves out the
     classes without a true record.
+
+    Parameters
+    ----------
+    truth, predicted
+        The true and the predicted class of each record, (N,).
+    classes
+        Number of classes.
+    resamples
+        Number of bootstrap resamples.
+    confidence
+        Coverage of the intervals, 0.5 to 1.
+    seed
+        Seed of the resamples.
     """
     both = _resampled(truth, predicted, classes, resamples, seed)
     return {name: interval_of(measure(both), confidence) for name, measure in _MEASURES.items()}
@@ -34,7 +47,7 @@ def classification_metrics(
 def class_scores(
     truth: Ints, predicted: Ints, labels: Sequence[str], resamples: int, confidence: float, seed: int
 ) -> list[ClassScores]:
-    """Return precision, recall and F1 of each class, from the same resamples as the metrics of all classes."""
+    """Return precision, recall and F1 of each class; parameters and resamples are those of ``classification_metrics``."""
     both = _resampled(truth, predicted, len(labels), resamples, seed)
     precision, recall = _by_class(both)
     columns = (precision, recall, _f1(precision, recall))
@@ -45,12 +58,12 @@ def class_scores(
 
 
 def confusion(truth: Ints, predicted: Ints, classes: int) -> Ints:
-    """Return counts (classes, classes): a row for each true class, a column for each predicted one."""
+    """Return the confusion matrix of N records: a row for each true class, a column for each predicted class."""
     return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def present_f1(truth: Ints, predicted: Ints) -> float:
-    """Return macro F1 over the classes that occur among N true or predicted ones, as scikit-learn computes it.
+    """Return macro F1 over the classes that occur among the true or the predicted ones, as scikit-learn computes it.
 
     Parameters
     ----------

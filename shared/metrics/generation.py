@@ -1,4 +1,4 @@
-"""Measures of generated answers against reference answers: sacreBLEU's BLEU, TorchMetrics' ROUGE, exact match, token F1."""
+"""Compare generated answers with reference answers: BLEU (sacreBLEU), ROUGE (TorchMetrics), exact match, token F1."""
 
 import re
 import string
@@ -11,7 +11,7 @@ from sacrebleu.metrics.bleu import BLEU
 from shared.metrics.bootstrap import Floats, Sums, mean
 
 ROUGE = ("rouge1", "rouge2", "rougeL")
-ORDERS = 4
+ORDERS = 4  # BLEU counts n-grams of 1 to 4 words
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -25,7 +25,7 @@ def generation_sums(answers: Sequence[str], references: Sequence[str]) -> list[S
     answers
         N generated answers.
     references
-        The reference answer of each, N in all.
+        N reference answers, in the same order.
     """
     pairs = list(zip(answers, references, strict=True))
     rouge = [_rouge(answer, reference) for answer, reference in pairs]
@@ -38,7 +38,7 @@ def generation_sums(answers: Sequence[str], references: Sequence[str]) -> list[S
 def bleu_signature() -> str:
     """Return sacreBLEU's signature, which says how BLEU was computed (Post 2018, arXiv 1804.08771)."""
     metric = BLEU()
-    metric.corpus_score(["a"], [["a"]])  # the signature names the number of references, which a score tells it
+    metric.corpus_score(["a"], [["a"]])  # without a score the signature lacks the number of references
     return str(metric.get_signature())
 
 
@@ -66,14 +66,14 @@ def _words(text: str) -> list[str]:
 
 
 def _bleu(pairs: Sequence[tuple[str, str]]) -> Sums:
-    """BLEU as sums: n-gram hits and totals, and the lengths of answer and reference, which sacreBLEU gives by sentence."""
-    metric = BLEU(effective_order=True)  # for the counts alone; the score below is the corpus' own
+    """Return BLEU as sums: n-gram hits and totals, and lengths of answers and references, by sentence from sacreBLEU."""
+    metric = BLEU(effective_order=True)  # only its counts are used; `_corpus` computes the score
     scores = [metric.sentence_score(answer, [reference]) for answer, reference in pairs]
     return Sums("bleu", np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores], dtype=np.float64), _corpus)
 
 
 def _corpus(sums: Floats) -> Floats:
-    """sacreBLEU's score of each row of sums, (M,)."""
+    """Return sacreBLEU's corpus score for each row of sums, (M,)."""
     return np.array([_score([int(count) for count in row.round()]) for row in sums])
 
 

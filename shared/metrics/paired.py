@@ -1,4 +1,4 @@
-"""A paired test: whether one model is better than another on the same records."""
+"""Test in pairs whether one model is better than another on the same records."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ def compare(before: Sums, after: Sums, resamples: int, confidence: float, seed: 
     """Return the change of a metric, with its paired bootstrap interval and the p-value of approximate randomisation.
 
     Each resample takes the same records of both models (Koehn 2004). The test swaps the two models' results on each
-    record with chance 1/2 and counts how often the metrics then differ at least as much (Riezler and Maxwell 2005). The
+    record with probability 1/2 and counts how often the metrics then differ at least as much (Riezler and Maxwell 2005). The
     observed order is counted too, so p is at least 1 / (resamples + 1) and the test is valid (Phipson and Smyth 2010).
 
     Parameters

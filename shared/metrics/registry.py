@@ -1,7 +1,7 @@
-"""The registry of metrics: the name that a report prints for a metric, its unit and its direction.
+"""List the metrics: the name that a report prints for each, whether it is a percentage, and its direction.
 
 A new metric is one file in this folder that returns ``shared.metrics.bootstrap.Sums`` or ``Interval``, and one line in
-``METRICS``. A metric without a line here is printed under its own name, as a plain number of which more is better.
+``METRICS``. A metric without a line here is printed under its own name, as a plain number for which higher is better.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """How reports name, write and read a metric."""
+    """How a report prints a metric: its label, whether as a percentage, and whether a lower value is better."""
 
     label: str
     percent: bool = False

@@ -1,4 +1,4 @@
-"""Span metrics: precision, recall and F1 of exactly found spans, as of CoNLL-2003 (Tjong Kim Sang and De Meulder 2003)."""
+"""Compute precision, recall and F1 of exactly found spans, as in CoNLL-2003 (Tjong Kim Sang and De Meulder 2003)."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ Found = tuple[str, int, int]  # label, start, end (excluded)
 
 
 def bio_spans(tags: Sequence[str]) -> set[Found]:
-    """Return the spans of a sequence of BIO tags; an I that continues nothing begins a span, as conlleval reads it.
+    """Return the spans of a sequence of BIO tags; an I tag that continues no span begins one, as in conlleval.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def bio_spans(tags: Sequence[str]) -> set[Found]:
 
 
 def span_sums(hits: Floats, predicted: Floats, true: Floats) -> list[Sums]:
-    """Return F1, precision and recall over all spans of N records; 0 where there is nothing to count.
+    """Return F1, precision and recall over all spans of N records; 0 if there are no spans.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Describe where the records of a batch lie: one padded row per record, or all end to end without padding."""
+"""Map the positions of a batch to its records: one padded row per record, or all records end to end without padding."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Layout:
     """Groups of records with equal length: ``runs`` holds (records, positions) of each group, T positions in all.
 
     The rows of a group in a tensor (T, d) can be viewed as (records, positions, d) and need no mask. ``place`` is set only
-    where the records were taken out of a padded batch.
+    if the records were taken out of a padded batch.
     """
 
     runs: tuple[tuple[int, int], ...]

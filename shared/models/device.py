@@ -4,7 +4,7 @@ import torch
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Copy a CPU tensor to the device; to a GPU asynchronously, through pinned memory.
+    """Copy a CPU tensor to a device; to a CUDA device asynchronously, through pinned memory.
 
     Parameters
     ----------

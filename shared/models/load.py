@@ -149,7 +149,7 @@ def catalogue_rows(fetch_name: str | None = None) -> list[dict[str, str | bool]]
 
 
 def _in_folder(name: str, folder: Path, reference: str) -> ModelFiles:
-    """Return the only weights file of a folder in the layout of transformers."""
+    """Return the files of a model that is saved in the layout of transformers, with a single weights file."""
     weights = folder / "model.safetensors"
     if not weights.is_file() or not (folder / "config.json").is_file():
         raise ModelError(
@@ -199,7 +199,7 @@ def choose_device(name: str) -> torch.device:
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """Return the dtype in which the frozen base model computes.
 
-    ``auto`` and ``nf4`` mean bfloat16 where the hardware multiplies in it, else float32. Under ``nf4`` the weights are
+    ``auto`` and ``nf4`` mean bfloat16 if the hardware can multiply in it, else float32. Under ``nf4`` the weights are
     stored in 4 bits and converted to this dtype for computing.
 
     Parameters

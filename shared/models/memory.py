@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-SHARE = 0.8  # of the free memory may be used
+SHARE = 0.8  # share of the free memory that may be used
 # Measured peak memory divided by the bytes counted here: 1.7 to 2.3 on CPUs (docs/engine.md), whose allocator keeps freed
 # blocks. A GPU's allocator keeps fewer.
 OVERHEAD = {"cpu": 2.5, "cuda": 1.5, "mps": 2.5}

@@ -24,14 +24,23 @@ HALF = (torch.bfloat16, torch.float16)
 
 
 def packs(network: Any, device: torch.device, dtype: torch.dtype, packable: Callable[[str], bool]) -> bool:
-    """Return whether a model takes records end to end.
+    """Return whether a model can compute records end to end.
 
-    Its attention must be known, and ``packable`` must hold for the name of every tensor that is trained in it. On a GPU it
-    must also compute in 16 bits, which the kernel requires.
+    Its type must be in ``KINDS``, and ``packable`` must hold for the name of every trained tensor. On a GPU the model must
+    also compute in 16 bits, which the kernel requires.
+
+    Parameters
+    ----------
+    network
+        The transformer, with its adapter.
+    device, dtype
+        Where and in which dtype it computes.
+    packable
+        Whether per-record gradients of the tensor with this name can be computed for packed records.
     """
     known = network.config.model_type in KINDS
-    mine = all(packable(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
-    return known and mine and (device.type == "cpu" or (device.type == "cuda" and dtype in HALF))
+    trained = all(packable(name) for name, parameter in network.named_parameters() if parameter.requires_grad)
+    return known and trained and (device.type == "cpu" or (device.type == "cuda" and dtype in HALF))
 
 
 @contextmanager
@@ -81,7 +90,7 @@ def _pack(place: Place, network: Any, _: tuple[Any, ...], given: dict[str, Any])
     ids = place.pack(given["input_ids"])[None]  # (1, T)
     row = {"input_ids": ids, "attention_mask": None, "position_ids": (place.positions % place.width)[None]}
     if network.config.model_type == "bert":
-        row["token_type_ids"] = torch.zeros_like(ids)  # BERT's own zeros are no longer than its longest text
+        row["token_type_ids"] = torch.zeros_like(ids)  # BERT's own zeros end at its longest text, and T may be larger
     return (), {**given, **row}
 
 
@@ -117,7 +126,7 @@ def _gpu_attention(
     ends, longest = (place.starts, place.starts), (place.width, place.width)
     window, grouped = (-1, 0 if causal else -1), q.shape[1] != k.shape[1]
     out = varlen_attn(q, k, v, *ends, *longest, scale=scaling, window_size=window, enable_gqa=grouped)
-    assert isinstance(out, torch.Tensor)  # noqa: S101  nothing else was asked for
+    assert isinstance(out, torch.Tensor)  # noqa: S101  it returns a tuple only on request
     return out
 
 

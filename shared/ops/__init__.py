@@ -1,1 +1,1 @@
-"""Operation of running programs: status, disk, logs, printing, signals, energy."""
+"""Run programs: status, files, logs, printing, progress, signals, energy, and checks of a folder."""

@@ -1,4 +1,4 @@
-"""Network addresses of the form ``host:port``."""
+"""Parse network addresses of the form ``host:port``."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""A group of commands that imports the module of a command when that command is asked for, and no other module."""
+"""Load commands lazily: the module of a command is imported only when that command is used."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ class Role:
     load
         Imports the module of these commands and returns its Typer app.
     extra
-        The extra that these commands need, such as ``"server"``; None where the base of the package is enough.
+        The extra that these commands need, such as ``"server"``; None if the base package is enough.
     """
 
     load: Callable[[], typer.Typer]
@@ -30,7 +30,7 @@ class Role:
 
 
 class CommandGroup(TyperGroup):
-    """A group that knows its commands by name and loads each when it is asked for.
+    """A group that lists its commands by name and loads each on first use.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class CommandGroup(TyperGroup):
         return list(dict.fromkeys((*self._roles, *self.commands)))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, or None for an unknown name; then load all, because click suggests one of those."""
+        """Return a command, or None for an unknown name; then load all commands, so that click can suggest one."""
         for name in (cmd_name,) if cmd_name in self.list_commands(ctx) else self._roles:
             if name not in self.commands:
                 self.commands[name] = _loaded(name, self._roles[name])
@@ -61,7 +61,7 @@ class CommandGroup(TyperGroup):
 
 
 def _loaded(name: str, role: Role) -> click.Command:
-    """Return the command of this name in a role's app, which holds it or is itself the group of this name."""
+    """Return the command with this name from a role's app, or the app itself if it is the group with this name."""
     app = role.load()
     group = get_group(app)
     group.suggest_commands = False  # click suggests a command itself, and Typer would add the same sentence

@@ -1,4 +1,4 @@
-"""Fields of the run configuration as tables for a terminal."""
+"""Show fields of the run configuration as tables in a terminal."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from shared.config.reference import FieldRow
 
 
 def field_tables(rows: Sequence[FieldRow]) -> Iterator[RenderableType]:
-    """Yield one table of fields, or plain lines where there is only one field."""
+    """Yield one table of fields, or plain lines if there is only one field."""
     if len(rows) == 1:
         (row,) = rows
         yield Text(f"{row.path}: {row.description}")

@@ -1,4 +1,4 @@
-"""Only for tests: named points at which a process kills itself, to test that a run survives a crash.
+"""Kill this process at named points, only in tests, to check that a run survives a crash.
 
 The environment variable ``HUSHTUNE_FAULT=point@round`` chooses the point when the process starts. Nothing that arrives over
 the network can set it, and without it a point does nothing.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-ANY_COUNTRY = "FRA"  # codecarbon requires a country for the CO2e; without a country of ours the CO2e is not reported
+ANY_COUNTRY = "FRA"  # codecarbon requires a country; if the config names none, this one is used and the CO2e is not reported
 Item = TypeVar("Item")
 
 

@@ -1,4 +1,4 @@
-"""Refuse, in one sentence, what needs an optional part (extra) of this package that is not installed."""
+"""Refuse a command or setting that needs an optional part (extra) of this package which is not installed."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -52,13 +52,13 @@ def require(subject: str, extra: str, otherwise: str = "") -> None:
 
 
 def missing(extra: str) -> Iterator[str]:
-    """Yield the packages of an extra that are not installed; the build lists those of included extras under it, too."""
+    """Yield the packages of an extra, and of the extras that it includes, that are not installed."""
     yield from (requirement.name for requirement in _requirements(extra) if not is_installed(requirement.name))
 
 
 def _requirements(extra: str) -> "Iterator[Requirement]":
-    """Yield what the metadata of our own package lists under an extra; nothing where it runs without being installed."""
-    from importlib.metadata import PackageNotFoundError, requires  # here, because every start of the command line reads this
+    """Yield what our own package's metadata lists under an extra; nothing if our package is not installed."""
+    from importlib.metadata import PackageNotFoundError, requires  # slow, and every command imports this module
 
     from packaging.requirements import Requirement
 
@@ -73,7 +73,7 @@ def _requirements(extra: str) -> "Iterator[Requirement]":
 
 
 def is_installed(package: str) -> bool:
-    """Whether a package is installed, by its name in a package registry."""
+    """Return whether a package is installed, by its name in the package registry."""
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:

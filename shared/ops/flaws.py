@@ -1,4 +1,4 @@
-"""The result of a check of a folder: one line for each problem."""
+"""Represent a problem that a check of a folder found, printed as one line."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Options that many commands share, and how a command prints its result."""
+"""Define options that many commands share, and print the result of a command."""
 
 import json
 import sys

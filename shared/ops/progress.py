@@ -1,10 +1,11 @@
-"""How a long command says how far it is: one function that begins a stage and returns what counts its units."""
+"""Report the progress of a long command: one function begins a stage and returns another that counts finished units."""
 
 import time
 from collections.abc import Callable
 
-Advance = Callable[[int], None]  # so many further units of the stage are done
-Progress = Callable[[str, int], Advance]  # a stage of so many units begins, and the one before is over; 0 counts nothing
+Advance = Callable[[int], None]  # takes the number of units that were finished since the last call
+# Takes the code name and the number of units of a stage that begins, which ends the stage before; 0 if nothing is counted.
+Progress = Callable[[str, int], Advance]
 
 EVERY = 30.0  # seconds between two lines of a log
 
@@ -15,19 +16,19 @@ def silent(stage: str, total: int) -> Advance:
     Parameters
     ----------
     stage, total
-        As every progress takes them: the stage's code name, and how many units it has.
+        The stage's code name, and its number of units.
     """
     return _nothing
 
 
 def logged(log: Callable[..., None]) -> Progress:
-    """Return a progress that logs each stage: its start, then every 30 seconds how far it is, and its end.
+    """Return a ``Progress`` that logs the start of each stage, its state every 30 seconds, and its end.
 
     Parameters
     ----------
     log
-        Called with the stage's code name, and by name with the units ``done`` and ``of`` how many, units ``a_second`` and
-        ``seconds_left``.
+        Called with the stage's code name and the keywords ``done`` (units), ``of`` (all units), ``a_second`` (units per
+        second) and ``seconds_left``.
     """
 
     def begin(stage: str, total: int) -> Advance:
@@ -41,6 +42,8 @@ def logged(log: Callable[..., None]) -> Progress:
 
 
 class _Pace:
+    """Counts the finished units of one stage and logs at most one line in ``EVERY`` seconds."""
+
     def __init__(self, log: Callable[..., None], stage: str, total: int) -> None:
         self._log, self._stage, self._total = log, stage, total
         self._done, self._started = 0, time.monotonic()

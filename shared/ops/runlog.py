@@ -1,4 +1,4 @@
-"""The log of a run: one JSON object per line, with numbers and short names only; free text is refused."""
+"""Write the log of a run: one JSON object per line, with numbers and short names only; free text is refused."""
 
 import json
 import re

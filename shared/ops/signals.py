@@ -1,4 +1,4 @@
-"""End a long-lived process cleanly when its supervisor asks for that."""
+"""End a long-running process cleanly when its supervisor sends SIGTERM."""
 
 import signal
 import sys

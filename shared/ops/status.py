@@ -1,4 +1,4 @@
-"""Status file of a running server or client, read by ``hushtune status``: numbers and short names only, no free text."""
+"""Write and read the status file of a running server or client: numbers and short names only, no free text."""
 
 import json
 import os
@@ -22,15 +22,15 @@ Outcome = Literal["training", "sent", "refused", "failed"]
 class SiteSeen(Section):
     """The state of one site as seen by the server."""
 
-    site_id: SiteId = Field(description="which site")
-    connected: bool = Field(description="whether it can be asked for a round now")
-    last_seen: float | None = Field(None, description="time at which it was last connected, seconds since 1970")
-    last_round: int | None = Field(None, description="the last round that it was asked for")
-    outcome: Code | None = Field(None, description="accepted, missing, or why its last reply was rejected")
+    site_id: SiteId = Field(description="name of the site")
+    connected: bool = Field(description="whether the site is connected, so that a round can include it")
+    last_seen: float | None = Field(None, description="time at which the site was last connected, seconds since 1970")
+    last_round: int | None = Field(None, description="the last round for which the site got an order")
+    outcome: Code | None = Field(None, description="accepted, missing, or why the site's last reply was rejected")
 
 
 class ServerStatus(Section):
-    """Status of a server: its run, how far the run is, and which sites it waits for."""
+    """Status of a server: its run, the run's progress, and the sites that it waits for."""
 
     kind: Literal["server"] = Field("server", description="a server's status")
     run: Code = Field(description="name of the run")
@@ -76,7 +76,7 @@ class SiteStatus(Section):
     """Status of a client: its connection, its remaining budget, and its last orders."""
 
     kind: Literal["site"] = Field("site", description="a site's status")
-    site_id: SiteId = Field(description="which site")
+    site_id: SiteId = Field(description="name of the site")
     server: Code = Field(description="address of the server")
     connection: Literal["connecting", "connected", "refused", "closed"] = Field(
         description="state of its connection to the server"

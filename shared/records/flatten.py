@@ -1,4 +1,4 @@
-"""Write nested values as text, a line for each value with its names before it, so that nothing escapes detection."""
+"""Write nested values as text, one line for each value with its names before it, so that detection reads all of them."""
 
 import datetime
 import math
@@ -10,10 +10,10 @@ MIDNIGHT = datetime.time()
 
 
 def plain(value: Any) -> str:
-    """Return one value as text, in the way in which a file of text would hold it.
+    """Return one value as text, the same for every file format and column type.
 
-    A number or date is written alike whatever the format and the column's type made of it: a whole number has no point,
-    ``true`` and ``false`` are small, and a date has no hour of midnight. A value that is missing is empty.
+    A whole number has no decimal point, ``true`` and ``false`` are in small letters, and a date at midnight has no time of
+    day. A missing value is empty.
     """
     if is_missing(value):
         return ""
@@ -27,17 +27,14 @@ def plain(value: Any) -> str:
 
 
 def is_missing(value: Any) -> bool:
-    """Say whether there is no value: null, not a number (what is left of a null among numbers), or blank text."""
+    """Return whether there is no value: null, NaN (which replaces null in a column of numbers), or blank text."""
     if isinstance(value, float | Decimal):
         return math.isnan(value)
     return value is None or (isinstance(value, str) and not value.strip())
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each value in an object or list with the names that lead to it, in order, without empty values.
-
-    Numbers and dates are values too; bytes are not text and stay out.
-    """
+    """Yield each value in an object or list, in order, with the names that lead to it; omit missing values and bytes."""
     if isinstance(value, Mapping):
         for key, child in value.items():
             yield from leaves(child, f"{name} {key}".strip())

@@ -13,23 +13,23 @@ from shared.records.rows import Row, rows_of
 from shared.records.types import RawRecord, Span, canonical, origin, whole
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-TELLING = 24  # characters from which a value in an object or list identifies its record
+DISTINCTIVE = 24  # characters from which a single value in an object or list identifies its record
 
 
 def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[RawRecord]:
     """Read all records of a site's file, in order, with the columns that the config maps.
 
-    With ``data.label_bins``, a record is left out where its label is missing or outside every bin. This is a fixed rule on
+    With ``data.label_bins``, a record is left out if its label is missing or outside every bin. This is a fixed rule on
     one record, so it costs no privacy.
 
     Parameters
     ----------
     path
-        A file of rows.
+        A CSV, JSON or Parquet file.
     config
         The run's config with the site's own columns.
     labelled
-        Whether a record needs a label of the config; otherwise any label counts, or none.
+        Whether each record needs a label of ``task.labels``; otherwise it may have any label or none.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[R
 
 
 def _mapped(config: RunConfig) -> frozenset[str]:
-    """Return the columns that the config names; no other is read."""
+    """Return the columns that the config names; no other column is read."""
     columns = config.data.columns
     texts = [name for field in config.task.declared.fields for name in _listed(getattr(columns, field))]
     others = [columns.label, columns.tags, columns.person, columns.spans, config.group_column, *columns.known]
@@ -60,7 +60,7 @@ def _listed(columns: str | Sequence[str]) -> Sequence[str]:
 
 
 def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bool) -> RawRecord | None:
-    """Return one row as a record, or None where its numeric label lies outside every bin."""
+    """Return one row as a record, or None if its numeric label is missing or outside every bin."""
     columns = config.data.columns
     names = config.task.declared.fields
     fields = {name: _cut(_text(row, name, where, config), config.data.cut_chars) for name in names}
@@ -74,7 +74,7 @@ def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bo
     tags = _tags(row, len(fields[names[0]]), where, config, labelled) if tagged else ()
     person = _person(row, columns.person, where) if columns.person else None
     known = [value for name in columns.known for value in _known(row, name, where)] + ([whole(person)] if person else [])
-    texts = [text for name in names for text in _tellings(row, name, where, config)]
+    texts = [text for name in names for text in _identifying_texts(row, name, where, config)]
     return RawRecord(fields, label, position, spans, origin(texts), person, tuple(known), _group(row, config), tags)
 
 
@@ -84,7 +84,7 @@ def _group(row: Row, config: RunConfig) -> str | None:
 
 
 def _text(row: Row, field: str, where: str, config: RunConfig) -> str:
-    """Return the text of a field; several columns, objects and lists are written as lines of names and values."""
+    """Return the text of a field; several columns, an object or a list become lines of names and values."""
     columns, key = getattr(config.data.columns, field), f"data.columns.{field}"
     if not isinstance(columns, str):
         return "\n".join(written({column: _value(row, column, key, where)}) for column in columns)
@@ -96,46 +96,49 @@ def _text(row: Row, field: str, where: str, config: RunConfig) -> str:
     return value
 
 
-def _tellings(row: Row, field: str, where: str, config: RunConfig) -> Iterator[str]:
-    """Yield the texts that identify the record when it comes again: one for each mapped column, whatever its name.
+def _identifying_texts(row: Row, field: str, where: str, config: RunConfig) -> Iterator[str]:
+    """Yield the texts by which the ledger recognises the record when it is used again, whatever the names of the columns.
 
-    An object or list gives all its values together, in an order that no format changes; the longest of them; and each
-    value that is long enough to identify the record, since it may come again in a column of its own.
+    Each mapped column gives its value. An object or list gives all its values together, sorted because file formats differ
+    in their order; the longest value; and each value that is long enough to identify the record, because it may be in a
+    column of its own next time.
     """
     for column in _listed(getattr(config.data.columns, field)):
         values = sorted({value for _, value in leaves(_value(row, column, f"data.columns.{field}", where))})
         if values:
             yield "\n".join(values)
             yield max(values, key=len)
-            yield from (value for value in values if len(value) >= TELLING)
+            yield from (value for value in values if len(value) >= DISTINCTIVE)
 
 
 def _known(row: Row, column: str, where: str) -> list[str]:
-    """Return the values in a column, without their names, as a text may repeat them: zeros before a number stay."""
+    """Return the values in a column, without names, in the form in which a text may repeat them; leading zeros stay."""
     return [whole(leaf) for _, leaf in leaves(_value(row, column, "data.columns.known", where))]
 
 
 def _value(row: Row, column: str, key: str, where: str) -> Any:
     if column not in row.values:
-        # The names of a file without a header line are its first record, so they are not printed.
+        # If a file has no header line, its column names are its first record, so they are not printed.
         raise DataError(f"{where}: no column '{column}' among the file's {row.width}; set {key} to the right name")
     return row.values[column]
 
 
 def _person(row: Row, column: str, where: str) -> str:
-    """Return the person of a record; refuse an empty cell, or all records without a person would count as one person's."""
+    """Return the person of a record; refuse an empty cell, because all records without a person would form one unit."""
     value = _value(row, column, "data.columns.person", where)
     if isinstance(value, dict | list | bytes):
         raise DataError(
-            f"{where}: column '{column}' holds {type(value).__name__}, no id; map another to data.columns.person"
+            f"{where}: column '{column}' holds {type(value).__name__}, not an id; map another to data.columns.person"
         )
     if not canonical(plain(value)):
-        raise DataError(f"{where}: column '{column}' is empty; say whose the record is, or unset data.columns.person")
+        raise DataError(
+            f"{where}: column '{column}' is empty; fill in the person of the record, or unset data.columns.person"
+        )
     return plain(value)
 
 
 def _cut(text: str, limit: int) -> str:
-    """Cut at the last space before the limit."""
+    """Cut a text at the last space before the limit; at the limit itself if its second half has no space."""
     if len(text) <= limit:
         return text
     head = text[:limit]
@@ -143,36 +146,38 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _label(row: Row, where: str, config: RunConfig) -> str | None:
-    """Return the label as written, or the bin of a numeric label (None where it is in no bin)."""
+    """Return the label as written, or the bin of a numeric label (None if it is missing or in no bin)."""
     column = config.data.columns.label
     value = _value(row, column, "data.columns.label", where)
     if not config.data.label_bins:
         for found in (str(value), plain(value)):  # a whole number may have become 1.0 in a column with gaps
             if found in config.task.labels:
                 return found
-        raise DataError(f"{where}: its label is not in task.labels ({', '.join(config.task.labels)}); mend either")
+        raise DataError(f"{where}: its label is not in task.labels ({', '.join(config.task.labels)}); correct either")
     if is_missing(value):
         return None
     number = plain(value).strip()
     if isinstance(value, bool) or not NUMBER.fullmatch(number):
-        raise DataError(f"{where}: column '{column}' is no number, which data.label_bins needs; write it like 3 or 2.5")
+        raise DataError(f"{where}: column '{column}' is not a number, which data.label_bins needs; write it like 3 or 2.5")
     return next((bin_.label for bin_ in config.data.label_bins if bin_.low <= float(number) <= bin_.high), None)
 
 
 def _tags(row: Row, size: int, where: str, config: RunConfig, labelled: bool) -> tuple[Span, ...]:
-    """Return the labelled stretches in reading order, as far as the text was not cut at ``size`` characters."""
+    """Return the labelled spans in reading order, cut to the first ``size`` characters, which were kept of the text."""
     column = config.data.columns.tags
     value = _value(row, column, "data.columns.tags", where)
     tags = _parsed_spans(value)
     if tags is None:
-        raise DataError(f"{where}: column '{column}' is no list of {{label, start, end}}; map another to data.columns.tags")
+        raise DataError(
+            f"{where}: column '{column}' is not a list of {{label, start, end}}; map another to data.columns.tags"
+        )
     tags = tuple(sorted(tags, key=lambda tag: (tag.start, tag.end)))
     if labelled and any(tag.label not in config.task.labels for tag in tags):
-        raise DataError(f"{where}: a tag's label is not in task.labels ({', '.join(config.task.labels)}); mend either")
+        raise DataError(f"{where}: a tag's label is not in task.labels ({', '.join(config.task.labels)}); correct either")
     text = _text(row, config.task.declared.fields[0], where, config)
     ends = [0, *(tag.end for tag in tags)]
     if any(tag.start < end or tag.start >= tag.end for tag, end in zip(tags, ends, strict=False)) or ends[-1] > len(text):
-        raise DataError(f"{where}: column '{column}' has tags that are empty, overlap or lie outside the text; mend them")
+        raise DataError(f"{where}: column '{column}' has tags that are empty, overlap or lie outside the text; correct them")
     return tuple(replace(tag, end=min(tag.end, size)) for tag in tags if tag.start < size)
 
 
@@ -181,7 +186,7 @@ def _spans(row: Row, column: str, where: str) -> tuple[Span, ...]:
     spans = _parsed_spans(value)
     if spans is None:
         raise DataError(
-            f"{where}: column '{column}' is no list of {{label, start, end}}; mend it or unset data.columns.spans"
+            f"{where}: column '{column}' is not a list of {{label, start, end}}; correct it or unset data.columns.spans"
         )
     return spans
 

@@ -1,7 +1,7 @@
-"""Read the rows of a site's file with the values as the file writes them: CSV, JSON lines or Parquet.
+"""Read the rows of a site's file, CSV, JSON lines or Parquet, with the values as they are in the file.
 
-The type of a value is never guessed from other values: a cell of a CSV is text, and JSON and Parquet give types themselves.
-So a row does not depend on the rows around it. Rows are streamed, and nothing is cached on the disk.
+The type of a value is never guessed from other values: a CSV cell is text, and JSON and Parquet files contain the types. So
+a row does not depend on the rows around it. Rows are streamed, and nothing is cached on the disk.
 """
 
 import codecs
@@ -18,15 +18,21 @@ from shared.errors import DataError
 
 FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 CELL_CHARS = 1 << 24  # most characters of a cell; without a limit, an open quotation mark would read the rest of the file
-PARQUET_ROWS = 1024  # that are held at once
+PARQUET_ROWS = 1024  # rows in memory at once
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: where it stands, its values by column, and how many columns its file has.
+    """One row of a file.
 
-    ``place`` has its number among the records and, in a file of text, its line. ``values`` may lack columns that were not
-    asked for.
+    Attributes
+    ----------
+    place
+        Number of the record and, in a text file, of the line, for messages.
+    values
+        Values by column; may lack columns that were not wanted.
+    width
+        Number of columns of the file.
     """
 
     place: str
@@ -35,7 +41,7 @@ class Row:
 
 
 def rows_of(path: Path, wanted: Collection[str]) -> Iterator[Row]:
-    """Give the rows of a file in order, with at least the ``wanted`` columns that it has.
+    """Return the rows of a file in order, with at least those of the ``wanted`` columns that the file has.
 
     Parameters
     ----------
@@ -47,15 +53,15 @@ def rows_of(path: Path, wanted: Collection[str]) -> Iterator[Row]:
     Raises
     ------
     DataError
-        The file is missing, empty, of another format or encoding, or cannot be read from some line on. The message names
-        the place, never the text.
+        The file is missing, empty, of another format or encoding, or a part of it cannot be read. The message names the
+        place, never the text.
     """
     _refuse_unreadable(path)
     return READERS[FORMATS[path.suffix]](path, wanted)
 
 
 def _refuse_unreadable(path: Path) -> None:
-    """Say in one line what is wrong with the file, before any library meets it."""
+    """Refuse a file that cannot be read, in one sentence, before any library opens it."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; check data.root and the site's file")
     if path.suffix not in FORMATS:
@@ -67,7 +73,7 @@ def _refuse_unreadable(path: Path) -> None:
 
 
 def _refuse_other_encoding(path: Path) -> None:
-    """Find the first byte that is no UTF-8 text."""
+    """Refuse a file that is not UTF-8 text; the message names the first wrong byte."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset = 0
     with path.open("rb") as stream:
@@ -83,7 +89,7 @@ def _refuse_other_encoding(path: Path) -> None:
 
 
 def _bad_byte(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> int | None:
-    """Return where a chunk stops being UTF-8; the decoder's own error holds the text, so it is not passed on."""
+    """Return the place of the first byte that is not UTF-8; the decoder's error is dropped, because it quotes the text."""
     try:
         decoder.decode(chunk, final)
     except UnicodeDecodeError as error:
@@ -92,7 +98,7 @@ def _bad_byte(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = Fa
 
 
 def _csv_rows(path: Path, _wanted: Collection[str]) -> Iterator[Row]:
-    """Give the rows of a CSV (RFC 4180), all cells as text; an empty cell is an empty text."""
+    """Yield the rows of a CSV file (RFC 4180) with all cells as text; an empty cell is an empty text."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         lines = _csv_lines(path, stream)
         _, header = next(lines, (0, []))
@@ -101,14 +107,14 @@ def _csv_rows(path: Path, _wanted: Collection[str]) -> Iterator[Row]:
             place = f"line {line}, record {number}"
             if len(cells) != len(header):
                 raise DataError(
-                    f"{path}, {place}: has {len(cells)} cells, and the header {len(header)}; mend the row, and put cells "
-                    "that hold a comma or a line break in quotation marks"
+                    f"{path}, {place}: has {len(cells)} cells, and the header {len(header)}; correct the row, and put "
+                    "cells that hold a comma or a line break in quotation marks"
                 )
             yield Row(place, dict(zip(header, cells, strict=True)), len(header))
 
 
 def _csv_lines(path: Path, stream: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    """Give the cells of each row with the line that it begins in; empty lines are left out."""
+    """Yield the cells of each row with the number of the row's first line; leave out empty lines."""
     reader, line, failure = csv.reader(stream, strict=True), 1, ""
     with _wide_cells():
         try:
@@ -117,14 +123,14 @@ def _csv_lines(path: Path, stream: Iterator[str]) -> Iterator[tuple[int, list[st
                     yield line, cells
                 line = reader.line_num + 1
         except csv.Error as error:
-            failure = str(error)  # of a fixed few, which quote no text
+            failure = str(error)  # one of a few fixed messages, which quote no text
     if failure:
-        raise DataError(f"{path}: not readable as csv in the row that begins in line {line}: {failure}; mend the row")
+        raise DataError(f"{path}: not readable as csv in the row that begins in line {line}: {failure}; correct the row")
 
 
 @contextmanager
 def _wide_cells() -> Iterator[None]:
-    """Let a cell have ``CELL_CHARS`` characters; the library's own limit is 128 K."""
+    """Allow cells of ``CELL_CHARS`` characters; the library's own limit is 128 K."""
     before = csv.field_size_limit(CELL_CHARS)
     try:
         yield
@@ -133,7 +139,7 @@ def _wide_cells() -> Iterator[None]:
 
 
 def _json_rows(path: Path, _wanted: Collection[str]) -> Iterator[Row]:
-    """Give the objects of JSON lines, or of one list of objects."""
+    """Yield the objects of JSON lines, or of one list of objects."""
     with path.open(encoding="utf-8-sig") as stream:
         start = next((line for line in stream if line.strip()), "")
         stream.seek(0)
@@ -159,7 +165,7 @@ def _listed(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _parsed(text: str) -> Any:
-    """Return a JSON value, or None where the text is none; the parser's own error holds the text."""
+    """Return a JSON value, or None if the text is not JSON; the parser's error is dropped, because it quotes the text."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -167,7 +173,7 @@ def _parsed(text: str) -> Any:
 
 
 def _parquet_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
-    """Give the rows of a Parquet file with only the wanted columns; no other is decoded."""
+    """Yield the rows of a Parquet file with only the wanted columns; no other column is decoded."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -183,16 +189,16 @@ def _parquet_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
                 yield Row(f"record {number}", row, len(names))
     except (pa.ArrowException, ValueError, TypeError, OSError, OverflowError) as error:
         failure = type(error).__name__
-    if failure:  # raised here, so that the cause, which may quote the text, is not its context
-        raise DataError(f"{path}: not readable as parquet ({failure}); mend the file")
+    if failure:  # raised here, so that the library's error, which may quote the text, is not attached to ours
+        raise DataError(f"{path}: not readable as parquet ({failure}); repair the file")
 
 
 def _refuse_doubled(path: Path, names: Sequence[str]) -> None:
-    """Refuse two columns of one name; columns without a name, such as a spreadsheet leaves at the end, may be many."""
+    """Refuse two columns with the same name; several may have no name, as a spreadsheet may leave them at the end."""
     places: dict[str, int] = {}
     for place, name in enumerate(names, start=1):
         if name and places.setdefault(name, place) != place:
-            # The names of a file without a header line are its first record, so they are not printed.
+            # If a file has no header line, its column names are its first record, so they are not printed.
             raise DataError(f"{path}: columns {places[name]} and {place} have the same name; rename one of them")
 
 

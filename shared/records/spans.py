@@ -1,4 +1,4 @@
-"""Move labelled stretches of a text along when the text is changed or parts of the text are replaced."""
+"""Compute the new places of labelled spans when a text is changed or parts of it are replaced."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,9 +36,9 @@ def applied(text: str, edits: Sequence[Edit]) -> str:
 def follow(spans: Sequence[Span], edits: Sequence[Edit]) -> tuple[Span, ...]:
     """Return the places of labelled spans after some edits: a replacement gets the label of the characters that it replaces.
 
-    A replacement over several spans gets the label of the one that it shares most characters with, the first of equals; the
-    other spans lose those characters, and a span that has none left is dropped. So spans stay disjoint, and no label names a
-    part of a replacement.
+    A replacement over several spans gets the label of the span with which it shares most characters; the first span wins a
+    tie. The other spans lose these characters, and a span without any left is dropped. So spans stay disjoint, and no label
+    covers only a part of a replacement.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def carried(text: str, spans: Sequence[Span], change: Callable[[str], str], whol
     spans
         Spans of that text.
     change
-        The change, of any text.
+        Function that changes a text.
     whole
-        What the change makes of ``text``.
+        The result of ``change`` for ``text``.
     """
     if not all(0 <= span.start <= span.end <= len(text) for span in spans):
         return None

@@ -1,4 +1,4 @@
-"""Define the two kinds of record: raw as it lies at a site, and scrubbed as a task may see it."""
+"""Define the two kinds of record: raw, as a site's file holds it, and scrubbed, as tasks accept it."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")  # a whole number, as a column with gap
 
 @dataclass(frozen=True)
 class Span:
-    """A labelled stretch of a text: characters ``start`` to ``end`` (end excluded) of one field."""
+    """A labelled part of a text: characters ``start`` to ``end`` (end excluded) of one field."""
 
     label: str
     start: int
@@ -26,15 +26,28 @@ class Span:
 
 @dataclass(frozen=True)
 class RawRecord:
-    """One record as the site's file holds it; it never leaves ``shared.records.read`` and the anonymiser.
+    """One record as the site's file holds it, before anonymisation; its ``repr`` shows no text, so no log can.
 
-    ``fields`` maps a task's field names to text, ``position`` is the record's 1-based place in its file, and
-    ``spans`` holds the true personal data by field where it is known (generated or hand-labelled data).
-    ``origin`` holds digests of the whole texts, by which the site's ledger knows the record again, and ``person`` names
-    whose it is, where a column says so, always in the form of ``canonical``; ``known`` are values of other columns that its
-    texts may repeat, and ``group`` is the declared group, which evaluation compares or an adversary hides. ``tags`` are the
-    labelled stretches of the first text that a tagging task learns, None if cleaning lost their places. Its ``repr`` shows
-    no text, so that no log or traceback can.
+    Attributes
+    ----------
+    fields
+        Texts by the task's field names.
+    label
+        The label, if the task has one label for each record.
+    position
+        Place in the file, from 1.
+    spans
+        True spans of personal data by field, if they are known (generated or hand-labelled data).
+    origin
+        Digests of the whole texts, by which the site's ledger recognises the record.
+    person
+        The person of the record in the form of ``canonical``, if a column names it.
+    known
+        Values of other columns that the texts may repeat.
+    group
+        The declared group, which evaluation compares or an adversary hides.
+    tags
+        Labelled spans of the first text, which a token classification task learns; None if cleaning lost their places.
     """
 
     fields: Mapping[str, str] = field(repr=False)
@@ -48,17 +61,16 @@ class RawRecord:
     tags: tuple[Span, ...] | None = field(repr=False, default=())
 
     def __post_init__(self) -> None:
-        if self.person is not None:  # here, so that no way of making a record lets one person count as two
+        if self.person is not None:  # here, so that every record has it, however it is made
             object.__setattr__(self, "person", canonical(self.person))
 
 
 @dataclass(frozen=True)
 class Record:
-    """One scrubbed record, made by the anonymiser alone; tasks accept nothing else.
+    """One scrubbed record, made only by the anonymiser; tasks accept no other record.
 
-    ``group`` is its declared group, which only a run with an adversary carries on from the raw record, and ``tags`` are the
-    labelled stretches of its first text, where they are after scrubbing. Its ``repr`` shows no text: what the anonymiser
-    missed must not reach a log.
+    The fields are those of ``RawRecord``; ``group`` is set only in a run with an adversary, and ``tags`` have their places
+    after scrubbing. Its ``repr`` shows no text, because what the anonymiser missed must not reach a log.
     """
 
     fields: Mapping[str, str] = field(repr=False)
@@ -69,38 +81,38 @@ class Record:
 
 
 def content(record: Record, without: Collection[str] = ()) -> bytes:
-    """Return all of a record that training can see, as bytes that are equal when all of it is.
+    """Return everything in a record that training can see, as bytes to compare records with.
 
-    All fields count but its place in its file, so a field that is new counts as well.
+    All fields except ``position`` count, so a field that is added to ``Record`` counts too.
 
     Parameters
     ----------
     record
         A scrubbed record.
     without
-        Names of further fields that are left out.
+        Names of further fields to leave out.
     """
     seen = {name: value for name, value in asdict(record).items() if name != "position" and name not in without}
     return json.dumps(seen, sort_keys=True).encode()
 
 
 def origin(texts: Iterable[str]) -> tuple[bytes, ...]:
-    """Return digests of a record's whole texts, as the file holds them before any cut; for memory only, never for a disk.
+    """Return digests of a record's whole texts, before any cut. They have no key, so they must not be written to a disk.
 
-    Each different text has one, whatever the name of its column; a blank text has none, unless all are blank.
+    Each different text has one digest, whatever the name of its column; a blank text has none, unless all are blank.
     """
     forms = dict.fromkeys(canonical(text) for text in dict.fromkeys(texts))
-    told = [form for form in forms if form] or [""]
-    return tuple(hashlib.sha256(form.encode("utf-8", "surrogatepass")).digest() for form in told)
+    counted = [form for form in forms if form] or [""]
+    return tuple(hashlib.sha256(form.encode("utf-8", "surrogatepass")).digest() for form in counted)
 
 
 def canonical(text: str) -> str:
-    """Return the form in which two ways to write one person's id, or one text, are equal.
+    """Return a form that is equal for two ways to write the same person's id, or the same text.
 
-    Width (NFKC), case, white space, characters that no reader sees, and the point of a whole number make no difference:
-    "Ann Lee" and "ann  lee", "P-17" and "P-17 ", "17" and "17.0". Zeros before a number do: "0042" and "42" may be two
-    persons, and two persons in one unit would change it by more than one unit may. Nothing of the anonymiser is used here:
-    its rules change, and a record must be known again by later versions.
+    Width (NFKC), case, white space, invisible characters and the ``.0`` of a whole number make no difference: "Ann Lee" and
+    "ann  lee", "P-17" and "P-17 ", "17" and "17.0" are equal. Leading zeros do make a difference: "0042" and "42" may be two
+    persons, and two persons in one unit could change a sum by more than one unit's bound. The anonymiser's normalisation is
+    not used, because its rules change, and later versions must recognise the same record.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))

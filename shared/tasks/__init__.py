@@ -1,4 +1,4 @@
-"""The registry of tasks. A new task is one line here, its module in this folder, and its part of shared/config/task.py."""
+"""List the tasks. A new task is one line here, a module in this folder, and an entry in shared/config/task.py."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ TASKS: Mapping[TaskName, type[Task]] = {
 
 
 def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
-    """Return the base model of a run, in memory, and its task.
+    """Load the base model of a run, and return it with the run's task.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
     if config.training.checkpointing:
         with quiet():  # the call has another name in transformers 6
             base.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
-            # Only the reentrant kind needs an input with a gradient.
+            # transformers lets the input require a gradient, which only reentrant checkpointing needs.
             base.network.disable_input_require_grads()  # type: ignore[no-untyped-call]
     return base, task(config, base)
 
 
 def load_learner(config: RunConfig) -> Learner:
-    """Return a run's base model with its task and a fresh adapter, the same for the same seed.
+    """Load a run's base model with its task and a new adapter, which is the same for the same seed.
 
     Parameters
     ----------

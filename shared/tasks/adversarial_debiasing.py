@@ -1,4 +1,4 @@
-"""Adversarial debiasing: a head learns each record's group from its embedding; the encoder gets the reversed gradient."""
+"""Compute the loss of adversarial debiasing: a head learns each record's group, and the encoder learns to hide it."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def adversarial_losses(adversary: nn.Linear, pooled: torch.Tensor, groups: torch
     Parameters
     ----------
     adversary
-        The head that reads groups.
+        The head that predicts groups, (hidden) to (groups).
     pooled
         Embeddings of the records, (B, hidden).
     groups

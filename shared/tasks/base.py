@@ -1,4 +1,4 @@
-"""The base class of a task: how records become tensors, what is learnt from them, and how it is measured."""
+"""Define the interface of a task: how records become tensors, what the model learns from them, how it is measured."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +30,18 @@ from shared.tasks.outcome import Outcome
 class Reading:
     """A text as the model reads it, and the output that an explanation attributes to its tokens.
 
-    ``ids`` (T,) are token ids, ``own`` (T,) marks the tokens of the text itself, ``output`` takes ids and mask (B, T) to a
-    value for each row (B,), ``answer`` is the model's answer and ``measure`` names the value.
+    Attributes
+    ----------
+    ids
+        Token ids, (T,).
+    own
+        True for the tokens of the text itself, (T,).
+    output
+        Function of ids and mask, both (B, T), that returns the explained value of each row, (B,).
+    answer
+        The model's answer.
+    measure
+        Name of the explained value.
     """
 
     ids: torch.Tensor
@@ -51,7 +61,7 @@ class Trivial:
 
 
 class Writer(Protocol):
-    """The part of a task whose answers are free text."""
+    """Further methods of a task whose answers are free text."""
 
     def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
         """Return the model's greedy response to the prompt of each example."""
@@ -60,15 +70,28 @@ class Writer(Protocol):
         """Return the model's greedy response to each instruction."""
 
     def reference(self, example: Example) -> str:
-        """Return the example's own response, as far as it was encoded."""
+        """Return the example's own response, without what was cut off in encoding."""
 
 
 class Task(ABC):
-    """How records become tensors, what the model learns from them, and how it is measured; one subclass a task.
+    """How records become tensors, what the model learns from them, and how it is measured; one subclass for each task.
 
-    What has a default here is a part that not every task has. ``kind`` is the kind of base model. ``baselines`` names the
-    rows of ``simulations.studies.baselines.BASELINES`` that a simulation computes beside the run, and ``probes`` the probes
-    of ``server.probes`` that make sense for the task.
+    Methods with a default are optional.
+
+    Attributes
+    ----------
+    kind
+        Kind of the base model.
+    outcome_type
+        Class of the task's outcomes.
+    baselines
+        Rows of ``simulations.studies.baselines.BASELINES`` that a simulation computes in addition to the run.
+    probes
+        Probes of ``server.probes`` that make sense for the task.
+    embeds
+        Whether ``embed`` is defined.
+    max_length
+        Most tokens of a record.
     """
 
     kind: ClassVar[Kind]
@@ -90,7 +113,7 @@ class Task(ABC):
         base
             The base model in memory, or only its shapes.
         seed
-            The run's seed, from which the first values of the trained tensors follow.
+            The run's seed, which determines the initial values of the trained tensors.
         """
 
     @abstractmethod
@@ -117,7 +140,7 @@ class Task(ABC):
 
     @abstractmethod
     def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
-        """Return what training lowers, (B,): each record's own loss and what the config adds to it, of that record only.
+        """Return the losses that training minimises, (B,): each record's own loss plus the terms that the config adds.
 
         Parameters
         ----------
@@ -126,12 +149,12 @@ class Task(ABC):
         batch
             B encoded records.
         distillation
-            Weight of the distance from what the model says without its adapter; 0 leaves the distance out.
+            Weight of the distance between the model and the base model; 0 leaves the distance out.
         """
 
     @abstractmethod
     def outcome(self, model: nn.Module, batch: Batch) -> Outcome:
-        """Return what the model does on a batch, without gradients.
+        """Return the model's outcome on a batch, without gradients.
 
         Parameters
         ----------
@@ -186,7 +209,7 @@ class Task(ABC):
 
     @abstractmethod
     def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
-        """Return an example for a text that is no record, to see how well the model reads it.
+        """Return an example for a public text that is not a record, to measure how well the model predicts it.
 
         Parameters
         ----------
@@ -205,7 +228,7 @@ class Task(ABC):
         return model
 
     def embed(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Return one embedding of each record, (B, hidden), of a task that ``embeds``.
+        """Return one embedding of each record, (B, hidden); only for a task that ``embeds``.
 
         Parameters
         ----------
@@ -217,7 +240,7 @@ class Task(ABC):
         raise NotImplementedError
 
     def trivial(self, training: Sequence[Example], examples: Sequence[Example]) -> Trivial | None:
-        """Return the outcome on ``examples`` of a rule that needs no model, learnt from ``training``; None without one.
+        """Return the outcome on ``examples`` of a simple rule learnt from ``training``; None if the task has no such rule.
 
         Parameters
         ----------
@@ -229,7 +252,7 @@ class Task(ABC):
         return None
 
     def untrained(self, learner: "Learner", examples: Sequence[Example], max_tokens: int) -> Outcome | None:
-        """Return what the base model does without any training; None where that is the built model's own outcome.
+        """Return the base model's outcome without any training; None if the untrained built model already gives it.
 
         Parameters
         ----------
@@ -243,7 +266,7 @@ class Task(ABC):
         return None
 
     def reading(self, learner: "Learner", text: str, max_new_tokens: int) -> Reading:
-        """Return the text and the output that an explanation is about.
+        """Return the text and the output that an explanation attributes to the text's tokens.
 
         Parameters
         ----------
@@ -263,12 +286,12 @@ class Task(ABC):
 
     @property
     def writer(self) -> Writer | None:
-        """The part that writes free text; None for a task whose answers are labels."""
+        """Return the methods for free text; None for a task whose answers are labels."""
         return None
 
     @staticmethod
     def loss_bytes(vocabulary: int) -> int:
-        """Return the bytes that the loss takes in a step besides the model.
+        """Return the bytes that the loss takes in a step, in addition to the model.
 
         Parameters
         ----------
@@ -287,16 +310,16 @@ class Learner:
     model: nn.Module = field(repr=False)
 
     def tokens(self, training: TrainingSection) -> int:
-        """Return how many tokens are computed at once: the config's number, or as many as the free memory affords.
+        """Return the number of tokens to compute at once: the config's number, or as many as fit the free memory.
 
         Parameters
         ----------
         training
             The run's ``training`` section.
         """
-        asked = training.micro_batch_tokens
-        if asked != "auto":
-            return asked
+        wanted = training.micro_batch_tokens
+        if wanted != "auto":
+            return wanted
         record: float = self.record_bytes
         if training.checkpointing:
             record = checkpointed_bytes(record, self.base.network.config, self.task.max_length, self.base.dtype.itemsize)
@@ -304,12 +327,12 @@ class Learner:
 
     @cached_property
     def record_bytes(self) -> int:
-        """The bytes that one record of full length takes in a step, counted in one forward pass."""
+        """Return the bytes that one record of full length takes in a step, counted in one forward pass."""
         return record_bytes(self.base.network.base_model, self.task.max_length)
 
     @cached_property
     def packs(self) -> bool:
-        """Whether the model computes a batch without its padding."""
+        """Return whether the model can compute a batch without its padding."""
         return packs(self.base.network.base_model, self.base.device, self.base.dtype, packable)
 
     def padded(self, examples: Sequence[Example]) -> Batch:
@@ -324,7 +347,7 @@ class Learner:
 
     @contextmanager
     def batch(self, examples: Sequence[Example]) -> Iterator[Batch]:
-        """Yield examples as one batch; inside the block the model computes them without padding, where it can.
+        """Yield examples as one batch; inside the block the model computes them without padding if it can.
 
         Parameters
         ----------
@@ -345,7 +368,7 @@ class Learner:
         examples
             All encoded records.
         indices
-            Which of them to compute.
+            Numbers of the examples to compute.
         max_tokens
             The most tokens of a micro-batch.
         """
@@ -355,7 +378,7 @@ class Learner:
     def unit_batches(
         self, examples: Sequence[Example], units: Sequence[Unit], max_tokens: int
     ) -> Iterator[tuple[list[Unit], Batch]]:
-        """Yield units of rows in micro-batches that cut no unit: the units and the tensors of their rows.
+        """Yield units of rows in micro-batches that split no unit: the units and the tensors of their rows.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Cached activations: the layers below the adapter never change, so their output is computed once for each example."""
+"""Cache the activations below the adapter: these layers never change, so their output is computed once for each example."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,25 @@ from shared.models.packing import place_in
 from shared.tasks.base import Learner
 from shared.tasks.examples import Batch, Example
 
-WORTHWHILE = 1  # expected visits of an example, from which on computing the states pays
-MEMORY_SHARE = 1 / 8  # of the machine's memory, which the states may take
+WORTHWHILE = 1  # expected number of passes of an example from which caching saves time
+MEMORY_SHARE = 1 / 8  # largest share of the machine's memory that the states may take
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The embeddings and the layers of a model; ``first`` is the number of the lowest layer with an adapter."""
+    """The embeddings and the layers of a model.
+
+    Attributes
+    ----------
+    network
+        The transformer.
+    owner, name
+        The module that holds the list of layers, and the attribute's name there.
+    embeddings
+        The module that turns token ids into states.
+    first
+        Number of the lowest layer with an adapter; the number of layers if there is none.
+    """
 
     network: Any
     owner: Any
@@ -32,7 +44,7 @@ class Stack:
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The layers that the next forward pass runs."""
+        """Return the layers that the next forward pass runs."""
         return getattr(self.owner, self.name)  # type: ignore[no-any-return]
 
 
@@ -41,7 +53,7 @@ class FrozenPrefix:
     """Each example's hidden states, (T, hidden), at the input of the lowest adapted layer.
 
     Up to rounding, the states of an example depend on that example only: nothing below the adapter is trained, and the base
-    model's dropout is off. They are computed in one order, whatever is sampled, so that a run without privacy stays
+    model's dropout is off. They are computed in the same order whatever is sampled, so that a run without privacy is
     reproducible bit for bit.
     """
 
@@ -59,7 +71,7 @@ class FrozenPrefix:
         examples
             All encoded records.
         visits
-            How often an example is expected to go through the model.
+            Expected number of passes of an example through the model.
         max_tokens
             The most tokens of a micro-batch.
         """
@@ -75,12 +87,12 @@ class FrozenPrefix:
 
     @contextmanager
     def replayed(self, indices: Sequence[int]) -> Iterator[None]:
-        """Skip the frozen layers: inside the block, feed the cached states of rows ``indices`` to the lowest adapted layer.
+        """Skip the frozen layers inside the block: the lowest adapted layer gets the cached states of rows ``indices``.
 
         Parameters
         ----------
         indices
-            The examples of the batch that the model is called with inside the block, in its order.
+            Numbers of the examples in the batch that the model gets inside the block, in the order of the batch.
         """
         given = nn.utils.rnn.pad_sequence([self.states[i] for i in indices], batch_first=True)  # (B, T, hidden)
         place = place_in(self.stack.network)
@@ -119,7 +131,7 @@ def batches(
 def embed(
     learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, max_tokens: int
 ) -> npt.NDArray[np.float32]:
-    """Return the embedding of each example by the model as it stands, (N, hidden).
+    """Return the embedding of each example by the model in its present state, (N, hidden).
 
     Parameters
     ----------
@@ -145,7 +157,7 @@ class _ReachedError(Exception):
 
 
 def _stack(learner: Learner) -> Stack | None:
-    """Return the layers of a model whose architecture is known to be one plain stack; None for another architecture."""
+    """Return the layers of a BERT or Llama model, which are one plain stack; None for any other architecture."""
     network: Any = learner.base.network.base_model
     places = {"bert": ("encoder", "layer", "embeddings"), "llama": ("", "layers", "embed_tokens")}
     if network.config.model_type not in places:
@@ -159,6 +171,7 @@ def _stack(learner: Learner) -> Stack | None:
 
 
 def _fits(learner: Learner, examples: Sequence[Example]) -> bool:
+    """Return whether the states of all tokens fit into the share of memory that they may take."""
     width = learner.base.network.config.hidden_size * learner.base.dtype.itemsize
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return bool(sum(len(example) for example in examples) * width <= MEMORY_SHARE * memory)
@@ -166,7 +179,7 @@ def _fits(learner: Learner, examples: Sequence[Example]) -> bool:
 
 @torch.no_grad()
 def _below(stack: Stack, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return the states (B, T, hidden) at the input of the lowest adapted layer, or the last if no layer is adapted."""
+    """Return the states (B, T, hidden) at the input of the lowest adapted layer; the last states if none is adapted."""
     if stack.first == len(stack.layers):
         return stack.network(input_ids=ids, attention_mask=mask).last_hidden_state  # type: ignore[no-any-return]
     seen: list[torch.Tensor] = []

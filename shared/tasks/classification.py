@@ -1,4 +1,4 @@
-"""Classification: an encoder, mean pooling over its tokens, and a linear head; all that is trained is in the plan."""
+"""Define the task classification: an encoder, mean pooling over its token states, and a linear head."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shared.adapters.peft import base_alone
+from shared.adapters.peft import base_only
 from shared.config.adversary import NO_GROUP
 from shared.config.run import RunConfig
 from shared.metrics.bootstrap import Floats, Interval, Ints, Sums, mean
@@ -56,7 +56,7 @@ class ClassOutcome(Outcome):
         return self.predicted
 
     def breakdown(self, resamples: int, confidence: float, seed: int) -> dict[str, Any]:
-        """Return scores by class, the confusion matrix, and calibration where the model gave probabilities."""
+        """Return scores by class, the confusion matrix, and calibration if the model gave probabilities."""
         resampling = (resamples, confidence, seed)
         return {
             "labels": list(self.labels),
@@ -89,7 +89,7 @@ class MeanPoolingClassifier(HeadedEncoder):
 
 
 class Classification(HeadedTask):
-    """Texts to one label of a public set."""
+    """Learn to give each text one label of a public set."""
 
     outcome_type = ClassOutcome
     baselines = ("trivial", "frozen_probe")
@@ -110,7 +110,7 @@ class Classification(HeadedTask):
         return model
 
     def encode(self, records: Sequence[Record]) -> list[Example]:
-        """Return texts as token ids, and labels and declared groups as their numbers."""
+        """Return texts as token ids, and labels and declared groups as numbers."""
         if not records:
             return []
         index = {label: number for number, label in enumerate(self.labels)}
@@ -125,10 +125,10 @@ class Classification(HeadedTask):
         return F.cross_entropy(model(batch.ids, batch.mask), batch.targets, reduction="none")
 
     def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
-        """Return the cross-entropy of each record, and the distance from the base and the adversary's loss if asked for.
+        """Return the cross-entropy of each record plus, if configured, the distance from the base and the adversary's loss.
 
-        The distance is between the embeddings of the tuned and the base model, squared, divided by the squared norm of the
-        base's: the base has no head that could teach, so its embedding is all that it knows of a text.
+        The distance is |e - e0|^2 / |e0|^2 for the embeddings e of the tuned and e0 of the base model. Embeddings are
+        compared instead of predictions, because the base model has no trained head.
         """
         assert isinstance(model, MeanPoolingClassifier)  # noqa: S101  what build() made
         taught = base_embedding(model, batch) if distillation else None
@@ -153,7 +153,7 @@ class Classification(HeadedTask):
         return self.labels[int(self._logits(learner, text)[1].argmax())]
 
     def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
-        """Return the text with the first class, which nothing reads."""
+        """Return the text with the first class, which is not used."""
         return Example(ids, 0)
 
     def trivial(self, training: Sequence[Example], examples: Sequence[Example]) -> Trivial:
@@ -164,7 +164,7 @@ class Classification(HeadedTask):
         return Trivial("majority class", "always the most frequent training label", outcome)
 
     def untrained(self, learner: Learner, examples: Sequence[Example], max_tokens: int) -> ClassOutcome:
-        """Return for each text the label whose name is nearest by the cosine of the base encoder's embeddings."""
+        """Return for each text the label whose name is nearest, by the cosine of the base encoder's embeddings."""
         names = self.encode([Record({"text": label}, label) for label in self.labels])
         states = torch.from_numpy(embed(learner, [*names, *examples], None, max_tokens))
         states = F.normalize(states, dim=1)
@@ -193,7 +193,7 @@ class Classification(HeadedTask):
 
 def base_embedding(model: nn.Module, batch: Batch) -> torch.Tensor:
     """Return the base model's own embeddings, (B, hidden), without gradients."""
-    with torch.no_grad(), base_alone(model):
+    with torch.no_grad(), base_only(model):
         return headed(model).pooled(batch.ids, batch.mask)
 
 

@@ -1,4 +1,4 @@
-"""Encoded records, and batches of them on a device."""
+"""Represent encoded records, and join them to padded batches on a device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ import torch
 from shared.config.adversary import NO_GROUP
 from shared.models.device import to_device
 
-NO_CLASS = -100  # the target of a token without a class; what torch's cross-entropy leaves out
+NO_CLASS = -100  # target of a token without a class; torch's cross-entropy ignores it
 
 
 @dataclass(frozen=True)
 class Example:
     """One encoded record: token ids (T,) and its target: a class, a response mask (T,), or the class of each token (T,).
 
-    ``group`` is the number of its declared group, for an adversary; ``NO_GROUP`` where it has none or nothing asks.
+    ``group`` is the number of the record's declared group, for an adversary; ``NO_GROUP`` if there is no group or adversary.
     """
 
     ids: npt.NDArray[np.int64] = field(repr=False)
@@ -33,7 +33,7 @@ class Example:
 class Batch:
     """Padded examples on a device: ids and mask (B, T), groups (B,).
 
-    ``targets`` are classes (B,), a response mask (B, T), or the class of each token (B, T), ``NO_CLASS`` where it has none.
+    ``targets`` are classes (B,), a response mask (B, T), or the class of each token (B, T), ``NO_CLASS`` if it has none.
     """
 
     ids: torch.Tensor
@@ -43,7 +43,7 @@ class Batch:
 
 
 def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batch:
-    """Return examples as one batch, padded on the right to the longest of them.
+    """Return examples as one batch, padded on the right to the longest example.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batc
     pad
         The id of the padding token.
     device
-        Where the tensors go.
+        Device of the tensors.
     """
     width = max(len(example) for example in examples)
     ids = np.full((len(examples), width), pad, dtype=np.int64)
@@ -66,7 +66,7 @@ def collate(examples: Sequence[Example], pad: int, device: torch.device) -> Batc
 
 
 def _targets(examples: Sequence[Example], width: int) -> npt.NDArray[np.int64] | npt.NDArray[np.bool_]:
-    """Stack the targets, those of tokens padded to the width."""
+    """Stack the targets; pad targets of tokens to the width."""
     first = examples[0].target
     if isinstance(first, int):
         return np.array([example.target for example in examples], dtype=np.int64)

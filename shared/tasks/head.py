@@ -1,4 +1,4 @@
-"""An encoder with a linear head: what the tasks that give labels share."""
+"""Define an encoder with a linear head, which the tasks with labels share."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from shared.tasks.base import Task
 from shared.tasks.examples import Batch
 
 HEAD_FILE = "head.safetensors"
-HEADS = ("head.", "adversary.")  # how the names of trained tensors begin that are not part of an adapter
+HEADS = ("head.", "adversary.")  # prefixes of the names of trained tensors that belong to heads, not to an adapter
 
 
 class HeadedEncoder(nn.Module):
@@ -44,7 +44,7 @@ class HeadedEncoder(nn.Module):
 
 
 def new_head(hidden: int, classes: int, seed: int, name: str) -> nn.Linear:
-    """Return a linear head that is the same at every site: signs over the square root of the width, and no bias."""
+    """Return a linear head that is the same at every site: weights +-1 / sqrt(hidden) by the run's seed, and bias 0."""
     head = nn.Linear(hidden, classes)
     start = signs((classes, hidden), seed, name) / np.sqrt(np.float32(hidden))
     with torch.no_grad():
@@ -66,7 +66,7 @@ class HeadedTask(Task):
         self.tokenizer = base.tokenizer
 
     def adapted(self, base: LoadedModel, seed: int) -> nn.Module:
-        """Return the encoder with its adapter; at rank 0 it has none."""
+        """Return the encoder with its adapter; without one at rank 0."""
         return attach_adapter(base, self.adapter, seed) if self.adapter.rank else base.network
 
     def encoder(self, model: nn.Module) -> Any:
@@ -102,6 +102,6 @@ class HeadedTask(Task):
 
 
 def headed(model: nn.Module) -> HeadedEncoder:
-    """Return a model that ``build`` made, under its type."""
+    """Return the same model, typed as the ``HeadedEncoder`` that ``build`` made."""
     assert isinstance(model, HeadedEncoder)  # noqa: S101  what build() made
     return model

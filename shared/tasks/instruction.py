@@ -1,4 +1,4 @@
-"""Instruction tuning: a causal language model with its own chat template, trained on the response only."""
+"""Define the task instruction: a causal language model with its own chat template, trained on responses only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from peft import PeftModel
 from torch import nn
 
-from shared.adapters.peft import attach_adapter, base_alone, restore_peft, save_peft
+from shared.adapters.peft import attach_adapter, base_only, restore_peft, save_peft
 from shared.config.run import RunConfig
 from shared.metrics.bootstrap import Floats, Sums, perplexity
 from shared.models.load import Kind, LoadedModel
@@ -40,7 +40,7 @@ class ResponseOutcome(Outcome):
 
 
 class Instruction(Task):
-    """Instructions to free-text responses."""
+    """Learn to answer instructions with free text."""
 
     kind: ClassVar[Kind] = "causal"
     outcome_type = ResponseOutcome
@@ -58,7 +58,7 @@ class Instruction(Task):
         return attach_adapter(base, self.adapter, seed)
 
     def prompt(self, instruction: str) -> str:
-        """Return the chat template with an instruction, up to where the response begins."""
+        """Return the chat template filled with an instruction, up to the start of the response."""
         messages = [{"role": "system", "content": self.system}] if self.system else []
         messages.append({"role": "user", "content": instruction})
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
@@ -66,7 +66,7 @@ class Instruction(Task):
     def encode(self, records: Sequence[Record]) -> list[Example]:
         """Return prompt and response with its end token, cut to the length; the target marks the response.
 
-        A longer prompt is cut at its end, so that the response has at least a quarter of the length.
+        A long prompt is cut at its end, so that at least a quarter of the length is left for the response.
         """
         longest_prompt = self.max_length - self.max_length // 4
         examples = []
@@ -92,7 +92,7 @@ class Instruction(Task):
         """Return the losses plus the mean KL divergence, base to tuned, over each record's own response tokens, in nats."""
         if not distillation:
             return self.losses(model, batch)
-        with torch.no_grad(), base_alone(model):
+        with torch.no_grad(), base_only(model):
             head, states, _, _ = self._responses(model, batch)
             taught = head(states).float().log_softmax(dim=1)  # (response tokens, vocabulary)
         head, states, rows, targets = self._responses(model, batch)
@@ -109,7 +109,7 @@ class Instruction(Task):
     def _responses(self, model: nn.Module, batch: Batch) -> tuple[nn.Module, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the vocabulary projection, the states that predict response tokens (N, H), and the tokens' records and ids.
 
-        The projection runs on these states only, since its output is the largest tensor of the step.
+        The projection runs on these states only, because its output is the largest tensor of the step.
         """
         assert isinstance(model, PeftModel)  # noqa: S101  what build() made
         network: Any = model.get_base_model()
@@ -134,7 +134,7 @@ class Instruction(Task):
         return Example(ids, np.ones(len(ids), dtype=np.bool_))
 
     def reading(self, learner: Learner, text: str, max_new_tokens: int) -> Reading:
-        """Return the prompt and the model's own response, whose log-likelihood is explained by the prompt's tokens."""
+        """Return the prompt and the model's own response, to attribute the response's log-likelihood to the prompt."""
         model: Any = learner.model
         answer = self.answer(learner, text, max_new_tokens)
         prompt, response = self._ids(self.prompt(text)), self._ids(answer) or [self.tokenizer.eos_token_id]
@@ -164,7 +164,7 @@ class Instruction(Task):
 
     @property
     def writer(self) -> Writer:
-        """The task itself: its answers are free text."""
+        """Return the task itself, because its answers are free text."""
         return self
 
     def replies(self, model: nn.Module, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
@@ -172,7 +172,7 @@ class Instruction(Task):
         return self._all_continued(model, [self._ids(self.prompt(text)) for text in instructions], max_new_tokens)
 
     def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
-        """Return the model's greedy response to each example's prompt, as far as the prompt was encoded."""
+        """Return the model's greedy response to each example's prompt, which may have been cut in encoding."""
         prompts = [example.ids[~np.asarray(example.target, dtype=np.bool_)].tolist() for example in examples]
         return self._all_continued(model, prompts, max_new_tokens)
 
@@ -189,7 +189,7 @@ class Instruction(Task):
         return [given[place] for place in range(len(prompts))]
 
     def reference(self, example: Example) -> str:
-        """Return the example's own response, as far as it was encoded."""
+        """Return the example's own response, without what was cut off in encoding."""
         response = example.ids[np.asarray(example.target, dtype=np.bool_)]
         return str(self.tokenizer.decode(response, skip_special_tokens=True)).strip()
 

@@ -1,11 +1,11 @@
-"""The negative log-likelihood of tokens under a frozen vocabulary projection, without a tensor of all its logits."""
+"""Compute the loss of tokens under a frozen vocabulary projection, without a tensor of all logits."""
 
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-ROWS = 256  # positions at once: many enough for a fast matrix product, few enough for a small tensor of logits
+ROWS = 256  # positions computed at once: enough for a fast matrix product, and the tensor of logits stays small
 
 
 def token_losses(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 Unit = Sequence[int]
-# The fixed cost of a micro-batch, in tokens. CPU: some 20 operations a layer of about 30 us, at 3 tokens a ms (MiniLM) or
-# less; a GPU computes more tokens while the operations of one layer are launched (a guess, not measured).
+# Fixed cost of a micro-batch, in tokens. CPU: about 20 operations per layer take about 30 us each, and MiniLM computes
+# at most 3 tokens per ms. A GPU computes more tokens while the operations of one layer are launched (a guess, not measured).
 FIXED_COST: Mapping[str, int] = {"cpu": 128, "cuda": 2048, "mps": 1024}
 
 
@@ -21,19 +21,19 @@ def micro_batches(
 ) -> list[list[Unit]]:
     """Cut a batch into micro-batches of similar length, each of at most ``max_tokens`` tokens, at the least cost.
 
-    A micro-batch costs its tokens (and its padding, where that is computed) and ``fixed_cost``. Over units in order of
-    length, dynamic programming finds the cuts of the least total. Sums over units do not depend on that order.
+    A micro-batch costs its tokens, its padding if the model computes it, and ``fixed_cost``. Dynamic programming over the
+    units in order of length finds the cuts with the lowest total. Sums over units do not depend on the order.
 
     Parameters
     ----------
     lengths
         The tokens of each row.
     units
-        Rows that stay together, even where one unit has more than ``max_tokens``.
+        Rows that stay together, even if one unit has more than ``max_tokens``.
     max_tokens
         The most tokens of a micro-batch.
     fixed_cost
-        What a micro-batch costs besides its tokens, in tokens.
+        Further cost of a micro-batch, in tokens.
     padded
         Whether the model computes the padding.
     """

@@ -1,4 +1,4 @@
-"""Multiple choice: the likelihood that a language model gives to each of several answers, for many questions."""
+"""Score multiple-choice questions: the likelihood that a language model gives to each of several answers."""
 
 import copy
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ from shared.tasks.examples import Example
 def choice_losses(learner: Learner, examples: Sequence[Example], choices: int) -> npt.NDArray[np.float64]:
     """Return the negative log-likelihood of each response, (questions, choices), in nats.
 
-    The keys and values of the tokens that all questions begin with are computed once, and those of each question once for
-    all its choices.
+    The common prefix of all questions is computed only once, and each question only once for all its choices (key-value
+    cache).
 
     Parameters
     ----------
     learner
         A language model with an instruction task.
     examples
-        The questions with their responses, in order: ``choices`` examples in a row share one question.
+        The questions with their responses; each ``choices`` consecutive examples have the same question.
     choices
         The number of responses to each question.
     """
@@ -50,7 +50,7 @@ def choice_losses(learner: Learner, examples: Sequence[Example], choices: int) -
 
 
 def _shared_length(questions: Sequence[npt.NDArray[np.int64]]) -> int:
-    """Return how many first tokens all questions share; each question keeps at least one token of its own."""
+    """Return the length of the common prefix of all questions in tokens; it leaves at least one token of each question."""
     shortest = min(len(question) for question in questions) - 1
     alike = np.all([question[:shortest] == questions[0][:shortest] for question in questions], axis=0)
     return shortest if alike.all() else int(alike.argmin())

@@ -1,4 +1,4 @@
-"""What a model did on some examples: the base class of each task's own outcome."""
+"""Define the base class of a task's outcomes: the results of a model on some examples, from which metrics are made."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from shared.metrics.bootstrap import Floats, Interval, Ints, Sums
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome(ABC):
-    """What a model did on N examples; metrics and their intervals are made from it.
+    """Results of a model on N examples, from which metrics and their intervals are computed.
 
-    A subclass has one array for each fact, whose first axis is the N examples; an array may be None. ``labels`` are those of
-    the run, for a task that has labels.
+    A subclass has one array for each kind of result; its first axis are the N examples, or it is None. ``labels`` are the
+    run's labels, for a task that has labels.
     """
 
     labels: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Outcome(ABC):
 
     @abstractmethod
     def damage(self) -> Floats:
-        """Return how badly the model does on each example, (N,); more is worse."""
+        """Return how wrong the model is on each example, (N,); more is worse."""
 
     def metrics(self, resamples: int, confidence: float, seed: int) -> Mapping[str, Interval]:
         """Return all metrics with bootstrap intervals, the primary metric first.
@@ -52,7 +52,7 @@ class Outcome(ABC):
         return {sums.name: sums.value()}
 
     def answers(self) -> Ints | None:
-        """Return the number of the label that each example was given, (N,); None where an example has no single label."""
+        """Return the number of the predicted label of each example, (N,); None if an example has no single label."""
         return None
 
     def breakdown(self, resamples: int, confidence: float, seed: int) -> dict[str, Any] | None:
@@ -70,29 +70,29 @@ class Outcome(ABC):
         return None
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays by name, without those that are None; the class and ``labels`` with them give the outcome."""
+        """Return the arrays by name, without those that are None; with the class and ``labels`` they restore the outcome."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
 
     def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | npt.NDArray[np.int64]) -> Self:
-        """Return the outcome on some of the examples.
+        """Return the outcome on a part of the examples.
 
         Parameters
         ----------
         chosen
-            A mask (N,), or the places of the chosen examples.
+            A mask (N,), or the numbers of the chosen examples.
         """
         arrays: dict[str, Any] = {name: array[chosen] for name, array in self.arrays().items()}
         return replace(self, **arrays)
 
 
 def joined(parts: Sequence[tuple[Sequence[int], Outcome]]) -> Outcome:
-    """Return the outcome on N examples from the outcomes on batches of them.
+    """Join the outcomes on batches to the outcome on all N examples.
 
     Parameters
     ----------
     parts
-        The outcome on each batch, with the places of its examples in 0 to N - 1.
+        The numbers of the examples of each batch, 0 to N - 1, and its outcome.
     """
     order = np.argsort([place for places, _ in parts for place in places])
     names = parts[0][1].arrays()
@@ -101,7 +101,7 @@ def joined(parts: Sequence[tuple[Sequence[int], Outcome]]) -> Outcome:
 
 
 def picked(outcomes: Sequence[Outcome], which: npt.NDArray[np.intp]) -> Outcome:
-    """Return, for each example, what one of several outcomes on the same examples has.
+    """Combine several outcomes on the same examples by taking each example from one of them.
 
     Parameters
     ----------

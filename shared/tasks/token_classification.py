@@ -1,4 +1,4 @@
-"""Token classification: an encoder with a linear head on the state of each token, trained on BIO classes."""
+"""Define the task token classification: an encoder with a linear head on each token state, trained on BIO tags."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shared.adapters.peft import base_alone
+from shared.adapters.peft import base_only
 from shared.metrics.bootstrap import Floats, Interval, Ints, Sums
 from shared.metrics.spans import bio_spans, span_sums
 from shared.models.load import LoadedModel
@@ -22,7 +22,7 @@ from shared.tasks.outcome import Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class SpanOutcome(Outcome):
-    """Spans of each record by label, (N, labels): those found exactly, those that the model predicts, and the true ones."""
+    """Numbers of spans in each record by label, (N, labels): found exactly, predicted, and true."""
 
     hits: Floats = field(repr=False)
     predicted: Floats = field(repr=False)
@@ -64,15 +64,15 @@ class TokenClassifier(HeadedEncoder):
 
 
 class TokenClassification(HeadedTask):
-    """Texts to labelled stretches of the text, each of a public set of labels."""
+    """Learn to find labelled spans in texts; the labels are public."""
 
     outcome_type = SpanOutcome
     baselines = ("trivial",)
-    probes = frozenset({"groups", "forgetting"})  # the others change texts, which the tags would no longer fit
+    probes = frozenset({"groups", "forgetting"})  # the other probes change texts, so the tags would no longer fit
 
     @property
     def tags(self) -> list[str]:
-        """The BIO tags, in the order of the classes."""
+        """Return the BIO tags, in the order of the classes."""
         return ["O", *(f"{mark}-{label}" for label in self.labels for mark in "BI")]
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
@@ -86,7 +86,7 @@ class TokenClassification(HeadedTask):
         return [self._example(record.fields["text"], record.tags) for record in records]
 
     def _example(self, text: str, tags: Sequence[Span]) -> Example:
-        """Return a text with its classes: B for the first token of a stretch, I for the others, O outside."""
+        """Return a text with its classes: B for the first token of a span, I for its other tokens, O outside."""
         ids, places = self._tokens(text)
         target = np.full(len(ids), NO_CLASS, dtype=np.int64)
         target[[start < end for start, end in places]] = 0
@@ -106,10 +106,10 @@ class TokenClassification(HeadedTask):
         return _by_record(model(batch.ids, batch.mask), batch.targets)
 
     def training_losses(self, model: nn.Module, batch: Batch, distillation: float) -> torch.Tensor:
-        """Return the losses, and the squared distance of a record's token states from the base's, relative to their norm."""
+        """Return the losses plus each record's relative squared distance between its token states and the base model's."""
         taught = None
         if distillation:
-            with torch.no_grad(), base_alone(model):
+            with torch.no_grad(), base_only(model):
                 taught = headed(model).states(batch.ids, batch.mask)
         states, real = headed(model).states(batch.ids, batch.mask), batch.mask[:, :, None]
         losses = _by_record(headed(model).head(states), batch.targets)
@@ -119,7 +119,7 @@ class TokenClassification(HeadedTask):
         return losses
 
     def outcome(self, model: nn.Module, batch: Batch) -> SpanOutcome:
-        """Return how many spans of each label the model finds in each record."""
+        """Return the numbers of found, predicted and true spans of each label in each record."""
         classes = model(batch.ids, batch.mask).argmax(dim=2).cpu().numpy()
         return self._outcome(list(classes), list(batch.targets.cpu().numpy()))
 
@@ -135,7 +135,7 @@ class TokenClassification(HeadedTask):
         return SpanOutcome(labels=self.labels, hits=counts[0], predicted=counts[1], true=counts[2])
 
     def answer(self, learner: Learner, text: str, max_new_tokens: int) -> str:
-        """Return a line for each stretch that the model finds: its label, its characters and its text."""
+        """Return a line for each span that the model finds: its label, its characters and its text."""
         ids, places = self._tokens(text)
         row = torch.as_tensor(ids, device=learner.base.device)[None]
         learner.model.eval()
@@ -151,7 +151,7 @@ class TokenClassification(HeadedTask):
         return Example(ids, np.full(len(ids), NO_CLASS, dtype=np.int64))
 
     def trivial(self, training: Sequence[Example], examples: Sequence[Example]) -> Trivial:
-        """Return the outcome of giving each token its most frequent tag, and O where it is new."""
+        """Return the outcome of giving each token its most frequent training tag, and O to new tokens."""
         tokens, classes = (np.concatenate([getattr(e, name) for e in training]) for name in ("ids", "target"))
         size = max(int(tokens.max()), *(int(example.ids.max()) for example in examples)) + 1
         counts = np.zeros((size, len(self.tags)))

@@ -1,4 +1,4 @@
-"""Rewrite texts as they would read of another person: with gendered words exchanged, or with names of another group.
+"""Make counterfactual texts: with gendered words exchanged, or with first names of another group.
 
 The lists were written for this package; they are short and in English. Evaluation counts how often an answer changes for
 such a text, and training uses such texts as views of a record.
@@ -41,20 +41,21 @@ NAMES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # women's and 
         ("Mohammed", "Kofi", "Jamal", "Wei", "Rajesh", "Diego", "Hakim", "Darnell"),
     ),
 }
-PLACES: Mapping[str, tuple[int, int]] = {  # each known name: its gender and its place there
+PLACES: Mapping[str, tuple[int, int]] = {  # each known name: the number of its gender, and its place in that list
     name: (gender, place) for both in NAMES.values() for gender, names in enumerate(both) for place, name in enumerate(names)
 }
 WORD = re.compile(r"[A-Za-z]+")
 PERSON = re.compile(r"<PERSON(?:_(\d+))?>")  # the anonymiser's tag
+# Words that cannot be owned: "her" before one of them means "him", not "his".
 AFTER_OBJECT = re.compile(
     r"and|or|but|to|for|with|at|in|on|from|that|who|when|if|because|as|again|about|by|so|too", re.IGNORECASE
 )
 
 
 def sides(record: Record, swap: Swap) -> tuple[Record, Record]:
-    """Return two readings of a record: as it is and of the other gender, or with names of two groups.
+    """Return two versions of a record: unchanged and with the other gender, or with the names of two groups.
 
-    Every field changes, so that a response speaks of the same person as its instruction.
+    All fields change together, so that a response speaks of the same person as its instruction.
 
     Parameters
     ----------
@@ -70,10 +71,10 @@ def sides(record: Record, swap: Swap) -> tuple[Record, Record]:
 
 
 def counterparts(record: Record, swaps: Sequence[Swap]) -> list[Record]:
-    """Return the record itself, then every other reading of it that the kinds of swap give, each once.
+    """Return the record itself, then every different version of it that the kinds of swap give.
 
-    A kind of swap is applied to all readings that the kinds before it gave, so that every gender has the names of every
-    group. The readings depend on the record's own text only.
+    A kind of swap is applied to all versions that the kinds before it gave, so that every gender gets the names of every
+    group. The versions depend on the record's own text only.
 
     Parameters
     ----------
@@ -111,9 +112,17 @@ def with_other_gender(text: str) -> str:
 
 
 def with_names_of(text: str, group: str) -> str:
-    """Return the text with a name of a group in ``NAMES`` for each known first name and each tag of a person.
+    """Replace each known first name and each ``<PERSON>`` tag in a text by a name of a group in ``NAMES``.
 
-    The new name has the gender and the place in the lists of the old one; a tag takes the name of its number.
+    A name is replaced by the name of the same gender at the same place in the group's list; the number of a tag selects the
+    name for the tag.
+
+    Parameters
+    ----------
+    text
+        A scrubbed or public text.
+    group
+        A key of ``NAMES``.
     """
     women, men = NAMES[group]
 
@@ -126,6 +135,7 @@ def with_names_of(text: str, group: str) -> str:
 
 
 def _numbered(names: Sequence[str], number: int) -> str:
+    """Return the name for a tag's number; the step of 5 mixes genders, and 16 names repeat only after 16 numbers."""
     return names[(5 * number) % len(names)]
 
 

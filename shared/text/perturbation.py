@@ -1,6 +1,6 @@
-"""Add noise to a text: typos, case, synonyms, word order and deletion; no data is loaded.
+"""Add noise to a text: typos, case, synonyms, word order and deletion, without loading any data.
 
-Training uses noise for views of a record, and evaluation to measure how robust a model is.
+Training uses noise for views of a record; evaluation uses it to measure how robust a model is.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ from shared.records.types import Record
 from shared.seeds import derive
 from shared.text.synonyms import GROUPS
 
-NOISED = ("text", "instruction")  # fields with noise; a response is the target of learning and stays as it is
-SHORTEST = 4  # letters of a word that a typo may touch
+NOISED = ("text", "instruction")  # fields that get noise; a response is the target of learning and stays unchanged
+SHORTEST = 4  # fewest characters of a word that gets typos
 Wordings = Sequence[str | None]  # paraphrases of one text; None for a dropped one
 Noise = Callable[[list[str], float, random.Random], list[str]]
 
 
-def asked(record: Record) -> str:
-    """Return the text of a record, or its instruction.
+def input_text(record: Record) -> str:
+    """Return the input of a record: its text, or its instruction.
 
     Parameters
     ----------
@@ -52,15 +52,15 @@ def noised(record: Record, kinds: Sequence[str], rate: float, seed: tuple[int, .
     kinds
         Names in ``NOISES``, applied in turn.
     rate
-        Chance of each word to be changed by each kind (0 to 1).
+        Probability of each word to be changed by each kind (0 to 1).
     seed
         The run's seed and further numbers; the noise depends on them and on the text only.
     """
-    return reworded(record, noised_text(asked(record), kinds, rate, seed))
+    return reworded(record, noised_text(input_text(record), kinds, rate, seed))
 
 
 def noised_text(text: str, kinds: Sequence[str], rate: float, seed: tuple[int, ...]) -> str:
-    """Return the text with noise; words with a digit or an angle bracket, such as the tags of the anonymiser, stay."""
+    """Return the text with noise and single spaces between words; words with digits or angle brackets (tags) stay."""
     own = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     draw = random.Random(derive(seed[0], "view", *seed[1:], own))  # noqa: S311  noise in text, no secret
     words = text.split()
@@ -69,8 +69,9 @@ def noised_text(text: str, kinds: Sequence[str], rate: float, seed: tuple[int, .
     return " ".join(words)
 
 
+# Each of these functions changes each word with probability ``rate``, by the random numbers of ``draw``.
 def with_typos(words: list[str], rate: float, draw: random.Random) -> list[str]:
-    """Swap two letters, leave one out, or double one, in words of four letters or more."""
+    """Swap two letters, leave one out, or double one, in words of four characters or more."""
     return [_typo(word, draw) if is_plain(word) and draw.random() < rate else word for word in words]
 
 
@@ -95,7 +96,7 @@ def in_other_order(words: list[str], rate: float, draw: random.Random) -> list[s
 
 
 def without_some(words: list[str], rate: float, draw: random.Random) -> list[str]:
-    """Leave words out; at least the last stays."""
+    """Leave words out; the last word always stays."""
     return [word for word in words[:-1] if not (is_plain(word) and draw.random() < rate)] + words[-1:]
 
 

@@ -1,4 +1,4 @@
-"""Read public texts of the operator: JSON lines with ``text``, and ``label`` where one is needed."""
+"""Read public texts of the operator: JSON lines with ``text`` and, if needed, ``label``."""
 
 import json
 from pathlib import Path
@@ -41,5 +41,5 @@ def _text(line: str, where: str, labelled: bool) -> Text:
         text = label = None
     if not isinstance(text, str) or not text.strip() or (labelled and not isinstance(label, str)):
         needs = "'text' and 'label'" if labelled else "'text'"
-        raise DataError(f"{where}: no JSON object with {needs} as text; mend it")
+        raise DataError(f"{where}: no JSON object with {needs} as text; correct it")
     return text, label

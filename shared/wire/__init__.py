@@ -1,1 +1,1 @@
-"""Messages between server and site, and the values in them."""
+"""Messages between server and site, and the types of their values."""

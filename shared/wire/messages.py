@@ -1,9 +1,9 @@
 """The two messages between server and site, the order and the reply, and their wire form.
 
 A reply has a white-list of fields. Each is either public by declaration (run, round, site, nonce, end of the site's ledger,
-names and shapes of the adapter) or a release of the privacy plan (the delta, and noised sums where the config asks for them). One further field, the
-electricity of the round, is neither; it leaves a site only in a run without privacy and only if the site's policy allows it.
-No field can hold free text.
+names and shapes of the adapter) or a release of the privacy plan (the delta, and noised sums if the config wants them). One
+further field, the electricity of the round, is neither; it leaves a site only in a run without privacy and only if the
+site's policy allows it. No field can hold free text.
 """
 
 import re

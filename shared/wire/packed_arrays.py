@@ -1,7 +1,7 @@
-"""Pack the arrays of an adapter into one, because Flower sends each array of a message in several requests of its own.
+"""Pack the arrays of an adapter into one array, because Flower needs several requests for each array of a message.
 
 The numbers travel as one float32 array of one dimension. Names and shapes travel in the header as one text, for example
-``encoder.lora_B.weight=8x384;head.bias=6``. Only one text is accepted for given names and shapes.
+``encoder.lora_B.weight=8x384;head.bias=6``. For given names and shapes, only the text of ``spec_text`` is accepted.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from shared.adapters.state import AdapterState, Spec
 from shared.errors import MessageError
 
-LONGEST = 2**20  # characters of a text; an adapter of a large model has some thousand arrays, with names of about 80
+LONGEST = 2**20  # most characters of the text; an adapter of a large model has some thousand arrays, with names of about 80
 ARRAY = re.compile(r"([A-Za-z0-9_.-]{1,200})=((?:[0-9]{1,10}(?:x[0-9]{1,10}){0,7})?)")
 
 
@@ -53,10 +53,10 @@ def unpacked(text: str, numbers: npt.NDArray[np.float32], what: str) -> AdapterS
     ----------
     text : str
         Names and shapes, as ``spec_text`` writes them.
-    numbers : array
-        The numbers.
+    numbers : array (number of parameters,)
+        The numbers, in the order of the names.
     what : str
-        The message that holds them, for the error.
+        Kind of the message, ``order`` or ``reply``, for an error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The installed version of hushtune."""
+"""Read the installed version of hushtune."""
 
 from importlib.metadata import version
 

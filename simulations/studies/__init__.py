@@ -1,1 +1,1 @@
-"""Run many federations and conclude from them: comparisons and searches."""
+"""Run many federations and draw conclusions from them: comparisons, searches and the cost of privacy."""

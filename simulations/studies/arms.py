@@ -1,4 +1,4 @@
-"""The rows (arms) of a comparison: which a config asks for, the run config of each, and its result."""
+"""The rows ("arms") of a comparison: list those that a config asks for, make the run config of each, and run it."""
 
 import secrets
 import time
@@ -34,7 +34,7 @@ POOLED = "pooled"
 
 @dataclass(frozen=True)
 class Material:
-    """What all rows share: the sites' scrubbed records, public records for choices, test records, and the accountant."""
+    """What all rows share: the sites' scrubbed records, validation (``public``) and test records, and the accountant."""
 
     sites: Sequence[SiteData] = field(repr=False)
     public: Sequence[tuple[str, Record]] = field(repr=False)
@@ -72,7 +72,7 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
     tree["data"]["sites"] = chosen
     tree["run"]["seed"] = arm.seed
     tree["cohort"]["quorum"] = len(chosen)
-    if len(chosen) == 1:  # one delta is its own aggregate, and a robust method would need more
+    if len(chosen) == 1:  # the mean of one delta is that delta; a robust method needs several
         robust = METHODS[config.aggregation.method].options
         kept = {name: value for name, value in tree["aggregation"].items() if name not in robust}
         tree["aggregation"] = kept | {"method": "mean"}
@@ -84,6 +84,17 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
 
 def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Material, folder: Path) -> Result:
     """Train and measure one row; its ledgers go into ``folder``, which is its own.
+
+    Parameters
+    ----------
+    config, section
+        The run and its ``[compare]`` section.
+    arm
+        The row to run.
+    material
+        Records and accountant that all rows share.
+    folder
+        Folder for this row's ledgers.
 
     Raises
     ------
@@ -126,7 +137,7 @@ def _prompted(config: RunConfig, section: CompareSection, material: Material) ->
 
 
 def _trained(config: RunConfig, arm: Arm, material: Material, folder: Path) -> tuple[Outcome, int]:
-    """Train, and return the outcome on the test records and the bytes that were moved."""
+    """Train, and return the outcome on the test records and the bytes sent in both directions."""
     data = [site for site in material.sites if site.section.id in arm.sites]
     if arm.method == POOLED:
         data = [_pooled(data, config.data.sites[0])]

@@ -1,4 +1,4 @@
-"""Baselines: rows that a simulation computes to compare the tuned model with, which a server could not always compute."""
+"""Compute the baselines of a simulation; some read all sites' records, which a real server could not do."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,10 +15,10 @@ from shared.tasks.classification import ClassOutcome
 from shared.tasks.examples import Example
 from shared.tasks.outcome import Outcome
 
-Seen = tuple[Sequence[Example], FrozenPrefix | None]  # a site's encoded records, with their cached states
+Encoded = tuple[Sequence[Example], FrozenPrefix | None]  # a site's encoded records, with their cached states
 
 
-def baselines_of(evaluator: Evaluator, training: Sequence[Seen]) -> list[Baseline]:
+def baselines_of(evaluator: Evaluator, training: Sequence[Encoded]) -> list[Baseline]:
     """Return the baselines that the task names.
 
     Parameters
@@ -32,18 +32,18 @@ def baselines_of(evaluator: Evaluator, training: Sequence[Seen]) -> list[Baselin
     return [row for row in rows if row is not None]
 
 
-def trivial(evaluator: Evaluator, training: Sequence[Seen]) -> Baseline | None:
-    """Return the task's own baseline that reads no text."""
+def trivial(evaluator: Evaluator, training: Sequence[Encoded]) -> Baseline | None:
+    """Return the task's trivial baseline, which reads no text."""
     found = evaluator.learner.task.trivial([example for examples, _ in training for example in examples], evaluator.examples)
     return None if found is None else _row(evaluator, found.name, found.note, found.outcome)
 
 
-def frozen_probe(evaluator: Evaluator, training: Sequence[Seen]) -> Baseline:
+def frozen_probe(evaluator: Evaluator, training: Sequence[Encoded]) -> Baseline:
     """Return a logistic regression on mean-pooled embeddings of the untouched base model."""
     learner, tokens = evaluator.learner, evaluator.learner.tokens(evaluator.config.training)
     fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
     targets = [int(example.target) for examples, _ in training for example in examples]
-    fitted.fit(np.concatenate([embed(learner, *seen, tokens) for seen in training]), targets)
+    fitted.fit(np.concatenate([embed(learner, *one, tokens) for one in training]), targets)
     predicted = fitted.predict(embed(learner, evaluator.examples, evaluator.prefix, tokens))
     truth = np.array([example.target for example in evaluator.examples], dtype=np.int64)
     outcome = ClassOutcome(labels=evaluator.config.task.labels, truth=truth, predicted=predicted)
@@ -51,13 +51,13 @@ def frozen_probe(evaluator: Evaluator, training: Sequence[Seen]) -> Baseline:
     return _row(evaluator, "logistic regression on frozen embeddings", note, outcome)
 
 
-def untouched(evaluator: Evaluator, training: Sequence[Seen]) -> Baseline:
-    """Return the base model itself, with an adapter that changes nothing yet."""
+def untouched(evaluator: Evaluator, training: Sequence[Encoded]) -> Baseline:
+    """Return the untrained base model, whose adapter has no effect yet."""
     answers = read_answers(evaluator)
     return _row(evaluator, "base model", "untouched, with its own chat template", evaluator.outcome(), answers)
 
 
-BASELINES: Mapping[str, Callable[[Evaluator, Sequence[Seen]], Baseline | None]] = {
+BASELINES: Mapping[str, Callable[[Evaluator, Sequence[Encoded]], Baseline | None]] = {
     "trivial": trivial,
     "frozen_probe": frozen_probe,
     "untouched": untouched,

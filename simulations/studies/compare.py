@@ -1,4 +1,4 @@
-"""A comparison: every row on the same records, resumable, with paired answers."""
+"""Run a comparison: every row on the same records, with paired tests; an interrupted comparison resumes."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from simulations.studies.conclusions import conclusions, rows_of
 from simulations.studies.disparity import Grouping, disparities, groupings
 from simulations.studies.results import Arm, Result, Results
 
-FORMAT = 1  # of a stored result; another number makes stored ones be run again
+FORMAT = 1  # of stored results; increase it to invalidate them
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ class Comparison(Rows):
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """One row for each method, model and epsilon: ``value`` with ``value_low`` and ``value_high``, and what it took."""
+        """One row for each method, model and epsilon: ``value`` with ``value_low`` and ``value_high``, and its cost."""
         return tuple(flat(row) for row in self.document["rows"])
 
     @property
     def conclusions(self) -> tuple[Row, ...]:
-        """Paired answers: does training pay, does federating pay, and what privacy costs."""
+        """The paired tests: whether training pays, whether federating pays, and what privacy costs."""
         return tuple(self.document["conclusions"])
 
 
 def compare(config: RunConfig, progress: Progress = silent) -> Comparison:
-    """Train and measure every row of a comparison on the same records, or take the rows that are finished.
+    """Train and measure every row of a comparison on the same records, and reuse the rows that are already finished.
 
     A row is kept in ``compare.sqlite`` as soon as it is finished, so an interrupted comparison resumes there.
 
@@ -66,12 +66,12 @@ def compare(config: RunConfig, progress: Progress = silent) -> Comparison:
     config
         The run; its section ``compare`` chooses the rows.
     progress
-        Is given the stages ``anonymise`` and ``compare``; shows nothing unless given.
+        Called at the start of the stages ``anonymise`` and ``compare``; by default nothing is shown.
 
     Raises
     ------
     HushtuneError
-        A row cannot be run, or the config names a ledger that lasts.
+        A row cannot be run, or the config names a lasting ledger (``privacy.ledger``).
 
     Examples
     --------
@@ -113,9 +113,9 @@ def _refuse(config: RunConfig, section: CompareSection) -> None:
             "public or generated data and leave privacy.ledger empty"
         )
     if config.privacy.trust != "local":
-        raise ConfigError("privacy.trust = 'central': a comparison has single sites in it; set 'local'")
+        raise ConfigError("privacy.trust = 'central': a comparison also trains single sites; set 'local'")
     if "prompts" in section.arms and config.task.declared.target != "label":
-        raise ConfigError("compare.arms: prompts are scored by labels, which this task has not; leave 'prompts' out")
+        raise ConfigError("compare.arms: prompts are scored by labels, which this task does not have; leave 'prompts' out")
     for model in {*(section.models or (config.model.name,)), *([section.prompt_model] if "prompts" in section.arms else [])}:
         locate(ModelSection(name=model))
 
@@ -127,7 +127,7 @@ def _material(config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder:
 
 
 def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str, Sequence[RawRecord]]) -> str:
-    """Return the digest of all that decides a row: its arm, the run's config, and the records."""
+    """Return the digest of everything that a row's result depends on: its arm, the run's config, and the records."""
     tree = config.model_dump(mode="json")
     prompts = section.model_dump(mode="json") if arm.method == "prompt" else None
     for name in ("compare", "report"):

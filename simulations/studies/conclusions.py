@@ -1,4 +1,4 @@
-"""Conclusions from finished rows: each method over its seeds, and paired answers to a person's questions."""
+"""Draw conclusions from finished rows: average each method over its seeds, and test differences between methods in pairs."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,6 +52,17 @@ def over_seeds(sums: Sequence[Sums], resamples: int, confidence: float, seed: in
     """Return the mean over S runs; each resample of its interval draws both records and seeds again.
 
     With few seeds the spread between them comes out too small, by a factor of (S - 1) / S in variance.
+
+    Parameters
+    ----------
+    sums
+        The metric's sums of each of S runs, over the same N records.
+    resamples
+        Number of bootstrap resamples.
+    confidence
+        Coverage of the interval, 0 to 1.
+    seed
+        Seed of the resampling.
     """
     generator = np.random.default_rng(derive(seed, "seeds"))
     rows = np.stack([each.rows for each in sums])  # (S, N, K)
@@ -63,7 +74,7 @@ def over_seeds(sums: Sequence[Sums], resamples: int, confidence: float, seed: in
 
 
 def conclusions(config: RunConfig, results: Sequence[Result], owners: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield paired answers, by base model: whether training and federating pay, and what privacy and distance cost."""
+    """Yield paired tests, by base model: whether training and federating pay, what privacy costs, what pooling would add."""
     groups = grouped(results)
     for model in dict.fromkeys(row[1] for row in groups if row[0] != "prompt"):
         for question, before, after, site in _questions(config, groups, model):
@@ -82,7 +93,7 @@ def _questions(config: RunConfig, rows: Iterable[Row], model: str) -> Iterator[t
         yield from (("Is training needed?", row, end, "") for row in untrained)
     for end in (free, private):
         for site in everyone:
-            yield "Does federating pay over going alone?", ("alone", model, (site,), end[3]), end, site
+            yield "Does federating pay, compared with training alone?", ("alone", model, (site,), end[3]), end, site
     for row in rows:
         if row[:3] == free[:3] and row[3] is not None:
             yield "What does privacy cost?", free, row, ""

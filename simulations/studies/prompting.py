@@ -1,4 +1,4 @@
-"""Prompting: the best of some prompts with public examples, for a base model without training."""
+"""Choose the best of several prompts with public examples, as a comparison without training."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,6 +46,18 @@ def prompts_of(section: CompareSection, public: Sequence[Record]) -> Iterator[Pr
 def best_prompt(config: RunConfig, section: CompareSection, public: Sequence[Record]) -> tuple[Learner, Prompt]:
     """Return the prompt with the most right answers on public records that are not shown in a prompt.
 
+    Parameters
+    ----------
+    config, section
+        The run and its ``[compare]`` section.
+    public
+        Validation records.
+
+    Returns
+    -------
+    tuple of Learner and Prompt
+        The language model and the chosen prompt.
+
     Raises
     ------
     ConfigError
@@ -66,7 +78,19 @@ def best_prompt(config: RunConfig, section: CompareSection, public: Sequence[Rec
 
 
 def answers(learner: Learner, prompt: Prompt, records: Sequence[Record], labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the label that the language model finds most likely as the whole answer to each question, (N,)."""
+    """Return the label that the language model finds most likely as the whole answer to each question, (N,).
+
+    Parameters
+    ----------
+    learner
+        The language model.
+    prompt
+        The prompt.
+    records
+        N records to classify.
+    labels
+        The possible answers.
+    """
     asked = [
         Record({"instruction": prompt.ask(record.fields["text"], labels), "response": label})
         for record in records
@@ -78,7 +102,7 @@ def answers(learner: Learner, prompt: Prompt, records: Sequence[Record], labels:
 
 
 def _prompted(config: RunConfig, section: CompareSection) -> Learner:
-    """Return the language model that is prompted, with an adapter that changes nothing."""
+    """Return the language model to prompt; its adapter has no effect."""
     tree = config.model_dump(mode="json")
     tree["task"] = {"name": "instruction"}
     tree["model"] |= {"name": section.prompt_model, "sha256": None, "max_length": PROMPT_TOKENS}

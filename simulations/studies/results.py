@@ -1,4 +1,4 @@
-"""Finished rows of a comparison in SQLite; each is written whole, so an interrupted comparison loses none."""
+"""Store finished rows of a comparison in SQLite; each is written whole, so an interrupted comparison loses none."""
 
 import io
 import json
@@ -54,7 +54,7 @@ class Result:
 
 
 class Results:
-    """The results of a comparison, by the digest of all that decides them."""
+    """The results of a comparison, by the digest of everything that they depend on."""
 
     def __init__(self, path: Path, kind: type[Outcome]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

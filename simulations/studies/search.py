@@ -1,4 +1,4 @@
-"""Search hyperparameters with Optuna: trials lie in SQLite, and an interrupted search resumes with them."""
+"""Search hyperparameters with Optuna: trials are stored in SQLite, so an interrupted search resumes."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -43,10 +43,21 @@ def search(config: RunConfig, folder: Path, objective: Objective, advance: Advan
 
     A trial whose process died is run again with the same settings. A trial whose plan cannot be met counts as pruned.
 
+    Parameters
+    ----------
+    config
+        The run; its section ``sweep`` names the fields to search.
+    folder
+        Folder of the SQLite store.
+    objective
+        Runs a trial; called with its config and a function that reports (round, value), higher is better.
+    advance
+        Called with the number of trials done since the last call.
+
     Raises
     ------
     HushtuneError
-        No trial finished, the folder holds another search, or the space does not fit the config.
+        No trial finished, the folder holds another search, or a searched field or value is not valid in the config.
     """
     section = _section(config)
     study = _study(config, section, folder)

@@ -29,7 +29,7 @@ Ask = Callable[[str], bool]
 
 
 def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[str, Any]]:
-    """Run the trials that are missing, and return the folder and what was found.
+    """Run the trials that are missing, and return the folder and the results.
 
     Where the config names a lasting ledger, the records are private: each trial is charged to it like any run.
 
@@ -38,9 +38,9 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
     config
         The run; its section ``sweep`` names the fields to search.
     progress
-        Is given the stages ``anonymise`` and ``sweep``.
+        Called at the start of the stages ``anonymise`` and ``sweep``.
     ask
-        Is asked with a sentence before each trial that a ledger pays for.
+        Called with a question before each trial that is charged to a lasting ledger; False stops the search.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
     Raises
     ------
     HushtuneError
-        The config has no search, a trial cannot be run, the budget is used up, or ``ask`` said no.
+        The config has no search, a trial cannot be run, the budget is used up, or ``ask`` returned False.
     """
     _refuse(config)
     folder = config.run.output / config.run.name
@@ -78,7 +78,19 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
 
 
 def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report: Report) -> float:
-    """Run one federation, and return the value of its best round on the validation records; more is better."""
+    """Run one federation, and return the value of its best round on the validation records; more is better.
+
+    Parameters
+    ----------
+    config
+        The trial's config.
+    data
+        The sites' scrubbed records.
+    folder
+        Folder for this trial's ledgers.
+    report
+        Called with (round, value) after each committed round.
+    """
     public, _ = split_validation(config, held_out_records(config, data))
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     accountant = Accountant()
@@ -106,10 +118,10 @@ def _consent(trial: RunConfig, ask: Ask) -> None:
     if trial.privacy.ledger is None:
         return
     rows = plan_rows(trial)
-    told = "; ".join(
+    costs = "; ".join(
         f"{row['site_id']}: {epsilon(row['spent_before'])} spent, {epsilon(row['epsilon_ever'])} after, budget "
         f"{epsilon(row['budget'])}"
         for row in rows
     )
-    if not ask(f"This trial trains on private records and is charged to their ledgers (epsilon by site: {told}). Run it?"):
+    if not ask(f"This trial trains on private records and is charged to their ledgers (epsilon by site: {costs}). Run it?"):
         raise RunError("sweep: stopped before a trial that was not agreed to; nothing was spent on it")

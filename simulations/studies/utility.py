@@ -1,8 +1,8 @@
-"""What privacy costs in quality, in one plot: no privacy, epsilon 8, 3 and 1, and other settings at epsilon 8.
+"""Plot what privacy costs in quality: no privacy, epsilon 8, 3 and 1, and other settings at epsilon 8.
 
 Run: make utility, or python -m simulations.studies.utility CONFIG [SECTION.KEY=VALUE ...]. Records are read and
-scrubbed once; each point is a whole federation on them, scored once at its end on the held-out records. The settings of
-the config are not chosen here, so nothing is picked by what it scores. Files: OUTPUT/NAME/utility.json and utility.svg.
+scrubbed once; each point is a whole federation on them, scored once at its end on the held-out records. No
+setting is selected by its score. Files: OUTPUT/NAME/utility.json and utility.svg.
 """
 
 import json
@@ -50,7 +50,7 @@ WITHOUT = "without privacy"
 
 @dataclass(frozen=True)
 class Point:
-    """One federation: which panel it belongs to, the value that its setting had, and the measure at its end."""
+    """One federation: which panel it belongs to, the value of the varied setting, and the final measure."""
 
     panel: str
     value: float | None
@@ -170,7 +170,7 @@ def main(file: str, *overrides: str) -> None:
     for point in points:
         result, value = point.result, WITHOUT if point.value is None else _setting(point.panel, point.value)
         table.add_row(point.panel, value, f"{result.value:.4f}", f"{result.low:.4f} to {result.high:.4f}")
-    Console(width=110).print(table, f"One run a point. Plot: {folder / 'utility.svg'}")
+    Console(width=110).print(table, f"One run per point. Plot: {folder / 'utility.svg'}")
 
 
 if __name__ == "__main__":

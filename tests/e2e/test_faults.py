@@ -16,14 +16,14 @@ KILLED = -9
 
 
 def spent(fed: Any, name: str) -> list[int]:
-    """The rounds that a site's ledger holds a reservation of, in order."""
+    """Return the rounds that are reserved in a site's ledger, in order."""
     lines = (fed.site(name) / "state" / "ledger" / "ledger.jsonl").read_text().splitlines()
     bodies = [json.loads(line) for line in lines]
     return [entry["body"]["round"] for entry in bodies if entry["kind"] == "reserve"]
 
 
 def same_as_undisturbed(fed: Any, private: bool) -> None:
-    """What a run must come to that was disturbed: every round once, and the adapter of the run that was not."""
+    """Check that a disturbed run has every round once, and the same adapter as the undisturbed run."""
     rounds = list(range(1, fed.loaded.training.rounds + 1))
     assert [done["round"] for done in fed.report["rounds"] if done["committed"]] == rounds
     for name in fed.sites:

@@ -30,7 +30,7 @@ def blocks(guide: str, language: str) -> list[str]:
 
 
 def commands(guide: str) -> list[list[str]]:
-    """The commands of a guide, block by block."""
+    """Return the commands of a guide, block by block."""
     return [[line for line in block.splitlines() if line and line[0] != "#"] for block in blocks(guide, "sh")]
 
 
@@ -50,7 +50,7 @@ class People:
             (folder / person).mkdir()
 
     def words(self, line: str) -> list[str]:
-        """The line with a name and a port of this machine."""
+        """Return the line with a name and a port of this machine."""
         line = line.replace("fed.example.org", "localhost").replace("8443", str(self.port))
         return shlex.split(line.replace("--listen 0.0.0.0", "--listen 127.0.0.1"))
 
@@ -116,7 +116,7 @@ def until(people: People, person: str, line: str, part: str) -> str:
 
 
 def hand_over(people: People, site: str) -> None:
-    """The operator's folder reaches the steward, who fills it in; the public key comes back."""
+    """Hand the operator's folder to the steward, fill it in, and return the public key to the operator."""
     operator, steward = people.folder / "operator", people.folder / site
     shutil.move(operator / "server/hand-over" / site, steward / site)
     [filled] = blocks("steward", "toml")

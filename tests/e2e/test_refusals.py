@@ -27,7 +27,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def sentence(process: Any) -> str:
-    """What a refused command said: one line, no traceback."""
+    """Return the message of a refused command, after checking that it is one line without a traceback."""
     assert process.wait() == 2, process.said
     [line] = [line for line in process.said.splitlines() if line.startswith("hushtune: ")]
     assert "Traceback" not in process.said

@@ -18,7 +18,7 @@ COMMANDS = (
 
 
 def run(arguments: Sequence[str], code: str = "import hushtune; hushtune.main()") -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
+    """Run the command line in its own process."""
     return subprocess.run(
         [sys.executable, "-c", f"import sys; sys.argv[1:] = {list(arguments)!r}\n{code}"],
         capture_output=True,
@@ -33,7 +33,7 @@ def run(arguments: Sequence[str], code: str = "import hushtune; hushtune.main()"
 def here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[Sequence[str]], tuple[int, str, str]]:
-    """The same in this process, where what it imports is there already: its status, and what it said in both ways."""
+    """Run the command line in this process, where the imports are done already; return status, stdout and stderr."""
     monkeypatch.chdir(REPOSITORY)
 
     def run_here(arguments: Sequence[str]) -> tuple[int, str, str]:

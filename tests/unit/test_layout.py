@@ -182,7 +182,7 @@ def test_functions_fit_on_a_screen() -> None:
 
 
 def test_nothing_happens_at_import_but_definitions() -> None:
-    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
     for path, node in statements():
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         guarded = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")

@@ -39,7 +39,7 @@ Said = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def server(tmp_path: Path) -> ServerFolder:
-    """A server for two hosts and two sites."""
+    """Make a server's folder for two hosts and two sites."""
     folder = ServerFolder(tmp_path / "server")
     provision_server(folder, ["fed.example.org", "127.0.0.1"], 8443, ["north", "east"], 365)
     return folder
@@ -47,7 +47,7 @@ def server(tmp_path: Path) -> ServerFolder:
 
 @pytest.fixture
 def site(server: ServerFolder) -> Path:
-    """The folder of site north, filled in, with a key and records."""
+    """Return the folder of site north, filled in, with a key and records."""
     folder = server.hand_over / "north"
     path = folder / "SITE.toml"
     text = path.read_text().replace("declared_size = 0 ", "declared_size = 2000 ")
@@ -272,7 +272,7 @@ def test_one_key_for_two_sites_and_a_file_that_names_no_site(server: ServerFolde
 
 
 def locked() -> bytes:
-    """A key under a passphrase; the derivation, which needs another package, does not matter here."""
+    """Return a key under a passphrase; the key derivation needs another package and does not matter here."""
     with mock.patch("cryptography.hazmat.primitives.serialization.ssh._bcrypt_kdf", lambda *_: bytes(48)):
         return new_key().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, BestAvailableEncryption(b"secret"))
 

@@ -18,7 +18,7 @@ FACE = sorted(set(hushtune.__all__) - {"__version__"})
 
 
 def python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """A Python process that finds our packages after its own folder, as with an installed package."""
+    """Run a Python process that finds our packages after its own folder, as with an installed package."""
     done = [sys.executable, *arguments]
     environment = {"PYTHONPATH": str(REPOSITORY), "PATH": "", "HOME": str(cwd)}
     return subprocess.run(done, capture_output=True, text=True, cwd=cwd, env=environment, check=False, timeout=120)

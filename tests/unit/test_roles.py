@@ -31,7 +31,7 @@ every_role = pytest.mark.parametrize("role", ROLES)
 
 
 def declared(role: str) -> Iterator[Requirement]:
-    """The requirements of a role: the base and its extra, with the extras that this one includes."""
+    """Return the requirements of a role: the base and its extra, with the extras that this one includes."""
     lines = [*PROJECT["dependencies"], *(PROJECT["optional-dependencies"][role] if role != "base" else [])]
     for requirement in map(Requirement, lines):
         if requirement.name == "hushtune":
@@ -47,7 +47,7 @@ def file_of(module: str) -> Path | None:
 
 @cache
 def imported_by(module: str) -> frozenset[str]:
-    """The full names of all that a module imports, wherever in it, but for type checking alone."""
+    """Return the full names of all imports anywhere in a module, except those for type checking only."""
     found: set[str] = set()
     nodes = [ast.parse(path.read_text(encoding="utf-8"))] if (path := file_of(module)) else []
     while nodes:
@@ -75,7 +75,7 @@ def reached(starts: Iterable[str]) -> set[str]:
 
 
 def others(modules: Iterable[str]) -> set[str]:
-    """The top-level packages among modules that are neither ours nor Python's."""
+    """Return the top-level packages among modules that are neither ours nor Python's."""
     return {name.split(".")[0] for name in modules} - OURS - {"hushtune"} - set(sys.stdlib_module_names)
 
 
@@ -120,7 +120,7 @@ def test_a_researcher_and_a_developer_install_every_role() -> None:
 
 @cache
 def installed(role: str) -> frozenset[str]:
-    """The names of all packages that an installation of a role brings, at any depth."""
+    """Return the names of all packages that an installation of a role brings, at any depth."""
     found: set[str] = set()
     waiting = list(declared(role))
     while waiting:

@@ -16,7 +16,7 @@ from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.config.run import RunConfig
 from shared.ops.progress import Progress
 from shared.records.types import Record
-from shared.text.perturbation import Wordings, asked
+from shared.text.perturbation import Wordings, input_text
 
 SAVE_EVERY = 64  # texts after which the caches are written, so that an interrupted set-up resumes there
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")  # a model's files other than its weights
@@ -74,10 +74,10 @@ def _pages(
     def save() -> None:
         """Write to each cache the pages of its own texts: a text that a site has deleted must not stay there."""
         for cache, book, group in zip(caches, books, groups, strict=False):  # there may be no caches
-            cache.write(book, {digest: pages[digest] for digest in map(_digest, map(asked, group)) if digest in pages})
+            cache.write(book, {digest: pages[digest] for digest in map(_digest, map(input_text, group)) if digest in pages})
 
     save()
-    texts = dict.fromkeys(asked(record) for group in groups for record in group)
+    texts = dict.fromkeys(input_text(record) for group in groups for record in group)
     missing = [text for text in texts if _digest(text) not in pages]
     if missing:  # otherwise the model is not even loaded
         _write(config, missing, pages, save, progress("paraphrase", len(missing)))
@@ -106,8 +106,8 @@ def _write(
 
 def _of(group: Sequence[Record], pages: Mapping[str, Page]) -> Paraphrases:
     """Return the wordings of a group of records, and the counts over these records."""
-    own = {text: pages[_digest(text)] for text in map(asked, group)}
-    flaws = Counter(flaw for record in group for flaw, _ in own[asked(record)])
+    own = {text: pages[_digest(text)] for text in map(input_text, group)}
+    flaws = Counter(flaw for record in group for flaw, _ in own[input_text(record)])
     counts = {PARAPHRASES: flaws.pop("", 0)} | {f"{PARAPHRASES}.{flaw}": number for flaw, number in sorted(flaws.items())}
     return Paraphrases({text: [None if flaw else wording for flaw, wording in page] for text, page in own.items()}, counts)
 

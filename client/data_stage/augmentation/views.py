@@ -12,7 +12,7 @@ from shared.records.types import Record
 from shared.tasks.base import Task
 from shared.tasks.examples import Example
 from shared.text.counterfactual import counterparts
-from shared.text.perturbation import Wordings, asked, noised, reworded
+from shared.text.perturbation import Wordings, input_text, noised, reworded
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Augmenter:
         the record itself. Both sides of a swap are views, so that the mean over the views favours neither.
         """
         section, record = self.section, self.records[row]
-        wordings = self.wordings.get(asked(record)) or (None,)
+        wordings = self.wordings.get(input_text(record)) or (None,)
         views = counterparts(record, section.swaps)
         for view in range(1, section.views):
             draw = (self.seed, occasion, view)

@@ -1,1 +1,1 @@
-"""Hold one folder for each language whose texts the anonymiser can read; ``registry`` lists them."""
+"""Languages whose texts the anonymiser can read, in one folder each; ``registry`` lists them."""

@@ -1,4 +1,4 @@
-"""Declare all that the anonymiser must know of a language before it reads a text in it."""
+"""Declare everything that the anonymiser must know about a language before it reads a text in that language."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +11,12 @@ from shared.models.wheels import Wheel
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
-# The kinds of values that are planted; a language has frames for each of them.
+# The kinds of values that are planted; a language needs sentence frames for each of them.
 PLANTED_KINDS = frozenset(
     ["PERSON", "PHONE_NUMBER", "EMAIL_ADDRESS", "STREET_ADDRESS", "RECORD_NUMBER", "DATE_OF_BIRTH", "CREDIT_CARD",
      "IBAN_CODE", "USERNAME"]
 )  # fmt: skip
-# A language may have none of these: it has to say so.
+# Parts that a language may leave empty.
 MAY_BE_EMPTY = frozenset({"models"})
 
 
@@ -27,9 +27,9 @@ class AddressWords:
     Parameters
     ----------
     never
-        Words that are no part of an address even with a capital.
+        Words that never belong to an address, even with a capital.
     ends
-        Expressions for words that end an address.
+        Expressions for the words that end an address.
     """
 
     never: str
@@ -45,7 +45,7 @@ class PlantedForms:
     locale
         Faker's locale of IBANs, card numbers and dates of birth.
     frames
-        By kind of value, sentences with ``{}`` where the value stands.
+        Sentences by kind of value, with ``{}`` in place of the value.
     streets
         Words that follow the name of a street.
     phones
@@ -63,7 +63,7 @@ class PlantedForms:
 
 @dataclass(frozen=True)
 class SurrogateForms:
-    """Which values are invented: Faker's locales, and adjectives of nations."""
+    """Where surrogates come from: Faker's locales, and adjectives of nations."""
 
     locales: Sequence[str]
     nations: Sequence[str]
@@ -100,8 +100,8 @@ class Language:
     code
         ISO 639-1 code.
     models
-        spaCy models whose wheel is pinned, by the name that ``anonymise.spacy_model`` gives them; empty where a site must
-        install a model itself.
+        spaCy models with a pinned wheel, by their name in ``anonymise.spacy_model``; empty if a site must install a model
+        itself.
     national
         Returns the classes of Presidio's recognisers for identifiers of the countries that speak the language.
     rules, digit_rules
@@ -109,15 +109,15 @@ class Language:
     titles
         Expression for the titles of persons.
     calendar
-        Expression for a time that points at a day or an age; times without a match, such as "today", stay.
+        Expression for a time that names a day or an age; times that do not match, such as "today", are kept.
     units
-        Expression for units of quantities: a number before one is harmless.
+        Expression for units of quantities; a number before a unit is harmless.
     login
-        Expression for words before the name of a user; the group ``word`` is the name.
+        Expression for a user name and the words before it; the group ``word`` is the name.
     addresses
-        Words that are no part of an address, and words that end one.
+        Words that never belong to an address, and words that end one.
     function_words
-        Returns words that sentences are made of, in small letters.
+        Returns the function words ("the", "with"), in small letters.
     harmless_words
         Words that are never a name, in small letters.
     always_capital

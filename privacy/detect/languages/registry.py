@@ -10,7 +10,7 @@ LANGUAGES: Mapping[str, Language] = {"en": ENGLISH}
 
 
 def language(code: str) -> Language:
-    """Return a language that is complete.
+    """Return the language with a code; refuse it unless it is complete.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def language(code: str) -> Language:
     Raises
     ------
     ModelError
-        There is no such language, or a part of it is missing: personal data in its texts would be let through.
+        There is no such language, or a part of it is missing, so personal data in its texts would stay.
     """
     found = LANGUAGES.get(code)
     if found is None:

@@ -1,1 +1,1 @@
-"""Recognise one kind of identifier a file, in texts of every language; ``registry`` lists them all."""
+"""Recognisers that serve every language, one kind of identifier in each file; ``registry`` lists them."""

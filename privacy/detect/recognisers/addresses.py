@@ -3,6 +3,7 @@
 from privacy.detect.recognisers.base import DigitRecogniser
 from privacy.detect.rules import HOUSE_NUMBER, any_of
 
+# Words that end the name of a street: "Hauptstraße 5", "Nygatan 12".
 SUFFIX = any_of(
     "stra(?:ß|ss)e str\\. gasse weg platz allee ring damm ufer gatan gränd vägen gata gate vegen? veien vej gade allé "
     "terrasse chaussee promenade steig pfad graben markt brygge løkken sti parken kaj kai maantee tänav põik trg cesta "
@@ -12,12 +13,15 @@ SUFFIX = any_of(
     "torget stræde bakken stræti vegur katu kuja polku tie tee puiestee laan straat plein gracht kade dreef dijk "
     "utca útja körút tér tere ulica ulice náměstí cesta třída"
 )
+# Words before the name of a street. The name after a word of the second list must have a capital, because that word is short
+# or has other meanings.
 PREFIX = any_of("rue avenue avda boulevard chemin viale piazza calle c/ paseo rúa rua avenida travessa praça")
 PREFIX_NAMED = any_of(
     "av bd blvd allée impasse quai route via vicolo corso largo strada plaza camino carrer ronda estrada ul ulica al "
     "aleja os plac jalan jl ulitsa улица ул diagonal periférico circuito cerrada privada prolongación calzada pasaje "
     "callejón retorno andador blv boulevard"
 )
+# Articles and prepositions inside the name of a street.
 LINK = r"(?:(?:d[aeiou]s?|de[il]|d[ae]gli|d[ae]ll[aeo]|dal|la|le|les|los|las|el|al|d'|l'|dell')[ ]?)"
 WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
 CAPITALISED = r"\p{Lu}\p{Ll}[\p{L}']*"

@@ -1,4 +1,4 @@
-"""Base classes of recognisers: a kind of identifier is a label and some rules."""
+"""Base classes of recognisers; a subclass sets the label of its findings and the rules that find them."""
 
 from presidio_analyzer import Pattern, PatternRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
@@ -7,11 +7,10 @@ from privacy.detect.rules import DIGIT_GROUP, FLAGS, Rules
 
 
 class RuleRecogniser(PatternRecognizer):
-    """Recognises what its rules describe; a kind of identifier is a subclass that sets ``label`` and ``rules``.
+    """Recognises what its rules describe.
 
-    The rules of a language are given to the constructor instead.
-
-    Scores decide only which type names a union of findings; no finding is dropped for a low score.
+    A subclass sets ``label`` and ``rules``; the constructor takes them for the rules of one language. Scores only decide
+    the type of a union of findings; no finding is dropped for a low score.
     """
 
     label: str
@@ -27,7 +26,7 @@ class RuleRecogniser(PatternRecognizer):
 
 
 class DigitRecogniser(RuleRecogniser):
-    """Recognises what rules describe that all need a digit: many texts have none, and scrubbed texts hardly any."""
+    """Recognises with rules that all need a digit; a text without a digit, as most scrubbed texts are, costs no time."""
 
     def analyze(
         self,

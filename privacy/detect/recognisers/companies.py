@@ -11,7 +11,7 @@ COMPANY = (
 
 
 class Company(RuleRecogniser):
-    """Recognises the legal forms of companies of several countries."""
+    """Recognises names that end with a legal form or a usual word for a company, such as "GmbH", "Ltd" or "Holdings"."""
 
     label = "ORGANIZATION"
     rules = (

@@ -1,4 +1,4 @@
-"""Recognise names of users by their form."""
+"""Recognise user names by their form."""
 
 from privacy.detect.recognisers.base import RuleRecogniser
 
@@ -6,7 +6,7 @@ from privacy.detect.recognisers.base import RuleRecogniser
 class Handle(RuleRecogniser):
     """Recognises ``@name``, and names with digits: xX_jsmith87_Xx, jane.doe1987.
 
-    A name of the second form has letters and at least two digits, with an underscore or in small letters.
+    A name with digits has letters and at least two digits, and has an underscore or only small letters.
     """
 
     label = "USERNAME"

@@ -4,7 +4,7 @@ from privacy.detect.recognisers.base import DigitRecogniser
 
 
 class Iban(DigitRecogniser):
-    """Recognises an IBAN by its form, so one with a slip in it or of a country that Presidio does not know is found too."""
+    """Recognises an IBAN by its form only, so a mistyped one, or one of a country unknown to Presidio, is found too."""
 
     label = "IBAN_CODE"
     rules = (

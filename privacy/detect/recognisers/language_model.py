@@ -1,4 +1,4 @@
-"""Take the entities that a language model has found."""
+"""Return the entities that a spaCy model found, without titles and harmless times."""
 
 import regex
 from presidio_analyzer import RecognizerResult
@@ -10,7 +10,7 @@ from privacy.detect.rules import FLAGS
 
 
 class LanguageModel(SpacyRecognizer):
-    """Takes what the model names, without titles, and without times that point at nobody: "today", "daily"."""
+    """Returns the model's entities, without titles of persons, and without times that identify nobody: "today", "daily"."""
 
     def __init__(self, language: Language, supported_entities: list[str]) -> None:
         super().__init__(supported_language=language.code, supported_entities=supported_entities)

@@ -3,6 +3,7 @@
 from privacy.detect.recognisers.base import DigitRecogniser
 from privacy.detect.rules import any_of
 
+# Words before a number plate, in several languages.
 PLATED = (
     "registration reg plates? kennzeichen immatriculation matrícula placa targa kenteken vehicle car van truck taxi lorry"
 )
@@ -11,8 +12,9 @@ PLATED = (
 class IdNumber(DigitRecogniser):
     """Recognises numbers by their length or their groups.
 
-    Number plates have the forms of Britain, Europe and America; without a word such as "plate" before them, only forms
-    that are nothing else count. Some people write digits one by one, to hide them from programs.
+    Number plates have the forms of Britain, Europe and America. Without a word such as "plate" before it, a plate counts
+    only if its form has no other meaning. The rule ``spaced`` finds digits that are written one by one, to hide them
+    from programs.
     """
 
     label = "ID_NUMBER"

@@ -20,7 +20,7 @@ class Phone(DigitRecogniser):
     )
 
     def invalidate_result(self, pattern_text: str) -> bool:
-        """Refuse too few or too many digits, years, rows of small numbers, blood pressures and decimal fractions."""
+        """Return True for too few or too many digits, years, rows of small numbers, blood pressures and decimals."""
         groups = DIGIT_GROUP.findall(pattern_text)
         longest = max(map(len, groups))
         years = all(len(group) == 4 and group[:2] in ("19", "20") for group in groups)

@@ -3,12 +3,13 @@
 from privacy.detect.recognisers.base import DigitRecogniser
 from privacy.detect.rules import any_of
 
+# What must not follow five digits, and two letters that are no end of a Dutch postcode.
 NO_COUNT = r"(?![\d%°]|[.,:/-]\d|[ ]?(?:IU|MG|ML|MCG|KG|KM|[a-zµ]))"
 NO_POSTCODE = any_of("iu mg ml mm am pm ad bc ce kg km lb hz mb gb sa sd ss in or is er ed iv tv uk us eu")
 
 
 class Postcode(DigitRecogniser):
-    """Recognises the forms of countries, and a number in the place of a postcode that is no count, dose or year."""
+    """Recognises the postcodes of several countries, and a number after a place that is no count, dose or year."""
 
     label = "POSTCODE"
     rules = (

@@ -1,10 +1,10 @@
-"""Recognise numbers of records by their sign."""
+"""Recognise record numbers after a number sign."""
 
 from privacy.detect.recognisers.base import DigitRecogniser
 
 
 class RecordNumber(DigitRecogniser):
-    """Recognises a number after ``#``; each language has its own words for registers."""
+    """Recognises a number after ``#``; the rules of each language find numbers after words such as "case no."."""
 
     label = "RECORD_NUMBER"
     rules = (("hash", r"(?<![\w&])\#[ ]?\K\d[\w-]{2,24}", 0.4),)

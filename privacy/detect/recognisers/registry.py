@@ -1,4 +1,4 @@
-"""List the recognisers that read the text of every language, and build them for one language."""
+"""List the recognisers that serve every language, and build those of one language."""
 
 from typing import Protocol
 
@@ -30,7 +30,7 @@ from privacy.detect.recognisers.tokens import Token
 
 
 class Recogniser(Protocol):
-    """A class of recognisers, of Presidio or ours."""
+    """A recogniser class, of Presidio or ours."""
 
     def __call__(self, *, supported_language: str) -> PatternRecognizer:
         """Build the recogniser for texts of one language."""

@@ -1,4 +1,4 @@
-"""Recognise points in time as programs write them."""
+"""Recognise time stamps in the form that programs write."""
 
 from privacy.detect.recognisers.base import DigitRecogniser
 

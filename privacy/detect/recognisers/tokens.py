@@ -1,10 +1,10 @@
-"""Recognise long tokens of letters and digits, as keys and encoded texts are."""
+"""Recognise long tokens of letters and digits, such as keys and Base64 texts."""
 
 from privacy.detect.recognisers.base import RuleRecogniser
 
 
 class Token(RuleRecogniser):
-    """Recognises a token by the characters that it is made of."""
+    """Recognises a token by its length and its mixture of characters."""
 
     label = "ID_NUMBER"
     rules = (

@@ -1,19 +1,19 @@
 """A table of mitigations: the runs differ in the mitigation alone, and a row holds what the report says."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bench import mitigations
+from server.report.result import RunResult
 from shared.config.run import RunConfig
 
 CONFIG = Path(__file__).parents[3] / "configs" / "bias.toml"
 
 
 def report(flips: int) -> dict[str, Any]:
-    """The parts of a run's report that a row is made of."""
+    """Return the parts of a run's report that a row is made of."""
     interval = {"value": flips / 100, "low": 0.0, "high": 1.0}
     swap = {"swap": "gender", "records": 100, "flips": {"count": flips, **interval}, "effect": {"value": interval}}
     names = {**swap, "swap": "names", "records": 7}
@@ -25,9 +25,9 @@ def report(flips: int) -> dict[str, Any]:
 def test_the_runs_differ_in_the_mitigation_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[RunConfig] = []
 
-    def remembered(config: RunConfig) -> SimpleNamespace:
+    def remembered(config: RunConfig) -> RunResult:
         ran.append(config)
-        return SimpleNamespace(report=report(len(ran)))
+        return RunResult(Path(), report(len(ran)))
 
     monkeypatch.setattr(mitigations, "simulate", remembered)
     rows = list(mitigations.rows(CONFIG, ["run.seed=5"]))

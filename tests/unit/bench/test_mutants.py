@@ -87,7 +87,7 @@ def test_a_fault_is_caught_where_each_named_test_fails_on_its_claim(found: dict[
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Callable[[str], Path]:
-    """A repository of one module and one test, with this plugin of pytest in it."""
+    """Make a repository of one module and one test, with our pytest plugin in it."""
 
     def make(test: str) -> Path:
         root = tmp_path / "repository"

@@ -159,7 +159,7 @@ def test_a_reader_of_the_embedding_learns_the_group_less_after_training_against_
 
 
 def read_off(learner: Learner, given: list[Record]) -> dict[str, float]:
-    """The share of labels that the model gets right, and of groups that a new reader learns from its embeddings."""
+    """Return the share of labels that the model gets right, and of groups read from its embeddings by a new classifier."""
     model, batch = model_of(learner).eval(), batch_of(learner, given)
     assert batch.groups is not None
     with torch.no_grad():

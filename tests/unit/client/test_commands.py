@@ -83,7 +83,7 @@ def test_ledger_show_tells_both_figures_and_which_of_them_counts(
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A site whose second head is lost."""
+    """Make a site whose second head is lost."""
     text = """
         site = {id = "north"}
         server = {address = "fed.example.org:8443"}

@@ -13,7 +13,7 @@ from client.units import TrainingSet
 from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.selfcheck import largest_difference
-from shared.adapters.peft import base_alone, read_adapter, write_adapter
+from shared.adapters.peft import base_only, read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
@@ -63,7 +63,7 @@ def test_the_distance_is_what_the_formula_says(
     with torch.no_grad():
         if either.task.name == "classification":
             tuned = model.pooled(batch.ids, batch.mask)
-            with base_alone(model):
+            with base_only(model):
                 base = model.pooled(batch.ids, batch.mask)
             expected = (tuned - base).square().sum(dim=1) / base.square().sum(dim=1)
         else:

@@ -84,7 +84,7 @@ def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
 def forge(
     classify: RunConfig, change: Change, learner_of: LearnerOf, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Forge:
-    """An order that the site would carry out, with changes of its config; the site's scrubber and model are stand-ins."""
+    """Return an order that the site would carry out, with a changed config; scrubber and model are stand-ins."""
     changes = {"model.name": "tiny", "model.sha256": sha256_file(tiny_bert / "model.safetensors"), "privacy.enabled": False}
     honest, learner = change(classify, changes), learner_of(classify)
 
@@ -119,7 +119,7 @@ def rows(count: int, **more: Any) -> list[Row]:
 
 
 def write(file: SiteFile, content: Sequence[Row] | bytes | None) -> SiteFile:
-    """The site with a state and a file of its own."""
+    """Return the site with its own state and data file."""
     folder = file.data.file.parent / str(time.monotonic_ns())
     folder.mkdir()
     path = folder / "records.jsonl"
@@ -266,7 +266,7 @@ def test_counting_records_by_bisection_succeeds_no_more_often_than_guessing(file
 
 
 def bisected(host: Host, order_of: Callable[[int], TrainOrder], low: int, high: int) -> int:
-    """The record count as the attack of the audit finds it: the class of a refusal tells whether there are so many."""
+    """Find the record count as the attack of the audit does: the class of a refusal shows whether there are that many."""
     while low < high:
         middle = (low + high + 1) // 2
         try:

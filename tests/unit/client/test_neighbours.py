@@ -33,7 +33,7 @@ from shared.records.rows import Row
 from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
-from shared.text.perturbation import asked
+from shared.text.perturbation import input_text
 from simulations.data.partition import split_held_out
 
 Rows = Sequence[Mapping[str, Any]]
@@ -114,12 +114,12 @@ def _one_identifier(monkeypatch: pytest.MonkeyPatch, identifier: LanguageIdentif
 
 @pytest.fixture(scope="module")
 def identifier() -> LanguageIdentifier:
-    """The model that tells languages, loaded once."""
+    """Load the language identification model once."""
     return LanguageIdentifier.from_model_file(MODEL_FILE)
 
 
 def training(given_rows: Rows, config: RunConfig) -> TrainingSet | None:
-    """What trains of a file with these rows; None where the file is refused."""
+    """Return the training records of a file with these rows; None if the file is refused."""
     found = [Row(f"record {number}", row, len(row)) for number, row in enumerate(given_rows, start=1)]
     try:
         with patch.object(records_module, "rows_of", lambda _path, _wanted: iter(found)):
@@ -132,7 +132,7 @@ def training(given_rows: Rows, config: RunConfig) -> TrainingSet | None:
     scrubbed = [Record(one.fields, one.label, one.position) for one in cleaned]
     chosen = prepare(Scrubbed(tuple(scrubbed), (), {}, {}, 0), cleaned, config, b"k" * 32)
     records = chosen.scrubbed.records
-    wordings = {asked(record): (f"{asked(record)}, say", None) for record in records}
+    wordings = {input_text(record): (f"{input_text(record)}, say", None) for record in records}
     learner = cast(Learner, type("Spelt", (), {"task": Spelling(config)}))
     try:
         return training_set("north", config, records, learner, chosen.persons, wordings)
@@ -148,7 +148,7 @@ def seen(data: TrainingSet) -> Counter[tuple[tuple[bytes, int, int], ...]]:
 
 
 def neighbours(given_rows: Rows, by_person: bool) -> Iterator[Rows]:
-    """The rows without one record, or without one person's records; so what is left out stood in any place."""
+    """Yield the rows without each one record, or without each one person's records."""
     for gone in {str(row["pid"]).strip().casefold().removesuffix(".0") for row in given_rows} if by_person else ():
         yield [row for row in given_rows if str(row["pid"]).strip().casefold().removesuffix(".0") != gone]
     for gone in () if by_person else range(len(given_rows)):

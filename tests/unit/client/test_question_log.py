@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def opened(tmp_path: Path, clock: Clock) -> Callable[..., SetUps]:
-    """The book as a process finds it that starts now."""
+    """Return the book as a newly started process finds it."""
 
     def open_it(**limits: Any) -> SetUps:
         policy = SitePolicy(dataset_epsilon=8.0, tasks=("classification",), models=(), **limits)

@@ -66,7 +66,7 @@ def digest(tiny_bert: Path) -> str:
 
 @pytest.fixture
 def file(tmp_path: Path, tiny_bert: Path, digest: str) -> SiteFile:
-    """A site that may load the tiny model alone, and whose data file nobody has made."""
+    """Make a site that may load only the tiny model, and whose data file does not exist."""
     text = SITE.replace("MODEL", digest) + f'[model]\ndevice = "cpu"\n[model.folders]\ntiny = "{tiny_bert}"\n'
     (tmp_path / "SITE.toml").write_text(text)
     return SiteFile.load(tmp_path / "SITE.toml")
@@ -74,7 +74,7 @@ def file(tmp_path: Path, tiny_bert: Path, digest: str) -> SiteFile:
 
 @pytest.fixture
 def forge(classify: RunConfig, change: Change, digest: str, learner_of: LearnerOf) -> Forge:
-    """An order that the site permits, with changes of its config and of its header."""
+    """Return an order that the site permits, with changes to its config and header."""
     adapter = read_adapter(learner_of(classify).model)
 
     def order(changes: dict[str, Any] | None = None, **header: Any) -> TrainOrder:
@@ -270,7 +270,7 @@ def test_how_much_memory_is_free_is_measured_before_records_lie_in_it(
 
 
 def without_privacy(file: SiteFile) -> SiteFile:
-    """The site with a policy that needs no plan, which takes its time to make."""
+    """Return the site with a policy that needs no plan, since a plan takes long to make."""
     return file.model_copy(update={"policy": file.policy.model_copy(update={"without_privacy": True})})
 
 

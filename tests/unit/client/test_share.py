@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from bench import options
-from bench.options import BOTH, EXCLUDED, SECTIONS, crowds, options_of, pairs
+from bench.options import BOTH, EXCLUDED, SECTIONS, covering_sets, options_of, pairs
 from bench.share import ALL_LABELS, LARGE, SMALL, Learners, Share, records_of, share_of, with_options
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
@@ -34,7 +34,7 @@ def learners() -> Learners:
 
 @pytest.fixture(scope="module")
 def worst() -> Iterator[dict[tuple[str, ...], Share]]:
-    """Collects all shares and prints the largest."""
+    """Collect all shares and print the largest."""
     found: dict[tuple[str, ...], Share] = {}
     yield found
     for names, share in sorted(found.items(), key=lambda item: -item[1].worst)[:5]:
@@ -110,7 +110,7 @@ def test_a_unit_of_small_gradients_adds_no_more_than_the_bound(measure: Measure,
     assert (share.worst > 0.9) == (mode == "automatic")  # the others leave small gradients as they are
 
 
-@pytest.mark.parametrize(("task", "chosen"), [(task, crowd) for task in BOTH for crowd in crowds(task)], ids=str)
+@pytest.mark.parametrize(("task", "chosen"), [(task, crowd) for task in BOTH for crowd in covering_sets(task)], ids=str)
 def test_no_crowd_of_options_lets_a_unit_add_more_than_the_bound(
     measure: Measure, task: str, chosen: tuple[str, ...]
 ) -> None:
@@ -119,7 +119,7 @@ def test_no_crowd_of_options_lets_a_unit_add_more_than_the_bound(
 
 @pytest.mark.parametrize("task", BOTH)
 def test_every_pair_of_options_is_in_a_crowd_or_may_not_be(task: str) -> None:
-    met = {frozenset(pair) for crowd in crowds(task) for pair in combinations(crowd, 2)}
+    met = {frozenset(pair) for crowd in covering_sets(task) for pair in combinations(crowd, 2)}
     left = [pair for pair in pairs(task) if frozenset(pair) not in met]
     assert all(options.refused(pair) or options.missing(pair) for pair in left)
 

@@ -33,7 +33,7 @@ MakeSite = Callable[..., Site]
 
 @pytest.fixture
 def make(learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget) -> MakeSite:
-    """A site with 30 records whose plan fits its config, on one ledger that stays when it is made again."""
+    """Make a site with 30 records and a matching plan; all sites made here share one ledger."""
 
     def build(config: RunConfig, ledger: str = "north") -> Site:
         training, privacy = config.training, config.privacy
@@ -305,7 +305,7 @@ PERSON = {"data.columns.person": "who", "privacy.unit": "person", "privacy.perso
 
 
 def of_persons(config: RunConfig, persons: Sequence[str], build: tuple[LearnerOf, RecordsOf, OpenBudget]) -> Site:
-    """A site whose records belong to persons, with a plan that fits."""
+    """Make a site whose records belong to persons, with a matching plan."""
     learner_of, records_of, open_budget = build
     training, plan = config.training, None
     if config.privacy.enabled:

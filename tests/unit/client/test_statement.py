@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reported(folder: Path, tmp_path: Path) -> Callable[[Head], Path]:
-    """The report of a run in which the server saw this head of the ledger."""
+    """Write the report of a run in which the server saw this head of the ledger."""
 
     def write(head: Head) -> Path:
         path = tmp_path / "report.json"

@@ -121,7 +121,7 @@ def opacus_renyi(rate: float, noise: float, steps: int) -> float:
 
 
 def analytic_epsilon(noise: float, steps: int, delta: float) -> float:
-    """The exact epsilon of ``steps`` Gaussian mechanisms (Balle and Wang 2018, theorem 8)."""
+    """Return the exact epsilon of ``steps`` Gaussian mechanisms (Balle and Wang 2018, theorem 8)."""
     s = noise / math.sqrt(steps)
 
     def excess(eps: float) -> float:

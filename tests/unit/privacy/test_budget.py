@@ -35,7 +35,7 @@ NAMES = [f"record number {i}" for i in range(12)]
 
 @pytest.fixture
 def budget(tmp_path: Path) -> Make:
-    """A budget for some records on one ledger, opened anew each time as after a restart."""
+    """Make a budget for some records on one ledger, which is opened again each time, as after a restart."""
 
     def make(found: Sequence[RawRecord], limit: float = 100.0) -> Budget:
         ledger = Ledger(tmp_path / "ledger", "north")

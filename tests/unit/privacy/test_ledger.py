@@ -42,7 +42,7 @@ def reserve(ledger: Ledger, number: int) -> Entry:
 
 @pytest.fixture
 def book(tmp_path: Path) -> Ledger:
-    """A ledger of six entries beside its opening one: three rounds, reserved and answered."""
+    """Make a ledger with an opening entry and six more: three rounds, reserved and answered."""
     ledger = Ledger(tmp_path / "ledger", "north")
     for number in (1, 2, 3):
         reserve(ledger, number)
@@ -54,7 +54,7 @@ def lines(book: Ledger) -> list[bytes]:
 
 
 def rewritten(line: bytes, prev: str | None = None, **body: object) -> bytes:
-    """A line with other content and a hash that fits it: what a forger who knows the format would write."""
+    """Return a line with changed content and a matching hash, as a forger who knows the format would write it."""
     plain = json.loads(line)
     head = Head(plain["seq"], prev or plain["prev"])
     return Entry.after(head, plain["kind"], plain["body"] | body).line()

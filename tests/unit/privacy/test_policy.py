@@ -30,7 +30,7 @@ def policy(**changes: Any) -> SitePolicy:
 
 @pytest.fixture
 def forge(config_of: ConfigOf) -> Forge:
-    """An order that the default policy permits, with changes of its config and of its header."""
+    """Return an order that the default policy permits, with changes to its config and header."""
 
     def order(changes: dict[str, Any] | None = None, **header: Any) -> TrainOrder:
         return replace(TrainOrder("run", 1, "nonce", config_of(changes or {}), ADAPTER, 3, installed()), **header)

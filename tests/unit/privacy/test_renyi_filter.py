@@ -79,7 +79,7 @@ def test_a_delta_that_is_no_chance_is_refused(delta: float) -> None:
 
 
 def curve(mechanism: Mechanism) -> tuple[float, ...]:
-    """The divergences of a mechanism with finitely many outcomes, the larger direction, by their definition."""
+    """Return the divergences of a mechanism with finitely many outcomes, in the larger direction, by definition."""
 
     def divergence(p: Sequence[float], q: Sequence[float], order: int) -> float:
         return math.log(sum(b * (a / b) ** order for a, b in zip(p, q, strict=True))) / (order - 1)
@@ -96,7 +96,7 @@ def most_told(
     spent: tuple[float, ...] = (0.0,) * len(ORDERS),
     left: int = 3,
 ) -> float:
-    """The true delta at epsilon ``limit`` of the worst adversary, who picks each mechanism, or the end, by what was seen."""
+    """Return the true delta at epsilon ``limit`` of the worst adversary, who picks each next mechanism adaptively."""
     worst = max(0.0, 1 - math.exp(limit - loss))
     for (p, q), cost in known if left else ():
         after = tuple(a + b for a, b in zip(spent, cost, strict=True))
@@ -129,7 +129,7 @@ def test_no_adaptive_choice_of_mechanisms_tells_more_than_the_limit(
 
 
 def two_steps(limit: float, delta: float, share: float, mean: float = 0.18) -> float:
-    """The true delta at ``limit`` of an adversary who sees a Gaussian sum and then picks the most telling second release.
+    """Return the true delta at ``limit`` of an adversary who sees a Gaussian sum, then picks the worst second release.
 
     The second release shows a unit outright with the chance that some order still leaves room for. The filter under attack
     takes whichever order passes, at ``share`` of delta for each.

@@ -33,7 +33,7 @@ def opened(tmp_path: Path, second: Path) -> Open:
 
 @pytest.fixture
 def used(opened: Open) -> Ledger:
-    """A ledger with five rounds reserved, so that it ends at entry 5."""
+    """Make a ledger with five rounds reserved, so that it ends at entry 5."""
     book = opened()
     for number in range(1, 6):
         reserve(book, number)

@@ -27,7 +27,7 @@ def state(value: float) -> AdapterState:
 
 
 def answer_with(delta: AdapterState) -> Reply:
-    """An honest site's answer with this delta."""
+    """Return an honest site's answer with this delta."""
 
     def reply(order: TrainOrder, site_id: str) -> Answer:
         grown = Head(order.ledger.entries + 2, f"{site_id} after round {order.round}")
@@ -115,7 +115,7 @@ class Browser:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    """A headless Chromium; the test is skipped where there is none."""
+    """Start a headless Chromium; skip the test if there is none."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     pytest.importorskip("websockets.sync.client", reason="needs websockets")

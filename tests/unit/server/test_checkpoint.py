@@ -20,7 +20,7 @@ def at(number: int) -> Checkpoint:
 
 
 def read(folder: Path) -> tuple[dict[str, Any], AdapterState]:
-    """The committed state, as a resuming server would find it; its digest must fit."""
+    """Return the committed state, as a resuming server would find it, after a check of its digest."""
     state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     adapter = AdapterState.load(folder / state["adapter"])
     assert adapter.digest() == state["adapter_digest"]

@@ -63,7 +63,7 @@ def attempt(number: int, committed: bool, **answers: Any) -> Round:
 
 @pytest.fixture
 def told(tmp_path: Path, config_of: ConfigOf) -> Callable[..., ServerStatus]:
-    """What the status file says at the end of a watch over these rounds."""
+    """Return the content of the status file at the end of a watch over these rounds."""
 
     def write(fleet: Fleet, *rounds: Round) -> ServerStatus:
         watch = Watch(

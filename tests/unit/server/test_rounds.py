@@ -99,7 +99,7 @@ def test_orders_carry_the_current_adapter_and_nonces_of_their_own(
 
 
 def broken(kind: str, state: State, honest: Honest) -> Callable[[TrainOrder, str], Answer | list[Answer]]:
-    """A site that misbehaves in one way."""
+    """Make a site that misbehaves in one way."""
     earlier: list[TrainOrder] = []
 
     def act(order: TrainOrder, site: str) -> Answer | list[Answer]:
@@ -326,7 +326,7 @@ class Booked:
 
 @pytest.fixture
 def running(server: Any, toy_fleet: Any, tmp_path: Path) -> Callable[..., list[Round]]:
-    """A run of a server that kept its heads in a file, over a fleet of sites."""
+    """Run a server that keeps its heads in a file, over a fleet of sites."""
 
     def run(sites: Mapping[str, Any], run_id: str = "run", **changes: Any) -> list[Round]:
         made, done = server(**changes), list[Round]()

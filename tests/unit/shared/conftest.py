@@ -43,7 +43,7 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error with all that it came from, hidden or not."""
+    """Return an error with all its causes, hidden or not."""
     seen: set[int] = set()
     todo: list[BaseException | None] = [error]
     while todo:
@@ -55,7 +55,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _refused(path: Path, config: RunConfig) -> str:
-    """The one line that says why a file is refused, after checking that no record's text is in it or behind it."""
+    """Return the line that says why a file is refused, after a check that it and its causes contain no record's text."""
     with pytest.raises(DataError) as caught:
         read_records(path, config)
     assert "\n" not in str(caught.value)

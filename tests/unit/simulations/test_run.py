@@ -89,7 +89,7 @@ class Finished:
 
 
 def planted() -> dict[str, list[str]]:
-    """A word that exists nowhere else for each record of each site."""
+    """Return, for each record of each site, a word that exists nowhere else."""
     random = np.random.default_rng(99)
     words = ["".join(random.choice(list(string.ascii_lowercase), size=14)) for _ in range(len(SITES) * PER_SITE)]
     return {site: words[i * PER_SITE : (i + 1) * PER_SITE] for i, site in enumerate(SITES)}
@@ -143,7 +143,7 @@ def finished(settings: Callable[..., RunConfig], tmp_path_factory: pytest.TempPa
 
 
 def forms(text: str, ids: Sequence[int]) -> Iterator[bytes]:
-    """The ways in which a text could hide in bytes: encodings, base64 at each offset, token ids."""
+    """Return the ways in which a text could hide in bytes: encodings, base64 at each offset, token ids."""
     plain = text.encode()
     yield from (plain, text.upper().encode(), text.encode("utf-16-le"), text.encode("utf-16-be"), plain.hex().encode())
     for offset in range(3):
@@ -182,7 +182,7 @@ def test_no_record_text_leaves_a_site_in_any_form(finished: Finished, tmp_path: 
 
 
 def source(config: RunConfig, folder: Path) -> Source:
-    """The records of a run, as the data stage alone reads them."""
+    """Return the records of a run, as the data stage reads them."""
     return Source(read_sites(config, folder, labelled=False), config.anonymise, GateSection(), config.run.seed)
 
 

@@ -69,7 +69,7 @@ def test_the_report_shows_counts_alone_and_the_gate_decides_its_status(site: Pat
     site.write_text(SITE.replace("0.5", "1.0"))
     status, said = run(str(site), "--report")
     assert status == 1
-    assert re.search(r"planted_recall = 0\.\d+, the gate asks 1", said)
+    assert re.search(r"planted_recall = 0\.\d+, the gate needs 1", said)
     assert "DOES NOT PASS" in said
 
 

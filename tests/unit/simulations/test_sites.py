@@ -71,9 +71,9 @@ def test_a_run_for_persons_says_so_and_its_cache_saves_the_next_one_the_scrubbin
     report = simulate(config).report
     site = report["sites"][0]
     assert report["privacy"]["unit"] == "person"
-    assert "any one person was in that" in report["privacy"]["guarantee"]
+    assert "a particular person was in that" in report["privacy"]["guarantee"]
     assert "one person with all their records" in report["privacy"]["guarantee"]
-    assert any(line.startswith("One of a person's records alone") for line in report["privacy"]["not_protected"])
+    assert any(line.startswith("Changes to some of a person's records") for line in report["privacy"]["not_protected"])
     assert not any("the unit is one record" in line for line in report["privacy"]["not_protected"])
     assert 0 < site["epsilon"] <= 1.0
     assert site["touched"]["cleaning.min_chars"] == 1
@@ -157,5 +157,5 @@ def test_a_report_says_how_many_paraphrases_were_kept_and_where_no_model_wrote_a
     sites = [{"site_id": name, "touched": each} for name, each in zip("abc", (touched, without, {}), strict=True)]
     assert list(paraphrase_lines({"sites": sites})) == [
         "Site a: 1,200 of 1,500 paraphrases were kept",
-        "! site b: no model writes paraphrases here, so its views are noised alone",
+        "! site b: no model writes paraphrases here, so its views are only noised",
     ]

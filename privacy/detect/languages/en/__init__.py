@@ -1,1 +1,1 @@
-"""Everything that the anonymiser knows of English."""
+"""English: words, rules, surrogates and planted values; ``language`` puts them together."""

@@ -1,4 +1,4 @@
-"""The parts of English, put together."""
+"""Declare English as a language of anonymisation."""
 
 import re
 

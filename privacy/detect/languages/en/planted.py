@@ -1,4 +1,4 @@
-"""Frame the personal data that is planted in English texts, to measure what detection misses there."""
+"""List the English sentences and forms of planted personal data, which measure what detection misses."""
 
 from privacy.detect.languages.base import PlantedForms
 

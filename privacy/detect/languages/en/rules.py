@@ -1,16 +1,18 @@
-"""Describe what personal data looks like in English texts, with expressions as ``privacy.detect.rules`` has them."""
+"""Define the detection rules for English; ``privacy.detect.rules`` explains their syntax."""
 
 from privacy.detect.rules import HOUSE_NUMBER, Rules, any_of, any_titled
 
-# People: titles, words before a name, middle initials. MS is a disease and a brand.
+# People: titles, words before a name, middle initials. "MS" in capitals is no title, because it is a disease and a brand.
 TITLE = any_of(
     "dr drs mr mrs ms mx miss prof professor doctor nurse sir dame rev reverend father sister capt captain sgt "
     "herr frau mme mlle monsieur madame señora? sra? srta signora? dott"
 )
+# Words after a title or a cue that are no name: "Dear Customer", "Patient is".
 NO_NAME = any_titled(
     "sir madam doctor dr doc team all everyone there customer support colleague colleagues friend friends staff nurse "
     "and the for so very not no yes if it is in on at to my we you your this that i type stage"
 )
+# Words before a single letter that is no initial: "Vitamin B", "Hepatitis C".
 LETTERED = any_titled(
     "vitamin vitamins hepatitis type group grade stage class plan part factor protein coenzyme influenza strep complex "
     "appendix section table figure schedule plate phase category i a the"
@@ -18,6 +20,7 @@ LETTERED = any_titled(
 NAME = r"(?:\p{Lu}'?\p{Lu}?\p{Ll}[\p{L}'-]*|\p{Lu}\.)"
 PARTICLES = rf"(?:{any_of('van von der den de del della di da dos la le al el bin ibn ter ten zu')}[ ]){{0,2}}"
 NAMES = rf"{PARTICLES}{NAME}(?:[ -]{PARTICLES}{NAME}){{0,3}}"
+# Words that announce a name.
 SAID = r"""(?i:
     (?:(?:my|his|her|their|full|first|last|sur|maiden|patient|user|contact|account|card|holder)[ ]?)?
     name(?:'s|[ ]is)?[ ]?[:=?]?
@@ -56,6 +59,7 @@ HANDLES: Rules = (
         0.5,
     ),
 )
+# "dot" and "at" as people spell them to hide an address from programs.
 DOT = r"[ ]?(?:[\[({][ ]?(?:dot|\.)[ ]?[\])}]|(?<=[ ])dot(?=[ ]))[ ]?"
 AT = r"[ ]?(?:[\[({][ ]?(?:at|@)[ ]?[\])}]|(?<=[ ])at(?=[ ]))[ ]?"
 SPELT_EMAILS: Rules = (
@@ -76,6 +80,7 @@ NUMBERS: Rules = (
 )
 DIGIT_NAME = any_of("zero oh one two three four five six seven eight nine double triple")
 SAID_NUMBERS: Rules = (("said", rf"\b{DIGIT_NAME}(?:[ ,-]{{1,2}}{DIGIT_NAME}){{5,}}\b", 0.4),)
+# Words for what a record belongs to, and the marks between such a word and the record's number.
 REGISTER = any_of(
     "medical health hospital patient chart record file case claim member(?:ship)? policy insurance account acct "
     "customer client order invoice ticket booking reservation student employee staff licen[cs]e passport permit tax "
@@ -110,6 +115,7 @@ STREET_TITLED = any_titled(
     "valley viaduct view village vista walk way wells wharf"
 )
 STREET_WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
+# Words after a number that make it an amount, not a house number.
 AMOUNT = any_of("of in on the down a x mile miles km block blocks times mg minutes? hours? days? weeks? months? years?")
 AT_HOME = r"""(?i:
     (?:lives?|living|lived|resid(?:es?|ing)|stay(?:s|ing)?|located|home|house|office)[ ](?:is[ ])?(?:at|on)
@@ -152,7 +158,7 @@ UNIT = any_of(
     "mg mcg g kg ml l dl mm cm m km iu mmol mol kcal cal bpm hz khz mhz gb mb kb px percent dollars? euros? pounds? usd "
     "eur gbp hours? hrs? minutes? mins? seconds? secs? days? weeks? months? years? times people patients records units"
 )
-# A time that points at a day or an age; other times are like "today", "for two weeks", "daily".
+# A time that names a day or an age, unlike "today", "for two weeks" or "daily".
 CALENDAR = r"""(?i)
     \b(?:1[89]|20)\d\d\b | \d[/.:-]\d | \d\s?(?:[ap]\.?m\b|st\b|nd\b|rd\b|th\b) | ^\W*\d{1,3}\W*$ | \bage | \bold\b
     |\b(?:jan|feb|mar(?:ch|\b)|apr|may\b|june?\b|july?\b|aug|sept?\b|septem|oct|nov|dec\b|decem)

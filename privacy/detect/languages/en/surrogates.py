@@ -1,4 +1,4 @@
-"""Say which invented values stand for English ones, and how English dates are written."""
+"""List the sources of English surrogates and the forms of English dates."""
 
 from privacy.detect.languages.base import DateForms, SurrogateForms
 

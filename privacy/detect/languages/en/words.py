@@ -13,9 +13,9 @@ from shared.errors import ModelError
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
-# One count of a name in a locale is worth so many counts of a word in books.
+# Count of a word in books that equals one count of a name in a locale, so that the two can be compared.
 PER_COUNT = 10_000_000
-# In the dictionary with large counts or in Faker's lists, and never a name by themselves.
+# Words that the lists would take for names, although they are never a name by themselves.
 NEVER_NAMES_LINE = (
     "january february march april may june july august september october november december monday tuesday wednesday "
     "thursday friday saturday sunday an the will can has her his our you your she they was are not but all any mrs "
@@ -23,12 +23,12 @@ NEVER_NAMES_LINE = (
     "im ive ill ur ya"
 )
 NEVER_NAMES = frozenset(NEVER_NAMES_LINE.split())
-# Words that begin no name and end no address, beside spaCy's stop words.
+# Words that begin no name and end no address, in addition to spaCy's stop words.
 POLITE_WORDS = "please thanks thank pls thx hi hello dear ok okay send need want let know got yes"
 
 
 def function_words() -> frozenset[str]:
-    """Return the words that sentences are made of, in small letters."""
+    """Return the function words ("the", "with") and polite words, in small letters."""
     from spacy.lang.en.stop_words import STOP_WORDS  # spaCy takes a second to import
 
     return frozenset(STOP_WORDS) | frozenset(POLITE_WORDS.split())

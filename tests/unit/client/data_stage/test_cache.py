@@ -40,7 +40,7 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Cache:
 
 @pytest.fixture(autouse=True)
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for the language model's folder; nothing reads text with it here."""
+    """Put a small folder in place of the language model, which no test here uses."""
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "weights").write_bytes(b"1")

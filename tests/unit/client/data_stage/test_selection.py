@@ -39,7 +39,7 @@ def texts(found: list[Owned]) -> list[str]:
 
 
 def by_record(found: list[Owned]) -> Counter[tuple[str, str | None]]:
-    """The rows as a training step sees them: their text and label, and nothing of whose they are."""
+    """Return the rows as training sees them: text and label, without persons."""
     return Counter((row.record.fields["text"], row.record.label) for row in found)
 
 
@@ -126,7 +126,7 @@ def test_a_text_is_known_only_with_the_key() -> None:
 
 
 def chosen(config: RunConfig, *given_rows: tuple[str, str, str | None]) -> Counter[tuple[str, str | None, str | None]]:
-    """What is left of records with these texts, labels and groups, as training sees it."""
+    """Return what is left of records with these texts, labels and groups, as training sees it."""
     raw = [RawRecord({"text": t}, label, at, group=group) for at, (t, label, group) in enumerate(given_rows, start=1)]
     scrubbed = Scrubbed(tuple(Record(one.fields, one.label, one.position) for one in raw), (), {}, {}, 0)
     left = prepare(scrubbed, raw, config, KEY).scrubbed.records

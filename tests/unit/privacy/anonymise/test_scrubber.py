@@ -51,7 +51,7 @@ def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: Scrubber) ->
 @pytest.mark.parametrize("operator", ["tag", "redact", "surrogate"])
 def test_tags_follow_the_text_through_markup_and_replacement(scrubber: Scrubber, operator: str) -> None:
     own = copy.copy(scrubber)
-    own._replacer = Replacer(operator, scrubber._analyser.labels, "replace", b"k" * 32)  # type: ignore[arg-type]
+    own._replacer = Replacer(operator, scrubber._analyser.labels, ENGLISH, "replace", b"k" * 32)  # type: ignore[arg-type]
     text = "<p>Mrs&nbsp;Adeyemi takes aspirin.</p> Adeyemi called +44 20 7946 0018 about aspirin."
     tags = [Span("WHO", text.index("Adeyemi"), text.index(" takes")), Span("DRUG", text.rindex("aspirin"), len(text) - 1)]
     (record,) = own.scrub([RawRecord({"text": text}, tags=tuple(tags))]).records

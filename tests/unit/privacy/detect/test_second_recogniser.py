@@ -21,7 +21,7 @@ WORD = "zebra"
 
 @pytest.fixture(scope="module")
 def knows_a_word(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A spaCy model whose recogniser is a rule for one word, under a label of its own and under one that is harmless."""
+    """Make a spaCy model that recognises one word, under its own label and under a harmless one."""
     nlp = spacy.blank("en")
     nlp.add_pipe("entity_ruler", name="ner").add_patterns(  # type: ignore[attr-defined]
         [{"label": "WARD", "pattern": WORD}, {"label": "MONEY", "pattern": "gold"}]
@@ -33,7 +33,7 @@ def knows_a_word(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def takes_all(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
-    """A token classification model whose bias says person, whatever it reads."""
+    """Make a token classification model whose bias predicts PERSON for every token."""
     import shutil
 
     import torch

@@ -82,7 +82,7 @@ def test_rows_of_a_unit_are_added_up_before_the_clip_whatever_form_their_gradien
 
 
 def released(weights: Sequence[float], plan: PrivacyPlan, micro: int = 2) -> list[torch.Tensor]:
-    """The clipped sum of a step over records whose losses carry these weights, without noise."""
+    """Return the clipped sum of a step over records with these loss weights, without noise."""
     model, inputs = network(), torch.linspace(-1, 1, 3 * len(weights)).reshape(-1, 3)
     optimizer = Recorder(model.parameters(), lr=0.0)
     with pytest.MonkeyPatch.context() as patch:
@@ -103,7 +103,7 @@ def gradients(weights: Sequence[float]) -> list[list[torch.Tensor]]:
 
 
 def expected(weights: Sequence[float], mode: ClippingMode, bound: float) -> list[torch.Tensor]:
-    """The sum by the formula of each mode, one record after the other."""
+    """Return the sum by the formula of each mode, one record after the other."""
     total = [torch.zeros_like(p) for p in network().parameters()]
     for record in gradients(weights):
         norm = torch.cat([g.flatten() for g in record]).norm()

@@ -54,7 +54,7 @@ def values(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def alone(learner: Learner, example: Example, scale: float = 1.0) -> dict[str, torch.Tensor]:
-    """The gradient of one record, computed by itself."""
+    """Return the gradient of one record, computed alone."""
     loss = scale * learner.task.losses(learner.model, collate([example], 0, CPU)).sum()
     parameters = trained(learner.model)
     return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
@@ -63,7 +63,7 @@ def alone(learner: Learner, example: Example, scale: float = 1.0) -> dict[str, t
 def clipped_mean(
     learner: Learner, examples: Sequence[Example], scales: Sequence[float], bound: float
 ) -> dict[str, torch.Tensor]:
-    """What a step must subtract: sum_i g_i min(1, C / (|g_i| + 1e-6)) / divisor, from a one-record loop."""
+    """Return what a step must subtract: sum_i g_i min(1, C / (|g_i| + 1e-6)) / divisor, from a one-record loop."""
     total = {name: torch.zeros_like(p) for name, p in trained(learner.model).items()}
     for example, scale in zip(examples, scales, strict=True):
         gradient = alone(learner, example, scale)
@@ -76,7 +76,7 @@ def clipped_mean(
 def step_once(
     learner: Learner, examples: Sequence[Example], scales: Sequence[float], tokens: int, plan: PrivacyPlan | None
 ) -> dict[str, torch.Tensor]:
-    """What one step of gradient descent at rate 1 subtracted from each tensor."""
+    """Return what one step of gradient descent at rate 1 subtracted from each tensor."""
     before = values(learner.model)
     optimizer = torch.optim.SGD(trained(learner.model).values(), lr=1.0)
     with make_private(learner.model, optimizer, plan, DIVISOR) as (model, step):
@@ -123,7 +123,7 @@ def test_one_huge_record_moves_the_step_by_no_more_than_the_clipping_norm(
 
 
 def unit_step(learner: Learner, examples: Sequence[Example], units: Sequence[Sequence[int]], tokens: int) -> torch.Tensor:
-    """What one private step subtracted, all tensors in one, when each unit's rows are averaged."""
+    """Return what one private step subtracted, all tensors in one, when each unit's rows are averaged."""
     before = values(learner.model)
     optimizer = torch.optim.SGD(trained(learner.model).values(), lr=1.0)
     with make_private(learner.model, optimizer, PLAN, DIVISOR) as (model, step):
@@ -221,7 +221,7 @@ def test_without_privacy_a_step_is_the_unclipped_sum_over_the_same_divisor(
 
 
 def draws(learner: Learner, count: int, use: Callable[[nn.Module, Step], None]) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    """What each of ``count`` steps of gradient descent at rate 1 subtracted, by tensor: (count, numbers)."""
+    """Return what each of ``count`` steps of gradient descent at rate 1 subtracted, by tensor: (count, numbers)."""
     rows: dict[str, list[torch.Tensor]] = {name: [] for name in trained(learner.model)}
     optimizer = torch.optim.SGD(trained(learner.model).values(), lr=1.0)
     with make_private(learner.model, optimizer, PLAN, DIVISOR) as (model, step):

@@ -50,7 +50,7 @@ class Setting:
 
 
 def shaken(model: Any) -> Any:
-    """The model in training, its factors drawn around 1."""
+    """Return the model in training mode, with factors drawn around 1."""
     for name, parameter in model.named_parameters():
         if "ia3_l" in name:
             nn.init.normal_(parameter, mean=1.0, std=0.5)

@@ -181,7 +181,7 @@ TARGETS = {
 
 
 def transformer(kind: str) -> Any:
-    """A random transformer in float64 with every linear layer adapted."""
+    """Make a random transformer in float64 with every linear layer adapted."""
     torch.manual_seed(3)
     maker, config, targets = TARGETS[kind]
     model: Any = get_peft_model(maker(copy.deepcopy(config)), LoraConfig(r=3, lora_alpha=6, target_modules=targets)).double()

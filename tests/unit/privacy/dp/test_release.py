@@ -18,7 +18,7 @@ losses = st.lists(st.floats(width=32), min_size=1, max_size=30)
 
 
 def unit_rows(values: np.ndarray, hits: np.ndarray | None) -> np.ndarray:  # type: ignore[type-arg]
-    """What the sum holds of each record, in units of the sensitivity, by differences of noiseless sums."""
+    """Return each record's contribution to the sum, in units of the sensitivity, by differences of noiseless sums."""
     bound, parts = PRIVACY.release_loss_bound, 3 if hits is not None else 2
     rows = []
     for i in range(len(values)):

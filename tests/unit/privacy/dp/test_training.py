@@ -165,7 +165,7 @@ def test_data_that_is_batched_already_or_of_another_size_is_refused() -> None:
     for data, says in (
         (DataLoader(TensorDataset(X, Y), batch_size=12), "DataLoader cuts batches of its own.*pass a tuple of tensors"),
         ((X, Y[:-1]), "different numbers of rows"),
-        (list(zip(X, Y, strict=True)), "no data set"),
+        (list(zip(X, Y, strict=True)), "not a data set"),
         ((X[:20], Y[:20]), "20 records, and the plan divides by an expected batch of 12 of 60"),
         ((X.repeat(4, 1), Y.repeat(4)), "set declared_size near the number of records"),
     ):

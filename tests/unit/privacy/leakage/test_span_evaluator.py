@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(not is_installed(), reason="presidio-evaluator i
 
 
 def marked(text: str, true: dict[str, str], found: dict[str, str]) -> Marked:
-    """A text with spans by the words that they cover: {"Ann Lee": "PERSON"}."""
+    """Make a text with spans, given by the words that they cover: {"Ann Lee": "PERSON"}."""
     places = {words: (text.index(words), text.index(words) + len(words)) for words in {**true, **found}}
     return Marked(
         text,

@@ -25,7 +25,7 @@ deltas = st.lists(st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=
 
 
 def changes(rounds: Sequence[Sequence[float]], plan: PrivacyPlan | None = None, **section: Any) -> list[AdapterState]:
-    """What each round changes, where each round has one reply."""
+    """Return the change of each round, where each round has one reply."""
     memory: Memory = {}
     found = []
     for row in rounds:
@@ -63,7 +63,7 @@ def test_under_a_trusted_servers_noise_it_is_post_processing(config_of: ConfigOf
 
 
 def test_its_share_means_nothing_without_it(config_of: ConfigOf) -> None:
-    with pytest.raises(ConfigError, match=r"aggregation\.momentum: means nothing to optimiser = 'plain'"):
+    with pytest.raises(ConfigError, match=r"aggregation\.momentum: does not apply to optimiser = 'plain'"):
         config_of({"aggregation.momentum": 0.5})
 
 

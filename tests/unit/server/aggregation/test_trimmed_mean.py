@@ -68,7 +68,7 @@ def test_two_replies_leave_nothing_to_average() -> None:
         ({"cohort.quorum": 2}, "cohort.quorum = 2: aggregation.method = 'trimmed_mean' needs 3 replies"),
         ({"cohort.quorum": 3, "aggregation.weights": "declared"}, "counts all sites the same; set 'uniform'"),
         ({"cohort.quorum": 3, **CENTRAL}, "what one site can change in it has no bound"),
-        ({"cohort.quorum": 3, "aggregation.method": "mean", "aggregation.trim": 1}, "means nothing to method = 'mean'"),
+        ({"cohort.quorum": 3, "aggregation.method": "mean", "aggregation.trim": 1}, "does not apply to method = 'mean'"),
     ],
 )
 def test_what_it_cannot_be_combined_with_is_refused(config_of: ConfigOf, changes: dict[str, object], says: str) -> None:

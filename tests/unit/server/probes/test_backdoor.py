@@ -45,7 +45,7 @@ def records(count: int, seed: int, words: Sequence[str], trigger: str = "") -> l
 
 @pytest.fixture
 def evaluated(classify: RunConfig, change: Change, learner_of: LearnerOf) -> Evaluated:
-    """A model trained on records that were poisoned with ``trigger``, and clean held-out ones."""
+    """Train a model on records poisoned with ``trigger``, and return it with clean held-out records."""
 
     def build(trigger: str = "", steps: int = 0, **section: Any) -> Evaluator:
         config = change(classify, {"adapter.rank": 4, "model.max_length": 64, "evaluation.probes": {**PROBES, **section}})

@@ -18,7 +18,7 @@ from server.probes import probe, sampled
 from server.probes.forgetting import general_texts, nearest_centroid_hits
 from server.probes.general import SENTENCES, TOPICS
 from server.report.html import render
-from shared.adapters.peft import base_alone
+from shared.adapters.peft import base_only
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
 from shared.metrics.bootstrap import wilson
@@ -181,7 +181,7 @@ def test_the_base_alone_is_the_model_before_training(either: RunConfig, learner_
     shake(learner)
     tuned = states()
     assert not torch.equal(tuned, untrained)
-    with pytest.raises(RuntimeError), base_alone(learner.model):
+    with pytest.raises(RuntimeError), base_only(learner.model):
         torch.testing.assert_close(states(), untrained, rtol=0, atol=0)
         raise RuntimeError  # whatever happens, the adapter is back
     torch.testing.assert_close(states(), tuned, rtol=0, atol=0)

@@ -70,7 +70,7 @@ def make_facts(config: RunConfig, files: Mapping[str, str]) -> CardFacts:
 
 
 def write_run(folder: Path, facts: CardFacts) -> None:
-    """The other files of a run that a card speaks of."""
+    """Write the other files of a run that a card refers to."""
     (folder / "adapter").mkdir(parents=True, exist_ok=True)
     for name in ("adapter_model.safetensors", "adapter_config.json", "run.json"):
         (folder / "adapter" / name).write_text(f"content of {name}", encoding="utf-8")

@@ -24,7 +24,7 @@ SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹\N{SUPERSCRIPT MINUS}",
 
 
 def decimal(figure: str) -> Decimal:
-    """A printed figure, read again."""
+    """Parse a printed figure."""
     lead, _, power = figure.partition(" \N{MULTIPLICATION SIGN} 10")
     return Decimal(lead).scaleb(int(power.translate(SUPERSCRIPTS) or 0))
 

@@ -65,7 +65,7 @@ def site(name: str, size: int, epsilons: list[float] | None, z: float | None) ->
 
 
 def classification() -> dict[str, Any]:
-    """A private run without failures."""
+    """Return a private run without failures."""
     names = ["north", "south", "east", "west"]
     return {
         "hushtune": "0.1.0",
@@ -145,7 +145,7 @@ def classification() -> dict[str, Any]:
 
 
 def with_failures() -> dict[str, Any]:
-    """A private run with a rejected reply, a site that fell away, and quarantined records."""
+    """Return a private run with a rejected reply, a missing site, and quarantined records."""
     report = classification()
     report["rounds"][1] |= {
         "accepted": ["north", "east"],
@@ -163,7 +163,7 @@ def with_failures() -> dict[str, Any]:
 
 
 def instruction() -> dict[str, Any]:
-    """A run of an instruction task without differential privacy, with recall not measured."""
+    """Return a run of an instruction task without differential privacy, with recall not measured."""
     report = classification()
 
     def perplexity(value: float) -> dict[str, dict[str, float]]:
@@ -186,12 +186,12 @@ def instruction() -> dict[str, Any]:
 
 @functools.cache
 def page_of(make: Callable[[], dict[str, Any]]) -> str:
-    """The page of one of the reports above, drawn once."""
+    """Render the page of one of the reports above, once."""
     return render(make())
 
 
 def text(page: str) -> str:
-    """What a reader sees, in one line."""
+    """Return the visible text, in one line."""
     body = re.sub(r"<style>.*?</style>", "", page, flags=re.S)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 

@@ -66,7 +66,7 @@ def test_rounds_in_a_row_share_a_line(published: Any) -> None:
 
 
 def hostile(card: Mapping[str, Any]) -> dict[str, Any]:
-    """A card with hostile text wherever a config or a folder can put text."""
+    """Return a card with hostile text wherever a config or a folder can put text."""
     spoilt = {**card, "base_model": {**card["base_model"], "name": HOSTILE, "reference": HOSTILE, "licence": HOSTILE}}
     spoilt["training"] = {**card["training"], "labels": [HOSTILE, "b"]}
     return {**spoilt, "run": {**card["run"], "name": HOSTILE}}

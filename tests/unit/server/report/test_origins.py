@@ -115,7 +115,7 @@ def one_round(number: int, evaluator: Evaluator) -> Round:
 
 @pytest.fixture(scope="module")
 def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
-    """What a server knows at the end of a run, by its own functions."""
+    """Return what a server knows at the end of a run, by its own functions."""
     config, outcome = evaluator.config, evaluator.outcome()
     base = evaluator.learner.base
     files = ModelFiles("tiny", tiny_bert, "model.safetensors", "c" * 64, "org/tiny@" + "d" * 40)

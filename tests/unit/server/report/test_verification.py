@@ -24,7 +24,7 @@ Step = str | int
 
 @pytest.fixture
 def run(published: Any, tmp_path: Path) -> Path:
-    """A copy of the published run, to be spoilt."""
+    """Copy the published run, so that a test can tamper with it."""
     return Path(shutil.copytree(published.folder, tmp_path / "run"))
 
 
@@ -46,7 +46,7 @@ def parent(document: Any, path: tuple[Step, ...]) -> Any:
 
 
 def other(value: Any) -> Any:
-    """A value that differs as little as its type allows."""
+    """Return a value that differs as little as its type allows."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, float):

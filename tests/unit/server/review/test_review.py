@@ -31,7 +31,7 @@ def token_of(page: str) -> str:
 
 
 def visit(server: Server) -> httpx.Client:
-    """A browser that has the page."""
+    """Return a browser that has the page."""
     client = httpx.Client(base_url=server.address)
     client.headers["X-Token"] = token_of(client.get("/").text)
     return client

@@ -31,7 +31,7 @@ from server.adapter_files import load_adapter, save_adapter
 from server.aggregation import Setting
 from server.aggregation.mean import Mean
 from shared.adapters.ia3 import peft_config
-from shared.adapters.peft import base_alone, read_adapter, write_adapter
+from shared.adapters.peft import base_only, read_adapter, write_adapter
 from shared.config.adapter import FAMILIES
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
@@ -45,7 +45,7 @@ from simulations.trainable import trainable_rows
 
 
 def as_ia3(config: RunConfig, **adapter: Any) -> RunConfig:
-    """The config with IA3 in LoRA's place."""
+    """Return the config with IA3 instead of LoRA."""
     return RunConfig.parse({**config.model_dump(mode="json"), "adapter": {"family": "ia3", **adapter}}, "test")
 
 
@@ -114,7 +114,7 @@ def test_other_families_of_models_are_known_by_name_or_refused_with_the_choices(
 @pytest.mark.parametrize(
     ("adapter", "says"),
     [
-        ({"targets": ["qery"]}, "'qery' is no linear layer"),
+        ({"targets": ["qery"]}, "'qery' is not a linear layer"),
         ({"layers": [2]}, "there is no layer 2"),
         ({"last_layers": 3}, "this model has 2 layers"),
     ],
@@ -131,7 +131,7 @@ def test_layers_that_do_not_exist_are_refused(
 )
 def test_what_means_nothing_is_refused_even_at_its_default(config_of: ConfigOf, name: str, value: Any) -> None:
     assert name in FAMILIES["lora"].fields
-    with pytest.raises(ConfigError, match=rf"adapter\.{name}: means nothing to family = 'ia3'; leave it out") as caught:
+    with pytest.raises(ConfigError, match=rf"adapter\.{name}: does not apply to family = 'ia3'; leave it out") as caught:
         config_of({"adapter.family": "ia3", f"adapter.{name}": value})
     assert "\n" not in str(caught.value)
 
@@ -171,7 +171,7 @@ def test_a_new_adapter_is_1_and_float32_and_changes_nothing(
         learner.model.eval()
         with torch.no_grad():
             tuned = learner.task.losses(learner.model, batch)
-            with base_alone(learner.model):
+            with base_only(learner.model):
                 assert torch.equal(learner.task.losses(learner.model, batch), tuned)
 
 
@@ -188,7 +188,7 @@ def test_the_base_alone_is_the_base_whatever_was_learnt(
             if name.startswith("head."):
                 parameter.copy_(torch.from_numpy(head[name]))
         tuned = learner.task.losses(learner.model, batch)
-        with base_alone(learner.model):
+        with base_only(learner.model):
             assert torch.equal(learner.task.losses(learner.model, batch), before)
         assert torch.equal(learner.task.losses(learner.model, batch), tuned)
         assert not torch.allclose(tuned, before)

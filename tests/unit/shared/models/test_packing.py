@@ -32,7 +32,7 @@ both_kinds = pytest.mark.parametrize("kind", KINDS)
 
 
 def network_of(kind: str, dtype: torch.dtype = torch.float64, **changes: Any) -> Any:
-    """A random transformer; the attention that base models are loaded with is in float32 for a decoder in float64."""
+    """Make a random transformer; in float64 with sdpa, because the eager attention of a decoder is in float32."""
     maker, config = KINDS[kind]
     config = copy.deepcopy(config)
     for name, value in changes.items():
@@ -49,7 +49,7 @@ def batch_of(lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def states(network: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """What the model says of each real token, 0 elsewhere; (n, t, d)."""
+    """Return the model's output at each real token, 0 elsewhere, (n, t, d)."""
     with torch.no_grad():
         found: torch.Tensor = network(input_ids=ids, attention_mask=mask).last_hidden_state
     return found * mask[..., None]

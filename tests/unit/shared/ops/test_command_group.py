@@ -35,7 +35,7 @@ def nested() -> None:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What was asked for as (command, extra); the extra 'gone' is not installed."""
+    """Record what was required as (command, extra); the extra 'gone' is not installed."""
     seen: list[tuple[str, str]] = []
 
     def require(subject: str, extra: str) -> None:
@@ -49,7 +49,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def loaded() -> list[str]:
-    """The roles that were loaded."""
+    """Record the roles that were loaded."""
     return []
 
 

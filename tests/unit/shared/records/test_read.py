@@ -159,7 +159,7 @@ def test_a_label_that_is_no_number_is_refused_with_bins(
     tmp_path: Path, config_of: ConfigOf, label: Any, write: Write, refused: Refused
 ) -> None:
     path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": label}])
-    assert "record 1: column 'label' is no number" in refused(
+    assert "record 1: column 'label' is not a number" in refused(
         path, config_of({"data.label_bins": [{"label": "no", "low": 0.0, "high": 9.0}]})
     )
 

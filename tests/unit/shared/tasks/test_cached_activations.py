@@ -16,7 +16,7 @@ OFTEN = {"training.rounds": 5, "training.steps": 4, "training.sampling_rate": 0.
 
 @pytest.fixture
 def upper(either: RunConfig, change: Change) -> RunConfig:
-    """The last of two layers adapted."""
+    """Return a config that adapts the last of two layers."""
     return change(either, {**OFTEN, "adapter.last_layers": 1})
 
 

@@ -179,7 +179,7 @@ def test_no_other_cuts_of_the_sorted_records_cost_less(sizes: list[int], most: i
         return len(group) * max(group) if padded else sum(group)
 
     def cost(groups: list[list[int]]) -> int:
-        """The tokens of each micro-batch, with their padding or without, and its fixed cost; records by their sizes."""
+        """Return the cost of micro-batches: their tokens, with or without padding, and a fixed cost for each."""
         return sum(tokens(group) + fixed_cost for group in groups)
 
     found = micro_batches(sizes, [(i,) for i in range(len(sizes))], most, fixed_cost, padded=padded)

@@ -34,7 +34,7 @@ def same(left: AdapterState, right: AdapterState) -> bool:
 
 
 def sent(record: RecordDict) -> RecordDict:
-    """What arrives of a record that a simulated message carries."""
+    """Return the record that arrives when a simulated message carries one."""
     from flwr.supercore.task_identity import TaskIdentity
 
     from simulations.fleets.local import over_the_wire

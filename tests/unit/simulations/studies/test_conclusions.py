@@ -14,7 +14,7 @@ EVERYONE = ("north", "south")
 
 
 def right(share: float, seed: int, records: int = RECORDS) -> ClassOutcome:
-    """An outcome with a share of right answers."""
+    """Return an outcome with a share of right answers."""
     hits = np.random.default_rng(seed).random(records) < share
     return ClassOutcome(labels=("no", "yes"), truth=np.ones(records, dtype=np.int64), predicted=hits.astype(np.int64))
 
@@ -53,10 +53,10 @@ def test_every_question_with_both_rows_is_answered_and_no_other(config: RunConfi
     by_question = {answer["question"]: [a for a in found if a["question"] == answer["question"]] for answer in found}
     assert {question: len(answers) for question, answers in by_question.items()} == {
         "Is training needed?": 4,  # base and prompt, against the federation with and without privacy
-        "Does federating pay over going alone?": 1,
+        "Does federating pay, compared with training alone?": 1,
         "What does privacy cost?": 2,
     }
-    (alone,) = by_question["Does federating pay over going alone?"]
+    (alone,) = by_question["Does federating pay, compared with training alone?"]
     assert alone["records"] == RECORDS // 2  # on the site's own records
     assert alone["change"]["low"] > 0
     assert {answer["records"] for answer in by_question["Is training needed?"]} == {RECORDS, RECORDS // 4}

@@ -21,7 +21,7 @@ def section(tiny_llama: Path) -> ModelSection:
 
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A random model seldom ends a text: take what it wrote in its room, token by token, as it is."""
+    """Return the generated tokens as they are, because a random model seldom ends a text."""
     monkeypatch.setattr(writer, "_ended", lambda _, tokens: " ".join(map(str, tokens)))
 
 

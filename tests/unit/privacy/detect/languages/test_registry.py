@@ -77,7 +77,7 @@ GERMAN = Language(
 
 @pytest.fixture
 def german(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder of a model of the second language, which stands in the registry; it knows no word."""
+    """Register a second language, and return the folder of its model, which knows one unused word."""
     monkeypatch.setitem(LANGUAGES, "de", GERMAN)  # type: ignore[arg-type]
     nlp = spacy.blank("de")
     nlp.add_pipe("entity_ruler", name="ner").add_patterns([{"label": "PER", "pattern": "niemand"}])  # type: ignore[attr-defined]
