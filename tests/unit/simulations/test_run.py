@@ -29,7 +29,7 @@ from server.signing import SigningKey
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, DataError, HushtuneError, LedgerError, RunError
+from shared.errors import DataError, HushtuneError, LedgerError, RunError
 from shared.ops.progress import Advance, silent
 from shared.wire.chain_head import Head
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
@@ -458,11 +458,6 @@ def test_a_run_folder_that_cannot_be_made_is_told(settings: Callable[..., RunCon
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"set run\.output"):
         simulate(settings(tmp_path / "file", privacy__enabled=False))
-
-
-def test_a_plan_without_privacy_is_refused(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
-        plan_rows(settings(tmp_path, privacy__enabled=False))
 
 
 def test_a_lasting_ledger_lets_one_run_through_and_refuses_the_next_in_one_line(

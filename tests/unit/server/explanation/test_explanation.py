@@ -16,7 +16,6 @@ from server.explanation.attribution import TOLERANCE, explain
 from server.explanation.page import explain_texts, plain, render
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
-from shared.errors import ModelError
 from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
 
@@ -130,9 +129,3 @@ def test_what_is_explained_is_loaded_exactly(
     save_adapter(learner, config, read_adapter(learner.model), tmp_path / "adapter")
     assert load_adapter(tmp_path / "adapter")[1].base.dtype == torch.bfloat16
     assert load_adapter(tmp_path / "adapter", exact=True)[1].base.dtype == torch.float32
-
-
-def test_a_folder_that_is_no_adapter_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no readable run config"):
-        explain_texts(tmp_path, [TEXT], tmp_path / "page.html", 4)
-    assert not (tmp_path / "page.html").exists()
