@@ -73,7 +73,7 @@ bench: $(VENV)/installed  ## time and memory of a private step against a plain o
 bench-epoch: $(VENV)/installed  ## records per second of an epoch, against transformers' Trainer; DATA names a folder of questions and answers
 	$(BIN)/python -m bench.epoch $(DATA)
 
-utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and the effect of clipping norm, rank and batch size, in one plot
+utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and the effect of clipping norm, rank and sampling rate, in one plot
 	$(BIN)/python -m simulations.studies.utility configs/utility.toml
 
 $(VENV)/with-docs: $(VENV)/installed requirements/docs.txt
