@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixture_types import Change, LearnerOf
+from site_toml import site_toml
 
 from client.data_stage.augmentation.writer import write
 from client.question_log import Book
@@ -33,27 +34,7 @@ from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
 
 SIZE = 100
-SITE = """
-[site]
-id = "north"
-[server]
-address = "127.0.0.1:8443"
-[data]
-file = "records.jsonl"
-declared_size = 100
-min_records = 4
-columns = { label = "label" }
-labels = ["no", "yes"]
-label_bins = []
-groups = {}
-[cleaning]
-[policy]
-dataset_epsilon = 8.0
-tasks = ["classification"]
-models = ["MODEL"]
-min_cohort = 2
-max_rounds = 3
-"""
+POLICY = 'tasks = ["classification"]\nmodels = ["{}"]\nmin_cohort = 2\nmax_rounds = 3'
 Forge = Callable[..., TrainOrder]
 
 
@@ -67,8 +48,8 @@ def digest(tiny_bert: Path) -> str:
 @pytest.fixture
 def file(tmp_path: Path, tiny_bert: Path, digest: str) -> SiteFile:
     """Make a site that may load only the tiny model, and whose data file does not exist."""
-    text = SITE.replace("MODEL", digest) + f'[model]\ndevice = "cpu"\n[model.folders]\ntiny = "{tiny_bert}"\n'
-    (tmp_path / "SITE.toml").write_text(text)
+    model = f'[model]\ndevice = "cpu"\n[model.folders]\ntiny = "{tiny_bert}"'
+    (tmp_path / "SITE.toml").write_text(site_toml(POLICY.format(digest), model))
     return SiteFile.load(tmp_path / "SITE.toml")
 
 
