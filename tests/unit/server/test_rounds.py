@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
 from privacy.dp.plan import PrivacyPlan
 from server.history import from_row, to_row
@@ -22,7 +23,6 @@ from shared.wire.messages import TrainOrder, TrainReply
 
 State = Callable[[float], AdapterState]
 Honest = Callable[[AdapterState], Callable[[TrainOrder, str], Answer]]
-ConfigOf = Callable[..., RunConfig]
 
 
 class Server:

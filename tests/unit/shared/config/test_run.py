@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
-ConfigOf = Callable[..., RunConfig]
 REPOSITORY = Path(__file__).parents[4]
 
 BAD = [
