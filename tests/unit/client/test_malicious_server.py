@@ -94,27 +94,14 @@ def forge(
     def scrubbed(_: object, groups: Sequence[Sequence[RawRecord]], *__: object, **___: object) -> list[Scrubbed]:
         return [Scrubbed(tuple(Record(r.fields, r.label, r.position) for r in group), (), {}, {}) for group in groups]
 
-    monkeypatch.setattr("client.set_up.scrub", scrubbed)
+    monkeypatch.setattr("client.data_stage.site_data.scrub", scrubbed)
     monkeypatch.setattr("client.set_up.shapes_of", lambda _: trained_shapes(learner.model))
     monkeypatch.setattr("client.set_up.refuse_what_does_not_fit", lambda *_: None)
-    monkeypatch.setattr("client.set_up.load_task", lambda _: (learner.base, Same(learner)))
+    monkeypatch.setattr("client.set_up.load_learner", lambda _: learner)
     adapter = read_adapter(learner.model)
     return lambda asked=(): TrainOrder(
         "run", 1, "nonce", change(honest, dict(asked)), adapter, 2, installed(), ledger=Head()
     )
-
-
-class Same:
-    """A task whose model is there already."""
-
-    def __init__(self, learner: Learner) -> None:
-        self._learner = learner
-
-    def build(self, *_: object) -> Any:
-        return self._learner.model
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._learner.task, name)
 
 
 def rows(count: int, **more: Any) -> list[Row]:
@@ -301,10 +288,10 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 
 FAILING: dict[str, tuple[str, Exception]] = {
-    "the gate": ("client.set_up.clean", GateFailed("0.3 of the records")),
-    "the anonymiser": ("client.set_up.scrub", RuntimeError("a patient's words")),
+    "the gate": ("client.data_stage.site_data.clean", GateFailed("0.3 of the records")),
+    "the anonymiser": ("client.data_stage.site_data.scrub", RuntimeError("a patient's words")),
     "the start-up check": ("client.site.training_set", PrivacyError("gradients differ by 2e-3")),
-    "memory at the set-up": ("client.set_up.prepare", MemoryError()),
+    "memory at the set-up": ("client.data_stage.site_data.prepare", MemoryError()),
     "memory in training": ("client.site.train", MemoryError()),
     "the budget of these records": ("privacy.budget.Budget.reserve", LedgerError("budget exhausted: 3.2 of 4")),
     "a disk": ("client.outbox.Outbox.store", OSError(28, "No space left on device")),
