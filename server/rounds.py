@@ -23,6 +23,7 @@ from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
 
 Metrics = Mapping[str, Interval]
+OF_THE_COHORT = frozenset({"train", "aggregate"})  # stages that take longer or shorter by which sites take part
 
 
 class Fleet(Protocol):
@@ -68,7 +69,8 @@ class Round:
     def without_cohort(self) -> "Round":
         """Remove who took part, which stays secret where the guarantee rests on a random sample of sites."""
         hidden: Mapping[str, Any] = {name: {} for name in ("released", "ledgers", "site_kwh")}
-        return replace(self, accepted=(), rejected=(), missing=(), bytes_down=0, bytes_up=0, **hidden)
+        stages = {stage: seconds for stage, seconds in self.stages.items() if stage not in OF_THE_COHORT}
+        return replace(self, accepted=(), rejected=(), missing=(), bytes_down=0, bytes_up=0, stages=stages, **hidden)
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -94,6 +96,9 @@ def run_rounds(
     A round counts when a quorum of replies passes screening. Otherwise it is abandoned and tried again: it has no effect
     on the adapter, though what the sites released in it stays spent. Each order carries the chain heads of the site's
     ledger and of the server's own chain of rounds, so that each side detects when the other's record is cut off.
+
+    Under a plan of the server's own, an order must not reveal which sites were sampled, or how many. It therefore states
+    the expected number of sites, and the server's chain of rounds leaves the sites' ledgers out.
 
     Parameters
     ----------
@@ -140,6 +145,7 @@ def run_rounds(
         # 1. Choose the sites, and write their orders.
         connected = fleet.connected()
         cohort = choose(connected, config.cohort, plan)
+        together = len(cohort) if plan is None else round(plan.expected_batch)
         orders = {
             site: TrainOrder(
                 run_id,
@@ -147,7 +153,7 @@ def run_rounds(
                 secrets.token_hex(16),
                 config,
                 adapter,
-                len(cohort),
+                together,
                 installed(),
                 heads.head(site),
                 record,
@@ -173,7 +179,7 @@ def run_rounds(
         if committed:
             aggregate = tally.result()
             adapter, memory = adapter.add(aggregate.change), aggregate.memory
-            record = extend(record, run_id, number, adapter.digest(), ledgers)
+            record = extend(record, run_id, number, adapter.digest(), {} if plan else ledgers)
         clock.lap("aggregate")
         faults.point("aggregated", number)
         # 5. Measure, and 6. commit the whole round or nothing.

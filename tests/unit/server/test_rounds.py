@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+<<<<<<< HEAD
+from privacy.dp.plan import PrivacyPlan
+=======
 from server.history import from_row, to_row
+>>>>>>> latency
 from server.ledger_heads import Heads
 from server.round_chain import extend
 from server.rounds import Round, run_rounds
@@ -34,7 +38,7 @@ class Server:
         self.pauses: list[float] = []
         self.ended: QuorumError | None = None
 
-    def run(self, fleet: Any, weights: Mapping[str, float]) -> list[Round]:
+    def run(self, fleet: Any, weights: Mapping[str, float], plan: PrivacyPlan | None = None) -> list[Round]:
         def evaluate(adapter: AdapterState) -> dict[str, Interval]:
             self.measured.append(adapter)
             return {"accuracy": Interval(0.5, 0.4, 0.6)}
@@ -42,7 +46,7 @@ class Server:
         def commit(done: Round) -> None:
             self.commits.append((done.number, done.adapter))
 
-        rounds = run_rounds(self.config, "run", self.start, fleet, weights, evaluate, commit, sleep=self.pauses.append)
+        rounds = run_rounds(self.config, "run", self.start, fleet, weights, evaluate, commit, plan, sleep=self.pauses.append)
         done: list[Round] = []
         try:
             for each in rounds:
@@ -274,6 +278,25 @@ def test_the_order_of_arrival_does_not_show_in_the_result(
     one, other = (server().run(kind(sites), weights)[0] for kind in (toy_fleet, Backwards))
     assert one.adapter.digest() == other.adapter.digest()
     assert one.accepted == other.accepted
+
+
+def test_under_central_trust_neither_orders_nor_the_published_rounds_reveal_the_sample(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    """A sample that others know makes the epsilon wrong: it is smaller than that of whole sites only while q is secret."""
+    plan = PrivacyPlan(0.5, 2.0, 1.0, 1, 12, 1e-4, 4, unit="site", trust="central")
+    sites = [{"id": site, "file": f"{site}.csv", "declared_size": 100} for site in ("a", "b", "c", "d")]
+    made, fleet = server(data__sites=sites, training__rounds=12), toy_fleet(dict.fromkeys("abcd", honest(toy_state(1.0))))
+    done = made.run(fleet, dict.fromkeys("abcd", 1.0), plan)
+    assert len({len(each.accepted) for each in done}) > 1, "the samples differ in size, unless 12 draws are all equal"
+    assert {order.cohort for orders in fleet.orders for order in orders.values()} == {2}
+    chain = Head()
+    for each in done:
+        chain = extend(chain, "run", each.number, each.adapter_digest, {})
+        assert each.record == chain
+    for shown in (each.without_cohort() for each in done):
+        assert (shown.asked, shown.ledgers, shown.bytes_up, shown.bytes_down, shown.site_kwh) == ((), {}, 0, 0, {})
+        assert set(shown.stages) == {"evaluate"}
 
 
 def test_the_time_of_a_round_is_the_sum_of_its_stages(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:

@@ -514,6 +514,9 @@ def test_a_trusted_server_publishes_site_level_privacy_and_keeps_the_sample_to_i
     assert 4.9 < report["sites"][0]["epsilon"] <= 5.0
     [first] = report["rounds"]
     assert (first["accepted"], first["ledgers"], first["bytes_up"]) == ([], {}, 0)
+    assert {site["ledger"]["entries"] for site in report["sites"]} == {0}, "how long a ledger is says how often it was asked"
+    assert "train" not in report["stages"]
+    assert verify(folder).ledgers == len(files)
     card = json.loads((folder / "privacy_card.json").read_text(encoding="utf-8"))
     assert "does not hold against the server" in json.dumps(card)
     [row] = plan_rows(config)

@@ -201,6 +201,8 @@ def test_the_central_trust_model_is_never_called_local(facts: "CardFacts") -> No
     assert "Central trust model: the server receives each site's update without noise" in card["privacy"]["trust_meaning"]
     assert card["not_protected"][0] == wording.THE_SERVER
     assert "Local trust model" not in text
+    assert "whether and when" not in " ".join([*card["public"], *card["not_protected"]]), "the sample of sites is secret"
+    assert "No ledger adds them up" in " ".join(card["not_protected"])
     assert "one record" not in card["privacy"]["guarantee"]
     assert card["attack_risk"].startswith("Suppose an attacker knows everything except whether site north was used")
 
