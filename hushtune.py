@@ -89,6 +89,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    _leave_out_the_working_folder()
     try:
         _refuse_hidden()
     except ImportError as error:
@@ -101,6 +102,13 @@ def main() -> None:
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
         sys.exit(3 if isinstance(error, QuorumError) else 2)
+
+
+def _leave_out_the_working_folder() -> None:
+    """Import nothing from the working folder, which ``python -m`` looks in first: files there are data, not code."""
+    home, here = Path(__file__).resolve().parent, Path.cwd().resolve()
+    if here != home and sys.path and Path(sys.path[0]).resolve() == here:
+        del sys.path[0]
 
 
 def _refuse_hidden() -> None:

@@ -24,8 +24,9 @@ SECTIONS: Mapping[str, type[Section]] = {
     "privacy": PrivacySection,
     "training": TrainingSection,
 }
-BOTH = ("classification", "instruction")
-CLASSIFY, INSTRUCT = BOTH[:1], BOTH[1:]
+TASKS = ("classification", "instruction", "token_classification")
+CLASSIFY, INSTRUCT = TASKS[:1], TASKS[1:2]
+REWORDED, ENCODED = TASKS[:2], (TASKS[0], TASKS[2])  # tasks whose texts may change, and tasks of an encoder
 
 
 def _padded(learner: Learner) -> None:
@@ -48,7 +49,7 @@ class Option:
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
-    tasks: tuple[str, ...] = BOTH
+    tasks: tuple[str, ...] = TASKS
     modify: Callable[[Learner], None] | None = None
     package: str | None = None
     lone: bool = False
@@ -56,21 +57,21 @@ class Option:
 
 OPTIONS: Mapping[str, Option] = {
     "ia3": Option({"adapter": {"family": "ia3"}}),  # replaces all fields of LoRA, so it comes first
-    "head only": Option({"adapter.rank": 0}, CLASSIFY),
+    "head only": Option({"adapter.rank": 0}, ENCODED),
     "high rank": Option(
         {"adapter.rank": 128, "adapter.alpha": 1.0, "model.max_length": 8}
     ),  # so high that gradients stay in factored form
     "rank-stabilised": Option({"adapter.scaling": "rank-stabilised"}),
     "dropout": Option({"adapter.dropout": 0.3}),
-    "dense layers": Option({"adapter.targets": ["dense"], "adapter.last_layers": 2}, CLASSIFY),
+    "dense layers": Option({"adapter.targets": ["dense"], "adapter.last_layers": 2}, ENCODED),
     "feed-forward": Option({"adapter.targets": ["up_proj", "down_proj"]}, INSTRUCT),
     "vocabulary": Option({"adapter.targets": ["q_proj", "lm_head"]}, INSTRUCT),
     "prefix": Option({"adapter.last_layers": 1}),  # the layers below are computed once
     "one layer": Option({"adapter.layers": [0]}),
     "adversary": Option({"adversary": {"column": "sex", "groups": ["woman", "man"], "weight": 5.0}}, CLASSIFY),
-    "views": Option({"augmentation.views": 2, "augmentation.rate": 0.5}),
-    "paraphrases": Option({"augmentation.views": 2, "augmentation.paraphrases": 2, "augmentation.noises": []}),
-    "swaps": Option({"augmentation.swaps": ["gender", "names"]}),
+    "views": Option({"augmentation.views": 2, "augmentation.rate": 0.5}, REWORDED),
+    "paraphrases": Option({"augmentation.views": 2, "augmentation.paraphrases": 2, "augmentation.noises": []}, REWORDED),
+    "swaps": Option({"augmentation.swaps": ["gender", "names"]}, REWORDED),
     "public weights": Option({"balance.weights": "public", "balance.label_shares": [0.85, 0.05, 0.05, 0.05]}, CLASSIFY),
     "counted weights": Option({"balance.weights": "counts", "balance.largest_weight": 1000.0}, CLASSIFY),
     "bfloat16": Option({"model.dtype": "bfloat16"}),
@@ -105,7 +106,7 @@ EXCLUDED: Mapping[str, str] = {
     "augmentation.paraphraser": "names the model that writes paraphrases; the shares use given paraphrases",
     "balance.count_noise": "training uses the weights in the same way whatever their values",
     "balance.resample": "not allowed with privacy",
-    "model.name": "two models are measured, one per task",
+    "model.name": "one model is measured for each task",
     "model.sha256": "identifies the file that is read",
     "model.dtype = auto": "resolves to one of the measured dtypes",
     "model.dtype = float32": "measured without any option",

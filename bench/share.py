@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.options import BOTH, OPTIONS, changes_of, missing, options_of, pairs, refused
+from bench.options import ENCODED, INSTRUCT, OPTIONS, TASKS, changes_of, missing, options_of, pairs, refused
 from client import trainer
 from client.data_stage.balance import label_weights
 from client.site import training_set
@@ -29,7 +29,7 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.secagg.shared_plan import SharedNoise
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
-from shared.records.types import Record
+from shared.records.types import Record, Span
 from shared.tasks import load_task
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
@@ -49,11 +49,12 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     task: {
         "model": {"name": name, "device": "cpu", "dtype": "float32", "max_length": 96},
         "adapter": {"rank": rank},
-        "task": {"name": task, "labels": ALL_LABELS if task == "classification" else []},
+        "task": {"name": task, "labels": ALL_LABELS if task in ENCODED else []},
         "data": {"sites": [{"id": "north", "file": "north.jsonl", "declared_size": 100}]},
         "privacy": {"epsilon": 8.0},
     }
-    for task, name, rank in ((BOTH[0], "minilm", 8), (BOTH[1], "smollm2-135m", 4))
+    for task in TASKS
+    for name, rank in ([("smollm2-135m", 4)] if task in INSTRUCT else [("minilm", 8)])
 }
 TEXTS = (  # lengths differ, are not sorted, and together exceed a batch of 64 tokens
     "She wants to move her appointment on Friday to another day.",
@@ -230,12 +231,13 @@ def _data(config: RunConfig, learner: Learner, records: Sequence[Record]) -> Tra
 
 
 def records_of(task: str, texts: Sequence[str]) -> list[Record]:
-    """Build records from these texts, with the labels and groups listed above."""
+    """Build records from these texts, with the labels and groups listed above; where tags are learnt, with two tags."""
     made = []
     for number, text in enumerate(texts):
-        fields = {"text": text} if task == "classification" else {"instruction": text, "response": text}
+        fields = {"text": text} if task in ENCODED else {"instruction": text, "response": text}
         label = LABELS[number] if task == "classification" else None
-        made.append(Record(fields, label, number + 1, GROUPS[number]))
+        tags = (Span(LABELS[number], 0, 3), Span("later", 4, 9)) if task == "token_classification" else ()
+        made.append(Record(fields, label, number + 1, GROUPS[number], tags))
     return made
 
 
@@ -279,12 +281,12 @@ def main() -> None:
     """Measure the shares and print them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pairs", action="store_true", help="also measure each pair of options")
-    parser.add_argument("--task", choices=BOTH, action="append", help="measure only this task")
+    parser.add_argument("--task", choices=TASKS, action="append", help="measure only this task")
     arguments = parser.parse_args()
     table = Table(
         "task", "options", "alone", "within a batch", "sum moved by", "others moved by", title="Shares, in units of C"
     )
-    for task in arguments.task or BOTH:
+    for task in arguments.task or TASKS:
         for chosen, share in measured(task, pairs(task) if arguments.pairs else []):
             row = (share.alone, share.within, share.moved)
             table.add_row(task, " and ".join(chosen) or "none", *(f"{value:.9f}" for value in row), f"{share.others:.1e}")

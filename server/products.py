@@ -1,9 +1,9 @@
 """Make the products of a run, at a server or in a simulation: metrics, the facts of its report, and its files."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from server.probes import probe
 from server.report.document import report, write
 from server.report.facts import Baseline, RunFacts, SiteFacts
 from server.report.publication import card_facts, publish
-from server.rounds import Metrics, Round
+from server.rounds import OF_THE_COHORT, Metrics, Round
 from server.signing import SigningKey
 from server.tracking import track
 from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.ops.energy import Lap
+from shared.wire.chain_head import Head
 
 
 class Stages:
@@ -55,10 +56,19 @@ class Stages:
         yield
         self.add({stage: time.monotonic() - start})
 
-    def document(self) -> dict[str, Any]:
-        """Return the stages and their sum, in seconds to hundredths."""
-        rounded = {stage: round(seconds, 2) for stage, seconds in self.seconds.items()}
-        return {"stages": rounded, "seconds": round(sum(self.seconds.values()), 2)}
+    def document(self, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return the stages and their sum, in seconds to hundredths.
+
+        Parameters
+        ----------
+        without
+            Stages that are left out.
+        """
+        told = {stage: seconds for stage, seconds in self.seconds.items() if stage not in without}
+        return {
+            "stages": {stage: round(seconds, 2) for stage, seconds in told.items()},
+            "seconds": round(sum(told.values()), 2),
+        }
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,9 @@ class Measures:
     ) -> RunFacts:
         """Measure the published adapter, save it, and return all that the report is made of.
 
+        Under trust ``central`` the facts leave out everything that depends on which sites were sampled: who answered, the
+        sites' ledgers, and the time and energy of the rounds.
+
         Parameters
         ----------
         config, run_id, folder
@@ -142,11 +155,11 @@ class Measures:
             final=evaluator.metrics(outcome),
             rounds=[done.without_cohort() for done in rounds] if central else rounds,
             by_site=evaluator.by_site(outcome) if by_site else {},
-            sites=sites,
+            sites=[replace(site, ledger=Head()) for site in sites] if central else sites,
             assessment=assess(evaluator, outcome, [baseline.rival for baseline in baselines], answers),
             choice=chosen,
             probes=probe(evaluator),
-            laps=laps,
+            laps=[None for _ in laps] if central else laps,
             accountant=accountant,
         )
 
@@ -184,7 +197,8 @@ def write_products(facts: RunFacts, folder: Path, key_file: Path, stages: Stages
         publish(
             card_facts(facts, folder, document["created"], simulated=simulated), folder, SigningKey.load_or_create(key_file)
         )
-    document |= stages.document()
+    central = facts.config.privacy.enabled and facts.config.privacy.trust == "central"
+    document |= stages.document(OF_THE_COHORT if central else ())
     write(document, folder, facts.config.report.html)
     track(document, folder, facts.config)
     return document

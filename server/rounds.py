@@ -24,6 +24,7 @@ from shared.wire.messages import Order, TrainOrder
 from shared.wire.version import installed
 
 Metrics = Mapping[str, Interval]
+OF_THE_COHORT = frozenset({"train", "aggregate"})  # stages that take longer or shorter by which sites take part
 
 
 class Fleet(Protocol):
@@ -69,7 +70,8 @@ class Round:
     def without_cohort(self) -> "Round":
         """Remove who took part, which stays secret where the guarantee rests on a random sample of sites."""
         hidden: Mapping[str, Any] = {name: {} for name in ("released", "ledgers", "site_kwh")}
-        return replace(self, accepted=(), rejected=(), missing=(), bytes_down=0, bytes_up=0, **hidden)
+        stages = {stage: seconds for stage, seconds in self.stages.items() if stage not in OF_THE_COHORT}
+        return replace(self, accepted=(), rejected=(), missing=(), bytes_down=0, bytes_up=0, stages=stages, **hidden)
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -96,6 +98,9 @@ def run_rounds(
     on the adapter, though what the sites released in it stays spent. Each order carries the chain heads of the site's
     ledger and of the server's own chain of rounds, so that each side detects when the other's record is cut off.
 
+    Under a plan of the server's own, an order must not reveal which sites were sampled, or how many. It therefore states
+    the expected number of sites, and the server's chain of rounds leaves the sites' ledgers out.
+
     Parameters
     ----------
     config, run_id
@@ -107,7 +112,7 @@ def run_rounds(
     weights
         The public weight of each site of the run.
     evaluate
-        Measures an adapter on the server's records.
+        Measures an adapter on the server's records; called after the rounds that ``evaluation.every`` asks for.
     commit
         Makes a round permanent; the next round begins only when this returns.
     plan
@@ -130,7 +135,8 @@ def run_rounds(
     QuorumError
         A round found no quorum in ``cohort.attempts`` attempts.
     """
-    number, attempt, metrics = last.number + 1 if last else 1, 1, None
+    number, attempt = last.number + 1 if last else 1, 1
+    metrics: Metrics | None = None
     memory: Memory = last.memory if last else {}
     ledgers, record = (dict(last.ledgers), last.record) if last else ({}, Head())
     heads = heads or Heads()
@@ -141,10 +147,11 @@ def run_rounds(
         # 1. Choose the sites, and write their orders.
         connected = fleet.connected()
         cohort = choose(connected, config.cohort, plan)
+        together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
         nonces = _nonces(cohort, plan)
         orders = {
             site: TrainOrder(
-                run_id, number, nonces[site], config, adapter, len(cohort), installed(), heads.head(site), record, attempt
+                run_id, number, nonces[site], config, adapter, together, installed(), heads.head(site), record, attempt
             )
             for site in cohort
         }
@@ -172,11 +179,12 @@ def run_rounds(
         if committed:
             aggregate = tally.result()
             adapter, memory = adapter.add(aggregate.change), aggregate.memory
-            record = extend(record, run_id, number, adapter.digest(), ledgers)
+            record = extend(record, run_id, number, adapter.digest(), {} if plan else ledgers)
         clock.lap("aggregate")
         faults.point("aggregated", number)
         # 5. Measure, and 6. commit the whole round or nothing.
-        metrics = evaluate(adapter) if committed or metrics is None else metrics
+        if committed or metrics is None:
+            metrics = evaluate(adapter) if config.evaluation.is_due(number, config.training.rounds) else {}
         clock.lap("evaluate")
         faults.point("measured", number)
         done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps, memory)

@@ -1,7 +1,8 @@
 """Keep scrubbed records on the site's disk, so that a restart need not scrub them again; the cache never holds raw text.
 
 The name of an entry is a digest of all that its content depends on: the raw records, the config of the data stage, the
-language model and the code of the anonymiser. So an entry that is out of date is never found.
+language model, the code of the anonymiser and the versions of the libraries that it uses. So an entry that is out of date is
+never found.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import privacy.anonymise
 import privacy.detect
 import privacy.leakage
 import privacy.replace
+import shared.records
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.detect.spacy_models import locate, locate_second
 from privacy.detect.unfit import Reason
@@ -31,6 +34,10 @@ from shared.records.types import RawRecord, Record, Span
 
 NONCE_BYTES = 12
 PURPOSE = b"hushtune cache 1"
+LIBRARIES = (  # of the anonymiser, by the names of their packages
+    *("presidio-analyzer", "presidio-anonymizer", "spacy", "transformers", "faker"),
+    *("chunspell", "symspellpy", "phonenumbers", "regex"),
+)
 
 
 @dataclass(frozen=True)
@@ -172,9 +179,10 @@ def _tags(record: RawRecord | Record) -> list[tuple[str, int, int]] | None:
 
 
 def _code() -> str:
-    """Return a digest of the anonymiser's own code: other rules give other text."""
-    folders = (privacy.anonymise, privacy.detect, privacy.leakage, privacy.replace)
-    return "".join(_tree(Path(package.__path__[0]), ".py") for package in folders)
+    """Return a digest of the anonymiser's own code, and the versions of its libraries: other rules give other text."""
+    folders = (privacy.anonymise, privacy.detect, privacy.leakage, privacy.replace, shared.records)
+    code = [_tree(Path(package.__path__[0]), ".py") for package in folders]
+    return "/".join([*code, *(f"{name} {version(name)}" for name in LIBRARIES)])
 
 
 def _tree(folder: Path, suffix: str) -> str:

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from privacy.accounting import LARGEST_NOISE, SMALLEST_NOISE, Accountant, MechanismEvent, Purpose, calibrate
 from privacy.dp.mechanism import Mechanism, grid_of
@@ -19,6 +19,7 @@ from shared.errors import PrivacyError
 
 LARGEST_SHARE = 0.05  # largest noise on one number of the mean of deltas, as a share of the clipping norm
 ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
+Relation = Literal["add-or-remove-one"]
 COUNT_BOUND = 0.5  # how far one unit moves the count of adaptive clipping
 LARGEST_COUNT_NOISE = 1000.0
 COUNT_SHARE = 1 / 20  # noise of adaptive clipping's count, in expected batches (Andrew et al. 2021, arXiv 1905.03871)
@@ -65,7 +66,7 @@ class PrivacyPlan:
         The way of clipping (`privacy.dp.clipping`).
     unit : Literal['record', 'person', 'site']
         Privacy unit.
-    relation : Literal['add-or-remove-one']
+    relation : Relation
         Neighbouring relation.
     trust : Literal['local', 'distributed', 'central']
         Who adds the noise: the site (``local``), all sites together (``distributed``) or the server (``central``).
@@ -83,11 +84,16 @@ class PrivacyPlan:
     releases: tuple[MechanismEvent, ...] = ()
     clipping: ClippingMode = "flat"
     unit: Literal["record", "person", "site"] = "record"
-    relation: Literal["add-or-remove-one"] = "add-or-remove-one"
+    relation: Relation = "add-or-remove-one"
     trust: Literal["local", "distributed", "central"] = "local"
     shared: SharedNoise | None = None
 
     def __post_init__(self) -> None:
+        if self.clipping not in get_args(ClippingMode) or self.relation not in get_args(Relation):
+            raise PrivacyError(
+                f"plan: clipping '{self.clipping}', relation '{self.relation}': clipping is one of "
+                f"{', '.join(get_args(ClippingMode))}, and epsilon is known for relation 'add-or-remove-one' only"
+            )
         if not 0 < self.clipping_norm < math.inf:
             raise PrivacyError(f"clipping norm {self.clipping_norm}: must be above 0 and finite")
         if (self.trust == "distributed") != (self.shared is not None):

@@ -5,17 +5,18 @@ batches as the plan has steps.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
+from torch.utils.data import Dataset, default_collate
 
 from privacy.dp.engine import make_private as private_model
 from privacy.dp.entropy import uniforms
+from privacy.dp.mistakes import mark, records_of, refuse_mistakes, refuse_outsiders
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import PER_ROOT, base_dtype
 from privacy.dp.sampling import poisson_batches
@@ -23,8 +24,6 @@ from privacy.dp.selfcheck import refuse_inexact, refuse_rounding
 from shared.errors import PrivacyError
 
 CHECKED = 4  # records whose gradients are compared with a one-record loop before training
-MARK = "_trained_under_a_privacy_plan"  # attribute of a model that make_private has taken before
-REMEDY = "pass a tuple of tensors or a map-style data set, with one item for each record"
 
 Losses = Callable[..., torch.Tensor]
 
@@ -112,7 +111,7 @@ class PrivateTraining:
         self._model, self._optimizer, self._plan = model, optimizer, plan
         self._data, self._losses, self._batches, self._at_once = data, losses, batches, at_once
         self._check(len(data))  # type: ignore[arg-type]  # make_private refuses data without a length
-        self._versions, self._failed = self._tensor_versions(), False
+        self._left, self._roles, self._failed = self._values(), self._trained(), False
 
     def __call__(self, batch: Batch) -> None:
         """Take one step of the plan.
@@ -133,11 +132,7 @@ class PrivateTraining:
                 "an earlier step failed halfway, and the plan does not cover a step that is left out because of records; "
                 "start from a new model (a smaller at_once takes less memory)"
             )
-        if self._tensor_versions() != self._versions:
-            raise PrivacyError(
-                "the model was changed between private steps (an optimizer.step() of your own, or loaded weights), which "
-                "the plan does not account for; let step(batch) do all of the training"
-            )
+        self._refuse_changes()
         rows = self._batches.take(batch).rows
         self._failed = True  # until the step is done
         self._model.train()
@@ -151,7 +146,8 @@ class PrivateTraining:
                 torch.autograd.backward(self._losses_of(model, chosen).sum())
                 step.accumulate(chosen)
             step.finish()
-        self._versions, self._failed = self._tensor_versions(), False
+        self._refuse_statistics(self._left)
+        self._left, self._failed = self._values(), False
 
     def _losses_of(self, model: nn.Module, rows: Sequence[int]) -> torch.Tensor:
         """Return each record's loss, (n,)."""
@@ -168,28 +164,60 @@ class PrivateTraining:
         return found
 
     def _check(self, records: int) -> None:
-        """Refuse a model with inexact per-record gradients, or with layers that keep statistics of the records."""
-        kept = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
-        training = self._model.training
-        count = min(CHECKED, records)
+        """Refuse a model whose per-record gradients are not exact, or which keeps statistics of the records."""
+        kept, training, count = self._values(), self._model.training, min(CHECKED, records)
         try:
             with _secret_seed():
+                refuse_outsiders(self._losses_of(self._model, range(count)), self._model)
                 refuse_inexact(self._model, self._losses_of, count)
                 refuse_rounding(self._model, self._losses_of, count, PER_ROOT[base_dtype(self._model)])
-            changed = [name for name, buffer in self._model.named_buffers() if not torch.equal(buffer, kept[name])]
+            self._refuse_statistics(kept)
+        except (RuntimeError, TypeError, IndexError) as error:
+            raise PrivacyError(
+                f"the gradients of {count} single records could not be computed ({type(error).__name__}), so nothing is "
+                "trained; call losses(model, ...) on a few records to see whether it works, and replace layers such as "
+                "nn.LSTM and nn.MultiheadAttention by those of opacus.layers"
+            ) from error
         finally:
             self._model.train(training)
             for name, buffer in self._model.named_buffers():
-                buffer.data.copy_(kept[name])
+                buffer.data.copy_(kept.get(name, buffer))
+
+    def _values(self) -> dict[str, torch.Tensor]:
+        """Return a copy of everything that training could change, by name.
+
+        The counter of changes in place would not do: neither fused optimisers nor changes through ``data`` move it.
+        """
+        trained = ((name, parameter) for name, parameter in self._model.named_parameters() if parameter.requires_grad)
+        return {name: tensor.detach().clone() for name, tensor in (*trained, *self._model.named_buffers())}
+
+    def _trained(self) -> tuple[list[int], list[int]]:
+        """Return which tensors of the model are trained, and which the optimiser steps on."""
+        trained = [id(parameter) for parameter in self._model.parameters() if parameter.requires_grad]
+        return trained, [id(parameter) for group in self._optimizer.param_groups for parameter in group["params"]]
+
+    def _refuse_changes(self) -> None:
+        """Refuse to continue if anything but a private step changed the model, or if other tensors are trained now."""
+        if self._trained() != self._roles:
+            raise PrivacyError(
+                "other tensors are trained than at the start (a layer was unfrozen, or the optimizer got another group), "
+                "and nobody checked their gradients; decide before make_private which layers are trained"
+            )
+        now = self._values()
+        if now.keys() != self._left.keys() or not all(torch.equal(now[name], left) for name, left in self._left.items()):
+            raise PrivacyError(
+                "the model was changed between private steps (an optimizer.step() of your own, or loaded weights), which "
+                "the plan does not account for; let step(batch) do all of the training"
+            )
+
+    def _refuse_statistics(self, before: Mapping[str, torch.Tensor]) -> None:
+        """Refuse a model whose buffers changed while it saw records."""
+        changed = [name for name, buffer in self._model.named_buffers() if not torch.equal(buffer, before[name])]
         if changed:
             raise PrivacyError(
                 f"{changed[0]}: this layer keeps statistics of the records, which no noise covers; use a layer without "
-                "them, such as GroupNorm or LayerNorm"
+                "them, such as GroupNorm or LayerNorm, and start from a new model"
             )
-
-    def _tensor_versions(self) -> list[int]:
-        """Return how often each tensor of the model was changed in place."""
-        return [tensor._version for tensor in (*self._model.parameters(), *self._model.buffers())]
 
 
 def make_private(
@@ -204,19 +232,23 @@ def make_private(
 
     Formal guarantee: the weights after all steps, and after each of them, are (``plan.epsilon()``, ``plan.target_delta``)
     differentially private for adding or removing one record of ``data`` (DP-SGD, Abadi et al. 2016, arXiv 1607.00133),
-    provided that the batches stay secret and nothing else that is computed from the records is published: no training
-    loss, no choice of settings by several runs on the same records. Runs add up: `Accountant` composes their plans.
+    provided that the batches stay secret, that each item of ``data`` is one record and is computed from this record only,
+    and that nothing else that is computed from the records is published or steers the training: no training loss, no
+    learning rate or early stop that follows it, no choice of settings by several runs on the same records. Runs add up,
+    and so do the parts of a run that was interrupted and continued under a plan of its own: `Accountant` composes plans.
 
     Parameters
     ----------
     model
-        Any module in which no layer mixes records, as batch normalisation does. It is trained in place.
+        Any module in float32 whose records do not meet: no batch normalisation. It is trained in place, and must contain
+        every tensor that the losses train. Which of its tensors are trained stays as it is at this call.
     optimizer
-        Any optimiser of ``torch.optim`` over the model's parameters. Do not call its ``step``.
+        Any optimiser of ``torch.optim`` over the model's parameters; its ``step`` must not need a closure. Do not call it.
     plan
         Plan of the whole training, from `PrivacyPlan.of`.
     data
-        A tuple of tensors with one row for each record, or a map-style data set with one item for each record.
+        A tuple of tensors with one row for each record, or a map-style data set with one item for each record. No record
+        twice, and no item made of several records: no oversampling, no overlapping windows of a series, no mixed pairs.
     losses
         ``losses(model, *item_parts)`` returns one loss for each record of a batch, (n,).
     at_once
@@ -254,56 +286,12 @@ def make_private(
     >>> plan.epsilon() <= 3.0
     True
     """
-    records = _records(data, plan)
-    _refuse_mistakes(model, optimizer, plan, at_once)
+    records = records_of(data, plan)
+    refuse_mistakes(model, optimizer, at_once)
     batches = PoissonBatches(len(records), plan)  # type: ignore[arg-type]
     training = PrivateTraining(model, optimizer, plan, records, losses, batches, at_once)
-    vars(model)[MARK] = True
+    mark(model)
     return model, training, batches
-
-
-def _records(data: object, plan: object) -> Dataset[Any]:
-    """Return the records as a data set with a length; refuse data or a plan that do not fit `make_private`."""
-    if not isinstance(plan, PrivacyPlan) or (plan.unit, plan.trust) != ("record", "local"):
-        raise PrivacyError("plan: make_private needs a plan for records; make it with PrivacyPlan.of")
-    if isinstance(data, DataLoader | IterableDataset):
-        raise PrivacyError(
-            f"data: a {type(data).__name__} cuts batches of its own, and the plan accounts for Poisson samples; {REMEDY}"
-        )
-    if isinstance(data, Sequence) and data and all(isinstance(part, torch.Tensor) for part in data):
-        if len({len(part) for part in data}) != 1:
-            raise PrivacyError(f"data: the tensors have different numbers of rows; {REMEDY}")
-        data = TensorDataset(*data)
-    if not isinstance(data, Dataset) or not hasattr(data, "__len__"):
-        raise PrivacyError(f"data: a {type(data).__name__} is not a data set; {REMEDY}")
-    if not plan.declared_size / 2 <= len(data) <= plan.declared_size * 2:
-        raise PrivacyError(
-            f"data: {len(data)} records, and the plan divides by an expected batch of {plan.expected_batch:g} of "
-            f"{plan.declared_size}; set declared_size near the number of records"
-        )
-    return data
-
-
-def _refuse_mistakes(model: nn.Module, optimizer: torch.optim.Optimizer, plan: PrivacyPlan, at_once: int) -> None:
-    if at_once < 1:
-        raise PrivacyError(f"at_once = {at_once}: must be at least 1")
-    if MARK in vars(model):
-        raise PrivacyError(
-            "model: it was trained under a plan before, and a second call would spend again; plan all steps in one call, or "
-            "start from a new model and add both plans up with Accountant"
-        )
-    mixing = [name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if mixing:
-        raise PrivacyError(
-            f"{mixing[0] or 'model'}: batch normalisation mixes records, so no record's influence is bounded; use GroupNorm "
-            "or LayerNorm"
-        )
-    trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
-    optimised = {id(p) for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
-    if not optimised or not optimised <= trained:
-        raise PrivacyError(
-            "optimizer: it must hold trained parameters of this model and no others; make it from model.parameters()"
-        )
 
 
 @contextmanager

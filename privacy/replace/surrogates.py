@@ -10,12 +10,17 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import regex
 from faker import Faker
 
 from privacy.detect.languages.base import Language
+from privacy.detect.rules import FLAGS
 from privacy.replace.dates import offset_of, shift
 
 WORD = re.compile(r"[^\W\d_]+")
+# Of a name, only words are replaced, and of an age only its number. So a finding that holds more, such as a name that ran
+# together with a telephone number, must keep its tag.
+NAME = re.compile(r"(?:[^\W\d_]|[\s.,'\u2019-])+")
 TRIES = 50  # most attempts to draw a surrogate that occurs nowhere in the document
 # Most years by which an age moves, so that it stays in the same part of life.
 AGE_YEARS = 3
@@ -51,6 +56,8 @@ class Surrogates:
         """Return the surrogate of a value, or None if there is none for its type or form."""
         if label == "DATE_TIME":
             return shift(value, self._days, self._language.dates)
+        if (label == "PERSON" and not NAME.fullmatch(value)) or (label == "AGE" and not self._is_age(value)):
+            return None
         if label == "PERSON":
             words = list(WORD.finditer(value))
             kinds = ["last" if i and i == len(words) - 1 else "first" for i in range(len(words))]
@@ -104,6 +111,12 @@ class Surrogates:
         fake = self._faker
         return "".join(
             str(fake.random_digit()) if c.isdigit() else fake.random_uppercase_letter() if c.isalpha() else c for c in value
+        )
+
+    def _is_age(self, value: str) -> bool:
+        rules = {**self._language.rules, **self._language.digit_rules}.get("AGE", ())
+        return re.fullmatch(r"\d{1,3}", value) is not None or any(
+            regex.fullmatch(rule, value, FLAGS) for _, rule, _ in rules
         )
 
     def _age(self, value: str) -> str:

@@ -118,7 +118,7 @@ def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
         "sites": sites,
         "round_record": asdict(facts.record),
         "attack_risk": _attack(facts, sites),
-        "public": [*wording.PUBLIC, wording.RESULTS],
+        "public": wording.public(facts.trust),
         "anonymisation": {"statement": wording.anonymisation(simulated=facts.simulated, private=facts.trust is not None)},
         "utility": _utility(facts),
         "implementation": list(wording.MECHANISM_HAZARDS) if facts.trust else [],

@@ -43,18 +43,33 @@ SIMULATION = (
 )
 RECORDS_STAY = "Each site's records stay on the site's own machines, where they are anonymised and used for training."
 HELD_OUT_AT_SERVER = "The server evaluates on held-out records of its own; the guarantee does not cover these records."
-NOT_PROTECTED = (
+SHARED_FACTS = (
     "Facts that many records share: conclusions about people in general that the finished model allows, and knowledge that "
-    "the base model had before training.",
+    "the base model had before training."
+)
+PARTICIPATION = (
     "Participation: the sites' names and declared sizes are public. So is whether and when a site answers, fails, or "
     "declines (because it has too few usable records, or because its anonymisation missed a limit of its own policy). No "
-    "noise hides this.",
-    "Held-out records: the server evaluates on them, and they are treated as public to the server.",
-    "Records at a site: an insider with access to the site's disk or memory can read them.",
+    "noise hides this."
+)
+SAMPLED_PARTICIPATION = (
+    "Participation: the sites' names and declared sizes are public. The server does not publish which sites were drawn in a "
+    "round, but anyone who observes the sites' network traffic can see it, and the guarantee does not hold against them."
+)
+OTHER_RUNS = (
     "Other runs: the epsilon on this card covers one run. The epsilons of several runs on the same records add up, "
     "including runs that were made to choose settings. Each site's ledger adds up the runs that it recorded, with a privacy "
     "filter that also holds when later runs are chosen after seeing earlier results. Another site that has the same records "
-    "keeps a separate ledger, which is not added.",
+    "keeps a separate ledger, which is not added."
+)
+OTHER_RUNS_OF_THE_SERVER = (
+    "Other runs: the epsilon on this card covers one run. The epsilons of several runs with the same sites add up, "
+    "including runs that were made to choose settings, and an earlier run from whose adapter this one began. No ledger adds "
+    "them up, because the server adds the noise and not the sites: the server's operator must do so."
+)
+REST = (
+    "Held-out records: the server evaluates on them, and they are treated as public to the server.",
+    "Records at a site: an insider with access to the site's disk or memory can read them.",
     "The adapter's behaviour: a malicious site can influence it, within the limits of the server's screening.",
 )
 SEVERAL_RECORDS = (
@@ -93,9 +108,12 @@ NOT_RELEASED = (
     "personal data were missed."
 )
 LEGAL = "Replacing names and other identifiers does not by itself take records outside the scope of data-protection law."
-PUBLIC = (
+ANSWERS = (
     "The sites' names, the fact that each took part, whether and when it answered in a round, and the length and last hash "
-    "of its ledger.",
+    "of its ledger."
+)
+NAMES = "The sites' names, but not which of them were drawn in a round, nor the length and last hash of any site's ledger."
+PUBLIC = (
     "Each site's declared size. The site chooses this number, which need not be its true record count.",
     "The run's settings: task, labels, base model, rounds, steps, sampling rate q, clipping norm C and noise multiplier z.",
 )
@@ -359,4 +377,10 @@ def not_protected(trust: str | None, unit: str, *, simulated: bool) -> list[str]
     """List what the run does not protect; ``trust`` is None where there is no differential privacy."""
     first = {None: [EVERY_RECORD], "central": [THE_SERVER], "distributed": [*SECURE_SUMS]}.get(trust, [])
     several = [{"record": SEVERAL_RECORDS, "person": PART_OF_A_PERSON}[unit]] if trust and unit != "site" else []
-    return [*first, *several, *NOT_PROTECTED, *([SIMULATION_FILES] if simulated else [])]
+    around = (SAMPLED_PARTICIPATION, OTHER_RUNS_OF_THE_SERVER) if trust == "central" else (PARTICIPATION, OTHER_RUNS)
+    return [*first, *several, SHARED_FACTS, *around, *REST, *([SIMULATION_FILES] if simulated else [])]
+
+
+def public(trust: str | None) -> list[str]:
+    """List what everybody may know of a run; ``trust`` is None where there is no differential privacy."""
+    return [NAMES if trust == "central" else ANSWERS, *PUBLIC, RESULTS]

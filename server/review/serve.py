@@ -59,7 +59,9 @@ class Desk:
 
 
 class Server(LoopbackServer):
-    """Serve a desk on a loopback port; port 0 chooses a free one.
+    """Serve a desk on a loopback port, under a random path that other users of the machine cannot guess.
+
+    Port 0 chooses a free one.
 
     Raises
     ------
@@ -68,18 +70,18 @@ class Server(LoopbackServer):
     """
 
     def __init__(self, desk: Desk, port: int) -> None:
-        self.desk = desk
+        self.desk, self.path = desk, f"/{secrets.token_urlsafe(16)}/"
         routes = [
-            Route("/", self._page),
-            Route("/state", self._state),
-            Route("/rate", self._rate, methods=["POST"]),
+            Route(self.path, self._page),
+            Route(f"{self.path}state", self._state),
+            Route(f"{self.path}rate", self._rate, methods=["POST"]),
         ]
         super().__init__(self._only_ours(Router(routes, redirect_slashes=False)), LOOPBACK, port, f"--port {port}")
 
     @property
     def address(self) -> str:
         """The address to open in a browser."""
-        return f"http://{LOOPBACK}:{self.port}/"
+        return f"http://{LOOPBACK}:{self.port}{self.path}"
 
     def _only_ours(self, app: ASGIApp) -> ASGIApp:
         """Refuse requests with another Host header, which come from DNS rebinding: a web page whose name points here."""

@@ -162,14 +162,6 @@ def test_a_trusted_server_of_ten_sites(run: Run) -> None:
     assert "% of the clipping norm" in said
 
 
-def test_a_ledger_of_another_site(run: Run) -> None:
-    from privacy.ledger import Ledger
-
-    write("north.jsonl", GOOD)
-    Ledger(Path("books/north"), "south")
-    assert "is the ledger of site south, not of north" in run("privacy.ledger=books")
-
-
 def test_a_ledger_that_cannot_be_written(run: Run) -> None:
     write("north.jsonl", GOOD)
     Path("books").write_text("a file in the way")
@@ -179,11 +171,6 @@ def test_a_ledger_that_cannot_be_written(run: Run) -> None:
 def test_a_label_outside_the_set(run: Run) -> None:
     write("north.jsonl", [*GOOD, {"text": f"{MARKER} so so", "label": "maybe"}])
     assert "record 61: its label is not in task.labels (no, yes)" in run()
-
-
-def test_a_site_with_too_few_records(run: Run) -> None:
-    write("north.jsonl", GOOD[:15])
-    assert "site north: has fewer usable training records than cohort.min_records = 20" in run()
 
 
 def test_a_binary_file_named_csv(run: Run) -> None:

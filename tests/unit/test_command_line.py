@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -189,3 +190,21 @@ def test_a_broken_data_file_is_one_line_without_a_word_of_its_text(tmp_path: Pat
     assert "zqxjvkw" not in out + err
     assert "line 2" in err
     assert err.count("\n") == 1
+
+
+def test_a_file_in_the_working_folder_is_never_run_as_code(tmp_path: Path) -> None:
+    """``python -m`` would look there first, and a steward's folder may hold files that others sent."""
+    for name in ("click", "typer", "rich", "pydantic", "numpy", "client"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()", encoding="utf-8")
+    for command in (["--help"], ["config", "privacy"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "hushtune", *command],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "ran").exists()

@@ -1,16 +1,16 @@
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
 from client import service as module
 from client.service import Service
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.ops.energy import Lap
 from shared.ops.runlog import RunLog
 from shared.wire.messages import TrainOrder, TrainReply
@@ -27,16 +27,14 @@ class Host:
     def train(self, order: TrainOrder) -> TrainReply:
         return TrainReply(order.run_id, order.round, order.nonce, "north", DELTA)
 
+    def budgets(self) -> tuple[()]:
+        return ()
+
 
 @pytest.mark.parametrize("country", [None, "DEU"])
 @pytest.mark.parametrize(("private", "allowed"), [(False, True), (False, False), (True, True), (True, False)])
 def test_electricity_is_logged_at_the_site_and_leaves_it_only_where_no_privacy_is_promised_and_the_policy_lets_it(
-    config_of: Callable[..., RunConfig],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    private: bool,
-    allowed: bool,
-    country: str | None,
+    config_of: ConfigOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, private: bool, allowed: bool, country: str | None
 ) -> None:
     def measured(work: Iterator[Any], measured: bool, country: str | None) -> Iterator[tuple[Any, Lap | None]]:
         assert measured
@@ -58,7 +56,7 @@ def test_electricity_is_logged_at_the_site_and_leaves_it_only_where_no_privacy_i
 
 @pytest.mark.parametrize(("patience", "ends"), [(0, [False, False, True]), (1, [False, True, True])])
 def test_a_run_may_be_over_as_soon_as_the_servers_patience_can_be_at_an_end(
-    config_of: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int, ends: list[bool]
+    config_of: ConfigOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int, ends: list[bool]
 ) -> None:
     monkeypatch.setattr(module, "Host", Host)
     file = SimpleNamespace(
@@ -72,3 +70,28 @@ def test_a_run_may_be_over_as_soon_as_the_servers_patience_can_be_at_an_end(
         service.train(TrainOrder("run", number, "nonce", config_of(changes), DELTA, 3, "0.1.0"))
         finished.append(service.finished)
     assert finished == ends
+
+
+def test_budgets_are_computed_when_no_order_waits_and_else_only_now_and_then(
+    config_of: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Host", Host)
+    site = SimpleNamespace(energy=False, country=None)
+    file = SimpleNamespace(site=site, policy=SimpleNamespace(unreleased_metrics=False))
+    written: list[object] = []
+    telling = SimpleNamespace(order=lambda *_: None, budgets=written.append)
+    service = Service(cast(Any, file), RunLog(tmp_path / "events.jsonl"), cast(Any, telling))
+    expected = {1: 1, 2: 1, 3: 1}  # the first is written at once, the others wait for a pause
+    service.tell_budgets(idle=True)
+    assert written == []
+    for number in (1, 2, 3):
+        service.train(TrainOrder("run", number, "nonce", config_of(), DELTA, 3, "0.1.0"))
+        service.tell_budgets(idle=False)
+        assert len(written) == expected[number]
+    service.tell_budgets(idle=True)
+    service.tell_budgets(idle=True)
+    assert len(written) == 2
+    monkeypatch.setattr(module, "BUDGETS", 0.0)
+    service.train(TrainOrder("run", 4, "nonce", config_of(), DELTA, 3, "0.1.0"))
+    service.tell_budgets(idle=False)
+    assert len(written) == 3

@@ -10,10 +10,11 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from bench import options
-from bench.options import BOTH, EXCLUDED, SECTIONS, covering_sets, options_of, pairs
+from bench.options import ENCODED, EXCLUDED, SECTIONS, TASKS, covering_sets, options_of, pairs
 from bench.share import ALL_LABELS, LARGE, SMALL, Learners, Share, records_of, share_of, with_options
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
+from shared.tasks import TASKS as FAMILIES
 
 BOUND = 1 + 1e-6  # of C, for the unit's own part
 ROUNDING = 2e-4  # of C: what the others' part moves by in float32, on models of random weights; docs/engine.md has more
@@ -43,7 +44,7 @@ def worst() -> Iterator[dict[tuple[str, ...], Share]]:
 
 @pytest.fixture
 def measure(request: pytest.FixtureRequest, learners: Learners, worst: dict[tuple[str, ...], Share]) -> "Measure":
-    return Measure({"classification": "classify", "instruction": "instruct"}, request, learners, worst)
+    return Measure({task: "classify" if task in ENCODED else "instruct" for task in TASKS}, request, learners, worst)
 
 
 class Measure:
@@ -57,8 +58,9 @@ class Measure:
         worst: dict[tuple[str, ...], Share],
     ) -> None:
         self.bases: dict[str, RunConfig] = {task: request.getfixturevalue(name) for task, name in names.items()}
-        task = self.bases["classification"].task.model_copy(update={"labels": tuple(ALL_LABELS)})
-        self.bases["classification"] = self.bases["classification"].model_copy(update={"task": task})
+        for name in ENCODED:
+            task = self.bases[name].task.model_copy(update={"name": name, "labels": tuple(ALL_LABELS)})
+            self.bases[name] = self.bases[name].model_copy(update={"task": task})
         self.learners, self.worst = learners, worst
 
     def __call__(self, task: str, chosen: Sequence[str], clipping_norm: float = SMALL) -> Share:
@@ -71,6 +73,10 @@ class Measure:
             assert share.moved <= 1 + rounding, chosen
             assert share.others <= rounding, chosen
         return share
+
+
+def test_every_task_is_measured() -> None:
+    assert set(TASKS) == set(FAMILIES)
 
 
 def test_every_field_that_training_is_given_is_an_option_or_says_why_it_is_none() -> None:
@@ -89,7 +95,7 @@ def test_every_value_that_a_varied_field_may_have_is_an_options_or_says_why_it_i
 
 
 @pytest.mark.parametrize("clipping_norm", [SMALL, MIDDLE])
-@pytest.mark.parametrize(("task", "name"), [(task, name) for task in BOTH for name in ("", *options_of(task))])
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task in TASKS for name in ("", *options_of(task))])
 def test_no_option_lets_a_unit_add_more_than_the_bound(measure: Measure, task: str, name: str, clipping_norm: float) -> None:
     chosen = (name,) if name else ()
     if package := options.missing(chosen):
@@ -104,29 +110,29 @@ def test_no_option_lets_a_unit_add_more_than_the_bound(measure: Measure, task: s
 
 
 @pytest.mark.parametrize("mode", ["flat", "automatic", "per-layer", "adaptive"])
-@pytest.mark.parametrize("task", BOTH)
+@pytest.mark.parametrize("task", TASKS)
 def test_a_unit_of_small_gradients_adds_no_more_than_the_bound(measure: Measure, task: str, mode: str) -> None:
     share = measure(task, () if mode == "flat" else (mode,), LARGE)
     assert (share.worst > 0.9) == (mode == "automatic")  # the others leave small gradients as they are
 
 
-@pytest.mark.parametrize(("task", "chosen"), [(task, crowd) for task in BOTH for crowd in covering_sets(task)], ids=str)
+@pytest.mark.parametrize(("task", "chosen"), [(task, crowd) for task in TASKS for crowd in covering_sets(task)], ids=str)
 def test_no_crowd_of_options_lets_a_unit_add_more_than_the_bound(
     measure: Measure, task: str, chosen: tuple[str, ...]
 ) -> None:
     assert measure(task, chosen).worst > 0.9
 
 
-@pytest.mark.parametrize("task", BOTH)
+@pytest.mark.parametrize("task", TASKS)
 def test_every_pair_of_options_is_in_a_crowd_or_may_not_be(task: str) -> None:
     met = {frozenset(pair) for crowd in covering_sets(task) for pair in combinations(crowd, 2)}
     left = [pair for pair in pairs(task) if frozenset(pair) not in met]
     assert all(options.refused(pair) or options.missing(pair) for pair in left)
 
 
-@pytest.mark.parametrize("task", BOTH)
+@pytest.mark.parametrize("task", TASKS)
 def test_pairs_that_are_refused_are_refused_by_name(classify: RunConfig, instruct: RunConfig, task: str) -> None:
-    base = classify if task == "classification" else instruct
+    base = classify if task in ENCODED else instruct
     for pair in pairs(task):
         if options.refused(pair) and not any(options.refused((name,)) for name in pair):
             with pytest.raises(ConfigError):
@@ -134,7 +140,7 @@ def test_pairs_that_are_refused_are_refused_by_name(classify: RunConfig, instruc
 
 
 @pytest.mark.exhaustive  # the crowds above cover every pair; this measures each pair separately
-@pytest.mark.parametrize("task", BOTH)
+@pytest.mark.parametrize("task", TASKS)
 def test_no_pair_of_options_lets_a_unit_add_more_than_the_bound(measure: Measure, task: str) -> None:
     for pair in pairs(task):
         if not options.refused(pair) and options.missing(pair) is None:

@@ -1,23 +1,23 @@
 """The exchange of a round with sites behind a link: who is asked, asked again, given up, and what of an error is kept."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 
 from server import fleet as module
 from server.fleet import GridFleet
 from server.network.allowlist import AllowList
 from server.network.superlink import Incoming, Node, RunLost
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.wire.messages import TrainOrder, TrainReply
 
 State = Callable[[float], AdapterState]
-ConfigOf = Callable[..., RunConfig]
 
 
 class ToyLink:
@@ -51,6 +51,9 @@ class ToyLink:
     def pull(self, message_ids: Sequence[str]) -> Iterator[Incoming]:
         if self.looks:
             yield from self.looks.pop(0)(self)
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
 
     def forget(self, message_ids: Sequence[str]) -> None:
         self.forgotten += message_ids

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
+from privacy.dp.plan import PrivacyPlan
+from server.history import from_row, to_row
 from server.ledger_heads import Heads
 from server.round_chain import extend
 from server.rounds import Round, run_rounds
@@ -20,7 +23,6 @@ from shared.wire.messages import TrainOrder, TrainReply
 
 State = Callable[[float], AdapterState]
 Honest = Callable[[AdapterState], Callable[[TrainOrder, str], Answer]]
-ConfigOf = Callable[..., RunConfig]
 
 
 class Server:
@@ -33,7 +35,7 @@ class Server:
         self.pauses: list[float] = []
         self.ended: QuorumError | None = None
 
-    def run(self, fleet: Any, weights: Mapping[str, float]) -> list[Round]:
+    def run(self, fleet: Any, weights: Mapping[str, float], plan: PrivacyPlan | None = None) -> list[Round]:
         def evaluate(adapter: AdapterState) -> dict[str, Interval]:
             self.measured.append(adapter)
             return {"accuracy": Interval(0.5, 0.4, 0.6)}
@@ -41,7 +43,7 @@ class Server:
         def commit(done: Round) -> None:
             self.commits.append((done.number, done.adapter))
 
-        rounds = run_rounds(self.config, "run", self.start, fleet, weights, evaluate, commit, sleep=self.pauses.append)
+        rounds = run_rounds(self.config, "run", self.start, fleet, weights, evaluate, commit, plan, sleep=self.pauses.append)
         done: list[Round] = []
         try:
             for each in rounds:
@@ -275,6 +277,25 @@ def test_the_order_of_arrival_does_not_show_in_the_result(
     assert one.accepted == other.accepted
 
 
+def test_under_central_trust_neither_orders_nor_the_published_rounds_reveal_the_sample(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    """A sample that others know makes the epsilon wrong: it is smaller than that of whole sites only while q is secret."""
+    plan = PrivacyPlan(0.5, 2.0, 1.0, 1, 12, 1e-4, 4, unit="site", trust="central")
+    sites = [{"id": site, "file": f"{site}.csv", "declared_size": 100} for site in ("a", "b", "c", "d")]
+    made, fleet = server(data__sites=sites, training__rounds=12), toy_fleet(dict.fromkeys("abcd", honest(toy_state(1.0))))
+    done = made.run(fleet, dict.fromkeys("abcd", 1.0), plan)
+    assert len({len(each.accepted) for each in done}) > 1, "the samples differ in size, unless 12 draws are all equal"
+    assert {order.cohort for orders in fleet.orders for order in orders.values()} == {2}
+    chain = Head()
+    for each in done:
+        chain = extend(chain, "run", each.number, each.adapter_digest, {})
+        assert each.record == chain
+    for shown in (each.without_cohort() for each in done):
+        assert (shown.asked, shown.ledgers, shown.bytes_up, shown.bytes_down, shown.site_kwh) == ((), {}, 0, 0, {})
+        assert set(shown.stages) == {"evaluate"}
+
+
 def test_the_time_of_a_round_is_the_sum_of_its_stages(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
     done = server().run(toy_fleet({"north": honest(toy_state(1.0))}), UNIFORM)[0]
     assert list(done.stages) == ["train", "aggregate", "evaluate"]
@@ -399,3 +420,14 @@ def test_a_site_that_answers_a_new_round_from_an_old_ledger_is_rejected(running:
     north.entries = 3
     done = running({"north": north}, training__rounds=2, cohort__quorum=1, cohort__attempts=1)
     assert [bad.reason for bad in done[1].rejected] == ["ledger"]
+
+
+def test_the_adapter_is_evaluated_after_every_nth_round_and_after_the_last(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    fleet = toy_fleet({site: honest(toy_state(1.0)) for site in UNIFORM})
+    run = server(training__rounds=5, evaluation__every=2)
+    rounds = run.run(fleet, UNIFORM)
+    assert [bool(done.metrics) for done in rounds] == [False, True, False, True, True]
+    assert [adapter.digest() for adapter in run.measured] == [rounds[n].adapter_digest for n in (1, 3, 4)]
+    assert [from_row(to_row(done), done.adapter).metrics for done in rounds] == [done.metrics for done in rounds]

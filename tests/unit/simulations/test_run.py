@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from examples import run_examples
+from fixture_types import ConfigOf
 from rich.console import Console
 from transformers import AutoTokenizer
 
@@ -30,7 +31,7 @@ from server.signing import SigningKey
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, DataError, HushtuneError, LedgerError, RunError
+from shared.errors import DataError, HushtuneError, LedgerError, RunError
 from shared.ops.progress import Advance, silent
 from shared.wire.chain_head import Head
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
@@ -43,7 +44,6 @@ from simulations.sites import read_sites
 
 pytestmark = pytest.mark.slow  # the real anonymiser
 
-ConfigOf = Callable[..., RunConfig]
 SITES = ("north", "south")
 PER_SITE = 100
 SETTINGS: Mapping[str, Any] = {
@@ -462,11 +462,6 @@ def test_a_run_folder_that_cannot_be_made_is_told(settings: Callable[..., RunCon
         simulate(settings(tmp_path / "file", privacy__enabled=False))
 
 
-def test_a_plan_without_privacy_is_refused(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
-        plan_rows(settings(tmp_path, privacy__enabled=False))
-
-
 def test_a_lasting_ledger_lets_one_run_through_and_refuses_the_next_in_one_line(
     settings: Callable[..., RunConfig], tmp_path: Path
 ) -> None:
@@ -516,6 +511,9 @@ def test_a_trusted_server_publishes_site_level_privacy_and_keeps_the_sample_to_i
     assert 4.9 < report["sites"][0]["epsilon"] <= 5.0
     [first] = report["rounds"]
     assert (first["accepted"], first["ledgers"], first["bytes_up"]) == ([], {}, 0)
+    assert {site["ledger"]["entries"] for site in report["sites"]} == {0}, "how long a ledger is says how often it was asked"
+    assert "train" not in report["stages"]
+    assert verify(folder).ledgers == len(files)
     card = json.loads((folder / "privacy_card.json").read_text(encoding="utf-8"))
     assert "does not hold against the server" in json.dumps(card)
     [row] = plan_rows(config)

@@ -1,3 +1,4 @@
+import importlib.metadata
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import privacy.anonymise
 import privacy.detect
 import privacy.leakage
 import privacy.replace
+import shared.records
 from client.data_stage.cache import Cache
 from client.data_stage.preparation import scrub
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
@@ -128,11 +130,23 @@ def test_only_what_the_caches_lack_is_scrubbed(cache: Cache, monkeypatch: pytest
     assert done == 1
 
 
+@pytest.mark.parametrize("library", ["presidio-analyzer", "spacy", "phonenumbers"])
+def test_another_version_of_a_library_that_finds_names_or_numbers_has_another_name(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    """A verdict of the gate is kept under such a name too, and holds for the version that was measured only."""
+    before = cache.name(RAW, SECTION)
+    monkeypatch.setattr(
+        "client.data_stage.cache.version", lambda name: "99.0" if name == library else importlib.metadata.version(name)
+    )
+    assert cache.name(RAW, SECTION) != before
+
+
 def test_other_rules_of_any_room_of_the_anonymiser_have_another_name(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = cache.name(RAW, SECTION)
-    for room in (privacy.anonymise, privacy.detect, privacy.leakage, privacy.replace):
+    for room in (privacy.anonymise, privacy.detect, privacy.leakage, privacy.replace, shared.records):
         copy = tmp_path / room.__name__
         shutil.copytree(room.__path__[0], copy)
         monkeypatch.setattr(room, "__path__", [str(copy)])

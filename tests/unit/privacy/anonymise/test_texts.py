@@ -24,6 +24,14 @@ def test_the_spans_are_what_stands_in_the_scrubbed_text(operator: str) -> None:
     assert left == "Dear Dr. @, call @. @ was born on @."
 
 
+def test_a_number_that_runs_into_a_name_does_not_survive_as_a_surrogate() -> None:
+    text = "bill  dose\tand +49 30 1234567 3 May 2021 patient  Dr. Miller  dose called, "
+    for operator in ("tag", "surrogate"):
+        (done,) = Scrubber(operator=operator).scrub([text])
+        assert done.text is not None
+        assert not [value for value in ("1234567", "+49", "2021", "Miller") if value in done.text], operator
+
+
 def test_a_text_that_cannot_be_scrubbed_is_held_back_with_a_reason_and_no_repr_shows_text() -> None:
     not_text: Any = 7
     done = Scrubber().scrub([TEXT, " ", not_text, "all is fine"])

@@ -2,13 +2,16 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from opacus import GradSampleModule
+from opacus.optimizers import DPOptimizer
 from silence import silence
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
 from privacy.accounting import Accountant, MechanismEvent
 from privacy.dp.plan import PrivacyPlan
@@ -98,6 +101,57 @@ def test_a_step_of_the_own_optimiser_is_noticed() -> None:
         step(next(batches))
 
 
+@pytest.mark.parametrize("way", ["data", "fused", "replaced"])
+def test_a_change_of_the_weights_that_moves_no_counter_is_noticed(way: str) -> None:
+    model, step, batches = prepared()
+    step(next(batches))
+    if way == "fused":  # a second optimiser
+        losses(model, X, Y).mean().backward()  # type: ignore[no-untyped-call]
+        torch.optim.Adam(model.parameters(), fused=True).step()
+    elif way == "data":
+        model[0].weight.data.mul_(0.9)
+    else:
+        model[0].weight = nn.Parameter(model[0].weight.detach() * 0.9)
+    with pytest.raises(PrivacyError, match=r"changed between private steps|other tensors are trained"):
+        step(next(batches))
+
+
+@pytest.mark.parametrize("way", ["unfrozen", "added"])
+def test_what_is_trained_cannot_change_after_the_checks(way: str) -> None:
+    model = net(nn.ReLU())
+    model[0].requires_grad_(way == "added")
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.5)
+    _, step, batches = make_private(model, optimizer, PLAN, (X, Y), losses)
+    step(next(batches))
+    model[0].requires_grad_(True)
+    if way == "added":
+        optimizer.add_param_group({"params": list(model[0].parameters())})
+    with pytest.raises(PrivacyError, match="decide before make_private which layers are trained"):
+        step(next(batches))
+
+
+def test_a_layer_outside_the_model_that_the_losses_train_is_refused() -> None:
+    """The plan's noise never reaches it: its own optimiser would step on a plain gradient of the records."""
+    head = nn.Linear(2, 2)
+
+    def outside(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(head(model(x)), y, reduction="none")
+
+    with pytest.raises(PrivacyError, match="not part of the model"):
+        prepared(loss=outside)
+    head.requires_grad_(False)
+    prepared(loss=outside)
+
+
+def test_a_record_that_is_in_the_data_twice_is_refused() -> None:
+    rows = TensorDataset(X, Y)
+    half = Subset(rows, range(30))
+    for data in (Subset(rows, [0, *range(59)]), ConcatDataset([half, half]), ConcatDataset([rows, Subset(half, [3])])):
+        with pytest.raises(PrivacyError, match="more than once"):
+            prepared(data=data)
+    prepared(data=ConcatDataset([half, Subset(rows, range(30, 60))]))
+
+
 def test_after_a_step_that_failed_no_other_is_taken() -> None:
     calls: list[int] = []
 
@@ -149,6 +203,47 @@ def test_layers_that_mix_or_keep_records_are_refused(layer: Callable[[], nn.Modu
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+class RememberingLater(Remembering):
+    """Hides from a check on four records."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 4:
+            self.mean = self.mean + x.detach().mean(dim=0)
+        return x
+
+
+def test_a_layer_that_begins_to_keep_statistics_during_training_is_refused() -> None:
+    _, step, batches = prepared(net(RememberingLater()), plan=PrivacyPlan.of(**(FACTS | {"sampling_rate": 1.0})))
+    with pytest.raises(PrivacyError, match="keeps statistics of the records"):
+        step(next(batches))
+    with pytest.raises(PrivacyError, match="an earlier step failed"):
+        step(next(batches))
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.LSTM(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.inner(x[:, None])[0][:, 0]
+        return result
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (lambda: net(Recurrent()), "per-record gradient|could not be computed"),
+        (lambda: net().double(), r"call model\.float\(\)"),
+        (lambda: GradSampleModule(net()), "wrapped by Opacus"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_models_without_known_gradients_are_refused_in_a_sentence(model: Callable[[], nn.Module], says: str) -> None:
+    with pytest.raises(PrivacyError, match=says):
+        prepared(model())
+
+
 def test_losses_that_are_not_each_record_s_own_are_refused() -> None:
     for loss in (lambda m, x, y: losses(m, x, y).mean(), lambda m, x, y: losses(m, x, y).mean().item()):
         with pytest.raises(PrivacyError, match="return one loss a record"):
@@ -177,7 +272,7 @@ def test_data_that_is_batched_already_or_of_another_size_is_refused() -> None:
 def test_a_second_call_on_the_same_model_is_refused() -> None:
     model = net(nn.ReLU())
     prepared(model)
-    for again in (model, copy.deepcopy(model)):
+    for again in (model, copy.deepcopy(model), nn.Sequential(model), nn.Sequential(model[0], nn.Linear(8, 2))):
         with pytest.raises(PrivacyError, match="add both plans up with Accountant"):
             prepared(again)
 
@@ -187,6 +282,10 @@ def test_an_optimiser_of_another_model_and_a_plan_of_another_kind_are_refused() 
     for parameters in (other.parameters(), [*model.parameters(), *other.parameters()]):
         with pytest.raises(PrivacyError, match="no others"):
             make_private(model, torch.optim.SGD(parameters), PLAN, (X, Y), losses)
+    with pytest.raises(PrivacyError, match="without Opacus"):
+        plain = torch.optim.SGD(model.parameters())
+        optimizer = DPOptimizer(plain, noise_multiplier=1.0, max_grad_norm=1.0, expected_batch_size=12)
+        make_private(model, optimizer, PLAN, (X, Y), losses)
     for plan in (None, 3.0, PrivacyPlan(1.0, 1.0, 1.0, 1, 1, 1e-4, 60, unit="site", trust="central")):
         with pytest.raises(PrivacyError, match=r"PrivacyPlan\.of"):
             prepared(plan=plan)
@@ -226,6 +325,7 @@ def test_random_numbers_of_a_step_do_not_follow_a_public_seed_nor_disturb_it() -
         ({"sampling_rate": 1.5}, "sampling rate 1.5"),
         ({"target_delta": 0.1}, "must be below 1 / declared_size"),
         ({"clipping_norm": float("inf")}, "clipping norm inf"),
+        ({"clipping": "none"}, "clipping is one of flat"),
         ({"noise_multiplier": None, "epsilon": -1.0}, "above 0 and at most 100"),
     ],
 )
@@ -239,3 +339,5 @@ def test_a_plan_for_an_epsilon_costs_at_most_that_and_no_negative_rounds() -> No
     assert 1.99 < plan.epsilon() <= 2.0
     with pytest.raises(PrivacyError, match="rounds -1"):
         plan.epsilon(-1)
+    with pytest.raises(PrivacyError, match="add-or-remove-one"):
+        replace(plan, relation="replace-one")

@@ -54,6 +54,17 @@ def test_numbers_keep_their_form_and_checksummed_identifiers_have_no_surrogate()
     assert made.of("CREDIT_CARD", "4111111111111111") is None
 
 
+@given(names, st.from_regex(r"\+\d{2} \d{2} \d{6,9}|\d{4}|[a-z]{3}@[a-z]{3}\.org", fullmatch=True))
+def test_a_finding_that_is_more_than_a_name_or_an_age_keeps_its_tag(name: str, more: str) -> None:
+    """Findings that overlap become one; if words alone were replaced, a number that ran into a name would stay."""
+    made = surrogates(originals=(name, more))
+    for label, value in (("PERSON", f"{name} {more}"), ("PERSON", f"{more} {name}"), ("AGE", f"34 {name}"), ("AGE", more)):
+        assert made.of(label, value) is None
+    assert made.of("PERSON", f"{name}, {name[0]}.")
+    assert str(made.of("AGE", "34 years old")).endswith(" years old")
+    assert str(made.of("AGE", "34")).isdecimal()
+
+
 @given(st.integers(0, 2**64))
 def test_the_offset_of_dates_is_never_zero_and_at_most_half_a_year(number: int) -> None:
     assert 1 <= abs(offset_of(number)) <= 182

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from dp_accounting import GaussianDpEvent, NeighboringRelation, PoissonSampledDpEvent, SelfComposedDpEvent
 from dp_accounting.pld import PLDAccountant
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +28,6 @@ from server.report.html import render
 from server.report.markdown import model_page, privacy_page
 from server.report.signed import VERSION, canonical
 from server.signing import ALGORITHM
-from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
 if TYPE_CHECKING:
@@ -172,9 +172,7 @@ def test_nothing_is_overstated(published: Any, without_privacy: "CardFacts") -> 
 
 
 @pytest.mark.parametrize("mode", get_args(ClippingMode))
-def test_the_way_of_clipping_is_named_with_its_norm(
-    mode: str, facts: "CardFacts", config_of: Callable[..., RunConfig]
-) -> None:
+def test_the_way_of_clipping_is_named_with_its_norm(mode: str, facts: "CardFacts", config_of: ConfigOf) -> None:
     config = config_of({"privacy.clipping": mode, "privacy.clipping_norm": 0.47})
     card = privacy_card(replace(facts, config=config), "00" * 32)
     assert (card["privacy"]["clipping_mode"], card["privacy"]["clipping_norm"]) == (mode, 0.47)
@@ -203,6 +201,8 @@ def test_the_central_trust_model_is_never_called_local(facts: "CardFacts") -> No
     assert "Central trust model: the server receives each site's update without noise" in card["privacy"]["trust_meaning"]
     assert card["not_protected"][0] == wording.THE_SERVER
     assert "Local trust model" not in text
+    assert "whether and when" not in " ".join([*card["public"], *card["not_protected"]]), "the sample of sites is secret"
+    assert "No ledger adds them up" in " ".join(card["not_protected"])
     assert "one record" not in card["privacy"]["guarantee"]
     assert card["attack_risk"].startswith("Suppose an attacker knows everything except whether site north was used")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fixture_types import LearnerOf, Shake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,9 +23,6 @@ from server.review.serve import Server
 from server.review.sheet import Key, Pair, export, read_key, read_sheet
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
-from shared.tasks.base import Learner
-
-LearnerOf = Callable[[RunConfig], Learner]
 
 
 def token_of(page: str) -> str:
@@ -127,7 +125,7 @@ def test_the_page_loads_nothing_and_lets_nobody_else_in(serve: Callable[[str], S
     for host in ("evil.example:80", f"evil.example:{port}", "127.0.0.1", "127.0.0.1:1", f"127.0.0.1:{port}.evil"):
         assert httpx.get(server.address, headers={"Host": host}).status_code == 403
     with socket.create_connection((server.host, port), 10) as two_hosts:
-        two_hosts.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: evil.example\r\n\r\n".encode())
+        two_hosts.sendall(f"GET {server.path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: evil.example\r\n\r\n".encode())
         assert two_hosts.recv(20).split()[1] in (b"400", b"403")
     assert httpx.get(server.address, headers={"Host": f"localhost:{server.port}"}).status_code == 200
     assert "form-action 'none'; frame-ancestors 'none'" in policy
@@ -140,6 +138,17 @@ def test_the_page_loads_nothing_and_lets_nobody_else_in(serve: Callable[[str], S
     wrong = {"X-Token": "guess"}
     assert httpx.post(server.address + "rate", json={"item": "0001", "choice": "a"}, headers=wrong).status_code == 403
     assert not server.desk.ratings.path.exists()
+
+
+def test_another_user_of_the_machine_who_does_not_know_the_address_gets_neither_the_items_nor_the_token(
+    serve: Callable[[str], Server],
+) -> None:
+    server = serve("ann")
+    root = f"http://127.0.0.1:{server.port}/"
+    found = [httpx.get(root + name, follow_redirects=True) for name in ("", "state", server.path.strip("/"))]
+    assert [answer.status_code for answer in found] == [404, 404, 404]
+    assert len(server.path) > 20
+    assert server.path != serve("bob").path
 
 
 def test_a_rating_of_unknown_length_is_refused(serve: Callable[[str], Server]) -> None:
@@ -266,7 +275,7 @@ def test_a_review_enters_a_runs_report(sheet: Path, tmp_path: Path) -> None:
 
 
 def test_answers_are_those_of_the_tuned_and_of_the_base_model(
-    instruct: RunConfig, learner_of: LearnerOf, shake: Callable[..., None]
+    instruct: RunConfig, learner_of: LearnerOf, shake: Shake
 ) -> None:
     learner, fresh = learner_of(instruct), learner_of(instruct)
     shake(learner)
