@@ -1,7 +1,8 @@
 """Measure the overhead of a round: a server and three clients as real processes over TLS on loopback.
 
 Each site takes one step on about two records and the server evaluates on eight, so nearly all time is overhead: orders,
-replies, ledgers, screening and the checkpoint. Flower's own server and clients take 5 to 7 s per round.
+replies, ledgers, screening and the checkpoint. An exchange is the part from the first order to the last reply. Flower's own
+server and clients take 5 to 7 s per round.
 """
 
 import json
@@ -14,26 +15,33 @@ from shared.config.run import RunConfig
 from shared.errors import HushtuneError, RunError
 from simulations.demo_federation import CONFIG, Place, free_port, hand_out, provision, serve, take_part, wait
 
-ROUNDS = 12
+ROUNDS = 20
 WARM_UP = 2  # rounds in which sites read their records and load the model
-TRIVIAL = ("training.steps=1", "training.sampling_rate=0.005", "model.max_length=8", "evaluation.max_records=8")
-CHANGES = (f"training.rounds={ROUNDS}", *TRIVIAL)
+SITES = ", ".join(f'{{id="{site}", records=60, declared_size=48}}' for site in ("north", "east", "south"))
+TRIVIAL = ("training.steps=1", "training.sampling_rate=0.04", "model.max_length=8", "evaluation.max_records=8")
+CHANGES = (f"training.rounds={ROUNDS}", f"data.sites=[{SITES}]", *TRIVIAL)
 
 
 def main() -> None:
     """Print one JSON line; on an error, print one sentence and exit with status 2."""
     try:
         config = RunConfig.load(CONFIG, CHANGES)
-        seconds = measure(config, Place(config.run.output / "bench" / "rounds", free_port(), CHANGES))
+        stages = measure(config, Place(config.run.output / "bench" / "rounds", free_port(), CHANGES))
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"bench: {error}\n")
         sys.exit(2)
-    row = {"rounds": len(seconds), "median_seconds": statistics.median(seconds), "longest_seconds": max(seconds)}
+    rounds, exchanges = [sum(each.values()) for each in stages], [each["train"] for each in stages]
+    row = {
+        "rounds": len(stages),
+        "median_seconds": round(statistics.median(rounds), 3),
+        "longest_seconds": round(max(rounds), 3),
+        "median_exchange_seconds": round(statistics.median(exchanges), 3),
+    }
     sys.stdout.write(json.dumps(row) + "\n")
 
 
-def measure(config: RunConfig, place: Place) -> list[float]:
-    """Return the seconds of each round after the warm-up."""
+def measure(config: RunConfig, place: Place) -> list[dict[str, float]]:
+    """Return the seconds of each round after the warm-up, by stage."""
     if place.folder.exists():
         shutil.rmtree(place.folder)
     provision(config, place)
@@ -43,7 +51,7 @@ def measure(config: RunConfig, place: Place) -> list[float]:
         wait(lambda: server.poll() is not None, clients)
         if server.returncode != 0:
             raise RunError(f"the server ended with status {server.returncode}; see {place.folder / 'server.log'}")
-        return [round(done["seconds"], 3) for done in read_report(place.server / "run")["rounds"]][WARM_UP:]
+        return [done["stages"] for done in read_report(place.server / "run")["rounds"]][WARM_UP:]
     finally:
         for process in (server, *clients):
             process.terminate()

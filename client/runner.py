@@ -44,7 +44,7 @@ from shared.identity.keys import exposed, read_private
 
 HEARTBEAT = 10.0  # seconds; Flower drops a node that is silent for two of these intervals
 BEAT = 4.0  # seconds between heartbeats
-POLL = 0.2  # seconds between requests for messages
+POLL = 0.2  # seconds between requests for messages, at least; a server that has none holds the request for longer
 SITE_HEADER = "x-hushtune-site"
 
 
@@ -170,6 +170,7 @@ class Connection:
         while True:
             if self._silent:
                 raise ServerGone
+            asked = time.monotonic()
             found = self._call(self._client.PullMessages, PullMessagesRequest(node=self._node))
             for header, tree in zip(found.messages_list, found.message_object_trees, strict=True):
                 message = self._fetch(header.metadata.run_id, tree)
@@ -177,7 +178,7 @@ class Connection:
                     yield message
             if not found.messages_list:
                 yield None
-                time.sleep(POLL)
+                time.sleep(max(0.0, asked + POLL - time.monotonic()))
 
     def answer(self, app: ClientApp, message: Message) -> None:
         """Run the installed app on a message and send its reply.

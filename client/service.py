@@ -1,5 +1,6 @@
 """A site as a process: it reconnects whenever the server goes, and carries out one order after another."""
 
+import math
 import os
 import random
 import sys
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FIRST_LEAVES = 4.0  # seconds after which an order that is declined is answered, at the earliest
 LONGEST_PAUSE = 3.0  # seconds between attempts to reach the server
+BUDGETS = 10.0  # seconds after which the budgets are written again while one order follows the other
 LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
 
 
@@ -40,12 +42,15 @@ class Service:
         self._host = Host(file, lambda step, **numbers: log.event("step", step=step, **numbers))
         self.last = 0
         self.of = 0
+        self._untold = False
+        self._told = -math.inf
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Carry out an order and log how it went."""
         started, site = time.monotonic(), self._file.site
         self._log.event("order", run_id=order.run_id, round=order.round, process=os.getpid())
         self._telling.order(order, "training")
+        self._untold = True
         try:
             ((reply, lap),) = laps_of(map(self._host.train, [order]), site.energy, site.country)
         except Exception as error:
@@ -72,9 +77,20 @@ class Service:
         if isinstance(reason, HushtuneError):
             sys.stderr.write(f"hushtune: round {order.round} refused: {' '.join(str(reason).split())}\n")
 
-    def tell_budgets(self) -> None:
-        """Write the remaining budget to the status file, after the reply has left, because computing it takes time."""
-        self._telling.budgets(self._host.budgets())
+    def tell_budgets(self, *, idle: bool) -> None:
+        """Write the remaining budget to the status file, if there was an order since it was last written.
+
+        Computing it takes as long as a small round. Therefore it is done when no order waits, and otherwise only every
+        ``BUDGETS`` seconds.
+
+        Parameters
+        ----------
+        idle : bool
+            Whether the server has no order for this site.
+        """
+        if self._untold and (idle or time.monotonic() - self._told > BUDGETS):
+            self._telling.budgets(self._host.budgets())
+            self._untold, self._told = False, time.monotonic()
 
     @property
     def finished(self) -> bool:
@@ -142,6 +158,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
             except ServerGone:
                 log.event("disconnected", attempt=attempt)
                 telling.connection("connecting")
+                service.tell_budgets(idle=True)
             except ConnectionRefused:
                 telling.connection("refused")
                 raise
@@ -156,7 +173,8 @@ def _serve(connection: Connection, service: Service, app: "ClientApp", telling: 
     """Answer what comes, until the server goes."""
     for message in connection.messages():
         if message is None:
+            service.tell_budgets(idle=True)
             telling.refresh()
         else:
             connection.answer(app, message)
-            service.tell_budgets()
+            service.tell_budgets(idle=False)

@@ -21,7 +21,7 @@ def server_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
     for row in report["rounds"]:
         rounds.add_row(
             f"{row['round']}" if row["committed"] else f"{row['round']} (abandoned)",
-            measured(row["metrics"][metric], metric),
+            measured(row["metrics"].get(metric), metric),
             f"{len(row['accepted'])}",
             size(row["bytes_up"]),
             f"{row['seconds']:.1f}",

@@ -61,7 +61,7 @@ class Evaluator:
         groups
             The declared group of each record; None for a record without a group.
         """
-        examples, times = learner.task.encode(records), config.training.rounds + 2
+        examples, times = learner.task.encode(records), -(-config.training.rounds // config.evaluation.every) + 2
         prefix = FrozenPrefix.build(learner, examples, times, learner.tokens(config.training))
         return cls(learner, examples, owners, config, prefix, records, groups)
 

@@ -14,7 +14,7 @@ from shared.errors import RunError
 from shared.ops import crash_points as faults
 from shared.wire.messages import TrainOrder
 
-POLL = 0.05  # seconds between looks for replies
+POLL = 0.25  # seconds between looks at who is connected; the arrival of a reply ends the wait
 RETURN = 30.0  # seconds in which a site that lost its connection may come back, before the round continues without it
 MARGIN = 60.0  # seconds that Flower keeps a message beyond the deadline
 CODE = re.compile(r"[A-Za-z][\w.:-]{0,95}")
@@ -96,7 +96,8 @@ class GridFleet:
                 except RunLost:
                     sent.clear()
                     self._each(list(pending), send, anew=True)
-                time.sleep(POLL)
+                if pending:
+                    self._link.wait(POLL)
         finally:
             self.waiting = ()
             self._link.forget(list(sent))

@@ -111,7 +111,7 @@ def run_rounds(
     weights
         The public weight of each site of the run.
     evaluate
-        Measures an adapter on the server's records.
+        Measures an adapter on the server's records; called after the rounds that ``evaluation.every`` asks for.
     commit
         Makes a round permanent; the next round begins only when this returns.
     plan
@@ -133,7 +133,8 @@ def run_rounds(
     QuorumError
         A round found no quorum in ``cohort.attempts`` attempts.
     """
-    number, attempt, metrics = last.number + 1 if last else 1, 1, None
+    number, attempt = last.number + 1 if last else 1, 1
+    metrics: Metrics | None = None
     memory: Memory = last.memory if last else {}
     ledgers, record = (dict(last.ledgers), last.record) if last else ({}, Head())
     heads = heads or Heads()
@@ -182,7 +183,8 @@ def run_rounds(
         clock.lap("aggregate")
         faults.point("aggregated", number)
         # 5. Measure, and 6. commit the whole round or nothing.
-        metrics = evaluate(adapter) if committed or metrics is None else metrics
+        if committed or metrics is None:
+            metrics = evaluate(adapter) if config.evaluation.is_due(number, config.training.rounds) else {}
         clock.lap("evaluate")
         faults.point("measured", number)
         done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps, memory)

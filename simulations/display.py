@@ -133,7 +133,7 @@ def _rounds(report: Mapping[str, Any]) -> Table:
     for row in report["rounds"]:
         table.add_row(
             f"{row['round']}" if row["committed"] else f"{row['round']} (abandoned)",
-            measured(row["metrics"][metric], metric),
+            measured(row["metrics"].get(metric), metric),
             size(row["bytes_up"]),
             size(row["bytes_down"]),
             f"{row['seconds']:.1f}",

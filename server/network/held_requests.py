@@ -7,16 +7,16 @@ Flower has authenticated is ever held, and at most one for each key.
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Scope = Mapping[str, Any]
-Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-HOLD = 5.0  # seconds that a request for messages is held; a site drops a connection that was unused for 5 s
+HOLD = 5.0  # seconds that a request for messages is held, so that a site soon notices that the server has gone
+SMALL = 4096  # bytes of a request for messages; Flower's has about 20
 PULL = "/v1/fleet/pull-messages"
 ACTIVATE = "/v1/fleet/activate-node"
 ARRIVALS = frozenset({"/v1/fleet/push-messages", "/v1/fleet/push-object"})
@@ -173,12 +173,14 @@ class Holder:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """Return the body of a request; None if the connection was closed before its end."""
-    body = b""
+    """Return the body of a request; None if it is too large or the connection was closed before its end."""
+    body = bytearray()
     while True:
         event = await receive()
         if event["type"] != "http.request":
             return None
         body += event.get("body", b"")
+        if len(body) > SMALL:
+            return None
         if not event.get("more_body"):
-            return body
+            return bytes(body)

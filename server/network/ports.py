@@ -12,6 +12,7 @@ import uvicorn
 from shared.errors import RunError
 
 PATIENCE = 20.0  # seconds to wait for a port to open
+KEEP_ALIVE = 60  # seconds that an unused connection stays open; a site ends it first, so it never sends on a closed one
 
 
 class Listeners:
@@ -21,6 +22,7 @@ class Listeners:
         loopback = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{loopback.getsockname()[1]}"
         quiet: dict[str, Any] = {"log_config": None, "log_level": "critical", "timeout_graceful_shutdown": 2}
+        quiet["timeout_keep_alive"] = KEEP_ALIVE
         tls: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
         self._private = uvicorn.Server(uvicorn.Config(private, **quiet))
         self._public = uvicorn.Server(uvicorn.Config(public, lifespan="off", **quiet, **tls))

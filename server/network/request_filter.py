@@ -6,12 +6,10 @@ Only requests to the Fleet API, from an admitted key and of a bounded size, reac
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+from server.network.held_requests import Holder, Receive, Scope, Send
 
 FLEET = "/v1/fleet/"
 PATH = re.compile(r"/v1/fleet/[a-z-]+")
@@ -24,7 +22,7 @@ class RequestFilter:
     """An ASGI application that forwards permitted requests to another one, Flower's."""
 
     def __init__(self, app: Any) -> None:
-        self._app = app
+        self.holder = Holder(app)
         self._sites: Mapping[bytes, str] = {}
 
     def admit(self, sites: Mapping[bytes, str]) -> None:
@@ -35,28 +33,28 @@ class RequestFilter:
         """Forward a permitted request; answer any other with an HTTP error status."""
         if scope["type"] != "http":
             return
-        status = self._judge(scope)
+        key, status = self._judge(scope)
         if status:
             await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
             return
-        await self._app(scope, _bounded(receive), send)
+        await self.holder.forward(key, scope, _bounded(receive), send)
 
-    def _judge(self, scope: Scope) -> int:
-        """Return the HTTP error status for a request, or 0 if it is permitted."""
+    def _judge(self, scope: Scope) -> tuple[bytes, int]:
+        """Return the key of a request, and the HTTP error status for it, or 0 if it is permitted."""
         if not PATH.fullmatch(scope["path"]) or scope["method"] != "POST":
-            return 404
+            return b"", 404
         headers = dict(scope["headers"])
         try:
             key = base64.b64decode(headers.get(KEY_HEADER, b""), validate=True)
             size = int(headers.get(b"content-length", b"0"))
         except (binascii.Error, ValueError):
-            return 400
+            return b"", 400
         if key not in self._sites:
-            return 401
+            return key, 401
         if headers.get(SITE_HEADER, b"").decode("latin-1") != self._sites[key]:
-            return 403
-        return 413 if size > LARGEST else 0
+            return key, 403
+        return key, 413 if size > LARGEST else 0
 
 
 def _bounded(receive: Receive) -> Receive:

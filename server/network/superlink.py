@@ -117,6 +117,7 @@ class Link:
         self._runtime: RuntimeHttpClient | None = None
         self._task: Any = None
         self._arriving: dict[str, Any] = {}
+        self._keys: dict[int, bytes] = {}
         self._heart: HeartbeatSender | None = None
         self._lost = threading.Event()
 
@@ -132,11 +133,14 @@ class Link:
     def close(self) -> None:
         """End Flower's run and close both ports."""
         self._end_run()
+        self.filter.holder.close()
         self._listeners.close()
 
     def register(self, key: bytes) -> int:
         """Create a Flower node for a public key and return the node's id."""
-        return int(self._state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, key, 0))
+        node_id = int(self._state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, key, 0))
+        self._keys[node_id] = key
+        return node_id
 
     def nodes(self) -> Mapping[int, Node]:
         """Return the state of every node, by node id."""
@@ -196,6 +200,7 @@ class Link:
             raise RunLost
         for name in missing:
             state.store_object(run_id, session, name, pieces[name])
+        self.filter.holder.call(self._keys[node_id])
         return str(message.metadata.message_id), sum(map(len, pieces.values()))
 
     def pull(self, message_ids: Sequence[str]) -> Iterator[Incoming]:
@@ -215,6 +220,10 @@ class Link:
             if incoming is not None:
                 self.forget([asked])
                 yield incoming
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a part of a reply arrives, at most ``seconds``; return at once if one came since the last call."""
+        self.filter.holder.wait_for_arrival(seconds)
 
     def forget(self, message_ids: Sequence[str]) -> None:
         """Delete messages and their replies; a reply that arrives later is not delivered."""

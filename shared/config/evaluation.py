@@ -70,6 +70,11 @@ class EvaluationSection(Section):
         ge=0,
         description="early stopping: stop after this many rounds without improvement on the validation records; 0: never",
     )
+    every: int = Field(
+        1,
+        ge=1,
+        description="evaluate after every n-th round and after the last; 1 if rounds are compared on validation records",
+    )
     max_records: int = Field(
         5000, ge=1, description="most held-out records to score; if there are more, a subset is chosen with the run's seed"
     )
@@ -92,6 +97,24 @@ class EvaluationSection(Section):
         if self.patience and not self.validation:
             raise ValueError("patience: needs validation records to compare rounds; set evaluation.validation above 0")
         return self
+
+    @model_validator(mode="after")
+    def _compared_rounds_are_evaluated(self) -> Self:
+        if self.validation and self.every > 1:
+            raise ValueError("every: with validation records each round is compared; set evaluation.every = 1")
+        return self
+
+    def is_due(self, number: int, rounds: int) -> bool:
+        """Return whether the model is evaluated after a round.
+
+        Parameters
+        ----------
+        number : int
+            Number of the round, from 1.
+        rounds : int
+            Number of rounds of the run.
+        """
+        return number % self.every == 0 or number == rounds
 
 
 class ReportSection(Section):

@@ -27,6 +27,9 @@ class Host:
     def train(self, order: TrainOrder) -> TrainReply:
         return TrainReply(order.run_id, order.round, order.nonce, "north", DELTA)
 
+    def budgets(self) -> tuple[()]:
+        return ()
+
 
 @pytest.mark.parametrize("country", [None, "DEU"])
 @pytest.mark.parametrize(("private", "allowed"), [(False, True), (False, False), (True, True), (True, False)])
@@ -72,3 +75,28 @@ def test_a_run_may_be_over_as_soon_as_the_servers_patience_can_be_at_an_end(
         service.train(TrainOrder("run", number, "nonce", config_of(changes), DELTA, 3, "0.1.0"))
         finished.append(service.finished)
     assert finished == ends
+
+
+def test_budgets_are_computed_when_no_order_waits_and_else_only_now_and_then(
+    config_of: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Host", Host)
+    site = SimpleNamespace(energy=False, country=None)
+    file = SimpleNamespace(site=site, policy=SimpleNamespace(unreleased_metrics=False))
+    written: list[object] = []
+    telling = SimpleNamespace(order=lambda *_: None, budgets=written.append)
+    service = Service(cast(Any, file), RunLog(tmp_path / "events.jsonl"), cast(Any, telling))
+    expected = {1: 1, 2: 1, 3: 1}  # the first is written at once, the others wait for a pause
+    service.tell_budgets(idle=True)
+    assert written == []
+    for number in (1, 2, 3):
+        service.train(TrainOrder("run", number, "nonce", config_of(), DELTA, 3, "0.1.0"))
+        service.tell_budgets(idle=False)
+        assert len(written) == expected[number]
+    service.tell_budgets(idle=True)
+    service.tell_budgets(idle=True)
+    assert len(written) == 2
+    monkeypatch.setattr(module, "BUDGETS", 0.0)
+    service.train(TrainOrder("run", 4, "nonce", config_of(), DELTA, 3, "0.1.0"))
+    service.tell_budgets(idle=False)
+    assert len(written) == 3

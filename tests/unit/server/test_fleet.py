@@ -1,5 +1,6 @@
 """The exchange of a round with sites behind a link: who is asked, asked again, given up, and what of an error is kept."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +52,9 @@ class ToyLink:
     def pull(self, message_ids: Sequence[str]) -> Iterator[Incoming]:
         if self.looks:
             yield from self.looks.pop(0)(self)
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
 
     def forget(self, message_ids: Sequence[str]) -> None:
         self.forgotten += message_ids

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+<<<<<<< HEAD
 from privacy.dp.plan import PrivacyPlan
+=======
+from server.history import from_row, to_row
+>>>>>>> latency
 from server.ledger_heads import Heads
 from server.round_chain import extend
 from server.rounds import Round, run_rounds
@@ -419,3 +423,14 @@ def test_a_site_that_answers_a_new_round_from_an_old_ledger_is_rejected(running:
     north.entries = 3
     done = running({"north": north}, training__rounds=2, cohort__quorum=1, cohort__attempts=1)
     assert [bad.reason for bad in done[1].rejected] == ["ledger"]
+
+
+def test_the_adapter_is_evaluated_after_every_nth_round_and_after_the_last(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    fleet = toy_fleet({site: honest(toy_state(1.0)) for site in UNIFORM})
+    run = server(training__rounds=5, evaluation__every=2)
+    rounds = run.run(fleet, UNIFORM)
+    assert [bool(done.metrics) for done in rounds] == [False, True, False, True, True]
+    assert [adapter.digest() for adapter in run.measured] == [rounds[n].adapter_digest for n in (1, 3, 4)]
+    assert [from_row(to_row(done), done.adapter).metrics for done in rounds] == [done.metrics for done in rounds]

@@ -49,8 +49,8 @@ def knock(
 
 
 def test_an_admitted_site_reaches_the_fleet_api() -> None:
-    status, behind = knock("/v1/fleet/pull-messages")
-    assert (status, behind.seen) == (200, ["/v1/fleet/pull-messages"])
+    status, behind = knock("/v1/fleet/push-messages")
+    assert (status, behind.seen) == (200, ["/v1/fleet/push-messages"])
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,18 @@ def test_many_sites_and_rounds_stay_readable() -> None:
     assert len(page) < 600_000
 
 
+def test_a_run_of_eighty_rounds_that_were_not_all_evaluated_has_its_page() -> None:
+    report = classification()
+    report["config"]["evaluation"] = {"every": 10}
+    names = [each["site_id"] for each in report["sites"]]
+    report["rounds"] = [one_round(n, scores(0.5 + n / 200) if n % 10 == 0 else {}, names) for n in range(1, 81)]
+    page = render(report)
+    assert "held-out records after every 10 rounds and the last" in text(page)
+    assert "Round 80 4 of 4 90.0 %" in text(page)
+    assert "Round 79 4 of 4 \u2014" in text(page)
+    assert page.count('class="chart"') == page_of(classification).count('class="chart"')
+
+
 def luminance(colour: str) -> float:
     channels = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)

@@ -353,3 +353,9 @@ def test_a_config_survives_its_canonical_json(tree: dict[str, Any]) -> None:
 def test_a_bin_without_an_end_is_refused_since_json_has_no_infinity(config_of: ConfigOf) -> None:
     with pytest.raises(ConfigError, match="high"):
         config_of({"data.label_bins": [{"label": "yes", "low": 0.5, "high": float("inf")}]})
+
+
+def test_rounds_that_are_compared_are_all_evaluated(config_of: ConfigOf) -> None:
+    assert config_of({"evaluation.every": 7}).evaluation.every == 7
+    with pytest.raises(ConfigError, match=r"evaluation\.every = 1"):
+        config_of({"evaluation.every": 2, "evaluation.validation": 0.3})
