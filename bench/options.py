@@ -87,6 +87,17 @@ OPTIONS: Mapping[str, Option] = {
     "batches that fit": Option({"training.micro_batch_tokens": "auto"}),
     "checkpointing": Option({"training.checkpointing": True}),
     "padded": Option(modify=_padded),
+    "shared noise": Option(
+        {
+            "privacy.trust": "distributed",
+            "training.steps": 1,
+            "aggregation.weights": "declared",
+            "aggregation.optimiser": "adamw",
+            "data.sites": [
+                {"id": name, "file": f"{name}.jsonl", "declared_size": 100} for name in ("north", "east", "south")
+            ],
+        }
+    ),
     "hooks": Option(modify=_hooked, lone=True),
 }
 # Fields, and values of fields, that no option covers, each with the reason why no share can depend on them.
@@ -102,7 +113,9 @@ EXCLUDED: Mapping[str, str] = {
     "model.device": "measured on a CPU; tests marked gpu compare a GPU with it",
     "privacy.enabled": "without privacy there is no bound",
     "privacy.unit = site": "only with trust central",
-    "privacy.trust": "central trust uses the server's mechanism, privacy/dp/central.py",
+    "privacy.trust = central": "uses the server's mechanism, privacy/dp/central.py",
+    "privacy.colluders": "sets the noise",
+    "privacy.spare_attempts": "sets the noise",
     "privacy.epsilon": "sets the noise, not the sum",
     "privacy.target_delta": "sets the noise",
     "privacy.accountant": "sets the noise",
@@ -115,7 +128,6 @@ EXCLUDED: Mapping[str, str] = {
     "privacy.ledger": "the path of the ledger",
     "privacy.budget": "a limit on spending",
     "training.rounds": "each step is measured on its own",
-    "training.steps": "each step is measured on its own",
     "training.sampling_rate": "the units of each step are given",
     "training.learning_rate": "applied after the noise",
     "training.head_learning_rate": "applied after the noise",
@@ -130,6 +142,9 @@ REFUSED = frozenset(
         ("ia3", "rank-stabilised"),
         ("ia3", "dropout"),
         ("ia3", "weight decay"),
+        ("adaptive", "shared noise"),
+        ("counted weights", "shared noise"),
+        ("proximal", "shared noise"),
         ("head only", "distillation"),
         ("head only", "adversary"),
         ("prefix", "one layer"),

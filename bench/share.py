@@ -10,7 +10,7 @@ import argparse
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -26,6 +26,7 @@ from client.site import training_set
 from client.units import Rows, TrainingSet, row_weights
 from privacy.dp.clipping import FlatClipping
 from privacy.dp.plan import PrivacyPlan
+from privacy.secagg.shared_plan import SharedNoise
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.records.types import Record, Span
@@ -97,6 +98,11 @@ class Script:
             self.now = number
             yield np.array(units, dtype=np.int64)
 
+    def next_batch(self, *given: object) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
+        """Yield only the next of the given batches; replaces the sampling of a round of one step."""
+        self.now += 1
+        yield np.array(self.steps[self.now][0], dtype=np.int64)
+
     def weights(self, units: Sequence[Unit], *given: Any) -> torch.Tensor:
         """Return training's row weights; where only the first unit's losses count, those of other units are 0."""
         found = row_weights(units, *given)
@@ -125,14 +131,14 @@ def columns_dropped(x: torch.Tensor, p: float = 0.5, training: bool = True, inpl
 def watched() -> Iterator[list[torch.Tensor]]:
     """Yield a list that collects each step's clipped sum before noise, (parameters,) float64, in units of C."""
     sums: list[torch.Tensor] = []
-    original = FlatClipping.add_noise
+    original = FlatClipping.summed
 
-    def add_noise(self: FlatClipping) -> None:
-        whole = torch.cat([parameter.summed_grad.double().flatten() for parameter in self.params])
-        sums.append(whole / self.max_grad_norm)
-        original(self)
+    def summed(self: FlatClipping) -> torch.Tensor:
+        whole = original(self)
+        sums.append(whole.double() / self.max_grad_norm)
+        return whole
 
-    with patch.object(FlatClipping, "add_noise", add_noise):
+    with patch.object(FlatClipping, "summed", summed):
         yield sums
 
 
@@ -183,28 +189,37 @@ def sums_of(
 ) -> list[torch.Tensor]:
     """Run a round of ``train`` with the scripted batches and return the clipped sum of each step."""
     units, clipping = len(data.units), config.privacy.clipping
+    shared = config.privacy.trust == "distributed"
     plan = PrivacyPlan(1.0, NOISE, clipping_norm, len(script.steps), 1, 1e-4, units, clipping=clipping)
+    if shared:  # enough slack for every dtype: only the sums are of interest here
+        noise = SharedNoise(3, 3, 1, 3.0 * units, 1.0)
+        plan = replace(plan, steps_per_round=1, trust="distributed", shared=noise)
     visits = 0 if data.viewer else len(script.steps)
     prefix = FrozenPrefix.build(learner, data.examples, visits, learner.tokens(config.training))
     with (
         watched() as sums,
-        patch.object(trainer, "_batches", script.batches),
+        patch.object(trainer, "_batches", script.next_batch if shared else script.batches),
         patch.object(trainer, "row_weights", script.weights),
         patch.object(torch.nn.functional, "dropout", columns_dropped),
     ):
-        trainer.train(
-            learner,
-            data,
-            read_adapter(learner.model),
-            config,
-            plan,
-            round_number=1,
-            divisor=plan.expected_batch,
-            site_id="north",
-            moments=None,
-            label_weights=label_weights(data, config, private=True),
-            prefix=prefix,
-        )
+        start, weights = read_adapter(learner.model), label_weights(data, config, private=True)
+        if shared:
+            for _ in script.steps:
+                trainer.clipped_sum(learner, data, start, config, plan, 1, weights, prefix)
+        else:
+            trainer.train(
+                learner,
+                data,
+                start,
+                config,
+                plan,
+                round_number=1,
+                divisor=plan.expected_batch,
+                site_id="north",
+                moments=None,
+                label_weights=weights,
+                prefix=prefix,
+            )
     return sums
 
 

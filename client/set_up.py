@@ -81,6 +81,8 @@ class Host:
         if not 1 <= order.round <= order.config.training.rounds:
             raise MessageError(f"order: round {order.round} is outside its run")
         permit(self._file, order)
+        if order.config.privacy.enabled and order.config.privacy.trust == "distributed":
+            raise MessageError("order: privacy.trust = 'distributed' is not implemented for real sites yet; set 'local'")
         if self._prepared is None or self._prepared.digest != order.config.digest():
             self._prepared = self._prepare(order.config)
         run = self._prepared

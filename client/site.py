@@ -10,11 +10,14 @@ from client.data_stage.site_data import SiteData
 from client.memory import Memory
 from client.outbox import Finished, Outbox
 from client.preflight import refuse_other_adapter
-from client.trainer import measure, self_check, train
+from client.secure_sum import SecureSum
+from client.trainer import clipped_sum, measure, self_check, train
 from client.units import TrainingSet, units_of
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import release_sums
+from privacy.secagg.protocol import Participant
+from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from shared.adapters.peft import trained_shapes, write_adapter
 from shared.config.adversary import NO_GROUP
 from shared.config.run import RunConfig
@@ -27,6 +30,7 @@ from shared.tasks.examples import Example
 from shared.tasks.micro_batches import Unit
 from shared.text.perturbation import Wordings
 from shared.wire.messages import TrainOrder, TrainReply
+from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
 
 class Site:
@@ -50,6 +54,7 @@ class Site:
         outbox: Outbox | None = None,
         persons: Sequence[str] = (),
         wordings: Mapping[str, Wordings] | None = None,
+        participant: Participant | None = None,
     ) -> None:
         data = training_set(site_id, config, records, learner, persons, wordings or {})
         if len(data.units) < config.cohort.min_records:
@@ -68,6 +73,7 @@ class Site:
         self._data = data
         self._memory = memory or Memory()
         self._outbox = outbox or Outbox()
+        self._sums = SecureSum(site_id, plan, budget, participant) if plan and plan.shared and participant else None
         if plan is not None:
             self_check(learner, data.examples, config.privacy.self_check, config.training.distillation)
         training = config.training
@@ -84,6 +90,7 @@ class Site:
         budget: Budget,
         memory: Memory | None = None,
         outbox: Outbox | None = None,
+        participant: Participant | None = None,
     ) -> Self:
         """Return the site of prepared records, at a data owner or in a simulation.
 
@@ -101,6 +108,8 @@ class Site:
             What the records may still spend.
         memory, outbox
             Where the optimiser's state and finished replies are kept; in this process only without them.
+        participant
+            The site's keys and roster, for secure sums.
 
         Raises
         ------
@@ -109,7 +118,8 @@ class Site:
         """
         site, records = data.section, data.training.records
         persons, wordings = data.persons, data.wordings
-        return cls(site.id, site.declared_size, config, records, learner, plan, budget, memory, outbox, persons, wordings)
+        parts = (config, records, learner, plan, budget, memory, outbox, persons, wordings, participant)
+        return cls(site.id, site.declared_size, *parts)
 
     @property
     def encoded(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
@@ -134,12 +144,9 @@ class Site:
             The round was spent before, the budget is used up, or the ledger cannot be written or lacks entries that the
             server has seen; nothing was trained.
         """
-        if order.config.digest() != self._config.digest():
-            raise MessageError(f"site {self.site_id}: the order is for another run config; set up the site for that config")
-        if not 1 <= order.round <= self._config.training.rounds:
-            raise MessageError(f"site {self.site_id}: round {order.round} is outside of the plan; start a new run")
-        refuse_other_adapter(order.adapter, trained_shapes(self._learner.model))
-        self.budget.ledger.refuse_unless_holds(order.ledger)
+        self._refuse_unfit(order)
+        if self.plan is not None and self.plan.shared is not None:
+            raise MessageError(f"site {self.site_id}: under trust 'distributed' it answers only orders for a secure sum")
         start = order.adapter.digest()
         finished = self._outbox.stored(order.run_id, order.round, start)
         if finished is not None:  # asked again: the work is already done and charged
@@ -164,6 +171,45 @@ class Site:
         self._outbox.store(order.run_id, order.round, start, finished)  # before it leaves for the first time
         faults.point("finished", order.round)
         return self._reply(order, finished)
+
+    def ready(self, order: TrainOrder) -> ReadyReply:
+        """Draw a batch, compute its clipped sum, which stays here, and announce a key for the attempt.
+
+        Raises
+        ------
+        MessageError
+            The order is for another config or a round outside of the run, or this site takes part in no secure sum.
+        LedgerError
+            The budget cannot pay the attempts that are left, or the ledger lacks entries that the server has seen.
+        """
+        self._refuse_unfit(order)
+        sums, plan, digest = self._secure(), self.plan, self._config.digest()
+        assert plan is not None  # noqa: S101  a site without a plan takes part in no secure sum
+        known = sums.again(order, digest)
+        if known is not None:
+            return known
+        self.budget.refuse_rest(order.run_id, order.round, plan)
+        weights = label_weights(self._data, order.config, private=True)
+        parts = (self._learner, self._data, order.adapter, order.config, plan, order.round, weights, self._prefix)
+        return sums.announce(order, digest, clipped_sum(*parts))
+
+    def masked(self, order: MaskedOrder) -> MaskedReply:
+        """Charge an attempt that this site is ready for, and return its masked vector (`client.secure_sum`)."""
+        return self._secure().masked(order)
+
+    def _secure(self) -> SecureSum:
+        if self._sums is None:
+            raise MessageError(f"site {self.site_id}: takes part in no secure sum; its run has another trust model")
+        return self._sums
+
+    def _refuse_unfit(self, order: TrainOrder) -> None:
+        """Refuse an order for another run, round or adapter, or from a server that has seen a later ledger."""
+        if order.config.digest() != self._config.digest():
+            raise MessageError(f"site {self.site_id}: the order is for another run config; set up the site for that config")
+        if not 1 <= order.round <= self._config.training.rounds:
+            raise MessageError(f"site {self.site_id}: round {order.round} is outside of the plan; start a new run")
+        refuse_other_adapter(order.adapter, trained_shapes(self._learner.model))
+        self.budget.ledger.refuse_unless_holds(order.ledger)
 
     def _reply(self, order: TrainOrder, finished: Finished) -> TrainReply:
         """Close the round's reservation and make the reply; if asked again, the same numbers leave again at no cost."""
@@ -236,14 +282,16 @@ def _units(site_id: str, config: RunConfig, records: Sequence[Record], persons: 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
     """Refuse a plan that does not match the config, because what runs and what is accounted must be the same."""
     training, privacy = config.training, config.privacy
+    shared = SharedNoise.of(config) if privacy.enabled and privacy.trust == "distributed" else None
     asked = (
-        (training.sampling_rate, training.steps, training.rounds),
-        (privacy.clipping, privacy.clipping_norm, declared_size),
+        (training.sampling_rate, training.steps, attempts_of(config) if shared else training.rounds),
+        (privacy.clipping, privacy.clipping_norm, max(declared_sizes(config)) if shared else declared_size),
+        (privacy.unit, releases_of(config), privacy.trust, shared),
     )
     planned = plan and (
         (plan.sampling_rate, plan.steps_per_round, plan.rounds),
         (plan.clipping, plan.clipping_norm, plan.declared_size),
+        (plan.unit, plan.releases, plan.trust, plan.shared),
     )
-    same_releases = plan is None or (plan.unit, plan.releases) == (privacy.unit, releases_of(config))
-    if not same_releases or planned != (asked if privacy.enabled and privacy.trust == "local" else None):
+    if planned != (asked if privacy.enabled and privacy.trust != "central" else None):
         raise PrivacyError(f"site {site_id}: its privacy plan is not that of this run; make it with PrivacyPlan.for_site")

@@ -1,6 +1,5 @@
 """Local training: optimiser steps on an adapter, by the same loop with and without privacy."""
 
-import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
@@ -13,7 +12,7 @@ from torch import nn
 
 from client.units import Rows, TrainingSet, row_weights
 from privacy.dp.clipping import CLIPPING_NORM
-from privacy.dp.engine import Step, make_private
+from privacy.dp.engine import Step, make_private, summing
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import PER_ROOT, base_dtype
@@ -24,6 +23,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
 from shared.ops import crash_points as faults
+from shared.schedule import schedule
 from shared.seeds import derive, stream
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, batches
@@ -112,6 +112,51 @@ def train(
             _pull_to_start(optimizer, anchors, training.proximal)
             faults.point("training", round_number)
     return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
+
+
+def clipped_sum(
+    learner: Learner,
+    data: TrainingSet,
+    start: AdapterState,
+    config: RunConfig,
+    plan: PrivacyPlan,
+    round_number: int,
+    label_weights: npt.NDArray[np.float64] | None = None,
+    prefix: FrozenPrefix | None = None,
+) -> torch.Tensor:
+    """Draw a batch and return the sum of its clipped gradients, without noise; each call draws another batch.
+
+    The sum must leave the site only as a part of a secure sum (`privacy.secagg`).
+
+    Parameters
+    ----------
+    learner, data, start, config, label_weights, prefix
+        As for `train`.
+    plan
+        Privacy plan of a run under trust ``distributed``.
+    round_number
+        Number of the round, from 1.
+
+    Returns
+    -------
+    torch.Tensor
+        The sum, (d,) float64, in the order of the adapter's tensors.
+
+    Raises
+    ------
+    PrivacyError
+        A privacy unit was split, or a layer gives no proper per-record gradients.
+    """
+    write_adapter(learner.model, start)
+    torch.manual_seed(_dropout_seed(config, plan, "", round_number))
+    learner.model.train()
+    [chosen] = _batches(len(data.units), config, plan, "", round_number)
+    weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
+    with summing(learner.model, plan) as (model, step):
+        rows = data.rows(chosen.tolist(), round_number - 1)
+        _accumulate(learner, model, step, rows, weights, config.training, prefix)
+        faults.point("training", round_number)
+        return step.total()
 
 
 def _accumulate(
@@ -218,31 +263,6 @@ def measure(
             if hits is not None:
                 hits[chosen] = 1 - learner.task.outcome(learner.model, batch).damage()
     return losses, hits
-
-
-def schedule(step: int, training: TrainingSection) -> float:
-    """Return the factor of the learning rate at a step: linear warm-up, then the schedule of the config.
-
-    Parameters
-    ----------
-    step : int
-        Number of the step in the whole run, from 0.
-    training : TrainingSection
-        Section with the schedule.
-
-    Returns
-    -------
-    float
-        Factor from 0 to 1.
-    """
-    total = training.rounds * training.steps
-    warmup = training.warmup * total
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    left = max(0.0, (total - step) / (total - warmup))
-    if training.schedule == "constant":
-        return 1.0
-    return left if training.schedule == "linear" else (1 - math.cos(math.pi * left)) / 2
 
 
 def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:

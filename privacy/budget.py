@@ -111,10 +111,12 @@ class Budget:
             The budget is or would be used up.
         """
         entries = self.ledger.entries()
-        if _reservation(entries, run_id, round_number) is None:
+        if plan.shared is not None or _reservation(entries, run_id, round_number) is None:
             self._refuse_rest(entries, run_id, round_number, plan)
 
-    def reserve(self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: Head) -> Entry:
+    def reserve(
+        self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: Head, attempt: str | None = None
+    ) -> Entry:
         """Reserve a round in the ledger, on the disk, before its first gradient.
 
         A round is reserved only if the budget can pay the run to its end, so that nothing is spent on half a run. An open
@@ -131,6 +133,9 @@ class Budget:
             Privacy plan of the run; None for a round without privacy, which the ledger records as such.
         server : Head
             End of the server's chain of committed rounds.
+        attempt : str | None
+            Name of the attempt at a secure sum, each of which is charged and none of which is tried again: a site that
+            crashed has lost the key of the attempt, and cannot know whether its vector left. None for other rounds.
 
         Returns
         -------
@@ -144,7 +149,11 @@ class Budget:
         """
         with self.ledger.locked():
             entries = self.ledger.entries()
-            earlier = _reservation(entries, run_id, round_number)
+            earlier = _reservation(entries, run_id, round_number, attempt)
+            if earlier is not None and attempt is not None:
+                raise LedgerError(
+                    f"an attempt at round {round_number} of run {run_id} was reserved before and stays spent; start another"
+                )
             if earlier is not None:
                 return _unanswered(earlier, entries, plan, self.dataset)
             if plan is not None:
@@ -156,10 +165,11 @@ class Budget:
                 round=round_number,
                 server_entries=server.entries,
                 server_hash=server.hash,
+                **({} if attempt is None else {"attempt": attempt}),
                 **_mechanism(plan),
             )
 
-    def commit(self, run_id: str, round_number: int) -> Head:
+    def commit(self, run_id: str, round_number: int, attempt: str | None = None) -> Head:
         """Close the reservation of a round; closing it again changes nothing.
 
         Parameters
@@ -168,6 +178,8 @@ class Budget:
             Id of the run.
         round_number : int
             Number of the round, from 1.
+        attempt : str | None
+            Name of the attempt at a secure sum; None for other rounds.
 
         Returns
         -------
@@ -181,7 +193,7 @@ class Budget:
         """
         with self.ledger.locked():
             entries = self.ledger.entries()
-            reservation = _reservation(entries, run_id, round_number)
+            reservation = _reservation(entries, run_id, round_number, attempt)
             if reservation is None:
                 raise LedgerError(f"{self.ledger.path}: round {round_number} of run {run_id} was never reserved")
             if not _is_committed(reservation, entries):
@@ -212,7 +224,15 @@ class Budget:
                 )
 
     def _refuse_rest(self, entries: Sequence[Entry], run_id: str, round_number: int, plan: PrivacyPlan) -> None:
-        left = max(1, plan.rounds - round_number + 1)
+        if plan.shared is None:
+            left = max(1, plan.rounds - round_number + 1)
+        else:
+            left = plan.rounds - _attempts(entries, run_id, plan)
+        if left < 1:
+            raise LedgerError(
+                f"{self.ledger.path}: the {plan.rounds} attempts of run {run_id} are used up: one for each round, and the "
+                "spare ones; start a new run, with a larger privacy.spare_attempts"
+            )
         self._refuse(entries, Part.to_come(run_id, plan, left), f"the {left} rounds left of run {run_id}")
 
     def _refuse(self, entries: Sequence[Entry], more: Part, what: str) -> None:
@@ -316,9 +336,20 @@ def _mechanism(plan: PrivacyPlan | None) -> dict[str, Any]:
     }
 
 
-def _reservation(entries: Sequence[Entry], run_id: str, round_number: int) -> Entry | None:
-    wanted = (run_id, round_number)
-    return next((e for e in entries if e.kind == "reserve" and (e.body["run_id"], e.body["round"]) == wanted), None)
+def _reservation(entries: Sequence[Entry], run_id: str, round_number: int, attempt: str | None = None) -> Entry | None:
+    wanted = (run_id, round_number, attempt)
+    return next((e for e in entries if e.kind == "reserve" and _names(e) == wanted), None)
+
+
+def _names(reservation: Entry) -> tuple[str, int, str | None]:
+    body = reservation.body
+    return body["run_id"], body["round"], body.get("attempt")
+
+
+def _attempts(entries: Sequence[Entry], run_id: str, plan: PrivacyPlan) -> int:
+    """Count the attempts at secure sums of a run that are reserved, whatever came of them."""
+    digest = plan.digest()
+    return sum(e.kind == "reserve" and (e.body["run_id"], e.body["plan"]) == (run_id, digest) for e in entries)
 
 
 def _is_committed(reservation: Entry, entries: Sequence[Entry]) -> bool:

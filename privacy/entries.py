@@ -17,7 +17,8 @@ _RESERVE = frozenset(
 )
 FIELDS: Mapping[str, Sequence[frozenset[str]]] = {
     "open": [frozenset({"site_id", "ledger_id"})],
-    "reserve": [_RESERVE | {"rounds"}, _RESERVE],  # earlier versions did not write the number of rounds of the whole plan
+    # A secure sum names its attempt; earlier versions did not write the number of rounds of the whole plan.
+    "reserve": [_RESERVE | {"rounds"}, _RESERVE | {"rounds", "attempt"}, _RESERVE],
     "commit": [frozenset({"reserved"})],
 }
 NOWHERE = "0" * 64  # hash before the first entry

@@ -80,6 +80,8 @@ FIELDS: Mapping[str, Kind] = {
     "training.checkpointing": "counted",
     "privacy.enabled": "counted",
     "privacy.trust": "counted",
+    "privacy.colluders": "counted",
+    "privacy.spare_attempts": "open",
     "privacy.unit": "counted",  # policy.unit is the weakest accepted unit
     "privacy.person_cap": "counted",
     "privacy.epsilon": "open",

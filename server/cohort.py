@@ -29,7 +29,7 @@ def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | 
     if len(connected) < cohort.quorum:
         return ()
     sites = sorted(connected)
-    if plan is None:
+    if plan is None or plan.trust != "central":
         return tuple(sites)
     [sampled] = poisson_batches(len(sites), plan.sampling_rate, 1, uniforms)
     return tuple(sites[i] for i in sampled)
@@ -51,7 +51,7 @@ def has_quorum(connected: int, accepted: int, cohort: CohortSection, plan: Priva
     plan
         The server's own privacy plan; None if sites add the noise.
     """
-    return (accepted if plan is None else connected) >= cohort.quorum
+    return (connected if plan is not None and plan.trust == "central" else accepted) >= cohort.quorum
 
 
 def back_off(attempt: int, cohort: CohortSection) -> float:

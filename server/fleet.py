@@ -12,7 +12,7 @@ from server.network.superlink import Incoming, Link, Node, RunLost
 from server.screening import Answer
 from shared.errors import RunError
 from shared.ops import crash_points as faults
-from shared.wire.messages import TrainOrder
+from shared.wire.messages import Order
 
 POLL = 0.25  # seconds between looks at who is connected; the arrival of a reply ends the wait
 RETURN = 30.0  # seconds in which a site that lost its connection may come back, before the round continues without it
@@ -69,7 +69,7 @@ class GridFleet:
         """Return the sites of the run that are connected now."""
         return tuple(site for site, node in self.nodes().items() if node.online)
 
-    def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:
+    def ask(self, orders: Mapping[str, Order], deadline: float) -> Iterator[Answer]:
         """Send each site its order and yield answers as they come, until all came or the deadline passed.
 
         A site that connects anew gets its order again: it may have died with the first.
@@ -81,7 +81,7 @@ class GridFleet:
         def send(site: str) -> None:
             since = self.nodes()[site].since
             lifetime = end - time.monotonic() + MARGIN
-            message_id, size = self._link.push(self._nodes[site], orders[site].to_record(), lifetime)
+            message_id, size = self._link.push(self._nodes[site], orders[site].to_record(), lifetime, orders[site].kind)
             sent[message_id] = site
             pending[site] = Pending(message_id, since, size)
 

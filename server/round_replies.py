@@ -1,12 +1,12 @@
 """The answers of one round: screen each answer, fold it into the aggregate, and free it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from server.aggregation import Aggregate, Setting, begin
 from server.screening import Accepted, Answer, Rejected, judge, read_reply
 from shared.wire.chain_head import Head
-from shared.wire.messages import TrainOrder
+from shared.wire.messages import Order, TrainOrder
 
 
 class Tally:
@@ -36,6 +36,10 @@ class Tally:
         self.bytes_down = self.bytes_up = 0
         self._orders, self._setting, self._again = orders, setting, again
         self._method = begin(setting)
+
+    def phases(self) -> Iterator[Mapping[str, Order]]:
+        """Yield the orders of each phase of the round; there is one."""
+        yield self._orders
 
     def take(self, answer: Answer) -> None:
         """Judge one answer, and fold its delta where it is accepted."""

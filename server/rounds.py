@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -13,13 +13,14 @@ from server.ledger_heads import Heads
 from server.round_chain import extend
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
+from server.secure_round import SumTally
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import QuorumError
 from shared.metrics.bootstrap import Interval
 from shared.ops import crash_points as faults
 from shared.wire.chain_head import Head
-from shared.wire.messages import TrainOrder
+from shared.wire.messages import Order, TrainOrder
 from shared.wire.version import installed
 
 Metrics = Mapping[str, Interval]
@@ -32,7 +33,7 @@ class Fleet(Protocol):
     def connected(self) -> tuple[str, ...]:
         """Return the names of the sites that can be asked now."""
 
-    def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:
+    def ask(self, orders: Mapping[str, Order], deadline: float) -> Iterator[Answer]:
         """Send each site its order; yield answers as they arrive, until all are here or ``deadline`` seconds have passed."""
 
 
@@ -115,7 +116,8 @@ def run_rounds(
     commit
         Makes a round permanent; the next round begins only when this returns.
     plan
-        The server's own privacy plan, where sites trust it to clip and to add the noise.
+        The server's own privacy plan, where sites trust it to clip and to add the noise; or the plan of all sites, where
+        they share one noise.
     last
         The last committed round of a run that is resumed.
     sleep
@@ -145,33 +147,31 @@ def run_rounds(
         # 1. Choose the sites, and write their orders.
         connected = fleet.connected()
         cohort = choose(connected, config.cohort, plan)
-        together = len(cohort) if plan is None else round(plan.expected_batch)
+        together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
+        nonces = _nonces(cohort, plan)
         orders = {
             site: TrainOrder(
-                run_id,
-                number,
-                secrets.token_hex(16),
-                config,
-                adapter,
-                together,
-                installed(),
-                heads.head(site),
-                record,
+                run_id, number, nonces[site], config, adapter, together, installed(), heads.head(site), record, attempt
             )
             for site in cohort
         }
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it arrives: no answer can stop the round.
         again = {site for site in orders if heads.answered(site, run_id, number)}
-        tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory), again)
-        for answer in fleet.ask(orders, config.cohort.deadline) if orders else ():
-            clock.lap("train")
-            faults.point("answered", number)
-            tally.take(answer)
-            if answer.site_id in tally.ledgers:  # also of a rejected answer: what it released is spent
-                heads.saw(answer.site_id, tally.ledgers[answer.site_id], run_id, number)
-            clock.lap("aggregate")
-            faults.point("folded", number)
+        tally: Tally | SumTally
+        if plan is not None and plan.shared is not None:
+            tally = SumTally(config, plan, orders, adapter, memory)
+        else:
+            tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory), again)
+        for phase in tally.phases():
+            for answer in fleet.ask(phase, config.cohort.deadline) if phase else ():
+                clock.lap("train")
+                faults.point("answered", number)
+                tally.take(answer)
+                if answer.site_id in tally.ledgers:  # also of a rejected answer: what it released is spent
+                    heads.saw(answer.site_id, tally.ledgers[answer.site_id], run_id, number)
+                clock.lap("aggregate")
+                faults.point("folded", number)
         clock.lap("train")
         # 4. Apply the aggregate of the accepted replies, or change nothing.
         committed = has_quorum(len(connected), len(tally.accepted), config.cohort, plan)
@@ -211,7 +211,7 @@ def _round(
     adapter: AdapterState,
     metrics: Metrics,
     orders: Mapping[str, TrainOrder],
-    tally: Tally,
+    tally: Tally | SumTally,
     ledgers: Mapping[str, Head],
     record: Head,
     stages: Mapping[str, float],
@@ -236,6 +236,12 @@ def _round(
         site_kwh=tally.kwh,
         memory=memory,
     )
+
+
+def _nonces(cohort: Sequence[str], plan: PrivacyPlan | None) -> dict[str, str]:
+    """Return a fresh nonce for each site's order; the sites of a secure sum get the same one, which names the attempt."""
+    common = secrets.token_hex(16) if plan is not None and plan.shared is not None else None
+    return {site: common or secrets.token_hex(16) for site in cohort}
 
 
 class _Clock:

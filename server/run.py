@@ -60,6 +60,10 @@ class ServerRun:
         HushtuneError
             A model, a file or an adapter cannot be used.
         """
+        if config.privacy.enabled and config.privacy.trust == "distributed":
+            raise ConfigError(
+                "privacy.trust = 'distributed': not implemented for real sites yet; set 'local', or simulate the run"
+            )
         if config.evaluation.file is None:
             raise ConfigError("evaluation.file: a server needs held-out records that it may use; name their file")
         raw = read_records(config.evaluation.file, config)

@@ -11,7 +11,7 @@ from shared.errors import MessageError
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder, TrainReply
 
-Reason = Literal["error", "form", "spec", "stale", "identity", "not_finite", "norm", "released", "ledger"]
+Reason = Literal["error", "form", "spec", "stale", "identity", "not_finite", "norm", "released", "ledger", "void"]
 
 
 @dataclass(frozen=True)

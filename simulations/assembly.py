@@ -8,6 +8,9 @@ from client.data_stage.site_data import SiteData
 from client.site import Site
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
+from privacy.secagg.protocol import Participant
+from privacy.secagg.roster import Roster
+from privacy.secagg.shared_plan import SharedNoise
 from server.evaluation import Evaluator, choose_examples
 from server.products import Measures, weights_of
 from server.rounds import Metrics, Round, run_rounds
@@ -15,6 +18,7 @@ from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import RunError
+from shared.identity.keys import new_key
 from shared.ops.progress import Advance
 from shared.records.types import Record
 from shared.tasks import load_learner
@@ -66,14 +70,26 @@ def assemble(
     """
     learner = load_learner(config)
     accountant = accountant or Accountant()  # shared: sites of the same declared size have the same plan
-    budgets = [site_budget(config, d, folder, accountant) for d in data]
-    sites = [Site.of(config, d, learner, plans.sites[d.section.id], own) for d, own in zip(data, budgets, strict=True)]
+    budgets, members = [site_budget(config, d, folder, accountant) for d in data], participants(config)
+    sites = [
+        Site.of(config, d, learner, plans.sites[d.section.id], own, participant=members.get(d.section.id))
+        for d, own in zip(data, budgets, strict=True)
+    ]
     for site in sites:
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
     validation = evaluator_of(config, learner, public) if public else None
     evaluator = evaluator_of(config, learner, measured, {d.section.id: d.groups for d in data})
     return Federation(learner, sites, plans.server, data, Measures(evaluator, validation))
+
+
+def participants(config: RunConfig) -> Mapping[str, Participant]:
+    """Return each site's part in secure sums, with new keys that all sites have pinned; empty under other trust models."""
+    if not config.privacy.enabled or config.privacy.trust != "distributed":
+        return {}
+    shared, keys = SharedNoise.of(config), {site.id: new_key() for site in config.data.sites}
+    roster = Roster({site: key.public_key() for site, key in keys.items()})
+    return {site: Participant(site, key, roster, shared.fewest, shared.colluders) for site, key in keys.items()}
 
 
 def evaluator_of(
@@ -142,6 +158,6 @@ def federate(
         weights_of(config),
         evaluate,
         commit,
-        prepared.plan,
+        prepared.plan or next((site.plan for site in prepared.sites if site.plan and site.plan.shared), None),
         sleep=lambda seconds: None,  # no pause: a site in this process cannot come back later
     )

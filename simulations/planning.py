@@ -45,6 +45,8 @@ class Plans:
 def site_plans(config: RunConfig, accountant: Accountant | None = None) -> Mapping[str, PrivacyPlan | None]:
     """Return each site's privacy plan; sites of equal declared size share one calibration."""
     sizes = {site.declared_size for site in config.data.sites}
+    if config.privacy.trust == "distributed":  # all sites have one plan
+        return dict.fromkeys((site.id for site in config.data.sites), PrivacyPlan.for_site(config, max(sizes), accountant))
     by_size = {size: PrivacyPlan.for_site(config, size, accountant) for size in sizes}
     return {site.id: by_size[site.declared_size] for site in config.data.sites}
 

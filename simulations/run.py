@@ -152,7 +152,8 @@ def _rounds(
     def commit(done: Round) -> None:
         Checkpoint(run_id, done.number, config.digest(), done.adapter, memory=done.memory).save(folder / "checkpoint")
 
-    advance = progress("train", config.training.rounds * len(prepared.sites))
+    phases = 2 if config.privacy.enabled and config.privacy.trust == "distributed" else 1  # questions to a site in a round
+    advance = progress("train", config.training.rounds * len(prepared.sites) * phases)
     attempts = federate(prepared, config, run_id, advance, prepared.measures.evaluate, commit)
     return laps_of(until_over(attempts, config.evaluation.patience), config.report.energy, config.report.country)
 

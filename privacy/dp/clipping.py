@@ -16,6 +16,7 @@ from privacy.dp.gradients import Factored, Gradients, weighted_sum
 from privacy.dp.gradients import norms as norms_of
 from privacy.dp.mechanism import Mechanism
 from privacy.dp.plan import COUNT_BOUND, ClippingMode, PrivacyPlan
+from shared.errors import PrivacyError
 
 STABILISER = 0.01  # gamma of automatic clipping, as in the paper
 QUANTILE = 0.5  # share of units that adaptive clipping leaves unclipped, as in the paper
@@ -41,11 +42,19 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
             loss_reduction="mean",
         )
         self._sizes = [parameter.numel() for parameter in self.params]
-        self._mechanism = plan.mechanism(sum(self._sizes), slack)
+        self._mechanism = None if plan.shared else plan.mechanism(sum(self._sizes), slack)
 
     @property
     def mechanism(self) -> Mechanism:
-        """Return the mechanism that releases the sum of the coming step, at the current C."""
+        """Return the mechanism that releases the sum of the coming step, at the current C.
+
+        Raises
+        ------
+        PrivacyError
+            The sites share the noise, so this site releases no sum.
+        """
+        if self._mechanism is None:
+            raise PrivacyError("clipping: under trust 'distributed' no noise is added here; report this as a bug")
         return replace(self._mechanism, bound=self.max_grad_norm)
 
     def factors(self, norms: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
@@ -74,9 +83,13 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
             total = weighted_sum(parameter.grad_sample, factor).to(norms.dtype)  # float64 sums over micro-batches
             parameter.summed_grad = total if parameter.summed_grad is None else parameter.summed_grad + total
 
+    def summed(self) -> torch.Tensor:
+        """Return the clipped sum of the step over all tensors, (d,) float64, without noise."""
+        return torch.cat([parameter.summed_grad.flatten() for parameter in self.params])
+
     def add_noise(self) -> None:
         """Add noise to the clipped sum, over all tensors at once, and write the result into each tensor's ``grad``."""
-        released = self.mechanism.noised(torch.cat([parameter.summed_grad.flatten() for parameter in self.params]))
+        released = self.mechanism.noised(self.summed())
         for parameter, part in zip(self.params, torch.split(released, self._sizes), strict=True):
             parameter.grad = part.view_as(parameter).to(parameter.dtype)
 
@@ -130,7 +143,7 @@ class AdaptiveClipping(FlatClipping):
     def add_noise(self) -> None:
         """Add noise to the sum at the current C, then move C for the next step."""
         super().add_noise()
-        slack = self._mechanism.slack / (RAMP * COUNT_BOUND)  # how far rounding of the others' norms moves the count
+        slack = self.mechanism.slack / (RAMP * COUNT_BOUND)  # how far rounding of the others' norms moves the count
         count = Mechanism(COUNT_BOUND, self.count_noise / COUNT_BOUND, 1, slack)
         share = float(count.noised(self.balance.view(1))) / self.expected_batch_size + 0.5
         moved = self.max_grad_norm * math.exp(-PACE * (min(max(share, 0.0), 1.0) - QUANTILE))

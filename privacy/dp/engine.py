@@ -94,6 +94,29 @@ class PrivateStep:
 
 
 @dataclass(frozen=True)
+class PrivateSum(PrivateStep):
+    """The clipped sum of one step over privacy units, without noise and without a step of an optimiser."""
+
+    def finish(self) -> None:
+        """Refuse: no step is taken here."""
+        raise PrivacyError("a clipped sum has no noise, so no step may be taken with it; report this as a bug")
+
+    def total(self) -> torch.Tensor:
+        """Return the sum over all tensors, in the order of the model's own tensors, (d,) float64; call once a step.
+
+        As in `PrivateStep`, a batch of no records comes last, so that an empty Poisson batch gives zeros.
+        """
+        for parameter in self.optimizer.params:
+            parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
+        self.accumulate()
+        total = self.optimizer.summed()
+        for parameter in self.optimizer.params:
+            parameter.summed_grad = None
+        self.seen.clear()
+        return total
+
+
+@dataclass(frozen=True)
 class PlainStep:
     """A step without privacy that uses the same divisor, so that the training loop is the same."""
 
@@ -138,6 +161,8 @@ def make_private(
     tuple[nn.Module, Step]
         The model to compute losses with, and the step.
     """
+    if plan is not None and plan.shared is not None:
+        raise PrivacyError("make_private: under trust 'distributed' a site takes no step of its own; report this as a bug")
     if plan is None:
         parameters = tuple(p for p in model.parameters() if p.requires_grad)
         with fused(model) as lent:
@@ -146,6 +171,37 @@ def make_private(
     private = clipping_optimizer(optimizer, plan, rounding_slack(base_dtype(model), plan.expected_batch))
     with per_record_gradients(model) as lent:
         yield lent, PrivateStep(private)
+
+
+@contextmanager
+def summing(model: nn.Module, plan: PrivacyPlan) -> Iterator[tuple[nn.Module, PrivateSum]]:
+    """Yield the model and an object that adds up its clipped gradients; remove everything added to the model on exit.
+
+    Nothing here adds noise: the sum may leave the site only through `privacy.secagg`.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Model with an adapter; its loss must be a sum over rows, each of which depends only on its own row.
+    plan : PrivacyPlan
+        Privacy plan of a run under trust ``distributed``.
+
+    Raises
+    ------
+    PrivacyError
+        The sites share no noise, or the plan does not cover the rounding of this model's dtype.
+    """
+    if plan.shared is None:
+        raise PrivacyError(f"a sum without noise under trust '{plan.trust}': no noise would cover it; report this as a bug")
+    slack = rounding_slack(base_dtype(model), plan.expected_batch)
+    if slack > plan.shared.slack:
+        raise PrivacyError(
+            f"the model computes in {base_dtype(model)}, and the shared noise covers less rounding; set model.dtype to that"
+        )
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    clipping = clipping_optimizer(torch.optim.SGD(parameters), plan, plan.shared.slack)
+    with per_record_gradients(model) as lent:
+        yield lent, PrivateSum(clipping)
 
 
 def _refuse_other_rows(parameters: Sequence[nn.Parameter], rows: int) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from privacy.dp.noise import rounded_gaussian
+from privacy.dp.noise import lattice_gaussian, rounded_gaussian
 from shared.errors import PrivacyError
 
 GRID_BITS = 40  # the grid is finer than the bound by this many bits
@@ -181,6 +181,32 @@ class Mechanism:
         for given, out in zip(torch.split(sums, chunk), torch.split(released, chunk), strict=True):
             out.copy_(self.release(self.on_grid(given.to(place))))
         return released
+
+
+def with_lattice_noise(steps: torch.Tensor, std: float) -> torch.Tensor:
+    """Add one site's share of the noise of a secure sum: a discrete Gaussian on Z + 1/2, less the half.
+
+    The share alone gives less privacy than the whole sum has; `privacy.secagg.noise_shares` says when the sum is private.
+
+    Parameters
+    ----------
+    steps
+        A rounded sum in steps of its grid, (d,) int64.
+    std
+        Standard deviation of the share, in steps of the grid.
+
+    Returns
+    -------
+    torch.Tensor
+        The sum with noise, (d,) int64.
+
+    Raises
+    ------
+    PrivacyError
+        ``std`` is out of range, or the sum is too large for 64 bits.
+    """
+    _refuse_overflow(steps)
+    return steps + lattice_gaussian(steps.numel(), std, steps.device).view_as(steps)
 
 
 def _refuse_overflow(steps: torch.Tensor) -> None:

@@ -28,7 +28,8 @@ from shared.errors import PrivacyError
 CHUNK = 1 << 14  # attempts at once on a CPU: the numbers of one chunk stay in its cache
 CHUNK_ON_GPU = 1 << 20
 REACH = 20  # standard deviations; every number within them can be drawn, and none half a standard deviation beyond
-SMALLEST_STD = 2.0**32  # steps of the grid; the bound on the error needs at least this many
+SMALLEST_STD = 2.0**32  # steps of the grid; the bound on the error of a rounded Gaussian needs at least this many
+SMALLEST_LATTICE_STD = 2.0**10  # steps of the grid; fewer would make the sum of several discrete Gaussians less exact
 LARGEST_STD = 2.0**54  # steps of the grid; the largest draw and the largest sum together fit 63 bits
 SEAT_BITS = 10  # random bits that choose a block
 SHARE_BITS = 63  # random bits of the share that is compared with a probability; it must be a non-negative int64
@@ -55,6 +56,35 @@ def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tens
     -------
     torch.Tensor
         Independent draws, (count,) int64.
+
+    Raises
+    ------
+    PrivacyError
+        ``std`` is out of range.
+    """
+    if std < SMALLEST_STD:
+        raise _out_of_range(std, SMALLEST_STD)
+    return lattice_gaussian(count, std, device)
+
+
+def lattice_gaussian(count: int, std: float, device: torch.device) -> torch.Tensor:
+    """Draw integers K such that K + 1/2 is exactly a discrete Gaussian on Z + 1/2.
+
+    P(K) is proportional to exp(-(K + 1/2)^2 / (2 std^2)) for all K up to 20 ``std`` from 0, and no other K is drawn.
+
+    Parameters
+    ----------
+    count : int
+        How many numbers to draw.
+    std : float
+        The parameter of the discrete Gaussian, which is also its standard deviation; 2^10 to 2^54.
+    device : torch.device
+        Where to draw; a CUDA device computes its own random bits.
+
+    Returns
+    -------
+    torch.Tensor
+        Independent draws of K, (count,) int64.
 
     Raises
     ------
@@ -121,8 +151,8 @@ def _proposal(std: float, device: torch.device) -> _Proposal:
     The largest weight in a block is that of its first number, and is less than ``weights[k]``. Every block has at least one
     seat.
     """
-    if not SMALLEST_STD <= std <= LARGEST_STD:
-        raise PrivacyError(f"noise of {std:g} steps of the grid: must be from 2^32 to 2^54 steps; change the noise or C")
+    if not SMALLEST_LATTICE_STD <= std <= LARGEST_STD:
+        raise _out_of_range(std, SMALLEST_LATTICE_STD)
     bits = math.floor(math.log2(std)) - 1
     weights = [math.exp(-(((index << bits) / std) ** 2) / 2) for index in range(math.ceil(REACH * std / 2**bits))]
     room = (2**SEAT_BITS - len(weights)) / math.fsum(weights)
@@ -132,3 +162,8 @@ def _proposal(std: float, device: torch.device) -> _Proposal:
     blocks = torch.tensor([block for block, owned in enumerate(seats) for _ in range(owned)])
     logs = torch.tensor([math.log(scale / seats[block]) for block in blocks.tolist()], dtype=torch.float64)
     return _Proposal(std, bits, scale, tuple(seats), blocks.to(device), logs.to(device))
+
+
+def _out_of_range(std: float, smallest: float) -> PrivacyError:
+    bits = round(math.log2(smallest))
+    return PrivacyError(f"noise of {std:g} steps of the grid: must be from 2^{bits} to 2^54 steps; change the noise or C")

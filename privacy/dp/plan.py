@@ -10,6 +10,8 @@ from typing import Literal, Self, get_args
 from privacy.accounting import LARGEST_NOISE, SMALLEST_NOISE, Accountant, MechanismEvent, Purpose, calibrate
 from privacy.dp.mechanism import Mechanism, grid_of
 from privacy.dp.release import SHARE_BOUND, label_counts_event, metrics_event
+from privacy.secagg.noise_shares import NoiseShares
+from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from privacy.stability import refuse_unstable
 from shared.config.privacy import PrivacySection, default_delta
 from shared.config.run import RunConfig
@@ -31,6 +33,11 @@ class PrivacyPlan:
     differentially private for adding or removing one ``unit`` of its training data, against everybody and whatever else they
     know, provided that the sampling and the noise stay secret at the site.
 
+    Under trust ``distributed`` everything that leaves the site is its part of a secure sum. The guarantee is against a
+    server that works together with up to ``shared.colluders`` other sites, and rests on the noise of the others
+    (`privacy.secagg.noise_shares`). All sites of the run have one plan, with the delta of the largest site, which
+    ``declared_size`` is the size of; ``rounds`` is the number of attempts that may be charged, spare ones included.
+
     Under trust ``central`` the units are whole sites: ``declared_size`` is their number, a round is one step, C bounds a
     site's delta, and the guarantee covers what the server publishes, against everybody except the server.
 
@@ -48,7 +55,7 @@ class PrivacyPlan:
     steps_per_round : int
         Optimiser steps of one round.
     rounds : int
-        Rounds of the run.
+        Rounds of the run, or under trust ``distributed`` attempts at rounds.
     target_delta : float
         Delta of the guarantee, below 1 / declared_size.
     declared_size : int
@@ -61,8 +68,10 @@ class PrivacyPlan:
         Privacy unit.
     relation : Relation
         Neighbouring relation.
-    trust : Literal['local', 'central']
-        Who adds the noise: the site (``local``) or the server (``central``).
+    trust : Literal['local', 'distributed', 'central']
+        Who adds the noise: the site (``local``), all sites together (``distributed``) or the server (``central``).
+    shared : SharedNoise | None
+        What the sites share under trust ``distributed``; else None.
     """
 
     sampling_rate: float
@@ -76,7 +85,8 @@ class PrivacyPlan:
     clipping: ClippingMode = "flat"
     unit: Literal["record", "person", "site"] = "record"
     relation: Relation = "add-or-remove-one"
-    trust: Literal["local", "central"] = "local"
+    trust: Literal["local", "distributed", "central"] = "local"
+    shared: SharedNoise | None = None
 
     def __post_init__(self) -> None:
         if self.clipping not in get_args(ClippingMode) or self.relation not in get_args(Relation):
@@ -86,6 +96,13 @@ class PrivacyPlan:
             )
         if not 0 < self.clipping_norm < math.inf:
             raise PrivacyError(f"clipping norm {self.clipping_norm}: must be above 0 and finite")
+        if (self.trust == "distributed") != (self.shared is not None):
+            raise PrivacyError("privacy plan: sites share a noise exactly under trust 'distributed'; report this as a bug")
+        if self.shared and (self.steps_per_round != 1 or self.releases or self.clipping == "adaptive"):
+            raise PrivacyError(
+                "privacy plan: under trust 'distributed' a round is one step, and its only release is the sum; make the "
+                "plan with PrivacyPlan.for_site"
+            )
         if self.rounds < 1:
             raise PrivacyError(f"rounds {self.rounds}: must be at least 1")
         if not 0 < self.target_delta < 1 / self.declared_size:
@@ -95,7 +112,7 @@ class PrivacyPlan:
             )
         if self.expected_batch < 1:
             raise PrivacyError(
-                f"{'training.sampling_rate' if self.trust == 'local' else 'privacy.site_rate'} = {self.sampling_rate}: "
+                f"{'training.sampling_rate' if self.trust != 'central' else 'privacy.site_rate'} = {self.sampling_rate}: "
                 f"expects {self.expected_batch:g} of {self.declared_size} {self.unit}s per step; raise it to at least "
                 f"{math.ceil(1e4 / self.declared_size) / 1e4:.4f}"
             )
@@ -132,8 +149,40 @@ class PrivacyPlan:
             Number of trained parameters.
         slack : float
             How far rounding moves the sum of the other units when one unit joins, as a share of C (`rounding_slack`).
+
+        Raises
+        ------
+        PrivacyError
+            The sites share the noise, so no site releases a sum alone.
         """
+        if self.shared is not None:
+            raise PrivacyError("privacy plan: under trust 'distributed' no site releases a sum alone; report this as a bug")
         return Mechanism(self.clipping_norm, self.gradient_noise, dimension, slack)
+
+    def shares(self, dimension: int, sites: int) -> NoiseShares:
+        """Return the noise that each of the sites of one attempt adds to its own sum.
+
+        Parameters
+        ----------
+        dimension : int
+            Number of trained parameters.
+        sites : int
+            Number of sites in the attempt.
+
+        Raises
+        ------
+        PrivacyError
+            The sites share no noise, or they are too few.
+        """
+        if self.shared is None:
+            raise PrivacyError(f"privacy plan: trust '{self.trust}' has no shared noise; report this as a bug")
+        if not self.shared.fewest <= sites <= self.shared.sites:
+            raise PrivacyError(
+                f"a secure sum of {sites} sites: the plan is for {self.shared.fewest} to {self.shared.sites}; wait for more "
+                "sites"
+            )
+        c, batch, slack = self.shared.colluders, self.shared.expected_batch, self.shared.slack
+        return NoiseShares(self.clipping_norm, self.noise_multiplier, dimension, batch, sites, c, slack)
 
     @property
     def gradient_noise(self) -> float:
@@ -187,7 +236,10 @@ class PrivacyPlan:
 
     def digest(self) -> str:
         """Return the SHA-256 of the plan's canonical JSON, 64 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        content = asdict(self)
+        if self.shared is None:  # so that a run under an earlier version, whose plans had no such field, can continue
+            del content["shared"]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @classmethod
     def of(
@@ -274,6 +326,9 @@ class PrivacyPlan:
         if not privacy.enabled or privacy.trust == "central":
             return None
         refuse_unstable(config)
+        shared = SharedNoise.of(config) if privacy.trust == "distributed" else None
+        if shared is not None:  # one plan for all, because a unit at any site is hidden by the noise of the others
+            declared_size = max(declared_sizes(config))
         target_delta = privacy.delta_at(declared_size)
         releases = releases_of(config)
         draft = cls(  # runs the checks first, because the search for the noise takes long where they fail
@@ -281,14 +336,16 @@ class PrivacyPlan:
             noise_multiplier=1.0,
             clipping_norm=privacy.clipping_norm,
             steps_per_round=training.steps,
-            rounds=training.rounds,
+            rounds=attempts_of(config) if shared else training.rounds,
             target_delta=target_delta,
             declared_size=declared_size,
             releases=releases,
             clipping=privacy.clipping,
             unit="person" if privacy.unit == "person" else "record",
+            trust="distributed" if shared else "local",
+            shared=shared,
         )
-        steps, others = training.steps * training.rounds, releases * training.rounds
+        steps, others = draft.steps_per_round * draft.rounds, releases * draft.rounds
         noise = calibrate(privacy.epsilon, target_delta, training.sampling_rate, steps, others, accountant)
         return replace(draft, noise_multiplier=noise)
 

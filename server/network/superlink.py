@@ -166,7 +166,7 @@ class Link:
         self._heart = HeartbeatSender(self._beat)
         self._heart.start()
 
-    def push(self, node_id: int, record: RecordDict, lifetime: float) -> tuple[str, int]:
+    def push(self, node_id: int, record: RecordDict, lifetime: float, kind: str = MessageType.TRAIN) -> tuple[str, int]:
         """Send a training message to a node.
 
         Parameters
@@ -177,6 +177,8 @@ class Link:
             The content.
         lifetime
             Seconds until Flower drops the message.
+        kind
+            Flower's type of the message.
 
         Returns
         -------
@@ -189,7 +191,7 @@ class Link:
             Flower ended the run; open a new run and push again.
         """
         run_id, state = self._run_id(), self._state
-        message = Message(record, node_id, MessageType.TRAIN, ttl=lifetime)
+        message = Message(record, node_id, kind, ttl=lifetime)
         message.metadata.__dict__["_message_id"] = message.object_id
         with no_object_id_recompute():
             pieces = {name: item.deflate() for name, item in get_all_nested_objects(message).items()}

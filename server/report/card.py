@@ -1,17 +1,20 @@
 """Build the privacy card: one JSON document that states a run's guarantee, its cost and its limits; the server signs it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from privacy.accounting import Accountant, MechanismEvent
+from privacy.accounting import SMALLEST_NOISE, Accountant, MechanismEvent, Purpose
 from privacy.dp.plan import grids_of
 from privacy.risk import AttackRisk, attack_risk
+from privacy.secagg.noise_shares import NoiseShares
+from privacy.secagg.shared_plan import SharedNoise
 from server.report import wording
 from server.report.signed import KIND, VERSION
 from server.signing import ALGORITHM
 from shared.config.adapter import AdapterSection
 from shared.config.run import RunConfig
+from shared.errors import PrivacyError
 from shared.metrics.bootstrap import Interval
 from shared.wire.chain_head import Head
 
@@ -65,8 +68,9 @@ class CardFacts:
 
     ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` maps
     the adapter's files to their SHA-256. ``record`` is the chain head of the server's own chain of rounds. ``energy`` says
-    whether a site sent the electricity of its rounds. Counts of records or of personal data are not among the facts, even
-    for a simulation, because a card is published together with its adapter.
+    whether a site sent the electricity of its rounds. ``shared`` is the noise that sites share under trust ``distributed``.
+    Counts of records or of personal data are not among the facts, even for a simulation, because a card is published
+    together with its adapter.
     """
 
     run_id: str
@@ -86,6 +90,7 @@ class CardFacts:
     metrics: Mapping[str, Interval]
     versions: Mapping[str, str]
     energy: bool = False
+    shared: SharedNoise | None = None
     accountant: Accountant = field(default_factory=Accountant, repr=False)
 
 
@@ -178,7 +183,7 @@ def _adapter(section: AdapterSection) -> dict[str, Any]:
 def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     named = {"enabled": facts.trust is not None, "unit": facts.unit, "relation": facts.relation, "trust": facts.trust}
     if facts.trust is None:
-        absent = dict.fromkeys(STATED)
+        absent = dict.fromkeys((*STATED, "colluders"))
         return {**named, **absent, "unit": None, "relation": None, "guarantee": wording.WITHOUT_PRIVACY}
     words, config = wording.trust_words(facts.trust, facts.unit), facts.config.privacy
     highest = max(site["epsilon"] for site in sites)
@@ -191,9 +196,65 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
         "clipping_mode": config.clipping,
         "clipping": wording.clipping_words(facts.trust, facts.unit, config.clipping),
         "clipping_norm": config.clipping_norm,
-        "grids": grids_of(config, [charge.event for site in facts.sites for charge in site.charges]),
+        "grids": _grids(facts),
         "accounting": wording.ACCOUNTING,
+        "colluders": _colluders(facts),
         "guarantee": wording.guarantee(facts.trust, facts.unit, highest, delta),
+    }
+
+
+def _grids(facts: CardFacts) -> dict[Purpose, float]:
+    events = [charge.event for site in facts.sites for charge in site.charges]
+    if facts.shared is None or not events:
+        return grids_of(facts.config.privacy, events)
+    return {"training": _shares(facts, facts.shared, events[0].noise_multiplier, facts.shared.sites).grid}
+
+
+def _shares(facts: CardFacts, shared: SharedNoise, noise_multiplier: float, sites: int) -> NoiseShares:
+    """Return the noise of a sum of this many sites."""
+    bound, dimension = facts.config.privacy.clipping_norm, facts.trainable_parameters
+    batch, colluders = shared.expected_batch, shared.colluders
+    return NoiseShares(bound, noise_multiplier, dimension, batch, sites, colluders, shared.slack)
+
+
+def _colluders(facts: CardFacts) -> dict[str, Any] | None:
+    """Return epsilon by the number of sites that collude with the server; None where sites share no noise."""
+    shared = facts.shared
+    if shared is None:
+        return None
+    worst = max(facts.sites, key=lambda site: sum(charge.event.steps for charge in site.charges))
+    rows = [_with_colluders(facts, shared, worst, colluders) for colluders in range(shared.fewest)]
+    return {
+        "planned": shared.colluders,
+        "smallest_sum": shared.fewest,
+        "largest_sum": shared.sites,
+        "statement": wording.colluder_words(shared.colluders, shared.fewest, shared.sites),
+        "table": rows,
+    }
+
+
+def _with_colluders(facts: CardFacts, shared: SharedNoise, site: SiteCharges, colluders: int) -> dict[str, Any]:
+    """Return the noise multiplier and epsilon that are left with this many colluders, in the sums that have least left.
+
+    More colluders than planned leave least in the smallest sum. Fewer leave least in the largest, where each site's own
+    share counts least.
+    """
+    if not site.charges or site.target_delta is None:
+        return {"colluders": colluders, "noise_multiplier": None, "epsilon": 0.0}
+    planned = site.charges[0].event.noise_multiplier
+    if any(charge.event != site.charges[0].event for charge in site.charges):
+        raise PrivacyError(
+            f"privacy card: site {site.site_id} has charges of several kinds under a shared noise; report this"
+        )
+    sums = (_shares(facts, shared, planned, sites) for sites in (shared.fewest, shared.sites))
+    noise = min(each.with_colluders(colluders) for each in sums)
+    if noise < SMALLEST_NOISE:
+        return {"colluders": colluders, "noise_multiplier": noise, "epsilon": None}
+    events = [replace(charge.event, noise_multiplier=noise) for charge in site.charges]
+    return {
+        "colluders": colluders,
+        "noise_multiplier": noise,
+        "epsilon": facts.accountant.epsilon(events, site.target_delta),
     }
 
 
@@ -252,7 +313,7 @@ def _utility(facts: CardFacts) -> dict[str, Any]:
 
 def _data_access(facts: CardFacts) -> list[str]:
     released = any(charge.event.purpose == "metrics" for site in facts.sites for charge in site.charges)
-    replies = wording.replies(released=released, energy=facts.energy)
+    replies = wording.replies(released=released, energy=facts.energy, trust=facts.trust)
     if not facts.simulated:
         return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
     return [wording.SIMULATION, replies, wording.held_out_share(facts.config.data.held_out)]

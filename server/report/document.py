@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from privacy.accounting import Accountant
+from privacy.accounting import Accountant, Purpose
 from privacy.dp.plan import PrivacyPlan, grids_of
 from privacy.leakage.recall import merge_recalls, overall
 from privacy.stability import effects
@@ -246,12 +246,19 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "sampling": words.sampling if plans else None,
         "clipping": section.clipping if plans else None,
         "clipping_norm": section.clipping_norm if plans else None,
-        "grids": grids_of(section, [event for plan in plans for event in plan.events]),
+        "grids": _grids(facts, plans),
         "guarantee": _guarantee(plans, facts.accountant) if plans else wording.WITHOUT_PRIVACY,
         "person_cap": section.person_cap,
         "data_steps": {name: asdict(effect) for name, effect in effects(facts.config).items()},
         "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=simulated),
     }
+
+
+def _grids(facts: RunFacts, plans: Sequence[PrivacyPlan]) -> dict[Purpose, float]:
+    shared = plans[0].shared if plans else None
+    if shared is None:
+        return grids_of(facts.config.privacy, [event for plan in plans for event in plan.events])
+    return {"training": plans[0].shares(int(facts.adapter["trainable_parameters"]), shared.fewest).grid}
 
 
 def _guarantee(plans: Sequence[PrivacyPlan], accountant: Accountant) -> str:

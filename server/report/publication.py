@@ -80,6 +80,7 @@ def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) ->
         metrics=run.final,
         versions=versions(),
         energy=any(done.site_kwh for done in run.rounds),
+        shared=plan.shared if plan else None,
         accountant=run.accountant,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from privacy.dp.plan import PrivacyPlan, releases_of
+from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from server.report.document import read_report
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
@@ -174,16 +175,19 @@ def _plan(site: Mapping[str, Any], config: RunConfig) -> PrivacyPlan | None:
     if site["noise_multiplier"] is None:
         return None
     central = privacy.trust == "central"
+    shared = SharedNoise.of(config) if privacy.trust == "distributed" else None
+    size = max(declared_sizes(config)) if shared else site["declared_size"]
     return PrivacyPlan(
         sampling_rate=site["sampling_rate"],
         noise_multiplier=site["noise_multiplier"],
         clipping_norm=privacy.clipping_norm,
         steps_per_round=1 if central else training.steps,
-        rounds=training.rounds,
+        rounds=attempts_of(config) if shared else training.rounds,
         target_delta=site["target_delta"],
-        declared_size=len(config.data.sites) if central else site["declared_size"],
+        declared_size=len(config.data.sites) if central else size,
         releases=() if central else releases_of(config),
         clipping="flat" if central else privacy.clipping,
         unit=privacy.unit,
         trust=privacy.trust,
+        shared=shared,
     )

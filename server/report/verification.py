@@ -16,6 +16,7 @@ from shared.wire.chain_head import Head
 LEDGERS = "ledger"  # the folder in which a simulation keeps its sites' ledgers
 README = "README.md"  # rendered from the card, so the card does not list its digest
 TOLERANCE = 1e-6
+SHARES_TOLERANCE = 1e-4  # relative; the formula leaves out the rounding kernel of the noise shares
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def verify(folder: Path, public_key: str | None = None) -> Verified:
     try:
         _check_adapter(folder, signed.card)
         _check_epsilon(folder / CARD_FILE, signed.card)
+        _check_colluders(folder / CARD_FILE, signed.card)
         ledgers = _check_heads(folder, signed.card)
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{folder}: form: the card or the report is malformed; give the folder of a finished run") from error
@@ -115,6 +117,23 @@ def _check_epsilon(path: Path, card: Mapping[str, Any]) -> None:
         if spent > site["epsilon"] + TOLERANCE:
             raise RunError(
                 f"{path}: epsilon: site {site['site_id']} states {site['epsilon']!r}, but its charges amount to {spent!r}"
+            )
+
+
+def _check_colluders(path: Path, card: Mapping[str, Any]) -> None:
+    """Recompute the table of colluding sites from the charges; z^2 is in proportion to the sites that do not collude."""
+    shared, worst = card["privacy"].get("colluders"), max(card["sites"], key=lambda site: len(site["charged"]))
+    for row in shared["table"] if shared else ():
+        if row["epsilon"] is None or not worst["charged"]:
+            continue
+        sizes = shared["smallest_sum"], shared["largest_sum"]
+        left = min((size - row["colluders"]) / (size - shared["planned"]) for size in sizes)
+        charged = [(e["sampling_rate"], e["noise_multiplier"] * left**0.5, e["steps"]) for e in worst["charged"]]
+        spent = epsilon([MechanismEvent(*each) for each in charged], worst["target_delta"])
+        if spent > row["epsilon"] * (1 + SHARES_TOLERANCE):
+            raise RunError(
+                f"{path}: epsilon: states {row['epsilon']!r} for {row['colluders']} colluding sites, but its charges amount "
+                f"to {spent!r}"
             )
 
 

@@ -81,6 +81,15 @@ PART_OF_A_PERSON = (
     "Changing only some of these counts as removing one person and adding another; for such a change, epsilon is up to "
     "twice as large, and delta is larger too."
 )
+SECURE_SUMS = (
+    "Wrong sums: a malicious site can add any numbers to a sum, and nobody can see which site did; the server checks only "
+    "the norm of the sum.",
+    "Availability: a site or a server that stops answering ends attempts at rounds, each of which stays charged.",
+    "Sites that were invented when the sites exchanged their public keys: a site must compare the fingerprints of the "
+    "others with their stewards, not with the server's operator.",
+    "A record that several sites hold: the guarantee hides its presence at one of these sites, not at all of them together.",
+    "Which sites took part in each attempt, and when they answered.",
+)
 THE_SERVER = "Updates from a site to the server: the server, and anyone who intercepts an update, sees it without noise."
 EVERY_RECORD = (
     "Every training record: there is no limit on what the adapter, or a site's reply to the server, reveals about a record."
@@ -151,6 +160,28 @@ TRUST: Mapping[str, TrustWords] = {
         released="everything that a site sent in this run, together with the finished adapter,",
         owner="in that site's training data",
     ),
+    "distributed": TrustWords(
+        meaning="Distributed trust model: each round is one step, and each site adds a share of the noise to its own sum "
+        "and hides the result under masks that cancel only in the sum over all sites of the round. The guarantee holds "
+        "against everyone who sees those sums and the adapter, also against a malicious server that works together with as "
+        "many sites as the stated number of colluding sites. It does not hold against more of them: the table of colluding "
+        "sites states the epsilon that is left. It depends on the software and hardware of the other sites too, and on each "
+        "site having received the public keys of the others through another channel than the server.",
+        mechanism="One step of DP-SGD in each round (Abadi et al. 2016, arXiv 1607.00133) over the records of all sites: "
+        "the gradient of each sampled record is scaled to an L2 norm of at most C, and each site rounds its sum to a public "
+        "grid. Every site adds discrete Gaussian noise; the noise of the sites that do not collude has together a standard "
+        "deviation of z times the sensitivity of a sum, which is C and what rounding adds (Kairouz, Liu and Steinke 2021, "
+        "arXiv 2102.06387). Pairwise masks modulo 2^32 hide each site's vector (Bonawitz et al. 2017, doi "
+        "10.1145/3133956.3133982). The server takes its own step with the noised mean gradient.",
+        sampling="Poisson sampling: in every attempt at a round each record is drawn with probability q, independently of "
+        "all others. q is public; which records were drawn stays secret at the site. An attempt that fails because a site "
+        "went away is charged like any other, and the next attempt draws another sample and other noise.",
+        clipping="C bounds the gradient of one record. The sum is divided by q x the declared sizes of the sites in it, "
+        "public numbers, so that the true record counts are not revealed.",
+        released="every sum over the sites of this run that was made or could have been made, together with the finished "
+        "adapter,",
+        owner="in the training data of any site that does not collude with the server",
+    ),
     "central": TrustWords(
         meaning="Central trust model: the server receives each site's update without noise, clips it and adds noise to the "
         "sum. The guarantee holds against those who see only what the server publishes. It does not hold against the "
@@ -167,6 +198,18 @@ TRUST: Mapping[str, TrustWords] = {
 }
 
 
+SUMS_OF_PERSONS = replace(
+    TRUST["distributed"],
+    sampling="Poisson sampling: in every attempt at a round each person is drawn with probability q, with all their "
+    "records, independently of all others. q is public; who was drawn stays secret at the site. An attempt that fails "
+    "because a site went away is charged like any other, and the next attempt draws another sample and other noise.",
+    mechanism=TRUST["distributed"].mechanism.replace(
+        "over the records of all sites: the gradient of each sampled record is",
+        "over the persons of all sites: the mean gradient of each sampled person's records is",
+    ),
+    clipping="C bounds the mean gradient of one person. The sum is divided by q x the declared sizes of the sites in it, "
+    "public numbers of persons, so that the true numbers of persons are not revealed.",
+)
 OF_PERSONS = replace(
     TRUST["local"],
     mechanism="DP-SGD at the site (Abadi et al. 2016, arXiv 1607.00133) over persons: in every step, the mean gradient of "
@@ -217,7 +260,9 @@ def trust_words(trust: str, unit: str) -> TrustWords:
         raise PrivacyError(
             f"privacy.trust = '{trust}': no privacy card can state this trust model; take {' or '.join(TRUST)}"
         )
-    return OF_PERSONS if unit == "person" else TRUST[trust]
+    if unit != "person":
+        return TRUST[trust]
+    return SUMS_OF_PERSONS if trust == "distributed" else OF_PERSONS
 
 
 def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
@@ -239,6 +284,17 @@ def guarantee(trust: str, unit: str, highest: float, delta: float) -> str:
         f"differentially private. This limits how well anyone who sees all of it can tell whether a particular {unit} was "
         f"{words.owner}, whatever else they know. Epsilon and delta are the highest of all sites; the values of each site "
         "are stated separately. They cover only this run; the epsilons of several runs on the same data add up."
+    )
+
+
+def colluder_words(planned: int, fewest: int, most: int) -> str:
+    """Say what the table of colluding sites states."""
+    return (
+        f"The guarantee assumes that at most {planned} of the other sites tell the server their own noise, and every sum "
+        f"has {fewest} to {most} sites. If more of them collude with the server, less noise is left for the records of the "
+        "other sites. The table states the epsilon of the site that was charged most, at its delta, for each number of "
+        "colluding sites in a sum, with the number of sites for which epsilon is largest; 'none' means that no "
+        "epsilon is left."
     )
 
 
@@ -283,8 +339,15 @@ def anonymisation(*, simulated: bool, private: bool) -> str:
     )
 
 
-def replies(*, released: bool, energy: bool) -> str:
+def replies(*, released: bool, energy: bool, trust: str | None = None) -> str:
     """State what a site sends to the server."""
+    if trust == "distributed":
+        return (
+            "A site sends one vector in each attempt at a round: its rounded sum of gradients with its share of the noise, "
+            "under masks, so that only the sum over all sites can be read. It also sends the names of run, round and site, "
+            "a key for the attempt, and the length and last hash of its ledger. It sends no text, no exact count of records "
+            "and no measurement of its data."
+        )
     sums = (
         " It also sends noised sums over its records (losses, correct predictions, and their number), which were charged."
         if released
@@ -312,7 +375,7 @@ def held_out_share(share: float) -> str:
 
 def not_protected(trust: str | None, unit: str, *, simulated: bool) -> list[str]:
     """List what the run does not protect; ``trust`` is None where there is no differential privacy."""
-    first = {None: [EVERY_RECORD], "central": [THE_SERVER]}.get(trust, [])
+    first = {None: [EVERY_RECORD], "central": [THE_SERVER], "distributed": [*SECURE_SUMS]}.get(trust, [])
     several = [{"record": SEVERAL_RECORDS, "person": PART_OF_A_PERSON}[unit]] if trust and unit != "site" else []
     around = (SAMPLED_PARTICIPATION, OTHER_RUNS_OF_THE_SERVER) if trust == "central" else (PARTICIPATION, OTHER_RUNS)
     return [*first, *several, SHARED_FACTS, *around, *REST, *([SIMULATION_FILES] if simulated else [])]

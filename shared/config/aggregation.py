@@ -9,7 +9,7 @@ from pydantic import Field
 from shared.config.section import ChoiceSection, Positive
 
 MethodName = Literal["mean", "trimmed_mean"]
-OptimiserName = Literal["plain", "momentum"]
+OptimiserName = Literal["plain", "sgd", "adamw", "momentum"]
 Weights = Literal["uniform", "declared"]
 
 
@@ -43,8 +43,11 @@ METHODS: Mapping[MethodName, Contract] = {
     "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared")),
     "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
 }
-OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {  # with the fields that only this optimiser reads
+GRADIENT_OPTIMISERS: tuple[OptimiserName, ...] = ("sgd", "adamw")  # they take a gradient, the others a delta
+OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {  # with the fields that only these optimisers read
     "plain": (),
+    "adamw": (),
+    "sgd": ("momentum",),
     "momentum": ("momentum",),
 }
 
@@ -65,9 +68,10 @@ class AggregationSection(ChoiceSection):
     optimiser: OptimiserName = Field(
         "plain",
         description="plain: the server adds the aggregated delta to the adapter; momentum: it adds a decaying sum of all "
-        "deltas so far",
+        "deltas so far; adamw, sgd (only with privacy.trust = 'distributed', which needs one of them): the server takes a "
+        "step of that optimiser with the noised mean gradient of all sites, at the learning rates of training",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum: share of the sum that is kept from round to round")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum, sgd: share of the sum that is kept from round to round")
 
     def idle(self) -> Mapping[str, tuple[str, str]]:
         """Return the fields that neither the method nor the optimiser reads."""
@@ -91,7 +95,7 @@ class AggregationSection(ChoiceSection):
         Raises
         ------
         ValueError
-            The method has no guarantee under the trust model, cannot take the weights, or needs more replies.
+            The method or the optimiser does not fit the trust model, cannot take the weights, or needs more replies.
         """
         contract, named = METHODS[self.method], f"aggregation.method = '{self.method}'"
         if trust == "central" and contract.central is None:
@@ -103,6 +107,17 @@ class AggregationSection(ChoiceSection):
             raise ValueError(
                 f"{named}: needs each site's own delta, and privacy.trust = 'distributed' shows only their sum; "
                 "set method = 'mean', or privacy.trust = 'local'"
+            )
+        if (trust == "distributed") != (self.optimiser in GRADIENT_OPTIMISERS):
+            gradient = trust == "distributed"
+            others = " or ".join(f"'{name}'" for name in OPTIMISERS if (name in GRADIENT_OPTIMISERS) == gradient)
+            what = "gives the server a gradient" if gradient else "gives the server no gradient"
+            run = "privacy.enabled = false" if trust is None else f"privacy.trust = '{trust}'"
+            raise ValueError(f"aggregation.optimiser = '{self.optimiser}': {run} {what}; set {others}")
+        if trust == "distributed" and self.weights != "declared":
+            raise ValueError(
+                f"aggregation.weights = '{self.weights}': under privacy.trust = 'distributed' each record counts the same, "
+                "so a site counts by its size; set 'declared'"
             )
         if trust == "central" and self.weights != "uniform":
             raise ValueError(

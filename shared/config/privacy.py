@@ -10,7 +10,6 @@ from shared.config.section import Positive, Rate, Section
 REFUSED = {
     ("accountant", "gdp"): "its central-limit epsilon lies 4 to 16 % below the true one; use 'pld'",
     ("accountant", "rdp"): "the Renyi bound is looser and already used as the cross-check; use 'pld'",
-    ("trust", "distributed"): "secure aggregation is not implemented yet; use 'local', or 'central' with a trusted server",
 }
 
 
@@ -36,15 +35,30 @@ class PrivacySection(Section):
     """The differential-privacy guarantee of the run; each site calibrates its own noise to it."""
 
     enabled: bool = Field(True, description="false trains without differential privacy")
-    trust: Literal["local", "central"] = Field(
+    trust: Literal["local", "distributed", "central"] = Field(
         "local",
-        description="local: each site adds its own noise and trusts nobody; central: sites trust the server, which clips "
-        "their deltas and adds noise, so that the published model hides the contribution of each whole site",
+        description="local: each site adds its own noise and trusts nobody; distributed: each round is one step, each site "
+        "adds a share of the noise, and masks show the server only the sum of all sites; central: sites trust the server, "
+        "which clips their deltas and adds noise, so that the published model hides the contribution of each whole site",
+    )
+    colluders: int = Field(
+        1,
+        ge=0,
+        le=1000,
+        description="trust = 'distributed': number of other sites that may tell the server their share of the noise; at "
+        "least 2 further sites must be in each sum",
+    )
+    spare_attempts: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="trust = 'distributed': attempts that the plan pays for in addition to one for each round, as a share "
+        "of the rounds; an attempt is lost when a site goes away in it (0 to 1)",
     )
     unit: Literal["record", "person", "site"] = Field(
         "record",
         description="privacy unit, added or removed between neighbouring datasets: one record, or one person with all their "
-        "records (both trust = 'local'), or one whole site (trust = 'central')",
+        "records (trust = 'local' or 'distributed'), or one whole site (trust = 'central')",
     )
     person_cap: int | None = Field(
         None, ge=1, le=10_000, description="most records used per person, a public number (unit = 'person')"
@@ -103,7 +117,7 @@ class PrivacySection(Section):
 
     @model_validator(mode="after")
     def _unit_of_the_trust_model(self) -> Self:
-        needed = {"local": ("record", "person"), "central": ("site",)}[self.trust]
+        needed = ("site",) if self.trust == "central" else ("record", "person")
         if self.unit not in needed:
             raise ValueError(
                 f"unit = '{self.unit}': under trust = '{self.trust}' use unit = {' or '.join(map(repr, needed))}"
@@ -120,6 +134,19 @@ class PrivacySection(Section):
         if self.trust == "central" and self.release != "none":
             raise ValueError(
                 "release = 'metrics': under trust = 'central' sites add no noise to what they release; set 'none'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_shared_noise_has_one_release_of_one_shape(self) -> Self:
+        if self.trust == "distributed" and self.clipping == "adaptive":
+            raise ValueError(
+                "clipping = 'adaptive': under trust = 'distributed' no site releases the count that C follows; set 'flat', "
+                "'automatic' or 'per-layer'"
+            )
+        if self.trust == "distributed" and self.release != "none":
+            raise ValueError(
+                "release = 'metrics': under trust = 'distributed' a site releases only its part of the sum; set 'none'"
             )
         return self
 

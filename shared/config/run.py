@@ -110,6 +110,37 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _a_shared_noise_has_one_step_a_round(self) -> Self:
+        privacy, training, sites = self.privacy, self.training, len(self.data.sites)
+        if not privacy.enabled or privacy.trust != "distributed":
+            return self
+        if training.steps != 1:
+            raise ValueError(
+                f"training.steps = {training.steps}: under privacy.trust = 'distributed' a round is one step, because a "
+                "second local step would react to a sum that only the site's own share of the noise hides; set 1, and raise "
+                "training.rounds"
+            )
+        if training.proximal:
+            raise ValueError(
+                "training.proximal: under privacy.trust = 'distributed' a site takes no step that it could pull back; set 0"
+            )
+        if self.balance.weights == "counts":
+            raise ValueError(
+                "balance.weights = 'counts': under privacy.trust = 'distributed' a site releases only its part of the sum; "
+                "set 'public' or 'none'"
+            )
+        if sites < privacy.colluders + 2:
+            raise ValueError(
+                f"privacy.colluders = {privacy.colluders}: needs {privacy.colluders + 2} sites, so that 2 others add noise, "
+                f"and data.sites has {sites}; lower it, or add sites"
+            )
+        if self.data.source == "sites":
+            raise ValueError(
+                "privacy.trust = 'distributed': not implemented for real sites yet; set 'local', or simulate the run"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _an_adversary_has_an_embedding_to_read(self) -> Self:
         if self.adversary is None:
             return self

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
@@ -30,11 +30,13 @@ _ENERGY = "energy"
 NUMPY_MAGIC = b"\x93NUMPY"
 LEDGER = {"ledger_entries": int, "ledger_hash": str}
 RECORD = {"record_entries": int, "record_hash": str}
+TRAIN, READY, MASKED = "train", "train.ready", "train.masked"  # types of Flower's messages
 SUMS = frozenset({"loss", "hits", "records"})
 ORDER_FIELDS = {
     "run_id": str,
     "round": int,
     "nonce": str,
+    "attempt": int,
     "cohort": int,
     "version": str,
     "config": str,
@@ -45,6 +47,21 @@ ORDER_FIELDS = {
 NAMES = ("run_id", "nonce", "site_id", "version")
 SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # contains no path separator and no space
 HEADER_LIMIT = 4096  # largest accepted numpy header in bytes; our arrays have 128
+
+
+class Order(Protocol):
+    """What a server sends to a site: an order to train, or the order of the second phase of a secure sum."""
+
+    @property
+    def kind(self) -> str:
+        """Return the type of Flower's message."""
+
+    @property
+    def round(self) -> int:
+        """Return the number of the round."""
+
+    def to_record(self) -> RecordDict:
+        """Return the wire form."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,8 @@ class TrainOrder:
         End of the site's ledger when the server last heard of it, so that the site detects truncation.
     record : Head
         End of the server's chain of committed rounds, which the site keeps for the same reason.
+    attempt : int
+        Number of the attempt at the round, from 1; all sites of an attempt at a secure sum have the same nonce.
     """
 
     run_id: str
@@ -82,6 +101,13 @@ class TrainOrder:
     version: str
     ledger: Head = field(default_factory=Head)
     record: Head = field(default_factory=Head)
+    attempt: int = 1
+
+    @property
+    def kind(self) -> str:
+        """Return the type of Flower's message: under secure sums this order asks only for the first phase."""
+        privacy = self.config.privacy
+        return READY if privacy.enabled and privacy.trust == "distributed" else TRAIN
 
     def to_record(self) -> RecordDict:
         """Return the wire form; the config travels as canonical JSON with its digest."""
@@ -89,6 +115,7 @@ class TrainOrder:
             "run_id": self.run_id,
             "round": self.round,
             "nonce": self.nonce,
+            "attempt": self.attempt,
             "cohort": self.cohort,
             "version": self.version,
             "config": self.config.canonical(),
@@ -133,6 +160,7 @@ class TrainOrder:
             str(header["version"]),
             _head_of(header, "ledger"),
             _head_of(header, "record"),
+            int(header["attempt"]),
         )
 
 

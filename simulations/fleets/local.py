@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from flwr.app import Context, Message, MessageType, RecordDict
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
@@ -13,7 +13,7 @@ from client.app import client_app
 from client.site import Site
 from server.screening import Answer
 from shared.ops.progress import Advance
-from shared.wire.messages import TrainOrder
+from shared.wire.messages import Order
 
 SERVER_NODE = 1
 FIRST_NODE = 100
@@ -24,7 +24,7 @@ class LocalFleet:
 
     def __init__(self, sites: Sequence[Site], advance: Advance) -> None:
         self._advance = advance
-        self._apps: Mapping[str, ClientApp] = {site.site_id: client_app(site) for site in sites}
+        self._apps: Mapping[str, ClientApp] = {site.site_id: client_app(site, sums=site) for site in sites}
         self._nodes = {site.site_id: FIRST_NODE + number for number, site in enumerate(sites)}
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
 
@@ -32,16 +32,16 @@ class LocalFleet:
         """Return all sites."""
         return tuple(self._apps)
 
-    def ask(self, orders: Mapping[str, TrainOrder], deadline: float) -> Iterator[Answer]:
+    def ask(self, orders: Mapping[str, Order], deadline: float) -> Iterator[Answer]:
         """Yield each site's answer; in one process every site is waited for, so the deadline never passes."""
         for site_id, order in orders.items():
             yield self._ask_one(site_id, order)
             self._advance(1)
 
-    def _ask_one(self, site_id: str, order: TrainOrder) -> Answer:
+    def _ask_one(self, site_id: str, order: Order) -> Answer:
         node = self._nodes[site_id]
         context = Context(run_id=1, node_id=node, node_config={}, state=RecordDict(), run_config={}, series_id=1)
-        message, down = over_the_wire(Message(order.to_record(), node, MessageType.TRAIN))
+        message, down = over_the_wire(Message(order.to_record(), node, order.kind))
         try:
             reply, up = over_the_wire(self._apps[site_id](message, context))
         except Exception as error:

@@ -113,7 +113,7 @@ def _refuse(config: RunConfig, section: CompareSection) -> None:
             "public or generated data and leave privacy.ledger empty"
         )
     if config.privacy.trust != "local":
-        raise ConfigError("privacy.trust = 'central': a comparison also trains single sites; set 'local'")
+        raise ConfigError(f"privacy.trust = '{config.privacy.trust}': a comparison also trains single sites; set 'local'")
     if "prompts" in section.arms and config.task.declared.target != "label":
         raise ConfigError("compare.arms: prompts are scored by labels, which this task does not have; leave 'prompts' out")
     for model in {*(section.models or (config.model.name,)), *([section.prompt_model] if "prompts" in section.arms else [])}:

@@ -74,7 +74,7 @@ def small_tree(model: Path, folder: Path) -> dict[str, Any]:
         "task": {"labels": ["no", "yes"]},
         "data": {"root": str(folder / "data"), "sites": sites},
         "cohort": {"quorum": 3, "min_records": 4, "deadline": 600.0, "patience": 120.0},
-        "training": {"rounds": 3, "steps": 2, "sampling_rate": 0.2, "micro_batch_tokens": 128},
+        "training": {"rounds": 2, "steps": 2, "sampling_rate": 0.2, "micro_batch_tokens": 128},
         "privacy": {"enabled": False},
         "anonymise": {"workers": 1},
         "evaluation": {"file": str(folder / "held_out.jsonl"), "bootstrap": 100},

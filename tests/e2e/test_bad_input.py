@@ -144,10 +144,9 @@ def test_two_units_in_one_plan(run: Run) -> None:
     assert "use unit = " in said
 
 
-def test_a_trust_model_that_is_not_built(run: Run) -> None:
-    assert "privacy.trust = 'distributed': refused: secure aggregation is not implemented yet" in run(
-        "privacy.trust=distributed"
-    )
+def test_a_shared_noise_with_local_steps(run: Run) -> None:
+    changes = ("privacy.trust=distributed", "aggregation.optimiser=adamw", "aggregation.weights=declared")
+    assert "training.steps = " in run(*changes, "training.steps=2")
 
 
 def test_an_accountant_that_understates(run: Run) -> None:
@@ -163,14 +162,6 @@ def test_a_trusted_server_of_ten_sites(run: Run) -> None:
     assert "% of the clipping norm" in said
 
 
-def test_a_ledger_of_another_site(run: Run) -> None:
-    from privacy.ledger import Ledger
-
-    write("north.jsonl", GOOD)
-    Ledger(Path("books/north"), "south")
-    assert "is the ledger of site south, not of north" in run("privacy.ledger=books")
-
-
 def test_a_ledger_that_cannot_be_written(run: Run) -> None:
     write("north.jsonl", GOOD)
     Path("books").write_text("a file in the way")
@@ -180,11 +171,6 @@ def test_a_ledger_that_cannot_be_written(run: Run) -> None:
 def test_a_label_outside_the_set(run: Run) -> None:
     write("north.jsonl", [*GOOD, {"text": f"{MARKER} so so", "label": "maybe"}])
     assert "record 61: its label is not in task.labels (no, yes)" in run()
-
-
-def test_a_site_with_too_few_records(run: Run) -> None:
-    write("north.jsonl", GOOD[:15])
-    assert "site north: has fewer usable training records than cohort.min_records = 20" in run()
 
 
 def test_a_binary_file_named_csv(run: Run) -> None:

@@ -27,9 +27,11 @@ LEARNING = (
     "shared/adapters/",
     "shared/tasks/",
     "privacy/dp/",
+    "privacy/secagg/noise_shares.py",
     "client/trainer.py",
     "client/units.py",
     "client/data_stage/augmentation/writer.py",
+    "server/aggregation/gradient_step.py",
     "server/evaluation.py",
     "server/explanation/attribution.py",
     "server/probes/vocabulary.py",
@@ -38,6 +40,7 @@ LEARNING = (
 )
 MESSAGING = (
     "shared/wire/messages.py",
+    "shared/wire/secure_messages.py",
     "client/app.py",
     "client/runner.py",
     "client/service.py",
@@ -87,6 +90,7 @@ ROOMS = {
     ),
     "cryptography": (
         "privacy/dp/entropy.py",
+        "privacy/secagg/",
         "shared/identity/keys.py",
         "shared/identity/certificates.py",
         "server/network/superlink.py",

@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
     load_ssh_public_key,
 )
+from fixture_types import ConfigOf
 
 import hushtune
 from client.provision import check_site, provision_site
 from client.site_file import SiteFile
 from server.provision import ServerFolder, check_server, provision_server
-from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.identity.certificates import private_pem
 from shared.identity.keys import new_key, read_public
@@ -335,9 +335,7 @@ def test_the_commands_from_an_empty_folder_to_a_site_that_is_in_order(tmp_path: 
     assert read_public(folder / "hand-over/north/north.pub").curve.name == "secp384r1"
 
 
-def test_a_steward_sees_what_was_asked_and_lets_more_pass(
-    site: Path, say: Said, config_of: Callable[..., RunConfig]
-) -> None:
+def test_a_steward_sees_what_was_asked_and_lets_more_pass(site: Path, say: Said, config_of: ConfigOf) -> None:
     book = SiteFile.load(site / "SITE.toml").set_ups
     for seed in (1, 2, 3):
         book.allow(config_of({"run": {"name": "letters", "seed": seed}}))

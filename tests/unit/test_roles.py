@@ -157,8 +157,9 @@ def test_the_lock_of_a_role_holds_what_the_role_declares_and_hashes_all_of_it(ro
 
 def test_all_locks_pin_the_same_releases() -> None:
     locks = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "requirements").glob("*.txt")]
-    pins = {(name, version) for text in locks for name, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", text, re.MULTILINE)}
-    assert len(pins) == len({name for name, _ in pins})
+    pin = re.compile(r"^([a-z0-9._-]+)==(\S+)(?: ; (python_full_version \S+ \S+))?", re.MULTILINE)
+    pins = {each for text in locks for each in pin.findall(text)}  # name, version, and the versions of Python that it is for
+    assert len(pins) == len({(name, python) for name, _, python in pins})
 
 
 SAID = """

@@ -1,10 +1,11 @@
 """The bench of padding: each variant takes whole steps on the same records, and the padding is counted."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from fixture_types import ConfigOf
 from torch import nn
 
 from bench import packing as module
@@ -18,7 +19,7 @@ TEXTS = ["aia", "aia bjb", "aia bjb cic did", "aia bjb cic did eie fjf"]
 
 
 @pytest.fixture
-def config(config_of: Callable[..., RunConfig], tiny_bert: Path, tmp_path: Path) -> RunConfig:
+def config(config_of: ConfigOf, tiny_bert: Path, tmp_path: Path) -> RunConfig:
     rows = [json.dumps({"text": text, "label": "yes"}) for text in TEXTS * 5]
     (tmp_path / "north.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     (tmp_path / "south.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -1,19 +1,16 @@
 """What one record more moves the others by is rounding where records are kept apart, and more where they are not."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
+from fixture_types import RecordsOf
 
 from bench.rounding import slack_of
 from bench.share import MODELS, learner_of, with_options
 from shared.config.run import RunConfig
-from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.examples import Batch
-
-RecordsOf = Callable[..., list[Record]]
 
 
 def test_rounding_in_float32_is_small(either: RunConfig, records_of: RecordsOf) -> None:

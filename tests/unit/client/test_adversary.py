@@ -1,12 +1,12 @@
 """Hiding a declared group: exact per record, within the clip, at the site alone, and gone from what is published."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, OpenBudget, Shake
 from safetensors.torch import load_file
 from silence import silence
 from sklearn.linear_model import LogisticRegression
@@ -16,7 +16,6 @@ from client.site import Site
 from client.trainer import train
 from client.units import TrainingSet
 from privacy.anonymise.scrubbed import Scrubbed
-from privacy.budget import Budget
 from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.selfcheck import largest_difference
@@ -32,8 +31,6 @@ from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
 from shared.tasks.examples import Batch, collate
 
-LearnerOf = Callable[[RunConfig], Learner]
-Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
 HIDDEN = {"column": "sex", "groups": ["woman", "man"], "weight": 2.0}
 WORDS = {"woman": "aia", "man": "bjb", None: "ckc"}
 
@@ -74,7 +71,7 @@ def gradients(learner: Learner, batch: Batch) -> dict[str, torch.Tensor]:
 
 
 def test_the_adversary_follows_its_loss_and_the_encoder_turns_from_it(
-    config: RunConfig, classify: RunConfig, learner_of: LearnerOf, shake: Callable[..., None]
+    config: RunConfig, classify: RunConfig, learner_of: LearnerOf, shake: Shake
 ) -> None:
     learner, without = learner_of(config), learner_of(classify)
     shake(learner)
@@ -101,7 +98,7 @@ def test_the_adversary_follows_its_loss_and_the_encoder_turns_from_it(
 
 
 def test_each_records_gradient_is_its_own_also_where_it_has_no_group(
-    config: RunConfig, learner_of: LearnerOf, shake: Callable[..., None]
+    config: RunConfig, learner_of: LearnerOf, shake: Shake
 ) -> None:
     learner = learner_of(config)
     shake(learner)
@@ -115,7 +112,7 @@ def test_each_records_gradient_is_its_own_also_where_it_has_no_group(
 
 
 def test_no_record_moves_the_sum_by_more_than_the_clipping_norm_the_adversary_counted_in(
-    config: RunConfig, change: Change, learner_of: LearnerOf, shake: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, change: Change, learner_of: LearnerOf, shake: Shake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The noise is taken out, so that the clipped sum itself can be seen: with a record and without it."""
     config = change(config, {"adversary.weight": 100.0, "privacy.clipping_norm": 0.05})
@@ -204,7 +201,7 @@ def test_the_column_is_read_with_the_records(config: RunConfig, tmp_path: Path) 
 
 
 def test_a_site_whose_records_declare_no_such_group_refuses_in_one_line(
-    config: RunConfig, learner_of: LearnerOf, open_budget: Callable[[str], Budget]
+    config: RunConfig, learner_of: LearnerOf, open_budget: OpenBudget
 ) -> None:
     given = [Record(record.fields, record.label, record.position, "unknown") for record in records(20)]
     plan = PrivacyPlan.for_site(config, 100)

@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from flwr.app import Context, Message, MessageType, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -35,12 +36,12 @@ def ask(config: RunConfig, reply: TrainReply, permit: Callable[[Iterable[str], i
     return client_app(Answers(reply), permit)(message, context)
 
 
-def test_a_reply_within_the_policy_leaves_as_it_is(config_of: Callable[..., RunConfig]) -> None:
+def test_a_reply_within_the_policy_leaves_as_it_is(config_of: ConfigOf) -> None:
     reply = TrainReply("run", 1, "nonce", "north", DELTA)
     assert TrainReply.from_record(ask(config_of(), reply, POLICY.permit_reply).content).run_id == "run"
 
 
-def test_a_reply_with_a_field_that_the_policy_does_not_know_stays_here(config_of: Callable[..., RunConfig]) -> None:
+def test_a_reply_with_a_field_that_the_policy_does_not_know_stays_here(config_of: ConfigOf) -> None:
     class Talkative(TrainReply):
         def to_record(self) -> RecordDict:
             record = super().to_record()
@@ -51,7 +52,7 @@ def test_a_reply_with_a_field_that_the_policy_does_not_know_stays_here(config_of
         ask(config_of(), Talkative("run", 1, "nonce", "north", DELTA), POLICY.permit_reply)
 
 
-def test_a_reply_that_is_too_large_stays_here(config_of: Callable[..., RunConfig]) -> None:
+def test_a_reply_that_is_too_large_stays_here(config_of: ConfigOf) -> None:
     large = AdapterState({"b": np.zeros((10, 100), np.float32)})
     with pytest.raises(PolicyRefused, match="max_bytes_out"):
         ask(config_of(), TrainReply("run", 1, "nonce", "north", large), POLICY.permit_reply)

@@ -1,12 +1,12 @@
 """Staying near the base model: what the distance is, that it is each record's own, and that it lowers forgetting."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, ConfigOf, LearnerOf, RecordsOf, Shake
 
 from client.trainer import train
 from client.units import TrainingSet
@@ -21,11 +21,6 @@ from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.examples import Batch
-
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[..., RunConfig]
-Shake = Callable[..., None]
 
 
 def batch_of(learner: Learner, records: list[Record]) -> Batch:
@@ -166,6 +161,6 @@ def test_the_pull_is_the_same_for_any_records(
     assert all(not np.any(array) for array in done.delta.arrays.values())
 
 
-def test_a_head_alone_has_no_base_to_stay_near(config_of: Callable[..., RunConfig]) -> None:
+def test_a_head_alone_has_no_base_to_stay_near(config_of: ConfigOf) -> None:
     with pytest.raises(ConfigError, match=r"training\.distillation: with adapter\.rank = 0"):
         config_of({"adapter.rank": 0, "training.distillation": 0.5})

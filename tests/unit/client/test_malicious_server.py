@@ -14,8 +14,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from fixture_types import Change, LearnerOf
 from flwr.app import Message, MessageType
 from flwr.supercore.task_identity import TaskIdentity
+from site_toml import site_toml
 
 from client.app import client_app
 from client.runner import Connection, Door, outward_code
@@ -32,37 +34,13 @@ from shared.identity.keys import new_key
 from shared.models.wheels import sha256_file
 from shared.ops.runlog import RunLog
 from shared.records.types import RawRecord, Record
-from shared.tasks.base import Learner
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
 
 TRIALS = 1000
-SITE = """
-[site]
-id = "north"
-[server]
-address = "127.0.0.1:8443"
-[data]
-file = "records.jsonl"
-declared_size = 100
-min_records = 4
-columns = { text = "text", label = "label" }
-labels = ["no", "yes"]
-label_bins = []
-groups = {}
-[cleaning]
-[policy]
-without_privacy = true
-dataset_epsilon = 8.0
-tasks = ["classification"]
-models = ["MODEL"]
-versions = ["VERSION"]
-[model]
-device = "cpu"
-[model.folders]
-tiny = "FOLDER"
-"""
+POLICY = 'without_privacy = true\ntasks = ["classification"]\nmodels = ["MODEL"]\nversions = ["VERSION"]'
+MODEL = '[model]\ndevice = "cpu"\n[model.folders]\ntiny = "FOLDER"'
 NOWHERE = Head(9, "e" * 64)  # a ledger's end that never was: on the old code it stopped an order after all was asked
 Row = Mapping[str, Any]
 Forge = Callable[..., TrainOrder]
@@ -72,7 +50,7 @@ Forge = Callable[..., TrainOrder]
 def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
     path = tmp_path / "SITE.toml"
     given = {"MODEL": sha256_file(tiny_bert / "model.safetensors"), "FOLDER": str(tiny_bert), "VERSION": installed()}
-    text = SITE
+    text = site_toml(POLICY, MODEL, columns='{ text = "text", label = "label" }')
     for name, value in given.items():
         text = text.replace(name, value)
     path.write_text(text)
@@ -81,11 +59,7 @@ def file(tmp_path: Path, tiny_bert: Path) -> SiteFile:
 
 @pytest.fixture
 def forge(
-    classify: RunConfig,
-    change: Callable[..., RunConfig],
-    learner_of: Callable[[RunConfig], Learner],
-    tiny_bert: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    classify: RunConfig, change: Change, learner_of: LearnerOf, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Forge:
     """Return an order that the site would carry out, with a changed config; scrubber and model are stand-ins."""
     changes = {"model.name": "tiny", "model.sha256": sha256_file(tiny_bert / "model.safetensors"), "privacy.enabled": False}
@@ -94,27 +68,14 @@ def forge(
     def scrubbed(_: object, groups: Sequence[Sequence[RawRecord]], *__: object, **___: object) -> list[Scrubbed]:
         return [Scrubbed(tuple(Record(r.fields, r.label, r.position) for r in group), (), {}, {}) for group in groups]
 
-    monkeypatch.setattr("client.set_up.scrub", scrubbed)
+    monkeypatch.setattr("client.data_stage.site_data.scrub", scrubbed)
     monkeypatch.setattr("client.set_up.shapes_of", lambda _: trained_shapes(learner.model))
     monkeypatch.setattr("client.set_up.refuse_what_does_not_fit", lambda *_: None)
-    monkeypatch.setattr("client.set_up.load_task", lambda _: (learner.base, Same(learner)))
+    monkeypatch.setattr("client.set_up.load_learner", lambda _: learner)
     adapter = read_adapter(learner.model)
     return lambda asked=(): TrainOrder(
         "run", 1, "nonce", change(honest, dict(asked)), adapter, 2, installed(), ledger=Head()
     )
-
-
-class Same:
-    """A task whose model is there already."""
-
-    def __init__(self, learner: Learner) -> None:
-        self._learner = learner
-
-    def build(self, *_: object) -> Any:
-        return self._learner.model
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._learner.task, name)
 
 
 def rows(count: int, **more: Any) -> list[Row]:
@@ -301,10 +262,10 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 
 FAILING: dict[str, tuple[str, Exception]] = {
-    "the gate": ("client.set_up.clean", GateFailed("0.3 of the records")),
-    "the anonymiser": ("client.set_up.scrub", RuntimeError("a patient's words")),
+    "the gate": ("client.data_stage.site_data.clean", GateFailed("0.3 of the records")),
+    "the anonymiser": ("client.data_stage.site_data.scrub", RuntimeError("a patient's words")),
     "the start-up check": ("client.site.training_set", PrivacyError("gradients differ by 2e-3")),
-    "memory at the set-up": ("client.set_up.prepare", MemoryError()),
+    "memory at the set-up": ("client.data_stage.site_data.prepare", MemoryError()),
     "memory in training": ("client.site.train", MemoryError()),
     "the budget of these records": ("privacy.budget.Budget.reserve", LedgerError("budget exhausted: 3.2 of 4")),
     "a disk": ("client.outbox.Outbox.store", OSError(28, "No space left on device")),

@@ -5,13 +5,14 @@ are its own, and the model are stood in for.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -35,7 +36,6 @@ from shared.tasks.examples import Example
 from shared.text.perturbation import input_text
 from simulations.data.partition import split_held_out
 
-ConfigOf = Callable[..., RunConfig]
 Rows = Sequence[Mapping[str, Any]]
 DROP = {"cleaning.exact_duplicates": "drop"}
 PARAPHRASED = {"augmentation.views": 3, "augmentation.paraphrases": 2}

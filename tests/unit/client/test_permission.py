@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
 from client.permission import permit
 from client.site_file import SiteFile
 from privacy.questions import of_kind
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.errors import PolicyRefused
 from shared.models.catalogue import CATALOGUE
 from shared.wire.messages import TrainOrder
@@ -49,7 +49,7 @@ def file(tmp_path: Path) -> SiteFile:
 
 
 @pytest.fixture
-def forge(config_of: Callable[..., RunConfig]) -> Forge:
+def forge(config_of: ConfigOf) -> Forge:
     adapter = AdapterState({"b": np.zeros(2, np.float32)})
     return lambda changes: TrainOrder("run", 1, "nonce", config_of(dict(changes)), adapter, 2, installed())
 

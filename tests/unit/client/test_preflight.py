@@ -1,9 +1,9 @@
 """What does not fit is refused before anything is read, with a change that does fit; what is counted is what is kept."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import Change, LearnerOf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,12 +14,7 @@ from shared.errors import ModelError
 from shared.models import memory as footprint
 from shared.models.load import choose_device
 from shared.models.memory import SHARE, affordable_tokens, free_bytes, record_bytes
-from shared.records.types import Record
-from shared.tasks.base import Learner
 
-Change = Callable[..., RunConfig]
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
 CPU = choose_device("cpu")
 
 

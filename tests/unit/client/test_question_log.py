@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,8 +13,6 @@ from client.question_log import DAY, SetUps
 from privacy.policy import SitePolicy
 from shared.config.run import RunConfig
 from shared.errors import PolicyRefused, PrivacyError
-
-ConfigOf = Callable[..., RunConfig]
 
 
 class Clock:

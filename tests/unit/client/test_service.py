@@ -1,16 +1,16 @@
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
 from client import service as module
 from client.service import Service
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.ops.energy import Lap
 from shared.ops.runlog import RunLog
 from shared.wire.messages import TrainOrder, TrainReply
@@ -34,12 +34,7 @@ class Host:
 @pytest.mark.parametrize("country", [None, "DEU"])
 @pytest.mark.parametrize(("private", "allowed"), [(False, True), (False, False), (True, True), (True, False)])
 def test_electricity_is_logged_at_the_site_and_leaves_it_only_where_no_privacy_is_promised_and_the_policy_lets_it(
-    config_of: Callable[..., RunConfig],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    private: bool,
-    allowed: bool,
-    country: str | None,
+    config_of: ConfigOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, private: bool, allowed: bool, country: str | None
 ) -> None:
     def measured(work: Iterator[Any], measured: bool, country: str | None) -> Iterator[tuple[Any, Lap | None]]:
         assert measured
@@ -61,7 +56,7 @@ def test_electricity_is_logged_at_the_site_and_leaves_it_only_where_no_privacy_i
 
 @pytest.mark.parametrize(("patience", "ends"), [(0, [False, False, True]), (1, [False, True, True])])
 def test_a_run_may_be_over_as_soon_as_the_servers_patience_can_be_at_an_end(
-    config_of: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int, ends: list[bool]
+    config_of: ConfigOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int, ends: list[bool]
 ) -> None:
     monkeypatch.setattr(module, "Host", Host)
     file = SimpleNamespace(

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import Change, LearnerOf
+from site_toml import site_toml
 
 from client.data_stage.augmentation.writer import write
 from client.question_log import Book
@@ -27,33 +29,12 @@ from shared.config.anonymise import GateSection
 from shared.config.model import ModelSection
 from shared.config.run import RunConfig
 from shared.errors import DataError, Declined, HushtuneError, LedgerError, MessageError, ModelError, PolicyRefused
-from shared.tasks.base import Learner
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
 
 SIZE = 100
-SITE = """
-[site]
-id = "north"
-[server]
-address = "127.0.0.1:8443"
-[data]
-file = "records.jsonl"
-declared_size = 100
-min_records = 4
-columns = { label = "label" }
-labels = ["no", "yes"]
-label_bins = []
-groups = {}
-[cleaning]
-[policy]
-dataset_epsilon = 8.0
-tasks = ["classification"]
-models = ["MODEL"]
-min_cohort = 2
-max_rounds = 3
-"""
+POLICY = 'tasks = ["classification"]\nmodels = ["{}"]\nmin_cohort = 2\nmax_rounds = 3'
 Forge = Callable[..., TrainOrder]
 
 
@@ -67,15 +48,13 @@ def digest(tiny_bert: Path) -> str:
 @pytest.fixture
 def file(tmp_path: Path, tiny_bert: Path, digest: str) -> SiteFile:
     """Make a site that may load only the tiny model, and whose data file does not exist."""
-    text = SITE.replace("MODEL", digest) + f'[model]\ndevice = "cpu"\n[model.folders]\ntiny = "{tiny_bert}"\n'
-    (tmp_path / "SITE.toml").write_text(text)
+    model = f'[model]\ndevice = "cpu"\n[model.folders]\ntiny = "{tiny_bert}"'
+    (tmp_path / "SITE.toml").write_text(site_toml(POLICY.format(digest), model))
     return SiteFile.load(tmp_path / "SITE.toml")
 
 
 @pytest.fixture
-def forge(
-    classify: RunConfig, change: Callable[..., RunConfig], digest: str, learner_of: Callable[[RunConfig], Learner]
-) -> Forge:
+def forge(classify: RunConfig, change: Change, digest: str, learner_of: LearnerOf) -> Forge:
     """Return an order that the site permits, with changes to its config and header."""
     adapter = read_adapter(learner_of(classify).model)
 
@@ -161,7 +140,7 @@ def test_the_gate_measures_the_sites_own_records(file: SiteFile, forge: Forge) -
 
 @pytest.mark.slow
 def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_restart(
-    file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner], tiny_bert: Path
+    file: SiteFile, forge: Forge, learner_of: LearnerOf, tiny_bert: Path
 ) -> None:
     rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -286,11 +265,7 @@ def with_writer(file: SiteFile, name: str | None) -> SiteFile:
 
 @pytest.mark.slow
 def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its_log(
-    file: SiteFile,
-    forge: Forge,
-    tiny_llama: Path,
-    learner_of: Callable[[RunConfig], Learner],
-    monkeypatch: pytest.MonkeyPatch,
+    file: SiteFile, forge: Forge, tiny_llama: Path, learner_of: LearnerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [{"text": f"please call {NAMED} about case {i}", "label": "yes" if i % 2 else "no"} for i in range(30)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -321,7 +296,7 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
 
 @pytest.mark.slow
 def test_a_site_without_a_model_trains_on_noised_views_and_says_so(
-    file: SiteFile, forge: Forge, learner_of: Callable[[RunConfig], Learner]
+    file: SiteFile, forge: Forge, learner_of: LearnerOf
 ) -> None:
     rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(30)]
     file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))

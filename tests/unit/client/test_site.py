@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, OpenBudget, RecordsOf
 from silence import silence
 
 from client import site as site_module
@@ -16,7 +17,6 @@ from client import trainer
 from client.outbox import Outbox
 from client.site import Site
 from privacy import ledger as ledger_module
-from privacy.budget import Budget
 from privacy.dp import engine
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import metrics_event
@@ -24,17 +24,11 @@ from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import DataError, HushtuneError, LedgerError, MessageError, PrivacyError
-from shared.records.types import Record
-from shared.tasks.base import Learner
 from shared.tasks.classification import Classification
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder
 
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[..., RunConfig]
 MakeSite = Callable[..., Site]
-OpenBudget = Callable[..., Budget]
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 
 from client.site_file import SiteFile
 from shared.config.evaluation import EvaluationSection
 from shared.config.model import ModelSection
-from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
 from shared.models.catalogue import CATALOGUE, pinned_digest
 
@@ -33,7 +32,6 @@ dataset_epsilon = 8.0
 tasks = ["classification"]
 models = ["{MINILM}"]
 """
-ConfigOf = Callable[..., RunConfig]
 
 
 def load(folder: Path, text: str = GOOD) -> SiteFile:

@@ -3,44 +3,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
+from site_toml import site_toml
 
 from client import status as status_module
 from client.site_file import SiteFile
 from client.status import KEPT, StatusWriter
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.ops.status import BudgetSeen, SiteStatus, StatusFile
 from shared.wire.messages import TrainOrder
-
-SITE = """
-[site]
-id = "north"
-[server]
-address = "fed.example.org:8443"
-[data]
-file = "records.jsonl"
-declared_size = 100
-min_records = 4
-columns = { label = "label" }
-labels = ["no", "yes"]
-label_bins = []
-groups = {}
-[cleaning]
-[policy]
-dataset_epsilon = 8.0
-tasks = ["classification"]
-models = []
-"""
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> SiteFile:
-    (tmp_path / "SITE.toml").write_text(SITE)
+    (tmp_path / "SITE.toml").write_text(site_toml('tasks = ["classification"]\nmodels = []'))
     return SiteFile.load(tmp_path / "SITE.toml")
 
 
 @pytest.fixture
-def order(config_of: Callable[..., RunConfig]) -> Callable[[int], TrainOrder]:
+def order(config_of: ConfigOf) -> Callable[[int], TrainOrder]:
     adapter = AdapterState({"b": np.zeros(2, np.float32)})
     return lambda number: TrainOrder("run", number, "nonce", config_of(), adapter, 3, "0.1.0")
 

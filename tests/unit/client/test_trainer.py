@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
@@ -6,6 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, RecordsOf
 from hypothesis import given
 from hypothesis import strategies as st
 from silence import silence
@@ -25,9 +25,6 @@ from shared.tasks.base import Learner
 
 SCHEDULES: tuple[Literal["linear", "cosine", "constant"], ...] = ("linear", "cosine", "constant")
 
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[..., RunConfig]
 
 PLAN = PrivacyPlan(
     sampling_rate=0.2,

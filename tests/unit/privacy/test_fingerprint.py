@@ -2,20 +2,20 @@ import csv
 import json
 import math
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy.budget import Budget, Limit
 from privacy.fingerprint import ID_BYTES, Dataset, split_ids
 from privacy.ledger import Ledger
-from shared.config.run import RunConfig
 from shared.errors import LedgerError
 from shared.records.read import read_records
 from shared.records.types import RawRecord, origin
@@ -122,7 +122,7 @@ BOTH = ["letter", "summary"]
     ids=["other order", "fewer columns", "the shorter column", "other case", "other letters", "a float", "no zeros"],
 )
 def test_no_form_of_the_same_records_or_persons_passes_their_budget(
-    tmp_path: Path, config_of: Callable[..., RunConfig], rows: Sequence[Mapping[str, Any]], mapped: Any, by_person: bool
+    tmp_path: Path, config_of: ConfigOf, rows: Sequence[Mapping[str, Any]], mapped: Any, by_person: bool
 ) -> None:
     def budget(path: Path, columns: Any) -> Budget:
         config = config_of({"data.columns": {"text": columns, "person": "pid"}})

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from privacy.policy import SitePolicy
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.errors import PolicyRefused, PrivacyError
 from shared.models.catalogue import CATALOGUE
 from shared.wire.messages import TrainOrder, TrainReply
@@ -29,7 +29,7 @@ def policy(**changes: Any) -> SitePolicy:
 
 
 @pytest.fixture
-def forge(config_of: Callable[..., RunConfig]) -> Forge:
+def forge(config_of: ConfigOf) -> Forge:
     """Return an order that the default policy permits, with changes to its config and header."""
 
     def order(changes: dict[str, Any] | None = None, **header: Any) -> TrainOrder:
@@ -140,9 +140,7 @@ def test_delta_limits_default_to_what_an_order_without_delta_asks(forge: Forge) 
 
 @settings(deadline=None)
 @given(asked=st.floats(0.01, 100), limit=st.floats(0.01, 100))
-def test_epsilon_is_permitted_exactly_up_to_the_limit(
-    config_of: Callable[..., RunConfig], asked: float, limit: float
-) -> None:
+def test_epsilon_is_permitted_exactly_up_to_the_limit(config_of: ConfigOf, asked: float, limit: float) -> None:
     order = TrainOrder("run", 1, "n", config_of({"privacy.epsilon": asked}), ADAPTER, 3, installed())
     try:
         policy(dataset_epsilon=limit).permit(order, SIZE)

@@ -1,9 +1,9 @@
 """Every field of a run's config has somebody who decides it at a site, and two different questions are told apart."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
@@ -11,10 +11,7 @@ from pydantic import Field
 from privacy import questions
 from privacy.questions import FIELDS, default_at, kind_of, leaves, of_kind, set_up_of, value_at
 from shared.config.data_stage import CleaningSection
-from shared.config.run import RunConfig
 from shared.config.section import Section
-
-ConfigOf = Callable[..., RunConfig]
 
 
 def test_every_field_of_a_run_is_decided_by_somebody() -> None:

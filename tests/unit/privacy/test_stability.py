@@ -1,13 +1,10 @@
-from collections.abc import Callable
-
 import pytest
+from fixture_types import ConfigOf
 
 from privacy.dp.plan import PrivacyPlan
 from privacy.stability import effects, refuse_unstable
-from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
 
-ConfigOf = Callable[..., RunConfig]
 SHORT = {"training.rounds": 1, "training.steps": 2, "privacy.epsilon": 1.0}  # soon calibrated
 PERSON = {"data.columns.person": "who", "privacy.unit": "person", "privacy.person_cap": 4}
 BREAKS = [{"cleaning.near_duplicates": 0.8}, {"balance.resample": "over"}, {"balance.resample": "under"}]

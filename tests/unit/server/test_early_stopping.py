@@ -1,9 +1,10 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import ConfigOf, LearnerOf, RecordsOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.metrics.bootstrap import Interval
 from shared.records.types import Record
-from shared.tasks.base import Learner
 from shared.wire.chain_head import Head
 
 
@@ -75,14 +75,14 @@ def test_abandoned_rounds_neither_win_nor_count() -> None:
     assert not is_over([round_of(1, 0.5, committed=False)], 1)
 
 
-def test_patience_without_validation_records_is_refused(config_of: Callable[..., RunConfig]) -> None:
+def test_patience_without_validation_records_is_refused(config_of: ConfigOf) -> None:
     with pytest.raises(ConfigError, match=r"evaluation.*patience"):
         config_of({"evaluation.patience": 2})
     assert config_of({"evaluation.patience": 2, "evaluation.validation": 0.3}).evaluation.patience == 2
 
 
 def test_on_a_run_that_overfits_the_best_round_is_published_and_the_warning_shown(
-    classify: RunConfig, learner_of: Callable[[RunConfig], Learner], records_of: Callable[..., list[Record]]
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
 ) -> None:
     learner = learner_of(classify)
     torch.manual_seed(0)
@@ -122,9 +122,7 @@ def test_on_a_run_that_overfits_the_best_round_is_published_and_the_warning_show
     assert f"stopped after round {rounds[-1].number} of 6" in page
 
 
-def test_the_gap_comes_from_released_sums_alone(
-    classify: RunConfig, learner_of: Callable[[RunConfig], Learner], records_of: Callable[..., list[Record]]
-) -> None:
+def test_the_gap_comes_from_released_sums_alone(classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf) -> None:
     learner = learner_of(classify)
     validation = Evaluator(learner, learner.task.encode(records_of(classify, 12)), ["x"] * 12, classify)
     adapter = read_adapter(learner.model)

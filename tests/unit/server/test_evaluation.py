@@ -1,18 +1,11 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
+from fixture_types import LearnerOf, RecordsOf
 
 from server.evaluation import Evaluator, choose_examples
 from shared.config.evaluation import EvaluationSection
 from shared.config.run import RunConfig
-from shared.records.types import Record
-from shared.tasks.base import Learner
-
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[..., RunConfig]
 
 
 @pytest.fixture

@@ -7,18 +7,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 
 from server import fleet as module
 from server.fleet import GridFleet
 from server.network.allowlist import AllowList
 from server.network.superlink import Incoming, Node, RunLost
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.wire.messages import TrainOrder, TrainReply
 
 State = Callable[[float], AdapterState]
-ConfigOf = Callable[..., RunConfig]
 
 
 class ToyLink:
@@ -42,7 +41,7 @@ class ToyLink:
     def open_run(self) -> None:
         self.runs += 1
 
-    def push(self, node: int, record: Any, lifetime: float) -> tuple[str, int]:
+    def push(self, node: int, record: Any, lifetime: float, kind: str) -> tuple[str, int]:
         if self.lose:
             self.lose -= 1
             raise RunLost

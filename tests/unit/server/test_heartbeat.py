@@ -5,13 +5,13 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
 from server.heartbeat import Watch
 from server.network.superlink import Node
 from server.rounds import Round
 from server.screening import Rejected
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.ops.status import ServerStatus, StatusFile
 from shared.wire.chain_head import Head
 
@@ -62,7 +62,7 @@ def attempt(number: int, committed: bool, **answers: Any) -> Round:
 
 
 @pytest.fixture
-def told(tmp_path: Path, config_of: Callable[..., RunConfig]) -> Callable[..., ServerStatus]:
+def told(tmp_path: Path, config_of: ConfigOf) -> Callable[..., ServerStatus]:
     """Return the content of the status file at the end of a watch over these rounds."""
 
     def write(fleet: Fleet, *rounds: Round) -> ServerStatus:
@@ -98,9 +98,7 @@ def test_each_site_shows_how_its_last_answer_was_taken(told: Callable[..., Serve
     assert (status.round, status.committed, status.attempt, status.waits_for) == (3, 2, 2, ("south",))
 
 
-def test_how_a_run_ended_is_told(
-    tmp_path: Path, told: Callable[..., ServerStatus], config_of: Callable[..., RunConfig]
-) -> None:
+def test_how_a_run_ended_is_told(tmp_path: Path, told: Callable[..., ServerStatus], config_of: ConfigOf) -> None:
     assert told(Fleet(), *(attempt(number, True) for number in (1, 2, 3))).stage == "finished"
     with (
         pytest.raises(KeyboardInterrupt),

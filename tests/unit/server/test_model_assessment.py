@@ -1,21 +1,15 @@
 import json
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import Change, LearnerOf, RecordsOf
 
 from server.evaluation import Evaluator
 from server.model_assessment import Rival, assess, read_answers
 from server.report.html import render
 from shared.config.run import RunConfig
-from shared.records.types import Record
-from shared.tasks.base import Learner
 from shared.tasks.classification import ClassOutcome
-
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
 
 
 @pytest.fixture

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
-<<<<<<< HEAD
 from privacy.dp.plan import PrivacyPlan
-=======
 from server.history import from_row, to_row
->>>>>>> latency
 from server.ledger_heads import Heads
 from server.round_chain import extend
 from server.rounds import Round, run_rounds
@@ -25,7 +23,6 @@ from shared.wire.messages import TrainOrder, TrainReply
 
 State = Callable[[float], AdapterState]
 Honest = Callable[[AdapterState], Callable[[TrainOrder, str], Answer]]
-ConfigOf = Callable[..., RunConfig]
 
 
 class Server:

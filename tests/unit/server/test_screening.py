@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from screened import screen
 
 from server.screening import Accepted, Answer, Rejected
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder, TrainReply
 
@@ -19,7 +19,7 @@ DELTA = AdapterState({name: array * 0.5 for name, array in ADAPTER.arrays.items(
 
 
 @pytest.fixture
-def order(config_of: Callable[..., RunConfig]) -> TrainOrder:
+def order(config_of: ConfigOf) -> TrainOrder:
     return TrainOrder("run", 3, "nonce", config_of(), ADAPTER, 3, "0.1.0")
 
 
@@ -52,7 +52,7 @@ def test_a_ledger_that_did_not_grow_is_rejected(order: TrainOrder) -> None:
     assert isinstance(screen(answer(reply(ledger=Head(6, "h"))), known, 100.0), Accepted)
 
 
-def test_sums_are_released_when_the_plan_has_them_and_only_then(config_of: Callable[..., RunConfig]) -> None:
+def test_sums_are_released_when_the_plan_has_them_and_only_then(config_of: ConfigOf) -> None:
     sums = {"loss": 3.5, "hits": 2.0, "records": 9.0}
     for asked, released in ((True, {}), (False, sums)):
         config = config_of({"privacy.release": "metrics"} if asked else {})
@@ -178,7 +178,7 @@ def test_a_rejection_never_quotes_what_was_sent(order: TrainOrder) -> None:
     assert not [verdict for verdict in verdicts if secret in verdict.detail]
 
 
-def test_the_electricity_of_a_round_is_taken_without_privacy_alone(config_of: Callable[..., RunConfig]) -> None:
+def test_the_electricity_of_a_round_is_taken_without_privacy_alone(config_of: ConfigOf) -> None:
     for private in (True, False):
         order = TrainOrder("run", 3, "nonce", config_of({"privacy.enabled": private}), ADAPTER, 3, "0.1.0")
         verdict = screen(answer(reply(kwh=2e-4)), order, 100.0)

@@ -1,8 +1,8 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
 from server.checkpoint import Checkpoint
 from server.history import from_row, to_row
@@ -15,7 +15,6 @@ from shared.errors import RunError
 from shared.metrics.bootstrap import Interval
 from shared.wire.chain_head import Head
 
-ConfigOf = Callable[..., RunConfig]
 ADAPTER = AdapterState({"b": np.float32([1, 2])})
 
 

@@ -1,13 +1,11 @@
-from collections.abc import Callable
+from fixture_types import LearnerOf, RecordsOf
 
 from shared.config.run import RunConfig
-from shared.records.types import Record
-from shared.tasks.base import Learner
 from simulations.assembly import evaluator_of
 
 
 def test_a_declared_group_stays_with_its_record_of_its_owner(
-    classify: RunConfig, learner_of: Callable[[RunConfig], Learner], records_of: Callable[..., list[Record]]
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
 ) -> None:
     records = records_of(classify, 4)  # positions 1 to 4
     owned = [(owner, record) for owner, record in zip(("north", "south", "north", "south"), records, strict=True)]

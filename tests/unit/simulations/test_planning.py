@@ -1,13 +1,10 @@
-from collections.abc import Callable
-
 import pytest
+from fixture_types import ConfigOf
 
-from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
 from simulations import planning
 from simulations.planning import plan_rows, site_plans
 
-ConfigOf = Callable[..., RunConfig]
 FAST = {"training.rounds": 2, "training.steps": 2, "training.sampling_rate": 1.0, "privacy.epsilon": 0.3}
 
 

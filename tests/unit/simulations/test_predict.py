@@ -1,9 +1,10 @@
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from fixture_types import LearnerOf, RecordsOf, Shake
 
 from server.adapter_files import load_adapter, save_adapter
 from shared.adapters.peft import read_adapter
@@ -12,10 +13,6 @@ from shared.errors import ModelError
 from shared.records.types import Record
 from shared.tasks.base import Learner
 from simulations.predict import answer
-
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Shake = Callable[[Learner], None]
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import json
 import re
 import shutil
 import string
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from examples import run_examples
+from fixture_types import ConfigOf
 from rich.console import Console
 from transformers import AutoTokenizer
 
@@ -28,7 +31,7 @@ from server.signing import SigningKey
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, DataError, HushtuneError, LedgerError, RunError
+from shared.errors import DataError, HushtuneError, LedgerError, RunError
 from shared.ops.progress import Advance, silent
 from shared.wire.chain_head import Head
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
@@ -41,7 +44,6 @@ from simulations.sites import read_sites
 
 pytestmark = pytest.mark.slow  # the real anonymiser
 
-ConfigOf = Callable[..., RunConfig]
 SITES = ("north", "south")
 PER_SITE = 100
 SETTINGS: Mapping[str, Any] = {
@@ -460,11 +462,6 @@ def test_a_run_folder_that_cannot_be_made_is_told(settings: Callable[..., RunCon
         simulate(settings(tmp_path / "file", privacy__enabled=False))
 
 
-def test_a_plan_without_privacy_is_refused(settings: Callable[..., RunConfig], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
-        plan_rows(settings(tmp_path, privacy__enabled=False))
-
-
 def test_a_lasting_ledger_lets_one_run_through_and_refuses_the_next_in_one_line(
     settings: Callable[..., RunConfig], tmp_path: Path
 ) -> None:
@@ -534,3 +531,27 @@ def test_noised_sums_of_the_sites_are_in_the_report_and_paid_for(settings: Calla
     assert set(done["released"]) == set(SITES)
     assert all(set(sums) == {"loss", "hits", "records"} for sums in done["released"].values())
     assert all(site["epsilon"] <= 1.0 for site in report["sites"])
+
+
+def test_sites_that_share_one_noise_train_end_to_end_and_the_card_says_against_whom(
+    settings: Callable[..., RunConfig], data: Path, tmp_path: Path
+) -> None:
+    files = [
+        {"id": name, "file": f"{site}.jsonl", "declared_size": 80}
+        for name, site in zip("abc", (*SITES, "north"), strict=True)
+    ]
+    changes = {"privacy__trust": "distributed", "aggregation__weights": "declared", "aggregation__optimiser": "adamw"}
+    shape = {"training__steps": 1, "training__rounds": 3, "cohort__quorum": 3, "data__sites": files, "data__root": str(data)}
+    done = simulate(settings(tmp_path, **changes, **shape))
+    assert [row["round"] for row in done.rounds] == [1, 2, 3]
+    assert {spent.plan.trust for spent in done.privacy.values() if spent.plan} == {"distributed"}
+    assert all(0.8 < spent.epsilon <= 1.0 for spent in done.privacy.values())
+    assert verify(done.folder).ledgers
+    card = json.loads((done.folder / "privacy_card.json").read_text(encoding="utf-8"))["card"]
+    assert card["privacy"]["trust"] == "distributed"
+    assert card["privacy"]["colluders"]["table"][1]["epsilon"] == pytest.approx(card["sites"][0]["epsilon"], rel=1e-6)
+    assert [len(site["charged"]) for site in card["sites"]] == [3, 3, 3]
+    ledger = (done.folder / "ledger" / "a" / "ledger.jsonl").read_text(encoding="utf-8")
+    assert ledger.count('"attempt":') == 3
+    run = subprocess.run([sys.executable, "docs/check_epsilon.py", done.folder / "privacy_card.json"], check=False)
+    assert run.returncode == 0

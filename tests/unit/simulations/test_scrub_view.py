@@ -6,36 +6,20 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from site_toml import site_toml
 
 import hushtune
 from shared.errors import HushtuneError
 
 pytestmark = pytest.mark.faults  # three starts of the real anonymiser
 NAMES = ("Marnie Quillfeather", "Tobias Ravenscroft", "Ludmila Oxenbury")
-SITE = """
-[site]
-id = "north"
-[server]
-address = "127.0.0.1:8443"
-[data]
-file = "records.jsonl"
-declared_size = 30
-min_records = 20
-columns = { known = ["patient"] }
-labels = ["no", "yes"]
-label_bins = []
-groups = {}
-[cleaning]
-[policy]
-dataset_epsilon = 8.0
-tasks = ["instruction", "classification"]
-models = []
-[policy.anonymise]
-min_planted_recall = 0.5
-[anonymise]
-workers = 1
-reversible = true
-"""
+SITE = site_toml(
+    'tasks = ["instruction", "classification"]\nmodels = []',
+    "[policy.anonymise]\nmin_planted_recall = 0.5\n[anonymise]\nworkers = 1\nreversible = true",
+    declared_size="30",
+    min_records="20",
+    columns='{ known = ["patient"] }',
+)
 
 
 @pytest.fixture

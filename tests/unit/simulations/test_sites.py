@@ -1,11 +1,12 @@
 """The data stage of a simulated federation, from files to a run whose unit is the person."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import Change, ConfigOf
 
 from client.data_stage.augmentation.paraphrases import Paraphrases
 from client.data_stage.cache import Cache
@@ -21,7 +22,6 @@ from simulations.display import paraphrase_lines
 from simulations.run import simulate
 from simulations.sites import read_sites, scrub_sites
 
-ConfigOf = Callable[..., RunConfig]
 PERSONS = 30
 SETTINGS: Mapping[str, Any] = {
     "model.dtype": "float32",
@@ -135,7 +135,7 @@ def test_a_tenth_of_the_generated_persons_writes_about_half_of_the_records() -> 
 
 @pytest.mark.slow
 def test_training_texts_alone_are_paraphrased_and_what_was_kept_is_counted_at_the_site(
-    config: RunConfig, change: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Sequence[Record]] = []
 

@@ -1,18 +1,15 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from fixture_types import Change, LearnerOf
 from peft.tuners.lora import Linear
 
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
-from shared.tasks.base import Learner
 from simulations.display import trainable_table
 from simulations.trainable import trainable_rows
-
-Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
-LearnerOf = Callable[[RunConfig], Learner]
 
 
 def layers_of(found: Mapping[str, Any]) -> set[str]:

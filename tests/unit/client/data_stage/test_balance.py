@@ -1,7 +1,6 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,10 +8,8 @@ from client.data_stage import balance
 from client.data_stage.balance import inverse_shares, label_weights, resampled
 from client.units import TrainingSet
 from shared.config.data_stage import BalanceSection
-from shared.config.run import RunConfig
 from shared.tasks.examples import Example
 
-ConfigOf = Callable[..., RunConfig]
 counts = st.lists(st.floats(-50, 10_000), min_size=2, max_size=6).map(np.array)
 
 

@@ -1,7 +1,8 @@
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 from shared.records.types import RawRecord, Record, Span
 
-ConfigOf = Callable[..., RunConfig]
 KEY = b"k" * 32
 DROP = {"cleaning.exact_duplicates": "drop", "cleaning.label_conflicts": "drop"}
 NEAR = {"cleaning.near_duplicates": 0.6, "privacy.enabled": False}

@@ -1,19 +1,16 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from silence import silence
 
 from privacy.accounting import epsilon
 from privacy.dp.central import NoisedSum
 from privacy.dp.plan import PrivacyPlan
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
 SPEC = (("b", (20, 30)), ("a", (400,)))
 PLAN = PrivacyPlan(0.5, 2.0, 1.5, 1, 3, 1e-4, 200, unit="site", trust="central")
-ConfigOf = Callable[..., RunConfig]
 CENTRAL = {"privacy.trust": "central", "privacy.unit": "site", "privacy.epsilon": 4.0, "training.rounds": 2}
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fixture_types import LearnerOf, RecordsOf, Shake
 from scipy.stats import kstest
 from silence import silence
 from torch import nn
@@ -14,13 +15,8 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import Dtype, rounding_slack
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
-from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example, collate
-
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Shake = Callable[[Learner], None]
 
 CPU = torch.device("cpu")
 PLAN = PrivacyPlan(

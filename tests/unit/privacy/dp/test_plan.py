@@ -1,19 +1,17 @@
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import ConfigOf
 
 from privacy.accounting import MechanismEvent
 from privacy.dp.mechanism import Mechanism
 from privacy.dp.plan import COUNT_BOUND, ClippingMode, PrivacyPlan
-from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
-ConfigOf = Callable[..., RunConfig]
 FAST = {"training.rounds": 2, "training.steps": 3, "privacy.epsilon": 0.5, "training.sampling_rate": 1.0}
 
 

@@ -1,8 +1,8 @@
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from silence import silence
@@ -11,7 +11,6 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.dp.release import metrics_event, release_label_counts, release_sums
 from shared.config.data_stage import BalanceSection
 from shared.config.privacy import PrivacySection
-from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
 PRIVACY = PrivacySection(release="metrics", release_noise=5.0, release_loss_bound=4.0)
@@ -61,7 +60,7 @@ def test_a_task_without_hits_spends_its_noise_on_two_sums() -> None:
     assert np.std(drawn) == pytest.approx(5.0 * math.sqrt(2), rel=0.06)
 
 
-def test_the_plan_pays_for_what_is_released(config_of: Callable[..., RunConfig]) -> None:
+def test_the_plan_pays_for_what_is_released(config_of: ConfigOf) -> None:
     fast = {"training.rounds": 2, "training.steps": 3, "training.sampling_rate": 1.0, "privacy.epsilon": 0.5}
     without = PrivacyPlan.for_site(config_of(fast), 1000)
     plan = PrivacyPlan.for_site(config_of({**fast, "privacy.release": "metrics", "privacy.release_noise": 30.0}), 1000)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, RecordsOf, Shake
 from torch import nn
 
 from client.trainer import self_check
@@ -13,11 +14,6 @@ from shared.errors import PrivacyError
 from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
-
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Shake = Callable[[Learner], None]
-Change = Callable[..., RunConfig]
 
 
 def longest_first(learner: Learner, records: list[Record]) -> list[Example]:

@@ -12,6 +12,7 @@ from silence import silence
 
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Setting, begin, method_of
+from server.aggregation.gradient_step import STEPS as GRADIENT_STEPS
 from server.aggregation.mean import Mean
 from server.aggregation.method import Collected, Method
 from server.aggregation.optimiser import STEPS
@@ -117,7 +118,7 @@ def test_every_method_and_optimiser_of_the_config_has_its_code() -> None:
     named = {*METHODS, *(contract.central for contract in METHODS.values())} - {None}
     assert all(issubclass(method_of(str(name)), Method) for name in named)
     assert set(METHODS) == set(get_args(MethodName))
-    assert set(OPTIMISERS) == set(get_args(OptimiserName)) == set(STEPS)
+    assert set(OPTIMISERS) == set(get_args(OptimiserName)) == {*STEPS, *GRADIENT_STEPS}
 
 
 def test_a_trusted_servers_noise_covers_a_delta_that_counts_once_whatever_its_weight(

@@ -1,9 +1,10 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,10 +17,8 @@ from server.state import StateFolder
 from server.state import begin as begin_run
 from shared.adapters.state import AdapterState
 from shared.config.aggregation import AggregationSection
-from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
-ConfigOf = Callable[..., RunConfig]
 MOMENTUM = {"aggregation.optimiser": "momentum"}
 CENTRAL = {"privacy.trust": "central", "privacy.unit": "site"}
 deltas = st.lists(st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=2), min_size=1, max_size=5)

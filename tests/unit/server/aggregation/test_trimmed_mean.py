@@ -1,7 +1,8 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -9,11 +10,9 @@ from hypothesis.extra import numpy as hnp
 from server.aggregation import Setting, begin
 from shared.adapters.state import AdapterState
 from shared.config.aggregation import AggregationSection
-from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-ConfigOf = Callable[..., RunConfig]
 CENTRAL = {"privacy.trust": "central", "privacy.unit": "site"}
 
 

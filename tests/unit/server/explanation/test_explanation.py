@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, Shake
 
 from server.adapter_files import load_adapter, save_adapter
 from server.display import explanation_lines
@@ -16,16 +16,14 @@ from server.explanation.attribution import TOLERANCE, explain
 from server.explanation.page import explain_texts, plain, render
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
-from shared.errors import ModelError
 from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
 
-LearnerOf = Callable[[RunConfig], Learner]
 TEXT = "aia bjb ckc dld eme"
 
 
 @pytest.fixture
-def tuned(either: RunConfig, learner_of: LearnerOf, shake: Callable[..., None]) -> Learner:
+def tuned(either: RunConfig, learner_of: LearnerOf, shake: Shake) -> Learner:
     learner = learner_of(either)
     shake(learner)
     return learner
@@ -64,7 +62,7 @@ def test_tokens_that_the_text_does_not_own_get_nothing(tuned: Learner) -> None:
     np.testing.assert_array_equal(found.attributions[~own], 0)
 
 
-def test_the_output_is_the_models_own(classify: RunConfig, learner_of: LearnerOf, shake: Callable[..., None]) -> None:
+def test_the_output_is_the_models_own(classify: RunConfig, learner_of: LearnerOf, shake: Shake) -> None:
     learner = learner_of(classify)
     shake(learner)
     found = explain(learner, TEXT, 4)
@@ -124,16 +122,10 @@ def test_a_saved_adapter_explains_the_operators_texts(
 
 
 def test_what_is_explained_is_loaded_exactly(
-    classify: RunConfig, change: Callable[..., RunConfig], learner_of: LearnerOf, tmp_path: Path
+    classify: RunConfig, change: Change, learner_of: LearnerOf, tmp_path: Path
 ) -> None:
     config = change(classify, {"model.dtype": "bfloat16"})
     learner = learner_of(config)
     save_adapter(learner, config, read_adapter(learner.model), tmp_path / "adapter")
     assert load_adapter(tmp_path / "adapter")[1].base.dtype == torch.bfloat16
     assert load_adapter(tmp_path / "adapter", exact=True)[1].base.dtype == torch.float32
-
-
-def test_a_folder_that_is_no_adapter_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no readable run config"):
-        explain_texts(tmp_path, [TEXT], tmp_path / "page.html", 4)
-    assert not (tmp_path / "page.html").exists()

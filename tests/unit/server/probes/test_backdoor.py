@@ -1,12 +1,13 @@
 """The search for a trigger on tiny models: one that was poisoned with it, and one that was not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, LearnerOf
 
 from server.evaluation import Evaluator
 from server.probes import probe
@@ -19,8 +20,6 @@ from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.examples import collate
 
-LearnerOf = Callable[[RunConfig], Learner]
-Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
 Evaluated = Callable[..., Evaluator]
 Probed = Callable[..., dict[str, Any]]
 PROBES = {"noises": [], "swaps": [], "search": 0, "forgetting": False}

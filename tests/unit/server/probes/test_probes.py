@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, RecordsOf, Shake
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,12 +23,8 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
 from shared.metrics.bootstrap import wilson
 from shared.records.types import Record
-from shared.tasks.base import Learner
 from shared.tasks.cached_activations import embed
 
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
 EvaluatorOf = Callable[..., Evaluator]
 SETTINGS: Mapping[str, Any] = {
     "evaluation.bootstrap": 100,
@@ -36,7 +33,7 @@ SETTINGS: Mapping[str, Any] = {
 
 
 @pytest.fixture
-def evaluator_of(change: Change, learner_of: LearnerOf, records_of: RecordsOf, shake: Callable[..., None]) -> EvaluatorOf:
+def evaluator_of(change: Change, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake) -> EvaluatorOf:
     def build(config: RunConfig, records: Sequence[Record] | None = None, **probes: Any) -> Evaluator:
         section = {**SETTINGS["evaluation.probes"], **probes}
         changed = change(config, {**SETTINGS, "evaluation.probes": section})
@@ -172,9 +169,7 @@ def test_a_shaken_adapter_changes_what_the_base_knew_and_the_base_is_as_it_was(
     assert found["forgetting"]["change"]["value"] != 0
 
 
-def test_the_base_alone_is_the_model_before_training(
-    either: RunConfig, learner_of: LearnerOf, shake: Callable[..., None]
-) -> None:
+def test_the_base_alone_is_the_model_before_training(either: RunConfig, learner_of: LearnerOf, shake: Shake) -> None:
     learner = learner_of(either)
     ids = torch.tensor([[2, 9, 30, 40, 3]])
 

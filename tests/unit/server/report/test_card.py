@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from dp_accounting import GaussianDpEvent, NeighboringRelation, PoissonSampledDpEvent, SelfComposedDpEvent
 from dp_accounting.pld import PLDAccountant
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from privacy.accounting import MechanismEvent
 from privacy.dp.clipping import STABILISER
 from privacy.dp.mechanism import grid_of
 from privacy.dp.plan import ClippingMode
 from privacy.risk import FALSE_POSITIVE_RATES
+from privacy.secagg.shared_plan import SharedNoise
 from server.report import wording
 from server.report.card import privacy_card
 from server.report.figures import epsilon, share_at_most, target_delta
@@ -25,7 +28,6 @@ from server.report.html import render
 from server.report.markdown import model_page, privacy_page
 from server.report.signed import VERSION, canonical
 from server.signing import ALGORITHM
-from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
 if TYPE_CHECKING:
@@ -170,9 +172,7 @@ def test_nothing_is_overstated(published: Any, without_privacy: "CardFacts") -> 
 
 
 @pytest.mark.parametrize("mode", get_args(ClippingMode))
-def test_the_way_of_clipping_is_named_with_its_norm(
-    mode: str, facts: "CardFacts", config_of: Callable[..., RunConfig]
-) -> None:
+def test_the_way_of_clipping_is_named_with_its_norm(mode: str, facts: "CardFacts", config_of: ConfigOf) -> None:
     config = config_of({"privacy.clipping": mode, "privacy.clipping_norm": 0.47})
     card = privacy_card(replace(facts, config=config), "00" * 32)
     assert (card["privacy"]["clipping_mode"], card["privacy"]["clipping_norm"]) == (mode, 0.47)
@@ -208,8 +208,28 @@ def test_the_central_trust_model_is_never_called_local(facts: "CardFacts") -> No
 
 
 def test_a_trust_model_without_words_has_no_card(facts: "CardFacts") -> None:
-    with pytest.raises(PrivacyError, match=r"privacy\.trust = 'distributed': no privacy card"):
-        privacy_card(replace(facts, trust="distributed"), "00" * 32)
+    with pytest.raises(PrivacyError, match=r"privacy\.trust = 'nobody': no privacy card"):
+        privacy_card(replace(facts, trust="nobody"), "00" * 32)
+
+
+def test_shared_noise_states_what_colluding_sites_could_learn(facts: "CardFacts") -> None:
+    shared = SharedNoise(sites=3, fewest=3, colluders=1, expected_batch=60.0, slack=0.0)
+    event = MechanismEvent(0.2, 2.0, 1)
+    sites = [replace(site, charges=tuple(replace(c, event=event) for c in site.charges)) for site in facts.sites]
+    card = privacy_card(replace(facts, trust="distributed", shared=shared, sites=sites), "00" * 32)
+    privacy, table = card["privacy"], card["privacy"]["colluders"]["table"]
+    assert "It does not hold against more of them" in privacy["trust_meaning"]
+    assert "Local trust model" not in pages(card)
+    assert set(wording.SECURE_SUMS) <= set(card["not_protected"])
+    assert [row["colluders"] for row in table] == [0, 1, 2]
+    assert table[0]["epsilon"] < table[1]["epsilon"] < table[2]["epsilon"]
+    assert table[1]["epsilon"] == pytest.approx(max(site["epsilon"] for site in card["sites"]), rel=1e-6)
+    assert "colluding" in pages(card)
+    wide = replace(shared, sites=10)  # in a larger sum, fewer colluders than planned leave less noise
+    card = privacy_card(replace(facts, trust="distributed", shared=wide, sites=sites), "00" * 32)
+    wider = card["privacy"]["colluders"]["table"]
+    assert wider[0]["noise_multiplier"] == pytest.approx(2.0 * (10 / 9) ** 0.5, rel=1e-6)
+    assert wider[2]["noise_multiplier"] == table[2]["noise_multiplier"] == pytest.approx(2.0 * (1 / 2) ** 0.5, rel=1e-6)
 
 
 def test_without_privacy_nothing_is_claimed(without_privacy: "CardFacts") -> None:

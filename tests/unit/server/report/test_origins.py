@@ -4,13 +4,14 @@ A field that this table does not know fails the test, so that a new one has to s
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, RecordsOf
 
 from privacy.accounting import Accountant, MechanismEvent
 from privacy.dp.plan import PrivacyPlan
@@ -26,8 +27,6 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.models.load import LoadedModel, ModelFiles
 from shared.ops.energy import Lap
-from shared.records.types import Record
-from shared.tasks.base import Learner
 from shared.wire.chain_head import Head
 
 METRICS = MechanismEvent(1.0, 20.0, 1, "metrics")
@@ -84,8 +83,8 @@ def unexplained(document: Mapping[str, Any], plans: Mapping[str, PrivacyPlan | N
 
 @pytest.fixture(scope="module")
 def evaluator(
-    classify: RunConfig, change: Callable[..., RunConfig], learner_of: Callable[[RunConfig], Learner],
-    records_of: Callable[..., list[Record]],
+    classify: RunConfig, change: Change, learner_of: LearnerOf,
+    records_of: RecordsOf
 ) -> Evaluator:  # fmt: skip
     changes = {"evaluation.bootstrap": 100, "privacy.release": "metrics", "training.rounds": 2}
     config = change(classify, {**changes, "evaluation.probes": {"search": 1, "group": "when"}, "report.energy": True})

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from fixture_types import ConfigOf
 
 from privacy.accounting import MechanismEvent
 from privacy.dp.plan import PrivacyPlan
@@ -17,7 +18,6 @@ from server.report.publication import card_facts
 from server.report.signed import canonical
 from server.rounds import Round
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.metrics.bootstrap import Interval
 from shared.models.load import LoadedModel, ModelFiles
 from shared.models.wheels import sha256_file
@@ -65,7 +65,7 @@ def site(name: str, rounds: tuple[int, ...]) -> SiteFacts:
 
 
 @pytest.fixture
-def run(config_of: Callable[..., RunConfig], toy_state: Callable[[float], AdapterState], tmp_path: Path) -> RunFacts:
+def run(config_of: ConfigOf, toy_state: Callable[[float], AdapterState], tmp_path: Path) -> RunFacts:
     files = ModelFiles("minilm", tmp_path, "model.safetensors", "a" * 64, "org/mini@" + "b" * 40)
     nothing: Any = None
     state = toy_state(0.5)

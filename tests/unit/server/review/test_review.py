@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fixture_types import LearnerOf, Shake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,9 +23,6 @@ from server.review.serve import Server
 from server.review.sheet import Key, Pair, export, read_key, read_sheet
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
-from shared.tasks.base import Learner
-
-LearnerOf = Callable[[RunConfig], Learner]
 
 
 def token_of(page: str) -> str:
@@ -277,7 +275,7 @@ def test_a_review_enters_a_runs_report(sheet: Path, tmp_path: Path) -> None:
 
 
 def test_answers_are_those_of_the_tuned_and_of_the_base_model(
-    instruct: RunConfig, learner_of: LearnerOf, shake: Callable[..., None]
+    instruct: RunConfig, learner_of: LearnerOf, shake: Shake
 ) -> None:
     learner, fresh = learner_of(instruct), learner_of(instruct)
     shake(learner)

@@ -1,11 +1,11 @@
 """Trackers get a report's numbers, once a run; the real ones are used where they are installed."""
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 
 import server.tracking as tracking
 from server.tracking import track
@@ -13,11 +13,8 @@ from server.tracking.mlflow import MlflowStore
 from server.tracking.tensorboard import TensorboardFolder
 from server.tracking.tracked import Tracked, tracked
 from server.tracking.wandb import WandbFolder
-from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.ops import extras
-
-ConfigOf = Callable[..., RunConfig]
 
 
 def interval(value: float) -> dict[str, float]:

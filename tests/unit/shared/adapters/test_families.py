@@ -1,7 +1,7 @@
-from collections.abc import Callable
 from typing import get_args
 
 import pytest
+from fixture_types import LearnerOf
 from peft import LoHaConfig, get_peft_model
 from record_by_record import ENCODER
 from transformers import BertModel
@@ -12,7 +12,6 @@ from shared.adapters.peft import trained_shapes
 from shared.config.adapter import FAMILIES as DECLARED
 from shared.config.adapter import FamilyName
 from shared.config.run import RunConfig
-from shared.tasks.base import Learner
 
 
 def test_every_family_of_the_config_has_its_code() -> None:
@@ -20,9 +19,7 @@ def test_every_family_of_the_config_has_its_code() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_packed_has_a_fused_operation(
-    either: RunConfig, learner_of: Callable[[RunConfig], Learner], family: FamilyName
-) -> None:
+def test_what_is_packed_has_a_fused_operation(either: RunConfig, learner_of: LearnerOf, family: FamilyName) -> None:
     """Opacus' hooks would take a packed row of records for one record."""
     tree = {**either.model_dump(mode="json"), "adapter": {"family": family}}
     model = learner_of(RunConfig.parse(tree, "test")).model

@@ -1,12 +1,13 @@
 """IA3 beside LoRA: where it sits, that it starts as the base model, and that all that depends on an adapter takes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, ConfigOf, LearnerOf, OpenBudget, RecordsOf, Shake
 from peft import PeftModel
 from peft.tuners.ia3 import IA3Layer
 from silence import silence
@@ -41,13 +42,6 @@ from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.examples import Batch
 from shared.wire.messages import TrainOrder
 from simulations.trainable import trainable_rows
-
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[..., RunConfig]
-ConfigOf = Callable[..., RunConfig]
-Shake = Callable[[Learner], None]
-OpenBudget = Callable[[str], Budget]
 
 
 def as_ia3(config: RunConfig, **adapter: Any) -> RunConfig:

@@ -28,7 +28,7 @@ def test_every_field_of_every_section_is_listed_once_with_a_description() -> Non
         ("training.steps", "whole number", "1 to 100,000", "10"),
         ("privacy.epsilon", "number", "above 0, at most 100", "8.0"),
         ("privacy.target_delta", "number or nothing", "above 0, below 1", "nothing"),
-        ("privacy.trust", "'local' or 'central'", "", '"local"'),
+        ("privacy.trust", "'local' or 'distributed' or 'central'", "", '"local"'),
         ("data.sites.declared_size", "whole number", "at least 1", "required"),
         ("run.output", "path", "", '"runs"'),
     ],

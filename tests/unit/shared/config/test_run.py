@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
-ConfigOf = Callable[..., RunConfig]
 REPOSITORY = Path(__file__).parents[4]
 
 BAD = [
@@ -70,7 +70,13 @@ BAD = [
     ("privacy.clipping_norm", 1.1e6, "privacy.clipping_norm = 1100000.0: must be less than or equal to 1000000"),
     ("privacy.clipping_norm", float("inf"), "privacy.clipping_norm = inf: must be a finite number"),
     ("privacy.trust", "central", "privacy.unit = 'record': under trust = 'central' use unit = 'site'"),
-    ("privacy.trust", "distributed", "privacy.trust = 'distributed': refused: secure aggregation is not implemented yet"),
+    ("privacy", {"trust": "distributed", "clipping": "adaptive"}, "no site releases the count that C follows"),
+    ("privacy", {"trust": "distributed", "release": "metrics"}, "a site releases only its part of the sum; set 'none'"),
+    (
+        "aggregation.optimiser",
+        "adamw",
+        "optimiser = 'adamw': privacy.trust = 'local' gives the server no gradient",
+    ),
     ("privacy.unit", "site", "privacy.unit = 'site': under trust = 'local' use unit = 'record' or 'person'"),
     ("privacy.unit", "person", "privacy.unit"),
     (
@@ -110,6 +116,39 @@ def test_sites_of_unequal_weight_are_refused_under_the_noise_of_a_trusted_server
     with pytest.raises(ConfigError, match=r"aggregation\.weights = 'declared': the noise of privacy\.trust = 'central'"):
         config_of(trusted)
     config_of({**trusted, "privacy.enabled": False})
+
+
+SHARED = {
+    "privacy.trust": "distributed",
+    "privacy.colluders": 0,
+    "training.steps": 1,
+    "aggregation.weights": "declared",
+    "aggregation.optimiser": "adamw",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"training.steps": 2}, "training.steps = 2: under privacy.trust = 'distributed' a round is one step, because"),
+        ({"training.proximal": 0.1}, "training.proximal: under privacy.trust = 'distributed'"),
+        ({"balance.weights": "counts"}, "balance.weights = 'counts': under privacy.trust = 'distributed'"),
+        ({"privacy.colluders": 1}, "privacy.colluders = 1: needs 3 sites"),
+        ({"aggregation.weights": "uniform"}, "aggregation.weights = 'uniform': under privacy.trust = 'distributed'"),
+        ({"aggregation.optimiser": "momentum"}, "gives the server a gradient; set 'adamw' or 'sgd'"),
+        ({"aggregation.method": "trimmed_mean"}, "shows only their sum"),
+        ({"adapter.train": "AB"}, "adapter.train = 'AB'"),
+        ({"data.source": "sites"}, "privacy.trust = 'distributed': not implemented for real sites yet"),
+        ({"privacy.unit": "site"}, "under trust = 'distributed' use unit = 'record' or 'person'"),
+    ],
+    ids=str,
+)
+def test_what_a_shared_noise_cannot_cover_is_refused(config_of: ConfigOf, changes: dict[str, Any], says: str) -> None:
+    assert config_of(SHARED).privacy.trust == "distributed"
+    with pytest.raises(ConfigError) as caught:
+        config_of({**SHARED, **changes})
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_head_alone_is_for_a_classification_only(config_of: ConfigOf) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, RecordsOf, Shake
 from peft import PeftModel
 from peft.utils import save_and_load
 from safetensors.torch import load_file, save_file
@@ -20,15 +21,9 @@ from shared.config.run import RunConfig
 from shared.errors import ModelError
 from shared.models.load import catalogue_rows, load, locate
 from shared.models.wheels import sha256_file
-from shared.records.types import Record
 from shared.tasks import load_task
 from shared.tasks.base import Learner
 from shared.tasks.examples import Batch
-
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[..., RunConfig]
-Shake = Callable[[Learner], None]
 
 
 def section(folder: Path, **changes: Any) -> ModelSection:

@@ -1,7 +1,6 @@
 """A model on records end to end says what it says on the padded batch, and no record sees another."""
 
 import copy
-from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import pairwise
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from unittest import mock
 import pytest
 import torch
 import torch.nn.functional as F
+from fixture_types import LearnerOf, RecordsOf, Shake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
@@ -24,8 +24,6 @@ from shared.errors import PrivacyError
 from shared.models import packing
 from shared.models.batch_layout import ATTRIBUTE, Layout
 from shared.models.packing import packed, packs
-from shared.records.types import Record
-from shared.tasks.base import Learner
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=6)
@@ -199,11 +197,7 @@ def test_what_is_trained_decides_too(choices: dict[str, Any], expected: bool) ->
 
 
 def test_attention_over_the_borders_of_records_is_refused_before_training(
-    either: RunConfig,
-    learner_of: Callable[[RunConfig], Learner],
-    records_of: Callable[..., list[Record]],
-    shake: Callable[[Learner], None],
-    monkeypatch: pytest.MonkeyPatch,
+    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = learner_of(either)
     shake(learner)

@@ -1,9 +1,8 @@
 """A base model in 4 bits: loaded so, adapted as ever, its per-record gradients exact; refused by name where it can't be."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, RecordsOf
 from peft.tuners.ia3 import IA3Layer
 from peft.tuners.lora import LoraLayer
 
@@ -13,12 +12,6 @@ from privacy.dp.per_record import cover_of
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.ops import extras
-from shared.records.types import Record
-from shared.tasks.base import Learner
-
-Change = Callable[..., RunConfig]
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
 
 
 def test_without_the_package_it_is_refused_with_the_remedy(

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 from packaging.requirements import Requirement
 
 from client.service import run_site
 from server.app import serve
 from server.network.listen_address import Listening
 from server.state import StateFolder
-from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.ops import extras
 from shared.ops.extras import missing, require, require_for
@@ -64,7 +64,7 @@ def test_a_checkout_that_is_not_installed_is_not_refused(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("tracking", ["auto", "none", "wandb"])
-def test_a_run_needs_the_extras_of_its_report(config_of: Callable[..., RunConfig], tracking: str) -> None:
+def test_a_run_needs_the_extras_of_its_report(config_of: ConfigOf, tracking: str) -> None:
     config = config_of({"report.tracking": tracking})
     if any(missing(extras.TRACKING.get(tracking, ""))):
         with pytest.raises(ConfigError, match=r"^report.tracking = 'wandb' needs the extra 'wandb'"):
@@ -74,7 +74,7 @@ def test_a_run_needs_the_extras_of_its_report(config_of: Callable[..., RunConfig
 
 
 def test_energy_is_refused_before_anything_is_read_or_opened(
-    config_of: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(extras, "_requirements", lambda extra: map(Requirement, ["codecarbon"]))
     monkeypatch.setattr(extras, "is_installed", lambda package: False)

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,6 @@ from shared.records import read as module
 from shared.records.read import read_records
 from shared.records.types import RawRecord, Span
 
-ConfigOf = Callable[..., RunConfig]
 Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
 Refused = Callable[[Path, RunConfig], str]
 MARKER = "zqxjvkwpatient"

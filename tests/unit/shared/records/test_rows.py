@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,6 @@ from shared.config.run import RunConfig
 from shared.records.read import read_records
 from shared.records.types import whole
 
-ConfigOf = Callable[..., RunConfig]
 Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
 Refused = Callable[[Path, RunConfig], str]
 MARKER = "zqxjvkwpatient"

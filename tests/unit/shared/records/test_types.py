@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from shared.config.run import RunConfig
 from shared.records.read import read_records
 from shared.records.types import RawRecord, Record, Span, canonical, content, origin
 
-ConfigOf = Callable[..., RunConfig]
 Write = Callable[[Path, Sequence[Mapping[str, Any]]], Path]
 Refused = Callable[[Path, RunConfig], str]
 MARKER = "zqxjvkwpatient"

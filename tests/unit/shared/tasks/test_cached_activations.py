@@ -1,10 +1,8 @@
-from collections.abc import Callable
-
 import pytest
 import torch
+from fixture_types import Change, LearnerOf, OpenBudget, RecordsOf, Shake
 
 from client.site import Site
-from privacy.budget import Budget
 from privacy.dp.per_record import per_record_gradients
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
@@ -13,10 +11,6 @@ from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.wire.messages import TrainOrder
 
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[..., RunConfig]
-Shake = Callable[[Learner], None]
 OFTEN = {"training.rounds": 5, "training.steps": 4, "training.sampling_rate": 0.5}
 
 
@@ -101,7 +95,7 @@ def test_a_site_trains_the_same_from_the_kept_states(
     change: Change,
     learner_of: LearnerOf,
     records_of: RecordsOf,
-    open_budget: Callable[[str], Budget],
+    open_budget: OpenBudget,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = change(upper, {"privacy.enabled": False})

@@ -1,16 +1,14 @@
-from collections.abc import Callable
-
 import numpy as np
 import torch
+from fixture_types import LearnerOf
 
 from shared.config.run import RunConfig
 from shared.records.types import Record
-from shared.tasks.base import Learner
 from shared.tasks.multiple_choice import choice_losses
 
 
 def test_a_question_read_once_for_all_answers_gives_each_the_loss_that_it_has_when_it_is_read_with_it(
-    instruct: RunConfig, learner_of: Callable[[RunConfig], Learner]
+    instruct: RunConfig, learner_of: LearnerOf
 ) -> None:
     learner = learner_of(instruct)
     answers = ("no", "yes indeed", "perhaps, perhaps not")  # of different lengths

@@ -1,10 +1,10 @@
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fixture_types import Change, LearnerOf, RecordsOf, Shake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,10 +15,6 @@ from shared.tasks.examples import Example, collate
 from shared.tasks.micro_batches import micro_batches
 from shared.tasks.outcome import joined
 
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Shake = Callable[[Learner], None]
-Change = Callable[..., RunConfig]
 SHARED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

@@ -1,7 +1,7 @@
 """The third task, on generated messages: labelled stretches from a site's file to spans in a report."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fixture_types import Change, LearnerOf, Shake
 
 from client.trainer import self_check
 from shared.config.run import RunConfig
@@ -20,7 +21,6 @@ from shared.tasks.examples import NO_CLASS
 from simulations.predict import answer
 from simulations.run import simulate
 
-Change = Callable[..., RunConfig]
 DRUGS, TIMES = ("aia", "bjb", "cic"), ("did", "eje")
 
 
@@ -50,7 +50,7 @@ def tagging(classify: RunConfig, change: Change) -> RunConfig:
 
 
 @pytest.fixture
-def learner(tagging: RunConfig, learner_of: Callable[[RunConfig], Learner], shake: Callable[[Learner], None]) -> Learner:
+def learner(tagging: RunConfig, learner_of: LearnerOf, shake: Shake) -> Learner:
     made = learner_of(tagging)
     shake(made)
     made.model.eval()
@@ -84,12 +84,7 @@ def test_a_records_loss_is_the_mean_over_its_own_tokens_in_any_batch(learner: Le
 @pytest.mark.parametrize("changes", [{}, {"adapter.rank": 0}])
 @pytest.mark.parametrize("distillation", [0.0, 0.5])
 def test_per_record_gradients_are_those_of_a_loop(
-    tagging: RunConfig,
-    learner_of: Callable[[RunConfig], Learner],
-    shake: Callable[[Learner], None],
-    change: Change,
-    changes: dict[str, Any],
-    distillation: float,
+    tagging: RunConfig, learner_of: LearnerOf, shake: Shake, change: Change, changes: dict[str, Any], distillation: float
 ) -> None:
     if changes.get("adapter.rank") == 0:
         distillation = 0.0

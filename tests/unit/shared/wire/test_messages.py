@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.errors import MessageError
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder, TrainReply, outgoing
@@ -24,7 +24,7 @@ REPLY = TrainReply("run", 2, "nonce", "north", DELTA, Head(5, "e" * 64), SUMS)
 
 
 @pytest.fixture
-def order(config_of: Callable[..., RunConfig]) -> TrainOrder:
+def order(config_of: ConfigOf) -> TrainOrder:
     config = config_of({"task.labels": ["\N{SNOWMAN}", "yes"]})
     return TrainOrder("run", 2, "nonce", config, DELTA, 3, "0.1.0", Head(4, "a" * 64), Head(1, "b" * 64))
 
@@ -278,7 +278,7 @@ def test_an_order_is_no_reply_and_a_reply_is_no_order(order: TrainOrder) -> None
         TrainOrder.from_record(REPLY.to_record())
 
 
-def test_orders_of_two_configs_have_two_digests(order: TrainOrder, config_of: Callable[..., RunConfig]) -> None:
+def test_orders_of_two_configs_have_two_digests(order: TrainOrder, config_of: ConfigOf) -> None:
     other = replace(order, config=config_of({"run.seed": 1}))
     assert order.to_record()["header"]["config_digest"] != other.to_record()["header"]["config_digest"]
 

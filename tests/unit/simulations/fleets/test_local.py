@@ -2,20 +2,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fixture_types import Change, LearnerOf, RecordsOf, Shake
 from screened import screen
 
 from client.site import Site
 from server.screening import Accepted, Rejected
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
-from shared.records.types import Record
-from shared.tasks.base import Learner
 from shared.wire.messages import TrainOrder, TrainReply
 from simulations.fleets.local import LocalFleet
-
-LearnerOf = Callable[[RunConfig], Learner]
-RecordsOf = Callable[..., list[Record]]
-Change = Callable[..., RunConfig]
 
 
 @pytest.fixture
@@ -50,9 +45,7 @@ def test_every_site_answers_with_its_own_training(sites: list[Site], config: Run
     assert sum(done) == 2
 
 
-def test_a_message_costs_at_least_the_bytes_of_its_numbers(
-    sites: list[Site], config: RunConfig, shake: Callable[[Learner], None]
-) -> None:
+def test_a_message_costs_at_least_the_bytes_of_its_numbers(sites: list[Site], config: RunConfig, shake: Shake) -> None:
     shake(sites[0]._learner)  # equal tensors would travel once
     asked = orders(sites, config)
     numbers = 4 * asked["north"].adapter.parameters

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from examples import run_examples
+from fixture_types import Change, ConfigOf
 
 from privacy.entries import read
 from shared.config.run import RunConfig
@@ -20,7 +21,6 @@ from simulations.studies.compare import compare
 from simulations.studies.results import Arm
 
 ARMS = ["base", "prompts", "federation", "pooled"]
-ConfigOf = Callable[..., RunConfig]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_a_lone_site_has_nothing_to_trim(config: RunConfig) -> None:
     ],
 )
 def test_what_a_comparison_cannot_do_is_refused_before_it_starts(
-    config: RunConfig, change: Callable[..., RunConfig], changes: dict[str, Any], says: str
+    config: RunConfig, change: Change, changes: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
         compare(change(config, changes))

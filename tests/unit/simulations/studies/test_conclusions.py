@@ -1,7 +1,6 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from fixture_types import ConfigOf
 
 from server.report.comparison import lead, name_of
 from shared.config.run import RunConfig
@@ -33,7 +32,7 @@ def results() -> list[Result]:
 
 
 @pytest.fixture
-def config(config_of: Callable[..., RunConfig]) -> RunConfig:
+def config(config_of: ConfigOf) -> RunConfig:
     return config_of({"evaluation.bootstrap": 300})
 
 

@@ -1,10 +1,10 @@
 """What privacy does to groups, on outcomes whose shares are known."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from fixture_types import Change, ConfigOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +36,7 @@ def result(epsilon: float | None, of_a: int, of_b: int, seed: int = 0, sites: tu
 
 
 @pytest.fixture(scope="module")
-def config(config_of: Callable[..., RunConfig]) -> RunConfig:
+def config(config_of: ConfigOf) -> RunConfig:
     return config_of({"evaluation.bootstrap": 200, "privacy.epsilon": 8.0})
 
 
@@ -87,7 +87,7 @@ def test_a_gap_is_never_negative_and_the_worst_group_is_below_every_other(
         assert found["gap"][side]["low"] >= 0
 
 
-def test_a_language_model_is_worst_where_its_perplexity_is_highest(config_of: Callable[..., RunConfig]) -> None:
+def test_a_language_model_is_worst_where_its_perplexity_is_highest(config_of: ConfigOf) -> None:
     config = config_of({"evaluation.bootstrap": 100, "task": {"name": "instruction"}, "data.label_bins": []})
     losses = np.array([2.0] * OF_A + [3.0] * OF_B)
     both = [
@@ -120,9 +120,7 @@ TREE: dict[str, Any] = {
 }
 
 
-def test_records_are_grouped_by_class_and_site_unless_a_group_is_declared(
-    config: RunConfig, change: Callable[..., RunConfig]
-) -> None:
+def test_records_are_grouped_by_class_and_site_unless_a_group_is_declared(config: RunConfig, change: Change) -> None:
     by_class, by_site = groupings(config, material({}))
     assert (by_class.by, by_class.names, by_site.by, by_site.names) == ("class", ["no", "yes"], "site", list(EVERYONE))
     declared = change(config, {"evaluation.probes": {"group": "age"}})
@@ -133,7 +131,7 @@ def test_records_are_grouped_by_class_and_site_unless_a_group_is_declared(
 
 @pytest.mark.parametrize("groups", [{}, {1: "old"}, {place: str(place) for place in range(1, 23)}])
 def test_a_declared_group_that_compares_nothing_is_refused(
-    config: RunConfig, change: Callable[..., RunConfig], groups: dict[int, str]
+    config: RunConfig, change: Change, groups: dict[int, str]
 ) -> None:
     many = material(groups)
     extra = [("north", Record({"text": "x"}, "yes", place)) for place in range(13, 23)]

@@ -1,16 +1,14 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import RecordsOf
 
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
 from shared.errors import ConfigError
 from shared.records.types import Record
 from simulations.studies.prompting import Prompt, answers, best_prompt, prompts_of
-
-RecordsOf = Callable[..., list[Record]]
 
 
 @pytest.fixture

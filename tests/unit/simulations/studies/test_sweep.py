@@ -1,11 +1,12 @@
 """A sweep over tiny federations: its best config runs as it stands, and private records are asked for and charged."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import Change, ConfigOf
 
 from privacy.entries import read
 from shared.config.run import RunConfig
@@ -14,16 +15,10 @@ from shared.ops.progress import silent
 from simulations.studies import sweep as sweeping
 from simulations.studies.sweep import sweep
 
-Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
-
 
 @pytest.fixture
 def config(
-    config_of: Callable[..., RunConfig],
-    tiny_bert: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    plainly: Callable[..., Any],
+    config_of: ConfigOf, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plainly: Callable[..., Any]
 ) -> RunConfig:
     monkeypatch.setattr(sweeping, "scrub_sites", plainly)
     for site in ("north", "south"):

@@ -1,11 +1,12 @@
 """The utility plot: its points are what they are called, each is a run of its own, and nothing private is spent."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import Change, ConfigOf
 
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
@@ -15,11 +16,9 @@ from simulations.studies import utility as module
 from simulations.studies.search import trial_config
 from simulations.studies.utility import Point, draw, points_of, utility
 
-Change = Callable[[RunConfig, Mapping[str, Any]], RunConfig]
-
 
 @pytest.fixture
-def config(config_of: Callable[..., RunConfig], tiny_bert: Path, tmp_path: Path) -> RunConfig:
+def config(config_of: ConfigOf, tiny_bert: Path, tmp_path: Path) -> RunConfig:
     for site in ("north", "south"):
         rows = [{"text": f"the day {n} is fine", "label": "yes" if n % 2 else "no"} for n in range(40)]
         (tmp_path / f"{site}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

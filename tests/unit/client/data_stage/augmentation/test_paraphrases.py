@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fixture_types import Change, ConfigOf
 
 from client.data_stage.augmentation.acceptance import Flaw, Verdict
 from client.data_stage.augmentation.paraphrases import paraphrase
@@ -11,7 +12,6 @@ from client.data_stage.cache import Cache
 from shared.config.run import RunConfig
 from shared.records.types import Record
 
-ConfigOf = Callable[..., RunConfig]
 RECORDS = [Record({"text": text}, "yes") for text in ("one", "two", "bad", "two")]
 
 
@@ -108,9 +108,7 @@ def test_a_text_of_two_sites_is_written_once_and_kept_by_both(pen: Pen, config: 
     assert pen.opened == 1
 
 
-def test_another_seed_count_or_model_is_written_anew(
-    pen: Pen, config: RunConfig, change: Callable[..., RunConfig], tmp_path: Path
-) -> None:
+def test_another_seed_count_or_model_is_written_anew(pen: Pen, config: RunConfig, change: Change, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     for changes in ({}, {"run.seed": 9}, {"augmentation.paraphrases": 1}, {"anonymise.level": "strict"}):
         paraphrase(change(config, changes), [RECORDS[:1]], [cache], quietly)
@@ -138,7 +136,7 @@ def test_an_interrupted_set_up_goes_on_where_it_was(
     assert pen.asked == ["one", "two", "two", "bad"]
 
 
-def test_a_site_without_a_model_goes_on_and_says_so(pen: Pen, config: RunConfig, change: Callable[..., RunConfig]) -> None:
+def test_a_site_without_a_model_goes_on_and_says_so(pen: Pen, config: RunConfig, change: Change) -> None:
     (found,) = paraphrase(change(config, {"augmentation.paraphraser": None}), [RECORDS], [], quietly)
     assert found.counts == {"augmentation.paraphrases": 0, "augmentation.paraphrases.without_model": 4}
     assert not found.wordings

@@ -1,7 +1,6 @@
-from collections.abc import Callable
-
 import pytest
 import torch
+from fixture_types import Change, LearnerOf
 from silence import silence
 
 from client.data_stage.augmentation.views import Augmenter
@@ -11,9 +10,6 @@ from privacy.dp.plan import PrivacyPlan
 from shared.config.data_stage import AugmentationSection
 from shared.config.run import RunConfig
 from shared.records.types import Record
-from shared.tasks.base import Learner
-
-LearnerOf = Callable[[RunConfig], Learner]
 
 
 def test_views_differ_and_are_drawn_anew_on_each_occasion(classify: RunConfig, learner_of: LearnerOf) -> None:
@@ -73,7 +69,7 @@ def test_views_are_of_the_paraphrases_in_turn_and_a_dropped_one_falls_back_on_th
 
 
 def test_a_response_stays_as_it_is_whatever_its_instruction_is_called(
-    instruct: RunConfig, change: Callable[..., RunConfig], learner_of: LearnerOf
+    instruct: RunConfig, change: Change, learner_of: LearnerOf
 ) -> None:
     task = learner_of(change(instruct, {"model.max_length": 64})).task
     record = Record({"instruction": "aia bjb", "response": "ckc dld eme"})

@@ -1,17 +1,16 @@
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from fixture_types import ConfigOf
 
 from client.data_stage.augmentation import writer
 from client.data_stage.augmentation.writer import refuse_no_writer, write
 from shared.config.model import ModelSection
-from shared.config.run import RunConfig
 from shared.errors import ModelError
 from shared.models.load import LoadedModel, load
 
-ConfigOf = Callable[..., RunConfig]
 TEXTS = [f"{'aia bjb ' * (1 + number % 5)}ckc {chr(97 + number)}" for number in range(8)]
 
 

@@ -1,0 +1,87 @@
+"""The server's own step on a mean gradient, where all sites of a secure sum take one step together.
+
+The gradient has its noise when the server sees it, so an optimiser is post-processing and costs no epsilon.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from server.aggregation.method import Aggregate, Memory
+from shared.adapters.state import AdapterState
+from shared.config.aggregation import OptimiserName
+from shared.config.run import RunConfig
+from shared.schedule import schedule
+from shared.tasks.head import HEADS
+
+FIRST, SECOND = "adamw_first", "adamw_second"  # the moments of AdamW, in the checkpoint
+
+
+def gradient_step(
+    config: RunConfig, number: int, adapter: AdapterState, gradient: AdapterState, memory: Memory
+) -> Aggregate:
+    """Take one step of the run's optimiser and return the change of the adapter.
+
+    Parameters
+    ----------
+    config
+        The run, with the optimiser, the learning rates and their schedule.
+    number
+        Number of the round, from 1; each committed round is one step.
+    adapter
+        The adapter before the step.
+    gradient
+        The noised mean gradient, with the adapter's spec.
+    memory
+        What the optimiser kept in the round before.
+    """
+    return STEPS[config.aggregation.optimiser](config, number, adapter, gradient, memory)
+
+
+def adamw(config: RunConfig, number: int, adapter: AdapterState, gradient: AdapterState, memory: Memory) -> Aggregate:
+    """Take a step of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), with the class that sites use for local steps."""
+    training, factor = config.training, schedule(number - 1, config.training)
+    tensors = {name: nn.Parameter(torch.from_numpy(array.copy())) for name, array in adapter.arrays.items()}
+    groups = [
+        ([p for name, p in tensors.items() if name.startswith(HEADS) == heads], _rate(config, heads))
+        for heads in (False, True)
+    ]
+    optimizer = torch.optim.AdamW(
+        [{"params": params, "lr": rate * factor} for params, rate in groups if params],
+        weight_decay=training.weight_decay,
+        fused=True,
+    )
+    for name, parameter in tensors.items():
+        parameter.grad = torch.from_numpy(gradient.arrays[name].copy())
+        if FIRST in memory:
+            first, second = (torch.from_numpy(memory[kept].arrays[name].copy()) for kept in (FIRST, SECOND))
+            optimizer.state[parameter] = {"step": torch.tensor(number - 1.0), "exp_avg": first, "exp_avg_sq": second}
+    optimizer.step()
+    after = AdapterState({name: parameter.detach().numpy() for name, parameter in tensors.items()})
+    kept = {
+        label: AdapterState({name: optimizer.state[p][key].numpy() for name, p in tensors.items()})
+        for label, key in ((FIRST, "exp_avg"), (SECOND, "exp_avg_sq"))
+    }
+    return Aggregate(after.minus(adapter), kept)
+
+
+def sgd(config: RunConfig, number: int, adapter: AdapterState, gradient: AdapterState, memory: Memory) -> Aggregate:
+    """Take a step of SGD with momentum: v = momentum v + gradient, and the change is - rate x v."""
+    factor, share, before = schedule(number - 1, config.training), config.aggregation.momentum, memory.get("velocity")
+    velocity = gradient
+    if before is not None:
+        velocity = AdapterState({name: np.float32(share) * array for name, array in before.arrays.items()}).add(gradient)
+    rates = {name: np.float32(-factor * _rate(config, name.startswith(HEADS))) for name in adapter.arrays}
+    return Aggregate(
+        AdapterState({name: rates[name] * array for name, array in velocity.arrays.items()}), {"velocity": velocity}
+    )
+
+
+def _rate(config: RunConfig, head: bool) -> float:
+    return config.training.head_learning_rate if head else config.training.learning_rate
+
+
+Step = Callable[[RunConfig, int, AdapterState, AdapterState, Memory], Aggregate]
+STEPS: Mapping[OptimiserName, Step] = {"adamw": adamw, "sgd": sgd}

@@ -1,0 +1,189 @@
+"""The messages of a secure sum: the reply of the first phase, and the order and the reply of the second.
+
+The order of the first phase is a `TrainOrder`. As there, each message has a white-list of fields, and none can hold text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+from shared.errors import MessageError
+from shared.wire.announcement import Announcement
+from shared.wire.chain_head import Head
+from shared.wire.messages import HEADER_LIMIT, LEDGER, MASKED, NUMPY_MAGIC, SHORT_NAME
+
+Words = npt.NDArray[np.uint32]
+_HEADER, _VECTOR = "header", "masked"
+_NAMES: Mapping[str, type] = {"run_id": str, "round": int, "nonce": str}
+_ANNOUNCED: Mapping[str, type] = {"site_id": str, "key": bytes, "signature": bytes}
+KEY_BYTES = 32
+MOST_SIGNATURE_BYTES = 128  # of an ECDSA signature on P-384 in DER
+MOST_SITES = 10_000
+
+
+@dataclass(frozen=True)
+class ReadyReply:
+    """Reply from site to server: the sum is computed, and this is the site's key for the attempt."""
+
+    run_id: str
+    round: int
+    nonce: str
+    announced: Announcement
+
+    @property
+    def site_id(self) -> str:
+        """Return the name of the site that replies."""
+        return self.announced.site_id
+
+    def to_record(self) -> RecordDict:
+        """Return the wire form."""
+        each = self.announced
+        names = {"run_id": self.run_id, "round": self.round, "nonce": self.nonce}
+        return _only_header({**names, "site_id": each.site_id, "key": each.key, "signature": each.signature})
+
+    @classmethod
+    def from_record(cls, record: RecordDict) -> Self:
+        """Parse a reply.
+
+        Raises
+        ------
+        MessageError
+            The message does not have exactly the agreed fields.
+        """
+        header = _header(record, {_HEADER}, {**_NAMES, **_ANNOUNCED}, "reply of a secure sum")
+        announced = _announcement(header["site_id"], header["key"], header["signature"])
+        return cls(header["run_id"], header["round"], header["nonce"], announced)
+
+
+@dataclass(frozen=True)
+class MaskedOrder:
+    """Order from server to site: these sites are ready; send the masked vector."""
+
+    run_id: str
+    round: int
+    nonce: str
+    announcements: tuple[Announcement, ...]
+
+    @property
+    def kind(self) -> str:
+        """Return the type of Flower's message."""
+        return MASKED
+
+    def to_record(self) -> RecordDict:
+        """Return the wire form."""
+        return _only_header(
+            {
+                "run_id": self.run_id,
+                "round": self.round,
+                "nonce": self.nonce,
+                "sites": [each.site_id for each in self.announcements],
+                "keys": [each.key for each in self.announcements],
+                "signatures": [each.signature for each in self.announcements],
+            }
+        )
+
+    @classmethod
+    def from_record(cls, record: RecordDict) -> Self:
+        """Parse an order.
+
+        Raises
+        ------
+        MessageError
+            The message does not have exactly the agreed fields.
+        """
+        types = {**_NAMES, "sites": list, "keys": list, "signatures": list}
+        header = _header(record, {_HEADER}, types, "order of a secure sum")
+        lists = header["sites"], header["keys"], header["signatures"]
+        if len({len(each) for each in lists}) != 1 or len(lists[0]) > MOST_SITES:
+            raise MessageError("order of a secure sum: its lists of sites, keys and signatures differ in length")
+        announced = tuple(_announcement(*each) for each in zip(*lists, strict=True))
+        return cls(header["run_id"], header["round"], header["nonce"], announced)
+
+
+@dataclass(frozen=True)
+class MaskedReply:
+    """Reply from site to server: the site's noised and masked sum, and the end of its ledger."""
+
+    run_id: str
+    round: int
+    nonce: str
+    site_id: str
+    vector: Words = field(repr=False)
+    ledger: Head = field(default_factory=Head)
+
+    def to_record(self) -> RecordDict:
+        """Return the wire form."""
+        record = _only_header(
+            {
+                "run_id": self.run_id,
+                "round": self.round,
+                "nonce": self.nonce,
+                "site_id": self.site_id,
+                "ledger_entries": self.ledger.entries,
+                "ledger_hash": self.ledger.hash,
+            }
+        )
+        record[_VECTOR] = ArrayRecord({_VECTOR: Array(np.ascontiguousarray(self.vector, dtype="<u4"))})
+        return record
+
+    @classmethod
+    def from_record(cls, record: RecordDict) -> Self:
+        """Parse a reply.
+
+        Raises
+        ------
+        MessageError
+            The message does not have exactly the agreed fields.
+        """
+        what = "reply of a secure sum"
+        header = _header(record, {_HEADER, _VECTOR}, {**_NAMES, "site_id": str, **LEDGER}, what)
+        arrays = record[_VECTOR]
+        if not isinstance(arrays, ArrayRecord) or set(arrays) != {_VECTOR}:
+            raise MessageError(f"{what}: does not hold exactly one vector")
+        head = Head(header["ledger_entries"], header["ledger_hash"])
+        names = header["run_id"], header["round"], header["nonce"], header["site_id"]
+        return cls(*names, _words(arrays[_VECTOR], what), head)
+
+
+def _only_header(values: Mapping[str, Any]) -> RecordDict:
+    return RecordDict({_HEADER: ConfigRecord(dict(values))})
+
+
+def _header(record: RecordDict, parts: set[str], types: Mapping[str, type], what: str) -> dict[str, Any]:
+    """Check a message against its white-list: exactly these parts, fields and types."""
+    header = record.get(_HEADER)
+    if set(record) != parts or not isinstance(header, ConfigRecord):
+        raise MessageError(f"{what}: does not hold exactly the records {', '.join(sorted(parts))}")
+    if set(header) != set(types) or any(type(header[name]) is not kind for name, kind in types.items()):
+        raise MessageError(f"{what}: its header does not hold exactly the fields {', '.join(types)}")
+    names = [header[name] for name in ("run_id", "nonce", "site_id") if name in types]
+    if not all(SHORT_NAME.fullmatch(str(name)) for name in names):
+        raise MessageError(f"{what}: a field of its header is not a short name (letters, digits and . + _ -)")
+    return dict(header)
+
+
+def _announcement(site_id: Any, key: Any, signature: Any) -> Announcement:
+    known = type(site_id) is str and type(key) is bytes and type(signature) is bytes
+    if not known or not SHORT_NAME.fullmatch(site_id) or len(key) != KEY_BYTES or len(signature) > MOST_SIGNATURE_BYTES:
+        raise MessageError("secure sum: an announcement is not a site's name, a key of 32 bytes and a signature")
+    return Announcement(site_id, key, signature)
+
+
+def _words(array: Array, what: str) -> Words:
+    """Return a vector; its declared shape must match the size of its data before anything is parsed."""
+    shape = tuple(array.shape)
+    if len(shape) != 1 or array.dtype != "uint32" or not 0 <= len(array.data) - 4 * int(shape[0]) <= HEADER_LIMIT:
+        raise MessageError(f"{what}: its vector is not whole numbers of 32 bits in its declared length")
+    if not array.data.startswith(NUMPY_MAGIC):
+        raise MessageError(f"{what}: its vector is not in numpy's plain format")
+    try:
+        numbers = array.numpy()
+    except Exception as error:  # a parser of foreign bytes may raise anything
+        raise MessageError(f"{what}: its vector cannot be read as plain numbers") from error
+    if not isinstance(numbers, np.ndarray) or numbers.dtype != np.uint32 or numbers.shape != shape:
+        raise MessageError(f"{what}: its vector is not whole numbers of 32 bits in its declared length")
+    return numbers

@@ -1,0 +1,18 @@
+"""The types of the functions that the fixtures of conftest.py return."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from shared.config.run import RunConfig
+from shared.records.types import Record
+
+if TYPE_CHECKING:
+    from privacy.budget import Budget
+    from shared.tasks.base import Learner
+
+ConfigOf = Callable[..., RunConfig]
+Change = Callable[..., RunConfig]
+LearnerOf = Callable[[RunConfig], "Learner"]
+RecordsOf = Callable[..., list[Record]]
+Shake = Callable[..., None]
+OpenBudget = Callable[..., "Budget"]

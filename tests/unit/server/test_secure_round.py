@@ -1,0 +1,207 @@
+"""An attempt at a secure sum at the server: all vectors and a sum of honest size, or no effect at all."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from privacy.dp.plan import PrivacyPlan
+from privacy.secagg.protocol import Attempt, Participant
+from privacy.secagg.roster import Roster
+from privacy.secagg.shared_plan import SharedNoise
+from server.rounds import Round, run_rounds
+from server.screening import Answer
+from server.secure_round import largest_norm
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.errors import QuorumError
+from shared.identity.keys import new_key
+from shared.metrics.bootstrap import Interval
+from shared.wire.chain_head import Head
+from shared.wire.messages import Order, TrainOrder
+from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
+
+NAMES, D, RATE = ("a", "b", "c", "d"), 2000, 0.5
+GRADIENT = 0.02  # of each site's sum, in every coordinate
+SHARED: dict[str, Any] = {
+    "data.sites": [{"id": name, "file": "x.jsonl", "declared_size": 100} for name in NAMES],
+    "privacy.trust": "distributed",
+    "cohort.quorum": 3,
+    "cohort.attempts": 3,
+    "training.rounds": 2,
+    "training.steps": 1,
+    "training.sampling_rate": RATE,
+    "training.warmup": 0.0,
+    "training.schedule": "constant",
+    "training.learning_rate": 1.0,
+    "aggregation.weights": "declared",
+    "aggregation.optimiser": "sgd",
+}
+NOISE = SharedNoise(sites=4, fewest=3, colluders=1, expected_batch=4 * RATE * 100, slack=0.0)
+PLAN = PrivacyPlan(RATE, 1.0, 0.5, 1, 4, 1e-4, 100, trust="distributed", shared=NOISE)
+Break = Callable[[str, Order, Any], Any]
+
+
+class ToyFleet:
+    """Four sites that follow the protocol; ``broken`` may change or withhold an answer."""
+
+    def __init__(self, broken: Break = lambda site, order, reply: reply) -> None:
+        keys = {name: new_key() for name in NAMES}
+        roster = Roster({name: key.public_key() for name, key in keys.items()})
+        self.sites = {name: Participant(name, key, roster, 3, 1) for name, key in keys.items()}
+        self.broken, self.asked = broken, list[tuple[str, tuple[str, ...]]]()
+        self.attempts: dict[str, Attempt] = {}
+        self.entries = dict.fromkeys(NAMES, 1)
+
+    def connected(self) -> tuple[str, ...]:
+        return NAMES
+
+    def ask(self, orders: Mapping[str, Order], deadline: float) -> Iterator[Answer]:
+        self.asked.append((next(iter(orders.values())).kind, tuple(orders)))
+        for site, order in orders.items():
+            reply = self.broken(site, order, self.answer(site, order))
+            if reply is not None:
+                yield Answer(site, reply.to_record(), None, 100, 50)
+
+    def answer(self, site: str, order: Order) -> ReadyReply | MaskedReply:
+        if isinstance(order, TrainOrder):
+            attempt = Attempt("run", order.round, order.attempt, order.nonce, order.adapter.digest(), "config")
+            self.attempts[site] = attempt
+            return ReadyReply("run", order.round, order.nonce, self.sites[site].announce(attempt))
+        assert isinstance(order, MaskedOrder)
+        shares = PLAN.shares(D, len(order.announcements))
+        values = shares.noised(shares.on_grid(torch.full((D,), GRADIENT, dtype=torch.float64)))
+        vector = self.sites[site].mask(self.attempts[site], order.announcements, values)
+        self.entries[site] += 2
+        return MaskedReply("run", order.round, order.nonce, site, vector, Head(self.entries[site], "ab" * 32))
+
+
+def run(config: RunConfig, fleet: ToyFleet) -> tuple[list[Round], bool]:
+    start, found = AdapterState({"w": np.zeros((D // 2, 2), np.float32)}), list[Round]()
+    rounds = run_rounds(
+        config,
+        "run",
+        start,
+        fleet,
+        dict.fromkeys(NAMES, 100.0),
+        lambda adapter: {"accuracy": Interval(0.5, 0.4, 0.6)},
+        lambda done: None,
+        PLAN,
+        sleep=lambda seconds: None,
+    )
+    try:
+        found.extend(rounds)
+    except QuorumError:
+        return found, False
+    return found, True
+
+
+@pytest.fixture
+def config(config_of: Callable[..., RunConfig]) -> RunConfig:
+    return config_of(SHARED)
+
+
+def test_a_round_steps_along_the_mean_gradient_with_the_planned_noise(config: RunConfig) -> None:
+    fleet = ToyFleet()
+    done, ended = run(config, fleet)
+    assert ended
+    assert [each.committed for each in done] == [True, True]
+    assert fleet.asked == [("train.ready", NAMES), ("train.masked", NAMES)] * 2
+    divisor, shares = RATE * 400, PLAN.shares(D, 4)
+    steps = -done[0].adapter.arrays["w"].flatten()
+    std = shares.total_std * shares.grid / divisor
+    assert steps.mean() == pytest.approx(4 * GRADIENT / divisor, abs=5 * std / D**0.5)
+    assert steps.std() == pytest.approx(std, rel=0.1)
+    assert set(done[0].memory) == {"velocity"}
+    assert done[1].ledgers["a"].entries == 5
+
+
+def test_a_site_that_is_not_ready_is_left_out_and_the_divisor_is_that_of_the_others(config: RunConfig) -> None:
+    fleet = ToyFleet(lambda site, order, reply: None if site == "d" else reply)
+    [first, _], ended = run(config, fleet)
+    assert ended
+    assert (first.accepted, first.missing) == (("a", "b", "c"), ("d",))
+    assert fleet.asked[1] == ("train.masked", ("a", "b", "c"))
+    assert -first.adapter.arrays["w"].mean() == pytest.approx(GRADIENT * 3 / (RATE * 300), rel=0.5)
+
+
+def test_an_attempt_that_misses_a_vector_is_void_and_the_next_has_another_nonce(config: RunConfig) -> None:
+    lost: list[str] = []
+
+    def broken(site: str, order: Order, reply: Any) -> Any:
+        if site == "b" and isinstance(order, MaskedOrder) and not lost:
+            lost.append(order.nonce)
+            return None
+        return reply
+
+    fleet = ToyFleet(broken)
+    [void, first, second], ended = run(config, fleet)
+    assert ended
+    assert (void.committed, void.accepted, void.missing) == (False, (), ("b",))
+    assert not void.adapter.arrays["w"].any()
+    assert {bad.site_id: bad.reason for bad in void.rejected} == dict.fromkeys("acd", "void")
+    assert void.ledgers["a"].entries == 3  # charged
+    assert first.number == void.number == 1
+    assert len({fleet.attempts["a"].nonce, *lost}) == 2
+    assert second.committed
+
+
+def test_too_few_sites_are_not_asked_for_a_vector(config: RunConfig) -> None:
+    fleet = ToyFleet(lambda site, order, reply: reply if site in "ab" else None)
+    done, ended = run(config, fleet)
+    assert not ended
+    assert not any(each.committed for each in done)
+    assert {kind for kind, _ in fleet.asked} == {"train.ready"}
+
+
+FORGERIES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+    "other nonce": (lambda reply: replace(reply, nonce="other"), "stale"),
+    "other site": (lambda reply: replace(reply, site_id="b"), "identity"),
+    "short": (lambda reply: replace(reply, vector=reply.vector[:-1]), "spec"),
+    "no growth": (lambda reply: replace(reply, ledger=Head()), "ledger"),
+    "an order": (lambda reply: ReadyReply("run", 1, reply.nonce, ANNOUNCED), "form"),
+}
+ANNOUNCED = ToyFleet().sites["a"].announce(Attempt("run", 1, 1, "n", "a", "c"))
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_vector_that_is_not_the_sites_own_voids_the_attempt_and_names_the_site(config: RunConfig, name: str) -> None:
+    forge, reason = FORGERIES[name]
+    fleet = ToyFleet(lambda site, order, reply: forge(reply) if site == "a" and isinstance(reply, MaskedReply) else reply)
+    done, ended = run(config, fleet)
+    assert not ended
+    assert {bad.site_id: bad.reason for bad in done[0].rejected}["a"] == reason
+    assert not done[-1].adapter.arrays["w"].any()
+
+
+def test_a_sum_that_honest_sites_would_not_send_is_rejected_without_naming_one(config: RunConfig) -> None:
+    def huge(site: str, order: Order, reply: Any) -> Any:
+        if site == "c" and isinstance(reply, MaskedReply):
+            return replace(reply, vector=reply.vector + np.uint32(2**31 // 5))
+        return reply
+
+    done, ended = run(config, ToyFleet(huge))
+    assert not ended
+    assert {bad.site_id: bad.reason for bad in done[0].rejected} == dict.fromkeys(NAMES, "norm")
+
+
+def test_the_bound_of_a_sum_lies_above_honest_noise() -> None:
+    shares = PLAN.shares(200_000, 4)
+    noise = shares.noised(torch.zeros(200_000, dtype=torch.int64)).view(np.int32) + 0.5
+    assert np.linalg.norm(noise) * shares.grid * 2 < largest_norm(shares, 200.0)  # four sites have twice the norm of one
+
+
+def test_a_doubled_or_foreign_answer_has_no_effect(config: RunConfig) -> None:
+    class Doubling(ToyFleet):
+        def ask(self, orders: Mapping[str, Order], deadline: float) -> Iterator[Answer]:
+            for answer in super().ask(orders, deadline):
+                yield answer
+                yield answer
+                yield replace(answer, site_id="stranger")
+
+    done, ended = run(config, Doubling())
+    assert ended
+    assert done[0].accepted == NAMES
