@@ -73,7 +73,7 @@ def test_a_run_may_be_over_as_soon_as_the_servers_patience_can_be_at_an_end(
 
 
 def test_budgets_are_computed_when_no_order_waits_and_else_only_now_and_then(
-    config_of: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config_of: ConfigOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "Host", Host)
     site = SimpleNamespace(energy=False, country=None)
