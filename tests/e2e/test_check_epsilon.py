@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ EVENTS = (MechanismEvent(0.1, 1.2345, 12), MechanismEvent(1.0, 20.0, 1, "metrics
 DELTA = 3e-4
 
 
-def check(folder: Path, stated: float | None) -> subprocess.CompletedProcess[str]:
+def check(folder: Path, stated: float | None, **privacy: object) -> subprocess.CompletedProcess[str]:
     """Run the script, away from this repository's code, on a card that states an epsilon for its charges."""
     charged = [{"sampling_rate": e.sampling_rate, "noise_multiplier": e.noise_multiplier, "steps": e.steps} for e in EVENTS]
     site = {"site_id": "north", "epsilon": stated, "target_delta": DELTA, "charged": charged if stated is not None else []}
-    (folder / "card.json").write_text(json.dumps({"card": {"sites": [site]}, "signature": ""}), encoding="utf-8")
+    (folder / "card.json").write_text(
+        json.dumps({"card": {"sites": [site], "privacy": privacy}, "signature": ""}), encoding="utf-8"
+    )
     return subprocess.run(
         [sys.executable, "-I", SCRIPT, folder / "card.json"], capture_output=True, text=True, check=False, cwd=folder
     )
@@ -27,7 +30,7 @@ def check(folder: Path, stated: float | None) -> subprocess.CompletedProcess[str
 
 def test_the_script_is_short_and_imports_dp_accounting_alone() -> None:
     text = SCRIPT.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 30
+    assert len(text.splitlines()) <= 45
     names = {
         (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]  # type: ignore[union-attr]
         for node in ast.walk(ast.parse(text))
@@ -44,6 +47,15 @@ def test_it_agrees_to_a_millionth_and_no_further_off(tmp_path: Path) -> None:
     wrong = check(tmp_path, spent - 2e-6)
     assert wrong.returncode == 1
     assert "not the epsilon of its charges" in wrong.stderr
+
+
+def test_the_table_of_colluding_sites_is_recomputed(tmp_path: Path) -> None:
+    sums = {"planned": 1, "smallest_sum": 3, "largest_sum": 3}
+    left = [replace(event, noise_multiplier=event.noise_multiplier * 0.5**0.5) for event in EVENTS]
+    spent, more = epsilon(EVENTS, DELTA), epsilon(left, DELTA)
+    for stated, code in ((more, 0), (more * 0.99, 1)):
+        table = [{"colluders": 1, "epsilon": spent}, {"colluders": 2, "epsilon": stated}]
+        assert check(tmp_path, spent, colluders={**sums, "table": table}).returncode == code
 
 
 def test_a_run_without_privacy_has_nothing_to_check(tmp_path: Path) -> None:
