@@ -89,12 +89,12 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    _leave_out_the_working_folder()
     try:
-        _refuse_hidden()
+        _refuse_hidden()  # finds files and runs none
     except ImportError as error:
         sys.stderr.write(f"hushtune: {error}\n")
         sys.exit(2)
+    _leave_out_the_working_folder()
     from shared.errors import HushtuneError, QuorumError
 
     try:

@@ -179,7 +179,7 @@ def run_rounds(
         if committed:
             aggregate = tally.result()
             adapter, memory = adapter.add(aggregate.change), aggregate.memory
-            record = extend(record, run_id, number, adapter.digest(), {} if plan and not plan.shared else ledgers)
+            record = extend(record, run_id, number, adapter.digest(), ledgers if plan is None or plan.shared else {})
         clock.lap("aggregate")
         faults.point("aggregated", number)
         # 5. Measure, and 6. commit the whole round or nothing.

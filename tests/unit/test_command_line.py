@@ -194,7 +194,7 @@ def test_a_broken_data_file_is_one_line_without_a_word_of_its_text(tmp_path: Pat
 
 def test_a_file_in_the_working_folder_is_never_run_as_code(tmp_path: Path) -> None:
     """``python -m`` would look there first, and a steward's folder may hold files that others sent."""
-    for name in ("click", "typer", "rich", "pydantic", "numpy", "client"):
+    for name in ("click", "typer", "rich", "pydantic", "numpy"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()", encoding="utf-8")
     for command in (["--help"], ["config", "privacy"]):
         done = subprocess.run(

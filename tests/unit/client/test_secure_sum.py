@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_types import Change, ConfigOf, OpenBudget
 
 from client import secure_sum as module
 from client import site as site_module
@@ -32,7 +33,6 @@ from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 NAMES, D = ("east", "north", "south"), 40
 SHARED = SharedNoise(sites=3, fewest=3, colluders=1, expected_batch=30.0, slack=0.0)
 PLAN = PrivacyPlan(0.2, 1.0, 0.5, 1, 3, 1e-4, 100, trust="distributed", shared=SHARED)
-Change = Callable[..., RunConfig]
 
 
 class Three:
@@ -66,7 +66,7 @@ class Three:
 
 
 @pytest.fixture
-def three(tmp_path: Path, config_of: Callable[..., RunConfig]) -> Three:
+def three(tmp_path: Path, config_of: ConfigOf) -> Three:
     return Three(tmp_path, config_of())
 
 
@@ -182,7 +182,7 @@ def test_a_site_of_a_shared_noise_answers_no_order_to_train_alone(
     change: Change,
     learner_of: Callable[..., Any],
     records_of: Callable[..., Any],
-    open_budget: Callable[..., Budget],
+    open_budget: OpenBudget,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sites = [{"id": name, "file": "x.jsonl", "declared_size": 100} for name in NAMES]

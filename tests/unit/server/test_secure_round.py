@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_types import ConfigOf
 
 from privacy.dp.plan import PrivacyPlan
 from privacy.secagg.protocol import Attempt, Participant
@@ -101,7 +102,7 @@ def run(config: RunConfig, fleet: ToyFleet) -> tuple[list[Round], bool]:
 
 
 @pytest.fixture
-def config(config_of: Callable[..., RunConfig]) -> RunConfig:
+def config(config_of: ConfigOf) -> RunConfig:
     return config_of(SHARED)
 
 

@@ -1,21 +1,19 @@
 """One plan for all sites of a run: its delta, its attempts, and what each site adds."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from fixture_types import ConfigOf
 from torch import nn
 
 from privacy.accounting import Accountant
 from privacy.dp.engine import make_private, summing
 from privacy.dp.plan import PrivacyPlan
 from shared.config.privacy import default_delta
-from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
-ConfigOf = Callable[..., RunConfig]
 SITES = [{"id": name, "file": "x.jsonl", "declared_size": size} for name, size in (("a", 100), ("b", 300), ("c", 200))]
 SHARED: dict[str, Any] = {
     "data.sites": SITES,

@@ -1,18 +1,16 @@
 """The server's own step: it is torch's AdamW over rounds, and SGD with momentum, from what a checkpoint keeps."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from fixture_types import ConfigOf
 
 from server.aggregation.gradient_step import gradient_step
 from server.checkpoint import Checkpoint
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.schedule import schedule
 
-ConfigOf = Callable[..., RunConfig]
 SHARED = {
     "data.sites": [{"id": name, "file": "x.jsonl", "declared_size": 100} for name in ("a", "b", "c")],
     "privacy.trust": "distributed",
