@@ -43,6 +43,7 @@ def test_every_accepted_split_fits_32_bits_and_costs_no_more_than_the_accountant
     assert largest <= 2**31
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("std", "count"), [(1.0, 2), (1.5, 2), (2.0, 2), (1.0, 4)])
 def test_a_sum_of_discrete_gaussians_on_half_integers_is_one_within_the_bound_of_the_proof(std: float, count: int) -> None:
     """In 60 digits, on the coset that the sampler draws from: step (1) of the proof."""
@@ -60,6 +61,7 @@ def test_a_sum_of_discrete_gaussians_on_half_integers_is_one_within_the_bound_of
         assert 0 < ratio <= tau
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("std", "kernel"), [(2.0, 0.6), (2.0, 0.8), (3.0, 1.0)])
 @pytest.mark.parametrize("centre", [0.0, 0.5])
 def test_a_discrete_gaussian_is_a_rounding_of_the_continuous_one_within_the_bound(
