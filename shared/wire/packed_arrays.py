@@ -42,7 +42,8 @@ def packed(state: AdapterState) -> npt.NDArray[np.float32]:
     array (number of parameters,)
         The numbers.
     """
-    flat = [np.asarray(array, dtype=np.float32).reshape(-1) for array in state.arrays.values()]
+    # Numbers of another dtype are not cast: the receiver refuses them, as it should.
+    flat = [np.asarray(array).reshape(-1) for array in state.arrays.values()]
     return np.concatenate(flat) if flat else np.zeros(0, dtype=np.float32)
 
 
