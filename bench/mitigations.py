@@ -5,19 +5,15 @@ use the same records, scrubbed once, and the same seed. The noise of differentia
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from bench.table import print_rows
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError
-from shared.ops.numbers import epsilon_up
 from simulations.run import simulate
 
 MITIGATIONS: Mapping[str, Sequence[str]] = {
@@ -63,22 +59,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    found = list(rows(arguments.config, arguments.set))
-    if arguments.json:
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
-        return
-    table = Table(*found[0])
-    for each in found:
-        table.add_row(*(_cell(name, value) for name, value in each.items()))
-    Console(width=160).print(table)
-
-
-def _cell(name: str, value: Any) -> str:
-    if name == "epsilon":
-        return epsilon_up(value)
-    if isinstance(value, Mapping):
-        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    print_rows(list(rows(arguments.config, arguments.set)), arguments.json)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ differs between runs.
 """
 
 import argparse
-import json
 import multiprocessing
 import resource
 import sys
@@ -16,12 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from bench.table import print_rows
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError
-from shared.ops.numbers import epsilon_up
 
 NOISED: Mapping[str, Sequence[str]] = {str(views): (f"augmentation.views={views}",) for views in (1, 4, 8)}
 PARAPHRASED: Mapping[str, Sequence[str]] = {
@@ -69,21 +65,7 @@ def main() -> None:
         for name, overrides in jobs:
             with context.Pool(1) as pool:
                 rows.append(pool.apply(measure, (arguments.config, overrides, name, Path(folder))))
-    if arguments.json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
-        return
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*(_cell(name, value) for name, value in row.items()))
-    Console(width=140).print(table)
-
-
-def _cell(name: str, value: Any) -> str:
-    if name == "epsilon":
-        return epsilon_up(value)
-    if isinstance(value, dict):
-        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    print_rows(rows, arguments.json, width=140)
 
 
 if __name__ == "__main__":

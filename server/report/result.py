@@ -1,6 +1,7 @@
 """A finished run as an object: metrics, rounds and privacy as typed values, and its rows as a table."""
 
 import csv
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,13 +41,13 @@ class SitePrivacy:
     plan: PrivacyPlan | None
 
 
-class Rows:
+class Rows(ABC):
     """Rows of plain values that can become a table."""
 
     @property
+    @abstractmethod
     def rows(self) -> tuple[Row, ...]:
-        """The rows; all have the same columns."""
-        raise NotImplementedError
+        """Return the rows; all have the same columns."""
 
     def to_frame(self) -> "DataFrame":
         """Return the rows as a pandas data frame.

@@ -1,0 +1,40 @@
+"""Print the rows of a benchmark, as a table or as JSON."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from shared.ops.numbers import epsilon_up
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, width: int = 160) -> None:
+    """Print rows that all have the same columns.
+
+    Parameters
+    ----------
+    rows
+        At least one row; an interval is a mapping with ``value``, ``low`` and ``high``.
+    as_json
+        Whether to print JSON instead of a table.
+    width
+        Width of the table, in characters.
+    """
+    if as_json:
+        sys.stdout.write(json.dumps(list(rows), indent=2) + "\n")
+        return
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
+    Console(width=width).print(table)
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "epsilon":
+        return epsilon_up(value)
+    if isinstance(value, Mapping):
+        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
