@@ -82,7 +82,7 @@ def _rows(texts: int, work: dict[str, Work], turns: int, clock: Callable[[], flo
 
 def main() -> None:
     """Measure and print."""
-    from bench.pii import read_labelled
+    from privacy.leakage.labelled import read_labelled
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path, help="labelled texts, JSON lines")

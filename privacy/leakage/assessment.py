@@ -37,6 +37,8 @@ class Assessment:
         Number of records that were scrubbed.
     entities, reasons
         Number of replaced findings by type, and of records held back by reason.
+    replaced
+        Letters and digits of the records that passed which were replaced, out of all: what the texts lose.
     quarantined
         Records held back, out of all records.
     labelled
@@ -61,6 +63,7 @@ class Assessment:
     residual: Recall
     residual_types: Mapping[str, int]
     versions: Mapping[str, str]
+    replaced: Recall
 
     @property
     def checksummed(self) -> Recall:
@@ -132,7 +135,18 @@ def _measured(
         residual=left,
         residual_types=types,
         versions=versions,
+        replaced=_replaced(clean),
     )
+
+
+def _replaced(clean: Sequence[Clean]) -> Recall:
+    """Count the letters and digits of the texts, and how many of them were replaced."""
+    texts = [
+        Marked(text, (), found)
+        for one in clean
+        for text, found in zip(one.prepared.texts.values(), one.findings, strict=True)
+    ]
+    return leak_score(texts).harmless  # without true spans, all letters and digits count as harmless
 
 
 def evenly(records: Sequence[RawRecord], count: int) -> Sequence[RawRecord]:

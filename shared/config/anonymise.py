@@ -69,3 +69,17 @@ class GateSection(Section):
         0.1, ge=0, le=1, description="share of scrubbed texts in which a second detector still finds something (0 to 1)"
     )
     max_quarantined: float = Field(0.02, ge=0, le=1, description="share of records held back (0 to 1)")
+    max_replaced: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the letters and digits of the records that is replaced; above it, the texts lose too much to "
+        "learn from (0 to 1)",
+    )
+    max_over_redaction: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="share of the letters and digits outside the true spans that is replaced, in records whose true spans "
+        "are known, if there are any (0 to 1)",
+    )

@@ -21,7 +21,7 @@ Asked = list[Sequence[RawRecord]]
 def found(covered: int) -> Assessment:
     """Return an assessment in which this many of 450 planted identifiers were covered."""
     planted = LeakScore(Recall(0, 0), {"PERSON": Recall(covered, 450)}, Recall(0, 0), Recall(0, 0))
-    return Assessment(500, {}, {}, Recall(0, 500), None, {}, planted, Recall(1, 500), {}, {})
+    return Assessment(500, {}, {}, Recall(0, 500), None, {}, planted, Recall(1, 500), {}, {}, Recall(1, 9))
 
 
 @pytest.fixture
