@@ -13,6 +13,7 @@ from privacy.detect.analyser import Analyser, Failed
 from privacy.detect.casing import Casing, casing
 from privacy.detect.findings import Finding, is_covered, merge, repeats
 from privacy.detect.known_values import find_again, parts_of, values_of
+from privacy.detect.languages.identify import identifier
 from privacy.detect.languages.registry import language
 from privacy.detect.levels import LEVELS
 from privacy.detect.normalise import normalise, normalise_spans
@@ -79,14 +80,14 @@ class Clean:
 
 
 class Scrubber:
-    """Scrubs records with one analyser, which it builds once.
+    """Scrubs records of one language with one analyser, which it builds once; ``Polyglot`` opens it.
 
     Parameters
     ----------
     section
         The ``[anonymise]`` section of the config.
     folder
-        The folder of the spaCy model.
+        The folder of the spaCy model; None if rules and lists work alone.
     key
         The site's secret for surrogates and date offsets.
 
@@ -96,9 +97,10 @@ class Scrubber:
         The folder holds no usable spaCy model, or the section's language is incomplete.
     """
 
-    def __init__(self, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
+    def __init__(self, section: AnonymiseSection, folder: Path | None, key: bytes = b"") -> None:
         self._max_chars = section.max_chars
         self._level = section.level
+        self._identifier, self.language = identifier(), section.language
         text_language = language(section.language)
         self._addresses, self._function_words = AddressForms.of(text_language.addresses), text_language.function_words()
         first = Analyser(folder, text_language, section.batch_size, LEVELS[section.level])
@@ -166,6 +168,8 @@ class Scrubber:
         texts = {name: text for name, (text, _) in normal.items()}
         self._check(texts)  # again, because normalising can blank a text or make it longer
         masked = tuple(map(self._replacer.mask, texts.values()))
+        if self._identifier.is_foreign("\n".join(masked), self.language):
+            raise UnfitText(Reason.OTHER_LANGUAGE)
         known = tuple(map(normalise, raw.known))
         return Prepared(raw, texts, masked, known, {name: spans for name, (_, spans) in normal.items()}, _targets(raw))
 

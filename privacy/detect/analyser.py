@@ -32,7 +32,7 @@ LABELS = {
     "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
 }  # fmt: skip
 HARMLESS = frozenset(
-    {"CARDINAL", "EVENT", "LANGUAGE", "LAW", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART"}
+    {"CARDINAL", "EVENT", "LANGUAGE", "LAW", "MISC", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART"}
 )
 # Only the entity recogniser runs. The parser may change an entity where it sees a sentence border; without it the
 # recall on 795 labelled texts was the same, label by label, at twice the speed.
@@ -56,7 +56,7 @@ class LoadedSpacy(SpacyNlpEngine):
     """Presidio's engine over a model that is already loaded; Presidio's own ``load`` would download a missing one."""
 
     def __init__(self, nlp: Pipeline, language: str) -> None:
-        labels = set(nlp.pipe_labels["ner"]) - HARMLESS
+        labels = set(nlp.pipe_labels.get("ner", ())) - HARMLESS
         configuration = NerModelConfiguration(
             labels_to_ignore=sorted(HARMLESS),
             model_to_presidio_entity_mapping={label: LABELS.get(label) or type_name(label) for label in labels},
@@ -91,7 +91,7 @@ class Analyser:
     Parameters
     ----------
     folder
-        The folder of a spaCy model with an entity recogniser.
+        The folder of a spaCy model with an entity recogniser; None if rules and lists work alone.
     language
         The language of the texts.
     batch_size
@@ -105,7 +105,7 @@ class Analyser:
         The folder holds no usable spaCy model, or one of another language.
     """
 
-    def __init__(self, folder: Path, language: Language, batch_size: int, level: Level = LEVELS["fast"]) -> None:
+    def __init__(self, folder: Path | None, language: Language, batch_size: int, level: Level = LEVELS["fast"]) -> None:
         self._joins = level.line_breaks
         self._lists = language.words() if level.word_lists else None
         self._sweeper = Sweeper(level, language, self._lists) if self._lists else None
@@ -113,7 +113,7 @@ class Analyser:
         self._function_words = language.function_words()
         self.addresses = AddressForms.of(language.addresses)
         self._batch_size = batch_size
-        nlp = load_spacy(folder)
+        nlp = spacy.blank(language.code) if folder is None else load_spacy(folder)
         if nlp.lang not in (language.code, "xx"):  # spaCy's code for models of several languages
             raise ModelError(
                 f"{folder}: a model of language '{nlp.lang}', and anonymise.language is '{language.code}'; set "
@@ -121,9 +121,9 @@ class Analyser:
             )
         nlp_engine = LoadedSpacy(nlp, language.code)
         self._patterns = pattern_recognisers(language)
-        ner = LanguageModel(language, nlp_engine.get_supported_entities())
+        ner = [] if folder is None else [LanguageModel(language, nlp_engine.get_supported_entities())]
         self._engine = AnalyzerEngine(
-            registry=RecognizerRegistry([*self._patterns, ner], supported_languages=[language.code]),
+            registry=RecognizerRegistry([*self._patterns, *ner], supported_languages=[language.code]),
             nlp_engine=nlp_engine,
             app_tracer=AppTracer(enabled=False),
             log_decision_process=False,

@@ -82,6 +82,8 @@ class Sweeper:
         for finding in found:
             rest = AFTER_NAME.match(text, finding.end) if finding.label == "PERSON" else None
             word = rest["word"].casefold() if rest else ""
+            if rest and rest["initial"] in self._function_words and casing(text) is Casing.USUAL:  # "Ana y su hermana"
+                continue
             if rest and (word not in self._function_words if rest["initial"] else self._lists.may_follow_name(word)):
                 yield Finding("PERSON", finding.start, rest.end("word"), SCORE)
 

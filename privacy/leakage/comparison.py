@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
-from privacy.anonymise.scrubber import Clean, Scrubber
+from privacy.anonymise.scrubber import Clean
 from privacy.detect.findings import Finding
-from privacy.detect.spacy_models import locate
+from privacy.detect.spacy_models import locate_models, named
 from privacy.leakage.confusion import confusion, touched
 from privacy.leakage.labelled import Texts, read_harmless, read_labelled
-from privacy.leakage.residual import StockPresidio
+from privacy.leakage.residual import StockPresidios
 from privacy.leakage.score import Marked, leak_score
-from privacy.leakage.span_evaluator import is_installed, span_scores
+from privacy.leakage.span_evaluator import is_installed, span_scores, tokeniser
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord
 
@@ -43,11 +44,13 @@ class Scored:
 
 
 def stock(section: AnonymiseSection, batch_size: int = 64) -> Detector:
-    """Return Presidio with its default recognisers and entities, and the same spaCy model as ours."""
-    presidio = StockPresidio(locate(section.spacy_model), section.language, batch_size=batch_size)
+    """Return Presidio with its default recognisers and entities, and the same spaCy models and languages as ours."""
+    ours = Polyglot(section)
+    presidio = StockPresidios(ours.models, batch_size)
 
     def detect(texts: Texts) -> list[Marked]:
-        found = presidio.detect([text for text, _ in texts])
+        codes = [ours.language_of(RawRecord({"text": text})) for text, _ in texts]
+        found = presidio.detect([text for text, _ in texts], codes)
         return [Marked(text, spans, findings) for (text, spans), findings in zip(texts, found, strict=True)]
 
     return detect
@@ -55,7 +58,7 @@ def stock(section: AnonymiseSection, batch_size: int = 64) -> Detector:
 
 def ours(section: AnonymiseSection) -> Detector:
     """Return our anonymiser; a text that it holds back counts as covered from end to end."""
-    scrubber = Scrubber(section, locate(section.spacy_model))
+    scrubber = Polyglot(section)
 
     def detect(texts: Texts) -> list[Marked]:
         records = [RawRecord({"text": text}, None, i, {"text": spans}) for i, (text, spans) in enumerate(texts, 1)]
@@ -93,7 +96,7 @@ def score_file(section: AnonymiseSection, labelled: Path, harmless: Path | None)
         "texts": len(texts),
         "level": section.level,
         "language": section.language,
-        "model": section.spacy_model,
+        "model": named(locate_models(section)),
         "rows": rows,
     }
 
@@ -102,7 +105,9 @@ def _row(scored: Scored, language: str) -> dict[str, Any]:
     """Return the measures of one detector."""
     score = leak_score(scored.labelled)
     return {
-        "f2": {str(overlap): span_scores(scored.labelled, overlap, language)["PII"].__dict__ for overlap in OVERLAPS}
+        "f2": {
+            str(overlap): span_scores(scored.labelled, overlap, tokeniser(language))["PII"].__dict__ for overlap in OVERLAPS
+        }
         if is_installed()
         else None,
         "direct_identifiers": score.direct.row(),

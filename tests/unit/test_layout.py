@@ -62,7 +62,7 @@ ROOMS = {
     "huggingface_hub": ("shared/models/load.py",),
     "pyarrow": ("shared/records/rows.py",),
     "ftfy": ("client/data_stage/cleaning.py",),
-    "py3langid": ("client/data_stage/cleaning.py",),
+    "py3langid": ("privacy/detect/languages/identify.py",),
     "rensa": ("client/data_stage/selection.py",),
     "sklearn": ("simulations/", "server/probes/groups.py"),
     "fairlearn": ("server/probes/groups.py",),

@@ -1,0 +1,32 @@
+"""Load word lists of pyspellchecker (MIT; counted in film subtitles); the files are read as data, and nothing is downloaded."""
+
+import gzip
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+from shared.errors import ModelError
+
+
+def counts(code: str) -> dict[str, int]:
+    """Return the words of a language in small letters, with their counts.
+
+    Parameters
+    ----------
+    code
+        ISO 639-1 code.
+
+    Raises
+    ------
+    ModelError
+        The package is not installed as expected.
+    """
+    spec = find_spec("spellchecker")
+    folder = Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()
+    try:
+        with gzip.open(folder / "resources" / f"{code}.json.gz", "rt", encoding="utf-8") as stream:
+            return {str(word): int(count) for word, count in json.load(stream).items()}
+    except (OSError, ValueError, AttributeError):
+        raise ModelError(
+            f"pyspellchecker: its word list for '{code}' is missing; install pyspellchecker again (pip)"
+        ) from None
