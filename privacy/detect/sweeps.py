@@ -24,7 +24,10 @@ FOREIGN = regex.compile(
     r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*",
     regex.V1,
 )
-AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)")
+AFTER_NAME = regex.compile(
+    r"(?:[ ](?P<initial>\p{L}\.?)|[ ](?:d[eiu]|del|da|dos|von|van)(?:[ ](?:l[aoe]s?|de[rn]))?(?=[ ]\p{Lu}))?"
+    r"[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)"
+)
 
 
 class Sweeper:
@@ -78,13 +81,14 @@ class Sweeper:
                 yield Finding("USERNAME", match.start("word"), match.end("word"), SCORE)
 
     def _names(self, text: str, found: list[Finding]) -> Iterator[Finding]:
-        """Yield each found name together with an initial and the next word, if that word may belong to the name."""
+        """Yield each found name together with an initial or a particle and the next word, if that may belong to the name."""
+        style = casing(text)
         for finding in found:
             rest = AFTER_NAME.match(text, finding.end) if finding.label == "PERSON" else None
-            word = rest["word"].casefold() if rest else ""
-            if rest and rest["initial"] in self._function_words and casing(text) is Casing.USUAL:  # "Ana y su hermana"
+            if rest is None or (style is Casing.USUAL and rest["initial"] in self._function_words):  # "Ana y su hermana"
                 continue
-            if rest and (word not in self._function_words if rest["initial"] else self._lists.may_follow_name(word)):
+            word, capital = rest["word"].casefold(), style is Casing.LOWER or rest["word"][0].isupper()
+            if word not in self._function_words if rest["initial"] else self._lists.may_follow_name(word, capital):
                 yield Finding("PERSON", finding.start, rest.end("word"), SCORE)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:

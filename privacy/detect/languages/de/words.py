@@ -4,7 +4,6 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from privacy.detect.languages.lexicon import counts
 
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
@@ -17,7 +16,7 @@ NEVER_NAMES_LINE = (
     "und oder aber an am im in zu zur zum bei von vom mit ohne auf aus für ist war sind herr herrn frau fräulein dame "
     "tag tage woche monat jahr uhr art ort zeit haus stadt land hand kopf herz euro mark franken nummer seite "
     "vater mutter sohn tochter bruder schwester kind eltern arzt ärztin patient patientin kunde kundin klient mandant "
-    "gruß grüße liebe lieber hallo danke bitte guten morgen abend mittag nacht sommer winter herbst frühling"
+    "gruß essen hof halle regen weiden grüße liebe lieber hallo danke bitte guten morgen abend mittag nacht sommer winter herbst frühling"
 )
 NEVER_NAMES = frozenset(NEVER_NAMES_LINE.split())
 # Words that begin no name and end no address, in addition to spaCy's stop words.
@@ -56,6 +55,7 @@ def load_words() -> "WordLists":
     ModelError
         A package is not installed as expected.
     """
+    from privacy.detect.languages.lexicon import counts
     from privacy.detect.words import collect
 
     listed = counts("de")
@@ -65,7 +65,7 @@ def load_words() -> "WordLists":
         key = word.lower()
         return key in listed or is_compound(key, listed) or _is_abstract(key)
 
-    return collect(listed, is_spelt, NEVER_NAMES, PER_COUNT)
+    return collect(listed, is_spelt, NEVER_NAMES | function_words(), PER_COUNT, "de_")
 
 
 def is_compound(word: str, listed: Collection[str]) -> bool:

@@ -58,7 +58,7 @@ DIGITS = "cero un[oa]? dos tres cuatro cinco seis siete ocho nueve"
 WAY = any_of(
     "calle c/ cl\\.? avenida avda\\.? av\\.? paseo p\\.?º pº plaza pza\\.? pl\\.? camino cmno\\.? carretera ctra\\.? ronda rda\\.? "
     "travesía trv\\.? glorieta callejón cuesta rambla vía pasaje pje\\.? urbanización urb\\.? polígono pol\\.? barrio calzada "
-    "circuito cerrada privada prolongación blvd\\.? bulevar boulevard andador retorno carrera cra\\.? diagonal transversal jirón"
+    "circuito cerrada privada prolongación blvd\\.? bulevar boulevard andador retorno carrera cra\\.? diagonal transversal jirón peatonal diag\\.? privada"
 )
 LINK = r"(?:(?:de|del|la|el|los|las|al|y|san|santa)[ ])"
 STREETS: Rules = (
@@ -74,10 +74,27 @@ STREETS: Rules = (
         r"\b(?:[Cc]olonia|Col\.|[Ff]racc(?:ionamiento|\.)|[Bb]arrio|[Mm]z(?:a)?\.?|[Ll]ote)[ ]\p{Lu}[\p{L}'-]+(?:[ ](?:de[ ])?\p{Lu}[\p{L}'-]+){0,3}",
         0.5,
     ),
+    (
+        "inside",
+        r"(?i)\b(?:interior|int\.|exterior|ext\.|piso|puerta|pta\.|esc(?:alera|\.)|depto\.?|dto\.|dpto\.?)[ ]\d{1,4}\b",
+        0.4,
+    ),
+    ("state, postcode", r"\b[A-Z]{2,4}[ ]\d{5}(?:-\d{4})?\b", 0.6),
     *towns(r"(?:(?:E|ES|MX|AR|CL)-?[ ]?\d{4,5}|(?:C\.?[ ]?P\.?:?[ ]?)?\d{5})", "de|del|la|el|los|las|y|d'"),
 )
 
+# Names of towns that consist of several words.
+TOWNS: Rules = (
+    (
+        "saint",
+        r"\b(?:San|Santa|Santo|Villa|Puerto|Nuev[oa]|Viej[oa]|Ciudad|Monte)[ ]\p{Lu}[\p{L}'-]*"
+        r"(?:[ ]\p{Lu}[\p{L}'-]*|[ ](?:del?|y)(?:[ ](?:la|los|las|el))?[ ]\p{Lu}[\p{L}'-]*|[ ]l[oa]s[ ](?:altos|bajos)){0,3}",
+        0.4,
+    ),
+)
+
 RULES = {
+    "LOCATION": TOWNS,
     "PERSON": PEOPLE,
     "EMAIL_ADDRESS": spelt_emails("punto", "arroba"),
     "USERNAME": handles("(?:nombre[ ]de[ ])?usuari[oa]|login|alias|apodo|identificador|conectad[oa][ ]como", "(?:es|como)"),

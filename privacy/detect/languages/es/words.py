@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from privacy.detect.languages.lexicon import counts
 
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
@@ -44,10 +43,11 @@ def load_words() -> "WordLists":
     ModelError
         A package is not installed as expected.
     """
+    from privacy.detect.languages.lexicon import counts
     from privacy.detect.words import collect
 
     listed = counts("es")
-    return collect(listed, lambda word: is_inflected(word.lower(), listed), NEVER_NAMES, PER_COUNT)
+    return collect(listed, lambda word: is_inflected(word.lower(), listed), NEVER_NAMES | function_words(), PER_COUNT, "es_")
 
 
 def is_inflected(word: str, listed: Collection[str]) -> bool:

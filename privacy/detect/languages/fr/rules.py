@@ -28,7 +28,14 @@ SAID = r"""(?i:
     |(?:titulaire|bénéficiaire|assurée?|patiente?|locataire|propriétaire|salariée?|candidate?|contact|interlocuteur)[ ]?[:=]?
     |chère?|bonjour|bonsoir|je[ ]suis|je[ ]m'appelle|s'appelle|nommée?|dénommée?|née?|épouse|au[ ]nom[ ]de|parlé[ ](?:à|avec)
 )"""
-PEOPLE = people(NameWords(TITLE, SAID, NO_NAME, r"(?:je[ ]m'appelle|mon[ ]nom[ ](?:est|c'est)|moi[ ]c'est)"))
+PEOPLE = people(
+    NameWords(
+        TITLE,
+        SAID,
+        NO_NAME,
+        r"(?:je[ ]m'appelle|mon[ ]nom[ ](?:est|c'est)|moi[ ]c'est|(?:salut|bonjour|bonsoir|coucou),?[ ](?:c'est|ici))",
+    )
+)
 MONTH = any_of(
     "janv(?:ier)?\\b f[ée]vr(?:ier)?\\b mars avr(?:il)?\\b mai juin juil(?:let)?\\b ao[ûu]t sept(?:embre)?\\b oct(?:obre)?\\b "
     "nov(?:embre)?\\b d[ée]c(?:embre)?\\b"

@@ -3,7 +3,6 @@
 import re
 from typing import TYPE_CHECKING
 
-from privacy.detect.languages.lexicon import counts
 
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
@@ -38,6 +37,7 @@ def load_words() -> "WordLists":
     ModelError
         A package is not installed as expected.
     """
+    from privacy.detect.languages.lexicon import counts
     from privacy.detect.words import collect
 
     listed = counts("fr")
@@ -48,4 +48,4 @@ def load_words() -> "WordLists":
         rest = key[elided.end() :] if elided else key
         return rest in listed or (rest.endswith(("s", "x")) and rest[:-1] in listed) or key == "aujourd'hui"
 
-    return collect(listed, is_spelt, NEVER_NAMES, PER_COUNT)
+    return collect(listed, is_spelt, NEVER_NAMES | function_words(), PER_COUNT, "fr_")
