@@ -12,7 +12,6 @@ from shared.config.anonymise import AnonymiseSection
 from shared.errors import ModelError
 from shared.models.wheels import fetch
 
-
 # The value of ``anonymise.spacy_model`` that leaves the choice to the language.
 DEFAULT = "default"
 
@@ -35,7 +34,8 @@ def locate_models(section: AnonymiseSection) -> Mapping[str, Path | None]:
         return {each.code: _default(each) for each in read}
     if len(read) > 1:
         raise ModelError(
-            f"anonymise.spacy_model = '{section.spacy_model}': one model does not read all languages of anonymise.language = "
+            f"anonymise.spacy_model = '{section.spacy_model}': one model does not read all languages of "
+            f"anonymise.language = "
             f"'{section.language}'; remove spacy_model, so that each language has its own, or set one language"
         )
     return {read[0].code: locate(section.spacy_model)}

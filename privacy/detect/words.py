@@ -94,7 +94,7 @@ class WordLists:
     def may_follow_name(self, word: str, capital: bool = False) -> bool:
         """Return whether a casefolded word right after a name belongs to it: it is listed as a name and not too frequent."""
         if self.given and capital and word not in self.never_names:
-            return word in self.locales or word not in self.counts
+            return word in self.locales or self.counts.get(word, 0) <= self.per_count
         often = self.counts.get(word, 0) > 20 * self.per_count
         return self.locales.get(word, 0) >= LOCALES and not often and word not in self.never_names
 

@@ -38,7 +38,7 @@ def shift(text: str, days: int, forms: DateForms) -> str | None:
     plain = re.sub(rf"(?<=\d)(?:{'|'.join(forms.ordinals)})(?!\w)", "", text.strip())
     named = _months(forms)
     plain = _renamed(plain, {theirs: english for english, theirs in named.items()})
-    for form in (*(date + clock for date in forms.numeric for clock in CLOCKS), *forms.textual):
+    for form in (*(day + clock for day in forms.numeric for clock in CLOCKS), *forms.textual):
         try:
             # A day and month without a year may be the 29th of February, so a leap year is added.
             read = (

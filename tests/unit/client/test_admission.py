@@ -35,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
         return found(430)
 
     monkeypatch.setattr("privacy.leakage.assessment.assess", assess)
-    monkeypatch.setattr("client.data_stage.cache.locate", lambda _: tmp_path / "model")
+    monkeypatch.setattr("client.data_stage.cache.locate_models", lambda _: {"en": tmp_path / "model"})
     return seen
 
 

@@ -18,7 +18,8 @@ TITLE = any_of(
     "schwester pfleger pfarrer hebamme kollegin kollegen familie fam eheleute mr mrs ms mme monsieur madame"
 )
 NO_NAME = any_titled(
-    "kunde kundin patient patientin doktor professor kollege kollegin kolleginnen damen herren herr frau und oder der die das "
+    "kunde kundin patient patientin doktor professor kollege kollegin kolleginnen damen herren herr frau und oder der "
+    "die das "
     "dem den ein eine ist war hat wird wurde kann soll sehr ich wir sie es in im am an auf zu zur mit von aus bei nach wegen"
 )
 SAID = r"""(?i:
@@ -65,17 +66,26 @@ REGISTER = (
     r"(?:en|s)?(?:[ ]?[:\#]|[ ](?:nr|nummer)\b\.?))"
 )
 DIGITS = "null eins? zwo zwei drei vier fünf fuenf sechs sieben acht neun doppel"
+# Units of quantities, which are neither postcodes nor numbers of records.
+UNIT = any_of(
+    "mg mcg µg g kg t ml cl dl l mm cm m km ie mmol mol kcal kj bpm hz khz mhz gb mb kb prozent euro eur usd chf franken "
+    "cent uhr std\\.? stunden? min\\.? minuten? sek\\.? sekunden? tage?n? wochen? monaten? jahren? mal personen patienten "
+    "stück seiten einheiten grad"
+)
 STREETS: Rules = (
     (
         "preposition, number",
-        r"\b(?:Am|An[ ]de[rnm]|Auf[ ]de[rmn]|Im|In[ ]de[rnm]|Zum|Zur|Hinter[ ]de[rmn]|Unter[ ]de[nr]|Vor[ ]dem|Beim|Bei[ ]der)"
-        r"[ ](?!(?:Jahr|Alter|Fall|Raum|Umfang|Schnitt|Juni|Juli|März|Mai|\p{L}+tag|\p{L}{3,6}ber|Januar|Februar|April|August)\b)"
+        r"\b(?:Am|An[ ]de[rnm]|Auf[ ]de[rmn]|Im|In[ ]de[rnm]|Zum|Zur|Hinter[ ]de[rmn]|Unter[ ]de[nr]|Vor[ ]dem|Beim"
+        r"|Bei[ ]der)"
+        r"[ ](?!(?:Jahr|Alter|Fall|Raum|Umfang|Schnitt|Juni|Juli|März|Mai|\p{L}+tag|\p{L}{3,6}ber|Januar|Februar"
+        r"|April|August)\b)"
         r"(?:\p{Lu}[\p{L}-]+[ ]){1,3}\d{1,3}[ ]?[a-z]?\b(?![.,:]\d|[ ]?(?:uhr|%|euro|€|mg|ml|jahre|tage|prozent|grad|chf))",
         0.5,
     ),
     (
         "of, number",
-        r"\b(?:Platz|Straße|Strasse|Allee|Weg|Gasse)[ ](?:de[rs]|am|an[ ]der)[ ](?:\d{1,2}\.[ ])?\p{Lu}[\p{L}-]+(?:[ ]\p{Lu}[\p{L}-]+)?"
+        r"\b(?:Platz|Straße|Strasse|Allee|Weg|Gasse)[ ](?:de[rs]|am|an[ ]der)[ ](?:\d{1,2}\.[ ])?\p{Lu}[\p{L}-]+(?:[ "
+        r"]\p{Lu}[\p{L}-]+)?"
         r"[ ]\d{1,3}[ ]?[a-z]?\b",
         0.6,
     ),
@@ -83,6 +93,10 @@ STREETS: Rules = (
     *towns(
         r"(?:(?:D|DE)-?[ ]?\d{5}|(?:A|AT|CH|FL)-?[ ]?\d{4}|\d{5}|(?<=\d[a-z]?,[ ]|\n)\d{4})",
         "am|an der|im|in|bei|ob der|vor der|a\\.d\\.",
+        UNIT
+        + "|(?i:mark|dollar|kilometer|meter|gramm|menschen|einwohner|leute|kunden|fälle|teilnehmer|exemplare|schritte"
+        "|zeichen
+        "|wörter|besucher|mitarbeiter|beschäftigte|haushalte|wohnungen|euro\\p{L}*)",
     ),
 )
 
@@ -104,10 +118,5 @@ DIGIT_RULES = {
     "RECORD_NUMBER": records(REGISTER, r"(?:nr|nummer)\b\.?|\#", "(?:ist|lautet|war)"),
     "STREET_ADDRESS": STREETS,
 }
-UNIT = any_of(
-    "mg mcg µg g kg t ml cl dl l mm cm m km ie mmol mol kcal kj bpm hz khz mhz gb mb kb prozent euro eur usd chf franken "
-    "cent uhr std\\.? stunden? min\\.? minuten? sek\\.? sekunden? tage?n? wochen? monaten? jahren? mal personen patienten "
-    "stück seiten einheiten grad"
-)
 CALENDAR = r"\d|(?i:montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag)"
 LOGIN = r"(?i)\b(?:benutzer(?:name)?|nutzer|login|konto|profil|account|nick|mitglied)[ ]['\"]?(?P<word>\p{L}[\w.-]{2,39}\w)"

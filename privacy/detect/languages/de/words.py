@@ -4,7 +4,6 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
@@ -16,7 +15,8 @@ NEVER_NAMES_LINE = (
     "und oder aber an am im in zu zur zum bei von vom mit ohne auf aus für ist war sind herr herrn frau fräulein dame "
     "tag tage woche monat jahr uhr art ort zeit haus stadt land hand kopf herz euro mark franken nummer seite "
     "vater mutter sohn tochter bruder schwester kind eltern arzt ärztin patient patientin kunde kundin klient mandant "
-    "gruß essen hof halle regen weiden grüße liebe lieber hallo danke bitte guten morgen abend mittag nacht sommer winter herbst frühling"
+    "gruß essen hof halle regen weiden grüße liebe lieber hallo danke bitte guten morgen abend mittag nacht sommer "
+    "winter herbst frühling"
 )
 NEVER_NAMES = frozenset(NEVER_NAMES_LINE.split())
 # Words that begin no name and end no address, in addition to spaCy's stop words.
@@ -26,7 +26,8 @@ JOINTS = ("", "s", "n", "en", "es", "er")
 # Ends of family names and towns: a compound that ends so is more likely a name than a noun.
 NAME_TAILS = (
     "bach", "berg", "berger", "burg", "burger", "mann", "meier", "meyer", "maier", "mayer", "hoff", "hof", "hofer", "stein",
-    "steiner", "tal", "thal", "kopf", "baum", "feld", "felder", "wald", "hausen", "hauser", "dorf", "dorfer", "horst", "beck",
+    "steiner", "tal", "thal", "kopf", "baum", "feld", "felder", "wald", "hausen", "hauser", "dorf", "dorfer",
+    "horst", "beck",
     "huber", "kamp", "busch", "brink", "rode", "roth", "furt", "stadt", "stätter", "egger", "moser", "mer", "hardt", "hart",
     "brecht", "bert", "wig", "helm", "gard", "hild", "linde", "see", "au", "ach", "ingen", "ing", "inger", "lein", "müller",
     "schmidt", "schulte", "schulze", "bauer", "weber", "acker", "winkel", "reuter", "reiter", "vogel", "bein", "hagen",

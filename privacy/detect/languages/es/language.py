@@ -10,7 +10,7 @@ from privacy.detect.languages.es.words import function_words, load_words
 
 
 def is_social_security(number: str) -> bool:
-    """Return whether a number of 12 digits is a valid Spanish social security number (its last two are the rest modulo 97)."""
+    """Return whether 12 digits are a Spanish social security number, whose last two digits are the rest modulo 97."""
     digits = "".join(filter(str.isdigit, number))
     # A serial number below ten million counts without its leading zero.
     body = int(digits[:2] + digits[2:10].removeprefix("0")) if len(digits) == 12 else 0
@@ -18,7 +18,7 @@ def is_social_security(number: str) -> bool:
 
 
 def national() -> tuple[type, ...]:
-    """Return recognisers of the official numbers of Spain, Mexico, Argentina and Chile, Presidio's own where there are any."""
+    """Return recognisers of official numbers of Spain, Mexico, Argentina and Chile, Presidio's own where there are any."""
     from presidio_analyzer import predefined_recognizers as presidio
     from stdnum.ar import cuit
     from stdnum.cl import rut

@@ -15,15 +15,18 @@ from privacy.detect.rules import HOUSE_NUMBER, Rules, any_of, any_titled
 
 TITLE = any_of(
     "sr sra srta sres señor señora señorita señores don doña d dª dña dr dra doctor doctora prof profesor profesora lic "
-    "licenciado licenciada ing ingeniero ingeniera arq abogado abogada enfermero enfermera fray padre hermana excmo ilmo mr mrs"
+    "licenciado licenciada ing ingeniero ingeniera arq abogado abogada enfermero enfermera fray padre hermana excmo "
+    "ilmo mr mrs"
 )
 NO_NAME = any_titled(
-    "el la los las un una y o que cliente clienta doctor doctora director directora presidente presidenta juez jueza alcalde yo "
+    "el la los las un una y o que cliente clienta doctor doctora director directora presidente presidenta juez jueza "
+    "alcalde yo "
     "él ella usted ustedes es son fue ha han en de por para con sin su sus mi mis al se no si señor señora"
 )
 SAID = r"""(?i:
     (?:(?:mi|su|el|tu)[ ])?(?:nombre|apellidos?)(?:[ ](?:completo|y[ ]apellidos|es|de[ ]usuario))?[ ]?[:=]?
-    |firmado(?:[ ]por)?|fdo\.?|firma|atentamente|atte\.?|saludos(?:[ ]cordiales)?|un[ ](?:saludo|abrazo)|a[ ]la[ ]atención[ ]de
+    |firmado(?:[ ]por)?|fdo\.?|firma|atentamente|atte\.?|saludos(?:[ ]cordiales)?|un[ ](?:saludo|abrazo)
+    |a[ ]la[ ]atención[ ]de
     |(?:titular|beneficiari[oa]|asegurad[oa]|paciente|inquilin[oa]|propietari[oa]|solicitante|contacto|afiliad[oa])[ ]?[:=]?
     |estimad[oa]s?|querid[oa]s?|hola|soy|me[ ]llamo|se[ ]llama|llamad[oa]|nacid[oa]|a[ ]nombre[ ]de|habl(?:é|ado)[ ]con
 )"""
@@ -50,28 +53,34 @@ REGISTER = (
     r"(?:(?:n\.?[ ]?[°ºo]\.?|n[úu]mero|núm\.|num\.|ref(?:erencia|\.)?|identificador|matr[íi]cula|c[óo]digo|clave|folio)"
     r"(?:[ ](?:de[ ](?:la[ ]|los?[ ])?|del[ ]|la[ ])?\p{Ll}[\p{L}'-]+){0,4}"
     r"|(?:expediente|contrato|cliente|p[óo]liza|factura|pedido|siniestro|afiliad[oa]|paciente|pasaporte|permiso|licencia"
-    r"|historia(?:[ ]cl[íi]nica)?|cuenta|tarjeta|ticket|reserva|empleado|alumno|caso|acta|recibo|muestra|colegiad[oa]|c[ée]dula)"
+    r"|historia(?:[ ]cl[íi]nica)?|cuenta|tarjeta|ticket|reserva|empleado|alumno|caso|acta|recibo|muestra|colegiad[oa]"
+    r"|c[ée]dula)"
     r"(?=[ ]?(?:n[°ºo.]|:|\#|n[úu]m))"
     r"|nhc|nuss|nss|dni|nie|nif|cif|curp|rfc|rut|cuit|cuil|cip|nuhsa|ine)"
 )
 DIGITS = "cero un[oa]? dos tres cuatro cinco seis siete ocho nueve"
 WAY = any_of(
-    "calle c/ cl\\.? avenida avda\\.? av\\.? paseo p\\.?º pº plaza pza\\.? pl\\.? camino cmno\\.? carretera ctra\\.? ronda rda\\.? "
-    "travesía trv\\.? glorieta callejón cuesta rambla vía pasaje pje\\.? urbanización urb\\.? polígono pol\\.? barrio calzada "
-    "circuito cerrada privada prolongación blvd\\.? bulevar boulevard andador retorno carrera cra\\.? diagonal transversal jirón peatonal diag\\.? privada"
+    "calle c/ cl\\.? avenida avda\\.? av\\.? paseo p\\.?º pº plaza pza\\.? pl\\.? camino cmno\\.? carretera ctra\\.? "
+    "ronda rda\\.? "
+    "travesía trv\\.? glorieta callejón cuesta rambla vía pasaje pje\\.? urbanización urb\\.? polígono pol\\.? barrio "
+    "calzada "
+    "circuito cerrada privada prolongación blvd\\.? bulevar boulevard andador retorno carrera cra\\.? diagonal "
+    "transversal jirón peatonal diag\\.? privada"
 )
 LINK = r"(?:(?:de|del|la|el|los|las|al|y|san|santa)[ ])"
 STREETS: Rules = (
     (
         "way, number",
-        rf"(?i)(?<!\w){WAY}[ ]*(?-i:{LINK}{{0,3}}[\p{{Lu}}\d][\p{{L}}\d'.-]*(?:[ ]{LINK}{{0,3}}[\p{{Lu}}\d][\p{{L}}\d'.-]*){{0,4}})"
+        rf"(?i)(?<!\w){WAY}[ ]*(?-i:{LINK}{{0,3}}[\p{{Lu}}\d][\p{{L}}\d'.-]*(?:[ "
+        rf"]{LINK}{{0,3}}[\p{{Lu}}\d][\p{{L}}\d'.-]*){{0,4}})"
         rf",?[ ]+(?:n[°ºo]?\.?[ ]?|n[úu]m(?:\.|ero)[ ]?|\#[ ]?)?(?:{HOUSE_NUMBER}|s/n\b)(?:[ ]?-[ ]?\d{{1,3}}\b)?"
         r"(?:,?[ ]\d{1,2}[.]?[°ºª]?(?:[ ](?-i:[A-Z])\b|[ ](?:izq|dcha|dch|der|pta|esc|piso)\w*\.?(?:[ ](?-i:[A-Z\d])\b)?))?",
         0.7,
     ),
     (
         "colony",
-        r"\b(?:[Cc]olonia|Col\.|[Ff]racc(?:ionamiento|\.)|[Bb]arrio|[Mm]z(?:a)?\.?|[Ll]ote)[ ]\p{Lu}[\p{L}'-]+(?:[ ](?:de[ ])?\p{Lu}[\p{L}'-]+){0,3}",
+        r"\b(?:[Cc]olonia|Col\.|[Ff]racc(?:ionamiento|\.)|[Bb]arrio|[Mm]z(?:a)?\.?|[Ll]ote)[ ]\p{Lu}[\p{L}'-]+(?:[ "
+        r"](?:de[ ])?\p{Lu}[\p{L}'-]+){0,3}",
         0.5,
     ),
     (
@@ -88,7 +97,8 @@ TOWNS: Rules = (
     (
         "saint",
         r"\b(?:San|Santa|Santo|Villa|Puerto|Nuev[oa]|Viej[oa]|Ciudad|Monte)[ ]\p{Lu}[\p{L}'-]*"
-        r"(?:[ ]\p{Lu}[\p{L}'-]*|[ ](?:del?|y)(?:[ ](?:la|los|las|el))?[ ]\p{Lu}[\p{L}'-]*|[ ]l[oa]s[ ](?:altos|bajos)){0,3}",
+        r"(?:[ ]\p{Lu}[\p{L}'-]*|[ ](?:del?|y)(?:[ ](?:la|los|las|el))?[ ]\p{Lu}[\p{L}'-]*|[ ]l[oa]s[ ](?:altos"
+        r"|bajos)){0,3}",
         0.4,
     ),
 )
@@ -104,14 +114,17 @@ DIGIT_RULES = {
     "AGE": AGES,
     "DATE_TIME": DATES,
     "ID_NUMBER": ending(
-        r"termina(?:da|do|n)?[ ](?:en|con)|acaba(?:da|do|n)?[ ]en|[úu]ltimos[ ](?:(?:cuatro|4|tres|3)[ ])?d[íi]gitos(?:[ ](?:son|es))?"
+        r"termina(?:da|do|n)?[ ](?:en|con)|acaba(?:da|do|n)?[ ]en|[úu]ltimos[ ](?:(?:cuatro|4|tres|3)[ "
+        r"])?d[íi]gitos(?:[ ](?:son|es))?"
     ),
     "RECORD_NUMBER": records(REGISTER, r"n\.?[ ]?[°ºo]\.?|n[úu]m(?:ero|\.)?|\#", "(?:es|era)(?:[ ]el)?"),
     "STREET_ADDRESS": STREETS,
 }
 UNIT = any_of(
-    "mg mcg µg g kg t ml cl dl l mm cm m km ui mmol mol kcal kj lpm hz khz mhz gb mb kb por[ ]?ciento euros? eur dólares? usd "
-    "mxn pesos? céntimos? horas? h min\\.? minutos? segundos? días? semanas? mes(?:es)? años? veces personas pacientes unidades "
+    "mg mcg µg g kg t ml cl dl l mm cm m km ui mmol mol kcal kj lpm hz khz mhz gb mb kb por[ ]?ciento euros? eur "
+    "dólares? usd "
+    "mxn pesos? céntimos? horas? h min\\.? minutos? segundos? días? semanas? mes(?:es)? años? veces personas "
+    "pacientes unidades "
     "piezas páginas grados comprimidos gotas"
 )
 CALENDAR = r"\d|(?i:lunes|martes|miércoles|jueves|viernes|sábado|domingo)"

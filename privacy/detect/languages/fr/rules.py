@@ -18,7 +18,8 @@ TITLE = any_of(
     "professeure me maître maitre sœur père frère abbé infirmière infirmier sage-femme veuve vve feu feue époux"
 )
 NO_NAME = any_titled(
-    "le la les un une des du de et ou client cliente docteur professeur directeur directrice président présidente maire juge "
+    "le la les un une des du de et ou client cliente docteur professeur directeur directrice président présidente "
+    "maire juge "
     "je il elle nous vous on est sont a ont sera était en dans pour par avec sur au aux mon ma mes son sa ses votre notre"
 )
 SAID = r"""(?i:
@@ -37,7 +38,8 @@ PEOPLE = people(
     )
 )
 MONTH = any_of(
-    "janv(?:ier)?\\b f[ée]vr(?:ier)?\\b mars avr(?:il)?\\b mai juin juil(?:let)?\\b ao[ûu]t sept(?:embre)?\\b oct(?:obre)?\\b "
+    "janv(?:ier)?\\b f[ée]vr(?:ier)?\\b mars avr(?:il)?\\b mai juin juil(?:let)?\\b ao[ûu]t sept(?:embre)?\\b "
+    "oct(?:obre)?\\b "
     "nov(?:embre)?\\b d[ée]c(?:embre)?\\b"
 )
 DATES: Rules = (
@@ -67,7 +69,8 @@ DIGITS = "z[ée]ro une? deux trois quatre cinq six sept huit neuf"
 # Words before the name of a street or of a place without streets.
 WAY = any_of(
     "rue avenue av\\.? boulevard bd\\.? blvd\\.? place pl\\.? allée allées chemin ch\\.? impasse quai route rte\\.? cours "
-    "passage square ruelle venelle sentier montée côte esplanade faubourg fg\\.? cité clos hameau lotissement résidence rés\\.? "
+    "passage square ruelle venelle sentier montée côte esplanade faubourg fg\\.? cité clos hameau lotissement "
+    "résidence rés\\.? "
     "promenade rond-point villa mail parvis traverse voie zone za zi zac drève chaussée"
 )
 LINK = r"(?:(?:du|des|de|d'|la|le|les|l'|aux?|à|en|sur|sous)[ ]?)"
@@ -80,7 +83,8 @@ STREETS: Rules = (
     ),
     (
         "way, number",
-        rf"\b(?:[Rr]ue|[Aa]venue|[Cc]haussée|[Dd]rève|[Rr]oute|[Cc]hemin|[Bb]oulevard|[Pp]lace|[Qq]uai|[Aa]llée)[ ]+{LINK}{{0,3}}"
+        rf"\b(?:[Rr]ue|[Aa]venue|[Cc]haussée|[Dd]rève|[Rr]oute|[Cc]hemin|[Bb]oulevard|[Pp]lace|[Qq]uai|[Aa]llée)[ "
+        rf"]+{LINK}{{0,3}}"
         rf"\p{{Lu}}[\p{{L}}'.-]*(?:[ -]{LINK}{{0,2}}\p{{Lu}}[\p{{L}}'.-]*){{0,4}},?[ ]+{HOUSE_NUMBER}(?:[ ]?(?:bis|ter))?\b",
         0.7,
     ),
@@ -116,7 +120,8 @@ DIGIT_RULES = {
     "STREET_ADDRESS": STREETS,
 }
 UNIT = any_of(
-    "mg mcg µg g kg t ml cl dl l mm cm m km ui mmol mol kcal kj bpm hz khz mhz go mo ko pour[ ]?cent euros? eur dollars? usd "
+    "mg mcg µg g kg t ml cl dl l mm cm m km ui mmol mol kcal kj bpm hz khz mhz go mo ko pour[ ]?cent euros? eur "
+    "dollars? usd "
     "chf francs? centimes? heures? h min\\.? minutes? secondes? jours? semaines? mois ans? années? fois personnes patients "
     "unités pièces pages degrés comprimés gouttes"
 )

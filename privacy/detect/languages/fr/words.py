@@ -3,7 +3,6 @@
 import re
 from typing import TYPE_CHECKING
 
-
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
