@@ -93,10 +93,8 @@ STREETS: Rules = (
     *towns(
         r"(?:(?:D|DE)-?[ ]?\d{5}|(?:A|AT|CH|FL)-?[ ]?\d{4}|\d{5}|(?<=\d[a-z]?,[ ]|\n)\d{4})",
         "am|an der|im|in|bei|ob der|vor der|a\\.d\\.",
-        UNIT
-        + "|(?i:mark|dollar|kilometer|meter|gramm|menschen|einwohner|leute|kunden|fälle|teilnehmer|exemplare|schritte"
-        "|zeichen
-        "|wörter|besucher|mitarbeiter|beschäftigte|haushalte|wohnungen|euro\\p{L}*)",
+        UNIT + "|(?i:mark|dollar|kilometer|meter|gramm|menschen|einwohner|leute|kunden|fälle|teilnehmer|exemplare|schritte"
+        "|zeichen|wörter|besucher|mitarbeiter|beschäftigte|haushalte|wohnungen|euro\\p{L}*)",
     ),
 )
 
