@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from client.app import client_app
-from client.runner import Connection, Door, ServerGone, reason_code
+from client.runner import Connection, Door, IdentityInUse, ServerGone, reason_code
 from client.set_up import Host
 from client.site_file import SiteFile
 from client.status import StatusWriter
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FIRST_LEAVES = 4.0  # seconds after which an order that is declined is answered, at the earliest
 LONGEST_PAUSE = 3.0  # seconds between attempts to reach the server
 BUDGETS = 10.0  # seconds after which the budgets are written again while one order follows the other
+TAKEN = 30.0  # seconds in which the server may still know a connection of this site that is gone
 LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
 
 
@@ -145,9 +146,10 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
         raise ConfigError(f"--insecure: without TLS a client connects only to this machine, not to {host}; leave it out")
     state = file.site.state
     with FolderLock(state, f"a client of site {file.site.id}"):
-        door = Door.from_files(file.site.id, file.server.address, None if insecure else file.server.ca, file.server.key)
+        ca = None if insecure else file.server.ca
+        door = Door.from_files(file.site.id, file.server.address, ca, file.server.key, file.policy.max_trainable)
         log, telling = RunLog(state / "events.jsonl"), StatusWriter(file)
-        service, attempt = Service(file, log, telling), 0
+        service, attempt, taken = Service(file, log, telling), 0, 0.0
         while True:
             try:
                 with Connection(door, state / "node") as connection:
@@ -155,7 +157,11 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
                     telling.connection("connected")
                     attempt = 0
                     _serve(connection, service, client_app(service, file.policy.permit_reply), telling)
-            except ServerGone:
+            except ServerGone as gone:
+                taken = (taken or time.monotonic()) if isinstance(gone, IdentityInUse) else 0.0
+                if taken and time.monotonic() - taken > TAKEN:
+                    telling.connection("refused")
+                    raise ConnectionRefused(str(gone)) from gone
                 log.event("disconnected", attempt=attempt)
                 telling.connection("connecting")
                 service.tell_budgets(idle=True)
