@@ -242,8 +242,8 @@ class Connection:
             return method(request)
         except ForeignAnswer as error:
             raise ServerGone(
-                f"{self._door.address}: what answers there is no hushtune server ({error}); check server.address, and proxies "
-                "on the way"
+                f"{self._door.address}: what answers there is no hushtune server ({error}); check server.address, and "
+                "proxies on the way"
             ) from error
         except httpx.HTTPStatusError as error:
             if connecting:

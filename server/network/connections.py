@@ -83,7 +83,7 @@ class Doorkeeper:
                 try:
                     connection, peer = await loop.sock_accept(port)
                 except OSError as error:
-                    # No file is left, or the other side has gone already. Nothing is logged, or outsiders could fill the disk.
+                    # No file is left, or the other side has gone. Nothing is logged, or outsiders could fill the disk.
                     await asyncio.sleep(PAUSE if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) else 0)
                     continue
                 self._let_in(connection, peer)

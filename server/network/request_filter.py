@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from server.network.fleet_api import PATHS, largest
 from server.network.held_requests import Holder, Receive, Scope, Send
-from shared.identity.request_signature import Claim, Replays
+from shared.identity.request_signature import KEY, Claim, Replays
 
 AT_ONCE = 8  # requests of one key that are read at the same time; a site makes at most 4
 BODY = 180.0  # seconds in which the body of a request must arrive: 5 MB at 30 kB a second
@@ -77,7 +77,7 @@ class RequestFilter:
         claim, headers = Claim.read(scope["headers"]), dict(scope["headers"])
         size = headers.get(b"content-length", b"")
         if claim is None or not (size.isdigit() and len(size) < 10):
-            return None, 400
+            return None, 400 if KEY.encode() in headers else 401
         if claim.key not in self._sites:
             return None, 401
         site, key = self._sites[claim.key]
