@@ -95,12 +95,12 @@ def main() -> None:
         sys.stderr.write(f"hushtune: {error}\n")
         sys.exit(2)
     _leave_out_the_working_folder()
-    from shared.errors import HushtuneError, QuorumError
+    from shared.errors import HushtuneError, QuorumError, one_line
 
     try:
         command_line()(prog_name="hushtune")
     except (HushtuneError, OSError) as error:
-        sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"hushtune: {one_line(error)}\n")
         sys.exit(3 if isinstance(error, QuorumError) else 2)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 from flwr.supernode.fleet_http_client import FleetHttpClient
-from google.protobuf.message import Message
 
 from shared.wire.parts import PART, SMALL
 
@@ -40,8 +39,8 @@ class SignedClient(FleetHttpClient):
         self._base, self._sign = f"{'http' if authority is None else 'https'}://{address}", sign
         self._client = httpx.Client(verify=verify, timeout=SECONDS, headers={"accept-encoding": "identity"})
 
-    def _unary_unary(  # type: ignore[override]  # Flower leaves the type of the answer open as well
-        self, *, path: str, rpc_method: str, request: Message, response_type: type[Any], timeout: float | None = None
+    def _unary_unary(
+        self, *, path: str, rpc_method: str, request: Any, response_type: type[Any], timeout: float | None = None
     ) -> Any:
         """Make one request.
 

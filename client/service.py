@@ -14,7 +14,7 @@ from client.runner import Connection, Door, IdentityInUse, ServerGone, reason_co
 from client.set_up import Host
 from client.site_file import SiteFile
 from client.status import StatusWriter
-from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneError
+from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneError, one_line
 from shared.ops import crash_points as faults
 from shared.ops.address import is_loopback, parsed
 from shared.ops.disk import FolderLock
@@ -76,7 +76,7 @@ class Service:
         self._log.event("refused", run_id=order.run_id, round=order.round, reason=code)
         self._telling.order(order, "refused" if isinstance(reason, HushtuneError) else "failed", code)
         if isinstance(reason, HushtuneError):
-            sys.stderr.write(f"hushtune: round {order.round} refused: {' '.join(str(reason).split())}\n")
+            sys.stderr.write(f"hushtune: round {order.round} refused: {one_line(reason)}\n")
 
     def tell_budgets(self, *, idle: bool) -> None:
         """Write the remaining budget to the status file, if there was an order since it was last written.

@@ -55,6 +55,6 @@ def show(data: Any, as_json: bool, tables: "Callable[[], Iterable[RenderableType
     if as_json:
         typer.echo(json.dumps(data, indent=2))
         return
-    from rich.console import Console
+    from shared.ops.terminal import Terminal
 
-    Console(width=None if sys.stdout.isatty() else 120, soft_wrap=True).print(*tables(), sep="\n")
+    Terminal(width=None if sys.stdout.isatty() else 120, soft_wrap=True).print(*tables(), sep="\n")

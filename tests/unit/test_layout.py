@@ -84,6 +84,7 @@ ROOMS = {
     "typer": ("shared/ops/command_group.py", "shared/ops/printing.py", *COMMANDS),
     "rich": (
         "shared/ops/printing.py",
+        "shared/ops/terminal.py",
         "shared/ops/status_view.py",
         "shared/ops/config_view.py",
         "client/display.py",
