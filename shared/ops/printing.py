@@ -57,4 +57,4 @@ def show(data: Any, as_json: bool, tables: "Callable[[], Iterable[RenderableType
         return
     from shared.ops.terminal import Terminal
 
-    Terminal(width=None if sys.stdout.isatty() else 120, soft_wrap=True).print(*tables(), sep="\n")
+    Terminal(width=None if sys.stdout.isatty() else 120).show(tables())
