@@ -43,7 +43,14 @@ LARGEST = 50_000_000  # parameters of an adapter that are accepted where SITE.to
 
 
 class ServerGone(Exception):
-    """The server does not answer, or does not know this connection any more; connect again. The text says why, if known."""
+    """The server does not answer, or does not know this connection any more; connect again. The text says why, if known.
+
+    ``code`` is the reason as a short name, for the log.
+    """
+
+    def __init__(self, reason: str = "", code: str = "ended") -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class IdentityInUse(ServerGone):
@@ -243,12 +250,14 @@ class Connection:
         except ForeignAnswer as error:
             raise ServerGone(
                 f"{self._door.address}: what answers there is no hushtune server ({error}); check server.address, and "
-                "proxies on the way"
+                "proxies on the way",
+                "foreign_answer",
             ) from error
         except httpx.HTTPStatusError as error:
             if connecting:
                 raise _refusal(self._door, error.response.status_code) from error
-            raise ServerGone(f"{self._door.address}: answered with status {error.response.status_code}") from error
+            status = error.response.status_code
+            raise ServerGone(f"{self._door.address}: answered with status {status}", f"status_{status}") from error
         except httpx.TransportError as error:
             if _is_certificate(error):
                 raise ConnectionRefused(
@@ -261,7 +270,7 @@ class Connection:
                 and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
             ):
                 raise ConnectionRefused(f"{self._door.address}: accepts only TLS; start without --insecure") from error
-            raise ServerGone(_unreachable(self._door.address, error)) from error
+            raise ServerGone(_unreachable(self._door.address, error), "unreachable") from error
 
     def _leave(self, node_id: int) -> None:
         if not node_id:
@@ -332,13 +341,15 @@ def _refusal(door: Door, status: int) -> Exception:
     if status == 409:
         return IdentityInUse(
             f"{door.address}: another client is connected with the identity of site {door.site_id}, or was killed less than "
-            f"{2 * HEARTBEAT:.0f} s ago; stop it"
+            f"{2 * HEARTBEAT:.0f} s ago; stop it",
+            "identity_in_use",
         )
     if status == 412:
         return ServerGone(
-            f"{door.address}: the clock of this machine and the server's differ by more than {WINDOW:.0f} s; set the clock"
+            f"{door.address}: the clock of this machine and the server's differ by more than {WINDOW:.0f} s; set the clock",
+            "clock",
         )
-    return ServerGone(f"{door.address}: answered with status {status}")
+    return ServerGone(f"{door.address}: answered with status {status}", f"status_{status}")
 
 
 def _unreachable(address: str, error: httpx.TransportError) -> str:

@@ -21,15 +21,17 @@ from shared.ops.disk import FolderLock
 from shared.ops.energy import laps_of
 from shared.ops.extras import require
 from shared.ops.runlog import RunLog
+from shared.ops.voice import Voice
 from shared.wire.messages import TrainOrder, TrainReply
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
 
 FIRST_LEAVES = 4.0  # seconds after which an order that is declined is answered, at the earliest
-LONGEST_PAUSE = 3.0  # seconds between attempts to reach the server
+SHORT_PAUSE, LONG_PAUSE = 3.0, 30.0  # most seconds between attempts to reach a server: at first, and when it stays away
 BUDGETS = 10.0  # seconds after which the budgets are written again while one order follows the other
 TAKEN = 30.0  # seconds in which the server may still know a connection of this site that is gone
+PATIENT = 20  # attempts with short pauses, which outlast a restart of the server
 LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
 
 
@@ -122,7 +124,7 @@ def _earliest_end(order: TrainOrder) -> int:
     return min(rounds, 1 + patience) if patience else rounds
 
 
-def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
+def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = None) -> None:
     """Serve a site until the process is stopped, or with ``once`` until a run is over.
 
     Parameters
@@ -133,6 +135,8 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
         End after one run.
     insecure
         Connect without TLS; only to a server on this machine.
+    voice
+        Says each event; None says nothing.
 
     Raises
     ------
@@ -148,7 +152,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
     with FolderLock(state, f"a client of site {file.site.id}"):
         ca = None if insecure else file.server.ca
         door = Door.from_files(file.site.id, file.server.address, ca, file.server.key, file.policy.max_trainable)
-        log, telling = RunLog(state / "events.jsonl"), StatusWriter(file)
+        log, telling = RunLog(state / "events.jsonl", voice), StatusWriter(file)
         service, attempt, taken = Service(file, log, telling), 0, 0.0
         while True:
             try:
@@ -162,8 +166,10 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
                 if taken and time.monotonic() - taken > TAKEN:
                     telling.connection("refused")
                     raise ConnectionRefused(str(gone)) from gone
-                log.event("disconnected", attempt=attempt)
-                telling.connection("connecting")
+                if attempt & (attempt - 1) == 0:  # the attempts 0, 1, 2, 4, 8, ..., so that the log stays short
+                    log.event("disconnected", attempt=attempt, reason=gone.code)
+                    _explain(gone, voice)
+                telling.connection("connecting", gone.code)
                 service.tell_budgets(idle=True)
             except ConnectionRefused:
                 telling.connection("refused")
@@ -171,8 +177,15 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
             if once and service.finished and attempt >= LAST_ATTEMPTS:
                 telling.connection("closed")
                 return
-            time.sleep(min(LONGEST_PAUSE, 0.25 * 2**attempt) * random.uniform(0.5, 1))  # noqa: S311  only to spread sites
-            attempt = min(attempt + 1, 8)
+            longest = SHORT_PAUSE if attempt < PATIENT else LONG_PAUSE
+            time.sleep(min(longest, 0.25 * 2 ** min(attempt, 8)) * random.uniform(0.5, 1))  # noqa: S311  only to spread sites
+            attempt += 1
+
+
+def _explain(gone: ServerGone, voice: Voice | None) -> None:
+    """Show the steward why the server cannot be reached; the log holds only the code."""
+    if voice is not None and not voice.structured and str(gone):
+        sys.stderr.write(f"hushtune: {one_line(gone)}\n")
 
 
 def _serve(connection: Connection, service: Service, app: "ClientApp", telling: StatusWriter) -> None:

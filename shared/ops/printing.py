@@ -17,6 +17,9 @@ RunFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one field, as section.key=value.")
 ]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="Say each event as a JSON object on standard error instead of a line.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 
 

@@ -81,7 +81,8 @@ def _waiting(status: ServerStatus) -> str:
 def _site(status: SiteStatus) -> list[RenderableType]:
     facts = _facts(f"Site {status.site_id}")
     facts.add_row("server", status.server)
-    facts.add_row("connection", f"{status.connection}, since {ago(time.time() - status.since)}")
+    why = f" ({status.reason.replace('_', ' ')})" if status.reason else ""
+    facts.add_row("connection", f"{status.connection}{why}, since {ago(time.time() - status.since)}")
     budgets = _grid("Privacy budget (epsilon)", "of", "spent", "limit", "left", "at delta", "counted by")
     for budget in status.budgets:
         budgets.add_row(*_budget(budget))
