@@ -76,6 +76,7 @@ def command_line() -> "CommandGroup":
         **dict.fromkeys(("server", "explain"), Role(lambda: _commands("server").app, "server")),
         "client": Role(lambda: _commands("client").app, "site"),
         **dict.fromkeys(("status", "config"), Role(lambda: common.app)),
+        "doctor": Role(lambda: common.verification(_flaws, "doctor")),
         "card": Role(lambda: _commands("server").card, "server"),
         "review": Role(lambda: _commands("server").review, "server"),
         "ledger": Role(lambda: _commands("client").ledger, "site"),
@@ -207,7 +208,7 @@ def _flaws(folder: Path) -> "list[Flaw] | None":
     from client.provision import check_site
     from server.provision import check_server
 
-    flaws = check_site(folder)
+    flaws = check_site(folder, thorough=True)
     return check_server(folder) if flaws is None else flaws
 
 
