@@ -41,10 +41,13 @@ LEARNING = (
 MESSAGING = (
     "shared/wire/messages.py",
     "shared/wire/secure_messages.py",
+    "shared/wire/parts.py",
     "client/app.py",
+    "client/fleet_client.py",
     "client/runner.py",
     "client/service.py",
     "server/network/superlink.py",
+    "server/network/fleet_api.py",
 )
 COMMANDS = ("shared/commands.py", "client/commands.py", "server/commands.py", "simulations/commands.py")
 ROOMS = {
@@ -81,6 +84,7 @@ ROOMS = {
     "typer": ("shared/ops/command_group.py", "shared/ops/printing.py", *COMMANDS),
     "rich": (
         "shared/ops/printing.py",
+        "shared/ops/terminal.py",
         "shared/ops/status_view.py",
         "shared/ops/config_view.py",
         "client/display.py",
@@ -93,14 +97,15 @@ ROOMS = {
         "privacy/secagg/",
         "shared/identity/keys.py",
         "shared/identity/certificates.py",
-        "server/network/superlink.py",
+        "shared/identity/request_signature.py",
+        "server/network/request_filter.py",
         "client/runner.py",
         "client/data_stage/cache.py",
         "client/data_stage/pseudonym_map.py",
         "server/signing.py",
     ),
     "jinja2": ("server/report/", "server/review/serve.py"),
-    "httpx": ("client/runner.py", "server/network/superlink.py"),
+    "httpx": ("client/fleet_client.py", "client/runner.py", "server/network/superlink.py"),
     "uvicorn": ("server/network/loopback.py", "server/network/ports.py"),
     "starlette": ("server/network/loopback.py", "server/live_page.py", "server/review/serve.py"),
     "grpc": ("server/network/health.py",),
