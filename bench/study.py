@@ -28,6 +28,7 @@ from shared.config.section import Section
 from shared.config.toml import apply_override, read_toml
 from shared.errors import ConfigError, HushtuneError
 from shared.metrics.bootstrap import mean
+from simulations.data.message_grammar import NEED_LABELS
 from simulations.planning import site_plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.bare_rounds import BareFederation
@@ -37,12 +38,13 @@ PAIRS = 2  # a round's bytes: each site is sent the adapter and sends one vector
 
 
 class TaskSection(Section):
-    """One set of records: settings of the run, and how many sites of which size generate it."""
+    """One set of records: settings of the run, how many sites of which size generate it, and 0 or the number of intents."""
 
     name: str
     sites: int = Field(ge=1, le=100)
     records: int = Field(ge=1)
     declared_size: int = Field(ge=1)
+    intents: int = Field(0, ge=0, le=len(NEED_LABELS))
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -118,7 +120,8 @@ class Study:
         """Return the run of a cell; without a way, the run that only reads the records."""
         names = [f"site-{number}" for number in range(1, task.sites + 1)]
         sites = [{"id": name, "records": task.records, "declared_size": task.declared_size} for name in names]
-        given = {"data.sites": sites, **task.settings, **(way.settings if way else {})}
+        labels = {"task.labels": list(NEED_LABELS)[: task.intents]} if task.intents else {}
+        given = {"data.sites": sites, **labels, **task.settings, **(way.settings if way else {})}
         given |= {"privacy.enabled": False} if epsilon is None else {"privacy.epsilon": epsilon}
         tree: dict[str, Any] = json.loads(json.dumps(self.tree))
         tree.setdefault("run", {})["seed"] = tree["run"].get("seed", 0) + seed

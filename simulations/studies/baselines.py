@@ -154,7 +154,10 @@ class _Table(nn.Module):
         super().__init__()
         self.register_buffer("rows", torch.from_numpy(rows))
         self.config = SimpleNamespace(model_type="table", hidden_size=rows.shape[1])
-        self.base_model = self
+
+    @property
+    def base_model(self) -> "_Table":
+        return self
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
         return SimpleNamespace(last_hidden_state=self.rows[input_ids])

@@ -16,10 +16,10 @@ SITES = [{"id": name, "file": f"{name}.jsonl", "declared_size": 200 + 100 * n} f
 
 @pytest.fixture
 def config(config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
-    monkeypatch.setattr(advice, "STEPS", (10, 20))
+    monkeypatch.setattr(advice, "STEPS", (5, 10))
     monkeypatch.setattr(advice, "shapes_of", lambda config: {"a": (100, 8), "head": (4,)})
-    changes = {"training.rounds": 2, "training.steps": 5, "training.sampling_rate": 0.4, "data.sites": SITES}
-    return config_of({**changes, "aggregation.weights": "declared"})
+    changes = {"training.rounds": 1, "training.steps": 5, "training.sampling_rate": 1.0, "data.sites": SITES}
+    return config_of({**changes, "aggregation.weights": "declared", "model.dtype": "float32"})
 
 
 def test_each_row_is_what_the_plan_of_its_choice_says(config: RunConfig, config_of: ConfigOf) -> None:
@@ -28,40 +28,39 @@ def test_each_row_is_what_the_plan_of_its_choice_says(config: RunConfig, config_
     assert [row["noise"] for row in rows] == sorted(row["noise"] for row in rows)
     assert rows[0]["against_best"] == 1
     for row in rows:
-        assert row["passes"] == pytest.approx(4)  # q x steps of the config
-        assert row["steps"] * row["sampling_rate"] == pytest.approx(4)
+        assert row["passes"] == pytest.approx(5)  # q x steps of the config
+        assert row["steps"] * row["sampling_rate"] == pytest.approx(5)
         assert row["batch"] == pytest.approx(row["sampling_rate"] * 1400)
-    shared = next(row for row in rows if (row["trust"], row["steps"]) == ("distributed", 10))
+    shared = next(row for row in rows if (row["trust"], row["steps"]) == ("distributed", 5))
     changes = {
         "privacy.trust": "distributed",
-        "training": {"rounds": 10, "steps": 1, "sampling_rate": 0.4},
+        "training": {"rounds": 5, "steps": 1, "sampling_rate": 1.0},
+        "model.dtype": "float32",
         "data.sites": SITES,
     }
     plan = next(iter(site_plans(config_of(changes)).values()))
     assert plan is not None
     assert shared["noise_multiplier"] == plan.noise_multiplier
-    wanted = plan.noise_multiplier * math.sqrt(4 / 3) / (0.4 * 1400)  # four shares, of which one may be known
+    wanted = plan.noise_multiplier * math.sqrt(4 / 3) / 1400  # four shares, of which one may be known
     assert shared["step_noise"] == pytest.approx(wanted, rel=0.01)
-    assert (shared["exchanges"], shared["bytes_a_site"]) == (20, 2 * 4 * 804 * 10)
+    assert (shared["exchanges"], shared["bytes_a_site"]) == (10, 2 * 4 * 804 * 5)
 
 
 def test_sharing_the_noise_leaves_less_of_it_and_a_site_with_more_noise_gets_a_higher_rate(config: RunConfig) -> None:
     rows = {(row["trust"], row["steps"]): row for row in advice_rows(config)}
-    for steps in (10, 20):
-        assert rows["distributed", steps]["noise"] < 0.7 * rows["local", steps]["noise"]
-    assert rows["local", 20]["learning_rate"] > rows["local", 10]["learning_rate"]  # smaller batches, more noise
-    assert rows["distributed", 20]["learning_rate"] == rows["distributed", 10]["learning_rate"]  # in units of the noise
+    for steps in (5, 10):
+        assert rows["distributed", steps]["noise"] < 0.65 * rows["local", steps]["noise"]
+    assert rows["local", 10]["learning_rate"] > rows["local", 5]["learning_rate"]  # smaller batches, more noise
+    assert rows["distributed", 10]["learning_rate"] == rows["distributed", 5]["learning_rate"]  # in units of the noise
 
 
-def test_more_passes_leave_less_noise_and_none_is_above_a_full_batch(config: RunConfig) -> None:
-    few, many = advice_rows(config, 1.0), advice_rows(config, 1000.0)
-    assert many[0]["noise"] < few[0]["noise"]
-    assert {row["sampling_rate"] for row in many} == {1.0}
+def test_no_choice_computes_more_than_full_batches(config: RunConfig) -> None:
+    assert {row["sampling_rate"] for row in advice_rows(config, 1000.0)} == {1.0}
 
 
 def test_two_sites_of_which_one_may_collude_cannot_share_a_noise(config_of: ConfigOf, config: RunConfig) -> None:
     two = RunConfig.parse({**config.model_dump(mode="json"), "data": {"sites": SITES[:2]}, "cohort": {"quorum": 2}}, "test")
-    assert {row["trust"] for row in advice_rows(two)} == {"local"}
+    assert {row["trust"] for row in advice_rows(two, 1000.0)} == {"local"}
 
 
 @pytest.mark.parametrize("changes", [{"privacy.enabled": False}, {"privacy.trust": "central", "privacy.unit": "site"}])

@@ -22,7 +22,7 @@ from simulations.studies.baselines import baselines_of
 CHANGES: dict[str, Any] = {
     "model": {"dtype": "float32", "device": "cpu", "max_length": 24},
     "adapter": {"rank": 2, "last_layers": 1},
-    "training": {"rounds": 2, "steps": 1, "sampling_rate": 0.5, "learning_rate": 0.05, "head_learning_rate": 0.05},
+    "training": {"rounds": 2, "steps": 1, "sampling_rate": 1.0, "learning_rate": 0.05, "head_learning_rate": 0.05},
     "data.sites": [{"id": name, "file": f"{name}.jsonl", "declared_size": 24} for name in ("a", "b", "c")],
     "cohort.min_records": 4,
     "privacy.self_check": 1,
@@ -70,7 +70,7 @@ def test_without_its_noise_a_shared_step_follows_the_mean_gradient_of_all_record
     config_of: ConfigOf, tiny_bert: Path, data: list[SiteData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(NoiseShares, "noised", lambda self, steps: steps.numpy().astype(np.uint32))
-    bound, rate = 10.0, 0.5  # so large a bound clips nothing
+    bound, rate = 200.0, 10.0  # so large a bound clips nothing
     training = {
         "rounds": 1,
         "steps": 1,
