@@ -6,7 +6,7 @@ clipping norm C. It does not say how many steps the task needs.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,14 +67,29 @@ class Choice:
     def rates(self) -> tuple[float, float]:
         """Learning rates of adapter and head: the defaults, in the units of the server's optimiser.
 
-        The AdamW of a site has no such units, so under trust ``local`` they are multiplied by the largest unit of any site.
+        The AdamW of a site has no such units, so under trust ``local`` they are translated by `site_rates`.
         """
         training = self.config.training
         if self.config.privacy.trust == "distributed":
             return training.learning_rate, training.head_learning_rate
-        noise = max(own.gradient_noise / self.expected_batch[site] for site, own in self.plans.items())
-        adapter, head = (rate * scale(1.0, self.dimension, noise) for rate in GRADIENT_OPTIMISERS["adamw"])
-        return adapter, head
+        return site_rates(GRADIENT_OPTIMISERS["adamw"], self.plans.values(), self.dimension)
+
+
+def site_rates(rates: tuple[float, float], plans: Iterable[PrivacyPlan | None], dimension: int) -> tuple[float, float]:
+    """Translate rates of the server's AdamW, which are in units of the noise, to the AdamW of sites that add their own.
+
+    Parameters
+    ----------
+    rates
+        Learning rates of adapter and head at the server.
+    plans
+        The plan of each site; the one with most noise counts. None where a site adds no noise.
+    dimension
+        Trained numbers.
+    """
+    noise = max((plan.gradient_noise / plan.expected_batch for plan in plans if plan), default=0.0)
+    unit = scale(1.0, dimension, noise)
+    return rates[0] * unit, rates[1] * unit
 
 
 def advice_rows(config: RunConfig, passes: float | None = None) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ METHODS: Mapping[MethodName, Contract] = {
 }
 # Optimisers that take a gradient, where the others take a delta, with default rates of adapter and head in their own units.
 # The first is the default; `python -m bench.study bench/rates.toml` compares them.
-GRADIENT_OPTIMISERS: Mapping[OptimiserName, tuple[float, float]] = {"adamw": (4.0, 8.0), "sgd": (0.4, 0.8)}
+GRADIENT_OPTIMISERS: Mapping[OptimiserName, tuple[float, float]] = {"adamw": (5.0, 15.0), "sgd": (0.5, 1.5)}
 OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {  # with the fields that only these optimisers read
     "plain": (),
     "adamw": (),

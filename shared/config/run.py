@@ -88,7 +88,7 @@ class RunConfig(Section):
             return tree
         privacy, aggregation, training = sections
         if privacy.get("trust") != "distributed" or privacy.get("enabled") is False:
-            return tree
+            return tree  # without privacy nothing is shared, and sites take steps of their own
         aggregation = {"optimiser": next(iter(GRADIENT_OPTIMISERS)), "weights": "declared"} | aggregation
         adapter, head = GRADIENT_OPTIMISERS.get(aggregation["optimiser"], (None, None))
         rates = {"learning_rate": adapter, "head_learning_rate": head} if adapter else {}
