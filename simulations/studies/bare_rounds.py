@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from client.data_stage.balance import label_weights
 from client.data_stage.site_data import SiteData
 from client.site import training_set
 from client.trainer import clipped_sum, train
@@ -101,7 +102,8 @@ class BareFederation:
         for number in range(1, config.training.rounds + 1):
             vectors = []
             for site in self.sites.values():
-                sums = clipped_sum(self.learner, site.data, adapter, config, plan, number, prefix=site.prefix)
+                weights = label_weights(site.data, config, private=True)
+                sums = clipped_sum(self.learner, site.data, adapter, config, plan, number, weights, site.prefix)
                 vectors.append(shares.noised(shares.on_grid(sums)))
             mean = unflattened(shares.mean_gradient(total(vectors), divisor), adapter)
             noise = shares.grid * shares.total_std / divisor
@@ -127,6 +129,7 @@ class BareFederation:
                     divisor=config.training.sampling_rate * section.declared_size,
                     site_id=name,
                     moments=moments.get(name),
+                    label_weights=label_weights(site.data, config, plans[name] is not None),
                     prefix=site.prefix,
                 )
                 moments[name] = trained.moments

@@ -103,6 +103,7 @@ def private_head(ground: Ground) -> Baseline | None:
     measured = Evaluator(learner, _as_tokens(evaluator.examples, first), evaluator.owners, config)
     tree = {**config.model_dump(mode="json"), "adversary": None}
     tree["adapter"] |= {"rank": 0}
+    tree["training"] |= {"distillation": 0.0}  # it would keep the encoder near to itself
     head_only = RunConfig.parse(tree, "baseline")
     outcome = BareFederation(learner, sites, read_adapter(learner.model), measured).outcome(head_only, ground.plans)
     return _row(
