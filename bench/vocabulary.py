@@ -35,6 +35,7 @@ from privacy.detect.words import WordLists
 from shared.errors import DataError, HushtuneError
 from shared.models.wheels import sha256_file
 
+WRITTEN = Path(__file__).parent / "terms"
 PACKAGES: Mapping[str, str] = {
     "simple_icd_10_cm-1.5.0-py3-none-any.whl": "6d461d71dc26aedc530ae65f02cfb578a154e49507c32e8241e75f701d4b7e42",
     "drug_named_entity_recognition-2.0.9-py3-none-any.whl": "dc0c9cb4487b4cd31c123f941cd9d5edfc55facdb280ab65e7b2cd08d3fd391c",
@@ -131,12 +132,13 @@ def _sorted_out(terms: Terms, lists: WordLists, census: frozenset[str]) -> tuple
     alone = {row[0] for row in terms.every if len(row) == 1}
 
     def is_word(token: str) -> bool:
-        if token.isdigit() or len(token) < 2 or token in lists.places or lists.is_proper(token):
+        if token.isdigit() or len(token) < 2 or token in lists.places:
             return False
         if lists.is_common(token):
             return True
-        may_be_name = token in census or token in lists.locales or token in lists.places or lists.is_proper(token)
-        return not may_be_name and (token in alone or token in terms.small)
+        if token in census or token in lists.locales:
+            return False
+        return token in alone or (token in terms.small and not lists.is_proper(token))
 
     every = {token for row in terms.every for token in row} | terms.small
     words = {token for token in every if is_word(token)}
@@ -160,16 +162,21 @@ def _medical(folder: Path) -> Terms:
             terms.add(variant)
     name = "drug_named_entity_recognition"
     drugs = _pickled(folder, name, f"{name}/drug_ner_dictionary.pkl.bz2")
-    data = drugs["drug_canonical_to_data"]
-    for variant, canonicals in drugs["drug_variant_to_canonical"].items():
-        listed = any({"mesh_id", "drugbank_id", "medline_plus_id", "nhs_url"} & set(data.get(c, ())) for c in canonicals)
-        if listed and re.fullmatch(r"[^\W\d_][^\W_ ]{3,}(?: [^\W_]+){0,2}", variant):
+    for variant in drugs["drug_variant_to_canonical"]:
+        if re.fullmatch(r"[^\W\d_][^\W_ ]{3,}(?: [^\W_]+){0,2}", variant):
             terms.add(variant)
     sections = json.loads(_from_tar(folder, "medspacy", "medspacy-1.3.1/resources/en/section_patterns.json"))
     for rule in sections["section_rules"]:
         terms.add(rule["literal"])
+    _written(terms, "medical")
     _add_wordnet(terms, folder, "medical")
     return terms
+
+
+def _written(terms: Terms, domain: str) -> None:
+    """Add the terms that were written by hand; a row of one word is a word of its own."""
+    for term in re.split(r"[,\n]", (WRITTEN / f"{domain}.txt").read_text(encoding="utf-8")):
+        terms.add(term)
 
 
 def _banking(folder: Path) -> Terms:
@@ -179,6 +186,7 @@ def _banking(folder: Path) -> Terms:
         terms.add(name)
     for card in Cards.credit_card_types.values():
         terms.add(re.sub(r"\d+.*", "", card.name))
+    _written(terms, "banking")
     _add_wordnet(terms, folder, "banking")
     return terms
 
@@ -190,6 +198,7 @@ def _legal(folder: Path) -> Terms:
     for laws in json.loads(_from_zip(folder, "reporters_db", "reporters_db/data/laws.json")).values():
         for law in laws:
             terms.small.update(tokens(law["name"]))
+    _written(terms, "legal")
     _add_wordnet(terms, folder, "legal")
     return terms
 

@@ -22,22 +22,36 @@ WORD = re.compile(r"[^\W_]+")
 # Kinds of things that are called after people who have none of them: "Babinski sign", "Sharpe ratio", "Sherman Act".
 KINDS = frozenset(
     """
-    sign signs reflex phenomenon criteria criterion classification scale maneuver maneuvers manoeuvre manoeuvres position palsy chorea ataxia
-    dystrophy catheter catheters stain bodies nodules virus fever triad bacillus lymphoma sarcoma tumor tumour anemia anaemia thyroiditis
-    disease diseases syndrome syndromes phenotype malformation dysplasia fracture procedure operation anastomosis contracture test
-    tests score respiration breathing rings lesions nodes cells exercises stage staging grade gland duct tube line needle tendon
-    ligament canal angle index inventory questionnaire flap graft hernia reaction deformity paralysis epilepsy
-    act acts amendment convention conventions treaty protocol doctrine rule injunction privilege deference plea warning statute
-    directive covenant accords clause defence defense immunity
-    ratio scheme coefficient model duration curve bands equation rate index simulation method yield spread
+    sign signs reflex phenomenon criteria criterion classification scale maneuver maneuvers manoeuvre manoeuvres position palsy
+    chorea ataxia dystrophy catheter catheters stain bodies nodules virus fever triad bacillus lymphoma sarcoma tumor tumour anemia
+    anaemia disease diseases syndrome syndromes phenotype malformation dysplasia fracture procedure anastomosis contracture
+    test respiration breathing rings lesions nodes cells exercises staging gland duct tendon ligament canal inventory
+    questionnaire flap graft hernia deformity paralysis epilepsy needle forceps splint
+    act acts amendment convention conventions treaty protocol doctrine injunction privilege deference plea warning statute
+    directive covenant accords immunity
+    ratio scheme coefficient duration curve bands equation theorem rule
     """.split()
 )
-# Endings of words for diseases and for operations, which are called after people too.
-KIND_ENDS = re.compile(r"\w{3,}(?:itis|osis|opathy|oma|emia|plasty|ectomy|otomy|ostomy|algia|plegia|trophy|plasia)")
+# Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".
+RANKED = frozenset("class grade type level stage score category".split())
+RANK = re.compile(r"[ ](?:[IVX]{1,4}|\d{1,3}|[A-E])\b")
+# Endings of Greek and Latin words for diseases, examinations and operations.
+KIND_ENDS = re.compile(
+    r"\w{5,}itis|\w{3,}(?:osis|opathy|ectomy|otomy|ostomy|plasty|scopy|graphy|cephaly|dactyly|plegia|trophy|plasia|algia|centesis|"
+    r"pexy|plication)|\w{4,}emia"
+)
 # Kinds that a person can have: after a possessive 's, only a listed term stays.
-OWNED = KINDS - frozenset("sign signs reflex phenomenon criteria classification scale maneuver manoeuvre triad law rule".split())
-CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s? ?|\n")
-GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME", "DATE_TIME", "STREET_ADDRESS"})
+OWNED = KINDS - frozenset("sign signs reflex phenomenon criteria classification scale maneuver manoeuvre triad rule".split())
+# After "a" or "an" a name before a noun of the domain is a term ("a Tomlin order"), unless the noun is a person.
+ARTICLE = re.compile(r"(?<!\w)[Aa]n?[ ]\Z")
+PERSONS = re.compile(
+    r"patient|client|customer|man|woman|boy|girl|child|baby|relative|friend|family|member|spouse|wife|husband|son|daughter|mother|"
+    r"father|brother|sister|nurse|clerk|\w+(?:er|or|ist|ee|man|ian|ant)s?"
+)
+# The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".
+MIXED = re.compile(r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*")
+CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
+GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})
 NUMBERED = frozenset({"PHONE_NUMBER", "ID_NUMBER", "POSTCODE", "DATE_TIME", "RECORD_NUMBER", "LOCATION", "ORGANIZATION", "PERSON", "STREET_ADDRESS"})
 GUESS = 0.3  # highest score of the language model and of the sweeps
 ANNOUNCED = 0.5  # score of a name after a word such as "patient"
@@ -110,8 +124,10 @@ class Harmless:
                 size = self._phrase(text, tokens, i)
                 if size and not self._titled.search(text, max(0, token.start - 12), token.start):
                     yield from range(i, i + size)
-            if self._is_kind(token) and i:
+            if i and self._is_kind(text, token):
                 yield from self._named_after(text, tokens, i)
+            elif i and token.is_word and not token.is_capital and not PERSONS.fullmatch(token.key):
+                yield from self._after_article(text, tokens, i)
 
     def _phrase(self, text: str, tokens: Sequence[Token], i: int) -> int:
         """Return the number of words of the longest listed phrase that begins at a word; 0 if there is none."""
@@ -124,17 +140,28 @@ class Harmless:
                 found = size
         return found if found > 1 else 0
 
-    def _is_kind(self, token: Token) -> bool:
+    def _is_kind(self, text: str, token: Token) -> bool:
+        if token.key in RANKED:
+            return RANK.match(text, token.end) is not None
         return token.key in KINDS or (token.is_word and KIND_ENDS.fullmatch(token.key) is not None)
+
+    def _after_article(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
+        """Yield one or two capitalised words between "a" or "an" and a word of the domain."""
+        first = i
+        while i - first < 2 and first and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
+            first -= 1
+        if first < i and ARTICLE.search(text, 0, tokens[first].start):
+            yield from range(first, i)
 
     def _named_after(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
         """Yield the capitalised words right before a kind of thing, which is called after them."""
         first = i
-        while first and i - first < 4 and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
+        while first and i - first < 3 and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
             first -= 1
         while first < i and self._is_common(tokens[first].key):
             first += 1
-        if first == i or self._titled.search(text, max(0, tokens[first].start - 12), tokens[first].start):
+        hyphened = " " not in text[tokens[first].start : tokens[i - 1].end]
+        if first == i or not hyphened or self._titled.search(text, max(0, tokens[first].start - 12), tokens[first].start):
             return
         possessive = text[tokens[i - 1].end : tokens[i].start].startswith("'")
         if not (possessive and (tokens[i].key in OWNED or tokens[i].key not in KINDS)):
@@ -145,6 +172,9 @@ class Harmless:
         for match in numbers.VALUED.finditer(text):
             key = match["name"].casefold()
             if not (self._lists and key in self._lists.places):
+                found.append(match.span("number"))
+        for match in numbers.COUNTED.finditer(text):
+            if plain(match["name"]) in self._terms.words and not match["name"].istitle():
                 found.append(match.span("number"))
         return found
 
@@ -161,46 +191,59 @@ class Harmless:
         if not inside:
             return (finding,)
         if finding.score > GUESS:
-            ours = finding.label == "PERSON" and all(i in kept or self._is_specific(tokens[i]) for i in inside)
-            return () if ours else (finding,)
+            return () if self._is_no_name(finding, [(tokens[i], i in kept) for i in inside]) else (finding,)
         return self._guess(text, finding, [(tokens[i], i in kept) for i in inside], values)
+
+    def _is_no_name(self, finding: Finding, inside: Sequence[tuple[Token, bool]]) -> bool:
+        """Return whether a name that a word announces ("patient"), or a company, has only words that are no names."""
+        if finding.label == "PERSON":
+            return all(is_kept or self._is_specific(t) or (t.is_word and not self._is_listed(t)) for t, is_kept in inside)
+        return finding.label == "ORGANIZATION" and all(is_kept or t.is_word or len(t.key) < 4 for t, is_kept in inside)
 
     def _guess(
         self, text: str, finding: Finding, inside: Sequence[tuple[Token, bool]], values: Sequence[tuple[int, int]]
     ) -> Iterable[Finding]:
         """Return what remains of a finding that the language model or a sweep made."""
-        if len(inside) == 1 and self._is_abbreviation(text, finding, inside[0][0]):
-            return ()
-        left = [t for t, is_kept in inside if not is_kept and not self._is_harmless(t, values)]
+        short = [self._is_abbreviation(text, finding, t) for t, _ in inside]
+        left = [t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))]
         if not left:
-            known = any(is_kept or t.is_word for t, is_kept in inside)
-            return () if known and not self._may_be_names(finding, inside) else (finding,)
+            return () if self._is_known(finding, inside, short) else (finding,)
         left = [t for t, is_kept in inside if not is_kept and not self._is_specific(t)]
         if not left or len(left) == len(inside):
             return (finding,) if left else ()
         return (replace(finding, start=max(finding.start, left[0].start), end=min(finding.end, left[-1].end)),)
 
+    def _is_known(self, finding: Finding, inside: Sequence[tuple[Token, bool]], short: Sequence[bool]) -> bool:
+        """Return whether the words of a guess, which all are harmless alone, are no name together either."""
+        if any(is_kept or self._is_specific(t) for t, is_kept in inside) or all(short):
+            return True
+        if finding.label == "ORGANIZATION":
+            return len(inside) == 1 or any(t.is_word for t, _ in inside)
+        if finding.label in ("PERSON", "USERNAME"):
+            return not any(t.is_capital and self._is_listed(t) for t, _ in inside)
+        return finding.label == "LOCATION" and len(inside) == 1 and not self._is_listed(inside[0][0])
+
     def _is_abbreviation(self, text: str, finding: Finding, token: Token) -> bool:
+        """Return whether a word is an abbreviation, which a language model takes for an organisation or a person."""
         word = text[token.start : token.end]
-        if finding.label == "USERNAME" or not word.isupper() or not 2 <= len(word) <= SHORT:
+        if finding.label not in ("ORGANIZATION", "PERSON", "NRP"):
             return False
         if self._lists and (token.key in self._lists.places or self._lists.is_name(token.key)):
             return False
-        return finding.label == "ORGANIZATION" or len(word) > 3
+        return (word.isupper() and 2 <= len(word) <= SHORT) or MIXED.fullmatch(word) is not None
 
-    def _may_be_names(self, finding: Finding, inside: Sequence[tuple[Token, bool]]) -> bool:
-        """Return whether a guessed person has a name of several words that all are names of some people."""
-        if finding.label != "PERSON" or len(inside) < 2 or self._lists is None or any(is_kept for _, is_kept in inside):
-            return False
-        return all(t.is_capital and t.key in self._lists.locales for t, _ in inside)
+    def _is_listed(self, token: Token) -> bool:
+        return bool(self._lists and (token.key in self._lists.locales or token.key in self._lists.places))
 
     def _is_harmless(self, token: Token, values: Sequence[tuple[int, int]]) -> bool:
-        if token.is_word or self._is_common(token.key):
+        if token.is_word or self._is_common(token.key) or (token.key.isdigit() and len(token.key) < 4):
             return True
-        return any(start <= token.start and token.end <= end for start, end in values) or token.key.isdigit() and len(token.key) < 4
+        return any(start <= token.start and token.end <= end for start, end in values)
 
     def _is_specific(self, token: Token) -> bool:
         """Return whether a word is of the domain only, so that it cannot be a part of a name."""
+        if KIND_ENDS.fullmatch(token.key) and not self._is_listed(token):
+            return True
         return token.is_word and not (self._lists and self._lists.is_spelt(token.key))
 
     def _is_common(self, key: str) -> bool:

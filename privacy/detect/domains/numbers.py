@@ -49,9 +49,13 @@ FORMS = (
     rf"(?<!\w){CITED}[ ]?(?:[Nn]o\.?[ ])?\K(?:[A-Z]{{1,3}}-?)?\d{{1,5}}[A-Z]{{0,3}}(?:[.-]\d{{1,4}}|\([\da-zA-Z]{{1,4}}\)|-[A-Z]{{1,4}})*(?![\w-])",
     r"(?<!\w)\d{1,3}[ ](?:U\.?[ ]?S\.?[ ]?C\.?|C\.?[ ]?F\.?[ ]?R\.?|U\.S\.|S\.[ ]?Ct\.|F\.[ ]?(?:[23]d|4th|Supp\.(?:[ ][23]d)?))[ ]?(?:§+[ ]?)?\d{1,5}(?:\([\da-z]{1,3}\))*",
     r"\[(?:19|20)\d\d\][ ](?:\d{1,2}[ ])?[A-Z][A-Za-z]{1,5}(?:[ ](?:Civ|Crim|Fam|Ch|QB|KB|Admin|Comm))?[ ]\d{1,5}",
-    # A count of cells or of money: round to hundreds.
-    r"(?<![\w.,+/-])\d{2,7}00(?![\w/-]|[.,]\d)",
+    # A score alone.
+    rf"\b(?i:{SCORED})(?:[ ](?:was|is|of)|[ ]?[:=])?[ ]\K\d{{1,3}}(?:\.\d)?(?![\w/-]|[.,]\d)",
 )
 HARMLESS = regex.compile("|".join(f"(?:{form})" for form in FORMS), FLAGS)
 # An abbreviation before a number of 4 to 6 digits, as in a row of laboratory values: "WBC 14500".
 VALUED = regex.compile(r"(?<![\w-])(?P<name>[A-Z][A-Z\d]{2,3})(?:[ ](?:was|is|of)|[ ]?[:=])?[ ](?P<number>\d{3,6})(?![\w-]|[.,]\d)", FLAGS)
+# A round count after a word of the domain: "platelets 245000".
+COUNTED = regex.compile(
+    r"(?<![\w-])(?P<name>\p{L}{3,})(?:[ ](?:count|was|were|is|of))?[ ]?[:=]?[ ](?P<number>\d{2,5}00)(?![\w/-]|[.,]\d)", FLAGS
+)
