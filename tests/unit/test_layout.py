@@ -111,7 +111,7 @@ ROOMS = {
     "grpc": ("server/network/health.py",),
     "grpc_health": ("server/network/health.py",),
     "matplotlib": ("server/report/", "simulations/studies/utility.py"),
-    "pickle": (),
+    "pickle": ("bench.vocabulary",),
     "dill": (),
     "cloudpickle": (),
     "joblib": (),
