@@ -49,7 +49,7 @@ def test_a_text_that_cannot_be_scrubbed_is_held_back_with_a_reason_and_no_repr_s
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"language": "fr"}, "Scrubber: language = 'fr': must be 'en'"),
+        ({"language": "it"}, "Scrubber: language = 'it': must be 'auto'"),
         ({"level": "hard"}, "Scrubber: level = 'hard': must be 'fast'"),
         ({"operater": "tag"}, "unknown field 'operater'; nearest is 'operator'"),
     ],
