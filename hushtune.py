@@ -97,8 +97,10 @@ def main() -> None:
         sys.exit(2)
     _leave_out_the_working_folder()
     from shared.errors import HushtuneError, QuorumError, one_line
+    from shared.ops.start import answer_at_once
 
     try:
+        answer_at_once(sys.argv[1:], sys.platform)
         command_line()(prog_name="hushtune")
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {one_line(error)}\n")

@@ -4,12 +4,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from string import Template
 
 import click
 import pytest
 from typer import rich_utils
 
 import hushtune
+from shared.wire.version import installed
 
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
@@ -208,3 +210,29 @@ def test_a_file_in_the_working_folder_is_never_run_as_code(tmp_path: Path) -> No
         )
         assert done.returncode == 0, done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_version_is_one_line(here: Here) -> None:
+    status, out, err = here(["--version"])
+    assert (status, out, err) == (0, f"hushtune {installed()}\n", "")
+
+
+def test_windows_is_refused_in_one_sentence(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    status, out, err = here(["--help"])
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "WSL 2" in err
+
+
+@pytest.mark.slow
+def test_a_client_without_its_key_is_refused_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    text = (Path(hushtune.__file__).parent / "server" / "SITE.toml.template").read_text(encoding="utf-8")
+    values = dict.fromkeys(("minilm", "smollm2_135m"), "a" * 64)
+    filled = Template(text).substitute(site_id="north", address="fed.example.org:8443", **values)
+    filled = filled.replace("declared_size = 0 ", "declared_size = 9 ").replace("labels = [] ", 'labels = ["a", "b"] ', 1)
+    (tmp_path / "SITE.toml").write_text(filled, encoding="utf-8")
+    code = "import hushtune\ntry: hushtune.main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = run(["client", str(tmp_path / "SITE.toml")], code)
+    assert done.returncode == 2
+    assert "site.key: cannot be read" in done.stderr
+    assert not {"torch", "flwr", "transformers", "spacy"} & set(done.stderr.split())
