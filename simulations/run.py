@@ -158,7 +158,7 @@ def _prepare(
 
 def _baselines(prepared: Federation) -> list[Baseline]:
     """Return the baselines of the task, measured before training."""
-    return baselines_of(prepared.measures.evaluator, [site.encoded for site in prepared.sites])
+    return baselines_of(prepared.measures.evaluator, prepared.sites)
 
 
 def _rounds(
