@@ -51,7 +51,7 @@ MESSAGING = (
 )
 COMMANDS = ("shared/commands.py", "client/commands.py", "server/commands.py", "simulations/commands.py")
 ROOMS = {
-    "flwr": (*MESSAGING, "server/screening.py", "simulations/fleets/local.py"),
+    "flwr": (*MESSAGING, "server/screening.py", "simulations/fleets/local.py", "bench/load.py"),
     "ray": ("simulations/fleets/local.py",),
     "spacy": ("privacy/detect/", "privacy/leakage/"),
     "presidio_analyzer": ("privacy/detect/", "privacy/leakage/"),
@@ -103,9 +103,10 @@ ROOMS = {
         "client/data_stage/cache.py",
         "client/data_stage/pseudonym_map.py",
         "server/signing.py",
+        "bench/load.py",
     ),
     "jinja2": ("server/report/", "server/review/serve.py"),
-    "httpx": ("client/fleet_client.py", "client/runner.py", "server/network/superlink.py"),
+    "httpx": ("client/fleet_client.py", "client/runner.py", "server/network/superlink.py", "bench/load.py"),
     "uvicorn": ("server/network/loopback.py", "server/network/ports.py"),
     "starlette": ("server/network/loopback.py", "server/live_page.py", "server/review/serve.py"),
     "grpc": ("server/network/health.py",),
