@@ -112,7 +112,7 @@ ROOMS = {
     "grpc": ("server/network/health.py",),
     "grpc_health": ("server/network/health.py",),
     "matplotlib": ("server/report/", "simulations/studies/utility.py"),
-    "pickle": (),
+    "pickle": ("bench/vocabulary.py",),
     "dill": (),
     "cloudpickle": (),
     "joblib": (),
