@@ -280,6 +280,7 @@ def _from_tar(folder: Path, package: str, member: str) -> bytes:
         return read.read() if read else b""
 
 
+
 if __name__ == "__main__":
     try:
         main()

@@ -49,24 +49,10 @@ PERSONS = re.compile(
     r"father|brother|sister|nurse|clerk|\w+(?:er|or|ist|ee|man|ian|ant)s?"
 )
 # The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".
-MIXED = re.compile(
-    r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*"
-)
+MIXED = re.compile(r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*")
 CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
 GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})
-NUMBERED = frozenset(
-    {
-        "PHONE_NUMBER",
-        "ID_NUMBER",
-        "POSTCODE",
-        "DATE_TIME",
-        "RECORD_NUMBER",
-        "LOCATION",
-        "ORGANIZATION",
-        "PERSON",
-        "STREET_ADDRESS",
-    }
-)
+NUMBERED = frozenset({"PHONE_NUMBER", "ID_NUMBER", "POSTCODE", "DATE_TIME", "RECORD_NUMBER", "LOCATION", "ORGANIZATION", "PERSON", "STREET_ADDRESS"})
 GUESS = 0.3  # highest score of the language model and of the sweeps
 ANNOUNCED = 0.5  # score of a name after a word such as "patient"
 SURE = 0.6  # scores from which a number is never taken back
@@ -219,9 +205,7 @@ class Harmless:
     ) -> Iterable[Finding]:
         """Return what remains of a finding that the language model or a sweep made."""
         short = [self._is_abbreviation(text, finding, t) for t, _ in inside]
-        left = [
-            t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))
-        ]
+        left = [t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))]
         if not left:
             return () if self._is_known(finding, inside, short) else (finding,)
         left = [t for t, is_kept in inside if not is_kept and not self._is_specific(t)]
