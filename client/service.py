@@ -185,7 +185,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = N
 def _explain(gone: ServerGone, voice: Voice | None) -> None:
     """Show the steward why the server cannot be reached; the log holds only the code."""
     if voice is not None and not voice.structured and str(gone):
-        sys.stderr.write(f"hushtune: {one_line(gone)}\n")
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {one_line(gone)}\n")
 
 
 def _serve(connection: Connection, service: Service, app: "ClientApp", telling: StatusWriter) -> None:
