@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,7 +116,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: list[Exception
     monkeypatch.setattr(module, "StatusWriter", lambda _: telling)
     monkeypatch.setattr(module, "Door", SimpleNamespace(from_files=lambda *_: None))
     monkeypatch.setattr(module, "Host", Host)
-    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     file = SimpleNamespace(server=server, site=site, policy=policy)
     with pytest.raises(ConnectionRefused):
         module.run_site(cast(Any, file), once=False, insecure=False, voice=Voice())
