@@ -143,3 +143,16 @@ def test_a_crowd_of_strangers_locks_no_site_out_and_is_gone_soon(
         pytest.fail("the site was locked out")
     for each in (*silent, *agreed):
         each.close()
+
+
+def test_endless_headers_are_cut_off(port: Port) -> None:
+    trust = ssl._create_unverified_context()  # noqa: S323
+    with trust.wrap_socket(port.stranger()) as stranger:
+        stranger.settimeout(30.0)
+        stranger.sendall(b"POST /v1/fleet/pull-messages HTTP/1.1\r\n")
+        sent = 0
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            while sent < 200 * 2**20:
+                stranger.sendall(b"x-more: " + b"a" * 65_536)
+                sent += 65_536
+        assert sent < 32 * 2**20  # what the buffers of the system took
