@@ -80,8 +80,12 @@ def command_line() -> "CommandGroup":
         "review": Role(lambda: _commands("server").review, "server"),
         "ledger": Role(lambda: _commands("client").ledger, "site"),
     }
-    provision = CommandGroup("provision", "Make and check keys, certificates and folders.", keys)
-    return CommandGroup("hushtune", "Federated, privacy-preserving fine-tuning of language models.", roles, [provision])
+    audits = {"mechanism": Role(lambda: _commands("client").audit, "site")}
+    groups = [
+        CommandGroup("provision", "Make and check keys, certificates and folders.", keys),
+        CommandGroup("audit", "Measure what a run really protects, beside what it claims.", audits),
+    ]
+    return CommandGroup("hushtune", "Federated, privacy-preserving fine-tuning of language models.", roles, groups)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ LEARNING = (
     "shared/adapters/",
     "shared/tasks/",
     "privacy/dp/",
+    "privacy/audit/rig.py",
     "privacy/secagg/noise_shares.py",
     "client/trainer.py",
     "client/units.py",
