@@ -55,7 +55,7 @@ __all__ = [
 ]
 PACKAGES = ("shared", "privacy", "client", "server", "simulations")
 EXTRAS = {"simulate": "research", "compare": "research", "make_private": "site", "load_report": "server"}
-RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate")
+RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate", "attack")
 
 
 def command_line() -> "CommandGroup":
@@ -80,12 +80,13 @@ def command_line() -> "CommandGroup":
         "review": Role(lambda: _commands("server").review, "server"),
         "ledger": Role(lambda: _commands("client").ledger, "site"),
     }
-    audits = {"mechanism": Role(lambda: _commands("client").audit, "site")}
-    groups = [
-        CommandGroup("provision", "Make and check keys, certificates and folders.", keys),
-        CommandGroup("audit", "Measure what a run really protects, beside what it claims.", audits),
-    ]
-    return CommandGroup("hushtune", "Federated, privacy-preserving fine-tuning of language models.", roles, groups)
+    audits = {
+        "mechanism": Role(lambda: _commands("client").audit, "site"),
+        **dict.fromkeys(("run", "adapter"), Role(lambda: _commands("simulations").audit, "research")),
+    }
+    provision = CommandGroup("provision", "Make and check keys, certificates and folders.", keys)
+    audit = CommandGroup("audit", "Measure what a run really protects, beside what it claims.", audits)
+    return CommandGroup("hushtune", "Federated, privacy-preserving fine-tuning of language models.", roles, [provision, audit])
 
 
 def main() -> None:

@@ -37,7 +37,8 @@ def _noise_drawn(draw: Callable[..., torch.Tensor]) -> AbstractContextManager[An
     return patch.object(mechanism, "rounded_gaussian", draw)
 
 
-def _less_noise(share: float) -> AbstractContextManager[Any]:
+def less_noise(share: float) -> AbstractContextManager[Any]:
+    """Draw every noise at a share of its standard deviation inside the block."""
     drawn = mechanism.rounded_gaussian
     return _noise_drawn(lambda count, std, device: drawn(count, share * std, device))
 
@@ -82,7 +83,7 @@ def _shuffled(records: int, rate: float, steps: int, draw: object) -> Iterator[n
 
 
 FAULTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
-    "noise x 0.9": lambda: _less_noise(0.9),
+    "noise x 0.9": lambda: less_noise(0.9),
     "clip off": lambda: _factors(torch.ones_like),
     "bound x 1.2": lambda: _factors(lambda factors: 1.2 * factors),
     "q x 1.3": lambda: _more_often(1.3),

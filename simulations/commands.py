@@ -8,6 +8,7 @@ import typer
 from shared.ops.printing import Json, Overrides, RunFile, load, show
 
 app = typer.Typer()
+audit = typer.Typer()
 
 Adapter = Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")]
 
@@ -22,6 +23,26 @@ def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -
     with Bars() as bars:
         done = simulate_run(run, bars)
     show(done.report, json, lambda: report_tables(done.report, str(done.folder)))
+
+
+@audit.command("run")
+def audit_run(
+    config: RunFile,
+    overrides: Overrides = None,
+    canaries: Annotated[int, typer.Option(min=1, help="Canaries; each takes part with chance 1/2.")] = 1000,
+    json: Json = False,
+) -> None:
+    """Train one site once with canaries, charged like any run, and bound its epsilon from below by what was released."""
+    run = load(config, overrides)
+    from simulations.audits.display import one_run_lines
+    from simulations.audits.one_run import audit_run as audited
+    from simulations.display import Bars
+
+    with Bars() as bars:
+        found = audited(run, canaries, bars)
+    show(found, json, lambda: one_run_lines(found))
+    if found["refuted"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -20,8 +20,8 @@ EXACT = 2.0**51  # a float64 below this still shows a fraction of a step
 class Check:
     """One check: what it looks at, what was seen, what is allowed, and whether it passed.
 
-    ``accounted`` says that an epsilon follows from what was seen, even if it is not what was planned: of the noise, the bound
-    and the sampling rate. From noise that repeats or batches that are no Poisson samples, none follows.
+    ``accounted`` says that an epsilon follows from what was seen, even if it is not what was planned: so with the scale of
+    the noise, the bound and the sampling rate. From noise that repeats or batches that are no Poisson samples, none follows.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Meter the product's own engine before it sees a record: the noise, bound and sampling that run, and their epsilon.
 
-A fault of the kind that a meter finds makes every claimed epsilon wrong: too little noise, a bound that does not hold, batches
-that are not Poisson samples, noise that comes again. No record is read, because the synthetic gradients are known.
+The faults that it finds make every claimed epsilon wrong: too little noise, a bound that does not hold, batches that are not
+Poisson samples, noise that comes again. No record is read, because the gradients are synthetic.
 """
 
 import math
@@ -143,8 +143,8 @@ def refuse_unmetered(plan: PrivacyPlan, sizes: Sequence[int]) -> None:
     failed = checks.first_failure(meter(plan, sizes).checks)
     if failed is not None:
         raise PrivacyError(
-            f"the meter saw {failed.seen:.6g} for '{failed.name}', and the plan allows {failed.allowed}, so its epsilon would "
-            "be wrong and nothing is trained; run hushtune audit mechanism, and compare the installed versions with "
+            f"the meter saw {failed.seen:.6g} for '{failed.name}', and the plan allows {failed.allowed}, so its epsilon "
+            "would be wrong and nothing is trained; run hushtune audit mechanism, and compare the installed versions with "
             "requirements/"
         )
 
