@@ -80,13 +80,12 @@ def command_line() -> "CommandGroup":
         "review": Role(lambda: _commands("server").review, "server"),
         "ledger": Role(lambda: _commands("client").ledger, "site"),
     }
-    audits = {
-        "mechanism": Role(lambda: _commands("client").audit, "site"),
-        **dict.fromkeys(("run", "adapter"), Role(lambda: _commands("simulations").audit, "research")),
-    }
+    audits = dict.fromkeys(("run", "adapter"), Role(lambda: _commands("simulations").audit, "research"))
+    audits["mechanism"] = Role(lambda: _commands("client").audit, "site")
     provision = CommandGroup("provision", "Make and check keys, certificates and folders.", keys)
     audit = CommandGroup("audit", "Measure what a run really protects, beside what it claims.", audits)
-    return CommandGroup("hushtune", "Federated, privacy-preserving fine-tuning of language models.", roles, [provision, audit])
+    about = "Federated, privacy-preserving fine-tuning of language models."
+    return CommandGroup("hushtune", about, roles, [provision, audit])
 
 
 def main() -> None:

@@ -45,6 +45,26 @@ def audit_run(
         raise typer.Exit(1)
 
 
+@audit.command("adapter")
+def audit_adapter(
+    config: RunFile,
+    overrides: Overrides = None,
+    canaries: Annotated[int, typer.Option(min=20, help="Planted texts that are trained on once.")] = 200,
+    fills: Annotated[int, typer.Option(min=2, max=4096, help="Secrets among which a planted one is ranked.")] = 1024,
+    references: Annotated[int, typer.Option(min=0, max=4, help="Adapters that the attacker trains to compare with.")] = 1,
+    json: Json = False,
+) -> None:
+    """Attack adapters with and without anonymisation and privacy: who was in the training data, and what is given away."""
+    run = load(config, overrides)
+    from simulations.audits.adapter import audit_adapter as audited
+    from simulations.audits.display import adapter_tables
+    from simulations.display import Bars
+
+    with Bars() as bars:
+        found = audited(run, canaries, fills, references, bars)
+    show(found, json, lambda: adapter_tables(found))
+
+
 @app.command()
 def compare(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
     """Compare the base model, prompting, each site alone, the federation and pooled records, with and without privacy."""

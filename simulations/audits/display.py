@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
+from rich.table import Table
 
 from shared.ops.numbers import delta_up, epsilon_up
 
@@ -21,3 +22,42 @@ def one_run_lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         f"{found['gaussian']:.3f} among Gaussian mechanisms, at least {found['general']:.3f} in general (95 %)."
     )
     yield "The claim is REFUTED." if found["refuted"] else PROVES_NOTHING
+
+
+def adapter_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield what the attacks on the four adapters found: membership, then extraction."""
+    yield _membership(found)
+    yield _extraction(found)
+    if not found["strong_enough"]:
+        yield "! Without privacy the attack stays below an AUC of .8 too, so it is TOO WEAK to say anything about the rest."
+    yield PROVES_NOTHING
+
+
+def cell_name(cell: Mapping[str, Any]) -> str:
+    """Return how a cell was trained, in words."""
+    scrubbed = "anonymised" if cell["anonymised"] else "not anonymised"
+    return f"{scrubbed}, {'epsilon ' + epsilon_up(cell['epsilon']) if cell['private'] else 'not private'}"
+
+
+def _membership(found: Mapping[str, Any]) -> Table:
+    table = Table("adapter", "trained on", "attack", "AUC", "found at 0.1 %", "found at 1 %", "limit at 1 %")
+    table.title = "Who was in the training data (95 % intervals)"
+    for cell in found["cells"]:
+        for row in cell["membership"]:
+            rates = [f"{r['true_positive_rate']:.3f} ({r['low']:.3f} to {r['high']:.3f})" for r in row["rates"]]
+            limit = f"{cell['limits']['true_positive_rates'][1]:.3f}" if cell["limits"] and row["copies"] == 1 else "none"
+            area = f"{row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
+            table.add_row(cell_name(cell), f"{row['copies']} x", row["attack"], area, *rates, limit)
+    return table
+
+
+def _extraction(found: Mapping[str, Any]) -> Table:
+    table = Table("adapter", "planted at", "trained on", "texts", "exposure, bits", "of at most", "completed")
+    table.title = "What planted texts give away (a text that was never trained on has an exposure of about 1.44 bits)"
+    for cell in found["cells"]:
+        for row in cell["extraction"]:
+            done = "-" if row["completed"] is None else str(row["completed"])
+            exposure = f"{row['mean']:.2f} (error {row['error']:.2f})"
+            place = (cell_name(cell), row["where"], f"{row['copies']} x", str(row["texts"]))
+            table.add_row(*place, exposure, f"{row['largest']:.0f}", done)
+    return table
