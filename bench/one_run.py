@@ -1,12 +1,12 @@
 """Count how often the one-run bound stays below an honest claim, and how often it refutes a faulty engine's claim.
 
-Run: python -m bench.one_run [--repeats 20] [--canaries 1000] [--json]. The canaries train alone: records beside them could
+Run: python -m bench.one_run [--repeats 20] [--canaries 1000] [--claim 3] [--json]. The canaries train alone: records beside them could
 only make the scores noisier.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -51,9 +51,9 @@ def audited(claim: int, engine: str, count: int) -> LowerBound:
     return lower_bound(canaries.included, canaries.scores, DELTA)
 
 
-def rows(repeats: int, count: int) -> Iterator[dict[str, Any]]:
+def rows(claims: Iterable[int], repeats: int, count: int) -> Iterator[dict[str, Any]]:
     """Yield for each claim and engine how often the bound is above the claim, and its median."""
-    for claim in CLAIMS:
+    for claim in claims:
         for engine in ENGINES:
             clock = time.monotonic()
             found = [audited(claim, engine, count) for _ in range(repeats)]
@@ -73,9 +73,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=20, help="audited runs of each engine at each claim")
     parser.add_argument("--canaries", type=int, default=1000, help="canaries of each run")
+    parser.add_argument("--claim", type=int, choices=CLAIMS, action="append", help="only this claim; give it again for more")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    print_rows(list(rows(arguments.repeats, arguments.canaries)), arguments.json)
+    print_rows(list(rows(arguments.claim or CLAIMS, arguments.repeats, arguments.canaries)), arguments.json)
 
 
 if __name__ == "__main__":

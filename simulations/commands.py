@@ -1,7 +1,7 @@
 """Define the commands of a researcher; heavy modules are imported inside the functions, so that ``--help`` is fast."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -43,6 +43,28 @@ def audit_run(
     show(found, json, lambda: one_run_lines(found))
     if found["refuted"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def attack(
+    config: RunFile,
+    overrides: Overrides = None,
+    split: Annotated[Literal["iid", "dirichlet"] | None, typer.Option(help="Only records dealt in this way.")] = None,
+    private: Annotated[
+        bool | None, typer.Option("--private/--not-private", help="Only with privacy, or only without it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let 1 to 3 of 10 sites attack the run, under each rule of aggregation; an interrupted table resumes."""
+    run = load(config, overrides)
+    from simulations.audits.display import attack_tables
+    from simulations.audits.poisoning import SPLITS, poison
+    from simulations.display import Bars
+
+    chosen = [each for each in SPLITS if split in (None, each)]
+    with Bars() as bars:
+        found = poison(run, chosen, (True, False) if private is None else (private,), bars)
+    show(found, json, lambda: attack_tables(found))
 
 
 @audit.command("adapter")

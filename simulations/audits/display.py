@@ -61,3 +61,28 @@ def _extraction(found: Mapping[str, Any]) -> Table:
             place = (cell_name(cell), row["where"], f"{row['copies']} x", str(row["texts"]))
             table.add_row(*place, exposure, f"{row['largest']:.0f}", done)
     return table
+
+
+def attack_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield a table for each way to deal the records, with and without privacy: accuracy and backdoor rate in percent."""
+    rows = list(found["rows"].values())
+    rules = list(dict.fromkeys(row["rule"] for row in rows))
+    for split, private in dict.fromkeys((row["split"], row["private"]) for row in rows):
+        own = [row for row in rows if (row["split"], row["private"]) == (split, private)]
+        table = Table("attack", "sites of 10", *rules)
+        table.title = f"{split}, {'private' if private else 'not private'}: accuracy / moved to the target by the trigger, %"
+        for attack, many in dict.fromkeys((row["attack"], row["dishonest"]) for row in own):
+            cells = {row["rule"]: row for row in own if (row["attack"], row["dishonest"]) == (attack, many)}
+            table.add_row(attack, str(many), *(_outcome(cells.get(rule)) for rule in rules))
+        yield table
+    for rule, why in found.get("refusals", {}).items():
+        yield f"{rule} under secure sums is refused: {why}"
+    yield PROVES_NOTHING
+
+
+def _outcome(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    half = 50 * (row["accuracy"]["high"] - row["accuracy"]["low"])
+    rejected = f", {row['rejected']} rejected" if row["rejected"] else ""
+    return f"{100 * row['accuracy']['value']:.1f} +- {half:.1f} / {100 * row['backdoor']['value']:.1f}{rejected}"
