@@ -1,7 +1,7 @@
 """Count how often the meter passes an honest engine and flags a faulty one, at claims of epsilon 1, 3 and 8.
 
-Run: python -m bench.meter [--repeats 20] [--honest 67] [--claim 3] [--json]. Each fault is put into the product's own code for the time
-of one reading: the drawn noise, the factors of clipping, or the sampler.
+Run: python -m bench.meter [--repeats 20] [--honest 67] [--claim 3] [--json]. Each fault is put into the product's own code
+for the time of one reading: the drawn noise, the factors of clipping, or the sampler.
 """
 
 import argparse

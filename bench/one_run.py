@@ -1,7 +1,7 @@
 """Count how often the one-run bound stays below an honest claim, and how often it refutes a faulty engine's claim.
 
-Run: python -m bench.one_run [--repeats 20] [--canaries 1000] [--claim 3] [--json]. The canaries train alone: records beside them could
-only make the scores noisier.
+Run: python -m bench.one_run [--repeats 20] [--canaries 1000] [--claim 3] [--json]. The canaries train alone: records beside
+them could only make the scores noisier.
 """
 
 import argparse
