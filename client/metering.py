@@ -1,23 +1,27 @@
 """Meter this machine's engine for a run, or for a site before its first run; no record is read."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from client.preflight import shapes_of
 from client.site_file import SiteFile
-from privacy.audit.meter import meter
+from privacy.accounting import Accountant
+from privacy.audit.meter import Reading, meter
 from privacy.dp.plan import PrivacyPlan
 from shared.config.run import RunConfig
 from shared.config.toml import read_toml
 from shared.errors import ConfigError
+from shared.ops.findings import keep
 
 # A run that a site may meter before it knows one: it spends the whole budget of a dataset.
 STEPS, RATE, FEWEST_EXPECTED = 100, 0.1, 8
 SIZES = (3072, 3072, 3072, 3072, 2304, 6)  # numbers of four adapted layers and of a head
 
 Sizes = tuple[int, ...]
+NAME = "mechanism"  # of what is kept
 
 
 def readings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -35,10 +39,45 @@ def readings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     HushtuneError
         The file cannot be used, no plan meets its epsilon, or no site of the run adds noise.
     """
-    own = not overrides and "site" in read_toml(path)
-    plans = dict(_own_plan(path) if own else _plans(path, overrides))
-    rows = [{"sites": list(sites), **meter(plan, sizes).document()} for (plan, sizes), sites in plans.items()]
-    return {"passed": all(row["passed"] for row in rows), "plans": rows}
+    if not overrides and "site" in read_toml(path):
+        return metered(_own_plan(path), SIZES).document()
+    config = RunConfig.load(path, overrides)
+    folder = config.run.output / config.run.name
+    found = {"config_digest": config.digest(), **metered(_plans(config, path), sizes_of(shapes_of(config))).document()}
+    if folder.is_dir():  # so that the report of the run shows it
+        keep(folder, NAME, found)
+    return found
+
+
+@dataclass(frozen=True)
+class Metered:
+    """What the meter saw for each different plan, with the sites that have it."""
+
+    readings: Mapping[PrivacyPlan, Reading]
+    sites: Mapping[PrivacyPlan, Sequence[str]]
+
+    def document(self, accountant: Accountant | None = None) -> dict[str, Any]:
+        """Return the readings as plain values."""
+        accountant = accountant or Accountant()
+        rows = [{"sites": list(self.sites[plan]), **one.document(accountant)} for plan, one in self.readings.items()]
+        return {"passed": all(row["passed"] for row in rows), "plans": rows}
+
+
+def metered(plans: Mapping[str, PrivacyPlan | None], sizes: Sizes) -> Metered:
+    """Meter the engine once for each different plan.
+
+    Parameters
+    ----------
+    plans
+        The plan of each site; a site without one adds no noise and is left out.
+    sizes
+        Numbers in each tensor that the run trains.
+    """
+    sites: dict[PrivacyPlan, list[str]] = {}
+    for site, plan in plans.items():
+        if plan is not None:
+            sites.setdefault(plan, []).append(site)
+    return Metered({plan: meter(plan, sizes) for plan in sites}, sites)
 
 
 def sizes_of(shapes: Mapping[str, tuple[int, ...]]) -> Sizes:
@@ -46,7 +85,7 @@ def sizes_of(shapes: Mapping[str, tuple[int, ...]]) -> Sizes:
     return tuple(math.prod(shape) for shape in shapes.values())
 
 
-def _own_plan(path: Path) -> Iterator[tuple[tuple[PrivacyPlan, Sizes], list[str]]]:
+def _own_plan(path: Path) -> Mapping[str, PrivacyPlan]:
     file = SiteFile.load(path)
     size = file.data.declared_size
     plan = PrivacyPlan.of(
@@ -56,19 +95,15 @@ def _own_plan(path: Path) -> Iterator[tuple[tuple[PrivacyPlan, Sizes], list[str]
         epsilon=file.policy.dataset_epsilon,
         target_delta=min(file.policy.delta_limits(size)[0], 0.99 / size),
     )
-    yield (plan, SIZES), [file.site.id]
+    return {file.site.id: plan}
 
 
-def _plans(path: Path, overrides: Sequence[str]) -> Iterator[tuple[tuple[PrivacyPlan, Sizes], list[str]]]:
-    config = RunConfig.load(path, overrides)
-    sizes, by_plan = sizes_of(shapes_of(config)), dict[PrivacyPlan, list[str]]()
-    for size in dict.fromkeys(site.declared_size for site in config.data.sites):
-        plan = PrivacyPlan.for_site(config, size)
-        if plan is None:
-            raise ConfigError(
-                f"{path}: no site of this run adds noise (privacy.enabled = {str(config.privacy.enabled).lower()}, "
-                f"privacy.trust = '{config.privacy.trust}'), so there is no engine of a site to meter; set privacy.trust = "
-                "'local'"
-            )
-        by_plan.setdefault(plan, []).extend(site.id for site in config.data.sites if site.declared_size == size)
-    yield from (((plan, sizes), sites) for plan, sites in by_plan.items())
+def _plans(config: RunConfig, path: Path) -> Mapping[str, PrivacyPlan | None]:
+    """Return the plan of each site of a run; sites of equal size share one calibration."""
+    made = {size: PrivacyPlan.for_site(config, size) for size in {site.declared_size for site in config.data.sites}}
+    if None in made.values():
+        raise ConfigError(
+            f"{path}: no site of this run adds noise (privacy.enabled = {str(config.privacy.enabled).lower()}, "
+            f"privacy.trust = '{config.privacy.trust}'), so there is no engine of a site to meter; set privacy.trust = 'local'"
+        )
+    return {site.id: made[site.declared_size] for site in config.data.sites}

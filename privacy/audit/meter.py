@@ -53,6 +53,22 @@ class Reading:
         """Whether everything that was seen agrees with the plan."""
         return checks.first_failure(self.checks) is None
 
+    def refuse_failure(self) -> None:
+        """Refuse to train if a check failed.
+
+        Raises
+        ------
+        PrivacyError
+            A check failed; the message names the first.
+        """
+        failed = checks.first_failure(self.checks)
+        if failed is not None:
+            raise PrivacyError(
+                f"the meter saw {failed.seen:.6g} for '{failed.name}', and the plan allows {failed.allowed}, so its epsilon "
+                "would be wrong and nothing is trained; run hushtune audit mechanism, and compare the installed versions "
+                "with requirements/"
+            )
+
     def epsilon(self, accountant: Accountant | None = None) -> Range | None:
         """Return the epsilon of what ran, for the whole plan at its delta; None if nothing that is known accounts for it.
 
@@ -72,9 +88,9 @@ class Reading:
         ends = ((self.noise.value, self.rate.value), (self.noise.high, self.rate.low), (self.noise.low, self.rate.high))
         return Range(*(of(*end) for end in ends))
 
-    def document(self) -> dict[str, Any]:
+    def document(self, accountant: Accountant | None = None) -> dict[str, Any]:
         """Return the reading as plain values, with the claimed epsilon and the one that was seen."""
-        accountant = Accountant()
+        accountant = accountant or Accountant()
         seen = self.epsilon(accountant)
         return {
             "passed": self.passed,
@@ -140,13 +156,7 @@ def refuse_unmetered(plan: PrivacyPlan, sizes: Sequence[int]) -> None:
     PrivacyError
         A check failed; the message names it.
     """
-    failed = checks.first_failure(meter(plan, sizes).checks)
-    if failed is not None:
-        raise PrivacyError(
-            f"the meter saw {failed.seen:.6g} for '{failed.name}', and the plan allows {failed.allowed}, so its epsilon "
-            "would be wrong and nothing is trained; run hushtune audit mechanism, and compare the installed versions with "
-            "requirements/"
-        )
+    meter(plan, sizes).refuse_failure()
 
 
 def _independence(seen: Trace) -> list[Check]:

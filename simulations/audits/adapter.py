@@ -24,10 +24,10 @@ from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
+from shared.ops.findings import keep
 from shared.ops.progress import Advance, Progress, silent
 from shared.records.types import RawRecord, Record
 from simulations.assembly import held_out_records
-from simulations.audits.findings import keep
 from simulations.audits.texts import Canary, canaries, other_secrets
 from simulations.audits.training import Trained, refuse_lasting_ledger, train_federation
 from simulations.data.synthetic import stream
@@ -122,8 +122,8 @@ def audit_adapter(
             scratch = folder / "audit" / f"ledgers-{secrets.token_hex(4)}"
             cells.append(_cell(own, material, anonymised, fills, references, scratch, accountant, advance))
     weakest = max(row["auc"] for row in cells[-1]["membership"] if row["copies"] == 4)
-    found = {"canaries": count, "fills": fills, "references": references, "strong_enough": weakest >= STRONG, "cells": cells}
-    return keep(folder, NAME, found)
+    asked = {"config_digest": config.digest(), "canaries": count, "fills": fills, "references": references}
+    return keep(folder, NAME, {**asked, "strong_enough": weakest >= STRONG, "cells": cells})
 
 
 def _without_privacy(config: RunConfig) -> RunConfig:

@@ -19,11 +19,11 @@ from privacy.dp.plan import PrivacyPlan
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
+from shared.ops.findings import keep
 from shared.ops.progress import Progress, silent
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from shared.wire.chain_head import Head
-from simulations.audits.findings import keep
 from simulations.planning import site_plans
 from simulations.sites import read_sites, scrub_sites, site_budget
 
@@ -70,8 +70,13 @@ def audit_run(config: RunConfig, count: int = 1000, progress: Progress = silent)
     canaries = Canaries.drawn(count, sum(p.numel() for p in learner.model.parameters() if p.requires_grad))
     _train(config, learner, data, plan, _budget(config, data, folder, accountant), canaries, progress)
     bound = lower_bound(canaries.included, canaries.scores, plan.target_delta)
-    found = {"site_id": site, "claimed": plan.epsilon(accountant=accountant), "target_delta": plan.target_delta}
-    return keep(folder, NAME, {**found, **asdict(bound), "refuted": bound.gaussian > found["claimed"]})
+    found: dict[str, Any] = {"config_digest": config.digest(), "site_id": site}
+    found |= {"claimed": plan.epsilon(accountant=accountant), "target_delta": plan.target_delta}
+    return keep(
+        folder,
+        NAME,
+        {"config_digest": config.digest(), **found, **asdict(bound), "refuted": bound.gaussian > found["claimed"]},
+    )
 
 
 def _budget(config: RunConfig, data: SiteData, folder: Path, accountant: Accountant) -> Budget:

@@ -24,6 +24,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.metrics.bootstrap import wilson
+from shared.ops.findings import FOLDER, keep
 from shared.ops.progress import Progress, silent
 from shared.records.types import RawRecord, Record
 from shared.seeds import stream
@@ -31,7 +32,6 @@ from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from simulations.assembly import evaluator_of, held_out_records
 from simulations.audits.dishonest import TRIGGER, AttackName, Collusion, Dishonest, Watched, false_records
-from simulations.audits.findings import FOLDER, keep
 from simulations.audits.training import refuse_lasting_ledger
 from simulations.fleets.local import LocalFleet
 from simulations.planning import site_plans
