@@ -104,6 +104,6 @@ def _plans(config: RunConfig, path: Path) -> Mapping[str, PrivacyPlan | None]:
     if None in made.values():
         raise ConfigError(
             f"{path}: no site of this run adds noise (privacy.enabled = {str(config.privacy.enabled).lower()}, "
-            f"privacy.trust = '{config.privacy.trust}'), so there is no engine of a site to meter; set privacy.trust = 'local'"
+            f"privacy.trust = '{config.privacy.trust}'), so no site has an engine to meter; set 'local'"
         )
     return {site.id: made[site.declared_size] for site in config.data.sites}
