@@ -66,11 +66,7 @@ def meter_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         if seen:
             ran = f"what ran: {epsilon_up(seen['value'])} (from {epsilon_up(seen['low'])} to {epsilon_up(seen['high'])})"
         yield f"Epsilon at delta {delta_up(row['target_delta'])}: claimed {epsilon_up(row['claimed'])}; {ran}."
-    yield (
-        "The engine does what the plan says."
-        if found["passed"]
-        else "The engine does NOT do what the plan says; do not train."
-    )
+    yield f"The engine {'does' if found['passed'] else 'DOES NOT do'} what the plan says."
 
 
 def _day(seconds: float) -> str:

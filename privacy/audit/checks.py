@@ -69,8 +69,8 @@ def even(name: str, groups: Sequence[Floats]) -> Check:
     groups
         The noise of each group, of mean 0.
     """
-    squares = np.array([np.square(part).sum() for part in groups])
-    counts = np.array([part.size for part in groups])
+    filled = [part for part in groups if part.size]
+    squares, counts = np.array([np.square(part).sum() for part in filled]), np.array([part.size for part in filled])
     found = squares / (squares.sum() / counts.sum() or 1.0)
     tails = np.minimum(stats.chi2.sf(found, counts), stats.chi2.cdf(found, counts))
     return _rare(f"noise of one {name}: smallest p", 2 * float(tails.min()), len(counts))

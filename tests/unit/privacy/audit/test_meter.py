@@ -117,3 +117,13 @@ def test_a_shared_noise_is_metered_by_its_shares_its_sum_and_its_masks(monkeypat
 def test_every_kind_of_plan_passes(changes: dict[str, Any]) -> None:
     plan: PrivacyPlan = replace(PLAN, **changes)
     assert failed(meter(plan, SIZES)) == set()
+
+
+@pytest.mark.parametrize("sizes", [(1,), (2, 1), (54,), (5000,)])
+def test_few_and_many_trained_numbers_raise_no_false_alarm(sizes: tuple[int, ...]) -> None:
+    assert failed(meter(PLAN, sizes)) == set()
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.9])
+def test_rare_and_frequent_sampling_raise_no_false_alarm(rate: float) -> None:
+    assert failed(meter(replace(PLAN, sampling_rate=rate, declared_size=4000), SIZES)) == set()
