@@ -16,7 +16,7 @@ import bz2
 import gzip
 import io
 import json
-import pickle
+import pickle  # noqa: S403  read by a reader that refuses every class
 import re
 import sys
 import tarfile
@@ -24,7 +24,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # noqa: S405  a file with a known digest
 
 from faker.providers.credit_card import Provider as Cards
 from faker.providers.currency import Provider as Currencies
@@ -51,24 +51,30 @@ WORDNET: Mapping[str, tuple[frozenset[int], frozenset[str], frozenset[str]]] = {
     "medical": (
         frozenset({8, 26, 27}),
         frozenset(
-            ["medicine", "pathology", "psychiatry", "anatomy", "surgery", "pharmacology", "physiology", "biochemistry", "cardiology", "neurology", "ophthalmology", "obstetrics", "oncology", "dentistry", "genetics", "immunology", "psychology", "microbiology"]
+            "medicine pathology psychiatry anatomy surgery pharmacology physiology biochemistry cardiology neurology ophthalmology "
+            "obstetrics oncology dentistry genetics immunology psychology microbiology".split()
         ),
         frozenset(
-            ["illness", "disorder", "symptom", "drug", "body_part", "medical_procedure", "medical_care", "medical_instrument", "microorganism", "injury", "medical_science", "reflex", "organic_process", "cell", "infection", "syndrome", "diagnostic_procedure", "medical_building", "therapy", "virus", "bacteria", "protein", "enzyme", "hormone", "gene", "vital_sign", "medical_specialist", "health_professional"]
+            "illness disorder symptom drug body_part medical_procedure medical_care medical_instrument microorganism injury "
+            "medical_science reflex organic_process cell infection syndrome diagnostic_procedure medical_building therapy "
+            "virus bacteria protein enzyme hormone gene vital_sign medical_specialist health_professional".split()
         ),
     ),
     "banking": (
         frozenset({21}),
-        frozenset(["finance", "banking", "insurance", "commerce", "accounting", "economics", "business", "trade", "investment", "tax"]),
+        frozenset("finance banking insurance commerce accounting economics business trade investment tax".split()),
         frozenset(
-            ["financial_institution", "financial_statement", "security", "negotiable_instrument", "monetary_unit", "money", "payment_scheme", "commercial_document", "financial_loss", "financial_gain", "contract", "banker", "financier", "depository"]
+            "financial_institution financial_statement security negotiable_instrument monetary_unit money "
+            "payment_scheme commercial_document financial_loss financial_gain contract banker financier depository".split()
         ),
     ),
     "legal": (
         frozenset(),
-        frozenset(["law", "jurisprudence", "roman_law", "civil_law", "criminal_law", "government", "politics"]),
+        frozenset("law jurisprudence roman_law civil_law criminal_law government politics".split()),
         frozenset(
-            ["legal_document", "legal_instrument", "due_process", "legal_action", "law", "court", "crime", "judicial_decision", "legal_right", "statute", "proceeding", "judicial_proceeding", "legal_principle", "legal_code", "legal_status", "rule_of_law", "litigant", "tribunal", "legal_power", "order", "legal_duty", "treaty", "lawyer"]
+            "legal_document legal_instrument due_process legal_action law court crime judicial_decision legal_right statute "
+            "proceeding judicial_proceeding legal_principle legal_code legal_status rule_of_law litigant tribunal "
+            "legal_power order legal_duty treaty lawyer".split()
         ),
     ),
 }
@@ -136,7 +142,7 @@ def _sorted_out(terms: Terms, lists: WordLists, census: frozenset[str]) -> tuple
 
     every = {token for row in terms.every for token in row} | terms.small
     words = {token for token in every if is_word(token)}
-    phrases = {" ".join(row) for row in terms.every if len(row) > 1 and not all(t in words or len(t) < 2 for t in row)}
+    phrases = {" ".join(row) for row in terms.every if 1 < len(row) and not all(t in words or len(t) < 2 for t in row)}
     phrases = {phrase for phrase in phrases if not CODE.match(phrase)}
     return sorted(words), sorted(phrases)
 

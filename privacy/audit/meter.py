@@ -14,8 +14,9 @@ import numpy as np
 from privacy.accounting import LARGEST_NOISE, Accountant
 from privacy.audit import checks
 from privacy.audit.checks import Check, Range
-from privacy.audit.rig import Floats, Rig, SumTrace, Trace, sum_trace, trace
+from privacy.audit.rig import Floats, Rig, Trace, trace
 from privacy.audit.rig import shares as shares_of
+from privacy.audit.secure_rig import SumTrace, sum_trace
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import rounding_slack
 from privacy.secagg.noise_shares import KERNEL

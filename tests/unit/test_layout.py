@@ -28,6 +28,7 @@ LEARNING = (
     "shared/tasks/",
     "privacy/dp/",
     "privacy/audit/rig.py",
+    "privacy/audit/secure_rig.py",
     "privacy/audit/canaries.py",
     "privacy/secagg/noise_shares.py",
     "client/trainer.py",

@@ -21,10 +21,19 @@ from privacy.detect.words import WordLists
 WORD = re.compile(r"[^\W_]+")
 # Kinds of things that are called after people who have none of them: "Babinski sign", "Sharpe ratio", "Sherman Act".
 KINDS = frozenset(
-    ["sign", "signs", "reflex", "phenomenon", "criteria", "criterion", "classification", "scale", "maneuver", "maneuvers", "manoeuvre", "manoeuvres", "position", "palsy", "chorea", "ataxia", "dystrophy", "catheter", "catheters", "stain", "bodies", "nodules", "virus", "fever", "triad", "bacillus", "lymphoma", "sarcoma", "tumor", "tumour", "anemia", "anaemia", "disease", "diseases", "syndrome", "syndromes", "phenotype", "malformation", "dysplasia", "fracture", "procedure", "anastomosis", "contracture", "test", "respiration", "breathing", "rings", "lesions", "nodes", "cells", "exercises", "staging", "gland", "duct", "tendon", "ligament", "canal", "inventory", "questionnaire", "flap", "graft", "hernia", "deformity", "paralysis", "epilepsy", "needle", "forceps", "splint", "act", "acts", "amendment", "convention", "conventions", "treaty", "protocol", "doctrine", "injunction", "privilege", "deference", "plea", "warning", "statute", "directive", "covenant", "accords", "immunity", "ratio", "scheme", "coefficient", "duration", "curve", "bands", "equation", "theorem", "rule"]
+    """
+    sign signs reflex phenomenon criteria criterion classification scale maneuver maneuvers manoeuvre manoeuvres position palsy
+    chorea ataxia dystrophy catheter catheters stain bodies nodules virus fever triad bacillus lymphoma sarcoma tumor tumour anemia
+    anaemia disease diseases syndrome syndromes phenotype malformation dysplasia fracture procedure anastomosis contracture
+    test respiration breathing rings lesions nodes cells exercises staging gland duct tendon ligament canal inventory
+    questionnaire flap graft hernia deformity paralysis epilepsy needle forceps splint
+    act acts amendment convention conventions treaty protocol doctrine injunction privilege deference plea warning statute
+    directive covenant accords immunity
+    ratio scheme coefficient duration curve bands equation theorem rule
+    """.split()
 )
 # Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".
-RANKED = frozenset(["class", "grade", "type", "level", "stage", "score", "category"])
+RANKED = frozenset("class grade type level stage score category".split())
 RANK = re.compile(r"[ ](?:[IVX]{1,4}|\d{1,3}|[A-E])\b")
 # Endings of Greek and Latin words for diseases, examinations and operations.
 KIND_ENDS = re.compile(
@@ -32,7 +41,7 @@ KIND_ENDS = re.compile(
     r"pexy|plication)|\w{4,}emia"
 )
 # Kinds that a person can have: after a possessive 's, only a listed term stays.
-OWNED = KINDS - frozenset(["sign", "signs", "reflex", "phenomenon", "criteria", "classification", "scale", "maneuver", "manoeuvre", "triad", "rule"])
+OWNED = KINDS - frozenset("sign signs reflex phenomenon criteria classification scale maneuver manoeuvre triad rule".split())
 # After "a" or "an" a name before a noun of the domain is a term ("a Tomlin order"), unless the noun is a person.
 ARTICLE = re.compile(r"(?<!\w)[Aa]n?[ ]\Z")
 PERSONS = re.compile(

@@ -10,7 +10,7 @@ import torch
 
 from bench.meter import CLAIMS, FAULTS, plan_of
 from privacy.accounting import SEARCH_GRID, Accountant
-from privacy.audit import rig
+from privacy.audit import rig, secure_rig
 from privacy.audit.meter import Reading, meter, refuse_unmetered
 from privacy.dp import mechanism
 from privacy.dp.clipping import FlatClipping
@@ -109,7 +109,7 @@ def test_a_shared_noise_is_metered_by_its_shares_its_sum_and_its_masks(monkeypat
     found = meter(SHARED, SIZES)
     assert failed(found) == {"noise of one share", "noise of the sites that do not collude"}
     monkeypatch.setattr(noise_shares, "with_lattice_noise", original)
-    monkeypatch.setattr(rig, "_masked", lambda plan, number, names, vectors: list(vectors[1:]))
+    monkeypatch.setattr(secure_rig, "_masked", lambda plan, number, names, vectors: list(vectors[1:]))
     assert "totals under masks that are not the sum" in failed(meter(SHARED, SIZES))
 
 
