@@ -8,6 +8,7 @@ nothing: the canaries or the scores may have been weak.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -56,10 +57,15 @@ def lower_bound(included: Flags, scores: Floats, delta: float, confidence: float
     tried = sorted({max(1, round(share * count)) for share in GUESSED})
     right = [int(included[order[:guesses]].sum()) for guesses in tried]
     pairs = list(zip(tried, right, strict=True))
-    found = [_largest(lambda eps, g=g, v=v: refuted_gaussian(count, g, v, eps, delta, risk)) for g, v in pairs]
-    general = [_largest(lambda eps, g=g, v=v: p_value(count, g, v, eps, delta) <= risk) for g, v in pairs]
+    found = [_largest(partial(refuted_gaussian, count, *pair, delta=delta, risk=risk)) for pair in pairs]
+    general = [_largest(partial(refuted, count, *pair, delta=delta, risk=risk)) for pair in pairs]
     best = int(np.argmax(found))
     return LowerBound(found[best], max(general), *pairs[best], count)
+
+
+def refuted(canaries: int, guesses: int, right: int, epsilon: float, delta: float, risk: float) -> bool:
+    """Return whether the calls refute (epsilon, delta)."""
+    return p_value(canaries, guesses, right, epsilon, delta) <= risk
 
 
 def p_value(canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
@@ -99,12 +105,12 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     return float(brentq(excess, 1e-6, 2 * math.sqrt(2 * LARGEST) + 20, xtol=1e-9))
 
 
-def _largest(refuted: Callable[[float], bool]) -> float:
+def _largest(is_refuted: Callable[[float], bool]) -> float:
     """Return the largest epsilon, up to ``LARGEST``, that is refuted; a refuted epsilon refutes every smaller one."""
-    if not refuted(0.0):
+    if not is_refuted(0.0):
         return 0.0
     low, high = 0.0, LARGEST
     while high - low > 1e-3:
         middle = (low + high) / 2
-        low, high = (middle, high) if refuted(middle) else (low, middle)
+        low, high = (middle, high) if is_refuted(middle) else (low, middle)
     return low
