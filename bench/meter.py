@@ -21,7 +21,9 @@ from privacy.audit.meter import Reading, meter
 from privacy.dp import mechanism
 from privacy.dp.clipping import FlatClipping
 from privacy.dp.mechanism import Mechanism
+from privacy.dp.noise import rounded_gaussian
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.sampling import poisson_batches
 
 CLAIMS: Mapping[int, float] = {1: 2.744, 3: 1.29, 8: 0.765}  # epsilon: noise multiplier, at these figures:
 RATE, STEPS, RECORDS, DELTA = 0.13, 40, 2422, 1.9e-4
@@ -39,8 +41,7 @@ def _noise_drawn(draw: Callable[..., torch.Tensor]) -> AbstractContextManager[An
 
 def less_noise(share: float) -> AbstractContextManager[Any]:
     """Draw every noise at a share of its standard deviation inside the block."""
-    drawn = mechanism.rounded_gaussian
-    return _noise_drawn(lambda count, std, device: drawn(count, share * std, device))
+    return _noise_drawn(lambda count, std, device: rounded_gaussian(count, share * std, device))
 
 
 def _repeated_noise() -> AbstractContextManager[Any]:
@@ -67,8 +68,7 @@ def _sampler(draw: Callable[..., Iterator[Any]]) -> AbstractContextManager[Any]:
 
 
 def _more_often(factor: float) -> AbstractContextManager[Any]:
-    original = rig.poisson_batches
-    return _sampler(lambda records, rate, steps, draw: original(records, factor * rate, steps, draw))
+    return _sampler(lambda records, rate, steps, draw: poisson_batches(records, factor * rate, steps, draw))
 
 
 def _shuffled(records: int, rate: float, steps: int, draw: object) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:

@@ -14,6 +14,7 @@ from privacy.dp.plan import PrivacyPlan
 from shared.config.run import RunConfig
 from shared.config.toml import read_toml
 from shared.errors import ConfigError
+from shared.models.load import choose_device
 from shared.ops.findings import keep
 
 # A run that a site may meter before it knows one: it spends the whole budget of a dataset.
@@ -40,10 +41,11 @@ def readings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         The file cannot be used, no plan meets its epsilon, or no site of the run adds noise.
     """
     if not overrides and "site" in read_toml(path):
-        return metered(_own_plan(path), SIZES).document()
+        return metered(_own_plan(path), SIZES, engine_device(SiteFile.load(path).model.device)).document()
     config = RunConfig.load(path, overrides)
     folder = config.run.output / config.run.name
-    found = {"config_digest": config.digest(), **metered(_plans(config, path), sizes_of(shapes_of(config))).document()}
+    seen = metered(_plans(config, path), sizes_of(shapes_of(config)), engine_device(config.model.device))
+    found = {"config_digest": config.digest(), **seen.document()}
     if folder.is_dir():  # so that the report of the run shows it
         keep(folder, NAME, found)
     return found
@@ -63,7 +65,7 @@ class Metered:
         return {"passed": all(row["passed"] for row in rows), "plans": rows}
 
 
-def metered(plans: Mapping[str, PrivacyPlan | None], sizes: Sizes) -> Metered:
+def metered(plans: Mapping[str, PrivacyPlan | None], sizes: Sizes, device: str = "cpu") -> Metered:
     """Meter the engine once for each different plan.
 
     Parameters
@@ -72,12 +74,25 @@ def metered(plans: Mapping[str, PrivacyPlan | None], sizes: Sizes) -> Metered:
         The plan of each site; a site without one adds no noise and is left out.
     sizes
         Numbers in each tensor that the run trains.
+    device
+        Where the engine runs (`engine_device`).
     """
     sites: dict[PrivacyPlan, list[str]] = {}
     for site, plan in plans.items():
         if plan is not None:
             sites.setdefault(plan, []).append(site)
-    return Metered({plan: meter(plan, sizes) for plan in sites}, sites)
+    return Metered({plan: meter(plan, sizes, device) for plan in sites}, sites)
+
+
+def engine_device(asked: str) -> str:
+    """Return where a run's noise is drawn: on a CUDA device if it trains there, else on the CPU.
+
+    Parameters
+    ----------
+    asked
+        ``model.device`` of the run.
+    """
+    return "cuda" if choose_device(asked).type == "cuda" else "cpu"
 
 
 def sizes_of(shapes: Mapping[str, tuple[int, ...]]) -> Sizes:

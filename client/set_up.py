@@ -9,7 +9,7 @@ from client.data_stage.augmentation.writer import refuse_no_writer
 from client.data_stage.cache import Cache
 from client.data_stage.site_data import Source, prepare_sites
 from client.memory import Memory
-from client.metering import sizes_of
+from client.metering import engine_device, sizes_of
 from client.outbox import Outbox
 from client.permission import permit
 from client.preflight import refuse_other_adapter, refuse_what_does_not_fit, shapes_of
@@ -106,7 +106,7 @@ class Host:
         accountant = Accountant()
         plan, shapes = PrivacyPlan.for_site(here, self._file.data.declared_size, accountant), shapes_of(here)
         if plan is not None:
-            refuse_unmetered(plan, sizes_of(shapes))
+            refuse_unmetered(plan, sizes_of(shapes), engine_device(here.model.device))
         return PlannedRun(run.digest(), here, shapes, plan, accountant)
 
     def _site_of(self, run: PlannedRun) -> Site:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from client.data_stage.augmentation.writer import refuse_no_writer
 from client.data_stage.site_data import SiteData
-from client.metering import NAME, metered, sizes_of
+from client.metering import NAME, engine_device, metered, sizes_of
 from client.preflight import refuse_what_does_not_fit, shapes_of
 from client.site import Site
 from privacy.accounting import Accountant
@@ -119,7 +119,7 @@ def _meter(config: RunConfig, plans: Plans, folder: Path, accountant: Accountant
     """Meter the engine for each plan of a site, as each real site does, and keep what was seen for report and card."""
     if not any(plans.sites.values()):
         return
-    seen = metered(plans.sites, sizes_of(shapes_of(config)))
+    seen = metered(plans.sites, sizes_of(shapes_of(config)), engine_device(config.model.device))
     for reading in seen.readings.values():
         reading.refuse_failure()
     keep(folder, NAME, {"config_digest": config.digest(), **seen.document(accountant)})

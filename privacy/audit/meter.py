@@ -105,7 +105,7 @@ class Reading:
         }
 
 
-def meter(plan: PrivacyPlan, sizes: Sequence[int]) -> Reading:
+def meter(plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> Reading:
     """Run the engine of a plan on synthetic gradients, and compare what it did with what the plan claims.
 
     The chance that an honest engine fails is about 1e-6 for each of some twenty checks. The statistics see noise that is 3 %
@@ -119,10 +119,12 @@ def meter(plan: PrivacyPlan, sizes: Sequence[int]) -> Reading:
         The privacy plan of a site.
     sizes
         Numbers in each tensor that the run trains.
+    device
+        Where the run trains, ``cpu`` or ``cuda``; a GPU draws its own noise.
     """
     if plan.shared is not None:
-        return _metered_sum(plan, sizes)
-    seen, slack = trace(plan, sizes), rounding_slack("float32", plan.expected_batch)
+        return _metered_sum(plan, sizes, device)
+    seen, slack = trace(plan, sizes, device), rounding_slack("float32", plan.expected_batch)
     claimed = plan.gradient_noise * (1 + slack)
     found = [
         *checks.sampling(seen.included, plan.sampling_rate),
@@ -142,7 +144,7 @@ def meter(plan: PrivacyPlan, sizes: Sequence[int]) -> Reading:
     return _reading(plan, found, seen.noise, scale, checks.rate_range(seen.included))
 
 
-def refuse_unmetered(plan: PrivacyPlan, sizes: Sequence[int]) -> None:
+def refuse_unmetered(plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> None:
     """Refuse to train if the engine does not do what the plan claims.
 
     Parameters
@@ -151,13 +153,15 @@ def refuse_unmetered(plan: PrivacyPlan, sizes: Sequence[int]) -> None:
         The privacy plan of a site.
     sizes
         Numbers in each tensor that the run trains.
+    device
+        Where the run trains, ``cpu`` or ``cuda``.
 
     Raises
     ------
     PrivacyError
         A check failed; the message names it.
     """
-    meter(plan, sizes).refuse_failure()
+    meter(plan, sizes, device).refuse_failure()
 
 
 def _independence(seen: Trace) -> list[Check]:
@@ -179,15 +183,15 @@ def _padded(seen: Trace) -> Floats:
     return seen.long[:, :count] if seen.long.shape[1] >= count else seen.long[:0, :0].reshape(0, count)
 
 
-def _metered_sum(plan: PrivacyPlan, sizes: Sequence[int]) -> Reading:
+def _metered_sum(plan: PrivacyPlan, sizes: Sequence[int], device: str) -> Reading:
     """Meter one share of a shared noise, the noise that the sites which do not collude leave, and the masks."""
-    seen: SumTrace = sum_trace(plan, sizes)
+    seen: SumTrace = sum_trace(plan, sizes, device)
     assert plan.shared is not None  # noqa: S101  the caller checks it
     count = seen.shares.shape[1]
     noise_of = plan.shares(count, plan.shared.fewest)
     honest = seen.shares.reshape(-1, plan.shared.fewest, count)[:, : noise_of.honest].sum(axis=1)
     left = math.sqrt((plan.noise_multiplier * noise_of.sensitivity) ** 2 + KERNEL**2)
-    share = checks.bound(shares_of(plan, Rig.of(plan, sizes).sizes))
+    share = checks.bound(shares_of(plan, Rig.of(plan, sizes).sizes, device))
     found = [
         *checks.sampling(seen.included, plan.sampling_rate),
         checks.independent("noise over sites, attempts and restarts", seen.shares),

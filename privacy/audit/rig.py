@@ -76,18 +76,19 @@ class Rig:
     plan: PrivacyPlan
     sizes: tuple[int, ...]
     dtype: torch.dtype = torch.float64  # finer than in training, so that the released low bits can be read
+    device: str = "cpu"
     model: nn.ModuleList = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        layers = [nn.Linear(size, 1, bias=False, dtype=self.dtype) for size in self.sizes]
+        layers = [nn.Linear(size, 1, bias=False, dtype=self.dtype, device=self.device) for size in self.sizes]
         object.__setattr__(self, "model", nn.ModuleList(layers))
         self._reset()
 
     @classmethod
-    def of(cls, plan: PrivacyPlan, sizes: Sequence[int], dtype: torch.dtype = torch.float64) -> "Rig":
+    def of(cls, plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> "Rig":
         """Return a rig with a few numbers of every tensor of a run."""
         each = min(max(COORDINATES // len(sizes), FEWEST_COORDINATES), MOST_COORDINATES)
-        return cls(plan, tuple(min(size, each) for size in sizes), dtype)
+        return cls(plan, tuple(min(size, each) for size in sizes), device=device)
 
     @contextmanager
     def step(self) -> Iterator[PrivateStep]:
@@ -105,7 +106,7 @@ class Rig:
         """Give each unit its gradient, (B, m), and add the clipped gradients to the step's sum."""
         if not len(rows):
             return
-        parts = torch.split(rows.to(self.dtype), list(self.sizes), dim=1)
+        parts = torch.split(rows.to(self.device, self.dtype), list(self.sizes), dim=1)
         for parameter, part in zip(self.model.parameters(), parts, strict=True):
             parameter.grad_sample = part.reshape(len(rows), *parameter.shape)  # type: ignore[attr-defined]
         step.accumulate(owners)
@@ -113,7 +114,7 @@ class Rig:
     def end(self, step: PrivateStep) -> tuple[Floats, Floats]:
         """End a step and return the clipped sum and the release, each (m,); a secure sum has no release here."""
         if isinstance(step, PrivateSum):
-            summed = step.total().double().numpy()
+            summed = step.total().double().cpu().numpy()
             return summed, summed
         summed = _summed(step.optimizer, sum(self.sizes))
         step.finish()
@@ -132,7 +133,7 @@ class Rig:
         return sums
 
     def _values(self) -> Floats:
-        values: Floats = torch.cat([p.detach().double().flatten() for p in self.model.parameters()]).numpy()
+        values: Floats = torch.cat([p.detach().double().flatten() for p in self.model.parameters()]).cpu().numpy()
         return values
 
     def _reset(self) -> None:
@@ -144,11 +145,11 @@ def _summed(optimizer: FlatClipping, count: int) -> Floats:
     """Return the step's clipped sum so far; zeros if no record was added."""
     if any(getattr(parameter, "summed_grad", None) is None for parameter in optimizer.params):
         return np.zeros(count)
-    found: Floats = optimizer.summed().double().numpy()
+    found: Floats = optimizer.summed().double().cpu().numpy()
     return found
 
 
-def trace(plan: PrivacyPlan, sizes: Sequence[int]) -> Trace:
+def trace(plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> Trace:
     """Run the engine of a plan on synthetic units.
 
     Parameters
@@ -157,18 +158,20 @@ def trace(plan: PrivacyPlan, sizes: Sequence[int]) -> Trace:
         The plan, with the sampling rate, noise and bound that are claimed.
     sizes
         Numbers in each tensor that the run trains.
+    device
+        Where the run trains; a GPU draws its own noise.
     """
-    rig, units = Rig.of(plan, sizes), units_of(plan)
+    rig, units = Rig.of(plan, sizes, device), units_of(plan)
     rows = [row for _ in range(RESTARTS) for row in _restarted(rig, units)]
     included, sums, noise, whole, fractions = zip(*rows, strict=True)
-    long = np.stack([_long_release(plan, sum(sizes)) for _ in range(RESTARTS)])
+    long = np.stack([_long_release(plan, sum(sizes), device) for _ in range(RESTARTS)])
     return Trace(
         included=np.stack(included),
         sums=np.stack(sums),
         noise=np.stack(noise),
         whole=np.stack(whole),
         fractions=max(fractions),
-        shares=shares(plan, rig.sizes),
+        shares=shares(plan, rig.sizes, device),
         long=long,
         sizes=rig.sizes,
     )
@@ -197,22 +200,22 @@ def _restarted(rig: Rig, units: int) -> Iterator[tuple[Flags, Floats, Floats, np
             yield np.isin(np.arange(units), drawn), summed / bound, (released - summed) / bound, whole, fraction
 
 
-def _long_release(plan: PrivacyPlan, numbers: int) -> Floats:
+def _long_release(plan: PrivacyPlan, numbers: int, device: str) -> Floats:
     """Return the noise of one step without records over many numbers, in units of the clipping norm."""
-    rig = Rig(plan, (min(numbers, LONGEST),))
+    rig = Rig(plan, (min(numbers, LONGEST),), device=device)
     with public_seeds(), rig.step() as step:
         bound = step.optimizer.max_grad_norm
         released: Floats = rig.end(step)[1] / bound
         return released
 
 
-def shares(plan: PrivacyPlan, sizes: tuple[int, ...]) -> Floats:
+def shares(plan: PrivacyPlan, sizes: tuple[int, ...], device: str = "cpu") -> Floats:
     """Return by how much single units move a clipped sum, in units of C, in the dtype of training.
 
     The units: gradients of every size, in all tensors or in one number; a unit of three rows; and numbers that are not
     finite. Each is measured alone and beside others.
     """
-    rig, count = Rig(plan, sizes, torch.float32), sum(sizes)
+    rig, count = Rig(plan, sizes, torch.float32, device), sum(sizes)
     huge = HUGE * plan.clipping_norm
     everywhere, one = torch.full((1, count), huge / math.sqrt(count)), torch.zeros((1, count))
     last = one.clone()

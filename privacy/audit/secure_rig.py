@@ -39,7 +39,7 @@ class SumTrace:
     masked_alone: npt.NDArray[np.uint32]
 
 
-def sum_trace(plan: PrivacyPlan, sizes: Sequence[int]) -> SumTrace:
+def sum_trace(plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> SumTrace:
     """Let synthetic sites add up secure sums under masks, by the protocol that real ones use.
 
     Parameters
@@ -48,6 +48,8 @@ def sum_trace(plan: PrivacyPlan, sizes: Sequence[int]) -> SumTrace:
         A plan of trust ``distributed``; the sums have as many sites as its smallest.
     sizes
         Numbers in each tensor that the run trains.
+    device
+        Where the run trains; a GPU draws its own noise.
 
     Raises
     ------
@@ -56,17 +58,17 @@ def sum_trace(plan: PrivacyPlan, sizes: Sequence[int]) -> SumTrace:
     """
     if plan.shared is None:
         raise PrivacyError(f"meter: trust '{plan.trust}' has no secure sums; report this as a bug")
-    rig, names = Rig.of(plan, sizes), [f"s{number}" for number in range(plan.shared.fewest)]
+    rig, names = Rig.of(plan, sizes, device), [f"s{number}" for number in range(plan.shared.fewest)]
     noise_of = plan.shares(sum(rig.sizes), len(names))
     rows, masked, unmasked = [], [], True
     for _ in range(RESTARTS):
         with public_seeds(), rig.step() as step:
             for attempt in range(max(1, STEPS // len(names))):
                 rig.accumulate(step, torch.full((1, sum(rig.sizes)), LARGE * plan.clipping_norm), [0])
-                sums = [noise_of.on_grid(torch.from_numpy(rig.end(step)[0])) for _ in names]
+                sums = [noise_of.on_grid(torch.from_numpy(rig.end(step)[0]).to(device)) for _ in names]
                 vectors = [noise_of.noised(steps) for steps in sums]
                 rows += [
-                    (vector - steps.numpy().astype(np.uint32)).view(np.int32) + 0.5
+                    (vector - steps.cpu().numpy().astype(np.uint32)).view(np.int32) + 0.5
                     for vector, steps in zip(vectors, sums, strict=True)
                 ]
                 sent = _masked(plan, attempt, names, vectors)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -137,7 +137,7 @@ def poison(
 
 def refusals(config: RunConfig) -> dict[str, str]:
     """Return for each robust rule why a run with secure sums refuses it."""
-    found = {}
+    found: dict[str, str] = {}
     for rule in RULES[1:]:
         tree = _tree(config, SITES, True)
         tree["aggregation"] = {"method": rule, "weights": "declared", "optimiser": "adamw"}
@@ -258,7 +258,7 @@ def _rounds(ground: Ground, row: Row, bound: float, folder: Path, collusion: Col
             own,
             secrets.token_hex(8),
             ground.start,
-            LocalFleet(fleet, lambda _: None),
+            LocalFleet(cast("Sequence[Site]", fleet), lambda _: None),
             dict.fromkeys((site.site_id for site in fleet), 1.0),
             lambda _: {},
             lambda _: None,

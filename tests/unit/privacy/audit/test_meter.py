@@ -14,7 +14,10 @@ from privacy.audit import rig, secure_rig
 from privacy.audit.meter import Reading, meter, refuse_unmetered
 from privacy.dp import mechanism
 from privacy.dp.clipping import FlatClipping
+from privacy.dp.mechanism import with_lattice_noise
+from privacy.dp.noise import rounded_gaussian
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.sampling import poisson_batches
 from privacy.secagg import noise_shares
 from privacy.secagg.shared_plan import SharedNoise
 from shared.errors import PrivacyError
@@ -59,10 +62,8 @@ def test_less_noise_than_planned_gives_a_larger_epsilon_not_none() -> None:
 
 
 def test_one_tensor_without_noise_is_seen_though_it_has_few_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = mechanism.rounded_gaussian
-
     def no_noise_on_the_head(count: int, std: float, device: torch.device) -> torch.Tensor:
-        noise = drawn(count, std, device)
+        noise = rounded_gaussian(count, std, device)
         noise[-SIZES[-1] :] //= 4
         return noise
 
@@ -90,11 +91,8 @@ def test_a_tensor_that_is_not_in_the_norm_is_seen(monkeypatch: pytest.MonkeyPatc
 
 def batches_twice(records: int, rate: float, steps: int, draw: Any) -> Iterator[np.ndarray[Any, Any]]:
     """Each batch is used for two steps; sizes and rates are right."""
-    for batch in SAMPLER(records, rate, (steps + 1) // 2, draw):
+    for batch in poisson_batches(records, rate, (steps + 1) // 2, draw):
         yield from (batch, batch)
-
-
-SAMPLER = rig.poisson_batches
 
 
 def test_a_batch_that_is_used_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,11 +102,10 @@ def test_a_batch_that_is_used_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_shared_noise_is_metered_by_its_shares_its_sum_and_its_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert meter(SHARED, SIZES).passed
-    original = noise_shares.with_lattice_noise
-    monkeypatch.setattr(noise_shares, "with_lattice_noise", lambda steps, std: original(steps, 0.9 * std))
+    monkeypatch.setattr(noise_shares, "with_lattice_noise", lambda steps, std: with_lattice_noise(steps, 0.9 * std))
     found = meter(SHARED, SIZES)
     assert failed(found) == {"noise of one share", "noise of the sites that do not collude"}
-    monkeypatch.setattr(noise_shares, "with_lattice_noise", original)
+    monkeypatch.setattr(noise_shares, "with_lattice_noise", with_lattice_noise)
     monkeypatch.setattr(secure_rig, "_masked", lambda plan, number, names, vectors: list(vectors[1:]))
     assert "totals under masks that are not the sum" in failed(meter(SHARED, SIZES))
 

@@ -79,14 +79,15 @@ def test_canaries_refute_an_engine_without_noise_and_not_an_honest_one() -> None
 
 
 def test_a_canary_is_in_steps_only_if_it_takes_part_and_is_clipped() -> None:
-    model, plan = nn.ModuleList([nn.Linear(40, 1, bias=False)]), plan_of(1e-2)
+    layer, plan = nn.Linear(40, 1, bias=False), plan_of(1e-2)
+    model = nn.ModuleList([layer])
     canaries, seen = Canaries.drawn(40, 40), np.zeros(40)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     with planted(canaries, model, optimizer, plan, plan.expected_batch) as (_, step):
         for _ in range(STEPS):
-            model[0].weight.data.zero_()
+            layer.weight.data.zero_()
             step.finish()
-            seen = np.maximum(seen, -model[0].weight.detach().double().numpy()[0] * plan.expected_batch)
+            seen = np.maximum(seen, -layer.weight.detach().double().numpy()[0] * plan.expected_batch)
     present = canaries.included[np.argsort(canaries.places)]
     assert np.abs(seen[present] - 1).max() < 0.2
     assert np.abs(seen[~present]).max() < 0.2
