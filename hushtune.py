@@ -55,7 +55,7 @@ __all__ = [
 ]
 PACKAGES = ("shared", "privacy", "client", "server", "simulations")
 EXTRAS = {"simulate": "research", "compare": "research", "make_private": "site", "load_report": "server"}
-RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate")
+RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate", "attack")
 
 
 def command_line() -> "CommandGroup":
@@ -81,8 +81,12 @@ def command_line() -> "CommandGroup":
         "review": Role(lambda: _commands("server").review, "server"),
         "ledger": Role(lambda: _commands("client").ledger, "site"),
     }
+    audits = dict.fromkeys(("run", "adapter"), Role(lambda: _commands("simulations").audit, "research"))
+    audits["mechanism"] = Role(lambda: _commands("client").audit, "site")
     provision = CommandGroup("provision", "Make and check keys, certificates and folders.", keys)
-    return CommandGroup("hushtune", "Federated, privacy-preserving fine-tuning of language models.", roles, [provision])
+    audit = CommandGroup("audit", "Measure what a run really protects, beside what it claims.", audits)
+    about = "Federated, privacy-preserving fine-tuning of language models."
+    return CommandGroup("hushtune", about, roles, [provision, audit])
 
 
 def main() -> None:

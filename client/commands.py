@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from shared.ops.printing import Json, LogJson, show
+from shared.ops.printing import Json, LogJson, Overrides, show
 
 app = typer.Typer()
 provision = typer.Typer()
+audit = typer.Typer()
 ledger = typer.Typer(name="ledger", help="A site's privacy ledger: what its records have spent.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger's folder, which holds ledger.jsonl.")]
@@ -63,6 +64,22 @@ def provision_admit(
 
     found = admit_site(folder, more)
     show(found, json, lambda: set_up_tables(found))
+
+
+@audit.command("mechanism")
+def audit_mechanism(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML file, or a site's own SITE.toml.")],
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Meter the engine of this machine on synthetic gradients: noise, bound, sampling, and the epsilon of what ran."""
+    from client.display import meter_tables
+    from client.metering import readings
+
+    found = readings(config, overrides or [])
+    show(found, json, lambda: meter_tables(found))
+    if not found["passed"]:
+        raise typer.Exit(1)
 
 
 @ledger.command("show")

@@ -54,6 +54,21 @@ def set_up_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield f"{found['counted']} different set-ups in {found['days']:g} days; {found['allowed']} may be asked for now."
 
 
+def meter_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield what the meter saw for each plan, and the epsilon of what ran beside the claim."""
+    for row in found["plans"]:
+        table = Table("check", "seen", "allowed", "passed", title=f"Engine for {', '.join(row['sites'])}")
+        for check in row["checks"]:
+            table.add_row(check["name"], f"{check['seen']:.6g}", check["allowed"], "yes" if check["passed"] else "NO")
+        yield table
+        seen = row["seen"]
+        ran = "nothing that is known accounts for what ran"
+        if seen:
+            ran = f"what ran: {epsilon_up(seen['value'])} (from {epsilon_up(seen['low'])} to {epsilon_up(seen['high'])})"
+        yield f"Epsilon at delta {delta_up(row['target_delta'])}: claimed {epsilon_up(row['claimed'])}; {ran}."
+    yield f"The engine {'does' if found['passed'] else 'DOES NOT do'} what the plan says."
+
+
 def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 

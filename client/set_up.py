@@ -9,12 +9,14 @@ from client.data_stage.augmentation.writer import refuse_no_writer
 from client.data_stage.cache import Cache
 from client.data_stage.site_data import Source, prepare_sites
 from client.memory import Memory
+from client.metering import engine_device, sizes_of
 from client.outbox import Outbox
 from client.permission import permit
 from client.preflight import refuse_other_adapter, refuse_what_does_not_fit, shapes_of
 from client.site import Site
 from client.site_file import SiteFile
 from privacy.accounting import SEARCH_GRID, Accountant
+from privacy.audit.meter import refuse_unmetered
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
@@ -102,8 +104,10 @@ class Host:
         refuse_what_does_not_fit(here, self._free)
         refuse_no_writer(here)
         accountant = Accountant()
-        plan = PrivacyPlan.for_site(here, self._file.data.declared_size, accountant)
-        return PlannedRun(run.digest(), here, shapes_of(here), plan, accountant)
+        plan, shapes = PrivacyPlan.for_site(here, self._file.data.declared_size, accountant), shapes_of(here)
+        if plan is not None:
+            refuse_unmetered(plan, sizes_of(shapes), engine_device(here.model.device))
+        return PlannedRun(run.digest(), here, shapes, plan, accountant)
 
     def _site_of(self, run: PlannedRun) -> Site:
         if self._site is None or self._digest != run.digest:

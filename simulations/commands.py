@@ -1,13 +1,14 @@
 """Define the commands of a researcher; heavy modules are imported inside the functions, so that ``--help`` is fast."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from shared.ops.printing import Json, Overrides, RunFile, load, show
 
 app = typer.Typer()
+audit = typer.Typer()
 
 Adapter = Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")]
 
@@ -22,6 +23,68 @@ def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -
     with Bars() as bars:
         done = simulate_run(run, bars)
     show(done.report, json, lambda: report_tables(done.report, str(done.folder)))
+
+
+@audit.command("run")
+def audit_run(
+    config: RunFile,
+    overrides: Overrides = None,
+    canaries: Annotated[int, typer.Option(min=1, help="Canaries; each takes part with chance 1/2.")] = 1000,
+    json: Json = False,
+) -> None:
+    """Train one site once with canaries, charged like any run, and bound its epsilon from below by what was released."""
+    run = load(config, overrides)
+    from simulations.audits.display import one_run_lines
+    from simulations.audits.one_run import audit_run as audited
+    from simulations.display import Bars
+
+    with Bars() as bars:
+        found = audited(run, canaries, bars)
+    show(found, json, lambda: one_run_lines(found))
+    if found["refuted"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def attack(
+    config: RunFile,
+    overrides: Overrides = None,
+    split: Annotated[Literal["iid", "dirichlet"] | None, typer.Option(help="Only records dealt in this way.")] = None,
+    private: Annotated[
+        bool | None, typer.Option("--private/--not-private", help="Only with privacy, or only without it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let 1 to 3 of 10 sites attack the run, under each rule of aggregation; an interrupted table resumes."""
+    run = load(config, overrides)
+    from simulations.audits.display import attack_tables
+    from simulations.audits.poisoning import SPLITS, poison
+    from simulations.display import Bars
+
+    chosen = [each for each in SPLITS if split in (None, each)]
+    with Bars() as bars:
+        found = poison(run, chosen, (True, False) if private is None else (private,), bars)
+    show(found, json, lambda: attack_tables(found))
+
+
+@audit.command("adapter")
+def audit_adapter(
+    config: RunFile,
+    overrides: Overrides = None,
+    canaries: Annotated[int, typer.Option(min=20, help="Planted texts that are trained on once.")] = 200,
+    fills: Annotated[int, typer.Option(min=2, max=4096, help="Secrets among which a planted one is ranked.")] = 1024,
+    references: Annotated[int, typer.Option(min=0, max=4, help="Adapters that the attacker trains to compare with.")] = 1,
+    json: Json = False,
+) -> None:
+    """Attack adapters with and without anonymisation and privacy: who was in the training data, and what is given away."""
+    run = load(config, overrides)
+    from simulations.audits.adapter import audit_adapter as audited
+    from simulations.audits.display import adapter_tables
+    from simulations.display import Bars
+
+    with Bars() as bars:
+        found = audited(run, canaries, fills, references, bars)
+    show(found, json, lambda: adapter_tables(found))
 
 
 @app.command()

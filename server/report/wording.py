@@ -298,6 +298,12 @@ def colluder_words(planned: int, fewest: int, most: int) -> str:
     )
 
 
+METERED = (
+    "Before a site trains, it meters its own engine on synthetic gradients: the noise, the bound and the sampling that run. "
+    "If they are not those of the plan, the site refuses to train. No record is read for this."
+)
+
+
 def attack_words(site_id: str, unit: str, false_positives: float, true_positives: float) -> str:
     """Explain the limit on an attack's true positive rate at one false positive rate, for one site; rounded up.
 
