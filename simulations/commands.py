@@ -147,9 +147,10 @@ def generate(
     max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of a response, in tokens.")] = 200,
 ) -> None:
     """Answer one text with a finished adapter: a response, or a label."""
+    from shared.errors import escaped
     from simulations.predict import answer
 
-    typer.echo(answer(adapter, text, max_new_tokens))
+    typer.echo(escaped(answer(adapter, text, max_new_tokens), keep="\n\t"))
 
 
 @app.command()

@@ -47,7 +47,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
 def render(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) -> str:
     """Render the page, including the privacy card; the same report and card give the same bytes."""
     page = _page(_complete(report))
-    return environment(autoescape=True).get_template("report.html.j2").render(page, card=card, charges=charge_rows)
+    return environment().get_template("report.html.j2").render(page, card=card, charges=charge_rows)
 
 
 def _complete(report: Mapping[str, Any]) -> dict[str, Any]:
