@@ -96,7 +96,7 @@ EVERY_RECORD = (
 )
 SIMULATION_FILES = (
     "The other files of this simulation: report.json and report.html contain exact record counts, counts of personal data "
-    "and baselines computed without privacy. The guarantee does not cover them. Do not publish them if the records are real."
+    "and baselines that no ledger pays for. The guarantee does not cover them. Do not publish them if the records are real."
 )
 MEASURED_IN_SIMULATION = (
     "The share that was found (the recall) is not stated here, because it would be a count over the records' texts. Where "

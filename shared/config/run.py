@@ -87,11 +87,13 @@ class RunConfig(Section):
         if not sections or not all(isinstance(section, dict) for section in sections):
             return tree
         privacy, aggregation, training = sections
-        if privacy.get("trust") != "distributed" or privacy.get("enabled") is False:
-            return tree  # without privacy nothing is shared, and sites take steps of their own
+        if privacy.get("trust") != "distributed":
+            return tree
+        if privacy.get("enabled") is False:  # nothing is shared, and sites take as many steps of their own
+            return tree | {"training": {"steps": 1} | training}
         aggregation = {"optimiser": next(iter(GRADIENT_OPTIMISERS)), "weights": "declared"} | aggregation
-        adapter, head = GRADIENT_OPTIMISERS.get(aggregation["optimiser"], (None, None))
-        rates = {"learning_rate": adapter, "head_learning_rate": head} if adapter else {}
+        found = [rates for name, rates in GRADIENT_OPTIMISERS.items() if name == aggregation["optimiser"]]
+        rates = {"learning_rate": found[0][0], "head_learning_rate": found[0][1]} if found else {}
         return tree | {"aggregation": aggregation, "training": {"steps": 1} | rates | training}
 
     @model_validator(mode="after")

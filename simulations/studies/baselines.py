@@ -99,16 +99,20 @@ def private_head(ground: Ground) -> Baseline | None:
     for site, (examples, _) in ground.training.items():
         sites[site] = BareSite(TrainingSet.of(_as_tokens(examples, first)), None)
         first += len(examples)
-    learner = _table_learner(evaluator, np.concatenate(table))
-    measured = Evaluator(learner, _as_tokens(evaluator.examples, first), evaluator.owners, config)
-    tree = {**config.model_dump(mode="json"), "adversary": None}
-    tree["adapter"] |= {"rank": 0}
-    tree["training"] |= {"distillation": 0.0}  # it would keep the encoder near to itself
-    head_only = RunConfig.parse(tree, "baseline")
+    learner, head_only = _table_learner(evaluator, np.concatenate(table)), _without_adapter(config)
+    measured = Evaluator(learner, _as_tokens(evaluator.examples, first), evaluator.owners, head_only)
     outcome = BareFederation(learner, sites, read_adapter(learner.model), measured).outcome(head_only, ground.plans)
     return _row(
         evaluator, "head alone on frozen embeddings", "the run's own privacy plan, without an adapter", outcome, True
     )
+
+
+def _without_adapter(config: RunConfig) -> RunConfig:
+    """Return the run with a head only, and without what needs a model of several layers."""
+    tree = {**config.model_dump(mode="json"), "adversary": None}
+    tree["adapter"] |= {"rank": 0}
+    tree["training"] |= {"distillation": 0.0, "checkpointing": False, "micro_batch_tokens": 4096}
+    return RunConfig.parse(tree, "baseline")
 
 
 def _as_tokens(examples: Sequence[Example], first: int) -> list[Example]:
@@ -153,7 +157,7 @@ class _Table(nn.Module):
 
     def __init__(self, rows: Floats) -> None:
         super().__init__()
-        self.register_buffer("rows", torch.from_numpy(rows))
+        self.rows = torch.from_numpy(rows)
         self.config = SimpleNamespace(model_type="table", hidden_size=rows.shape[1])
 
     @property
