@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from privacy.dp.plan import PrivacyPlan
 from server.cohort import gather
 from server.early_stopping import until_over
 from server.fleet import GridFleet
@@ -109,7 +108,8 @@ def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round]) -> Iter
         weights_of(config),
         run.measures.evaluate,
         lambda done: run.commit(rounds, done),
-        PrivacyPlan.for_server(config),
+        run.plan,
         run.beginning.last,
         heads=Heads(run.folder.heads, fleet.key_of),
+        asks=run.attempts.asks,
     )

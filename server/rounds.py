@@ -13,7 +13,7 @@ from server.ledger_heads import Heads
 from server.round_chain import extend
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
-from server.secure_round import SumTally
+from server.secure_round import Asks, SumTally
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import QuorumError
@@ -91,6 +91,7 @@ def run_rounds(
     last: Round | None = None,
     sleep: Callable[[float], None] = time.sleep,
     heads: Heads | None = None,
+    asks: Asks = lambda number, sites: None,
 ) -> Iterator[Round]:
     """Run the rounds that are left, and yield each attempt at a round when it ends.
 
@@ -124,6 +125,9 @@ def run_rounds(
         Waits between two attempts at a round.
     heads
         What the server knows of the sites' ledgers from this run and earlier ones; updated with each answer.
+    asks
+        Called with the round and the sites before these are asked for the vectors of a secure sum, which each of them
+        charges.
 
     Yields
     ------
@@ -160,7 +164,7 @@ def run_rounds(
         again = {site for site in orders if heads.answered(site, run_id, number)}
         tally: Tally | SumTally
         if plan is not None and plan.shared is not None:
-            tally = SumTally(config, plan, orders, adapter, memory)
+            tally = SumTally(config, plan, orders, adapter, memory, asks)
         else:
             tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory), again)
         for phase in tally.phases():

@@ -5,7 +5,7 @@ a new batch, new noise and new keys, and each site has charged both.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,13 @@ from server.screening import Answer, Rejected
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError, MessageError
+from shared.ops import crash_points as faults
 from shared.wire.announcement import Announcement
 from shared.wire.chain_head import Head
 from shared.wire.messages import Order, TrainOrder
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
+Asks = Callable[[int, Sequence[str]], None]
 MARGIN = 1.1  # by which the norm of honest noise may exceed its expected value before a sum is rejected
 
 
@@ -45,10 +47,18 @@ class SumTally:
         The adapter that the attempt starts from.
     memory
         What the server's optimiser kept at the end of the last committed round.
+    asks
+        Called with the round and the sites before these are asked for their vectors, which each of them charges.
     """
 
     def __init__(
-        self, config: RunConfig, plan: PrivacyPlan, orders: Mapping[str, TrainOrder], adapter: AdapterState, memory: Memory
+        self,
+        config: RunConfig,
+        plan: PrivacyPlan,
+        orders: Mapping[str, TrainOrder],
+        adapter: AdapterState,
+        memory: Memory,
+        asks: Asks,
     ) -> None:
         self.answered: set[str] = set()
         self.rejected: list[Rejected] = []
@@ -57,7 +67,7 @@ class SumTally:
         self.kwh: dict[str, float] = {}
         self.bytes_down = self.bytes_up = 0
         self._config, self._plan, self._orders = config, plan, orders
-        self._adapter, self._memory = adapter, memory
+        self._adapter, self._memory, self._asks = adapter, memory, asks
         self._announced: dict[str, Announcement] = {}
         self._second: Mapping[str, MaskedOrder] | None = None
         self._vectors: dict[str, npt.NDArray[np.uint32]] = {}
@@ -76,6 +86,8 @@ class SumTally:
         order = MaskedOrder(first.run_id, first.round, first.nonce, listed)
         self._second = dict.fromkeys(ready, order)
         self.answered -= set(ready)
+        self._asks(first.round, ready)
+        faults.point("between", first.round)
         yield self._second
         self._close(ready)
 
