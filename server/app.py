@@ -98,7 +98,7 @@ def _run(run: ServerRun, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
 
 def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round]) -> Iterator[Round]:
     """Wait for the sites, then yield each attempt at a remaining round; ``rounds`` fills with the finished ones."""
-    config = run.config
+    config, plan = run.config, run.plan  # the plan is computed while sites connect
     gather(fleet.connected, len(config.data.sites), config.cohort.patience)
     yield from run_rounds(
         config,
@@ -108,7 +108,7 @@ def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round]) -> Iter
         weights_of(config),
         run.measures.evaluate,
         lambda done: run.commit(rounds, done),
-        run.plan,
+        plan,
         run.beginning.last,
         heads=Heads(run.folder.heads, fleet.key_of),
         asks=run.attempts.asks,
