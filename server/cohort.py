@@ -1,7 +1,7 @@
 """Choose the sites of a round, check its quorum, and pause before a round is tried again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
@@ -33,6 +33,23 @@ def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | 
         return tuple(sites)
     [sampled] = poisson_batches(len(sites), plan.sampling_rate, 1, uniforms)
     return tuple(sites[i] for i in sampled)
+
+
+def without(connected: Sequence[str], owing: Collection[str], plan: PrivacyPlan | None) -> tuple[str, ...]:
+    """Leave out sites that made an attempt at a secure sum void, which all others have charged, if enough others are left.
+
+    Parameters
+    ----------
+    connected
+        The sites that are connected now.
+    owing
+        The sites from which an earlier attempt at the round lacked a vector.
+    plan
+        The plan of the sites, if they share one noise.
+    """
+    others = tuple(site for site in connected if site not in owing)
+    enough = plan is not None and plan.shared is not None and len(others) >= plan.shared.fewest
+    return others if enough else tuple(connected)
 
 
 def has_quorum(connected: int, accepted: int, cohort: CohortSection, plan: PrivacyPlan | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Memory, Setting
-from server.cohort import back_off, choose, has_quorum
+from server.cohort import back_off, choose, has_quorum, without
 from server.ledger_heads import Heads
 from server.round_chain import extend
 from server.round_replies import Tally
@@ -146,10 +146,11 @@ def run_rounds(
     heads = heads or Heads()
     for site, head in ledgers.items():
         heads.saw(site, head, run_id, number - 1)
+    owing: set[str] = set()  # sites from which an earlier attempt at this round lacked a vector
     while number <= config.training.rounds:
         clock = _Clock()
         # 1. Choose the sites, and write their orders.
-        connected = fleet.connected()
+        connected = without(fleet.connected(), owing, plan)
         cohort = choose(connected, config.cohort, plan)
         together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
         nonces = _nonces(cohort, plan)
@@ -176,6 +177,7 @@ def run_rounds(
                     heads.saw(answer.site_id, tally.ledgers[answer.site_id], run_id, number)
                 clock.lap("aggregate")
                 faults.point("folded", number)
+        owing |= tally.owing
         clock.lap("train")
         # 4. Apply the aggregate of the accepted replies, or change nothing.
         committed = has_quorum(len(connected), len(tally.accepted), config.cohort, plan)
@@ -198,7 +200,7 @@ def run_rounds(
         yield done
         # 7. Continue with the next round, or try this one again after a pause.
         if committed:
-            number, attempt = number + 1, 1
+            number, attempt, owing = number + 1, 1, set()
         elif attempt == config.cohort.attempts:
             raise QuorumError(
                 f"run {config.run.name}, round {number}: {attempt} attempts had no {config.cohort.quorum} accepted replies; "

@@ -70,7 +70,8 @@ class SumTally:
         self._adapter, self._memory, self._asks = adapter, memory, asks
         self._announced: dict[str, Announcement] = {}
         self._second: Mapping[str, MaskedOrder] | None = None
-        self._vectors: dict[str, npt.NDArray[np.uint32]] = {}
+        self._sent: set[str] = set()  # whose vectors are in the sum
+        self._sum: npt.NDArray[np.uint32] = np.zeros(adapter.parameters, np.uint32)  # modulo 2^32, in any order
         self._mean: AdapterState | None = None
 
     def phases(self) -> Iterator[Mapping[str, Order]]:
@@ -111,7 +112,12 @@ class SumTally:
     @property
     def accepted(self) -> set[str]:
         """Return the sites of the sum if the attempt counts; else nobody."""
-        return set(self._vectors) if self._mean is not None else set()
+        return set(self._sent) if self._mean is not None else set()
+
+    @property
+    def owing(self) -> set[str]:
+        """Return the sites that were asked for a vector, and from which none came that counts."""
+        return set(self._second or ()) - self._sent
 
     def result(self) -> Aggregate:
         """Return the server's step with the mean gradient. Call once, and only if the attempt counts."""
@@ -137,7 +143,8 @@ class SumTally:
         if len(reply.vector) != self._adapter.parameters:
             self._reject(reply.site_id, "spec", "the length of its vector differs from the order")
             return
-        self._vectors[reply.site_id] = reply.vector
+        self._sent.add(reply.site_id)
+        self._sum = total([self._sum, reply.vector])
 
     def _fits(self, answer: Answer, reply: ReadyReply | MaskedReply) -> bool:
         order = self._orders[answer.site_id]
@@ -151,14 +158,14 @@ class SumTally:
 
     def _close(self, ready: list[str]) -> None:
         """Add the vectors up, or declare the attempt void."""
-        if set(self._vectors) != set(ready):
-            self.rejected += [Rejected(site, "void", "a vector is missing, so the sum is noise") for site in self._vectors]
+        if self.owing:
+            self.rejected += [Rejected(site, "void", "a vector is missing, so the sum is noise") for site in self._sent]
             return
         sizes = {site.id: site.declared_size for site in self._config.data.sites}
         divisor = self._config.training.sampling_rate * sum(sizes[site] for site in ready)
         try:
             shares = self._plan.shares(self._adapter.parameters, len(ready))
-            mean = shares.mean_gradient(total([self._vectors[site] for site in ready]), divisor)
+            mean = shares.mean_gradient(self._sum, divisor)
         except HushtuneError as error:
             self.rejected += [Rejected(site, "void", type(error).__name__) for site in ready]
             return

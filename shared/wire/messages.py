@@ -47,6 +47,7 @@ ORDER_FIELDS = {
 }
 NAMES = ("run_id", "nonce", "site_id", "version")
 SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # contains no path separator and no space
+CHAIN_HASH = re.compile(r"(?:[0-9a-f]{64})?")  # empty for a chain without entries
 HEADER_LIMIT = 4096  # largest accepted numpy header in bytes; our arrays have 128
 
 
@@ -167,8 +168,8 @@ class TrainOrder:
             adapter,
             int(header["cohort"]),
             str(header["version"]),
-            _head_of(header, "ledger"),
-            _head_of(header, "record"),
+            head_of(header, "ledger"),
+            head_of(header, "record"),
             int(header["attempt"]),
         )
 
@@ -224,7 +225,7 @@ class TrainReply:
         plain = RecordDict({name: part for name, part in record.items() if name not in (_RELEASED, _ENERGY)})
         delta, header = _parse(plain, {"run_id": str, "round": int, "nonce": str, "site_id": str, **LEDGER}, "reply")
         names = str(header["run_id"]), int(header["round"]), str(header["nonce"]), str(header["site_id"])
-        return cls(*names, delta, _head_of(header, "ledger"), released, kwh)
+        return cls(*names, delta, head_of(header, "ledger"), released, kwh)
 
 
 def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
@@ -249,8 +250,25 @@ def _head_fields(name: str, head: Head) -> dict[str, str | int]:
     return {f"{name}_entries": head.entries, f"{name}_hash": head.hash}
 
 
-def _head_of(header: Mapping[str, str | int], name: str) -> Head:
-    return Head(int(header[f"{name}_entries"]), str(header[f"{name}_hash"]))
+def head_of(header: Mapping[str, str | int], name: str) -> Head:
+    """Return the chain head in a header; a hash has no room for text, which would reach the privacy card.
+
+    Parameters
+    ----------
+    header
+        Header of a message, with fields of the right types.
+    name
+        ``ledger`` or ``record``.
+
+    Raises
+    ------
+    MessageError
+        The length is negative, or the hash is not one.
+    """
+    entries, digest = int(header[f"{name}_entries"]), str(header[f"{name}_hash"])
+    if entries < 0 or not CHAIN_HASH.fullmatch(digest):
+        raise MessageError(f"message: its {name} head is not a length and 64 hexadecimal digits, so it is refused")
+    return Head(entries, digest)
 
 
 def _sums(record: object) -> dict[str, float]:

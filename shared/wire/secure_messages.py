@@ -16,7 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from shared.errors import MessageError
 from shared.wire.announcement import Announcement
 from shared.wire.chain_head import Head
-from shared.wire.messages import HEADER_LIMIT, LEDGER, MASKED, NUMPY_MAGIC, SHORT_NAME, VECTOR
+from shared.wire.messages import HEADER_LIMIT, LEDGER, MASKED, NUMPY_MAGIC, SHORT_NAME, VECTOR, head_of
 
 Words = npt.NDArray[np.uint32]
 _HEADER = "header"
@@ -151,7 +151,7 @@ class MaskedReply:
         arrays = record[VECTOR]
         if not isinstance(arrays, ArrayRecord) or set(arrays) != {VECTOR}:
             raise MessageError(f"{what}: does not hold exactly one vector")
-        head = Head(header["ledger_entries"], header["ledger_hash"])
+        head = head_of(header, "ledger")
         names = header["run_id"], header["round"], header["nonce"], header["site_id"]
         return cls(*names, _words(arrays[VECTOR], what), head)
 

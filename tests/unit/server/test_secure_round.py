@@ -163,6 +163,16 @@ def test_an_attempt_that_misses_a_vector_is_void_and_the_next_has_another_nonce(
     assert second.committed
 
 
+def test_a_site_that_makes_an_attempt_void_is_left_out_of_the_next_if_enough_others_are_there(config: RunConfig) -> None:
+    for always, ended in ((("d",), True), (("c", "d"), False)):  # without two of them there are too few
+        fleet = ToyFleet(lambda site, order, reply: None if site in always and isinstance(order, MaskedOrder) else reply)  # noqa: B023
+        done, reached = run(config, fleet)
+        assert reached == ended
+        asked = [sites for kind, sites in fleet.asked if kind == "train.ready"]
+        assert asked == ([NAMES, ("a", "b", "c")] * 2 if ended else [NAMES, NAMES, NAMES])
+        assert [each.committed for each in done] == ([False, True] * 2 if ended else [False] * 3)
+
+
 def test_what_sites_will_charge_is_written_down_before_they_are_asked(config: RunConfig, tmp_path: Path) -> None:
     fleet, path = ToyFleet(lambda site, order, reply: None if site == "d" else reply), tmp_path / "attempts.json"
     asked_before = list[int]()
