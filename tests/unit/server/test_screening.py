@@ -28,7 +28,7 @@ def answer(reply: TrainReply) -> Answer:
 
 
 def reply(**changes: Any) -> TrainReply:
-    return replace(TrainReply("run", 3, "nonce", "north", DELTA, Head(2, "h")), **changes)
+    return replace(TrainReply("run", 3, "nonce", "north", DELTA, Head(2, "e" * 64)), **changes)
 
 
 def rejected(order: TrainOrder, given: Answer, max_norm: float = 100.0) -> Rejected:
@@ -47,9 +47,9 @@ def test_an_honest_reply_is_accepted_as_it_is(order: TrainOrder) -> None:
 
 def test_a_ledger_that_did_not_grow_is_rejected(order: TrainOrder) -> None:
     """A site writes each round down before it trains; an answer without a new entry was not charged."""
-    known = replace(order, ledger=Head(4, "h"))
-    assert rejected(known, answer(reply(ledger=Head(4, "h")))).reason == "ledger"
-    assert isinstance(screen(answer(reply(ledger=Head(6, "h"))), known, 100.0), Accepted)
+    known = replace(order, ledger=Head(4, "e" * 64))
+    assert rejected(known, answer(reply(ledger=Head(4, "e" * 64)))).reason == "ledger"
+    assert isinstance(screen(answer(reply(ledger=Head(6, "e" * 64))), known, 100.0), Accepted)
 
 
 def test_sums_are_released_when_the_plan_has_them_and_only_then(config_of: ConfigOf) -> None:

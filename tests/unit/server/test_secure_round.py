@@ -241,9 +241,10 @@ def test_a_vector_that_is_not_the_sites_own_voids_the_attempt_and_names_the_site
     forge, reason = FORGERIES[name]
     fleet = ToyFleet(lambda site, order, reply: forge(reply) if site == "a" and isinstance(reply, MaskedReply) else reply)
     done, ended = run(config, fleet)
-    assert not ended
+    assert ended
     assert {bad.site_id: bad.reason for bad in done[0].rejected}["a"] == reason
-    assert not done[-1].adapter.arrays["w"].any()
+    assert not done[0].adapter.arrays["w"].any()
+    assert [each.accepted for each in done] == [(), ("b", "c", "d")] * 2
 
 
 def test_a_sum_that_honest_sites_would_not_send_is_rejected_without_naming_one(config: RunConfig) -> None:
