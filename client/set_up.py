@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
 
@@ -85,9 +85,12 @@ class Host:
         run = self._checked(order, READY)
         with self._declining():
             site = self._site_of(run)
-            again = site.is_ready_for(order)  # draws no second batch
-            with nullcontext() if again else self._file.set_ups.attempt(order.run_id, order.round, answered=False):
-                return site.ready(replace(order, config=run.here), run.digest)
+            mine = replace(order, config=run.here)
+            again = site.announced(mine, run.digest)
+            if again is not None:  # asked again for the same attempt in every field: no second batch is drawn
+                return again
+            with self._file.set_ups.attempt(order.run_id, order.round, answered=False):
+                return site.ready(mine, run.digest)
 
     def masked(self, order: MaskedOrder) -> MaskedReply:
         """Carry out the second phase of an attempt at a secure sum, or send the same vector again.

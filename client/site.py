@@ -192,15 +192,19 @@ class Site:
             The budget cannot pay the attempts that are left, or the ledger lacks entries that the server has seen.
         """
         self._refuse_unfit(order)
-        sums, plan, digest = self._secure(), self.plan, agreed or self._config.digest()
+        sums, plan = self._secure(), self.plan
         assert plan is not None  # noqa: S101  a site without a plan takes part in no secure sum
-        known = sums.again(order, digest)
+        known = self.announced(order, agreed)
         if known is not None:
             return known
         self.budget.refuse_rest(order.run_id, order.round, plan)
         weights = label_weights(self._data, order.config, private=True)
         parts = (self._learner, self._data, order.adapter, order.config, plan, order.round, weights, self._prefix)
-        return sums.announce(order, digest, clipped_sum(*parts))
+        return sums.announce(order, agreed or self._config.digest(), clipped_sum(*parts))
+
+    def announced(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply | None:
+        """Return the announcement of an attempt whose first phase is open here; None if the order is for another one."""
+        return self._secure().again(order, agreed or self._config.digest())
 
     def is_ready_for(self, order: Order) -> bool:
         """Return whether the first phase of the order's attempt is open here."""

@@ -254,8 +254,8 @@ def test_first_phases_without_a_second_are_counted_and_a_server_cannot_ask_for_t
     assert north.file.set_ups.count().failures == 1
     asked = 0
     with pytest.raises(PolicyRefused, match="max_failures"):
-        for asked in range(1, 100):
-            north.host.ready(north.order(f"nonce-{asked}"))
+        for asked in range(1, 100):  # another nonce, or the same with another attempt, is another batch
+            north.host.ready(north.order("again" if asked % 2 else f"nonce-{asked}", attempt=asked + 1))
     assert asked == north.file.policy.max_failures
     assert north.charged() == 0
 
