@@ -119,7 +119,7 @@ class ServerRun:
         evaluator = self.measures.evaluator
         write_adapter(evaluator.learner.model, self.untuned)
         rival = Rival(UNTUNED, evaluator.outcome(), read_answers(evaluator))
-        return Baseline(UNTUNED, "the adapter that the run started from", evaluator.metrics(rival.outcome), rival)
+        return Baseline(UNTUNED, "the adapter that the run started from", True, evaluator.metrics(rival.outcome), rival)
 
     def _site_facts(self, rounds: Sequence[Round]) -> list[SiteFacts]:
         """Return what sites declared and may have spent."""

@@ -39,6 +39,5 @@ def escape(value: Any) -> Any:
 
 
 def _render(template: str, card: Mapping[str, Any], **more: Any) -> str:
-    pages = environment(autoescape=False)
-    pages.finalize = escape
+    pages = environment(escape)
     return pages.get_template(template).render(card=card, charges=partial(charge_rows, card), **more).strip() + "\n"

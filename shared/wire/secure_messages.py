@@ -151,7 +151,7 @@ class MaskedReply:
         arrays = record[VECTOR]
         if not isinstance(arrays, ArrayRecord) or set(arrays) != {VECTOR}:
             raise MessageError(f"{what}: does not hold exactly one vector")
-        head = head_of(header, "ledger")
+        head = head_of(header, "ledger", what)
         names = header["run_id"], header["round"], header["nonce"], header["site_id"]
         return cls(*names, _words(arrays[VECTOR], what), head)
 
