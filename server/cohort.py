@@ -12,7 +12,7 @@ LONGEST_PAUSE = 60.0  # seconds
 
 
 def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | None) -> tuple[str, ...]:
-    """Return the sites to ask, sorted by name: all connected sites, or none if they are fewer than the quorum.
+    """Return the sites to ask, sorted by name: all connected sites, or none if they are fewer than the quorum or a sum needs.
 
     Under a plan of the server's own, each site is chosen with the plan's public probability, independently of the others,
     and the choice is secret (Poisson sampling).
@@ -26,7 +26,8 @@ def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | 
     plan
         The server's own privacy plan; None if sites add the noise.
     """
-    if len(connected) < cohort.quorum:
+    shared = plan.shared if plan is not None else None
+    if len(connected) < (shared.fewest if shared else cohort.quorum):  # a sum has at least the quorum
         return ()
     sites = sorted(connected)
     if plan is None or plan.trust != "central":
