@@ -12,7 +12,7 @@ LONGEST_PAUSE = 60.0  # seconds
 
 
 def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | None) -> tuple[str, ...]:
-    """Return the sites to ask, sorted by name: all connected sites, or none if they are fewer than the quorum or a sum needs.
+    """Return the sites to ask, sorted by name: all connected sites, or none if they are too few for the quorum or a sum.
 
     Under a plan of the server's own, each site is chosen with the plan's public probability, independently of the others,
     and the choice is secret (Poisson sampling).
