@@ -111,7 +111,7 @@ ROOMS = {
     "grpc": ("server/network/health.py",),
     "grpc_health": ("server/network/health.py",),
     "matplotlib": ("server/report/", "simulations/studies/utility.py"),
-    "pickle": ("bench.vocabulary",),
+    "pickle": ("bench/vocabulary.py",),
     "dill": (),
     "cloudpickle": (),
     "joblib": (),
