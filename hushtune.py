@@ -65,7 +65,7 @@ def command_line() -> "CommandGroup":
 
     keys: dict[str, Role] = {
         "server": Role(lambda: _commands("server").provision, "server"),
-        **dict.fromkeys(("site", "admit"), Role(lambda: _commands("client").provision, "site")),
+        **dict.fromkeys(("site", "roster", "admit"), Role(lambda: _commands("client").provision, "site")),
         "verify": Role(lambda: common.verification(_flaws)),
     }
     roles: dict[str, Role] = {

@@ -52,6 +52,21 @@ def provision_site(
     typer.echo(f"hand {key.public} to the operator, and compare the fingerprint over the telephone")
 
 
+@provision.command("roster")
+def provision_roster(
+    folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],
+    peers: Annotated[
+        list[Path] | None, typer.Argument(metavar="SITE.pub", help="Public keys of other sites, each named after its site.")
+    ] = None,
+) -> None:
+    """Pin the keys of the sites that this site adds up with under trust model 'distributed', and show all pinned keys."""
+    from client.provision import pin_peers
+
+    for site, mark in pin_peers(folder, peers or []).items():
+        typer.echo(f"{site}: {mark}")
+    typer.echo("compare each fingerprint with the steward of that site over the telephone, not with the operator")
+
+
 @provision.command("admit")
 def provision_admit(
     folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],

@@ -70,6 +70,12 @@ class ServerSection(Section):
     key: RelativePath = Field(
         Path("site.key"), validate_default=True, description="the site's private key, made at the site with file mode 0600"
     )
+    roster: RelativePath = Field(
+        Path("ROSTER.toml"),
+        validate_default=True,
+        description="public keys of the sites that this site adds up with under trust model 'distributed'; "
+        "'hushtune provision roster' makes it",
+    )
 
 
 class OwnDataSection(Section):

@@ -151,10 +151,6 @@ class RunConfig(Section):
                 f"privacy.colluders = {privacy.colluders}: needs {privacy.colluders + 2} sites, so that 2 others add noise, "
                 f"and data.sites has {sites}; lower it, or add sites"
             )
-        if self.data.source == "sites":
-            raise ValueError(
-                "privacy.trust = 'distributed': not implemented for real sites yet; set 'local', or simulate the run"
-            )
         return self
 
     @model_validator(mode="after")

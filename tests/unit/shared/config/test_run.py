@@ -139,7 +139,6 @@ SHARED = {
         ({"aggregation.optimiser": "momentum"}, "gives the server a gradient; set 'adamw' or 'sgd'"),
         ({"aggregation.method": "trimmed_mean"}, "shows only their sum"),
         ({"adapter.train": "AB"}, "adapter.train = 'AB'"),
-        ({"data.source": "sites"}, "privacy.trust = 'distributed': not implemented for real sites yet"),
         ({"privacy.unit": "site"}, "under trust = 'distributed' use unit = 'record' or 'person'"),
     ],
     ids=str,
