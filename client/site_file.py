@@ -75,7 +75,7 @@ class ServerSection(Section):
 class OwnDataSection(Section):
     """The site's records and how to read them; no field is ever taken from an order, so all of them must be set here."""
 
-    file: RelativePath = Field(description="file of the records: .jsonl, .csv or .parquet")
+    file: RelativePath = Field(description="file of the records: .jsonl, .csv, .parquet or .xlsx")
     declared_size: int = Field(ge=1, description="public number of records that the site declares; never the true number")
     min_records: int = Field(
         ge=1,

@@ -64,7 +64,7 @@ class SiteSection(Section):
     """One data owner of a simulated federation."""
 
     id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
-    file: str = Field("", description="the site's file, relative to data.root: .jsonl, .csv or .parquet")
+    file: str = Field("", description="the site's file, relative to data.root: .jsonl, .csv, .parquet or .xlsx")
     declared_size: int = Field(
         ge=1,
         description="number of records (persons, where privacy.unit = 'person') that the site declares publicly; the "
