@@ -96,6 +96,9 @@ def main() -> None:
         sys.exit(2)
     _leave_out_the_working_folder()
     from shared.errors import HushtuneError, QuorumError
+    from shared.ops.plain_output import print_plainly
+
+    print_plainly()
 
     try:
         command_line()(prog_name="hushtune")

@@ -38,7 +38,7 @@ def encoding_of(path: Path) -> str:
         The file is binary, or not wholly in its encoding; the message names the line, never the text.
     """
     with path.open("rb") as stream:
-        encoding = _announced(stream.read(4))
+        encoding = announced(stream.read(4))
         stream.seek(0)
         decoder, lines = codecs.getincrementaldecoder(encoding)(), 1
         while chunk := stream.read(CHUNK):
@@ -47,8 +47,14 @@ def encoding_of(path: Path) -> str:
     return encoding
 
 
-def _announced(start: bytes) -> str:
-    """Return the encoding that the first four bytes of a file announce; UTF-8 if they announce none."""
+def announced(start: bytes) -> str:
+    """Return the encoding that the first four bytes of a file announce; UTF-8 if they announce none.
+
+    Parameters
+    ----------
+    start
+        The first four bytes.
+    """
     marked = next((name for mark, name in MARKS if start.startswith(mark)), None)
     if marked:
         return marked

@@ -64,7 +64,7 @@ def format_of(path: Path) -> str:
         The file is missing or empty, or has another suffix.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file; check data.root and the site's file")
+        raise DataError(f"{path}: no such file; correct the path (of a site: data.root and its file)")
     if path.suffix.lower() not in FORMATS:
         raise DataError(f"{path}: unknown format '{path.suffix}'; give .jsonl, .csv, .parquet or .xlsx")
     if path.stat().st_size == 0:

@@ -38,11 +38,13 @@ def trivial(evaluator: Evaluator, training: Sequence[Encoded]) -> Baseline | Non
     return None if found is None else _row(evaluator, found.name, found.note, found.outcome)
 
 
-def frozen_probe(evaluator: Evaluator, training: Sequence[Encoded]) -> Baseline:
-    """Return a logistic regression on mean-pooled embeddings of the untouched base model."""
+def frozen_probe(evaluator: Evaluator, training: Sequence[Encoded]) -> Baseline | None:
+    """Return a logistic regression on mean-pooled embeddings of the untouched base model; None if all have one label."""
+    targets = [int(example.target) for examples, _ in training for example in examples]
+    if len(set(targets)) < 2:
+        return None
     learner, tokens = evaluator.learner, evaluator.learner.tokens(evaluator.config.training)
     fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
-    targets = [int(example.target) for examples, _ in training for example in examples]
     fitted.fit(np.concatenate([embed(learner, *one, tokens) for one in training]), targets)
     predicted = fitted.predict(embed(learner, evaluator.examples, evaluator.prefix, tokens))
     truth = np.array([example.target for example in evaluator.examples], dtype=np.int64)

@@ -102,7 +102,9 @@ def compare(config: RunConfig, progress: Progress = silent) -> Comparison:
     document = _document(config, [found for key in keys.values() if (found := results.get(key))], material, by)
     (folder / "compare.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     write_page(document, folder / "compare.html")
-    return Comparison(folder, document)
+    done = Comparison(folder, document)
+    done.to_csv(folder / "compare.csv")
+    return done
 
 
 def _refuse(config: RunConfig, section: CompareSection) -> None:

@@ -169,6 +169,17 @@ def test_a_mistake_ends_a_process_of_its_own_with_status_2() -> None:
     assert done.stderr.startswith("hushtune: none.toml: cannot read the config")
 
 
+@pytest.mark.parametrize(
+    "environment", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "LC_ALL": "C"}]
+)
+def test_tables_are_printed_without_a_locale(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = run(["config", "data"])  # a table
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
 @pytest.mark.slow
 def test_the_plan_of_a_shipped_config_is_json_on_request(here: Here) -> None:
     changes = [part for change in ("training.rounds=1", "training.sampling_rate=1.0") for part in ("--set", change)]
