@@ -28,7 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from shared.config.model import ModelSection
 from shared.errors import ModelError
-from shared.models.catalogue import CATALOGUE, HUB_ID, refuse_unknown
+from shared.models.catalogue import CATALOGUE, refuse_unknown
 from shared.models.wheels import cached_folder, fetch, sha256_file
 from shared.ops.extras import require
 

@@ -137,6 +137,8 @@ def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str,
     for name in ("name", "output"):
         del tree["run"][name]
     digest = hashlib.sha256(json.dumps([FORMAT, asdict(arm), tree, prompts], sort_keys=True).encode())
+    if config.evaluation.file is not None:
+        digest.update(config.evaluation.file.read_bytes())
     for site_id, records in raw.items():
         digest.update(site_id.encode())
         for record in records:
