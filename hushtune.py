@@ -74,7 +74,7 @@ def command_line() -> "CommandGroup":
         "anonymise": Role(lambda: _commands("simulations").app, "site"),
         "report": Role(lambda: _commands("simulations").app, "server"),
         **dict.fromkeys(("server", "explain"), Role(lambda: _commands("server").app, "server")),
-        "client": Role(lambda: _commands("client").app, "site"),
+        **dict.fromkeys(("client", "check"), Role(lambda: _commands("client").app, "site")),
         **dict.fromkeys(("status", "config"), Role(lambda: common.app)),
         "card": Role(lambda: _commands("server").card, "server"),
         "review": Role(lambda: _commands("server").review, "server"),

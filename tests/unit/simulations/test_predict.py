@@ -63,7 +63,7 @@ def test_an_override_changes_how_an_adapter_is_used_and_not_what_it_is(saved: tu
     assert (config.model.max_length, config.run.seed) == (8, 5)
     for override, says in (
         ("adapter.rank=3", "--set adapter: the adapter was trained with other values"),
-        ("task.name=token_classification", "--set task: the adapter was trained"),
+        ("task.system=other", "--set task: the adapter was trained"),
         ("model.nme=x", "nearest is 'model.name'"),
         ("rounds", "write it as section.key=value"),
     ):
