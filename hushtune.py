@@ -76,6 +76,7 @@ def command_line() -> "CommandGroup":
         **dict.fromkeys(("server", "explain"), Role(lambda: _commands("server").app, "server")),
         **dict.fromkeys(("client", "check"), Role(lambda: _commands("client").app, "site")),
         **dict.fromkeys(("status", "config"), Role(lambda: common.app)),
+        "doctor": Role(lambda: common.verification(_flaws, "doctor")),
         "card": Role(lambda: _commands("server").card, "server"),
         "review": Role(lambda: _commands("server").review, "server"),
         "ledger": Role(lambda: _commands("client").ledger, "site"),
@@ -95,7 +96,7 @@ def main() -> None:
         sys.stderr.write(f"hushtune: {error}\n")
         sys.exit(2)
     _leave_out_the_working_folder()
-    from shared.errors import HushtuneError, QuorumError
+    from shared.errors import HushtuneError, QuorumError, one_line
     from shared.ops.plain_output import print_plainly
 
     print_plainly()
@@ -103,7 +104,7 @@ def main() -> None:
     try:
         command_line()(prog_name="hushtune")
     except (HushtuneError, OSError) as error:
-        sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"hushtune: {one_line(error)}\n")
         sys.exit(3 if isinstance(error, QuorumError) else 2)
 
 
@@ -210,7 +211,7 @@ def _flaws(folder: Path) -> "list[Flaw] | None":
     from client.provision import check_site
     from server.provision import check_server
 
-    flaws = check_site(folder)
+    flaws = check_site(folder, thorough=True)
     return check_server(folder) if flaws is None else flaws
 
 

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from shared.errors import escaped
 from shared.ops.numbers import delta_up, epsilon_up
 
 COUNTED_BY = {"plan": "by the plan of its only run", "filter": "by the privacy filter for adaptively chosen runs"}
@@ -95,7 +96,7 @@ def file_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     for name, row in found["columns"].items():
         table.add_row(Text(name), row["field"], _counts(row["types"]), str(row["empty"]))
     yield table
-    yield Text(f"Columns that are not read: {', '.join(found['not_read']) or 'none'}.")
+    yield Text(f"Columns that are not read: {', '.join(map(escaped, found['not_read'])) or 'none'}.")
     if found["labels"] is not None:
         yield Text(f"Labels: {_counts(found['labels'])}.")
     if found["persons"] is not None:

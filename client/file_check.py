@@ -79,7 +79,7 @@ def check_file(path: Path, asked: Asked, most: int) -> dict[str, Any]:
     form, wanted = _form(path, config), mapped_columns(config)
     try:
         rows = list(islice(rows_of(path, wanted), most))
-        records = read_records(path, config, most=most)
+        records = read_records(path, config, first=most)
     except DataError as error:
         return {"file": str(path), **form, "problem": str(error)}
     seen = Counter(name for row in rows for name in row.columns)

@@ -38,7 +38,7 @@ def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mappin
     if config.data.source == "synthetic":
         root = folder / "data"
         root.mkdir(parents=True, exist_ok=True)
-        write_sites(root, config.data.sites, config.run.seed, config.data.planted_bias)
+        write_sites(root, config.data.sites, config.run.seed, config.data.planted_bias, config.task.labels)
     if config.data.pool is not None:
         pool = root / config.data.pool
         return deal(pool, read_records(pool, config, labelled), config)

@@ -10,7 +10,7 @@ from shared.errors import ModelError
 from shared.models.wheels import Wheel
 
 # A model of the Hugging Face hub at a fixed commit: org/name@revision.
-HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+@[0-9a-f]{40}$")
+HUB_ID = re.compile(r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+@[0-9a-f]{40}$")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def refuse_unknown(name: str) -> None:
     ModelError
         There is no such model.
     """
-    if name not in CATALOGUE and not Path(name).is_dir() and not HUB_ID.match(name):
+    if name not in CATALOGUE and not Path(name).is_dir() and not HUB_ID.fullmatch(name):
         raise ModelError(
             f"model.name = '{name}': unknown model; use one of {', '.join(CATALOGUE)}, an existing folder, or a hub id "
             "pinned to a revision as 'org/name@<40 hex digits>'"

@@ -18,7 +18,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DISTINCTIVE = 24  # characters from which a single value in an object or list identifies its record
 
 
-def read_records(path: Path, config: RunConfig, labelled: bool = True, most: int | None = None) -> list[RawRecord]:
+def read_records(path: Path, config: RunConfig, labelled: bool = True, first: int | None = None) -> list[RawRecord]:
     """Read the records of a site's file, in order, with the columns that the config maps.
 
     With ``data.label_bins``, a record is left out if its label is missing or outside every bin. A record without a text,
@@ -33,8 +33,8 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True, most: int
         The run's config with the site's own columns.
     labelled
         Whether each record needs a label of ``task.labels``; otherwise it may have any label or none.
-    most
-        Number of records to read from the beginning; None reads all.
+    first
+        Number of rows to read, for a check of the file; all by default.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True, most: int
         outside the label set. The message names the place, never the text.
     """
     needed, records, seen = needed_columns(config, labelled), [], dict[str, None]()
-    for position, row in enumerate(islice(rows_of(path, mapped_columns(config)), most), start=1):
+    for position, row in enumerate(islice(rows_of(path, mapped_columns(config)), first), start=1):
         record = _record(row, position, f"{path}, {row.place}", config, labelled)
         records += [] if record is None else [record]
         seen |= dict.fromkeys(row.columns)

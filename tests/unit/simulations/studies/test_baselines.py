@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from client.site import Site
 from server.evaluation import Evaluator
 from shared.config.run import RunConfig
 from shared.records.types import Record
@@ -25,6 +28,7 @@ def test_one_label_at_all_sites_leaves_out_the_baseline_that_needs_two(
     records = [replace(record, label=labels[i % len(labels)]) for i, record in enumerate(records_of(classify, 12))]
     test = records[:held_out]
     evaluator = Evaluator.of(learner, test, ["north"] * len(test), classify, [None] * len(test))
-    found = baselines_of(evaluator, [(learner.task.encode(records), None)])
+    site = SimpleNamespace(site_id="north", encoded=(learner.task.encode(records), None), plan=None)
+    found = baselines_of(evaluator, [cast(Site, site)])
     assert len(found) == len(labels)
     assert all(0 <= row.metrics["accuracy"].value <= 1 for row in found)
