@@ -74,7 +74,7 @@ def command_line() -> "CommandGroup":
         "anonymise": Role(lambda: _commands("simulations").app, "site"),
         "report": Role(lambda: _commands("simulations").app, "server"),
         **dict.fromkeys(("server", "explain"), Role(lambda: _commands("server").app, "server")),
-        "client": Role(lambda: _commands("client").app, "site"),
+        **dict.fromkeys(("client", "check"), Role(lambda: _commands("client").app, "site")),
         **dict.fromkeys(("status", "config"), Role(lambda: common.app)),
         "doctor": Role(lambda: common.verification(_flaws, "doctor")),
         "card": Role(lambda: _commands("server").card, "server"),
@@ -101,7 +101,10 @@ def main() -> None:
         sys.exit(2)
     _leave_out_the_working_folder()
     from shared.errors import HushtuneError, QuorumError, one_line
+    from shared.ops.plain_output import print_plainly
     from shared.ops.start import answer_at_once
+
+    print_plainly()
 
     try:
         answer_at_once(sys.argv[1:], sys.platform)

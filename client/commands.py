@@ -40,6 +40,27 @@ def client(
     run_site(file, once, insecure, Voice(log_json))
 
 
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of records.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A run's TOML file, or the site's own SITE.toml.")],
+    records: Annotated[int, typer.Option(min=1, help="Number of records to read from the beginning.")] = 1000,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Say what is understood of a file: delimiter, encoding, columns, labels, lengths; the status is 1 if a run refuses it.
+
+    What it prints counts records, so it is for the site alone.
+    """
+    from client.display import file_tables
+    from client.file_check import Asked, check_file
+
+    found = check_file(file, Asked.load(config, overrides or []), records)
+    show(found, json, lambda: file_tables(found))
+    if found["problem"]:
+        raise typer.Exit(1)
+
+
 @provision.command("site")
 def provision_site(
     folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],

@@ -45,6 +45,9 @@ FIELDS: Mapping[str, Kind] = {
     "task.system": "counted",
     "data.source": "open",
     "data.root": "replaced",
+    "data.pool": "open",  # only a simulation deals records out
+    "data.split": "open",
+    "data.split_seed": "open",
     "data.sites": "open",  # the declared size must equal the site's own; the site reads nothing else of it
     "data.columns.text": "own",
     "data.columns.label": "own",

@@ -119,7 +119,7 @@ def explain(
 def export_review(
     adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")],
     prompts: Annotated[Path, typer.Argument(metavar="PROMPTS", help="Public prompts: JSON lines with 'text'.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheet, its key and the ratings.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheet and the ratings; the key goes beside it.")],
     max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of an answer, in tokens.")] = 200,
     json: Json = False,
 ) -> None:
@@ -153,7 +153,7 @@ def serve_review(
 @review.command("score")
 def score_review(
     folder: Sheet,
-    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The sheet's key, if it is not in DIR.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The sheet's key, if it is not beside DIR.")] = None,
     run: Annotated[Path | None, typer.Option(metavar="RUN", help="A finished run, whose report gets the result.")] = None,
     json: Json = False,
 ) -> None:

@@ -6,12 +6,12 @@ from functools import cached_property
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.anonymise.pipeline import Anonymiser
 from privacy.dp.plan import PrivacyPlan
 from privacy.secagg.shared_plan import declared_sizes
 from server.attempts import Attempts
 from server.checkpoint import Checkpoint, Kept
 from server.evaluation import Evaluator, choose_examples, split_validation
+from server.held_out_file import OWNER, HeldOutFile
 from server.history import to_row
 from server.model_assessment import Rival, read_answers
 from server.products import Measures, Stages, write_products
@@ -23,7 +23,6 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.ops.energy import Lap
-from shared.records.read import read_records
 from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
@@ -65,13 +64,10 @@ class ServerRun:
         """
         if config.evaluation.file is None:
             raise ConfigError("evaluation.file: a server needs held-out records that it may use; name their file")
-        raw = read_records(config.evaluation.file, config)
-        records = Anonymiser(config.anonymise).scrub(raw).records
-        if not records:
-            raise ConfigError(f"{config.evaluation.file}: every record was quarantined; hushtune anonymise shows why")
+        found = HeldOutFile.read(config.evaluation.file, config)
+        records, groups = found.records, found.groups
         learner = load_learner(config)
         measured = [records[i] for i in choose_examples(len(records), config.evaluation, config.run.seed)]
-        groups = {record.position: record.group for record in raw}
         public, test = (_evaluator(learner, part, config, groups) for part in split_validation(config, measured))
         untuned = _fitting(read_adapter(learner.model), beginning.forked)
         return cls(config, folder, beginning, Measures(test, public if config.evaluation.validation else None), untuned)
@@ -146,7 +142,7 @@ def _evaluator(
 ) -> Evaluator:
     """Return an evaluator on the server's own records."""
     declared = [groups[record.position] for record in records]
-    return Evaluator.of(learner, records, ["server"] * len(records), config, declared)
+    return Evaluator.of(learner, records, [OWNER] * len(records), config, declared)
 
 
 def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:

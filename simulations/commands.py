@@ -193,13 +193,14 @@ def anonymise(
 def evaluate(
     adapter: Adapter,
     file: Annotated[Path, typer.Argument(help="Records to score, with the columns of the run; they are scrubbed first.")],
+    overrides: Overrides = None,
     json: Json = False,
 ) -> None:
     """Score a finished adapter on a file of records."""
     from simulations.display import metrics_table
     from simulations.predict import score
 
-    metrics = score(adapter, file)
+    metrics = score(adapter, file, overrides or [])
     show(metrics, json, lambda: metrics_table(metrics))
 
 
@@ -208,12 +209,13 @@ def generate(
     adapter: Adapter,
     text: Annotated[str, typer.Argument(help="An instruction, or a text to classify.")],
     max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of a response, in tokens.")] = 200,
+    overrides: Overrides = None,
 ) -> None:
     """Answer one text with a finished adapter: a response, or a label."""
     from shared.errors import escaped
     from simulations.predict import answer
 
-    typer.echo(escaped(answer(adapter, text, max_new_tokens), keep="\n\t"))
+    typer.echo(escaped(answer(adapter, text, max_new_tokens, overrides or []), keep="\n\t"))
 
 
 @app.command()

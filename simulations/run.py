@@ -105,11 +105,12 @@ def _carried_out(
         laps.append(lap)
         stages.add(done.stages)
         _log_round(log, done)
+    by_site = config.evaluation.file is None  # held-out records of a file of their own have no site
     with stages.timed("report"):
         sites = [
             _site_facts(*each, prepared.plan, run_id, rounds) for each in zip(prepared.data, prepared.sites, strict=True)
         ]
-        facts = prepared.measures.facts(config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site=True)
+        facts = prepared.measures.facts(config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site)
     document = write_products(facts, folder, folder / KEY_FILE, stages, simulated=True)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
     return RunResult(folder, document)

@@ -328,4 +328,6 @@ def _data_access(facts: CardFacts) -> list[str]:
     replies = wording.replies(released=released, energy=facts.energy, trust=facts.trust)
     if not facts.simulated:
         return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
-    return [wording.SIMULATION, replies, wording.held_out_share(facts.config.data.held_out)]
+    own_file = facts.config.evaluation.file is not None
+    held_out = wording.HELD_OUT_AT_SERVER if own_file else wording.held_out_share(facts.config.data.held_out)
+    return [wording.SIMULATION, replies, held_out]

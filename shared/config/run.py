@@ -25,6 +25,7 @@ from shared.config.task import DECLARED, TaskSection
 from shared.config.toml import apply_override, read_toml
 from shared.config.training import TrainingSection
 from shared.errors import ConfigError
+from shared.records.labels import FROM_FILE, read_labels
 
 
 class RunSection(Section):
@@ -101,6 +102,10 @@ class RunConfig(Section):
         if self.cohort.quorum > len(self.data.sites):
             raise ValueError(
                 f"cohort.quorum = {self.cohort.quorum}: data.sites has only {len(self.data.sites)} sites; lower the quorum"
+            )
+        if self.data.dealing[0] == "dirichlet" and self.task.declared.target != "label":
+            raise ValueError(
+                f"data.split = '{self.data.split}': records of task.name = '{self.task.name}' have no label; use iid or by()"
             )
         self.aggregation.refuse_unfit(self.privacy.trust if self.privacy.enabled else None, self.cohort.quorum)
         if self.privacy.enabled and self.adapter.train != "B":
@@ -241,6 +246,8 @@ class RunConfig(Section):
         tree = read_toml(path)
         for override in overrides:
             apply_override(tree, override, path)
+        if _at(tree, "task", "labels") == FROM_FILE:
+            tree["task"]["labels"] = _labels_of(tree, path)
         return cls.parse(tree, str(path))
 
     @classmethod
@@ -271,3 +278,21 @@ class RunConfig(Section):
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, as 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def _at(tree: Any, *names: str) -> Any:
+    """Return a value in a tree of plain values; None if the tree does not have it."""
+    for name in names:
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _labels_of(tree: Mapping[str, Any], path: Path) -> list[str]:
+    """Return the labels in the tree's public test file."""
+    file = _at(tree, "evaluation", "file")
+    if not isinstance(file, str):
+        raise ConfigError(
+            f"{path}: task.labels = '{FROM_FILE}': needs evaluation.file; name the public test file, or the labels"
+        )
+    kind = "tags" if _at(tree, "task", "name") == "token_classification" else "label"
+    return read_labels(Path(file), str(_at(tree, "data", "columns", kind) or kind))

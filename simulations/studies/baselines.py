@@ -119,11 +119,13 @@ def _as_tokens(examples: Sequence[Example], first: int) -> list[Example]:
     return [Example(np.array([number]), example.target) for number, example in enumerate(examples, start=first)]
 
 
-def frozen_probe(ground: Ground) -> Baseline:
-    """Return a logistic regression on mean-pooled embeddings of the untouched base model."""
+def frozen_probe(ground: Ground) -> Baseline | None:
+    """Return a logistic regression on mean-pooled embeddings of the untouched base model; None if all have one label."""
     evaluator = ground.evaluator
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
     targets = [int(example.target) for examples, _ in ground.training.values() for example in examples]
+    if len(set(targets)) < 2:
+        return None
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
     fitted.fit(np.concatenate(list(ground.embeddings.values())), targets)
     truth = np.array([example.target for example in evaluator.examples], dtype=np.int64)
     outcome = ClassOutcome(labels=evaluator.config.task.labels, truth=truth, predicted=fitted.predict(ground.test))

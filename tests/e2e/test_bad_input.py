@@ -175,12 +175,12 @@ def test_a_label_outside_the_set(run: Run) -> None:
 
 def test_a_binary_file_named_csv(run: Run) -> None:
     Path("north.csv").write_bytes(b"\x7fELF\x00\x01\x02" + MARKER.encode())
-    assert "north.csv: a binary file" in run("data.sites.0.file=north.csv")
+    assert "north.csv, line 1: a NUL character, so this is a binary file" in run("data.sites.0.file=north.csv")
 
 
 def test_invalid_utf8(run: Run) -> None:
     Path("north.jsonl").write_bytes(b'{"text": "' + MARKER.encode() + b' \xff\xfe", "label": "yes"}\n')
-    assert "north.jsonl: not UTF-8 near byte 21" in run()
+    assert "north.jsonl, line 1: not UTF-8" in run()
 
 
 def test_a_broken_line_of_json(run: Run) -> None:

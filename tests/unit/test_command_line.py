@@ -16,7 +16,7 @@ from shared.wire.version import installed
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
-    *("status", "config", "provision", "explain"),
+    *("status", "config", "provision", "explain", "check"),
 )
 
 
@@ -169,6 +169,17 @@ def test_a_mistake_ends_a_process_of_its_own_with_status_2() -> None:
     done = run(["plan", "none.toml"])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("hushtune: none.toml: cannot read the config")
+
+
+@pytest.mark.parametrize(
+    "environment", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "LC_ALL": "C"}]
+)
+def test_tables_are_printed_without_a_locale(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = run(["config", "data"])  # a table
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
 
 
 @pytest.mark.slow

@@ -67,6 +67,7 @@ ROOMS = {
     "peft": ("shared/adapters/", "shared/tasks/", "privacy/dp/"),
     "huggingface_hub": ("shared/models/load.py",),
     "pyarrow": ("shared/records/rows.py",),
+    "python_calamine": ("shared/records/workbook.py",),
     "ftfy": ("client/data_stage/cleaning.py",),
     "py3langid": ("client/data_stage/cleaning.py",),
     "rensa": ("client/data_stage/selection.py",),

@@ -270,8 +270,10 @@ def test_a_missing_a_binary_and_a_folder_config_are_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.toml")), ids=lambda path: path.name)
-def test_every_shipped_config_loads_and_says_how_to_run_it(path: Path) -> None:
-    config = RunConfig.load(path)
+def test_every_shipped_config_loads_and_says_how_to_run_it(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("text,category\na,yes\nb,no\n", encoding="utf-8")  # where labels come from one
+    public = [f"evaluation.file={tmp_path / 'test.csv'}"] if "evaluation.file" in path.read_text(encoding="utf-8") else []
+    config = RunConfig.load(path, public)
     assert config.run.name == path.stem.replace("_", "-")
     assert re.search(rf"hushtune (simulate|compare|sweep) configs/{path.name}", path.read_text(encoding="utf-8"))
 
