@@ -145,7 +145,7 @@ def models(
     json: Json = False,
 ) -> None:
     """List the base models of the catalogue, or fetch one into the cache."""
-    from shared.models.load import catalogue_rows
+    from shared.models.store import catalogue_rows
     from simulations.display import models_table
 
     rows = catalogue_rows(fetch)

@@ -19,7 +19,9 @@ from shared.adapters.state import AdapterState
 from shared.config.model import ModelSection
 from shared.config.run import RunConfig
 from shared.errors import ModelError
-from shared.models.load import catalogue_rows, load, locate
+from shared.models.folders import locate
+from shared.models.load import load
+from shared.models.store import catalogue_rows
 from shared.models.wheels import sha256_file
 from shared.tasks import load_task
 from shared.tasks.base import Learner
