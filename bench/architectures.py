@@ -119,7 +119,7 @@ def tried(architecture: Architecture, folder: Path, changes: Mapping[str, Any] |
     architecture.save(folder)
     row = {"architecture": architecture.name, "task": architecture.task}
     try:
-        learner = load_learner(_config(architecture, folder, changes or {}))
+        learner = load_learner(config_of(architecture, folder, changes))
         examples = _examples(learner, architecture.task)
         self_check(learner, examples, len(examples))
         loss = f"{_loss_difference(learner, folder, examples):.0e}" if architecture.task == "instruction" else "-"
@@ -131,11 +131,11 @@ def tried(architecture: Architecture, folder: Path, changes: Mapping[str, Any] |
     return {**row, "adapted": names, "result": f"trains; loss within {loss}" if loss != "-" else "trains"}
 
 
-def _config(architecture: Architecture, folder: Path, changes: Mapping[str, Any]) -> RunConfig:
+def config_of(architecture: Architecture, folder: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
     return RunConfig.model_validate(
         {
             "model": {"name": str(folder), "dtype": "float32", "device": "cpu", "max_length": 32},
-            "adapter": {"rank": 2, **changes},
+            "adapter": {"rank": 2, **(changes or {})},
             "task": {"name": architecture.task, **({} if architecture.task == "instruction" else {"labels": ["no", "yes"]})},
             "data": {"sites": [{"id": name, "file": f"{name}.jsonl", "declared_size": 100} for name in ("north", "south")]},
         }

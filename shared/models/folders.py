@@ -123,7 +123,7 @@ def digest_of(folder: Path, weights: tuple[str, ...]) -> str:
 def _shards(name: str, folder: Path) -> tuple[str, ...]:
     """Return the file names of all shards that the index lists."""
     try:
-        shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = sorted(set(map(str, json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(f"{name}: {INDEX} is no index of shards ({type(error).__name__}); download it again") from error
     if not shards or any(Path(shard).name != shard or not shard.endswith(".safetensors") for shard in shards):
