@@ -59,7 +59,7 @@ OPTIONS: Mapping[str, Option] = {
     "ia3": Option({"adapter": {"family": "ia3"}}),  # replaces all fields of LoRA, so it comes first
     "head only": Option({"adapter.rank": 0}, ENCODED),
     "high rank": Option(
-        {"adapter.rank": 128, "adapter.alpha": 1.0, "model.max_length": 8}
+        {"adapter.rank": 256, "adapter.alpha": 1.0, "model.max_length": 48}
     ),  # so high that gradients stay in factored form
     "rank-stabilised": Option({"adapter.scaling": "rank-stabilised"}),
     "dropout": Option({"adapter.dropout": 0.3}),
@@ -149,7 +149,6 @@ REFUSED = frozenset(
         ("head only", "adversary"),
         ("prefix", "one layer"),
         ("dense layers", "one layer"),
-        ("vocabulary",),  # its rows are tokens, so one record would be clipped as if it were many
     )
 )
 

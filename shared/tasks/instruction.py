@@ -1,7 +1,7 @@
 """Define the task instruction: a causal language model with its own chat template, trained on responses only."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -70,12 +70,20 @@ class Instruction(Task):
 
     def prompt(self, instruction: str) -> str:
         """Return the chat template filled with an instruction, up to the start of the response."""
-        messages = [{"role": "system", "content": self.system}] if self.system else []
-        messages.append({"role": "user", "content": instruction})
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return self._rendered([{"role": "user", "content": instruction}])
+
+    def _rendered(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return the chat template filled with a conversation; the run's own system text comes first."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        chat: Any = [*system, *map(dict, messages)]
+        return str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
     def _refuse_other_template(self, name: str) -> None:
         """Refuse a chat template that refuses or drops the system text, drops the question, or leaves no room for it."""
+        if not self.tokenizer.chat_template:
+            raise ModelError(
+                f"{name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model"
+            )
         if self.tokenizer.eos_token_id is None:
             raise ModelError(f"{name}: its tokenizer has no end token (eos_token), so no response would end; use a chat model")
         if self.system:
@@ -201,6 +209,20 @@ class Instruction(Task):
     def replies(self, model: nn.Module, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         """Return the model's greedy response to each instruction."""
         return self._all_continued(model, [self._prompt_ids(text) for text in instructions], max_new_tokens)
+
+    def converse(self, model: nn.Module, messages: Sequence[Mapping[str, str]], max_new_tokens: int) -> str:
+        """Return the model's greedy response to a conversation; a lone question is asked as in training.
+
+        Raises
+        ------
+        ModelError
+            The chat template refuses the conversation.
+        """
+        if len(messages) == 1:
+            return self.replies(model, [messages[0]["content"]], max_new_tokens)[0]
+        with one_sentence("messages: the model's chat template refuses this conversation", "send the user's text alone"):
+            ids = self._ids(self._rendered(messages))
+        return self._all_continued(model, [ids], max_new_tokens)[0]
 
     def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
         """Return the model's greedy response to each example's prompt, which may have been cut in encoding."""

@@ -343,12 +343,14 @@ def test_an_encoder_is_no_language_model(tiny_bert: Path) -> None:
     one_line(caught)
 
 
-def test_a_language_model_without_a_chat_template_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
+def test_a_language_model_without_a_chat_template_is_refused(
+    instruct: RunConfig, change: Change, tiny_llama: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))
     (folder / "chat_template.jinja").unlink(missing_ok=True)
     assert AutoTokenizer.from_pretrained(folder).chat_template is None
     with pytest.raises(ModelError, match="no chat template") as caught:
-        load(section(folder), "causal")
+        load_task(change(instruct, {"model.name": str(folder)}))
     one_line(caught)
 
 
