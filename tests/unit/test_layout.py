@@ -102,7 +102,7 @@ ROOMS = {
         "server/signing.py",
     ),
     "jinja2": ("server/report/", "server/review/serve.py"),
-    "httpx": ("client/runner.py", "server/network/superlink.py"),
+    "httpx": ("client/runner.py", "server/network/superlink.py", "shared/models/registry.py"),
     "uvicorn": ("server/network/loopback.py", "server/network/ports.py"),
     "starlette": ("server/network/loopback.py", "server/live_page.py", "server/review/serve.py", "server/endpoint.py"),
     "grpc": ("server/network/health.py",),
