@@ -74,7 +74,7 @@ class Architecture:
         tokenizer.save_pretrained(folder)
 
 
-CAUSAL = {
+CAUSAL: dict[str, Mapping[str, Any]] = {
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "smollm3", "phi", "phi3", "gemma", "gemma2", "gemma3_text"), {}),
     "granite": {"logits_scaling": 6.0, "embedding_multiplier": 4.0},
     **dict.fromkeys(("cohere", "cohere2", "olmo", "olmo2", "opt", "gpt2", "gpt_bigcode", "gpt_neox"), {}),
@@ -89,8 +89,11 @@ CAUSAL = {
     "jamba": {"num_experts": 2, "attn_layer_period": 2, "attn_layer_offset": 1},
     "bert": {},
 }
-WITHOUT = {"falcon": ("head_dim",)}
-ENCODERS = {
+TEXT = {**SMALL, "head_dim": 8, "vocab_size": len(SPECIALS) + 3 + len(WORDS)}
+PICTURES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "image_size": 28}
+CAUSAL["gemma3"] = {"text_config": TEXT, "vision_config": {**PICTURES, "patch_size": 14}, "mm_tokens_per_image": 4}
+WITHOUT = {"gemma3": tuple(SMALL), "falcon": ("head_dim",)}
+ENCODERS: dict[str, Mapping[str, Any]] = {
     **dict.fromkeys(("bert", "roberta", "distilbert", "albert", "electra", "modernbert"), {}),
     **dict.fromkeys(("xlm-roberta", "mpnet", "ernie", "rembert", "roformer", "fnet", "llama"), {}),
     "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
