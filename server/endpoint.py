@@ -99,7 +99,11 @@ def _read(body: bytes, longest: int) -> tuple[list[dict[str, str]], int, bool]:
         limit = asked.get("max_completion_tokens") or asked.get("max_tokens") or longest
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("the request must be a JSON object with messages, each with a role and a content") from None
-    if not given or not all(m["role"] in ROLES and isinstance(m["content"], str) for m in given) or given[-1]["role"] != "user":
+    if (
+        not given
+        or not all(m["role"] in ROLES and isinstance(m["content"], str) for m in given)
+        or given[-1]["role"] != "user"
+    ):
         raise ValueError(f"messages: roles are {', '.join(ROLES)}, contents are texts, and the last message is the user's")
     if not isinstance(limit, int) or not 1 <= limit <= 4096:
         raise ValueError("max_tokens: must be 1 to 4096")

@@ -141,10 +141,13 @@ def generate(
 def models(
     fetch: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Fetch and verify this model now, with the anonymiser's language model; or 'all'."),
+        typer.Option(
+            metavar="NAME", help="Fetch and verify this model now, with the anonymiser's language model; or 'all'."
+        ),
     ] = None,
     pack: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what --fetch names into one file, for machines without a network.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what --fetch names into one file, for machines without a network."),
     ] = None,
     unpack: Annotated[Path | None, typer.Option(metavar="FILE", help="Put a packed file into the cache.")] = None,
     into: Annotated[

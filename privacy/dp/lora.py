@@ -192,7 +192,7 @@ class _TrainedLinear(torch.autograd.Function):
 
 
 def _shaped(rows: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """Return rows in another shape, for autograd no view of them: some models (Longformer) change a layer's output in place."""
+    """Return rows in another shape, for autograd no view: some models (Longformer) change a layer's output in place."""
     shaped: torch.Tensor = torch.ops.aten._unsafe_view(rows, list(shape))
     return shaped
 

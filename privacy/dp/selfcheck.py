@@ -69,7 +69,9 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
         difference = largest_difference(model, loss_of, records)
     except HushtuneError:
         raise
-    except Exception as error:  # Opacus and torch refuse layers that mix records; the message of any other may quote a record
+    except (
+        Exception
+    ) as error:  # Opacus and torch refuse layers that mix records; the message of any other may quote a record
         raise PrivacyError(
             f"this model gives no per-record gradients ({type(error).__name__}), so nothing is trained; use a "
             "model without batch normalisation or other cross-record layers, or set privacy.enabled = false"

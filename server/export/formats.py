@@ -1,4 +1,4 @@
-"""Export a finished run: its model merged into the base, as GGUF, as a classifier with its head, or as an adapter for the hub."""
+"""Export a finished run: merged into the base model, as GGUF, as a classifier with its head, or as a folder for the hub."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -57,7 +57,11 @@ def export(run: Path, to: Format, out: Path) -> dict[str, Any]:
         if to == "hub-folder":
             write_hub_folder(learner, card, run / ADAPTER, scratch)
         else:
-            writers: Mapping[str, Write] = {"merged": write_merged, "gguf": write_gguf, "sequence-classifier": write_classifier}
+            writers: Mapping[str, Write] = {
+                "merged": write_merged,
+                "gguf": write_gguf,
+                "sequence-classifier": write_classifier,
+            }
             with one_sentence(f"--to {to}: {config.model.name} cannot be written so", "use --to hub-folder"):
                 writers[to](config, learner, card, scratch)
         scratch.rename(out)

@@ -1,7 +1,7 @@
 """Write the merged model as a GGUF file, for llama.cpp and the programs around it.
 
-A base model that came as GGUF lends the new file its tokenizer and settings; only the values of its tensors change. Any other
-model is converted by llama.cpp's own program, where it is installed.
+A base model that came as GGUF lends the new file its tokenizer and settings; only the values of its tensors change. Any
+other model is converted by llama.cpp's own program, where it is installed.
 """
 
 import os
@@ -113,7 +113,7 @@ def _converted(config: RunConfig, learner: Learner, card: Mapping[str, Any], fol
     found = Path(home) / CONVERTER if home and (Path(home) / CONVERTER).is_file() else program and Path(program)
     if not found:
         raise ModelError(
-            f"--to gguf: this needs llama.cpp's {CONVERTER}, which is not found; set LLAMA_CPP to the folder of llama.cpp, or "
+            f"--to gguf: this needs llama.cpp's {CONVERTER}, which is not found; set LLAMA_CPP to its folder, or "
             "use --to merged and convert that folder elsewhere"
         )
     between = folder / "merged"

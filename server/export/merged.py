@@ -22,7 +22,9 @@ def merged(learner: Learner) -> Any:
     if generation is not None:  # responses end with this token in training
         own = generation.eos_token_id
         ends = own if isinstance(own, list) else [own]
-        generation.eos_token_id = sorted({token for token in (*ends, learner.base.tokenizer.eos_token_id) if token is not None})
+        generation.eos_token_id = sorted(
+            {token for token in (*ends, learner.base.tokenizer.eos_token_id) if token is not None}
+        )
     return network
 
 

@@ -1,8 +1,8 @@
 """Write a classifier that the text-classification pipeline of transformers loads, with its labels.
 
-The head reads the mean of the token states. Of the classes in transformers only that of XLM does so and is otherwise the same
-network as BERT: learnt positions, a norm after each part, and a linear layer on the mean. So the weights of a model of BERT's
-kind are written under XLM's names. The written folder is loaded and compared before it is kept.
+The head reads the mean of the token states. Of the classes in transformers only that of XLM does so and is otherwise the
+same network as BERT: learnt positions, a norm after each part, and a linear layer on the mean. So the weights of a model of
+BERT's kind are written under XLM's names. The written folder is loaded and compared before it is kept.
 """
 
 from collections.abc import Iterator, Mapping
@@ -70,16 +70,20 @@ def write_classifier(config: RunConfig, learner: Learner, card: Mapping[str, Any
         _written(config, learner, folder)
         loaded = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
         found = [loaded(input_ids=ids.cpu(), attention_mask=torch.ones_like(ids).cpu()).logits for ids in asked]
-    if not all(torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE) for one, other in zip(found, expected, strict=True)):
-        raise ModelError(f"--to sequence-classifier: the written model of kind {kind} answers otherwise than the run's; use --to merged")
+    if not all(
+        torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE) for one, other in zip(found, expected, strict=True)
+    ):
+        raise ModelError(
+            f"--to sequence-classifier: the written {kind} model answers otherwise than the run; use --to merged"
+        )
     (folder / "README.md").write_text(page(card, "transformers"), encoding="utf-8")
 
 
 def _written(config: RunConfig, learner: Learner, folder: Path) -> None:
     """Write model and tokenizer.
 
-    The mean of XLM's class is over all positions of a batch, padding included. So the tokenizer gets no padding token: texts of
-    different lengths in one batch are an error of the library, not a wrong answer.
+    The mean of XLM's class is over all positions of a batch, padding included. So the tokenizer gets no padding token: texts
+    of different lengths in one batch are an error of the library, not a wrong answer.
     """
     head: Any = learner.model.head
     encoder = merged(learner)

@@ -34,7 +34,7 @@ def within_layers(network: nn.Module, targets: Sequence[str], numbers: Sequence[
     """Return the whole names of the targets in the layers with these numbers.
 
     PEFT finds the number of a layer by patterns that miss some models, such as ModernBERT. The first number in a module's
-    name is that of its layer.
+    name is the number of its layer.
 
     Raises
     ------
@@ -49,8 +49,8 @@ def within_layers(network: nn.Module, targets: Sequence[str], numbers: Sequence[
     for number, names in found.items():
         if not names:
             raise ModelError(
-                f"adapter.last_layers, adapter.layers: layer {number} of this model has no {' or '.join(targets)} of its own "
-                "(its layers share their weights, or are of several kinds); choose other layers, or adapt all"
+                f"adapter.last_layers, adapter.layers: layer {number} of this model has no {' or '.join(targets)} of its "
+                "own (its layers share their weights, or are of several kinds); choose other layers, or adapt all"
             )
     return [name for names in found.values() for name in names]
 

@@ -51,8 +51,8 @@ def _encoder(size: str, languages: str) -> str:
 
 _META = "Llama 3.2 Community Licence (accept it on the hub)"
 _GEMMA = "Gemma Terms of Use (accept them on the hub)"
-# The revisions are those that public repositories name for these models; the hub itself was not reached when they were written
-# down. A revision fixes every byte, and the hub refuses one that does not exist.
+# The revisions are those that public repositories name for these models; the hub itself was not reached when they were
+# written down. A revision fixes every byte, and the hub refuses one that does not exist.
 CATALOGUE: Mapping[str, CatalogueEntry] = {
     "minilm": CatalogueEntry(
         wheel=Wheel(

@@ -31,10 +31,12 @@ def refuse_unfit(section: ModelSection, network: Any, tokenizer: Any, folder: Pa
     """
     _refuse_no_vocabulary(section.name, tokenizer, folder)
     rows = int(network.get_input_embeddings().weight.shape[0])
-    beyond = sorted(token for token, number in tokenizer.get_vocab().items() if number >= rows and not _other(tokenizer, token))
+    beyond = sorted(
+        token for token, number in tokenizer.get_vocab().items() if number >= rows and not _other(tokenizer, token)
+    )
     if beyond:
         raise ModelError(
-            f"{section.name}: its tokenizer has {len(beyond)} tokens that the model's {rows} embeddings do not have (such as "
+            f"{section.name}: its tokenizer has {len(beyond)} tokens that the model's {rows} embeddings lack (such as "
             f"{beyond[0]!r}); use the tokenizer that the model was saved with, or resize its embeddings and save both"
         )
     limit = positions(network)
@@ -71,8 +73,8 @@ def _refuse_no_vocabulary(name: str, tokenizer: Any, folder: Path) -> None:
     present = any(next(folder.glob(pattern), None) for pattern in (*VOCABULARIES, *own))
     if (own and not present) or len(tokenizer) <= len(tokenizer.all_special_ids):
         raise ModelError(
-            f"{name}: this folder has no tokenizer ({folder} holds no vocabulary); save the model's own tokenizer there with "
-            "save_pretrained"
+            f"{name}: this folder has no tokenizer ({folder} holds no vocabulary); save the model's own tokenizer there "
+            "with save_pretrained"
         )
 
 

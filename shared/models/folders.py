@@ -168,13 +168,17 @@ def _from_hub(name: str) -> Path:
     scratch = target.with_name(f"{target.name}.partial")
     try:
         snapshot_download(
-            repository, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*", "consolidated*"], local_dir=scratch
+            repository,
+            revision=revision,
+            allow_patterns=patterns,
+            ignore_patterns=["*/*", "consolidated*"],
+            local_dir=scratch,
         )
         shutil.rmtree(scratch / ".cache", ignore_errors=True)  # the hub's notes on an unfinished download
         scratch.rename(target)
-        return target
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
             f"{name}: cannot be fetched from the hub ({type(error).__name__}); check the id and the network, or use a "
             "catalogue name or a local folder"
         ) from error
+    return target

@@ -1,5 +1,6 @@
-"""Load base models, frozen, on the device and in the dtype of a config. Only safetensors and GGUF weights are read, and remote
-code never runs.
+"""Load base models, frozen, on the device and in the dtype of a config.
+
+Only safetensors and GGUF weights are read, and remote code never runs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -94,7 +94,9 @@ def estimated_bytes(shape: Any, length: int) -> float:
     float
         Bytes.
     """
-    layers, width, heads = (int(getattr(shape, name, 1)) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads"))
+    layers, width, heads = (
+        int(getattr(shape, name, 1)) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")
+    )
     return 2.0 * layers * (34 * length * width + 5 * heads * length**2)  # twice their 16-bit numbers
 
 

@@ -1,7 +1,7 @@
 """Turn chosen states of a language model into logits by the model's own forward pass, with all that it does there.
 
-Many models change the logits after the vocabulary projection: Gemma 2 caps them, Granite and Cohere scale them. So nothing here
-multiplies with a weight of the model. Its own ``forward`` runs instead, with its transformer replaced by the given states.
+Many models change the logits after the vocabulary projection: Gemma 2 caps them, Granite and Cohere scale them. So nothing
+here multiplies with a weight of the model. Its own ``forward`` runs instead, with its transformer replaced by given states.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,9 @@ from torch import nn
 def transformer_of(network: Any) -> Any:
     """Return the part of a language model that turns token ids into states, and that its own forward pass calls."""
     whole = network.base_model
-    return whole if hasattr(whole, "language_model") else network.get_decoder()  # a model that can also read pictures, or not
+    return (
+        whole if hasattr(whole, "language_model") else network.get_decoder()
+    )  # a model that can also read pictures, or not
 
 
 def logits_of(network: Any, output: Any, states: torch.Tensor) -> torch.Tensor:

@@ -103,7 +103,9 @@ def pack(name: str, further: Mapping[str, Wheel], file: Path) -> str:
                 archive.add(path, inside, recursive=False)
         partial.rename(file)
     except OSError as error:
-        raise ModelError(f"--pack {file}: cannot be written ({error.strerror}); give a file in a folder with room") from error
+        raise ModelError(
+            f"--pack {file}: cannot be written ({error.strerror}); give a file in a folder with room"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     return sha256_file(file)

@@ -19,8 +19,8 @@ HALF_TOLERANCE = 5e-2  # in 16 bits
 def refuse_other_results(learner: Learner) -> None:
     """Refuse a model of which this package computes something else than the model's own library.
 
-    Each text must give the same in a batch, in training mode, as alone in the library's own forward pass: for a language model
-    the loss, for an encoder the embedding. No token of a language model may see a later one. No record is read.
+    Each text must give the same in a batch, in training mode, as alone in the library's own forward pass: for a language
+    model the loss, for an encoder the embedding. No token of a language model may see a later one. No record is read.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def _sees_later_tokens(learner: Learner, example: Example) -> bool:
     """Return whether the logits of the first tokens change if the last token does."""
     network: Any = learner.base.network
     ids = torch.from_numpy(example.ids).to(learner.base.device).repeat(2, 1)
-    ids[1, -1] = ids[1, 0]
+    ids[1, -1] = ids[1, 0] if int(ids[1, 0]) != int(ids[1, -1]) else ids[1, 1]
     first, second = network(input_ids=ids, use_cache=False).logits[:, :-1].float()
     return _far(first, second) > TOLERANCE.get(learner.base.dtype, HALF_TOLERANCE)
 

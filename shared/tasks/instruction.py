@@ -26,7 +26,6 @@ from shared.tasks.examples import Batch, Example
 from shared.tasks.likelihood import ROWS, Responses
 from shared.tasks.outcome import Outcome
 
-
 QUESTION = "Which way is it?"  # a made-up text that a chat template must show
 
 
@@ -81,11 +80,11 @@ class Instruction(Task):
     def _refuse_other_template(self, name: str) -> None:
         """Refuse a chat template that refuses or drops the system text, drops the question, or leaves no room for it."""
         if not self.tokenizer.chat_template:
-            raise ModelError(
-                f"{name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model"
-            )
+            raise ModelError(f"{name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model")
         if self.tokenizer.eos_token_id is None:
-            raise ModelError(f"{name}: its tokenizer has no end token (eos_token), so no response would end; use a chat model")
+            raise ModelError(
+                f"{name}: its tokenizer has no end token (eos_token), so no response would end; use a chat model"
+            )
         if self.system:
             remedy = "leave task.system empty, or use a model whose template has a system role"
             with one_sentence(f"task.system: the chat template of {name} refuses a system text", remedy):
@@ -165,8 +164,8 @@ class Instruction(Task):
 
     @staticmethod
     def loss_bytes(vocabulary: int) -> int:
-        """Return the memory of one block's logits and their gradient, in float32."""
-        return 2 * 4 * ROWS * vocabulary
+        """Return the memory of one block's logits, their log-softmax and the gradients of both, in float32."""
+        return 4 * 4 * ROWS * vocabulary
 
     def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
         """Return the text as a response without a prompt, so that every token is predicted."""

