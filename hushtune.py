@@ -76,6 +76,7 @@ def command_line() -> "CommandGroup":
         **dict.fromkeys(("server", "explain", "export", "serve"), Role(lambda: _commands("server").app, "server")),
         "client": Role(lambda: _commands("client").app, "site"),
         **dict.fromkeys(("status", "config"), Role(lambda: common.app)),
+        "doctor": Role(lambda: common.verification(_flaws, "doctor")),
         "card": Role(lambda: _commands("server").card, "server"),
         "review": Role(lambda: _commands("server").review, "server"),
         "ledger": Role(lambda: _commands("client").ledger, "site"),
@@ -95,12 +96,12 @@ def main() -> None:
         sys.stderr.write(f"hushtune: {error}\n")
         sys.exit(2)
     _leave_out_the_working_folder()
-    from shared.errors import HushtuneError, QuorumError
+    from shared.errors import HushtuneError, QuorumError, one_line
 
     try:
         command_line()(prog_name="hushtune")
     except (HushtuneError, OSError) as error:
-        sys.stderr.write(f"hushtune: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"hushtune: {one_line(error)}\n")
         sys.exit(3 if isinstance(error, QuorumError) else 2)
 
 
@@ -207,7 +208,7 @@ def _flaws(folder: Path) -> "list[Flaw] | None":
     from client.provision import check_site
     from server.provision import check_server
 
-    flaws = check_site(folder)
+    flaws = check_site(folder, thorough=True)
     return check_server(folder) if flaws is None else flaws
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from faker import Faker
 
+from bench import fresh
 from shared.records.types import Span
 
 # {SLOT} is a value with its label; the language of a frame says which locales its values may come from.
@@ -161,6 +162,9 @@ FRAMES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
             "Graag een mail naar {EMAIL}, groeten, {FIRST} {LAST}",
         ),
     ),
+    "fresh": (fresh.MIXED, fresh.FRESH),
+    "kinds": (fresh.ENGLISH, fresh.KINDS),
+    "lookalikes": (fresh.ENGLISH, fresh.LOOKALIKES),
 }
 # Names of many origins, written by hand: names in Faker's lists are in the anonymiser's lists too, which would flatter it.
 GIVEN = (
@@ -184,6 +188,7 @@ LABELS = {
     "IBAN": "IBAN_CODE", "SSN": "US_SSN", "DATE": "DATE_TIME", "CITY": "LOCATION", "COMPANY": "ORGANIZATION",
     "IP": "IP_ADDRESS", "ACCOUNT": "ID_NUMBER", "SORT_CODE": "ID_NUMBER", "CASE": "ID_NUMBER", "PLATE": "ID_NUMBER",
     "PASSPORT": "ID_NUMBER", "STUDENT": "ID_NUMBER", "STAFF": "ID_NUMBER", "POLICY": "ID_NUMBER", "CARD_END": "ID_NUMBER",
+    **fresh.LABELS,
 }  # fmt: skip
 
 
@@ -237,6 +242,7 @@ class Filler:
             "ACCOUNT": lambda: fake.numerify(self._random.choice(("########", "%#########", "%### ####"))),
             "SORT_CODE": lambda: fake.numerify("##-##-##"),
             "CARD_END": lambda: fake.numerify("%###"),
+            **fresh.values(fake, self._faker),
             **{name: self._code(fake, forms) for name, forms in CODES.items()},
         }
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from shared.ops.printing import Json, show
+from shared.ops.printing import Json, LogJson, show
 
 app = typer.Typer()
 provision = typer.Typer()
@@ -23,16 +23,20 @@ def client(
     site: SiteToml,
     once: Annotated[bool, typer.Option("--once", help="End when a run is over.")] = False,
     insecure: Annotated[bool, typer.Option("--insecure", help="No TLS, for a trial on this machine only.")] = False,
+    log_json: LogJson = False,
 ) -> None:
     """Serve a site: train on its records when the server asks and the site's policy permits."""
     from client.site_file import SiteFile
+    from shared.identity.keys import read_private
 
     file = SiteFile.load(site)
+    read_private(file.server.key)  # before the imports of the next line, which take seconds
     from client.service import run_site
     from shared.ops.signals import end_on_sigterm
+    from shared.ops.voice import Voice
 
     end_on_sigterm()
-    run_site(file, once, insecure)
+    run_site(file, once, insecure, Voice(log_json))
 
 
 @provision.command("site")

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from client.examination import examined
 from client.site_file import IdentitySection, ServerSection, SiteFile
 from shared.config.explain import first_line
 from shared.config.toml import read_toml
@@ -99,13 +100,15 @@ def admit_site(folder: Path, more: int) -> dict[str, Any]:
     }
 
 
-def check_site(folder: Path) -> list[Flaw] | None:
+def check_site(folder: Path, thorough: bool = False) -> list[Flaw] | None:
     """Return the problems of a site's folder; None if it has no SITE.toml.
 
     Parameters
     ----------
     folder : Path
         Folder with the SITE.toml.
+    thorough : bool
+        Whether to look at records, models, disk, memory and server as well, once the folder's own files are in order.
     """
     path = folder / SITE_FILE
     if not path.exists():
@@ -114,7 +117,8 @@ def check_site(folder: Path) -> list[Flaw] | None:
         site = SiteFile.load(path)
     except ConfigError as error:
         return [Flaw.of(error)]
-    return [*_authority_flaws(site), *_key_flaws(site), *_data_flaws(site)]
+    flaws = [*_authority_flaws(site), *_key_flaws(site), *_data_flaws(site)]
+    return [*flaws, *examined(site)] if thorough and not flaws else flaws
 
 
 def _authority_flaws(site: SiteFile) -> Iterator[Flaw]:

@@ -27,41 +27,34 @@ from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
 from flwr.proto.node_pb2 import Node
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
 from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf, make_push_object_fn_protobuf
-from flwr.supercore.inflatable.inflatable_utils import (
-    ObjectPullError,
-    ObjectPushError,
-    pull_and_inflate_object_from_tree,
-    push_objects,
-)
-from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
-from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError, push_objects
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.supernode.fleet_http_client import FleetHttpClient
-from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from shared.errors import ConfigError, ConnectionRefused, DataError, Declined, HushtuneError
+from client.fleet_client import ForeignAnswer, SignedClient
+from shared.errors import ConfigError, ConnectionRefused, DataError, Declined, HushtuneError, MessageError
 from shared.identity.keys import exposed, read_private
+from shared.identity.request_signature import WINDOW, public_bytes, signed_headers
+from shared.wire.parts import SMALL, Bound, pull
 
 HEARTBEAT = 10.0  # seconds; Flower drops a node that is silent for two of these intervals
 BEAT = 4.0  # seconds between heartbeats
 POLL = 0.2  # seconds between requests for messages, at least; a server that has none holds the request for longer
-SITE_HEADER = "x-hushtune-site"
+LARGEST = 50_000_000  # parameters of an adapter that are accepted where SITE.toml says nothing else
 
 
 class ServerGone(Exception):
-    """The server does not answer, or does not know this connection any more; connect again."""
+    """The server does not answer, or does not know this connection any more; connect again. The text says why, if known.
+
+    ``code`` is the reason as a short name, for the log.
+    """
+
+    def __init__(self, reason: str = "", code: str = "ended") -> None:
+        super().__init__(reason)
+        self.code = code
 
 
-class _Introduce:
-    """Adds the site's name to each request; the server compares it with the key."""
-
-    def __init__(self, site_id: str) -> None:
-        self._site_id = site_id
-
-    def intercept(self, context: Any, call_next: Any) -> Any:
-        """Add the header."""
-        context.request.headers[SITE_HEADER] = self._site_id
-        return call_next(context)
+class IdentityInUse(ServerGone):
+    """The server knows a connection of this site: of another client, or one that it has not given up yet."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +71,18 @@ class Door:
         Certificate of the authority in PEM; None means no TLS.
     key : ec.EllipticCurvePrivateKey
         Private key of the site.
+    parameters : int
+        Largest number of parameters of an adapter that the site accepts; bounds what it reads of an order.
     """
 
     site_id: str
     address: str
     authority: bytes | None
     key: ec.EllipticCurvePrivateKey
+    parameters: int = LARGEST
 
     @classmethod
-    def from_files(cls, site_id: str, address: str, ca: Path | None, key: Path) -> "Door":
+    def from_files(cls, site_id: str, address: str, ca: Path | None, key: Path, parameters: int) -> "Door":
         """Read the certificate of the authority and the site's key.
 
         Parameters
@@ -99,6 +95,8 @@ class Door:
             Certificate file of the authority; None means no TLS, for a trial on one machine.
         key : Path
             Private key file of the site.
+        parameters : int
+            Largest number of parameters of an adapter that the site accepts.
 
         Raises
         ------
@@ -108,16 +106,18 @@ class Door:
         own = read_private(key)
         for flaw in exposed(key):
             raise ConfigError(str(flaw))
-        return cls(site_id, address, _authority(ca) if ca else None, own)
+        return cls(site_id, address, _authority(ca) if ca else None, own, parameters)
 
-    def client(self) -> FleetHttpClient:
+    def client(self) -> SignedClient:
         """Return a client of Flower's Fleet API that signs its requests."""
-        interceptors: list[Any] = [
-            RuntimeVersionHttpInterceptor(component_name="SuperNode"),
-            NodeAuthHttpInterceptor(self.key, self.key.public_key()),
-            _Introduce(self.site_id),
-        ]
-        return FleetHttpClient.from_server_address(self.address, self.authority is None, self.authority, interceptors)
+        return SignedClient(
+            self.address, self.authority, lambda path, body: signed_headers(self.key, self.site_id, "POST", path, body)
+        )
+
+    @property
+    def bound(self) -> Bound:
+        """Return the largest accepted order: an adapter of float32 numbers, and a header with config and names."""
+        return Bound(4 * self.parameters + SMALL, 4 * SMALL)
 
 
 class Connection:
@@ -142,7 +142,7 @@ class Connection:
         """
         try:
             self._leave(self._last_node())  # left by a killed process; Flower would refuse a second activation
-            key = public_key_to_bytes(self._door.key.public_key())
+            key = public_bytes(self._door.key.public_key())
             answer = self._call(
                 self._client.ActivateNode, ActivateNodeRequest(public_key=key, heartbeat_interval=HEARTBEAT), connecting=True
             )
@@ -213,16 +213,13 @@ class Connection:
 
     def _fetch(self, run_id: int, tree: Any) -> Message | None:
         """Return the message of an object tree; None if it was withdrawn or is not a message, which must not end a site."""
-        pull = make_pull_object_fn_protobuf(lambda request: self._call(self._client.PullObject, request), self._node, run_id)
-
-        def confirm(object_id: str) -> None:
-            request = ConfirmMessageReceivedRequest(node=self._node, run_id=run_id, message_object_id=object_id)
-            self._call(self._client.ConfirmMessageReceived, request)
-
+        part = make_pull_object_fn_protobuf(lambda request: self._call(self._client.PullObject, request), self._node, run_id)
         try:
-            message: Message = pull_and_inflate_object_from_tree(tree, pull, confirm, return_type=Message)
-        except (ObjectPullError, ValueError, TypeError, KeyError):
+            message = pull(tree, self._door.bound, part)
+        except (ObjectPullError, MessageError):
             return None
+        request = ConfirmMessageReceivedRequest(node=self._node, run_id=run_id, message_object_id=tree.object_id)
+        self._call(self._client.ConfirmMessageReceived, request)
         message.metadata.__dict__["_message_id"] = tree.object_id
         return message
 
@@ -250,10 +247,17 @@ class Connection:
         """Make one request; a network error or a restarted server raises ``ServerGone``."""
         try:
             return method(request)
+        except ForeignAnswer as error:
+            raise ServerGone(
+                f"{self._door.address}: what answers there is no hushtune server ({error}); check server.address, and "
+                "proxies on the way",
+                "foreign_answer",
+            ) from error
         except httpx.HTTPStatusError as error:
             if connecting:
                 raise _refusal(self._door, error.response.status_code) from error
-            raise ServerGone from error
+            status = error.response.status_code
+            raise ServerGone(f"{self._door.address}: answered with status {status}", f"status_{status}") from error
         except httpx.TransportError as error:
             if _is_certificate(error):
                 raise ConnectionRefused(
@@ -266,7 +270,7 @@ class Connection:
                 and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
             ):
                 raise ConnectionRefused(f"{self._door.address}: accepts only TLS; start without --insecure") from error
-            raise ServerGone from error
+            raise ServerGone(_unreachable(self._door.address, error), "unreachable") from error
 
     def _leave(self, node_id: int) -> None:
         if not node_id:
@@ -290,7 +294,7 @@ class Connection:
                     self._silent = not client.SendNodeHeartbeat(
                         SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT)
                     ).success
-                except httpx.HTTPStatusError:
+                except (httpx.HTTPStatusError, ForeignAnswer):
                     self._silent = True
                 except httpx.TransportError:
                     continue
@@ -334,12 +338,27 @@ def _refusal(door: Door, status: int) -> Exception:
         return ConnectionRefused(
             f"{door.address}: the key of server.key belongs to another site than '{door.site_id}'; use this site's own key"
         )
-    if status in (502, 503, 504):
-        return ServerGone()
-    return ConnectionRefused(
-        f"{door.address}: another client is connected with the identity of site {door.site_id}, or was killed less than "
-        f"{2 * HEARTBEAT:.0f} s ago; stop it, or try again"
-    )
+    if status == 409:
+        return IdentityInUse(
+            f"{door.address}: another client is connected with the identity of site {door.site_id}, or was killed less than "
+            f"{2 * HEARTBEAT:.0f} s ago; stop it",
+            "identity_in_use",
+        )
+    if status == 412:
+        return ServerGone(
+            f"{door.address}: the clock of this machine and the server's differ by more than {WINDOW:.0f} s; set the clock",
+            "clock",
+        )
+    return ServerGone(f"{door.address}: answered with status {status}", f"status_{status}")
+
+
+def _unreachable(address: str, error: httpx.TransportError) -> str:
+    """Return why a server cannot be reached: the reason of the system where there is one."""
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
+        cause = cause.__cause__ or cause.__context__
+    reason = cause.strerror if isinstance(cause, OSError) else "no answer in time, or the connection was closed"
+    return f"{address}: cannot be reached ({reason})"
 
 
 def _is_certificate(error: httpx.TransportError) -> bool:

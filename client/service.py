@@ -10,25 +10,28 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from client.app import client_app
-from client.runner import Connection, Door, ServerGone, reason_code
+from client.runner import Connection, Door, IdentityInUse, ServerGone, reason_code
 from client.set_up import Host
 from client.site_file import SiteFile
 from client.status import StatusWriter
-from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneError
+from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneError, one_line
 from shared.ops import crash_points as faults
 from shared.ops.address import is_loopback, parsed
 from shared.ops.disk import FolderLock
 from shared.ops.energy import laps_of
 from shared.ops.extras import require
 from shared.ops.runlog import RunLog
+from shared.ops.voice import Voice
 from shared.wire.messages import TrainOrder, TrainReply
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
 
 FIRST_LEAVES = 4.0  # seconds after which an order that is declined is answered, at the earliest
-LONGEST_PAUSE = 3.0  # seconds between attempts to reach the server
+SHORT_PAUSE, LONG_PAUSE = 3.0, 30.0  # most seconds between attempts to reach a server: at first, and when it stays away
 BUDGETS = 10.0  # seconds after which the budgets are written again while one order follows the other
+TAKEN = 30.0  # seconds in which the server may still know a connection of this site that is gone
+PATIENT = 20  # attempts with short pauses, which outlast a restart of the server
 LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
 
 
@@ -75,7 +78,7 @@ class Service:
         self._log.event("refused", run_id=order.run_id, round=order.round, reason=code)
         self._telling.order(order, "refused" if isinstance(reason, HushtuneError) else "failed", code)
         if isinstance(reason, HushtuneError):
-            sys.stderr.write(f"hushtune: round {order.round} refused: {' '.join(str(reason).split())}\n")
+            sys.stderr.write(f"hushtune: round {order.round} refused: {one_line(reason)}\n")
 
     def tell_budgets(self, *, idle: bool) -> None:
         """Write the remaining budget to the status file, if there was an order since it was last written.
@@ -121,7 +124,7 @@ def _earliest_end(order: TrainOrder) -> int:
     return min(rounds, 1 + patience) if patience else rounds
 
 
-def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
+def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = None) -> None:
     """Serve a site until the process is stopped, or with ``once`` until a run is over.
 
     Parameters
@@ -132,6 +135,8 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
         End after one run.
     insecure
         Connect without TLS; only to a server on this machine.
+    voice
+        Says each event; None says nothing.
 
     Raises
     ------
@@ -145,9 +150,10 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
         raise ConfigError(f"--insecure: without TLS a client connects only to this machine, not to {host}; leave it out")
     state = file.site.state
     with FolderLock(state, f"a client of site {file.site.id}"):
-        door = Door.from_files(file.site.id, file.server.address, None if insecure else file.server.ca, file.server.key)
-        log, telling = RunLog(state / "events.jsonl"), StatusWriter(file)
-        service, attempt = Service(file, log, telling), 0
+        ca = None if insecure else file.server.ca
+        door = Door.from_files(file.site.id, file.server.address, ca, file.server.key, file.policy.max_trainable)
+        log, telling = RunLog(state / "events.jsonl", voice), StatusWriter(file)
+        service, attempt, taken = Service(file, log, telling), 0, 0.0
         while True:
             try:
                 with Connection(door, state / "node") as connection:
@@ -155,9 +161,15 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
                     telling.connection("connected")
                     attempt = 0
                     _serve(connection, service, client_app(service, file.policy.permit_reply), telling)
-            except ServerGone:
-                log.event("disconnected", attempt=attempt)
-                telling.connection("connecting")
+            except ServerGone as gone:
+                taken = (taken or time.monotonic()) if isinstance(gone, IdentityInUse) else 0.0
+                if taken and time.monotonic() - taken > TAKEN:
+                    telling.connection("refused")
+                    raise ConnectionRefused(str(gone)) from gone
+                if attempt & (attempt - 1) == 0:  # the attempts 0, 1, 2, 4, 8, ..., so that the log stays short
+                    log.event("disconnected", attempt=attempt, reason=gone.code)
+                    _explain(gone, voice)
+                telling.connection("connecting", gone.code)
                 service.tell_budgets(idle=True)
             except ConnectionRefused:
                 telling.connection("refused")
@@ -165,8 +177,15 @@ def run_site(file: SiteFile, once: bool, insecure: bool) -> None:
             if once and service.finished and attempt >= LAST_ATTEMPTS:
                 telling.connection("closed")
                 return
-            time.sleep(min(LONGEST_PAUSE, 0.25 * 2**attempt) * random.uniform(0.5, 1))  # noqa: S311  only to spread sites
-            attempt = min(attempt + 1, 8)
+            longest = SHORT_PAUSE if attempt < PATIENT else LONG_PAUSE
+            time.sleep(min(longest, 0.25 * 2 ** min(attempt, 8)) * random.uniform(0.5, 1))  # noqa: S311  only to spread sites
+            attempt += 1
+
+
+def _explain(gone: ServerGone, voice: Voice | None) -> None:
+    """Show the steward why the server cannot be reached; the log holds only the code."""
+    if voice is not None and not voice.structured and str(gone):
+        sys.stderr.write(f"hushtune: {one_line(gone)}\n")
 
 
 def _serve(connection: Connection, service: Service, app: "ClientApp", telling: StatusWriter) -> None:

@@ -111,6 +111,11 @@ class OwnModelSection(Section):
     folders: Mapping[str, RelativePath] = Field(
         default_factory=dict, description="local folder of each base model that is not in the catalogue, by its name"
     )
+    hub: tuple[Annotated[str, StringConstraints(pattern=HUB_ID.pattern)], ...] = Field(
+        (),
+        description="base models that may be downloaded from the Hugging Face hub, each as org/name@revision (40 hex "
+        "digits); empty: the site asks the hub for nothing, whatever a run names",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="auto uses cuda if present, else mps, else cpu"
     )
@@ -275,9 +280,9 @@ class SiteFile(Section):
         """Return the name or folder of the base model at this site."""
         if name in self.model.folders:
             return str(self.model.folders[name])
-        if name in CATALOGUE or HUB_ID.match(name):
+        if name in CATALOGUE or name in self.model.hub:
             return name
         raise ModelError(
             f"site {self.site.id}: the run's base model is not in the catalogue and this site has no folder for it; the "
-            "steward may add one to [model.folders] of SITE.toml"
+            "steward may add one to [model.folders] of SITE.toml, or a hub id to hub of [model]"
         )

@@ -23,20 +23,25 @@ class StatusWriter:
         self._orders: deque[OrderSeen] = deque(maxlen=KEPT)
         self._budgets: tuple[BudgetSeen, ...] = ()
         self._connection: State = "connecting"
+        self._reason: str | None = None
         self._since = time.time()
         self._written = 0.0
         self._write()
 
-    def connection(self, state: State) -> None:
+    def connection(self, state: State, reason: str | None = None) -> None:
         """Record the state of the connection to the server.
 
         Parameters
         ----------
         state : State
             The new state.
+        reason : str | None
+            Why there is no connection, as a short name.
         """
         if state != self._connection:
-            self._connection, self._since = state, time.time()
+            self._since = time.time()
+        if (state, reason) != (self._connection, self._reason):
+            self._connection, self._reason = state, reason
             self._write()
 
     def order(self, order: TrainOrder, outcome: Outcome, reason: str | None = None) -> None:
@@ -81,6 +86,7 @@ class StatusWriter:
                 site_id=self._site.site.id,
                 server=self._site.server.address,
                 connection=self._connection,
+                reason=self._reason,
                 since=self._since,
                 budgets=self._budgets,
                 orders=tuple(self._orders),

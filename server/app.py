@@ -27,9 +27,14 @@ from shared.ops.disk import FolderLock
 from shared.ops.energy import Lap, laps_of
 from shared.ops.extras import require_for
 from shared.ops.runlog import RunLog
+from shared.ops.voice import Voice
+
+NAMED = 8  # missing sites that a line of the log names
 
 
-def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bool) -> tuple[Path, dict[str, Any]]:
+def serve(
+    config: RunConfig, folder: StateFolder, listening: Listening, fork: bool, voice: Voice | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Run a federation to its end, from its start or its last committed round, and return the run's folder and report.
 
     Parameters
@@ -42,6 +47,8 @@ def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bo
         The addresses of the server.
     fork
         Start a new run from the adapter in the folder.
+    voice
+        Says each event; None says nothing.
 
     Raises
     ------
@@ -57,7 +64,7 @@ def serve(config: RunConfig, folder: StateFolder, listening: Listening, fork: bo
             run = ServerRun.load(config, folder, beginning)
             link = Link(public, *listening.tls(ServerFolder(folder.root)))
             with _connected(run, link, health, live) as (fleet, watch):
-                return folder.run, _run(run, fleet, watch)
+                return folder.run, _run(run, fleet, watch, voice)
 
 
 @contextmanager
@@ -76,14 +83,14 @@ def _connected(run: ServerRun, link: Link, health: Health, live: Live | None) ->
         link.close()
 
 
-def _run(run: ServerRun, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
+def _run(run: ServerRun, fleet: GridFleet, watch: Watch, voice: Voice | None) -> dict[str, Any]:
     """Run the remaining rounds, and report."""
-    config, log = run.config, RunLog(run.folder.run / "events.jsonl")
+    config, log = run.config, RunLog(run.folder.run / "events.jsonl", voice)
     rounds: list[Round] = list(run.beginning.rounds)
     watch.saw(rounds)
     log.event("server_started", run_id=run.beginning.run_id, round=run.beginning.first)
     laps: list[Lap | None] = [None] * len(rounds)
-    attempts = until_over(_attempts(run, fleet, rounds), config.evaluation.patience, rounds)
+    attempts = until_over(_attempts(run, fleet, rounds, log), config.evaluation.patience, rounds)
     for done, lap in laps_of(attempts, config.report.energy, config.report.country):
         rounds.append(done)
         laps.append(lap)
@@ -97,10 +104,16 @@ def _run(run: ServerRun, fleet: GridFleet, watch: Watch) -> dict[str, Any]:
     return document
 
 
-def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round]) -> Iterator[Round]:
+def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round], log: RunLog) -> Iterator[Round]:
     """Wait for the sites, then yield each attempt at a remaining round; ``rounds`` fills with the finished ones."""
     config = run.config
-    gather(fleet.connected, len(config.data.sites), config.cohort.patience)
+    sites = [site.id for site in config.data.sites]
+
+    def tell(missing: Sequence[str]) -> None:
+        here, few = len(sites) - len(missing), "+".join(missing[:NAMED]) + ("+..." if len(missing) > NAMED else "")
+        log.event("waiting", here=here, quorum=config.cohort.quorum, missing=few[:120])
+
+    gather(fleet.connected, sites, config.cohort, tell)
     yield from run_rounds(
         config,
         run.beginning.run_id,

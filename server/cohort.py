@@ -59,8 +59,35 @@ def back_off(attempt: int, cohort: CohortSection) -> float:
     return float(min(cohort.pause * 2 ** (attempt - 1), LONGEST_PAUSE))
 
 
-def gather(connected: Callable[[], Sequence[str]], sites: int, patience: float) -> None:
-    """Wait until all sites are connected or ``patience`` seconds have passed, so that a start includes slow sites."""
-    end = time.monotonic() + patience
-    while len(connected()) < sites and time.monotonic() < end:
-        time.sleep(0.1)
+def gather(
+    connected: Callable[[], Sequence[str]],
+    sites: Sequence[str],
+    cohort: CohortSection,
+    tell: Callable[[Sequence[str]], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until all sites are connected, or a quorum is and the run's patience is over; for a quorum there is no limit.
+
+    Parameters
+    ----------
+    connected
+        Returns the sites that are connected now.
+    sites
+        All sites of the run.
+    cohort
+        The run's ``[cohort]`` section.
+    tell
+        Called with the sites that are missing, each time when they have changed while no quorum is connected.
+    sleep
+        Waits between two looks.
+    """
+    end, told = time.monotonic() + cohort.patience, None
+    while True:
+        here = set(connected())
+        missing = [site for site in sites if site not in here]
+        if not missing or (len(here) >= cohort.quorum and time.monotonic() >= end):
+            return
+        if len(here) < cohort.quorum and missing != told:
+            tell(missing)
+            told = missing
+        sleep(0.1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from shared.ops.printing import Json, Overrides, RunFile, load, show
+from shared.ops.printing import Json, LogJson, Overrides, RunFile, load, show
 
 app = typer.Typer()
 provision = typer.Typer()
@@ -29,6 +29,7 @@ def server(
     fork: Annotated[
         str | None, typer.Option(metavar="NAME", help="Start run NAME with another config, from the adapter in the folder.")
     ] = None,
+    log_json: LogJson = False,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -39,9 +40,12 @@ def server(
     from server.network.listen_address import Listening
     from server.state import StateFolder
     from shared.ops.signals import end_on_sigterm
+    from shared.ops.voice import Voice
 
     end_on_sigterm()
-    folder, report = serve(run, StateFolder(state), Listening(listen, health, insecure, live), fork is not None)
+    folder, report = serve(
+        run, StateFolder(state), Listening(listen, health, insecure, live), fork is not None, Voice(log_json)
+    )
     show(report, json, lambda: server_tables(report, str(folder)))
 
 

@@ -50,16 +50,19 @@ class GridFleet:
                 for key in admitted:
                     if key not in self._ids:
                         self._ids[key] = self._link.register(key)
+                gone = set(self._nodes.values()) - {self._ids[key] for key in admitted}
                 self._nodes = {site: self._ids[key] for key, site in admitted.items()}
                 self._keys = {site: hashlib.sha256(key).hexdigest() for key, site in admitted.items()}
                 self._link.filter.admit(admitted)
+                for node in gone:
+                    self._link.dismiss(node)
                 return self._allowed.faults
         return ()
 
     def nodes(self) -> Mapping[str, Node]:
         """Return how each site of the run that has a key is connected."""
-        found = self._link.nodes()
-        return {site: found[self._nodes[site]] for site in self._sites if site in self._nodes}
+        found, nodes = self._link.nodes(), self._nodes
+        return {site: found[nodes[site]] for site in self._sites if site in nodes}
 
     def key_of(self, site: str) -> str | None:
         """Return the SHA-256 of the public key that a site is admitted by; None for a site that is not admitted."""
@@ -79,9 +82,16 @@ class GridFleet:
         pending: dict[str, Pending] = {}
 
         def send(site: str) -> None:
-            since = self.nodes()[site].since
+            node = self._nodes.get(site)
+            if node is None:  # its key was removed, so ``_look`` gives the site up
+                pending.setdefault(site, Pending("", "", 0))
+                return
+            if site in pending:  # frees what came of the reply to the first
+                self._link.forget([pending[site].message_id])
+                sent.pop(pending[site].message_id, None)
+            since = self._link.node(node).since
             lifetime = end - time.monotonic() + MARGIN
-            message_id, size = self._link.push(self._nodes[site], orders[site].to_record(), lifetime, orders[site].kind)
+            message_id, size = self._link.push(node, orders[site].to_record(), lifetime, orders[site].kind)
             sent[message_id] = site
             pending[site] = Pending(message_id, since, size)
 
@@ -92,7 +102,8 @@ class GridFleet:
                 self.waiting = tuple(sorted(pending))
                 try:
                     yield from self._look(sent, pending)
-                    self._each([site for site in pending if self._is_back(site, pending[site])], send)
+                    nodes = self.nodes()
+                    self._each([site for site in pending if _is_back(nodes.get(site), pending[site])], send)
                 except RunLost:
                     sent.clear()
                     self._each(list(pending), send, anew=True)
@@ -125,13 +136,15 @@ class GridFleet:
                 continue
             yield _answer(site, incoming, pending.pop(site).bytes_down)
         for site, order in list(pending.items()):
-            if order.gone is not None and time.monotonic() - order.gone > RETURN:
+            if site not in self._nodes:
+                yield Answer(site, None, "KeyRemoved", pending.pop(site).bytes_down, 0)
+            elif order.gone is not None and time.monotonic() - order.gone > RETURN:
                 yield Answer(site, None, "Disconnected", pending.pop(site).bytes_down, 0)
 
-    def _is_back(self, site: str, order: Pending) -> bool:
-        """Return whether the site connected again after it was sent its order."""
-        node = self.nodes().get(site)
-        return node is not None and node.online and node.since != order.since
+
+def _is_back(node: Node | None, order: Pending) -> bool:
+    """Return whether the site connected again, perhaps with another key, after it was sent its order."""
+    return node is not None and node.online and node.since != order.since
 
 
 def _answer(site: str, incoming: Incoming, bytes_down: int) -> Answer:

@@ -13,6 +13,7 @@ from server.live_page import Live
 from server.network.health import Health
 from server.rounds import Round
 from shared.config.run import RunConfig
+from shared.errors import one_line
 from shared.ops.status import ServerStatus, SiteSeen, Stage, StatusFile
 
 EVERY = 1.0  # seconds
@@ -93,7 +94,7 @@ class Watch:
 def _print_faults(faults: Sequence[str]) -> None:
     """Print the faults of the allow-list to stderr, for the operator."""
     for fault in faults:
-        sys.stderr.write(f"hushtune: {fault}\n")
+        sys.stderr.write(f"hushtune: {one_line(fault)}\n")
 
 
 def _last_outcome(site_id: str, done: Sequence[Round]) -> tuple[int | None, str | None]:

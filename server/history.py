@@ -33,10 +33,16 @@ def to_row(done: Round) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any], adapter: AdapterState, memory: Memory | None = None) -> Round:
-    """Rebuild the round of a row, with its adapter and the state of the aggregation, which rows leave out."""
+    """Rebuild the round of a row, with its adapter and the state of the aggregation, which rows leave out.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError or AttributeError
+        The row has another form.
+    """
     return Round(
-        number=row["number"],
-        committed=row["committed"],
+        number=int(row["number"]),
+        committed=bool(row["committed"]),
         adapter=adapter,
         metrics={name: Interval(**interval) for name, interval in row["metrics"].items()},
         accepted=tuple(row["accepted"]),

@@ -121,7 +121,7 @@ class Live(LoopbackServer):
 
     def _page(self, request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        page = environment(autoescape=True).get_template("live.html.j2").render(nonce=nonce)
+        page = environment().get_template("live.html.j2").render(nonce=nonce)
         return HTMLResponse(page, headers=page_policy(nonce))
 
     def _events(self, request: Request) -> Response:

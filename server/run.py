@@ -103,7 +103,7 @@ class ServerRun:
         evaluator = self.measures.evaluator
         write_adapter(evaluator.learner.model, self.untuned)
         rival = Rival(UNTUNED, evaluator.outcome(), read_answers(evaluator))
-        return Baseline(UNTUNED, "the adapter that the run started from", evaluator.metrics(rival.outcome), rival)
+        return Baseline(UNTUNED, "the adapter that the run started from", True, evaluator.metrics(rival.outcome), rival)
 
 
 def _evaluator(

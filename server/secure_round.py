@@ -62,6 +62,7 @@ class SumTally:
         self._second: Mapping[str, MaskedOrder] | None = None
         self._vectors: dict[str, npt.NDArray[np.uint32]] = {}
         self._mean: AdapterState | None = None
+        self._noise = 0.0  # of each number of the mean
 
     def phases(self) -> Iterator[Mapping[str, Order]]:
         """Yield the orders of each phase; the answers of the first must be taken before the second is asked for."""
@@ -105,7 +106,7 @@ class SumTally:
         """Return the server's step with the mean gradient. Call once, and only if the attempt counts."""
         assert self._mean is not None  # noqa: S101  asked only where sites were accepted
         number = next(iter(self._orders.values())).round
-        return gradient_step(self._config, number, self._adapter, self._mean, self._memory)
+        return gradient_step(self._config, number, self._adapter, self._mean, self._noise, self._memory)
 
     def _take_ready(self, answer: Answer) -> None:
         assert answer.content is not None  # noqa: S101  the caller has checked it
@@ -155,7 +156,7 @@ class SumTally:
             detail = f"the sum has norm {norm:.4g} > bound {bound:.4g}; which site is at fault cannot be seen"
             self.rejected += [Rejected(site, "norm", detail) for site in ready]
             return
-        self._mean = _unflattened(mean, self._adapter)
+        self._mean, self._noise = unflattened(mean, self._adapter), shares.grid * shares.total_std / divisor
 
     def _reject(self, site: str, reason: str, detail: str) -> None:
         self.rejected.append(Rejected(site, reason, detail))  # type: ignore[arg-type]  # a reason of this module
@@ -175,7 +176,7 @@ def largest_norm(shares: NoiseShares, divisor: float) -> float:
     return shares.bound * (divisor + REACH * math.sqrt(divisor)) + MARGIN * noise
 
 
-def _unflattened(vector: npt.NDArray[np.float32], like: AdapterState) -> AdapterState:
+def unflattened(vector: npt.NDArray[np.float32], like: AdapterState) -> AdapterState:
     """Cut a vector into the tensors of an adapter, in the model's order."""
     arrays, place = {}, 0
     for name, shape in like.spec:

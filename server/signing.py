@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from shared.errors import RunError
+from shared.ops.disk import replace_file
 
 ALGORITHM = "Ed25519"
 
@@ -51,7 +52,10 @@ class SigningKey:
 
     @classmethod
     def load_or_create(cls, path: Path) -> Self:
-        """Load the key from a PEM file, or create the file with a new key (mode 600) if it does not exist.
+        """Load the key from a PEM file, or create the file with a new key (mode 600) if there never was one.
+
+        The public key is written beside the file, with the suffix ``.pub``. It shows that there was a key, so that a lost
+        key is not replaced by one that nobody knows.
 
         Parameters
         ----------
@@ -66,8 +70,21 @@ class SigningKey:
         Raises
         ------
         RunError
-            The file does not hold an Ed25519 key, or other users can read it.
+            The file does not hold an Ed25519 key, other users can read it, or it is lost.
         """
+        public = path.with_suffix(".pub")
+        if public.is_file() and not path.is_file():
+            raise RunError(
+                f"{path}: this signing key is missing, though {public.name} beside it shows that there was one; restore the "
+                f"key from a backup, or delete {public.name} to sign with a new key, and tell the readers of your cards"
+            )
+        key = cls._of(path)
+        if not public.is_file():
+            replace_file(public, f"{key.public}\n".encode())
+        return key
+
+    @classmethod
+    def _of(cls, path: Path) -> Self:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

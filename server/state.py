@@ -97,10 +97,20 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
     state = _read_state(folder)
     found = Checkpoint.load(folder.checkpoint)
     finished = (folder.run / REPORT).is_file()
+    if state is None and (found is not None or finished):
+        raise RunError(
+            f"{folder.run / 'state.json'}: is missing, and the folder holds the rounds of a run; restore the file from a "
+            f"backup, or move {folder.run} away to start a new run"
+        )
     if state is None:
         return _start(folder, config, None)
+    if found is not None and found.run_id != state["run_id"]:
+        raise RunError(
+            f"{folder.checkpoint}: holds the rounds of run {found.run_id}, and state.json names run {state['run_id']}; "
+            "restore the folder from one backup"
+        )
     if state["config_digest"] == config.digest():
-        rounds = _rounds(found) if found else []
+        rounds = _rounds(found, folder.checkpoint) if found else []
         return Beginning(str(state["run_id"]), _forked_from(folder), found.adapter if found else None, rounds, finished)
     if found is not None and not fork and not finished:  # nothing is lost where no round was committed
         raise RunError(
@@ -111,7 +121,7 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
     return _start(folder, config, found.adapter if found and fork else None)
 
 
-def _rounds(found: Checkpoint) -> list[Round]:
+def _rounds(found: Checkpoint, folder: Path) -> list[Round]:
     """Rebuild the rounds so far.
 
     The last committed round and the best one have their own adapters; nothing reads those of the others. What the
@@ -119,10 +129,18 @@ def _rounds(found: Checkpoint) -> list[Round]:
     """
     kept = found.best
     best = kept.round if kept else None
-    return [
-        from_row(row, kept.adapter if kept and row["committed"] and row["number"] == best else found.adapter, found.memory)
-        for row in found.rounds
-    ]
+    try:
+        rounds = [
+            from_row(
+                row, kept.adapter if kept and row["committed"] and row["number"] == best else found.adapter, found.memory
+            )
+            for row in found.rounds
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder}: a row of a round has another form; restore the folder from a backup") from error
+    if [done.number for done in rounds if done.committed][-1:] != [found.round]:
+        raise RunError(f"{folder}: its rows do not end with the committed round; restore the folder from a backup")
+    return rounds
 
 
 def _start(folder: StateFolder, config: RunConfig, adapter: AdapterState | None) -> Beginning:

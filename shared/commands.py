@@ -61,16 +61,19 @@ def config(
     show([asdict(row) for row in rows], json, lambda: field_tables(rows))
 
 
-def verification(check: Check) -> typer.Typer:
-    """Return the command ``hushtune provision verify``; ``check`` returns a folder's flaws, or None for a foreign folder."""
+def verification(check: Check, name: str = "verify") -> typer.Typer:
+    """Return the command ``hushtune provision verify``; ``check`` returns a folder's flaws, or None for a foreign folder.
+
+    ``hushtune doctor`` is the same command under the name that people look for.
+    """
     app = typer.Typer()
 
-    @app.command()
+    @app.command(name)
     def verify(
         folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A server's folder, or a site's.")],
         json: Json = False,
     ) -> None:
-        """Check a folder and print each flaw in one line; the exit status is 1 if a flaw is fatal."""
+        """Check a folder, the head of its records, its models, disk, memory and server; status 1 if a flaw is fatal."""
         flaws = check(folder)
         if flaws is None:
             raise ConfigError(f"{folder}: neither a server's folder nor a site's; give one that 'hushtune provision' made")

@@ -1,5 +1,38 @@
 """Define all errors that a user may see; each message says what is wrong, where, and what to do."""
 
+import unicodedata
+
+# Characters that move a terminal's cursor, change its colours, break lines, or turn the direction of a text around. Joiners
+# within words, which some scripts need, are none of them.
+ACTED_ON = frozenset({"Cc", "Cs", "Zl", "Zp"})
+TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Return a text in which every character that a terminal would act on, and not show, is written as its number.
+
+    Texts of a message, a config or a record may come from somebody else, who could hide or forge lines with them.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    keep : str
+        Characters to leave as they are, such as a newline.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(ascii(each)[1:-1] if _is_acted_on(each) and each not in keep else each for each in text)
+
+
+def _is_acted_on(character: str) -> bool:
+    return unicodedata.category(character) in ACTED_ON or character in TURNS
+
+
+def one_line(error: BaseException | str) -> str:
+    """Return an error's message on one line, without anything that a terminal would act on."""
+    return escaped(" ".join(str(error).split()))
+
 
 class HushtuneError(Exception):
     """Base of all errors that end a command with a one-line message and a non-zero exit status."""

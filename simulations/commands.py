@@ -54,11 +54,26 @@ def sweep(
 
 
 @app.command()
-def plan(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
-    """Print what a run will cost in privacy, before anyone trains."""
+def plan(
+    config: RunFile,
+    overrides: Overrides = None,
+    advise: Annotated[bool, typer.Option("--advise", help="Compare other ways to spend the same epsilon.")] = False,
+    passes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="With --advise: times that each record may be computed; by default as in the config."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print what a run will cost in privacy, before anyone trains; or advise how to spend its epsilon."""
     run = load(config, overrides)
-    from simulations.display import plan_table
+    from simulations.advice import advice_rows
+    from simulations.display import advice_table, plan_table
     from simulations.planning import plan_rows
+
+    if advise:
+        advice = advice_rows(run, passes)
+        show(advice, json, lambda: advice_table(advice, run))
+        return
 
     rows = plan_rows(run)
     show(rows, json, lambda: plan_table(rows, run))
@@ -132,9 +147,10 @@ def generate(
     max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of a response, in tokens.")] = 200,
 ) -> None:
     """Answer one text with a finished adapter: a response, or a label."""
+    from shared.errors import escaped
     from simulations.predict import answer
 
-    typer.echo(answer(adapter, text, max_new_tokens))
+    typer.echo(escaped(answer(adapter, text, max_new_tokens), keep="\n\t"))
 
 
 @app.command()

@@ -1,10 +1,12 @@
 """Compute what a run will cost in privacy, from the plan objects that training uses."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from privacy.accounting import Accountant
+from client.preflight import shapes_of
+from privacy.accounting import SMALLEST_NOISE, Accountant
 from privacy.budget import A_RUN_TO_COME
 from privacy.dp.plan import PrivacyPlan
 from privacy.entries import Entry, read
@@ -69,31 +71,51 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
     """
     if not config.privacy.enabled:
         raise ConfigError("privacy.enabled = false: there is no epsilon to plan; this run would have no guarantee at all")
-    rows, accountant = [], Accountant()
+    rows, accountant, sizes = [], Accountant(), {site.id: site.declared_size for site in config.data.sites}
     made = Plans.of(config, accountant)
     plans = {EVERY_SITE: made.server} if made.server else {site: plan for site, plan in made.sites.items() if plan}
     extended = {plan: replace(plan, rounds=plan.rounds + 1).epsilon_by_round(accountant) for plan in set(plans.values())}
+    tables = {plan: _colluders(plan, config, accountant) for plan in extended}
     for site_id, plan in plans.items():
         by_round = extended[plan]
         rows.append(
             {
                 "site_id": site_id,
-                "declared_size": plan.declared_size,
+                "declared_size": sizes.get(site_id, plan.declared_size),
                 "unit": plan.unit,
                 "relation": plan.relation,
                 "trust": plan.trust,
                 "sampling_rate": plan.sampling_rate,
                 "noise_multiplier": plan.noise_multiplier,
                 "clipping_norm": plan.clipping_norm,
-                "rounds": plan.rounds,
+                "rounds": config.training.rounds,
+                "attempts": plan.rounds if plan.shared else None,
                 "steps": plan.rounds * plan.steps_per_round,
                 "target_delta": plan.target_delta,
                 "epsilon": by_round[-2],
                 "epsilon_by_round": list(by_round[:-1]),
                 "epsilon_one_more_round": by_round[-1],
+                "epsilon_none_lost": by_round[config.training.rounds - 1] if plan.shared else None,
+                "colluders": tables[plan],
                 **_over_all_runs(config, site_id, plan, accountant),
             }
         )
+    return rows
+
+
+def _colluders(plan: PrivacyPlan, config: RunConfig, accountant: Accountant) -> list[dict[str, Any]] | None:
+    """Return what is left of a shared noise for each number of sites that collude with the server, in the sums that have
+    least left; None where sites share no noise.
+    """
+    shared = plan.shared
+    if shared is None:
+        return None
+    rows, dimension = [], sum(math.prod(shape) for shape in shapes_of(config).values())
+    for colluders in range(shared.fewest):
+        noise = min(plan.shares(dimension, sites).with_colluders(colluders) for sites in (shared.fewest, shared.sites))
+        events = replace(plan, noise_multiplier=noise).events * plan.rounds if noise >= SMALLEST_NOISE else ()
+        epsilon = accountant.epsilon(events, plan.target_delta) if events else None
+        rows.append({"colluders": colluders, "noise_multiplier": noise, "epsilon": epsilon})
     return rows
 
 

@@ -4,6 +4,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from client.data_stage.augmentation.writer import refuse_no_writer
@@ -23,6 +24,7 @@ from server.report.result import RunResult
 from server.rounds import Round
 from shared.config.run import RunConfig
 from shared.errors import RunError
+from shared.ops.disk import FolderLock
 from shared.ops.energy import Lap, laps_of
 from shared.ops.extras import require_for
 from shared.ops.progress import Progress, silent
@@ -73,7 +75,21 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
     refuse_no_writer(config)
     with stages.timed("plan"):
         plans = Plans.of(config, accountant)
-    folder = _fresh_folder(config)
+    with ExitStack() as held:
+        folder = _fresh_folder(config, held)
+        return _carried_out(config, run_id, plans, folder, stages, accountant, progress)
+
+
+def _carried_out(
+    config: RunConfig,
+    run_id: str,
+    plans: Plans,
+    folder: Path,
+    stages: Stages,
+    accountant: Accountant,
+    progress: Progress,
+) -> RunResult:
+    """Train and report a run whose folder is locked."""
     log = RunLog(folder / "events.jsonl")
     log.event("run_started", run_id=run_id, config_digest=config.digest())
     prepared = _prepare(config, plans, folder, stages, progress, accountant)
@@ -101,14 +117,15 @@ def _log_round(log: RunLog, done: Round) -> None:
         log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
 
 
-def _fresh_folder(config: RunConfig) -> Path:
-    """Make the run's folder; an earlier run of the same name is moved aside, not overwritten."""
+def _fresh_folder(config: RunConfig, held: ExitStack) -> Path:
+    """Make the run's folder and lock it; an earlier run of the same name is moved aside, not overwritten."""
     folder = config.run.output / config.run.name
     try:
+        held.enter_context(FolderLock(folder, "a simulation"))
         if (folder / "report.json").is_file():
             earlier = re.sub(r"\W", "", str(read_report(folder).get("run_id")))
             folder.rename(folder.with_name(f"{folder.name}-{earlier}"))
-        folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FolderLock(folder, "a simulation"))
         (folder / "events.jsonl").unlink(missing_ok=True)
         if (folder / "ledger").exists():  # of an unfinished run; what it spent must not be lost
             (folder / "ledger").rename(folder / f"ledger-unfinished-{secrets.token_hex(4)}")
@@ -141,7 +158,7 @@ def _prepare(
 
 def _baselines(prepared: Federation) -> list[Baseline]:
     """Return the baselines of the task, measured before training."""
-    return baselines_of(prepared.measures.evaluator, [site.encoded for site in prepared.sites])
+    return baselines_of(prepared.measures.evaluator, prepared.sites)
 
 
 def _rounds(

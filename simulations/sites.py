@@ -37,7 +37,7 @@ def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mappin
     if config.data.source == "synthetic":
         root = folder / "data"
         root.mkdir(parents=True, exist_ok=True)
-        write_sites(root, config.data.sites, config.run.seed, config.data.planted_bias)
+        write_sites(root, config.data.sites, config.run.seed, config.data.planted_bias, config.task.labels)
     return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config, labelled) for site in config.data.sites}
 
 

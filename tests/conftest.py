@@ -55,15 +55,25 @@ def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 @pytest.fixture(scope="session", autouse=True)
-def losses_are_computed_once() -> Iterator[None]:
-    """One step's privacy loss follows from its arguments, takes a third of a second, and hundreds of tests ask for a few.
+def losses_and_noise_are_computed_once() -> Iterator[None]:
+    """Keep the privacy loss of steps and the noise of plans: both follow from their arguments alone and take a second.
 
-    Each is still computed by the library, at its first use; what is composed of it is never kept.
+    Each is still computed by the product at its first use.
     """
     from privacy import accounting
+    from privacy.dp import plan
+
+    composed = accounting.pld.PrivacyLossDistribution
+    known = lru_cache(maxsize=None)(accounting.calibrate)
+
+    def calibrate(*arguments: Any) -> float:
+        *goal, others = arguments[:5] if len(arguments) > 4 else (*arguments, ())
+        return known(*goal, tuple(others))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounting, "_loss", lru_cache(maxsize=64)(accounting._loss))
+        patch.setattr(composed, "self_compose", lru_cache(maxsize=128)(composed.self_compose))
+        patch.setattr(plan, "calibrate", calibrate)
         yield
 
 

@@ -1,7 +1,15 @@
-"""Screen a site's answer as the server does in a round."""
+"""Screen a site's answer as the server does in a round, and name the end of a hash chain."""
+
+from hashlib import sha256
 
 from server.screening import Accepted, Answer, Rejected, judge, read_reply
+from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder
+
+
+def head(entries: int, last: str) -> Head:
+    """Return the head of a chain whose last entry is this text."""
+    return Head(entries, sha256(last.encode()).hexdigest())
 
 
 def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rejected:

@@ -11,6 +11,7 @@ from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.detect.addresses import AddressForms, bridge, spread
 from privacy.detect.analyser import Analyser, Failed
 from privacy.detect.casing import Casing, casing
+from privacy.detect.domains.terms import Terms
 from privacy.detect.findings import Finding, is_covered, merge, repeats
 from privacy.detect.known_values import find_again, parts_of, values_of
 from privacy.detect.languages.registry import language
@@ -101,7 +102,8 @@ class Scrubber:
         self._level = section.level
         text_language = language(section.language)
         self._addresses, self._function_words = AddressForms.of(text_language.addresses), text_language.function_words()
-        first = Analyser(folder, text_language, section.batch_size, LEVELS[section.level])
+        terms = Terms.of(section.domain, section.harmless) if section.domain or section.harmless else None
+        first = Analyser(folder, text_language, section.batch_size, LEVELS[section.level], terms)
         second = locate_second(section) if section.second_use == "unite" else None
         self._analyser = first if second is None else United(first, load_detector(second))
         self._replacer = Replacer(section.operator, self._analyser.labels, text_language, section.dates, key)
@@ -247,7 +249,7 @@ class Scrubber:
         known = parts_of(prepared.known, self._function_words)
         again = find_again(masked, [*known, *values_of(masked, merged)])
         merged = [
-            merge(text, [*f, *names, *values]) if names or values else f
+            merge(text, [*f, *self._analyser.spare(text, names), *values]) if names or values else f
             for text, f, names, values in zip(masked, merged, repeats(masked, merged), again, strict=True)
         ]
         if not LEVELS[self._level].word_lists:

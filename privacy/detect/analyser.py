@@ -17,6 +17,8 @@ from spacy.pipeline import Tok2Vec
 
 from privacy.detect.addresses import AddressForms, spread
 from privacy.detect.casing import Casing, casing, restore, titled
+from privacy.detect.domains.harmless import Harmless
+from privacy.detect.domains.terms import Terms
 from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
 from privacy.detect.levels import LEVELS, Level
@@ -98,6 +100,8 @@ class Analyser:
         Number of texts that the language model reads at once.
     level
         Which passes follow the language model and the patterns.
+    terms
+        Harmless words and phrases of the text's domains.
 
     Raises
     ------
@@ -105,10 +109,18 @@ class Analyser:
         The folder holds no usable spaCy model, or one of another language.
     """
 
-    def __init__(self, folder: Path, language: Language, batch_size: int, level: Level = LEVELS["fast"]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        language: Language,
+        batch_size: int,
+        level: Level = LEVELS["fast"],
+        terms: Terms | None = None,
+    ) -> None:
         self._joins = level.line_breaks
         self._lists = language.words() if level.word_lists else None
         self._sweeper = Sweeper(level, language, self._lists) if self._lists else None
+        self._harmless = Harmless(terms, language, self._lists, bare_numbers=not level.numbers) if terms else None
         self._language = language
         self._function_words = language.function_words()
         self.addresses = AddressForms.of(language.addresses)
@@ -134,6 +146,14 @@ class Analyser:
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Return the findings in each text, in order; they may overlap. A text that fails stops no other."""
+        found = self._detect(texts)
+        return [each if isinstance(each, Failed) else self.spare(text, each) for text, each in zip(texts, found, strict=True)]
+
+    def spare(self, text: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Return the findings in a text without those that are only harmless terms and numbers of its domain."""
+        return tuple(findings) if self._harmless is None else self._harmless.keep(text, findings)
+
+    def _detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         if self._lists is None or self._sweeper is None:
             return self._read(texts)
         lists, sweeper = self._lists, self._sweeper
@@ -157,7 +177,7 @@ class Analyser:
             swept = (*found, *sweeper.sweep(text), *self._across_lines(text))
             if restored is None:
                 return swept
-            swept = (*swept, *self.detect_patterns(text), *self._detect_capitals(titled(text, self._function_words)))
+            swept = (*swept, *self._match(text), *self._across_lines(text), *self._detect_capitals(titled(text, self._function_words)))
             return (*swept, *spread(restored, swept, self.addresses))
         except Exception as error:
             return Failed(type(error).__name__)
@@ -170,7 +190,7 @@ class Analyser:
         TimeoutError
             A rule may have been cut off.
         """
-        return (*self._match(text), *self._across_lines(text))
+        return self.spare(text, (*self._match(text), *self._across_lines(text)))
 
     def _across_lines(self, text: str) -> tuple[Finding, ...]:
         """Return the findings of the rules in the text with its lines joined; none if the level does not join lines."""

@@ -95,7 +95,7 @@ class United:
     def __init__(self, first: Analyser, second: Detector) -> None:
         self._first, self._second = first, second
         self.labels = first.labels | second.labels
-        self.detect_patterns = first.detect_patterns
+        self.detect_patterns, self.spare = first.detect_patterns, first.spare
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Return the findings of both in each text, in order; they may overlap."""

@@ -3,6 +3,7 @@
 The gradient has its noise when the server sees it, so an optimiser is post-processing and costs no epsilon.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -20,7 +21,7 @@ FIRST, SECOND = "adamw_first", "adamw_second"  # the moments of AdamW, in the ch
 
 
 def gradient_step(
-    config: RunConfig, number: int, adapter: AdapterState, gradient: AdapterState, memory: Memory
+    config: RunConfig, number: int, adapter: AdapterState, gradient: AdapterState, noise: float, memory: Memory
 ) -> Aggregate:
     """Take one step of the run's optimiser and return the change of the adapter.
 
@@ -34,16 +35,25 @@ def gradient_step(
         The adapter before the step.
     gradient
         The noised mean gradient, with the adapter's spec.
+    noise
+        Standard deviation of the noise on each of its numbers; public.
     memory
         What the optimiser kept in the round before.
     """
-    return STEPS[config.aggregation.optimiser](config, number, adapter, gradient, memory)
+    return STEPS[config.aggregation.optimiser](config, number, adapter, gradient, noise, memory)
 
 
-def adamw(config: RunConfig, number: int, adapter: AdapterState, gradient: AdapterState, memory: Memory) -> Aggregate:
-    """Take a step of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), with the class that sites use for local steps."""
+def adamw(
+    config: RunConfig, number: int, adapter: AdapterState, gradient: AdapterState, noise: float, memory: Memory
+) -> Aggregate:
+    """Take a step of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), with the class that sites use for local steps.
+
+    AdamW divides the mean gradient by its own size in each coordinate. Where noise is most of it, a step is the signal
+    divided by the noise, and the best rate grows with the noise; so the rates are in units of `scale`, which is public.
+    """
     training, factor = config.training, schedule(number - 1, config.training)
     tensors = {name: nn.Parameter(torch.from_numpy(array.copy())) for name, array in adapter.arrays.items()}
+    factor *= scale(config.privacy.clipping_norm, adapter.parameters, noise)
     groups = [
         ([p for name, p in tensors.items() if name.startswith(HEADS) == heads], _rate(config, heads))
         for heads in (False, True)
@@ -67,9 +77,32 @@ def adamw(config: RunConfig, number: int, adapter: AdapterState, gradient: Adapt
     return Aggregate(after.minus(adapter), kept)
 
 
-def sgd(config: RunConfig, number: int, adapter: AdapterState, gradient: AdapterState, memory: Memory) -> Aggregate:
-    """Take a step of SGD with momentum: v = momentum v + gradient, and the change is - rate x v."""
-    factor, share, before = schedule(number - 1, config.training), config.aggregation.momentum, memory.get("velocity")
+def scale(bound: float, parameters: int, noise: float) -> float:
+    """Return the unit of AdamW's learning rate: the noise of a number, as a share of the clipping norm C.
+
+    Without noise, a mean gradient of length C has numbers of C / sqrt(d), which is the smallest scale.
+
+    Parameters
+    ----------
+    bound
+        Clipping norm C.
+    parameters
+        Trained numbers, d.
+    noise
+        Standard deviation of the noise on each number of the mean gradient.
+    """
+    return math.hypot(noise / bound, parameters**-0.5)
+
+
+def sgd(
+    config: RunConfig, number: int, adapter: AdapterState, gradient: AdapterState, noise: float, memory: Memory
+) -> Aggregate:
+    """Take a step of SGD with momentum: v = momentum v + gradient, and the change is - rate / C x v.
+
+    No gradient of a record is longer than the clipping norm C, so in units of 1 / C a rate does not depend on C.
+    """
+    factor = schedule(number - 1, config.training) / config.privacy.clipping_norm
+    share, before = config.aggregation.momentum, memory.get("velocity")
     velocity = gradient
     if before is not None:
         velocity = AdapterState({name: np.float32(share) * array for name, array in before.arrays.items()}).add(gradient)
@@ -83,5 +116,5 @@ def _rate(config: RunConfig, head: bool) -> float:
     return config.training.head_learning_rate if head else config.training.learning_rate
 
 
-Step = Callable[[RunConfig, int, AdapterState, AdapterState, Memory], Aggregate]
+Step = Callable[[RunConfig, int, AdapterState, AdapterState, float, Memory], Aggregate]
 STEPS: Mapping[OptimiserName, Step] = {"adamw": adamw, "sgd": sgd}

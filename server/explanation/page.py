@@ -64,7 +64,7 @@ def plain(found: Explanation) -> dict[str, Any]:
 
 def render(found: Sequence[Explanation], run: str, model: str) -> str:
     """Render the page; the same explanations give the same bytes."""
-    template = environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    template = environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(texts=[_shown(each) for each in found], run=run, model=model, tolerance=TOLERANCE)
 
 

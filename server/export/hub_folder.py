@@ -50,7 +50,7 @@ def write_hub_folder(learner: Learner, card: Mapping[str, Any], adapter: Path, f
             shutil.copyfile(path, folder / path.name)
     network, files = learner.base.network, learner.base.files
     config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
-    name, _, revision = files.reference.partition("@") if HUB_ID.match(files.reference) else (str(files.folder), "", "")
+    name, _, revision = files.reference.partition("@") if HUB_ID.fullmatch(files.reference) else (str(files.folder), "", "")
     plain: Any = type(network.base_model if learner.base.kind == "encoder" else network)
     auto = {"base_model_class": plain.__name__, "parent_library": plain.__module__}
     config |= {"base_model_name_or_path": name, "revision": revision or None, "task_type": None, "auto_mapping": auto}

@@ -16,10 +16,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 HOLD = 5.0  # seconds that a request for messages is held, so that a site soon notices that the server has gone
-SMALL = 4096  # bytes of a request for messages; Flower's has about 20
 PULL = "/v1/fleet/pull-messages"
 ACTIVATE = "/v1/fleet/activate-node"
-ARRIVALS = frozenset({"/v1/fleet/push-messages", "/v1/fleet/push-object"})
 
 
 @dataclass
@@ -54,17 +52,13 @@ class _Answer:
 
 
 class Holder:
-    """Forwards requests to Flower; holds requests for messages, and notices when a part of a reply arrives.
-
-    Any thread may call ``call``, ``wait_for_arrival`` and ``close``.
-    """
+    """Forwards requests to Flower, and holds requests for messages. Any thread may call ``call`` and ``close``."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._lock = threading.Lock()
         self._held: dict[bytes, _Held] = {}
         self._calls: dict[bytes, int] = {}
-        self._arrived = threading.Event()
         self._closed = False
 
     def call(self, key: bytes) -> None:
@@ -73,18 +67,12 @@ class Holder:
             self._calls[key] = self._calls.get(key, 0) + 1
             self._end(key)
 
-    def wait_for_arrival(self, seconds: float) -> None:
-        """Wait until a part of a reply arrives, at most ``seconds``; return at once if one came since the last call."""
-        self._arrived.wait(seconds)
-        self._arrived.clear()
-
     def close(self) -> None:
         """Answer all held requests, and hold no more."""
         with self._lock:
             self._closed = True
             for key in self._held:
                 self._end(key)
-        self._arrived.set()
 
     async def forward(self, key: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request of an admitted key to Flower, and send its answer."""
@@ -99,23 +87,14 @@ class Holder:
             await send(event)
 
         await self._app(scope, receive, watched)
-        if answer.status == 200:
-            self._saw(key, scope["path"])
-
-    def _saw(self, key: bytes, path: str) -> None:
-        """Act on a request that Flower accepted."""
-        if path in ARRIVALS:
-            self._arrived.set()
-        elif path == ACTIVATE:  # whoever holds an older request has gone, and must take no message of the new session
-            with self._lock:
+        if answer.status == 200 and scope["path"] == ACTIVATE:
+            with self._lock:  # whoever holds an older request has gone, and must take no message of the new session
                 self._replace(key)
 
     async def _pull(self, key: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request for messages; if there is none, hold the request and then forward it once more."""
         calls = self._calls.get(key, 0)
-        request = await _read(receive)
-        if request is None:
-            return
+        request = (await receive())["body"]
         answer = await self._ask(scope, request)
         if answer.is_empty:
             go_on = await self._hold(key, calls, receive)
@@ -170,17 +149,3 @@ class Holder:
     def _end(self, key: bytes) -> None:
         if key in self._held:
             self._held[key].end()
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """Return the body of a request; None if it is too large or the connection was closed before its end."""
-    body = bytearray()
-    while True:
-        event = await receive()
-        if event["type"] != "http.request":
-            return None
-        body += event.get("body", b"")
-        if len(body) > SMALL:
-            return None
-        if not event.get("more_body"):
-            return bytes(body)

@@ -1,70 +1,138 @@
-"""The filter in front of Flower on the public port.
+"""The filter in front of the Fleet API on the public port.
 
-Only requests to the Fleet API, from an admitted key and of a bounded size, reach Flower; all others are rejected here.
+Only requests that an admitted key has signed reach it, each once, and each of a bounded size. The signature is checked
+before any of the body is read; all other requests are rejected here.
 """
 
-import base64
-import binascii
-import re
-from collections.abc import Mapping
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from server.network.held_requests import Holder, Receive, Scope, Send
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-FLEET = "/v1/fleet/"
-PATH = re.compile(r"/v1/fleet/[a-z-]+")
-KEY_HEADER = b"flwr-public-key"
-SITE_HEADER = b"x-hushtune-site"
-LARGEST = 16 * 2**20  # bytes of a request; Flower sends arrays in pieces of 5 MB, so honest requests are far smaller
+from server.network.fleet_api import PATHS, largest
+from server.network.held_requests import Holder, Receive, Scope, Send
+from shared.identity.request_signature import KEY, Claim, Replays
+
+AT_ONCE = 8  # requests of one key that are read at the same time; a site makes at most 4
+BODY = 180.0  # seconds in which the body of a request must arrive: 5 MB at 30 kB a second
+CLOCK, REPLAYED, BUSY = 412, 425, 429  # HTTP statuses that a site tells apart
 
 
 class RequestFilter:
-    """An ASGI application that forwards permitted requests to another one, Flower's."""
+    """An ASGI application that forwards permitted requests to another one.
 
-    def __init__(self, app: Any) -> None:
+    Parameters
+    ----------
+    app
+        The application behind the filter.
+    vouch
+        Called with the address of a connection when the signature of a request on it was right.
+    clock
+        Returns the Unix time in seconds.
+    """
+
+    def __init__(
+        self, app: Any, vouch: Callable[[Any, bytes], None] = lambda *_: None, clock: Callable[[], float] = time.time
+    ) -> None:
         self.holder = Holder(app)
-        self._sites: Mapping[bytes, str] = {}
+        self.vouch = vouch
+        self._clock = clock
+        self._sites: Mapping[bytes, tuple[str, ec.EllipticCurvePublicKey]] = {}
+        self._replays = Replays()
+        self._reading: Counter[bytes] = Counter()
 
     def admit(self, sites: Mapping[bytes, str]) -> None:
         """Admit exactly these public keys, each for the site it maps to; replaces the keys admitted before."""
-        self._sites = dict(sites)
+        gone = set(self._sites) - set(sites)
+        self._sites = {key: (site, _loaded(key)) for key, site in sites.items()}
+        self._replays.keep(self._sites)
+        for key in gone:
+            self.holder.call(key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward a permitted request; answer any other with an HTTP error status."""
+        """Forward a permitted request; answer any other with an HTTP error status, and close its connection."""
         if scope["type"] != "http":
             return
-        key, status = self._judge(scope)
-        if status:
-            await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+        claim, status = self._judge(scope)
+        body = b""
+        if claim is not None and not status:
+            self.vouch(scope.get("client"), claim.key)
+            body, status = await self._body(claim, receive, largest(scope["path"]))
+        if claim is None or status:
+            headers = [(b"content-length", b"0"), (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        await self.holder.forward(key, scope, _bounded(receive), send)
+        await self.holder.forward(claim.key, {**scope, "hushtune.key": claim.key}, _with(body, receive), send)
 
-    def _judge(self, scope: Scope) -> tuple[bytes, int]:
-        """Return the key of a request, and the HTTP error status for it, or 0 if it is permitted."""
-        if not PATH.fullmatch(scope["path"]) or scope["method"] != "POST":
-            return b"", 404
-        headers = dict(scope["headers"])
+    def _judge(self, scope: Scope) -> tuple[Claim | None, int]:
+        """Return who signed a request, and the HTTP error status for it, or 0 if it is permitted."""
+        path = scope["path"]
+        if path not in PATHS or scope["method"] != "POST":
+            return None, 404
+        claim, headers = Claim.read(scope["headers"]), dict(scope["headers"])
+        size = headers.get(b"content-length", b"")
+        if claim is None or not (size.isdigit() and len(size) < 10):
+            return None, 400 if KEY.encode() in headers else 401
+        if claim.key not in self._sites:
+            return None, 401
+        site, key = self._sites[claim.key]
+        now = self._clock()
+        if not claim.is_current(now):
+            return None, CLOCK
+        if not claim.is_signed(key, "POST", path):
+            return None, 401
+        if claim.site_id != site:
+            return None, 403
+        if int(size) > largest(path):
+            return None, 413
+        return (claim, 0) if self._replays.is_new(claim, now) else (None, REPLAYED)
+
+    async def _body(self, claim: Claim, receive: Receive, most: int) -> tuple[bytes, int]:
+        """Return the body of a request, and an HTTP error status, or 0 if it is the body that was signed."""
+        if self._reading[claim.key] >= AT_ONCE:
+            return b"", BUSY
+        self._reading[claim.key] += 1
         try:
-            key = base64.b64decode(headers.get(KEY_HEADER, b""), validate=True)
-            size = int(headers.get(b"content-length", b"0"))
-        except (binascii.Error, ValueError):
-            return b"", 400
-        if key not in self._sites:
-            return key, 401
-        if headers.get(SITE_HEADER, b"").decode("latin-1") != self._sites[key]:
-            return key, 403
-        return key, 413 if size > LARGEST else 0
+            body = await asyncio.wait_for(_read(receive, most), BODY)
+        except TimeoutError:
+            return b"", 408
+        finally:
+            self._reading[claim.key] -= 1
+        if body is None:
+            return b"", 413
+        return (body, 0) if claim.has_body(body) else (b"", 400)
 
 
-def _bounded(receive: Receive) -> Receive:
-    """Return a receive function that reports a disconnect once more than ``LARGEST`` bytes have arrived."""
-    seen = 0
-
-    async def bounded() -> dict[str, Any]:
-        nonlocal seen
+async def _read(receive: Receive, most: int) -> bytes | None:
+    """Return the body of a request; None if it is too large or the connection was closed before its end."""
+    body = bytearray()
+    while True:
         event = await receive()
-        seen += len(event.get("body", b""))
-        return event if seen <= LARGEST else {"type": "http.disconnect"}
+        if event["type"] != "http.request":
+            return None
+        body += event.get("body", b"")
+        if len(body) > most:
+            return None
+        if not event.get("more_body"):
+            return bytes(body)
 
-    return bounded
+
+def _with(body: bytes, receive: Receive) -> Receive:
+    """Return a receive function that first returns the body that was read."""
+    parts = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> dict[str, Any]:
+        return parts.pop() if parts else await receive()
+
+    return received
+
+
+def _loaded(key: bytes) -> ec.EllipticCurvePublicKey:
+    found = load_pem_public_key(key)
+    assert isinstance(found, ec.EllipticCurvePublicKey)  # noqa: S101  the allow-list reads no other keys
+    return found

@@ -1,6 +1,6 @@
-"""A Flower SuperLink inside this process. All server code that uses Flower's internals is in this module.
+"""A Flower SuperLink inside this process; this module and `fleet_api` use Flower's internals, and no other of the server.
 
-Two listeners share one SuperLink. The public one forwards only the Fleet API, and only for admitted keys. Flower's Control
+Two listeners share one SuperLink. The public one answers only the Fleet API, and only admitted keys. Flower's Control
 and Runtime APIs, through which anyone who holds the CA file could register nodes and run code on a stock SuperLink, answer
 only on a loopback port of this process. No code is sent to sites: the app bundle that Flower requires holds only metadata.
 """
@@ -20,7 +20,7 @@ import httpx
 from flwr.app import Message, MessageType, RecordDict
 from flwr.app.message import remove_content_from_message
 from flwr.cli.build import build_fab_from_files
-from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, ErrorCode, SubStatus
+from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID, SubStatus
 from flwr.proto.control_pb2 import StartRunRequest
 from flwr.proto.fab_pb2 import Fab
 from flwr.proto.runtime_pb2 import (
@@ -35,16 +35,13 @@ from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_tree,
-    iterate_object_tree,
     no_object_id_recompute,
 )
-from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.interceptors import (
     RuntimeTokenHttpInterceptor,
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
-from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.retry import RetryInvoker, exponential
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
@@ -54,10 +51,13 @@ from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
 from server.network.app_bundle import ENVELOPE
+from server.network.fleet_api import FleetApi
 from server.network.ports import Listeners
 from server.network.request_filter import RequestFilter
 from shared.errors import RunError
 from shared.identity.keys import read_public
+from shared.identity.request_signature import public_bytes
+from shared.wire.parts import Bound
 
 IN_MEMORY = ":flwr-in-memory:"
 
@@ -101,7 +101,7 @@ def node_key(path: Path) -> bytes:
     ConfigError
         The file does not hold a public key that Flower accepts.
     """
-    return bytes(public_key_to_bytes(read_public(path)))
+    return public_bytes(read_public(path))
 
 
 class Link:
@@ -112,12 +112,14 @@ class Link:
         quiet.setLevel(logging.CRITICAL)
         self._secret = secrets.token_bytes(32)
         self._app: Any = create_app(_settings(self._secret), SuperLinkLifespan)
-        self.filter = RequestFilter(self._app)
+        self.api = FleetApi(lambda: self._state)
+        self.filter = RequestFilter(self.api)
         self._listeners = Listeners(self._app, self.filter, public, certificate, key)
+        self._bound = Bound(0, 0)
         self._runtime: RuntimeHttpClient | None = None
         self._task: Any = None
-        self._arriving: dict[str, Any] = {}
         self._keys: dict[int, bytes] = {}
+        self._out: dict[str, int] = {}
         self._heart: HeartbeatSender | None = None
         self._lost = threading.Event()
 
@@ -142,12 +144,19 @@ class Link:
         self._keys[node_id] = key
         return node_id
 
+    def dismiss(self, node_id: int) -> None:
+        """End the connection of a node whose key is not admitted any more, and drop its orders and what came of a reply."""
+        self._state.deactivate_node(node_id)
+        self.forget([message_id for message_id, node in self._out.items() if node == node_id])
+        self.api.drop(self._keys[node_id])
+
     def nodes(self) -> Mapping[int, Node]:
         """Return the state of every node, by node id."""
-        return {
-            info.node_id: Node(info.status == "online", info.last_activated_at or "", info.online_until or 0.0)
-            for info in self._state.get_node_info()
-        }
+        return {info.node_id: _node(info) for info in self._state.get_node_info()}
+
+    def node(self, node_id: int) -> Node:
+        """Return the state of one node."""
+        return _node(self._state.get_node_info(node_ids=[node_id])[0])
 
     def open_run(self) -> None:
         """Open a new run at Flower and act as its ServerApp; ends the previous run."""
@@ -200,59 +209,46 @@ class Link:
             stored, missing = state.store_message_and_object_tree(header, get_object_tree(message), session)
         if not stored:
             raise RunLost
+        self._bound = self._bound.with_order(pieces)
+        message_id = str(message.metadata.message_id)
+        self._out[message_id] = node_id
+        self.api.expect(self._keys[node_id], message_id, self._bound)
         for name in missing:
             state.store_object(run_id, session, name, pieces[name])
         self.filter.holder.call(self._keys[node_id])
-        return str(message.metadata.message_id), sum(map(len, pieces.values()))
+        return message_id, sum(map(len, pieces.values()))
 
     def pull(self, message_ids: Sequence[str]) -> Iterator[Incoming]:
-        """Yield the replies to these messages that have arrived completely; read each from Flower only when it is consumed.
+        """Yield the replies to these messages that have arrived whole; inflate each only when it is consumed.
 
         Raises
         ------
         RunLost
             Flower ended the run; open a new run and push again.
         """
-        run_id, state = self._run_id(), self._state
-        fresh = set(message_ids) - set(self._arriving)
-        for reply in state.get_message_res(message_ids=fresh, run_id=run_id) if fresh else ():
-            self._arriving[reply.metadata.reply_to_message_id] = reply
+        self._run_id()
+        nodes = self.nodes()
         for asked in message_ids:
-            incoming = self._read(asked, run_id) if asked in self._arriving else None
-            if incoming is not None:
+            node = self._out.get(asked)
+            found = None if node is None else self.api.take(self._keys[node], asked)
+            if found is not None:
                 self.forget([asked])
-                yield incoming
+                yield Incoming(asked, found[0], found[1], False, found[2])
+            elif node is None or not nodes[node].online:
+                self.forget([asked])
+                yield Incoming(asked, None, None, True, 0)
 
     def wait(self, seconds: float) -> None:
-        """Wait until a part of a reply arrives, at most ``seconds``; return at once if one came since the last call."""
-        self.filter.holder.wait_for_arrival(seconds)
+        """Wait until a reply has arrived, at most ``seconds``; return at once if one came since the last call."""
+        self.api.wait_for_reply(seconds)
 
     def forget(self, message_ids: Sequence[str]) -> None:
         """Delete messages and their replies; a reply that arrives later is not delivered."""
-        store = self._state.object_store
         for message_id in message_ids:
-            store.delete(message_id)
-            reply = self._arriving.pop(message_id, None)
-            if reply is not None:
-                store.delete(reply.metadata.message_id)
+            self._state.object_store.delete(message_id)
+            self.api.forget(message_id)
+            self._out.pop(message_id, None)
         self._state.delete_messages(set(message_ids))
-
-    def _read(self, asked: str, run_id: int) -> Incoming | None:
-        """Return the reply to the message ``asked``, or None while parts of it have not arrived."""
-        header, store = self._arriving[asked], self._state.object_store
-        if header.has_error():
-            away = header.error.code == ErrorCode.NODE_UNAVAILABLE
-            return Incoming(asked, None, str(header.error.reason), away, 0)
-        try:
-            tree = store.get_object_tree(header.metadata.message_id)
-            pieces = {part.object_id: self._state.get_object(run_id, part.object_id) for part in iterate_object_tree(tree)}
-            if not all(pieces.values()):
-                return None
-            size = sum(map(len, pieces.values()))
-            message = inflate_object_from_contents(header.metadata.message_id, pieces)
-            return Incoming(asked, message.content, None, False, size)  # type: ignore[attr-defined]
-        except Exception as error:  # whatever a site sends, a parsing error must not end the round
-            return Incoming(asked, None, type(error).__name__, False, 0)
 
     def _acquire(self) -> str:
         guard = SuperExecAuthHttpInterceptor(
@@ -295,11 +291,14 @@ class Link:
             self._lost.set()
         self._runtime.close()
         self._runtime = self._task = None
-        self._arriving.clear()
 
     @property
     def _state(self) -> Any:
         return self._app.state.linkstate_factory.state()
+
+
+def _node(info: Any) -> Node:
+    return Node(info.status == "online", info.last_activated_at or "", info.online_until or 0.0)
 
 
 def _settings(secret: bytes) -> SuperLinkLifespanConfig:

@@ -15,7 +15,7 @@ from privacy.dp.plan import PrivacyPlan, grids_of
 from privacy.leakage.recall import merge_recalls, overall
 from privacy.stability import effects
 from server.report import wording
-from server.report.facts import RunFacts, SiteFacts
+from server.report.facts import Baseline, RunFacts, SiteFacts
 from server.report.html import render
 from server.report.signed import CARD_FILE, SignedCard
 from server.rounds import Metrics, Round
@@ -58,7 +58,7 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "versions": versions(),
         "model": _model(facts.model),
         "adapter": dict(facts.adapter),
-        "baselines": [{"name": b.name, "note": b.note, "metrics": _metrics(b.metrics)} for b in facts.baselines],
+        "baselines": [_baseline(baseline) for baseline in facts.baselines],
         "base": _metrics(facts.base),
         "final": _metrics(facts.final),
         "choice": dict(facts.choice) if facts.choice else None,
@@ -152,6 +152,15 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the installed libraries that can affect a result; a server needs no Opacus."""
     installed = {name: importlib.metadata.version(name) for name in LIBRARIES if is_installed(name)}
     return {"python": platform.python_version(), **installed}
+
+
+def _baseline(baseline: Baseline) -> dict[str, Any]:
+    return {
+        "name": baseline.name,
+        "note": baseline.note,
+        "private": baseline.private,
+        "metrics": _metrics(baseline.metrics),
+    }
 
 
 def _metrics(metrics: Metrics) -> dict[str, dict[str, float]]:

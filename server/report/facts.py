@@ -39,10 +39,14 @@ class SiteFacts:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A reference model that the final adapter is compared with."""
+    """A reference model that the final adapter is compared with.
+
+    ``private`` says that the model keeps the run's guarantee: it has the same privacy plan, or read no site's record.
+    """
 
     name: str
     note: str
+    private: bool
     metrics: Metrics
     rival: Rival
 

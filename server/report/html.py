@@ -7,7 +7,7 @@ from typing import Any
 from server.report.drawings import drawings, legends
 from server.report.figures import setting
 from server.report.template import charge_rows, environment
-from server.report.verdict import standing, verdict
+from server.report.verdict import verdict
 from server.report.wording import TRUST
 from shared.metrics.registry import measure
 
@@ -31,7 +31,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "anonymisation": {"entities": {}, "recall": {}, "overall": None, "quarantined": {}},
 }
 ENTRIES: dict[str, dict[str, Any]] = {
-    "baselines": {"name": "", "note": "", "metrics": {}},
+    "baselines": {"name": "", "note": "", "private": False, "metrics": {}},
     "rounds": {
         **dict.fromkeys(("round", "bytes_up", "bytes_down", "seconds", "kwh", "co2e_kg")),
         **{"metrics": {}, "stages": {}, "accepted": [], "rejected": [], "missing": [], "site_kwh": {}},
@@ -47,7 +47,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
 def render(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) -> str:
     """Render the page, including the privacy card; the same report and card give the same bytes."""
     page = _page(_complete(report))
-    return environment(autoescape=True).get_template("report.html.j2").render(page, card=card, charges=charge_rows)
+    return environment().get_template("report.html.j2").render(page, card=card, charges=charge_rows)
 
 
 def _complete(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,8 +70,7 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": _metrics(report),
         "lower": measure(metric).lower_is_better,
         "confidence": _confidence(report),
-        "verdict": verdict(report["base"].get(metric), report["final"].get(metric), metric),
-        "standing": standing(report, metric),
+        "verdict": verdict(report, metric),
         "worst": _worst(report["sites"]),
         "unreported": [site["site_id"] for site in report["sites"] if not _has_epsilon(site)],
         "sent": up,

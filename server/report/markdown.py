@@ -11,9 +11,9 @@ from server.report.figures import exact
 from server.report.template import charge_rows, environment
 from shared.config.adapter import FAMILIES
 from shared.config.task import DECLARED
+from shared.models.catalogue import HUB_ID
 
 SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)@[0-9a-f]{40}")
 
 
 def privacy_page(card: Mapping[str, Any]) -> str:
@@ -23,12 +23,13 @@ def privacy_page(card: Mapping[str, Any]) -> str:
 
 def model_page(card: Mapping[str, Any]) -> str:
     """Render the README of an adapter folder as a Hugging Face model card (Mitchell et al. 2019, arXiv 1810.03993)."""
-    found = HUB_ID.fullmatch(card["base_model"]["reference"])
+    reference = card["base_model"]["reference"]
+    hub_name = reference.partition("@")[0] if HUB_ID.fullmatch(reference) else None
     training, task = card["training"], DECLARED[card["training"]["task"]]
     family = FAMILIES.get(training["family"])
     words = {name: exact(value) if isinstance(value, float) else value for name, value in training.items()}
     trained = family and family.words.format_map(words)
-    return _render("model_card.md.j2", card, hub_name=found and found.group(1), family=family, trained=trained, task=task)
+    return _render("model_card.md.j2", card, hub_name=hub_name, family=family, trained=trained, task=task)
 
 
 def escape(value: Any) -> Any:
@@ -39,6 +40,5 @@ def escape(value: Any) -> Any:
 
 
 def _render(template: str, card: Mapping[str, Any], **more: Any) -> str:
-    pages = environment(autoescape=False)
-    pages.finalize = escape
+    pages = environment(escape)
     return pages.get_template(template).render(card=card, charges=partial(charge_rows, card), **more).strip() + "\n"

@@ -1,6 +1,7 @@
 """Set up the templates of the report and the cards: their number formats, and the rows of the table of charges."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -29,14 +30,16 @@ from server.report.figures import (
 from shared.metrics.registry import measure
 
 
-def environment(*, autoescape: bool) -> Environment:
-    """Return a Jinja environment for the templates of this folder, in which an undefined name is an error.
+@cache  # so that each template is compiled once in a process; nobody changes the environment
+def environment(escape: Callable[[Any], Any] | None = None) -> Environment:
+    """Return the Jinja environment for the templates of this folder, in which an undefined name is an error.
 
-    ``autoescape`` is off only for Markdown, which is escaped by `server.report.markdown.escape`.
+    Values are escaped by ``escape`` if given (Markdown has its own), else for HTML.
     """
     found = Environment(
         loader=PackageLoader("server.report", ""),
-        autoescape=autoescape,  # noqa: S701 -- markdown.py escapes by itself
+        autoescape=escape is None,  # noqa: S701 -- `escape` escapes by itself
+        finalize=escape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,7 +1,7 @@
-"""Compare the adapter with the base model and with the strongest baseline, in one sentence each."""
+"""Compare the adapter with the base model and with the strongest baselines, in a sentence each."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,65 @@ class Verdict:
     sentence: str
 
 
-def verdict(base: Mapping[str, float] | None, final: Mapping[str, float] | None, metric: str) -> Verdict:
+WORDS = {
+    "better": "better than",
+    "same": "not distinguishable from",
+    "worse": "worse than",
+    "unknown": "not compared with",
+}
+
+
+def verdict(report: Mapping[str, Any], metric: str) -> Verdict:
+    """Compare the adapter with its base model, and with the strongest baseline that had the same information and privacy.
+
+    An adapter that beats its base model, but not that baseline, gets the kind ``same``: its training was not worth it.
+
+    Parameters
+    ----------
+    report
+        The whole report.
+    metric
+        Name of the metric.
+    """
+    found, fair = _against_base(report["base"].get(metric), report["final"].get(metric), metric), _fair(report)
+    rival = _strongest(filter(fair, report["baselines"]), metric)
+    free = _strongest((each for each in report["baselines"] if not fair(each)), metric)
+    kind, headline, sentence = found.kind, found.headline, found.sentence
+    if rival is not None:
+        relation = _relation(report, rival, metric)
+        sentence += (
+            f" It is {WORDS[relation]} the strongest baseline with the same information and privacy, {rival['name']}, at "
+            f"{measured(rival['metrics'][metric], metric)}."
+        )
+        if kind == "better" and relation != "better":
+            kind, headline = "same", f"Better than the base model, but {WORDS[relation]} {rival['name']}"
+    if free is not None:
+        reached = measured(free["metrics"][metric], metric)
+        sentence += f" The strongest baseline without privacy, {free['name']}, reaches {reached}."
+    return Verdict(kind, headline, sentence)
+
+
+def _fair(report: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
+    """Return which baselines had the run's information and privacy: in a run without privacy, all of them."""
+    enabled = report["privacy"]["enabled"]
+    return lambda baseline: bool(baseline["private"]) or not enabled
+
+
+def _strongest(baselines: Iterable[Mapping[str, Any]], metric: str) -> Mapping[str, Any] | None:
+    known = [baseline for baseline in baselines if is_known(baseline["metrics"].get(metric))]
+    choose = min if measure(metric).lower_is_better else max
+    return choose(known, key=lambda baseline: baseline["metrics"][metric]["value"], default=None)
+
+
+def _relation(report: Mapping[str, Any], rival: Mapping[str, Any], metric: str) -> str:
+    """Compare by the paired change on the same records if the report has it, else by the two intervals."""
+    for found in report["assessment"]["differences"]:
+        if (found["against"], found["metric"]) == (rival["name"], metric):
+            return compare({"low": 0.0, "high": 0.0}, found["change"], metric)
+    return compare(rival["metrics"][metric], report["final"].get(metric), metric)
+
+
+def _against_base(base: Mapping[str, float] | None, final: Mapping[str, float] | None, metric: str) -> Verdict:
     """Compare the adapter with the base model by their intervals; overlapping intervals count as no difference."""
     kind = compare(base, final, metric)
     name = measure(metric).label
@@ -60,19 +118,3 @@ def compare(reference: Mapping[str, float] | None, measurement: Mapping[str, flo
     if low <= reference_high and reference_low <= high:
         return "same"
     return "better" if (low > reference_high) != measure(metric).lower_is_better else "worse"
-
-
-def standing(report: Mapping[str, Any], metric: str) -> str:
-    """Compare the adapter with the strongest baseline, because beating only the untrained model says little."""
-    known = [b for b in report["baselines"] if is_known(b["metrics"].get(metric))]
-    if not known:
-        return ""
-    best = (min if measure(metric).lower_is_better else max)(known, key=lambda b: b["metrics"][metric]["value"])
-    words = {
-        "better": "better than",
-        "same": "not distinguishable from",
-        "worse": "worse than",
-        "unknown": "not compared with",
-    }
-    relation = words[compare(best["metrics"][metric], report["final"].get(metric), metric)]
-    return f"It is {relation} the strongest baseline, {best['name']}, at {measured(best['metrics'][metric], metric)}."

@@ -43,7 +43,9 @@ METHODS: Mapping[MethodName, Contract] = {
     "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared")),
     "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
 }
-GRADIENT_OPTIMISERS: tuple[OptimiserName, ...] = ("sgd", "adamw")  # they take a gradient, the others a delta
+# Optimisers that take a gradient, where the others take a delta, with default rates of adapter and head in their own units.
+# The first is the default; `python -m bench.study bench/rates.toml` compares them.
+GRADIENT_OPTIMISERS: Mapping[OptimiserName, tuple[float, float]] = {"adamw": (5.0, 15.0), "sgd": (0.5, 1.5)}
 OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {  # with the fields that only these optimisers read
     "plain": (),
     "adamw": (),
@@ -69,7 +71,9 @@ class AggregationSection(ChoiceSection):
         "plain",
         description="plain: the server adds the aggregated delta to the adapter; momentum: it adds a decaying sum of all "
         "deltas so far; adamw, sgd (only with privacy.trust = 'distributed', which needs one of them): the server takes a "
-        "step of that optimiser with the noised mean gradient of all sites, at the learning rates of training",
+        "step of that optimiser with the noised mean gradient of all sites. The learning rates of training are then in "
+        "units that fit any clipping norm C: of 1 / C for sgd, and of the noise / C for adamw (at least 1 / sqrt(trained "
+        "numbers)), so that one rate serves any epsilon and number of sites",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum, sgd: share of the sum that is kept from round to round")
 

@@ -34,6 +34,13 @@ class AnonymiseSection(Section):
         description="fast: language model and patterns; standard: also name lists and words that are not common; "
         "strict: also every capitalised word and long number",
     )
+    domain: list[Literal["medical", "banking", "legal"]] = Field(
+        ["medical", "banking", "legal"],
+        description="domains of the texts, whose terms stay (names of diseases, drugs, payments, laws); empty: none",
+    )
+    harmless: list[str] = Field(
+        [], description="further words and terms that are never personal data at this site, whatever they mean elsewhere"
+    )
     operator: Literal["tag", "redact", "surrogate"] = Field(
         "tag",
         description="tag: <PERSON_1>, the same in one record; redact: <PERSON>; surrogate: an invented value, the same in "

@@ -29,7 +29,7 @@ def first_line(model: type[BaseModel], error: ValidationError) -> str:
         return f"unknown field '{path}'{_nearest(model, problem['loc'])}"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
     if problem["type"] == "value_error":
-        return f"{path}.{message}" if path else message
+        return f"{path}{': ' if message.startswith('must ') else '.'}{message}" if path else message
     about = f"({path.split('.')[-1]}: {_description(model, problem['loc'])})"
     if problem["type"] == "missing":
         return f"{path}: missing, it is required {about}"

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from shared.config.adapter import AdapterSection
 from shared.config.adversary import AdversarySection
-from shared.config.aggregation import AggregationSection
+from shared.config.aggregation import GRADIENT_OPTIMISERS, AggregationSection
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.cohort import CohortSection
 from shared.config.data import DataSection
@@ -78,6 +78,21 @@ class RunConfig(Section):
         if isinstance(own, dict) and declared and declared.operator:
             return tree | {"anonymise": {"operator": declared.operator} | own}
         return tree
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_shared_noise_has_defaults_of_its_own(cls, tree: Any) -> Any:
+        """Set what a config leaves out to what ``privacy.trust = "distributed"`` needs."""
+        sections = [tree.get(name, {}) for name in ("privacy", "aggregation", "training")] if isinstance(tree, dict) else []
+        if not sections or not all(isinstance(section, dict) for section in sections):
+            return tree
+        privacy, aggregation, training = sections
+        if privacy.get("trust") != "distributed" or privacy.get("enabled") is False:
+            return tree  # without privacy nothing is shared, and sites take steps of their own
+        aggregation = {"optimiser": next(iter(GRADIENT_OPTIMISERS)), "weights": "declared"} | aggregation
+        adapter, head = GRADIENT_OPTIMISERS.get(aggregation["optimiser"], (None, None))
+        rates = {"learning_rate": adapter, "head_learning_rate": head} if adapter else {}
+        return tree | {"aggregation": aggregation, "training": {"steps": 1} | rates | training}
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

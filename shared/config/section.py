@@ -1,6 +1,7 @@
 """Base class of all configuration sections, and the field types that sections share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -14,6 +15,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+
+from shared.errors import escaped
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # also the name of a folder
 SiteId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -35,6 +38,27 @@ class Section(BaseModel):
         if isinstance(value, bool) and kind is not bool:
             raise ValueError("must not be true or false")
         return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _refuse_what_a_terminal_acts_on(cls, value: Any) -> Any:
+        """Refuse control characters in a text, so that no config can hide or forge what a person is shown of it."""
+        if any(escaped(text, keep="\n\t") != text for text in _texts(value)):
+            raise ValueError(
+                "must not hold characters that a terminal acts on, such as escape sequences; write the text without them"
+            )
+        return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts of a value; a section within it has checked its own."""
+    if isinstance(value, str | Path):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, tuple | list | set | frozenset):
+        for each in value:
+            yield from _texts(each)
 
 
 class ChoiceSection(Section):

@@ -15,8 +15,12 @@ class TrainingSection(Section):
     sampling_rate: Rate = Field(
         0.1, description="public sampling rate q: probability that a record is in a step's batch (above 0, at most 1)"
     )
-    learning_rate: Positive = Field(1e-2, description="peak learning rate of the adapter")
-    head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head")
+    learning_rate: Positive = Field(
+        1e-2,
+        description="peak learning rate of the adapter; under privacy.trust = 'distributed' in the units of "
+        "aggregation.optimiser, with a default of its own",
+    )
+    head_learning_rate: Positive = Field(5e-2, description="peak learning rate of a classification head; see learning_rate")
     warmup: float = Field(
         0.1,
         ge=0,

@@ -8,7 +8,7 @@ from shared.config.model import ModelSection
 from shared.models.wheels import Wheel
 
 # A model of the Hugging Face hub at a fixed commit: org/name@revision.
-HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+@[0-9a-f]{40}$")
+HUB_ID = re.compile(r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+@[0-9a-f]{40}$")
 
 
 @dataclass(frozen=True)

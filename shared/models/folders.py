@@ -66,7 +66,7 @@ def locate(section: ModelSection) -> ModelFiles:
         files = in_catalogue(section.name)
     elif Path(section.name).is_dir():
         files = in_folder(section.name, Path(section.name), section.name)
-    elif HUB_ID.match(section.name):
+    elif HUB_ID.fullmatch(section.name):
         files = in_folder(section.name, _from_hub(section.name), section.name)
     else:
         raise ModelError(

@@ -17,6 +17,9 @@ RunFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one field, as section.key=value.")
 ]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="Say each event as a JSON object on standard error instead of a line.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 
 
@@ -55,6 +58,6 @@ def show(data: Any, as_json: bool, tables: "Callable[[], Iterable[RenderableType
     if as_json:
         typer.echo(json.dumps(data, indent=2))
         return
-    from rich.console import Console
+    from shared.ops.terminal import Terminal
 
-    Console(width=None if sys.stdout.isatty() else 120, soft_wrap=True).print(*tables(), sep="\n")
+    Terminal(width=None if sys.stdout.isatty() else 120).show(tables())

@@ -7,14 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.ops.voice import Voice
+
+FULL = 10 * 2**20  # bytes of a log file
+KEPT = 4  # full files that are kept, as events.jsonl.1 to .4
 NAME = re.compile(r"[\w.:@+/-]{1,128}")
 
 
 @dataclass(frozen=True)
 class RunLog:
-    """Append-only file of a run's events, as JSON lines."""
+    """Append-only file of a run's events, as JSON lines; a full file is moved aside, and of those the newest are kept.
+
+    ``voice`` says each event on standard error as well; None says nothing.
+    """
 
     path: Path
+    voice: Voice | None = None
 
     def event(self, kind: str, **fields: str | int | float | bool | None) -> None:
         """Append one event.
@@ -36,8 +44,19 @@ class RunLog:
             if not is_number and not (isinstance(value, str) and NAME.fullmatch(value)):
                 raise ValueError(f"run log: field '{name}' holds free text; log a code or a number instead")
         line = json.dumps({"time": round(time.time(), 3), "event": kind, **fields})
+        self._rotate()
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+        if self.voice is not None:
+            self.voice.say(kind, fields)
+
+    def _rotate(self) -> None:
+        if not self.path.is_file() or self.path.stat().st_size < FULL:
+            return
+        for number in range(KEPT, 0, -1):
+            older = self.path.with_name(f"{self.path.name}.{number - 1}") if number > 1 else self.path
+            if older.is_file():
+                older.rename(self.path.with_name(f"{self.path.name}.{number}"))
 
     def round(self, number: int, committed: bool, rejected: Mapping[str, str], missing: Sequence[str]) -> None:
         """Append a finished round, and one event for each site whose reply did not count.

@@ -81,6 +81,7 @@ class SiteStatus(Section):
     connection: Literal["connecting", "connected", "refused", "closed"] = Field(
         description="state of its connection to the server"
     )
+    reason: Code | None = Field(None, description="why there is no connection, as a short name")
     since: float = Field(description="time of the last change of the connection, seconds since 1970")
     budgets: tuple[BudgetSeen, ...] = Field((), description="each dataset's budget, and the site's")
     orders: tuple[OrderSeen, ...] = Field((), max_length=50, description="the last orders, the newest one last")

@@ -7,9 +7,11 @@ from itertools import repeat
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from shared.ops.numbers import delta_up, epsilon_left, epsilon_up
 from shared.ops.status import BudgetSeen, OrderSeen, ServerStatus, Sighting, SiteStatus, StatusFile
+from shared.ops.terminal import Terminal
 
 STALE = 120.0  # seconds; the writers refresh the file at least once a minute
 
@@ -32,18 +34,22 @@ def watch(file: StatusFile, ticks: Iterable[float] = repeat(1.0), live: Live | N
     live : Live | None
         Display to use; None makes a new one.
     """
-    with live or Live(auto_refresh=False) as view:
+    with live or Live(console=Terminal(), auto_refresh=False) as view:
         for tick in ticks:
             view.update(Group(*status_tables(file.read())), refresh=True)
             time.sleep(tick)
 
 
-def _process(seen: Sighting) -> str:
+def _process(seen: Sighting) -> Text:
     if not seen.running:
-        return f"[bold red]stopped[/]: process {seen.pid} no longer runs; last status {ago(seen.age)}"
+        return _marked("stopped", "bold red", f": process {seen.pid} no longer runs; last status {ago(seen.age)}")
     if seen.age > STALE:
-        return f"[bold yellow]silent[/]: process {seen.pid} runs, but last wrote its status {ago(seen.age)}"
-    return f"[bold green]running[/]: process {seen.pid}, {ago(seen.age)}"
+        return _marked("silent", "bold yellow", f": process {seen.pid} runs, but last wrote its status {ago(seen.age)}")
+    return _marked("running", "bold green", f": process {seen.pid}, {ago(seen.age)}")
+
+
+def _marked(word: str, style: str, rest: str = "") -> Text:
+    return Text.assemble((word, style), rest)
 
 
 def _server(status: ServerStatus) -> list[RenderableType]:
@@ -75,7 +81,8 @@ def _waiting(status: ServerStatus) -> str:
 def _site(status: SiteStatus) -> list[RenderableType]:
     facts = _facts(f"Site {status.site_id}")
     facts.add_row("server", status.server)
-    facts.add_row("connection", f"{status.connection}, since {ago(time.time() - status.since)}")
+    why = f" ({status.reason.replace('_', ' ')})" if status.reason else ""
+    facts.add_row("connection", f"{status.connection}{why}, since {ago(time.time() - status.since)}")
     budgets = _grid("Privacy budget (epsilon)", "of", "spent", "limit", "left", "at delta", "counted by")
     for budget in status.budgets:
         budgets.add_row(*_budget(budget))
@@ -94,10 +101,10 @@ def _budget(budget: BudgetSeen) -> tuple[str, ...]:
     return budget.of, epsilon_up(budget.spent), limit, epsilon_left(left), delta, budget.counted_by
 
 
-def _order(order: OrderSeen) -> tuple[str, ...]:
+def _order(order: OrderSeen) -> tuple[str | Text, ...]:
     colour = "red" if order.outcome in ("refused", "failed") else "green"
     when = ago(time.time() - order.time)
-    return when, order.run_id, str(order.round), f"[{colour}]{order.outcome}[/]", order.reason or "-"
+    return when, order.run_id, str(order.round), _marked(order.outcome, colour), order.reason or "-"
 
 
 def _facts(title: str) -> Table:

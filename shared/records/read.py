@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DISTINCTIVE = 24  # characters from which a single value in an object or list identifies its record
 
 
-def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[RawRecord]:
+def read_records(path: Path, config: RunConfig, labelled: bool = True, first: int | None = None) -> list[RawRecord]:
     """Read all records of a site's file, in order, with the columns that the config maps.
 
     With ``data.label_bins``, a record is left out if its label is missing or outside every bin. This is a fixed rule on
@@ -30,6 +31,8 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[R
         The run's config with the site's own columns.
     labelled
         Whether each record needs a label of ``task.labels``; otherwise it may have any label or none.
+    first
+        Number of rows to read, for a check of the file; all by default.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True) -> list[R
     """
     records = [
         record
-        for position, row in enumerate(rows_of(path, _mapped(config)), start=1)
+        for position, row in enumerate(islice(rows_of(path, _mapped(config)), first), start=1)
         if (record := _record(row, position, f"{path}, {row.place}", config, labelled)) is not None
     ]
     if not records:
@@ -119,7 +122,8 @@ def _known(row: Row, column: str, where: str) -> list[str]:
 def _value(row: Row, column: str, key: str, where: str) -> Any:
     if column not in row.values:
         # If a file has no header line, its column names are its first record, so they are not printed.
-        raise DataError(f"{where}: no column '{column}' among the file's {row.width}; set {key} to the right name")
+        commas = ", and separate the cells with commas" if row.width == 1 else ""
+        raise DataError(f"{where}: no column '{column}' among the file's {row.width}; set {key} to the right name{commas}")
     return row.values[column]
 
 

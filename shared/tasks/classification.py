@@ -92,7 +92,7 @@ class Classification(HeadedTask):
     """Learn to give each text one label of a public set."""
 
     outcome_type = ClassOutcome
-    baselines = ("trivial", "frozen_probe")
+    baselines = ("trivial", "private_head", "frozen_probe")
     probes = frozenset({"robustness", "swaps", "backdoor", "groups", "forgetting"})
 
     def __init__(self, config: RunConfig, base: LoadedModel) -> None:

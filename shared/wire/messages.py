@@ -9,8 +9,7 @@ site's policy allows it. No field can hold free text.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
@@ -46,6 +45,10 @@ ORDER_FIELDS = {
 }
 NAMES = ("run_id", "nonce", "site_id", "version")
 SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # contains no path separator and no space
+HASH = re.compile(r"[0-9a-f]{64}")
+MOST_ENTRIES = 2**53  # of a hash chain; a larger number is not exact in JSON
+LARGEST_SUM = 1e18  # of a released sum: a site declares at most 10^12 records
+LARGEST_KWH = 1e6  # of one round at one site: a megawatt for six weeks
 HEADER_LIMIT = 4096  # largest accepted numpy header in bytes; our arrays have 128
 
 
@@ -158,8 +161,8 @@ class TrainOrder:
             adapter,
             int(header["cohort"]),
             str(header["version"]),
-            _head_of(header, "ledger"),
-            _head_of(header, "record"),
+            head_of(header, "ledger", "order"),
+            head_of(header, "record", "order"),
             int(header["attempt"]),
         )
 
@@ -215,7 +218,7 @@ class TrainReply:
         plain = RecordDict({name: part for name, part in record.items() if name not in (_RELEASED, _ENERGY)})
         delta, header = _parse(plain, {"run_id": str, "round": int, "nonce": str, "site_id": str, **LEDGER}, "reply")
         names = str(header["run_id"]), int(header["round"]), str(header["nonce"]), str(header["site_id"])
-        return cls(*names, delta, _head_of(header, "ledger"), released, kwh)
+        return cls(*names, delta, head_of(header, "ledger", "reply"), released, kwh)
 
 
 def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
@@ -240,8 +243,29 @@ def _head_fields(name: str, head: Head) -> dict[str, str | int]:
     return {f"{name}_entries": head.entries, f"{name}_hash": head.hash}
 
 
-def _head_of(header: Mapping[str, str | int], name: str) -> Head:
-    return Head(int(header[f"{name}_entries"]), str(header[f"{name}_hash"]))
+def head_of(header: Mapping[str, Any], name: str, what: str) -> Head:
+    """Return the end of a hash chain in a message's header.
+
+    Parameters
+    ----------
+    header : Mapping[str, Any]
+        Header of the message.
+    name : str
+        Name of the chain: ``ledger`` or ``record``.
+    what : str
+        Kind of the message, for an error.
+
+    Raises
+    ------
+    MessageError
+        It is not a number of entries and the hash of the last one.
+    """
+    entries, last = int(header[f"{name}_entries"]), str(header[f"{name}_hash"])
+    if not 0 <= entries <= MOST_ENTRIES or not (HASH.fullmatch(last) if entries else not last):
+        raise MessageError(
+            f"{what}: its {name} does not end with a hash of 64 hexadecimal digits, or has no number of entries"
+        )
+    return Head(entries, last)
 
 
 def _sums(record: object) -> dict[str, float]:
@@ -250,13 +274,17 @@ def _sums(record: object) -> dict[str, float]:
     Raises
     ------
     MessageError
-        They are not finite numbers with known names.
+        They are not numbers of a possible size with known names.
     """
     if record is None:
         return {}
     sums = dict(record) if isinstance(record, ConfigRecord) else {}
-    if not set(sums) or not set(sums) <= SUMS or any(type(v) is not float or not isfinite(v) for v in sums.values()):
-        raise MessageError(f"reply: its released sums are not finite numbers under {', '.join(sorted(SUMS))}")
+    if (
+        not set(sums)
+        or not set(sums) <= SUMS
+        or any(type(v) is not float or not abs(v) <= LARGEST_SUM for v in sums.values())
+    ):
+        raise MessageError(f"reply: its released sums are not numbers up to {LARGEST_SUM:g} under {', '.join(sorted(SUMS))}")
     return {name: float(value) for name, value in sums.items()}  # type: ignore[arg-type]  # the types were checked
 
 
@@ -266,14 +294,14 @@ def _kwh(record: object) -> float | None:
     Raises
     ------
     MessageError
-        It is not one finite number of 0 or more.
+        It is not one number from 0 to ``LARGEST_KWH``.
     """
     if record is None:
         return None
     found = dict(record) if isinstance(record, ConfigRecord) else {}
     kwh = found.get("kwh")
-    if set(found) != {"kwh"} or not isinstance(kwh, float) or not isfinite(kwh) or kwh < 0:
-        raise MessageError("reply: its energy is not one finite number of kWh, 0 or more")
+    if set(found) != {"kwh"} or not isinstance(kwh, float) or not 0 <= kwh <= LARGEST_KWH:
+        raise MessageError(f"reply: its energy is not one number of kWh from 0 to {LARGEST_KWH:g}")
     return kwh
 
 

@@ -14,7 +14,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from shared.errors import MessageError
 from shared.wire.announcement import Announcement
 from shared.wire.chain_head import Head
-from shared.wire.messages import HEADER_LIMIT, LEDGER, MASKED, NUMPY_MAGIC, SHORT_NAME
+from shared.wire.messages import HEADER_LIMIT, LEDGER, MASKED, NUMPY_MAGIC, SHORT_NAME, head_of
 
 Words = npt.NDArray[np.uint32]
 _HEADER, _VECTOR = "header", "masked"
@@ -144,7 +144,7 @@ class MaskedReply:
         arrays = record[_VECTOR]
         if not isinstance(arrays, ArrayRecord) or set(arrays) != {_VECTOR}:
             raise MessageError(f"{what}: does not hold exactly one vector")
-        head = Head(header["ledger_entries"], header["ledger_hash"])
+        head = head_of(header, "ledger", what)
         names = header["run_id"], header["round"], header["nonce"], header["site_id"]
         return cls(*names, _words(arrays[_VECTOR], what), head)
 

@@ -261,6 +261,22 @@ class Style:
     relayed: bool = False
 
 
+def _by_label() -> Mapping[str, tuple[str, str, str]]:
+    """Return department, kind and words of every single need, by its label; departments and kinds take turns."""
+    every = (
+        (number, department, kind, words)
+        for department, needs in NEEDS.items()
+        for kind, alternatives in needs.items()
+        for number, words in enumerate(alternatives, 1)
+    )
+    return {
+        f"{department}-{kind}-{number}": (department, kind, words)
+        for number, department, kind, words in sorted(every, key=lambda need: need[0])
+    }
+
+
+NEED_LABELS = _by_label()  # the labels of a harder task: not the department, but which of its needs a message requests
+
 CHOICE = re.compile(r"\{([\w ]+)\}|\(([^(){}]*)\)")
 
 
@@ -280,24 +296,33 @@ def expand(text: str, rules: Rules, rng: random.Random, things: dict[str, str]) 
     return " ".join(text.split())
 
 
-def rules_for(department: str, style: Style, voice: str) -> Rules:
+def rules_for(department: str, style: Style, voice: str) -> dict[str, tuple[str, ...]]:
     """Merge all tables: the common ones, those of the department and the writer, and the additions of the style."""
     common = {**THINGS, **MENTIONS, **DETAILS, **NEEDS[department], **VOICES[voice]}
     return common | {symbol: (*common.get(symbol, ()), *more) for symbol, more in style.words.items()}
 
 
-def compose(department: str, style: Style, voice: str, details: Collection[str], rng: random.Random) -> list[str]:
-    """Compose the sentences of a message to ``department``, with marks for the personal ``details`` that it gives."""
+def compose(
+    department: str, style: Style, voice: str, details: Collection[str], rng: random.Random, need: str | None = None
+) -> list[str]:
+    """Compose the sentences of a message to ``department``, with marks for the personal ``details`` that it gives.
+
+    With ``need``, one of `NEED_LABELS`, the message requests that need, and gives no reason that would name another.
+    """
 
     def say(*symbols: str, about: str = department) -> list[str]:
         rules, things = rules_for(about, style, voice), dict[str, str]()
+        if need and about == department:
+            _, kind, words = NEED_LABELS[need]
+            rules = rules | {kind: (words,), "request": tuple(text for text in rules["request"] if f"{{{kind}}}" in text)}
         texts = (expand(f"{{{symbol}}}", rules, rng, things) for symbol in symbols)
         return [text[:1].upper() + text[1:] for text in texts if text]
 
     others = rng.sample([d for d in DEPARTMENTS if d != department], rng.choice(MENTIONED))
     body = [sentence for other in others for sentence in say("settled", about=other)]
     place = rng.randint(0, len(body))
-    body[place:place] = say("request", "reason") if rng.random() < EXPLAINED else say("request")
+    explained = rng.random() < EXPLAINED and need is None
+    body[place:place] = say("request", "reason") if explained else say("request")
     if rng.random() < style.asides:
         body[place:place] = say("aside")
     about_me = say(*(detail for detail in details if detail in DETAILS))

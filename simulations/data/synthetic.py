@@ -147,8 +147,10 @@ class Person:
         return f"{self.first_name} {self.last_name}"
 
 
-def patient_messages(site_index: int, sites: int, records: int, seed: int) -> Iterator[dict[str, object]]:
-    """Yield the messages of one site: ``text``, ``label`` (one of ``DEPARTMENTS``) and the true ``spans``.
+def patient_messages(
+    site_index: int, sites: int, records: int, seed: int, labels: Sequence[str] = DEPARTMENTS
+) -> Iterator[dict[str, object]]:
+    """Yield the messages of one site: ``text``, ``label`` (one of ``labels``) and the true ``spans``.
 
     A span is ``{"label", "start", "end"}``, in characters of the text, end excluded. The same arguments give the same
     messages in each process; a site's messages do not depend on how many messages the other sites have.
@@ -163,6 +165,8 @@ def patient_messages(site_index: int, sites: int, records: int, seed: int) -> It
         The number of messages.
     seed
         The run's seed.
+    labels
+        The departments; or some of `NEED_LABELS`, a harder task.
 
     Raises
     ------
@@ -174,19 +178,24 @@ def patient_messages(site_index: int, sites: int, records: int, seed: int) -> It
     style = STYLES[site_index % len(STYLES)]
     shares = label_shares(sites, seed)[site_index]
     people = invent_people(site_index, seed)
+    needs = {department: [label for label in labels if label.startswith(f"{department}-")] for department in DEPARTMENTS}
     rng = stream(seed, "messages", site_index)
     for _ in range(records):
         department = rng.choices(DEPARTMENTS, shares)[0]
+        need = rng.choice(needs[department]) if needs[department] else None
         trio = rng.sample(people, 3)
         voice = trio[0].pronoun if style.relayed else "self"
-        sentences = compose(department, style, voice, details_given(rng), rng)
+        sentences = compose(department, style, voice, details_given(rng), rng, need)
         text, spans = plant(sentences, style, trio, rng)
         wrong = rng.random() < MISFILED
-        label = rng.choice([d for d in DEPARTMENTS if d != department]) if wrong else department
+        right, others = need or department, labels if need else DEPARTMENTS
+        label = rng.choice([other for other in others if other != right]) if wrong else right
         yield {"text": text, "label": label, "spans": spans}
 
 
-def write_sites(folder: Path, sites: Sequence[SiteSection], seed: int, bias: float = 0.0) -> None:
+def write_sites(
+    folder: Path, sites: Sequence[SiteSection], seed: int, bias: float = 0.0, labels: Sequence[str] = DEPARTMENTS
+) -> None:
     """Write ``<site id>.jsonl`` with ``site.records`` messages for each site.
 
     Parameters
@@ -200,10 +209,12 @@ def write_sites(folder: Path, sites: Sequence[SiteSection], seed: int, bias: flo
     bias
         The share of messages whose sender's gender follows the department (see `simulations.data.bias`); with 0, messages
         name no sender.
+    labels
+        The labels of the messages (see `patient_messages`).
     """
     folder.mkdir(parents=True, exist_ok=True)
     for index, site in enumerate(sites):
-        messages = patient_messages(index, len(sites), site.records, seed)
+        messages = patient_messages(index, len(sites), site.records, seed, labels)
         if bias:
             messages = biased(messages, bias, stream(seed, "senders", index))
         owners = account_holders(site.records, stream(seed, "accounts", index))

@@ -1,5 +1,6 @@
 """The rows ("arms") of a comparison: list those that a config asks for, make the run config of each, and run it."""
 
+import math
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from client.data_stage.site_data import SiteData
+from client.preflight import shapes_of
 from privacy.accounting import Accountant
 from privacy.anonymise.scrubbed import merge_scrubbed
 from server.evaluation import Evaluator
 from shared.adapters.peft import write_adapter
-from shared.config.aggregation import METHODS
+from shared.config.aggregation import GRADIENT_OPTIMISERS, METHODS
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
@@ -24,8 +26,9 @@ from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.classification import ClassOutcome
 from shared.tasks.outcome import Outcome
+from simulations.advice import site_rates
 from simulations.assembly import assemble, evaluator_of, federate
-from simulations.planning import Plans
+from simulations.planning import Plans, site_plans
 from simulations.studies.prompting import answers, best_prompt
 from simulations.studies.results import Arm, Result
 
@@ -79,7 +82,20 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
     tree["model"] |= {"name": arm.model} | ({} if arm.model == config.model.name else {"sha256": None})
     tree["privacy"] |= {"enabled": arm.epsilon is not None, "release": "none"}
     tree["privacy"] |= {} if arm.epsilon is None else {"epsilon": arm.epsilon, "budget": None}
+    if config.privacy.trust == "distributed" and (arm.epsilon is None or len(chosen) < len(config.data.sites)):
+        _share_nothing(tree, config)
     return RunConfig.parse(tree, f"compare, {arm.method}")
+
+
+def _share_nothing(tree: dict[str, Any], config: RunConfig) -> None:
+    """Make an arm whose sites cannot share a noise take its own steps, at the rates that fit its own noise."""
+    tree["privacy"]["trust"] = "local"
+    tree["aggregation"] = {"weights": "declared", "max_norm": config.aggregation.max_norm}
+    given, own = config.training, config.aggregation.optimiser == "adamw"
+    rates = (given.learning_rate, given.head_learning_rate) if own else GRADIENT_OPTIMISERS["adamw"]
+    dimension = sum(math.prod(shape) for shape in shapes_of(config).values())
+    adapter, head = site_rates(rates, site_plans(RunConfig.parse(tree, "compare")).values(), dimension)
+    tree["training"] |= {"learning_rate": adapter, "head_learning_rate": head}
 
 
 def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Material, folder: Path) -> Result:

@@ -1,68 +1,172 @@
 """Compute the baselines of a simulation; some read all sites' records, which a real server could not do."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import SimpleNamespace
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
+from client.site import Site
+from client.units import TrainingSet
+from privacy.dp.plan import PrivacyPlan
 from server.evaluation import Evaluator
 from server.model_assessment import Answers, Rival, read_answers
 from server.report.facts import Baseline
+from shared.adapters.peft import read_adapter
+from shared.config.run import RunConfig
+from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, embed
-from shared.tasks.classification import ClassOutcome
+from shared.tasks.classification import ClassOutcome, MeanPoolingClassifier
 from shared.tasks.examples import Example
 from shared.tasks.outcome import Outcome
+from simulations.studies.bare_rounds import BareFederation, BareSite
 
+Floats = npt.NDArray[np.float32]
 Encoded = tuple[Sequence[Example], FrozenPrefix | None]  # a site's encoded records, with their cached states
 
 
-def baselines_of(evaluator: Evaluator, training: Sequence[Encoded]) -> list[Baseline]:
+@dataclass(frozen=True)
+class Ground:
+    """What baselines are computed from.
+
+    Attributes
+    ----------
+    evaluator
+        The evaluator of the test records, with the untrained model.
+    training
+        The training records of each site, by name.
+    plans
+        The privacy plan of each site; None where a site adds no noise.
+    """
+
+    evaluator: Evaluator
+    training: Mapping[str, Encoded] = field(repr=False)
+    plans: Mapping[str, PrivacyPlan | None]
+
+    @cached_property
+    def embeddings(self) -> Mapping[str, Floats]:
+        """Return the base model's embeddings of each site's training records, (N, hidden)."""
+        tokens = self.evaluator.learner.tokens(self.evaluator.config.training)
+        return {site: embed(self.evaluator.learner, *own, tokens) for site, own in self.training.items()}
+
+    @cached_property
+    def test(self) -> Floats:
+        """Return the base model's embeddings of the test records, (N, hidden)."""
+        evaluator = self.evaluator
+        return embed(
+            evaluator.learner, evaluator.examples, evaluator.prefix, evaluator.learner.tokens(evaluator.config.training)
+        )
+
+
+def baselines_of(evaluator: Evaluator, sites: Sequence[Site]) -> list[Baseline]:
     """Return the baselines that the task names.
 
     Parameters
     ----------
     evaluator
         The evaluator of the test records, with the untrained model.
-    training
-        The training records of each site.
+    sites
+        The sites of the run.
     """
-    rows = (BASELINES[name](evaluator, training) for name in evaluator.learner.task.baselines)
+    ground = Ground(evaluator, {s.site_id: s.encoded for s in sites}, {s.site_id: s.plan for s in sites})
+    rows = (BASELINES[name](ground) for name in evaluator.learner.task.baselines)
     return [row for row in rows if row is not None]
 
 
-def trivial(evaluator: Evaluator, training: Sequence[Encoded]) -> Baseline | None:
+def trivial(ground: Ground) -> Baseline | None:
     """Return the task's trivial baseline, which reads no text."""
-    found = evaluator.learner.task.trivial([example for examples, _ in training for example in examples], evaluator.examples)
-    return None if found is None else _row(evaluator, found.name, found.note, found.outcome)
+    training = [example for examples, _ in ground.training.values() for example in examples]
+    found = ground.evaluator.learner.task.trivial(training, ground.evaluator.examples)
+    return None if found is None else _row(ground.evaluator, found.name, found.note, found.outcome)
 
 
-def frozen_probe(evaluator: Evaluator, training: Sequence[Encoded]) -> Baseline:
+def private_head(ground: Ground) -> Baseline | None:
+    """Return a linear head on the base model's embeddings, trained by the run's own privacy plan; None without a plan.
+
+    Each record is one token, and the encoder is a table of embeddings, so sites and server train by the code of the run.
+    """
+    evaluator, config = ground.evaluator, ground.evaluator.config
+    if not config.adapter.rank or config.privacy.unit != "record" or not all(ground.plans.values()):
+        return None
+    first, sites, table = 0, dict[str, BareSite](), [*ground.embeddings.values(), ground.test]
+    for site, (examples, _) in ground.training.items():
+        sites[site] = BareSite(TrainingSet.of(_as_tokens(examples, first)), None)
+        first += len(examples)
+    learner = _table_learner(evaluator, np.concatenate(table))
+    measured = Evaluator(learner, _as_tokens(evaluator.examples, first), evaluator.owners, config)
+    tree = {**config.model_dump(mode="json"), "adversary": None}
+    tree["adapter"] |= {"rank": 0}
+    tree["training"] |= {"distillation": 0.0}  # it would keep the encoder near to itself
+    head_only = RunConfig.parse(tree, "baseline")
+    outcome = BareFederation(learner, sites, read_adapter(learner.model), measured).outcome(head_only, ground.plans)
+    return _row(
+        evaluator, "head alone on frozen embeddings", "the run's own privacy plan, without an adapter", outcome, True
+    )
+
+
+def _as_tokens(examples: Sequence[Example], first: int) -> list[Example]:
+    return [Example(np.array([number]), example.target) for number, example in enumerate(examples, start=first)]
+
+
+def frozen_probe(ground: Ground) -> Baseline:
     """Return a logistic regression on mean-pooled embeddings of the untouched base model."""
-    learner, tokens = evaluator.learner, evaluator.learner.tokens(evaluator.config.training)
+    evaluator = ground.evaluator
     fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
-    targets = [int(example.target) for examples, _ in training for example in examples]
-    fitted.fit(np.concatenate([embed(learner, *one, tokens) for one in training]), targets)
-    predicted = fitted.predict(embed(learner, evaluator.examples, evaluator.prefix, tokens))
+    targets = [int(example.target) for examples, _ in ground.training.values() for example in examples]
+    fitted.fit(np.concatenate(list(ground.embeddings.values())), targets)
     truth = np.array([example.target for example in evaluator.examples], dtype=np.int64)
-    outcome = ClassOutcome(labels=evaluator.config.task.labels, truth=truth, predicted=predicted)
+    outcome = ClassOutcome(labels=evaluator.config.task.labels, truth=truth, predicted=fitted.predict(ground.test))
     note = "all sites' records pooled, no privacy: a simulation can do this, a federation cannot"
     return _row(evaluator, "logistic regression on frozen embeddings", note, outcome)
 
 
-def untouched(evaluator: Evaluator, training: Sequence[Encoded]) -> Baseline:
+def untouched(ground: Ground) -> Baseline:
     """Return the untrained base model, whose adapter has no effect yet."""
-    answers = read_answers(evaluator)
-    return _row(evaluator, "base model", "untouched, with its own chat template", evaluator.outcome(), answers)
+    evaluator = ground.evaluator
+    note, answers = "untouched, with its own chat template", read_answers(evaluator)
+    return _row(evaluator, "base model", note, evaluator.outcome(), True, answers)
 
 
-BASELINES: Mapping[str, Callable[[Evaluator, Sequence[Encoded]], Baseline | None]] = {
+BASELINES: Mapping[str, Callable[[Ground], Baseline | None]] = {
     "trivial": trivial,
+    "private_head": private_head,
     "frozen_probe": frozen_probe,
     "untouched": untouched,
 }
 
 
-def _row(evaluator: Evaluator, name: str, note: str, outcome: Outcome, answers: Answers | None = None) -> Baseline:
-    return Baseline(name, note, evaluator.metrics(outcome), Rival(name, outcome, answers))
+def _row(
+    evaluator: Evaluator, name: str, note: str, outcome: Outcome, private: bool = False, answers: Answers | None = None
+) -> Baseline:
+    return Baseline(name, note, private, evaluator.metrics(outcome), Rival(name, outcome, answers))
+
+
+class _Table(nn.Module):
+    """An encoder that looks up embeddings, (N, hidden): the state of token n is row n."""
+
+    def __init__(self, rows: Floats) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.from_numpy(rows))
+        self.config = SimpleNamespace(model_type="table", hidden_size=rows.shape[1])
+
+    @property
+    def base_model(self) -> "_Table":
+        return self
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
+        return SimpleNamespace(last_hidden_state=self.rows[input_ids])
+
+
+def _table_learner(evaluator: Evaluator, rows: Floats) -> Learner:
+    """Return a learner of the same task whose encoder is a table of embeddings, on the CPU."""
+    config, base, encoder = evaluator.config, evaluator.learner.base, _Table(rows)
+    model = MeanPoolingClassifier(encoder, rows.shape[1], len(config.task.labels), config.run.seed)
+    table = replace(base, network=encoder, device=torch.device("cpu"), dtype=torch.float32)
+    return Learner(table, evaluator.learner.task, model)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from server.probes.groups import MOST_GROUPS
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.metrics.bootstrap import Sums, draws, interval_of
@@ -21,7 +22,6 @@ from simulations.studies.conclusions import averaged, grouped
 from simulations.studies.results import Result
 
 Floats = npt.NDArray[np.float64]
-MOST_GROUPS = 20
 
 
 @dataclass(frozen=True)

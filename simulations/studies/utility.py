@@ -27,7 +27,7 @@ from server.rounds import Metrics
 from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, HushtuneError, RunError
+from shared.errors import ConfigError, HushtuneError, RunError, one_line
 from shared.metrics.bootstrap import Interval
 from shared.ops.numbers import epsilon_up
 from shared.ops.progress import Progress
@@ -164,7 +164,7 @@ def main(file: str, *overrides: str) -> None:
         with Bars() as bars:
             folder, points = utility(RunConfig.load(Path(file), overrides), bars)
     except (HushtuneError, OSError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        sys.stderr.write(f"error: {one_line(error)}\n")
         sys.exit(1)
     table = Table("setting", "value", points[0].measure, "interval", title="Quality under privacy, at the end of each run")
     for point in points:

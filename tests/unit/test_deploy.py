@@ -56,6 +56,7 @@ def test_a_unit_runs_without_rights_and_writes_to_its_own_state_alone(unit: Path
         assert found[name] == ["yes"], name
     assert found["ProtectSystem"] == ["strict"]
     assert found["CapabilityBoundingSet"] == [""]
+    assert found["LimitNOFILE"] == ["65536"]
     assert "ReadWritePaths" not in found
 
 

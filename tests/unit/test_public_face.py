@@ -61,6 +61,7 @@ def test_the_stub_for_type_checkers_names_what_the_module_promises() -> None:
                 assert getattr(hushtune, alias.name).__module__ == node.module
 
 
+@pytest.mark.slow  # processes of its own
 def test_importing_hushtune_loads_none_of_our_packages_and_a_name_only_its_own(tmp_path: Path) -> None:
     ours = f"[name for name in {hushtune.PACKAGES} if name in sys.modules]"
     done = python("-c", f"import sys, hushtune; print({ours}, 'torch' in sys.modules)", cwd=tmp_path)

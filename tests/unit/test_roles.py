@@ -186,6 +186,7 @@ import hushtune
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow  # processes of its own
 def test_a_sites_process_needs_neither_the_other_roles_nor_their_packages() -> None:
     """All modules that a site's commands lead to can be imported, and the commands end in one line of their own."""
     modules = sorted(name for name in reached(ROLES["site"]) if name.split(".")[0] in OURS and file_of(name))
@@ -199,6 +200,7 @@ print("all")
     assert with_packages_of("site", code, {"server", "simulations"})[-2:] == ["2 2 2 2", "all"]
 
 
+@pytest.mark.slow  # processes of its own
 @pytest.mark.parametrize(
     ("role", "code", "status"),
     [

@@ -121,7 +121,7 @@ def _writer(section: ModelSection, how: Callable[[ModelSection, Any], LoadedMode
     """Load the model that writes, or only its outline; refuse a hub model, because it would be downloaded."""
     cause: ModelError | None = None
     try:
-        if not HUB_ID.match(section.name) and (base := how(section, "causal")).tokenizer.chat_template:
+        if not HUB_ID.fullmatch(section.name) and (base := how(section, "causal")).tokenizer.chat_template:
             return base
     except ModelError as error:
         cause = error

@@ -63,6 +63,7 @@ def test_each_way_of_ending_is_told_apart(report: Path, test: str, ended: str) -
     assert outcomes(report)[f"tests/test_all.py::{test}"] == ended
 
 
+@pytest.mark.slow  # processes of its own
 def test_a_file_that_cannot_be_read_has_no_test_that_failed(report: Path) -> None:
     assert not {ended for name, ended in outcomes(report).items() if "test_cut" in name} & {"failed", "passed"}
 

@@ -12,12 +12,11 @@ import pytest
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError
-from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_client import FleetHttpClient
-from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from client import runner
+from client.fleet_client import ForeignAnswer
 from client.runner import Connection, Door, ServerGone, outward_code, reason_code
 from privacy.leakage.gate import GateFailed
 from shared.errors import (
@@ -45,12 +44,6 @@ CALLS = (
 
 def test_flowers_client_has_what_we_call() -> None:
     assert not [name for name in CALLS if not hasattr(FleetHttpClient, name)]
-
-
-def test_flowers_constructors_take_what_we_give() -> None:
-    address = set(inspect.signature(ProtobufClient.from_server_address).parameters)
-    assert {"server_address", "insecure", "root_certificates", "interceptors"} <= address
-    assert list(inspect.signature(NodeAuthHttpInterceptor.__init__).parameters)[1:] == ["private_key", "public_key"]
 
 
 def test_no_bundle_is_ever_asked_for() -> None:
@@ -119,7 +112,6 @@ ACTIVE = {"ActivateNode": lambda request: SimpleNamespace(node_id=7)}
     [
         (status(401), "does not know this site's key"),
         (status(403), "belongs to another site than 'north'"),
-        (status(409), "another client is connected with the identity of site north"),
         (raising(httpx.RemoteProtocolError("gone")), "accepts only TLS"),
     ],
 )
@@ -139,9 +131,18 @@ def test_a_certificate_of_another_authority_is_no_reason_to_try_again(connection
         pass
 
 
-@pytest.mark.parametrize("answer", [raising(httpx.ConnectError("down")), status(503)])
-def test_a_server_that_is_away_is_worth_another_try(connection: Any, answer: Callable[[Any], Any]) -> None:
-    with pytest.raises(ServerGone), connection(ToyFleet(ActivateNode=answer)):
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (raising(httpx.ConnectError("down")), "cannot be reached"),
+        (status(503), "status 503"),
+        (status(409), "another client is connected with the identity of site north"),
+        (status(412), "clock"),
+        (raising(ForeignAnswer("a web page")), "no hushtune server"),
+    ],
+)
+def test_a_server_that_is_away_is_worth_another_try(connection: Any, answer: Callable[[Any], Any], words: str) -> None:
+    with pytest.raises(ServerGone, match=words), connection(ToyFleet(ActivateNode=answer)):
         pass
 
 
@@ -161,13 +162,14 @@ def test_a_server_that_forgot_this_connection_means_connecting_again(connection:
         next(connected.messages())
 
 
-def test_a_withdrawn_message_does_not_end_a_site(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ObjectPullError("x", "gone"), MessageError("too large")])
+def test_a_withdrawn_message_does_not_end_a_site(connection: Any, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     one = SimpleNamespace(
         messages_list=[SimpleNamespace(metadata=SimpleNamespace(run_id=1))],
         message_object_trees=[SimpleNamespace(object_id="x")],
     )
     looks = [one, SimpleNamespace(messages_list=[], message_object_trees=[])]
-    monkeypatch.setattr(runner, "pull_and_inflate_object_from_tree", lambda *_, **__: raise_(ObjectPullError("x", "gone")))
+    monkeypatch.setattr(runner, "pull", lambda *_, **__: raise_(error))
     with connection(ToyFleet(**ACTIVE, PullMessages=lambda request: looks.pop(0))) as connected:
         assert next(connected.messages()) is None
 
@@ -238,14 +240,14 @@ def test_the_steward_learns_class_and_field() -> None:
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     make_site_key(tmp_path / "site.key")
-    assert Door.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key").authority is None
+    assert Door.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key", 1).authority is None
     (tmp_path / "site.key").chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        Door.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key")
+        Door.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key", 1)
 
 
 def test_what_is_no_certificate_is_told(tmp_path: Path) -> None:
     make_site_key(tmp_path / "site.key")
     (tmp_path / "ca.crt").write_text("nothing")
     with pytest.raises(ConfigError, match=r"ca\.crt"):
-        Door.from_files("north", "127.0.0.1:1", tmp_path / "ca.crt", tmp_path / "site.key")
+        Door.from_files("north", "127.0.0.1:1", tmp_path / "ca.crt", tmp_path / "site.key", 1)

@@ -213,3 +213,17 @@ def test_the_second_head_lies_beside_the_file_and_never_in_the_ledgers_folder(tm
     assert apart.site.ledger_head == Path("/mnt/other/head.json")
     with pytest.raises(ConfigError, match=r"site\.ledger_head: lies in the ledger's own folder"):
         load(tmp_path, GOOD.replace('id = "north"', 'id = "north"\nledger_head = "state/ledger/head.json"'))
+
+
+def test_a_site_asks_the_hub_only_for_models_that_its_own_file_names(tmp_path: Path, config_of: ConfigOf) -> None:
+    named, other = f"org/named@{'a' * 40}", f"org/other@{'b' * 40}"
+    site = load(tmp_path, GOOD + f'[model]\nhub = ["{named}"]\n')
+    run = config_of({"model.sha256": MINILM})
+    for name, allowed in ((named, True), (other, False), (f"org/named@{'c' * 40}", False)):
+        asked = run.model_copy(update={"model": ModelSection(name=name, sha256=MINILM)})
+        if allowed:
+            assert site.carried_out(asked).model.name == name
+        else:
+            with pytest.raises(ModelError, match=r"hub of \[model\]"):
+                site.carried_out(asked)
+    assert load(tmp_path).model.hub == ()

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from screened import head
 
 from server.screening import Answer
 from shared.adapters.state import AdapterState
-from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder, TrainReply
 
 Reply = Callable[[TrainOrder, str], Answer]
@@ -30,7 +30,7 @@ def answer_with(delta: AdapterState) -> Reply:
     """Return an honest site's answer with this delta."""
 
     def reply(order: TrainOrder, site_id: str) -> Answer:
-        grown = Head(order.ledger.entries + 2, f"{site_id} after round {order.round}")
+        grown = head(order.ledger.entries + 2, f"{site_id} after round {order.round}")
         content = TrainReply(order.run_id, order.round, order.nonce, site_id, delta, grown).to_record()
         return Answer(site_id, content, None, 100, 50)
 

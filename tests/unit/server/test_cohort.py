@@ -1,5 +1,8 @@
+from collections.abc import Callable
+from typing import Any
+
 from privacy.dp.plan import PrivacyPlan
-from server.cohort import choose, has_quorum
+from server.cohort import choose, gather, has_quorum
 from shared.config.cohort import CohortSection
 
 
@@ -36,3 +39,23 @@ def test_an_empty_sample_counts_or_its_absence_would_tell() -> None:
     plan = PrivacyPlan(0.25, 2.0, 1.0, 1, 3, 1e-4, 200, unit="site", trust="central")
     assert has_quorum(200, 0, CohortSection(quorum=10), plan)
     assert not has_quorum(9, 9, CohortSection(quorum=10), plan)
+
+
+def looks(*found: set[str]) -> tuple[Callable[[], list[str]], list[Any]]:
+    left = list(found)
+    return lambda: sorted(left.pop(0)), left
+
+
+def test_a_server_waits_without_limit_for_its_first_quorum_and_names_who_is_missing() -> None:
+    connected, left = looks(*[set[str]()] * 5000, {"north"}, {"north"}, {"north", "south"})
+    told = list[Any]()
+    gather(connected, ["east", "north", "south"], CohortSection(quorum=2, patience=0), told.append, lambda _: None)
+    assert told == [["east", "north", "south"], ["east", "south"]]
+    assert not left
+
+
+def test_with_a_quorum_a_server_waits_for_the_others_as_long_as_its_patience_lasts() -> None:
+    connected, left = looks({"north"}, {"north"}, {"north", "south"})
+    told = list[Any]()
+    gather(connected, ["north", "south"], CohortSection(quorum=1, patience=60), told.append, lambda _: None)
+    assert (told, left) == ([], [])

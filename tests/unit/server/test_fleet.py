@@ -28,7 +28,7 @@ class ToyLink:
         self.here: dict[int, Node] = {}
         self.filter = SimpleNamespace(admit=lambda keys: setattr(self, "admitted", keys))
         self.admitted: Mapping[bytes, str] = {}
-        self.lose = 0
+        self.lose, self.dismissed = 0, list[int]()
 
     def register(self, key: bytes) -> int:
         node = len(self.here) + 1
@@ -37,6 +37,12 @@ class ToyLink:
 
     def nodes(self) -> Mapping[int, Node]:
         return self.here
+
+    def node(self, node_id: int) -> Node:
+        return self.here[node_id]
+
+    def dismiss(self, node_id: int) -> None:
+        self.dismissed.append(node_id)
 
     def open_run(self) -> None:
         self.runs += 1
@@ -181,6 +187,21 @@ def test_a_key_that_comes_while_the_server_runs_is_let_in(fleet_of: Any, tmp_pat
     fleet.refresh()
     assert "west" not in fleet.connected()
     assert b"west" not in link.admitted
+
+
+def test_a_key_that_goes_ends_its_connection_and_its_order_even_if_the_run_is_lost_too(
+    fleet_of: Any, tmp_path: Path, orders: dict[str, TrainOrder], toy_state: State
+) -> None:
+    def revoked(link: ToyLink) -> list[Incoming]:
+        (tmp_path / "south.pub").unlink()
+        fleet.refresh()
+        raise RunLost
+
+    link = ToyLink([revoked, lambda link: [reply("m2", orders["north"], "north", toy_state(1))]])
+    fleet = fleet_of(link)
+    answers = {answer.site_id: answer.error for answer in fleet.ask(orders, 30.0)}
+    assert answers == {"north": None, "south": "KeyRemoved"}
+    assert link.dismissed == [2]
 
 
 def test_a_site_is_known_by_its_key_and_not_by_its_name(fleet_of: Any, tmp_path: Path) -> None:

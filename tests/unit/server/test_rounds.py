@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixture_types import ConfigOf
+from screened import head
 
 from privacy.dp.plan import PrivacyPlan
 from server.history import from_row, to_row
@@ -109,7 +110,7 @@ def broken(kind: str, state: State, honest: Honest) -> Callable[[TrainOrder, str
         good = honest(state(1.0))(order, site)
         delta = state(1.0)
         arrays = dict(delta.arrays)
-        sent = TrainReply(order.run_id, order.round, order.nonce, site, delta, Head(order.ledger.entries + 2, "h"))
+        sent = TrainReply(order.run_id, order.round, order.nonce, site, delta, head(order.ledger.entries + 2, "h"))
         if kind == "nan":
             sent = replace(sent, delta=AdapterState({**arrays, "a": np.float32([math.nan, 0])}))
         elif kind == "huge":
@@ -308,9 +309,9 @@ def test_each_side_is_told_where_the_others_book_ends(server: Any, toy_fleet: An
     first, second = server(training__rounds=2).run(fleet, UNIFORM)
     asked = fleet.orders
     assert asked[0]["north"].ledger == asked[0]["north"].record == Head()
-    assert asked[1]["north"].ledger == first.ledgers["north"] == Head(2, "north after round 1")
+    assert asked[1]["north"].ledger == first.ledgers["north"] == head(2, "north after round 1")
     assert asked[1]["south"].record == first.record
-    assert second.ledgers["south"] == Head(4, "south after round 2")
+    assert second.ledgers["south"] == head(4, "south after round 2")
     assert (first.record.entries, second.record.entries) == (1, 2)
 
 
@@ -339,9 +340,9 @@ class Booked:
             return Answer(site, None, "LedgerError", 1, 0)
         if (order.run_id, order.round) not in self.sent:
             self.entries += 2
-            self.sent[order.run_id, order.round] = Head(self.entries, f"entry {self.entries - 1}")
-        head = self.sent[order.run_id, order.round]
-        reply = TrainReply(order.run_id, order.round, order.nonce, site, self.delta, head)
+            self.sent[order.run_id, order.round] = head(self.entries, f"entry {self.entries - 1}")
+        sent = self.sent[order.run_id, order.round]
+        reply = TrainReply(order.run_id, order.round, order.nonce, site, self.delta, sent)
         return Answer(site, reply.to_record(), None, 1, 1)
 
 
@@ -379,7 +380,7 @@ def test_the_first_order_of_a_new_run_carries_what_was_seen_in_the_last_one(runn
     assert north.entries == 5
     north.entries, north.sent = 3, {}  # its folder comes back from a backup
     [refused] = running({"north": north}, "second", cohort__quorum=1, cohort__attempts=1)
-    assert north.asked[-1] == Head(5, "entry 4")
+    assert north.asked[-1] == head(5, "entry 4")
     assert [bad.code for bad in refused.rejected] == ["LedgerError"]
 
 
@@ -389,7 +390,7 @@ def test_what_a_rejected_answer_and_an_abandoned_round_took_is_known_in_the_next
     assert not abandoned.committed
     assert [bad.reason for bad in abandoned.rejected] == ["norm"]
     running({"north": north, "south": south}, "second", cohort__quorum=2, cohort__attempts=1)
-    assert north.asked == south.asked == [Head(), Head(3, "entry 2")]
+    assert north.asked == south.asked == [Head(), head(3, "entry 2")]
 
 
 def test_a_reply_to_a_round_that_is_tried_again_is_taken_though_its_ledger_did_not_grow(
@@ -416,7 +417,7 @@ def test_a_server_that_died_after_an_answer_takes_the_same_answer_again(running:
 
 def test_a_site_that_answers_a_new_round_from_an_old_ledger_is_rejected(running: Any, toy_state: State) -> None:
     north = Booked(toy_state)
-    north.sent = {("run", number): Head(3, "entry 2") for number in (1, 2)}
+    north.sent = {("run", number): head(3, "entry 2") for number in (1, 2)}
     north.entries = 3
     done = running({"north": north}, training__rounds=2, cohort__quorum=1, cohort__attempts=1)
     assert [bad.reason for bad in done[1].rejected] == ["ledger"]

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from fixture_types import ConfigOf
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
-from screened import screen
+from screened import head, screen
 
 from server.screening import Accepted, Answer, Rejected
 from shared.adapters.state import AdapterState
-from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder, TrainReply
 
 ADAPTER = AdapterState({"b": np.ones((2, 3), dtype=np.float32), "a": np.ones(2, dtype=np.float32)})
@@ -28,7 +27,7 @@ def answer(reply: TrainReply) -> Answer:
 
 
 def reply(**changes: Any) -> TrainReply:
-    return replace(TrainReply("run", 3, "nonce", "north", DELTA, Head(2, "h")), **changes)
+    return replace(TrainReply("run", 3, "nonce", "north", DELTA, head(2, "h")), **changes)
 
 
 def rejected(order: TrainOrder, given: Answer, max_norm: float = 100.0) -> Rejected:
@@ -47,9 +46,9 @@ def test_an_honest_reply_is_accepted_as_it_is(order: TrainOrder) -> None:
 
 def test_a_ledger_that_did_not_grow_is_rejected(order: TrainOrder) -> None:
     """A site writes each round down before it trains; an answer without a new entry was not charged."""
-    known = replace(order, ledger=Head(4, "h"))
-    assert rejected(known, answer(reply(ledger=Head(4, "h")))).reason == "ledger"
-    assert isinstance(screen(answer(reply(ledger=Head(6, "h"))), known, 100.0), Accepted)
+    known = replace(order, ledger=head(4, "h"))
+    assert rejected(known, answer(reply(ledger=head(4, "h")))).reason == "ledger"
+    assert isinstance(screen(answer(reply(ledger=head(6, "h"))), known, 100.0), Accepted)
 
 
 def test_sums_are_released_when_the_plan_has_them_and_only_then(config_of: ConfigOf) -> None:

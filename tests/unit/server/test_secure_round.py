@@ -38,7 +38,7 @@ SHARED: dict[str, Any] = {
     "training.sampling_rate": RATE,
     "training.warmup": 0.0,
     "training.schedule": "constant",
-    "training.learning_rate": 1.0,
+    "training.learning_rate": 0.5,  # in units of 1 / C, so the step is the gradient
     "aggregation.weights": "declared",
     "aggregation.optimiser": "sgd",
 }

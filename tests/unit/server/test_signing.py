@@ -21,6 +21,17 @@ def test_a_new_key_is_its_owners_alone_and_stays_the_same(tmp_path: Path) -> Non
     assert is_signed(CONTENT, again.sign(CONTENT), key.public)
 
 
+def test_a_lost_key_is_not_replaced_in_silence(tmp_path: Path) -> None:
+    first = SigningKey.load_or_create(tmp_path / "key.pem").public
+    assert (tmp_path / "key.pub").read_text() == f"{first}\n"
+    (tmp_path / "key.pem").unlink()
+    with pytest.raises(RunError, match=r"missing, though key\.pub beside it"):
+        SigningKey.load_or_create(tmp_path / "key.pem")
+    assert not (tmp_path / "key.pem").exists()
+    (tmp_path / "key.pub").unlink()
+    assert SigningKey.load_or_create(tmp_path / "key.pem").public != first
+
+
 def test_the_private_half_is_in_no_representation(tmp_path: Path) -> None:
     key = SigningKey.load_or_create(tmp_path / "key.pem")
     assert key.private.private_bytes_raw().hex() not in repr(key) + key.public

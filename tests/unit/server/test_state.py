@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +113,42 @@ def test_a_run_that_never_committed_a_round_gives_way_to_another(tmp_path: Path,
     folder = StateFolder(tmp_path)
     first = begin(folder, config_of({"evaluation.file": "mistyped"}), fork=False)
     assert begin(folder, config_of(), fork=False).run_id != first.run_id
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"accepted": None},
+        {"rejected": [{"site": "x"}]},
+        {"rejected": "text"},
+        {"ledgers": []},
+        {"metrics": {"accuracy": 1.0}},
+        {"number": "one"},
+        {"number": 7},
+        {"committed": False},
+        {"record": None},
+    ],
+)
+def test_rows_of_another_form_are_refused_in_one_line(tmp_path: Path, config_of: ConfigOf, spoil: dict[str, object]) -> None:
+    folder, config = StateFolder(tmp_path), config_of()
+    commit(folder, config, begin(folder, config, fork=False), done(1))
+    path = folder.checkpoint / "state.json"
+    state = json.loads(path.read_text())
+    state["rounds"][0] |= spoil
+    path.write_text(json.dumps(state))
+    with pytest.raises(RunError, match="restore the folder from a backup") as caught:
+        begin(folder, config, fork=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_lost_state_beside_rounds_starts_no_run_in_silence(tmp_path: Path, config_of: ConfigOf) -> None:
+    folder, config = StateFolder(tmp_path), config_of()
+    commit(folder, config, begin(folder, config, fork=False), done(1))
+    (folder.run / "state.json").rename(tmp_path / "kept")
+    with pytest.raises(RunError, match=r"state\.json: is missing"):
+        begin(folder, config, fork=False)
+    (folder.run / "state.json").write_text((tmp_path / "kept").read_text().replace('"run_id": "', '"run_id": "00'))
+    with pytest.raises(RunError, match="from one backup"):
+        begin(folder, config, fork=False)
+    (tmp_path / "kept").rename(folder.run / "state.json")
+    assert begin(folder, config, fork=False).first == 2

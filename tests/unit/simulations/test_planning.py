@@ -3,6 +3,7 @@ from fixture_types import ConfigOf
 
 from shared.errors import ConfigError, PrivacyError
 from simulations import planning
+from simulations.display import plan_table
 from simulations.planning import plan_rows, site_plans
 
 FAST = {"training.rounds": 2, "training.steps": 2, "training.sampling_rate": 1.0, "privacy.epsilon": 0.3}
@@ -44,3 +45,28 @@ def test_a_site_that_is_too_small_is_refused_before_anything_runs(config_of: Con
         plan_rows(
             config_of({**FAST, "data.sites.0.declared_size": 5, "training.sampling_rate": 0.1, "privacy.target_delta": 1e-4})
         )
+
+
+def test_a_plan_of_shared_noise_counts_attempts_and_says_what_colluders_leave(
+    config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "shapes_of", lambda config: {"a": (100, 8), "head": (4,)})
+    sites = [{"id": name, "file": f"{name}.jsonl", "declared_size": 100 + 50 * n} for n, name in enumerate("abcd")]
+    shared = {"data.sites": sites, "privacy.trust": "distributed", "privacy.spare_attempts": 0.4, "cohort.quorum": 3}
+    rows = plan_rows(config_of({**FAST, **shared, "training": {"rounds": 3, "sampling_rate": 1.0}}))
+    assert [row["declared_size"] for row in rows] == [100, 150, 200, 250]
+    assert len({row["epsilon"] for row in rows}) == 1  # one plan for all
+    row = rows[0]
+    assert (row["rounds"], row["attempts"], row["steps"], len(row["epsilon_by_round"])) == (3, 5, 5, 5)
+    assert row["epsilon_none_lost"] < row["epsilon"] <= 0.3 < row["epsilon_one_more_round"]
+    left = [(each["colluders"], each["epsilon"]) for each in row["colluders"]]
+    assert [colluders for colluders, _ in left] == [0, 1, 2]
+    assert left[1][1] == pytest.approx(row["epsilon"], rel=1e-3)  # the planned number, in the smallest sum
+    assert left[0][1] < row["epsilon"] < left[2][1]
+    assert row["colluders"][2]["noise_multiplier"] == pytest.approx(row["noise_multiplier"] / 2**0.5, rel=1e-3)
+    text = "".join(str(part) for part in plan_table(rows, config_of({**FAST, **shared, "training": {"rounds": 3}})))
+    assert "The run may make 5 attempts; if none is lost, it makes 3" in text
+
+
+def test_a_plan_without_shared_noise_has_no_attempts(config_of: ConfigOf) -> None:
+    assert {(row["attempts"], row["colluders"]) for row in plan_rows(config_of(FAST))} == {(None, None)}

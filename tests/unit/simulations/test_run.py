@@ -8,6 +8,7 @@ import string
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -448,12 +449,29 @@ def test_a_damaged_earlier_report_does_not_end_in_a_traceback(
     from simulations.run import _fresh_folder
 
     try:
-        _fresh_folder(settings(tmp_path))
+        with ExitStack() as held:
+            _fresh_folder(settings(tmp_path), held)
     except RunError as error:
         assert "\n" not in str(error)
     kept = [path.parent for path in tmp_path.rglob("precious")]
     assert len(kept) == 1
     assert kept[0].parent == tmp_path
+
+
+def test_a_second_simulation_into_one_folder_is_refused_and_takes_nothing_from_the_first(
+    settings: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    from simulations.run import _fresh_folder
+
+    with ExitStack() as first, ExitStack() as second:
+        folder = _fresh_folder(settings(tmp_path), first)
+        (folder / "events.jsonl").write_text("kept")
+        with pytest.raises(RunError, match="a simulation is already running in this folder"):
+            _fresh_folder(settings(tmp_path), second)
+        assert (folder / "events.jsonl").read_text() == "kept"
+        (folder / "report.json").write_text('{"run_id": "one"}')
+    with ExitStack() as later:
+        assert _fresh_folder(settings(tmp_path), later) == folder
 
 
 def test_a_run_folder_that_cannot_be_made_is_told(settings: Callable[..., RunConfig], tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from fixture_types import ConfigOf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from server.aggregation.gradient_step import gradient_step
+from server.aggregation.gradient_step import gradient_step, scale
 from server.checkpoint import Checkpoint
 from shared.adapters.state import AdapterState
 from shared.schedule import schedule
 
+NOISE = 0.03
 SHARED = {
     "data.sites": [{"id": name, "file": "x.jsonl", "declared_size": 100} for name in ("a", "b", "c")],
     "privacy.trust": "distributed",
@@ -38,14 +42,14 @@ def test_adamw_over_rounds_is_torchs_also_after_a_restart_between_two_rounds(con
     )
     for number in range(1, 5):
         gradient = state(number)
-        step = gradient_step(config, number, adapter, gradient, memory)
+        step = gradient_step(config, number, adapter, gradient, NOISE, memory)
         adapter = adapter.add(step.change)
         Checkpoint("run", number, "digest", adapter, memory=step.memory).save(tmp_path)
         found = Checkpoint.load(tmp_path)
         assert found is not None
         adapter, memory = found.adapter, dict(found.memory)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * schedule(number - 1, config.training)
+            group["lr"] = peak * schedule(number - 1, config.training) * scale(0.5, 10, NOISE)
         for name, parameter in tensors.items():
             parameter.grad = torch.from_numpy(gradient.arrays[name].copy())
         optimizer.step()
@@ -55,9 +59,29 @@ def test_adamw_over_rounds_is_torchs_also_after_a_restart_between_two_rounds(con
 
 def test_sgd_keeps_a_velocity_and_follows_the_rates(config_of: ConfigOf) -> None:
     config = config_of({**SHARED, "aggregation.optimiser": "sgd", "aggregation.momentum": 0.5, "training.warmup": 0.0})
-    first = gradient_step(config, 1, state(0), state(1), {})
-    second = gradient_step(config, 2, state(0), state(2), first.memory)
-    rate = config.training.head_learning_rate * schedule(1, config.training)
+    first = gradient_step(config, 1, state(0), state(1), NOISE, {})
+    second = gradient_step(config, 2, state(0), state(2), NOISE, first.memory)
+    rate = config.training.head_learning_rate * schedule(1, config.training) / config.privacy.clipping_norm
     wanted = -rate * (0.5 * state(1).arrays["head.w"] + state(2).arrays["head.w"])
     np.testing.assert_allclose(second.change.arrays["head.w"], wanted, rtol=1e-5)
-    assert first.change.arrays["b"][0, 0] == np.float32(-config.training.learning_rate) * state(1).arrays["b"][0, 0]
+    assert first.change.arrays["b"][0, 0] == np.float32(-config.training.learning_rate / 0.5) * state(1).arrays["b"][0, 0]
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@given(factor=st.floats(1e-3, 1e3))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_step_does_not_depend_on_the_unit_of_the_gradient(config_of: ConfigOf, optimiser: str, factor: float) -> None:
+    """The clipping norm, the noise and every gradient may be in any unit: the same rate makes the same step."""
+    changes = {**SHARED, "aggregation.optimiser": optimiser, "training.weight_decay": 0.0}
+    one = config_of({**changes, "privacy.clipping_norm": 1.0})
+    other = config_of({**changes, "privacy.clipping_norm": factor})
+    scaled = AdapterState({name: np.float32(factor) * array for name, array in state(1).arrays.items()})
+    wanted = gradient_step(one, 1, state(0), state(1), NOISE, {}).change
+    found = gradient_step(other, 1, state(0), scaled, factor * NOISE, {}).change
+    for name, array in wanted.arrays.items():
+        np.testing.assert_allclose(found.arrays[name], array, rtol=1e-3, atol=1e-6)
+
+
+def test_the_scale_of_adamw_is_the_noise_but_at_least_that_of_a_gradient_of_length_c() -> None:
+    assert scale(0.5, 10_000, 0.5) == pytest.approx(1.0, rel=1e-3)
+    assert scale(0.5, 10_000, 0.0) == pytest.approx(0.01)

@@ -92,7 +92,7 @@ def test_a_run_that_is_killed_and_resumed_ends_with_the_same_bits(
             if done.number == dies_in and point == "before the commit":
                 raise Killed
             rows = [to_row(each) for each in [*rounds, done]]
-            state = Checkpoint("run", done.number, config.digest(), done.adapter, rows, memory=done.memory)
+            state = Checkpoint(beginning.run_id, done.number, config.digest(), done.adapter, rows, memory=done.memory)
             with monkeypatch.context() as patch:
                 if done.number == dies_in and point == "in the commit":
                     patch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(Killed))

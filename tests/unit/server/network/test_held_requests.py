@@ -2,14 +2,13 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from server.network import held_requests as module
-from server.network.held_requests import ACTIVATE, PULL, SMALL, Holder
+from server.network.held_requests import ACTIVATE, PULL, Holder
 
 KEY = b"key of north"
 
@@ -151,28 +150,5 @@ def test_a_server_that_ends_answers_all_and_holds_no_more() -> None:
         holder.close()
         assert await held.answer() == b""
         assert await Request(holder).answer() == b""
-
-    play(scene)
-
-
-def test_a_request_for_messages_is_small() -> None:
-    async def scene(holder: Holder, flower: Flower) -> None:
-        assert await Request(holder, body=bytes(SMALL + 1)).answer() is None
-
-    assert play(scene).asked == []
-
-
-def test_a_part_of_a_reply_ends_the_servers_wait() -> None:
-    async def scene(holder: Holder, flower: Flower) -> None:
-        await Request(holder, "/v1/fleet/push-object").answer()
-        started = time.monotonic()
-        holder.wait_for_arrival(15)
-        assert time.monotonic() - started < 10
-        holder.wait_for_arrival(0.01)
-        flower.status = 401
-        await Request(holder, "/v1/fleet/push-object").answer()
-        started = time.monotonic()
-        holder.wait_for_arrival(0.05)
-        assert time.monotonic() - started >= 0.05
 
     play(scene)

@@ -1,15 +1,21 @@
 """hushtune card: what a data-protection officer types, and what they get."""
 
+import io
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.table import Table
 
 import hushtune
-from server.report.signed import CARD_FILE
+from server.display import card_page
+from server.report.markdown import privacy_page
+from server.report.signed import CARD_FILE, SignedCard
+from shared.ops.terminal import Terminal
 
 
 def said(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -51,7 +57,32 @@ def test_a_card_is_shown_as_a_page_or_as_json(
     published: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, page, _ = said(["card", "show", str(published.folder)], monkeypatch, capsys)
-    assert page.startswith("Privacy card of run wards")
+    assert page.strip().startswith("Privacy card of run wards")
     assert "What is not protected" in page
     _, plain, _ = said(["card", "show", str(published.folder), "--json"], monkeypatch, capsys)
     assert json.loads(plain) == json.loads(json.dumps(published.card))
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_no_sentence_of_a_card_is_lost_at_any_width(published: Any, width: int) -> None:
+    out, signed = io.StringIO(), SignedCard.load(published.folder)
+    Terminal(file=out, width=width).show(card_page(signed))
+    page = out.getvalue()
+    squeezed = re.sub(r"[\s•]+", "", page)
+    lines = [line for line in privacy_page(signed.card).splitlines() if line and not line.startswith("|")]
+    assert len(lines) > 40
+    for line in lines:  # without the signs of Markdown
+        plain = re.sub(r"\\(?=\W)|`|^#+ |^- |\s", "", line)
+        assert plain in squeezed, line
+    assert "…" not in page
+    assert published.key.public in squeezed
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_no_cell_of_a_table_is_cut(width: int) -> None:
+    table = Table("site", "head", "why")
+    table.add_row("north", "a" * 64, "one sentence of several words that does not fit into a narrow column")
+    out = io.StringIO()
+    Terminal(file=out, width=width).show([table])
+    assert out.getvalue().count("a") >= 64
+    assert "…" not in out.getvalue()

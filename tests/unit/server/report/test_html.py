@@ -96,6 +96,7 @@ def classification() -> dict[str, Any]:
         "adapter": {"path": "adapter", "digest": DIGEST, "trainable_parameters": 112_896, "bytes": 451_584},
         "baselines": [
             {"name": "majority class", "note": "always answers the most frequent label", "metrics": scores(0.2, 0.018)},
+            {"name": "head alone", "note": "the same plan", "private": True, "metrics": scores(0.7, 0.02)},
             {
                 "name": "logistic regression on frozen embeddings",
                 "note": "trained without privacy on all sites' records pooled; a simulator may, a server could not",
@@ -298,11 +299,29 @@ def test_verdict_follows_the_intervals(metric: str, base: float, final: float, h
 
 
 @pytest.mark.parametrize(
-    ("final", "relation"), [(0.95, "better than"), (0.862, "not distinguishable from"), (0.7, "worse than")]
+    ("final", "relation", "colour"),
+    [(0.95, "better than", "better"), (0.71, "not distinguishable from", "same"), (0.6, "worse than", "same")],
 )
-def test_verdict_names_the_strongest_baseline(final: float, relation: str) -> None:
-    report = {"final": scores(final), "base": scores(0.2), "baselines": classification()["baselines"]}
-    assert f"It is {relation} the strongest baseline, logistic regression" in text(render(report))
+def test_the_verdict_is_amber_unless_the_adapter_beats_the_strongest_fair_baseline(
+    final: float, relation: str, colour: str
+) -> None:
+    page = render({**classification(), "final": scores(final)})
+    assert f"It is {relation} the strongest baseline with the same information and privacy, head alone" in text(page)
+    assert f'class="verdict {colour}"' in page
+    assert "The strongest baseline without privacy, logistic regression on frozen embeddings, reaches 86.2 %" in text(page)
+
+
+def test_the_verdict_compares_on_the_same_records_where_it_can() -> None:
+    paired = {"against": "head alone", "metric": "accuracy", "change": interval(0.01, 0.005), "p_value": 0.01}
+    report = classification() | {"final": scores(0.71)}
+    assert 'class="verdict same"' in render(report)
+    assert 'class="verdict better"' in render(report | {"assessment": {"differences": [paired]}})
+
+
+def test_in_a_run_without_privacy_every_baseline_had_the_same() -> None:
+    report = classification()
+    seen = text(render({**report, "privacy": {**report["privacy"], "enabled": False}}))
+    assert "with the same information and privacy, logistic regression" in seen
 
 
 def test_privacy_off_is_said_loudly_and_no_epsilon_is_claimed() -> None:

@@ -127,7 +127,7 @@ def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
         config=config,
         model=LoadedModel(files, "encoder", base.network, base.tokenizer, torch.device("cpu"), torch.float32),
         adapter={"path": "adapter", "digest": "e" * 64, "trainable_parameters": 8, "bytes": 4},
-        baselines=[Baseline("before training", "", metrics, rival)],
+        baselines=[Baseline("before training", "", True, metrics, rival)],
         base=metrics,
         final=metrics,
         rounds=rounds,

@@ -378,6 +378,6 @@ def test_the_catalogue_has_a_row_for_every_model_and_refuses_others(tmp_path: Pa
     rows = catalogue_rows()
     assert {"minilm", "smollm2-135m", "qwen3-8b", "llama-3.2-1b", "modernbert-base"} <= {row["name"] for row in rows}
     assert not any(row["fetched"] for row in rows)
-    assert all(row["licence"] and (row["sha256"] or HUB_ID.match(row["source"])) for row in rows)
+    assert all(row["licence"] and (row["sha256"] or HUB_ID.fullmatch(row["source"])) for row in rows)
     with pytest.raises(ModelError, match="--fetch bert"):
         catalogue_rows("bert")

@@ -86,10 +86,42 @@ def test_the_electricity_of_a_round_is_no_release_and_only_an_amount_is_taken_fo
     assert TrainReply.from_record(sent(record)).kwh == 2.5e-4
     assert TrainReply.from_record(REPLY.to_record()).kwh is None
     assert "kwh" in outgoing(record)[0]  # so a site's policy has to let it leave
-    for wrong in ({"kwh": -1.0}, {"kwh": float("nan")}, {"kwh": 1}, {"kwh": 1.0, "records": 2.0}, {"watts": 1.0}, {}):
+    for wrong in (
+        {"kwh": -1.0},
+        {"kwh": float("nan")},
+        {"kwh": 1e308},
+        {"kwh": 1},
+        {"kwh": 1.0, "records": 2.0},
+        {"watts": 1.0},
+        {},
+    ):
         record["energy"] = ConfigRecord(wrong)  # type: ignore[arg-type]
         with pytest.raises(MessageError, match="energy"):
             TrainReply.from_record(record)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"ledger_hash": "x" * 10**6},
+        {"ledger_hash": "e" * 63 + "\n"},
+        {"ledger_hash": "E" * 64},
+        {"ledger_hash": ""},
+        {"ledger_entries": 0},
+        {"ledger_entries": -1},
+        {"ledger_entries": 2**62},
+    ],
+)
+def test_the_end_of_a_ledger_is_a_number_and_a_hash_and_nothing_else(head: dict[str, Any]) -> None:
+    with pytest.raises(MessageError, match="ledger"):
+        TrainReply.from_record(with_header(**head))
+
+
+def test_a_released_sum_is_of_a_possible_size() -> None:
+    record = REPLY.to_record()
+    record["released"] = ConfigRecord({"loss": 1e308})
+    with pytest.raises(MessageError, match="released sums"):
+        TrainReply.from_record(record)
 
 
 def test_what_a_reply_takes_out_is_its_names_and_its_bytes() -> None:

@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from shared.config.data import SiteSection
-from simulations.data.message_grammar import NEEDS, VOICES, expand, rules_for
+from simulations.data.message_grammar import NEED_LABELS, NEEDS, VOICES, expand, rules_for
 from simulations.data.synthetic import (
     DEPARTMENTS,
     STYLES,
@@ -188,3 +188,18 @@ def test_a_bag_of_words_learns_but_does_not_solve_it() -> None:
     accuracy = model.score(words.transform(texts[1200:]), labels[1200:])
     majority = max(Counter(labels).values()) / len(labels)
     assert majority + 0.2 < accuracy < 0.97
+
+
+def test_messages_of_the_harder_task_request_the_need_that_their_label_names() -> None:
+    labels = list(NEED_LABELS)[:77]
+    assert len({label.split("-")[0] for label in labels}) == len(DEPARTMENTS)
+    rows = list(patient_messages(1, SITES, 400, 3, labels))
+    assert {row["label"] for row in rows} <= set(labels)
+    assert len({row["label"] for row in rows}) > 60
+    refill = [str(row["text"]).lower() for row in rows if row["label"] == "pharmacy-ask-1"]
+    assert refill
+    assert sum("prescription" in text or "script" in text for text in refill) >= 0.8 * len(refill)
+
+
+def test_departments_give_the_messages_that_they_always_gave() -> None:
+    assert list(patient_messages(0, SITES, 30, 3, DEPARTMENTS)) == list(patient_messages(0, SITES, 30, 3))

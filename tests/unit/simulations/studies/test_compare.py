@@ -146,6 +146,20 @@ def test_a_lone_site_has_nothing_to_trim(config: RunConfig) -> None:
     assert alone.optimiser == "momentum"
 
 
+def test_an_arm_that_cannot_share_a_noise_takes_steps_of_its_own_at_a_rate_for_its_own_noise(config: RunConfig) -> None:
+    sites = [{"id": name, "file": f"{name}.jsonl", "declared_size": 40} for name in ("north", "south", "west")]
+    tree = config.model_dump(mode="json")
+    tree |= {"data": {**tree["data"], "sites": sites}, "aggregation": {}, "training": {"rounds": 2, "sampling_rate": 1.0}}
+    shared = RunConfig.parse({**tree, "privacy": {"trust": "distributed"}, "cohort": {"quorum": 3}}, "test")
+    together = config_of_arm(shared, Arm("federation", config.model.name, ("north", "south", "west"), 8.0, 0))
+    assert together.privacy.trust == "distributed"
+    free = config_of_arm(shared, Arm("federation", config.model.name, ("north", "south", "west"), None, 0))
+    alone, strict = (config_of_arm(shared, Arm("alone", config.model.name, ("west",), e, 0)) for e in (8.0, 1.0))
+    assert [each.aggregation.optimiser for each in (together, free, alone)] == ["adamw", "plain", "plain"]
+    assert {each.privacy.trust for each in (free, alone, strict)} == {"local"}
+    assert free.training.learning_rate < alone.training.learning_rate < strict.training.learning_rate
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -1,0 +1,237 @@
+"""Train every way of a study on every task, epsilon and seed, and print accuracies and the largest loss of each way.
+
+Run: python -m bench.study bench/rates.toml [--seconds 400] [--set section.key=value]. A study is a run config with a table
+[study]. Finished cells are kept, so a study that was stopped, or that `--seconds` ended, goes on where it was. The loss of a
+way in a cell is how far its accuracy lies below the best way of that cell; nothing is chosen by it but a default.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from bench.table import print_rows
+from client.data_stage.site_data import SiteData
+from privacy.accounting import Accountant
+from shared.config.explain import first_line
+from shared.config.run import RunConfig
+from shared.config.section import Section
+from shared.config.toml import apply_override, read_toml
+from shared.errors import ConfigError, HushtuneError
+from shared.metrics.bootstrap import mean
+from simulations.data.message_grammar import NEED_LABELS
+from simulations.planning import site_plans
+from simulations.sites import read_sites, scrub_sites
+from simulations.studies.bare_rounds import BareFederation
+
+FORMAT = 1  # of kept cells; increase it to train them again
+PAIRS = 2  # a round's bytes: each site is sent the adapter and sends one vector of the same length
+
+
+class TaskSection(Section):
+    """One set of records: settings of the run, how many sites of which size generate it, and 0 or the number of intents."""
+
+    name: str
+    sites: int = Field(ge=1, le=100)
+    records: int = Field(ge=1)
+    declared_size: int = Field(ge=1)
+    intents: int = Field(0, ge=0, le=len(NEED_LABELS))
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class WaySection(Section):
+    """One way of training: settings of the run; a way without ``private`` is trained once, for all epsilons."""
+
+    name: str
+    private: bool = True
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class StudySection(Section):
+    """What a study trains: each way, on each task, at each epsilon, with each seed."""
+
+    epsilons: tuple[float, ...] = Field(min_length=1)
+    seeds: int = Field(1, ge=1)
+    tasks: tuple[TaskSection, ...] = Field(min_length=1)
+    ways: tuple[WaySection, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a study."""
+
+    task: TaskSection
+    way: WaySection
+    epsilon: float | None
+    seed: int
+    config: RunConfig
+
+    @property
+    def key(self) -> str:
+        """Return the digest of everything that the cell depends on."""
+        return hashlib.sha256(f"{FORMAT}:{self.config.digest()}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: the tree of its base config, its section, and the folder with finished cells."""
+
+    tree: Mapping[str, Any]
+    section: StudySection
+    folder: Path
+
+    @classmethod
+    def load(cls, file: Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a study from a TOML file.
+
+        Raises
+        ------
+        ConfigError
+            The file or a field of it cannot be used.
+        """
+        tree = read_toml(file)
+        for override in overrides:
+            apply_override(tree, override, file)
+        try:
+            section = StudySection.model_validate(tree.pop("study", {}))
+        except ValidationError as error:
+            raise ConfigError(f"{file}: study: {first_line(StudySection, error)}") from error
+        run = tree.get("run", {})
+        return cls(tree, section, Path(run.get("output", "runs")) / run.get("name", "study"))
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield every cell; those that share records follow each other."""
+        for seed in range(self.section.seeds):
+            for task in self.section.tasks:
+                for epsilon in (None, *self.section.epsilons):
+                    for way in (way for way in self.section.ways if way.private == (epsilon is not None)):
+                        yield Cell(task, way, epsilon, seed, self.config(task, way, epsilon, seed))
+
+    def config(self, task: TaskSection, way: WaySection | None, epsilon: float | None, seed: int) -> RunConfig:
+        """Return the run of a cell; without a way, the run that only reads the records."""
+        names = [f"site-{number}" for number in range(1, task.sites + 1)]
+        sites = [{"id": name, "records": task.records, "declared_size": task.declared_size} for name in names]
+        labels = {"task.labels": list(NEED_LABELS)[: task.intents]} if task.intents else {}
+        given = {"data.sites": sites, **labels, **task.settings, **(way.settings if way else {})}
+        given |= {"privacy.enabled": False} if epsilon is None else {"privacy.epsilon": epsilon}
+        tree: dict[str, Any] = json.loads(json.dumps(self.tree))
+        tree.setdefault("run", {})["seed"] = tree["run"].get("seed", 0) + seed
+        for dotted, value in given.items():
+            section, field = dotted.split(".")
+            tree.setdefault(section, {})[field] = value
+        return RunConfig.parse(tree, f"study, {task.name}, {way.name if way else 'records'}")
+
+    def run(self, seconds: float) -> None:
+        """Train the cells that are missing, until all are there or the time is used up."""
+        end, accountant, kept = time.monotonic() + seconds, Accountant(), self.finished()
+        shared: tuple[str, BareFederation] | None = None
+        for cell in self.cells():
+            if cell.key in kept or time.monotonic() > end:
+                continue
+            place = json.dumps([cell.task.name, cell.seed, cell.config.adapter.model_dump(mode="json")])
+            if shared is None or shared[0] != place:
+                shared = None  # before the next one takes memory
+                shared = place, BareFederation.of(cell.config, self._records(cell))
+            began = time.monotonic()
+            outcome = shared[1].outcome(cell.config, site_plans(cell.config, accountant))
+            took, hits = time.monotonic() - began, (1 - outcome.damage()).astype(int).tolist()
+            row = {"key": cell.key, "hits": "".join(map(str, hits)), "seconds": took, "numbers": shared[1].start.parameters}
+            with (self.folder / "cells.jsonl").open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(row) + "\n")
+            value = float(np.mean(hits))
+            sys.stderr.write(f"{cell.task.name}, {cell.way.name}, {cell.epsilon}, {cell.seed}: {value:.4f}, {took:.0f} s\n")
+
+    def finished(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the cells that are kept, by key."""
+        path = self.folder / "cells.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return {row["key"]: row for row in map(json.loads, lines)}
+
+    def _records(self, cell: Cell) -> list[SiteData]:
+        """Generate and scrub the records of a cell's task, or take them from the cache."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tree = self.config(cell.task, None, None, cell.seed).model_dump(mode="json")
+        tree["data"] |= {"cache": str(self.folder / "cache"), "cache_encrypted": False}
+        config = RunConfig.parse(tree, "study")
+        with tempfile.TemporaryDirectory() as scratch:
+            return scrub_sites(config, read_sites(config, Path(scratch)), Path(scratch))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each way on each task at each epsilon, over the seeds that are finished."""
+        kept, rows = self.finished(), dict[tuple[str, str, float | None], list[tuple[Cell, Mapping[str, Any]]]]()
+        for cell in self.cells():
+            if cell.key in kept:
+                rows.setdefault((cell.task.name, cell.way.name, cell.epsilon), []).append((cell, kept[cell.key]))
+        return [self._row(*place, found) for place, found in rows.items()]
+
+    def _row(
+        self, task: str, way: str, epsilon: float | None, found: Sequence[tuple[Cell, Mapping[str, Any]]]
+    ) -> dict[str, Any]:
+        config, one = found[0][0].config, found[0][1]
+        hits = np.array([int(hit) for _, row in found for hit in row["hits"]], dtype=np.float64)
+        interval = mean("accuracy", hits).interval(1000, 0.95, 0)
+        sent = PAIRS * 4 * one["numbers"] * len(config.data.sites) * config.training.rounds
+        return {
+            "task": task,
+            "way": way,
+            "epsilon": epsilon,
+            "accuracy": {"value": interval.value, "low": interval.low, "high": interval.high},
+            "seeds": len(found),
+            "rounds": config.training.rounds,
+            "steps": config.training.rounds * config.training.steps,
+            "MB": sent / 1e6,
+            "seconds": float(np.mean([row["seconds"] for _, row in found])),
+        }
+
+
+def losses(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the largest loss of each private way over the cells, in points, the smallest first.
+
+    Parameters
+    ----------
+    rows
+        Rows of `Study.rows`.
+    """
+    best: dict[tuple[str, float], float] = {}
+    private = [row for row in rows if row["epsilon"] is not None]
+    for row in private:
+        place = row["task"], row["epsilon"]
+        best[place] = max(best.get(place, 0.0), row["accuracy"]["value"])
+    found: dict[str, list[tuple[float, str]]] = {}
+    for row in private:
+        lost = 100 * (best[row["task"], row["epsilon"]] - row["accuracy"]["value"])
+        found.setdefault(row["way"], []).append((lost, f"{row['task']}, epsilon {row['epsilon']:g}"))
+    ranked = sorted((max(cells), len(cells), way) for way, cells in found.items())
+    return [{"way": way, "largest loss": lost, "in": place, "cells": cells} for (lost, place), cells, way in ranked]
+
+
+def main() -> None:
+    """Train what is missing, and print the rows and the largest losses."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("study", type=Path, help="a run config with a table [study]")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no other cell after this time")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of the config")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    study = Study.load(arguments.study, arguments.set)
+    study.run(arguments.seconds)
+    rows = study.rows()
+    print_rows(rows, arguments.json)
+    if not arguments.json and any(row["epsilon"] is not None for row in rows):
+        print_rows(losses(rows), as_json=False)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except HushtuneError as error:
+        sys.exit(f"study: {error}")

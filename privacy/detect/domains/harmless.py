@@ -1,0 +1,254 @@
+"""Find the words and numbers of a domain in a text, and take findings off them.
+
+A word that is no name stays wherever it stands. A word that is a name elsewhere stays only within a term ("Foley catheter") or before
+a kind of thing that is called after people ("Babinski sign"), and never after a title ("Dr Foley"). Only what was guessed is taken
+back: the findings of the language model and of the sweeps, and of rules that know a number by its length alone.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import regex
+
+from privacy.detect.domains import numbers
+from privacy.detect.domains.terms import LONGEST, Terms, plain
+from privacy.detect.findings import Finding
+from privacy.detect.languages.base import Language
+from privacy.detect.rules import FLAGS
+from privacy.detect.words import WordLists
+
+WORD = re.compile(r"[^\W_]+")
+# Kinds of things that are called after people who have none of them: "Babinski sign", "Sharpe ratio", "Sherman Act".
+KINDS = frozenset(
+    """
+    sign signs reflex phenomenon criteria criterion classification scale maneuver maneuvers manoeuvre manoeuvres position palsy
+    chorea ataxia dystrophy catheter catheters stain bodies nodules virus fever triad bacillus lymphoma sarcoma tumor tumour anemia
+    anaemia disease diseases syndrome syndromes phenotype malformation dysplasia fracture procedure anastomosis contracture
+    test respiration breathing rings lesions nodes cells exercises staging gland duct tendon ligament canal inventory
+    questionnaire flap graft hernia deformity paralysis epilepsy needle forceps splint
+    act acts amendment convention conventions treaty protocol doctrine injunction privilege deference plea warning statute
+    directive covenant accords immunity
+    ratio scheme coefficient duration curve bands equation theorem rule
+    """.split()
+)
+# Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".
+RANKED = frozenset("class grade type level stage score category".split())
+RANK = re.compile(r"[ ](?:[IVX]{1,4}|\d{1,3}|[A-E])\b")
+# Endings of Greek and Latin words for diseases, examinations and operations.
+KIND_ENDS = re.compile(
+    r"\w{5,}itis|\w{3,}(?:osis|opathy|ectomy|otomy|ostomy|plasty|scopy|graphy|cephaly|dactyly|plegia|trophy|plasia|algia|centesis|"
+    r"pexy|plication)|\w{4,}emia"
+)
+# Kinds that a person can have: after a possessive 's, only a listed term stays.
+OWNED = KINDS - frozenset("sign signs reflex phenomenon criteria classification scale maneuver manoeuvre triad rule".split())
+# After "a" or "an" a name before a noun of the domain is a term ("a Tomlin order"), unless the noun is a person.
+ARTICLE = re.compile(r"(?<!\w)[Aa]n?[ ]\Z")
+PERSONS = re.compile(
+    r"patient|client|customer|man|woman|boy|girl|child|baby|relative|friend|family|member|spouse|wife|husband|son|daughter|mother|"
+    r"father|brother|sister|nurse|clerk|\w+(?:er|or|ist|ee|man|ian|ant)s?"
+)
+# The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".
+MIXED = re.compile(r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*")
+CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
+GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})
+NUMBERED = frozenset({"PHONE_NUMBER", "ID_NUMBER", "POSTCODE", "DATE_TIME", "RECORD_NUMBER", "LOCATION", "ORGANIZATION", "PERSON", "STREET_ADDRESS"})
+GUESS = 0.3  # highest score of the language model and of the sweeps
+ANNOUNCED = 0.5  # score of a name after a word such as "patient"
+SURE = 0.6  # scores from which a number is never taken back
+SHORT = 6  # most characters of an abbreviation
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of a text, in the form of the lists, with what the lists say of it."""
+
+    start: int
+    end: int
+    key: str
+    is_capital: bool
+    is_word: bool
+
+
+class Harmless:
+    """Takes findings off the terms and numbers of some domains.
+
+    Parameters
+    ----------
+    terms
+        The words and phrases of the domains.
+    language
+        The language of the texts.
+    lists
+        Its word lists, if the level uses any.
+    bare_numbers
+        Whether a number that is only long may stay if it has the form of a quantity.
+    """
+
+    def __init__(self, terms: Terms, language: Language, lists: WordLists | None, bare_numbers: bool) -> None:
+        self._terms = terms
+        self._lists = lists
+        self._function_words = language.function_words()
+        self._bare_numbers = bare_numbers
+        self._titled = regex.compile(rf"\b{language.titles}\.?[ ]*\Z", FLAGS)
+
+    def keep(self, text: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Return the findings without those on harmless words and numbers, and with the rest of those that hold both.
+
+        Parameters
+        ----------
+        text
+            The text.
+        findings
+            All findings in the text.
+        """
+        if not any(f.score < SURE for f in findings):
+            return tuple(findings)
+        tokens = list(self._tokens(text))
+        kept = set(self._terms_in(text, tokens))
+        values = self._numbers(text)
+        return tuple(rest for f in findings for rest in self._rest(text, f, tokens, kept, values))
+
+    def _tokens(self, text: str) -> Iterator[Token]:
+        for match in WORD.finditer(text):
+            word = match[0]
+            if word in ("s", "S") and text[match.start() - 1 : match.start()] == "'":
+                continue
+            key = plain(word)
+            yield Token(match.start(), match.end(), key, word[0].isupper(), key in self._terms.words)
+
+    def _terms_in(self, text: str, tokens: Sequence[Token]) -> Iterator[int]:
+        """Yield the index of each word that belongs to a term with a name."""
+        for i, token in enumerate(tokens):
+            if token.key in self._terms.starts:
+                size = self._phrase(text, tokens, i)
+                if size and not self._titled.search(text, max(0, token.start - 12), token.start):
+                    yield from range(i, i + size)
+            if i and self._is_kind(text, token):
+                yield from self._named_after(text, tokens, i)
+            elif i and token.is_word and not token.is_capital and not PERSONS.fullmatch(token.key):
+                yield from self._after_article(text, tokens, i)
+
+    def _phrase(self, text: str, tokens: Sequence[Token], i: int) -> int:
+        """Return the number of words of the longest listed phrase that begins at a word; 0 if there is none."""
+        size = found = 1
+        keys = tokens[i].key
+        while size < LONGEST and i + size < len(tokens) and _is_close(text, tokens[i + size - 1], tokens[i + size]):
+            keys = f"{keys} {tokens[i + size].key}"
+            size += 1
+            if keys in self._terms.phrases:
+                found = size
+        return found if found > 1 else 0
+
+    def _is_kind(self, text: str, token: Token) -> bool:
+        if token.key in RANKED:
+            return RANK.match(text, token.end) is not None
+        return token.key in KINDS or (token.is_word and KIND_ENDS.fullmatch(token.key) is not None)
+
+    def _after_article(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
+        """Yield one or two capitalised words between "a" or "an" and a word of the domain."""
+        first = i
+        while i - first < 2 and first and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
+            first -= 1
+        if first < i and ARTICLE.search(text, 0, tokens[first].start):
+            yield from range(first, i)
+
+    def _named_after(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
+        """Yield the capitalised words right before a kind of thing, which is called after them."""
+        first = i
+        while first and i - first < 3 and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
+            first -= 1
+        while first < i and self._is_common(tokens[first].key):
+            first += 1
+        hyphened = " " not in text[tokens[first].start : tokens[i - 1].end]
+        if first == i or not hyphened or self._titled.search(text, max(0, tokens[first].start - 12), tokens[first].start):
+            return
+        possessive = text[tokens[i - 1].end : tokens[i].start].startswith("'")
+        if not (possessive and (tokens[i].key in OWNED or tokens[i].key not in KINDS)):
+            yield from range(first, i + 1)
+
+    def _numbers(self, text: str) -> list[tuple[int, int]]:
+        found = [match.span() for match in numbers.HARMLESS.finditer(text)]
+        for match in numbers.VALUED.finditer(text):
+            key = match["name"].casefold()
+            if not (self._lists and key in self._lists.places):
+                found.append(match.span("number"))
+        for match in numbers.COUNTED.finditer(text):
+            if plain(match["name"]) in self._terms.words and not match["name"].istitle():
+                found.append(match.span("number"))
+        return found
+
+    def _rest(
+        self, text: str, finding: Finding, tokens: Sequence[Token], kept: set[int], values: Sequence[tuple[int, int]]
+    ) -> Iterable[Finding]:
+        """Return what remains of one finding."""
+        if finding.label in NUMBERED and finding.score < SURE and self._bare_numbers:
+            if any(start <= finding.start and finding.end <= end for start, end in values):
+                return ()
+        if finding.label not in GUESSED or finding.score > ANNOUNCED:
+            return (finding,)
+        inside = [i for i, t in enumerate(tokens) if t.start < finding.end and finding.start < t.end]
+        if not inside:
+            return (finding,)
+        if finding.score > GUESS:
+            return () if self._is_no_name(finding, [(tokens[i], i in kept) for i in inside]) else (finding,)
+        return self._guess(text, finding, [(tokens[i], i in kept) for i in inside], values)
+
+    def _is_no_name(self, finding: Finding, inside: Sequence[tuple[Token, bool]]) -> bool:
+        """Return whether a name that a word announces ("patient"), or a company, has only words that are no names."""
+        if finding.label == "PERSON":
+            return all(is_kept or self._is_specific(t) or (t.is_word and not self._is_listed(t)) for t, is_kept in inside)
+        return finding.label == "ORGANIZATION" and all(is_kept or t.is_word or len(t.key) < 4 for t, is_kept in inside)
+
+    def _guess(
+        self, text: str, finding: Finding, inside: Sequence[tuple[Token, bool]], values: Sequence[tuple[int, int]]
+    ) -> Iterable[Finding]:
+        """Return what remains of a finding that the language model or a sweep made."""
+        short = [self._is_abbreviation(text, finding, t) for t, _ in inside]
+        left = [t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))]
+        if not left:
+            return () if self._is_known(finding, inside, short) else (finding,)
+        left = [t for t, is_kept in inside if not is_kept and not self._is_specific(t)]
+        if not left or len(left) == len(inside):
+            return (finding,) if left else ()
+        return (replace(finding, start=max(finding.start, left[0].start), end=min(finding.end, left[-1].end)),)
+
+    def _is_known(self, finding: Finding, inside: Sequence[tuple[Token, bool]], short: Sequence[bool]) -> bool:
+        """Return whether the words of a guess, which all are harmless alone, are no name together either."""
+        if any(is_kept or self._is_specific(t) for t, is_kept in inside) or all(short):
+            return True
+        if finding.label == "ORGANIZATION":
+            return len(inside) == 1 or any(t.is_word for t, _ in inside)
+        if finding.label in ("PERSON", "USERNAME"):
+            return not any(t.is_capital and self._is_listed(t) for t, _ in inside)
+        return finding.label == "LOCATION" and len(inside) == 1 and not self._is_listed(inside[0][0])
+
+    def _is_abbreviation(self, text: str, finding: Finding, token: Token) -> bool:
+        """Return whether a word is an abbreviation, which a language model takes for an organisation or a person."""
+        word = text[token.start : token.end]
+        if finding.label not in ("ORGANIZATION", "PERSON", "NRP"):
+            return False
+        if self._lists and (token.key in self._lists.places or self._lists.is_name(token.key)):
+            return False
+        return (word.isupper() and 2 <= len(word) <= SHORT) or MIXED.fullmatch(word) is not None
+
+    def _is_listed(self, token: Token) -> bool:
+        return bool(self._lists and (token.key in self._lists.locales or token.key in self._lists.places))
+
+    def _is_harmless(self, token: Token, values: Sequence[tuple[int, int]]) -> bool:
+        if token.is_word or self._is_common(token.key) or (token.key.isdigit() and len(token.key) < 4):
+            return True
+        return any(start <= token.start and token.end <= end for start, end in values)
+
+    def _is_specific(self, token: Token) -> bool:
+        """Return whether a word is of the domain only, so that it cannot be a part of a name."""
+        if KIND_ENDS.fullmatch(token.key) and not self._is_listed(token):
+            return True
+        return token.is_word and not (self._lists and self._lists.is_spelt(token.key))
+
+    def _is_common(self, key: str) -> bool:
+        return len(key) < 2 or key in self._function_words or bool(self._lists and self._lists.is_common(key))
+
+
+def _is_close(text: str, left: Token, right: Token) -> bool:
+    return CLOSE.fullmatch(text, left.end, right.start) is not None

@@ -1,0 +1,76 @@
+"""Read the lists of words and phrases of a domain.
+
+Each list is a compressed text: words that are no names, an empty line, and phrases that hold a word which is a name elsewhere.
+``bench/vocabulary.py`` makes the lists; SOURCES.md beside them names the sources and their licences.
+"""
+
+import gzip
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+FOLDER = Path(__file__).parent
+LONGEST = 6  # most words of a phrase
+WORD = re.compile(r"[^\W_]+")
+# The spellings of one word: "oesophagus" and "esophagus", "Sjögren" and "Sjogren".
+DIGRAPHS = re.compile(r"(?<=\w)[oa]e|[oa]e(?=[a-z]{4})")
+
+
+def plain(word: str) -> str:
+    """Return a word in the form in which the lists hold words: small letters, no accents, "e" for "ae" and "oe"."""
+    small = word.casefold()
+    if not small.isascii():
+        small = "".join(c for c in unicodedata.normalize("NFD", small) if not unicodedata.combining(c))
+    return DIGRAPHS.sub("e", small)
+
+
+def tokens(term: str) -> list[str]:
+    """Return the words of a term in the form of the lists, without a possessive 's."""
+    return [plain(word) for word in WORD.findall(re.sub(r"['\u2019]s?\b", "", term))]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Words and phrases of some domains.
+
+    Attributes
+    ----------
+    words
+        Words that are no names.
+    phrases
+        Terms of two words or more that hold a name, with single spaces between their words.
+    starts
+        The first words of the phrases.
+    """
+
+    words: frozenset[str]
+    phrases: frozenset[str]
+    starts: frozenset[str]
+
+    @classmethod
+    def of(cls, domains: Iterable[str], own: Iterable[str] = ()) -> Self:
+        """Read the lists of some domains, and add a site's own harmless words and terms.
+
+        Parameters
+        ----------
+        domains
+            Names of lists, such as ``medical``.
+        own
+            Words and terms that are harmless at this site; a word counts wherever it stands, even if it is a name elsewhere.
+        """
+        words: set[str] = set()
+        phrases: set[str] = set()
+        for domain in domains:
+            first, _, second = gzip.decompress((FOLDER / f"{domain}.txt.gz").read_bytes()).decode().partition("\n\n")
+            words.update(first.split("\n"))
+            phrases.update(second.split("\n"))
+        for row in map(tokens, own):
+            if len(row) == 1:
+                words.update(row)
+            elif row:
+                phrases.add(" ".join(row[:LONGEST]))
+        phrases.discard("")
+        return cls(frozenset(words), frozenset(phrases), frozenset(phrase.split(" ", 1)[0] for phrase in phrases))

@@ -1,0 +1,139 @@
+"""Train a federation with the product's own sums, noise and steps, but without messages, masks and ledgers.
+
+A study trains many small federations; here they share one loaded model and the states of its frozen layers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from client.data_stage.balance import label_weights
+from client.data_stage.site_data import SiteData
+from client.site import training_set
+from client.trainer import clipped_sum, train
+from client.units import TrainingSet
+from privacy.dp.plan import PrivacyPlan
+from privacy.secagg.protocol import total
+from server.aggregation.gradient_step import gradient_step
+from server.evaluation import Evaluator
+from server.products import weights_of
+from server.secure_round import unflattened
+from shared.adapters.peft import read_adapter, write_adapter
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.tasks import load_learner
+from shared.tasks.base import Learner
+from shared.tasks.cached_activations import FrozenPrefix
+from shared.tasks.outcome import Outcome
+from simulations.assembly import evaluator_of, held_out_records
+
+
+@dataclass(frozen=True)
+class BareSite:
+    """A site's encoded records and the cached states of the frozen layers for them."""
+
+    data: TrainingSet = field(repr=False)
+    prefix: FrozenPrefix | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class BareFederation:
+    """Sites that share one model in this process, and what they are measured on; it may train many times.
+
+    Attributes
+    ----------
+    learner
+        The task with its model.
+    sites
+        The sites by name.
+    start
+        The adapter before training.
+    evaluator
+        Measures the model on the held-out records.
+    """
+
+    learner: Learner
+    sites: Mapping[str, BareSite]
+    start: AdapterState = field(repr=False)
+    evaluator: Evaluator = field(repr=False)
+
+    @classmethod
+    def of(cls, config: RunConfig, data: Sequence[SiteData]) -> "BareFederation":
+        """Load the model of a config and encode the sites' scrubbed records.
+
+        Parameters
+        ----------
+        config
+            The run; later runs may differ from it in training, privacy and aggregation.
+        data
+            Each site's records.
+        """
+        learner = load_learner(config)
+        sites = {}
+        for each in data:
+            name = each.section.id
+            own = training_set(name, config, each.training.records, learner, each.persons, each.wordings)
+            prefix = FrozenPrefix.build(learner, own.examples, 2, learner.tokens(config.training))
+            sites[name] = BareSite(own, prefix)
+        evaluator = evaluator_of(config, learner, held_out_records(config, data))
+        return cls(learner, sites, read_adapter(learner.model), evaluator)
+
+    def outcome(self, config: RunConfig, plans: Mapping[str, PrivacyPlan | None]) -> Outcome:
+        """Train by a config, and return what the model does on the held-out records.
+
+        Parameters
+        ----------
+        config
+            The run, under trust ``local`` or ``distributed`` or without privacy.
+        plans
+            The plan of each site.
+        """
+        shared = next((plan for plan in plans.values() if plan and plan.shared), None)
+        adapter = self._together(config, shared) if shared else self._apart(config, plans)
+        write_adapter(self.learner.model, adapter)
+        return self.evaluator.outcome()
+
+    def _together(self, config: RunConfig, plan: PrivacyPlan) -> AdapterState:
+        """Take one step of all sites in each round, as under trust ``distributed``."""
+        adapter, memory = self.start, dict[str, AdapterState]()  # type: tuple[AdapterState, Memory]
+        shares = plan.shares(adapter.parameters, len(self.sites))
+        divisor = config.training.sampling_rate * sum(site.declared_size for site in config.data.sites)
+        for number in range(1, config.training.rounds + 1):
+            vectors = []
+            for site in self.sites.values():
+                weights = label_weights(site.data, config, private=True)
+                sums = clipped_sum(self.learner, site.data, adapter, config, plan, number, weights, site.prefix)
+                vectors.append(shares.noised(shares.on_grid(sums)))
+            mean = unflattened(shares.mean_gradient(total(vectors), divisor), adapter)
+            noise = shares.grid * shares.total_std / divisor
+            step = gradient_step(config, number, adapter, mean, noise, memory)
+            adapter, memory = adapter.add(step.change), step.memory
+        return adapter
+
+    def _apart(self, config: RunConfig, plans: Mapping[str, PrivacyPlan | None]) -> AdapterState:
+        """Take the local steps of each site in each round and average the deltas, as under trust ``local``."""
+        adapter, weights = self.start, weights_of(config)
+        moments = dict[str, AdapterState]()
+        for number in range(1, config.training.rounds + 1):
+            change = {name: np.zeros(array.shape) for name, array in adapter.arrays.items()}
+            for section in config.data.sites:
+                name, site = section.id, self.sites[section.id]
+                trained = train(
+                    self.learner,
+                    site.data,
+                    adapter,
+                    config,
+                    plans[name],
+                    round_number=number,
+                    divisor=config.training.sampling_rate * section.declared_size,
+                    site_id=name,
+                    moments=moments.get(name),
+                    label_weights=label_weights(site.data, config, plans[name] is not None),
+                    prefix=site.prefix,
+                )
+                moments[name] = trained.moments
+                for key, array in trained.delta.arrays.items():
+                    change[key] += array * (weights[name] / sum(weights.values()))
+            adapter = adapter.add(AdapterState({key: array.astype(np.float32) for key, array in change.items()}))
+        return adapter
