@@ -73,7 +73,7 @@ def command_line() -> "CommandGroup":
         **dict.fromkeys(("plan", "models"), Role(lambda: _commands("simulations").app)),
         "anonymise": Role(lambda: _commands("simulations").app, "site"),
         "report": Role(lambda: _commands("simulations").app, "server"),
-        **dict.fromkeys(("server", "explain"), Role(lambda: _commands("server").app, "server")),
+        **dict.fromkeys(("server", "explain", "export", "serve"), Role(lambda: _commands("server").app, "server")),
         **dict.fromkeys(("client", "check"), Role(lambda: _commands("client").app, "site")),
         **dict.fromkeys(("status", "config"), Role(lambda: common.app)),
         "doctor": Role(lambda: common.verification(_flaws, "doctor")),

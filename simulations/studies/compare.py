@@ -16,7 +16,7 @@ from shared.config.model import ModelSection
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
 from shared.errors import ConfigError
-from shared.models.load import locate
+from shared.models.folders import locate
 from shared.ops.progress import Progress, silent
 from shared.records.types import RawRecord
 from shared.tasks import TASKS

