@@ -149,11 +149,10 @@ def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, A
 
 def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Quarantined]]":
     """Return the first records of each site with their scrubbed forms, which are shown but not stored."""
-    from privacy.anonymise.scrubber import Scrubber
-    from privacy.detect.spacy_models import locate
+    from privacy.anonymise.polyglot import Polyglot
 
     records = [record for group in source.raw.values() for record in group[:count]]
-    scrubber = Scrubber(source.section, locate(source.section.spacy_model), b"preview alone: no surrogate is kept")
+    scrubber = Polyglot(source.section, b"preview alone: no surrogate is kept")
     return list(zip(records, scrubber.examine(records), strict=True))
 
 
@@ -177,10 +176,10 @@ def _reversibly(
     section: AnonymiseSection, pseudonyms: PseudonymMap, records: Sequence[RawRecord], advance: Advance
 ) -> Scrubbed:
     """Scrub a site's records in this process, and store the original value of each tag or surrogate."""
-    from privacy.anonymise.scrubber import Clean, Scrubber, gathered
-    from privacy.detect.spacy_models import locate
+    from privacy.anonymise.polyglot import Polyglot
+    from privacy.anonymise.scrubber import Clean, gathered
 
-    scrubber = Scrubber(section, locate(section.spacy_model), secrets.token_bytes(32))
+    scrubber = Polyglot(section, secrets.token_bytes(32))
     done = []
     for at in range(0, len(records), CHUNK):
         done += scrubber.examine(records[at : at + CHUNK])

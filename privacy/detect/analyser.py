@@ -34,7 +34,7 @@ LABELS = {
     "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
 }  # fmt: skip
 HARMLESS = frozenset(
-    {"CARDINAL", "EVENT", "LANGUAGE", "LAW", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART"}
+    {"CARDINAL", "EVENT", "LANGUAGE", "LAW", "MISC", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART"}
 )
 # Only the entity recogniser runs. The parser may change an entity where it sees a sentence border; without it the
 # recall on 795 labelled texts was the same, label by label, at twice the speed.
@@ -58,7 +58,7 @@ class LoadedSpacy(SpacyNlpEngine):
     """Presidio's engine over a model that is already loaded; Presidio's own ``load`` would download a missing one."""
 
     def __init__(self, nlp: Pipeline, language: str) -> None:
-        labels = set(nlp.pipe_labels["ner"]) - HARMLESS
+        labels = set(nlp.pipe_labels.get("ner", ())) - HARMLESS
         configuration = NerModelConfiguration(
             labels_to_ignore=sorted(HARMLESS),
             model_to_presidio_entity_mapping={label: LABELS.get(label) or type_name(label) for label in labels},
@@ -93,7 +93,7 @@ class Analyser:
     Parameters
     ----------
     folder
-        The folder of a spaCy model with an entity recogniser.
+        The folder of a spaCy model with an entity recogniser; None if rules and lists work alone.
     language
         The language of the texts.
     batch_size
@@ -111,7 +111,7 @@ class Analyser:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         language: Language,
         batch_size: int,
         level: Level = LEVELS["fast"],
@@ -125,7 +125,7 @@ class Analyser:
         self._function_words = language.function_words()
         self.addresses = AddressForms.of(language.addresses)
         self._batch_size = batch_size
-        nlp = load_spacy(folder)
+        nlp = spacy.blank(language.code) if folder is None else load_spacy(folder)
         if nlp.lang not in (language.code, "xx"):  # spaCy's code for models of several languages
             raise ModelError(
                 f"{folder}: a model of language '{nlp.lang}', and anonymise.language is '{language.code}'; set "
@@ -133,9 +133,9 @@ class Analyser:
             )
         nlp_engine = LoadedSpacy(nlp, language.code)
         self._patterns = pattern_recognisers(language)
-        ner = LanguageModel(language, nlp_engine.get_supported_entities())
+        ner = [] if folder is None else [LanguageModel(language, nlp_engine.get_supported_entities())]
         self._engine = AnalyzerEngine(
-            registry=RecognizerRegistry([*self._patterns, ner], supported_languages=[language.code]),
+            registry=RecognizerRegistry([*self._patterns, *ner], supported_languages=[language.code]),
             nlp_engine=nlp_engine,
             app_tracer=AppTracer(enabled=False),
             log_decision_process=False,
@@ -147,7 +147,9 @@ class Analyser:
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Return the findings in each text, in order; they may overlap. A text that fails stops no other."""
         found = self._detect(texts)
-        return [each if isinstance(each, Failed) else self.spare(text, each) for text, each in zip(texts, found, strict=True)]
+        return [
+            each if isinstance(each, Failed) else self.spare(text, each) for text, each in zip(texts, found, strict=True)
+        ]
 
     def spare(self, text: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """Return the findings in a text without those that are only harmless terms and numbers of its domain."""
@@ -177,7 +179,12 @@ class Analyser:
             swept = (*found, *sweeper.sweep(text), *self._across_lines(text))
             if restored is None:
                 return swept
-            swept = (*swept, *self._match(text), *self._across_lines(text), *self._detect_capitals(titled(text, self._function_words)))
+            swept = (
+                *swept,
+                *self._match(text),
+                *self._across_lines(text),
+                *self._detect_capitals(titled(text, self._function_words)),
+            )
             return (*swept, *spread(restored, swept, self.addresses))
         except Exception as error:
             return Failed(type(error).__name__)

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     REPLACEMENT_FAILED = "replacement_failed"
     RESIDUAL_FOUND = "residual_found"
     TAGS_LOST = "tags_lost"
+    OTHER_LANGUAGE = "other_language"
 
 
 class UnfitText(Exception):

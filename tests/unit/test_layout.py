@@ -71,7 +71,7 @@ ROOMS = {
     "pyarrow": ("shared/records/rows.py",),
     "python_calamine": ("shared/records/workbook.py",),
     "ftfy": ("client/data_stage/cleaning.py",),
-    "py3langid": ("client/data_stage/cleaning.py",),
+    "py3langid": ("privacy/detect/languages/identify.py",),
     "rensa": ("client/data_stage/selection.py",),
     "sklearn": ("simulations/", "server/probes/groups.py"),
     "fairlearn": ("server/probes/groups.py",),

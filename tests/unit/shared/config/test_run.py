@@ -90,7 +90,7 @@ BAD = [
     ("privacy.site_rate", 1.5, "privacy.site_rate"),
     ("privacy.release_noise", 0, "privacy.release_noise"),
     ("adapter", {"train": "AB"}, "adapter.train = 'AB'"),
-    ("anonymise.language", "de", "anonymise.language"),
+    ("anonymise.language", "it", "anonymise.language"),
     ("aggregation.method", "median", "aggregation.method"),
     ("aggregation.weights", "unifrom", "nearest is 'uniform'"),
     ("aggregation.optimiser", "adam", "aggregation.optimiser"),
