@@ -62,7 +62,7 @@ ROOMS = {
     "presidio_anonymizer": ("privacy/anonymise/", "privacy/replace/"),
     "opacus": ("privacy/dp/", "bench/step.py"),  # the bench measures Opacus itself
     "dp_accounting": ("privacy/accounting.py",),
-    "scipy": ("privacy/",),
+    "scipy": ("privacy/", "simulations/audits/dishonest.py"),
     "torch": LEARNING,
     "transformers": LEARNING,
     "peft": ("shared/adapters/", "shared/tasks/", "privacy/dp/", "server/export/"),
