@@ -14,7 +14,7 @@ import hushtune
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
-    *("status", "config", "provision", "explain"),
+    *("status", "config", "provision", "explain", "export", "serve"),
 )
 
 
