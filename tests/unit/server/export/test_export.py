@@ -15,6 +15,7 @@ from peft import AutoPeftModel, AutoPeftModelForCausalLM
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, pipeline
 
+from bench.architectures import Architecture
 from server.adapter_files import save_adapter
 from server.export import formats
 from server.export.formats import export
@@ -107,9 +108,13 @@ def test_a_merged_encoder_has_its_head_next_to_it(
     torch.testing.assert_close(logits, answers(learner)[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["bert", "roberta"])  # RoBERTa counts positions from its padding id
 def test_the_pipeline_of_transformers_gives_the_runs_labels_and_probabilities(
-    run_of: Callable[..., tuple[Path, Learner]], classify: RunConfig, tmp_path: Path
+    run_of: Callable[..., tuple[Path, Learner]], classify: RunConfig, change: Change, kind: str, tmp_path: Path
 ) -> None:
+    if kind != "bert":
+        Architecture(kind, "classification").save(tmp_path / "base")
+        classify = change(classify, {"model.name": str(tmp_path / "base")})
     run, learner = run_of(classify)
     export(run, "sequence-classifier", tmp_path / "out")
     classifier = pipeline("text-classification", model=str(tmp_path / "out"), device="cpu")
