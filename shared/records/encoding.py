@@ -16,6 +16,7 @@ MARKS = (  # the longer marks first, because that of UTF-16 begins that of UTF-3
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+BARE = {"x0x0": "utf-16-le", "0x0x": "utf-16-be"}  # where the zero bytes of two ASCII characters stand without a mark
 CHUNK = 1 << 20
 
 
@@ -42,8 +43,8 @@ def encoding_of(path: Path) -> str:
         stream.seek(0)
         decoder, lines = codecs.getincrementaldecoder(encoding)(), 1
         while chunk := stream.read(CHUNK):
-            lines += _lines(path, decoder, chunk, lines)
-        _lines(path, decoder, b"", lines)
+            lines += _lines(path, encoding, decoder, chunk, lines)
+        _lines(path, encoding, decoder, b"", lines)
     return encoding
 
 
@@ -58,17 +59,19 @@ def announced(start: bytes) -> str:
     marked = next((name for mark, name in MARKS if start.startswith(mark)), None)
     if marked:
         return marked
-    zeros = [byte == 0 for byte in start]
-    return {(False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be"}.get(tuple(zeros), UTF_8)
+    return BARE.get("".join("0" if byte == 0 else "x" for byte in start), UTF_8)
 
 
-def _lines(path: Path, decoder: codecs.IncrementalDecoder, chunk: bytes, first: int) -> int:
+def _lines(path: Path, encoding: str, decoder: codecs.IncrementalDecoder, chunk: bytes, first: int) -> int:
     """Return the number of line ends in a chunk whose first line has the number ``first``; an empty chunk ends the file."""
     text, wrong = "", None
     try:
         text = decoder.decode(chunk, final=not chunk)
     except UnicodeDecodeError as error:
         wrong = first + error.object[: error.start].count(b"\n")  # the error itself is dropped, because it quotes the text
+    if wrong is not None and encoding != UTF_8:
+        name = encoding.upper()
+        raise DataError(f"{path}: its first bytes say {name}, and others are not; save the file as UTF-8")
     if wrong is not None:
         raise DataError(
             f"{path}, line {wrong}: not UTF-8, perhaps Windows-1252 (cp1252), in which older programs write; save the file "

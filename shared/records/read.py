@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from shared.config.run import RunConfig
 from shared.errors import DataError
@@ -104,7 +104,9 @@ def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bo
     tags = _tags(row, len(fields[names[0]]), where, config, labelled) if task.target == "tags" else ()
     person = _person(row, columns.person, where) if columns.person else None
     unlabelled = labelled and (tags is None if task.target == "tags" else task.target == "label" and label is None)
-    lacks = "label" if unlabelled else "person" if columns.person and person is None else None
+    lacks: Literal["label", "person"] | None = (
+        "label" if unlabelled else "person" if columns.person and person is None else None
+    )
     known = [value for name in columns.known for value in _known(row, name)] + ([whole(person)] if person else [])
     texts = [text for name in names for text in _identifying_texts(row, name, config)]
     return RawRecord(fields, label, position, spans, origin(texts), person, tuple(known), _group(row, config), tags, lacks)

@@ -85,7 +85,8 @@ def _json_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
         found = _listed(path, stream.read()) if start.lstrip("\ufeff \t").startswith("[") else _lines(path, stream)
         for number, (place, value) in enumerate(found, start=1):
             place = f"{place}record {number}"
-            doubled = set(wanted) & {name for name in getattr(value, "names", ()) if value.names.count(name) > 1}
+            names = value.names if isinstance(value, _Doubled) else ()
+            doubled = set(wanted) & {name for name in names if names.count(name) > 1}
             if doubled:
                 raise DataError(f"{path}, {place}: column '{min(doubled)}' stands twice; rename or remove one of them")
             yield Row(place, value, tuple(value))

@@ -64,7 +64,7 @@ def test_a_site_in_order_is_told_only_that_its_server_is_not_there(tmp_path: Pat
         (GOOD.replace('"text"', '"message"'), "records.jsonl", "no column 'text' among the file's"),
         ("text;label\ncarcinoma;yes;\n", "records.csv", "line 2, record 1: has 3 cells, and the header 2"),
         ("text,label\ncarcinoma,maybe\n", "records.csv", "its label is not in task.labels"),
-        ("text,label\ncarcinoma,yes\n".encode("utf-16")[:-1], "records.csv", "not UTF-8"),
+        ("text,label\ncarcinoma,yes\n".encode("utf-16")[:-1], "records.csv", "say UTF-16, and others"),
         ("", "records.jsonl", "the file is empty"),
         ("no json\n", "records.jsonl", "record"),
     ],

@@ -56,7 +56,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         "line 2: not UTF-8, perhaps Windows-1252",
     ),
     "a cut character at the end": ("n.jsonl", GOOD.encode() + b"\xe2\x82", "not UTF-8"),
-    "a cut character of utf-16": ("n.csv", f"text,label\n{MARKER},no\n".encode("utf-16")[:-1], "n.csv"),
+    "a cut character of utf-16": ("n.csv", f"text,label\n{MARKER},no\n".encode("utf-16")[:-1], "say UTF-16, and others"),
     "a truncated line": ("n.jsonl", jsonl(GOOD, GOOD[:-8]), "line 2"),
     "a line that is no object": ("n.jsonl", jsonl(GOOD, json.dumps(MARKER)), "line 2"),
     "two objects a line": ("n.jsonl", jsonl(GOOD, f"{GOOD} {MARKER}"), "line 2"),
