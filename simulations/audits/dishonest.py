@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from scipy.stats import norm
 
 from client.site import Site
 from server.probes.backdoor import with_trigger
@@ -86,7 +86,7 @@ def _alie(own: AdapterState, honest: Deltas, collusion: Collusion) -> AdapterSta
     """
     supporters = collusion.sites // 2 + 1 - collusion.dishonest
     share = (collusion.sites - collusion.dishonest - supporters) / (collusion.sites - collusion.dishonest)
-    z = max(SMALLEST_Z, float(norm.ppf(min(share, 0.99))))
+    z = max(SMALLEST_Z, NormalDist().inv_cdf(min(max(share, 0.01), 0.99)))
     stacked = {name: np.stack([delta.arrays[name] for delta in honest]) for name in own.arrays}
     moved = {name: rows.mean(axis=0) - z * rows.std(axis=0) for name, rows in stacked.items()}
     return AdapterState({name: array.astype(np.float32) for name, array in moved.items()})
