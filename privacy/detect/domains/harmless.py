@@ -15,7 +15,7 @@ from privacy.detect.domains import numbers
 from privacy.detect.domains.terms import LONGEST, Terms, plain
 from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
-from privacy.detect.rules import FLAGS
+from privacy.detect.rules import DIGIT_GROUP, FLAGS
 from privacy.detect.words import LOCALES, WordLists
 
 WORD = re.compile(r"[^\W_]+")
@@ -171,7 +171,9 @@ class Harmless:
             yield from range(first, i + 1)
 
     def _numbers(self, text: str) -> list[tuple[int, int]]:
-        found = [match.span() for match in numbers.HARMLESS.finditer(text)]
+        if not DIGIT_GROUP.search(text):
+            return []
+        found = [match.span() for form in numbers.HARMLESS for match in form.finditer(text)]
         for match in numbers.VALUED.finditer(text):
             key = match["name"].casefold()
             if not (self._lists and key in self._lists.places):

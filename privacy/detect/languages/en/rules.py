@@ -210,7 +210,7 @@ TITLES: Rules = (
         rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?=,?[ ]{NAME}(?!\w))(?![ ]{OFFICE}\b)",
         0.3,
     ),
-    ("office after a name", rf"(?<={NAME}),[ ](?:the[ ])?\K{OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?!\w)", 0.3),
+    ("office after a name", rf"{NAME},[ ](?:the[ ])?\K{OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?!\w)", 0.3),
 )
 FIRMS: Rules = (
     ("and sons", r"(?<!\w)\p{Lu}[\p{L}'-]+(?:,[ ]\p{Lu}[\p{L}'-]+)*[ ](?:and|&)[ ](?:Sons?|Daughters?|Partners|Co|Company|Brothers|Bros|Associates)\b\.?", 0.4),
