@@ -225,7 +225,8 @@ class Harmless:
         if any(is_kept or self._is_specific(t) for t, is_kept in inside) or all(short):
             return True
         if len(inside) == 1 and finding.label == "ORGANIZATION":
-            return not self._is_listed(inside[0][0])
+            word = inside[0][0].word
+            return not (self._lists and (word in self._lists.locales or word in self._lists.places))
         words = all(s or t.is_word or len(t.key) < 2 or t.word in self._function_words or t.key.isdigit() for (t, _), s in zip(inside, short, strict=True))
         place = self._lists is not None and " ".join(t.word for t, _ in inside) in self._lists.places
         return words and not place and not any(t.is_capital and self._is_listed(t) for t, _ in inside)
