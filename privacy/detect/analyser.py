@@ -152,7 +152,9 @@ class Analyser:
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Return the findings in each text, in order; they may overlap. A text that fails stops no other."""
         found = self._detect(texts)
-        return [each if isinstance(each, Failed) else self.spare(text, each) for text, each in zip(texts, found, strict=True)]
+        return [
+            each if isinstance(each, Failed) else self.spare(text, each) for text, each in zip(texts, found, strict=True)
+        ]
 
     def spare(self, text: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """Return the findings in a text without those that are only harmless terms and numbers of its domain."""
@@ -182,7 +184,12 @@ class Analyser:
             swept = (*found, *sweeper.sweep(text), *self._across_lines(text))
             if restored is None:
                 return swept
-            swept = (*swept, *self._match(text), *self._across_lines(text), *self._detect_capitals(titled(text, self._function_words)))
+            swept = (
+                *swept,
+                *self._match(text),
+                *self._across_lines(text),
+                *self._detect_capitals(titled(text, self._function_words)),
+            )
             return (*swept, *spread(restored, swept, self.addresses))
         except Exception as error:
             return Failed(type(error).__name__)

@@ -63,7 +63,9 @@ def test_numbers_with_the_form_of_a_measure_or_a_code_are_harmless(number: str) 
     assert any(form.fullmatch(number) for form in HARMLESS)
 
 
-@pytest.mark.parametrize("number", ["020 7946 0018", "555-1234", "12/03/1984", "4111 1111 1111 1111", "0361/22 33 44", "12345678"])
+@pytest.mark.parametrize(
+    "number", ["020 7946 0018", "555-1234", "12/03/1984", "4111 1111 1111 1111", "0361/22 33 44", "12345678"]
+)
 def test_numbers_with_the_form_of_an_identifier_are_not(number: str) -> None:
     assert not any(form.fullmatch(number) for form in HARMLESS)
 
