@@ -84,7 +84,8 @@ def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str
     if not words:
         return [() for _ in texts]
     return [
-        tuple(Finding(label, m.start(), m.end(), REPEATED) for m in NAME_WORD.finditer(text) if m[0] in words) for text in texts
+        tuple(Finding(label, m.start(), m.end(), REPEATED) for m in NAME_WORD.finditer(text) if m[0] in words)
+        for text in texts
     ]
 
 

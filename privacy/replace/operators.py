@@ -186,7 +186,9 @@ class Replacer:
         if self._faker is not None:
             values = [original.value for original in table.originals.values()]
             made = Surrogates(self._faker, self._language, self._key, document, values)
-            sure = {word for o in table.originals.values() if o.label == "PERSON" and not o.is_guess for word in o.value.split()}
+            sure = {
+                word for o in table.originals.values() if o.label == "PERSON" and not o.is_guess for word in o.value.split()
+            }
             return {
                 tag: None if o.is_guess and not sure.issuperset(o.value.split()) else made.of(o.label, o.value)
                 for tag, o in table.originals.items()

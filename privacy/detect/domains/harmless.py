@@ -15,25 +15,112 @@ from privacy.detect.domains import numbers
 from privacy.detect.domains.terms import LONGEST, Terms, plain
 from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
-from privacy.detect.rules import FLAGS
+from privacy.detect.rules import DIGIT_GROUP, FLAGS
 from privacy.detect.words import LOCALES, WordLists
 
 WORD = re.compile(r"[^\W_]+")
 # Kinds of things that are called after people who have none of them: "Babinski sign", "Sharpe ratio", "Sherman Act".
 KINDS = frozenset(
-    """
-    sign signs reflex phenomenon criteria criterion classification scale maneuver maneuvers manoeuvre manoeuvres position palsy
-    chorea ataxia dystrophy catheter catheters stain bodies nodules virus fever triad bacillus lymphoma sarcoma tumor tumour anemia
-    anaemia disease diseases syndrome syndromes phenotype malformation dysplasia fracture procedure anastomosis contracture
-    test respiration breathing rings lesions nodes cells exercises staging gland duct tendon ligament canal inventory
-    questionnaire flap graft hernia deformity paralysis epilepsy needle forceps splint
-    act acts amendment convention conventions treaty protocol doctrine injunction privilege deference plea warning statute
-    directive covenant accords immunity
-    ratio scheme coefficient duration curve bands equation theorem rule
-    """.split()
+    [
+        "sign",
+        "signs",
+        "reflex",
+        "phenomenon",
+        "criteria",
+        "criterion",
+        "classification",
+        "scale",
+        "maneuver",
+        "maneuvers",
+        "manoeuvre",
+        "manoeuvres",
+        "position",
+        "palsy",
+        "chorea",
+        "ataxia",
+        "dystrophy",
+        "catheter",
+        "catheters",
+        "stain",
+        "bodies",
+        "nodules",
+        "virus",
+        "fever",
+        "triad",
+        "bacillus",
+        "lymphoma",
+        "sarcoma",
+        "tumor",
+        "tumour",
+        "anemia",
+        "anaemia",
+        "disease",
+        "diseases",
+        "syndrome",
+        "syndromes",
+        "phenotype",
+        "malformation",
+        "dysplasia",
+        "fracture",
+        "procedure",
+        "anastomosis",
+        "contracture",
+        "test",
+        "respiration",
+        "breathing",
+        "rings",
+        "lesions",
+        "nodes",
+        "cells",
+        "exercises",
+        "staging",
+        "gland",
+        "duct",
+        "tendon",
+        "ligament",
+        "canal",
+        "inventory",
+        "questionnaire",
+        "flap",
+        "graft",
+        "hernia",
+        "deformity",
+        "paralysis",
+        "epilepsy",
+        "needle",
+        "forceps",
+        "splint",
+        "act",
+        "acts",
+        "amendment",
+        "convention",
+        "conventions",
+        "treaty",
+        "protocol",
+        "doctrine",
+        "injunction",
+        "privilege",
+        "deference",
+        "plea",
+        "warning",
+        "statute",
+        "directive",
+        "covenant",
+        "accords",
+        "immunity",
+        "ratio",
+        "scheme",
+        "coefficient",
+        "duration",
+        "curve",
+        "bands",
+        "equation",
+        "theorem",
+        "rule",
+    ]
 )
 # Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".
-RANKED = frozenset("class grade type level stage score category".split())
+RANKED = frozenset(["class", "grade", "type", "level", "stage", "score", "category"])
 RANK = re.compile(r"[ ](?:[IVX]{1,4}|\d{1,3}|[A-E])\b")
 # Endings of Greek and Latin words for diseases, examinations and operations.
 KIND_ENDS = re.compile(
@@ -41,7 +128,21 @@ KIND_ENDS = re.compile(
     r"pexy|plication)|\w{4,}emia"
 )
 # Kinds that a person can have: after a possessive 's, only a listed term stays.
-OWNED = KINDS - frozenset("sign signs reflex phenomenon criteria classification scale maneuver manoeuvre triad rule".split())
+OWNED = KINDS - frozenset(
+    [
+        "sign",
+        "signs",
+        "reflex",
+        "phenomenon",
+        "criteria",
+        "classification",
+        "scale",
+        "maneuver",
+        "manoeuvre",
+        "triad",
+        "rule",
+    ]
+)
 # After "a" or "an" a name before a noun of the domain is a term ("a Tomlin order"), unless the noun is a person.
 ARTICLE = re.compile(r"(?<!\w)[Aa]n?[ ]\Z")
 PERSONS = re.compile(
@@ -51,10 +152,24 @@ PERSONS = re.compile(
 # Last words of a company's name that are common nouns as well: "National Insurance", "The Bank".
 PUBLIC = frozenset({"bank", "insurance"})
 # The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".
-MIXED = re.compile(r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*")
+MIXED = re.compile(
+    r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*"
+)
 CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
 GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})
-NUMBERED = frozenset({"PHONE_NUMBER", "ID_NUMBER", "POSTCODE", "DATE_TIME", "RECORD_NUMBER", "LOCATION", "ORGANIZATION", "PERSON", "STREET_ADDRESS"})
+NUMBERED = frozenset(
+    {
+        "PHONE_NUMBER",
+        "ID_NUMBER",
+        "POSTCODE",
+        "DATE_TIME",
+        "RECORD_NUMBER",
+        "LOCATION",
+        "ORGANIZATION",
+        "PERSON",
+        "STREET_ADDRESS",
+    }
+)
 GUESS = 0.3  # highest score of the language model and of the sweeps
 ANNOUNCED = 0.5  # score of a name after a word such as "patient"
 SURE = 0.6  # scores from which a number is never taken back
@@ -171,7 +286,9 @@ class Harmless:
             yield from range(first, i + 1)
 
     def _numbers(self, text: str) -> list[tuple[int, int]]:
-        found = [match.span() for match in numbers.HARMLESS.finditer(text)]
+        if not DIGIT_GROUP.search(text):
+            return []
+        found = [match.span() for form in numbers.HARMLESS for match in form.finditer(text)]
         for match in numbers.VALUED.finditer(text):
             key = match["name"].casefold()
             if not (self._lists and key in self._lists.places):
@@ -201,8 +318,10 @@ class Harmless:
         """Return whether a name that a word announces ("patient"), or a company, has only words that are no names."""
         if finding.label == "PERSON":
             return all(is_kept or self._is_specific(t) or (t.is_word and not self._is_listed(t)) for t, is_kept in inside)
-        return finding.label == "ORGANIZATION" and all(is_kept or t.is_word or t.key == "the" for t, is_kept in inside) and (
-            inside[-1][0].key in PUBLIC
+        return (
+            finding.label == "ORGANIZATION"
+            and all(is_kept or t.is_word or t.key == "the" for t, is_kept in inside)
+            and (inside[-1][0].key in PUBLIC)
         )
 
     def _guess(
@@ -210,7 +329,9 @@ class Harmless:
     ) -> Iterable[Finding]:
         """Return what remains of a finding that the language model or a sweep made."""
         short = [self._is_abbreviation(text, finding, t) for t, _ in inside]
-        left = [t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))]
+        left = [
+            t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))
+        ]
         if not left:
             return () if self._is_known(finding, inside, short) else (finding,)
         left = [t for t, is_kept in inside if not is_kept and not self._is_specific(t)]
@@ -223,8 +344,12 @@ class Harmless:
         if any(is_kept or self._is_specific(t) for t, is_kept in inside) or all(short):
             return True
         if len(inside) == 1 and finding.label == "ORGANIZATION":
-            return not self._is_listed(inside[0][0])
-        words = all(s or t.is_word or len(t.key) < 2 or t.word in self._function_words or t.key.isdigit() for (t, _), s in zip(inside, short, strict=True))
+            word = inside[0][0].word
+            return not (self._lists and (word in self._lists.locales or word in self._lists.places))
+        words = all(
+            s or t.is_word or len(t.key) < 2 or t.word in self._function_words or t.key.isdigit()
+            for (t, _), s in zip(inside, short, strict=True)
+        )
         place = self._lists is not None and " ".join(t.word for t, _ in inside) in self._lists.places
         return words and not place and not any(t.is_capital and self._is_listed(t) for t, _ in inside)
 
@@ -252,7 +377,9 @@ class Harmless:
         """Return whether a word is of the domain only, so that it cannot be a part of a name."""
         if self._is_listed(token):
             return False
-        return KIND_ENDS.fullmatch(token.key) is not None or token.is_word and not (self._lists and self._lists.is_spelt(token.word))
+        return KIND_ENDS.fullmatch(token.key) is not None or (
+            token.is_word and not (self._lists and self._lists.is_spelt(token.word))
+        )
 
     def _is_common(self, word: str) -> bool:
         return len(word) < 2 or word in self._function_words or bool(self._lists and self._lists.is_common(word))

@@ -4,7 +4,6 @@ import regex
 
 from privacy.detect.recognisers.base import DigitRecogniser
 
-
 # An IBAN as banks print it: capitals, in groups of four or in one.
 USUAL = regex.compile(r"[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]{4}){2,7}(?:[ -]?[A-Z\d]{1,4})?")
 GROUP = r"(?=[a-z]{0,3}\d)[a-z\d]{1,4}"

@@ -56,13 +56,21 @@ AGES: Rules = (
         r"(?:[ ]?(?:[mf]|male|female)\b)?",
         0.5,
     ),
-    ("aged", r"(?i)\b(?:aged|turn(?:s|ed|ing)?|age(?:[ ]is|[ ]of)?[ ]?[:=]?)[ ]?\K\d{1,3}\b(?![.,/:-]\d|[ ]?(?:°|%|degrees?|to\b))", 0.5),
+    (
+        "aged",
+        r"(?i)\b(?:aged|turn(?:s|ed|ing)?|age(?:[ ]is|[ ]of)?[ ]?[:=]?)[ ]?\K\d{1,3}\b(?![.,/:-]\d|[ ]?(?:°|%|degrees?|to\b))",
+        0.5,
+    ),
     ("age and sex", rf"(?<![\w$£€.,-])(?:1[01]\d|[1-9]\d?)(?:M|F|m|f)\b(?=[ ]*(?:[,.;:)]|$)|[ ]{PATIENT_IS}(?!\w))", 0.5),
     ("birthday", r"(?i)\b\d{1,3}(?:st|nd|rd|th)[ ]birthday\b", 0.5),
 )
 # HM Revenue & Customs, NIM39110: the letters that a prefix may have, and the groups in which a card shows the number.
 NINOS: Rules = (
-    ("nino", r"(?i)(?<!\w)(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?:[ -]?\d{2}){3}[ -]?[A-D](?!\w)", 0.7),
+    (
+        "nino",
+        r"(?i)(?<!\w)(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?:[ -]?\d{2}){3}[ -]?[A-D](?!\w)",
+        0.7,
+    ),
 )
 # ISO 6709 and its usual short forms; two decimals with three digits or more, or degrees with a direction.
 DEGREES = r"\d{1,3}(?:\.\d+)?°(?:[ ]?\d{1,2}(?:\.\d+)?'(?:[ ]?\d{1,2}(?:\.\d+)?(?:\"|''))?)?[ ]?[NSEW]\b"
@@ -207,10 +215,18 @@ TITLES: Rules = (
         rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?=,?[ ]{NAME}(?!\w))(?![ ]{OFFICE}\b)",
         0.3,
     ),
-    ("office after a name", rf"(?<={NAME}),[ ](?:the[ ])?\K{OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?!\w)", 0.3),
+    (
+        "office after a name",
+        rf"{NAME},[ ](?:the[ ])?\K{OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?!\w)",
+        0.3,
+    ),
 )
 FIRMS: Rules = (
-    ("and sons", r"(?<!\w)\p{Lu}[\p{L}'-]+(?:,[ ]\p{Lu}[\p{L}'-]+)*[ ](?:and|&)[ ](?:Sons?|Daughters?|Partners|Co|Company|Brothers|Bros|Associates)\b\.?", 0.4),
+    (
+        "and sons",
+        r"(?<!\w)\p{Lu}[\p{L}'-]+(?:,[ ]\p{Lu}[\p{L}'-]+)*[ ](?:and|&)[ ](?:Sons?|Daughters?|Partners|Co|Company|Brothers|Bros|Associates)\b\.?",
+        0.4,
+    ),
 )
 
 RULES = {
