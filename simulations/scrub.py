@@ -15,7 +15,7 @@ from privacy.anonymise.scrubbed import Scrubbed
 from privacy.leakage.recall import merge_recalls, overall
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.run import RunConfig
-from shared.config.task import DECLARED, TaskName
+from shared.config.task import TaskName
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, DataError
 from shared.ops.progress import Advance, Progress
@@ -78,18 +78,7 @@ def _own(path: Path) -> Source:
 
 def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, list[RawRecord]]:
     """Read a site's records as a task would; return them with the run config that they were read by."""
-    site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
-    columns = file.data.columns.model_dump(mode="json")
-    data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site], "columns": columns}
-    run = RunConfig.parse(
-        {
-            # placeholder labels: the config requires some, but this run reads no labels
-            "task": {"name": task, "labels": ["-", "--"][: DECLARED[task].fewest_labels]},
-            "data": data,
-            "anonymise": file.anonymise.of_a_run(),
-        },
-        str(path),
-    )
+    run = file.reading(task, str(path), labelled=False)
     return run, read_records(file.data.file, run, labelled=False)
 
 

@@ -78,7 +78,10 @@ class Cache:
             digest.update(hashlib.sha256(part.encode()).digest())
         for record in records:
             row = json.dumps(
-                [dict(record.fields), record.label, record.position, _spans(record), record.known, _tags(record)],
+                [
+                    *(dict(record.fields), record.label, record.position, record.lacks),
+                    *(_spans(record), record.known, _tags(record)),
+                ],
                 sort_keys=True,
             )
             digest.update(hashlib.sha256(row.encode()).digest())

@@ -167,6 +167,8 @@ class Scrubber:
 
     def _prepare(self, raw: RawRecord) -> Prepared:
         """Check and normalise the texts of a record."""
+        if raw.lacks:
+            raise UnfitText(Reason(f"no_{raw.lacks}"))
         self._check(raw.fields)
         normal = {name: normalise_spans(text, raw.spans.get(name, ())) for name, text in raw.fields.items()}
         texts = {name: text for name, (text, _) in normal.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import spacy
-from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
+from presidio_analyzer import AnalyzerEngine, EntityRecognizer, PatternRecognizer, RecognizerRegistry, RecognizerResult
 from presidio_analyzer.app_tracer import AppTracer
 from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
 from presidio_analyzer.nlp_engine import NerModelConfiguration, NlpArtifacts, SpacyNlpEngine
@@ -22,6 +22,7 @@ from privacy.detect.domains.terms import Terms
 from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
 from privacy.detect.levels import LEVELS, Level
+from privacy.detect.recognisers.base import RuleRecogniser
 from privacy.detect.recognisers.language_model import LanguageModel
 from privacy.detect.recognisers.registry import pattern_recognisers
 from privacy.detect.sweeps import Sweeper
@@ -43,6 +44,9 @@ UNUSED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lem
 CAPITAL_TYPES = frozenset({"STREET_ADDRESS", "POSTCODE", "ORGANIZATION"})
 # A line break within a paragraph, as in e-mail.
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
+# A tag that is masked: the text was scrubbed before. The model reads such a text differently, and would find other words in it each
+# time. Its guesses are left out there, because all words that no list knows as harmless are found without the model.
+TAGGED = re.compile("\ufffc{5}")
 # spaCy's memory grows with the characters it reads at once.
 BATCH_CHARS = 200_000
 
@@ -133,9 +137,12 @@ class Analyser:
             )
         nlp_engine = LoadedSpacy(nlp, language.code)
         self._patterns = pattern_recognisers(language)
-        ner = [] if folder is None else [LanguageModel(language, nlp_engine.get_supported_entities())]
+        self._ner = LanguageModel(language, nlp_engine.get_supported_entities()) if folder else None
+        self._trusts_tags = level.word_lists and not level.read_again
         self._engine = AnalyzerEngine(
-            registry=RecognizerRegistry([*self._patterns, *ner], supported_languages=[language.code]),
+            registry=RecognizerRegistry(
+                [*self._patterns, *([self._ner] if self._ner else [])], supported_languages=[language.code]
+            ),
             nlp_engine=nlp_engine,
             app_tracer=AppTracer(enabled=False),
             log_decision_process=False,
@@ -207,15 +214,14 @@ class Analyser:
 
     def _match(self, text: str) -> tuple[Finding, ...]:
         started = time.monotonic()
-        results = [r for rule in self._patterns for r in rule.analyze(text, rule.supported_entities)]
+        found = [f for rule in self._patterns for f in _found(rule, text)]
         _refuse_timeout(started)
-        return tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in results)
+        return tuple(found)
 
     def _detect_capitals(self, text: str) -> list[Finding]:
         """Return the findings of the rules that need capitals."""
         rules = [rule for rule in self._patterns if not CAPITAL_TYPES.isdisjoint(rule.supported_entities)]
-        results = [r for rule in rules for r in rule.analyze(text, rule.supported_entities)]
-        return [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
+        return [f for rule in rules for f in _found(rule, text)]
 
     def _detect_batch(self, texts: Sequence[str]) -> Iterator[tuple[Finding, ...] | Failed]:
         """Read a batch at once; where that fails, read its texts one by one."""
@@ -231,11 +237,27 @@ class Analyser:
         """Return the findings in one text, or the class of the exception."""
         started = time.monotonic()
         try:
-            results = self._engine.analyze(text, self._language.code, nlp_artifacts=artifacts)
+            if artifacts is None:
+                artifacts = self._engine.nlp_engine.process_text(text, self._language.code)
+            found = (*self._match(text), *self._guess(text, artifacts))
             _refuse_timeout(started)
         except Exception as error:
             return Failed(type(error).__name__)
-        return tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in results)
+        return found
+
+    def _guess(self, text: str, artifacts: NlpArtifacts) -> list[Finding]:
+        """Return what the language model finds; nothing in a text that holds tags of ours, if the level trusts them."""
+        if self._ner is None or (self._trusts_tags and TAGGED.search(text)):
+            return []
+        results = self._ner.analyze(text, self._ner.supported_entities, artifacts)
+        return [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
+
+
+def _found(rule: PatternRecognizer, text: str) -> Iterable[Finding]:
+    """Return what one recogniser finds in a text."""
+    if isinstance(rule, RuleRecogniser):
+        return rule.find(text)
+    return [Finding(r.entity_type, r.start, r.end, r.score) for r in rule.analyze(text, rule.supported_entities)]
 
 
 def load_spacy(folder: Path) -> Pipeline:

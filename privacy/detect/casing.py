@@ -15,6 +15,8 @@ MOST = 0.7
 FEW_CAPITALS = 0.3
 # The start of the text or of a sentence, followed by anything but a small letter.
 STARTS_WITH_A_CAPITAL = re.compile(r"(?:\A|[.!?]\s+|\n)\W*(?![\W]|[a-zß-öø-ÿ])")
+# A masked tag of scrubbed text.
+TAG = re.compile("\ufffc{5,}")
 
 
 class Casing(StrEnum):
@@ -31,6 +33,7 @@ def casing(text: str) -> Casing:
 
     A text in which no sentence begins with a capital counts as lower case even if a few words, such as names, have one.
     """
+    text = TAG.sub(lambda tag: "T" + "t" * (len(tag[0]) - 1), text)  # a tag stands for a name, which had a capital
     words = [word for word in WORD.findall(text) if len(word) > 1 and word[0].lower() != word[0].upper()]
     if not words:
         return Casing.USUAL

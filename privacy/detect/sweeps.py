@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import regex
 
 from privacy.detect.casing import Casing, casing
-from privacy.detect.findings import Finding
+from privacy.detect.findings import LISTED, Finding
 from privacy.detect.languages.base import Language
 from privacy.detect.levels import Level
 from privacy.detect.rules import FLAGS
@@ -27,6 +27,10 @@ FOREIGN = regex.compile(
 AFTER_NAME = regex.compile(
     r"(?:[ ](?P<initial>\p{L}\.?)|[ ](?:d[eiu]|del|da|dos|von|van)(?:[ ](?:l[aoe]s?|de[rn]))?(?=[ ]\p{Lu}))?"
     r"[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)"
+)
+FIRM = regex.compile(
+    r"(?<!:[ ])(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ]"
+    r"(?:and|&|und|et|y)[ ](?P<word>\p{Lu}[\p{L}'-]+))(?!\w)"
 )
 
 
@@ -58,7 +62,7 @@ class Sweeper:
             return ()
         words = list(self._words(text))
         found = [*words, *self._names(text, words), *self._places(text), *_matches(FOREIGN, "PERSON", text)]
-        found += self._logins(text)
+        found += [*self._logins(text), *self._firms(text)]
         if self._level.numbers:
             found += [
                 f for f in _matches(self._number, "ID_NUMBER", text) if sum(map(str.isdigit, text[f.start : f.end])) > 2
@@ -71,7 +75,9 @@ class Sweeper:
         for match in WORD.finditer(text):
             word = match[0]
             if len(word) > 1 and self._is_suspect(word, text[: match.start()][-8:], style):
-                yield Finding(self._label(word), match.start(), match.end(), SCORE)
+                label = self._label(word)
+                score = LISTED if label == "PERSON" and self._is_name(word.casefold()) else SCORE
+                yield Finding(label, match.start(), match.end(), score)
 
     def _logins(self, text: str) -> Iterator[Finding]:
         """Yield the word after "user", "login" and the like, unless it is a common word."""
@@ -88,8 +94,20 @@ class Sweeper:
             if rest is None or (style is Casing.USUAL and rest["initial"] in self._function_words):  # "Ana y su hermana"
                 continue
             word, capital = rest["word"].casefold(), style is Casing.LOWER or rest["word"][0].isupper()
-            if word not in self._function_words if rest["initial"] else self._lists.may_follow_name(word, capital):
-                yield Finding("PERSON", finding.start, rest.end("word"), SCORE)
+            if word not in self._function_words if rest["initial"] else self._may_follow(word, capital):
+                yield Finding("PERSON", finding.start, rest.end("word"), finding.score)
+
+    def _may_follow(self, word: str, capital: bool) -> bool:
+        """Return whether a word right after a name belongs to it: a listed name, or a word that no list holds."""
+        unknown = capital and len(word) > 3 and word not in self._lists.counts and not self._lists.is_spelt(word)
+        return self._lists.may_follow_name(word, capital) or (unknown and not self._lists.is_spelt(word.capitalize()))
+
+    def _firms(self, text: str) -> Iterator[Finding]:
+        """Yield "A, B and C" if all three are names; after a colon they are a list of persons."""
+        for match in FIRM.finditer(text):
+            words = [word.casefold() for word in match.captures("word")]
+            if all(word in self._lists.locales or not self._is_common(word) for word in words):
+                yield Finding("ORGANIZATION", match.start("firm"), match.end("firm"), LISTED)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
         """Return whether a word counts as a finding, by the text right before it and the casing of the whole text."""
@@ -136,7 +154,7 @@ class Sweeper:
                 for size in range(min(WORDS_OF_A_PLACE, len(parts) - i), 0, -1):
                     key = " ".join(part[2].casefold() for part in parts[i : i + size])
                     if (key in self._lists.places or without_accents(key) in self._lists.places) and len(key) > 3:
-                        yield Finding("LOCATION", start, parts[i + size - 1][1], SCORE)
+                        yield Finding("LOCATION", start, parts[i + size - 1][1], LISTED)
                         break
 
 

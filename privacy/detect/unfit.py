@@ -8,6 +8,8 @@ class Reason(StrEnum):
 
     NOT_TEXT = "not_text"
     EMPTY = "empty"
+    NO_LABEL = "no_label"
+    NO_PERSON = "no_person"
     TOO_LONG = "too_long"
     LONE_SURROGATE = "lone_surrogate"
     UNSTABLE_MARKUP = "unstable_markup"

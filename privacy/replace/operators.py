@@ -7,14 +7,14 @@ Presidio inserts the numbered tags, and detection reads the tagged text again. O
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from presidio_anonymizer import AnonymizerEngine
 from presidio_anonymizer.entities import OperatorConfig, RecognizerResult
 from presidio_anonymizer.operators import Operator, OperatorType
 
-from privacy.detect.findings import Finding
+from privacy.detect.findings import LISTED, RULE, Finding
 from privacy.detect.languages.base import Language
 from privacy.replace.dates import offset_of, shift
 from privacy.replace.surrogates import Surrogates, new_faker
@@ -26,10 +26,20 @@ MASK = "\ufffc"
 
 @dataclass(frozen=True, repr=False)
 class Original:
-    """The value that a tag replaces: its type, and the first form in which it occurred."""
+    """The value that a tag replaces: its type, the first form in which it occurred, and the best score of its findings."""
 
     label: str
     value: str
+    score: float = 0.0
+
+    @property
+    def is_guess(self) -> bool:
+        """Return whether no rule and no list stands behind the value, so that it may be no personal data at all.
+
+        A name of one word is a guess unless a rule found it, because diseases and laws are called after people.
+        """
+        alone = self.label == "PERSON" and len(self.value.split()) == 1
+        return self.label != "DATE_TIME" and self.score < (RULE if alone else LISTED)
 
 
 class TagTable:
@@ -53,14 +63,17 @@ class TagTable:
         for label, number in taken:
             self._last[label] = max(self._last.get(label, 0), number)
 
-    def tag(self, label: str, value: str) -> str:
-        """Return the tag of a value, such as ``<PERSON_1>``; a new value gets a new number."""
+    def tag(self, label: str, value: str, score: float = 0.0) -> str:
+        """Return the tag of a value, such as ``<PERSON_1>``; a new value gets a new number, a better score is kept."""
         key = "".join(filter(str.isalnum, value.casefold())) or value
         if key not in self._tags:
             self._last[label] = self._last.get(label, 0) + 1
             self._tags[key] = f"<{label}_{self._last[label]}>"
             self.originals[self._tags[key]] = Original(label, value)
-        return self._tags[key]
+        tag = self._tags[key]
+        if score > self.originals[tag].score:
+            self.originals[tag] = replace(self.originals[tag], score=score)
+        return tag
 
 
 class NumberedTag(Operator):
@@ -133,7 +146,7 @@ class Replacer:
             return text
         # Presidio replaces from the end, so the tags are made here first, to be numbered in reading order.
         for finding in findings:
-            table.tag(finding.label, text[finding.start : finding.end])
+            table.tag(finding.label, text[finding.start : finding.end], finding.score)
         results = [RecognizerResult(f.label, f.start, f.end, f.score) for f in findings]
         config = {"DEFAULT": OperatorConfig("numbered_tag", {"table": table})}
         return str(self._engine.anonymize(text, results, config, merge_entities_with_spaces=False).text)
@@ -173,7 +186,13 @@ class Replacer:
         if self._faker is not None:
             values = [original.value for original in table.originals.values()]
             made = Surrogates(self._faker, self._language, self._key, document, values)
-            return {tag: made.of(original.label, original.value) for tag, original in table.originals.items()}
+            sure = {
+                word for o in table.originals.values() if o.label == "PERSON" and not o.is_guess for word in o.value.split()
+            }
+            return {
+                tag: None if o.is_guess and not sure.issuperset(o.value.split()) else made.of(o.label, o.value)
+                for tag, o in table.originals.items()
+            }
         if self._dates == "shift":
             days = offset_of(int.from_bytes(hashlib.sha256(self._key + document).digest()[:8]))
             dated = {tag: original.value for tag, original in table.originals.items() if original.label == "DATE_TIME"}

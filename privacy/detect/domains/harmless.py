@@ -15,25 +15,112 @@ from privacy.detect.domains import numbers
 from privacy.detect.domains.terms import LONGEST, Terms, plain
 from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
-from privacy.detect.rules import FLAGS
-from privacy.detect.words import WordLists
+from privacy.detect.rules import DIGIT_GROUP, FLAGS
+from privacy.detect.words import LOCALES, WordLists
 
 WORD = re.compile(r"[^\W_]+")
 # Kinds of things that are called after people who have none of them: "Babinski sign", "Sharpe ratio", "Sherman Act".
 KINDS = frozenset(
-    """
-    sign signs reflex phenomenon criteria criterion classification scale maneuver maneuvers manoeuvre manoeuvres position palsy
-    chorea ataxia dystrophy catheter catheters stain bodies nodules virus fever triad bacillus lymphoma sarcoma tumor tumour anemia
-    anaemia disease diseases syndrome syndromes phenotype malformation dysplasia fracture procedure anastomosis contracture
-    test respiration breathing rings lesions nodes cells exercises staging gland duct tendon ligament canal inventory
-    questionnaire flap graft hernia deformity paralysis epilepsy needle forceps splint
-    act acts amendment convention conventions treaty protocol doctrine injunction privilege deference plea warning statute
-    directive covenant accords immunity
-    ratio scheme coefficient duration curve bands equation theorem rule
-    """.split()
+    [
+        "sign",
+        "signs",
+        "reflex",
+        "phenomenon",
+        "criteria",
+        "criterion",
+        "classification",
+        "scale",
+        "maneuver",
+        "maneuvers",
+        "manoeuvre",
+        "manoeuvres",
+        "position",
+        "palsy",
+        "chorea",
+        "ataxia",
+        "dystrophy",
+        "catheter",
+        "catheters",
+        "stain",
+        "bodies",
+        "nodules",
+        "virus",
+        "fever",
+        "triad",
+        "bacillus",
+        "lymphoma",
+        "sarcoma",
+        "tumor",
+        "tumour",
+        "anemia",
+        "anaemia",
+        "disease",
+        "diseases",
+        "syndrome",
+        "syndromes",
+        "phenotype",
+        "malformation",
+        "dysplasia",
+        "fracture",
+        "procedure",
+        "anastomosis",
+        "contracture",
+        "test",
+        "respiration",
+        "breathing",
+        "rings",
+        "lesions",
+        "nodes",
+        "cells",
+        "exercises",
+        "staging",
+        "gland",
+        "duct",
+        "tendon",
+        "ligament",
+        "canal",
+        "inventory",
+        "questionnaire",
+        "flap",
+        "graft",
+        "hernia",
+        "deformity",
+        "paralysis",
+        "epilepsy",
+        "needle",
+        "forceps",
+        "splint",
+        "act",
+        "acts",
+        "amendment",
+        "convention",
+        "conventions",
+        "treaty",
+        "protocol",
+        "doctrine",
+        "injunction",
+        "privilege",
+        "deference",
+        "plea",
+        "warning",
+        "statute",
+        "directive",
+        "covenant",
+        "accords",
+        "immunity",
+        "ratio",
+        "scheme",
+        "coefficient",
+        "duration",
+        "curve",
+        "bands",
+        "equation",
+        "theorem",
+        "rule",
+    ]
 )
 # Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".
-RANKED = frozenset("class grade type level stage score category".split())
+RANKED = frozenset(["class", "grade", "type", "level", "stage", "score", "category"])
 RANK = re.compile(r"[ ](?:[IVX]{1,4}|\d{1,3}|[A-E])\b")
 # Endings of Greek and Latin words for diseases, examinations and operations.
 KIND_ENDS = re.compile(
@@ -41,31 +128,62 @@ KIND_ENDS = re.compile(
     r"pexy|plication)|\w{4,}emia"
 )
 # Kinds that a person can have: after a possessive 's, only a listed term stays.
-OWNED = KINDS - frozenset("sign signs reflex phenomenon criteria classification scale maneuver manoeuvre triad rule".split())
+OWNED = KINDS - frozenset(
+    [
+        "sign",
+        "signs",
+        "reflex",
+        "phenomenon",
+        "criteria",
+        "classification",
+        "scale",
+        "maneuver",
+        "manoeuvre",
+        "triad",
+        "rule",
+    ]
+)
 # After "a" or "an" a name before a noun of the domain is a term ("a Tomlin order"), unless the noun is a person.
 ARTICLE = re.compile(r"(?<!\w)[Aa]n?[ ]\Z")
 PERSONS = re.compile(
     r"patient|client|customer|man|woman|boy|girl|child|baby|relative|friend|family|member|spouse|wife|husband|son|daughter|mother|"
     r"father|brother|sister|nurse|clerk|\w+(?:er|or|ist|ee|man|ian|ant)s?"
 )
+# Last words of a company's name that are common nouns as well: "National Insurance", "The Bank".
+PUBLIC = frozenset({"bank", "insurance"})
 # The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".
-MIXED = re.compile(r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*")
+MIXED = re.compile(
+    r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*"
+)
 CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
 GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})
-NUMBERED = frozenset({"PHONE_NUMBER", "ID_NUMBER", "POSTCODE", "DATE_TIME", "RECORD_NUMBER", "LOCATION", "ORGANIZATION", "PERSON", "STREET_ADDRESS"})
+NUMBERED = frozenset(
+    {
+        "PHONE_NUMBER",
+        "ID_NUMBER",
+        "POSTCODE",
+        "DATE_TIME",
+        "RECORD_NUMBER",
+        "LOCATION",
+        "ORGANIZATION",
+        "PERSON",
+        "STREET_ADDRESS",
+    }
+)
 GUESS = 0.3  # highest score of the language model and of the sweeps
 ANNOUNCED = 0.5  # score of a name after a word such as "patient"
 SURE = 0.6  # scores from which a number is never taken back
-SHORT = 6  # most characters of an abbreviation
+SHORT, LONG = 4, 6  # most characters of an abbreviation, and of one that is a word of the language or holds a digit
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word of a text, in the form of the lists, with what the lists say of it."""
+    """A word of a text: its form in our lists, and in small letters as the word lists of the language have it."""
 
     start: int
     end: int
     key: str
+    word: str
     is_capital: bool
     is_word: bool
 
@@ -115,7 +233,7 @@ class Harmless:
             if word in ("s", "S") and text[match.start() - 1 : match.start()] == "'":
                 continue
             key = plain(word)
-            yield Token(match.start(), match.end(), key, word[0].isupper(), key in self._terms.words)
+            yield Token(match.start(), match.end(), key, word.casefold(), word[0].isupper(), key in self._terms.words)
 
     def _terms_in(self, text: str, tokens: Sequence[Token]) -> Iterator[int]:
         """Yield the index of each word that belongs to a term with a name."""
@@ -158,7 +276,7 @@ class Harmless:
         first = i
         while first and i - first < 3 and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
             first -= 1
-        while first < i and self._is_common(tokens[first].key):
+        while first < i and self._is_common(tokens[first].word):
             first += 1
         hyphened = " " not in text[tokens[first].start : tokens[i - 1].end]
         if first == i or not hyphened or self._titled.search(text, max(0, tokens[first].start - 12), tokens[first].start):
@@ -168,7 +286,9 @@ class Harmless:
             yield from range(first, i + 1)
 
     def _numbers(self, text: str) -> list[tuple[int, int]]:
-        found = [match.span() for match in numbers.HARMLESS.finditer(text)]
+        if not DIGIT_GROUP.search(text):
+            return []
+        found = [match.span() for form in numbers.HARMLESS for match in form.finditer(text)]
         for match in numbers.VALUED.finditer(text):
             key = match["name"].casefold()
             if not (self._lists and key in self._lists.places):
@@ -198,14 +318,20 @@ class Harmless:
         """Return whether a name that a word announces ("patient"), or a company, has only words that are no names."""
         if finding.label == "PERSON":
             return all(is_kept or self._is_specific(t) or (t.is_word and not self._is_listed(t)) for t, is_kept in inside)
-        return finding.label == "ORGANIZATION" and all(is_kept or t.is_word or len(t.key) < 4 for t, is_kept in inside)
+        return (
+            finding.label == "ORGANIZATION"
+            and all(is_kept or t.is_word or t.key == "the" for t, is_kept in inside)
+            and (inside[-1][0].key in PUBLIC)
+        )
 
     def _guess(
         self, text: str, finding: Finding, inside: Sequence[tuple[Token, bool]], values: Sequence[tuple[int, int]]
     ) -> Iterable[Finding]:
         """Return what remains of a finding that the language model or a sweep made."""
         short = [self._is_abbreviation(text, finding, t) for t, _ in inside]
-        left = [t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))]
+        left = [
+            t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))
+        ]
         if not left:
             return () if self._is_known(finding, inside, short) else (finding,)
         left = [t for t, is_kept in inside if not is_kept and not self._is_specific(t)]
@@ -217,37 +343,46 @@ class Harmless:
         """Return whether the words of a guess, which all are harmless alone, are no name together either."""
         if any(is_kept or self._is_specific(t) for t, is_kept in inside) or all(short):
             return True
-        if finding.label == "ORGANIZATION":
-            return len(inside) == 1 or any(t.is_word for t, _ in inside)
-        if finding.label in ("PERSON", "USERNAME"):
-            return not any(t.is_capital and self._is_listed(t) for t, _ in inside)
-        return finding.label == "LOCATION" and len(inside) == 1 and not self._is_listed(inside[0][0])
+        if len(inside) == 1 and finding.label == "ORGANIZATION":
+            word = inside[0][0].word
+            return not (self._lists and (word in self._lists.locales or word in self._lists.places))
+        words = all(
+            s or t.is_word or len(t.key) < 2 or t.word in self._function_words or t.key.isdigit()
+            for (t, _), s in zip(inside, short, strict=True)
+        )
+        place = self._lists is not None and " ".join(t.word for t, _ in inside) in self._lists.places
+        return words and not place and not any(t.is_capital and self._is_listed(t) for t, _ in inside)
 
     def _is_abbreviation(self, text: str, finding: Finding, token: Token) -> bool:
         """Return whether a word is an abbreviation, which a language model takes for an organisation or a person."""
         word = text[token.start : token.end]
         if finding.label not in ("ORGANIZATION", "PERSON", "NRP"):
             return False
-        if self._lists and (token.key in self._lists.places or self._lists.is_name(token.key)):
+        if self._lists and (token.word in self._lists.places or self._lists.is_name(token.word)):
             return False
-        return (word.isupper() and 2 <= len(word) <= SHORT) or MIXED.fullmatch(word) is not None
+        known = token.is_word or bool(self._lists and self._lists.is_spelt(token.word)) or any(map(str.isdigit, word))
+        is_short = word.isascii() and word.isupper() and 2 <= len(word) <= (LONG if known else SHORT)
+        return is_short or MIXED.fullmatch(word) is not None
 
     def _is_listed(self, token: Token) -> bool:
-        return bool(self._lists and (token.key in self._lists.locales or token.key in self._lists.places))
+        """Return whether a word is a name of persons in several countries, or of a place."""
+        return bool(self._lists and (self._lists.locales.get(token.word, 0) >= LOCALES or token.word in self._lists.places))
 
     def _is_harmless(self, token: Token, values: Sequence[tuple[int, int]]) -> bool:
-        if token.is_word or self._is_common(token.key) or (token.key.isdigit() and len(token.key) < 4):
+        if token.is_word or self._is_common(token.word) or (token.key.isdigit() and len(token.key) < 4):
             return True
         return any(start <= token.start and token.end <= end for start, end in values)
 
     def _is_specific(self, token: Token) -> bool:
         """Return whether a word is of the domain only, so that it cannot be a part of a name."""
-        if KIND_ENDS.fullmatch(token.key) and not self._is_listed(token):
-            return True
-        return token.is_word and not (self._lists and self._lists.is_spelt(token.key))
+        if self._is_listed(token):
+            return False
+        return KIND_ENDS.fullmatch(token.key) is not None or (
+            token.is_word and not (self._lists and self._lists.is_spelt(token.word))
+        )
 
-    def _is_common(self, key: str) -> bool:
-        return len(key) < 2 or key in self._function_words or bool(self._lists and self._lists.is_common(key))
+    def _is_common(self, word: str) -> bool:
+        return len(word) < 2 or word in self._function_words or bool(self._lists and self._lists.is_common(word))
 
 
 def _is_close(text: str, left: Token, right: Token) -> bool:

@@ -52,9 +52,12 @@ FORMS = (
     # A score alone.
     rf"\b(?i:{SCORED})(?:[ ](?:was|is|of)|[ ]?[:=])?[ ]\K\d{{1,3}}(?:\.\d)?(?![\w/-]|[.,]\d)",
 )
-HARMLESS = regex.compile("|".join(f"(?:{form})" for form in FORMS), FLAGS)
+# One by one, because one expression for all of them takes four times as long.
+HARMLESS = tuple(regex.compile(form, FLAGS) for form in FORMS)
 # An abbreviation before a number of 4 to 6 digits, as in a row of laboratory values: "WBC 14500".
-VALUED = regex.compile(r"(?<![\w-])(?P<name>[A-Z][A-Z\d]{2,3})(?:[ ](?:was|is|of)|[ ]?[:=])?[ ](?P<number>\d{3,6})(?![\w-]|[.,]\d)", FLAGS)
+VALUED = regex.compile(
+    r"(?<![\w-])(?P<name>[A-Z][A-Z\d]{2,3})(?:[ ](?:was|is|of)|[ ]?[:=])?[ ](?P<number>\d{3,6})(?![\w-]|[.,]\d)", FLAGS
+)
 # A round count after a word of the domain: "platelets 245000".
 COUNTED = regex.compile(
     r"(?<![\w-])(?P<name>\p{L}{3,})(?:[ ](?:count|was|were|is|of))?[ ]?[:=]?[ ](?P<number>\d{2,5}00)(?![\w/-]|[.,]\d)", FLAGS

@@ -7,6 +7,10 @@ from privacy.detect.rules import any_of
 PLATED = (
     "registration reg plates? kennzeichen immatriculation matrícula placa targa kenteken vehicle car van truck taxi lorry"
 )
+# Codes of states and territories on Indian plates (Central Motor Vehicles Rules 1989).
+INDIAN = (
+    "(?:AN|AP|AR|AS|BR|CG|CH|DD|DL|DN|GA|GJ|HP|HR|JH|JK|KA|KL|LA|LD|MH|ML|MN|MP|MZ|NL|OD|OR|PB|PY|RJ|SK|TN|TR|TS|UK|UP|WB)"
+)
 
 
 class IdNumber(DigitRecogniser):
@@ -29,7 +33,9 @@ class IdNumber(DigitRecogniser):
             "plate",
             r"(?<![\w-])(?:[A-Z]{2}\d{2}[ ]?[A-Z]{3}|[A-Z]{2}[ -]?\d{3}[ -]?[A-Z]{2}|\d{4}[ -]?[BCDFGHJ-NPRSTV-Z]{3}"
             r"|\d[A-Z]{3}[ -]?\d{2,3}|(?!ISO|RFC|USD|EUR|GBP|CHF|THE|AND|FOR)[A-Z]{3}-\d{3,4}"
-            r"|[A-ZÄÖÜ]{1,3}-[A-Z]{1,2}[ ]?\d{1,4}|[A-Z]{1,2}-\d{1,3}[ ]?(?:\d{3}|[A-Z]{1,3}))(?![\w-]|[ ]?%)",
+            r"|[A-ZÄÖÜ]{1,3}[-:][ ]?[A-Z]{1,2}[ -]?[1-9]\d{0,3}[EH]?|[A-ZÄÖÜ]{1,3}[ ][A-Z]{2}[ ][1-9]\d{2,3}[EH]?"
+            rf"|{INDIAN}[ -]?\d{{1,2}}[ -]?[A-Z]{{1,3}}[ -]?\d{{4}}|\d{{2}}[ ]?BH[ ]?\d{{4}}[ ]?[A-Z]{{1,2}}"
+            r"|[A-HJ-NPRSTV-Y]\d{2,3}[ ]?[A-HJ-PR-Y]{3}|[A-HJ-PR-Y]{3}[ ]?\d{2,3}[A-HJ-NPRSTV-Y]|[A-Z]{1,2}-\d{1,3}[ ]?(?:\d{3}|[A-Z]{1,3}))(?![\w-]|[ ]?%)",
             0.3,
         ),
         (

@@ -1,9 +1,13 @@
 """Recognise telephone numbers of any country."""
 
+import re
+
 from privacy.detect.recognisers.base import DigitRecogniser
 from privacy.detect.rules import DIGIT_GROUP
 
 SEPARATOR = r"(?:[ ]?[./-][ ]?|[ ]|(?<=\))|(?=\())"
+# A slash after an area code, as in German and Austrian numbers (DIN 5008): "0361/22 33 44".
+AREA_CODE = re.compile(r"(?:\+\d{1,3}[ ]?)?(?:\(0\)[ ]?|0)\d{2,5}[ ]?/")
 
 
 class Phone(DigitRecogniser):
@@ -25,6 +29,6 @@ class Phone(DigitRecogniser):
         longest = max(map(len, groups))
         years = all(len(group) == 4 and group[:2] in ("19", "20") for group in groups)
         row = longest <= 2 and " " in pattern_text and pattern_text[0] not in "0+("
-        fractions = longest <= 4 and "/" in pattern_text
+        fractions = longest <= 4 and "/" in pattern_text and not AREA_CODE.match(pattern_text)
         decimal = len(groups) == 2 and len(groups[0]) <= 2 and f"{groups[0]}.{groups[1]}" == pattern_text
         return not 7 <= sum(map(len, groups)) <= 15 or years or row or fractions or decimal

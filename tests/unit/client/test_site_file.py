@@ -12,7 +12,7 @@ from shared.config.model import ModelSection
 from shared.errors import ConfigError, ModelError
 from shared.models.catalogue import CATALOGUE, pinned_digest
 
-MINILM = CATALOGUE["minilm"].wheel.files["model.safetensors"]
+MINILM = str(CATALOGUE["minilm"].sha256)
 GOOD = f"""
 [site]
 id = "north"

@@ -44,10 +44,63 @@ DATES: Rules = (
     ("month first", rf"\b{MONTH}\.?[ ]\d{{1,2}}(?:st|nd|rd|th)?(?:,?[ ]\d{{4}})?\b(?![.:]\d)", 0.4),
     ("month and year", rf"\b{MONTH}\.?,?[ ](?:19|20)\d\d\b", 0.4),
 )
+# What follows "93M" where it is the age and the sex of a patient, not an amount.
+PATIENT_IS = any_of(
+    "with w/ c/o p/w presents? presenting presented admitted who s/p h/o hx here seen was is has brought found referred complains "
+    "complaining smoker known lives living reports denies status"
+)
 AGES: Rules = (
-    ("age", r"(?i)\b\d{1,3}[ -]?(?:y/?o\b|(?:yrs?|years?)[ -]?olds?\b)|\b(?:aged|turned|turning)[ ]\K\d{1,3}\b", 0.5),
+    (
+        "age",
+        r"(?i)\b\d{1,3}[ -]?(?:y[ ]?[./][ ]?o\b\.?|yo(?=\b|[mf]\b)|yoa\b|(?:yrs?\.?|years?)[ -]?(?:olds?|young|of[ ]age)\b)"
+        r"(?:[ ]?(?:[mf]|male|female)\b)?",
+        0.5,
+    ),
+    (
+        "aged",
+        r"(?i)\b(?:aged|turn(?:s|ed|ing)?|age(?:[ ]is|[ ]of)?[ ]?[:=]?)[ ]?\K\d{1,3}\b(?![.,/:-]\d|[ ]?(?:°|%|degrees?|to\b))",
+        0.5,
+    ),
+    ("age and sex", rf"(?<![\w$£€.,-])(?:1[01]\d|[1-9]\d?)(?:M|F|m|f)\b(?=[ ]*(?:[,.;:)]|$)|[ ]{PATIENT_IS}(?!\w))", 0.5),
+    ("birthday", r"(?i)\b\d{1,3}(?:st|nd|rd|th)[ ]birthday\b", 0.5),
+)
+# HM Revenue & Customs, NIM39110: the letters that a prefix may have, and the groups in which a card shows the number.
+NINOS: Rules = (
+    (
+        "nino",
+        r"(?i)(?<!\w)(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?:[ -]?\d{2}){3}[ -]?[A-D](?!\w)",
+        0.7,
+    ),
+)
+# ISO 6709 and its usual short forms; two decimals with three digits or more, or degrees with a direction.
+DEGREES = r"\d{1,3}(?:\.\d+)?°(?:[ ]?\d{1,2}(?:\.\d+)?'(?:[ ]?\d{1,2}(?:\.\d+)?(?:\"|''))?)?[ ]?[NSEW]\b"
+PLACES: Rules = (
+    (
+        "decimals",
+        r"(?<![\w.,-])[-+]?(?:[0-8]?\d|90)\.\d{3,9}°?[ ]?[NS]?[ ]?[,;/][ ]?[-+]?(?:1[0-7]\d|180|\d{1,2})\.\d{3,9}°?(?:[ ]?[EW]\b)?(?![\w.]?\d)",
+        0.7,
+    ),
+    ("degrees", rf"(?<![\w.]){DEGREES}(?:[ ,;/]{{1,3}}{DEGREES})?", 0.7),
+)
+SERVICE = any_of(
+    "discord telegram skype snapchat snap instagram insta ig twitter tiktok github gitlab whatsapp kik steam xbox psn reddit twitch "
+    "wechat viber threads mastodon bluesky facebook fb linkedin slack signal"
 )
 HANDLES: Rules = (
+    (
+        "page",
+        r"(?i)(?<![\w.-])(?:t\.me|telegram\.me|wa\.me|m\.me|fb\.me|discord\.gg|(?:instagram|facebook|twitter|x|tiktok|linkedin|github|"
+        r"gitlab|reddit|snapchat|twitch)\.(?:com|tv))/(?:(?:in|u|user|add)/)?@?[\w.-]{2,40}(?<!\.)",
+        0.6,
+    ),
+    ("tagged", r"(?<![\w\#])(?=[\w.]*[a-z]{2})[\w.]{2,32}\#\d{4}(?!\w)", 0.5),
+    ("skype", r"(?i)(?<!\w)live:\.?[\w.-]{3,40}(?<!\.)", 0.6),
+    (
+        "service",
+        rf"(?<![\w.]){SERVICE}(?:[ ](?i:id|name|user|username|handle|account|tag|is|as|me|at))*(?:[ ]?[:=][ ]?|[ ]@?(?=[\w.]*[a-z][\w.]*[\d_])|[ ]@)"
+        r"\K@?[A-Za-z][\w.]{2,31}(?:\#\d{4})?(?<!\.)",
+        0.5,
+    ),
     (
         "named",
         r"(?i)\b(?:(?:user|login|screen)[ ]?(?:name|id)(?:[ ]is[ ])?|(?:login|handle|nick(?:[ ]?name)?)|logged[ ]in[ ]as[ ])"
@@ -71,9 +124,11 @@ NUMBERS: Rules = (
     ),
     (
         "card ending",
-        r"(?i)\b(?:card|account|number|phone|iban)\b[^.\n]{0,24}?\bend(?:ing|s)?[ ](?:in|with|on)[ ]\K\d{3,5}\b",
+        r"(?i)\b(?:card|account|acct|number|phone|mobile|iban|visa|mastercard|amex|debit|credit)\b[^.\n]{0,24}?\bend(?:ing|s)"
+        r"(?:[ ](?:in|with|on))?[ ]?:?[ ]?\K\d{3,5}\b",
         0.5,
     ),
+    ("masked", r"(?<!\w)(?:[*•.]{2,}|[xX]{2,})[ -]?(?:(?:[*•]{4}|[xX]{4})[ -]?){0,3}\K\d{3,5}\b", 0.5),
 )
 DIGIT_NAME = any_of("zero oh one two three four five six seven eight nine double triple")
 SAID_NUMBERS: Rules = (("said", rf"\b{DIGIT_NAME}(?:[ ,-]{{1,2}}{DIGIT_NAME}){{5,}}\b", 0.4),)
@@ -109,9 +164,14 @@ STREET_TITLED = any_titled(
     "key knoll lake lakes landing loop manor meadow meadows mews mill mills mount orchard oval park parks pass path "
     "pike pine pines pl place plain plains plaza point port prairie quay radial ranch rapids rest ridge rise river "
     "route row rte run shore shores spring springs spur station stream summit ter trace track trail trl tunnel union "
-    "valley viaduct view village vista walk way wells wharf"
+    "valley viaduct view village vista walk way wells wharf annex arcade burg cape causeway circles commons course courts crest "
+    "crossroad crossroads curve dale divide drives ferry flats ford fords forge fort gateway groves harbors inlet isle isles islands "
+    "knolls land light lights lock locks lodge mall mission motorway mountain mountains neck overpass parkways passage ports ramp "
+    "ridges roads shoal shoals skyway spurs squares streets summits throughway trafficway underpass unions valleys views villages ville "
+    "walks wall"
 )
 STREET_WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
+CORNER_WORD = r"(?:\p{Lu}[\p{L}'.-]*|\d{1,5}[A-Za-z]?\.?|\p{Ll}{1,6}\.?(?=[ ][\p{Lu}\d]))"
 # Words after a number that make it an amount, not a house number.
 AMOUNT = any_of("of in on the down a x mile miles km block blocks times mg minutes? hours? days? weeks? months? years?")
 AT_HOME = r"""(?i:
@@ -131,19 +191,56 @@ ADDRESSES: Rules = (
         r"(?:street|avenue|road|lane|boulevard|highway)\b",
         0.6,
     ),
+    (
+        "corner",
+        rf"\b(?i:(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ])(?:{CORNER_WORD}[ ]){{1,5}}(?:and|&)[ ](?:{CORNER_WORD}[ ]){{0,4}}"
+        rf"(?=[\p{{Lu}}\d]){CORNER_WORD}",
+        0.7,
+    ),
     ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),
     ("cue", rf"\b{AT_HOME}\K(?:{HOUSE_NUMBER},?[ ]+)?(?:\p{{Lu}}[\p{{L}}'.-]*[ ]+){{1,5}}{HOUSE_NUMBER}", 0.6),
     ("military", r"(?i)\b(?:(?:psc|cmr|unit)[ ]\d{1,5},?\s+box[ ]\d{1,5}|[afd]po,?\s+a[aep][ ]\d{5}\b)", 0.7),
 )
 
+# Offices that are named together with the person who holds them.
+OFFICE = any_titled(
+    "chief deputy vice president chairman chairwoman chair mayor judge justice senator congressman congresswoman minister governor "
+    "ambassador secretary director manager head officer inspector detective sergeant lieutenant colonel general major constable "
+    "sheriff commissioner chancellor dean headteacher headmaster principal bishop archbishop rabbi imam pastor councillor "
+    "ombudsman executive treasurer superintendent coroner magistrate registrar consultant surgeon"
+)
+TITLES: Rules = (
+    (
+        "office",
+        rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?=,?[ ]{NAME}(?!\w))(?![ ]{OFFICE}\b)",
+        0.3,
+    ),
+    (
+        "office after a name",
+        rf"{NAME},[ ](?:the[ ])?\K{OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?!\w)",
+        0.3,
+    ),
+)
+FIRMS: Rules = (
+    (
+        "and sons",
+        r"(?<!\w)\p{Lu}[\p{L}'-]+(?:,[ ]\p{Lu}[\p{L}'-]+)*[ ](?:and|&)[ ](?:Sons?|Daughters?|Partners|Co|Company|Brothers|Bros|Associates)\b\.?",
+        0.4,
+    ),
+)
+
 RULES = {
     "PERSON": PEOPLE,
+    "ORGANIZATION": FIRMS,
+    "TITLE": TITLES,
     "EMAIL_ADDRESS": SPELT_EMAILS,
     "USERNAME": HANDLES,
     "ID_NUMBER": SAID_NUMBERS,
 }
 DIGIT_RULES = {
     "AGE": AGES,
+    "LOCATION": PLACES,
+    "UK_NINO": NINOS,
     "DATE_TIME": DATES,
     "ID_NUMBER": NUMBERS,
     "RECORD_NUMBER": RECORDS,
@@ -162,4 +259,4 @@ CALENDAR = r"""(?i)
     |\b(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:days?)?\b
 """
 # Words before the name of a user, which is the group ``word``.
-LOGIN = r"(?i)\b(?:users?|login|account|profile|handle|nick|member)[ ](?:['\"]?)(?P<word>[\p{L}][\w.-]{2,39}\w)"
+LOGIN = rf"(?i)\b(?:users?|login|account|profile|handle|nick|member|{SERVICE})(?:[ ](?:id|name|handle|account|is|as|at))*[ ](?:['\"]?)(?P<word>[\p{{L}}][\w.-]{{2,39}}\w)"

@@ -1,0 +1,52 @@
+"""Official forms of identifiers are found, and numbers and words that look alike are not."""
+
+import pytest
+
+from privacy.detect.languages.registry import language
+from privacy.detect.recognisers.base import RuleRecogniser
+from privacy.detect.recognisers.registry import pattern_recognisers
+
+FOUND = [
+    ("AGE", "Patient is 94 y.o.", "94 y.o."),
+    ("AGE", "Seen: 93M with a fall", "93M"),
+    ("AGE", "She is 93 years young.", "93 years young"),
+    ("AGE", "Age: 92", "92"),
+    ("UK_NINO", "NINO QQ 12 34 56 C or AB 12 34 56 C", "AB 12 34 56 C"),
+    ("LOCATION", "at 51.5033, -0.1276 now", "51.5033, -0.1276"),
+    ("LOCATION", "near 74\u00b036'32\"N 13\u00b008'49\"W.", "74\u00b036'32\"N 13\u00b008'49\"W"),
+    ("USERNAME", "see t.me/dorafisk", "t.me/dorafisk"),
+    ("USERNAME", "on discord dorafisk#4471", "dorafisk#4471"),
+    ("USERNAME", "skype live:anna.b_4", "live:anna.b_4"),
+    ("IBAN_CODE", "to de40868133052966032971 by Friday", "de40868133052966032971"),
+    ("IBAN_CODE", "to DE40  8681  3305  2966  0329  71 by Friday", "DE40  8681  3305  2966  0329  71"),
+    ("PHONE_NUMBER", "Tel 0361/22 33 44", "0361/22 33 44"),
+    ("ID_NUMBER", "scooter MH 12 AB 1234 gone", "MH 12 AB 1234"),
+    ("ID_NUMBER", "my card ending 4417 is", "4417"),
+]
+NOT_FOUND = [
+    ("AGE", "A 40M grant and a 55F tool set"),
+    ("AGE", "The film lasts 93 minutes"),
+    ("UK_NINO", "GB 12 34 56 C"),
+    ("LOCATION", "between 51.50, 12.76 on average"),
+    ("LOCATION", "an angle of 45 degrees"),
+    ("USERNAME", "discord between the two parties"),
+    ("USERNAME", "the skype call dropped"),
+    ("IBAN_CODE", "to de41868133052966032971 by Friday"),
+    ("PHONE_NUMBER", "at 200/220 degrees"),
+    ("ID_NUMBER", "Chapter ending 12 lines before"),
+]
+
+
+def found(label: str, text: str) -> set[str]:
+    rules = [rule for rule in pattern_recognisers(language("en")) if isinstance(rule, RuleRecogniser)]
+    return {text[f.start : f.end] for rule in rules for f in rule.find(text) if f.label == label}
+
+
+@pytest.mark.parametrize(("label", "text", "value"), FOUND)
+def test_an_identifier_in_its_official_form_is_found(label: str, text: str, value: str) -> None:
+    assert value in found(label, text)
+
+
+@pytest.mark.parametrize(("label", "text"), NOT_FOUND)
+def test_a_look_alike_is_not(label: str, text: str) -> None:
+    assert not found(label, text)
