@@ -3,7 +3,8 @@
 python -m bench.harmless [FILE ...] [--level NAME] [--operator NAME] [--domain NAME ...] [--questions FILE ...] [--show]
 
 A FILE holds one sentence a line, its harmless terms in [[double brackets]]; by default the files in bench/harmless, which
-were written by hand, from memory, before any rule or word list for domains was made, and without a look at the lists that the
+were written by hand, from memory, before any rule or word list for domains was made, and without a look at the lists
+that the
 rules use. A file of questions is JSON lines with "question" and "focus" (MedQuAD). A term is kept if the scrubbed text holds
 the term as often as the text did.
 """

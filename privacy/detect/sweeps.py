@@ -26,7 +26,8 @@ FOREIGN = regex.compile(
 )
 AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)")
 FIRM = regex.compile(
-    r"(?<!:[ ])(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ](?:and|&|und|et|y)[ ]"
+    r"(?<!:[ ])(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)"
+    r"(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ](?:and|&|und|et|y)[ ]"
     r"(?P<word>\p{Lu}[\p{L}'-]+))(?!\w)"
 )
 
