@@ -84,7 +84,9 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print each text that lost a term")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    section = AnonymiseSection.model_validate({"level": arguments.level, "operator": arguments.operator, "workers": 1, "domain": list(arguments.domain)})
+    section = AnonymiseSection.model_validate(
+        {"level": arguments.level, "operator": arguments.operator, "workers": 1, "domain": list(arguments.domain)}
+    )
     sets = {path.stem: marked(path) for path in arguments.files or sorted(SENTENCES.glob("*.txt"))}
     if arguments.questions:
         sets["questions"] = questions(arguments.questions, arguments.count)

@@ -11,7 +11,8 @@ from privacy.detect.rules import FLAGS
 
 PREFIXED = r"[kKMmcdunµμpG]?(?:mol|Eq|Osm|IU|cal|Hz|Pa|Bq|Gy|Sv|[gGlLmsJVWU])"
 UNIT = rf"""
-    (?:%|°[ ]?[CF]?|[CF]\b|mm[ ]?Hg|cm[ ]?H2O|bpm|cpm|units?|tablets?|tabs?|capsules?|puffs?|drops?|cells?|copies|hpf|{PREFIXED}
+    (?:%|°[ ]?[CF]?|[CF]\b|mm[ ]?Hg|cm[ ]?H2O|bpm|cpm|units?|tablets?|tabs?|capsules?|puffs?|drops?|cells?|copies|hpf
+    |{PREFIXED}
     |kg|lbs?|oz|mcg|hrs?|h|min|in|ft|weeks?|days?|months?)(?![A-Za-z])
 """
 QUANTITY = r"(?:\d{1,3}(?:,\d{3})+|\d{1,7})(?:\.\d{1,4})?"

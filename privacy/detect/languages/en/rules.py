@@ -249,7 +249,7 @@ FIRMS: Rules = (
 RULES = {
     "PERSON": PEOPLE,
     "ORGANIZATION": FIRMS,
-    "TITLE": TITLES,
+    "JOB_TITLE": TITLES,  # not TITLE, whose tag would be an element of HTML
     "EMAIL_ADDRESS": SPELT_EMAILS,
     "USERNAME": HANDLES,
     "ID_NUMBER": SAID_NUMBERS,
