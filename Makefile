@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
     --no-emit-package torch --custom-compile-command 'make lock'
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 
-.PHONY: lock demo demo-federation test unit claims faults exhaustive mutants check bench bench-epoch utility docs clean
+.PHONY: lock dist demo demo-federation test unit claims attack faults exhaustive mutants check bench bench-epoch utility docs clean
 
 $(VENV)/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,10 @@ lock:  ## update requirements/*.txt after a change of pyproject.toml; UPGRADE=--
 	    $(BIN)/uv pip install --quiet --dry-run --target build/$$platform --python-platform $$platform --python-version 3.11 \
 	        --only-binary :all: --no-deps --require-hashes --requirement requirements/dev.txt || exit; done
 
+dist: $(VENV)/installed  ## the wheel and the lists of pinned releases in dist/, to install from a file: docs/install.md
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --wheel --out-dir dist
+	cp requirements/site.txt requirements/server.txt requirements/research.txt requirements/torch.txt dist/
+
 demo: $(VENV)/installed  ## a private federation of four hospitals on generated messages
 	$(BIN)/hushtune simulate configs/demo.toml
 
@@ -48,6 +52,9 @@ unit: $(VENV)/installed  ## the fast unit tests: no real model, no process
 
 claims: $(VENV)/installed  ## only the tests that SECURITY.md names
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $$(sed -n 's/.*| `\(tests[^`|]*\)` |$$/\1/p' SECURITY.md)
+
+attack: $(VENV)/installed  ## every listed attack on server, site, port and files, as a table: tried and held
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.attacks
 
 faults: $(VENV)/installed  ## real processes killed at each named point, bad sites and refusals
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults

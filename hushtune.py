@@ -55,7 +55,7 @@ __all__ = [
 ]
 PACKAGES = ("shared", "privacy", "client", "server", "simulations")
 EXTRAS = {"simulate": "research", "compare": "research", "make_private": "site", "load_report": "server"}
-RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate")
+RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate", "attack")
 
 
 def command_line() -> "CommandGroup":
@@ -65,24 +65,28 @@ def command_line() -> "CommandGroup":
 
     keys: dict[str, Role] = {
         "server": Role(lambda: _commands("server").provision, "server"),
-        **dict.fromkeys(("site", "admit"), Role(lambda: _commands("client").provision, "site")),
+        **dict.fromkeys(("site", "roster", "admit"), Role(lambda: _commands("client").provision, "site")),
         "verify": Role(lambda: common.verification(_flaws)),
     }
     roles: dict[str, Role] = {
         **dict.fromkeys(RESEARCHER, Role(lambda: _commands("simulations").app, "research")),
         **dict.fromkeys(("plan", "models"), Role(lambda: _commands("simulations").app)),
-        "anonymise": Role(lambda: _commands("simulations").app, "site"),
+        **dict.fromkeys(("anonymise", "score-pii"), Role(lambda: _commands("simulations").app, "site")),
         "report": Role(lambda: _commands("simulations").app, "server"),
-        **dict.fromkeys(("server", "explain"), Role(lambda: _commands("server").app, "server")),
-        "client": Role(lambda: _commands("client").app, "site"),
+        **dict.fromkeys(("server", "explain", "export", "serve"), Role(lambda: _commands("server").app, "server")),
+        **dict.fromkeys(("client", "check"), Role(lambda: _commands("client").app, "site")),
         **dict.fromkeys(("status", "config"), Role(lambda: common.app)),
         "doctor": Role(lambda: common.verification(_flaws, "doctor")),
         "card": Role(lambda: _commands("server").card, "server"),
         "review": Role(lambda: _commands("server").review, "server"),
         "ledger": Role(lambda: _commands("client").ledger, "site"),
     }
+    audits = dict.fromkeys(("run", "adapter"), Role(lambda: _commands("simulations").audit, "research"))
+    audits["mechanism"] = Role(lambda: _commands("client").audit, "site")
     provision = CommandGroup("provision", "Make and check keys, certificates and folders.", keys)
-    return CommandGroup("hushtune", "Federated, privacy-preserving fine-tuning of language models.", roles, [provision])
+    audit = CommandGroup("audit", "Measure what a run really protects, beside what it claims.", audits)
+    about = "Federated, privacy-preserving fine-tuning of language models."
+    return CommandGroup("hushtune", about, roles, [provision, audit])
 
 
 def main() -> None:
@@ -97,8 +101,13 @@ def main() -> None:
         sys.exit(2)
     _leave_out_the_working_folder()
     from shared.errors import HushtuneError, QuorumError, one_line
+    from shared.ops.plain_output import print_plainly
+    from shared.ops.start import answer_at_once
+
+    print_plainly()
 
     try:
+        answer_at_once(sys.argv[1:], sys.platform)
         command_line()(prog_name="hushtune")
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {one_line(error)}\n")

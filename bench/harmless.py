@@ -18,11 +18,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
-from privacy.anonymise.scrubber import Scrubber
 from privacy.detect.levels import LEVELS
 from privacy.detect.normalise import normalise
-from privacy.detect.spacy_models import locate
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import DataError, HushtuneError
 from shared.records.types import RawRecord
@@ -66,7 +65,7 @@ def questions(paths: Sequence[Path], count: int = QUESTIONS) -> list[Sentence]:
 
 def scrubbed(section: AnonymiseSection, sentences: Sequence[Sentence]) -> Iterator[str | None]:
     """Yield each scrubbed text; None for a text that was held back."""
-    scrubber = Scrubber(section, locate(section.spacy_model), b"a key for measuring only")
+    scrubber = Polyglot(section, b"a key for measuring only")
     records = [RawRecord({"text": sentence.text}, None, place) for place, sentence in enumerate(sentences, start=1)]
     for done in scrubber.examine(records):
         yield None if isinstance(done, Quarantined) else done.record.fields["text"]

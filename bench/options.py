@@ -58,9 +58,9 @@ class Option:
 OPTIONS: Mapping[str, Option] = {
     "ia3": Option({"adapter": {"family": "ia3"}}),  # replaces all fields of LoRA, so it comes first
     "head only": Option({"adapter.rank": 0}, ENCODED),
-    "high rank": Option(
-        {"adapter.rank": 128, "adapter.alpha": 1.0, "model.max_length": 8}
-    ),  # so high that gradients stay in factored form
+    # So high that gradients stay in factored form; a chat template alone is longer than 8 tokens.
+    "high rank": Option({"adapter.rank": 128, "adapter.alpha": 1.0, "model.max_length": 8}, ENCODED),
+    "high rank of responses": Option({"adapter.rank": 256, "adapter.alpha": 1.0, "model.max_length": 48}, INSTRUCT),
     "rank-stabilised": Option({"adapter.scaling": "rank-stabilised"}),
     "dropout": Option({"adapter.dropout": 0.3}),
     "dense layers": Option({"adapter.targets": ["dense"], "adapter.last_layers": 2}, ENCODED),
@@ -139,6 +139,7 @@ REFUSED = frozenset(
     frozenset(pair)
     for pair in (
         ("ia3", "high rank"),
+        ("ia3", "high rank of responses"),
         ("ia3", "rank-stabilised"),
         ("ia3", "dropout"),
         ("ia3", "weight decay"),
@@ -149,7 +150,6 @@ REFUSED = frozenset(
         ("head only", "adversary"),
         ("prefix", "one layer"),
         ("dense layers", "one layer"),
-        ("vocabulary",),  # its rows are tokens, so one record would be clipped as if it were many
     )
 )
 

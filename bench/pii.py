@@ -18,71 +18,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from privacy.anonymise.scrubbed import Quarantined
-from privacy.anonymise.scrubber import Scrubber
-from privacy.detect.findings import Finding
 from privacy.detect.levels import LEVELS
-from privacy.detect.spacy_models import locate
-from privacy.leakage.residual import StockPresidio
-from privacy.leakage.score import Marked, leak_score
+from privacy.leakage.comparison import STOCK, Detector, ours, stock
+from privacy.leakage.labelled import Texts, read_labelled
+from privacy.leakage.score import leak_score
 from privacy.leakage.span_evaluator import is_installed, span_scores
 from shared.config.anonymise import AnonymiseSection
-from shared.errors import DataError, HushtuneError
-from shared.records.types import RawRecord, Span
-
-MODEL = "en-core-web-sm"
-Texts = Sequence[tuple[str, tuple[Span, ...]]]
-Detector = Callable[[Texts], list[Marked]]
-
-
-def read_labelled(path: Path) -> Texts:
-    """Read texts and their true spans from JSON lines ``{"text", "spans": [{"label", "start", "end"}]}``.
-
-    Raises
-    ------
-    DataError
-        The file is missing or a line is not of this form; the message has the line's number, never its text.
-    """
-    texts = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{path}: cannot be read as UTF-8 text; give a file of JSON lines") from None
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            spans = tuple(Span(str(s["label"]), int(s["start"]), int(s["end"])) for s in row["spans"])
-            texts.append((str(row["text"]), spans))
-        except (ValueError, KeyError, TypeError):
-            raise DataError(f"{path}, line {number}: not {{text, spans: [{{label, start, end}}]}}; correct it") from None
-    return texts
-
-
-def stock() -> Detector:
-    """Return Presidio with its default recognisers and entities; it reads texts one by one."""
-    presidio = StockPresidio(locate(MODEL), "en", batch_size=1)
-
-    def detect(texts: Texts) -> list[Marked]:
-        found = presidio.detect([text for text, _ in texts])
-        return [Marked(text, spans, findings) for (text, spans), findings in zip(texts, found, strict=True)]
-
-    return detect
-
-
-def ours(level: str) -> Detector:
-    """Return one of our levels; a quarantined text counts as fully covered."""
-    scrubber = Scrubber(AnonymiseSection(level=level, workers=1), locate(MODEL))
-
-    def detect(texts: Texts) -> list[Marked]:
-        records = [RawRecord({"text": text}, None, i, {"text": spans}) for i, (text, spans) in enumerate(texts, 1)]
-        return [
-            Marked(*texts[done.position - 1], [Finding("HELD_BACK", 0, len(texts[done.position - 1][0]), 1.0)])
-            if isinstance(done, Quarantined)
-            else Marked(done.prepared.texts["text"], done.prepared.spans["text"] or (), done.findings[0])
-            for done in scrubber.examine(records)
-        ]
-
-    return detect
+from shared.errors import HushtuneError
+from shared.records.types import Span
 
 
 def row(name: str, detect: Detector, texts: Texts) -> dict[str, Any]:
@@ -138,7 +81,7 @@ def perturbed(texts: Texts, change: Callable[[str], str]) -> Texts:
 
 def perturbation_rows(texts: Texts, level: str) -> list[dict[str, Any]]:
     """Measure the recall of whole spans and of direct identifiers under each perturbation, at one level."""
-    detect = ours(level)
+    detect = _level(level)
     rows = []
     for name, change in PERTURBATIONS.items():
         score = leak_score(detect(perturbed(texts, change)))
@@ -151,6 +94,10 @@ def perturbation_rows(texts: Texts, level: str) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _level(level: str) -> Detector:
+    return ours(AnonymiseSection.model_validate({"level": level}))
 
 
 def shown(rows: Sequence[dict[str, Any]]) -> Table:
@@ -179,8 +126,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     texts = read_labelled(arguments.file)
     detectors: list[tuple[str, Callable[[], Detector]]] = [
-        ("stock Presidio", stock),
-        *((level, partial(ours, level)) for level in LEVELS),
+        (STOCK, lambda: stock(AnonymiseSection(), batch_size=1)),
+        *((level, partial(_level, level)) for level in LEVELS),
     ]
     rows = (
         perturbation_rows(texts, arguments.level)

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.detect.levels import LEVELS
-from privacy.detect.spacy_models import locate
+from privacy.detect.spacy_models import locate_models
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import HushtuneError
 from shared.records.types import RawRecord
@@ -37,7 +37,7 @@ def one_process(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
     from privacy.anonymise.scrubber import Scrubber
     from privacy.leakage.residual import StockPresidio
 
-    folder = locate(AnonymiseSection().spacy_model)
+    folder = locate_models(AnonymiseSection())["en"]
     records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
     presidio = StockPresidio(folder, "en", batch_size=1)
     work: dict[str, Work] = {"Presidio": lambda: presidio.detect(texts)}
@@ -54,7 +54,7 @@ def two_processes(texts: Sequence[str], turns: int) -> list[dict[str, Any]]:
     from privacy.leakage.residual import StockPresidio
 
     records = [RawRecord({"text": text}, None, place) for place, text in enumerate(texts, start=1)]
-    presidio = StockPresidio(locate(AnonymiseSection().spacy_model), "en", batch_size=1, processes=2)
+    presidio = StockPresidio(locate_models(AnonymiseSection())["en"], "en", batch_size=1, processes=2)
     work: dict[str, Work] = {"Presidio, 2 processes": lambda: presidio.detect(texts)}
     for workers in (1, 2):
         anonymiser = Anonymiser(AnonymiseSection(workers=workers))
@@ -82,7 +82,7 @@ def _rows(texts: int, work: dict[str, Work], turns: int, clock: Callable[[], flo
 
 def main() -> None:
     """Measure and print."""
-    from bench.pii import read_labelled
+    from privacy.leakage.labelled import read_labelled
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path, help="labelled texts, JSON lines")

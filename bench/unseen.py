@@ -195,8 +195,10 @@ LABELS = {
 class Filler:
     """Fills the frames of a group with values; the same seed gives the same texts, whatever other groups are filled."""
 
-    def __init__(self, group: str, seed: int) -> None:
-        self._locales, self._frames = FRAMES[group]
+    def __init__(
+        self, group: str, seed: int, frames: Mapping[str, tuple[Sequence[str], Sequence[str]]] | None = None
+    ) -> None:
+        self._locales, self._frames = (frames or FRAMES)[group]
         self._group = group
         self._random = random.Random(f"{seed}/{group}")  # noqa: S311  test data, no secret
         self._fakers: dict[str, Faker] = {}

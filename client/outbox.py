@@ -6,26 +6,37 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from shared.adapters.state import AdapterState
 from shared.errors import MessageError, RunError
 from shared.ops.disk import commit_file
-from shared.wire.messages import SHORT_NAME
+from shared.wire.messages import SHORT_NAME, VECTOR
 
 RUNS, ROUNDS = 4, 3  # number of runs, and of last rounds in each, that are kept
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Result of one round: the delta, and the released sums if the plan has them."""
+    """Result of one round: the delta, and the released sums if the plan has them; or one masked vector of a secure sum."""
 
     delta: AdapterState
     released: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def masked(cls, vector: npt.NDArray[np.uint32]) -> Self:
+        """Return the result of an attempt at a secure sum; the 32 bits of each word are kept as those of a float."""
+        return cls(AdapterState({VECTOR: vector.view(np.float32)}))
+
+    @property
+    def vector(self) -> npt.NDArray[np.uint32]:
+        """Return the masked vector of a secure sum."""
+        return self.delta.arrays[VECTOR].view(np.uint32)
 
 
 class Outbox:
@@ -34,7 +45,8 @@ class Outbox:
     Without a folder, as in a simulation, only the last reply is kept, in memory.
 
     Sending again costs no privacy, because it is the same reply that the ledger was charged for. Only the newest ``RUNS``
-    runs and the last ``ROUNDS`` rounds of each are kept; a server that keeps its state never sends an older order.
+    runs, the last ``ROUNDS`` rounds of each, and the last attempt at each round are kept; a server that keeps its state
+    never sends an older order.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -51,12 +63,12 @@ class Outbox:
         round_number : int
             Number of the round, from 1.
         start : str
-            Digest of the adapter from which the round starts.
+            Digest of the adapter from which the round starts, or of the order for a masked vector.
 
         Raises
         ------
         MessageError
-            The run's id is not a short name, or the round was answered for another adapter.
+            The run's id is not a short name, or the round was answered for another adapter or another list of sites.
         RunError
             The stored reply is damaged; the round is not trained again, because its privacy is spent.
         """
@@ -67,7 +79,10 @@ class Outbox:
             return None
         finished, kept_start = _read(path, run_id, round_number)
         if kept_start != start:
-            raise MessageError(f"round {round_number} of run {run_id} was answered for another adapter; start a new run")
+            raise MessageError(
+                f"round {round_number} of run {run_id} was answered for another adapter or another list of sites; start "
+                "another attempt at a secure sum, else a new run"
+            )
         return finished
 
     def store(self, run_id: str, round_number: int, start: str, finished: Finished) -> None:
@@ -80,7 +95,7 @@ class Outbox:
         round_number : int
             Number of the round, from 1.
         start : str
-            Digest of the adapter from which the round started.
+            Digest of the adapter from which the round started, or of the order for a masked vector.
         finished : Finished
             The result.
 

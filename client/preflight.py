@@ -11,7 +11,15 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import MessageError, ModelError
 from shared.models.load import choose_device, outline
-from shared.models.memory import OVERHEAD, SHARE, checkpointed_bytes, free_bytes, record_bytes, weight_bytes
+from shared.models.memory import (
+    OVERHEAD,
+    SHARE,
+    checkpointed_bytes,
+    estimated_bytes,
+    free_bytes,
+    record_bytes,
+    weight_bytes,
+)
 from shared.tasks import TASKS
 
 
@@ -123,10 +131,15 @@ def need_of(config: RunConfig) -> Need:
     """
     task = TASKS[config.task.name]
     base = outline(config.model, task.kind)
+    task(config, base)  # refuses a chat template that does not fit the task
     if config.adapter.rank:
         attach_adapter(base, config.adapter, config.run.seed)
-    shape, size = base.network.config, base.dtype.itemsize
-    whole = record_bytes(base.network.base_model, config.model.max_length) * size / 4  # the outline is in float32
+    shape, size = base.network.config.get_text_config(), base.dtype.itemsize
+    try:
+        whole = record_bytes(base.network.base_model, config.model.max_length)
+    except Exception:  # some models cannot run without values; when the weights are loaded, an error is no longer caught
+        whole = estimated_bytes(shape, config.model.max_length)
+    whole *= size / 4  # the outline is in float32
     lean = checkpointed_bytes(whole, shape, config.model.max_length, size)
     weights = weight_bytes(base.network.base_model, size, four_bits=config.model.dtype == "nf4")
     factor = OVERHEAD[choose_device(config.model.device).type]

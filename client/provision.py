@@ -1,15 +1,17 @@
 """Make a site's key, which never leaves the site, and check the site's folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from client.examination import examined
 from client.site_file import IdentitySection, ServerSection, SiteFile
+from privacy.secagg.roster import Roster
 from shared.config.explain import first_line
+from shared.config.section import SiteId
 from shared.config.toml import read_toml
 from shared.errors import ConfigError
 from shared.identity.certificates import authority_flaws, read_certificate
@@ -42,7 +44,8 @@ def provision_site(folder: Path) -> SiteKey:
     ConfigError
         SITE.toml does not name the site or the key file, or the existing key is not a site key.
     """
-    site_id, private = _identity(folder / SITE_FILE)
+    site_id, server = _identity(folder / SITE_FILE)
+    private = server.key
     private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = not private.exists()
     key = (make_site_key(private) if made else read_private(private)).public_key()
@@ -51,8 +54,50 @@ def provision_site(folder: Path) -> SiteKey:
     return SiteKey(site_id, public, fingerprint(key), made)
 
 
-def _identity(path: Path) -> tuple[str, Path]:
-    """Return the name and the private key file of a site whose SITE.toml may still be incomplete."""
+def pin_peers(folder: Path, files: Sequence[Path]) -> dict[str, str]:
+    """Pin the public keys of other sites, and this site's own, in the roster that SITE.toml names.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with the SITE.toml.
+    files : Sequence[Path]
+        Public key of each further site, as ``<site id>.pub``; without any, the roster stays as it is.
+
+    Returns
+    -------
+    dict[str, str]
+        Fingerprint of each pinned key, by site.
+
+    Raises
+    ------
+    ConfigError
+        A file is no site's public key, or the roster pins another key for that site.
+    """
+    site_id, server = _identity(folder / SITE_FILE)
+    pinned = dict(Roster.read(server.roster).keys) if server.roster.exists() else {}
+    own = (site_id, read_private(server.key).public_key(), folder / SITE_FILE)
+    for site, key, source in (own, *((_site_of(path), read_public(path), path) for path in files)):
+        if site in pinned and fingerprint(pinned[site]) != fingerprint(key):
+            raise ConfigError(
+                f"{source}: {server.roster} pins another key for site {site}; ask its steward by telephone whether the key "
+                "is new, and if so remove the old line there first"
+            )
+        pinned[site] = key
+    roster = Roster(pinned)
+    roster.write(server.roster)
+    return roster.fingerprints()
+
+
+def _site_of(path: Path) -> str:
+    try:
+        return TypeAdapter(SiteId).validate_python(path.stem)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: name it after the site: lower-case letters, digits and hyphens, then .pub") from error
+
+
+def _identity(path: Path) -> tuple[str, ServerSection]:
+    """Return the name and the connection of a site whose SITE.toml may still be incomplete."""
     tree = read_toml(path)
     context = {"folder": path.absolute().parent}
     for name, section in (("site", IdentitySection), ("server", ServerSection)):
@@ -61,7 +106,7 @@ def _identity(path: Path) -> tuple[str, Path]:
         except ValidationError as error:
             raise ConfigError(f"{path}: {name}.{first_line(section, error)}") from error
     site = IdentitySection.model_validate(tree["site"], context=context)
-    return site.id, ServerSection.model_validate(tree["server"], context=context).key
+    return site.id, ServerSection.model_validate(tree["server"], context=context)
 
 
 def admit_site(folder: Path, more: int) -> dict[str, Any]:
@@ -117,7 +162,7 @@ def check_site(folder: Path, thorough: bool = False) -> list[Flaw] | None:
         site = SiteFile.load(path)
     except ConfigError as error:
         return [Flaw.of(error)]
-    flaws = [*_authority_flaws(site), *_key_flaws(site), *_data_flaws(site)]
+    flaws = [*_authority_flaws(site), *_key_flaws(site), *_roster_flaws(site), *_data_flaws(site)]
     return [*flaws, *examined(site)] if thorough and not flaws else flaws
 
 
@@ -137,6 +182,16 @@ def _key_flaws(site: SiteFile) -> Iterator[Flaw]:
         if fingerprint(read_public(public)) != fingerprint(key):
             remedy = "run 'hushtune provision site' and hand this file over"
             yield Flaw(public, f"not the public half of {private.name}", remedy)
+    except ConfigError as error:
+        yield Flaw.of(error)
+
+
+def _roster_flaws(site: SiteFile) -> Iterator[Flaw]:
+    if "distributed" not in site.policy.trust:
+        return
+    try:
+        own = read_private(site.server.key).public_key()
+        Roster.of_site(site.server.roster, site.site.id, own, site.policy.fewest_in_sum)
     except ConfigError as error:
         yield Flaw.of(error)
 

@@ -127,11 +127,43 @@ class SetUps:
             self._write(book.model_copy(update={"asked": (*book.asked, new)}))
 
     @contextmanager
-    def attempt(self, run_id: str, round_number: int) -> Iterator[None]:
+    def attempt(self, run_id: str, round_number: int, answered: bool = True) -> Iterator[None]:
         """Count a round as begun while the block carries it out.
 
         The round is removed if the block ends well or the process is asked to end; after an exception or a crash it stays
         counted.
+
+        The first phase of a secure sum draws a batch that nothing has paid for yet, and the time that this takes depends on
+        the batch. So the round stays counted after the block until the second phase calls `answered`, and a server cannot
+        ask for first phases without end.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+        answered : bool
+            Whether the block makes the round's reply; false in the first phase of a secure sum.
+        """
+        begun = Begun(time=self._clock(), run_id=run_id, round=round_number)
+        with self._changing() as book:
+            self._write(book.model_copy(update={"begun": (*book.begun, begun)}))
+        stays = not answered
+        try:
+            yield
+        except Exception:
+            stays = True
+            raise
+        except BaseException:
+            stays = False
+            raise
+        finally:
+            if not stays:
+                self._ended(begun)
+
+    def answered(self, run_id: str, round_number: int) -> None:
+        """Remove the last first phase of a round, because its vector is ready; earlier attempts at the round stay counted.
 
         Parameters
         ----------
@@ -140,18 +172,9 @@ class SetUps:
         round_number : int
             Number of the round, from 1.
         """
-        begun = Begun(time=self._clock(), run_id=run_id, round=round_number)
-        with self._changing() as book:
-            self._write(book.model_copy(update={"begun": (*book.begun, begun)}))
-        failed = False
-        try:
-            yield
-        except Exception:
-            failed = True
-            raise
-        finally:
-            if not failed:
-                self._ended(begun)
+        open_ones = [each for each in self.book().begun if (each.run_id, each.round) == (run_id, round_number)]
+        if open_ones:
+            self._ended(open_ones[-1])
 
     def admit(self, more: int) -> None:
         """Allow ``more`` further set-ups, and no longer count the failures until now.

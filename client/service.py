@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from client.app import client_app
 from client.runner import Connection, Door, IdentityInUse, ServerGone, reason_code
@@ -18,15 +18,18 @@ from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneErro
 from shared.ops import crash_points as faults
 from shared.ops.address import is_loopback, parsed
 from shared.ops.disk import FolderLock
-from shared.ops.energy import laps_of
+from shared.ops.energy import Lap, laps_of
 from shared.ops.extras import require
 from shared.ops.runlog import RunLog
 from shared.ops.voice import Voice
-from shared.wire.messages import TrainOrder, TrainReply
+from shared.wire.messages import Order, TrainOrder, TrainReply
+from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
 
+Asked = TypeVar("Asked", bound=Order)
+Made = TypeVar("Made")
 FIRST_LEAVES = 4.0  # seconds after which an order that is declined is answered, at the earliest
 SHORT_PAUSE, LONG_PAUSE = 3.0, 30.0  # most seconds between attempts to reach a server: at first, and when it stays away
 BUDGETS = 10.0  # seconds after which the budgets are written again while one order follows the other
@@ -45,33 +48,53 @@ class Service:
         self._host = Host(file, lambda step, **numbers: log.event("step", step=step, **numbers))
         self.last = 0
         self.of = 0
+        self._end = 0  # of the run whose first phase of a secure sum was carried out last
         self._untold = False
         self._told = -math.inf
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Carry out an order and log how it went."""
+        reply, lap = self._carried_out(order, self._host.train, "trained")
+        self._sending(order, _earliest_end(order))
+        # No noise covers it and it follows how many records were sampled, so under privacy it never leaves.
+        leaves = self._file.policy.unreleased_metrics and not order.config.privacy.enabled
+        return replace(reply, kwh=lap.kwh) if lap and leaves else reply
+
+    def ready(self, order: TrainOrder) -> ReadyReply:
+        """Carry out the first phase of an attempt at a secure sum and log how it went."""
+        reply, _ = self._carried_out(order, self._host.ready, "ready")
+        self._end = _earliest_end(order)
+        return reply
+
+    def masked(self, order: MaskedOrder) -> MaskedReply:
+        """Carry out the second phase of an attempt at a secure sum and log how it went."""
+        reply, _ = self._carried_out(order, self._host.masked, "masked")
+        self._sending(order, self._end)
+        return reply
+
+    def _carried_out(self, order: Asked, work: Callable[[Asked], Made], done: str) -> tuple[Made, Lap | None]:
+        """Carry out an order, and log it and its outcome; a declined one is answered at a time that says little."""
         started, site = time.monotonic(), self._file.site
         self._log.event("order", run_id=order.run_id, round=order.round, process=os.getpid())
         self._telling.order(order, "training")
         self._untold = True
         try:
-            ((reply, lap),) = laps_of(map(self._host.train, [order]), site.energy, site.country)
+            ((reply, lap),) = laps_of(map(work, [order]), site.energy, site.country)
         except Exception as error:
             self._refused(order, error)
             if isinstance(error, Declined):
                 self._wait(until_it_leaves(time.monotonic() - started))
             raise
         seconds = round(time.monotonic() - started, 3)
-        took = asdict(lap) if lap else {}
-        self._log.event("trained", run_id=order.run_id, round=order.round, seconds=seconds, **took)
-        self._telling.order(order, "sent")
-        self.last, self.of = order.round, _earliest_end(order)
-        faults.point("sending", order.round)
-        # No noise covers it and it follows how many records were sampled, so under privacy it never leaves.
-        leaves = self._file.policy.unreleased_metrics and not order.config.privacy.enabled
-        return replace(reply, kwh=lap.kwh) if lap and leaves else reply
+        self._log.event(done, run_id=order.run_id, round=order.round, seconds=seconds, **(asdict(lap) if lap else {}))
+        return reply, lap
 
-    def _refused(self, order: TrainOrder, error: Exception) -> None:
+    def _sending(self, order: Order, end: int) -> None:
+        self._telling.order(order, "sent")
+        self.last, self.of = order.round, end
+        faults.point("sending", order.round)
+
+    def _refused(self, order: Order, error: Exception) -> None:
         """Show the reason to the steward, who may know what the server may not."""
         reason = error.__cause__ if isinstance(error, Declined) and error.__cause__ else error
         code = reason_code(reason)
@@ -160,7 +183,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = N
                     log.event("connected", host=host, port=port)
                     telling.connection("connected")
                     attempt = 0
-                    _serve(connection, service, client_app(service, file.policy.permit_reply), telling)
+                    _serve(connection, service, client_app(service, file.policy.permit_reply, service), telling)
             except ServerGone as gone:
                 taken = (taken or time.monotonic()) if isinstance(gone, IdentityInUse) else 0.0
                 if taken and time.monotonic() - taken > TAKEN:
@@ -185,7 +208,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = N
 def _explain(gone: ServerGone, voice: Voice | None) -> None:
     """Show the steward why the server cannot be reached; the log holds only the code."""
     if voice is not None and not voice.structured and str(gone):
-        sys.stderr.write(f"hushtune: {one_line(gone)}\n")
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {one_line(gone)}\n")
 
 
 def _serve(connection: Connection, service: Service, app: "ClientApp", telling: StatusWriter) -> None:

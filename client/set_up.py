@@ -1,24 +1,30 @@
 """Make a site ready for an order: first the checks that need no record, then the records and the model."""
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
 
 from client.data_stage.augmentation.writer import refuse_no_writer
 from client.data_stage.cache import Cache
 from client.data_stage.site_data import Source, prepare_sites
+from client.membership import participant_of
 from client.memory import Memory
+from client.metering import engine_device, sizes_of
 from client.outbox import Outbox
 from client.permission import permit
 from client.preflight import refuse_other_adapter, refuse_what_does_not_fit, shapes_of
+from client.secure_sum import NOT_OPEN, sent_before
 from client.site import Site
 from client.site_file import SiteFile
 from privacy.accounting import SEARCH_GRID, Accountant
+from privacy.audit.meter import refuse_unmetered
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
+from privacy.secagg.protocol import Participant
 from shared.config.data import SiteSection
 from shared.config.data_stage import PARAPHRASES
 from shared.config.run import RunConfig
@@ -29,7 +35,8 @@ from shared.ops.progress import logged
 from shared.ops.status import BudgetSeen
 from shared.records.read import read_records
 from shared.tasks import load_learner
-from shared.wire.messages import TrainOrder, TrainReply
+from shared.wire.messages import READY, TRAIN, TrainOrder, TrainReply
+from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class PlannedRun:
     shapes: Mapping[str, tuple[int, ...]]
     plan: PrivacyPlan | None
     accountant: Accountant
+    participant: Participant | None
 
 
 class Host:
@@ -68,30 +76,70 @@ class Host:
         Declined
             Anything else; the reason is its cause.
         """
-        run = self._checked(order)
-        try:
+        run = self._checked(order, TRAIN)
+        with self._declining():
             site = self._site_of(run)
             with self._file.set_ups.attempt(order.run_id, order.round):
                 return site.train(replace(order, config=run.here))
+
+    def ready(self, order: TrainOrder) -> ReadyReply:
+        """Carry out the first phase of an attempt at a secure sum; raises as `train`."""
+        run = self._checked(order, READY)
+        with self._declining():
+            site = self._site_of(run)
+            mine = replace(order, config=run.here)
+            again = site.announced(mine, run.digest)
+            if again is not None:  # asked again for the same attempt in every field: no second batch is drawn
+                return again
+            with self._file.set_ups.attempt(order.run_id, order.round, answered=False):
+                return site.ready(mine, run.digest)
+
+    def masked(self, order: MaskedOrder) -> MaskedReply:
+        """Carry out the second phase of an attempt at a secure sum, or send the same vector again.
+
+        Raises
+        ------
+        HushtuneError
+            No first phase is open here, or the list of sites is not sound, whatever the site's records are.
+        Declined
+            Anything else; the reason is its cause.
+        """
+        site = self._site
+        if site is None or not site.is_ready_for(order):
+            again = sent_before(order, self._file.site.id, Outbox(self._file.outbox), self._unread_budget())
+            if again is not None:
+                return again
+        if site is None:
+            raise MessageError(f"site {self._file.site.id}: {NOT_OPEN}")
+        site.refuse_unless_sound(order)
+        with self._declining():
+            reply = site.masked(order)
+            self._file.set_ups.answered(order.run_id, order.round)
+            return reply
+
+    @contextmanager
+    def _declining(self) -> Iterator[None]:
+        """Turn every failure of the block into ``Declined``, because it may depend on records."""
+        try:
+            yield
         except Exception as error:
             raise Declined(f"site {self._file.site.id}: declined; the reason stays here") from error
 
-    def _checked(self, order: TrainOrder) -> PlannedRun:
+    def _checked(self, order: TrainOrder, kind: str) -> PlannedRun:
         """Refuse what can be refused without a record; cheap checks come before costly ones."""
+        if order.kind != kind:
+            raise MessageError(f"order: its message is of type '{kind}', and its config asks for '{order.kind}'")
         if not 1 <= order.round <= order.config.training.rounds:
             raise MessageError(f"order: round {order.round} is outside its run")
         permit(self._file, order)
-        if order.config.privacy.enabled and order.config.privacy.trust == "distributed":
-            raise MessageError("order: privacy.trust = 'distributed' is not implemented for real sites yet; set 'local'")
         if self._prepared is None or self._prepared.digest != order.config.digest():
             self._prepared = self._prepare(order.config)
         run = self._prepared
         refuse_other_adapter(order.adapter, run.shapes)
-        ledger = self._ledger()
-        ledger.refuse_unless_holds(order.ledger)
+        budget = self._unread_budget(run.accountant)
+        budget.ledger.refuse_unless_holds(order.ledger)
         if run.plan is not None:
-            # for a new record and for one that is in all datasets, so that the answer depends on no actual record
-            self._budget(ledger, Dataset([()]), run.accountant).refuse_rest(order.run_id, order.round, run.plan)
+            budget.refuse_rest(order.run_id, order.round, run.plan)
         self._file.set_ups.allow(order.config)
         return run
 
@@ -102,8 +150,11 @@ class Host:
         refuse_what_does_not_fit(here, self._free)
         refuse_no_writer(here)
         accountant = Accountant()
+        participant, shapes = participant_of(self._file, run, here), shapes_of(here)
         plan = PrivacyPlan.for_site(here, self._file.data.declared_size, accountant)
-        return PlannedRun(run.digest(), here, shapes_of(here), plan, accountant)
+        if plan is not None:
+            refuse_unmetered(plan, sizes_of(shapes), engine_device(here.model.device))
+        return PlannedRun(run.digest(), here, shapes, plan, accountant, participant)
 
     def _site_of(self, run: PlannedRun) -> Site:
         if self._site is None or self._digest != run.digest:
@@ -126,7 +177,7 @@ class Host:
         self._progress("load_model", 0)
         budget = self._budget(ledger, dataset, run.accountant)
         memory, outbox = Memory(file.site.state / "memory"), Outbox(file.outbox)
-        return Site.of(here, data, load_learner(here), run.plan, budget, memory, outbox)
+        return Site.of(here, data, load_learner(here), run.plan, budget, memory, outbox, run.participant)
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
         """Return what the records of the last order and the whole site have spent; nothing before the first order."""
@@ -154,6 +205,10 @@ class Host:
 
     def _ledger(self) -> Ledger:
         return Ledger(self._file.ledger, self._file.site.id, self._file.site.ledger_head)
+
+    def _unread_budget(self, accountant: Accountant | None = None) -> Budget:
+        """Return the budget of a new record and of one that is in all datasets, so that it depends on no actual record."""
+        return self._budget(self._ledger(), Dataset([()]), accountant or Accountant())
 
     def _budget(self, ledger: Ledger, dataset: Dataset, accountant: Accountant) -> Budget:
         """Return the budget of a dataset on the site's ledger, within the policy's limits."""

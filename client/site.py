@@ -29,7 +29,7 @@ from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.examples import Example
 from shared.tasks.micro_batches import Unit
 from shared.text.perturbation import Wordings
-from shared.wire.messages import TrainOrder, TrainReply
+from shared.wire.messages import Order, TrainOrder, TrainReply
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
 
@@ -73,7 +73,9 @@ class Site:
         self._data = data
         self._memory = memory or Memory()
         self._outbox = outbox or Outbox()
-        self._sums = SecureSum(site_id, plan, budget, participant) if plan and plan.shared and participant else None
+        self._sums = None
+        if plan is not None and plan.shared is not None and participant is not None:
+            self._sums = SecureSum(site_id, plan, budget, participant, self._outbox)
         if plan is not None:
             self_check(learner, data.examples, config.privacy.self_check, config.training.distillation)
         training = config.training
@@ -172,8 +174,15 @@ class Site:
         faults.point("finished", order.round)
         return self._reply(order, finished)
 
-    def ready(self, order: TrainOrder) -> ReadyReply:
+    def ready(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply:
         """Draw a batch, compute its clipped sum, which stays here, and announce a key for the attempt.
+
+        Parameters
+        ----------
+        order
+            Order of the first phase.
+        agreed
+            Digest of the config that all sites were sent, if this site carries it out with settings of its own.
 
         Raises
         ------
@@ -183,15 +192,27 @@ class Site:
             The budget cannot pay the attempts that are left, or the ledger lacks entries that the server has seen.
         """
         self._refuse_unfit(order)
-        sums, plan, digest = self._secure(), self.plan, self._config.digest()
+        sums, plan = self._secure(), self.plan
         assert plan is not None  # noqa: S101  a site without a plan takes part in no secure sum
-        known = sums.again(order, digest)
+        known = self.announced(order, agreed)
         if known is not None:
             return known
         self.budget.refuse_rest(order.run_id, order.round, plan)
         weights = label_weights(self._data, order.config, private=True)
         parts = (self._learner, self._data, order.adapter, order.config, plan, order.round, weights, self._prefix)
-        return sums.announce(order, digest, clipped_sum(*parts))
+        return sums.announce(order, agreed or self._config.digest(), clipped_sum(*parts))
+
+    def announced(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply | None:
+        """Return the announcement of an attempt whose first phase is open here; None if the order is for another one."""
+        return self._secure().again(order, agreed or self._config.digest())
+
+    def is_ready_for(self, order: Order) -> bool:
+        """Return whether the first phase of the order's attempt is open here."""
+        return self._sums is not None and self._sums.is_open(order)
+
+    def refuse_unless_sound(self, order: MaskedOrder) -> None:
+        """Refuse an order of the second phase before anything is charged; no record has a part in the reason."""
+        self._secure().refuse_unless_sound(order)
 
     def masked(self, order: MaskedOrder) -> MaskedReply:
         """Charge an attempt that this site is ready for, and return its masked vector (`client.secure_sum`)."""

@@ -24,7 +24,7 @@ from shared.config.evaluation import Country
 from shared.config.explain import first_line
 from shared.config.run import RunConfig
 from shared.config.section import Section, SiteId
-from shared.config.task import DECLARED
+from shared.config.task import DECLARED, TaskName
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, ModelError
 from shared.models.catalogue import CATALOGUE, HUB_ID, pinned_digest
@@ -70,12 +70,18 @@ class ServerSection(Section):
     key: RelativePath = Field(
         Path("site.key"), validate_default=True, description="the site's private key, made at the site with file mode 0600"
     )
+    roster: RelativePath = Field(
+        Path("ROSTER.toml"),
+        validate_default=True,
+        description="public keys of the sites that this site adds up with under trust model 'distributed'; "
+        "'hushtune provision roster' makes it",
+    )
 
 
 class OwnDataSection(Section):
     """The site's records and how to read them; no field is ever taken from an order, so all of them must be set here."""
 
-    file: RelativePath = Field(description="file of the records: .jsonl, .csv or .parquet")
+    file: RelativePath = Field(description="file of the records: .jsonl, .csv, .parquet or .xlsx")
     declared_size: int = Field(ge=1, description="public number of records that the site declares; never the true number")
     min_records: int = Field(
         ge=1,
@@ -275,6 +281,32 @@ class SiteFile(Section):
                 "person of data.columns in SITE.toml"
             )
         return here
+
+    def reading(self, task: TaskName, source: str, labelled: bool = True) -> RunConfig:
+        """Return a run that reads the site's file as a run with this task would, with defaults for all else.
+
+        Parameters
+        ----------
+        task : TaskName
+            The task.
+        source : str
+            Name of the site's file in an error message.
+        labelled : bool
+            Whether labels are read, so that the site's own are needed.
+
+        Raises
+        ------
+        ConfigError
+            The columns do not fit the task.
+        """
+        site = {"id": self.site.id, "file": self.data.file.name, "declared_size": self.data.declared_size}
+        own = self.data.model_dump(mode="json")
+        data: dict[str, Any] = {"root": str(self.data.file.parent), "sites": [site], "columns": own["columns"]}
+        labels = ["-", "--"][: DECLARED[task].fewest_labels]  # some are required, even if none is read
+        if labelled and DECLARED[task].fewest_labels:
+            labels, data["label_bins"] = own["labels"], own["label_bins"] if DECLARED[task].target == "label" else []
+        tree = {"task": {"name": task, "labels": labels}, "data": data, "anonymise": self.anonymise.of_a_run()}
+        return RunConfig.parse(tree, source)
 
     def _model_here(self, name: str) -> str:
         """Return the name or folder of the base model at this site."""

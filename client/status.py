@@ -7,7 +7,7 @@ from typing import Literal
 
 from client.site_file import SiteFile
 from shared.ops.status import BudgetSeen, OrderSeen, Outcome, SiteStatus, StatusFile
-from shared.wire.messages import TrainOrder
+from shared.wire.messages import Order
 
 KEPT = 20  # orders in the status
 REFRESH = 30.0  # seconds after which an unchanged status is written again, so that it does not look stale
@@ -44,12 +44,12 @@ class StatusWriter:
             self._connection, self._reason = state, reason
             self._write()
 
-    def order(self, order: TrainOrder, outcome: Outcome, reason: str | None = None) -> None:
+    def order(self, order: Order, outcome: Outcome, reason: str | None = None) -> None:
         """Record the outcome of an order; a final outcome replaces ``training`` of the same round.
 
         Parameters
         ----------
-        order : TrainOrder
+        order : Order
             Order from the server.
         outcome : Outcome
             What the site did with it.

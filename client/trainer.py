@@ -1,8 +1,8 @@
 """Local training: optimiser steps on an adapter, by the same loop with and without privacy."""
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,10 @@ from shared.tasks.cached_activations import FrozenPrefix, batches
 from shared.tasks.examples import Example
 from shared.tasks.head import HEADS
 
+Engine = Callable[
+    [nn.Module, torch.optim.Optimizer, PrivacyPlan | None, float], AbstractContextManager[tuple[nn.Module, Step]]
+]
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -52,6 +56,7 @@ def train(
     moments: AdapterState | None,
     label_weights: npt.NDArray[np.float64] | None = None,
     prefix: FrozenPrefix | None = None,
+    engine: Engine = make_private,
 ) -> Trained:
     """Train one round from an adapter and return the change.
 
@@ -81,6 +86,8 @@ def train(
         Weight of each label's losses.
     prefix : FrozenPrefix | None
         Cached states of the frozen layers; None computes all layers.
+    engine : Engine
+        What makes the training private; an audit plants canaries in it (`privacy.audit.canaries.planted`).
 
     Returns
     -------
@@ -103,7 +110,7 @@ def train(
     learner.model.train()
     sampled = _batches(len(data.units), config, plan, site_id, round_number)
     weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
-    with make_private(learner.model, optimizer, plan, divisor) as (model, step):
+    with engine(learner.model, optimizer, plan, divisor) as (model, step):
         for number, chosen in enumerate(sampled, start=(round_number - 1) * training.steps):
             _set_rates(optimizer, peaks, schedule(number, training))
             rows = data.rows(chosen.tolist(), number)

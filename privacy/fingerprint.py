@@ -43,7 +43,7 @@ class Dataset:
 
     @classmethod
     def of(cls, records: Sequence[RawRecord], key: bytes, by_person: bool = False) -> Self:
-        """Compute the identities of raw records.
+        """Compute the identities of raw records; a record without any text has none, because it is never trained on.
 
         Parameters
         ----------
@@ -61,6 +61,7 @@ class Dataset:
         """
         if any(not record.origin for record in records):
             raise LedgerError("a record has no origin, so its spending cannot be followed; make it with read_records")
+        records = [record for record in records if any(map(str.strip, record.fields.values()))]
         units = [_unit(record, key) for record in records]
         return cls(_by_person(units, records) if by_person else units)
 

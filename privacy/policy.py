@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+-]{0,31}$")]
-# Fields that a reply's header may have: who answers which order, the end of the site's ledger, and the adapter's names and
-# shapes.
-PUBLIC = frozenset({"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash", "spec"})
+# Fields that a reply's header may have: who answers which order, the end of the site's ledger, the adapter's names and
+# shapes, and a site's key for one attempt at a secure sum with its signature.
+PUBLIC = frozenset({"run_id", "round", "nonce", "site_id", "ledger_entries", "ledger_hash", "spec", "key", "signature"})
 UNITS = ("record", "person")  # from weak to strong: each unit protects everything that the units before it protect
 OR_RAISE = "or the steward may raise it in SITE.toml"
 
@@ -66,7 +66,15 @@ class SitePolicy(Section):
     versions: tuple[Version, ...] = Field(
         (), description="accepted hushtune versions of the server; empty: the version installed here"
     )
-    min_cohort: int = Field(2, ge=1, description="smallest accepted number of sites asked in one round")
+    min_cohort: int = Field(
+        2, ge=1, description="smallest accepted number of sites asked in one round, and of sites in a secure sum"
+    )
+    colluders: int = Field(
+        1,
+        ge=0,
+        description="trust model 'distributed': fewest other sites that may work together with the server without weakening "
+        "the guarantee, which a run must plan for (privacy.colluders)",
+    )
     max_rounds: int = Field(100, ge=1, description="most rounds of a run")
     max_steps: int = Field(1000, ge=1, description="most optimiser steps in a round")
     max_trainable: int = Field(50_000_000, ge=1, description="most trained parameters of an adapter")
@@ -103,6 +111,11 @@ class SitePolicy(Section):
                 f"site_epsilon = {self.site_epsilon!r}: must be at least dataset_epsilon = {self.dataset_epsilon!r}"
             )
         return self
+
+    @property
+    def fewest_in_sum(self) -> int:
+        """The fewest sites that the site adds up with: ``min_cohort``, and two besides those that may collude."""
+        return max(self.min_cohort, self.colluders + 2)
 
     def delta_limits(self, declared_size: int) -> tuple[float, float]:
         """Return the delta for one dataset, and the delta for all datasets of the site together.
@@ -226,6 +239,13 @@ class SitePolicy(Section):
             f"is for trust model '{privacy.trust}'",
             f"accepts {', '.join(self.trust)}",
             "set privacy.trust",
+        )
+        yield _Limit(
+            "colluders",
+            privacy.trust != "distributed" or privacy.colluders >= self.colluders,
+            f"plans for {privacy.colluders} colluding sites",
+            f"wants at least {self.colluders}",
+            "raise privacy.colluders",
         )
         yield _Limit(
             "unit",

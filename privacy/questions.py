@@ -45,6 +45,9 @@ FIELDS: Mapping[str, Kind] = {
     "task.system": "counted",
     "data.source": "open",
     "data.root": "replaced",
+    "data.pool": "open",  # only a simulation deals records out
+    "data.split": "open",
+    "data.split_seed": "open",
     "data.sites": "open",  # the declared size must equal the site's own; the site reads nothing else of it
     "data.columns.text": "own",
     "data.columns.label": "own",
@@ -120,7 +123,7 @@ FIELDS: Mapping[str, Kind] = {
     # Whole sections, because a site reads none of their fields from the order.
     "anonymise": "replaced",
     "gate": "server",
-    "aggregation": "server",
+    "aggregation": "open",  # only the server aggregates; the section must fit the trust model
     "evaluation": "server",
     "report": "server",
     "sweep": "server",

@@ -119,6 +119,10 @@ def _unit(config: RunConfig) -> dict[str, Effect]:
         "anonymise.operator": Effect("free", own),
         "data.held_out": Effect("free", "a hash of the record's own text, or of its person, decides the side"),
     }
+    if config.data.pool is not None:
+        found["data.split"] = Effect("free", "it makes the sites before the run; the guarantee counts the records of a site")
+    if config.evaluation.file is not None:
+        found.pop("data.held_out")
     if config.data.label_bins:
         found["data.label_bins"] = BY_ITSELF
     if config.privacy.unit == "person":

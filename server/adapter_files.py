@@ -1,10 +1,12 @@
 """The adapter that a run publishes: PEFT's files, a head if there is one, and the run's config."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import ModelError
+from shared.config.toml import apply_override
+from shared.errors import ConfigError, ModelError
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
 
@@ -37,7 +39,7 @@ def save_adapter(learner: Learner, config: RunConfig, state: AdapterState, folde
     return {"path": folder.name, "digest": state.digest(), "trainable_parameters": state.parameters, "bytes": size}
 
 
-def load_adapter(folder: Path, exact: bool = False) -> tuple[RunConfig, Learner]:
+def load_adapter(folder: Path, exact: bool = False, overrides: Sequence[str] = ()) -> tuple[RunConfig, Learner]:
     """Rebuild the tuned model of an adapter folder; its base model is the one that the run's config names.
 
     Parameters
@@ -46,9 +48,13 @@ def load_adapter(folder: Path, exact: bool = False) -> tuple[RunConfig, Learner]
         The adapter folder of a finished run.
     exact
         Load the base model in float32.
+    overrides
+        Changes of the run's config as ``section.key=value``; one that does not fit the adapter is refused.
 
     Raises
     ------
+    ConfigError
+        An override cannot be used.
     ModelError
         The folder is not an adapter of a finished run.
     """
@@ -57,9 +63,22 @@ def load_adapter(folder: Path, exact: bool = False) -> tuple[RunConfig, Learner]
         config = RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: no readable run config; give the adapter folder of a finished run") from error
+    tree = config.model_dump(mode="json")
+    for override in overrides:
+        apply_override(tree, override, path)
+    if overrides:
+        config = _same_adapter(config, RunConfig.parse(tree, str(path)))
     config = config.model_copy(update={"adversary": None})  # it was there for training only
     if exact:
         config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": "float32"})})
     learner = load_learner(config)
     learner.task.restore(learner.model, folder)
     return config, learner
+
+
+def _same_adapter(trained: RunConfig, changed: RunConfig) -> RunConfig:
+    """Return the changed config; refuse it if the adapter was trained with other settings of its own or of its task."""
+    for section in ("adapter", "task"):
+        if getattr(trained, section) != getattr(changed, section):
+            raise ConfigError(f"--set {section}: the adapter was trained with other values; leave this section as it is")
+    return changed

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from privacy.dp.plan import PrivacyPlan
 from server.cohort import gather
 from server.early_stopping import until_over
 from server.fleet import GridFleet
@@ -106,7 +105,7 @@ def _run(run: ServerRun, fleet: GridFleet, watch: Watch, voice: Voice | None) ->
 
 def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round], log: RunLog) -> Iterator[Round]:
     """Wait for the sites, then yield each attempt at a remaining round; ``rounds`` fills with the finished ones."""
-    config = run.config
+    config, plan = run.config, run.plan  # the plan is computed while sites connect
     sites = [site.id for site in config.data.sites]
 
     def tell(missing: Sequence[str]) -> None:
@@ -122,7 +121,8 @@ def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round], log: Ru
         weights_of(config),
         run.measures.evaluate,
         lambda done: run.commit(rounds, done),
-        PrivacyPlan.for_server(config),
+        plan,
         run.beginning.last,
         heads=Heads(run.folder.heads, fleet.key_of),
+        asks=run.attempts.asks,
     )

@@ -1,7 +1,7 @@
 """Choose the sites of a round, check its quorum, and pause before a round is tried again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
@@ -12,7 +12,7 @@ LONGEST_PAUSE = 60.0  # seconds
 
 
 def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | None) -> tuple[str, ...]:
-    """Return the sites to ask, sorted by name: all connected sites, or none if they are fewer than the quorum.
+    """Return the sites to ask, sorted by name: all connected sites, or none if they are too few for the quorum or a sum.
 
     Under a plan of the server's own, each site is chosen with the plan's public probability, independently of the others,
     and the choice is secret (Poisson sampling).
@@ -26,13 +26,31 @@ def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | 
     plan
         The server's own privacy plan; None if sites add the noise.
     """
-    if len(connected) < cohort.quorum:
+    shared = plan.shared if plan is not None else None
+    if len(connected) < (shared.fewest if shared else cohort.quorum):  # a sum has at least the quorum
         return ()
     sites = sorted(connected)
     if plan is None or plan.trust != "central":
         return tuple(sites)
     [sampled] = poisson_batches(len(sites), plan.sampling_rate, 1, uniforms)
     return tuple(sites[i] for i in sampled)
+
+
+def without(connected: Sequence[str], owing: Collection[str], plan: PrivacyPlan | None) -> tuple[str, ...]:
+    """Leave out sites that made an attempt at a secure sum void, which all others have charged, if enough others are left.
+
+    Parameters
+    ----------
+    connected
+        The sites that are connected now.
+    owing
+        The sites from which an earlier attempt at the round lacked a vector.
+    plan
+        The plan of the sites, if they share one noise.
+    """
+    others = tuple(site for site in connected if site not in owing)
+    enough = plan is not None and plan.shared is not None and len(others) >= plan.shared.fewest
+    return others if enough else tuple(connected)
 
 
 def has_quorum(connected: int, accepted: int, cohort: CohortSection, plan: PrivacyPlan | None) -> bool:

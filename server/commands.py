@@ -115,11 +115,49 @@ def explain(
     show(found, json, lambda: explanation_lines(found, str(out)))
 
 
+@app.command("export")
+def export_model(
+    run: Run,
+    to: Annotated[str, typer.Option(metavar="FORM", help="merged, gguf, sequence-classifier or hub-folder.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
+    json: Json = False,
+) -> None:
+    """Write a finished run's model in a form that transformers, llama.cpp or PEFT load."""
+    from typing import cast, get_args
+
+    from server.export.formats import Format, export
+    from shared.errors import ConfigError
+
+    if to not in get_args(Format):
+        raise ConfigError(f"--to {to}: is no form; use one of {', '.join(get_args(Format))}")
+    made = export(run, cast(Format, to), out)
+    show(made, json, lambda: [f"{made['folder']}: {', '.join(made['files'])}"])
+
+
+@app.command("serve")
+def serve_model(
+    run: Run,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 8451,
+    max_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of an answer if a request does not say.")] = 200,
+) -> None:
+    """Answer requests in OpenAI's form on this machine only, until Ctrl-C, to try a finished run's model."""
+    from contextlib import suppress
+
+    from server.adapter_files import load_adapter
+    from server.endpoint import Assistant, Endpoint
+    from server.report.publication import ADAPTER
+
+    config, learner = load_adapter(run / ADAPTER)
+    with Endpoint(Assistant(config.run.name, learner, max_tokens), port) as endpoint, suppress(KeyboardInterrupt):
+        typer.echo(f"model {config.run.name} at {endpoint.address}; end with Ctrl-C")
+        endpoint.wait()
+
+
 @review.command("export")
 def export_review(
     adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")],
     prompts: Annotated[Path, typer.Argument(metavar="PROMPTS", help="Public prompts: JSON lines with 'text'.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheet, its key and the ratings.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheet and the ratings; the key goes beside it.")],
     max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of an answer, in tokens.")] = 200,
     json: Json = False,
 ) -> None:
@@ -153,7 +191,7 @@ def serve_review(
 @review.command("score")
 def score_review(
     folder: Sheet,
-    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The sheet's key, if it is not in DIR.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The sheet's key, if it is not beside DIR.")] = None,
     run: Annotated[Path | None, typer.Option(metavar="RUN", help="A finished run, whose report gets the result.")] = None,
     json: Json = False,
 ) -> None:

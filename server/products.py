@@ -16,6 +16,7 @@ from server.probes import probe
 from server.report.document import report, write
 from server.report.facts import Baseline, RunFacts, SiteFacts
 from server.report.publication import card_facts, publish
+from server.report.table import write_table
 from server.rounds import OF_THE_COHORT, Metrics, Round
 from server.signing import SigningKey
 from server.tracking import track
@@ -177,7 +178,7 @@ def weights_of(config: RunConfig) -> dict[str, float]:
 
 
 def write_products(facts: RunFacts, folder: Path, key_file: Path, stages: Stages, *, simulated: bool) -> dict[str, Any]:
-    """Write a run's report, its signed privacy card and its tracking, and return the report.
+    """Write a run's report, its figures as results.csv, its signed privacy card and its tracking, and return the report.
 
     Parameters
     ----------
@@ -200,5 +201,6 @@ def write_products(facts: RunFacts, folder: Path, key_file: Path, stages: Stages
     central = facts.config.privacy.enabled and facts.config.privacy.trust == "central"
     document |= stages.document(OF_THE_COHORT if central else ())
     write(document, folder, facts.config.report.html)
+    write_table(document, folder / "results.csv")
     track(document, folder, facts.config)
     return document

@@ -153,7 +153,7 @@ def _make_site(folder: ServerFolder, site_id: str, host: str, port: int) -> list
     root.mkdir(parents=True, exist_ok=True)
     (root / "ca.crt").write_bytes(folder.authority.read_bytes())
     address = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
-    digests = {name.replace("-", "_"): entry.wheel.files[entry.weights] for name, entry in CATALOGUE.items()}
+    digests = {name.replace("-", "_"): entry.sha256 for name, entry in CATALOGUE.items() if entry.sha256}
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
     text = template.substitute(site_id=site_id, address=address, **digests)
     (root / "SITE.toml").write_text(text, encoding="utf-8")

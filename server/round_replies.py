@@ -31,6 +31,7 @@ class Tally:
         self.accepted: set[str] = set()
         self.rejected: list[Rejected] = []
         self.ledgers: dict[str, Head] = {}
+        self.owing: frozenset[str] = frozenset()  # a reply that is missing is no loss to the others
         self.released: dict[str, Mapping[str, float]] = {}
         self.kwh: dict[str, float] = {}
         self.bytes_down = self.bytes_up = 0

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Memory, Setting
-from server.cohort import back_off, choose, has_quorum
+from server.cohort import back_off, choose, has_quorum, without
 from server.ledger_heads import Heads
 from server.round_chain import extend
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
-from server.secure_round import SumTally
+from server.secure_round import Asks, SumTally
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import QuorumError
@@ -91,6 +91,7 @@ def run_rounds(
     last: Round | None = None,
     sleep: Callable[[float], None] = time.sleep,
     heads: Heads | None = None,
+    asks: Asks = lambda number, sites: None,
 ) -> Iterator[Round]:
     """Run the rounds that are left, and yield each attempt at a round when it ends.
 
@@ -124,6 +125,9 @@ def run_rounds(
         Waits between two attempts at a round.
     heads
         What the server knows of the sites' ledgers from this run and earlier ones; updated with each answer.
+    asks
+        Called with the round and the sites before these are asked for the vectors of a secure sum, which each of them
+        charges.
 
     Yields
     ------
@@ -142,10 +146,11 @@ def run_rounds(
     heads = heads or Heads()
     for site, head in ledgers.items():
         heads.saw(site, head, run_id, number - 1)
+    owing: set[str] = set()  # sites from which an earlier attempt at this round lacked a vector
     while number <= config.training.rounds:
         clock = _Clock()
         # 1. Choose the sites, and write their orders.
-        connected = fleet.connected()
+        connected = without(fleet.connected(), owing, plan)
         cohort = choose(connected, config.cohort, plan)
         together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
         nonces = _nonces(cohort, plan)
@@ -160,7 +165,7 @@ def run_rounds(
         again = {site for site in orders if heads.answered(site, run_id, number)}
         tally: Tally | SumTally
         if plan is not None and plan.shared is not None:
-            tally = SumTally(config, plan, orders, adapter, memory)
+            tally = SumTally(config, plan, orders, adapter, memory, asks)
         else:
             tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory), again)
         for phase in tally.phases():
@@ -172,6 +177,7 @@ def run_rounds(
                     heads.saw(answer.site_id, tally.ledgers[answer.site_id], run_id, number)
                 clock.lap("aggregate")
                 faults.point("folded", number)
+        owing |= tally.owing
         clock.lap("train")
         # 4. Apply the aggregate of the accepted replies, or change nothing.
         committed = has_quorum(len(connected), len(tally.accepted), config.cohort, plan)
@@ -194,7 +200,7 @@ def run_rounds(
         yield done
         # 7. Continue with the next round, or try this one again after a pause.
         if committed:
-            number, attempt = number + 1, 1
+            number, attempt, owing = number + 1, 1, set()
         elif attempt == config.cohort.attempts:
             raise QuorumError(
                 f"run {config.run.name}, round {number}: {attempt} attempts had no {config.cohort.quorum} accepted replies; "

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.anonymise.pipeline import Anonymiser
 from privacy.dp.plan import PrivacyPlan
+from privacy.secagg.shared_plan import declared_sizes
+from server.attempts import Attempts
 from server.checkpoint import Checkpoint, Kept
 from server.evaluation import Evaluator, choose_examples, split_validation
+from server.held_out_file import OWNER, HeldOutFile
 from server.history import to_row
 from server.model_assessment import Rival, read_answers
 from server.products import Measures, Stages, write_products
@@ -20,7 +23,6 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.ops.energy import Lap
-from shared.records.read import read_records
 from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
@@ -60,19 +62,12 @@ class ServerRun:
         HushtuneError
             A model, a file or an adapter cannot be used.
         """
-        if config.privacy.enabled and config.privacy.trust == "distributed":
-            raise ConfigError(
-                "privacy.trust = 'distributed': not implemented for real sites yet; set 'local', or simulate the run"
-            )
         if config.evaluation.file is None:
             raise ConfigError("evaluation.file: a server needs held-out records that it may use; name their file")
-        raw = read_records(config.evaluation.file, config)
-        records = Anonymiser(config.anonymise).scrub(raw).records
-        if not records:
-            raise ConfigError(f"{config.evaluation.file}: every record was quarantined; hushtune anonymise shows why")
+        found = HeldOutFile.read(config.evaluation.file, config)
+        records, groups = found.records, found.groups
         learner = load_learner(config)
         measured = [records[i] for i in choose_examples(len(records), config.evaluation, config.run.seed)]
-        groups = {record.position: record.group for record in raw}
         public, test = (_evaluator(learner, part, config, groups) for part in split_validation(config, measured))
         untuned = _fitting(read_adapter(learner.model), beginning.forked)
         return cls(config, folder, beginning, Measures(test, public if config.evaluation.validation else None), untuned)
@@ -91,10 +86,27 @@ class ServerRun:
         state = Checkpoint(self.beginning.run_id, done.number, digest, done.adapter, rows, best, done.memory)
         state.save(self.folder.checkpoint)
 
+    @cached_property
+    def plan(self) -> PrivacyPlan | None:
+        """The server's own plan, where sites trust it; or the plan of all sites, where they share one noise; else None."""
+        if self.config.privacy.enabled and self.config.privacy.trust == "distributed":
+            return PrivacyPlan.for_site(self.config, max(declared_sizes(self.config)), self.accountant)
+        return PrivacyPlan.for_server(self.config)
+
+    @cached_property
+    def accountant(self) -> Accountant:
+        """The accountant of the run."""
+        return Accountant()
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """The attempts at secure sums so far."""
+        return Attempts(self.folder.attempts)
+
     def report(self, rounds: list[Round], stages: Stages, laps: Sequence[Lap | None]) -> dict[str, Any]:
         """Write the report and the adapter of a run whose rounds are done, from facts that the server knows."""
-        accountant, folder, run_id = Accountant(), self.folder.run, self.beginning.run_id
-        baselines, sites = [self._baseline()], _site_facts(self.config, rounds, accountant)
+        folder, run_id, accountant = self.folder.run, self.beginning.run_id, self.accountant
+        baselines, sites = [self._baseline()], self._site_facts(rounds)
         facts = self.measures.facts(self.config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site=False)
         return write_products(facts, folder, self.folder.signing_key, stages, simulated=False)
 
@@ -105,13 +117,32 @@ class ServerRun:
         rival = Rival(UNTUNED, evaluator.outcome(), read_answers(evaluator))
         return Baseline(UNTUNED, "the adapter that the run started from", True, evaluator.metrics(rival.outcome), rival)
 
+    def _site_facts(self, rounds: Sequence[Round]) -> list[SiteFacts]:
+        """Return what sites declared and may have spent."""
+        sites, ledgers = self.config.data.sites, rounds[-1].ledgers
+        sizes = {site.declared_size for site in sites}
+        plans = {size: self.plan or PrivacyPlan.for_site(self.config, size, self.accountant) for size in sizes}
+        return [
+            SiteFacts(s.id, s.declared_size, plans[s.declared_size], self._spent(s.id, rounds), ledgers.get(s.id, Head()))
+            for s in sites
+        ]
+
+    def _spent(self, site: str, rounds: Sequence[Round]) -> tuple[int, ...]:
+        """Return the rounds that a site may have charged: each attempt at a secure sum, else each round it was asked for.
+
+        A server that sites trust charges each committed round to all of them.
+        """
+        if self.plan is not None and self.plan.shared is not None:
+            return self.attempts.rounds_of(site)[: self.plan.rounds]  # no site answers more attempts than the plan has
+        return tuple(sorted({d.number for d in rounds if site in d.asked or (self.plan is not None and d.committed)}))
+
 
 def _evaluator(
     learner: Learner, records: Sequence[Record], config: RunConfig, groups: Mapping[int, str | None]
 ) -> Evaluator:
     """Return an evaluator on the server's own records."""
     declared = [groups[record.position] for record in records]
-    return Evaluator.of(learner, records, ["server"] * len(records), config, declared)
+    return Evaluator.of(learner, records, [OWNER] * len(records), config, declared)
 
 
 def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
@@ -121,23 +152,3 @@ def _fitting(fresh: AdapterState, found: AdapterState | None) -> AdapterState:
     if dict(found.spec) != dict(fresh.spec):
         raise RunError("the committed adapter does not fit this config's model; start a run of its own in another --state")
     return AdapterState({name: found.arrays[name] for name in fresh.arrays})
-
-
-def _site_facts(config: RunConfig, rounds: list[Round], accountant: Accountant) -> list[SiteFacts]:
-    """Return what sites declared and spent; each round that a site was asked for counts, because it may have trained."""
-    server = PrivacyPlan.for_server(config)
-    sizes = {site.declared_size for site in config.data.sites}
-    plans = {size: server or PrivacyPlan.for_site(config, size, accountant) for size in sizes}
-    asked = {
-        site.id: {d.number for d in rounds if site.id in d.asked or (server and d.committed)} for site in config.data.sites
-    }
-    return [
-        SiteFacts(
-            site.id,
-            site.declared_size,
-            plans[site.declared_size],
-            tuple(sorted(asked[site.id])),
-            rounds[-1].ledgers.get(site.id, Head()),
-        )
-        for site in config.data.sites
-    ]

@@ -5,7 +5,7 @@ a new batch, new noise and new keys, and each site has charged both.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,13 @@ from server.screening import Answer, Rejected
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError, MessageError
+from shared.ops import crash_points as faults
 from shared.wire.announcement import Announcement
 from shared.wire.chain_head import Head
 from shared.wire.messages import Order, TrainOrder
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
+Asks = Callable[[int, Sequence[str]], None]
 MARGIN = 1.1  # by which the norm of honest noise may exceed its expected value before a sum is rejected
 
 
@@ -45,10 +47,18 @@ class SumTally:
         The adapter that the attempt starts from.
     memory
         What the server's optimiser kept at the end of the last committed round.
+    asks
+        Called with the round and the sites before these are asked for their vectors, which each of them charges.
     """
 
     def __init__(
-        self, config: RunConfig, plan: PrivacyPlan, orders: Mapping[str, TrainOrder], adapter: AdapterState, memory: Memory
+        self,
+        config: RunConfig,
+        plan: PrivacyPlan,
+        orders: Mapping[str, TrainOrder],
+        adapter: AdapterState,
+        memory: Memory,
+        asks: Asks,
     ) -> None:
         self.answered: set[str] = set()
         self.rejected: list[Rejected] = []
@@ -57,10 +67,11 @@ class SumTally:
         self.kwh: dict[str, float] = {}
         self.bytes_down = self.bytes_up = 0
         self._config, self._plan, self._orders = config, plan, orders
-        self._adapter, self._memory = adapter, memory
+        self._adapter, self._memory, self._asks = adapter, memory, asks
         self._announced: dict[str, Announcement] = {}
         self._second: Mapping[str, MaskedOrder] | None = None
-        self._vectors: dict[str, npt.NDArray[np.uint32]] = {}
+        self._sent: set[str] = set()  # whose vectors are in the sum
+        self._sum: npt.NDArray[np.uint32] = np.zeros(adapter.parameters, np.uint32)  # modulo 2^32, in any order
         self._mean: AdapterState | None = None
         self._noise = 0.0  # of each number of the mean
 
@@ -77,6 +88,8 @@ class SumTally:
         order = MaskedOrder(first.run_id, first.round, first.nonce, listed)
         self._second = dict.fromkeys(ready, order)
         self.answered -= set(ready)
+        self._asks(first.round, ready)
+        faults.point("between", first.round)
         yield self._second
         self._close(ready)
 
@@ -100,7 +113,12 @@ class SumTally:
     @property
     def accepted(self) -> set[str]:
         """Return the sites of the sum if the attempt counts; else nobody."""
-        return set(self._vectors) if self._mean is not None else set()
+        return set(self._sent) if self._mean is not None else set()
+
+    @property
+    def owing(self) -> set[str]:
+        """Return the sites that were asked for a vector, and from which none came that counts."""
+        return set(self._second or ()) - self._sent
 
     def result(self) -> Aggregate:
         """Return the server's step with the mean gradient. Call once, and only if the attempt counts."""
@@ -126,7 +144,8 @@ class SumTally:
         if len(reply.vector) != self._adapter.parameters:
             self._reject(reply.site_id, "spec", "the length of its vector differs from the order")
             return
-        self._vectors[reply.site_id] = reply.vector
+        self._sent.add(reply.site_id)
+        self._sum = total([self._sum, reply.vector])
 
     def _fits(self, answer: Answer, reply: ReadyReply | MaskedReply) -> bool:
         order = self._orders[answer.site_id]
@@ -140,14 +159,14 @@ class SumTally:
 
     def _close(self, ready: list[str]) -> None:
         """Add the vectors up, or declare the attempt void."""
-        if set(self._vectors) != set(ready):
-            self.rejected += [Rejected(site, "void", "a vector is missing, so the sum is noise") for site in self._vectors]
+        if self.owing:
+            self.rejected += [Rejected(site, "void", "a vector is missing, so the sum is noise") for site in self._sent]
             return
         sizes = {site.id: site.declared_size for site in self._config.data.sites}
         divisor = self._config.training.sampling_rate * sum(sizes[site] for site in ready)
         try:
             shares = self._plan.shares(self._adapter.parameters, len(ready))
-            mean = shares.mean_gradient(total([self._vectors[site] for site in ready]), divisor)
+            mean = shares.mean_gradient(self._sum, divisor)
         except HushtuneError as error:
             self.rejected += [Rejected(site, "void", type(error).__name__) for site in ready]
             return

@@ -35,6 +35,11 @@ class StateFolder:
         return self.run / "checkpoint"
 
     @property
+    def attempts(self) -> Path:
+        """Return the file of the attempts at secure sums in which sites were asked for their vectors."""
+        return self.run / "attempts.json"
+
+    @property
     def signing_key(self) -> Path:
         """Return the file of the key that signs privacy cards: the same for all runs, so that its public key is known."""
         return self.root / "signing_key.pem"

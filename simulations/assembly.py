@@ -12,6 +12,7 @@ from privacy.secagg.protocol import Participant
 from privacy.secagg.roster import Roster
 from privacy.secagg.shared_plan import SharedNoise
 from server.evaluation import Evaluator, choose_examples
+from server.held_out_file import OWNER, HeldOutFile
 from server.products import Measures, weights_of
 from server.rounds import Metrics, Round, run_rounds
 from shared.adapters.peft import read_adapter
@@ -20,6 +21,7 @@ from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.identity.keys import new_key
 from shared.ops.progress import Advance
+from shared.records.read import read_records
 from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
@@ -79,7 +81,7 @@ def assemble(
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
     validation = evaluator_of(config, learner, public) if public else None
-    evaluator = evaluator_of(config, learner, measured, {d.section.id: d.groups for d in data})
+    evaluator = evaluator_of(config, learner, measured, declared_groups(config, data))
     return Federation(learner, sites, plans.server, data, Measures(evaluator, validation))
 
 
@@ -116,15 +118,36 @@ def evaluator_of(
 def held_out_records(config: RunConfig, data: Sequence[SiteData]) -> list[tuple[str, Record]]:
     """Return the held-out records that are scored, each with the site that it came from.
 
+    With ``evaluation.file`` they are those of that file, which come from the server.
+
     Raises
     ------
     RunError
         There are none.
+    DataError
+        The file of held-out records cannot be used.
     """
-    owned = [(site.section.id, record) for site in data for record in site.held_out.records]
+    file = config.evaluation.file
+    own = [(OWNER, record) for record in HeldOutFile.read(file, config).records] if file else []
+    owned = [*own, *((site.section.id, record) for site in data for record in site.held_out.records)]
     if not owned:
         raise RunError("data.held_out: no record was held out, so nothing can be measured; raise the share")
     return [owned[i] for i in choose_examples(len(owned), config.evaluation, config.run.seed)]
+
+
+def declared_groups(config: RunConfig, data: Sequence[SiteData]) -> Mapping[str, Mapping[int, str]]:
+    """Return the declared groups of the held-out records, by owner and position.
+
+    Parameters
+    ----------
+    config, data
+        The run, and its sites' scrubbed records.
+    """
+    groups: dict[str, Mapping[int, str]] = {site.section.id: site.groups for site in data}
+    if config.evaluation.file and config.group_column:
+        rows = read_records(config.evaluation.file, config)
+        groups[OWNER] = {record.position: record.group for record in rows if record.group is not None}
+    return groups
 
 
 def federate(

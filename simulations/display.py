@@ -322,11 +322,11 @@ def metrics_table(scored: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def models_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     """Yield the catalogue of base models."""
-    table = _table("Base models", "name", "about", "licence", "wheel", "in the cache")
+    table = _table("Base models", "name", "about", "licence", "source", "in the cache")
     for column in table.columns:
         column.justify = "left"
     for row in rows:
-        table.add_row(row["name"], row["about"], row["licence"], row["wheel"], "yes" if row["fetched"] else "no")
+        table.add_row(row["name"], row["about"], row["licence"], row["source"], "yes" if row["fetched"] else "no")
     yield table
 
 

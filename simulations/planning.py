@@ -13,6 +13,7 @@ from privacy.entries import Entry, read
 from privacy.spending import Part, parts_of, spent, spent_after
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
+from shared.models.catalogue import refuse_unknown
 
 EVERY_SITE = "all sites"  # instead of a site's name, if a trusted server has the only plan
 
@@ -66,11 +67,14 @@ def plan_rows(config: RunConfig) -> list[dict[str, Any]]:
     ------
     ConfigError
         The run has no privacy to plan.
+    ModelError
+        There is no such base model, so the run could not start.
     PrivacyError
         No plan meets the target.
     """
     if not config.privacy.enabled:
         raise ConfigError("privacy.enabled = false: there is no epsilon to plan; this run would have no guarantee at all")
+    refuse_unknown(config.model.name)
     rows, accountant, sizes = [], Accountant(), {site.id: site.declared_size for site in config.data.sites}
     made = Plans.of(config, accountant)
     plans = {EVERY_SITE: made.server} if made.server else {site: plan for site, plan in made.sites.items() if plan}

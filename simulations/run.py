@@ -9,7 +9,8 @@ from pathlib import Path
 
 from client.data_stage.augmentation.writer import refuse_no_writer
 from client.data_stage.site_data import SiteData
-from client.preflight import refuse_what_does_not_fit
+from client.metering import NAME, engine_device, metered, sizes_of
+from client.preflight import refuse_what_does_not_fit, shapes_of
 from client.site import Site
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
@@ -27,6 +28,7 @@ from shared.errors import RunError
 from shared.ops.disk import FolderLock
 from shared.ops.energy import Lap, laps_of
 from shared.ops.extras import require_for
+from shared.ops.findings import keep
 from shared.ops.progress import Progress, silent
 from shared.ops.runlog import RunLog
 from simulations.assembly import Federation, assemble, federate, held_out_records
@@ -90,6 +92,8 @@ def _carried_out(
     progress: Progress,
 ) -> RunResult:
     """Train and report a run whose folder is locked."""
+    with stages.timed("plan"):
+        _meter(config, plans, folder, accountant)
     log = RunLog(folder / "events.jsonl")
     log.event("run_started", run_id=run_id, config_digest=config.digest())
     prepared = _prepare(config, plans, folder, stages, progress, accountant)
@@ -101,14 +105,25 @@ def _carried_out(
         laps.append(lap)
         stages.add(done.stages)
         _log_round(log, done)
+    by_site = config.evaluation.file is None  # held-out records of a file of their own have no site
     with stages.timed("report"):
         sites = [
             _site_facts(*each, prepared.plan, run_id, rounds) for each in zip(prepared.data, prepared.sites, strict=True)
         ]
-        facts = prepared.measures.facts(config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site=True)
+        facts = prepared.measures.facts(config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site)
     document = write_products(facts, folder, folder / KEY_FILE, stages, simulated=True)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
     return RunResult(folder, document)
+
+
+def _meter(config: RunConfig, plans: Plans, folder: Path, accountant: Accountant) -> None:
+    """Meter the engine for each plan of a site, as each real site does, and keep what was seen for report and card."""
+    if not any(plans.sites.values()):
+        return
+    seen = metered(plans.sites, sizes_of(shapes_of(config)), engine_device(config.model.device))
+    for reading in seen.readings.values():
+        reading.refuse_failure()
+    keep(folder, NAME, {"config_digest": config.digest(), **seen.document(accountant)})
 
 
 def _log_round(log: RunLog, done: Round) -> None:

@@ -15,7 +15,7 @@ from privacy.anonymise.scrubbed import Scrubbed
 from privacy.leakage.recall import merge_recalls, overall
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.run import RunConfig
-from shared.config.task import DECLARED, TaskName
+from shared.config.task import TaskName
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, DataError
 from shared.ops.progress import Advance, Progress
@@ -78,18 +78,7 @@ def _own(path: Path) -> Source:
 
 def _read_own(file: "SiteFile", task: TaskName, path: Path) -> tuple[RunConfig, list[RawRecord]]:
     """Read a site's records as a task would; return them with the run config that they were read by."""
-    site = {"id": file.site.id, "file": file.data.file.name, "declared_size": file.data.declared_size}
-    columns = file.data.columns.model_dump(mode="json")
-    data: dict[str, Any] = {"root": str(file.data.file.parent), "sites": [site], "columns": columns}
-    run = RunConfig.parse(
-        {
-            # placeholder labels: the config requires some, but this run reads no labels
-            "task": {"name": task, "labels": ["-", "--"][: DECLARED[task].fewest_labels]},
-            "data": data,
-            "anonymise": file.anonymise.of_a_run(),
-        },
-        str(path),
-    )
+    run = file.reading(task, str(path), labelled=False)
     return run, read_records(file.data.file, run, labelled=False)
 
 
@@ -160,11 +149,10 @@ def report_sites(source: Source, sample: int, progress: Progress) -> dict[str, A
 
 def preview_site(source: Source, count: int) -> "list[tuple[RawRecord, Clean | Quarantined]]":
     """Return the first records of each site with their scrubbed forms, which are shown but not stored."""
-    from privacy.anonymise.scrubber import Scrubber
-    from privacy.detect.spacy_models import locate
+    from privacy.anonymise.polyglot import Polyglot
 
     records = [record for group in source.raw.values() for record in group[:count]]
-    scrubber = Scrubber(source.section, locate(source.section.spacy_model), b"preview alone: no surrogate is kept")
+    scrubber = Polyglot(source.section, b"preview alone: no surrogate is kept")
     return list(zip(records, scrubber.examine(records), strict=True))
 
 
@@ -188,10 +176,10 @@ def _reversibly(
     section: AnonymiseSection, pseudonyms: PseudonymMap, records: Sequence[RawRecord], advance: Advance
 ) -> Scrubbed:
     """Scrub a site's records in this process, and store the original value of each tag or surrogate."""
-    from privacy.anonymise.scrubber import Clean, Scrubber, gathered
-    from privacy.detect.spacy_models import locate
+    from privacy.anonymise.polyglot import Polyglot
+    from privacy.anonymise.scrubber import Clean, gathered
 
-    scrubber = Scrubber(section, locate(section.spacy_model), secrets.token_bytes(32))
+    scrubber = Polyglot(section, secrets.token_bytes(32))
     done = []
     for at in range(0, len(records), CHUNK):
         done += scrubber.examine(records[at : at + CHUNK])

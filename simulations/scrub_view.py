@@ -92,6 +92,7 @@ def _measures(site_id: str, site: Mapping[str, Any]) -> Table:
                  "leak_free_records": "records without a leak",
                  "over_redaction": "harmless letters and digits replaced"}  # fmt: skip
         rows |= {title: site["labelled"][name] for name, title in names.items()}
+    rows |= {"letters and digits of all texts replaced": site["replaced"]}
     rows |= {"scrubbed texts with a finding of the second detector": site["residual"], "quarantined": site["quarantined"]}
     for title, row in rows.items():
         interval = f"{share(row['value'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"

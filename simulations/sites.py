@@ -16,6 +16,7 @@ from shared.ops.progress import Progress, silent
 from shared.records.read import read_records
 from shared.records.types import RawRecord
 from simulations.data.partition import split_held_out
+from simulations.data.pool import deal
 from simulations.data.synthetic import write_sites
 
 
@@ -38,13 +39,18 @@ def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mappin
         root = folder / "data"
         root.mkdir(parents=True, exist_ok=True)
         write_sites(root, config.data.sites, config.run.seed, config.data.planted_bias, config.task.labels)
+    if config.data.pool is not None:
+        pool = root / config.data.pool
+        return deal(pool, read_records(pool, config, labelled), config)
     return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config, labelled) for site in config.data.sites}
 
 
 def scrub_sites(
     config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress = silent
 ) -> list[SiteData]:
-    """Run the data stage on the raw records of all sites; a share of each site's records is held out and only scrubbed.
+    """Run the data stage on the raw records of all sites.
+
+    A share of each site's records is held out and only scrubbed, unless the run has a test file of its own.
 
     Parameters
     ----------
@@ -62,9 +68,13 @@ def scrub_sites(
     GateFailed
         The config has a gate, and the anonymisation of a site does not pass it.
     """
+    if config.evaluation.file is not None:
+        read_records(config.evaluation.file, config)  # so that a bad test file is refused before anything that takes long
     sources = [_source(config, site, raw[site.id], folder) for site in config.data.sites]
 
     def divide(records: Sequence[RawRecord]) -> Sequence[Sequence[RawRecord]]:
+        if config.evaluation.file is not None:
+            return records, []
         return split_held_out(records, config.data.held_out, config.run.seed)
 
     return prepare_sites(config, sources, config.gate, divide=divide, progress=progress)

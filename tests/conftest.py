@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = tuple(f"{a}{b}{a}" for a in LETTERS[:8] for b in LETTERS[8:16])
+ROLES = ("system", "user", "assistant", "be", "kind")
 TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
@@ -91,7 +92,7 @@ def config_of() -> Callable[..., RunConfig]:
 def _tokenizer(specials: Sequence[str]) -> "Tokenizer":
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-    pieces = [*specials, *"<>.,", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS]
+    pieces = [*specials, *"<>.,", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS, *ROLES]
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=specials[0]))
     tokenizer.normalizer = normalizers.Lowercase()

@@ -24,7 +24,7 @@ import privacy.leakage
 import privacy.replace
 import shared.records
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
-from privacy.detect.spacy_models import locate, locate_second
+from privacy.detect.spacy_models import locate_models, locate_second
 from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
@@ -71,14 +71,17 @@ class Cache:
         for part in (
             *((purpose,) if purpose else ()),
             section.model_dump_json(exclude={"workers", "batch_size"}),
-            _tree(locate(section.spacy_model), ""),
+            *(f"{code} {_tree(model, '') if model else ''}" for code, model in locate_models(section).items()),
             *((_tree(second, ""),) if (second := locate_second(section)) else ()),
             _code(),
         ):
             digest.update(hashlib.sha256(part.encode()).digest())
         for record in records:
             row = json.dumps(
-                [dict(record.fields), record.label, record.position, _spans(record), record.known, _tags(record)],
+                [
+                    *(dict(record.fields), record.label, record.position, record.lacks),
+                    *(_spans(record), record.known, _tags(record)),
+                ],
                 sort_keys=True,
             )
             digest.update(hashlib.sha256(row.encode()).digest())

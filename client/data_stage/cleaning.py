@@ -86,7 +86,6 @@ def _filters(section: CleaningSection) -> dict[str, Judge]:
 
 def _speaks(languages: Sequence[str]) -> Judge:
     """Return a filter for texts in one of the languages (py3langid's bundled model); a text without letters is in any."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    from privacy.detect.languages.identify import identifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    return lambda text: not any(map(str.isalpha, text)) or identifier.classify(text)[0] in languages
+    return lambda text: not any(map(str.isalpha, text)) or identifier().best(text) in languages

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from privacy.anonymise.scrubbed import Scrubbed, merge_scrubbed
 from privacy.anonymise.workers import scrub_in_workers
-from privacy.detect.languages.registry import language
-from privacy.detect.spacy_models import locate
+from privacy.detect.spacy_models import locate_models
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord
 
 if TYPE_CHECKING:
-    from privacy.anonymise.scrubber import Scrubber
+    from privacy.anonymise.polyglot import Polyglot
 
 # Records in a chunk. It is the same for any number of processes, so the results are too.
 CHUNK = 128
@@ -42,11 +41,10 @@ class Anonymiser:
     """
 
     def __init__(self, section: AnonymiseSection, key: bytes | None = None) -> None:
-        language(section.language)  # refuse an incomplete language before any record is read
+        locate_models(section)  # refuse an incomplete language, or a missing model, before any record is read
         self._section = section
         self._key = key or os.urandom(32)
-        self._folder = locate(section.spacy_model)
-        self._scrubber: Scrubber | None = None
+        self._scrubber: Polyglot | None = None
 
     def scrub(self, records: Sequence[RawRecord], progress: Callable[[int], None] | None = None) -> Scrubbed:
         """Scrub records.
@@ -102,16 +100,16 @@ class Anonymiser:
         if workers < 2 or sum(len(group) for group in groups) < FEW:
             results = iter([self._scrub_here(chunk, finished) for chunk in chunks])
         else:
-            results = iter(scrub_in_workers(self._section, self._folder, chunks, workers, finished, self._key))
+            results = iter(scrub_in_workers(self._section, chunks, workers, finished, self._key))
         return [merge_scrubbed([next(results) for _ in group]) for group in chunked]
 
     def _scrub_here(self, chunk: Sequence[RawRecord], finished: Callable[[Sequence[RawRecord]], None]) -> Scrubbed:
         """Scrub one chunk in this process."""
         if self._scrubber is None:
             # Importing spaCy and Presidio takes seconds, which a process that only starts workers saves.
-            from privacy.anonymise.scrubber import Scrubber
+            from privacy.anonymise.polyglot import Polyglot
 
-            self._scrubber = Scrubber(self._section, self._folder, self._key)
+            self._scrubber = Polyglot(self._section, self._key)
         result = self._scrubber.scrub(chunk)
         finished(chunk)
         return result

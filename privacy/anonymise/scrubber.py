@@ -11,9 +11,10 @@ from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.detect.addresses import AddressForms, bridge, spread
 from privacy.detect.analyser import Analyser, Failed
 from privacy.detect.casing import Casing, casing
-from privacy.detect.domains.terms import Terms
+from privacy.detect.domains.terms import VOCABULARIES, Terms
 from privacy.detect.findings import Finding, is_covered, merge, repeats
 from privacy.detect.known_values import find_again, parts_of, values_of
+from privacy.detect.languages.identify import identifier
 from privacy.detect.languages.registry import language
 from privacy.detect.levels import LEVELS
 from privacy.detect.normalise import normalise, normalise_spans
@@ -80,14 +81,14 @@ class Clean:
 
 
 class Scrubber:
-    """Scrubs records with one analyser, which it builds once.
+    """Scrubs records of one language with one analyser, which it builds once; ``Polyglot`` opens it.
 
     Parameters
     ----------
     section
         The ``[anonymise]`` section of the config.
     folder
-        The folder of the spaCy model.
+        The folder of the spaCy model; None if rules and lists work alone.
     key
         The site's secret for surrogates and date offsets.
 
@@ -97,12 +98,15 @@ class Scrubber:
         The folder holds no usable spaCy model, or the section's language is incomplete.
     """
 
-    def __init__(self, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
+    def __init__(self, section: AnonymiseSection, folder: Path | None, key: bytes = b"") -> None:
         self._max_chars = section.max_chars
         self._level = section.level
+        self._identifier, self.language = identifier(), section.language
         text_language = language(section.language)
         self._addresses, self._function_words = AddressForms.of(text_language.addresses), text_language.function_words()
-        terms = Terms.of(section.domain, section.harmless) if section.domain or section.harmless else None
+        # The vocabularies are English: a term in them may be a name in another language.
+        domains = section.domain if section.language == VOCABULARIES else []
+        terms = Terms.of(domains, section.harmless) if domains or section.harmless else None
         first = Analyser(folder, text_language, section.batch_size, LEVELS[section.level], terms)
         second = locate_second(section) if section.second_use == "unite" else None
         self._analyser = first if second is None else United(first, load_detector(second))
@@ -163,11 +167,15 @@ class Scrubber:
 
     def _prepare(self, raw: RawRecord) -> Prepared:
         """Check and normalise the texts of a record."""
+        if raw.lacks:
+            raise UnfitText(Reason(f"no_{raw.lacks}"))
         self._check(raw.fields)
         normal = {name: normalise_spans(text, raw.spans.get(name, ())) for name, text in raw.fields.items()}
         texts = {name: text for name, (text, _) in normal.items()}
         self._check(texts)  # again, because normalising can blank a text or make it longer
         masked = tuple(map(self._replacer.mask, texts.values()))
+        if self._identifier.is_foreign("\n".join(masked), self.language):
+            raise UnfitText(Reason.OTHER_LANGUAGE)
         known = tuple(map(normalise, raw.known))
         return Prepared(raw, texts, masked, known, {name: spans for name, (_, spans) in normal.items()}, _targets(raw))
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.scrubber import Clean
-from privacy.anonymise.scrubber import Scrubber as RecordScrubber
-from privacy.detect.spacy_models import locate
 from shared.config.anonymise import AnonymiseSection
 from shared.config.explain import first_line
 from shared.errors import ConfigError
@@ -47,7 +46,7 @@ class Scrubber:
     Parameters
     ----------
     language
-        Language of the texts.
+        Language of the texts, or ``auto``.
     level
         ``fast``, ``standard`` or ``strict``; a stricter level finds more and replaces more harmless words.
     options
@@ -76,7 +75,7 @@ class Scrubber:
             section = AnonymiseSection.model_validate({"language": language, "level": level, **options})
         except ValidationError as error:
             raise ConfigError(f"Scrubber: {first_line(AnonymiseSection, error)}") from None
-        self._scrubber = RecordScrubber(section, locate(section.spacy_model), secrets.token_bytes(32))
+        self._scrubber = Polyglot(section, secrets.token_bytes(32))
 
     def scrub(self, texts: Sequence[str]) -> list[ScrubbedText]:
         """Scrub texts, each by itself.

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
@@ -39,7 +38,6 @@ class Worker:
 
 def scrub_in_workers(
     section: AnonymiseSection,
-    folder: Path,
     chunks: Sequence[Chunk],
     workers: int,
     finished: Callable[[Chunk], None],
@@ -53,8 +51,6 @@ def scrub_in_workers(
     ----------
     section
         The ``[anonymise]`` section of the config.
-    folder
-        The folder of the spaCy model.
     chunks
         Raw records of one site, in chunks.
     workers
@@ -76,7 +72,7 @@ def scrub_in_workers(
     """
     crew: list[Worker] = []
     try:
-        crew.extend(_start(section, folder, key) for _ in range(workers))
+        crew.extend(_start(section, key) for _ in range(workers))
         return _hand_out(crew, chunks, finished)
     finally:
         for worker in crew:
@@ -85,7 +81,7 @@ def scrub_in_workers(
             worker.process.join()
 
 
-def serve(pipe: Connection, section: AnonymiseSection, folder: Path, key: bytes = b"") -> None:
+def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None:
     """Receive chunks and send their results until the pipe closes; this function runs in a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
     # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and do not use it
@@ -95,9 +91,9 @@ def serve(pipe: Connection, section: AnonymiseSection, folder: Path, key: bytes 
         if name not in sys.modules and not (second and is_transformer(second)):
             sys.modules[name] = None  # type: ignore[assignment]
     try:
-        from privacy.anonymise.scrubber import Scrubber
+        from privacy.anonymise.polyglot import Polyglot
 
-        scrubber = Scrubber(section, folder, key)
+        scrubber = Polyglot(section, key)
         while True:
             pipe.send(scrubber.scrub(pipe.recv()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -107,11 +103,11 @@ def serve(pipe: Connection, section: AnonymiseSection, folder: Path, key: bytes 
         pipe.send(Broken(str(error) if isinstance(error, HushtuneError) else type(error).__name__))
 
 
-def _start(section: AnonymiseSection, folder: Path, key: bytes) -> Worker:
+def _start(section: AnonymiseSection, key: bytes) -> Worker:
     """Start one process."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, section, folder, key), daemon=True)
+    process = context.Process(target=serve, args=(theirs, section, key), daemon=True)
     with _main_hidden():
         process.start()
     theirs.close()  # otherwise reading from a dead worker's pipe would wait forever

@@ -35,7 +35,7 @@ LABELS = {
     "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
 }  # fmt: skip
 HARMLESS = frozenset(
-    {"CARDINAL", "EVENT", "LANGUAGE", "LAW", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART"}
+    {"CARDINAL", "EVENT", "LANGUAGE", "LAW", "MISC", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART"}
 )
 # Only the entity recogniser runs. The parser may change an entity where it sees a sentence border; without it the
 # recall on 795 labelled texts was the same, label by label, at twice the speed.
@@ -63,7 +63,7 @@ class LoadedSpacy(SpacyNlpEngine):
     """Presidio's engine over a model that is already loaded; Presidio's own ``load`` would download a missing one."""
 
     def __init__(self, nlp: Pipeline, language: str) -> None:
-        labels = set(nlp.pipe_labels["ner"]) - HARMLESS
+        labels = set(nlp.pipe_labels.get("ner", ())) - HARMLESS
         configuration = NerModelConfiguration(
             labels_to_ignore=sorted(HARMLESS),
             model_to_presidio_entity_mapping={label: LABELS.get(label) or type_name(label) for label in labels},
@@ -98,7 +98,7 @@ class Analyser:
     Parameters
     ----------
     folder
-        The folder of a spaCy model with an entity recogniser.
+        The folder of a spaCy model with an entity recogniser; None if rules and lists work alone.
     language
         The language of the texts.
     batch_size
@@ -116,7 +116,7 @@ class Analyser:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         language: Language,
         batch_size: int,
         level: Level = LEVELS["fast"],
@@ -130,7 +130,7 @@ class Analyser:
         self._function_words = language.function_words()
         self.addresses = AddressForms.of(language.addresses)
         self._batch_size = batch_size
-        nlp = load_spacy(folder)
+        nlp = spacy.blank(language.code) if folder is None else load_spacy(folder)
         if nlp.lang not in (language.code, "xx"):  # spaCy's code for models of several languages
             raise ModelError(
                 f"{folder}: a model of language '{nlp.lang}', and anonymise.language is '{language.code}'; set "
@@ -138,10 +138,12 @@ class Analyser:
             )
         nlp_engine = LoadedSpacy(nlp, language.code)
         self._patterns = pattern_recognisers(language)
-        self._ner = LanguageModel(language, nlp_engine.get_supported_entities())
+        self._ner = LanguageModel(language, nlp_engine.get_supported_entities()) if folder else None
         self._trusts_tags = level.word_lists and not level.read_again
         self._engine = AnalyzerEngine(
-            registry=RecognizerRegistry([*self._patterns, self._ner], supported_languages=[language.code]),
+            registry=RecognizerRegistry(
+                [*self._patterns, *([self._ner] if self._ner else [])], supported_languages=[language.code]
+            ),
             nlp_engine=nlp_engine,
             app_tracer=AppTracer(enabled=False),
             log_decision_process=False,
@@ -238,15 +240,18 @@ class Analyser:
         try:
             if artifacts is None:
                 artifacts = self._engine.nlp_engine.process_text(text, self._language.code)
-            results = self._ner.analyze(text, self._ner.supported_entities, artifacts)
-            guessed = [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
-            if self._trusts_tags and TAGGED.search(text):
-                guessed = []
-            found = (*self._match(text), *guessed)
+            found = (*self._match(text), *self._guess(text, artifacts))
             _refuse_timeout(started)
         except Exception as error:
             return Failed(type(error).__name__)
         return found
+
+    def _guess(self, text: str, artifacts: NlpArtifacts) -> list[Finding]:
+        """Return what the language model finds; nothing in a text that holds tags of ours, if the level trusts them."""
+        if self._ner is None or (self._trusts_tags and TAGGED.search(text)):
+            return []
+        results = self._ner.analyze(text, self._ner.supported_entities, artifacts)
+        return [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
 
 
 def _found(rule: PatternRecognizer, text: str) -> Iterable[Finding]:

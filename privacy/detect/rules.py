@@ -24,3 +24,9 @@ def any_of(words: str) -> str:
 def any_titled(words: str) -> str:
     """Return an expression for one of the words, beginning with a capital or all in capitals."""
     return f"(?:{'|'.join(f'{word.capitalize()}|{word.upper()}' for word in words.split())})"
+
+
+# A name of up to four words, with the particles of several languages.
+NAME = r"(?:\p{Lu}'?\p{Lu}?\p{Ll}[\p{L}'-]*|\p{Lu}\.)"
+PARTICLES = rf"(?:{any_of('van von der den de del della di da dos la le al el bin ibn ter ten zu')}[ ]){{0,2}}"
+NAMES = rf"{PARTICLES}{NAME}(?:[ -]{PARTICLES}{NAME}){{0,3}}"

@@ -2,13 +2,61 @@
 
 import json
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from privacy.detect.languages.registry import LANGUAGES
+from privacy.detect.languages.base import Language
+from privacy.detect.languages.registry import LANGUAGES, languages
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import ModelError
-from shared.models.wheels import fetch
+from shared.models.wheels import Wheel, fetch
+
+# The value of ``anonymise.spacy_model`` that leaves the choice to the language.
+DEFAULT = "default"
+
+
+def locate_models(section: AnonymiseSection) -> Mapping[str, Path | None]:
+    """Return the folder of the spaCy model of each language that a site reads; None where rules and lists work alone.
+
+    Parameters
+    ----------
+    section
+        The section of the config with ``language`` and ``spacy_model``.
+
+    Raises
+    ------
+    ModelError
+        A language is incomplete, there is no such model, or one model is named for several languages.
+    """
+    read = languages(section.language)
+    if section.spacy_model == DEFAULT:
+        return {each.code: _default(each) for each in read}
+    if len(read) > 1:
+        raise ModelError(
+            f"anonymise.spacy_model = '{section.spacy_model}': one model does not read all languages of "
+            f"anonymise.language = "
+            f"'{section.language}'; remove spacy_model, so that each language has its own, or set one language"
+        )
+    return {read[0].code: locate(section.spacy_model)}
+
+
+def named(models: Mapping[str, Path | None]) -> str:
+    """Return the names of the models of some languages, for a report.
+
+    Parameters
+    ----------
+    models
+        What ``locate_models`` returned.
+    """
+    return ", ".join(folder.name if folder else f"{code}: no model" for code, folder in models.items())
+
+
+def _default(language: Language) -> Path | None:
+    """Return the folder of the language's pinned wheel, or of the first of its models that is installed."""
+    for wheel in language.models.values():
+        return fetch(wheel)
+    return next((folder for name in language.installed if (folder := _installed(name)) and folder.is_dir()), None)
 
 
 def locate(model: str, field: str = "spacy_model") -> Path:
@@ -38,6 +86,13 @@ def locate(model: str, field: str = "spacy_model") -> Path:
         f"anonymise.{field} = '{model}': no spaCy model of this name is installed and no folder holds one; "
         f"install it, or set '{next(iter(pinned))}'"
     )
+
+
+def default_wheels() -> Mapping[str, Wheel]:
+    """Return the pinned wheel of the language model that a run uses unless its config names another, by name."""
+    wanted = AnonymiseSection().spacy_model
+    wheels = {name: wheel for language in LANGUAGES.values() for name, wheel in language.models.items()}
+    return {wanted: wheels[wanted]}
 
 
 def locate_second(section: AnonymiseSection) -> Path | None:

@@ -24,11 +24,13 @@ FOREIGN = regex.compile(
     r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*",
     regex.V1,
 )
-AFTER_NAME = regex.compile(r"(?:[ ](?P<initial>\p{L}\.?))?[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)")
+AFTER_NAME = regex.compile(
+    r"(?:[ ](?P<initial>\p{L}\.?)|[ ](?:d[eiu]|del|da|dos|von|van)(?:[ ](?:l[aoe]s?|de[rn]))?(?=[ ]\p{Lu}))?"
+    r"[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)"
+)
 FIRM = regex.compile(
-    r"(?<!:[ ])(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)"
-    r"(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ](?:and|&|und|et|y)[ ]"
-    r"(?P<word>\p{Lu}[\p{L}'-]+))(?!\w)"
+    r"(?<!:[ ])(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ]"
+    r"(?:and|&|und|et|y)[ ](?P<word>\p{Lu}[\p{L}'-]+))(?!\w)"
 )
 
 
@@ -85,17 +87,20 @@ class Sweeper:
                 yield Finding("USERNAME", match.start("word"), match.end("word"), SCORE)
 
     def _names(self, text: str, found: list[Finding]) -> Iterator[Finding]:
-        """Yield each found name together with an initial and the next word, if that word may belong to the name."""
+        """Yield each found name together with an initial or a particle and the next word, if that may belong to the name."""
+        style = casing(text)
         for finding in found:
             rest = AFTER_NAME.match(text, finding.end) if finding.label == "PERSON" else None
-            word = rest["word"].casefold() if rest else ""
-            if rest and (word not in self._function_words if rest["initial"] else self._may_follow(word)):
+            if rest is None or (style is Casing.USUAL and rest["initial"] in self._function_words):  # "Ana y su hermana"
+                continue
+            word, capital = rest["word"].casefold(), style is Casing.LOWER or rest["word"][0].isupper()
+            if word not in self._function_words if rest["initial"] else self._may_follow(word, capital):
                 yield Finding("PERSON", finding.start, rest.end("word"), finding.score)
 
-    def _may_follow(self, word: str) -> bool:
+    def _may_follow(self, word: str, capital: bool) -> bool:
         """Return whether a word right after a name belongs to it: a listed name, or a word that no list holds."""
-        unknown = len(word) > 3 and word not in self._lists.counts and not self._lists.is_spelt(word)
-        return self._lists.may_follow_name(word) or (unknown and not self._lists.is_spelt(word.capitalize()))
+        unknown = capital and len(word) > 3 and word not in self._lists.counts and not self._lists.is_spelt(word)
+        return self._lists.may_follow_name(word, capital) or (unknown and not self._lists.is_spelt(word.capitalize()))
 
     def _firms(self, text: str) -> Iterator[Finding]:
         """Yield "A, B and C" if all three are names; after a colon they are a list of persons."""

@@ -8,6 +8,8 @@ class Reason(StrEnum):
 
     NOT_TEXT = "not_text"
     EMPTY = "empty"
+    NO_LABEL = "no_label"
+    NO_PERSON = "no_person"
     TOO_LONG = "too_long"
     LONE_SURROGATE = "lone_surrogate"
     UNSTABLE_MARKUP = "unstable_markup"
@@ -16,6 +18,7 @@ class Reason(StrEnum):
     REPLACEMENT_FAILED = "replacement_failed"
     RESIDUAL_FOUND = "residual_found"
     TAGS_LOST = "tags_lost"
+    OTHER_LANGUAGE = "other_language"
 
 
 class UnfitText(Exception):

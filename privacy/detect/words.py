@@ -20,6 +20,7 @@ LOCALES = 2
 MANY_LOCALES = 10
 # Names of the attributes of Faker's providers that hold names of persons, and names of places.
 PERSON_LISTS = re.compile(r"(?:first|last|middle|given|family)_?name|^names?$|patronym")
+GIVEN_LISTS = re.compile(r"first_?name|given_?name")
 PLACE_LISTS = re.compile(
     r"^(?:city_names?|cities|towns?|town_names|villages?|states?|counties|countries|regions|provinces|departments|"
     r"districts|municipalities|prefectures|island_names|english_country_names|territor\w+|districts)$"
@@ -48,6 +49,9 @@ class WordLists:
         How many locales list a word as a name.
     places
         Names of places; their words are separated by single spaces.
+    given
+        First names of the countries of a language whose counts do not tell names from words; empty for English. They are
+        always names with a capital, and a word with a capital after one is a family name.
     """
 
     is_spelt: Callable[[str], bool]
@@ -56,11 +60,14 @@ class WordLists:
     per_count: int
     locales: Mapping[str, int]
     places: frozenset[str]
+    given: frozenset[str] = frozenset()
 
     def is_name(self, word: str) -> bool:
         """Return whether a casefolded word is listed as a name, and is more likely a name than a word of the language."""
         if word not in self.locales or word in self.never_names or len(word) < 2:
             return False
+        if word in self.given:
+            return True
         if not self.is_spelt(word):
             return len(word) > 2
         locales = self.locales[word]
@@ -68,7 +75,7 @@ class WordLists:
 
     def is_ambiguous(self, word: str) -> bool:
         """Return whether a casefolded word is a word of the language and only a few locales list it as a name."""
-        return self.is_spelt(word) and self.locales.get(word, 0) < MANY_LOCALES
+        return (self.is_spelt(word) or bool(self.given)) and self.locales.get(word, 0) < MANY_LOCALES
 
     def may_be_name(self, word: str) -> bool:
         """Return whether a casefolded word is listed as a name and is not a frequent word of the language."""
@@ -84,8 +91,10 @@ class WordLists:
             return True
         return word in self.counts and not self.is_proper(word) and word not in self.places and word not in self.locales
 
-    def may_follow_name(self, word: str) -> bool:
+    def may_follow_name(self, word: str, capital: bool = False) -> bool:
         """Return whether a casefolded word right after a name belongs to it: it is listed as a name and not too frequent."""
+        if self.given and capital and word not in self.never_names:
+            return word in self.locales or self.counts.get(word, 0) <= self.per_count
         often = self.counts.get(word, 0) > 20 * self.per_count
         return self.locales.get(word, 0) >= LOCALES and not often and word not in self.never_names
 
@@ -95,7 +104,11 @@ class WordLists:
 
 
 def collect(
-    counts: Mapping[str, int], is_spelt: Callable[[str], bool], never_names: frozenset[str], per_count: int
+    counts: Mapping[str, int],
+    is_spelt: Callable[[str], bool],
+    never_names: frozenset[str],
+    per_count: int,
+    own: str = "",
 ) -> WordLists:
     """Return the word lists of a language with Faker's names and places of all locales, which takes about a second.
 
@@ -103,17 +116,38 @@ def collect(
     ----------
     counts, is_spelt, never_names, per_count
         The words of the language, as ``WordLists`` describes them.
+    own
+        The start of the names of the locales whose first names and places count even where they are words, such as "de_";
+        empty for a language whose counts tell names from words.
     """
     locales: Counter[str] = Counter()
     places: Counter[str] = Counter()
+    given: set[str] = set()
+    home: set[str] = set()
     for provider in _providers("person"):
+        if _is_own(provider, own):
+            given.update(word for value in _values(provider, GIVEN_LISTS) for word in WORD.findall(value.casefold()))
         names = {word for value in _values(provider, PERSON_LISTS) for word in WORD.findall(value.casefold())}
         locales.update(names | {plain for name in names if (plain := without_accents(name)) != name})
     for provider in _providers("address"):
         towns = {" ".join(WORD.findall(value.casefold())) for value in _values(provider, PLACE_LISTS)}
-        places.update(town for town in towns if len(town) > 2 and town.count(" ") < WORDS_OF_A_PLACE)
-    listed = frozenset(place for place, number in places.items() if place not in counts or number >= LOCALES)
-    return WordLists(is_spelt, counts, never_names, per_count, locales, listed)
+        towns = {town for town in towns if len(town) > 2 and town.count(" ") < WORDS_OF_A_PLACE}
+        places.update(towns)
+        home.update(towns if _is_own(provider, own) else ())
+    listed = {place for place, number in places.items() if place not in counts or number >= LOCALES} | home
+    return WordLists(
+        is_spelt,
+        counts,
+        never_names,
+        per_count,
+        locales,
+        frozenset(listed - never_names if own else listed),
+        frozenset(given - never_names),
+    )
+
+
+def _is_own(provider: object, own: str) -> bool:
+    return bool(own) and type(provider).__module__.rpartition(".")[2].startswith(own)
 
 
 def without_accents(word: str) -> str:

@@ -6,6 +6,7 @@ product of (r, T) and (T, d_out); cut at the borders of the records it is n prod
 number of operations. So per-record gradients only cost the memory that stores them; docs/engine.md has the counts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +123,7 @@ class _AdaptedLinear(torch.autograd.Function):
             out = F.linear(rows, weight.to(dtype), low).addmm_(hidden, b.to(dtype).t(), alpha=adapter.scale)
         ctx.adapter, ctx.shape, ctx.dtype = adapter, x.shape, x.dtype
         ctx.save_for_backward(rows if a.requires_grad else None, kept, hidden if b.requires_grad else None, weight, a, b)
-        return out.view(*x.shape[:-1], out.shape[-1])
+        return _shaped(out, (*x.shape[:-1], out.shape[-1]))
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -153,7 +154,7 @@ class _Branch(torch.autograd.Function):
         total = torch.addmm(flat, hidden, b.to(out.dtype).t(), alpha=adapter.scale)
         ctx.adapter, ctx.shape, ctx.dtype = adapter, x.shape, x.dtype
         ctx.save_for_backward(rows if a.requires_grad else None, kept, hidden if b.requires_grad else None, a, b)
-        return total.view(out.shape)
+        return _shaped(total, out.shape)
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -188,6 +189,12 @@ class _TrainedLinear(torch.autograd.Function):
             store(ctx.bias, sums(upstream, ctx.layout))
         dx = (upstream @ weight.to(upstream.dtype)).to(ctx.dtype) if ctx.needs_input_grad[0] else None
         return dx, None, None, None
+
+
+def _shaped(rows: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return rows in another shape, for autograd no view: some models (Longformer) change a layer's output in place."""
+    shaped: torch.Tensor = torch.ops.aten._unsafe_view(rows, list(shape))
+    return shaped
 
 
 def _compute_dtype(x: torch.Tensor) -> torch.dtype:

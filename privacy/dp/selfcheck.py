@@ -11,7 +11,7 @@ from torch import nn
 from privacy.dp.gradients import dense
 from privacy.dp.gradients import records as records_in
 from privacy.dp.per_record import per_record_gradients
-from shared.errors import PrivacyError
+from shared.errors import HushtuneError, PrivacyError
 
 TOLERANCE = 1e-3  # relative; float32 rounding reaches 2e-4 on a model of 30 layers
 
@@ -67,7 +67,11 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
     """
     try:
         difference = largest_difference(model, loss_of, records)
-    except (NotImplementedError, ValueError) as error:  # Opacus and torch refuse layers that mix records
+    except HushtuneError:
+        raise
+    except (
+        Exception
+    ) as error:  # Opacus and torch refuse layers that mix records; the message of any other may quote a record
         raise PrivacyError(
             f"this model gives no per-record gradients ({type(error).__name__}), so nothing is trained; use a "
             "model without batch normalisation or other cross-record layers, or set privacy.enabled = false"

@@ -1,21 +1,23 @@
 """Measure a site's anonymisation before the site joins a round, as counts and intervals without any text."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
-from privacy.anonymise.scrubber import Clean, Scrubber
+from privacy.anonymise.scrubber import Clean
+from privacy.detect.findings import Finding
 from privacy.detect.languages.registry import language
 from privacy.detect.second_recogniser import load_detector
-from privacy.detect.spacy_models import locate, locate_second
+from privacy.detect.spacy_models import locate_second, named
 from privacy.leakage.planted import CHECKSUMMED, Planter
 from privacy.leakage.recall import Recall, overall
-from privacy.leakage.residual import Reader, StockPresidio, residual
+from privacy.leakage.residual import StockPresidios, residual
 from privacy.leakage.score import LeakScore, Marked, leak_score
-from privacy.leakage.span_evaluator import SpanScore, is_installed, span_scores
+from privacy.leakage.span_evaluator import SpanScore, is_installed, span_scores, tokeniser
 from shared.config.anonymise import AnonymiseSection
 from shared.models.wheels import sha256_file
 from shared.records.types import RawRecord
@@ -37,6 +39,8 @@ class Assessment:
         Number of records that were scrubbed.
     entities, reasons
         Number of replaced findings by type, and of records held back by reason.
+    replaced
+        Letters and digits of the records that passed which were replaced, out of all: what the texts lose.
     quarantined
         Records held back, out of all records.
     labelled
@@ -61,6 +65,7 @@ class Assessment:
     residual: Recall
     residual_types: Mapping[str, int]
     versions: Mapping[str, str]
+    replaced: Recall
 
     @property
     def checksummed(self) -> Recall:
@@ -95,29 +100,52 @@ def assess(
     ModelError
         The language model cannot be found or loaded.
     """
-    folder = locate(section.spacy_model)
-    other = locate_second(section)
-    text_language = language(section.language)
-    second = StockPresidio(folder, text_language.code) if other is None else load_detector(other)
-    scrubber = Scrubber(section.model_copy(update={"operator": "tag", "dates": "replace"}), folder)
+    scrubber = Polyglot(section.model_copy(update={"operator": "tag", "dates": "replace"}))
+    codes = [scrubber.language_of(record) for record in records]
     done = _examine(scrubber, records, progress)
-    planted = _examine(scrubber, Planter(text_language, seed).plant(records, PLANTED), progress)
-    return _measured(done, planted, scrubber, second, text_language.code, published, _versions(section, folder))
+    planted = _examine(scrubber, _planted(records, codes, scrubber.models, seed), progress)
+    left = _left(section, scrubber, done, codes)
+    return _measured(done, planted, left, published, _versions(section, scrubber.models))
+
+
+def _planted(records: Sequence[RawRecord], codes: Sequence[str], read: Iterable[str], seed: int) -> list[RawRecord]:
+    """Return copies of the records with planted data in each record's own language, ``PLANTED`` in all."""
+    own = {code: [raw for raw, each in zip(records, codes, strict=True) if each == code] for code in read}
+    total = sum(map(len, own.values()))
+    return [
+        copy
+        for code, raw in own.items()
+        if raw
+        for copy in Planter(language(code), seed).plant(raw, round(PLANTED * len(raw) / total))
+    ]
+
+
+def _left(
+    section: AnonymiseSection, scrubber: Polyglot, done: Sequence[Clean | Quarantined], codes: Sequence[str]
+) -> list[tuple[Finding, ...]]:
+    """Return what the second detector finds in each text of the records that passed."""
+    pairs = [
+        (scrubber.mask(text), code)
+        for one, code in zip(done, codes, strict=True)
+        if isinstance(one, Clean)
+        for text in one.record.fields.values()
+    ]
+    texts, own = [text for text, _ in pairs], [code for _, code in pairs]
+    other = locate_second(section)
+    return StockPresidios(scrubber.models).detect(texts, own) if other is None else load_detector(other).detect(texts)
 
 
 def _measured(
     done: Sequence[Clean | Quarantined],
     planted: Sequence[Clean | Quarantined],
-    scrubber: Scrubber,
-    second: Reader,
-    language_code: str,
+    found: Sequence[Sequence[Finding]],
     published: bool,
     versions: Mapping[str, str],
 ) -> Assessment:
     """Return the measures of scrubbed records, and of copies of them with planted data."""
     clean = [one for one in done if isinstance(one, Clean)]
     marked = [mark for one in clean if any(one.prepared.raw.spans.values()) for mark in _marked(one)]
-    left, types = residual(second, [scrubber.mask(t) for one in clean for t in one.record.fields.values()])
+    left, types = residual(found)
     held = [one for one in done if isinstance(one, Quarantined)]
     return Assessment(
         records=len(done),
@@ -125,14 +153,25 @@ def _measured(
         reasons=dict(sorted(Counter(str(one.reason) for one in held).items())),
         quarantined=Recall(len(held), len(done)),
         labelled=leak_score(marked) if marked else None,
-        spans={overlap: span_scores(marked, overlap, language_code) for overlap in OVERLAPS}
+        spans={overlap: span_scores(marked, overlap, tokeniser(versions["language"])) for overlap in OVERLAPS}
         if marked and published and is_installed()
         else {},
         planted=leak_score(mark for one in planted if isinstance(one, Clean) for mark in _marked(one)),
         residual=left,
         residual_types=types,
         versions=versions,
+        replaced=_replaced(clean),
     )
+
+
+def _replaced(clean: Sequence[Clean]) -> Recall:
+    """Count the letters and digits of the texts, and how many of them were replaced."""
+    texts = [
+        Marked(text, (), found)
+        for one in clean
+        for text, found in zip(one.prepared.texts.values(), one.findings, strict=True)
+    ]
+    return leak_score(texts).harmless  # without true spans, all letters and digits count as harmless
 
 
 def evenly(records: Sequence[RawRecord], count: int) -> Sequence[RawRecord]:
@@ -151,7 +190,7 @@ def evenly(records: Sequence[RawRecord], count: int) -> Sequence[RawRecord]:
 
 
 def _examine(
-    scrubber: Scrubber, records: Sequence[RawRecord], progress: Callable[[int], None] | None
+    scrubber: Polyglot, records: Sequence[RawRecord], progress: Callable[[int], None] | None
 ) -> list[Clean | Quarantined]:
     done: list[Clean | Quarantined] = []
     for at in range(0, len(records), CHUNK):
@@ -173,13 +212,14 @@ def _marked(one: Clean) -> list[Marked]:
     ]
 
 
-def _versions(section: AnonymiseSection, folder: Path) -> dict[str, str]:
-    """Return what the result depends on: versions, the level, and the digest of the model."""
-    weights = folder / "ner" / "model"
+def _versions(section: AnonymiseSection, models: Mapping[str, Path | None]) -> dict[str, str]:
+    """Return what the result depends on: versions, language, level, and the digest of each model."""
+    weights = {code: folder / "ner" / "model" for code, folder in models.items() if folder}
     return {
         **{name: version(name) for name in ("presidio-analyzer", "presidio-anonymizer", "spacy", "faker", "chunspell")},
+        "language": section.language,
         "level": section.level,
-        "model": section.spacy_model,
+        "model": named(models),
         "second_detector": "Presidio with its defaults" if section.second_model is None else section.second_model,
-        "model_sha256": sha256_file(weights) if weights.is_file() else "",
+        "model_sha256": " ".join(sha256_file(file) for file in weights.values() if file.is_file()),
     }

@@ -28,6 +28,7 @@ def document(found: Assessment, gate: GateSection) -> dict[str, Any]:
         "quarantined": _share(found.quarantined),
         "quarantine_reasons": dict(found.reasons),
         "entities": dict(found.entities),
+        "replaced": _share(found.replaced),
         "planted": _scored(found.planted),
         "labelled": _scored(found.labelled) if found.labelled else None,
         "span_evaluator": {str(o): {label: asdict(s) for label, s in by.items()} for o, by in found.spans.items()},

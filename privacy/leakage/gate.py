@@ -30,7 +30,9 @@ def checks(gate: GateSection, found: "Assessment") -> tuple[Check, ...]:
     """Compare an assessment with the gate.
 
     A recall is compared by the lower end of its interval, so that a small sample does not pass by luck; the recall of
-    identifiers with a checksum is compared by its value. Labelled records are checked only if there are any.
+    identifiers with a checksum is compared by its value. Labelled records are checked only if there are any. Two checks
+    limit what the texts lose: the share of all letters and digits that is replaced, and, in labelled records, the share of
+    those that are no personal data.
 
     Parameters
     ----------
@@ -79,7 +81,12 @@ def _checks(gate: GateSection, found: "Assessment") -> Iterator[Check]:
     yield Check(
         "checksummed_recall", gate.min_checksummed_recall, value, value is None or value >= gate.min_checksummed_recall
     )
-    shares = {"residual": (gate.max_residual, found.residual), "quarantined": (gate.max_quarantined, found.quarantined)}
+    shares = {
+        "residual": (gate.max_residual, found.residual),
+        "quarantined": (gate.max_quarantined, found.quarantined),
+        "replaced": (gate.max_replaced, found.replaced),
+        "over_redaction": (gate.max_over_redaction, found.labelled.harmless if found.labelled else Recall(0, 0)),
+    }
     for name, (threshold, part) in shares.items():
         share = part.interval().value
         yield Check(name, threshold, share, share <= threshold)

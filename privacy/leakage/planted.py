@@ -70,7 +70,13 @@ class Planter:
         }  # fmt: skip
 
     def _address(self) -> str:
-        return f"{self._random.randrange(1, 300)} {self._name()} {self._random.choice(self._forms.streets)}, {self._name()}"
+        return self._forms.address.format(
+            number=self._random.randrange(1, 300),
+            name=self._name(),
+            street=self._random.choice(self._forms.streets),
+            town=self._name(),
+            postcode=self._faker.numerify("%####"),
+        )
 
     def _name(self) -> str:
         """Return an invented word, one or two syllables and an ending, that is in no word list."""

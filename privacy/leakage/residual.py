@@ -1,7 +1,7 @@
 """Search scrubbed text with a second detector: Presidio with its defaults, or another model of the site."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,17 +27,17 @@ class Reader(Protocol):
 
 
 class FolderEngine(SpacyNlpEngine):
-    """Presidio's own engine with its own labels and a model from a folder; Presidio's ``load`` would download a model."""
+    """Presidio's own engine with its own labels and a model from a folder, if any; its own ``load`` would download one."""
 
-    def __init__(self, folder: Path, language: str) -> None:
+    def __init__(self, folder: Path | None, language: str) -> None:
         super().__init__()
-        self.nlp = {language: spacy.load(folder)}  # type: ignore[assignment]  # it starts as None
+        self.nlp = {language: spacy.load(folder) if folder else spacy.blank(language)}  # type: ignore[assignment]  # it starts as None
 
 
 class StockPresidio:
     """Presidio with its default recognisers and entities, without network access; Presidio's own batch size is 1."""
 
-    def __init__(self, folder: Path, language: str, batch_size: int = BATCH, processes: int = 1) -> None:
+    def __init__(self, folder: Path | None, language: str, batch_size: int = BATCH, processes: int = 1) -> None:
         # Presidio's rule for e-mails would download the list of public suffixes; tldextract contains a copy.
         tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
         logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
@@ -52,18 +52,41 @@ class StockPresidio:
         return [tuple(Finding(r.entity_type, r.start, r.end, r.score) for r in found) for found in results]
 
 
-def residual(detector: Reader, masked: Sequence[str]) -> tuple[Recall, dict[str, int]]:
-    """Count the masked texts in which the detector still finds a type that is not vague, and its findings by type.
+class StockPresidios:
+    """Presidio with its defaults for several languages; each text is read in its own.
 
     Parameters
     ----------
-    detector
-        The second detector.
-    masked
-        Scrubbed texts with our own tags masked.
+    models
+        The folder of the spaCy model of each language; None for a language without a model.
     """
-    found = [[f.label for f in one if f.label not in VAGUE] for one in detector.detect(masked)]
+
+    def __init__(self, models: Mapping[str, Path | None], batch_size: int = BATCH) -> None:
+        self._models, self._batch_size = models, batch_size
+        self._built: dict[str, StockPresidio] = {}
+
+    def detect(self, texts: Sequence[str], codes: Sequence[str]) -> list[tuple[Finding, ...]]:
+        """Return the findings in each text, read in the language with its code; none if there is no such language."""
+        found: dict[int, tuple[Finding, ...]] = {}
+        for code in dict.fromkeys(codes):
+            if code in self._models:
+                if code not in self._built:
+                    self._built[code] = StockPresidio(self._models[code], code, self._batch_size)
+                places = [at for at, own in enumerate(codes) if own == code]
+                found.update(zip(places, self._built[code].detect([texts[at] for at in places]), strict=True))
+        return [found.get(at, ()) for at in range(len(texts))]
+
+
+def residual(found: Sequence[Sequence[Finding]]) -> tuple[Recall, dict[str, int]]:
+    """Count the scrubbed texts in which the second detector still finds a type that is not vague, and its findings by type.
+
+    Parameters
+    ----------
+    found
+        What the second detector found in each scrubbed text, with our own tags masked.
+    """
+    kept = [[f.label for f in one if f.label not in VAGUE] for one in found]
     counts: dict[str, int] = {}
-    for label in sorted(label for one in found for label in one):
+    for label in sorted(label for one in kept for label in one):
         counts[label] = counts.get(label, 0) + 1
-    return Recall(sum(map(bool, found)), len(found)), counts
+    return Recall(sum(map(bool, kept)), len(kept)), counts

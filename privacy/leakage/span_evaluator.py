@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from privacy.detect.languages.registry import AUTO
 from privacy.leakage.score import Marked
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class SpanScore:
 def is_installed() -> bool:
     """Return whether the evaluator is installed; it is an optional extra, because it needs plotting libraries."""
     return find_spec(PACKAGE) is not None
+
+
+def tokeniser(setting: str) -> str:
+    """Return the code of spaCy's tokeniser for a value of ``anonymise.language``; that of any language for several."""
+    return "xx" if setting == AUTO else setting
 
 
 def span_scores(marked: Iterable[Marked], overlap: float, language: str = "en") -> dict[str, SpanScore]:

@@ -1,7 +1,8 @@
 """Move all dates of a document by the same number of days, so that the time between two dates stays the same."""
 
 import re
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
 
 from privacy.detect.languages.base import DateForms
 
@@ -34,8 +35,10 @@ def shift(text: str, days: int, forms: DateForms) -> str | None:
     weekday = text.strip().lower()
     if weekday in forms.weekdays:
         return _cased(text, forms.weekdays[(forms.weekdays.index(weekday) + days) % 7].capitalize())
-    plain = re.sub(rf"(?<=\d)(?:{'|'.join(forms.ordinals)})\b", "", text.strip())
-    for form in (*(date + clock for date in forms.numeric for clock in CLOCKS), *forms.textual):
+    plain = re.sub(rf"(?<=\d)(?:{'|'.join(forms.ordinals)})(?!\w)", "", text.strip())
+    named = _months(forms)
+    plain = _renamed(plain, {theirs: english for english, theirs in named.items()})
+    for form in (*(day + clock for day in forms.numeric for clock in CLOCKS), *forms.textual):
         try:
             # A day and month without a year may be the 29th of February, so a leap year is added.
             read = (
@@ -46,8 +49,23 @@ def shift(text: str, days: int, forms: DateForms) -> str | None:
             moved = (read + timedelta(days=days)).strftime(form)
         except (ValueError, OverflowError):
             continue
+        moved = _renamed(moved, named)
         return _cased(text, moved if re.search(r"\b0\d", plain) else re.sub(r"\b0(?=\d\b)", "", moved))
     return None
+
+
+def _months(forms: DateForms) -> dict[str, str]:
+    """Map the English names and abbreviations of the months to those of a language; empty for English itself."""
+    english = [date(LEAP_YEAR, month, 1).strftime(form) for form in ("%B", "%b") for month in range(1, 13)]
+    # "May" is a name and its own abbreviation; the name counts.
+    return dict(reversed([*zip(english, forms.months, strict=True)])) if forms.months else {}
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    """Return the text with each of the names replaced, in any case, the longest first."""
+    found = {name.lower(): other for name, other in names.items()}
+    pattern = "|".join(map(re.escape, sorted(found, key=len, reverse=True)))
+    return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda m: found[m[0].lower()], text, flags=re.I) if found else text
 
 
 def _cased(original: str, made: str) -> str:

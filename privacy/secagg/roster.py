@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
@@ -14,9 +14,11 @@ from shared.config.explain import first_line
 from shared.config.section import Section, SiteId
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, MessageError
-from shared.identity.keys import fingerprint
+from shared.identity.keys import fingerprint, public_line
+from shared.ops.disk import replace_file
 
 SIGNED_WITH = ec.ECDSA(hashes.SHA384())
+HEADER = "# The sites that this site adds up with. Made by hushtune provision roster, which shows fingerprints.\n[peers]\n"
 
 
 class RosterFile(Section):
@@ -44,10 +46,62 @@ class Roster:
             peers = RosterFile.model_validate(read_toml(path)).peers
         except ValidationError as error:
             raise ConfigError(f"{path}: {first_line(RosterFile, error)}") from error
-        keys = {site: _key_of(line, site, path) for site, line in peers.items()}
-        if len({fingerprint(key) for key in keys.values()}) != len(keys):
+        roster = cls({site: _key_of(line, site, path) for site, line in peers.items()})
+        roster.refuse_shared_keys(path)
+        return roster
+
+    @classmethod
+    def of_site(cls, path: Path, site_id: str, own: ec.EllipticCurvePublicKey, fewest: int) -> "Roster":
+        """Read the roster of a site's folder, and check that secure sums can pass with it.
+
+        Parameters
+        ----------
+        path
+            The file.
+        site_id, own
+            Name and public key of the site itself.
+        fewest
+            Fewest sites of a secure sum, by the site's policy.
+
+        Raises
+        ------
+        ConfigError
+            As `read`; or the roster lacks the site's own key, or pins too few sites.
+        """
+        roster = cls.read(path)
+        if roster.fingerprints().get(site_id) != fingerprint(own):
+            raise ConfigError(
+                f"{path}: peers.{site_id} is not this site's own key; remove the line and run 'hushtune provision roster'"
+            )
+        if len(roster.keys) < fewest:
+            raise ConfigError(
+                f"{path}: pins {len(roster.keys)} sites, with this one, and the policy asks for {fewest} in a secure sum; "
+                "pin more with 'hushtune provision roster'"
+            )
+        return roster
+
+    def write(self, path: Path) -> None:
+        """Write the roster into a site's folder, whole or not at all.
+
+        Raises
+        ------
+        ConfigError
+            Two sites have the same key.
+        """
+        self.refuse_shared_keys(path)
+        lines = (f'{site} = "{public_line(key, site).strip()}"\n' for site, key in sorted(self.keys.items()))
+        replace_file(path, (HEADER + "".join(lines)).encode())
+
+    def refuse_shared_keys(self, path: Path) -> None:
+        """Refuse a roster in which one key stands for two sites.
+
+        Raises
+        ------
+        ConfigError
+            Two sites have the same key.
+        """
+        if len(set(self.fingerprints().values())) != len(self.keys):
             raise ConfigError(f"{path}: two sites have the same key, so one site could count as two; ask both for theirs")
-        return cls(keys)
 
     def fingerprints(self) -> dict[str, str]:
         """Return the fingerprint of each pinned key, to compare over the telephone."""
@@ -67,14 +121,15 @@ class Roster:
             self.keys[site_id].verify(signature, message, SIGNED_WITH)
         except InvalidSignature as error:
             raise MessageError(
-                f"secure sum: the mask key of site {site_id} is not signed with the key in ROSTER.toml; call that site"
+                f"secure sum: the mask key of site {site_id} is not signed with the key in ROSTER.toml for this attempt; "
+                "that site has another key, or was sent another adapter, config or privacy plan: call it"
             ) from error
 
 
 def _key_of(line: str, site: str, path: Path) -> ec.EllipticCurvePublicKey:
     try:
         key = load_ssh_public_key(line.encode())
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError(
             f"{path}: peers.{site}: not a public key in OpenSSH's format; copy the line of its .pub"
         ) from error

@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import RunError
 
+LOOPBACK = "127.0.0.1"
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'",
@@ -74,6 +76,16 @@ class LoopbackServer:
         self._server.should_exit = True
         self._thread.join(10)
         self._socket.close()
+
+    def only_ours(self, app: ASGIApp) -> ASGIApp:
+        """Refuse requests with another Host header, which come from DNS rebinding: a web page whose name points here."""
+
+        async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+            ours = {f"{name}:{self.port}" for name in (LOOPBACK, "localhost")}
+            allowed = Headers(scope=scope).getlist("host") in [[name] for name in ours]
+            await (app if allowed else Response(status_code=403))(scope, receive, send)
+
+        return checked
 
     def wait(self) -> None:
         """Wait until the server ends or the process is interrupted."""

@@ -27,7 +27,8 @@ class Listeners:
         quiet["timeout_keep_alive"] = KEEP_ALIVE
         tls: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
         self._private = uvicorn.Server(uvicorn.Config(private, **quiet))
-        self._public = _PublicServer(uvicorn.Config(public, lifespan="off", **quiet, **tls), port, public)
+        # h11 refuses headers beyond 64 kB; the faster parser would keep whatever an outsider sends.
+        self._public = _PublicServer(uvicorn.Config(public, lifespan="off", http="h11", **quiet, **tls), port, public)
         self._loopback = loopback
         self._may_open = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)

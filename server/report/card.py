@@ -10,6 +10,7 @@ from privacy.risk import AttackRisk, attack_risk
 from privacy.secagg.noise_shares import NoiseShares
 from privacy.secagg.shared_plan import SharedNoise
 from server.report import wording
+from server.report.audit import PROVES_NOTHING, audit_rows
 from server.report.signed import KIND, VERSION
 from server.signing import ALGORITHM
 from shared.config.adapter import AdapterSection
@@ -69,6 +70,7 @@ class CardFacts:
     ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` maps
     the adapter's files to their SHA-256. ``record`` is the chain head of the server's own chain of rounds. ``energy`` says
     whether a site sent the electricity of its rounds. ``shared`` is the noise that sites share under trust ``distributed``.
+    ``audits`` is what audits had found when the card was made.
     Counts of records or of personal data are not among the facts, even for a simulation, because a card is published
     together with its adapter.
     """
@@ -92,6 +94,7 @@ class CardFacts:
     energy: bool = False
     shared: SharedNoise | None = None
     accountant: Accountant = field(default_factory=Accountant, repr=False)
+    audits: Mapping[str, Any] = field(default_factory=dict)
 
 
 def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
@@ -118,6 +121,7 @@ def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
         "sites": sites,
         "round_record": asdict(facts.record),
         "attack_risk": _attack(facts, sites),
+        "audit": _audit(facts, sites),
         "public": wording.public(facts.trust),
         "anonymisation": {"statement": wording.anonymisation(simulated=facts.simulated, private=facts.trust is not None)},
         "utility": _utility(facts),
@@ -303,6 +307,14 @@ def _attack(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> str:
     return wording.attack_words(worst, facts.unit, STATED_RATE, limits[worst]["true_positive_rate"])
 
 
+def _audit(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the claim and what audits found, side by side, and what a passed audit means."""
+    claimed = max(site["epsilon"] for site in sites) if facts.trust else None
+    rows = audit_rows(facts.audits, claimed, facts.config.digest())
+    statements = [*([wording.METERED] if facts.trust in ("local", "distributed") else []), PROVES_NOTHING]
+    return {"rows": [asdict(row) for row in rows], "statements": statements}
+
+
 def _utility(facts: CardFacts) -> dict[str, Any]:
     return {
         "confidence": facts.config.evaluation.confidence,
@@ -316,4 +328,6 @@ def _data_access(facts: CardFacts) -> list[str]:
     replies = wording.replies(released=released, energy=facts.energy, trust=facts.trust)
     if not facts.simulated:
         return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
-    return [wording.SIMULATION, replies, wording.held_out_share(facts.config.data.held_out)]
+    own_file = facts.config.evaluation.file is not None
+    held_out = wording.HELD_OUT_AT_SERVER if own_file else wording.held_out_share(facts.config.data.held_out)
+    return [wording.SIMULATION, replies, held_out]

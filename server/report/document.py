@@ -23,6 +23,7 @@ from shared.errors import RunError
 from shared.models.load import LoadedModel
 from shared.ops.energy import Lap
 from shared.ops.extras import is_installed
+from shared.ops.findings import kept
 
 LIBRARIES = (
     "torch",
@@ -93,7 +94,7 @@ def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
     """
     (folder / "report.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if html:
-        (folder / "report.html").write_text(render(document, _card(folder)), encoding="utf-8")
+        (folder / "report.html").write_text(render(document, _card(folder), kept(folder)), encoding="utf-8")
 
 
 def _card(folder: Path) -> Mapping[str, Any] | None:

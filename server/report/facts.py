@@ -20,7 +20,7 @@ class SiteFacts:
     """The facts about one site. The fields from ``records`` on are counts that only a simulator may know.
 
     ``rounds_spent`` holds the numbers of the rounds that the site began; a server, which cannot know this, takes all rounds
-    in which it asked the site.
+    in which it asked the site, or all attempts at secure sums in which it asked for the site's vector.
     """
 
     site_id: str

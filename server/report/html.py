@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from server.report.audit import PROVES_NOTHING, audit_rows
 from server.report.drawings import drawings, legends
 from server.report.figures import setting
 from server.report.template import charge_rows, environment
@@ -44,9 +45,11 @@ ENTRIES: dict[str, dict[str, Any]] = {
 }
 
 
-def render(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) -> str:
-    """Render the page, including the privacy card; the same report and card give the same bytes."""
+def render(report: Mapping[str, Any], card: Mapping[str, Any] | None = None, audits: Mapping[str, Any] | None = None) -> str:
+    """Render the page, including the privacy card and what audits found; the same values give the same bytes."""
     page = _page(_complete(report))
+    claimed = page["worst"]["epsilon"] if page["worst"] else None
+    page |= {"audits": audit_rows(audits or {}, claimed, page["r"]["config_digest"]), "proves_nothing": PROVES_NOTHING}
     return environment().get_template("report.html.j2").render(page, card=card, charges=charge_rows)
 
 

@@ -96,7 +96,7 @@ EVERY_RECORD = (
 )
 SIMULATION_FILES = (
     "The other files of this simulation: report.json and report.html contain exact record counts, counts of personal data "
-    "and baselines computed without privacy. The guarantee does not cover them. Do not publish them if the records are real."
+    "and baselines that no ledger pays for. The guarantee does not cover them. Do not publish them if the records are real."
 )
 MEASURED_IN_SIMULATION = (
     "The share that was found (the recall) is not stated here, because it would be a count over the records' texts. Where "
@@ -296,6 +296,12 @@ def colluder_words(planned: int, fewest: int, most: int) -> str:
         "colluding sites in a sum, with the number of sites for which epsilon is largest; 'none' means that no "
         "epsilon is left."
     )
+
+
+METERED = (
+    "Before a site trains, it meters its own engine on synthetic gradients: the noise, the bound and the sampling that run. "
+    "If they are not those of the plan, the site refuses to train. No record is read for this."
+)
 
 
 def attack_words(site_id: str, unit: str, false_positives: float, true_positives: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from server.report.document import read_report, write
 from server.review.ratings import read_all
-from server.review.sheet import KEY_FILE, Key, read_key, read_sheet
+from server.review.sheet import Key, key_of, read_key, read_sheet
 from shared.metrics.bootstrap import mean
 
 RESAMPLES, CONFIDENCE, SEED = 10_000, 0.95, 0
@@ -27,7 +27,7 @@ def score(folder: Path, key_file: Path | None) -> dict[str, Any]:
     folder
         The folder of the sheet and the ratings.
     key_file
-        The sheet's key; None takes key.json in the folder.
+        The sheet's key; None takes the one beside the folder.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def score(folder: Path, key_file: Path | None) -> dict[str, Any]:
         The sheet, the key or the ratings are missing or malformed.
     """
     items = read_sheet(folder)
-    key = read_key(key_file or folder / KEY_FILE, folder)
+    key = read_key(key_file or key_of(folder), folder)
     verdicts = unblinded(read_all(folder, items), key)
     rated = [item.id for item in items if any(item.id in given for given in verdicts.values())]
     points = np.array([_points(verdicts, item) for item in rated])

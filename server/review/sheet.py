@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.errors import RunError
 
-SHEET_FILE, KEY_FILE = "sheet.json", "key.json"
+SHEET_FILE = "sheet.json"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Key:
 
 
 def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
-    """Write a sheet and its key: items in random order, and the two answers of each item in random order.
+    """Write a sheet and, beside its folder, its key; the order of items is random, and that of the two answers of each.
 
     The order comes from the operating system's randomness, so that nobody can compute it from a seed. Pairs with two equal
     answers are left out and counted.
@@ -61,9 +61,9 @@ def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
     RunError
         The folder already holds a sheet, or every pair has two equal answers.
     """
-    path = folder / SHEET_FILE
-    if path.exists():
-        raise RunError(f"{path}: exists already, and ratings may belong to it; give another folder")
+    path, key_path = folder / SHEET_FILE, key_of(folder)
+    for existing in (each for each in (path, key_path) if each.exists()):
+        raise RunError(f"{existing}: exists already, and ratings may belong to it; give another folder")
     order = secrets.SystemRandom()
     kept = [pair for pair in pairs if pair.base.strip() != pair.tuned.strip()]
     if not kept:
@@ -78,8 +78,20 @@ def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
     text = json.dumps({"items": [asdict(item) for item in items]}, indent=2, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8")
     key = Key(hashlib.sha256(text.encode()).hexdigest(), tuned, len(pairs) - len(kept))
-    (folder / KEY_FILE).write_text(json.dumps(asdict(key), indent=2) + "\n", encoding="utf-8")
-    return {"items": len(items), "identical": key.identical, "sheet": str(path), "key": str(folder / KEY_FILE)}
+    key_path.write_text(json.dumps(asdict(key), indent=2) + "\n", encoding="utf-8")
+    return {"items": len(items), "identical": key.identical, "sheet": str(path), "key": str(key_path)}
+
+
+def key_of(folder: Path) -> Path:
+    """Return where the key of a sheet is: beside the sheet's folder, because raters get the folder.
+
+    Parameters
+    ----------
+    folder
+        The folder of the sheet.
+    """
+    named = folder.resolve() if folder.name in ("", "..") else folder
+    return named.with_name(f"{named.name}.key.json")
 
 
 def read_sheet(folder: Path) -> list[Item]:
@@ -114,7 +126,7 @@ def read_key(path: Path, folder: Path) -> Key:
         row = json.loads(path.read_text(encoding="utf-8"))
         key = Key(str(row["sheet"]), {str(name): str(side) for name, side in row["tuned"].items()}, int(row["identical"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path}: not a readable key; give the key.json that was written together with the sheet") from error
+        raise RunError(f"{path}: not a readable key; give the one that was written together with the sheet") from error
     found = hashlib.sha256((folder / SHEET_FILE).read_bytes()).hexdigest()
     if found != key.sheet or set(key.tuned) != {item.id for item in read_sheet(folder)}:
         raise RunError(f"{path}: belongs to another sheet, or the sheet was changed later; restore the sheet that was rated")

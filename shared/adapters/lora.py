@@ -10,7 +10,7 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import PreTrainedModel
 
-from shared.adapters.targets import layer_numbers, linear_names, refuse_unknown
+from shared.adapters.targets import layer_numbers, linear_names, refuse_unknown, within_layers
 from shared.config.adapter import AdapterSection
 from shared.errors import ModelError
 from shared.seeds import signs
@@ -24,6 +24,9 @@ ATTENTION = (
     ("query_key_value",),
     ("qkv_proj",),
     ("Wqkv",),
+    ("c_attn",),
+    ("q", "k", "v"),
+    ("value_proj",),  # DeBERTa's query_proj and key_proj read positions too, which belong to no record
 )
 
 
@@ -46,13 +49,13 @@ def peft_config(network: PreTrainedModel, section: AdapterSection) -> LoraConfig
     """
     targets = list(section.targets or _attention_targets(network))
     refuse_unknown(network, targets)
+    numbers = layer_numbers(network, section)
     return LoraConfig(
         r=section.rank,
         lora_alpha=section.alpha,  # type: ignore[arg-type]  # PEFT takes any number
         lora_dropout=section.dropout,
-        target_modules=targets,
+        target_modules=targets if numbers is None else within_layers(network, targets, numbers),
         use_rslora=section.scaling == "rank-stabilised",
-        layers_to_transform=layer_numbers(network, section),
         bias="none",
     )
 

@@ -16,7 +16,8 @@ from shared.adapters.families import FAMILIES
 from shared.adapters.state import AdapterState
 from shared.config.adapter import AdapterSection
 from shared.errors import ModelError
-from shared.models.load import LoadedModel, quiet
+from shared.models.library import one_sentence, quiet
+from shared.models.load import LoadedModel
 from shared.models.memory import without_checkpointing
 
 
@@ -38,14 +39,15 @@ def attach_adapter(model: LoadedModel, section: AdapterSection, seed: int) -> Pe
         A target layer does not exist or is not linear.
     """
     family = FAMILIES[section.family]
-    config = family.peft_config(model.network, section)
-    config.task_type = "CAUSAL_LM" if model.kind == "causal" else "FEATURE_EXTRACTION"
-    name, _, revision = model.files.reference.partition("@")
-    config.base_model_name_or_path, config.revision = name, revision or None
-    # With checkpointing on, PEFT would make the input require a gradient.
-    with quiet(), without_checkpointing(model.network):
-        tuned = cast("PeftModel", get_peft_model(model.network, config))
-    family.start(tuned, section, seed)
+    with one_sentence(f"adapter: {model.files.name} cannot be adapted so", "name other layers in adapter.targets"):
+        config = family.peft_config(model.network, section)
+        config.task_type = "CAUSAL_LM" if model.kind == "causal" else "FEATURE_EXTRACTION"
+        name, _, revision = model.files.reference.partition("@")
+        config.base_model_name_or_path, config.revision = name, revision or None
+        # With checkpointing on, PEFT would make the input require a gradient.
+        with quiet(), without_checkpointing(model.network):
+            tuned = cast("PeftModel", get_peft_model(model.network, config))
+        family.start(tuned, section, seed)
     return tuned
 
 

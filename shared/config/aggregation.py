@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.config.section import ChoiceSection, Positive
 
-MethodName = Literal["mean", "trimmed_mean"]
+MethodName = Literal["mean", "trimmed_mean", "median", "geometric_median"]
 OptimiserName = Literal["plain", "sgd", "adamw", "momentum"]
 Weights = Literal["uniform", "declared"]
 
@@ -42,6 +42,8 @@ class Contract:
 METHODS: Mapping[MethodName, Contract] = {
     "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared")),
     "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
+    "median": Contract(quorum=lambda _: 3),  # fewer have no majority
+    "geometric_median": Contract(quorum=lambda _: 3),
 }
 # Optimisers that take a gradient, where the others take a delta, with default rates of adapter and head in their own units.
 # The first is the default; `python -m bench.study bench/rates.toml` compares them.
@@ -60,7 +62,8 @@ class AggregationSection(ChoiceSection):
     method: MethodName = Field(
         "mean",
         description="mean: weighted mean of the deltas, exact for ia3 and for lora with A frozen; trimmed_mean: mean of "
-        "each number without its extremes, which withstands a few malicious sites",
+        "each number without its extremes, which withstands a few malicious sites; median, geometric_median: of each "
+        "number, or of whole deltas; they withstand any minority of malicious sites, and ignore honest minorities too",
     )
     trim: int = Field(
         1, ge=0, description="trimmed_mean: replies dropped at each end; as many malicious sites are withstood"

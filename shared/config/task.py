@@ -82,7 +82,11 @@ class TaskSection(Section):
         description="classification: one label for each text; instruction: answers to instructions; token_classification: "
         "labelled spans of each text",
     )
-    labels: tuple[str, ...] = Field((), description="the public labels, in order (classification, token_classification)")
+    labels: tuple[str, ...] = Field(
+        (),
+        description="the public labels, in order (classification, token_classification); 'evaluation.file' instead of a "
+        "list takes the labels that occur in that public file, sorted",
+    )
     system: str = Field("", description="system message of an instruction task")
 
     @property

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import ConfigError
+from shared.records.encoding import announced
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -13,7 +14,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        File in UTF-8.
+        File in UTF-8, or in UTF-16 with its mark; some editors begin UTF-8 with a mark too.
 
     Returns
     -------
@@ -26,7 +27,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         The file cannot be read, is not UTF-8 or is not TOML; the message is one line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        return tomllib.loads(content.decode(announced(content[:4])))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the config ({error.strerror}); give the path of a TOML file") from error
     except UnicodeDecodeError as error:

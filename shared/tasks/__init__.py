@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from shared.config.run import RunConfig
 from shared.config.task import TaskName
-from shared.models.load import LoadedModel, load, quiet
+from shared.models.library import quiet
+from shared.models.load import LoadedModel, load
+from shared.tasks.agreement import refuse_other_results
 from shared.tasks.base import Learner, Task
 from shared.tasks.classification import Classification
 from shared.tasks.instruction import Instruction
@@ -47,6 +49,13 @@ def load_learner(config: RunConfig) -> Learner:
     ----------
     config
         The run's config.
+
+    Raises
+    ------
+    ModelError
+        As ``load_task``; or the adapter does not fit, or the model's own library computes something else.
     """
     base, task = load_task(config)
-    return Learner(base, task, task.build(base, config.run.seed))
+    learner = Learner(base, task, task.build(base, config.run.seed))
+    refuse_other_results(learner)
+    return learner

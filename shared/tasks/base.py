@@ -1,7 +1,7 @@
 """Define the interface of a task: how records become tensors, what the model learns from them, how it is measured."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,6 +68,9 @@ class Writer(Protocol):
 
     def replies(self, model: nn.Module, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         """Return the model's greedy response to each instruction."""
+
+    def converse(self, model: nn.Module, messages: Sequence[Mapping[str, str]], max_new_tokens: int) -> str:
+        """Return the model's greedy response to a conversation, whose messages have a ``role`` and a ``content``."""
 
     def reference(self, example: Example) -> str:
         """Return the example's own response, without what was cut off in encoding."""

@@ -1,6 +1,7 @@
 """Define the task instruction: a causal language model with its own chat template, trained on responses only."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,13 +15,18 @@ from torch import nn
 
 from shared.adapters.peft import attach_adapter, base_only, restore_peft, save_peft
 from shared.config.run import RunConfig
+from shared.errors import ModelError
 from shared.metrics.bootstrap import Floats, Sums, perplexity
+from shared.models.fitness import within_embeddings
+from shared.models.library import one_sentence
 from shared.models.load import Kind, LoadedModel
 from shared.records.types import Record
 from shared.tasks.base import Learner, Reading, Task, Writer
 from shared.tasks.examples import Batch, Example
-from shared.tasks.likelihood import ROWS, token_losses
+from shared.tasks.likelihood import ROWS, Responses
 from shared.tasks.outcome import Outcome
+
+QUESTION = "Which way is it?"  # a made-up text that a chat template must show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +58,10 @@ class Instruction(Task):
         self.max_length = config.model.max_length
         self.system = config.task.system
         self.tokenizer = base.tokenizer
+        self.network = base.network
+        self.longest_prompt = self.max_length - self.max_length // 4
+        with one_sentence(f"{base.files.name}: its chat template cannot be used", "use a chat model"):
+            self._refuse_other_template(base.files.name)
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
         """Return the language model with its adapter."""
@@ -59,26 +69,68 @@ class Instruction(Task):
 
     def prompt(self, instruction: str) -> str:
         """Return the chat template filled with an instruction, up to the start of the response."""
-        messages = [{"role": "system", "content": self.system}] if self.system else []
-        messages.append({"role": "user", "content": instruction})
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return self._rendered([{"role": "user", "content": instruction}])
+
+    def _rendered(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return the chat template filled with a conversation; the run's own system text comes first."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        chat: Any = [*system, *map(dict, messages)]
+        return str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+
+    def _refuse_other_template(self, name: str) -> None:
+        """Refuse a chat template that refuses or drops the system text, drops the question, or leaves no room for it."""
+        if not self.tokenizer.chat_template:
+            raise ModelError(f"{name}: its tokenizer has no chat template, which task 'instruction' needs; use a chat model")
+        if self.tokenizer.eos_token_id is None:
+            raise ModelError(
+                f"{name}: its tokenizer has no end token (eos_token), so no response would end; use a chat model"
+            )
+        if self.system:
+            remedy = "leave task.system empty, or use a model whose template has a system role"
+            with one_sentence(f"task.system: the chat template of {name} refuses a system text", remedy):
+                shown = self.prompt(QUESTION)
+            if self.system.strip() not in shown:
+                raise ModelError(f"task.system: the chat template of {name} leaves the system text out; {remedy}")
+        if QUESTION not in self.prompt(QUESTION):
+            raise ModelError(f"{name}: its chat template leaves the user's text out; use a chat model")
+        taken = len(self._ids(self.prompt("")))
+        if taken >= self.longest_prompt:
+            raise ModelError(
+                f"model.max_length = {self.max_length}: the chat template and task.system alone take {taken} tokens of the "
+                f"{self.longest_prompt} that a prompt may have; raise it, or shorten task.system"
+            )
+
+    def _prompt_ids(self, instruction: str) -> list[int]:
+        """Return the prompt of an instruction, whose end is cut off until the prompt fits.
+
+        Only the user's text is cut: the end of the turn and the mark of the assistant stay, so a model that generates is
+        asked as it was in training.
+        """
+
+        def length(kept: int) -> int:
+            return len(self._ids(self.prompt(instruction[:kept])))
+
+        whole = self._ids(self.prompt(instruction))
+        if len(whole) <= self.longest_prompt:
+            return whole
+        kept = bisect_right(range(len(instruction)), self.longest_prompt, key=length) - 1
+        return self._ids(self.prompt(instruction[:kept]))
 
     def encode(self, records: Sequence[Record]) -> list[Example]:
         """Return prompt and response with its end token, cut to the length; the target marks the response.
 
-        A long prompt is cut at its end, so that at least a quarter of the length is left for the response.
+        At least a quarter of the length is left for the response.
         """
-        longest_prompt = self.max_length - self.max_length // 4
         examples = []
         for record in records:
-            prompt = self._ids(self.prompt(record.fields["instruction"]))[:longest_prompt]
+            prompt = self._prompt_ids(record.fields["instruction"])
             response = [*self._ids(record.fields["response"]), self.tokenizer.eos_token_id]
             ids = np.asarray((prompt + response)[: self.max_length], dtype=np.int64)
             examples.append(Example(ids, np.arange(len(ids)) >= len(prompt)))
         return examples
 
     def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return within_embeddings(self.network, list(self.tokenizer(text, add_special_tokens=False)["input_ids"]))
 
     def losses(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Return the mean negative log-likelihood of each record's own response tokens, (B,).
@@ -93,31 +145,17 @@ class Instruction(Task):
         if not distillation:
             return self.losses(model, batch)
         with torch.no_grad(), base_only(model):
-            head, states, _, _ = self._responses(model, batch)
-            taught = head(states).float().log_softmax(dim=1)  # (response tokens, vocabulary)
-        head, states, rows, targets = self._responses(model, batch)
-        said = head(states).float().log_softmax(dim=1)
-        losses = F.nll_loss(said, targets, reduction="none")
+            taught = _responses(model, batch).logits().log_softmax(dim=1)  # (response tokens, vocabulary)
+        responses = _responses(model, batch)
+        said = responses.logits().log_softmax(dim=1)
+        losses = F.nll_loss(said, responses.targets, reduction="none")
         losses = losses + distillation * F.kl_div(said, taught, reduction="none", log_target=True).sum(dim=1)
-        return _by_record(losses, rows, batch) / batch.targets[:, 1:].sum(dim=1).clamp(min=1)
+        return responses.by_record(losses) / batch.targets[:, 1:].sum(dim=1).clamp(min=1)
 
     def _likelihood(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the summed negative log-likelihood and the number of response tokens of each record, both (B,)."""
-        head, states, rows, targets = self._responses(model, batch)
-        return _by_record(_losses(head, states, targets), rows, batch), batch.targets[:, 1:].sum(dim=1)
-
-    def _responses(self, model: nn.Module, batch: Batch) -> tuple[nn.Module, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the vocabulary projection, the states that predict response tokens (N, H), and the tokens' records and ids.
-
-        The projection runs on these states only, because its output is the largest tensor of the step.
-        """
-        assert isinstance(model, PeftModel)  # noqa: S101  what build() made
-        network: Any = model.get_base_model()
-        states = network.model(
-            input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
-        ).last_hidden_state  # (B, T, H)
-        rows, places = batch.targets[:, 1:].nonzero(as_tuple=True)  # position t predicts token t + 1
-        return network.lm_head, states[rows, places], rows, batch.ids[rows, places + 1]
+        responses = _responses(model, batch)
+        return responses.by_record(responses.losses()), batch.targets[:, 1:].sum(dim=1)
 
     def outcome(self, model: nn.Module, batch: Batch) -> ResponseOutcome:
         """Return the summed negative log-likelihood and the number of response tokens of each record."""
@@ -126,8 +164,8 @@ class Instruction(Task):
 
     @staticmethod
     def loss_bytes(vocabulary: int) -> int:
-        """Return the memory of one block's logits and their gradient, in float32."""
-        return 2 * 4 * ROWS * vocabulary
+        """Return the memory of one block's logits, their log-softmax and the gradients of both, in float32."""
+        return 4 * 4 * ROWS * vocabulary
 
     def whole_text(self, ids: npt.NDArray[np.int64]) -> Example:
         """Return the text as a response without a prompt, so that every token is predicted."""
@@ -137,7 +175,7 @@ class Instruction(Task):
         """Return the prompt and the model's own response, to attribute the response's log-likelihood to the prompt."""
         model: Any = learner.model
         answer = self.answer(learner, text, max_new_tokens)
-        prompt, response = self._ids(self.prompt(text)), self._ids(answer) or [self.tokenizer.eos_token_id]
+        prompt, response = self._prompt_ids(text), self._ids(answer) or [self.tokenizer.eos_token_id]
         ids = torch.tensor([*prompt, *response], device=learner.base.device)
         own = torch.arange(len(ids), device=ids.device) < len(prompt)
 
@@ -169,7 +207,21 @@ class Instruction(Task):
 
     def replies(self, model: nn.Module, instructions: Sequence[str], max_new_tokens: int) -> list[str]:
         """Return the model's greedy response to each instruction."""
-        return self._all_continued(model, [self._ids(self.prompt(text)) for text in instructions], max_new_tokens)
+        return self._all_continued(model, [self._prompt_ids(text) for text in instructions], max_new_tokens)
+
+    def converse(self, model: nn.Module, messages: Sequence[Mapping[str, str]], max_new_tokens: int) -> str:
+        """Return the model's greedy response to a conversation; a lone question is asked as in training.
+
+        Raises
+        ------
+        ModelError
+            The chat template refuses the conversation.
+        """
+        if len(messages) == 1:
+            return self.replies(model, [messages[0]["content"]], max_new_tokens)[0]
+        with one_sentence("messages: the model's chat template refuses this conversation", "send the user's text alone"):
+            ids = self._ids(self._rendered(messages))
+        return self._all_continued(model, [ids], max_new_tokens)[0]
 
     def answers(self, model: nn.Module, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
         """Return the model's greedy response to each example's prompt, which may have been cut in encoding."""
@@ -207,13 +259,6 @@ class Instruction(Task):
         return [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in out[:, width:]]
 
 
-def _losses(head: nn.Module, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the negative log-likelihood of each target, (N,), through the vocabulary projection."""
-    if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad:
-        return token_losses(states, head.weight, targets)
-    return F.cross_entropy(head(states).float(), targets, reduction="none")  # an adapted projection
-
-
-def _by_record(losses: torch.Tensor, rows: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return each record's sum of its tokens' losses, (B,), from losses and the tokens' records, both (N,)."""
-    return torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses)
+def _responses(model: nn.Module, batch: Batch) -> Responses:
+    assert isinstance(model, PeftModel)  # noqa: S101  what build() made
+    return Responses.of(model.get_base_model(), batch)

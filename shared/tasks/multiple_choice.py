@@ -12,6 +12,7 @@ from peft import PeftModel
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
+from shared.models.projection import logits_of, transformer_of
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
 
@@ -39,10 +40,12 @@ def choice_losses(learner: Learner, examples: Sequence[Example], choices: int) -
     with torch.no_grad():
         common, shared = _shared_length(questions), DynamicCache()
         if common:
-            network.model(input_ids=_row(questions[0][:common], network), past_key_values=shared)
+            transformer_of(network)(input_ids=_row(questions[0][:common], network), past_key_values=shared)
         for place, question in enumerate(questions):
             cache = copy.deepcopy(shared)
-            read = network.model(input_ids=_row(question[common:], network), past_key_values=cache).last_hidden_state
+            read = transformer_of(network)(
+                input_ids=_row(question[common:], network), past_key_values=cache
+            ).last_hidden_state
             cache.batch_repeat_interleave(choices)
             said = responses[place * choices : (place + 1) * choices]
             losses[place] = _continued(network, cache, read[:, -1:].expand(choices, -1, -1), said)
@@ -67,10 +70,11 @@ def _continued(
     ids = pad_sequence([_row(each, network)[0] for each in said], batch_first=True)  # (B, T)
     real = pad_sequence([torch.ones(len(each), device=ids.device) for each in said], batch_first=True)
     before = torch.ones(len(said), cache.get_seq_length(), device=ids.device)
-    read = network.model(
+    read = transformer_of(network)(
         input_ids=ids[:, :-1], attention_mask=torch.cat([before, real[:, :-1]], dim=1), past_key_values=cache
-    ).last_hidden_state
-    scores = network.lm_head(torch.cat([state, read], dim=1)).float()  # (B, T, vocabulary)
+    )
+    states = torch.cat([state, read.last_hidden_state], dim=1)
+    scores = logits_of(network, read, states).float()  # (B, T, vocabulary)
     losses = F.cross_entropy(scores.transpose(1, 2), ids, reduction="none") * real
     summed: npt.NDArray[np.float64] = losses.sum(dim=1).double().cpu().numpy()
     return summed

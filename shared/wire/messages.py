@@ -26,6 +26,7 @@ _NUMBERS = "numbers"
 _SPEC = "spec"
 _RELEASED = "released"
 _ENERGY = "energy"
+VECTOR = "masked"
 NUMPY_MAGIC = b"\x93NUMPY"
 LEDGER = {"ledger_entries": int, "ledger_hash": str}
 RECORD = {"record_entries": int, "record_hash": str}
@@ -56,12 +57,20 @@ class Order(Protocol):
     """What a server sends to a site: an order to train, or the order of the second phase of a secure sum."""
 
     @property
+    def run_id(self) -> str:
+        """Return the id of the run."""
+
+    @property
     def kind(self) -> str:
         """Return the type of Flower's message."""
 
     @property
     def round(self) -> int:
         """Return the number of the round."""
+
+    @property
+    def nonce(self) -> str:
+        """Return the random name of the order, or of the attempt at a secure sum."""
 
     def to_record(self) -> RecordDict:
         """Return the wire form."""
@@ -235,7 +244,7 @@ def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
         Names of all fields except arrays and released sums, and the size of all arrays in bytes.
     """
     arrays = [part for part in record.values() if isinstance(part, ArrayRecord)]
-    names = {name for key, part in record.items() if key not in (_ARRAYS, _RELEASED) for name in part}
+    names = {name for key, part in record.items() if key not in (_ARRAYS, _RELEASED, VECTOR) for name in part}
     return frozenset(names), sum(len(array.data) for part in arrays for array in part.values())
 
 

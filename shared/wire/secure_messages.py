@@ -3,6 +3,8 @@
 The order of the first phase is a `TrainOrder`. As there, each message has a white-list of fields, and none can hold text.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -14,10 +16,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from shared.errors import MessageError
 from shared.wire.announcement import Announcement
 from shared.wire.chain_head import Head
-from shared.wire.messages import HEADER_LIMIT, LEDGER, MASKED, NUMPY_MAGIC, SHORT_NAME, head_of
+from shared.wire.messages import HEADER_LIMIT, LEDGER, MASKED, NUMPY_MAGIC, SHORT_NAME, VECTOR, head_of
 
 Words = npt.NDArray[np.uint32]
-_HEADER, _VECTOR = "header", "masked"
+_HEADER = "header"
 _NAMES: Mapping[str, type] = {"run_id": str, "round": int, "nonce": str}
 _ANNOUNCED: Mapping[str, type] = {"site_id": str, "key": bytes, "signature": bytes}
 KEY_BYTES = 32
@@ -73,6 +75,11 @@ class MaskedOrder:
         """Return the type of Flower's message."""
         return MASKED
 
+    def digest(self) -> str:
+        """Return the SHA-256 of everything in the order, 64 hexadecimal digits."""
+        listed = [(each.site_id, each.key.hex(), each.signature.hex()) for each in self.announcements]
+        return hashlib.sha256(json.dumps([self.run_id, self.round, self.nonce, listed]).encode()).hexdigest()
+
     def to_record(self) -> RecordDict:
         """Return the wire form."""
         return _only_header(
@@ -127,7 +134,7 @@ class MaskedReply:
                 "ledger_hash": self.ledger.hash,
             }
         )
-        record[_VECTOR] = ArrayRecord({_VECTOR: Array(np.ascontiguousarray(self.vector, dtype="<u4"))})
+        record[VECTOR] = ArrayRecord({VECTOR: Array(np.ascontiguousarray(self.vector, dtype="<u4"))})
         return record
 
     @classmethod
@@ -140,13 +147,13 @@ class MaskedReply:
             The message does not have exactly the agreed fields.
         """
         what = "reply of a secure sum"
-        header = _header(record, {_HEADER, _VECTOR}, {**_NAMES, "site_id": str, **LEDGER}, what)
-        arrays = record[_VECTOR]
-        if not isinstance(arrays, ArrayRecord) or set(arrays) != {_VECTOR}:
+        header = _header(record, {_HEADER, VECTOR}, {**_NAMES, "site_id": str, **LEDGER}, what)
+        arrays = record[VECTOR]
+        if not isinstance(arrays, ArrayRecord) or set(arrays) != {VECTOR}:
             raise MessageError(f"{what}: does not hold exactly one vector")
         head = head_of(header, "ledger", what)
         names = header["run_id"], header["round"], header["nonce"], header["site_id"]
-        return cls(*names, _words(arrays[_VECTOR], what), head)
+        return cls(*names, _words(arrays[VECTOR], what), head)
 
 
 def _only_header(values: Mapping[str, Any]) -> RecordDict:

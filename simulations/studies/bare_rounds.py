@@ -15,6 +15,7 @@ from client.trainer import clipped_sum, train
 from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
 from privacy.secagg.protocol import total
+from server.aggregation import Memory
 from server.aggregation.gradient_step import gradient_step
 from server.evaluation import Evaluator
 from server.products import weights_of
@@ -96,7 +97,8 @@ class BareFederation:
 
     def _together(self, config: RunConfig, plan: PrivacyPlan) -> AdapterState:
         """Take one step of all sites in each round, as under trust ``distributed``."""
-        adapter, memory = self.start, dict[str, AdapterState]()  # type: tuple[AdapterState, Memory]
+        adapter = self.start
+        memory: Memory = {}
         shares = plan.shares(adapter.parameters, len(self.sites))
         divisor = config.training.sampling_rate * sum(site.declared_size for site in config.data.sites)
         for number in range(1, config.training.rounds + 1):

@@ -99,27 +99,33 @@ def private_head(ground: Ground) -> Baseline | None:
     for site, (examples, _) in ground.training.items():
         sites[site] = BareSite(TrainingSet.of(_as_tokens(examples, first)), None)
         first += len(examples)
-    learner = _table_learner(evaluator, np.concatenate(table))
-    measured = Evaluator(learner, _as_tokens(evaluator.examples, first), evaluator.owners, config)
-    tree = {**config.model_dump(mode="json"), "adversary": None}
-    tree["adapter"] |= {"rank": 0}
-    tree["training"] |= {"distillation": 0.0}  # it would keep the encoder near to itself
-    head_only = RunConfig.parse(tree, "baseline")
+    learner, head_only = _table_learner(evaluator, np.concatenate(table)), _without_adapter(config)
+    measured = Evaluator(learner, _as_tokens(evaluator.examples, first), evaluator.owners, head_only)
     outcome = BareFederation(learner, sites, read_adapter(learner.model), measured).outcome(head_only, ground.plans)
     return _row(
         evaluator, "head alone on frozen embeddings", "the run's own privacy plan, without an adapter", outcome, True
     )
 
 
+def _without_adapter(config: RunConfig) -> RunConfig:
+    """Return the run with a head only, and without what needs a model of several layers."""
+    tree = {**config.model_dump(mode="json"), "adversary": None}
+    tree["adapter"] |= {"rank": 0}
+    tree["training"] |= {"distillation": 0.0, "checkpointing": False, "micro_batch_tokens": 4096}
+    return RunConfig.parse(tree, "baseline")
+
+
 def _as_tokens(examples: Sequence[Example], first: int) -> list[Example]:
     return [Example(np.array([number]), example.target) for number, example in enumerate(examples, start=first)]
 
 
-def frozen_probe(ground: Ground) -> Baseline:
-    """Return a logistic regression on mean-pooled embeddings of the untouched base model."""
+def frozen_probe(ground: Ground) -> Baseline | None:
+    """Return a logistic regression on mean-pooled embeddings of the untouched base model; None if all have one label."""
     evaluator = ground.evaluator
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
     targets = [int(example.target) for examples, _ in ground.training.values() for example in examples]
+    if len(set(targets)) < 2:
+        return None
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
     fitted.fit(np.concatenate(list(ground.embeddings.values())), targets)
     truth = np.array([example.target for example in evaluator.examples], dtype=np.int64)
     outcome = ClassOutcome(labels=evaluator.config.task.labels, truth=truth, predicted=fitted.predict(ground.test))
@@ -153,7 +159,7 @@ class _Table(nn.Module):
 
     def __init__(self, rows: Floats) -> None:
         super().__init__()
-        self.register_buffer("rows", torch.from_numpy(rows))
+        self.rows = torch.from_numpy(rows)
         self.config = SimpleNamespace(model_type="table", hidden_size=rows.shape[1])
 
     @property

@@ -16,7 +16,7 @@ from shared.config.model import ModelSection
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
 from shared.errors import ConfigError
-from shared.models.load import locate
+from shared.models.folders import locate
 from shared.ops.progress import Progress, silent
 from shared.records.types import RawRecord
 from shared.tasks import TASKS
@@ -102,7 +102,9 @@ def compare(config: RunConfig, progress: Progress = silent) -> Comparison:
     document = _document(config, [found for key in keys.values() if (found := results.get(key))], material, by)
     (folder / "compare.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     write_page(document, folder / "compare.html")
-    return Comparison(folder, document)
+    done = Comparison(folder, document)
+    done.to_csv(folder / "compare.csv")
+    return done
 
 
 def _refuse(config: RunConfig, section: CompareSection) -> None:
@@ -135,6 +137,8 @@ def _key(config: RunConfig, section: CompareSection, arm: Arm, raw: Mapping[str,
     for name in ("name", "output"):
         del tree["run"][name]
     digest = hashlib.sha256(json.dumps([FORMAT, asdict(arm), tree, prompts], sort_keys=True).encode())
+    if config.evaluation.file is not None:
+        digest.update(config.evaluation.file.read_bytes())
     for site_id, records in raw.items():
         digest.update(site_id.encode())
         for record in records:

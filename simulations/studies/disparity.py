@@ -17,6 +17,7 @@ from shared.errors import ConfigError
 from shared.metrics.bootstrap import Sums, draws, interval_of
 from shared.metrics.registry import measure
 from shared.seeds import derive
+from simulations.assembly import declared_groups
 from simulations.studies.arms import Material
 from simulations.studies.conclusions import averaged, grouped
 from simulations.studies.results import Result
@@ -47,7 +48,7 @@ def groupings(config: RunConfig, material: Material) -> list[Grouping]:
     """
     probes = config.evaluation.probes
     if probes and probes.group:
-        declared = {site.section.id: site.groups for site in material.sites}
+        declared = declared_groups(config, material.sites)
         found = Grouping(probes.group, [declared[owner].get(record.position) for owner, record in material.test])
         if not 2 <= len(found.names) <= MOST_GROUPS:
             raise ConfigError(

@@ -19,6 +19,7 @@ from server.report.figures import epsilon
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.ops.progress import Progress
+from shared.records.types import Record
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.planning import Plans, plan_rows
 from simulations.sites import read_sites, scrub_sites
@@ -56,10 +57,11 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
     folder = config.run.output / config.run.name
     with tempfile.TemporaryDirectory() as scratch:
         data = scrub_sites(config, read_sites(config, Path(scratch)), folder, progress)
+    held_out = held_out_records(config, data)
 
     def objective(trial: RunConfig, report: Report) -> float:
         _consent(trial, ask)
-        return run_trial(trial, data, folder / "trials" / secrets.token_hex(6), report)
+        return run_trial(trial, data, held_out, folder / "trials" / secrets.token_hex(6), report)
 
     advance = progress("sweep", config.sweep.trials if config.sweep else 0)
     found = search(config, folder, objective, advance)
@@ -77,7 +79,9 @@ def sweep(config: RunConfig, progress: Progress, ask: Ask) -> tuple[Path, dict[s
     return folder, document
 
 
-def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report: Report) -> float:
+def run_trial(
+    config: RunConfig, data: Sequence[SiteData], held_out: Sequence[tuple[str, Record]], folder: Path, report: Report
+) -> float:
     """Run one federation, and return the value of its best round on the validation records; more is better.
 
     Parameters
@@ -86,12 +90,14 @@ def run_trial(config: RunConfig, data: Sequence[SiteData], folder: Path, report:
         The trial's config.
     data
         The sites' scrubbed records.
+    held_out
+        The held-out records, each with the site that it came from.
     folder
         Folder for this trial's ledgers.
     report
         Called with (round, value) after each committed round.
     """
-    public, _ = split_validation(config, held_out_records(config, data))
+    public, _ = split_validation(config, held_out)
     data = [replace(each, section=section) for section, each in zip(config.data.sites, data, strict=True)]
     accountant = Accountant()
     prepared = assemble(config, Plans.of(config, accountant), data, public, folder, accountant=accountant)

@@ -243,6 +243,10 @@ def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Rows], launc
         status, said = here(folder, ["hushtune", "provision", "site", str(folder / name)])
         assert status == 0, said
         shutil.copy(folder / name / f"{name}.pub", folder / "server" / "sites" / f"{name}.pub")
+    for name in sites if loaded.privacy.trust == "distributed" else ():
+        peers = [str(folder / peer / f"{peer}.pub") for peer in sites if peer != name]
+        status, said = here(folder, ["hushtune", "provision", "roster", str(folder / name), *peers])
+        assert status == 0, said
     write_rows(folder / "held_out.jsonl", held_out)
     return Federation(folder, config, sites, port, launcher)
 
@@ -252,6 +256,7 @@ def fill_in(path: Path, config: RunConfig, declared: int) -> None:
     text = path.read_text().replace("declared_size = 0 ", f"declared_size = {declared} ")
     text = text.replace("labels = [] ", f"labels = {json.dumps(config.task.labels)} ", 1)
     text = text.replace("min_records = 20 ", f"min_records = {config.cohort.min_records} ")
+    text = text.replace('trust = ["local"] ', f'trust = ["{config.privacy.trust}"] ')
     text = text.replace("without_privacy = false", f"without_privacy = {str(not config.privacy.enabled).lower()}")
     if config.model.sha256:
         text = text.replace("models = [", f'models = [\n    "{config.model.sha256}",')

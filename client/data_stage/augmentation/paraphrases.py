@@ -115,7 +115,7 @@ def _of(group: Sequence[Record], pages: Mapping[str, Page]) -> Paraphrases:
 def _settings(config: RunConfig) -> str:
     """Return all that a wording depends on besides its text and the anonymiser."""
     from client.data_stage.augmentation import acceptance, writer
-    from shared.models.load import locate
+    from shared.models.folders import locate
 
     section = writer.writer_section(config)
     files = locate(section)

@@ -15,7 +15,8 @@ from shared.config.model import ModelSection
 from shared.config.run import RunConfig
 from shared.errors import ModelError
 from shared.models.catalogue import HUB_ID
-from shared.models.load import LoadedModel, load, outline, quiet
+from shared.models.library import quiet
+from shared.models.load import LoadedModel, load, outline
 from shared.seeds import derive
 
 ASKED = (

@@ -17,6 +17,8 @@ LONGEST = 6  # most words of a phrase
 WORD = re.compile(r"[^\W_]+")
 # The spellings of one word: "oesophagus" and "esophagus", "Sjögren" and "Sjogren".
 DIGRAPHS = re.compile(r"(?<=\w)[oa]e|[oa]e(?=[a-z]{4})")
+# The language of the vocabularies of all domains.
+VOCABULARIES = "en"
 
 
 def plain(word: str) -> str:

@@ -17,7 +17,7 @@ PLANTED_KINDS = frozenset(
      "IBAN_CODE", "USERNAME"]
 )  # fmt: skip
 # Parts that a language may leave empty.
-MAY_BE_EMPTY = frozenset({"models"})
+MAY_BE_EMPTY = frozenset({"models", "installed", "months"})
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class PlantedForms:
     frames
         Sentences by kind of value, with ``{}`` in place of the value.
     streets
-        Words that follow the name of a street.
+        Words for a street.
+    address
+        Form of an address, from ``{name}`` (of the street), ``{street}``, ``{number}``, ``{postcode}`` and ``{town}``.
     phones
         Telephone numbers, with ``%`` for a digit from 1 and ``#`` for one from 0.
     dates
@@ -57,6 +59,7 @@ class PlantedForms:
     locale: str
     frames: Mapping[str, Sequence[str]]
     streets: Sequence[str]
+    address: str
     phones: Sequence[str]
     dates: Sequence[str]
 
@@ -83,12 +86,15 @@ class DateForms:
         The names of the days from Monday on, in small letters.
     ordinals
         Endings that may follow the number of a day.
+    months
+        The names of the months from January on, and then their abbreviations; empty if they are those of English.
     """
 
     numeric: Sequence[str]
     textual: Sequence[str]
     weekdays: Sequence[str]
     ordinals: Sequence[str]
+    months: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,10 @@ class Language:
     code
         ISO 639-1 code.
     models
-        spaCy models with a pinned wheel, by their name in ``anonymise.spacy_model``; empty if a site must install a model
-        itself.
+        spaCy models with a pinned wheel, by their name in ``anonymise.spacy_model``; the first is the default.
+    installed
+        Names of spaCy models that are used where the site has installed one, the best first, if no wheel is pinned. Without
+        any model, rules and lists work alone.
     national
         Returns the classes of Presidio's recognisers for identifiers of the countries that speak the language.
     rules, digit_rules
@@ -130,6 +138,7 @@ class Language:
 
     code: str
     models: Mapping[str, Wheel]
+    installed: Sequence[str]
     national: Callable[[], tuple[type[Any], ...]]
     rules: Mapping[str, Rules]
     digit_rules: Mapping[str, Rules]

@@ -1,18 +1,14 @@
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import pii as pii_bench
-from bench.pii import PERTURBATIONS, perturbed, read_labelled
+from bench.pii import PERTURBATIONS, perturbed
 from bench.scrubbing import _rows
 from bench.unseen import FRAMES, LABELS, Filler
 from privacy.detect.findings import Finding
 from privacy.detect.normalise import normalise
 from privacy.leakage.score import Marked
-from shared.errors import DataError
 from shared.records.types import Span
 
 # A planted value between plain words: letters and digits that a disguise can touch, with what stands in names and numbers.
@@ -43,19 +39,6 @@ def test_a_perturbed_span_holds_the_perturbed_value(parts: list[str], name: str)
         at = len(text)
     ((changed, moved),) = perturbed([(text, tuple(spans))], PERTURBATIONS[name])
     assert [changed[s.start : s.end] for s in moved] == [PERTURBATIONS[name](part) for part in parts]
-
-
-def test_a_file_of_another_form_is_refused_by_line_without_its_text(tmp_path: Path) -> None:
-    path = tmp_path / "f.jsonl"
-    good = {"text": "Ann", "spans": [{"label": "PERSON", "start": 0, "end": 3}]}
-    path.write_text(json.dumps(good) + "\n" + json.dumps({"text": "zqxjvk"}) + "\n")
-    with pytest.raises(DataError, match="line 2") as caught:
-        read_labelled(path)
-    assert "zqxjvk" not in str(caught.value)
-    path.write_text(json.dumps(good) + "\n")
-    assert read_labelled(path) == [("Ann", (Span("PERSON", 0, 3),))]
-    with pytest.raises(DataError, match="cannot be read"):
-        read_labelled(tmp_path / "none.jsonl")
 
 
 def test_a_row_of_the_bench_counts_what_the_detector_covers() -> None:

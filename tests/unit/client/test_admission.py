@@ -21,7 +21,7 @@ Asked = list[Sequence[RawRecord]]
 def found(covered: int) -> Assessment:
     """Return an assessment in which this many of 450 planted identifiers were covered."""
     planted = LeakScore(Recall(0, 0), {"PERSON": Recall(covered, 450)}, Recall(0, 0), Recall(0, 0))
-    return Assessment(500, {}, {}, Recall(0, 500), None, {}, planted, Recall(1, 500), {}, {})
+    return Assessment(500, {}, {}, Recall(0, 500), None, {}, planted, Recall(1, 500), {}, {}, Recall(1, 9))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
         return found(430)
 
     monkeypatch.setattr("privacy.leakage.assessment.assess", assess)
-    monkeypatch.setattr("client.data_stage.cache.locate", lambda _: tmp_path / "model")
+    monkeypatch.setattr("client.data_stage.cache.locate_models", lambda _: {"en": tmp_path / "model"})
     return seen
 
 

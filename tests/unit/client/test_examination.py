@@ -13,7 +13,7 @@ from shared.identity.certificates import authority, certificate_pem
 from shared.identity.keys import new_key
 from shared.models.catalogue import CATALOGUE
 
-MINILM = CATALOGUE["minilm"].wheel.files["model.safetensors"]
+MINILM = str(CATALOGUE["minilm"].sha256)
 FILE = f"""
 [site]
 id = "north"
@@ -62,9 +62,9 @@ def test_a_site_in_order_is_told_only_that_its_server_is_not_there(tmp_path: Pat
     ("records", "name", "says"),
     [
         (GOOD.replace('"text"', '"message"'), "records.jsonl", "no column 'text' among the file's"),
-        ("text;label\ncarcinoma;yes\n", "records.csv", "separate the cells with commas"),
+        ("text;label\ncarcinoma;yes;\n", "records.csv", "line 2, record 1: has 3 cells, and the header 2"),
         ("text,label\ncarcinoma,maybe\n", "records.csv", "its label is not in task.labels"),
-        ("text,label\ncarcinoma,yes\n".encode("utf-16"), "records.csv", "binary file"),
+        ("text,label\ncarcinoma,yes\n".encode("utf-16")[:-1], "records.csv", "say UTF-16, and others"),
         ("", "records.jsonl", "the file is empty"),
         ("no json\n", "records.jsonl", "record"),
     ],

@@ -29,7 +29,7 @@ from shared.config.run import RunConfig
 from shared.errors import DataError, PrivacyError
 from shared.records import read as records_module
 from shared.records.read import read_records
-from shared.records.rows import Row
+from shared.records.row import Row
 from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
@@ -120,7 +120,7 @@ def identifier() -> LanguageIdentifier:
 
 def training(given_rows: Rows, config: RunConfig) -> TrainingSet | None:
     """Return the training records of a file with these rows; None if the file is refused."""
-    found = [Row(f"record {number}", row, len(row)) for number, row in enumerate(given_rows, start=1)]
+    found = [Row(f"record {number}", row, tuple(row)) for number, row in enumerate(given_rows, start=1)]
     try:
         with patch.object(records_module, "rows_of", lambda _path, _wanted: iter(found)):
             raw = read_records(Path("n.jsonl"), config)
@@ -129,7 +129,7 @@ def training(given_rows: Rows, config: RunConfig) -> TrainingSet | None:
     cleaned = clean(raw, config.cleaning).records
     if config.data.held_out == 0.5:
         cleaned, _ = split_held_out(cleaned, config.data.held_out, config.run.seed)
-    scrubbed = [Record(one.fields, one.label, one.position) for one in cleaned]
+    scrubbed = [Record(one.fields, one.label, one.position) for one in cleaned if not one.lacks]
     chosen = prepare(Scrubbed(tuple(scrubbed), (), {}, {}, 0), cleaned, config, b"k" * 32)
     records = chosen.scrubbed.records
     wordings = {input_text(record): (f"{input_text(record)}, say", None) for record in records}

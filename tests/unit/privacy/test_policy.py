@@ -18,7 +18,7 @@ from shared.models.catalogue import CATALOGUE
 from shared.wire.messages import TrainOrder, TrainReply
 from shared.wire.version import installed
 
-MINILM = CATALOGUE["minilm"].wheel.files["model.safetensors"]
+MINILM = str(CATALOGUE["minilm"].sha256)
 SIZE = 1000
 ADAPTER = AdapterState({"b": np.zeros((10, 10), dtype=np.float32)})
 Forge = Callable[..., TrainOrder]

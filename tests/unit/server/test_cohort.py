@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 from privacy.dp.plan import PrivacyPlan
+from privacy.secagg.shared_plan import SharedNoise
 from server.cohort import choose, gather, has_quorum
 from shared.config.cohort import CohortSection
 
@@ -13,6 +14,13 @@ def test_every_connected_site_is_asked_in_order_of_name() -> None:
 def test_nobody_is_asked_when_the_quorum_is_out_of_reach() -> None:
     assert choose(("south", "east"), CohortSection(quorum=3), None) == ()
     assert choose((), CohortSection(quorum=1), None) == ()
+
+
+def test_nobody_is_asked_for_a_sum_that_could_not_be_made() -> None:
+    shared = SharedNoise(sites=4, fewest=3, colluders=1, expected_batch=40.0, slack=0.0)
+    plan = PrivacyPlan(0.25, 2.0, 1.0, 1, 3, 1e-4, 200, trust="distributed", shared=shared)
+    assert choose(("south", "east"), CohortSection(quorum=1), plan) == ()  # each site would count a round without a reply
+    assert choose(("south", "east", "north"), CohortSection(quorum=1), plan) == ("east", "north", "south")
 
 
 def test_a_round_counts_from_its_quorum_on() -> None:

@@ -1,7 +1,8 @@
 """An attempt at a secure sum at the server: all vectors and a sum of honest size, or no effect at all."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.secagg.protocol import Attempt, Participant
 from privacy.secagg.roster import Roster
 from privacy.secagg.shared_plan import SharedNoise
+from server.attempts import Attempts
 from server.round_chain import extend
 from server.rounds import Round, run_rounds
 from server.screening import Answer
-from server.secure_round import largest_norm
+from server.secure_round import Asks, largest_norm
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import QuorumError
+from shared.errors import QuorumError, RunError
 from shared.identity.keys import new_key
 from shared.metrics.bootstrap import Interval
 from shared.wire.chain_head import Head
@@ -50,16 +52,19 @@ Break = Callable[[str, Order, Any], Any]
 class ToyFleet:
     """Four sites that follow the protocol; ``broken`` may change or withhold an answer."""
 
-    def __init__(self, broken: Break = lambda site, order, reply: reply) -> None:
-        keys = {name: new_key() for name in NAMES}
+    def __init__(
+        self, broken: Break = lambda site, order, reply: reply, names: Sequence[str] = NAMES, plan: PrivacyPlan = PLAN
+    ) -> None:
+        self.names, self.plan = tuple(names), plan
+        keys = {name: new_key() for name in names}
         roster = Roster({name: key.public_key() for name, key in keys.items()})
         self.sites = {name: Participant(name, key, roster, 3, 1) for name, key in keys.items()}
         self.broken, self.asked = broken, list[tuple[str, tuple[str, ...]]]()
         self.attempts: dict[str, Attempt] = {}
-        self.entries = dict.fromkeys(NAMES, 1)
+        self.entries = dict.fromkeys(names, 1)
 
     def connected(self) -> tuple[str, ...]:
-        return NAMES
+        return self.names
 
     def ask(self, orders: Mapping[str, Order], deadline: float) -> Iterator[Answer]:
         self.asked.append((next(iter(orders.values())).kind, tuple(orders)))
@@ -74,25 +79,30 @@ class ToyFleet:
             self.attempts[site] = attempt
             return ReadyReply("run", order.round, order.nonce, self.sites[site].announce(attempt))
         assert isinstance(order, MaskedOrder)
-        shares = PLAN.shares(D, len(order.announcements))
+        shares = self.plan.shares(D, len(order.announcements))
         values = shares.noised(shares.on_grid(torch.full((D,), GRADIENT, dtype=torch.float64)))
         vector = self.sites[site].mask(self.attempts[site], order.announcements, values)
         self.entries[site] += 2
         return MaskedReply("run", order.round, order.nonce, site, vector, Head(self.entries[site], "ab" * 32))
 
 
-def run(config: RunConfig, fleet: ToyFleet) -> tuple[list[Round], bool]:
+def run(
+    config: RunConfig,
+    fleet: ToyFleet,
+    asks: Asks = lambda number, sites: None,
+) -> tuple[list[Round], bool]:
     start, found = AdapterState({"w": np.zeros((D // 2, 2), np.float32)}), list[Round]()
     rounds = run_rounds(
         config,
         "run",
         start,
         fleet,
-        dict.fromkeys(NAMES, 100.0),
+        dict.fromkeys(fleet.names, 100.0),
         lambda adapter: {"accuracy": Interval(0.5, 0.4, 0.6)},
         lambda done: None,
-        PLAN,
+        fleet.plan,
         sleep=lambda seconds: None,
+        asks=asks,
     )
     try:
         found.extend(rounds)
@@ -153,6 +163,61 @@ def test_an_attempt_that_misses_a_vector_is_void_and_the_next_has_another_nonce(
     assert second.committed
 
 
+def test_a_site_that_makes_an_attempt_void_is_left_out_of_the_next_if_enough_others_are_there(config: RunConfig) -> None:
+    for always, ended in ((("d",), True), (("c", "d"), False)):  # without two of them there are too few
+        fleet = ToyFleet(lambda site, order, reply: None if site in always and isinstance(order, MaskedOrder) else reply)  # noqa: B023
+        done, reached = run(config, fleet)
+        assert reached == ended
+        asked = [sites for kind, sites in fleet.asked if kind == "train.ready"]
+        assert asked == ([NAMES, ("a", "b", "c")] * 2 if ended else [NAMES, NAMES, NAMES])
+        assert [each.committed for each in done] == ([False, True] * 2 if ended else [False] * 3)
+
+
+def test_what_sites_will_charge_is_written_down_before_they_are_asked(config: RunConfig, tmp_path: Path) -> None:
+    fleet, path = ToyFleet(lambda site, order, reply: None if site == "d" else reply), tmp_path / "attempts.json"
+    asked_before = list[int]()
+
+    def asks(number: int, sites: Sequence[str]) -> None:
+        asked_before.append(sum(kind == "train.masked" for kind, _ in fleet.asked))
+        Attempts(path).asks(number, sites)  # each in a new process
+
+    assert run(config, fleet, asks)[1]
+    assert asked_before == [0, 1]
+    assert [Attempts(path).rounds_of(site) for site in NAMES] == [(1, 2), (1, 2), (1, 2), ()]
+    path.write_text("[[1")
+    with pytest.raises(RunError, match=r"attempts\.json: damaged"):
+        Attempts(path)
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_of_ten_sites_up_to_three_may_drop_out_in_either_phase_and_each_attempt_is_written_down(
+    config_of: ConfigOf, lost: int
+) -> None:
+    names = tuple(f"site-{i}" for i in range(10))
+    sites = [{"id": name, "file": "x.jsonl", "declared_size": 100} for name in names]
+    config = config_of({**SHARED, "data.sites": sites, "cohort.quorum": 7, "training.rounds": 1})
+    plan = replace(PLAN, shared=replace(NOISE, sites=10, fewest=7, expected_batch=10 * RATE * 100))
+    gone = set[str]()
+
+    def drops(site: str, order: Order, reply: Any) -> Any:  # one more site at each second phase, for good
+        if isinstance(order, MaskedOrder) and len(gone) < lost:
+            gone.add(site)
+        return None if site in gone else reply
+
+    fleet, asked = ToyFleet(drops, names, plan), list[tuple[str, ...]]()
+    config = config.model_copy(update={"cohort": config.cohort.model_copy(update={"attempts": 10})})
+    done, ended = run(config, fleet, lambda number, ready: asked.append(tuple(ready)))
+    assert ended
+    assert [each.committed for each in done] == [False] * (1 if lost else 0) + [True]
+    assert set(done[-1].accepted) == set(names) - gone
+    assert len(done[-1].accepted) == 10 - lost
+    for (
+        site
+    ) in names:  # a site that answered has charged each attempt that it answered, and the server counts at least as many
+        assert sum(site in each for each in asked) >= (fleet.entries[site] - 1) / 2
+        assert site in gone or sum(site in each for each in asked) == (fleet.entries[site] - 1) / 2
+
+
 def test_too_few_sites_are_not_asked_for_a_vector(config: RunConfig) -> None:
     fleet = ToyFleet(lambda site, order, reply: reply if site in "ab" else None)
     done, ended = run(config, fleet)
@@ -176,9 +241,10 @@ def test_a_vector_that_is_not_the_sites_own_voids_the_attempt_and_names_the_site
     forge, reason = FORGERIES[name]
     fleet = ToyFleet(lambda site, order, reply: forge(reply) if site == "a" and isinstance(reply, MaskedReply) else reply)
     done, ended = run(config, fleet)
-    assert not ended
+    assert ended
     assert {bad.site_id: bad.reason for bad in done[0].rejected}["a"] == reason
-    assert not done[-1].adapter.arrays["w"].any()
+    assert not done[0].adapter.arrays["w"].any()
+    assert [each.accepted for each in done] == [(), ("b", "c", "d")] * 2
 
 
 def test_a_sum_that_honest_sites_would_not_send_is_rejected_without_naming_one(config: RunConfig) -> None:

@@ -9,7 +9,7 @@ from fixture_types import LearnerOf, RecordsOf, Shake
 from server.adapter_files import load_adapter, save_adapter
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
-from shared.errors import ModelError
+from shared.errors import ConfigError, ModelError
 from shared.records.types import Record
 from shared.tasks.base import Learner
 from simulations.predict import answer
@@ -55,6 +55,21 @@ def test_an_adapter_on_another_base_is_refused(saved: tuple[Learner, Path], tiny
     (folder / "run.json").write_text(json.dumps(tree))
     with pytest.raises(ModelError, match="checksum mismatch"):
         load_adapter(folder)
+
+
+def test_an_override_changes_how_an_adapter_is_used_and_not_what_it_is(saved: tuple[Learner, Path]) -> None:
+    _, folder = saved
+    config, _ = load_adapter(folder, overrides=["model.max_length=8", "run.seed=5"])
+    assert (config.model.max_length, config.run.seed) == (8, 5)
+    for override, says in (
+        ("adapter.rank=3", "--set adapter: the adapter was trained with other values"),
+        ("task.system=other", "--set task: the adapter was trained"),
+        ("model.nme=x", "nearest is 'model.name'"),
+        ("rounds", "write it as section.key=value"),
+    ):
+        with pytest.raises(ConfigError, match=says) as caught:
+            load_adapter(folder, overrides=[override])
+        assert "\n" not in str(caught.value)
 
 
 def test_a_text_gets_the_label_that_the_model_gives_it(

@@ -1,6 +1,7 @@
 """A whole federation in this process: what comes out of it, and what must not."""
 
 import base64
+import csv
 import json
 import re
 import shutil
@@ -299,6 +300,12 @@ def test_a_finished_run_is_an_object_with_metrics_rounds_and_the_privacy_of_each
     assert {each.plan for each in twice[0].privacy.values()} == {None}
     frame = result.to_frame()
     assert list(frame["accuracy_low"]) == [row["accuracy_low"] for row in result.rounds]
+    table = list(csv.DictReader((finished.folder / "results.csv").open(encoding="utf-8")))
+    finals = {row["measure"]: float(row["low"]) for row in table if row["part"] == "final"}
+    assert finals == {name: interval.low for name, interval in result.metrics.items()}
+    epsilons = {row["name"]: float(row["value"]) for row in table if row["measure"] == "epsilon"}
+    assert epsilons == {site: spent.epsilon for site, spent in result.privacy.items()}
+    assert {row["part"] for row in table} == {"final", "baseline", "round", "site", "privacy"}
     lines = result.to_csv(tmp_path / "rounds.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].split(",") == list(frame.columns)
     assert len(lines) == 3

@@ -30,6 +30,7 @@ def national() -> tuple[type, ...]:
 ENGLISH = Language(
     code="en",
     models={"en-core-web-sm": EN_CORE_WEB_SM},
+    installed=(),
     national=national,
     rules=rules.RULES,
     digit_rules=rules.DIGIT_RULES,

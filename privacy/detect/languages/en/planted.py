@@ -27,6 +27,7 @@ PLANTED = PlantedForms(
         "USERNAME": ("My login is {}.", "Find me as {} there."),
     },
     streets=("Street", "Road", "Lane", "Avenue", "Close", "Drive", "Court"),
+    address="{number} {name} {street}, {town}",
     phones=("+4% %### ######", "0%## ### ####", "(%##) ###-####"),
     dates=("%d/%m/%Y", "%Y-%m-%d", "%d %B %Y"),
 )

@@ -1,6 +1,6 @@
 """Define the detection rules for English; ``privacy.detect.rules`` explains their syntax."""
 
-from privacy.detect.rules import HOUSE_NUMBER, Rules, any_of, any_titled
+from privacy.detect.rules import HOUSE_NUMBER, NAME, NAMES, Rules, any_of, any_titled
 
 # People: titles, words before a name, middle initials. "MS" in capitals is no title, because it is a disease and a brand.
 TITLE = any_of(
@@ -17,9 +17,6 @@ LETTERED = any_titled(
     "vitamin vitamins hepatitis type group grade stage class plan part factor protein coenzyme influenza strep complex "
     "appendix section table figure schedule plate phase category i a the"
 )
-NAME = r"(?:\p{Lu}'?\p{Lu}?\p{Ll}[\p{L}'-]*|\p{Lu}\.)"
-PARTICLES = rf"(?:{any_of('van von der den de del della di da dos la le al el bin ibn ter ten zu')}[ ]){{0,2}}"
-NAMES = rf"{PARTICLES}{NAME}(?:[ -]{PARTICLES}{NAME}){{0,3}}"
 # Words that announce a name.
 SAID = r"""(?i:
     (?:(?:my|his|her|their|full|first|last|sur|maiden|patient|user|contact|account|card|holder)[ ]?)?

@@ -46,7 +46,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "weights").write_bytes(b"1")
-    monkeypatch.setattr("client.data_stage.cache.locate", lambda _: folder)
+    monkeypatch.setattr("client.data_stage.cache.locate_models", lambda _: {"en": folder})
     return folder
 
 

@@ -87,14 +87,13 @@ def test_a_worker_does_not_import_torch() -> None:
     code = """
 import sys
 from multiprocessing import Pipe
-from privacy.detect.spacy_models import locate
 from privacy.anonymise.workers import serve
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord
 ours, theirs = Pipe()
 ours.send([RawRecord({"text": "Dr. Okafor called."})])
 ours.close()
-serve(theirs, AnonymiseSection(), locate("en-core-web-sm"))
+serve(theirs, AnonymiseSection())
 sys.exit(not ("spacy" in sys.modules and sys.modules["torch"] is None))
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

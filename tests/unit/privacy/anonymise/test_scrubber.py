@@ -38,6 +38,14 @@ def test_disguised_identifiers_do_not_come_through(scrubber: Scrubber, raw: str,
     assert hidden not in record.fields["text"]
 
 
+@pytest.mark.parametrize(("lacks", "reason"), [("label", Reason.NO_LABEL), ("person", Reason.NO_PERSON)])
+def test_a_record_that_lacks_what_training_needs_is_held_back(scrubber: Scrubber, lacks: str, reason: Reason) -> None:
+    raw = [RawRecord({"text": "All is well."}, "x", 1), RawRecord({"text": "Well."}, None, 2, lacks=lacks)]  # type: ignore[arg-type]
+    done = scrubber.scrub(raw)
+    assert [record.position for record in done.records] == [1]
+    assert done.quarantined == (Quarantined(2, reason),)
+
+
 def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: Scrubber) -> None:
     raw = RawRecord({"instruction": "Mrs Adeyemi asked about her pills.", "response": "We told Adeyemi to rest."}, "x", 7)
     (record,) = scrubber.scrub([raw]).records

@@ -70,7 +70,7 @@ def test_a_united_second_recogniser_replaces_what_the_first_lets_through(folder:
         scrubber = Scrubber(section, folder)
         (record,) = scrubber.scrub([RawRecord(text)]).records
         assert record.fields["text"] == expected
-        left, types = residual(load_detector(knows_a_word), [scrubber.mask(record.fields["text"])])
+        left, types = residual(load_detector(knows_a_word).detect([scrubber.mask(record.fields["text"])]))
         assert (left.found, types) == ((0, {}) if use == "unite" else (1, {"WARD": 1}))
 
 

@@ -57,7 +57,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def play(scene: Callable[[Holder, Flower], Awaitable[None]], status: int = 200) -> Flower:
     flower = Flower(status)
-    asyncio.run(asyncio.wait_for(scene(Holder(flower), flower), 20))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(scene(Holder(flower), flower), 20))
     return flower
 
 

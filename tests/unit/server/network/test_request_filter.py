@@ -58,9 +58,14 @@ class Gate:
 
 
 def headers(
-    path: str = PULL, key: Any = NORTH, site: str = "north", body: bytes = b"who", size: int | None = None, **other: str
+    path: str = PULL,
+    key: Any = NORTH,
+    site: str = "north",
+    body: bytes = b"who",
+    size: int | None = None,
+    other: Mapping[str, str] | None = None,
 ) -> Headers:
-    found: Mapping[str, str] = signed_headers(key, site, "POST", path, body) | other
+    found = signed_headers(key, site, "POST", path, body) | dict(other or {})
     sized = len(body) if size is None else size
     return [(name.encode(), value.encode()) for name, value in {"content-length": str(sized), **found}.items()]
 
@@ -125,10 +130,10 @@ def test_a_doubled_header_is_refused_whichever_of_the_two_is_right(name: str, fi
 def test_a_signature_is_of_one_method_path_site_body_and_time() -> None:
     for given, path, body in [
         (headers("/v1/fleet/activate-node"), PULL, b"who"),
-        (headers(**{TIME: "1700000000.000"}), PULL, b"who"),
-        (headers(**{NONCE: "0" * 32}), PULL, b"who"),
-        (headers(**{SITE: "south"}), PULL, b"who"),
-        (headers(**{KEY: dict(headers(key=SOUTH))[KEY.encode()].decode()}), PULL, b"who"),
+        (headers(other={TIME: "1700000000.000"}), PULL, b"who"),
+        (headers(other={NONCE: "0" * 32}), PULL, b"who"),
+        (headers(other={SITE: "south"}), PULL, b"who"),
+        (headers(other={KEY: dict(headers(key=SOUTH))[KEY.encode()].decode()}), PULL, b"who"),
         (headers(), PULL, b"me!"),
     ]:
         gate = Gate()
@@ -138,7 +143,7 @@ def test_a_signature_is_of_one_method_path_site_body_and_time() -> None:
 
 def test_the_body_of_an_unsigned_request_is_not_read() -> None:
     gate = Gate()
-    forged = headers(PUSH, body=b"x" * 1000, **{NONCE: "1" * 32})
+    forged = headers(PUSH, body=b"x" * 1000, other={NONCE: "1" * 32})
     assert gate.now(PUSH, forged, body=b"x" * 1000) == 401
     assert (gate.read, gate.vouched) == (0, [])
 

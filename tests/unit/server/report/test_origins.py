@@ -25,7 +25,8 @@ from server.rounds import Round
 from server.run import _site_facts
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.models.load import LoadedModel, ModelFiles
+from shared.models.folders import ModelFiles
+from shared.models.load import LoadedModel
 from shared.ops.energy import Lap
 from shared.wire.chain_head import Head
 
@@ -118,7 +119,7 @@ def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
     """Return what a server knows at the end of a run, by its own functions."""
     config, outcome = evaluator.config, evaluator.outcome()
     base = evaluator.learner.base
-    files = ModelFiles("tiny", tiny_bert, "model.safetensors", "c" * 64, "org/tiny@" + "d" * 40)
+    files = ModelFiles("tiny", tiny_bert, ("model.safetensors",), "c" * 64, "org/tiny@" + "d" * 40)
     metrics, rounds = evaluator.metrics(outcome), [one_round(number, evaluator) for number in (1, 2)]
     rival = Rival("before training", outcome)
     return RunFacts(

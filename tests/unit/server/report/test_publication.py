@@ -19,7 +19,8 @@ from server.report.signed import canonical
 from server.rounds import Round
 from shared.adapters.state import AdapterState
 from shared.metrics.bootstrap import Interval
-from shared.models.load import LoadedModel, ModelFiles
+from shared.models.folders import ModelFiles
+from shared.models.load import LoadedModel
 from shared.models.wheels import sha256_file
 from shared.wire.chain_head import Head
 
@@ -66,7 +67,7 @@ def site(name: str, rounds: tuple[int, ...]) -> SiteFacts:
 
 @pytest.fixture
 def run(config_of: ConfigOf, toy_state: Callable[[float], AdapterState], tmp_path: Path) -> RunFacts:
-    files = ModelFiles("minilm", tmp_path, "model.safetensors", "a" * 64, "org/mini@" + "b" * 40)
+    files = ModelFiles("minilm", tmp_path, ("model.safetensors",), "a" * 64, "org/mini@" + "b" * 40)
     nothing: Any = None
     state = toy_state(0.5)
     (tmp_path / "adapter").mkdir()

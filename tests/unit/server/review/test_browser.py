@@ -9,7 +9,7 @@ import pytest
 
 from server.review.score import score
 from server.review.serve import Server
-from server.review.sheet import read_key, read_sheet
+from server.review.sheet import key_of, read_key, read_sheet
 
 pytestmark = pytest.mark.faults
 
@@ -19,7 +19,7 @@ def test_ten_items_are_rated_by_keyboard_with_a_reload_in_the_middle_and_scored(
 ) -> None:
     """A rater who always finds the tuned answer better, but for the last item, which is changed to a tie and back."""
     server = serve("ann")
-    tuned = read_key(sheet / "key.json", sheet).tuned
+    tuned = read_key(key_of(sheet), sheet).tuned
     order = [item.id for item in read_sheet(sheet)]
     browser.call("Page.enable")
     browser.call("Page.navigate", url=server.address)

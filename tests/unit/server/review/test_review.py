@@ -20,7 +20,7 @@ from server.review.answers import export_review, pairs_of
 from server.review.ratings import Ratings, read_all
 from server.review.score import agreement, enter, score, unblinded
 from server.review.serve import Server
-from server.review.sheet import Key, Pair, export, read_key, read_sheet
+from server.review.sheet import Key, Pair, export, key_of, read_key, read_sheet
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 
@@ -39,7 +39,7 @@ def visit(server: Server) -> httpx.Client:
 
 def rate_all(sheet: Path, rater: str, prefer: Callable[[int], str]) -> None:
     """Rate each item as ``prefer`` says of the pair's number: tuned, base or tie."""
-    key = read_key(sheet / "key.json", sheet)
+    key = read_key(key_of(sheet), sheet)
     ratings = Ratings(sheet, rater)
     for item in read_sheet(sheet):
         verdict = prefer(int(item.prompt.split()[1]))
@@ -48,11 +48,12 @@ def rate_all(sheet: Path, rater: str, prefer: Callable[[int], str]) -> None:
 
 
 def test_the_sheet_is_blind_and_only_the_key_tells(sheet: Path) -> None:
-    items, key = read_sheet(sheet), read_key(sheet / "key.json", sheet)
+    items, key = read_sheet(sheet), read_key(key_of(sheet), sheet)
     assert len(items) == 10
     assert key.identical == 1
     written = json.loads((sheet / "sheet.json").read_text())
     assert set(written) == {"items"}
+    assert [path.name for path in sheet.iterdir()] == ["sheet.json"]  # raters get the folder
     assert {name for row in written["items"] for name in row} == {"id", "prompt", "a", "b"}
     for item in items:
         number = item.prompt.split()[1]
@@ -66,7 +67,7 @@ def test_order_and_sides_are_drawn_anew_each_time(tmp_path: Path) -> None:
     made = []
     for name in ("one", "two"):
         export(pairs, tmp_path / name)
-        key = read_key(tmp_path / name / "key.json", tmp_path / name)
+        key = read_key(key_of(tmp_path / name), tmp_path / name)
         made.append(([item.prompt for item in read_sheet(tmp_path / name)], list(key.tuned.values())))
         assert 10 < Counter(key.tuned.values())["a"] < 50  # a fair coin misses this once in 10^7
     assert made[0][0] != made[1][0]
@@ -83,7 +84,7 @@ def test_a_sheet_is_never_written_over_and_never_empty(sheet: Path, tmp_path: Pa
 def test_a_changed_sheet_or_another_key_is_refused(sheet: Path, tmp_path: Path) -> None:
     export([Pair("p", "x", "y")], tmp_path / "other")
     with pytest.raises(RunError, match="another sheet"):
-        read_key(tmp_path / "other" / "key.json", sheet)
+        read_key(key_of(tmp_path / "other"), sheet)
     content = (sheet / "sheet.json").read_text()
     (sheet / "sheet.json").write_text(content.replace("tuned answer 3", "tuned answer three"))
     with pytest.raises(RunError, match="another sheet, or the sheet was changed"):
@@ -294,5 +295,5 @@ def test_a_classification_has_nothing_to_rate(classify: RunConfig, learner_of: L
 
 
 def test_export_reads_its_prompts_before_the_model(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="not readable"):
+    with pytest.raises(Exception, match="no such file"):
         export_review(tmp_path / "no-adapter", tmp_path / "none.jsonl", tmp_path / "out", 5)

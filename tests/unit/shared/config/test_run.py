@@ -12,6 +12,7 @@ from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.config.aggregation import GRADIENT_OPTIMISERS
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 
@@ -89,7 +90,7 @@ BAD = [
     ("privacy.site_rate", 1.5, "privacy.site_rate"),
     ("privacy.release_noise", 0, "privacy.release_noise"),
     ("adapter", {"train": "AB"}, "adapter.train = 'AB'"),
-    ("anonymise.language", "de", "anonymise.language"),
+    ("anonymise.language", "it", "anonymise.language"),
     ("aggregation.method", "median", "aggregation.method"),
     ("aggregation.weights", "unifrom", "nearest is 'uniform'"),
     ("aggregation.optimiser", "adam", "aggregation.optimiser"),
@@ -138,7 +139,6 @@ SHARED = {
         ({"aggregation.optimiser": "momentum"}, "gives the server a gradient; set 'adamw' or 'sgd'"),
         ({"aggregation.method": "trimmed_mean"}, "shows only their sum"),
         ({"adapter.train": "AB"}, "adapter.train = 'AB'"),
-        ({"data.source": "sites"}, "privacy.trust = 'distributed': not implemented for real sites yet"),
         ({"privacy.unit": "site"}, "under trust = 'distributed' use unit = 'record' or 'person'"),
     ],
     ids=str,
@@ -149,6 +149,24 @@ def test_what_a_shared_noise_cannot_cover_is_refused(config_of: ConfigOf, change
         config_of({**SHARED, **changes})
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_shared_noise_has_defaults_of_its_own_and_a_given_value_counts(config_of: ConfigOf) -> None:
+    shared = {"privacy.trust": "distributed", "privacy.colluders": 0, "aggregation": {}, "training": {"rounds": 4}}
+    config = config_of(shared)
+    assert (config.aggregation.optimiser, config.aggregation.weights, config.training.steps) == ("adamw", "declared", 1)
+    for name, (adapter, head) in GRADIENT_OPTIMISERS.items():
+        training = config_of({**shared, "aggregation": {"optimiser": name}}).training
+        assert (training.learning_rate, training.head_learning_rate) == (adapter, head)
+    assert config_of({**shared, "training": {"rounds": 4, "learning_rate": 0.5}}).training.learning_rate == 0.5
+    assert config_of({**shared, "privacy.enabled": False}).training.steps == 1
+    assert RunConfig.parse(config.model_dump(mode="json"), "again") == config
+
+
+@pytest.mark.parametrize("optimiser", [["adamw"], {"a": 1}, 3, None])
+def test_an_optimiser_of_a_wrong_kind_is_one_line_under_a_shared_noise(config_of: ConfigOf, optimiser: object) -> None:
+    with pytest.raises(ConfigError, match=r"aggregation\.optimiser"):
+        config_of({"privacy.trust": "distributed", "privacy.colluders": 0, "aggregation": {"optimiser": optimiser}})
 
 
 def test_a_head_alone_is_for_a_classification_only(config_of: ConfigOf) -> None:
@@ -252,8 +270,10 @@ def test_a_missing_a_binary_and_a_folder_config_are_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.toml")), ids=lambda path: path.name)
-def test_every_shipped_config_loads_and_says_how_to_run_it(path: Path) -> None:
-    config = RunConfig.load(path)
+def test_every_shipped_config_loads_and_says_how_to_run_it(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("text,category\na,yes\nb,no\n", encoding="utf-8")  # where labels come from one
+    public = [f"evaluation.file={tmp_path / 'test.csv'}"] if "evaluation.file" in path.read_text(encoding="utf-8") else []
+    config = RunConfig.load(path, public)
     assert config.run.name == path.stem.replace("_", "-")
     assert re.search(rf"hushtune (simulate|compare|sweep) configs/{path.name}", path.read_text(encoding="utf-8"))
 

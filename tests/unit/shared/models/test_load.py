@@ -19,7 +19,10 @@ from shared.adapters.state import AdapterState
 from shared.config.model import ModelSection
 from shared.config.run import RunConfig
 from shared.errors import ModelError
-from shared.models.load import catalogue_rows, load, locate
+from shared.models.catalogue import HUB_ID
+from shared.models.folders import locate
+from shared.models.load import load
+from shared.models.store import catalogue_rows
 from shared.models.wheels import sha256_file
 from shared.tasks import load_task
 from shared.tasks.base import Learner
@@ -341,12 +344,14 @@ def test_an_encoder_is_no_language_model(tiny_bert: Path) -> None:
     one_line(caught)
 
 
-def test_a_language_model_without_a_chat_template_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
+def test_a_language_model_without_a_chat_template_is_refused(
+    instruct: RunConfig, change: Change, tiny_llama: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))
     (folder / "chat_template.jinja").unlink(missing_ok=True)
     assert AutoTokenizer.from_pretrained(folder).chat_template is None
     with pytest.raises(ModelError, match="no chat template") as caught:
-        load(section(folder), "causal")
+        load_task(change(instruct, {"model.name": str(folder)}))
     one_line(caught)
 
 
@@ -371,8 +376,8 @@ def test_the_base_model_is_frozen(either: RunConfig) -> None:
 def test_the_catalogue_has_a_row_for_every_model_and_refuses_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUSHTUNE_CACHE", str(tmp_path))
     rows = catalogue_rows()
-    assert [row["name"] for row in rows] == ["minilm", "smollm2-135m"]
+    assert {"minilm", "smollm2-135m", "qwen3-8b", "llama-3.2-1b", "modernbert-base"} <= {row["name"] for row in rows}
     assert not any(row["fetched"] for row in rows)
-    assert all(len(str(row["sha256"])) == 64 for row in rows)
+    assert all(row["licence"] and (row["sha256"] or HUB_ID.fullmatch(row["source"])) for row in rows)
     with pytest.raises(ModelError, match="--fetch bert"):
         catalogue_rows("bert")

@@ -114,14 +114,43 @@ def test_a_label_is_what_the_file_writes(
     assert [record.label for record in read_records(path, config_of({"task.labels": labels}))] == labels
 
 
-def test_a_missing_label_is_blamed_on_its_own_row(
-    tmp_path: Path, config_of: ConfigOf, write: Write, refused: Refused
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("missing", [None, "", " ", "NA", "n/a", "null"])
+def test_a_missing_label_holds_back_its_own_record(
+    tmp_path: Path, config_of: ConfigOf, suffix: str, missing: str | None, write: Write
 ) -> None:
-    rows = [{"text": f"{MARKER} {number}", "label": None if number == 8 else number % 2} for number in range(1, 12)]
+    rows = [{"text": f"text {number}", "label": missing if number == 8 else str(number % 2)} for number in range(1, 12)]
+    found = read_records(write(tmp_path / f"n{suffix}", rows), config_of({"task.labels": ["0", "1"]}))
+    assert [record.position for record in found if record.lacks] == [8]
+    assert [record.label for record in found] == ["1", "0", "1", "0", "1", "0", "1", None, "1", "0", "1"]
+
+
+def test_a_wrong_label_is_blamed_on_its_own_row(tmp_path: Path, config_of: ConfigOf, write: Write, refused: Refused) -> None:
+    rows = [{"text": f"{MARKER} {number}", "label": "2" if number == 8 else str(number % 2)} for number in range(1, 12)]
     config = config_of({"task.labels": ["0", "1"]})
     assert "line 9, record 8: its label" in refused(write(tmp_path / "n.csv", rows), config)
     assert "line 8, record 8: its label" in refused(write(tmp_path / "n.jsonl", rows), config)
     assert "record 8: its label" in refused(write(tmp_path / "n.parquet", rows), config)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize(("cell", "text"), [(None, ""), ("", ""), ("NA", "NA"), ("null", "null"), ("None", "None")])
+def test_an_empty_text_is_one_empty_record_and_a_word_stays_text(
+    tmp_path: Path, config_of: ConfigOf, suffix: str, cell: str | None, text: str, write: Write
+) -> None:
+    path = write(tmp_path / f"n{suffix}", [ROWS[0], {"text": cell, "label": "no"}, ROWS[2]])
+    assert [record.fields["text"] for record in read_records(path, config_of())] == [
+        ROWS[0]["text"],
+        text,
+        ROWS[2]["text"],
+    ]
+
+
+def test_an_object_may_leave_a_column_out(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
+    rows = [{"label": "no"}, {"text": "a"}, {"text": "b", "label": "yes", "mrn": "1"}, {"text": "c", "label": "no"}]
+    found = read_records(write(tmp_path / "n.jsonl", rows), config_of({"data.columns.known": ["mrn"]}))
+    assert [record.fields["text"] for record in found] == ["", "a", "b", "c"]
+    assert [record.lacks for record in found] == [None, "label", None, None]
 
 
 def test_a_whole_number_is_a_label_that_a_gap_in_its_column_does_not_change(

@@ -53,8 +53,17 @@ def test_one_person_is_known_in_every_way_of_writing_an_id(tmp_path: Path, confi
             assert record.person == person
 
 
-@pytest.mark.parametrize("person", [None, "", " ", "\u200b", float("nan"), ["17"], {"id": 17}])
-def test_a_person_that_is_missing_or_no_id_is_refused(
+@pytest.mark.parametrize("person", [None, "", " ", "\u200b", float("nan"), "NA", "null"])
+def test_a_record_of_nobody_is_held_back_and_forms_no_unit(
+    tmp_path: Path, config_of: ConfigOf, person: Any, write: Write
+) -> None:
+    path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": "no", "pid": person}])
+    (record,) = read_records(path, config_of({"data.columns.person": "pid"}))
+    assert (record.person, record.lacks) == (None, "person")
+
+
+@pytest.mark.parametrize("person", [["17"], {"id": 17}])
+def test_a_person_that_is_no_id_is_refused(
     tmp_path: Path, config_of: ConfigOf, person: Any, write: Write, refused: Refused
 ) -> None:
     path = write(tmp_path / "n.jsonl", [{"text": MARKER, "label": "no", "pid": person}])

@@ -12,6 +12,7 @@ from shared.config.run import RunConfig
 from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example, collate
+from shared.tasks.instruction import Instruction
 from shared.tasks.micro_batches import micro_batches
 from shared.tasks.outcome import joined
 
@@ -102,7 +103,7 @@ def test_the_system_message_is_left_out_when_there_is_none(
 
 
 @SHARED
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(8, 40))
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(16, 40))
 def test_every_instruction_example_fits_and_has_a_response_token(
     learner_of: LearnerOf, instruct: RunConfig, change: Change, words: int, answer: int, longest: int
 ) -> None:
@@ -203,3 +204,25 @@ def test_padding_is_on_the_right_and_masked() -> None:
     assert batch.ids.tolist() == [[5, 6, 7], [8, 9, 9]]
     assert batch.mask.tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch.targets.tolist() == [[False, True, True], [True, False, False]]
+
+
+@pytest.mark.parametrize("question", ["aia " * 40, "a" * 90, "aia\n" * 30 + "<assistant>"])
+def test_only_the_users_text_is_cut_and_generation_asks_as_training_does(
+    learner_of: LearnerOf, instruct: RunConfig, question: str
+) -> None:
+    task = learner_of(instruct).task
+    assert isinstance(task, Instruction)
+    [example] = task.encode([Record({"instruction": question, "response": "bib"})])
+    prompt = example.ids[~np.asarray(example.target, dtype=np.bool_)].tolist()
+    whole = task.tokenizer(task.prompt(question), add_special_tokens=False)["input_ids"]
+    empty = task.tokenizer(task.prompt(""), add_special_tokens=False)["input_ids"]
+    end = task.tokenizer("<assistant>", add_special_tokens=False)["input_ids"]
+    assert len(prompt) <= task.longest_prompt < len(whole)
+    assert len(prompt) > len(empty)
+    assert prompt[-len(end) :] == end
+    assert prompt[: len(prompt) - len(end)] == whole[: len(prompt) - len(end)]
+    asked: list[list[int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task, "_continued", lambda _, prompts, __: asked.extend(map(list, prompts)) or [""])
+        task.replies(learner_of(instruct).model, [question], 3)
+    assert asked == [prompt]

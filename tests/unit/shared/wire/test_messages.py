@@ -17,6 +17,7 @@ from shared.adapters.state import AdapterState
 from shared.errors import MessageError
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder, TrainReply, outgoing
+from shared.wire.secure_messages import MaskedReply
 
 DELTA = AdapterState({"b": np.float32([[1.0, 2.0], [3.0, 4.0]]), "a": np.float32([5.0])})
 SUMS = {"loss": 3.5, "hits": -1.25, "records": 40.0}
@@ -319,3 +320,12 @@ def test_orders_of_two_configs_have_two_digests(order: TrainOrder, config_of: Co
 def test_an_order_with_a_header_of_another_form_is_refused(order: TrainOrder, change: dict[str, Any]) -> None:
     with pytest.raises(MessageError, match="order: "):
         TrainOrder.from_record(changed_header(order, **change))
+
+
+@pytest.mark.parametrize("head", [Head(5, "Mrs Miller has a cough"), Head(5, "E" * 64), Head(5, "e" * 65), Head(-1, "")])
+def test_the_end_of_a_ledger_has_no_room_for_text(head: Head) -> None:
+    with pytest.raises(MessageError, match="does not end with a hash of 64 hexadecimal digits"):
+        TrainReply.from_record(replace(REPLY, ledger=head).to_record())
+    reply = MaskedReply("run", 2, "nonce", "north", np.zeros(3, np.uint32), head)
+    with pytest.raises(MessageError, match="does not end with a hash of 64 hexadecimal digits"):
+        MaskedReply.from_record(reply.to_record())

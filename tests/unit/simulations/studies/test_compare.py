@@ -87,6 +87,7 @@ def test_an_interrupted_comparison_goes_on_and_loses_no_finished_row(
         (row["value"]["value"], row["value"]["low"]) for row in document["rows"]
     ]
     assert len(done.to_frame()) == len(done.rows)
+    assert len((folder / "compare.csv").read_text(encoding="utf-8").splitlines()) == len(done.rows) + 1
     assert list(done.conclusions) == document["conclusions"]
     monkeypatch.setattr(RunConfig, "load", lambda path, overrides: config)
     assert run_examples(compare) == 6

@@ -1,7 +1,7 @@
 """What a language must bring, and what a second one, made up here with parts of its own, must not lose."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -23,7 +23,8 @@ from privacy.detect.languages.base import (
     SurrogateForms,
 )
 from privacy.detect.languages.en.language import ENGLISH
-from privacy.detect.languages.registry import LANGUAGES, language
+from privacy.detect.languages.identify import identifier
+from privacy.detect.languages.registry import AUTO, LANGUAGES, language
 from privacy.detect.recognisers.registry import RECOGNISERS, pattern_recognisers
 from privacy.detect.words import WordLists
 from privacy.leakage.planted import Planter
@@ -57,6 +58,7 @@ def words() -> WordLists:
 GERMAN = Language(
     code="de",
     models={},
+    installed=(),
     national=lambda: (DeTaxIdRecognizer,),
     rules={"PERSON": (("title", r"\b(?:Herr|Frau)[ ]\K\p{Lu}\p{Ll}+", 0.6),)},
     digit_rules={"AGE": (("age", r"\b\d{1,3}[ ]Jahre[ ]alt", 0.5),)},
@@ -71,22 +73,31 @@ GERMAN = Language(
     words=words,
     surrogates=SurrogateForms(("de_DE",), ("Däne",)),
     dates=DateForms(("%d.%m.%Y",), ("%d. %B",), tuple("abcdefg"), ("ter",)),
-    planted=PlantedForms("de_DE", dict.fromkeys(PLANTED_KINDS, ("Bitte: {}.",)), ("Weg",), ("0%## #####",), ("%d.%m.%Y",)),
+    planted=PlantedForms(
+        "de_DE",
+        dict.fromkeys(PLANTED_KINDS, ("Bitte: {}.",)),
+        ("Weg",),
+        "{name} {street} {number}, {postcode} {town}",
+        ("0%## #####",),
+        ("%d.%m.%Y",),
+    ),
 )
 
 
 @pytest.fixture
-def german(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def german(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """Register a second language, and return the folder of its model, which knows one unused word."""
     monkeypatch.setitem(LANGUAGES, "de", GERMAN)  # type: ignore[arg-type]
     nlp = spacy.blank("de")
     nlp.add_pipe("entity_ruler", name="ner").add_patterns([{"label": "PER", "pattern": "niemand"}])  # type: ignore[attr-defined]
     nlp.to_disk(tmp_path / "model")
-    return tmp_path / "model"
+    identifier.cache_clear()
+    yield tmp_path / "model"
+    identifier.cache_clear()
 
 
 def section(level: str) -> AnonymiseSection:
-    return AnonymiseSection(level=level).model_copy(update={"language": "de"})
+    return AnonymiseSection(level=level, language="de")
 
 
 def parts(whole: Any, prefix: str = "") -> Mapping[str, Any]:
@@ -120,12 +131,12 @@ def test_a_kind_of_planted_value_without_a_sentence_is_refused(monkeypatch: pyte
 
 
 def test_a_config_names_a_language_of_the_registry_and_no_other() -> None:
-    assert set(get_args(AnonymiseSection.model_fields["language"].annotation)) == set(LANGUAGES)
+    assert set(get_args(AnonymiseSection.model_fields["language"].annotation)) == {*LANGUAGES, AUTO}
     assert all(language(code).code == code for code in LANGUAGES)
     with pytest.raises(ValidationError):
-        AnonymiseSection.model_validate({"language": "de"})
-    with pytest.raises(ModelError, match=r"^anonymise\.language = 'de': has no rules; set one of en$"):
-        Anonymiser(section("fast"))
+        AnonymiseSection.model_validate({"language": "it"})
+    with pytest.raises(ModelError, match=r"^anonymise\.language = 'it': has no rules; set one of de, en, es, fr$"):
+        language("it")
 
 
 @pytest.mark.parametrize("level", ["fast", "standard", "strict"])
@@ -150,7 +161,7 @@ def test_a_second_language_has_its_own_rules_and_none_of_english(german: Path) -
 
 
 def test_word_lists_planted_values_and_surrogates_are_those_of_the_language(german: Path) -> None:
-    surrogate = AnonymiseSection(operator="surrogate").model_copy(update={"language": "de"})
+    surrogate = AnonymiseSection(operator="surrogate", language="de")
     (done,) = Scrubber(surrogate, german, b"k" * 32).examine([RawRecord({"text": "Frau Jutta ruft heute an, 03.05.1984"})])
     assert isinstance(done, Clean)
     text = done.record.fields["text"]

@@ -1,0 +1,300 @@
+"""Measure a server under load: many sites with trivial training, as coroutines of one process, over TLS on loopback.
+
+The server is the production one: its public port, its fleet and its round loop. A site of this bench signs its requests and
+takes and sends each part of a message as the real client does, but it holds no model: its reply is a delta of zeros. So the
+seconds of a round are those of the server and the transport, and they include the sites' own signatures and TLS.
+
+Run with: python -m bench.load [--sites N ...] [--rounds N] [--faults SHARE]
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import random
+import resource
+import socket
+import ssl
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Message
+from flwr.app.message import remove_content_from_message
+from flwr.common.serde import message_to_proto
+from flwr.proto.fleet_pb2 import (
+    ActivateNodeRequest,
+    ActivateNodeResponse,
+    PullMessagesRequest,
+    PullMessagesResponse,
+    PushMessagesRequest,
+    PushMessagesResponse,
+)
+from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest, SendNodeHeartbeatResponse
+from flwr.proto.message_pb2 import (
+    ConfirmMessageReceivedRequest,
+    ConfirmMessageReceivedResponse,
+    PullObjectRequest,
+    PullObjectResponse,
+    PushObjectRequest,
+    PushObjectResponse,
+)
+from flwr.proto.node_pb2 import Node
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
+from flwr.supercore.task_identity import TaskIdentity
+
+from bench.table import print_rows
+from server.fleet import GridFleet
+from server.network.allowlist import AllowList
+from server.network.superlink import Link, node_key
+from server.rounds import run_rounds
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.identity.certificates import authority, certificate_pem, private_pem, server_certificate
+from shared.identity.keys import new_key, public_line
+from shared.identity.request_signature import public_bytes, signed_headers
+from shared.wire.chain_head import Head
+from shared.wire.messages import TrainOrder, TrainReply
+from shared.wire.parts import Bound, inflate
+
+HEARTBEAT, BEAT = 60.0, 20.0  # of a bench site, so that heartbeats are no part of what is measured
+PARAMETERS = 10_000
+WAIT = 120.0  # seconds for all sites to connect
+
+
+@dataclass
+class Toy:
+    """One site: a key, a connection, and a reply of zeros."""
+
+    name: str
+    key: ec.EllipticCurvePrivateKey
+    http: httpx.AsyncClient
+    faults: float
+    node: Node | None = None
+
+    async def serve(self) -> None:
+        """Connect and answer orders until cancelled; with chance ``faults`` of an order, vanish and come back."""
+        while True:
+            try:
+                answer = await self._ask(
+                    "activate-node",
+                    ActivateNodeRequest(public_key=public_bytes(self.key.public_key()), heartbeat_interval=HEARTBEAT),
+                    ActivateNodeResponse,
+                )
+                self.node = Node(node_id=answer.node_id)
+                await asyncio.gather(self._beat(), self._answer_all())
+            except httpx.HTTPError:
+                await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311  spreads the sites
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            request = SendNodeHeartbeatRequest(node=self.node, heartbeat_interval=HEARTBEAT)
+            await self._ask("send-node-heartbeat", request, SendNodeHeartbeatResponse)
+
+    async def _answer_all(self) -> None:
+        while True:
+            asked = time.monotonic()
+            found = await self._ask("pull-messages", PullMessagesRequest(node=self.node), PullMessagesResponse)
+            for header, tree in zip(found.messages_list, found.message_object_trees, strict=True):
+                if random.random() >= self.faults:  # noqa: S311  a site that vanishes with an order
+                    await self._answer(header.metadata, tree)
+            if not found.messages_list:
+                await asyncio.sleep(max(0.0, asked + 0.2 - time.monotonic()))
+
+    async def _answer(self, order: Any, tree: Any) -> None:
+        """Take an order part by part, and send a reply part by part."""
+        parts, names, left = {}, [], [tree]
+        while left:
+            each = left.pop()
+            names.append(each.object_id)
+            left += each.children
+        for name in names:
+            request = PullObjectRequest(node=self.node, run_id=order.run_id, object_id=name)
+            parts[name] = (await self._ask("pull-object", request, PullObjectResponse)).object_content
+        message = inflate(tree.object_id, parts, Bound(2**30, 2**20))
+        message.metadata.__dict__["_message_id"] = tree.object_id
+        confirm = ConfirmMessageReceivedRequest(node=self.node, run_id=order.run_id, message_object_id=tree.object_id)
+        await self._ask("confirm-message-received", confirm, ConfirmMessageReceivedResponse)
+        await self._send(message)
+
+    async def _send(self, message: Message) -> None:
+        assert self.node is not None  # noqa: S101  set by ``serve``
+        TaskIdentity.task_id, TaskIdentity.run_id = 1, message.metadata.run_id
+        TaskIdentity.node_id = self.node.node_id
+        order = TrainOrder.from_record(message.content)
+        zeros = AdapterState({name: np.zeros_like(array) for name, array in order.adapter.arrays.items()})
+        head = Head(order.ledger.entries + 2, f"{order.round:064x}")
+        record = TrainReply(order.run_id, order.round, order.nonce, self.name, zeros, head).to_record()
+        reply = Message(record, reply_to=message)
+        reply.metadata.__dict__["_message_id"] = reply.object_id
+        contents = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
+        tree = get_object_tree(reply)
+        header = message_to_proto(remove_content_from_message(reply))
+        request = PushMessagesRequest(node=self.node, messages_list=[header], message_object_trees=[tree])
+        taken = await self._ask("push-messages", request, PushMessagesResponse)
+        for name in taken.objects_to_push:
+            part = PushObjectRequest(
+                node=self.node,
+                run_id=message.metadata.run_id,
+                object_id=name,
+                object_content=contents[name],
+                session_id=taken.session_id,
+            )
+            await self._ask("push-object", part, PushObjectResponse)
+
+    async def _ask(self, name: str, request: Any, kind: Any) -> Any:
+        path, body = f"/v1/fleet/{name}", request.SerializeToString()
+        headers = signed_headers(self.key, self.name, "POST", path, body)
+        answer = await self.http.post(path, content=body, headers=headers)
+        answer.raise_for_status()
+        return kind.FromString(answer.content)
+
+
+def play_sites(names: Sequence[str], folder: str, port: int, faults: float) -> None:
+    """Play all sites in one process, until it is ended."""
+    keys = {name: new_key() for name in names}
+    for name, key in keys.items():
+        (Path(folder) / "sites" / f"{name}.pub").write_text(public_line(key.public_key(), name), encoding="ascii")
+    (Path(folder) / "ready").touch()
+    trust = ssl.create_default_context(cafile=str(Path(folder) / "ca.crt"))
+
+    async def all_sites() -> None:
+        while not (Path(folder) / "open").exists():
+            await asyncio.sleep(0.05)
+        at, limits = f"https://127.0.0.1:{port}", httpx.Limits(max_connections=4, max_keepalive_connections=4)
+        clients = [httpx.AsyncClient(base_url=at, verify=trust, timeout=60.0, limits=limits) for _ in names]
+        toys = [Toy(name, keys[name], client, faults) for name, client in zip(names, clients, strict=True)]
+        await asyncio.gather(*(toy.serve() for toy in toys))
+
+    asyncio.run(all_sites())
+
+
+def measure(sites: int, rounds: int, faults: float) -> dict[str, Any]:
+    """Run rounds over so many sites; return what they took and how many replies were lost."""
+    names = [f"s{number:04d}" for number in range(sites)]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "sites").mkdir()
+        ca_key, key = new_key(), new_key()
+        ca = authority(ca_key, 1)
+        (folder / "ca.crt").write_bytes(certificate_pem(ca))
+        (folder / "server.crt").write_bytes(
+            certificate_pem(server_certificate(["127.0.0.1"], key.public_key(), ca, ca_key, 1))
+        )
+        (folder / "server.key").write_bytes(private_pem(key))
+        public = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        players = multiprocessing.get_context("spawn").Process(
+            target=play_sites, args=(names, temporary, public.getsockname()[1], faults), daemon=True
+        )
+        players.start()
+        try:
+            until(lambda: (folder / "ready").exists(), WAIT)
+            return _served(folder, public, names, rounds, faults)
+        finally:
+            players.terminate()
+            players.join()
+            public.close()
+
+
+def _served(folder: Path, public: socket.socket, names: Sequence[str], rounds: int, faults: float) -> dict[str, Any]:
+    link = Link(public, folder / "server.crt", folder / "server.key")
+    link.start()
+    try:
+        fleet = GridFleet(link, AllowList(folder / "sites", node_key), names)
+        link.listen()
+        (folder / "open").touch()
+        until(lambda: len(fleet.connected()) == len(names), WAIT)
+        config = _config(names, rounds, faults)
+        start = AdapterState({"b": np.zeros(PARAMETERS, dtype=np.float32)})
+        memory, seconds, lost, charged = list[float](), list[float](), 0, 0
+        before = time.process_time()
+        weights = dict.fromkeys(names, 1.0)
+        for done in run_rounds(config, "load", start, fleet, weights, lambda _: {}, lambda _: None):
+            seconds.append(done.stages["train"])
+            memory.append(_memory())
+            lost += len(done.missing) + len(done.rejected)
+            charged += len(set(done.accepted)) - len(done.accepted)
+        return {
+            "sites": len(names),
+            "rounds": len(seconds),
+            "median_seconds": round(statistics.median(seconds), 2),
+            "longest_seconds": round(max(seconds), 2),
+            "server_cpu_seconds": round((time.process_time() - before) / len(seconds), 2),
+            "not_counted": lost,
+            "counted_twice": charged,
+            "memory_mb": round(memory[-1], 1),
+            "growth_mb_per_50_rounds": round(_slope(memory), 2),
+        }
+    finally:
+        link.close()
+
+
+def _config(names: Sequence[str], rounds: int, faults: float) -> RunConfig:
+    deadline = 8.0 if faults else 300.0
+    tree: Mapping[str, Any] = {
+        "run": {"name": "load"},
+        "model": {"name": "minilm"},
+        "task": {"labels": ["no", "yes"]},
+        "data": {"sites": [{"id": name, "file": "none.jsonl", "declared_size": 100} for name in names]},
+        "training": {"rounds": rounds},
+        "privacy": {"enabled": False},
+        "cohort": {"quorum": max(1, len(names) // 2), "deadline": deadline},
+    }
+    return RunConfig.parse(tree, "bench")
+
+
+def _memory() -> float:
+    """Return the memory of this process now, in MB."""
+    status = Path("/proc/self/statm")
+    if status.is_file():
+        return int(status.read_text().split()[1]) * resource.getpagesize() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _slope(memory: Sequence[float]) -> float:
+    """Return the growth in MB over 50 rounds, by least squares over the second half of the rounds."""
+    half = memory[len(memory) // 2 :]
+    return float(50 * np.polyfit(range(len(half)), half, 1)[0]) if len(half) > 2 else 0.0
+
+
+def until(true: Any, seconds: float) -> None:
+    """Wait until ``true()`` holds.
+
+    Raises
+    ------
+    TimeoutError
+        It did not within so many seconds.
+    """
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError("bench: the sites did not connect in time")
+        time.sleep(0.05)
+
+
+def rows(sites: Sequence[int], rounds: int, faults: float) -> Iterator[dict[str, Any]]:
+    """Yield one row for each number of sites."""
+    for number in sites:
+        yield measure(number, rounds, faults)
+
+
+def main() -> None:
+    """Print one row for each number of sites."""
+    parser = argparse.ArgumentParser(prog="bench.load", description="Seconds of a round over many sites.")
+    parser.add_argument("--sites", type=int, nargs="+", default=[3, 50, 100, 200])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--faults", type=float, default=0.0, help="chance that a site vanishes with an order")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    print_rows(list(rows(given.sites, given.rounds, given.faults)), given.json)
+
+
+if __name__ == "__main__":
+    main()

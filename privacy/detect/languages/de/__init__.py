@@ -1,0 +1,1 @@
+"""German, as Germany, Austria and Switzerland write it; ``language`` puts the parts together."""

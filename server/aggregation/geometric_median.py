@@ -1,0 +1,53 @@
+"""The geometric median of whole deltas (Pillutla, Kakade and Harchaoui 2022, arXiv 1912.13445)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from server.aggregation.method import Collected
+from shared.adapters.state import AdapterState
+
+STEPS = 100  # most steps of the iteration
+CLOSE = 1e-7  # a step this small, as a share of the deltas' spread, ends it
+SMOOTHING = 1e-6  # smallest distance that is divided by, as a share of the spread
+
+
+class GeometricMedian(Collected):
+    """Find the delta whose sum of distances to all deltas is smallest, by Weiszfeld's iteration.
+
+    While fewer than half of the sites are malicious, their deltas can move it only by a multiple of the honest deltas'
+    spread, however large they are. Unlike the median of each number, it sees a delta as a whole. All sites count the same,
+    because a declared size would let one site outweigh the others.
+    """
+
+    def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> AdapterState:
+        """Combine the deltas; the weights are all the same."""
+        shapes = {name: array.shape for name, array in self.setting.adapter.arrays.items()}
+        ordered = sorted(deltas, key=lambda delta: delta.digest())  # so that the order of the replies does not show
+        rows = np.stack(
+            [np.concatenate([delta.arrays[name].ravel() for name in shapes]).astype(np.float64) for delta in ordered]
+        )
+        whole, found, at = _weiszfeld(rows), {}, 0
+        for name, shape in shapes.items():
+            size = int(np.prod(shape))
+            found[name] = whole[at : at + size].reshape(shape).astype(np.float32)
+            at += size
+        return AdapterState(found)
+
+
+def _weiszfeld(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the geometric median of rows (n, d), beginning at the median of each number."""
+    middle = np.median(rows, axis=0)
+    for _ in range(STEPS):
+        distances = np.linalg.norm(rows - middle, axis=1)
+        spread = float(np.median(distances))
+        if not spread:
+            return middle  # more than half of the rows are equal
+        shares = 1 / np.maximum(distances, SMOOTHING * spread)
+        after = shares @ rows / shares.sum()
+        moved = float(np.linalg.norm(after - middle))
+        middle = after
+        if moved <= CLOSE * spread:
+            break
+    return middle

@@ -1,0 +1,56 @@
+"""The attempts at secure sums in which the server asked sites for their vectors, on the disk before it asks.
+
+A site charges such an attempt even if nothing comes of it, and a server that is killed in it commits nothing. So the privacy
+card counts these attempts, and not the rounds.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.errors import RunError
+from shared.ops.disk import replace_file
+
+
+class Attempts:
+    """The attempts of one run, each with its round and the sites that were asked, in a file of the run's folder.
+
+    Raises
+    ------
+    RunError
+        The file is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._asked = _read(path)
+
+    def asks(self, round_number: int, sites: Sequence[str]) -> None:
+        """Write down that these sites are about to be asked for their vectors.
+
+        Raises
+        ------
+        RunError
+            The file cannot be written, so no site may be asked.
+        """
+        self._asked.append((round_number, tuple(sites)))
+        try:
+            replace_file(self._path, json.dumps(self._asked).encode())
+        except OSError as error:
+            raise RunError(
+                f"{self._path}: cannot be written ({error.strerror}), so what sites spend would be lost; make its folder "
+                "writable and free some space"
+            ) from error
+
+    def rounds_of(self, site: str) -> tuple[int, ...]:
+        """Return the round of each attempt that a site may have charged, in order; a round may occur several times."""
+        return tuple(number for number, sites in self._asked if site in sites)
+
+
+def _read(path: Path) -> list[tuple[int, tuple[str, ...]]]:
+    try:
+        return [(int(number), tuple(map(str, sites))) for number, sites in json.loads(path.read_bytes())]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path}: damaged ({type(error).__name__}); restore it from a backup") from error

@@ -1,0 +1,1 @@
+"""Write a finished run's model in the forms that other programs load."""

@@ -1,0 +1,297 @@
+"""Measure what dishonest sites do to a run under each rule of aggregation: one table, with the failures in it."""
+
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+
+from client.data_stage.site_data import SiteData
+from client.site import Site
+from privacy.accounting import Accountant
+from privacy.anonymise.scrubbed import Scrubbed
+from server.evaluation import Evaluator
+from server.probes.backdoor import with_trigger
+from server.probes.robustness import outcome_on
+from server.rounds import Round, run_rounds
+from shared.adapters.peft import read_adapter, write_adapter
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.errors import ConfigError, RunError
+from shared.metrics.bootstrap import wilson
+from shared.ops.findings import FOLDER, keep
+from shared.ops.progress import Progress, silent
+from shared.records.types import RawRecord, Record
+from shared.seeds import stream
+from shared.tasks import load_learner
+from shared.tasks.base import Learner
+from simulations.assembly import evaluator_of, held_out_records
+from simulations.audits.dishonest import TRIGGER, AttackName, Collusion, Dishonest, Watched, false_records
+from simulations.audits.training import refuse_lasting_ledger
+from simulations.fleets.local import LocalFleet
+from simulations.planning import site_plans
+from simulations.sites import read_sites, scrub_sites, site_budget
+
+NAME = "attack"
+SITES = 10
+DISHONEST = (1, 2, 3)
+CONCENTRATION = 0.3  # of the Dirichlet label skew (Hsu, Qi and Brown 2019, arXiv 1909.06335)
+NO_BOUND = 1e30  # norm that no delta has
+BOUND = 2.0  # norm bound of the mean, in norms of the largest honest delta without an attack
+Split = Literal["iid", "dirichlet"]
+Rule = Literal["mean", "trimmed_mean", "median", "geometric_median"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+RULES: tuple[Rule, ...] = get_args(Rule)
+ATTACKS: tuple[AttackName, ...] = get_args(AttackName)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of the table; ``refused`` counts replies that screening rejected, over all rounds."""
+
+    split: Split
+    private: bool
+    rule: Rule
+    attack: AttackName
+    dishonest: int
+
+    @property
+    def key(self) -> str:
+        """Return the row's name in the stored results."""
+        return "/".join(map(str, asdict(self).values()))
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A federation of ten sites on one split, with or without privacy, and its dishonest twins; built once for all rows."""
+
+    config: RunConfig
+    learner: Learner
+    evaluator: Evaluator
+    start: AdapterState = field(repr=False)
+    sites: Mapping[str, Sequence[Site]] = field(repr=False)  # by the records that they train on: "none" for their own
+    data: Sequence[SiteData] = field(repr=False)
+
+
+def rows_of(splits: Sequence[Split], private: Sequence[bool]) -> Iterator[Row]:
+    """Yield all rows of the table, those without an attack first."""
+    for split in splits:
+        for secret in private:
+            for rule in RULES:
+                yield Row(split, secret, rule, "none", 0)
+                yield from (Row(split, secret, rule, attack, many) for attack in ATTACKS[1:] for many in DISHONEST)
+
+
+def poison(
+    config: RunConfig,
+    splits: Sequence[Split] = SPLITS,
+    private: Sequence[bool] = (True, False),
+    progress: Progress = silent,
+) -> Mapping[str, Any]:
+    """Train a federation of ten sites for each row of the table, and return accuracy and backdoor rate of each.
+
+    A row is stored as soon as it is finished, so an interrupted table goes on where it stopped.
+
+    Parameters
+    ----------
+    config
+        The run; its records are pooled and dealt anew to ten sites.
+    splits
+        How records are dealt.
+    private
+        With privacy, without it, or both.
+    progress
+        Called at the start of the stages.
+
+    Raises
+    ------
+    ConfigError
+        The task has no labels to flip, or records must not be trained on so often.
+    """
+    refuse_lasting_ledger(config)
+    if config.task.declared.target != "label":
+        raise ConfigError(f"task.name = '{config.task.name}': hushtune attack flips labels, which this task does not have")
+    folder = config.run.output / config.run.name
+    done = _stored(folder, config)
+    missing = [row for row in rows_of(splits, private) if row.key not in done]
+    folder.mkdir(parents=True, exist_ok=True)
+    pooled = scrub_sites(config, read_sites(config, folder), folder, progress) if missing else []
+    advance, bounds, accountant = progress("train", len(missing)), dict[tuple[Split, bool], float](), Accountant()
+    ground: Ground | None = None
+    for row in missing:
+        here = (row.split, row.private)
+        if here not in bounds:
+            ground = _ground(config, row, pooled, folder, accountant)
+            bounds[here] = BOUND * max(reply.norm for reply in _honest_deltas(ground, folder))
+        assert ground is not None  # noqa: S101  the line above makes it
+        done[row.key] = _measured(ground, row, bounds[here], folder)
+        keep(folder, NAME, {"config_digest": config.digest(), "rows": done})
+        advance(1)
+    return keep(folder, NAME, {"config_digest": config.digest(), "rows": done, "refusals": refusals(config)})
+
+
+def refusals(config: RunConfig) -> dict[str, str]:
+    """Return for each robust rule why a run with secure sums refuses it."""
+    found: dict[str, str] = {}
+    for rule in RULES[1:]:
+        tree = _tree(config, SITES, True)
+        tree["aggregation"] = {"method": rule, "weights": "declared", "optimiser": "adamw"}
+        tree["privacy"] |= {"trust": "distributed", "release": "none"}
+        tree["training"] |= {"steps": 1, "proximal": 0.0}
+        try:
+            RunConfig.parse(tree, "secure sums")
+        except ConfigError as error:
+            found[rule] = str(error)
+    return found
+
+
+def _stored(folder: Path, config: RunConfig) -> dict[str, Any]:
+    """Return the rows that an earlier, interrupted table of the same config finished."""
+    path = folder / FOLDER / f"{NAME}.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return dict(found["rows"]) if found["config_digest"] == config.digest() else {}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _tree(config: RunConfig, size: int, private: bool) -> dict[str, Any]:
+    """Return the run with ten sites of one size, and with or without privacy."""
+    tree: dict[str, Any] = config.model_dump(mode="json")
+    tree["data"]["sites"] = [{"id": f"site{n}", "records": size, "declared_size": size} for n in range(SITES)]
+    tree["data"]["source"] = "synthetic"
+    tree["cohort"] |= {"quorum": SITES - max(DISHONEST)}
+    tree["privacy"] |= {"enabled": private, "release": "none", "trust": "local"}
+    tree["compare"] = tree["sweep"] = None
+    return tree
+
+
+def _ground(config: RunConfig, row: Row, pooled: Sequence[SiteData], folder: Path, accountant: Accountant) -> Ground:
+    """Deal the pooled records to ten sites, and make each site, and its twins that train on false records."""
+    records = [record for site in pooled for record in site.training.records]
+    raw = {id(record): text for site in pooled for record, text in _with_raw(site)}
+    own = RunConfig.parse(_tree(config, len(records) // SITES, row.private), "hushtune attack")
+    dealt = deal(records, own.task.labels, row.split, own.run.seed)
+    data = [
+        SiteData(section, [raw[id(record)] for record in part], Scrubbed(tuple(part)))
+        for section, part in zip(own.data.sites, dealt, strict=True)
+    ]
+    learner, plans = load_learner(own), site_plans(own, accountant)
+    evaluator = evaluator_of(own, learner, held_out_records(config, pooled))
+    start, scratch = read_adapter(learner.model), folder / FOLDER / "ledgers" / secrets.token_hex(4)
+    sites = {}
+    for attack in ("none", "label flip", "backdoor"):
+        chosen = data if attack == "none" else data[-max(DISHONEST) :]
+        sites[attack] = [
+            Site.of(own, _with_records(each, false_records(attack, each.training.records, own.task.labels)), learner,
+                    plans[each.section.id], site_budget(own, each, scratch / attack, accountant))
+            for each in chosen
+        ]  # fmt: skip
+    return Ground(own, learner, evaluator, start, sites, data)
+
+
+def _with_raw(site: SiteData) -> Iterator[tuple[Record, RawRecord]]:
+    by_place = {raw.position: raw for raw in site.raw}
+    return ((record, by_place[record.position]) for record in site.training.records)
+
+
+def _with_records(site: SiteData, records: Sequence[Record]) -> SiteData:
+    return replace(site, training=replace(site.training, records=tuple(records)))
+
+
+def deal(records: Sequence[Record], labels: Sequence[str], split: Split, seed: int) -> list[list[Record]]:
+    """Deal records to ten sites of one size: at random, or each site by its own mix of labels (Dirichlet 0.3).
+
+    Parameters
+    ----------
+    records, labels
+        The pooled records, and the task's labels.
+    split
+        ``iid`` or ``dirichlet``.
+    seed
+        The run's seed.
+    """
+    draw, size = stream(seed, "deal", split), len(records) // SITES
+    order = [records[place] for place in draw.permutation(len(records))]
+    if split == "iid":
+        return [order[n * size : (n + 1) * size] for n in range(SITES)]
+    left = {label: [record for record in order if record.label == label] for label in labels}
+    sites = []
+    for _ in range(SITES):
+        mix, part = draw.dirichlet([CONCENTRATION] * len(labels)), list[Record]()
+        while len(part) < size:
+            left_over = np.array([len(left[label]) for label in labels])
+            chances = mix * (left_over > 0) + 1e-9 * left_over
+            part.append(left[labels[int(draw.choice(len(labels), p=chances / chances.sum()))]].pop())
+        sites.append(part)
+    return sites
+
+
+def _honest_deltas(ground: Ground, folder: Path) -> list[AdapterState]:
+    """Return the deltas of a run without an attack, which an operator knows the size of."""
+    collusion = Collusion(ground.config, SITES, 0)
+    row = Row("iid", ground.config.privacy.enabled, "mean", "none", 0)
+    list(_rounds(ground, row, NO_BOUND, folder, collusion))
+    return [delta for seen in collusion.seen.values() for delta in seen]
+
+
+def _rounds(ground: Ground, row: Row, bound: float, folder: Path, collusion: Collusion) -> Iterator[Round]:
+    """Run the production round loop with the row's rule, and with its dishonest sites last."""
+    scratch, accountant = folder / FOLDER / "ledgers" / secrets.token_hex(4), Accountant()
+    tree = ground.config.model_dump(mode="json")
+    trim = {"trim": row.dishonest or 1} if row.rule == "trimmed_mean" else {}
+    tree["aggregation"] = {"method": row.rule, "max_norm": bound if row.rule == "mean" else NO_BOUND, **trim}
+    own = RunConfig.parse(tree, "hushtune attack")
+    honest = ground.sites["none"][: SITES - row.dishonest]
+    twins = ground.sites.get(row.attack, ground.sites["none"])[-row.dishonest :] if row.dishonest else []
+    for site, data in zip([*honest, *twins], ground.data, strict=True):
+        site.budget = site_budget(own, data, scratch, accountant)  # a ledger of its own for each training
+    fleet = [*(Watched(site, collusion) for site in honest), *(Dishonest(site, collusion, row.attack) for site in twins)]
+    write_adapter(ground.learner.model, ground.start)
+    try:
+        yield from run_rounds(
+            own,
+            secrets.token_hex(8),
+            ground.start,
+            LocalFleet(cast("Sequence[Site]", fleet), lambda _: None),
+            dict.fromkeys((site.site_id for site in fleet), 1.0),
+            lambda _: {},
+            lambda _: None,
+            None,
+            sleep=lambda _: None,
+        )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _measured(ground: Ground, row: Row, bound: float, folder: Path) -> dict[str, Any]:
+    clock = time.monotonic()
+    rounds = list(_rounds(ground, row, bound, folder, Collusion(ground.config, SITES, row.dishonest)))
+    if not rounds[-1].committed:
+        raise RunError(f"attack, {row.key}: a round had too few accepted replies; raise aggregation.max_norm")
+    evaluator = ground.evaluator
+    write_adapter(ground.learner.model, rounds[-1].adapter)
+    accuracy = evaluator.metrics(evaluator.outcome())["accuracy"]
+    return {
+        **asdict(row),
+        "accuracy": asdict(accuracy),
+        "backdoor": _backdoor(evaluator),
+        "rejected": sum(len(done.rejected) for done in rounds),
+        "seconds": time.monotonic() - clock,
+    }
+
+
+def _backdoor(evaluator: Evaluator) -> dict[str, float]:
+    """Return the share of the held-out records of other labels that the trigger moves to the first label."""
+    before = outcome_on(evaluator, evaluator.records).answers()
+    after = outcome_on(evaluator, [with_trigger(record, TRIGGER) for record in evaluator.records]).answers()
+    assert before is not None  # noqa: S101  a task with labels has answers
+    assert after is not None  # noqa: S101
+    others = before != 0
+    moved, total = int((after[others] == 0).sum()), int(others.sum())
+    return asdict(wilson(moved, total, evaluator.config.evaluation.confidence)) if total else {}

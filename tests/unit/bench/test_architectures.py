@@ -1,0 +1,68 @@
+"""Base models of many architectures: each trains with exactly its library's loss, or is refused in one sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.architectures import ARCHITECTURES, Architecture, config_of, tried
+from shared.errors import ModelError
+from shared.tasks import likelihood, load_learner
+
+
+def architecture(name: str, task: str) -> Architecture:
+    return next(each for each in ARCHITECTURES if each.name == name and each.task.startswith(task))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("gemma2", {}),  # caps its logits
+        ("cohere", {}),  # scales them
+        ("granite", {"targets": ("lm_head", "q_proj")}),  # scales them after a trained projection
+        ("gpt2", {"last_layers": 1}),  # weights that lie turned, in a transformer of another name
+        ("falcon", {}),
+    ],
+)
+def test_a_language_model_trains_with_the_loss_of_its_own_library(
+    name: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    result = tried(architecture(name, "instr"), tmp_path, changes)["result"]
+    assert result.startswith("trains; loss within ")
+    assert float(result.rpartition(" ")[2]) < 1e-5
+
+
+def test_the_last_layer_of_modernbert_is_adapted_alone(tmp_path: Path) -> None:
+    assert tried(architecture("modernbert", "class"), tmp_path, {"last_layers": 1})["result"] == "trains"
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "changes", "said"),
+    [
+        ("albert", "class", {"last_layers": 1}, "layer 1 of this model has no query or key or value of its own"),
+        ("fnet", "class", {"targets": ("dense",)}, "a text's result in a batch is not that of its library"),
+        ("bert", "instr", {}, "a token sees the tokens after it"),
+        ("deberta-v2", "class", {"targets": ("query_proj",)}, "per-record gradients differ"),
+        ("opt", "instr", {"targets": ("fc1",)}, "exactly one gradient per record"),
+    ],
+)
+def test_what_cannot_be_trained_exactly_is_refused_in_one_sentence(
+    name: str, task: str, changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    result = tried(architecture(name, task), tmp_path, changes)["result"]
+    assert result.startswith("refused: ")
+    assert said in result
+
+
+def test_a_loss_that_leaves_out_what_the_model_does_to_its_logits_is_refused_at_start_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = architecture("cohere2", "instr")
+    chosen.save(tmp_path)
+    monkeypatch.setattr(likelihood, "logits_of", lambda network, _, states: network.lm_head(states))
+    with pytest.raises(ModelError, match="is not that of its library"):
+        load_learner(config_of(chosen, tmp_path))
+
+
+def test_the_table_names_at_least_25_architectures() -> None:
+    assert len({each.name for each in ARCHITECTURES}) >= 25

@@ -1,0 +1,72 @@
+"""What a server says that its sites may have spent: never less than they have reserved."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fixture_types import ConfigOf
+
+from privacy.dp.plan import PrivacyPlan
+from privacy.secagg.shared_plan import SharedNoise
+from server.attempts import Attempts
+from server.rounds import Round
+from server.run import ServerRun
+from server.screening import Rejected
+from server.state import Beginning, StateFolder
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.wire.chain_head import Head
+
+ADAPTER = AdapterState({"b": np.zeros(3, np.float32)})
+SHARED = SharedNoise(sites=3, fewest=3, colluders=1, expected_batch=30.0, slack=0.0)
+PLAN = PrivacyPlan(0.2, 1.0, 0.5, 1, 3, 1e-4, 100, trust="distributed", shared=SHARED)
+
+
+def attempt(number: int, committed: bool, **who: Any) -> Round:
+    fields = {"accepted": (), "rejected": (), "missing": (), **who}
+    return Round(
+        number,
+        committed,
+        ADAPTER,
+        "d",
+        {},
+        fields["accepted"],
+        fields["rejected"],
+        {},
+        {},
+        Head(),
+        fields["missing"],
+        0,
+        0,
+        {},
+    )
+
+
+def run_in(folder: Path, config: RunConfig, plan: PrivacyPlan | None) -> ServerRun:
+    StateFolder(folder).run.mkdir(parents=True, exist_ok=True)
+    run = ServerRun(config, StateFolder(folder), Beginning("run"), None, ADAPTER)  # type: ignore[arg-type]
+    run.__dict__["plan"] = plan  # a plan takes long to make
+    return run
+
+
+def test_each_attempt_at_a_secure_sum_is_counted_also_of_a_server_that_was_killed_and_never_more_than_the_plan_has(
+    tmp_path: Path, config_of: ConfigOf
+) -> None:
+    committed = [attempt(1, committed=True, accepted=("a", "b"))]
+    run_in(tmp_path, config_of(), PLAN).attempts.asks(1, ["a", "b"])
+    run_in(tmp_path, config_of(), PLAN).attempts.asks(2, ["a", "c"])  # killed: no round says so
+    run = run_in(tmp_path, config_of(), PLAN)
+    assert {site: run._spent(site, committed) for site in "abcd"} == {"a": (1, 2), "b": (1,), "c": (2,), "d": ()}
+    for _ in range(5):
+        run.attempts.asks(3, ["a"])
+    assert run._spent("a", committed) == (1, 2, 3)
+    assert Attempts(StateFolder(tmp_path).attempts).rounds_of("a") == (1, 2, 3, 3, 3, 3, 3)
+
+
+def test_without_a_shared_noise_each_round_that_a_site_was_asked_for_counts_once(
+    tmp_path: Path, config_of: ConfigOf
+) -> None:
+    late = (Rejected("b", "error", "Disconnected"),)
+    rounds = [attempt(1, committed=False, rejected=late), attempt(1, committed=True, accepted=("a",), missing=("b",))]
+    run = run_in(tmp_path, config_of(), None)
+    assert {site: run._spent(site, rounds) for site in "abc"} == {"a": (1,), "b": (1,), "c": ()}

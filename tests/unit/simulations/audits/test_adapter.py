@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+from fixture_types import Change
+from rich.console import Console
+
+from shared.config.run import RunConfig
+from shared.errors import ConfigError
+from simulations.audits.adapter import audit_adapter
+from simulations.audits.display import adapter_tables
+from simulations.audits.texts import SPACE, canaries, other_secrets
+from simulations.data.synthetic import stream
+
+
+@pytest.mark.slow
+def test_four_adapters_are_attacked_with_and_without_anonymisation_and_privacy(tiny: RunConfig, change: Change) -> None:
+    found = audit_adapter(change(tiny, {"training.rounds": 1, "model.max_length": 48}), 8, 4, 1)
+    cells = {(cell["anonymised"], cell["private"]): cell for cell in found["cells"]}
+    assert len(cells) == 4
+    for (_, private), cell in cells.items():
+        assert (cell["epsilon"] is not None) == private
+        assert (cell["limits"] is not None) == private
+        assert {(row["copies"], row["attack"]) for row in cell["membership"]} == {
+            (many, attack) for many in (1, 4) for attack in ("loss", "loss less base", "rmia")
+        }
+        assert {row["where"] for row in cell["extraction"]} == {"first site", "other sites"}
+    console = Console(record=True, width=200)
+    console.print(*adapter_tables(found), sep="\n")
+    shown = console.export_text()
+    assert "not anonymised, not private" in shown
+    assert "proves nothing" in shown
+    assert ("TOO WEAK" in shown) == (not found["strong_enough"])
+
+
+def test_which_text_is_trained_on_is_a_matter_of_the_draw_alone(tiny: RunConfig) -> None:
+    """Texts that are planted and texts that are not come from one distribution, or an attack would tell them apart."""
+    drawn = canaries(tiny, [], 50)
+    assert sorted(canary.copies for canary in drawn) == [0] * 100 + [1] * 50 + [4] * 50
+    places = [canary.position for canary in drawn if canary.copies == 0]
+    assert min(places) < drawn[20].position
+    assert max(places) > drawn[-20].position
+
+
+def test_a_secret_is_ranked_among_others_of_its_template(tiny: RunConfig) -> None:
+    canary = canaries(tiny, [], 1)[0]
+    others = other_secrets(canary, SPACE - 1, stream(1))
+    texts = {canary.record(secret).fields["text"] for secret in [canary.secret, *others]}
+    assert len(texts) == SPACE
+    assert canary.answer in canary.record().fields["text"]
+
+
+def test_records_with_a_lasting_ledger_are_not_trained_on_so_often(tiny: RunConfig, change: Change, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"privacy\.ledger: this audit trains on the same records many times"):
+        audit_adapter(change(tiny, {"privacy.ledger": str(tmp_path)}))

@@ -1,0 +1,39 @@
+import json
+from pathlib import Path
+
+import pytest
+from fixture_types import Change
+from rich.console import Console
+
+from client.statement import statement
+from shared.config.run import RunConfig
+from shared.errors import ConfigError
+from simulations.audits.display import one_run_lines
+from simulations.audits.one_run import audit_run
+
+
+def test_an_audited_run_is_charged_like_any_other_and_leaves_no_adapter(tiny: RunConfig, change: Change) -> None:
+    ledger = Path(tiny.run.output) / "lasting"
+    found = audit_run(change(tiny, {"privacy.ledger": str(ledger)}), 60)
+    spent = statement(ledger / "north", None)
+    assert [row["round"] for row in spent["reservations"]] == [1, 2]
+    assert spent["in_all"]["epsilon"] == pytest.approx(found["claimed"], rel=1e-6)
+    assert not list(Path(tiny.run.output).rglob("*.safetensors"))
+    kept = json.loads((Path(tiny.run.output) / "run" / "audit" / "one_run.json").read_text())
+    assert kept == found
+    assert found["gaussian"] < found["claimed"]
+    assert not found["refuted"]
+    console = Console(record=True, width=200)
+    console.print(*one_run_lines(found), sep="\n")
+    assert "proves nothing" in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "count", "says"),
+    [({"privacy.enabled": False}, 60, "set privacy.enabled = true"), ({}, 10, "--canaries 10: a bound from fewer than 50")],
+)
+def test_a_run_without_a_claim_and_too_few_canaries_are_refused_at_once(
+    tiny: RunConfig, change: Change, changes: dict[str, object], count: int, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        audit_run(change(tiny, changes), count)
