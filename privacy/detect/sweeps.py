@@ -29,7 +29,7 @@ AFTER_NAME = regex.compile(
     r"[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)"
 )
 FIRM = regex.compile(
-    r"(?<!:[ ])(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ]"
+    r"(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ]"
     r"(?:and|&|und|et|y)[ ](?P<word>\p{Lu}[\p{L}'-]+))(?!\w)"
 )
 
@@ -100,14 +100,16 @@ class Sweeper:
     def _may_follow(self, word: str, capital: bool) -> bool:
         """Return whether a word right after a name belongs to it: a listed name, or a word that no list holds."""
         unknown = capital and len(word) > 3 and word not in self._lists.counts and not self._lists.is_spelt(word)
-        return self._lists.may_follow_name(word, capital) or (unknown and not self._lists.is_spelt(word.capitalize()))
+        return unknown or self._lists.may_follow_name(word, capital)
 
     def _firms(self, text: str) -> Iterator[Finding]:
         """Yield "A, B and C" if all three are names; after a colon they are a list of persons."""
         for match in FIRM.finditer(text):
             words = [word.casefold() for word in match.captures("word")]
             if all(word in self._lists.locales or not self._is_common(word) for word in words):
-                yield Finding("ORGANIZATION", match.start("firm"), match.end("firm"), LISTED)
+                persons = text[: match.start("firm")].rstrip(" ").endswith(":")
+                spans = match.spans("word") if persons else [match.span("firm")]
+                yield from (Finding("PERSON" if persons else "ORGANIZATION", *span, LISTED) for span in spans)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
         """Return whether a word counts as a finding, by the text right before it and the casing of the whole text."""

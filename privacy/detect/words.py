@@ -18,6 +18,9 @@ from faker.config import AVAILABLE_LOCALES
 LOCALES = 2
 # A word of the language that fewer locales than this list as a name is ambiguous.
 MANY_LOCALES = 10
+# A word that no dictionary has, with or without a capital, is common only if it occurs this share of ``per_count`` or more
+# often; a rarer one is mostly a name ("Stavanger").
+RARE = 10
 # Names of the attributes of Faker's providers that hold names of persons, and names of places.
 PERSON_LISTS = re.compile(r"(?:first|last|middle|given|family)_?name|^names?$|patronym")
 GIVEN_LISTS = re.compile(r"first_?name|given_?name")
@@ -89,7 +92,13 @@ class WordLists:
             return False
         if self.is_spelt(word):
             return True
-        return word in self.counts and not self.is_proper(word) and word not in self.places and word not in self.locales
+        often = self.counts.get(word, 0) * RARE >= self.per_count and word in self.counts
+        return often and not self.is_proper(word) and word not in self.places and word not in self.locales
+
+    def is_possible_name(self, word: str) -> bool:
+        """Return whether a word, given with its capitals, is on a list of names or places, or is no common word."""
+        key = word.casefold()
+        return key in self.locales or key in self.places or (word[:1].isupper() and not self.is_common(key))
 
     def may_follow_name(self, word: str, capital: bool = False) -> bool:
         """Return whether a casefolded word right after a name belongs to it: it is listed as a name and not too frequent."""

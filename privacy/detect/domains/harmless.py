@@ -7,7 +7,7 @@ back: the findings of the language model and of the sweeps, and of rules that kn
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import regex
@@ -150,6 +150,8 @@ PERSONS = re.compile(
     r"patient|client|customer|man|woman|boy|girl|child|baby|relative|friend|family|member|spouse|wife|husband|son|daughter|mother|"
     r"father|brother|sister|nurse|clerk|\w+(?:er|or|ist|ee|man|ian|ant)s?"
 )
+# Words that announce a person: "patient Kowalski disease progression".
+KIN = re.compile(r"patient|client|customer|relative|friend|spouse|wife|husband|son|daughter|mother|father|brother|sister|nurse")
 # Last words of a company's name that are common nouns as well: "National Insurance", "The Bank".
 PUBLIC = frozenset({"bank", "insurance"})
 # The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".
@@ -225,6 +227,7 @@ class Harmless:
             return tuple(findings)
         tokens = list(self._tokens(text))
         kept = set(self._terms_in(text, tokens))
+        tokens = [self._surname(text, tokens, kept, i) for i in range(len(tokens))]
         values = self._numbers(text)
         return tuple(rest for f in findings for rest in self._rest(text, f, tokens, kept, values))
 
@@ -234,7 +237,17 @@ class Harmless:
             if word in ("s", "S") and text[match.start() - 1 : match.start()] == "'":
                 continue
             key = plain(word)
-            yield Token(match.start(), match.end(), key, word.casefold(), word[0].isupper(), key in self._terms.words)
+            # "Bašić" is not the word "basic".
+            is_word = key in self._terms.words and (word.isascii() or not (self._lists and self._lists.is_spelt(key)))
+            yield Token(match.start(), match.end(), key, word.casefold(), word[0].isupper(), is_word)
+
+    def _surname(self, text: str, tokens: Sequence[Token], kept: Collection[int], i: int) -> Token:
+        """Return a word; as no word of the domain if it stands outside a term, capitalised right after a first name."""
+        token, before = tokens[i], tokens[i - 1]
+        if not (i and token.is_capital and token.is_word and before.is_capital and self._lists) or i in kept:
+            return token
+        is_name = i - 1 not in kept and not before.is_word and self._lists.is_name(before.word)
+        return replace(token, is_word=False) if is_name and text[before.end : token.start] == " " else token
 
     def _terms_in(self, text: str, tokens: Sequence[Token]) -> Iterator[int]:
         """Yield the index of each word that belongs to a term with a name."""
@@ -281,6 +294,8 @@ class Harmless:
             first += 1
         hyphened = " " not in text[tokens[first].start : tokens[i - 1].end]
         if first == i or not hyphened or self._titled.search(text, max(0, tokens[first].start - 12), tokens[first].start):
+            return
+        if first and KIN.fullmatch(tokens[first - 1].key) and text[tokens[first - 1].end : tokens[first].start] == " ":
             return
         possessive = text[tokens[i - 1].end : tokens[i].start].startswith("'")
         if not (possessive and (tokens[i].key in OWNED or tokens[i].key not in KINDS)):
