@@ -16,6 +16,7 @@ from privacy.detect.rules import FLAGS
 from privacy.detect.words import WORDS_OF_A_PLACE, WordLists, without_accents
 
 SCORE = 0.1
+IN_A_LIST = 0.55  # of a listed name in a list of persons, which is no term of a domain there
 WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{Lt}\p{M}]+)*")
 # What precedes the first word of a sentence: nothing, a full stop, a line break, a bullet, or the colon after a speaker.
 BEFORE_START = regex.compile(r"(?:\A|[.!?:;|]\s*|\n\s*|[\"(\[>*]\s*|\s-\s*|\d[.)]\s*)\Z", regex.V1)
@@ -108,8 +109,11 @@ class Sweeper:
             words = [word.casefold() for word in match.captures("word")]
             if all(word in self._lists.locales or not self._is_common(word) for word in words):
                 persons = text[: match.start("firm")].rstrip(" ").endswith(":")
-                spans = match.spans("word") if persons else [match.span("firm")]
-                yield from (Finding("PERSON" if persons else "ORGANIZATION", *span, LISTED) for span in spans)
+                if not persons:
+                    yield Finding("ORGANIZATION", match.start("firm"), match.end("firm"), LISTED)
+                    continue
+                for span, word in zip(match.spans("word"), words, strict=True):
+                    yield Finding("PERSON", *span, IN_A_LIST if word in self._lists.locales else LISTED)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
         """Return whether a word counts as a finding, by the text right before it and the casing of the whole text."""

@@ -41,7 +41,7 @@ NO_PLACE = any_titled(
     "the a an this that our my his her their hospital court clinic ward work it january february march april may june july "
     "august september october november december spring summer autumn fall winter"
 )
-PLACE_WORD = r"\p{Lu}[\p{L}'.-]*\p{L}'?"
+PLACE_WORD = r"(?!I\b)\p{Lu}(?:[\p{L}'.-]*\p{L})?'?"
 PEOPLE: Rules = (
     ("title", rf"\b(?!MS\b){TITLE}(?:\.[ ]{{0,3}}|[ ]{{1,3}})\K(?!{NO_NAME}\b){NAMES}", 0.6),
     ("cue", rf"\b{SAID}[ ]?[:,]?\s{{1,6}}\K(?!{NO_NAME}\b){NAMES}", 0.5),
@@ -233,6 +233,19 @@ ADDRESSES: Rules = (
     ),
     ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),
     ("cue", rf"\b{AT_HOME}\K(?:{HOUSE_NUMBER},?[ ]+)?(?:\p{{Lu}}[\p{{L}}'.-]*[ ]+){{1,5}}{HOUSE_NUMBER}", 0.6),
+    (
+        "corner cue",
+        rf"\b(?i:(?:send|return|deliver|ship|mail|sent|returned|delivered|come)(?:[ ](?:it|them|this))?[ ]to"
+        rf"|address[ ]of[ ][^.\n]{{1,60}}?[ ]is)[ ]\K(?:{STREET_WORD}[ ]){{1,4}}(?:and|&)[ ](?:{STREET_WORD}[ ]){{1,4}}"
+        rf"{HOUSE_NUMBER}",
+        0.6,
+    ),
+    (
+        "number, words, number, unit",
+        r"(?i)\b\d{1,5}[ ](?:[\p{L}.'-]+[ ]){1,5}\d{1,5},?[ ](?:suite|apt|apartment|unit|flat)\b\.?[ ]\d{1,5}\b",
+        0.6,
+    ),
+    ("line of numbers and a name", r"^\W{0,6}\d{3,5}[ ]\p{Lu}[\p{L}'-]{3,}(?:[ ]\p{Lu}[\p{L}'-]+){0,2}[ ]\d{1,4}$", 0.5),
     ("military", r"(?i)\b(?:(?:psc|cmr|unit)[ ]\d{1,5},?\s+box[ ]\d{1,5}|[afd]po,?\s+a[aep][ ]\d{5}\b)", 0.7),
 )
 
