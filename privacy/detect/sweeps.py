@@ -25,6 +25,8 @@ FOREIGN = regex.compile(
     r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*",
     regex.V1,
 )
+# Endings of nationalities and faiths, which people also write with a small letter: "i am cambodian".
+DEMONYM = re.compile(r"(?:[aei]an|ese|ish|i)s?\Z")
 AFTER_NAME = regex.compile(
     r"(?:[ ](?P<initial>\p{L}\.?)|[ ](?:d[eiu]|del|da|dos|von|van)(?:[ ](?:l[aoe]s?|de[rn]))?(?=[ ]\p{Lu}))?"
     r"[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)"
@@ -75,7 +77,9 @@ class Sweeper:
         style = casing(text)
         for match in WORD.finditer(text):
             word = match[0]
-            if len(word) > 1 and self._is_suspect(word, text[: match.start()][-8:], style):
+            if style is Casing.USUAL and word.islower() and DEMONYM.search(word) and self._lists.is_proper(word):
+                yield Finding("NRP", match.start(), match.end(), SCORE)
+            elif len(word) > 1 and self._is_suspect(word, text[: match.start()][-8:], style):
                 label = self._label(word)
                 score = LISTED if label == "PERSON" and self._is_name(word.casefold()) else SCORE
                 yield Finding(label, match.start(), match.end(), score)
@@ -120,7 +124,7 @@ class Sweeper:
         key = word.casefold()
         if key in self._harmless or self._titles.match(key) or ("'" in key and self._lists.is_common(key)):
             return False
-        common = self._is_common(key)
+        common = self._is_common(key, word[0].isupper())
         if style is Casing.USUAL and word.islower() and self._lists.is_ambiguous(key):
             return False
         if not common and (self._is_name(key) or (self._level.unknown_words and self._lists.is_proper(key))):
@@ -136,8 +140,10 @@ class Sweeper:
         parts = [part for part in key.split("-") if len(part) > 1]
         return bool(parts) and all(map(self._lists.is_name, parts))
 
-    def _is_common(self, key: str) -> bool:
-        return self._lists.is_common(key) or all(map(self._lists.is_common, filter(None, key.split("-"))))
+    def _is_common(self, key: str, capital: bool = False) -> bool:
+        return self._lists.is_common(key, capital) or all(
+            self._lists.is_common(part, capital) for part in key.split("-") if part
+        )
 
     def _label(self, word: str) -> str:
         """Return the type of a found word: a listed place, an organisation (few capital letters), or a person."""

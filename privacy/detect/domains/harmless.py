@@ -385,7 +385,7 @@ class Harmless:
         return bool(self._lists and (self._lists.locales.get(token.word, 0) >= LOCALES or token.word in self._lists.places))
 
     def _is_harmless(self, token: Token, values: Sequence[tuple[int, int]]) -> bool:
-        if token.is_word or self._is_common(token.word) or (token.key.isdigit() and len(token.key) < 4):
+        if token.is_word or self._is_common(token.word, token.is_capital) or (token.key.isdigit() and len(token.key) < 4):
             return True
         return any(start <= token.start and token.end <= end for start, end in values)
 
@@ -397,8 +397,8 @@ class Harmless:
             token.is_word and not (self._lists and self._lists.is_spelt(token.word))
         )
 
-    def _is_common(self, word: str) -> bool:
-        return len(word) < 2 or word in self._function_words or bool(self._lists and self._lists.is_common(word))
+    def _is_common(self, word: str, capital: bool = False) -> bool:
+        return len(word) < 2 or word in self._function_words or bool(self._lists and self._lists.is_common(word, capital))
 
 
 def _is_close(text: str, left: Token, right: Token) -> bool:

@@ -33,7 +33,7 @@ class Postcode(DigitRecogniser):
             "in a place",
             r"\b(?:in|to|from|near|at)[ ](?:\p{Lu}[\p{L}'-]+[ ]|(?<=[ ])d[eiao][ ]){1,4}"
             rf"\K(?!(?:19|20)\d\d\b|\d\d00\b)(?:\d{{3}}[ ]\d{{2}}|\d{{4,6}})\b(?=[ ]{FOLLOWS}\b|[.,;)]?(?:\s|$)(?![ ]?\p{{Ll}}))",
-            0.4,
+            0.6,
         ),
         ("after a place", r"\b\p{Lu}\p{L}{2,},?\s+\K(?!(?:19|20)\d\d\b|\d\d00\b)\d{4,6}(?=\s*(?:[.,;]?$|,))", 0.4),
     )

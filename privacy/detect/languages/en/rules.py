@@ -258,10 +258,26 @@ OFFICE = any_titled(
     "sheriff commissioner chancellor dean headteacher headmaster principal bishop archbishop rabbi imam pastor councillor "
     "ombudsman executive treasurer superintendent coroner magistrate registrar consultant surgeon"
 )
+# What somebody works as: after a verb that only people have as a subject, or between "our" and a time.
+JOB = r"(?:[\p{L}][\p{L}/-]*,?[ ]){0,5}?[\p{L}][\p{L}/-]+"
+JOB_ENDS = r"(?=[.;!?)\n]|$|,[ ](?!(?:and|or)\b)|[ ](?:since|until|till|from|before|after|for|at|in|with|but|when|while|because)\b)"
 TITLES: Rules = (
     (
+        "works as",
+        r"(?i)\b(?:(?:i|he|she|we|they|who)[ ](?:now[ ]|still[ ]|used[ ]to[ ])?work(?:s|ed)?(?:[ ](?:for|at|with)[ ][^.\n]{1,40}?)?"
+        r"|work(?:s|ed|ing)?[ ](?:for|at|with)[ ][^.\n]{1,40}?|employed|hired|appointed|retired|job|career)[ ]as[ ]"
+        rf"(?:(?:an?|the|our|their|its)[ ])?\K{JOB}{JOB_ENDS}",
+        0.35,
+    ),
+    (
+        "our",
+        rf"(?:{NAME}|\bhe|\bshe|\bwho|\bI)[ ](?:is|was|has[ ]been|had[ ]been|became|have[ ]been)[ ](?:now[ ]|still[ ])?"
+        rf"(?:our|their|its|your)[ ]\K{JOB}{JOB_ENDS}",
+        0.35,
+    ),
+    (
         "office",
-        rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?=,?[ ]{NAME}"
+        rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?=,?[ ](?!(?i:complaints?|concern|findings?)\b){NAME}"
         rf"(?!\w))(?![ ]{OFFICE}\b)",
         0.3,
     ),
