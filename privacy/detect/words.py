@@ -96,7 +96,13 @@ class WordLists:
         if self.is_spelt(word):
             return True
         often = not capital or self.counts.get(word, 0) * RARE >= self.per_count
-        return often and word in self.counts and not self.is_proper(word) and word not in self.places and word not in self.locales
+        return (
+            often
+            and word in self.counts
+            and not self.is_proper(word)
+            and word not in self.places
+            and word not in self.locales
+        )
 
     def is_possible_name(self, word: str) -> bool:
         """Return whether a word, given with its capitals, is on a list of names or places, or is no common word."""

@@ -151,7 +151,9 @@ PERSONS = re.compile(
     r"father|brother|sister|nurse|clerk|\w+(?:er|or|ist|ee|man|ian|ant)s?"
 )
 # Words that announce a person: "patient Kowalski disease progression".
-KIN = re.compile(r"patient|client|customer|relative|friend|spouse|wife|husband|son|daughter|mother|father|brother|sister|nurse")
+KIN = re.compile(
+    r"patient|client|customer|relative|friend|spouse|wife|husband|son|daughter|mother|father|brother|sister|nurse"
+)
 # Last words of a company's name that are common nouns as well: "National Insurance", "The Bank".
 PUBLIC = frozenset({"bank", "insurance"})
 # The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".

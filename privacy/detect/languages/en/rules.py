@@ -46,7 +46,11 @@ PEOPLE: Rules = (
     ("title", rf"\b(?!MS\b){TITLE}(?:\.[ ]{{0,3}}|[ ]{{1,3}})\K(?!{NO_NAME}\b){NAMES}", 0.6),
     ("cue", rf"\b{SAID}[ ]?[:,]?\s{{1,6}}\K(?!{NO_NAME}\b){NAMES}", 0.5),
     ("signed", rf"\b{SIGNED}[ ]?[:,]?\s{{1,6}}\K(?!{NO_NAME}\b){NAMES}", 0.6),
-    ("lives", rf"(?<![\p{{L}}'-])(?!{NOBODY}\b){NAME}(?:[ ]{NAME})?(?=[ ](?i:lives?|lived|resid(?:es|ed)|was[ ]born)\b)", 0.6),
+    (
+        "lives",
+        rf"(?<![\p{{L}}'-])(?!{NOBODY}\b){NAME}(?:[ ]{NAME})?(?=[ ](?i:lives?|lived|resid(?:es|ed)|was[ ]born)\b)",
+        0.6,
+    ),
     ("caller", rf"\b(?i:this[ ]is|speaking[ ]with)[ ]\K(?!{NO_NAME}\b){NAME}[ ]{NAME}", 0.5),
     ("initial", rf"\b(?!{LETTERED}\b)\p{{Lu}}[\p{{L}}'-]+[ ]\p{{Lu}}\.?[ ](?!I\b)\p{{Lu}}[\p{{L}}'-]+", 0.5),
     (
@@ -97,9 +101,7 @@ NINOS: Rules = (
 )
 # ISO 6709 and its usual short forms; two decimals with three digits or more, or degrees with a direction.
 DEGREES = r"\d{1,3}(?:\.\d+)?°(?:[ ]?\d{1,2}(?:\.\d+)?'(?:[ ]?\d{1,2}(?:\.\d+)?(?:\"|''))?)?[ ]?[NSEW]\b"
-MOVES: Rules = (
-    ("moved", rf"\b{MOVED}[ ]\K(?!{NO_PLACE}\b){PLACE_WORD}(?:[ ]{PLACE_WORD}){{0,3}}", 0.6),
-)
+MOVES: Rules = (("moved", rf"\b{MOVED}[ ]\K(?!{NO_PLACE}\b){PLACE_WORD}(?:[ ]{PLACE_WORD}){{0,3}}", 0.6),)
 PLACES: Rules = (
     (
         "decimals",
@@ -260,12 +262,14 @@ OFFICE = any_titled(
 )
 # What somebody works as: after a verb that only people have as a subject, or between "our" and a time.
 JOB = r"(?:[\p{L}][\p{L}/-]*,?[ ]){0,5}?[\p{L}][\p{L}/-]+"
-JOB_ENDS = r"(?=[.;!?)\n]|$|,[ ](?!(?:and|or)\b)|[ ](?:since|until|till|from|before|after|for|at|in|with|but|when|while|because)\b)"
+JOB_ENDS = (
+    r"(?=[.;!?)\n]|$|,[ ](?!(?:and|or)\b)|[ ](?:since|until|till|from|before|after|for|at|in|with|but|when|while|because)\b)"
+)
 TITLES: Rules = (
     (
         "works as",
-        r"(?i)\b(?:(?:i|he|she|we|they|who)[ ](?:now[ ]|still[ ]|used[ ]to[ ])?work(?:s|ed)?(?:[ ](?:for|at|with)[ ][^.\n]{1,40}?)?"
-        r"|work(?:s|ed|ing)?[ ](?:for|at|with)[ ][^.\n]{1,40}?|employed|hired|appointed|retired|job|career)[ ]as[ ]"
+        r"(?i)\b(?:(?:i|he|she|we|they|who)[ ](?:now[ ]|still[ ]|used[ ]to[ ])?work(?:s|ed)?"
+        r"(?:[ ](?:for|at|with)[ ][^.\n]{1,40}?)?|work(?:s|ed|ing)?[ ](?:for|at|with)[ ][^.\n]{1,40}?|employed|hired|appointed|retired|job|career)[ ]as[ ]"
         rf"(?:(?:an?|the|our|their|its)[ ])?\K{JOB}{JOB_ENDS}",
         0.35,
     ),
@@ -277,7 +281,8 @@ TITLES: Rules = (
     ),
     (
         "office",
-        rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?=,?[ ](?!(?i:complaints?|concern|findings?)\b){NAME}"
+        rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}"
+        rf"(?=,?[ ](?!(?i:complaints?|concern|findings?)\b){NAME}"
         rf"(?!\w))(?![ ]{OFFICE}\b)",
         0.3,
     ),
