@@ -269,7 +269,8 @@ TITLES: Rules = (
     (
         "works as",
         r"(?i)\b(?:(?:i|he|she|we|they|who)[ ](?:now[ ]|still[ ]|used[ ]to[ ])?work(?:s|ed)?"
-        r"(?:[ ](?:for|at|with)[ ][^.\n]{1,40}?)?|work(?:s|ed|ing)?[ ](?:for|at|with)[ ][^.\n]{1,40}?|employed|hired|appointed|retired|job|career)[ ]as[ ]"
+        r"(?:[ ](?:for|at|with)[ ][^.\n]{1,40}?)?|work(?:s|ed|ing)?[ ](?:for|at|with)[ ][^.\n]{1,40}?"
+        r"|employed|hired|appointed|retired|job|career)[ ]as[ ]"
         rf"(?:(?:an?|the|our|their|its)[ ])?\K{JOB}{JOB_ENDS}",
         0.35,
     ),
