@@ -159,9 +159,9 @@ class Analyser:
             each if isinstance(each, Failed) else self.spare(text, each) for text, each in zip(texts, found, strict=True)
         ]
 
-    def spare(self, text: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
-        """Return the findings in a text without those that are only harmless terms and numbers of its domain."""
-        return tuple(findings) if self._harmless is None else self._harmless.keep(text, findings)
+    def spare(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
+        """Return the findings in a text without those that are only harmless terms of its domain; ``sure`` ones stay."""
+        return tuple(findings) if self._harmless is None else self._harmless.keep(text, findings, sure)
 
     def _detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         if self._lists is None or self._sweeper is None:

@@ -215,7 +215,7 @@ class Harmless:
         self._bare_numbers = bare_numbers
         self._titled = regex.compile(rf"\b{language.titles}\.?[ ]*\Z", FLAGS)
 
-    def keep(self, text: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    def keep(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
         """Return the findings without those on harmless words and numbers, and with the rest of those that hold both.
 
         Parameters
@@ -224,11 +224,15 @@ class Harmless:
             The text.
         findings
             All findings in the text.
+        sure
+            Findings in the text that stay anyway. A person that a sure finding names ("Mr Kowalski") is that person
+            everywhere in the text, even before "disease".
         """
         if not any(f.score < SURE for f in findings):
             return tuple(findings)
         tokens = list(self._tokens(text))
-        kept = set(self._terms_in(text, tokens))
+        named = _named(text, (*findings, *sure))
+        kept = {i for i in self._terms_in(text, tokens) if not (tokens[i].is_capital and tokens[i].word in named)}
         tokens = [self._surname(text, tokens, kept, i) for i in range(len(tokens))]
         values = self._numbers(text)
         return tuple(rest for f in findings for rest in self._rest(text, f, tokens, kept, values))
@@ -401,6 +405,12 @@ class Harmless:
 
     def _is_common(self, word: str, capital: bool = False) -> bool:
         return len(word) < 2 or word in self._function_words or bool(self._lists and self._lists.is_common(word, capital))
+
+
+def _named(text: str, findings: Iterable[Finding]) -> set[str]:
+    """Return the casefolded words of the persons that findings name for sure."""
+    sure = (f for f in findings if f.label == "PERSON" and f.score > ANNOUNCED)
+    return {word.casefold() for f in sure for word in WORD.findall(text[f.start : f.end])}
 
 
 def _is_close(text: str, left: Token, right: Token) -> bool:

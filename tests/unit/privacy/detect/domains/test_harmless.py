@@ -51,6 +51,13 @@ def test_a_person_goes_even_if_a_term_is_called_like_that(harmless: Harmless, te
     assert left(harmless, text, word, score=score) == [word]
 
 
+def test_a_person_whom_a_title_names_is_no_disease_further_on(harmless: Harmless) -> None:
+    text = "Mr Kowalski came back. Kowalski disease was ruled out."
+    again = Finding("PERSON", text.rindex("Kowalski"), text.rindex("Kowalski") + 8, 0.26)
+    assert harmless.keep(text, [again]) == ()
+    assert harmless.keep(text, [again], [Finding("PERSON", 3, 11, 0.6)]) == (again,)
+
+
 @pytest.fixture(scope="module")
 def listed() -> Harmless:
     return Harmless(Terms.of(["medical", "banking", "legal"]), language("en"), language("en").words(), bare_numbers=True)
