@@ -143,6 +143,22 @@ def verify_ledger(
     show(checked, json, lambda: [f"{folder}: {checked['entries']} entries, whole and in order. Head: {checked['hash']}"])
 
 
+@ledger.command("receipt")
+def show_receipt(
+    folder: Folder,
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The published run: its folder, or report.json.")
+    ],
+    json: Json = False,
+) -> None:
+    """Check a run's published rounds against what this site sent and was shown; say in which rounds its reply counts."""
+    from client.display import receipt_tables
+    from client.receipt import receipt
+
+    found = receipt(folder, run)
+    show(found, json, lambda: receipt_tables(found))
+
+
 @ledger.command("export")
 def export_ledger(
     folder: Folder,
