@@ -41,6 +41,17 @@ def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield f"{found['entries']} entries. Head: {found['hash']}"
 
 
+def summary_lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield a ledger's summary, one line for each fact."""
+    yield f"Site {found['site_id']}: runs: {found['runs']}; rounds: {found['rounds']}."
+    unit = " and ".join(found["units"]) or "record"
+    if found["without_privacy"]:
+        yield "At least one round was without privacy, so no epsilon bounds what the site released."
+    else:
+        spent = f"epsilon {epsilon_up(found['epsilon_at_most'])} at delta {delta_up(found['target_delta'])}"
+        yield f"One {unit} that was in all runs has spent at most {spent}."
+
+
 def receipt_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield in which published rounds the site's reply counts, and what the receipt does not show."""
     table = Table("round", "replies in the aggregate", "reply of this site", title=f"Receipt of site {found['site_id']}")
