@@ -342,7 +342,12 @@ def test_the_checkpoint_and_the_published_adapter_are_the_last_rounds(finished: 
 
 
 def test_progress_ends_where_it_said(finished: Finished) -> None:
-    assert finished.progress.stages == {"anonymise": [200, 200], "model": [1, 1], "train": [4, 4]}
+    assert finished.progress.stages == {
+        "calibrate": [1, 1],
+        "anonymise": [200, 200],
+        "model": [1, 1],
+        "train": [4, 4],
+    }
 
 
 def printed(tables: Any) -> str:
