@@ -70,7 +70,7 @@ def command_line() -> "CommandGroup":
     }
     roles: dict[str, Role] = {
         **dict.fromkeys(RESEARCHER, Role(lambda: _commands("simulations").app, "research")),
-        **dict.fromkeys(("plan", "models"), Role(lambda: _commands("simulations").app)),
+        **dict.fromkeys(("plan", "models", "init"), Role(lambda: _commands("simulations").app)),
         **dict.fromkeys(("anonymise", "score-pii"), Role(lambda: _commands("simulations").app, "site")),
         "report": Role(lambda: _commands("simulations").app, "server"),
         **dict.fromkeys(("server", "explain", "export", "serve"), Role(lambda: _commands("server").app, "server")),
@@ -86,7 +86,7 @@ def command_line() -> "CommandGroup":
     provision = CommandGroup("provision", "Make and check keys, certificates and folders.", keys)
     audit = CommandGroup("audit", "Measure what a run really protects, beside what it claims.", audits)
     about = "Federated, privacy-preserving fine-tuning of language models."
-    return CommandGroup("hushtune", about, roles, [provision, audit])
+    return CommandGroup("hushtune", about, roles, [provision, audit], completion=True)
 
 
 def main() -> None:
@@ -143,13 +143,7 @@ def _refuse_hidden() -> None:
 
 
 def _public(name: str) -> Any:
-    """Import the object behind a public name.
-
-    Raises
-    ------
-    ImportError
-        Something hides one of our packages, or the extra that the name needs is not installed.
-    """
+    """Import the object behind a public name; an error says what hides a package of ours, or which extra is missing."""
     _refuse_hidden()
     from shared.errors import ConfigError
     from shared.ops.extras import require

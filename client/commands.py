@@ -128,6 +128,23 @@ def show_ledger(folder: Folder, delta: Delta = None, json: Json = False) -> None
     show(found, json, lambda: ledger_tables(found))
 
 
+@ledger.command("summary")
+def summarise_ledger(
+    folder: Folder,
+    public: Annotated[
+        bool, typer.Option("--public", help="Bands instead of figures, for an officer or a report outside of the site.")
+    ] = False,
+    delta: Delta = None,
+    json: Json = False,
+) -> None:
+    """Say in a few lines how often the site's records were used, and what the uses have cost one record at most."""
+    from client.display import summary_lines
+    from client.public_summary import summary
+
+    found = summary(folder, public=public, target_delta=delta)
+    show(found, json, lambda: summary_lines(found))
+
+
 @ledger.command("verify")
 def verify_ledger(
     folder: Folder,
@@ -141,6 +158,20 @@ def verify_ledger(
 
     checked = verify(folder, against)
     show(checked, json, lambda: [f"{folder}: {checked['entries']} entries, whole and in order. Head: {checked['hash']}"])
+
+
+@ledger.command("receipt")
+def show_receipt(
+    folder: Folder,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The published run: its folder, or report.json.")],
+    json: Json = False,
+) -> None:
+    """Check a run's published rounds against what this site sent and was shown; say in which rounds its reply counts."""
+    from client.display import receipt_tables
+    from client.receipt import receipt
+
+    found = receipt(folder, run)
+    show(found, json, lambda: receipt_tables(found))
 
 
 @ledger.command("export")

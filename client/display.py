@@ -41,6 +41,33 @@ def ledger_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield f"{found['entries']} entries. Head: {found['hash']}"
 
 
+def summary_lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield a ledger's summary, one line for each fact."""
+    yield f"Site {found['site_id']}: runs: {found['runs']}; rounds: {found['rounds']}."
+    unit = " and ".join(found["units"]) or "record"
+    if found["without_privacy"]:
+        yield "At least one round was without privacy, so no epsilon bounds what the site released."
+    else:
+        spent = f"epsilon {epsilon_up(found['epsilon_at_most'])} at delta {delta_up(found['target_delta'])}"
+        yield f"One {unit} that was in all runs has spent at most {spent}."
+
+
+def receipt_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield in which published rounds the site's reply counts, and what the receipt does not show."""
+    table = Table("round", "replies in the aggregate", "reply of this site", title=f"Receipt of site {found['site_id']}")
+    for row in found["rounds"]:
+        table.add_row(str(row["round"]), str(row["replies"]), row["own"])
+    yield table
+    yield (
+        f"{found['orders']} orders of run {found['run_id']} agree with the published rounds. The card must state the end of "
+        f"the same chain: {found['head']['hash']} ('hushtune card verify' checks this end and the adapter)."
+    )
+    yield (
+        "The server is bound to these replies and to no others. That it added them up as stated can be recomputed only by "
+        "whoever is given all replies."
+    )
+
+
 def set_up_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield what a server asked about a site's records, and how much more it may ask."""
     if found["set_ups"]:

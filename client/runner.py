@@ -7,7 +7,7 @@ neither downloaded nor run.
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,14 @@ from shared.wire.parts import SMALL, Bound, pull
 HEARTBEAT = 10.0  # seconds; Flower drops a node that is silent for two of these intervals
 BEAT = 4.0  # seconds between heartbeats
 POLL = 0.2  # seconds between requests for messages, at least; a server that has none holds the request for longer
+NOT_ISSUED = "was not issued by the authority in server.ca; ask the operator for the right ca.crt, and check the address"
+WRONG_HOST = "is for another name than this address; correct server.address, or ask the operator for one with this name"
+CERTIFICATE_FLAWS: Mapping[int, str] = {  # by OpenSSL's number (X509_V_ERR_...)
+    9: "is not valid yet; check the clock of this machine",
+    10: "has expired; check the clock of this machine, and ask the operator to renew the certificate",
+    62: WRONG_HOST,
+    64: WRONG_HOST,
+}
 LARGEST = 50_000_000  # parameters of an adapter that are accepted where SITE.toml says nothing else
 
 
@@ -259,11 +267,8 @@ class Connection:
             status = error.response.status_code
             raise ServerGone(f"{self._door.address}: answered with status {status}", f"status_{status}") from error
         except httpx.TransportError as error:
-            if _is_certificate(error):
-                raise ConnectionRefused(
-                    f"{self._door.address}: its certificate was not issued by the authority in server.ca; ask the operator "
-                    "for the right ca.crt, and check the address"
-                ) from error
+            if (flaw := _certificate_flaw(error)) is not None:
+                raise ConnectionRefused(f"{self._door.address}: its certificate {flaw}") from error
             if (
                 connecting
                 and self._door.authority is None
@@ -361,14 +366,14 @@ def _unreachable(address: str, error: httpx.TransportError) -> str:
     return f"{address}: cannot be reached ({reason})"
 
 
-def _is_certificate(error: httpx.TransportError) -> bool:
-    """Tell whether TLS failed because of the certificate."""
+def _certificate_flaw(error: httpx.TransportError) -> str | None:
+    """Return why TLS refused the server's certificate, and what to do; None if TLS failed for another reason."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
+            return CERTIFICATE_FLAWS.get(getattr(cause, "verify_code", 0), NOT_ISSUED)
         cause = cause.__cause__ or cause.__context__
-    return False
+    return None
 
 
 def _authority(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from shared.ops import crash_points as faults
 from shared.wire.announcement import Announcement
 from shared.wire.chain_head import Head
 from shared.wire.messages import Order, TrainOrder
-from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
+from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply, words_digest
 
 NOT_OPEN = "no first phase of this attempt is open here; start another attempt"
 
@@ -162,5 +162,5 @@ def sent_before(order: MaskedOrder, site_id: str, outbox: Outbox, budget: Budget
 
 
 def _reply(order: MaskedOrder, site_id: str, finished: Finished, budget: Budget) -> MaskedReply:
-    head = budget.commit(order.run_id, order.round, order.nonce)
+    head = budget.commit(order.run_id, order.round, order.nonce, words_digest(finished.vector))
     return MaskedReply(order.run_id, order.round, order.nonce, site_id, finished.vector, head)

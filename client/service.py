@@ -45,12 +45,17 @@ class Service:
         self, file: SiteFile, log: RunLog, telling: StatusWriter, wait: Callable[[float], None] = time.sleep
     ) -> None:
         self._file, self._log, self._telling, self._wait = file, log, telling, wait
-        self._host = Host(file, lambda step, **numbers: log.event("step", step=step, **numbers))
+        self._host = Host(file, self._step)
         self.last = 0
         self.of = 0
         self._end = 0  # of the run whose first phase of a secure sum was carried out last
         self._untold = False
         self._told = -math.inf
+
+    def _step(self, step: str, **numbers: float | None) -> None:
+        """Log a step of the set-up of records, and show it in the status."""
+        self._log.event("step", step=step, **numbers)
+        self._telling.step(step)
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Carry out an order and log how it went."""

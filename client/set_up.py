@@ -160,6 +160,7 @@ class Host:
         if self._site is None or self._digest != run.digest:
             self._site = None  # before the next one is loaded
             self._site, self._digest = self._set_up(run), run.digest
+            self._progress("ready", 0)
         return self._site
 
     def _set_up(self, run: PlannedRun) -> Site:

@@ -234,7 +234,7 @@ class Site:
 
     def _reply(self, order: TrainOrder, finished: Finished) -> TrainReply:
         """Close the round's reservation and make the reply; if asked again, the same numbers leave again at no cost."""
-        head = self.budget.commit(order.run_id, order.round)
+        head = self.budget.commit(order.run_id, order.round, reply=finished.delta.digest())
         return TrainReply(
             order.run_id, order.round, order.nonce, self.site_id, finished.delta, head, dict(finished.released)
         )

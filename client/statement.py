@@ -110,12 +110,36 @@ def _finite(amount: float) -> float | None:
     return None if math.isinf(amount) else amount
 
 
-def _reported(path: Path, site_id: str) -> list[Head]:
-    """Return the heads of a site's ledger in a run's report, round by round."""
+def reported_rounds(path: Path) -> tuple[str, Sequence[Mapping[str, Any]]]:
+    """Return the run's id and the rounds in a run's report.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a run, or its report.json.
+
+    Raises
+    ------
+    LedgerError
+        The file is not a report of a run.
+    """
     file = path / "report.json" if path.is_dir() else path
     try:
-        rounds: Sequence[Mapping[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["rounds"]
+        report = json.loads(file.read_text(encoding="utf-8"))
+        return str(report.get("run_id", "")), [dict(done) for done in report["rounds"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise _unreadable(file) from None
+
+
+def _reported(path: Path, site_id: str) -> list[Head]:
+    """Return the heads of a site's ledger in a run's report, round by round."""
+    _, rounds = reported_rounds(path)
+    try:
         rows = [done["ledgers"][site_id] for done in rounds if site_id in done["ledgers"]]
         return [Head(int(row["entries"]), str(row["hash"])) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise LedgerError(f"{file}: not a readable report of a run; give the run's folder or its report.json") from None
+    except (ValueError, KeyError, TypeError):
+        raise _unreadable(path) from None
+
+
+def _unreadable(path: Path) -> LedgerError:
+    return LedgerError(f"{path}: not a readable report of a run; give the run's folder or its report.json")

@@ -2,16 +2,23 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 from client.site_file import SiteFile
-from shared.ops.status import BudgetSeen, OrderSeen, Outcome, SiteStatus, StatusFile
+from shared.ops.status import BudgetSeen, OrderSeen, Outcome, SiteStatus, StatusFile, UnderWay
 from shared.wire.messages import Order
 
 KEPT = 20  # orders in the status
 REFRESH = 30.0  # seconds after which an unchanged status is written again, so that it does not look stale
 
+STEPS: Mapping[str, UnderWay] = {
+    "assess": "assessing",
+    "anonymise": "anonymising",
+    "paraphrase": "paraphrasing",
+    "load_model": "loading",
+    "ready": "training",
+}
 State = Literal["connecting", "connected", "refused", "closed"]
 
 
@@ -45,7 +52,7 @@ class StatusWriter:
             self._write()
 
     def order(self, order: Order, outcome: Outcome, reason: str | None = None) -> None:
-        """Record the outcome of an order; a final outcome replaces ``training`` of the same round.
+        """Record the outcome of an order; the next outcome of the same round replaces one that was under way.
 
         Parameters
         ----------
@@ -58,10 +65,24 @@ class StatusWriter:
         """
         seen = OrderSeen(time=time.time(), run_id=order.run_id, round=order.round, outcome=outcome, reason=reason)
         last = self._orders[-1] if self._orders else None
-        if last is not None and (last.run_id, last.round, last.outcome) == (order.run_id, order.round, "training"):
+        same = last is not None and (last.run_id, last.round) == (order.run_id, order.round)
+        if last is not None and same and last.outcome in get_args(UnderWay):
             self._orders.pop()
         self._orders.append(seen)
         self._write()
+
+    def step(self, step: str) -> None:
+        """Record what the site does for the order that is under way; a step without a name here changes nothing.
+
+        Parameters
+        ----------
+        step : str
+            Code name of a step of the set-up of records.
+        """
+        outcome, last = STEPS.get(step), self._orders[-1] if self._orders else None
+        if outcome is not None and last is not None and last.outcome in get_args(UnderWay) and last.outcome != outcome:
+            self._orders[-1] = last.model_copy(update={"outcome": outcome})
+            self._write()
 
     def budgets(self, budgets: Sequence[BudgetSeen]) -> None:
         """Record the current budgets from the ledger.

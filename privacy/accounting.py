@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from typing import Literal
 
 from dp_accounting import GaussianDpEvent, NeighboringRelation, PoissonSampledDpEvent
@@ -327,6 +327,7 @@ def calibrate(
     PrivacyError
         No noise multiplier that the search tries (it stops below ``LARGEST_NOISE``) meets the target.
     """
+    check_delta(target_delta)
     accountant = accountant or Accountant()
 
     def events(noise: float) -> list[MechanismEvent]:
@@ -334,7 +335,8 @@ def calibrate(
 
     @cache
     def excess(log_noise: float) -> float:
-        total = epsilon(events(math.exp(log_noise)), target_delta, SEARCH_GRID)
+        counts = _counted(events(math.exp(log_noise)))
+        total = _epsilon_of(_searched(tuple(counts.items())), counts, target_delta)
         return math.log(max(total, 1e-12) / target_epsilon)
 
     log_noise = _root(excess)
@@ -404,6 +406,16 @@ def _composed(
     """Compose ``counts[step]`` steps of each kind; None without any step."""
     each = [losses[step].self_compose(count) for step, count in counts.items()]
     return reduce(lambda one, other: one.compose(other), each) if each else None
+
+
+@lru_cache(maxsize=32)
+def _searched(counts: tuple[tuple[tuple[float, float], int], ...]) -> pld.PrivacyLossDistribution | None:
+    """Return the composed loss on ``SEARCH_GRID``, which serves every delta.
+
+    All searches begin with the same noise, so that sites which differ by their delta share the first losses. The order of
+    the counts is kept, because another order of composition could round differently.
+    """
+    return _composed(Counter(dict(counts)), {step: _loss(*step, SEARCH_GRID) for step, _ in counts})
 
 
 def _loss(sampling_rate: float, noise_multiplier: float, grid: float) -> pld.PrivacyLossDistribution:

@@ -169,7 +169,7 @@ class Budget:
                 **_mechanism(plan),
             )
 
-    def commit(self, run_id: str, round_number: int, attempt: str | None = None) -> Head:
+    def commit(self, run_id: str, round_number: int, attempt: str | None = None, reply: str | None = None) -> Head:
         """Close the reservation of a round; closing it again changes nothing.
 
         Parameters
@@ -180,6 +180,8 @@ class Budget:
             Number of the round, from 1.
         attempt : str | None
             Name of the attempt at a secure sum; None for other rounds.
+        reply : str | None
+            Digest of the reply that is about to leave, 64 hexadecimal digits; None where none leaves.
 
         Returns
         -------
@@ -197,7 +199,7 @@ class Budget:
             if reservation is None:
                 raise LedgerError(f"{self.ledger.path}: round {round_number} of run {run_id} was never reserved")
             if not _is_committed(reservation, entries):
-                self.ledger.commit(reservation)
+                self.ledger.commit(reservation, reply)
         return self.ledger.head()
 
     def rounds(self, run_id: str) -> tuple[int, ...]:

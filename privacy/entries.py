@@ -19,7 +19,8 @@ FIELDS: Mapping[str, Sequence[frozenset[str]]] = {
     "open": [frozenset({"site_id", "ledger_id"})],
     # A secure sum names its attempt; earlier versions did not write the number of rounds of the whole plan.
     "reserve": [_RESERVE | {"rounds"}, _RESERVE | {"rounds", "attempt"}, _RESERVE],
-    "commit": [frozenset({"reserved"})],
+    # Earlier versions did not write the digest of the reply; nor does an audit, whose replies stay at the site.
+    "commit": [frozenset({"reserved", "reply"}), frozenset({"reserved"})],
 }
 NOWHERE = "0" * 64  # hash before the first entry
 

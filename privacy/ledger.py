@@ -97,15 +97,17 @@ class Ledger:
             raise unusable(path, error) from error
         return self._append("reserve", {"dataset": name, **body})
 
-    def commit(self, reservation: Entry) -> Entry:
+    def commit(self, reservation: Entry, reply: str | None = None) -> Entry:
         """Close a reservation. Call under ``locked``. Its budget is spent already, and stays spent if this call fails.
 
         Parameters
         ----------
         reservation : Entry
             The entry to close.
+        reply : str | None
+            Digest of the reply, which a receipt is compared with; None writes none.
         """
-        return self._append("commit", {"reserved": reservation.seq})
+        return self._append("commit", {"reserved": reservation.seq, **({} if reply is None else {"reply": reply})})
 
     def refuse_unless_holds(self, head: Head) -> None:
         """Refuse a ledger that lacks entries which the server has seen.

@@ -8,7 +8,7 @@ from typing import Any
 from server.cohort import gather
 from server.early_stopping import until_over
 from server.fleet import GridFleet
-from server.heartbeat import Watch
+from server.heartbeat import Watch, tell_start
 from server.ledger_heads import Heads
 from server.live_page import Live, shown
 from server.network.allowlist import AllowList
@@ -59,6 +59,7 @@ def serve(
         beginning = begin(folder, config, fork)
         if beginning.finished:
             return folder.run, read_report(folder.run)
+        tell_start(config, beginning, folder)
         with listening.open() as public:
             run = ServerRun.load(config, folder, beginning)
             link = Link(public, *listening.tls(ServerFolder(folder.root)))

@@ -12,11 +12,31 @@ from server.fleet import GridFleet
 from server.live_page import Live
 from server.network.health import Health
 from server.rounds import Round
+from server.state import Beginning, StateFolder
 from shared.config.run import RunConfig
 from shared.errors import one_line
 from shared.ops.status import ServerStatus, SiteSeen, Stage, StatusFile
 
 EVERY = 1.0  # seconds
+
+
+def tell_start(config: RunConfig, beginning: Beginning, folder: StateFolder) -> None:
+    """Write the first status of this process, before model and records are loaded, which may take a minute.
+
+    Otherwise the file would name the process before this one, which is gone.
+    """
+    committed, rounds = beginning.first - 1, config.training.rounds
+    StatusFile(folder.status).write(
+        ServerStatus(
+            run=config.run.name,
+            run_id=beginning.run_id,
+            stage="starting",
+            round=min(committed + 1, rounds),
+            rounds=rounds,
+            committed=committed,
+            quorum=config.cohort.quorum,
+        )
+    )
 
 
 class Watch:
@@ -36,6 +56,7 @@ class Watch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._done: tuple[Round, ...] = ()
+        self._full = False
 
     def __enter__(self) -> Self:
         _print_faults(self._fleet.faults)
@@ -45,7 +66,7 @@ class Watch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._ended.set()
         self._thread.join()
-        self._write("finished" if kind is None else "failed")
+        self._tell("finished" if kind is None else "failed")
 
     def saw(self, rounds: Sequence[Round]) -> None:
         """Set the round attempts that have ended so far; the status file reports them."""
@@ -56,7 +77,17 @@ class Watch:
             _print_faults(self._fleet.refresh())
             quorum = len(self._fleet.connected()) >= self._config.cohort.quorum
             self._health.show(True, quorum)
-            self._write("asking" if self._fleet.waiting else "between_rounds" if quorum else "waiting_for_sites")
+            self._tell("asking" if self._fleet.waiting else "between_rounds" if quorum else "waiting_for_sites")
+
+    def _tell(self, stage: Stage) -> None:
+        """Write the status; a full disk is said once, and ends neither a run nor this thread, which reads the allow-list."""
+        try:
+            self._write(stage)
+            self._full = False
+        except OSError as error:
+            if not self._full:
+                sys.stderr.write(f"hushtune: the status cannot be written ({one_line(error)}); free some space\n")
+            self._full = True
 
     def _write(self, stage: Stage) -> None:
         """Replace the status file and update the live page; neither shows anything that the server does not also log."""

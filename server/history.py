@@ -29,6 +29,7 @@ def to_row(done: Round) -> dict[str, Any]:
         "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
         "record": asdict(done.record),
         "site_kwh": dict(done.site_kwh),
+        "replies": dict(done.replies),
     }
 
 
@@ -56,5 +57,6 @@ def from_row(row: Mapping[str, Any], adapter: AdapterState, memory: Memory | Non
         ledgers={site: Head(**head) for site, head in row["ledgers"].items()},
         record=Head(**row["record"]),
         site_kwh=row.get("site_kwh", {}),
+        replies=row.get("replies", {}),
         memory=memory or {},
     )

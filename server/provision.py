@@ -153,11 +153,22 @@ def _make_site(folder: ServerFolder, site_id: str, host: str, port: int) -> list
     root.mkdir(parents=True, exist_ok=True)
     (root / "ca.crt").write_bytes(folder.authority.read_bytes())
     address = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
-    digests = {name.replace("-", "_"): entry.sha256 for name, entry in CATALOGUE.items() if entry.sha256}
-    template = Template(TEMPLATE.read_text(encoding="utf-8"))
-    text = template.substitute(site_id=site_id, address=address, **digests)
-    (root / "SITE.toml").write_text(text, encoding="utf-8")
+    (root / "SITE.toml").write_text(site_settings(site_id, address), encoding="utf-8")
     return [root / "SITE.toml", root / "ca.crt"]
+
+
+def site_settings(site_id: str, address: str) -> str:
+    """Return the text of a SITE.toml for the steward to fill in.
+
+    Parameters
+    ----------
+    site_id
+        Name of the site.
+    address
+        The server's host:port.
+    """
+    digests = {name.replace("-", "_"): entry.sha256 for name, entry in CATALOGUE.items() if entry.sha256}
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(site_id=site_id, address=address, **digests)
 
 
 def check_server(root: Path) -> list[Flaw] | None:

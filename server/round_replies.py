@@ -34,6 +34,7 @@ class Tally:
         self.owing: frozenset[str] = frozenset()  # a reply that is missing is no loss to the others
         self.released: dict[str, Mapping[str, float]] = {}
         self.kwh: dict[str, float] = {}
+        self.digests: dict[str, str] = {}
         self.bytes_down = self.bytes_up = 0
         self._orders, self._setting, self._again = orders, setting, again
         self._method = begin(setting)
@@ -69,6 +70,7 @@ class Tally:
     def _fold(self, reply: Accepted) -> None:
         self._method.fold(reply.delta, self._setting.weights[reply.site_id])
         self.accepted.add(reply.site_id)
+        self.digests[reply.site_id] = reply.delta.digest()
         self.ledgers[reply.site_id] = reply.ledger
         if reply.released:
             self.released[reply.site_id] = reply.released

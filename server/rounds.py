@@ -10,7 +10,6 @@ from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Memory, Setting
 from server.cohort import back_off, choose, has_quorum, without
 from server.ledger_heads import Heads
-from server.round_chain import extend
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
 from server.secure_round import Asks, SumTally
@@ -21,6 +20,7 @@ from shared.metrics.bootstrap import Interval
 from shared.ops import crash_points as faults
 from shared.wire.chain_head import Head
 from shared.wire.messages import Order, TrainOrder
+from shared.wire.round_chain import extend
 from shared.wire.version import installed
 
 Metrics = Mapping[str, Interval]
@@ -42,7 +42,8 @@ class Round:
     """What one attempt at a round did.
 
     ``adapter`` and ``memory`` (the aggregation's state for the next round) are those after the attempt; an abandoned attempt
-    leaves both unchanged.
+    leaves both unchanged. ``replies`` holds the digest of each accepted reply. It is empty where replies carry no noise of
+    the site (a digest would confirm a guess of the reply), and where the server samples the sites in secret.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Round:
     bytes_up: int
     stages: Mapping[str, float]
     site_kwh: Mapping[str, float] = field(default_factory=dict)
+    replies: Mapping[str, str] = field(default_factory=dict)
     memory: Memory = field(default_factory=dict, repr=False)
 
     @property
@@ -69,7 +71,7 @@ class Round:
 
     def without_cohort(self) -> "Round":
         """Remove who took part, which stays secret where the guarantee rests on a random sample of sites."""
-        hidden: Mapping[str, Any] = {name: {} for name in ("released", "ledgers", "site_kwh")}
+        hidden: Mapping[str, Any] = {name: {} for name in ("released", "ledgers", "site_kwh", "replies")}
         stages = {stage: seconds for stage, seconds in self.stages.items() if stage not in OF_THE_COHORT}
         return replace(self, accepted=(), rejected=(), missing=(), bytes_down=0, bytes_up=0, stages=stages, **hidden)
 
@@ -100,7 +102,7 @@ def run_rounds(
     ledger and of the server's own chain of rounds, so that each side detects when the other's record is cut off.
 
     Under a plan of the server's own, an order must not reveal which sites were sampled, or how many. It therefore states
-    the expected number of sites, and the server's chain of rounds leaves the sites' ledgers out.
+    the expected number of sites, and the server's chain of rounds leaves the sites' ledgers and replies out.
 
     Parameters
     ----------
@@ -180,12 +182,15 @@ def run_rounds(
         owing |= tally.owing
         clock.lap("train")
         # 4. Apply the aggregate of the accepted replies, or change nothing.
+        replies: Mapping[str, str] = {}
         committed = has_quorum(len(connected), len(tally.accepted), config.cohort, plan)
         ledgers |= tally.ledgers
         if committed:
             aggregate = tally.result()
             adapter, memory = adapter.add(aggregate.change), aggregate.memory
-            record = extend(record, run_id, number, adapter.digest(), ledgers if plan is None or plan.shared else {})
+            seen = plan is None or plan.shared is not None
+            replies = tally.digests if seen and config.privacy.enabled else {}
+            record = extend(record, run_id, number, adapter.digest(), ledgers if seen else {}, replies)
         clock.lap("aggregate")
         faults.point("aggregated", number)
         # 5. Measure, and 6. commit the whole round or nothing.
@@ -193,7 +198,7 @@ def run_rounds(
             metrics = evaluate(adapter) if config.evaluation.is_due(number, config.training.rounds) else {}
         clock.lap("evaluate")
         faults.point("measured", number)
-        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps, memory)
+        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps, memory, replies)
         if committed:
             commit(done)
             faults.point("committed", number)
@@ -222,6 +227,7 @@ def _round(
     record: Head,
     stages: Mapping[str, float],
     memory: Memory,
+    replies: Mapping[str, str],
 ) -> Round:
     """Describe an attempt that has ended."""
     return Round(
@@ -240,6 +246,7 @@ def _round(
         bytes_up=tally.bytes_up,
         stages=stages,
         site_kwh=tally.kwh,
+        replies=replies,
         memory=memory,
     )
 

@@ -23,7 +23,7 @@ from shared.ops import crash_points as faults
 from shared.wire.announcement import Announcement
 from shared.wire.chain_head import Head
 from shared.wire.messages import Order, TrainOrder
-from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
+from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply, words_digest
 
 Asks = Callable[[int, Sequence[str]], None]
 MARGIN = 1.1  # by which the norm of honest noise may exceed its expected value before a sum is rejected
@@ -65,6 +65,7 @@ class SumTally:
         self.ledgers: dict[str, Head] = {}
         self.released: dict[str, Mapping[str, float]] = {}
         self.kwh: dict[str, float] = {}
+        self.digests: dict[str, str] = {}
         self.bytes_down = self.bytes_up = 0
         self._config, self._plan, self._orders = config, plan, orders
         self._adapter, self._memory, self._asks = adapter, memory, asks
@@ -145,6 +146,7 @@ class SumTally:
             self._reject(reply.site_id, "spec", "the length of its vector differs from the order")
             return
         self._sent.add(reply.site_id)
+        self.digests[reply.site_id] = words_digest(reply.vector)
         self._sum = total([self._sum, reply.vector])
 
     def _fits(self, answer: Answer, reply: ReadyReply | MaskedReply) -> bool:

@@ -247,6 +247,24 @@ def generate(
 
 
 @app.command()
+def init(
+    kind: Annotated[
+        Literal["demo", "classification", "instruction", "site"],
+        typer.Argument(help="A run on generated messages, on your own labels or answers, or a site's SITE.toml."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to make; default: named after its kind.")
+    ] = None,
+) -> None:
+    """Write a first config, with what each field does."""
+    from simulations.starters import write_starter
+
+    path = write_starter(kind, out)
+    checked = "hushtune provision site ." if kind == "site" else f"hushtune plan {path}"
+    typer.echo(f"{path}: written; edit the file, then run: {checked}")
+
+
+@app.command()
 def models(
     fetch: Annotated[
         str | None,

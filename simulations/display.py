@@ -1,5 +1,7 @@
 """Progress bars and tables at a terminal: plans, runs, models and findings."""
 
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -36,10 +38,11 @@ from server.report.figures import (
 from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.config.run import RunConfig
 from shared.metrics.registry import measure
-from shared.ops.progress import Advance
+from shared.ops.progress import Advance, logged
 
 SIDES = ("free", "private")
 STAGES = {
+    "calibrate": "calibrate the noise, declared sizes",
     "assess": "measure the anonymisation",
     "anonymise": "anonymise records",
     "paraphrase": "paraphrase records",
@@ -60,7 +63,7 @@ class Rate(ProgressColumn):
 
 
 class Bars:
-    """Progress bars on standard error; nothing is shown if that is not a terminal."""
+    """Progress bars on standard error; lines every half minute if that is not a terminal."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -74,6 +77,7 @@ class Bars:
             TimeRemainingColumn(),
         )
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._lines = None if console.is_terminal else logged(_say)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -84,7 +88,15 @@ class Bars:
 
     def __call__(self, stage: str, total: int) -> Advance:
         """Start a bar; with a total of 0 it shows activity but no progress."""
+        if self._lines is not None:
+            return self._lines(stage, total)
         return partial(self._progress.advance, self._progress.add_task(STAGES.get(stage, stage), total=total or None))
+
+
+def _say(stage: str, done: int | None = None, of: int | None = None, **_: float | None) -> None:
+    """Print the state of a stage as one line."""
+    counted = "" if done is None else f": {done:,} of {of:,}"
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {STAGES.get(stage, stage)}{counted}\n")
 
 
 def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:

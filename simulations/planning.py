@@ -14,6 +14,7 @@ from privacy.spending import Part, parts_of, spent, spent_after
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.models.catalogue import refuse_unknown
+from shared.ops.progress import Progress, silent
 
 EVERY_SITE = "all sites"  # instead of a site's name, if a trusted server has the only plan
 
@@ -34,23 +35,28 @@ class Plans:
     server: PrivacyPlan | None
 
     @classmethod
-    def of(cls, config: RunConfig, accountant: Accountant | None = None) -> Self:
-        """Make the plans of a config.
+    def of(cls, config: RunConfig, accountant: Accountant | None = None, progress: Progress = silent) -> Self:
+        """Make the plans of a config; ``progress`` counts the declared sizes whose noise is calibrated.
 
         Raises
         ------
         PrivacyError
             No plan meets the target, or so few sites take part that the server's noise would hide their mean.
         """
-        return cls(site_plans(config, accountant), PrivacyPlan.for_server(config))
+        return cls(site_plans(config, accountant, progress), PrivacyPlan.for_server(config))
 
 
-def site_plans(config: RunConfig, accountant: Accountant | None = None) -> Mapping[str, PrivacyPlan | None]:
+def site_plans(
+    config: RunConfig, accountant: Accountant | None = None, progress: Progress = silent
+) -> Mapping[str, PrivacyPlan | None]:
     """Return each site's privacy plan; sites of equal declared size share one calibration."""
     sizes = {site.declared_size for site in config.data.sites}
     if config.privacy.trust == "distributed":  # all sites have one plan
         return dict.fromkeys((site.id for site in config.data.sites), PrivacyPlan.for_site(config, max(sizes), accountant))
-    by_size = {size: PrivacyPlan.for_site(config, size, accountant) for size in sizes}
+    advance, by_size = progress("calibrate", len(sizes)), dict[int, PrivacyPlan | None]()
+    for size in sorted(sizes):
+        by_size[size] = PrivacyPlan.for_site(config, size, accountant)
+        advance(1)
     return {site.id: by_size[site.declared_size] for site in config.data.sites}
 
 

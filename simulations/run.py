@@ -76,7 +76,7 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
     refuse_what_does_not_fit(config)  # checked first, so that an error costs seconds
     refuse_no_writer(config)
     with stages.timed("plan"):
-        plans = Plans.of(config, accountant)
+        plans = Plans.of(config, accountant, progress)
     with ExitStack() as held:
         folder = _fresh_folder(config, held)
         return _carried_out(config, run_id, plans, folder, stages, accountant, progress)

@@ -195,6 +195,7 @@ def _round(done: Round) -> dict[str, Any]:
         "adapter_digest": done.adapter_digest,
         "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
         "record": asdict(done.record),
+        "replies": dict(done.replies),
     }
 
 

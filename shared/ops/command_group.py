@@ -8,7 +8,7 @@ from typing import Any
 import click
 import typer
 from typer.core import TyperGroup
-from typer.main import get_group
+from typer.main import get_group, get_install_completion_arguments
 
 from shared.ops.extras import require
 
@@ -42,10 +42,22 @@ class CommandGroup(TyperGroup):
         The role of each command, in the order of the help page.
     groups
         Groups inside this one, which are listed last.
+    completion
+        Whether the group has the options that install or show the completion of commands for the user's shell.
     """
 
-    def __init__(self, name: str, about: str, roles: Mapping[str, Role], groups: Sequence[click.Command] = ()) -> None:
-        super().__init__(name=name, help=about, no_args_is_help=True, commands=groups, suggest_commands=False)
+    def __init__(
+        self,
+        name: str,
+        about: str,
+        roles: Mapping[str, Role],
+        groups: Sequence[click.Command] = (),
+        completion: bool = False,
+    ) -> None:
+        options = list(get_install_completion_arguments()) if completion else []  # this also fits Typer's scripts to click
+        super().__init__(
+            name=name, help=about, no_args_is_help=True, commands=groups, params=options, suggest_commands=False
+        )
         self._roles = roles
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -15,8 +15,9 @@ from shared.errors import RunError
 
 Code = Annotated[str, StringConstraints(pattern=r"^[\w.:@+/\[\]-]{1,128}$")]
 FILE = "status.json"
-Stage = Literal["waiting_for_sites", "asking", "between_rounds", "finished", "failed"]
-Outcome = Literal["training", "sent", "refused", "failed"]
+Stage = Literal["starting", "waiting_for_sites", "asking", "between_rounds", "finished", "failed"]
+UnderWay = Literal["assessing", "anonymising", "paraphrasing", "loading", "training"]
+Outcome = Literal[UnderWay, "sent", "refused", "failed"]
 
 
 class SiteSeen(Section):

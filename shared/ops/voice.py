@@ -14,7 +14,6 @@ SENTENCES: Mapping[str, str] = {
     "connected": "connected to {host}:{port}",
     "disconnected": "not connected ({reason}); trying again",
     "order": "round {round}: an order came",
-    "step": "{step} {done}",
     "trained": "round {round}: trained in {seconds} s",
     "refused": "round {round}: refused because of {reason}",
     "server_started": "run {run_id} begins with round {round}",
@@ -23,6 +22,13 @@ SENTENCES: Mapping[str, str] = {
     "rejected": "round {round}: the reply of {site_id} was rejected: {reason}",
     "missing": "round {round}: {site_id} did not reply",
     "run_ended": "the run is over after {rounds} rounds",
+}
+STEPS: Mapping[str, str] = {  # of the set-up of a site's records
+    "assess": "measuring what the anonymiser finds in these records",
+    "anonymise": "anonymised {done} of {of} records",
+    "paraphrase": "paraphrased {done} of {of} records",
+    "load_model": "loading the model",
+    "ready": "records and model are ready",
 }
 LEFT_OUT = frozenset({"process", "run_id", "kwh", "co2e_kg"})
 
@@ -51,7 +57,8 @@ class Voice:
         if self.structured:
             return json.dumps({"time": round(now, 3), "event": kind, **fields})
         try:
-            said = SENTENCES[kind].format_map(fields)
+            sentence = STEPS[str(fields["step"])] if kind == "step" else SENTENCES[kind]
+            said = sentence.format_map(fields)
         except KeyError:
             said = " ".join([kind, *(f"{name}={value}" for name, value in fields.items() if name not in LEFT_OUT)])
         return escaped(f"{time.strftime('%H:%M:%S', time.localtime(now))} {said}")

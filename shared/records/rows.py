@@ -22,7 +22,10 @@ FORMATS = {
     ".parquet": "parquet",
     ".xlsx": "excel",
 }
-PARQUET_ROWS = 1024  # rows in memory at once
+PARQUET_ROWS = 256  # rows in memory at once
+SMALL, INFLATION = 2**26, 200  # bytes that any file may inflate to, and the most that a larger one may, as a multiple of it
+ROW = 64  # bytes that a row takes in memory at least
+BOMB = f"it inflates to more than {INFLATION} times its size, which no file of records does; write it again from its source"
 
 
 class _Doubled(dict[str, Any]):
@@ -140,14 +143,28 @@ def _parquet_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
             names = file.schema_arrow.names
             refuse_doubled(path, names)
             columns = [name for name in names if name in wanted]
+            left, groups = max(SMALL, INFLATION * path.stat().st_size), range(file.metadata.num_row_groups)
+            largest = max((file.metadata.row_group(group).total_byte_size for group in groups), default=0)
+            if max(largest, ROW * file.metadata.num_rows) > left:
+                raise DataError(f"{path}: {BOMB}")  # before anything is inflated
             batches = file.iter_batches(PARQUET_ROWS, columns=columns, use_threads=False)
-            values = chain.from_iterable(batch.to_pylist() for batch in batches)
+            values = chain.from_iterable(batch.to_pylist() for batch in _bounded(batches, left, path))
             for number, row in enumerate(values, start=1):
                 yield Row(f"record {number}", row, names)
     except (pa.ArrowException, ValueError, TypeError, OSError, OverflowError) as error:
         failure = type(error).__name__
     if failure:  # raised here, so that the library's error, which may quote the text, is not attached to ours
         raise DataError(f"{path}: not readable as parquet ({failure}); repair the file")
+
+
+def _bounded(batches: Iterator[Any], most: int, path: Path) -> Iterator[Any]:
+    """Yield batches of Arrow until together they take more than ``most`` bytes, with each repetition of a value."""
+    for batch in batches:
+        plain = [getattr(column, "dictionary_decode", lambda column=column: column)() for column in batch.columns]
+        most -= sum(column.nbytes for column in plain)
+        if most < 0:
+            raise DataError(f"{path}: {BOMB}")
+        yield batch
 
 
 READERS: Mapping[str, Callable[[Path, Collection[str]], Iterator[Row]]] = {

@@ -156,6 +156,11 @@ class MaskedReply:
         return cls(*names, _words(arrays[VECTOR], what), head)
 
 
+def words_digest(vector: Words) -> str:
+    """Return the SHA-256 of a masked vector's little-endian words, 64 hexadecimal digits."""
+    return hashlib.sha256(np.ascontiguousarray(vector, dtype="<u4").tobytes()).hexdigest()
+
+
 def _only_header(values: Mapping[str, Any]) -> RecordDict:
     return RecordDict({_HEADER: ConfigRecord(dict(values))})
 

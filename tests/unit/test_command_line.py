@@ -16,7 +16,7 @@ from shared.wire.version import installed
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
-    *("status", "config", "provision", "explain", "check", "export", "serve"),
+    *("status", "config", "provision", "explain", "check", "export", "serve", "init"),
 )
 
 
@@ -117,8 +117,25 @@ def test_every_argument_and_option_is_explained_by_the_help_page(
 
 
 @pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("led", {"ledger"}), ("ledger sh", {"show"}), ("init d", {"demo"}), ("provision s", {"server", "site"})],
+)
+def test_bash_completes_commands_of_groups_and_words(typed: str, offered: set[str], tmp_path: Path) -> None:
+    program, words = tmp_path / "hushtune", typed.split()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hushtune "$@"\n', encoding="utf-8")
+    program.chmod(0o700)
+    script = (
+        f'eval "$(_HUSHTUNE_COMPLETE=source_bash {program})"; COMP_WORDS=(hushtune {typed}); COMP_CWORD={len(words)}; '
+        f'_hushtune_completion {program}; echo "${{COMPREPLY[@]}}"'
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert (set(done.stdout.split()), done.stderr) == (offered, "")
+
+
+@pytest.mark.parametrize(
     ("words", "meant"),
-    [(["clinet"], "client"), (["card", "shwo"], "show"), (["provision", "sit"], "site")],
+    [(["clent"], "client"), (["card", "shwo"], "show"), (["provision", "sit"], "site")],
 )
 def test_a_misspelt_command_is_answered_with_one_suggestion(words: list[str], meant: str, here: Here) -> None:
     status, _, err = here(words)

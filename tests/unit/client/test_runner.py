@@ -1,14 +1,17 @@
 """A site's own end of Flower's Fleet API: what it takes from Flower's internals, and what no server can make it do."""
 
+import datetime
 import inspect
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError
@@ -28,6 +31,8 @@ from shared.errors import (
     ModelError,
     PolicyRefused,
 )
+from shared.identity import certificates
+from shared.identity.certificates import private_pem
 from shared.identity.keys import make_site_key, new_key
 
 CALLS = (
@@ -119,6 +124,48 @@ def test_a_refusal_is_one_sentence(connection: Any, answer: Callable[[Any], Any]
     with pytest.raises(ConnectionRefused, match=words) as caught, connection(ToyFleet(ActivateNode=answer)):
         pass
     assert "\n" not in str(caught.value)
+
+
+def refused_by_tls(folder: Path, monkeypatch: pytest.MonkeyPatch, shift: int, host: str) -> ssl.SSLCertVerificationError:
+    """Return the error of a real handshake with a certificate for localhost that was made ``shift`` days from now."""
+    keys = new_key(), new_key()
+    issuer = certificates.authority(keys[0], 3650)
+    then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=shift)
+    clock = SimpleNamespace(now=lambda tz: then)
+    shifted = SimpleNamespace(datetime=clock, timedelta=datetime.timedelta, UTC=datetime.UTC)
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "datetime", shifted)
+        made = certificates.server_certificate(["localhost"], keys[1].public_key(), issuer, keys[0], 365)
+    (folder / "crt").write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "key").write_bytes(private_pem(keys[1]))
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    server.load_cert_chain(folder / "crt", folder / "key")
+    client.load_verify_locations(cadata=issuer.public_bytes(Encoding.PEM).decode())
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    site, other = client.wrap_bio(down, up, server_hostname=host), server.wrap_bio(up, down, server_side=True)
+    with pytest.raises(ssl.SSLCertVerificationError) as caught:
+        for side in (site, other) * 3:
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("shift", "host", "words"),
+    [
+        (-400, "localhost", "its certificate has expired.*renew"),
+        (400, "localhost", "its certificate is not valid yet; check the clock"),
+        (0, "elsewhere", "its certificate is for another name"),
+        (0, "127.0.0.1", "its certificate is for another name"),
+    ],
+)
+def test_a_certificate_out_of_date_or_for_another_name_is_told_as_such(
+    connection: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int, host: str, words: str
+) -> None:
+    error = httpx.ConnectError("tls")
+    error.__cause__ = refused_by_tls(tmp_path, monkeypatch, shift, host)
+    with pytest.raises(ConnectionRefused, match=words), connection(ToyFleet(ActivateNode=raising(error))):
+        pass
 
 
 def test_a_certificate_of_another_authority_is_no_reason_to_try_again(connection: Any) -> None:

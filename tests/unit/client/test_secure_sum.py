@@ -29,7 +29,7 @@ from shared.config.run import RunConfig
 from shared.errors import HushtuneError, LedgerError, MessageError, PrivacyError
 from shared.identity.keys import new_key
 from shared.wire.messages import TrainOrder
-from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
+from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply, words_digest
 
 NAMES, D = ("east", "north", "south"), 40
 SHARED = SharedNoise(sites=3, fewest=3, colluders=1, expected_batch=30.0, slack=0.0)
@@ -102,6 +102,8 @@ def test_asked_again_the_same_vector_leaves_and_nothing_is_charged(three: Three)
     order = three.ready()
     first, again = three.sites["east"].masked(order), three.sites["east"].masked(order)
     assert np.array_equal(first.vector, again.vector)
+    closed = [entry.body for entry in three.budget("east").ledger.entries() if entry.kind == "commit"]
+    assert [body["reply"] for body in closed] == [words_digest(MaskedReply.from_record(first.to_record()).vector)]
     assert three.charged("east") == 1
 
 

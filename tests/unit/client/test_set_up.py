@@ -294,7 +294,7 @@ def test_the_sites_own_model_is_shown_scrubbed_text_alone_and_counts_stay_in_its
     assert shown
     assert all("<PERSON" in text and "Quince" not in text for text in shown)
     steps = [step for step, _ in told if step != "paraphrase"]
-    assert list(dict.fromkeys(steps)) == ["anonymise", "paraphrases", "load_model"]
+    assert list(dict.fromkeys(steps)) == ["anonymise", "paraphrases", "load_model", "ready"]
     assert sum(dict(told)["paraphrases"].values()) == len(rows)
     assert dict(told)["paraphrase"]["seconds_left"] == 0
     assert reply.released == {}

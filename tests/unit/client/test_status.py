@@ -61,6 +61,21 @@ def test_an_order_shows_what_became_of_it(file: SiteFile, order: Callable[[int],
     ]
 
 
+def test_the_step_of_the_set_up_that_is_under_way_is_shown_and_none_when_nothing_is(
+    file: SiteFile, order: Callable[[int], TrainOrder]
+) -> None:
+    writer = StatusWriter(file)
+    writer.step("assess")  # without an order there is nothing to show
+    assert told(file).orders == ()
+    writer.order(order(1), "training")
+    for step, outcome in [("assess", "assessing"), ("anonymise", "anonymising"), ("paraphrases", "anonymising")]:
+        writer.step(step)
+        assert [seen.outcome for seen in told(file).orders] == [outcome]
+    writer.order(order(1), "refused", "GateFailed")
+    writer.step("ready")
+    assert [seen.outcome for seen in told(file).orders] == ["refused"]
+
+
 def test_only_the_last_orders_are_kept(file: SiteFile, order: Callable[[int], TrainOrder]) -> None:
     writer = StatusWriter(file)
     for number in range(1, KEPT + 6):

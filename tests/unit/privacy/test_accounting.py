@@ -2,6 +2,7 @@ import functools
 import itertools
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from dp_accounting import GaussianDpEvent, NeighboringRelation, PoissonSampledDpEvent, SelfComposedDpEvent
@@ -223,6 +224,31 @@ def test_a_delta_that_is_no_chance_is_refused(delta: float) -> None:
         ours(0.1, 1.0, 1, delta)
     with pytest.raises(PrivacyError, match="target_delta"):
         calibrate(1.0, delta, 0.1, 1)
+
+
+def test_sizes_that_are_calibrated_one_after_the_other_share_losses_and_get_the_same_noise_to_the_last_digit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others, deltas = (MechanismEvent(0.2, 6.0, 10, "metrics"),), (1e-3, 9e-4, 8e-4)
+    searched: list[float] = []
+    original = accounting._loss
+
+    def loss(rate: float, noise: float, grid: float) -> Any:
+        searched.append(grid)
+        return original(rate, noise, grid)
+
+    monkeypatch.setattr(accounting, "_loss", loss)
+    alone, cold = [], 0
+    for delta in deltas:
+        accounting._searched.cache_clear()
+        alone.append(calibrate(8.0, delta, 0.2, 10, others))
+    cold = searched.count(SEARCH_GRID)
+    accounting._searched.cache_clear()
+    searched.clear()
+    together = [calibrate(8.0, delta, 0.2, 10, others) for delta in deltas]
+    assert together == alone
+    assert len(set(alone)) == 3
+    assert searched.count(SEARCH_GRID) < 0.8 * cold
 
 
 def test_a_target_out_of_reach_is_refused_with_what_to_do() -> None:

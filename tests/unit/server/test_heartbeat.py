@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 from fixture_types import ConfigOf
 
-from server.heartbeat import Watch
+from server.heartbeat import Watch, tell_start
 from server.network.superlink import Node
 from server.rounds import Round
 from server.screening import Rejected
+from server.state import Beginning, StateFolder
 from shared.adapters.state import AdapterState
 from shared.ops.status import ServerStatus, StatusFile
 from shared.wire.chain_head import Head
@@ -96,6 +98,34 @@ def test_each_site_shows_how_its_last_answer_was_taken(told: Callable[..., Serve
     status = told(Fleet({"north": False, "south": True}, waiting=("south",)), *rounds)
     assert [(site.last_round, site.outcome) for site in status.sites] == [(3, "missing"), (2, "not_finite")]
     assert (status.round, status.committed, status.attempt, status.waits_for) == (3, 2, 2, ("south",))
+
+
+def test_a_server_that_starts_again_is_told_before_it_has_loaded_anything(tmp_path: Path, config_of: ConfigOf) -> None:
+    folder = StateFolder(tmp_path)
+    folder.status.parent.mkdir(parents=True, exist_ok=True)
+    tell_start(config_of(), Beginning("0ab1", rounds=[attempt(1, True), attempt(2, True)]), folder)
+    seen = StatusFile(folder.status).read()
+    assert isinstance(seen.status, ServerStatus)
+    assert (seen.running, seen.status.stage, seen.status.committed, seen.status.round) == (True, "starting", 2, 3)
+
+
+def test_a_full_disk_neither_ends_the_run_nor_the_thread_that_reads_the_allow_list(
+    tmp_path: Path, config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet, looks = Fleet(), list[int]()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(StatusFile, "write", full)
+    monkeypatch.setattr("server.heartbeat.EVERY", 0.01)
+    monkeypatch.setattr(fleet, "refresh", lambda: looks.append(1) or ())
+    with Watch(cast("Any", fleet), cast("Any", Health()), config_of(), "1", tmp_path / "s"):
+        end = time.monotonic() + 20
+        while len(looks) < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+    assert len(looks) >= 3
+    assert capsys.readouterr().err.count("No space left") == 1
 
 
 def test_how_a_run_ended_is_told(tmp_path: Path, told: Callable[..., ServerStatus], config_of: ConfigOf) -> None:

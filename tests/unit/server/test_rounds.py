@@ -12,7 +12,6 @@ from screened import head
 from privacy.dp.plan import PrivacyPlan
 from server.history import from_row, to_row
 from server.ledger_heads import Heads
-from server.round_chain import extend
 from server.rounds import Round, run_rounds
 from server.screening import Answer
 from shared.adapters.state import AdapterState
@@ -21,6 +20,7 @@ from shared.errors import QuorumError
 from shared.metrics.bootstrap import Interval
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder, TrainReply
+from shared.wire.round_chain import extend
 
 State = Callable[[float], AdapterState]
 Honest = Callable[[AdapterState], Callable[[TrainOrder, str], Answer]]
@@ -289,10 +289,12 @@ def test_under_central_trust_neither_orders_nor_the_published_rounds_reveal_the_
     assert len({len(each.accepted) for each in done}) > 1, "the samples differ in size, unless 12 draws are all equal"
     assert {order.cohort for orders in fleet.orders for order in orders.values()} == {2}
     chain = Head()
+    assert not any(each.replies for each in done)
     for each in done:
         chain = extend(chain, "run", each.number, each.adapter_digest, {})
         assert each.record == chain
     for shown in (each.without_cohort() for each in done):
+        assert shown.replies == {}
         assert (shown.asked, shown.ledgers, shown.bytes_up, shown.bytes_down, shown.site_kwh) == ((), {}, 0, 0, {})
         assert set(shown.stages) == {"evaluate"}
 
@@ -321,10 +323,21 @@ def test_the_servers_chain_can_be_recomputed_from_its_rounds(
     fleet = toy_fleet({"north": honest(toy_state(1.0))})
     end = Head()
     for done in server(training__rounds=3).run(fleet, UNIFORM):
-        end = extend(end, "run", done.number, done.adapter_digest, done.ledgers)
+        assert set(done.replies) == {"north"}
+        assert done.replies == from_row(to_row(done), done.adapter).replies
+        end = extend(end, "run", done.number, done.adapter_digest, done.ledgers, done.replies)
         assert done.record == end
+        assert extend(end, "run", done.number, done.adapter_digest, done.ledgers, {"north": "f" * 64}) != end
         assert extend(end, "run", done.number, "f" * 64, done.ledgers) != end
         assert extend(end, "run", done.number, done.adapter_digest, {"north": Head()}) != end
+
+
+def test_a_report_lists_no_digest_of_replies_without_noise_because_it_would_confirm_a_guess(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    fleet = toy_fleet({"north": honest(toy_state(1.0))})
+    [done] = server(privacy__enabled=False).run(fleet, UNIFORM)
+    assert (done.accepted, done.replies) == (("north",), {})
 
 
 class Booked:

@@ -15,7 +15,6 @@ from privacy.secagg.protocol import Attempt, Participant
 from privacy.secagg.roster import Roster
 from privacy.secagg.shared_plan import SharedNoise
 from server.attempts import Attempts
-from server.round_chain import extend
 from server.rounds import Round, run_rounds
 from server.screening import Answer
 from server.secure_round import Asks, largest_norm
@@ -26,6 +25,7 @@ from shared.identity.keys import new_key
 from shared.metrics.bootstrap import Interval
 from shared.wire.chain_head import Head
 from shared.wire.messages import Order, TrainOrder
+from shared.wire.round_chain import extend
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
 NAMES, D, RATE = ("a", "b", "c", "d"), 2000, 0.5
@@ -129,8 +129,9 @@ def test_a_round_steps_along_the_mean_gradient_with_the_planned_noise(config: Ru
     assert steps.std() == pytest.approx(std, rel=0.1)
     assert set(done[0].memory) == {"velocity"}
     assert done[1].ledgers["a"].entries == 5
-    bound = extend(Head(), "run", 1, done[0].adapter_digest, done[0].ledgers)
-    assert done[0].record == bound  # the server's chain of rounds binds the sites' ledgers
+    assert set(done[0].replies) == set(NAMES)
+    bound = extend(Head(), "run", 1, done[0].adapter_digest, done[0].ledgers, done[0].replies)
+    assert done[0].record == bound  # the server's chain of rounds binds the sites' ledgers and their masked vectors
 
 
 def test_a_site_that_is_not_ready_is_left_out_and_the_divisor_is_that_of_the_others(config: RunConfig) -> None:

@@ -21,14 +21,15 @@ from fixture_types import ConfigOf
 from rich.console import Console
 from transformers import AutoTokenizer
 
+from client.receipt import receipt
 from client.statement import verify as verify_ledger
 from privacy.dp.plan import PrivacyPlan
 from server.adapter_files import load_adapter
 from server.report.document import rewrite
 from server.report.figures import epsilon
 from server.report.result import RunResult, load_report
+from server.report.signed import SignedCard
 from server.report.verification import verify
-from server.round_chain import extend
 from server.signing import SigningKey
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
@@ -36,6 +37,7 @@ from shared.config.run import RunConfig
 from shared.errors import DataError, HushtuneError, LedgerError, RunError
 from shared.ops.progress import Advance, silent
 from shared.wire.chain_head import Head
+from shared.wire.round_chain import extend
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
 from simulations.fleets import local as fleet
 from simulations.planning import plan_rows, site_plans
@@ -340,7 +342,12 @@ def test_the_checkpoint_and_the_published_adapter_are_the_last_rounds(finished: 
 
 
 def test_progress_ends_where_it_said(finished: Finished) -> None:
-    assert finished.progress.stages == {"anonymise": [200, 200], "model": [1, 1], "train": [4, 4]}
+    assert finished.progress.stages == {
+        "calibrate": [1, 1],
+        "anonymise": [200, 200],
+        "model": [1, 1],
+        "train": [4, 4],
+    }
 
 
 def printed(tables: Any) -> str:
@@ -516,8 +523,15 @@ def test_what_the_ledgers_hold_is_what_the_report_and_the_servers_chain_say(fini
     end = Head()
     for done in finished.report["rounds"]:
         ledgers = {site: Head(**head) for site, head in done["ledgers"].items()}
-        end = extend(end, finished.report["run_id"], done["round"], done["adapter_digest"], ledgers)
+        end = extend(end, finished.report["run_id"], done["round"], done["adapter_digest"], ledgers, done["replies"])
         assert done["record"] == {"entries": end.entries, "hash": end.hash}
+
+
+def test_each_site_has_a_receipt_for_its_replies_in_the_published_rounds(finished: Finished) -> None:
+    for site in SITES:
+        found = receipt(finished.folder / "ledger" / site, finished.folder)
+        assert [row["own"] for row in found["rounds"]] == ["counted"] * 2
+        assert found["head"] == SignedCard.load(finished.folder).card["round_record"]
 
 
 def test_a_trusted_server_publishes_site_level_privacy_and_keeps_the_sample_to_itself(

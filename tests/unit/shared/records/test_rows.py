@@ -179,3 +179,18 @@ def test_a_line_separator_within_a_text_ends_no_line(tmp_path: Path, config_of: 
         assert [r.fields["text"] for r in read_records(write(tmp_path / f"n{suffix}", rows), config_of())] == [
             rows[0]["text"]
         ]
+
+
+@pytest.mark.parametrize("kind", ["many rows", "long values", "a dictionary", "one value"])
+def test_a_parquet_file_that_inflates_without_end_is_refused_at_a_small_cost(
+    tmp_path: Path, config_of: ConfigOf, kind: str, refused: Refused
+) -> None:
+    count, length = {"many rows": (2_000_000, 1), "one value": (1, 70_000_000)}.get(kind, (100_000, 20_000))
+    texts = pa.DictionaryArray.from_arrays(pa.array([0]).take(pa.repeat(0, count)).cast("int32"), ["x" * length])
+    path, schema = tmp_path / "bomb.parquet", kind == "a dictionary"
+    pq.write_table(
+        pa.table({"text": texts, "label": pa.repeat("yes", count)}), path, compression="zstd", store_schema=schema
+    )
+    assert path.stat().st_size < 200_000
+    told = refused(path, config_of())
+    assert "inflates to more than 200 times its size" in told

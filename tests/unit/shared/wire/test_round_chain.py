@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from server.round_chain import extend
 from shared.wire.chain_head import Head
+from shared.wire.round_chain import extend
 
 BEFORE = Head(3, "a" * 64)
 GIVEN: dict[str, Any] = {

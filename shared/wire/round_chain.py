@@ -1,15 +1,26 @@
-"""The server's hash chain of committed rounds: each link binds an adapter to the chain heads of all sites' ledgers."""
+"""The server's hash chain of committed rounds: each link binds an adapter to the replies in it and to all sites' ledgers.
+
+The server extends the chain; each site recomputes the chain from a run's report, and compares it with its own ledger.
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from shared.wire.chain_head import Head
 
 
-def extend(record: Head, run_id: str, number: int, adapter_digest: str, ledgers: Mapping[str, Head]) -> Head:
-    """Return the chain head after a round: SHA-256 over the head before, the round, its adapter and the sites' ledgers.
+def extend(
+    record: Head,
+    run_id: str,
+    number: int,
+    adapter_digest: str,
+    ledgers: Mapping[str, Head],
+    replies: Mapping[str, str] | None = None,
+) -> Head:
+    """Return the chain head after a round: SHA-256 over the head before, the round, its adapter, ledgers and replies.
 
     Each order carries this head, and the site writes it into its own ledger, so server and site countersign each other.
 
@@ -23,13 +34,17 @@ def extend(record: Head, run_id: str, number: int, adapter_digest: str, ledgers:
         Digest of the adapter after the round.
     ledgers
         The chain head of each site's ledger.
+    replies
+        Digest of each reply that was accepted; none where the round must not show them.
     """
-    content = {
+    content: dict[str, Any] = {
         "prev": record.hash,
         "run_id": run_id,
         "round": number,
         "adapter": adapter_digest,
         "ledgers": {site: asdict(head) for site, head in ledgers.items()},
     }
+    if replies:  # a chain of an earlier version, or of a run that lists no replies, stays as it was
+        content["replies"] = dict(replies)
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return Head(record.entries + 1, hashlib.sha256(text.encode()).hexdigest())
