@@ -133,6 +133,7 @@ EXCLUDED: Mapping[str, str] = {
     "training.head_learning_rate": "applied after the noise",
     "training.warmup": "applied after the noise",
     "training.schedule": "applied after the noise",
+    "training.byte_budget": "ends a run between two rounds",
 }
 # Options, and pairs of options, that are refused with an error in the config or before the first step.
 REFUSED = frozenset(
