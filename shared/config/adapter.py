@@ -12,6 +12,25 @@ FamilyName = Literal["lora", "core", "ia3"]
 
 
 @dataclass(frozen=True)
+class Sent:
+    """What one choice of trained tensors sends.
+
+    Parameters
+    ----------
+    adapter
+        Its name in a table.
+    numbers
+        Numbers of one layer, each way, by its rank r and its sizes d_in and d_out.
+    linear
+        Whether a layer's output is linear in the numbers, so that their mean is exact; privacy asks for this.
+    """
+
+    adapter: str
+    numbers: str
+    linear: bool = True
+
+
+@dataclass(frozen=True)
 class Family:
     """Properties of a family for config, policy and model card; its code is in the module of its name in `shared.adapters`.
 
@@ -23,6 +42,8 @@ class Family:
         What is trained, for the model card; may name entries of the card's training section in braces.
     fields
         The fields of the section that this family reads and some other family does not.
+    sent
+        What the family sends, for each choice of trained tensors.
     no_decay
         Why weight decay, which pulls parameters to 0, is refused; empty if it is allowed.
     """
@@ -30,6 +51,7 @@ class Family:
     noun: str
     words: str
     fields: tuple[str, ...] = ()
+    sent: tuple[Sent, ...] = ()
     no_decay: str = ""
 
 
@@ -38,14 +60,17 @@ FAMILIES: Mapping[FamilyName, Family] = {
         noun="A LoRA adapter",
         words="LoRA of rank {rank} and alpha {alpha}, factors trained: {factors}",
         fields=("rank", "alpha", "scaling", "dropout", "train"),
+        sent=(Sent("lora, A frozen", "r d_out"), Sent("lora, A and B", "r (d_in + d_out)", linear=False)),
     ),
     "core": Family(
         noun="A LoRA adapter with a trained core",
         words="a core of {rank} x {rank} numbers a layer, with alpha {alpha}, between fixed factors (Fed-SB, 2502.15436)",
         fields=("rank", "alpha", "scaling"),
+        sent=(Sent("core", "r r"),),
     ),
     "ia3": Family(
         noun="An IA3 adapter",
+        sent=(Sent("ia3", "d_out, or d_in"),),
         words="IA3 (Liu et al. 2022, arXiv 2205.05638), learnt scaling factors of activations",
         no_decay="pulls the factors of ia3 towards 0, which switches layers off",
     ),

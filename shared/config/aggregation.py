@@ -31,6 +31,9 @@ class Contract:
         The fewest replies that it can work on.
     options
         The fields of the section that only this method reads.
+    linear
+        Whether the aggregate is linear in the deltas, so that it is exact for an adapter whose layers are linear in what is
+        trained.
     """
 
     central: str | None = None
@@ -38,10 +41,11 @@ class Contract:
     weights: tuple[Weights, ...] = ("uniform",)
     quorum: Callable[["AggregationSection"], int] = lambda _: 1
     options: tuple[str, ...] = ()
+    linear: bool = False
 
 
 METHODS: Mapping[MethodName, Contract] = {
-    "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared")),
+    "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared"), linear=True),
     "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
     "median": Contract(quorum=lambda _: 3),  # fewer have no majority
     "geometric_median": Contract(quorum=lambda _: 3),
