@@ -1,7 +1,7 @@
 """Frames of English texts that were written before the rules of issue 19, and never read while those rules were made.
 
-``bench.unseen`` fills them: python -m bench.unseen FILE.jsonl --group fresh --group kinds --each 400. The group ``kinds`` has
-one frame for each way in which an identifier was missed, the group ``fresh`` is everyday text.
+``bench.unseen`` fills them: python -m bench.unseen FILE.jsonl --group fresh --group kinds --each 400. The group
+``kinds`` has one frame for each way in which an identifier was missed, the group ``fresh`` is everyday text.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +133,7 @@ def values(fake: Faker, abroad: Callable[[str], Faker]) -> Mapping[str, Callable
         "TITLE": lambda: pick(("Dr.", "Mrs.", "Prof.", "Mr", "Ms")),
         "AGE": lambda: str(fake.random_int(20, 99)),
         "NUMBER_AGE": lambda: str(fake.random_int(20, 99)),
-        "AGE_FORM": lambda: f"{fake.random_int(18, 99)}{pick((' y.o.', ' yo', ' y/o', '-year-old', ' yrs old', ' years of age'))}",
+        "AGE_FORM": lambda: f"{fake.random_int(18, 99)}{pick((' y.o.', ' yo', ' y/o', '-year-old', ' yrs old', ' years of age'))}",  # noqa: E501
         "SEX_AGE": lambda: f"{fake.random_int(18, 99)}{pick(('M', 'F', 'yoM', 'yo F', ' y/o male'))}",
         "NINO": lambda: letters(pick(("A? ## ## ## C", "J?######B", "C? ## ## ## D", "A?-##-##-##-A"))),
         "COORD": lambda: f"{fake.latitude():.4f}, {fake.longitude():.4f}",

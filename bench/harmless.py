@@ -3,7 +3,8 @@
 python -m bench.harmless [FILE ...] [--level NAME] [--operator NAME] [--domain NAME ...] [--questions FILE ...] [--show]
 
 A FILE holds one sentence a line, its harmless terms in [[double brackets]]; by default the files in bench/harmless, which
-were written by hand, from memory, before any rule or word list for domains was made, and without a look at the lists that the
+were written by hand, from memory, before any rule or word list for domains was made, and without a look at the lists
+that the
 rules use. A file of questions is JSON lines with "question" and "focus" (MedQuAD). A term is kept if the scrubbed text holds
 the term as often as the text did.
 """
@@ -82,7 +83,9 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print each text that lost a term")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    section = AnonymiseSection.model_validate({"level": arguments.level, "operator": arguments.operator, "workers": 1})
+    section = AnonymiseSection.model_validate(
+        {"level": arguments.level, "operator": arguments.operator, "workers": 1, "domain": list(arguments.domain)}
+    )
     sets = {path.stem: marked(path) for path in arguments.files or sorted(SENTENCES.glob("*.txt"))}
     if arguments.questions:
         sets["questions"] = questions(arguments.questions, arguments.count)

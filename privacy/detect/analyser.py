@@ -44,7 +44,8 @@ UNUSED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lem
 CAPITAL_TYPES = frozenset({"STREET_ADDRESS", "POSTCODE", "ORGANIZATION"})
 # A line break within a paragraph, as in e-mail.
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
-# A tag that is masked: the text was scrubbed before. The model reads such a text differently, and would find other words in it each
+# A tag that is masked: the text was scrubbed before. The model reads such a text differently, and would find
+# other words in it each
 # time. Its guesses are left out there, because all words that no list knows as harmless are found without the model.
 TAGGED = re.compile("\ufffc{5}")
 # spaCy's memory grows with the characters it reads at once.

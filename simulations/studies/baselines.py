@@ -174,5 +174,6 @@ def _table_learner(evaluator: Evaluator, rows: Floats) -> Learner:
     """Return a learner of the same task whose encoder is a table of embeddings, on the CPU."""
     config, base, encoder = evaluator.config, evaluator.learner.base, _Table(rows)
     model = MeanPoolingClassifier(encoder, rows.shape[1], len(config.task.labels), config.run.seed)
-    table = replace(base, network=encoder, device=torch.device("cpu"), dtype=torch.float32)
+    cpu, exact = torch.device("cpu"), torch.float32
+    table = replace(base, network=encoder, device=cpu, dtype=exact)  # type: ignore[arg-type]  # stands in for an encoder
     return Learner(table, evaluator.learner.task, model)

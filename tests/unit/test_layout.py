@@ -212,7 +212,7 @@ def test_nothing_happens_at_import_but_definitions() -> None:
 
 
 def test_the_public_face_stays_short() -> None:
-    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 220
+    assert len((REPOSITORY / "hushtune.py").read_text(encoding="utf-8").splitlines()) <= 240
 
 
 @pytest.mark.parametrize("name", ["examples", "benchmarks", "utils", "data", "common", "helpers"])

@@ -1,7 +1,8 @@
 """Find the words and numbers of a domain in a text, and take findings off them.
 
-A word that is no name stays wherever it stands. A word that is a name elsewhere stays only within a term ("Foley catheter") or before
-a kind of thing that is called after people ("Babinski sign"), and never after a title ("Dr Foley"). Only what was guessed is taken
+A word that is no name stays wherever it stands. A word that is a name elsewhere stays only within a term ("Foley catheter")
+or before a kind of thing that is called after people ("Babinski sign"), and never after a title ("Dr Foley"). Only what was
+guessed is taken
 back: the findings of the language model and of the sweeps, and of rules that know a number by its length alone.
 """
 
@@ -302,9 +303,9 @@ class Harmless:
         self, text: str, finding: Finding, tokens: Sequence[Token], kept: set[int], values: Sequence[tuple[int, int]]
     ) -> Iterable[Finding]:
         """Return what remains of one finding."""
-        if finding.label in NUMBERED and finding.score < SURE and self._bare_numbers:
-            if any(start <= finding.start and finding.end <= end for start, end in values):
-                return ()
+        is_number = finding.label in NUMBERED and finding.score < SURE and self._bare_numbers
+        if is_number and any(start <= finding.start and finding.end <= end for start, end in values):
+            return ()
         if finding.label not in GUESSED or finding.score > ANNOUNCED:
             return (finding,)
         inside = [i for i, t in enumerate(tokens) if t.start < finding.end and finding.start < t.end]

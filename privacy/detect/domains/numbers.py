@@ -1,6 +1,7 @@
 """Describe numbers that point at nobody: quantities, ranges, scores, stages, and codes of public code systems.
 
-The units are those of SI and UCUM (Unified Code for Units of Measure), the stage is TNM (UICC), and a code counts after the name of
+The units are those of SI and UCUM (Unified Code for Units of Measure), the stage is TNM (UICC), and a code counts after
+the name of
 its system: ICD (WHO), CPT, LOINC, SNOMED CT and so on; the forms of laws and of law reports follow their usual citation.
 """
 
@@ -10,13 +11,16 @@ from privacy.detect.rules import FLAGS
 
 PREFIXED = r"[kKMmcdunµμpG]?(?:mol|Eq|Osm|IU|cal|Hz|Pa|Bq|Gy|Sv|[gGlLmsJVWU])"
 UNIT = rf"""
-    (?:%|°[ ]?[CF]?|[CF]\b|mm[ ]?Hg|cm[ ]?H2O|bpm|cpm|units?|tablets?|tabs?|capsules?|puffs?|drops?|cells?|copies|hpf|{PREFIXED}
+    (?:%|°[ ]?[CF]?|[CF]\b|mm[ ]?Hg|cm[ ]?H2O|bpm|cpm|units?|tablets?|tabs?|capsules?|puffs?|drops?|cells?|copies|hpf
+    |{PREFIXED}
     |kg|lbs?|oz|mcg|hrs?|h|min|in|ft|weeks?|days?|months?)(?![A-Za-z])
 """
 QUANTITY = r"(?:\d{1,3}(?:,\d{3})+|\d{1,7})(?:\.\d{1,4})?"
 SYSTEM = (
-    r"(?:ICD(?:-?(?:O|9|10|11))?(?:-(?:CM|PCS|AM|GM))?|CPT(?:-4)?|HCPCS|LOINC|SNOMED(?:[ -]?CT)?|RxNorm|RxCUI|NDC|ATC|CVX|MedDRA|OPCS"
-    r"(?:-4)?|DRG|OMIM|MIM|ORPHA|MeSH|NCT|Read[ ]code|DSM(?:-(?:III|IV|5))?(?:-TR)?|NAICS|UNSPSC|MCC|[Mm]erchant[ ][Cc]ategory[ ][Cc]ode"
+    r"(?:ICD(?:-?(?:O|9|10|11))?(?:-(?:CM|PCS|AM|GM))?|CPT(?:-4)?|HCPCS|LOINC|SNOMED"
+    r"(?:[ -]?CT)?|RxNorm|RxCUI|NDC|ATC|CVX|MedDRA|OPCS"
+    r"(?:-4)?|DRG|OMIM|MIM|ORPHA|MeSH|NCT|Read[ ]code|DSM(?:-(?:III|IV|5))?"
+    r"(?:-TR)?|NAICS|UNSPSC|MCC|[Mm]erchant[ ][Cc]ategory[ ][Cc]ode"
     r"|SIC|ISO|[Rr]eason[ ][Cc]ode|[Rr]eturn[ ][Cc]ode|IFRS|IAS|GAAP)"
 )
 CODE = r"(?:[A-Z]{1,2}-?)?\d[\dA-Z]{0,9}(?:[.-][\dA-Z]{1,4})?"
@@ -31,23 +35,28 @@ SCORED = (
 )
 FORMS = (
     # A quantity with its unit, and a range of quantities: "20 mg", "130.0 - 170.0 g/L", "4.5 x 10^9/L".
-    rf"(?<![\w.,/-])[<>~]?{QUANTITY}(?:[ ]?(?:-|to|/)[ ]?{QUANTITY})?[ ]?{UNIT}(?:[ ]?/[ ]?[\w.^]+){{0,3}}(?:[ ]*[(\[]?{QUANTITY}[ ]?-[ ]?{QUANTITY}[)\]]?)?",
-    rf"(?<![\w.,/-]){QUANTITY}[ ]?[x×*][ ]?10[ ]?[\^*eE]?[ ]?-?\d{{1,2}}(?:[ ]?/[ ]?[\w.^]+)?",
+    rf"(?<![\w.,/-])[<>~]?{QUANTITY}(?:[ ]?(?:-|to|/)[ ]?{QUANTITY})?[ ]?{UNIT}(?:[ ]?/[ ]?[\w.^]+){{0,3}}"
+    rf"(?:[ ]*[(\[]?{QUANTITY}[ ]?-[ ]?{QUANTITY}[)\]]?)?",
+    rf"(?<![\w.,/-]){QUANTITY}[ ]?[x\u00d7*][ ]?10[ ]?[\^*eE]?[ ]?-?\d{{1,2}}(?:[ ]?/[ ]?[\w.^]+)?",
     # A range between two decimals, or between two round numbers; a telephone number has neither form.
     r"(?<![\w.,/+-])\d{1,4}\.\d{1,3}[ ]?(?:-|to)[ ]?\d{1,4}\.\d{1,3}(?![\w.,/-]\d|\w)",
     r"(?<![\w.,/+-])\d{1,4}0[ ]?-[ ]?\d{1,5}0(?![\w.,/-]\d|\w)",
     # Stages and scores.
     r"(?<!\w)[cpyr]{0,2}T(?:is|[0-4xX])[a-d]?[ ]?N[0-3xX][a-c]?(?:[ ]?M[01xX][a-c]?)?(?!\w)",
     r"(?<!\w)E[1-4]V[1-5T]M[1-6](?!\w)",
-    rf"\b(?i:{SCORED})\b[^\d\n.;]{{0,24}}\K\d{{1,3}}(?:\.\d)?/\d{{1,3}}(?:(?:[ ](?:and|to|or)[ ]|,[ ])\d{{1,3}}/\d{{1,3}})*(?!/?\d)",
+    rf"\b(?i:{SCORED})\b[^\d\n.;]{{0,24}}\K\d{{1,3}}(?:\.\d)?/\d{{1,3}}(?:(?:[ ]"
+    rf"(?:and|to|or)[ ]|,[ ])\d{{1,3}}/\d{{1,3}})*(?!/?\d)",
     r"(?<![\w/.-])(?:3[2-9]|[4-9]\d|[12]\d\d)/(?:[2-9]\d|1\d\d)(?![\w/.-])",
     r"(?<![\w/.-])(?:1[3-9]|[2-9]\d)/(?:1[3-9]|[2-9]\d|[12]00)(?![\w/.-])",
     # Codes of public systems.
-    rf"\b{SYSTEM}(?:[ ](?:codes?|concept|number|id|diagnosis|stages?))?(?:[ ](?:is|was|for))?[ ]?[:=\#]?[ ]?\K{CODE}(?:(?:,[ ]?|[ ](?:and|or)[ ]){CODE})*(?![\w-])",
+    rf"\b{SYSTEM}(?:[ ](?:codes?|concept|number|id|diagnosis|stages?))?(?:[ ]"
+    rf"(?:is|was|for))?[ ]?[:=\#]?[ ]?\K{CODE}(?:(?:,[ ]?|[ ](?:and|or)[ ]){CODE})*(?![\w-])",
     r"(?<![\w-])[A-TV-Z]\d[\dAB]\.\d[\dA-Z]{0,3}(?![\w-])",
     # Laws, forms and law reports.
-    rf"(?<!\w){CITED}[ ]?(?:[Nn]o\.?[ ])?\K(?:[A-Z]{{1,3}}-?)?\d{{1,5}}[A-Z]{{0,3}}(?:[.-]\d{{1,4}}|\([\da-zA-Z]{{1,4}}\)|-[A-Z]{{1,4}})*(?![\w-])",
-    r"(?<!\w)\d{1,3}[ ](?:U\.?[ ]?S\.?[ ]?C\.?|C\.?[ ]?F\.?[ ]?R\.?|U\.S\.|S\.[ ]?Ct\.|F\.[ ]?(?:[23]d|4th|Supp\.(?:[ ][23]d)?))[ ]?(?:§+[ ]?)?\d{1,5}(?:\([\da-z]{1,3}\))*",
+    rf"(?<!\w){CITED}[ ]?(?:[Nn]o\.?[ ])?\K(?:[A-Z]{{1,3}}-?)?\d{{1,5}}[A-Z]{{0,3}}"
+    rf"(?:[.-]\d{{1,4}}|\([\da-zA-Z]{{1,4}}\)|-[A-Z]{{1,4}})*(?![\w-])",
+    r"(?<!\w)\d{1,3}[ ](?:U\.?[ ]?S\.?[ ]?C\.?|C\.?[ ]?F\.?[ ]?R\.?|U\.S\.|S\.[ ]?Ct\.|F\.[ ]?"
+    r"(?:[23]d|4th|Supp\.(?:[ ][23]d)?))[ ]?(?:§+[ ]?)?\d{1,5}(?:\([\da-z]{1,3}\))*",
     r"\[(?:19|20)\d\d\][ ](?:\d{1,2}[ ])?[A-Z][A-Za-z]{1,5}(?:[ ](?:Civ|Crim|Fam|Ch|QB|KB|Admin|Comm))?[ ]\d{1,5}",
     # A score alone.
     rf"\b(?i:{SCORED})(?:[ ](?:was|is|of)|[ ]?[:=])?[ ]\K\d{{1,3}}(?:\.\d)?(?![\w/-]|[.,]\d)",

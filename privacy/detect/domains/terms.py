@@ -1,7 +1,7 @@
 """Read the lists of words and phrases of a domain.
 
-Each list is a compressed text: words that are no names, an empty line, and phrases that hold a word which is a name elsewhere.
-``bench/vocabulary.py`` makes the lists; SOURCES.md beside them names the sources and their licences.
+Each list is a compressed text: words that are no names, an empty line, and phrases that hold a word which is a name
+elsewhere. ``bench/vocabulary.py`` makes the lists; SOURCES.md beside them names the sources and their licences.
 """
 
 import gzip

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from bench import study as module
@@ -32,8 +33,8 @@ class Fake:
     def outcome(self, config: RunConfig, plans: object) -> ClassOutcome:
         self.trained.append(config)
         hits = int(config.privacy.epsilon) if config.privacy.enabled else 10
-        truth = module.np.zeros(10, dtype=module.np.int64)
-        return ClassOutcome(labels=("a", "b"), truth=truth, predicted=(module.np.arange(10) >= hits).astype(module.np.int64))
+        truth = np.zeros(10, dtype=np.int64)
+        return ClassOutcome(labels=("a", "b"), truth=truth, predicted=(np.arange(10) >= hits).astype(np.int64))
 
 
 @pytest.fixture

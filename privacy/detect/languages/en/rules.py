@@ -46,7 +46,8 @@ DATES: Rules = (
 )
 # What follows "93M" where it is the age and the sex of a patient, not an amount.
 PATIENT_IS = any_of(
-    "with w/ c/o p/w presents? presenting presented admitted who s/p h/o hx here seen was is has brought found referred complains "
+    "with w/ c/o p/w presents? presenting presented admitted who s/p h/o hx here seen was is has brought found "
+    "referred complains "
     "complaining smoker known lives living reports denies status"
 )
 AGES: Rules = (
@@ -58,7 +59,8 @@ AGES: Rules = (
     ),
     (
         "aged",
-        r"(?i)\b(?:aged|turn(?:s|ed|ing)?|age(?:[ ]is|[ ]of)?[ ]?[:=]?)[ ]?\K\d{1,3}\b(?![.,/:-]\d|[ ]?(?:°|%|degrees?|to\b))",
+        r"(?i)\b(?:aged|turn(?:s|ed|ing)?|age(?:[ ]is|[ ]of)?[ ]?[:=]?)[ ]?\K\d{1,3}\b(?![.,/:-]\d|[ ]?"
+        r"(?:°|%|degrees?|to\b))",
         0.5,
     ),
     ("age and sex", rf"(?<![\w$£€.,-])(?:1[01]\d|[1-9]\d?)(?:M|F|m|f)\b(?=[ ]*(?:[,.;:)]|$)|[ ]{PATIENT_IS}(?!\w))", 0.5),
@@ -77,13 +79,15 @@ DEGREES = r"\d{1,3}(?:\.\d+)?°(?:[ ]?\d{1,2}(?:\.\d+)?'(?:[ ]?\d{1,2}(?:\.\d+)?
 PLACES: Rules = (
     (
         "decimals",
-        r"(?<![\w.,-])[-+]?(?:[0-8]?\d|90)\.\d{3,9}°?[ ]?[NS]?[ ]?[,;/][ ]?[-+]?(?:1[0-7]\d|180|\d{1,2})\.\d{3,9}°?(?:[ ]?[EW]\b)?(?![\w.]?\d)",
+        r"(?<![\w.,-])[-+]?(?:[0-8]?\d|90)\.\d{3,9}°?[ ]?[NS]?[ ]?[,;/][ ]?[-+]?(?:1[0-7]\d|180"
+        r"|\d{1,2})\.\d{3,9}°?(?:[ ]?[EW]\b)?(?![\w.]?\d)",
         0.7,
     ),
     ("degrees", rf"(?<![\w.]){DEGREES}(?:[ ,;/]{{1,3}}{DEGREES})?", 0.7),
 )
 SERVICE = any_of(
-    "discord telegram skype snapchat snap instagram insta ig twitter tiktok github gitlab whatsapp kik steam xbox psn reddit twitch "
+    "discord telegram skype snapchat snap instagram insta ig twitter tiktok github gitlab whatsapp kik steam xbox "
+    "psn reddit twitch "
     "wechat viber threads mastodon bluesky facebook fb linkedin slack signal"
 )
 HANDLES: Rules = (
@@ -97,7 +101,8 @@ HANDLES: Rules = (
     ("skype", r"(?i)(?<!\w)live:\.?[\w.-]{3,40}(?<!\.)", 0.6),
     (
         "service",
-        rf"(?<![\w.]){SERVICE}(?:[ ](?i:id|name|user|username|handle|account|tag|is|as|me|at))*(?:[ ]?[:=][ ]?|[ ]@?(?=[\w.]*[a-z][\w.]*[\d_])|[ ]@)"
+        rf"(?<![\w.]){SERVICE}(?:[ ](?i:id|name|user|username|handle|account|tag|is|as|me|at))*(?:[ ]?[:=][ ]?"
+        rf"|[ ]@?(?=[\w.]*[a-z][\w.]*[\d_])|[ ]@)"
         r"\K@?[A-Za-z][\w.]{2,31}(?:\#\d{4})?(?<!\.)",
         0.5,
     ),
@@ -164,10 +169,14 @@ STREET_TITLED = any_titled(
     "key knoll lake lakes landing loop manor meadow meadows mews mill mills mount orchard oval park parks pass path "
     "pike pine pines pl place plain plains plaza point port prairie quay radial ranch rapids rest ridge rise river "
     "route row rte run shore shores spring springs spur station stream summit ter trace track trail trl tunnel union "
-    "valley viaduct view village vista walk way wells wharf annex arcade burg cape causeway circles commons course courts crest "
-    "crossroad crossroads curve dale divide drives ferry flats ford fords forge fort gateway groves harbors inlet isle isles islands "
-    "knolls land light lights lock locks lodge mall mission motorway mountain mountains neck overpass parkways passage ports ramp "
-    "ridges roads shoal shoals skyway spurs squares streets summits throughway trafficway underpass unions valleys views villages ville "
+    "valley viaduct view village vista walk way wells wharf annex arcade burg cape causeway circles commons course "
+    "courts crest "
+    "crossroad crossroads curve dale divide drives ferry flats ford fords forge fort gateway groves harbors inlet "
+    "isle isles islands "
+    "knolls land light lights lock locks lodge mall mission motorway mountain mountains neck overpass parkways "
+    "passage ports ramp "
+    "ridges roads shoal shoals skyway spurs squares streets summits throughway trafficway underpass unions valleys "
+    "views villages ville "
     "walks wall"
 )
 STREET_WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
@@ -193,7 +202,8 @@ ADDRESSES: Rules = (
     ),
     (
         "corner",
-        rf"\b(?i:(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ])(?:{CORNER_WORD}[ ]){{1,5}}(?:and|&)[ ](?:{CORNER_WORD}[ ]){{0,4}}"
+        rf"\b(?i:(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ])(?:{CORNER_WORD}[ ]){{1,5}}"
+        rf"(?:and|&)[ ](?:{CORNER_WORD}[ ]){{0,4}}"
         rf"(?=[\p{{Lu}}\d]){CORNER_WORD}",
         0.7,
     ),
@@ -204,15 +214,18 @@ ADDRESSES: Rules = (
 
 # Offices that are named together with the person who holds them.
 OFFICE = any_titled(
-    "chief deputy vice president chairman chairwoman chair mayor judge justice senator congressman congresswoman minister governor "
-    "ambassador secretary director manager head officer inspector detective sergeant lieutenant colonel general major constable "
+    "chief deputy vice president chairman chairwoman chair mayor judge justice senator congressman congresswoman "
+    "minister governor "
+    "ambassador secretary director manager head officer inspector detective sergeant lieutenant colonel general "
+    "major constable "
     "sheriff commissioner chancellor dean headteacher headmaster principal bishop archbishop rabbi imam pastor councillor "
     "ombudsman executive treasurer superintendent coroner magistrate registrar consultant surgeon"
 )
 TITLES: Rules = (
     (
         "office",
-        rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?=,?[ ]{NAME}(?!\w))(?![ ]{OFFICE}\b)",
+        rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?=,?[ ]{NAME}"
+        rf"(?!\w))(?![ ]{OFFICE}\b)",
         0.3,
     ),
     (
@@ -224,7 +237,8 @@ TITLES: Rules = (
 FIRMS: Rules = (
     (
         "and sons",
-        r"(?<!\w)\p{Lu}[\p{L}'-]+(?:,[ ]\p{Lu}[\p{L}'-]+)*[ ](?:and|&)[ ](?:Sons?|Daughters?|Partners|Co|Company|Brothers|Bros|Associates)\b\.?",
+        r"(?<!\w)\p{Lu}[\p{L}'-]+(?:,[ ]\p{Lu}[\p{L}'-]+)*[ ](?:and|&)[ ](?:Sons?|Daughters?|Partners|Co"
+        r"|Company|Brothers|Bros|Associates)\b\.?",
         0.4,
     ),
 )
@@ -232,7 +246,7 @@ FIRMS: Rules = (
 RULES = {
     "PERSON": PEOPLE,
     "ORGANIZATION": FIRMS,
-    "TITLE": TITLES,
+    "JOB_TITLE": TITLES,  # not TITLE, whose tag would be an element of HTML
     "EMAIL_ADDRESS": SPELT_EMAILS,
     "USERNAME": HANDLES,
     "ID_NUMBER": SAID_NUMBERS,
@@ -259,4 +273,7 @@ CALENDAR = r"""(?i)
     |\b(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:days?)?\b
 """
 # Words before the name of a user, which is the group ``word``.
-LOGIN = rf"(?i)\b(?:users?|login|account|profile|handle|nick|member|{SERVICE})(?:[ ](?:id|name|handle|account|is|as|at))*[ ](?:['\"]?)(?P<word>[\p{{L}}][\w.-]{{2,39}}\w)"
+LOGIN = (
+    rf"(?i)\b(?:users?|login|account|profile|handle|nick|member|{SERVICE})(?:[ ](?:id|name|handle|account|is|as|at))*[ ]"
+    r"(?:['\"]?)(?P<word>[\p{L}][\w.-]{2,39}\w)"
+)

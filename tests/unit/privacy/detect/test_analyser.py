@@ -60,14 +60,14 @@ def test_an_installed_model_is_found_without_running_its_code(tmp_path: Path, mo
 
 def test_one_failing_text_costs_only_itself(scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch) -> None:
     analyser = scrubber._analyser
-    whole = analyser._engine.analyze
+    whole = analyser._ner.analyze
 
     def analyze(text: str, *rest: object, **named: object) -> object:
         if "poison" in text.lower():  # small letters are read with capitals put back
             raise ValueError(text)
         return whole(text, *rest, **named)
 
-    monkeypatch.setattr(analyser._engine, "analyze", analyze)
+    monkeypatch.setattr(analyser._ner, "analyze", analyze)
     good, bad, fine = analyser.detect(["Anna Berg in Oslo", "poison", "ok"])
     assert good
     assert bad == Failed("ValueError")

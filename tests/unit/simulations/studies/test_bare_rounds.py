@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fixture_types import ConfigOf, RecordsOf
 
 from client.data_stage.site_data import SiteData
@@ -51,6 +52,8 @@ def test_without_messages_the_same_model_is_trained(
         found = bare.outcome(config, plans.sites)
         assert isinstance(found, ClassOutcome)
         assert isinstance(wanted, ClassOutcome)
+        assert found.probabilities is not None
+        assert wanted.probabilities is not None
         np.testing.assert_allclose(found.probabilities, wanted.probabilities, rtol=1e-4, atol=1e-6)
 
 
@@ -86,7 +89,7 @@ def test_without_its_noise_a_shared_step_follows_the_mean_gradient_of_all_record
     moved = read_adapter(bare.learner.model).minus(bare.start)
     write_adapter(bare.learner.model, bare.start)
     examples = [example for site in bare.sites.values() for example in site.data.examples]
-    bare.learner.task.losses(bare.learner.model.eval(), bare.learner.padded(examples)).mean().backward()
+    torch.autograd.backward(bare.learner.task.losses(bare.learner.model.eval(), bare.learner.padded(examples)).mean())
     for name, parameter in bare.learner.model.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None

@@ -40,7 +40,7 @@ def pen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pen:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     monkeypatch.setattr("client.data_stage.augmentation.writer.write", found.write)
-    monkeypatch.setattr("shared.models.load.locate", lambda _: SimpleNamespace(folder=folder, sha256="0" * 64))
+    monkeypatch.setattr("shared.models.folders.locate", lambda _: SimpleNamespace(folder=folder, sha256="0" * 64))
     monkeypatch.setattr("client.data_stage.augmentation.acceptance.judge_of", lambda _: None)
     monkeypatch.setattr("client.data_stage.augmentation.acceptance.verdicts", verdicts)
     return found

@@ -162,10 +162,10 @@ def test_a_second_language_has_its_own_rules_and_none_of_english(german: Path) -
 
 def test_word_lists_planted_values_and_surrogates_are_those_of_the_language(german: Path) -> None:
     surrogate = AnonymiseSection(operator="surrogate", language="de")
-    (done,) = Scrubber(surrogate, german, b"k" * 32).examine([RawRecord({"text": "Jutta ruft heute an, 03.05.1984"})])
+    (done,) = Scrubber(surrogate, german, b"k" * 32).examine([RawRecord({"text": "Frau Jutta ruft heute an, 03.05.1984"})])
     assert isinstance(done, Clean)
     text = done.record.fields["text"]
-    assert re.fullmatch(r"[A-ZÄÖÜ][\w-]+ ruft heute an, \d\d\.\d\d\.\d{4}", text)
+    assert re.fullmatch(r"Frau [A-ZÄÖÜ][\w-]+ ruft heute an, \d\d\.\d\d\.\d{4}", text)
     assert not {"Jutta", "03.05.1984"} & set(text.split())
     planted = Planter(GERMAN, 0).plant([RawRecord({"text": "Ja."})], len(PLANTED_KINDS))
     assert {record.spans["text"][0].label for record in planted} == PLANTED_KINDS
