@@ -114,7 +114,7 @@ class AdapterSection(ChoiceSection):
 
     def idle(self) -> Mapping[str, tuple[str, str]]:
         """Return the fields that only other families read; a rank of 0 (no adapter, only a head) suits every family."""
-        owners = {field: ("family", name) for name, family in reversed(FAMILIES.items()) for field in family.fields}
+        owners = {field: ("family", name) for name, family in reversed([*FAMILIES.items()]) for field in family.fields}
         read = (*self.traits.fields, *(() if self.rank else ("rank",)))
         return {field: owner for field, owner in owners.items() if field not in read}
 
