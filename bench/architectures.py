@@ -155,10 +155,10 @@ def config_of(architecture: Architecture, folder: Path, changes: Mapping[str, An
 def _tokenizer() -> PreTrainedTokenizerFast:
     pieces = {piece: number for number, piece in enumerate((*SPECIALS, "user", "system", "assistant", *WORDS))}
     tokenizer = Tokenizer(models.WordLevel(pieces, unk_token=SPECIALS[0]))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
-    tokenizer.post_processor = processors.TemplateProcessing(single="[bos] $A", special_tokens=[("[bos]", 2)])  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(single="[bos] $A", special_tokens=[("[bos]", 2)])
     names = dict(zip(("unk_token", "pad_token", "bos_token", "eos_token"), SPECIALS, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=TEMPLATE, **names)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=TEMPLATE, **names)  # type: ignore[no-untyped-call]
 
 
 def _examples(learner: Learner, task: TaskName) -> list[Example]:
@@ -173,7 +173,8 @@ def _examples(learner: Learner, task: TaskName) -> list[Example]:
 def _loss_difference(learner: Learner, folder: Path, examples: Sequence[Example]) -> float:
     """Return the largest difference between our loss of a record and that of the model as its library loads it, in nats."""
     with quiet():
-        plain: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        plain: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        plain.eval()
     worst = 0.0
     with torch.no_grad(), learner.batch(examples) as batch:
         ours = learner.task.losses(learner.model.eval(), batch)

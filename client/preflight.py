@@ -136,7 +136,7 @@ def need_of(config: RunConfig) -> Need:
         attach_adapter(base, config.adapter, config.run.seed)
     shape, size = base.network.config.get_text_config(), base.dtype.itemsize
     try:
-        whole = record_bytes(base.network.base_model, config.model.max_length)
+        whole: float = record_bytes(base.network.base_model, config.model.max_length)
     except Exception:  # some models cannot run without values; when the weights are loaded, an error is no longer caught
         whole = estimated_bytes(shape, config.model.max_length)
     whole *= size / 4  # the outline is in float32

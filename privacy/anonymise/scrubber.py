@@ -11,6 +11,7 @@ from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.detect.addresses import AddressForms, bridge, spread
 from privacy.detect.analyser import Analyser, Failed
 from privacy.detect.casing import Casing, casing
+from privacy.detect.domains.harmless import GUESS, GUESSED
 from privacy.detect.domains.terms import VOCABULARIES, Terms
 from privacy.detect.findings import Finding, is_covered, merge, repeats
 from privacy.detect.known_values import find_again, parts_of, values_of
@@ -164,6 +165,19 @@ class Scrubber:
             The text at the same length.
         """
         return self._replacer.mask(text)
+
+    def without_harmless(self, text: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Return another detector's findings without those that are only harmless terms of the text's domains.
+
+        Parameters
+        ----------
+        text
+            The text that the other detector read.
+        findings
+            Its findings. What it says about names, places and organisations counts as a guess, however sure it is.
+        """
+        guesses = [replace(f, score=GUESS) if f.label in GUESSED else f for f in findings]
+        return self._analyser.spare(text, guesses)
 
     def _prepare(self, raw: RawRecord) -> Prepared:
         """Check and normalise the texts of a record."""

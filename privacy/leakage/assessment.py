@@ -123,7 +123,7 @@ def _planted(records: Sequence[RawRecord], codes: Sequence[str], read: Iterable[
 def _left(
     section: AnonymiseSection, scrubber: Polyglot, done: Sequence[Clean | Quarantined], codes: Sequence[str]
 ) -> list[tuple[Finding, ...]]:
-    """Return what the second detector finds in each text of the records that passed."""
+    """Return what the second detector finds in each text of the records that passed, without harmless terms."""
     pairs = [
         (scrubber.mask(text), code)
         for one, code in zip(done, codes, strict=True)
@@ -132,7 +132,8 @@ def _left(
     ]
     texts, own = [text for text, _ in pairs], [code for _, code in pairs]
     other = locate_second(section)
-    return StockPresidios(scrubber.models).detect(texts, own) if other is None else load_detector(other).detect(texts)
+    found = StockPresidios(scrubber.models).detect(texts, own) if other is None else load_detector(other).detect(texts)
+    return [scrubber.scrubber(code).without_harmless(text, each) for (text, code), each in zip(pairs, found, strict=True)]
 
 
 def _measured(

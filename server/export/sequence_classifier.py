@@ -89,7 +89,7 @@ def _written(config: RunConfig, learner: Learner, folder: Path) -> None:
     encoder = merged(learner)
     shape, labels = encoder.config, config.task.labels
     target = XLMForSequenceClassification(
-        XLMConfig(
+        XLMConfig(  # type: ignore[call-arg]
             vocab_size=shape.vocab_size,
             emb_dim=shape.hidden_size,
             n_layers=shape.num_hidden_layers,
@@ -116,8 +116,8 @@ def _written(config: RunConfig, learner: Learner, folder: Path) -> None:
     if [name for name in missing if "position_ids" not in name]:
         raise ModelError(f"--to sequence-classifier: the model lacks {missing[0]}; use --to merged")
     target.save_pretrained(folder)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=learner.base.tokenizer.backend_tokenizer,  # type: ignore[attr-defined]
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=learner.base.tokenizer.backend_tokenizer,
         unk_token=learner.base.tokenizer.unk_token,
         model_input_names=["input_ids", "attention_mask"],  # XLM would add token types to the words
         model_max_length=config.model.max_length,

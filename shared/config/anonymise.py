@@ -80,7 +80,10 @@ class GateSection(Section):
         description="share of planted card numbers, IBANs and e-mail addresses that are covered in full (0 to 1)",
     )
     max_residual: float = Field(
-        0.1, ge=0, le=1, description="share of scrubbed texts in which a second detector still finds something (0 to 1)"
+        0.1,
+        ge=0,
+        le=1,
+        description="share of scrubbed texts in which a second detector still finds more than terms of a domain (0 to 1)",
     )
     max_quarantined: float = Field(0.02, ge=0, le=1, description="share of records held back (0 to 1)")
     max_replaced: float = Field(

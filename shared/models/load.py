@@ -195,7 +195,7 @@ def _opening(section: ModelSection, kind: Kind) -> AbstractContextManager[None]:
 
 def _config_and_tokenizer(folder: Path) -> tuple[Any, Any]:
     """Read a model's config and tokenizer; code that a folder brings along is refused without a question at the terminal."""
-    return tuple(auto.from_pretrained(folder, trust_remote_code=False) for auto in (AutoConfig, AutoTokenizer))  # type: ignore[attr-defined, return-value]
+    return tuple(auto.from_pretrained(folder, trust_remote_code=False) for auto in (AutoConfig, AutoTokenizer))  # type: ignore[return-value]
 
 
 def _class_for(kind: Kind, config: Any) -> Any:

@@ -57,7 +57,8 @@ def refuse_other_results(learner: Learner) -> None:
 
 def _texts(learner: Learner) -> list[Any]:
     """Return made-up token ids, spread over the vocabulary, without the padding token."""
-    rows = min(len(learner.base.tokenizer), int(learner.base.network.get_input_embeddings().weight.shape[0]))  # type: ignore[arg-type]
+    embeddings: Any = learner.base.network.get_input_embeddings()
+    rows = min(len(learner.base.tokenizer), int(embeddings.weight.shape[0]))
     pad, longest = learner.base.tokenizer.pad_token_id, learner.task.max_length
     ids = np.array([number for number in np.arange(1, 4 * max(LENGTHS)) * 7919 % rows if number != pad], dtype=np.int64)
     return [ids[start : start + min(length, longest)] for start, length in enumerate(LENGTHS)]

@@ -22,13 +22,14 @@ class RuleRecogniser(PatternRecognizer):
     rules: Rules
 
     def __init__(self, supported_language: str, label: str = "", rules: Rules = ()) -> None:
+        own = rules or self.rules
         super().__init__(
             label or self.label,
             supported_language=supported_language,
-            patterns=[Pattern(name, expression, score) for name, expression, score in rules or self.rules],
+            patterns=[Pattern(name, expression, score) for name, expression, score in own],
             global_regex_flags=FLAGS,
         )
-        self._compiled = tuple((regex.compile(p.regex, FLAGS), p.score) for p in self.patterns)
+        self._compiled = tuple((regex.compile(expression, FLAGS), score) for _, expression, score in own)
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield what ``analyze`` finds, without the explanations, which take more time than the rules.
@@ -41,7 +42,7 @@ class RuleRecogniser(PatternRecognizer):
         for expression, score in self._compiled:
             for match in expression.finditer(text, timeout=REGEX_TIMEOUT_SECONDS):
                 if match.end() > match.start() and not self.invalidate_result(match[0]):
-                    yield Finding(self.supported_entities[0], *match.span(), score)
+                    yield Finding(self.supported_entities[0], match.start(), match.end(), score)
 
 
 class DigitRecogniser(RuleRecogniser):

@@ -263,3 +263,9 @@ def test_one_record_more_gives_no_other_record_other_values(scrubber: Scrubber, 
     assert after[1:] == before
     assert [record.fields["text"] for record in scrub(own, *texts[::-1]).records] == before[::-1]
     assert "Adeyemi" not in before[0]
+
+
+def test_what_another_detector_finds_counts_unless_it_is_a_term_of_a_domain(scrubber: Scrubber) -> None:
+    text = "Zoltan asked for the CT of the chest."
+    found = [Finding("ORGANIZATION", 21, 23, 0.85), Finding("PERSON", 0, 6, 0.85)]
+    assert scrubber.without_harmless(text, found) == (Finding("PERSON", 0, 6, 0.3),)
