@@ -116,8 +116,8 @@ class Sweeper:
                 if not persons:
                     yield Finding("ORGANIZATION", match.start("firm"), match.end("firm"), LISTED)
                     continue
-                for span, word in zip(match.spans("word"), words, strict=True):
-                    yield Finding("PERSON", *span, IN_A_LIST if word in self._lists.locales else LISTED)
+                for (start, end), word in zip(match.spans("word"), words, strict=True):
+                    yield Finding("PERSON", start, end, IN_A_LIST if word in self._lists.locales else LISTED)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
         """Return whether a word counts as a finding, by the text right before it and the casing of the whole text."""

@@ -42,5 +42,6 @@ def forward(layer: Any, per_record: bool, x: torch.Tensor) -> torch.Tensor:
         inner = trained_linear(hidden, b.core.weight, b.core.bias, layout_of(layer, x))
     else:
         inner = F.linear(hidden, b.core.weight.to(hidden.dtype))
-    out: torch.Tensor = layer.base_layer(x)
-    return out + layer.scaling[name] * F.linear(inner, b.frame.to(inner.dtype)).to(out.dtype)
+    base: torch.Tensor = layer.base_layer(x)
+    out: torch.Tensor = base + layer.scaling[name] * F.linear(inner, b.frame.to(inner.dtype)).to(base.dtype)
+    return out
