@@ -70,7 +70,7 @@ def command_line() -> "CommandGroup":
     }
     roles: dict[str, Role] = {
         **dict.fromkeys(RESEARCHER, Role(lambda: _commands("simulations").app, "research")),
-        **dict.fromkeys(("plan", "models", "init"), Role(lambda: _commands("simulations").app)),
+        **dict.fromkeys(("plan", "models", "methods", "init"), Role(lambda: _commands("simulations").app)),
         **dict.fromkeys(("anonymise", "score-pii"), Role(lambda: _commands("simulations").app, "site")),
         "report": Role(lambda: _commands("simulations").app, "server"),
         **dict.fromkeys(("server", "explain", "export", "serve"), Role(lambda: _commands("server").app, "server")),

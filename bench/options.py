@@ -56,7 +56,8 @@ class Option:
 
 
 OPTIONS: Mapping[str, Option] = {
-    "ia3": Option({"adapter": {"family": "ia3"}}),  # replaces all fields of LoRA, so it comes first
+    "ia3": Option({"adapter": {"family": "ia3"}}),  # replaces all fields of LoRA, so it comes first; core likewise
+    "core": Option({"adapter": {"family": "core", "rank": 6}}),
     "head only": Option({"adapter.rank": 0}, ENCODED),
     # So high that gradients stay in factored form; a chat template alone is longer than 8 tokens.
     "high rank": Option({"adapter.rank": 128, "adapter.alpha": 1.0, "model.max_length": 8}, ENCODED),
@@ -133,6 +134,7 @@ EXCLUDED: Mapping[str, str] = {
     "training.head_learning_rate": "applied after the noise",
     "training.warmup": "applied after the noise",
     "training.schedule": "applied after the noise",
+    "training.byte_budget": "ends a run between two rounds",
 }
 # Options, and pairs of options, that are refused with an error in the config or before the first step.
 REFUSED = frozenset(
@@ -143,6 +145,7 @@ REFUSED = frozenset(
         ("ia3", "rank-stabilised"),
         ("ia3", "dropout"),
         ("ia3", "weight decay"),
+        ("core", "dropout"),
         ("adaptive", "shared noise"),
         ("counted weights", "shared noise"),
         ("proximal", "shared noise"),

@@ -29,6 +29,7 @@ from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.examples import Example
 from shared.tasks.micro_batches import Unit
 from shared.text.perturbation import Wordings
+from shared.wire.encodings import as_replied
 from shared.wire.messages import Order, TrainOrder, TrainReply
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
@@ -169,7 +170,8 @@ class Site:
             prefix=self._prefix,
         )
         self._memory.keep(order.run_id, order.round, trained.moments)
-        finished = Finished(trained.delta, self._released(order))
+        delta = as_replied(trained.delta, order.config.aggregation.encoding)  # what is stored is what leaves, bit for bit
+        finished = Finished(delta, self._released(order))
         self._outbox.store(order.run_id, order.round, start, finished)  # before it leaves for the first time
         faults.point("finished", order.round)
         return self._reply(order, finished)
@@ -236,7 +238,14 @@ class Site:
         """Close the round's reservation and make the reply; if asked again, the same numbers leave again at no cost."""
         head = self.budget.commit(order.run_id, order.round, reply=finished.delta.digest())
         return TrainReply(
-            order.run_id, order.round, order.nonce, self.site_id, finished.delta, head, dict(finished.released)
+            order.run_id,
+            order.round,
+            order.nonce,
+            self.site_id,
+            finished.delta,
+            head,
+            dict(finished.released),
+            encoding=order.config.aggregation.encoding,
         )
 
     def _released(self, order: TrainOrder) -> dict[str, float]:

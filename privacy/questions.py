@@ -81,6 +81,7 @@ FIELDS: Mapping[str, Kind] = {
     "training.proximal": "open",
     "training.micro_batch_tokens": "counted",  # whether a batch fits the memory depends on the lengths of the records
     "training.checkpointing": "counted",
+    "training.byte_budget": "open",
     "privacy.enabled": "counted",
     "privacy.trust": "counted",
     "privacy.colluders": "counted",
@@ -123,7 +124,7 @@ FIELDS: Mapping[str, Kind] = {
     # Whole sections, because a site reads none of their fields from the order.
     "anonymise": "replaced",
     "gate": "server",
-    "aggregation": "open",  # only the server aggregates; the section must fit the trust model
+    "aggregation": "open",  # the server aggregates; a site reads only the encoding of its noised delta
     "evaluation": "server",
     "report": "server",
     "sweep": "server",

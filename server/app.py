@@ -90,8 +90,9 @@ def _run(run: ServerRun, fleet: GridFleet, watch: Watch, voice: Voice | None) ->
     watch.saw(rounds)
     log.event("server_started", run_id=run.beginning.run_id, round=run.beginning.first)
     laps: list[Lap | None] = [None] * len(rounds)
-    attempts = until_over(_attempts(run, fleet, rounds, log), config.evaluation.patience, rounds)
-    for done, lap in laps_of(attempts, config.report.energy, config.report.country):
+    budget, attempts = config.training.byte_budget, _attempts(run, fleet, rounds, log)
+    remaining = until_over(attempts, config.evaluation.patience, rounds, budget)
+    for done, lap in laps_of(remaining, config.report.energy, config.report.country):
         rounds.append(done)
         laps.append(lap)
         watch.saw(rounds)

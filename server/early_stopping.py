@@ -1,4 +1,4 @@
-"""Early stopping: choose the round to publish and when to stop, on public validation records, which costs no privacy."""
+"""Early stopping: choose the round to publish and when to stop, by public records or bytes, which costs no privacy."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -51,7 +51,25 @@ def is_over(rounds: Sequence[Round], patience: int) -> bool:
     return len(committed) - 1 - committed.index(best_round(rounds)) >= patience
 
 
-def until_over(attempts: Iterable[Round], patience: int, before: Sequence[Round] = ()) -> Iterator[Round]:
+def is_spent(rounds: Sequence[Round], byte_budget: int | None) -> bool:
+    """Say whether one more round could exceed the byte budget; only a committed round ends a run.
+
+    Parameters
+    ----------
+    rounds
+        The rounds so far, abandoned attempts included, whose bytes count too.
+    byte_budget
+        Bytes on the wire of the whole run, both ways; None is no limit.
+    """
+    if byte_budget is None or not rounds or not rounds[-1].committed:
+        return False
+    used = [done.bytes_up + done.bytes_down for done in rounds]
+    return sum(used) + max(used) > byte_budget
+
+
+def until_over(
+    attempts: Iterable[Round], patience: int, before: Sequence[Round] = (), byte_budget: int | None = None
+) -> Iterator[Round]:
     """Yield rounds until the run is over; start none if ``before`` shows that the run is over already.
 
     Parameters
@@ -62,9 +80,11 @@ def until_over(attempts: Iterable[Round], patience: int, before: Sequence[Round]
         The number of rounds to wait for a better one; 0 waits for ever.
     before
         The rounds of the run before it was resumed.
+    byte_budget
+        Bytes on the wire of the whole run, both ways; None is no limit.
     """
     seen, source = list(before), iter(attempts)
-    while not is_over(seen, patience):
+    while not (is_over(seen, patience) or is_spent(seen, byte_budget)):
         done = next(source, None)
         if done is None:
             return

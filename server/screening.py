@@ -62,6 +62,8 @@ def read_reply(answer: Answer, order: TrainOrder) -> TrainReply | Rejected:
         return Rejected(answer.site_id, "form", type(error).__name__)
     if (reply.run_id, reply.round, reply.nonce) != (order.run_id, order.round, order.nonce):
         return Rejected(answer.site_id, "stale", "not the reply to this round's order")
+    if reply.encoding != order.config.aggregation.encoding:
+        return Rejected(answer.site_id, "form", "its numbers are not in the run's encoding")
     if reply.site_id != answer.site_id:
         return Rejected(answer.site_id, "identity", "speaks for another site")
     return reply

@@ -309,6 +309,16 @@ def models(
 
 
 @app.command()
+def methods(json: Json = False) -> None:
+    """Compare the methods of aggregation: what is exact, what works with privacy and secure sums, and how much is sent."""
+    from shared.config.method_table import method_rows
+    from simulations.display import methods_table
+
+    rows = method_rows()
+    show(rows, json, lambda: methods_table(rows))
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")], json: Json = False
 ) -> None:

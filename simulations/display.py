@@ -342,6 +342,19 @@ def models_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     yield table
 
 
+def methods_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """Yield the methods of aggregation, and what a number takes on the wire."""
+    names = ("adapter", "exact", "mixed ranks", "privacy", "secure sums", "trusted server", "numbers a layer")
+    table = _table("Methods of aggregation", "method", *names)
+    for column in table.columns:
+        column.justify = "left"
+    for row in rows:
+        flags = (row[name] for name in ("exact", "mixed_ranks", "privacy", "sums", "central"))
+        table.add_row(row["method"], row["adapter"], *("yes" if flag else "no" for flag in flags), row["numbers"])
+    yield table
+    yield "Bytes of a number, up and down: 4 and 4; with aggregation.encoding = 'int8' 1.03 and 2 (not with secure sums)."
+
+
 def _table(title: str, first: str, *others: str) -> Table:
     """Return an empty table: the first column to the left, numbers to the right."""
     table = Table(title=title, title_justify="left", title_style="bold")

@@ -187,7 +187,8 @@ def _rounds(
     phases = 2 if config.privacy.enabled and config.privacy.trust == "distributed" else 1  # questions to a site in a round
     advance = progress("train", config.training.rounds * len(prepared.sites) * phases)
     attempts = federate(prepared, config, run_id, advance, prepared.measures.evaluate, commit)
-    return laps_of(until_over(attempts, config.evaluation.patience), config.report.energy, config.report.country)
+    rounds = until_over(attempts, config.evaluation.patience, byte_budget=config.training.byte_budget)
+    return laps_of(rounds, config.report.energy, config.report.country)
 
 
 def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:

@@ -271,7 +271,7 @@ class Scrubber:
         known = parts_of(prepared.known, self._function_words)
         again = find_again(masked, [*known, *values_of(masked, merged)])
         merged = [
-            merge(text, [*f, *self._analyser.spare(text, names), *values]) if names or values else f
+            merge(text, [*f, *self._analyser.spare(text, names, f), *values]) if names or values else f
             for text, f, names, values in zip(masked, merged, repeats(masked, merged), again, strict=True)
         ]
         if not LEVELS[self._level].word_lists:

@@ -33,7 +33,7 @@ class AddressForms:
     ----------
     row
         Matches consecutive numbers and capitalised words, each in a group ``word``; between them may be white space,
-        commas and the ``>`` of quoted e-mail.
+        commas, brackets and the ``>`` of quoted e-mail. "nan" and "null" stand for a part that an exported table lacks.
     wide_gap
         Matches a gap of up to two words of any length, for text without the usual capitals.
     """
@@ -46,11 +46,11 @@ class AddressForms:
         """Compile the expressions of a language from the words around its addresses."""
         word = rf"""
             (?!(?:{any_titled(words.never)})\b)
-            (?:\p{{Lu}}[\p{{L}}'-]*+(?:(?<=\b\p{{L}}{{1,3}})\.)?|\d[\d-]{{0,9}}\p{{L}}?|d[aei]l?|la|le|von|an|am|der|den)(?!\w)
+            (?:\p{{Lu}}[\p{{L}}'-]*+(?:(?<=\b\p{{L}}{{1,3}})\.)?|\d[\d-]{{0,9}}\p{{L}}?|d[aei]l?|la|le|von|an|am|der|den|nan|null)(?!\w)
         """
         end = "|".join(words.ends.split())
         return cls(
-            regex.compile(rf"(?<!\w)(?P<word>{word})(?:[\s,>]{{1,8}}(?P<word>{word}))*", FLAGS),
+            regex.compile(rf"(?<!\w)(?P<word>{word})(?:[\s,>()]{{1,8}}(?P<word>{word}))*", FLAGS),
             re.compile(rf"[\s.,;:>()/#-]{{0,8}}(?:(?!(?:{end})\b)\w{{1,14}}\.?[\s.,;:>()/#-]{{1,8}}){{0,2}}", re.IGNORECASE),
         )
 

@@ -26,6 +26,7 @@ from privacy.detect.recognisers.base import RuleRecogniser
 from privacy.detect.recognisers.language_model import LanguageModel
 from privacy.detect.recognisers.registry import pattern_recognisers
 from privacy.detect.sweeps import Sweeper
+from privacy.detect.words import WORD
 from shared.errors import ModelError
 
 # spaCy's labels -> our types. Presidio leaves out ORG by default, so it misses names that the model takes for organisations.
@@ -44,9 +45,8 @@ UNUSED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lem
 CAPITAL_TYPES = frozenset({"STREET_ADDRESS", "POSTCODE", "ORGANIZATION"})
 # A line break within a paragraph, as in e-mail.
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
-# A tag that is masked: the text was scrubbed before. The model reads such a text differently, and would find
-# other words in it each
-# time. Its guesses are left out there, because all words that no list knows as harmless are found without the model.
+# A tag that is masked: the text, or a part of it, was scrubbed before. The model reads such a text differently, and would
+# find other common words in it each time. There, a guess counts only if one of its words may be a name by the lists.
 TAGGED = re.compile("\ufffc{5}")
 # spaCy's memory grows with the characters it reads at once.
 BATCH_CHARS = 200_000
@@ -139,7 +139,7 @@ class Analyser:
         nlp_engine = LoadedSpacy(nlp, language.code)
         self._patterns = pattern_recognisers(language)
         self._ner = LanguageModel(language, nlp_engine.get_supported_entities()) if folder else None
-        self._trusts_tags = level.word_lists and not level.read_again
+        self._reads_again = level.read_again
         self._engine = AnalyzerEngine(
             registry=RecognizerRegistry(
                 [*self._patterns, *([self._ner] if self._ner else [])], supported_languages=[language.code]
@@ -159,9 +159,9 @@ class Analyser:
             each if isinstance(each, Failed) else self.spare(text, each) for text, each in zip(texts, found, strict=True)
         ]
 
-    def spare(self, text: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
-        """Return the findings in a text without those that are only harmless terms and numbers of its domain."""
-        return tuple(findings) if self._harmless is None else self._harmless.keep(text, findings)
+    def spare(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
+        """Return the findings in a text without those that are only harmless terms of its domain; ``sure`` ones stay."""
+        return tuple(findings) if self._harmless is None else self._harmless.keep(text, findings, sure)
 
     def _detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         if self._lists is None or self._sweeper is None:
@@ -247,11 +247,15 @@ class Analyser:
         return found
 
     def _guess(self, text: str, artifacts: NlpArtifacts) -> list[Finding]:
-        """Return what the language model finds; nothing in a text that holds tags of ours, if the level trusts them."""
-        if self._ner is None or (self._trusts_tags and TAGGED.search(text)):
+        """Return what the language model finds; beside tags of ours, no common words, if the level has word lists."""
+        if self._ner is None:
             return []
         results = self._ner.analyze(text, self._ner.supported_entities, artifacts)
-        return [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
+        found = [Finding(r.entity_type, r.start, r.end, r.score) for r in results]
+        if self._lists is None or self._reads_again or not TAGGED.search(text):
+            return found
+        words = self._lists
+        return [f for f in found if any(words.is_possible_name(m[0]) for m in WORD.finditer(text, f.start, f.end))]
 
 
 def _found(rule: PatternRecognizer, text: str) -> Iterable[Finding]:

@@ -16,6 +16,7 @@ from privacy.detect.rules import FLAGS
 from privacy.detect.words import WORDS_OF_A_PLACE, WordLists, without_accents
 
 SCORE = 0.1
+IN_A_LIST = 0.55  # of a listed name in a list of persons, which is no term of a domain there
 WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{Lt}\p{M}]+)*")
 # What precedes the first word of a sentence: nothing, a full stop, a line break, a bullet, or the colon after a speaker.
 BEFORE_START = regex.compile(r"(?:\A|[.!?:;|]\s*|\n\s*|[\"(\[>*]\s*|\s-\s*|\d[.)]\s*)\Z", regex.V1)
@@ -24,12 +25,14 @@ FOREIGN = regex.compile(
     r"[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+(?:[\s'-]{0,2}[\p{L}\p{M}--\p{Latin}--\p{Common}--\p{Inherited}]+)*",
     regex.V1,
 )
+# Endings of nationalities and faiths, which people also write with a small letter: "i am cambodian".
+DEMONYM = re.compile(r"(?:[aei]an|ese|ish|i)s?\Z")
 AFTER_NAME = regex.compile(
     r"(?:[ ](?P<initial>\p{L}\.?)|[ ](?:d[eiu]|del|da|dos|von|van)(?:[ ](?:l[aoe]s?|de[rn]))?(?=[ ]\p{Lu}))?"
     r"[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)"
 )
 FIRM = regex.compile(
-    r"(?<!:[ ])(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ]"
+    r"(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ]"
     r"(?:and|&|und|et|y)[ ](?P<word>\p{Lu}[\p{L}'-]+))(?!\w)"
 )
 
@@ -74,7 +77,9 @@ class Sweeper:
         style = casing(text)
         for match in WORD.finditer(text):
             word = match[0]
-            if len(word) > 1 and self._is_suspect(word, text[: match.start()][-8:], style):
+            if style is Casing.USUAL and word.islower() and DEMONYM.search(word) and self._lists.is_proper(word):
+                yield Finding("NRP", match.start(), match.end(), SCORE)
+            elif len(word) > 1 and self._is_suspect(word, text[: match.start()][-8:], style):
                 label = self._label(word)
                 score = LISTED if label == "PERSON" and self._is_name(word.casefold()) else SCORE
                 yield Finding(label, match.start(), match.end(), score)
@@ -100,21 +105,26 @@ class Sweeper:
     def _may_follow(self, word: str, capital: bool) -> bool:
         """Return whether a word right after a name belongs to it: a listed name, or a word that no list holds."""
         unknown = capital and len(word) > 3 and word not in self._lists.counts and not self._lists.is_spelt(word)
-        return self._lists.may_follow_name(word, capital) or (unknown and not self._lists.is_spelt(word.capitalize()))
+        return unknown or self._lists.may_follow_name(word, capital)
 
     def _firms(self, text: str) -> Iterator[Finding]:
         """Yield "A, B and C" if all three are names; after a colon they are a list of persons."""
         for match in FIRM.finditer(text):
             words = [word.casefold() for word in match.captures("word")]
             if all(word in self._lists.locales or not self._is_common(word) for word in words):
-                yield Finding("ORGANIZATION", match.start("firm"), match.end("firm"), LISTED)
+                persons = text[: match.start("firm")].rstrip(" ").endswith(":")
+                if not persons:
+                    yield Finding("ORGANIZATION", match.start("firm"), match.end("firm"), LISTED)
+                    continue
+                for (start, end), word in zip(match.spans("word"), words, strict=True):
+                    yield Finding("PERSON", start, end, IN_A_LIST if word in self._lists.locales else LISTED)
 
     def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
         """Return whether a word counts as a finding, by the text right before it and the casing of the whole text."""
         key = word.casefold()
         if key in self._harmless or self._titles.match(key) or ("'" in key and self._lists.is_common(key)):
             return False
-        common = self._is_common(key)
+        common = self._is_common(key, word[0].isupper())
         if style is Casing.USUAL and word.islower() and self._lists.is_ambiguous(key):
             return False
         if not common and (self._is_name(key) or (self._level.unknown_words and self._lists.is_proper(key))):
@@ -130,8 +140,10 @@ class Sweeper:
         parts = [part for part in key.split("-") if len(part) > 1]
         return bool(parts) and all(map(self._lists.is_name, parts))
 
-    def _is_common(self, key: str) -> bool:
-        return self._lists.is_common(key) or all(map(self._lists.is_common, filter(None, key.split("-"))))
+    def _is_common(self, key: str, capital: bool = False) -> bool:
+        return self._lists.is_common(key, capital) or all(
+            self._lists.is_common(part, capital) for part in key.split("-") if part
+        )
 
     def _label(self, word: str) -> str:
         """Return the type of a found word: a listed place, an organisation (few capital letters), or a person."""

@@ -18,6 +18,9 @@ from faker.config import AVAILABLE_LOCALES
 LOCALES = 2
 # A word of the language that fewer locales than this list as a name is ambiguous.
 MANY_LOCALES = 10
+# A capitalised word that no dictionary has is common only if it occurs ``per_count / RARE`` times or more; a rarer one is
+# mostly a name ("Stavanger").
+RARE = 10
 # Names of the attributes of Faker's providers that hold names of persons, and names of places.
 PERSON_LISTS = re.compile(r"(?:first|last|middle|given|family)_?name|^names?$|patronym")
 GIVEN_LISTS = re.compile(r"first_?name|given_?name")
@@ -81,15 +84,30 @@ class WordLists:
         """Return whether a casefolded word is listed as a name and is not a frequent word of the language."""
         return word in self.locales and self.counts.get(word, 0) <= self.per_count and word not in self.never_names
 
-    def is_common(self, word: str) -> bool:
-        """Return whether a casefolded word is a word of the language without a capital, and is not likely a name."""
+    def is_common(self, word: str, capital: bool = False) -> bool:
+        """Return whether a casefolded word is a word of the language without a capital, and is not likely a name.
+
+        With ``capital``, the text has the word with a capital; a rare word that no dictionary has is then mostly a name.
+        """
         if word in self.never_names:
             return True
         if self.is_name(word):
             return False
         if self.is_spelt(word):
             return True
-        return word in self.counts and not self.is_proper(word) and word not in self.places and word not in self.locales
+        often = not capital or self.counts.get(word, 0) * RARE >= self.per_count
+        return (
+            often
+            and word in self.counts
+            and not self.is_proper(word)
+            and word not in self.places
+            and word not in self.locales
+        )
+
+    def is_possible_name(self, word: str) -> bool:
+        """Return whether a word, given with its capitals, is on a list of names or places, or is no common word."""
+        key = word.casefold()
+        return key in self.locales or key in self.places or (word[:1].isupper() and not self.is_common(key, capital=True))
 
     def may_follow_name(self, word: str, capital: bool = False) -> bool:
         """Return whether a casefolded word right after a name belongs to it: it is listed as a name and not too frequent."""

@@ -19,7 +19,7 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from privacy.dp import ia3, lora
+from privacy.dp import core, ia3, lora
 from privacy.dp.lora import trained_linear
 from shared.errors import PrivacyError
 from shared.models.batch_layout import layout_of
@@ -46,7 +46,7 @@ class Fused(Protocol):
         """Compute the forward pass of a layer, with per-record gradients or with summed gradients."""
 
 
-FUSED: tuple[Fused, ...] = (lora, ia3)
+FUSED: tuple[Fused, ...] = (lora, core, ia3)
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,11 @@ def cover_of(model: nn.Module) -> Cover:
 
 def _operation_for(layer: Any) -> Fused | None:
     """Return the operation that computes a layer of PEFT: one active adapter of its family, on a frozen base layer."""
-    operation = next((each for each in FUSED if isinstance(layer, each.LAYER)), None)
-    if operation is None or not (type(layer) is operation.PLAIN or _is_quantised(layer, operation)):
-        return None
     if len(layer.active_adapters) != 1 or layer.merged or layer.disable_adapters or _trains(layer.base_layer):
         return None
-    return operation if operation.covers(layer) else None
+    known = (each for each in FUSED if isinstance(layer, each.LAYER))
+    fitting = (each for each in known if type(layer) is each.PLAIN or _is_quantised(layer, each))
+    return next((each for each in fitting if each.covers(layer)), None)
 
 
 def _is_quantised(layer: Any, operation: Fused) -> bool:

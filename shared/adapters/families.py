@@ -8,7 +8,7 @@ from peft import PeftConfig
 from torch import nn
 from transformers import PreTrainedModel
 
-from shared.adapters import ia3, lora
+from shared.adapters import core, ia3, lora
 from shared.config.adapter import AdapterSection, FamilyName
 
 
@@ -33,7 +33,7 @@ class Family(Protocol):
         """Initialise a new adapter so that the tuned model equals the base model, and choose which tensors are trained."""
 
 
-FAMILIES: Mapping[FamilyName, Family] = {"lora": lora, "ia3": ia3}
+FAMILIES: Mapping[FamilyName, Family] = {"lora": lora, "core": core, "ia3": ia3}
 
 
 def packable(name: str) -> bool:

@@ -9,9 +9,10 @@ import torch
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from shared.adapters.core import as_lora, cores
 from shared.adapters.families import FAMILIES
 from shared.adapters.state import AdapterState
 from shared.config.adapter import AdapterSection
@@ -19,6 +20,8 @@ from shared.errors import ModelError
 from shared.models.library import one_sentence, quiet
 from shared.models.load import LoadedModel
 from shared.models.memory import without_checkpointing
+
+CORE_FILE = "core.safetensors"  # the cores of an adapter of that family
 
 
 def attach_adapter(model: LoadedModel, section: AdapterSection, seed: int) -> PeftModel:
@@ -127,8 +130,15 @@ def base_only(model: nn.Module) -> Iterator[None]:
 
 
 def save_peft(tuned: PeftModel, folder: Path) -> None:
-    """Write the adapter in PEFT's own format: adapter_config.json and adapter_model.safetensors."""
-    tuned.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+    """Write the adapter in PEFT's own format: adapter_config.json and adapter_model.safetensors.
+
+    An adapter of the core family is written as the LoRA adapter that it amounts to, and its cores beside it, bit for bit.
+    """
+    inner = {name: factor.core.weight.detach().cpu() for name, factor in cores(tuned).items()}
+    state = as_lora(tuned) if inner else None
+    tuned.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False, state_dict=state)
+    if inner:
+        save_file(inner, folder / CORE_FILE)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; the run writes its own
 
 
@@ -140,13 +150,22 @@ def restore_peft(tuned: PeftModel, folder: Path) -> None:
     ModelError
         The file is missing, or its tensors are not exactly those of the model.
     """
-    path = folder / "adapter_model.safetensors"
+    factors = cores(tuned)
+    path = folder / (CORE_FILE if factors else "adapter_model.safetensors")
     try:
         saved = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: not a readable adapter; give the adapter folder of a finished run") from error
-    own = get_peft_model_state_dict(tuned, save_embedding_layers=False)  # else PEFT asks the hub about the vocabulary
+    if factors:
+        own = {name: factor.core.weight for name, factor in factors.items()}
+    else:
+        own = get_peft_model_state_dict(tuned, save_embedding_layers=False)  # else PEFT asks the hub about the vocabulary
     expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
     if expected != {name: tuple(tensor.shape) for name, tensor in saved.items()}:
         raise ModelError(f"{path}: its tensors do not fit the base model; use the base model that it was trained on")
-    set_peft_model_state_dict(tuned, saved)
+    if factors:
+        with torch.no_grad():
+            for name, weight in own.items():
+                weight.copy_(saved[name])
+    else:
+        set_peft_model_state_dict(tuned, saved)

@@ -108,6 +108,11 @@ class RunConfig(Section):
                 f"data.split = '{self.data.split}': records of task.name = '{self.task.name}' have no label; use iid or by()"
             )
         self.aggregation.refuse_unfit(self.privacy.trust if self.privacy.enabled else None, self.cohort.quorum)
+        if self.privacy.enabled and self.privacy.trust == "central" and self.training.byte_budget is not None:
+            raise ValueError(
+                "training.byte_budget: under privacy.trust = 'central' the bytes of a round tell how many sites were "
+                "sampled, which must stay secret; remove it and set training.rounds"
+            )
         if self.privacy.enabled and self.adapter.train != "B":
             raise ValueError(
                 "adapter.train = 'AB': with differential privacy A must stay frozen; set adapter.train = 'B' or "

@@ -52,6 +52,13 @@ class TrainingSection(Section):
         description="tokens computed at once (64 or more); affects memory and speed, and the result only by rounding; auto "
         "uses as many as fit the free memory of each machine",
     )
+    byte_budget: int | None = Field(
+        None,
+        ge=1,
+        description="bytes on the wire of the whole run, orders and replies of all sites together (1 or more): the run ends "
+        "before a round that would exceed it if it took as many bytes as the largest so far; the first round is always run; "
+        "empty: no limit",
+    )
     checkpointing: bool = Field(
         False, description="gradient checkpointing: recompute each layer in the backward pass; less memory, more time"
     )

@@ -15,9 +15,11 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from shared.adapters.state import AdapterState
+from shared.config.aggregation import EncodingName
 from shared.config.run import RunConfig
 from shared.errors import MessageError
 from shared.wire.chain_head import Head
+from shared.wire.encodings import ORDERS, REPLIES, Form, Numbers
 from shared.wire.packed_arrays import packed, spec_text, unpacked
 
 _ARRAYS = "adapter"
@@ -135,7 +137,7 @@ class TrainOrder:
             **_head_fields("ledger", self.ledger),
             **_head_fields("record", self.record),
         }
-        return _record(self.adapter, header)
+        return _record(self.adapter, header, ORDERS[self.config.aggregation.encoding])
 
     @classmethod
     def from_record(cls, record: RecordDict) -> Self:
@@ -149,9 +151,10 @@ class TrainOrder:
         Raises
         ------
         MessageError
-            The message does not have exactly the agreed fields, or its config does not have the digest in it.
+            The message does not have exactly the agreed fields, its config does not have the digest in it, or its numbers
+            are not encoded as the config says.
         """
-        adapter, header = _parse(record, ORDER_FIELDS, "order")
+        adapter, header, encoding = _parse(record, ORDER_FIELDS, "order", ORDERS)
         try:
             config = RunConfig.model_validate_json(str(header["config"]))
         except ValueError as error:
@@ -161,6 +164,10 @@ class TrainOrder:
         if config.digest() != header["config_digest"]:
             raise MessageError(
                 "order: its config does not have the digest given with it; compare the versions of server and site"
+            )
+        if encoding != config.aggregation.encoding:
+            raise MessageError(
+                "order: its numbers are not in the form of aggregation.encoding in its config; compare the versions"
             )
         return cls(
             str(header["run_id"]),
@@ -181,7 +188,8 @@ class TrainReply:
     """Reply from site to server: the delta of one round, the end of the site's ledger, and noised sums if the plan has them.
 
     ``kwh`` is the electricity of the round at the site. It is set only in a run without privacy, because no noise covers it,
-    and only if the site's policy allows it.
+    and only if the site's policy allows it. ``encoding`` is the form of the delta on the wire; a delta that leaves a site is
+    the result of `shared.wire.encodings.as_replied`, so the server decodes the same numbers.
     """
 
     run_id: str
@@ -192,6 +200,7 @@ class TrainReply:
     ledger: Head = field(default_factory=Head)
     released: Mapping[str, float] = field(default_factory=dict)
     kwh: float | None = None
+    encoding: EncodingName = "float32"
 
     def to_record(self) -> RecordDict:
         """Return the wire form."""
@@ -202,7 +211,7 @@ class TrainReply:
             "site_id": self.site_id,
             **_head_fields("ledger", self.ledger),
         }
-        record = _record(self.delta, header)
+        record = _record(self.delta, header, REPLIES[self.encoding])
         if self.released:
             record[_RELEASED] = ConfigRecord(dict(self.released))
         if self.kwh is not None:
@@ -225,9 +234,10 @@ class TrainReply:
         """
         released, kwh = _sums(record.get(_RELEASED)), _kwh(record.get(_ENERGY))
         plain = RecordDict({name: part for name, part in record.items() if name not in (_RELEASED, _ENERGY)})
-        delta, header = _parse(plain, {"run_id": str, "round": int, "nonce": str, "site_id": str, **LEDGER}, "reply")
+        types = {"run_id": str, "round": int, "nonce": str, "site_id": str, **LEDGER}
+        delta, header, encoding = _parse(plain, types, "reply", REPLIES)
         names = str(header["run_id"]), int(header["round"]), str(header["nonce"]), str(header["site_id"])
-        return cls(*names, delta, head_of(header, "ledger", "reply"), released, kwh)
+        return cls(*names, delta, head_of(header, "ledger", "reply"), released, kwh, encoding)
 
 
 def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
@@ -314,13 +324,15 @@ def _kwh(record: object) -> float | None:
     return kwh
 
 
-def _record(state: AdapterState, header: dict[str, str | int]) -> RecordDict:
-    arrays = ArrayRecord({_NUMBERS: Array(packed(state))})
+def _record(state: AdapterState, header: dict[str, str | int], form: Form) -> RecordDict:
+    arrays = ArrayRecord({_NUMBERS: Array(form.write(packed(state)))})
     return RecordDict({_ARRAYS: arrays, _HEADER: ConfigRecord({**header, _SPEC: spec_text(state.spec)})})
 
 
-def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[AdapterState, dict[str, str | int]]:
-    """Check a record against the white-list: exactly these fields, of exactly these types, and one array of float32."""
+def _parse(
+    record: RecordDict, types: dict[str, type], what: str, forms: Mapping[EncodingName, Form]
+) -> tuple[AdapterState, dict[str, str | int], EncodingName]:
+    """Check a record against the white-list: exactly these fields, of exactly these types, and one array in a known form."""
     types = {**types, _SPEC: str}
     arrays, header = record.get(_ARRAYS), record.get(_HEADER)
     if set(record) != {_ARRAYS, _HEADER} or not isinstance(arrays, ArrayRecord) or not isinstance(header, ConfigRecord):
@@ -333,22 +345,26 @@ def _parse(record: RecordDict, types: dict[str, type], what: str) -> tuple[Adapt
         )
     if set(arrays) != {_NUMBERS}:
         raise MessageError(f"{what}: does not hold exactly one array, '{_NUMBERS}'")
-    state = unpacked(str(header[_SPEC]), _numbers(arrays[_NUMBERS], what), what)
-    return state, {name: header[name] for name in types}  # type: ignore[misc]  # the types were checked
+    found = [(encoding, form) for encoding, form in forms.items() if form.dtype == arrays[_NUMBERS].dtype]
+    if not found:
+        raise MessageError(f"{what}: its array is not of {' or '.join(form.dtype for form in forms.values())}")
+    encoding, form = found[0]
+    state = unpacked(str(header[_SPEC]), _numbers(arrays[_NUMBERS], form.dtype, what), what, form)
+    return state, {name: header[name] for name in types}, encoding  # type: ignore[misc]  # the types were checked
 
 
-def _numbers(array: Array, what: str) -> np.ndarray:
+def _numbers(array: Array, dtype: str, what: str) -> Numbers:
     """Return an array's numbers; Flower reads them without pickle."""
     # The declared shape must match the size of the data before anything is allocated or parsed.
-    expected = int(np.prod([int(n) for n in array.shape], dtype=object)) * np.dtype(np.float32).itemsize
-    if array.dtype != "float32" or not 0 <= len(array.data) - expected <= HEADER_LIMIT:
-        raise MessageError(f"{what}: an array is not float32 numbers of its declared shape")
+    expected = int(np.prod([int(n) for n in array.shape], dtype=object)) * np.dtype(dtype).itemsize
+    if not 0 <= len(array.data) - expected <= HEADER_LIMIT:
+        raise MessageError(f"{what}: an array is not {dtype} numbers of its declared shape")
     if not array.data.startswith(NUMPY_MAGIC):
         raise MessageError(f"{what}: an array is not in numpy's plain format")
     try:
         numbers = array.numpy()
     except Exception as error:  # a parser of foreign bytes may raise anything
         raise MessageError(f"{what}: an array cannot be read as plain numbers") from error
-    if not isinstance(numbers, np.ndarray) or numbers.dtype != np.float32 or numbers.shape != tuple(array.shape):
-        raise MessageError(f"{what}: an array is not float32 numbers of its declared shape")
+    if not isinstance(numbers, np.ndarray) or numbers.dtype != np.dtype(dtype) or numbers.shape != tuple(array.shape):
+        raise MessageError(f"{what}: an array is not {dtype} numbers of its declared shape")
     return numbers

@@ -1,7 +1,8 @@
 """Pack the arrays of an adapter into one array, because Flower needs several requests for each array of a message.
 
-The numbers travel as one float32 array of one dimension. Names and shapes travel in the header as one text, for example
-``encoder.lora_B.weight=8x384;head.bias=6``. For given names and shapes, only the text of ``spec_text`` is accepted.
+The numbers travel as one array of one dimension, in a form of `shared.wire.encodings`. Names and shapes travel in the
+header as one text, for example ``encoder.lora_B.weight=8x384;head.bias=6``. For given names and shapes, only the text of
+``spec_text`` is accepted.
 """
 
 import math
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from shared.adapters.state import AdapterState, Spec
 from shared.errors import MessageError
+from shared.wire.encodings import FULL, Form, Numbers
 
 LONGEST = 2**20  # most characters of the text; an adapter of a large model has some thousand arrays, with names of about 80
 ARRAY = re.compile(r"([A-Za-z0-9_.-]{1,200})=((?:[0-9]{1,10}(?:x[0-9]{1,10}){0,7})?)")
@@ -47,17 +49,19 @@ def packed(state: AdapterState) -> npt.NDArray[np.float32]:
     return np.concatenate(flat) if flat else np.zeros(0, dtype=np.float32)
 
 
-def unpacked(text: str, numbers: npt.NDArray[np.float32], what: str) -> AdapterState:
+def unpacked(text: str, numbers: Numbers, what: str, form: Form = FULL) -> AdapterState:
     """Return the adapter of packed numbers.
 
     Parameters
     ----------
     text : str
         Names and shapes, as ``spec_text`` writes them.
-    numbers : array (number of parameters,)
+    numbers : array (form.length(number of parameters),)
         The numbers, in the order of the names.
     what : str
         Kind of the message, ``order`` or ``reply``, for an error.
+    form : Form
+        Form of the numbers.
 
     Raises
     ------
@@ -66,10 +70,10 @@ def unpacked(text: str, numbers: npt.NDArray[np.float32], what: str) -> AdapterS
     """
     spec = _parsed(text, what)
     sizes = [math.prod(shape) for _, shape in spec]
-    if numbers.shape != (sum(sizes),):
+    if numbers.shape != (form.length(sum(sizes)),):
         raise MessageError(f"{what}: its numbers are not exactly those of the shapes in its header")
     try:
-        named = zip(spec, _parts(numbers, sizes), strict=True)
+        named = zip(spec, _parts(form.read(numbers, sum(sizes)), sizes), strict=True)
         return AdapterState({name: part.reshape(shape) for (name, shape), part in named})
     except ValueError as error:  # numpy has no array of this shape, such as 0 times 10^30
         raise MessageError(f"{what}: its header gives a shape that no array has") from error

@@ -103,7 +103,7 @@ def run_trial(
     prepared = assemble(config, Plans.of(config, accountant), data, public, folder, accountant=accountant)
     rounds = []
     attempts = federate(prepared, config, secrets.token_hex(8), lambda _: None, prepared.measures.evaluate, lambda _: None)
-    for done in until_over(attempts, config.evaluation.patience):
+    for done in until_over(attempts, config.evaluation.patience, byte_budget=config.training.byte_budget):
         rounds.append(done)
         if done.committed:
             report(done.number, value_of(done.metrics))

@@ -16,7 +16,7 @@ from shared.wire.version import installed
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     *("simulate", "compare", "sweep", "trainable", "plan", "anonymise", "evaluate", "generate", "models", "report"),
-    *("status", "config", "provision", "explain", "check", "export", "serve", "init"),
+    *("methods", "status", "config", "provision", "explain", "check", "export", "serve", "init"),
 )
 
 

@@ -7,7 +7,7 @@ back: the findings of the language model and of the sweeps, and of rules that kn
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import regex
@@ -150,6 +150,10 @@ PERSONS = re.compile(
     r"patient|client|customer|man|woman|boy|girl|child|baby|relative|friend|family|member|spouse|wife|husband|son|daughter|mother|"
     r"father|brother|sister|nurse|clerk|\w+(?:er|or|ist|ee|man|ian|ant)s?"
 )
+# Words that announce a person: "patient Kowalski disease progression".
+KIN = re.compile(
+    r"patient|client|customer|relative|friend|spouse|wife|husband|son|daughter|mother|father|brother|sister|nurse"
+)
 # Last words of a company's name that are common nouns as well: "National Insurance", "The Bank".
 PUBLIC = frozenset({"bank", "insurance"})
 # The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".
@@ -211,7 +215,7 @@ class Harmless:
         self._bare_numbers = bare_numbers
         self._titled = regex.compile(rf"\b{language.titles}\.?[ ]*\Z", FLAGS)
 
-    def keep(self, text: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    def keep(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
         """Return the findings without those on harmless words and numbers, and with the rest of those that hold both.
 
         Parameters
@@ -220,11 +224,16 @@ class Harmless:
             The text.
         findings
             All findings in the text.
+        sure
+            Findings in the text that stay anyway. A person that a sure finding names ("Mr Kowalski") is that person
+            everywhere in the text, even before "disease".
         """
         if not any(f.score < SURE for f in findings):
             return tuple(findings)
         tokens = list(self._tokens(text))
-        kept = set(self._terms_in(text, tokens))
+        named = _named(text, (*findings, *sure))
+        kept = {i for i in self._terms_in(text, tokens) if not (tokens[i].is_capital and tokens[i].word in named)}
+        tokens = [self._surname(text, tokens, kept, i) for i in range(len(tokens))]
         values = self._numbers(text)
         return tuple(rest for f in findings for rest in self._rest(text, f, tokens, kept, values))
 
@@ -234,7 +243,17 @@ class Harmless:
             if word in ("s", "S") and text[match.start() - 1 : match.start()] == "'":
                 continue
             key = plain(word)
-            yield Token(match.start(), match.end(), key, word.casefold(), word[0].isupper(), key in self._terms.words)
+            # "Bašić" is not the word "basic".
+            is_word = key in self._terms.words and (word.isascii() or not (self._lists and self._lists.is_spelt(key)))
+            yield Token(match.start(), match.end(), key, word.casefold(), word[0].isupper(), is_word)
+
+    def _surname(self, text: str, tokens: Sequence[Token], kept: Collection[int], i: int) -> Token:
+        """Return a word; as no word of the domain if it stands outside a term, capitalised right after a first name."""
+        token, before = tokens[i], tokens[i - 1]
+        if not (i and token.is_capital and token.is_word and before.is_capital and self._lists) or i in kept:
+            return token
+        is_name = i - 1 not in kept and not before.is_word and self._lists.is_name(before.word)
+        return replace(token, is_word=False) if is_name and text[before.end : token.start] == " " else token
 
     def _terms_in(self, text: str, tokens: Sequence[Token]) -> Iterator[int]:
         """Yield the index of each word that belongs to a term with a name."""
@@ -281,6 +300,8 @@ class Harmless:
             first += 1
         hyphened = " " not in text[tokens[first].start : tokens[i - 1].end]
         if first == i or not hyphened or self._titled.search(text, max(0, tokens[first].start - 12), tokens[first].start):
+            return
+        if first and KIN.fullmatch(tokens[first - 1].key) and text[tokens[first - 1].end : tokens[first].start] == " ":
             return
         possessive = text[tokens[i - 1].end : tokens[i].start].startswith("'")
         if not (possessive and (tokens[i].key in OWNED or tokens[i].key not in KINDS)):
@@ -370,7 +391,7 @@ class Harmless:
         return bool(self._lists and (self._lists.locales.get(token.word, 0) >= LOCALES or token.word in self._lists.places))
 
     def _is_harmless(self, token: Token, values: Sequence[tuple[int, int]]) -> bool:
-        if token.is_word or self._is_common(token.word) or (token.key.isdigit() and len(token.key) < 4):
+        if token.is_word or self._is_common(token.word, token.is_capital) or (token.key.isdigit() and len(token.key) < 4):
             return True
         return any(start <= token.start and token.end <= end for start, end in values)
 
@@ -382,8 +403,14 @@ class Harmless:
             token.is_word and not (self._lists and self._lists.is_spelt(token.word))
         )
 
-    def _is_common(self, word: str) -> bool:
-        return len(word) < 2 or word in self._function_words or bool(self._lists and self._lists.is_common(word))
+    def _is_common(self, word: str, capital: bool = False) -> bool:
+        return len(word) < 2 or word in self._function_words or bool(self._lists and self._lists.is_common(word, capital))
+
+
+def _named(text: str, findings: Iterable[Finding]) -> set[str]:
+    """Return the casefolded words of the persons that findings name for sure."""
+    sure = (f for f in findings if f.label == "PERSON" and f.score > ANNOUNCED)
+    return {word.casefold() for f in sure for word in WORD.findall(text[f.start : f.end])}
 
 
 def _is_close(text: str, left: Token, right: Token) -> bool:

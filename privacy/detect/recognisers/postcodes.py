@@ -6,6 +6,8 @@ from privacy.detect.rules import any_of
 # What must not follow five digits, and two letters that are no end of a Dutch postcode.
 NO_COUNT = r"(?![\d%°]|[.,:/-]\d|[ ]?(?:IU|MG|ML|MCG|KG|KM|[a-zµ]))"
 NO_POSTCODE = any_of("iu mg ml mm am pm ad bc ce kg km lb hz mb gb sa sd ss in or is er ed iv tv uk us eu")
+# Words after a postcode that are no noun, which would be what the number counts.
+FOLLOWS = any_of("in at for with and or is was on to from by because since where when while as but before after until")
 
 
 class Postcode(DigitRecogniser):
@@ -25,6 +27,13 @@ class Postcode(DigitRecogniser):
             "named",
             r"(?i)\b(?:zip|post[ ]?code|postal[ ]code|plz|cap|cp)(?:[ ]?code)?(?:[ ]is|[ ]to|[ ]?[:=])?[ ]"
             r"\K(?=[\w-]*\d)\w[\w-]{2,9}(?:[ ]\d\w{2})?",
+            0.6,
+        ),
+        (
+            "in a place",
+            r"\b(?:in|to|from|near|at)[ ](?:\p{Lu}[\p{L}'-]+[ ]|(?<=[ ])d[eiao][ ]){1,4}"
+            rf"\K(?!(?:19|20)\d\d\b|\d\d00\b)(?:\d{{3}}[ ]\d{{2}}|\d{{4,6}})\b"
+            rf"(?=[ ]{FOLLOWS}\b|[.,;)]?(?:\s|$)(?![ ]?\p{{Ll}}))",
             0.6,
         ),
         ("after a place", r"\b\p{Lu}\p{L}{2,},?\s+\K(?!(?:19|20)\d\d\b|\d\d00\b)\d{4,6}(?=\s*(?:[.,;]?$|,))", 0.4),

@@ -26,7 +26,7 @@ from shared.config.run import RunConfig
 from shared.errors import DataError, HushtuneError, LedgerError, MessageError, PrivacyError
 from shared.tasks.classification import Classification
 from shared.wire.chain_head import Head
-from shared.wire.messages import TrainOrder
+from shared.wire.messages import TrainOrder, TrainReply
 
 MakeSite = Callable[..., Site]
 
@@ -203,6 +203,29 @@ def test_a_site_whose_model_mixes_records_is_not_set_up_under_privacy(
     with pytest.raises(PrivacyError, match="record's influence is not bounded and nothing is trained"):
         make(classify)
     make(plain)  # without privacy there is no bound to break
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_stored_delta_is_the_encoded_one_and_is_the_plain_one_to_half_a_step(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enabled: bool,
+) -> None:  # fmt: skip
+    config = change(classify, {"privacy.enabled": enabled, "aggregation.encoding": "int8"})
+    kept = []
+    monkeypatch.setattr(site_module, "train", lambda *args, **named: kept.append(trainer.train(*args, **named)) or kept[-1])
+    training = config.training
+    plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
+    outbox, private = Outbox(tmp_path), plan if enabled else None
+    site = Site("north", 100, config, records_of(config, 30), learner_of(config), private, open_budget("n"), outbox=outbox)
+    asked = TrainOrder.from_record(order(site, config).to_record())
+    reply = site.train(asked)
+    arrived = TrainReply.from_record(reply.to_record())
+    stored = outbox.stored("run", 1, asked.adapter.digest())
+    assert stored is not None
+    assert stored.delta.digest() == arrived.delta.digest() == reply.delta.digest() != kept[0].delta.digest()
+    assert 0 < reply.delta.minus(kept[0].delta).norm < 0.02 * reply.delta.norm
+    again = site.train(asked)  # from the outbox
+    assert again.to_record()["adapter"].object_id == reply.to_record()["adapter"].object_id
 
 
 def test_a_second_round_goes_on_with_the_optimisers_state(plain: RunConfig, make: MakeSite) -> None:

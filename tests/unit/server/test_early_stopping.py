@@ -75,6 +75,19 @@ def test_abandoned_rounds_neither_win_nor_count() -> None:
     assert not is_over([round_of(1, 0.5, committed=False)], 1)
 
 
+@given(st.lists(st.booleans(), min_size=1, max_size=9), st.integers(1, 30))
+def test_a_byte_budget_ends_a_run_at_a_committed_round_before_it_is_exceeded(committed: list[bool], budget: int) -> None:
+    rounds = [round_of(number, 0.5, committed=flag) for number, flag in enumerate(committed, 1)]  # of 2 bytes each
+    taken = list(until_over(rounds, 0, byte_budget=budget))
+    if len(taken) < len(rounds):
+        assert taken[-1].committed
+        assert 2 * (len(taken) + 1) > budget  # no sooner than it must
+    for place, done in enumerate(taken[1:], 1):
+        assert 2 * (place + 1) <= budget or not taken[place - 1].committed, done  # a round that began is tried to its end
+    assert not list(until_over(rounds[len(taken) :], 0, taken, budget))  # a resumed run ends where the run ended
+    assert list(until_over(rounds, 0)) == rounds
+
+
 def test_patience_without_validation_records_is_refused(config_of: ConfigOf) -> None:
     with pytest.raises(ConfigError, match=r"evaluation.*patience"):
         config_of({"evaluation.patience": 2})

@@ -11,6 +11,7 @@ from screened import head, screen
 
 from server.screening import Accepted, Answer, Rejected
 from shared.adapters.state import AdapterState
+from shared.wire.encodings import as_replied
 from shared.wire.messages import TrainOrder, TrainReply
 
 ADAPTER = AdapterState({"b": np.ones((2, 3), dtype=np.float32), "a": np.ones(2, dtype=np.float32)})
@@ -60,6 +61,26 @@ def test_sums_are_released_when_the_plan_has_them_and_only_then(config_of: Confi
         other = screen(answer(reply(released={} if released else sums)), order, 100.0)
         assert isinstance(other, Accepted)
         assert other.released == ({} if released else sums)
+
+
+def test_the_bound_holds_for_the_delta_that_is_decoded(config_of: ConfigOf) -> None:
+    """A site may write any bytes, so its own norm counts for nothing."""
+    order = TrainOrder("run", 3, "nonce", config_of({"aggregation.encoding": "int8"}), ADAPTER, 3, "0.1.0")
+    small = reply(delta=as_replied(DELTA, "int8"), encoding="int8")
+    assert isinstance(screen(answer(small), order, small.delta.norm), Accepted)
+    assert rejected(order, answer(small), small.delta.norm * 0.999).reason == "norm"
+    for scale, reason in ((b"\x80\x44", "norm"), (b"\x80\x7f", "not_finite"), (b"\xc0\x7f", "not_finite")):
+        record = small.to_record()
+        data = scale + bytes([127] * 8)
+        record["adapter"] = ArrayRecord({"numbers": Array(np.frombuffer(data, np.uint8))})
+        assert rejected(order, Answer("north", record, None, 1, 1)).reason == reason
+
+
+@pytest.mark.parametrize("encoding", ["float32", "int8"])
+def test_a_reply_in_another_encoding_than_the_run_s_is_rejected(config_of: ConfigOf, encoding: str) -> None:
+    order = TrainOrder("run", 3, "nonce", config_of({"aggregation.encoding": encoding}), ADAPTER, 3, "0.1.0")
+    other = {"float32": "int8", "int8": "float32"}[encoding]
+    assert rejected(order, answer(reply(encoding=other))).reason == "form"
 
 
 def test_an_error_is_named_by_its_class(order: TrainOrder) -> None:

@@ -21,11 +21,36 @@ LETTERED = any_titled(
 SAID = r"""(?i:
     (?:(?:my|his|her|their|full|first|last|sur|maiden|patient|user|contact|account|card|holder)[ ]?)?
     name(?:'s|[ ]is)?[ ]?[:=?]?
-    |signed(?:[ ]by)?|sincerely|regards|yours[ ]truly|dear|attn|contact|patient|i[ ]am|i'm|spoke[ ](?:to|with)
+    |contact|patient|i[ ]am|i'm
 )"""
+# Words that only a name follows, so a drug or a disease that is called like the person is none there.
+SIGNED = r"(?i:signed(?:[ ]by)?|sincerely|regards|yours[ ]truly|dear|attn|spoke[ ](?:to|with)|my[ ]name[ ]is)"
+# Words before "lives" that are no name.
+NOBODY = any_titled(
+    "he she it they we you i who that this which nobody somebody anyone everyone everybody patient client customer where "
+    "what one whoever the a an our my his her their there also currently now still always never if and but or as"
+)
+# What somebody does or did somewhere, before the name of the place.
+MOVED = r"""(?i:
+    (?:fl(?:ew|y|ies|ying|own)|mov(?:ed?|es|ing)|drove|travel(?:l?ed|l?ing|s)?|return(?:ed|ing|s)?|relocat(?:ed?|es|ing)
+    |emigrated|immigrated|commut(?:es?|ed|ing))[ ](?:(?:here|back|over|out|home)[ ])?(?:to|from)
+    |originally[ ]from|(?:born|raised|grew[ ]up|liv(?:e|es|ed|ing)|resid(?:es?|ed|ing)|based)[ ]in
+)"""
+# Capitalised words after these that are no place.
+NO_PLACE = any_titled(
+    "the a an this that our my his her their hospital court clinic ward work it january february march april may june july "
+    "august september october november december spring summer autumn fall winter"
+)
+PLACE_WORD = r"(?!I\b)\p{Lu}(?:[\p{L}'.-]*\p{L})?'?"
 PEOPLE: Rules = (
     ("title", rf"\b(?!MS\b){TITLE}(?:\.[ ]{{0,3}}|[ ]{{1,3}})\K(?!{NO_NAME}\b){NAMES}", 0.6),
     ("cue", rf"\b{SAID}[ ]?[:,]?\s{{1,6}}\K(?!{NO_NAME}\b){NAMES}", 0.5),
+    ("signed", rf"\b{SIGNED}[ ]?[:,]?\s{{1,6}}\K(?!{NO_NAME}\b){NAMES}", 0.6),
+    (
+        "lives",
+        rf"(?<![\p{{L}}'-])(?!{NOBODY}\b){NAME}(?:[ ]{NAME})?(?=[ ](?i:lives?|lived|resid(?:es|ed)|was[ ]born)\b)",
+        0.6,
+    ),
     ("caller", rf"\b(?i:this[ ]is|speaking[ ]with)[ ]\K(?!{NO_NAME}\b){NAME}[ ]{NAME}", 0.5),
     ("initial", rf"\b(?!{LETTERED}\b)\p{{Lu}}[\p{{L}}'-]+[ ]\p{{Lu}}\.?[ ](?!I\b)\p{{Lu}}[\p{{L}}'-]+", 0.5),
     (
@@ -76,6 +101,7 @@ NINOS: Rules = (
 )
 # ISO 6709 and its usual short forms; two decimals with three digits or more, or degrees with a direction.
 DEGREES = r"\d{1,3}(?:\.\d+)?°(?:[ ]?\d{1,2}(?:\.\d+)?'(?:[ ]?\d{1,2}(?:\.\d+)?(?:\"|''))?)?[ ]?[NSEW]\b"
+MOVES: Rules = (("moved", rf"\b{MOVED}[ ]\K(?!{NO_PLACE}\b){PLACE_WORD}(?:[ ]{PLACE_WORD}){{0,3}}", 0.6),)
 PLACES: Rules = (
     (
         "decimals",
@@ -209,6 +235,19 @@ ADDRESSES: Rules = (
     ),
     ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),
     ("cue", rf"\b{AT_HOME}\K(?:{HOUSE_NUMBER},?[ ]+)?(?:\p{{Lu}}[\p{{L}}'.-]*[ ]+){{1,5}}{HOUSE_NUMBER}", 0.6),
+    (
+        "corner cue",
+        rf"\b(?i:(?:send|return|deliver|ship|mail|sent|returned|delivered|come)(?:[ ](?:it|them|this))?[ ]to"
+        rf"|address[ ]of[ ][^.\n]{{1,60}}?[ ]is)[ ]\K(?:{STREET_WORD}[ ]){{1,4}}(?:and|&)[ ](?:{STREET_WORD}[ ]){{1,4}}"
+        rf"{HOUSE_NUMBER}",
+        0.6,
+    ),
+    (
+        "number, words, number, unit",
+        r"(?i)\b\d{1,5}[ ](?:[\p{L}.'-]+[ ]){1,5}\d{1,5},?[ ](?:suite|apt|apartment|unit|flat)\b\.?[ ]\d{1,5}\b",
+        0.6,
+    ),
+    ("line of numbers and a name", r"^\W{0,6}\d{3,5}[ ]\p{Lu}[\p{L}'-]{3,}(?:[ ]\p{Lu}[\p{L}'-]+){0,2}[ ]\d{1,4}$", 0.5),
     ("military", r"(?i)\b(?:(?:psc|cmr|unit)[ ]\d{1,5},?\s+box[ ]\d{1,5}|[afd]po,?\s+a[aep][ ]\d{5}\b)", 0.7),
 )
 
@@ -221,10 +260,30 @@ OFFICE = any_titled(
     "sheriff commissioner chancellor dean headteacher headmaster principal bishop archbishop rabbi imam pastor councillor "
     "ombudsman executive treasurer superintendent coroner magistrate registrar consultant surgeon"
 )
+# What somebody works as: after a verb that only people have as a subject, or between "our" and a time.
+JOB = r"(?:[\p{L}][\p{L}/-]*,?[ ]){0,5}?[\p{L}][\p{L}/-]+"
+JOB_ENDS = (
+    r"(?=[.;!?)\n]|$|,[ ](?!(?:and|or)\b)|[ ](?:since|until|till|from|before|after|for|at|in|with|but|when|while|because)\b)"
+)
 TITLES: Rules = (
     (
+        "works as",
+        r"(?i)\b(?:(?:i|he|she|we|they|who)[ ](?:now[ ]|still[ ]|used[ ]to[ ])?work(?:s|ed)?"
+        r"(?:[ ](?:for|at|with)[ ][^.\n]{1,40}?)?|work(?:s|ed|ing)?[ ](?:for|at|with)[ ][^.\n]{1,40}?"
+        r"|employed|hired|appointed|retired|job|career)[ ]as[ ]"
+        rf"(?:(?:an?|the|our|their|its)[ ])?\K{JOB}{JOB_ENDS}",
+        0.35,
+    ),
+    (
+        "our",
+        rf"(?:{NAME}|\bhe|\bshe|\bwho|\bI)[ ](?:is|was|has[ ]been|had[ ]been|became|have[ ]been)[ ](?:now[ ]|still[ ])?"
+        rf"(?:our|their|its|your)[ ]\K{JOB}{JOB_ENDS}",
+        0.35,
+    ),
+    (
         "office",
-        rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}(?=,?[ ]{NAME}"
+        rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}"
+        rf"(?=,?[ ](?!(?i:complaints?|concern|findings?)\b){NAME}"
         rf"(?!\w))(?![ ]{OFFICE}\b)",
         0.3,
     ),
@@ -245,6 +304,7 @@ FIRMS: Rules = (
 
 RULES = {
     "PERSON": PEOPLE,
+    "LOCATION": MOVES,
     "ORGANIZATION": FIRMS,
     "JOB_TITLE": TITLES,  # not TITLE, whose tag would be an element of HTML
     "EMAIL_ADDRESS": SPELT_EMAILS,

@@ -5,9 +5,11 @@ from typing import Never
 
 import pytest
 import spacy.cli
+from presidio_analyzer import RecognizerResult
 
 from privacy.anonymise.scrubber import Scrubber
 from privacy.detect.analyser import Analyser, Failed, LoadedSpacy, _batches
+from privacy.detect.findings import Finding
 from privacy.detect.languages.en.language import ENGLISH
 from privacy.detect.spacy_models import locate
 from shared.config.anonymise import AnonymiseSection
@@ -72,6 +74,26 @@ def test_one_failing_text_costs_only_itself(scrubber: Scrubber, monkeypatch: pyt
     assert good
     assert bad == Failed("ValueError")
     assert fine == ()
+
+
+def test_a_name_that_only_the_model_finds_goes_beside_a_literal_tag(
+    scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raw records may hold the tags of an earlier, partial scrubbing; they must not switch the language model off."""
+    analyser = scrubber._analyser
+
+    def analyze(text: str, *_: object, **__: object) -> object:
+        words = (text.find(word) for word in ("Hope", "Producer"))
+        return [RecognizerResult("PERSON", at, at + 4, 0.25) for at in words if at >= 0]
+
+    def guessed(text: str) -> set[str]:
+        return {text[f.start : f.start + 4] for f in analyser.detect([text])[0] if isinstance(f, Finding)}
+
+    monkeypatch.setattr(analyser._ner, "analyze", analyze)
+    tag = scrubber._replacer.mask("<PERSON_1>")
+    assert "Hope" not in guessed("Nobody saw it yet.")
+    assert "Hope" in guessed(f"Today {tag} saw Hope and left.")
+    assert "Prod" not in guessed(f"Today {tag} saw the Producer and left.")
 
 
 def test_a_slow_text_counts_as_failed_because_presidio_may_have_skipped_a_rule(

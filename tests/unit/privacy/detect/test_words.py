@@ -81,3 +81,9 @@ def test_planted_names_stand_in_no_list_and_spans_hold_the_values(lists: WordLis
         if span.label == "PERSON":
             words = value.casefold().split()
             assert not [w for w in words if w in lists.locales or w in lists.places or lists.is_common(w)]
+
+
+def test_a_rare_word_of_no_dictionary_is_a_name_with_a_capital_only(lists: WordLists) -> None:
+    assert lists.is_common("stavanger")
+    assert not lists.is_common("stavanger", capital=True)
+    assert lists.is_common("hospital", capital=True)

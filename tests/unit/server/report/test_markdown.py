@@ -122,6 +122,13 @@ def test_a_card_of_ia3_says_nothing_of_ranks(
     }
 
 
+def test_a_card_of_a_core_says_what_is_trained_between_what(without_privacy: "CardFacts", config_of: Any) -> None:
+    config = config_of({"adapter": {"family": "core", "rank": 6, "alpha": 12}, "privacy.enabled": False})
+    card = privacy_card(replace(without_privacy, config=config), "00" * 32)
+    assert "a core of 6 x 6 numbers a layer, with alpha 12" in model_page(card)
+    assert (card["training"]["family"], card["training"]["factors"]) == ("core", None)
+
+
 def test_the_card_says_how_the_sites_changes_are_combined(without_privacy: "CardFacts", config_of: Any) -> None:
     robust = {"method": "trimmed_mean", "trim": 0, "optimiser": "momentum"}
     for section, says in (

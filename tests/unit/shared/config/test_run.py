@@ -119,6 +119,13 @@ def test_sites_of_unequal_weight_are_refused_under_the_noise_of_a_trusted_server
     config_of({**trusted, "privacy.enabled": False})
 
 
+def test_a_byte_budget_is_refused_where_the_bytes_would_tell_how_many_sites_were_sampled(config_of: ConfigOf) -> None:
+    trusted = {"privacy.trust": "central", "privacy.unit": "site", "training.byte_budget": 10**6}
+    with pytest.raises(ConfigError, match=r"training\.byte_budget: under privacy\.trust = 'central'"):
+        config_of(trusted)
+    assert config_of({**trusted, "privacy.enabled": False}).training.byte_budget == 10**6
+
+
 SHARED = {
     "privacy.trust": "distributed",
     "privacy.colluders": 0,
@@ -136,6 +143,7 @@ SHARED = {
         ({"balance.weights": "counts"}, "balance.weights = 'counts': under privacy.trust = 'distributed'"),
         ({"privacy.colluders": 1}, "privacy.colluders = 1: needs 3 sites"),
         ({"aggregation.weights": "uniform"}, "aggregation.weights = 'uniform': under privacy.trust = 'distributed'"),
+        ({"aggregation.encoding": "int8"}, "aggregation.encoding = 'int8': under privacy.trust = 'distributed'"),
         ({"aggregation.optimiser": "momentum"}, "gives the server a gradient; set 'adamw' or 'sgd'"),
         ({"aggregation.method": "trimmed_mean"}, "shows only their sum"),
         ({"adapter.train": "AB"}, "adapter.train = 'AB'"),

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from shared.adapters.state import AdapterState
 from shared.errors import MessageError
 from shared.wire.chain_head import Head
+from shared.wire.encodings import as_replied
 from shared.wire.messages import TrainOrder, TrainReply, outgoing
 from shared.wire.secure_messages import MaskedReply
 
@@ -62,6 +63,28 @@ def test_a_reply_survives_the_wire() -> None:
         assert (again.run_id, again.round, again.nonce, again.site_id) == ("run", 2, "nonce", "north")
         assert (again.ledger, again.released) == (REPLY.ledger, SUMS)
         assert same(again.delta, DELTA)
+
+
+def test_small_numbers_survive_the_wire_and_both_sides_know_their_form(config_of: ConfigOf) -> None:
+    wide = AdapterState({"b": np.linspace(-1, 1, 4096, dtype=np.float32).reshape(64, 64)})
+    small = TrainOrder("run", 2, "nonce", config_of({"aggregation.encoding": "int8"}), wide, 3, "0.1.0")
+    order = TrainOrder.from_record(sent(small.to_record()))
+    assert np.array_equal(order.adapter.arrays["b"], wide.arrays["b"].astype(np.float16).astype(np.float32))
+    reply = replace(REPLY, delta=as_replied(wide, "int8"), encoding="int8")
+    again = TrainReply.from_record(sent(reply.to_record()))
+    assert (again.encoding, again.delta.digest()) == ("int8", reply.delta.digest())
+    sizes = [outgoing(record)[1] for record in (reply.to_record(), small.to_record())]
+    assert 4096 * 66 // 64 < sizes[0] < sizes[1] < 2 * 4096 + 512  # so the order's size bounds the reply's
+
+
+def test_an_order_is_refused_unless_its_numbers_are_in_the_form_of_its_config(
+    config_of: ConfigOf, order: TrainOrder
+) -> None:
+    full, small = (config_of({"aggregation.encoding": encoding}) for encoding in ("float32", "int8"))
+    record = replace(order, config=small).to_record()
+    record["adapter"] = replace(order, config=full).to_record()["adapter"]
+    with pytest.raises(MessageError, match=r"aggregation\.encoding"):
+        TrainOrder.from_record(record)
 
 
 @given(hnp.arrays(np.float32, hnp.array_shapes(max_dims=3, max_side=4)), st.integers(0, 2**62))

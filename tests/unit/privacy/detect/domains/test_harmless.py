@@ -51,6 +51,31 @@ def test_a_person_goes_even_if_a_term_is_called_like_that(harmless: Harmless, te
     assert left(harmless, text, word, score=score) == [word]
 
 
+def test_a_person_whom_a_title_names_is_no_disease_further_on(harmless: Harmless) -> None:
+    text = "Mr Kowalski came back. Kowalski disease was ruled out."
+    again = Finding("PERSON", text.rindex("Kowalski"), text.rindex("Kowalski") + 8, 0.26)
+    assert harmless.keep(text, [again]) == ()
+    assert harmless.keep(text, [again], [Finding("PERSON", 3, 11, 0.6)]) == (again,)
+
+
+@pytest.fixture(scope="module")
+def listed() -> Harmless:
+    return Harmless(Terms.of(["medical", "banking", "legal"]), language("en"), language("en").words(), bare_numbers=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "label"),
+    [
+        ("Burrill Crohn rang at noon.", "Crohn", "PERSON"),  # right after a first name
+        ("Seen by Emma Lipitor again.", "Lipitor", "PERSON"),
+        ("patient Kowalski disease progression", "Kowalski", "PERSON"),  # a word announces a person
+        ("Samantha Bašić writes songs.", "Bašić", "PERSON"),  # not the word "basic"
+    ],
+)
+def test_a_word_of_a_domain_hides_no_person_that_the_text_shows(listed: Harmless, text: str, word: str, label: str) -> None:
+    assert left(listed, text, word, label) == [word]
+
+
 def test_the_rest_of_a_guess_goes_without_the_drug_in_it(harmless: Harmless) -> None:
     assert left(harmless, "gave Kowalska Lipitor today", "Kowalska Lipitor") == ["Kowalska"]
 
