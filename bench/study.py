@@ -149,7 +149,9 @@ class Study:
             with (self.folder / "cells.jsonl").open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(row) + "\n")
             value = float(np.mean(hits))
-            sys.stderr.write(f"{cell.task.name}, {cell.way.name}, {epsilon_up(cell.epsilon)}, {cell.seed}: {value:.4f}, {took:.0f} s\n")
+            sys.stderr.write(
+                f"{cell.task.name}, {cell.way.name}, {epsilon_up(cell.epsilon)}, {cell.seed}: {value:.4f}, {took:.0f} s\n"
+            )
 
     def finished(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the cells that are kept, by key."""
