@@ -1,6 +1,7 @@
 """What a newcomer may get wrong: each mistake ends in one line that names the place, and a non-zero status."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ sampling_rate = 0.2
 [privacy]
 epsilon = 1.0
 """
+STEP = re.compile(r"\d\d:\d\d:\d\d ")  # begins a line of progress: output that is no terminal gets lines in place of a bar
 Run = Callable[..., str]
 
 
@@ -50,7 +52,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         assert ended.value.code not in (0, None)
         assert said.out == ""
         assert MARKER not in said.err
-        lines = [line for line in said.err.splitlines() if line.strip()]
+        lines = [line for line in said.err.splitlines() if line.strip() and not STEP.match(line)]
         assert len(lines) == 1, said.err
         return lines[0]
 
