@@ -162,7 +162,9 @@ class Federation:
 
     @property
     def loaded(self) -> RunConfig:
-        return RunConfig.load(self.config)
+        """Return the run's config for a simulation, which holds out the records that the server's file has."""
+        config = RunConfig.load(self.config)
+        return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"file": None})})
 
     def start(self, label: str, *arguments: str | Path, fault: str = "", misbehave: str = "") -> Process:
         log = self.folder / f"{label}-{len(self.processes)}.log"

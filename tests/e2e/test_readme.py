@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / f"{name}.md").read_text(encoding="utf-8") for name in ("README", "docs/commands", "docs/results")}
 GUIDES = {name: (ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("quick-start", "researcher")}
 SHORTER = [f"data.sites.{site}.{field}" for site in range(4) for field in ("records=60", "declared_size=50")]
-SHORTER += ["training.rounds=1", "training.steps=2", "privacy.epsilon=1", "evaluation.bootstrap=100"]
+SHORTER += ["training.rounds=2", "privacy.epsilon=1", "evaluation.bootstrap=100"]
 KEPT = ["data.cache=kept", "data.cache_encrypted=false", "evaluation.bootstrap=100"]  # scrub the same records once
 INPUTS = {"FILE": "records.jsonl", "TEXT": "please send the bill again"}
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', flags=re.MULTILINE | re.DOTALL)
@@ -90,6 +90,7 @@ def test_the_list_of_commands_has_every_command() -> None:
         "evaluate",
         "generate",
         "explain",
+        "methods",
         "models",
         "trainable",
         "report",
@@ -136,7 +137,7 @@ def test_the_researchers_guide_runs_from_top_to_bottom(tmp_path: Path, harness: 
             writer = csv.writer(stream)
             writer.writerow(["review", "stars"])
             writer.writerows([f"{site} {i} is {'awful' if i % 2 else 'lovely'}", 1 + 4 * (i % 2 == 0)] for i in range(60))
-    assert len(list(follow(tmp_path, GUIDES["researcher"], harness))) == 7
+    assert len(list(follow(tmp_path, GUIDES["researcher"], harness))) == 8
     assert (tmp_path / "reviews.csv").read_text(encoding="utf-8").startswith("round,")
 
 
