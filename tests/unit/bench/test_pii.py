@@ -54,10 +54,10 @@ def test_a_row_of_the_bench_counts_what_the_detector_covers() -> None:
 @pytest.mark.parametrize("group", FRAMES)
 def test_texts_of_unseen_domains_have_their_values_where_the_spans_say(group: str) -> None:
     filler, again = Filler(group, 3), Filler(group, 3)
-    for _ in range(20):
-        row = filler.row()
+    rows = [filler.row() for _ in range(20)]
+    assert any(row["spans"] for row in rows) == (group != "lookalikes")
+    for row in rows:
         assert row == again.row()
-        assert row["spans"]
         for span in row["spans"]:
             value = row["text"][span["start"] : span["end"]]
             assert value.strip() == value != ""

@@ -116,7 +116,7 @@ def what_the_server_sees(file: SiteFile, orders: Sequence[TrainOrder], monkeypat
     wire = Wire()
     monkeypatch.setattr(Door, "client", lambda _: wire)
     file.site.state.mkdir(exist_ok=True)
-    telling = SimpleNamespace(order=lambda *_: None)
+    telling = SimpleNamespace(order=lambda *_: None, step=lambda *_: None)
     service = Service(file, RunLog(file.site.state / "events.jsonl"), cast(Any, telling), wait=lambda _: None)
     app = client_app(service, file.policy.permit_reply)
     connection = Connection(Door("north", "127.0.0.1:1", None, KEY), file.site.state / "node")
@@ -247,7 +247,6 @@ UNUSABLE: dict[str, Sequence[Row] | bytes | None] = {
     "none": [],
     "a label of no run": [*rows(20), {"text": "aia", "label": "perhaps"}],
     "no column": [{"text": "aia"}] * 20,
-    "no text": [{"text": None, "label": "no"}] * 20,
     "no JSON": b"a patient's words\n",
     "no UTF-8": b"\xff\xfe\n",
     "no file": None,
@@ -309,7 +308,7 @@ def test_only_a_declined_order_waits(file: SiteFile, forge: Forge) -> None:
     waited: list[float] = []
     site = write(file, rows(3))
     site.site.state.mkdir()
-    telling = SimpleNamespace(order=lambda *_: None)
+    telling = SimpleNamespace(order=lambda *_: None, step=lambda *_: None)
     service = Service(site, RunLog(site.site.state / "events.jsonl"), cast(Any, telling), wait=waited.append)
     for order in (forge({"training.rounds": 101}), replace(forge(), adapter=AdapterState({})), forge()):
         with pytest.raises(HushtuneError):

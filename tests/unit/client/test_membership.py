@@ -300,7 +300,7 @@ def test_the_service_logs_both_phases_and_knows_when_the_run_may_be_over(north: 
     north.file.site.state.mkdir(exist_ok=True)
     log = RunLog(north.file.site.state / "events.jsonl")
     told: list[str] = []
-    telling = cast(Any, SimpleNamespace(order=lambda _, outcome, code=None: told.append(outcome)))
+    telling = cast(Any, SimpleNamespace(order=lambda _, outcome, code=None: told.append(outcome), step=lambda _: None))
     service = Service(north.file, log, telling, wait=lambda _: None)
     north.host = service._host
     for number, nonce in ((1, "one"), (2, "two")):

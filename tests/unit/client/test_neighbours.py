@@ -109,13 +109,13 @@ class Spelling:
 
 @pytest.fixture(autouse=True)
 def _one_identifier(monkeypatch: pytest.MonkeyPatch, identifier: LanguageIdentifier) -> None:
-    monkeypatch.setattr(LanguageIdentifier, "from_model_file", lambda _: identifier)
+    monkeypatch.setattr(LanguageIdentifier, "from_model_file", lambda *_, **__: identifier)
 
 
 @pytest.fixture(scope="module")
 def identifier() -> LanguageIdentifier:
     """Load the language identification model once."""
-    return LanguageIdentifier.from_model_file(MODEL_FILE)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def training(given_rows: Rows, config: RunConfig) -> TrainingSet | None:

@@ -59,8 +59,8 @@ def test_an_adapter_on_another_base_is_refused(saved: tuple[Learner, Path], tiny
 
 def test_an_override_changes_how_an_adapter_is_used_and_not_what_it_is(saved: tuple[Learner, Path]) -> None:
     _, folder = saved
-    config, _ = load_adapter(folder, overrides=["model.max_length=8", "run.seed=5"])
-    assert (config.model.max_length, config.run.seed) == (8, 5)
+    config, _ = load_adapter(folder, overrides=["model.max_length=20", "run.seed=5"])
+    assert (config.model.max_length, config.run.seed) == (20, 5)
     for override, says in (
         ("adapter.rank=3", "--set adapter: the adapter was trained with other values"),
         ("task.system=other", "--set task: the adapter was trained"),

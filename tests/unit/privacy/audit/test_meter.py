@@ -39,7 +39,7 @@ def test_an_honest_engine_passes_and_its_epsilon_is_around_the_claim() -> None:
     accountant = Accountant(SEARCH_GRID)
     seen, claimed = found.epsilon(accountant), PLAN.epsilon(accountant=accountant)
     assert seen is not None
-    assert 0.85 * claimed < seen.low < claimed < seen.high < 1.15 * claimed
+    assert 0.75 * claimed < seen.low < claimed < seen.high < 1.25 * claimed  # an interval of 1 - 1e-6 is wide
 
 
 @pytest.mark.parametrize("fault", FAULTS)

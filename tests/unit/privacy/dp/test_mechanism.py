@@ -133,6 +133,7 @@ def test_a_mechanism_that_promises_nothing_is_refused(changes: dict[str, float])
         Mechanism(**{"bound": 1.0, "noise_multiplier": 1.0, "dimension": 5, **changes})  # type: ignore[arg-type]
 
 
+AUDITS = ("canaries", "rig", "secure_rig")  # they draw who takes part, not noise
 PRODUCT = ("privacy", "client", "server", "shared", "simulations")
 MAY_IMPORT = {
     "privacy.dp.noise": {"privacy/dp/mechanism.py"},
@@ -141,6 +142,7 @@ MAY_IMPORT = {
         "privacy/dp/training.py",
         "client/trainer.py",
         "server/cohort.py",
+        *(f"privacy/audit/{name}.py" for name in AUDITS),
     },
     "privacy.dp.keystream": {"privacy/dp/entropy.py"},
 }
@@ -177,4 +179,5 @@ def test_nothing_but_the_sampler_takes_uniform_numbers() -> None:
         "client/trainer.py": {"privacy.dp.entropy.uniforms"},
         "privacy/dp/training.py": {"privacy.dp.entropy.uniforms"},
         "server/cohort.py": {"privacy.dp.entropy.uniforms"},
+        **{f"privacy/audit/{name}.py": {"privacy.dp.entropy.uniforms"} for name in AUDITS},
     }

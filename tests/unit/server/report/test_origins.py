@@ -13,16 +13,15 @@ import pytest
 import torch
 from fixture_types import Change, LearnerOf, RecordsOf
 
-from privacy.accounting import Accountant, MechanismEvent
+from privacy.accounting import MechanismEvent
 from privacy.dp.plan import PrivacyPlan
 from server.evaluation import Evaluator
 from server.model_assessment import Rival, assess
 from server.probes import probe
 from server.report.document import report
-from server.report.facts import Baseline, RunFacts
+from server.report.facts import Baseline, RunFacts, SiteFacts
 from server.report.html import render
 from server.rounds import Round
-from server.run import _site_facts
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.models.folders import ModelFiles
@@ -132,7 +131,16 @@ def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
         final=metrics,
         rounds=rounds,
         by_site={},
-        sites=_site_facts(config, rounds, Accountant()),
+        sites=[
+            SiteFacts(
+                site.id,
+                site.declared_size,
+                PrivacyPlan.for_site(config, site.declared_size),
+                (1, 2),
+                rounds[-1].ledgers.get(site.id, Head()),
+            )
+            for site in config.data.sites
+        ],
         assessment=assess(evaluator, outcome, [rival]),
         probes=probe(evaluator),
         laps=[Lap(1e-3, 4e-4), Lap(2e-3, 8e-4)],

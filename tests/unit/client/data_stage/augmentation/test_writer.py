@@ -48,7 +48,7 @@ def test_the_first_wording_is_the_likeliest_and_further_ones_are_drawn_by_text_a
 
 
 def test_a_text_that_does_not_fit_has_no_wording(section: ModelSection) -> None:
-    long = "aia " * 300
+    long = "aia " * 1200
     assert written(section, [long, "aia bjb"], 2)[long] == [None, None]
 
 
