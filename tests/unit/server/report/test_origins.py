@@ -37,7 +37,7 @@ ORIGINS: tuple[tuple[str, str], ...] = (
     (r"config(\.|$).*|hushtune|run|run_id|task|created|config_digest|seed|seconds|stages\..*|versions\..*", "public"),
     (r"model\..*|adapter\.(path|trainable_parameters|bytes)|privacy\..*", "public"),
     (r"rounds\.\d+\.(round|committed|bytes_up|bytes_down|seconds|kwh|co2e_kg|adapter_digest)", "public"),
-    (r"rounds\.\d+\.(stages|accepted|rejected|missing|ledgers|record)(\..*|$)|failures(\.\d+|$)", "public"),
+    (r"rounds\.\d+\.(stages|accepted|rejected|missing|ledgers|record|replies)(\..*|$)|failures(\.\d+|$)", "public"),
     (r"energy(\..*|$)", "public"),
     (r"sites\.\d+\.(site_id|declared_size|ledger\..*)", "public"),
     # The plan, which is made from public numbers, and what it says of each round that was asked for.
