@@ -66,7 +66,8 @@ def forge(
     honest, learner = change(classify, changes), learner_of(classify)
 
     def scrubbed(_: object, groups: Sequence[Sequence[RawRecord]], *__: object, **___: object) -> list[Scrubbed]:
-        return [Scrubbed(tuple(Record(r.fields, r.label, r.position) for r in group), (), {}, {}) for group in groups]
+        whole = [[Record(r.fields, r.label, r.position) for r in group if not r.lacks] for group in groups]
+        return [Scrubbed(tuple(records), (), {}, {}) for records in whole]
 
     monkeypatch.setattr("client.data_stage.site_data.scrub", scrubbed)
     monkeypatch.setattr("client.set_up.shapes_of", lambda _: trained_shapes(learner.model))
@@ -247,6 +248,7 @@ UNUSABLE: dict[str, Sequence[Row] | bytes | None] = {
     "none": [],
     "a label of no run": [*rows(20), {"text": "aia", "label": "perhaps"}],
     "no column": [{"text": "aia"}] * 20,
+    "no text": [{"text": None, "label": "no"}] * 20,
     "no JSON": b"a patient's words\n",
     "no UTF-8": b"\xff\xfe\n",
     "no file": None,
