@@ -66,7 +66,10 @@ def forge(
     honest, learner = change(classify, changes), learner_of(classify)
 
     def scrubbed(_: object, groups: Sequence[Sequence[RawRecord]], *__: object, **___: object) -> list[Scrubbed]:
-        whole = [[Record(r.fields, r.label, r.position) for r in group if not r.lacks] for group in groups]
+        whole = [
+            [Record(r.fields, r.label, r.position) for r in group if r.fields.get("text") and not r.lacks]
+            for group in groups
+        ]
         return [Scrubbed(tuple(records), (), {}, {}) for records in whole]
 
     monkeypatch.setattr("client.data_stage.site_data.scrub", scrubbed)
