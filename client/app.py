@@ -24,7 +24,7 @@ class Trains(Protocol):
 
 
 class Sums(Protocol):
-    """Takes part in secure sums: a site whose run has the trust model ``distributed``."""
+    """Takes part in secure sums, if its run has any."""
 
     def ready(self, order: TrainOrder) -> ReadyReply:
         """Compute the site's sum, which stays at the site, and announce a key."""

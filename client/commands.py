@@ -80,7 +80,7 @@ def provision_roster(
         list[Path] | None, typer.Argument(metavar="SITE.pub", help="Public keys of other sites, each named after its site.")
     ] = None,
 ) -> None:
-    """Pin the keys of the sites that this site adds up with under trust model 'distributed', and show all pinned keys."""
+    """Pin the keys of the sites that this site adds up with in secure sums, and show all pinned keys."""
     from client.provision import pin_peers
 
     for site, mark in pin_peers(folder, peers or []).items():

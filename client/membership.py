@@ -4,13 +4,14 @@ from client.site_file import SiteFile
 from privacy.secagg.protocol import Participant
 from privacy.secagg.roster import Roster
 from privacy.secagg.shared_plan import SharedNoise
+from shared.config.aggregation import FEWEST_IN_SUM
 from shared.config.run import RunConfig
 from shared.errors import PolicyRefused
 from shared.identity.keys import read_private
 
 
 def participant_of(file: SiteFile, run: RunConfig, here: RunConfig) -> Participant | None:
-    """Return the site's part in the secure sums of a run; None if the run has another trust model. No record is read.
+    """Return the site's part in the secure sums of a run; None if the run has none. No record is read.
 
     Parameters
     ----------
@@ -28,10 +29,10 @@ def participant_of(file: SiteFile, run: RunConfig, here: RunConfig) -> Participa
     ConfigError
         The site's key or roster cannot be used.
     """
-    if not run.privacy.enabled or run.privacy.trust != "distributed":
+    if not run.adds_up_under_masks:
         return None
-    shared = SharedNoise.of(run)
-    if SharedNoise.of(here) != shared:
+    shared = SharedNoise.of(run) if run.privacy.trust == "distributed" else None
+    if shared is not None and SharedNoise.of(here) != shared:
         raise PolicyRefused(
             "model.dtype",
             f"plans one noise for all sites, for model.dtype = '{run.model.dtype}'",
@@ -39,5 +40,8 @@ def participant_of(file: SiteFile, run: RunConfig, here: RunConfig) -> Participa
             "set the same in the run's config, or dtype = 'run' in SITE.toml",
         )
     own, policy = read_private(file.server.key), file.policy
-    roster = Roster.of_site(file.server.roster, file.site.id, own.public_key(), policy.fewest_in_sum)
-    return Participant(file.site.id, own, roster, policy.min_cohort, shared.colluders)
+    fewest = max(policy.fewest_in_sum, FEWEST_IN_SUM)
+    roster = Roster.of_site(file.server.roster, file.site.id, own.public_key(), policy.fewest_in_sum if shared else fewest)
+    if shared is not None:
+        return Participant(file.site.id, own, roster, policy.min_cohort, shared.colluders)
+    return Participant(file.site.id, own, roster, fewest, policy.colluders)

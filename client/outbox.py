@@ -23,10 +23,14 @@ RUNS, ROUNDS = 4, 3  # number of runs, and of last rounds in each, that are kept
 
 @dataclass(frozen=True)
 class Finished:
-    """Result of one round: the delta, and the released sums if the plan has them; or one masked vector of a secure sum."""
+    """Result of one round: the delta, and the released sums if the plan has them; or one masked vector of a secure sum.
+
+    ``sites`` names the sites with which the delta was added up under masks; empty if it has not left in this way.
+    """
 
     delta: AdapterState
     released: Mapping[str, float] = field(default_factory=dict)
+    sites: tuple[str, ...] = ()
 
     @classmethod
     def masked(cls, vector: npt.NDArray[np.uint32]) -> Self:
@@ -131,7 +135,7 @@ def _read(path: Path, run_id: str, round_number: int) -> tuple[Finished, str]:
         with safe_open(path, framework="numpy") as stream:
             header = json.loads(stream.metadata()["reply"])
             delta = AdapterState({name: stream.get_tensor(name) for name in header["names"]})
-        finished = Finished(delta, header["released"])
+        finished = Finished(delta, header["released"], tuple(header.get("sites", ())))
         intact = header == _header(run_id, round_number, header["start"], finished)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         intact = False
@@ -163,5 +167,6 @@ def _header(run_id: str, round_number: int, start: str, finished: Finished) -> d
         "names": list(finished.delta.arrays),
         "digest": finished.delta.digest(),
         "released": dict(finished.released),
+        **({"sites": list(finished.sites)} if finished.sites else {}),
     }
     return header | {"seal": hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()}

@@ -187,8 +187,9 @@ def _key_flaws(site: SiteFile) -> Iterator[Flaw]:
 
 
 def _roster_flaws(site: SiteFile) -> Iterator[Flaw]:
-    if "distributed" not in site.policy.trust:
-        return
+    needed = "distributed" in site.policy.trust or site.policy.secure_sums
+    if not needed and not site.server.roster.exists():
+        return  # the site refuses runs with secure sums
     try:
         own = read_private(site.server.key).public_key()
         Roster.of_site(site.server.roster, site.site.id, own, site.policy.fewest_in_sum)

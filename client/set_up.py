@@ -91,7 +91,8 @@ class Host:
             again = site.announced(mine, run.digest)
             if again is not None:  # asked again for the same attempt in every field: no second batch is drawn
                 return again
-            with self._file.set_ups.attempt(order.run_id, order.round, answered=False):
+            # A delta is charged in the first phase, like a round without masks; a batch for a shared noise is not.
+            with self._file.set_ups.attempt(order.run_id, order.round, answered=not site.shares_noise):
                 return site.ready(mine, run.digest)
 
     def masked(self, order: MaskedOrder) -> MaskedReply:
@@ -114,7 +115,8 @@ class Host:
         site.refuse_unless_sound(order)
         with self._declining():
             reply = site.masked(order)
-            self._file.set_ups.answered(order.run_id, order.round)
+            if site.shares_noise:
+                self._file.set_ups.answered(order.run_id, order.round)
             return reply
 
     @contextmanager

@@ -10,12 +10,13 @@ from client.data_stage.site_data import SiteData
 from client.memory import Memory
 from client.outbox import Finished, Outbox
 from client.preflight import refuse_other_adapter
-from client.secure_sum import SecureSum
+from client.secure_sum import DeltaSum, SecureSum
 from client.trainer import clipped_sum, measure, self_check, train
 from client.units import TrainingSet, units_of
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import release_sums
+from privacy.secagg.delta_grid import DeltaGrid
 from privacy.secagg.protocol import Participant
 from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from shared.adapters.peft import trained_shapes, write_adapter
@@ -74,9 +75,11 @@ class Site:
         self._data = data
         self._memory = memory or Memory()
         self._outbox = outbox or Outbox()
-        self._sums = None
-        if plan is not None and plan.shared is not None and participant is not None:
-            self._sums = SecureSum(site_id, plan, budget, participant, self._outbox)
+        self._sums: SecureSum | DeltaSum | None = None
+        if plan is not None and participant is not None:
+            own = budget, participant, self._outbox
+            shared = plan.shared is not None
+            self._sums = SecureSum(site_id, plan, *own) if shared else DeltaSum(site_id, DeltaGrid.of(config), *own)
         if plan is not None:
             self_check(learner, data.examples, config.privacy.self_check, config.training.distillation)
         training = config.training
@@ -148,12 +151,15 @@ class Site:
             server has seen; nothing was trained.
         """
         self._refuse_unfit(order)
-        if self.plan is not None and self.plan.shared is not None:
-            raise MessageError(f"site {self.site_id}: under trust 'distributed' it answers only orders for a secure sum")
-        start = order.adapter.digest()
-        finished = self._outbox.stored(order.run_id, order.round, start)
+        if self._config.adds_up_under_masks:
+            raise MessageError(f"site {self.site_id}: in this run it answers only orders for a secure sum")
+        return self._reply(order, self._finished(order, order.adapter.digest()))
+
+    def _finished(self, order: TrainOrder, place: str) -> Finished:
+        """Return the stored result of a round; if there is none, reserve the round, train it and store it at a place."""
+        finished = self._outbox.stored(order.run_id, order.round, place)
         if finished is not None:  # asked again: the work is already done and charged
-            return self._reply(order, finished)
+            return finished
         self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
         faults.point("reserved", order.round)
         trained = train(
@@ -172,12 +178,15 @@ class Site:
         self._memory.keep(order.run_id, order.round, trained.moments)
         delta = as_replied(trained.delta, order.config.aggregation.encoding)  # what is stored is what leaves, bit for bit
         finished = Finished(delta, self._released(order))
-        self._outbox.store(order.run_id, order.round, start, finished)  # before it leaves for the first time
+        self._outbox.store(order.run_id, order.round, place, finished)  # before it leaves for the first time
         faults.point("finished", order.round)
-        return self._reply(order, finished)
+        return finished
 
     def ready(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply:
-        """Draw a batch, compute its clipped sum, which stays here, and announce a key for the attempt.
+        """Compute what this site adds to a secure sum, which stays here, and announce a key for the attempt.
+
+        Where sites share one noise, this is the clipped sum of a batch, which a second phase charges. Else it is the noised
+        delta of the round, trained and charged once as in `train`.
 
         Parameters
         ----------
@@ -191,22 +200,32 @@ class Site:
         MessageError
             The order is for another config or a round outside of the run, or this site takes part in no secure sum.
         LedgerError
-            The budget cannot pay the attempts that are left, or the ledger lacks entries that the server has seen.
+            The budget cannot pay what is left, or the ledger lacks entries that the server has seen.
+        PrivacyError
+            The noised delta is too long for the sum.
         """
         self._refuse_unfit(order)
         sums, plan = self._secure(), self.plan
         assert plan is not None  # noqa: S101  a site without a plan takes part in no secure sum
+        agreed = agreed or self._config.digest()
         known = self.announced(order, agreed)
         if known is not None:
             return known
+        if isinstance(sums, DeltaSum):
+            return sums.announce(order, agreed, self._finished(order, sums.place(order.adapter.digest(), agreed)))
         self.budget.refuse_rest(order.run_id, order.round, plan)
         weights = label_weights(self._data, order.config, private=True)
         parts = (self._learner, self._data, order.adapter, order.config, plan, order.round, weights, self._prefix)
-        return sums.announce(order, agreed or self._config.digest(), clipped_sum(*parts))
+        return sums.announce(order, agreed, clipped_sum(*parts))
 
     def announced(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply | None:
         """Return the announcement of an attempt whose first phase is open here; None if the order is for another one."""
         return self._secure().again(order, agreed or self._config.digest())
+
+    @property
+    def shares_noise(self) -> bool:
+        """Return whether the noise is added to a sum of several sites (trust ``distributed``)."""
+        return self.plan is not None and self.plan.shared is not None
 
     def is_ready_for(self, order: Order) -> bool:
         """Return whether the first phase of the order's attempt is open here."""
@@ -217,10 +236,10 @@ class Site:
         self._secure().refuse_unless_sound(order)
 
     def masked(self, order: MaskedOrder) -> MaskedReply:
-        """Charge an attempt that this site is ready for, and return its masked vector (`client.secure_sum`)."""
+        """Answer an attempt that this site is ready for with its masked vector (`client.secure_sum`)."""
         return self._secure().masked(order)
 
-    def _secure(self) -> SecureSum:
+    def _secure(self) -> SecureSum | DeltaSum:
         if self._sums is None:
             raise MessageError(f"site {self.site_id}: takes part in no secure sum; its run has another trust model")
         return self._sums

@@ -73,8 +73,8 @@ class ServerSection(Section):
     roster: RelativePath = Field(
         Path("ROSTER.toml"),
         validate_default=True,
-        description="public keys of the sites that this site adds up with under trust model 'distributed'; "
-        "'hushtune provision roster' makes it",
+        description="public keys of the sites that this site adds up with in secure sums (trust model 'distributed', or "
+        "aggregation.secure_sums of a run); 'hushtune provision roster' makes it",
     )
 
 

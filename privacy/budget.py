@@ -170,7 +170,10 @@ class Budget:
             )
 
     def commit(self, run_id: str, round_number: int, attempt: str | None = None, reply: str | None = None) -> Head:
-        """Close the reservation of a round; closing it again changes nothing.
+        """Close the reservation of a round; closing it again for the same reply changes nothing.
+
+        A delta that leaves under other masks in a second attempt at a secure sum is another reply: its digest is added, so
+        that a receipt finds it, and nothing is charged.
 
         Parameters
         ----------
@@ -198,7 +201,7 @@ class Budget:
             reservation = _reservation(entries, run_id, round_number, attempt)
             if reservation is None:
                 raise LedgerError(f"{self.ledger.path}: round {round_number} of run {run_id} was never reserved")
-            if not _is_committed(reservation, entries):
+            if not _is_committed(reservation, entries, reply):
                 self.ledger.commit(reservation, reply)
         return self.ledger.head()
 
@@ -354,8 +357,10 @@ def _attempts(entries: Sequence[Entry], run_id: str, plan: PrivacyPlan) -> int:
     return sum(e.kind == "reserve" and (e.body["run_id"], e.body["plan"]) == (run_id, digest) for e in entries)
 
 
-def _is_committed(reservation: Entry, entries: Sequence[Entry]) -> bool:
-    return any(entry.kind == "commit" and entry.body["reserved"] == reservation.seq for entry in entries)
+def _is_committed(reservation: Entry, entries: Sequence[Entry], reply: str | None = None) -> bool:
+    """Return whether a reservation was closed, and if a reply is given, whether for this one or without naming any."""
+    closed = [e.body.get("reply") for e in entries if e.kind == "commit" and e.body["reserved"] == reservation.seq]
+    return bool(closed) if reply is None else reply in closed or None in closed
 
 
 def _unanswered(earlier: Entry, entries: Sequence[Entry], plan: PrivacyPlan | None, dataset: Dataset) -> Entry:

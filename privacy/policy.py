@@ -75,6 +75,11 @@ class SitePolicy(Section):
         description="trust model 'distributed': fewest other sites that may work together with the server without weakening "
         "the guarantee, which a run must plan for (privacy.colluders)",
     )
+    secure_sums: bool = Field(
+        False,
+        description="whether a run with trust model 'local' must set aggregation.secure_sums, so that the server never sees "
+        "this site's own delta",
+    )
     max_rounds: int = Field(100, ge=1, description="most rounds of a run")
     max_steps: int = Field(1000, ge=1, description="most optimiser steps in a round")
     max_trainable: int = Field(50_000_000, ge=1, description="most trained parameters of an adapter")
@@ -185,6 +190,13 @@ class SitePolicy(Section):
         )
         yield from self._work(order.config)
         yield from self._sizes(order)
+        yield _Limit(
+            "secure_sums",
+            order.config.adds_up_under_masks or not self.secure_sums,
+            "asks for this site's own delta",
+            "sends deltas only in secure sums",
+            "set aggregation.secure_sums = true",
+        )
         if privacy.enabled:
             yield from self._guarantee(privacy, declared_size)
 

@@ -124,7 +124,7 @@ FIELDS: Mapping[str, Kind] = {
     # Whole sections, because a site reads none of their fields from the order.
     "anonymise": "replaced",
     "gate": "server",
-    "aggregation": "open",  # the server aggregates; a site reads only the encoding of its noised delta
+    "aggregation": "open",  # the server aggregates; a site reads only how its noised delta is sent
     "evaluation": "server",
     "report": "server",
     "sweep": "server",

@@ -15,7 +15,7 @@ from server.network.allowlist import AllowList
 from server.network.health import Health
 from server.network.listen_address import Listening
 from server.network.superlink import Link, node_key
-from server.products import Stages, weights_of
+from server.products import Stages
 from server.provision import ServerFolder
 from server.report.document import read_report
 from server.rounds import Round, run_rounds
@@ -120,11 +120,12 @@ def _attempts(run: ServerRun, fleet: GridFleet, rounds: Sequence[Round], log: Ru
         run.beginning.run_id,
         run.start,
         fleet,
-        weights_of(config),
+        config.weights,
         run.measures.evaluate,
         lambda done: run.commit(rounds, done),
         plan,
         run.beginning.last,
         heads=Heads(run.folder.heads, fleet.key_of),
         asks=run.attempts.asks,
+        bound=run.attempts.last(run.beginning.first) if config.aggregation.secure_sums else (),
     )

@@ -1,7 +1,8 @@
 """The attempts at secure sums in which the server asked sites for their vectors, on the disk before it asks.
 
-A site charges such an attempt even if nothing comes of it, and a server that is killed in it commits nothing. So the privacy
-card counts these attempts, and not the rounds.
+Where sites share one noise, a site charges such an attempt even if nothing comes of it, and a server that is killed in it
+commits nothing. So the privacy card counts these attempts, and not the rounds. Where sites add up deltas with their own noise,
+a round is bound to the sites of its attempts.
 """
 
 import json
@@ -41,6 +42,10 @@ class Attempts:
                 f"{self._path}: cannot be written ({error.strerror}), so what sites spend would be lost; make its folder "
                 "writable and free some space"
             ) from error
+
+    def last(self, round_number: int) -> tuple[str, ...]:
+        """Return the sites of the last attempt at a round; empty if there was none."""
+        return next((sites for number, sites in reversed(self._asked) if number == round_number), ())
 
     def rounds_of(self, site: str) -> tuple[int, ...]:
         """Return the round of each attempt that a site may have charged, in order; a round may occur several times."""

@@ -53,6 +53,19 @@ def without(connected: Sequence[str], owing: Collection[str], plan: PrivacyPlan 
     return others if enough else tuple(connected)
 
 
+def bound_to(connected: Sequence[str], bound: Sequence[str]) -> tuple[str, ...]:
+    """Return the sites that a round of secure sums is bound to, or none if one of them is not connected.
+
+    Parameters
+    ----------
+    connected
+        The sites that are connected now.
+    bound
+        The sites that were asked for vectors of their stored deltas in an earlier attempt at the round.
+    """
+    return tuple(sorted(bound)) if set(bound) <= set(connected) else ()
+
+
 def has_quorum(connected: int, accepted: int, cohort: CohortSection, plan: PrivacyPlan | None) -> bool:
     """Return whether a round with so many accepted replies counts.
 

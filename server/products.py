@@ -165,18 +165,6 @@ class Measures:
         )
 
 
-def weights_of(config: RunConfig) -> dict[str, float]:
-    """Return the public weight of each site.
-
-    Parameters
-    ----------
-    config
-        The run; ``aggregation.weights`` chooses 1 or the declared size.
-    """
-    declared = config.aggregation.weights == "declared"
-    return {site.id: float(site.declared_size) if declared else 1.0 for site in config.data.sites}
-
-
 def write_products(facts: RunFacts, folder: Path, key_file: Path, stages: Stages, *, simulated: bool) -> dict[str, Any]:
     """Write a run's report, its figures as results.csv, its signed privacy card and its tracking, and return the report.
 

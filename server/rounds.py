@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Memory, Setting
-from server.cohort import back_off, choose, has_quorum, without
+from server.cohort import back_off, bound_to, choose, has_quorum, without
 from server.ledger_heads import Heads
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
 from server.secure_round import Asks, SumTally
+from server.sum_readings import reading_of
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import QuorumError
@@ -94,6 +95,7 @@ def run_rounds(
     sleep: Callable[[float], None] = time.sleep,
     heads: Heads | None = None,
     asks: Asks = lambda number, sites: None,
+    bound: Sequence[str] = (),
 ) -> Iterator[Round]:
     """Run the rounds that are left, and yield each attempt at a round when it ends.
 
@@ -128,8 +130,10 @@ def run_rounds(
     heads
         What the server knows of the sites' ledgers from this run and earlier ones; updated with each answer.
     asks
-        Called with the round and the sites before these are asked for the vectors of a secure sum, which each of them
-        charges.
+        Called with the round and the sites before these are asked for the vectors of a secure sum.
+    bound
+        The sites that were asked for vectors in an earlier attempt at the first round to run; under
+        ``aggregation.secure_sums`` the round needs exactly these.
 
     Yields
     ------
@@ -153,9 +157,9 @@ def run_rounds(
         clock = _Clock()
         # 1. Choose the sites, and write their orders.
         connected = without(fleet.connected(), owing, plan)
-        cohort = choose(connected, config.cohort, plan)
+        cohort = choose(connected, config.cohort, plan) if not bound else bound_to(connected, bound)
         together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
-        nonces = _nonces(cohort, plan)
+        nonces = _nonces(cohort, config.adds_up_under_masks)
         orders = {
             site: TrainOrder(
                 run_id, number, nonces[site], config, adapter, together, installed(), heads.head(site), record, attempt
@@ -166,8 +170,8 @@ def run_rounds(
         # 2. Ask, and 3. screen and fold each answer as it arrives: no answer can stop the round.
         again = {site for site in orders if heads.answered(site, run_id, number)}
         tally: Tally | SumTally
-        if plan is not None and plan.shared is not None:
-            tally = SumTally(config, plan, orders, adapter, memory, asks)
+        if config.adds_up_under_masks:
+            tally = SumTally(reading_of(config, plan, adapter, memory), orders, adapter, asks, bound)
         else:
             tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory), again)
         for phase in tally.phases():
@@ -180,6 +184,7 @@ def run_rounds(
                 clock.lap("aggregate")
                 faults.point("folded", number)
         owing |= tally.owing
+        bound = tally.bound
         clock.lap("train")
         # 4. Apply the aggregate of the accepted replies, or change nothing.
         replies: Mapping[str, str] = {}
@@ -205,7 +210,7 @@ def run_rounds(
         yield done
         # 7. Continue with the next round, or try this one again after a pause.
         if committed:
-            number, attempt, owing = number + 1, 1, set()
+            number, attempt, owing, bound = number + 1, 1, set(), ()
         elif attempt == config.cohort.attempts:
             raise QuorumError(
                 f"run {config.run.name}, round {number}: {attempt} attempts had no {config.cohort.quorum} accepted replies; "
@@ -251,9 +256,9 @@ def _round(
     )
 
 
-def _nonces(cohort: Sequence[str], plan: PrivacyPlan | None) -> dict[str, str]:
+def _nonces(cohort: Sequence[str], together: bool) -> dict[str, str]:
     """Return a fresh nonce for each site's order; the sites of a secure sum get the same one, which names the attempt."""
-    common = secrets.token_hex(16) if plan is not None and plan.shared is not None else None
+    common = secrets.token_hex(16) if together else None
     return {site: common or secrets.token_hex(16) for site in cohort}
 
 

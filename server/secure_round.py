@@ -1,7 +1,9 @@
 """The answers of one attempt at a secure sum: two phases, then one sum that counts whole or not at all.
 
-Nothing is ever unmasked. If a vector is missing, what came is uniform noise, so the attempt is void: the next attempt has
-a new batch, new noise and new keys, and each site has charged both.
+Nothing is ever unmasked. If a vector is missing, what came is uniform noise, so the attempt is void. Where sites share one
+noise, the next attempt has a new batch, new noise and new keys, and each site has charged both. Where they add up deltas
+with their own noise, the next attempt has new keys and the same deltas, so it costs nothing, and the sites answer it only for
+the list of sites of the attempt before.
 """
 
 import math
@@ -10,14 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from privacy.dp.plan import PrivacyPlan
-from privacy.secagg.noise_shares import REACH, NoiseShares
 from privacy.secagg.protocol import total
-from server.aggregation import Aggregate, Memory
-from server.aggregation.gradient_step import gradient_step
+from server.aggregation import Aggregate
 from server.screening import Answer, Rejected
+from server.sum_readings import Reading
 from shared.adapters.state import AdapterState
-from shared.config.run import RunConfig
 from shared.errors import HushtuneError, MessageError
 from shared.ops import crash_points as faults
 from shared.wire.announcement import Announcement
@@ -26,7 +25,6 @@ from shared.wire.messages import Order, TrainOrder
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply, words_digest
 
 Asks = Callable[[int, Sequence[str]], None]
-MARGIN = 1.1  # by which the norm of honest noise may exceed its expected value before a sum is rejected
 
 
 class SumTally:
@@ -37,28 +35,25 @@ class SumTally:
 
     Parameters
     ----------
-    config
-        The run.
-    plan
-        The plan that all sites of the run share.
+    reading
+        What the sum means.
     orders
         The order of the first phase for each site that was asked, all with one nonce.
     adapter
         The adapter that the attempt starts from.
-    memory
-        What the server's optimiser kept at the end of the last committed round.
     asks
-        Called with the round and the sites before these are asked for their vectors, which each of them charges.
+        Called with the round and the sites before these are asked for their vectors.
+    bound
+        The sites of an earlier attempt at the round, if the reading binds the round to them; else empty.
     """
 
     def __init__(
         self,
-        config: RunConfig,
-        plan: PrivacyPlan,
+        reading: Reading,
         orders: Mapping[str, TrainOrder],
         adapter: AdapterState,
-        memory: Memory,
         asks: Asks,
+        bound: Sequence[str] = (),
     ) -> None:
         self.answered: set[str] = set()
         self.rejected: list[Rejected] = []
@@ -67,22 +62,22 @@ class SumTally:
         self.kwh: dict[str, float] = {}
         self.digests: dict[str, str] = {}
         self.bytes_down = self.bytes_up = 0
-        self._config, self._plan, self._orders = config, plan, orders
-        self._adapter, self._memory, self._asks = adapter, memory, asks
+        self._reading, self._orders, self._adapter, self._asks = reading, orders, adapter, asks
+        self._bound = tuple(bound)
         self._announced: dict[str, Announcement] = {}
         self._second: Mapping[str, MaskedOrder] | None = None
         self._sent: set[str] = set()  # whose vectors are in the sum
         self._sum: npt.NDArray[np.uint32] = np.zeros(adapter.parameters, np.uint32)  # modulo 2^32, in any order
         self._mean: AdapterState | None = None
-        self._noise = 0.0  # of each number of the mean
 
     def phases(self) -> Iterator[Mapping[str, Order]]:
         """Yield the orders of each phase; the answers of the first must be taken before the second is asked for."""
         yield self._orders
-        shared = self._plan.shared
         ready = sorted(self._announced)
-        if shared is None or not ready or len(ready) < shared.fewest:
-            self.rejected += [Rejected(site, "void", "too few sites were ready for a secure sum") for site in ready]
+        missing = sorted(set(self._bound) - set(ready))
+        if len(ready) < self._reading.fewest or missing:
+            detail = f"in this round it adds up only with {', '.join(missing)}" if missing else "too few sites were ready"
+            self.rejected += [Rejected(site, "void", detail) for site in ready]
             return
         listed = tuple(self._announced[site] for site in ready)
         first = self._orders[ready[0]]
@@ -117,15 +112,20 @@ class SumTally:
         return set(self._sent) if self._mean is not None else set()
 
     @property
+    def bound(self) -> tuple[str, ...]:
+        """Return the sites that the round is bound to after this attempt; empty if it is bound to none."""
+        return tuple(self._second or self._bound) if self._reading.binds else ()
+
+    @property
     def owing(self) -> set[str]:
         """Return the sites that were asked for a vector, and from which none came that counts."""
         return set(self._second or ()) - self._sent
 
     def result(self) -> Aggregate:
-        """Return the server's step with the mean gradient. Call once, and only if the attempt counts."""
+        """Return the server's step with the mean. Call once, and only if the attempt counts."""
         assert self._mean is not None  # noqa: S101  asked only where sites were accepted
         number = next(iter(self._orders.values())).round
-        return gradient_step(self._config, number, self._adapter, self._mean, self._noise, self._memory)
+        return self._reading.result(number, self._mean, sorted(self._sent))
 
     def _take_ready(self, answer: Answer) -> None:
         assert answer.content is not None  # noqa: S101  the caller has checked it
@@ -164,37 +164,19 @@ class SumTally:
         if self.owing:
             self.rejected += [Rejected(site, "void", "a vector is missing, so the sum is noise") for site in self._sent]
             return
-        sizes = {site.id: site.declared_size for site in self._config.data.sites}
-        divisor = self._config.training.sampling_rate * sum(sizes[site] for site in ready)
         try:
-            shares = self._plan.shares(self._adapter.parameters, len(ready))
-            mean = shares.mean_gradient(self._sum, divisor)
+            mean, norm, bound = self._reading.mean(self._sum, ready)
         except HushtuneError as error:
             self.rejected += [Rejected(site, "void", type(error).__name__) for site in ready]
             return
-        norm, bound = float(np.linalg.norm(mean.astype(np.float64))) * divisor, largest_norm(shares, divisor)
         if norm > bound:  # who is at fault cannot be seen in a sum
             detail = f"the sum has norm {norm:.4g} > bound {bound:.4g}; which site is at fault cannot be seen"
             self.rejected += [Rejected(site, "norm", detail) for site in ready]
             return
-        self._mean, self._noise = unflattened(mean, self._adapter), shares.grid * shares.total_std / divisor
+        self._mean = unflattened(mean, self._adapter)
 
     def _reject(self, site: str, reason: str, detail: str) -> None:
         self.rejected.append(Rejected(site, reason, detail))  # type: ignore[arg-type]  # a reason of this module
-
-
-def largest_norm(shares: NoiseShares, divisor: float) -> float:
-    """Return the largest L2 norm of a sum that honest sites would send: C (B + 8 sqrt(B)), and 1.1 times the noise's norm.
-
-    Parameters
-    ----------
-    shares
-        The noise of the attempt.
-    divisor
-        B, the public expected number of units in the step over the sites of the sum.
-    """
-    noise = shares.grid * shares.total_std * math.sqrt(shares.dimension)
-    return shares.bound * (divisor + REACH * math.sqrt(divisor)) + MARGIN * noise
 
 
 def unflattened(vector: npt.NDArray[np.float32], like: AdapterState) -> AdapterState:

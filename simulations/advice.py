@@ -14,7 +14,6 @@ from client.preflight import shapes_of
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation.gradient_step import scale
-from server.products import weights_of
 from shared.config.aggregation import GRADIENT_OPTIMISERS
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
@@ -23,7 +22,7 @@ from simulations.planning import site_plans
 
 STEPS = (10, 20, 40, 80, 160)
 LOCAL_ROUNDS = 5  # of a run under trust 'local'; divides every entry of STEPS
-EXCHANGES = {"local": 1, "distributed": 2}  # questions to a site in a round
+TRUSTS = ("local", "distributed")
 WORD = 4  # bytes of a number in a vector
 
 
@@ -55,7 +54,7 @@ class Choice:
         if plan.shared is not None:
             shares = plan.shares(self.dimension, plan.shared.sites)
             return shares.grid * shares.total_std / (shares.bound * sum(batch.values()))
-        weights = weights_of(self.config)
+        weights = self.config.weights
         parts = [weights[site] * own.gradient_noise / batch[site] for site, own in self.plans.items()]
         return math.hypot(*parts) / sum(weights.values())
 
@@ -135,7 +134,7 @@ def choices_of(config: RunConfig, passes: float) -> Iterator[Choice]:
         Times that a site may compute each of its records in the whole run.
     """
     accountant, dimension = Accountant(), sum(math.prod(shape) for shape in shapes_of(config).values())
-    for trust in EXCHANGES:
+    for trust in TRUSTS:
         for steps in STEPS:
             rounds = steps if trust == "distributed" else LOCAL_ROUNDS
             try:
@@ -161,7 +160,7 @@ def _chosen(config: RunConfig, trust: str, rate: float, rounds: int, steps: int)
 
 def _row(choice: Choice, least: float) -> dict[str, Any]:
     config, training = choice.config, choice.config.training
-    vectors = EXCHANGES[config.privacy.trust] * training.rounds
+    vectors = (2 if config.adds_up_under_masks else 1) * training.rounds  # questions to a site
     adapter, head = choice.rates
     return {
         "trust": config.privacy.trust,

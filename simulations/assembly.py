@@ -8,12 +8,13 @@ from client.data_stage.site_data import SiteData
 from client.site import Site
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
+from privacy.secagg.delta_grid import DeltaGrid
 from privacy.secagg.protocol import Participant
 from privacy.secagg.roster import Roster
 from privacy.secagg.shared_plan import SharedNoise
 from server.evaluation import Evaluator, choose_examples
 from server.held_out_file import OWNER, HeldOutFile
-from server.products import Measures, weights_of
+from server.products import Measures
 from server.rounds import Metrics, Round, run_rounds
 from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
@@ -86,12 +87,15 @@ def assemble(
 
 
 def participants(config: RunConfig) -> Mapping[str, Participant]:
-    """Return each site's part in secure sums, with new keys that all sites have pinned; empty under other trust models."""
-    if not config.privacy.enabled or config.privacy.trust != "distributed":
+    """Return each site's part in secure sums, with new keys that all sites have pinned; empty if the run has none."""
+    if not config.adds_up_under_masks:
         return {}
-    shared, keys = SharedNoise.of(config), {site.id: new_key() for site in config.data.sites}
+    shares = config.privacy.trust == "distributed"
+    fewest = SharedNoise.of(config).fewest if shares else DeltaGrid.of(config).fewest
+    keys = {site.id: new_key() for site in config.data.sites}
     roster = Roster({site: key.public_key() for site, key in keys.items()})
-    return {site: Participant(site, key, roster, shared.fewest, shared.colluders) for site, key in keys.items()}
+    colluders = config.privacy.colluders if shares else 1
+    return {site: Participant(site, key, roster, fewest, colluders) for site, key in keys.items()}
 
 
 def evaluator_of(
@@ -178,7 +182,7 @@ def federate(
         run_id,
         read_adapter(prepared.learner.model),
         LocalFleet(prepared.sites, advance),
-        weights_of(config),
+        config.weights,
         evaluate,
         commit,
         prepared.plan or next((site.plan for site in prepared.sites if site.plan and site.plan.shared), None),

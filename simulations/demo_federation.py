@@ -124,7 +124,7 @@ def hand_out(config: RunConfig, place: Place) -> None:
         file.write_text(text.replace("labels = [] ", f"labels = {json.dumps(config.task.labels)} ", 1))
         hushtune("provision", "site", home)
         shutil.copy(home / f"{site.id}.pub", place.server / "sites")
-    if config.privacy.trust == "distributed":
+    if config.adds_up_under_masks:
         for site in config.data.sites:
             hushtune("provision", "roster", place.folder / site.id, *sorted((place.server / "sites").glob("*.pub")))
     write_rows(place.folder / "held_out.jsonl", held_out)

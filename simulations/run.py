@@ -184,7 +184,7 @@ def _rounds(
     def commit(done: Round) -> None:
         Checkpoint(run_id, done.number, config.digest(), done.adapter, memory=done.memory).save(folder / "checkpoint")
 
-    phases = 2 if config.privacy.enabled and config.privacy.trust == "distributed" else 1  # questions to a site in a round
+    phases = 2 if config.adds_up_under_masks else 1  # questions to a site in a round
     advance = progress("train", config.training.rounds * len(prepared.sites) * phases)
     attempts = federate(prepared, config, run_id, advance, prepared.measures.evaluate, commit)
     rounds = until_over(attempts, config.evaluation.patience, byte_budget=config.training.byte_budget)

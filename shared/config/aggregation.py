@@ -24,7 +24,8 @@ class Contract:
         Name of the method that replaces it under ``privacy.trust = "central"``, with clipping and noise at the server. None
         if there is no such method; then that trust model is refused.
     sums
-        Whether the sum of the deltas suffices; secure aggregation (``privacy.trust = "distributed"``) reveals only the sum.
+        Whether the sum of the deltas suffices; secure sums (``privacy.trust = "distributed"``, ``aggregation.secure_sums``)
+        reveal only the sum.
     weights
         The weights that the method supports.
     quorum
@@ -50,6 +51,8 @@ METHODS: Mapping[MethodName, Contract] = {
     "median": Contract(quorum=lambda _: 3),  # fewer have no majority
     "geometric_median": Contract(quorum=lambda _: 3),
 }
+FEWEST_IN_SUM = 3  # a sum of two sites shows each of them the other's delta
+LONGEST_IN_SUM = 1000.0  # largest max_norm of secure sums: a step of the grid is then up to 4e-6 of the mean's numbers
 # Optimisers that take a gradient, where the others take a delta, with default rates of adapter and head in their own units.
 # The first is the default; `python -m bench.study bench/rates.toml` compares them.
 GRADIENT_OPTIMISERS: Mapping[OptimiserName, tuple[float, float]] = {"adamw": (5.0, 15.0), "sgd": (0.5, 1.5)}
@@ -74,7 +77,17 @@ class AggregationSection(ChoiceSection):
         1, ge=0, description="trimmed_mean: replies dropped at each end; as many malicious sites are withstood"
     )
     weights: Weights = Field("uniform", description="uniform, or by declared_size (public)")
-    max_norm: Positive = Field(100.0, description="a reply whose delta has a larger L2 norm is rejected")
+    secure_sums: bool = Field(
+        False,
+        description="true: under privacy.trust = 'local' sites send their noised deltas under masks, which show the server "
+        "only the sum of a round's sites, at least 3; this changes no epsilon. privacy.trust = 'distributed' has sums of "
+        "its own",
+    )
+    max_norm: Positive = Field(
+        100.0,
+        description="a reply whose delta has a larger L2 norm is rejected; with secure_sums the site itself sends none, and "
+        "the step of the grid of whole numbers is about max_norm / 10^9 times the number of sites",
+    )
     optimiser: OptimiserName = Field(
         "plain",
         description="plain: the server adds the aggregated delta to the adapter; momentum: it adds a decaying sum of all "
@@ -87,7 +100,7 @@ class AggregationSection(ChoiceSection):
         "float32",
         description="numbers on the wire. float32: 4 bytes a number both ways; int8: a delta takes 1.03 bytes a number "
         "(steps of 1/127 of the largest of 64 numbers, rounded after the noise, so at no epsilon), and the adapter of an "
-        "order 2 (float16); not with privacy.trust = 'distributed', whose sums need whole numbers",
+        "order 2 (float16); not with secure sums, which need whole numbers",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum, sgd: share of the sum that is kept from round to round")
 
@@ -147,9 +160,46 @@ class AggregationSection(ChoiceSection):
                 f"aggregation.weights = '{self.weights}': the noise of privacy.trust = 'central' covers a clipped delta "
                 "that counts once; set 'uniform'"
             )
+        if self.secure_sums:
+            self._refuse_unfit_sums(trust, quorum)
         if self.weights not in contract.weights:
             raise ValueError(f"aggregation.weights = '{self.weights}': {named} counts all sites the same; set 'uniform'")
         if quorum < contract.quorum(self):
             raise ValueError(
                 f"cohort.quorum = {quorum}: {named} needs {contract.quorum(self)} replies; raise the quorum to that"
+            )
+
+    def _refuse_unfit_sums(self, trust: str | None, quorum: int) -> None:
+        """Refuse secure sums where deltas have no noise of their own, cannot be added up, or would be a sum of two."""
+        named = "aggregation.secure_sums = true"
+        if trust is None:
+            raise ValueError(
+                f"{named}: with privacy.enabled = false the sums of changing sites give single deltas away, and no noise "
+                "covers these; set privacy.enabled = true, or secure_sums = false"
+            )
+        if trust != "local":
+            reason = {
+                "distributed": "adds up under masks already",
+                "central": "clips each site's own delta, which masks would hide",
+            }[trust]
+            raise ValueError(f"{named}: privacy.trust = '{trust}' {reason}; set secure_sums = false")
+        if not METHODS[self.method].sums:
+            raise ValueError(
+                f"{named}: aggregation.method = '{self.method}' needs each site's own delta; set method = 'mean', or "
+                "secure_sums = false"
+            )
+        if self.encoding != "float32":
+            raise ValueError(
+                f"{named}: sites send masked whole numbers, which cannot be rounded to encoding = '{self.encoding}'; set "
+                "'float32'"
+            )
+        if self.max_norm > LONGEST_IN_SUM:
+            raise ValueError(
+                f"{named}: max_norm = {self.max_norm:g} makes the grid of whole numbers too coarse for a delta; set "
+                f"{LONGEST_IN_SUM:g} or less"
+            )
+        if quorum < FEWEST_IN_SUM:
+            raise ValueError(
+                f"{named}: cohort.quorum = {quorum} allows a sum of fewer than {FEWEST_IN_SUM} sites, and a sum of two "
+                f"shows each of them the other's delta; set cohort.quorum to {FEWEST_IN_SUM} or more"
             )

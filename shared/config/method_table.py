@@ -17,8 +17,9 @@ def method_rows() -> list[Row]:
     list of mappings
         ``method``, ``adapter``; ``exact``, whether the aggregated adapter computes what the aggregated updates of the
         layers would; ``mixed_ranks``, whether sites may have ranks of their own; ``privacy``, whether a run with privacy
-        accepts the method; ``sums`` and ``central``, whether the method works under ``privacy.trust`` = ``distributed`` and
-        ``central``; ``numbers``, how many numbers a layer of r, d_in and d_out sends each way.
+        accepts the method; ``sums``, whether the method works with secure sums (``privacy.trust`` = ``distributed``, or
+        ``aggregation.secure_sums`` with privacy), and ``central``, with a trusted server; ``numbers``, how many numbers a
+        layer of r, d_in and d_out sends each way.
     """
     return [row for name, contract in METHODS.items() for row in _rows_of(name, contract)]
 

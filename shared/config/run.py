@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from shared.config.adapter import AdapterSection
 from shared.config.adversary import AdversarySection
-from shared.config.aggregation import GRADIENT_OPTIMISERS, AggregationSection
+from shared.config.aggregation import FEWEST_IN_SUM, GRADIENT_OPTIMISERS, AggregationSection
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.cohort import CohortSection
 from shared.config.data import DataSection
@@ -99,6 +99,11 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
+        if self.aggregation.secure_sums and len(self.data.sites) < FEWEST_IN_SUM:
+            raise ValueError(
+                f"aggregation.secure_sums = true: data.sites has fewer than {FEWEST_IN_SUM} sites, and a sum of two shows "
+                "each of them the other's delta; add sites, or set secure_sums = false"
+            )
         if self.cohort.quorum > len(self.data.sites):
             raise ValueError(
                 f"cohort.quorum = {self.cohort.quorum}: data.sites has only {len(self.data.sites)} sites; lower the quorum"
@@ -216,6 +221,27 @@ class RunConfig(Section):
                 "= false"
             )
         return self
+
+    @model_validator(mode="after")
+    def _sums_of_deltas_hide_nothing_else(self) -> Self:
+        if self.aggregation.secure_sums and self.privacy.release != "none":
+            raise ValueError(
+                "aggregation.secure_sums = true: with privacy.release = 'metrics' each site would send sums of its own "
+                "beside the masked vector; set release = 'none', or secure_sums = false"
+            )
+        return self
+
+    @property
+    def adds_up_under_masks(self) -> bool:
+        """Return whether sites answer by secure sums: of shares of one noise, or of deltas with all their own noise."""
+        shared = self.privacy.enabled and self.privacy.trust == "distributed"
+        return shared or self.aggregation.secure_sums
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Return the public weight of each site: 1, or with ``aggregation.weights = "declared"`` its declared size."""
+        declared = self.aggregation.weights == "declared"
+        return {site.id: float(site.declared_size) if declared else 1.0 for site in self.data.sites}
 
     @property
     def group_column(self) -> str | None:

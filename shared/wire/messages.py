@@ -120,8 +120,7 @@ class TrainOrder:
     @property
     def kind(self) -> str:
         """Return the type of Flower's message: under secure sums this order asks only for the first phase."""
-        privacy = self.config.privacy
-        return READY if privacy.enabled and privacy.trust == "distributed" else TRAIN
+        return READY if self.config.adds_up_under_masks else TRAIN
 
     def to_record(self) -> RecordDict:
         """Return the wire form; the config travels as canonical JSON with its digest."""

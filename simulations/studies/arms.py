@@ -16,7 +16,7 @@ from privacy.accounting import Accountant
 from privacy.anonymise.scrubbed import merge_scrubbed
 from server.evaluation import Evaluator
 from shared.adapters.peft import write_adapter
-from shared.config.aggregation import GRADIENT_OPTIMISERS, METHODS
+from shared.config.aggregation import FEWEST_IN_SUM, GRADIENT_OPTIMISERS, METHODS
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig
 from shared.config.studies import CompareSection
@@ -82,6 +82,8 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
     tree["model"] |= {"name": arm.model} | ({} if arm.model == config.model.name else {"sha256": None})
     tree["privacy"] |= {"enabled": arm.epsilon is not None, "release": "none"}
     tree["privacy"] |= {} if arm.epsilon is None else {"epsilon": arm.epsilon, "budget": None}
+    if arm.epsilon is None or len(chosen) < FEWEST_IN_SUM:
+        tree["aggregation"]["secure_sums"] = False  # the mean is the same without masks
     if config.privacy.trust == "distributed" and (arm.epsilon is None or len(chosen) < len(config.data.sites)):
         _share_nothing(tree, config)
     return RunConfig.parse(tree, f"compare, {arm.method}")

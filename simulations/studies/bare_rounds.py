@@ -18,7 +18,6 @@ from privacy.secagg.protocol import total
 from server.aggregation import Memory
 from server.aggregation.gradient_step import gradient_step
 from server.evaluation import Evaluator
-from server.products import weights_of
 from server.secure_round import unflattened
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
@@ -115,7 +114,7 @@ class BareFederation:
 
     def _apart(self, config: RunConfig, plans: Mapping[str, PrivacyPlan | None]) -> AdapterState:
         """Take the local steps of each site in each round and average the deltas, as under trust ``local``."""
-        adapter, weights = self.start, weights_of(config)
+        adapter, weights = self.start, config.weights
         moments = dict[str, AdapterState]()
         for number in range(1, config.training.rounds + 1):
             change = {name: np.zeros(array.shape) for name, array in adapter.arrays.items()}
