@@ -1,8 +1,8 @@
 """The attempts at secure sums in which the server asked sites for their vectors, on the disk before it asks.
 
 Where sites share one noise, a site charges such an attempt even if nothing comes of it, and a server that is killed in it
-commits nothing. So the privacy card counts these attempts, and not the rounds. Where sites add up deltas with their own noise,
-a round is bound to the sites of its attempts.
+commits nothing. So the privacy card counts these attempts, and not the rounds. Where sites add up deltas with their own
+noise, a round is bound to the sites of its attempts.
 """
 
 import json

@@ -2,8 +2,8 @@
 
 Nothing is ever unmasked. If a vector is missing, what came is uniform noise, so the attempt is void. Where sites share one
 noise, the next attempt has a new batch, new noise and new keys, and each site has charged both. Where they add up deltas
-with their own noise, the next attempt has new keys and the same deltas, so it costs nothing, and the sites answer it only for
-the list of sites of the attempt before.
+with their own noise, the next attempt has new keys and the same deltas, so it costs nothing, and the sites answer it only
+for the list of sites of the attempt before.
 """
 
 import math

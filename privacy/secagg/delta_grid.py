@@ -62,7 +62,7 @@ class DeltaGrid:
         """
         if not delta.norm <= self.bound:  # also NaN
             raise PrivacyError(
-                f"secure sum: this site's noised delta has norm {delta.norm:.4g}, above aggregation.max_norm = {self.bound:g}; "
+                f"secure sum: this site's noised delta has norm {delta.norm:.4g} > aggregation.max_norm = {self.bound:g}; "
                 "ask the operator to raise it, or to lower the learning rate"
             )
 

@@ -39,7 +39,7 @@ from shared.wire.secure_messages import MaskedOrder, MaskedReply
 from shared.wire.version import installed
 
 NAMES = ("east", "north", "south")
-POLICY = 'trust = ["distributed"]\ntasks = ["classification"]\nmodels = ["{}"]\nmin_cohort = 3'
+POLICY = 'trust = ["distributed", "local"]\nsecure_sums = true\ntasks = ["classification"]\nmodels = ["{}"]\nmin_cohort = 3'
 SHARED: Mapping[str, Any] = {
     "data.source": "sites",
     "data.sites": [{"id": name, "declared_size": 100} for name in NAMES],
@@ -101,6 +101,15 @@ class North:
         return sum(entry.kind == "reserve" for entry in read(path)) if path.exists() else 0
 
 
+DELTAS: Mapping[str, Any] = {
+    "data.source": "sites",
+    "data.sites": SHARED["data.sites"],
+    "training.rounds": 2,
+    "aggregation.secure_sums": True,
+    "cohort.quorum": 3,
+}
+
+
 @pytest.fixture
 def north(
     tmp_path: Path,
@@ -109,9 +118,11 @@ def north(
     learner_of: LearnerOf,
     tiny_bert: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> North:
     names = {"model.name": "tiny", "model.sha256": sha256_file(tiny_bert / "model.safetensors")}
-    config, learner = change(classify, {**SHARED, **names}), learner_of(classify)
+    kind = SHARED if getattr(request, "param", "shared") == "shared" else DELTAS
+    config, learner = change(classify, {**kind, **names}), learner_of(classify)
 
     def scrubbed(_: object, groups: Sequence[Sequence[RawRecord]], *__: object, **___: object) -> list[Scrubbed]:
         return [Scrubbed(tuple(Record(r.fields, r.label, r.position) for r in group), (), {}, {}) for group in groups]
@@ -314,3 +325,60 @@ def test_the_service_logs_both_phases_and_knows_when_the_run_may_be_over(north: 
     assert told == ["training", "training", "sent"] * 2 + ["training", "refused"]
     events = [json.loads(line)["event"] for line in log.path.read_text().splitlines()]
     assert [event for event in events if event != "step"] == ["order", "ready", "order", "masked"] * 2 + ["order", "refused"]
+
+
+of_deltas = pytest.mark.parametrize("north", ["deltas"], indirect=True)
+
+
+@of_deltas
+def test_a_delta_is_trained_and_charged_once_and_masked_anew_in_each_attempt_also_after_a_restart(
+    north: North, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unmasked = []
+    for nonce in ("one", "two"):
+        order, peers, attempt = north.second(north.order(nonce))
+        reply = north.host.masked(order)
+        zeros = np.zeros(len(reply.vector), np.uint32)
+        rest = total([peer.mask(attempt, order.announcements, zeros) for peer in peers.values()])
+        unmasked.append(reply.vector + rest)
+        assert north.charged() == 1
+        with pytest.raises(MessageError, match="another list of sites"):  # asked again: its key is used up
+            north.host.masked(order)
+        north.start()
+        monkeypatch.setattr("client.site.train", killed_by(AssertionError("trained again")))
+    assert np.array_equal(*unmasked)
+    assert unmasked[0].any()
+    assert north.file.set_ups.count().failures == 0
+
+
+@of_deltas
+def test_no_order_gets_a_second_sum_over_other_sites_or_a_delta_without_masks(
+    north: North, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    north.keys["west"] = new_key()
+    north.pin(north.keys)
+    north.host.masked(north.second(north.order())[0])
+    wider, *_ = north.second(north.order("two"), (*NAMES, "west"))
+    with pytest.raises(MessageError, match="a second sum over other sites would show single deltas"):
+        north.host.masked(wider)
+    weighted = change(north.config, {"aggregation.weights": "declared"})
+    plain = change(north.config, {"aggregation.secure_sums": False})
+    with pytest.raises(PolicyRefused, match=r"policy\.secure_sums: the order asks for this site's own delta"):
+        north.host.train(replace(north.order("three"), config=plain))
+    north.file = north.file.model_copy(update={"policy": north.file.policy.model_copy(update={"secure_sums": False})})
+    for ask, config in ((north.start().ready, weighted), (north.start().train, plain)):
+        with pytest.raises(Declined) as caught:
+            cast(Any, ask)(replace(north.order("four"), config=config))
+        assert "answered for another adapter" in str(caught.value.__cause__)
+    assert north.charged() == 1
+
+
+@of_deltas
+def test_a_run_that_adds_up_deltas_is_refused_without_a_roster_before_a_record_is_read(north: North) -> None:
+    north.file.server.roster.unlink()
+    with pytest.raises(ConfigError, match="cannot read"):
+        north.start().ready(north.order())
+    assert not north.file.set_ups.count().set_ups
+    north.pin({name: north.keys[name] for name in ("east", "north")})
+    with pytest.raises(ConfigError, match="asks for 3 in a secure sum"):
+        north.start().ready(north.order())

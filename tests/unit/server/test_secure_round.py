@@ -11,13 +11,15 @@ import torch
 from fixture_types import ConfigOf
 
 from privacy.dp.plan import PrivacyPlan
+from privacy.secagg.delta_grid import DeltaGrid
 from privacy.secagg.protocol import Attempt, Participant
 from privacy.secagg.roster import Roster
 from privacy.secagg.shared_plan import SharedNoise
 from server.attempts import Attempts
 from server.rounds import Round, run_rounds
 from server.screening import Answer
-from server.secure_round import Asks, largest_norm
+from server.secure_round import Asks
+from server.sum_readings import largest_norm
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import QuorumError, RunError
@@ -90,6 +92,7 @@ def run(
     config: RunConfig,
     fleet: ToyFleet,
     asks: Asks = lambda number, sites: None,
+    bound: Sequence[str] = (),
 ) -> tuple[list[Round], bool]:
     start, found = AdapterState({"w": np.zeros((D // 2, 2), np.float32)}), list[Round]()
     rounds = run_rounds(
@@ -100,9 +103,10 @@ def run(
         dict.fromkeys(fleet.names, 100.0),
         lambda adapter: {"accuracy": Interval(0.5, 0.4, 0.6)},
         lambda done: None,
-        fleet.plan,
+        fleet.plan if config.privacy.trust == "distributed" else None,
         sleep=lambda seconds: None,
         asks=asks,
+        bound=bound,
     )
     try:
         found.extend(rounds)
@@ -276,3 +280,92 @@ def test_a_doubled_or_foreign_answer_has_no_effect(config: RunConfig) -> None:
     done, ended = run(config, Doubling())
     assert ended
     assert done[0].accepted == NAMES
+
+
+DELTAS: dict[str, Any] = {
+    "data.sites": [{"id": name, "file": "x.jsonl", "declared_size": 100 * (1 + place)} for place, name in enumerate(NAMES)],
+    "aggregation.secure_sums": True,
+    "aggregation.weights": "declared",
+    "cohort.quorum": 3,
+    "cohort.attempts": 3,
+    "training.rounds": 2,
+}
+
+
+class DeltaFleet(ToyFleet):
+    """Four sites that add up stored deltas of ``size`` in each of 2000 numbers, the first site of ten times as much."""
+
+    size = 0.01
+
+    def answer(self, site: str, order: Order) -> ReadyReply | MaskedReply:
+        if not isinstance(order, MaskedOrder):
+            self.grid = DeltaGrid.of(order.config)  # type: ignore[attr-defined]
+            return super().answer(site, order)
+        numbers = np.full((D // 2, 2), self.size * (10 if site == "a" else 1), np.float32)
+        words = self.grid.words(site, AdapterState({"w": numbers}))
+        vector = self.sites[site].mask(self.attempts[site], order.announcements, words)
+        self.entries[site] += 1
+        return MaskedReply("run", order.round, order.nonce, site, vector, Head(self.entries[site], "ab" * 32))
+
+
+@pytest.fixture
+def deltas(config_of: ConfigOf) -> RunConfig:
+    return config_of(DELTAS)
+
+
+def test_a_sum_of_deltas_moves_the_adapter_by_their_weighted_mean(deltas: RunConfig, config_of: ConfigOf) -> None:
+    fleet = DeltaFleet()
+    [first, second], ended = run(deltas, fleet)
+    assert ended
+    mean = (100 * 0.1 + (200 + 300 + 400) * 0.01) / 1000
+    step = DeltaGrid.of(deltas).step
+    for done, times in ((first, 1), (second, 2)):
+        np.testing.assert_allclose(done.adapter.arrays["w"], mean * times, atol=times * 4 * step / 2000 + 1e-8)
+        assert done.accepted == NAMES
+    assert set(first.replies) == set(NAMES)
+    assert first.record == extend(Head(), "run", 1, first.adapter_digest, first.ledgers, first.replies)
+    pulled = run(config_of({**DELTAS, "aggregation.optimiser": "momentum"}), DeltaFleet())[0][1]
+    np.testing.assert_allclose(pulled.adapter.arrays["w"], mean * 2.9, rtol=1e-4)
+
+
+def test_a_round_whose_deltas_were_asked_for_goes_on_with_the_same_sites_or_not_at_all(deltas: RunConfig) -> None:
+    for always, committed in ((False, [False, True, True]), (True, [False] * 3)):
+        lost, asked = list[int](), list[tuple[int, tuple[str, ...]]]()
+
+        def drops(site: str, order: Order, reply: Any) -> Any:
+            if site == "d" and (isinstance(order, MaskedOrder) or lost) and (always or not lost):  # noqa: B023
+                lost.append(order.round)  # noqa: B023
+                return None
+            return reply
+
+        fleet = DeltaFleet(drops)
+        done, ended = run(deltas, fleet, lambda number, sites: asked.append((number, tuple(sites))))  # noqa: B023
+        assert ended != always
+        assert [each.committed for each in done] == committed
+        assert not done[0].adapter.arrays["w"].any()
+        assert {kind for kind, sites in fleet.asked if sites != NAMES} == set()  # never a part of them
+        assert asked == ([(1, NAMES)] if always else [(1, NAMES), (1, NAMES), (2, NAMES)])
+    assert {bad.site_id: bad.detail for bad in done[1].rejected} == dict.fromkeys("abc", "in this round it adds up only with d")
+
+
+def test_a_server_that_starts_again_asks_the_sites_of_the_attempt_before(deltas: RunConfig, tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path / "attempts.json")
+    attempts.asks(1, NAMES[:3])
+    fleet = DeltaFleet()
+    done, ended = run(deltas, fleet, bound=Attempts(tmp_path / "attempts.json").last(1))
+    assert ended
+    assert [each.accepted for each in done] == [NAMES[:3], NAMES]
+    assert Attempts(tmp_path / "attempts.json").last(2) == ()
+    away = DeltaFleet(names=("a", "b", "d"))  # c is away, and d has no part in this round
+    done, ended = run(deltas, away, bound=NAMES[:3])
+    assert not ended
+    assert not away.asked or all(not sites for _, sites in away.asked)
+
+
+def test_a_mean_longer_than_any_mean_of_honest_deltas_is_rejected_without_naming_a_site(deltas: RunConfig) -> None:
+    def huge(site: str, order: Order, reply: Any) -> Any:
+        return replace(reply, vector=reply.vector + np.uint32(2**29)) if site == "c" and isinstance(reply, MaskedReply) else reply
+
+    done, ended = run(deltas, DeltaFleet(huge))
+    assert not ended
+    assert {bad.site_id: bad.reason for bad in done[0].rejected} == dict.fromkeys(NAMES, "norm")

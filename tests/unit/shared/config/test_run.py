@@ -429,3 +429,30 @@ def test_rounds_that_are_compared_are_all_evaluated(config_of: ConfigOf) -> None
     assert config_of({"evaluation.every": 7}).evaluation.every == 7
     with pytest.raises(ConfigError, match=r"evaluation\.every = 1"):
         config_of({"evaluation.every": 2, "evaluation.validation": 0.3})
+
+
+THREE = [{"id": name, "file": "x.jsonl", "declared_size": 100} for name in "abc"]
+SUMS = {"data.sites": THREE, "cohort.quorum": 3, "aggregation.secure_sums": True}
+UNFIT_FOR_SUMS: dict[str, tuple[dict[str, Any], str]] = {
+    "no privacy": ({"privacy.enabled": False}, "sums of changing sites give single deltas away"),
+    "central": ({"privacy.trust": "central", "privacy.unit": "site"}, "clips each site's own delta, which masks would hide"),
+    "distributed": (
+        {"privacy.trust": "distributed", "training.steps": 1, "aggregation.optimiser": "adamw", "aggregation.weights": "declared"},
+        "'distributed' adds up under masks already; set secure_sums = false",
+    ),
+    "another method": ({"aggregation.method": "median"}, "method = 'median' needs each site's own delta"),
+    "another encoding": ({"aggregation.encoding": "int8"}, "cannot be rounded to encoding = 'int8'"),
+    "a sum of two": ({"cohort.quorum": 2}, "a sum of two shows each of them the other's delta; set cohort.quorum to 3"),
+    "two sites": ({"data.sites": THREE[:2], "cohort.quorum": 2}, r"data\.sites has fewer than 3 sites"),
+    "a coarse grid": ({"aggregation.max_norm": 1e6}, "makes the grid of whole numbers too coarse"),
+    "released metrics": ({"privacy.release": "metrics"}, "would send sums of its own beside the masked vector"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT_FOR_SUMS)
+def test_secure_sums_of_deltas_are_refused_where_they_would_not_hide_or_not_add_up(config_of: ConfigOf, name: str) -> None:
+    changes, reason = UNFIT_FOR_SUMS[name]
+    assert config_of(SUMS).adds_up_under_masks
+    with pytest.raises(ConfigError, match=reason) as caught:
+        config_of({**SUMS, **changes})
+    assert "\n" not in str(caught.value)
