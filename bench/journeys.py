@@ -52,9 +52,9 @@ ASKING = (
 )
 TRAINING = (
     Step("permission.permit", "policy.SitePolicy.permit", "Check the site's own policy"),
-    Step("site.Site.train", "budget.Budget.reserve", "Write the cost into the ledger"),
-    Step("site.Site.train", "trainer.train", "Train the adapter"),
-    Step("site.Site.train", "outbox.Outbox.store", "Keep the finished delta on disk"),
+    Step("site.Site._finished", "budget.Budget.reserve", "Write the cost into the ledger"),
+    Step("site.Site._finished", "trainer.train", "Train the adapter"),
+    Step("site.Site._finished", "outbox.Outbox.store", "Keep the finished delta on disk"),
     Step("site.Site._reply", "budget.Budget.commit", "Close the ledger entry"),
     Step("site.Site._reply", "messages.TrainReply", "Reply: one adapter delta"),
 )

@@ -128,12 +128,15 @@ class ServerRun:
         ]
 
     def _spent(self, site: str, rounds: Sequence[Round]) -> tuple[int, ...]:
-        """Return the rounds that a site may have charged: each attempt at a secure sum, else each round it was asked for.
+        """Return the rounds that a site may have charged: each attempt at a shared noise, else each round it was asked for.
 
+        Under secure sums of deltas each round counts, because the sites of a later attempt need not be all that were asked.
         A server that sites trust charges each committed round to all of them.
         """
         if self.plan is not None and self.plan.shared is not None:
             return self.attempts.rounds_of(site)[: self.plan.rounds]  # no site answers more attempts than the plan has
+        if self.config.aggregation.secure_sums:  # a killed server may have asked sites to which the round is not bound
+            return tuple(sorted({done.number for done in rounds}))
         return tuple(sorted({d.number for d in rounds if site in d.asked or (self.plan is not None and d.committed)}))
 
 

@@ -128,7 +128,9 @@ def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
         "utility": _utility(facts),
         "implementation": list(wording.MECHANISM_HAZARDS) if facts.trust else [],
         "data_access": _data_access(facts),
-        "not_protected": wording.not_protected(facts.trust, facts.unit, simulated=facts.simulated),
+        "not_protected": wording.not_protected(
+            facts.trust, facts.unit, simulated=facts.simulated, sums=facts.config.aggregation.secure_sums
+        ),
         "software": dict(facts.versions),
         "signing": {
             "algorithm": ALGORITHM,
@@ -326,7 +328,8 @@ def _utility(facts: CardFacts) -> dict[str, Any]:
 
 def _data_access(facts: CardFacts) -> list[str]:
     released = any(charge.event.purpose == "metrics" for site in facts.sites for charge in site.charges)
-    replies = wording.replies(released=released, energy=facts.energy, trust=facts.trust)
+    sums = facts.config.aggregation.secure_sums
+    replies = wording.replies(released=released, energy=facts.energy, trust=facts.trust, sums=sums)
     if not facts.simulated:
         return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
     own_file = facts.config.evaluation.file is not None

@@ -261,7 +261,9 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "guarantee": _guarantee(plans, facts.accountant) if plans else wording.WITHOUT_PRIVACY,
         "person_cap": section.person_cap,
         "data_steps": {name: asdict(effect) for name, effect in effects(facts.config).items()},
-        "not_protected": wording.not_protected(section.trust if plans else None, section.unit, simulated=simulated),
+        "not_protected": wording.not_protected(
+            section.trust if plans else None, section.unit, simulated=simulated, sums=facts.config.aggregation.secure_sums
+        ),
     }
 
 

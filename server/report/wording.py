@@ -90,6 +90,14 @@ SECURE_SUMS = (
     "A record that several sites hold: the guarantee hides its presence at one of these sites, not at all of them together.",
     "Which sites took part in each attempt, and when they answered.",
 )
+DELTA_SUMS = (
+    SECURE_SUMS[0],
+    "Availability: a site that goes away after it was asked for its vector must come back before the round can go on.",
+    "Which update is whose: a sum shows it if all sites of the sum but one work together with the server, or were invented "
+    "when the sites exchanged their public keys; and sums of several rounds over different sites allow to estimate it. The "
+    "guarantee holds nevertheless.",
+    SECURE_SUMS[-1],
+)
 THE_SERVER = "Updates from a site to the server: the server, and anyone who intercepts an update, sees it without noise."
 EVERY_RECORD = (
     "Every training record: there is no limit on what the adapter, or a site's reply to the server, reveals about a record."
@@ -345,8 +353,16 @@ def anonymisation(*, simulated: bool, private: bool) -> str:
     )
 
 
-def replies(*, released: bool, energy: bool, trust: str | None = None) -> str:
-    """State what a site sends to the server."""
+def replies(*, released: bool, energy: bool, trust: str | None = None, sums: bool = False) -> str:
+    """State what a site sends to the server; ``sums`` says whether deltas with all their own noise leave under masks."""
+    if sums:
+        return (
+            "A site sends in each attempt at a round the change of the adapter's parameters, with all its own noise, rounded "
+            "to a public grid and under masks, so that only the sum over at least three sites can be read, as long as at least "
+            "two sites of the sum do not work together with the server. This changes no epsilon: the guarantee does not rest "
+            "on the masks. A site also sends the names of run, round and site, a key for the attempt, and the length and last "
+            "hash of its ledger. It sends no text, no exact count of records and no measurement of its data."
+        )
     if trust == "distributed":
         return (
             "A site sends one vector in each attempt at a round: its rounded sum of gradients with its share of the noise, "
@@ -379,9 +395,21 @@ def held_out_share(share: float) -> str:
     )
 
 
-def not_protected(trust: str | None, unit: str, *, simulated: bool) -> list[str]:
-    """List what the run does not protect; ``trust`` is None where there is no differential privacy."""
-    first = {None: [EVERY_RECORD], "central": [THE_SERVER], "distributed": [*SECURE_SUMS]}.get(trust, [])
+def not_protected(trust: str | None, unit: str, *, simulated: bool, sums: bool = False) -> list[str]:
+    """List what the run does not protect.
+
+    Parameters
+    ----------
+    trust, unit
+        Trust model and privacy unit; ``trust`` is None where there is no differential privacy.
+    simulated
+        Whether the sites were simulated.
+    sums
+        Whether deltas with all their own noise leave under masks (``aggregation.secure_sums``).
+    """
+    first = {None: [EVERY_RECORD], "central": [THE_SERVER], "distributed": [*SECURE_SUMS]}.get(
+        trust, [*DELTA_SUMS] if sums else []
+    )
     several = [{"record": SEVERAL_RECORDS, "person": PART_OF_A_PERSON}[unit]] if trust and unit != "site" else []
     around = (SAMPLED_PARTICIPATION, OTHER_RUNS_OF_THE_SERVER) if trust == "central" else (PARTICIPATION, OTHER_RUNS)
     return [*first, *several, SHARED_FACTS, *around, *REST, *([SIMULATION_FILES] if simulated else [])]

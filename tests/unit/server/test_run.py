@@ -70,3 +70,12 @@ def test_without_a_shared_noise_each_round_that_a_site_was_asked_for_counts_once
     rounds = [attempt(1, committed=False, rejected=late), attempt(1, committed=True, accepted=("a",), missing=("b",))]
     run = run_in(tmp_path, config_of(), None)
     assert {site: run._spent(site, rounds) for site in "abc"} == {"a": (1,), "b": (1,), "c": ()}
+
+
+def test_under_secure_sums_of_deltas_each_round_counts_for_all_sites_because_a_killed_server_forgets_whom_it_asked(
+    tmp_path: Path, config_of: ConfigOf
+) -> None:
+    sites = [{"id": name, "file": "x.jsonl", "declared_size": 100} for name in "abc"]
+    config = config_of({"data.sites": sites, "cohort.quorum": 3, "aggregation.secure_sums": True})
+    rounds = [attempt(1, committed=True, accepted=("a", "b")), attempt(2, committed=True, accepted=("a", "b"))]
+    assert run_in(tmp_path, config, None)._spent("c", rounds) == (1, 2)

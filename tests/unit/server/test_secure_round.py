@@ -345,7 +345,9 @@ def test_a_round_whose_deltas_were_asked_for_goes_on_with_the_same_sites_or_not_
         assert not done[0].adapter.arrays["w"].any()
         assert {kind for kind, sites in fleet.asked if sites != NAMES} == set()  # never a part of them
         assert asked == ([(1, NAMES)] if always else [(1, NAMES), (1, NAMES), (2, NAMES)])
-    assert {bad.site_id: bad.detail for bad in done[1].rejected} == dict.fromkeys("abc", "in this round it adds up only with d")
+    assert {bad.site_id: bad.detail for bad in done[1].rejected} == dict.fromkeys(
+        "abc", "in this round it adds up only with d"
+    )
 
 
 def test_a_server_that_starts_again_asks_the_sites_of_the_attempt_before(deltas: RunConfig, tmp_path: Path) -> None:
@@ -364,7 +366,11 @@ def test_a_server_that_starts_again_asks_the_sites_of_the_attempt_before(deltas:
 
 def test_a_mean_longer_than_any_mean_of_honest_deltas_is_rejected_without_naming_a_site(deltas: RunConfig) -> None:
     def huge(site: str, order: Order, reply: Any) -> Any:
-        return replace(reply, vector=reply.vector + np.uint32(2**29)) if site == "c" and isinstance(reply, MaskedReply) else reply
+        return (
+            replace(reply, vector=reply.vector + np.uint32(2**29))
+            if site == "c" and isinstance(reply, MaskedReply)
+            else reply
+        )
 
     done, ended = run(deltas, DeltaFleet(huge))
     assert not ended

@@ -232,6 +232,25 @@ def test_shared_noise_states_what_colluding_sites_could_learn(facts: "CardFacts"
     assert wider[2]["noise_multiplier"] == table[2]["noise_multiplier"] == pytest.approx(2.0 * (1 / 2) ** 0.5, rel=1e-6)
 
 
+def test_secure_sums_of_deltas_change_no_epsilon_and_the_card_says_what_they_add(
+    facts: "CardFacts", config_of: ConfigOf
+) -> None:
+    sites = [{"id": name, "file": "x.jsonl", "declared_size": 100} for name in "abc"]
+    changes = {"data.sites": sites, "cohort.quorum": 3}
+    plain, secure = (
+        privacy_card(replace(facts, config=config_of({**changes, "aggregation.secure_sums": on})), "key")
+        for on in (False, True)
+    )
+    assert plain["privacy"] == secure["privacy"]
+    assert plain["sites"] == secure["sites"]
+    said, before = " ".join(secure["data_access"]), " ".join(plain["data_access"])
+    assert "only the sum over at least three sites can be read" in said
+    assert "This changes no epsilon" in said
+    assert "under masks" not in before
+    assert set(wording.DELTA_SUMS) <= set(secure["not_protected"])
+    assert not set(wording.DELTA_SUMS) & set(plain["not_protected"])
+
+
 def test_without_privacy_nothing_is_claimed(without_privacy: "CardFacts") -> None:
     card = privacy_card(without_privacy, "00" * 32)
     assert card["privacy"]["enabled"] is False

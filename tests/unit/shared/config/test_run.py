@@ -437,7 +437,12 @@ UNFIT_FOR_SUMS: dict[str, tuple[dict[str, Any], str]] = {
     "no privacy": ({"privacy.enabled": False}, "sums of changing sites give single deltas away"),
     "central": ({"privacy.trust": "central", "privacy.unit": "site"}, "clips each site's own delta, which masks would hide"),
     "distributed": (
-        {"privacy.trust": "distributed", "training.steps": 1, "aggregation.optimiser": "adamw", "aggregation.weights": "declared"},
+        {
+            "privacy.trust": "distributed",
+            "training.steps": 1,
+            "aggregation.optimiser": "adamw",
+            "aggregation.weights": "declared",
+        },
         "'distributed' adds up under masks already; set secure_sums = false",
     ),
     "another method": ({"aggregation.method": "median"}, "method = 'median' needs each site's own delta"),
