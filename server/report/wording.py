@@ -357,11 +357,11 @@ def replies(*, released: bool, energy: bool, trust: str | None = None, sums: boo
     """State what a site sends to the server; ``sums`` says whether deltas with all their own noise leave under masks."""
     if sums:
         return (
-            "A site sends in each attempt at a round the change of the adapter's parameters, with all its own noise, rounded "
-            "to a public grid and under masks, so that only the sum over at least three sites can be read, as long as at least "
-            "two sites of the sum do not work together with the server. This changes no epsilon: the guarantee does not rest "
-            "on the masks. A site also sends the names of run, round and site, a key for the attempt, and the length and last "
-            "hash of its ledger. It sends no text, no exact count of records and no measurement of its data."
+            "A site sends in each attempt at a round the change of the adapter's parameters, with all its own noise, "
+            "rounded to a public grid and under masks, so that only the sum over at least three sites can be read, as long "
+            "as at least two sites of the sum do not work together with the server. This changes no epsilon: the guarantee "
+            "does not rest on the masks. A site also sends the names of run, round and site, a key for the attempt, and the "
+            "length and last hash of its ledger. It sends no text, no exact count of records and no measurement of its data."
         )
     if trust == "distributed":
         return (

@@ -160,8 +160,6 @@ class AggregationSection(ChoiceSection):
                 f"aggregation.weights = '{self.weights}': the noise of privacy.trust = 'central' covers a clipped delta "
                 "that counts once; set 'uniform'"
             )
-        if self.secure_sums:
-            self._refuse_unfit_sums(trust, quorum)
         if self.weights not in contract.weights:
             raise ValueError(f"aggregation.weights = '{self.weights}': {named} counts all sites the same; set 'uniform'")
         if quorum < contract.quorum(self):
@@ -169,8 +167,21 @@ class AggregationSection(ChoiceSection):
                 f"cohort.quorum = {quorum}: {named} needs {contract.quorum(self)} replies; raise the quorum to that"
             )
 
-    def _refuse_unfit_sums(self, trust: str | None, quorum: int) -> None:
-        """Refuse secure sums where deltas have no noise of their own, cannot be added up, or would be a sum of two."""
+    def refuse_unfit_sums(self, trust: str | None, quorum: int) -> None:
+        """Refuse secure sums where deltas have no noise of their own, cannot be added up, or could be a sum of two.
+
+        Parameters
+        ----------
+        trust
+            The trust model, or None without privacy.
+        quorum
+            The fewest replies of a round.
+
+        Raises
+        ------
+        ValueError
+            The rest of the run does not fit ``secure_sums = true``.
+        """
         named = "aggregation.secure_sums = true"
         if trust is None:
             raise ValueError(

@@ -98,12 +98,24 @@ class RunConfig(Section):
         return tree | {"aggregation": aggregation, "training": {"steps": 1} | rates | training}
 
     @model_validator(mode="after")
-    def _sections_agree(self) -> Self:
-        if self.aggregation.secure_sums and len(self.data.sites) < FEWEST_IN_SUM:
+    def _sums_of_deltas_hide_single_ones(self) -> Self:
+        if not self.aggregation.secure_sums:
+            return self
+        if len(self.data.sites) < FEWEST_IN_SUM:
             raise ValueError(
                 f"aggregation.secure_sums = true: data.sites has fewer than {FEWEST_IN_SUM} sites, and a sum of two shows "
                 "each of them the other's delta; add sites, or set secure_sums = false"
             )
+        if self.privacy.release != "none":
+            raise ValueError(
+                "aggregation.secure_sums = true: with privacy.release = 'metrics' each site would send sums of its own "
+                "beside the masked vector; set release = 'none', or secure_sums = false"
+            )
+        self.aggregation.refuse_unfit_sums(self.privacy.trust if self.privacy.enabled else None, self.cohort.quorum)
+        return self
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
         if self.cohort.quorum > len(self.data.sites):
             raise ValueError(
                 f"cohort.quorum = {self.cohort.quorum}: data.sites has only {len(self.data.sites)} sites; lower the quorum"
@@ -219,15 +231,6 @@ class RunConfig(Section):
             raise ValueError(
                 "data.cache_encrypted: the key is stored with the ledger; set privacy.ledger, or data.cache_encrypted "
                 "= false"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _sums_of_deltas_hide_nothing_else(self) -> Self:
-        if self.aggregation.secure_sums and self.privacy.release != "none":
-            raise ValueError(
-                "aggregation.secure_sums = true: with privacy.release = 'metrics' each site would send sums of its own "
-                "beside the masked vector; set release = 'none', or secure_sums = false"
             )
         return self
 
