@@ -1,9 +1,9 @@
 """Split each step of a site over several processes, one for each GPU; this process alone samples and adds the noise.
 
 Each worker computes the clipped sum of its share of a batch and returns it over its pipe. Only the site's own processes can
-open a pipe, whereas torch.distributed would listen on a port to which every user of the machine can connect, and a sum without
-noise would cross it. The optimiser is here, so workers take no step: they get the adapter with each share. If a worker dies, no
-step is taken and nothing is released.
+open a pipe. Torch.distributed would listen on a port to which every user of the machine can connect, and a sum without noise
+would cross it. The optimiser is here, so workers take no step: they get the adapter with each share. If a worker dies, no step
+is taken and nothing is released.
 """
 
 import os

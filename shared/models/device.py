@@ -43,7 +43,7 @@ def refuse_processes(processes: int, device: torch.device) -> None:
     present = torch.cuda.device_count() if device.type == "cuda" else 1
     if processes > present:
         raise ConfigError(
-            f"model.processes = {processes}: each process needs a GPU of its own, and this machine has {present}; set {present}"
+            f"model.processes = {processes}: each process needs a GPU of its own; set {present}, the number of this machine"
         )
     kinds = sorted({torch.cuda.get_device_name(place) for place in range(processes)})
     if len(kinds) > 1:
