@@ -111,6 +111,11 @@ def furthest_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> tupl
     return tuple(_largest((found - true).norm(dim=1) / scales) for found in (trained, alone))  # type: ignore[return-value]
 
 
+def limit_as_trained(rounding: float) -> float:
+    """Return how far gradients may be from those in float32, given how far those of the unmodified model are."""
+    return min(max(LOOSE * rounding, LEAST_ROUNDING), MOST_ROUNDING)
+
+
 def refuse_inexact_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> None:
     """Refuse to train if per-record gradients are wrong with the kernels of training, although they are exact in float32.
 
@@ -131,7 +136,7 @@ def refuse_inexact_as_trained(model: nn.Module, loss_of: LossOf, records: int) -
     """
     with _told_as_ours():
         found, rounding = furthest_as_trained(model, loss_of, records)
-    limit = min(max(LOOSE * rounding, LEAST_ROUNDING), MOST_ROUNDING)
+    limit = limit_as_trained(rounding)
     if not found <= limit:
         raise PrivacyError(
             f"in the dtype of training, per-record gradients differ from those in float32 by {found:.1e} (limit "
