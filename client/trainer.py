@@ -22,7 +22,8 @@ from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
-from shared.errors import PrivacyError
+from shared.errors import PrivacyError, RunError
+from shared.models.library import class_only
 from shared.ops import crash_points as faults
 from shared.schedule import schedule
 from shared.seeds import derive, stream
@@ -31,6 +32,10 @@ from shared.tasks.cached_activations import FrozenPrefix, batches
 from shared.tasks.examples import Example
 from shared.tasks.head import HEADS
 
+FAILED = (
+    "so no step was taken and this round has no reply; if the memory was too small, set a smaller "
+    "training.micro_batch_tokens, or training.checkpointing = true"
+)
 Engine = Callable[
     [nn.Module, torch.optim.Optimizer, PrivacyPlan | None, float], AbstractContextManager[tuple[nn.Module, Step]]
 ]
@@ -209,12 +214,20 @@ def accumulate(
         The run's ``training`` section.
     prefix : FrozenPrefix | None
         Cached states of the frozen layers; None computes all layers.
+
+    Raises
+    ------
+    RunError
+        The model's library raised an error, whose message is left out because it may quote a record.
+    PrivacyError
+        A privacy unit was split, or a layer gives no proper per-record gradients.
     """
-    for units, batch in learner.unit_batches(rows.examples, rows.units, learner.tokens(training)):
-        with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
-            losses = learner.task.training_losses(model, batch, training.distillation)
-            torch.autograd.backward((losses * row_weights(units, batch.targets, weights)).sum())
-        step.accumulate([unit[0] for unit in units for _ in unit])  # a unit is identified by its first row
+    with class_only("the model failed in training", FAILED, RunError):
+        for units, batch in learner.unit_batches(rows.examples, rows.units, learner.tokens(training)):
+            with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
+                losses = learner.task.training_losses(model, batch, training.distillation)
+                torch.autograd.backward((losses * row_weights(units, batch.targets, weights)).sum())
+            step.accumulate([unit[0] for unit in units for _ in unit])  # a unit is identified by its first row
 
 
 def on_device(label_weights: npt.NDArray[np.float64] | None, learner: Learner) -> torch.Tensor | None:

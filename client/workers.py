@@ -2,8 +2,8 @@
 
 Each worker computes the clipped sum of its share of a batch and returns it over its pipe. Only the site's own processes can
 open a pipe. Torch.distributed would listen on a port to which every user of the machine can connect, and a sum without noise
-would cross it. The optimiser is here, so workers take no step: they get the adapter with each share. If a worker dies, no step
-is taken and nothing is released.
+would cross it. The optimiser is here, so workers take no step: they get the adapter with each share. If a worker dies, no
+step is taken and nothing is released.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ from privacy.dp.gradients import dense
 from privacy.dp.gradients import records as records_in
 from privacy.dp.per_record import per_record_gradients
 from privacy.dp.plan import PrivacyPlan
-from shared.errors import HushtuneError, PrivacyError
+from shared.errors import PrivacyError
+from shared.models.library import class_only
 
 TOLERANCE = 1e-3  # relative; float32 rounding reaches 2e-4 on a model of 30 layers
 LOOSE = 3.0  # how much further than the model's own rounding a 16-bit gradient may be from the float32 one
@@ -238,20 +239,14 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
         )
 
 
-@contextmanager
-def _told_as_ours() -> Iterator[None]:
-    """Turn an error of another library inside the block into one sentence."""
-    try:
-        yield
-    except HushtuneError:
-        raise
-    except (
-        Exception
-    ) as error:  # Opacus and torch refuse layers that mix records; the message of any other may quote a record
-        raise PrivacyError(
-            f"this model gives no per-record gradients ({type(error).__name__}), so nothing is trained; use a "
-            "model without batch normalisation or other cross-record layers, or set privacy.enabled = false"
-        ) from error
+def _told_as_ours() -> AbstractContextManager[None]:
+    """Turn an error of another library inside the block into one sentence, such as of a layer that mixes records."""
+    return class_only(
+        "this model gives no per-record gradients",
+        "so nothing is trained; use a model without batch normalisation or other cross-record layers, or set "
+        "privacy.enabled = false",
+        PrivacyError,
+    )
 
 
 def _largest(distances: torch.Tensor) -> float:
