@@ -4,7 +4,7 @@
 ``kept_kinds`` has one frame for each way of writing an identifier, the group ``kept`` is everyday text.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from faker import Faker
 

@@ -7,8 +7,11 @@ back: the findings of the language model and of the sweeps, and of rules that kn
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
 
 import regex
 
@@ -175,14 +178,14 @@ NUMBERED = frozenset(
         "STREET_ADDRESS",
     }
 )
+WORDS = 2**14  # words whose forms are remembered
 GUESS = 0.3  # highest score of the language model and of the sweeps
 ANNOUNCED = 0.5  # score of a name after a word such as "patient"
 SURE = 0.6  # scores from which a number is never taken back
 SHORT, LONG = 4, 6  # most characters of an abbreviation, and of one that is a word of the language or holds a digit
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word of a text: its form in our lists, and in small letters as the word lists of the language have it."""
 
     start: int
@@ -213,6 +216,7 @@ class Harmless:
         self._lists = lists
         self._function_words = language.function_words()
         self._bare_numbers = bare_numbers
+        self._forms = lru_cache(WORDS)(self._forms_of)  # most words of a text are frequent ones
         self._titled = regex.compile(rf"\b{language.titles}\.?[ ]*\Z", FLAGS)
 
     def keep(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
@@ -242,10 +246,14 @@ class Harmless:
             word = match[0]
             if word in ("s", "S") and text[match.start() - 1 : match.start()] == "'":
                 continue
-            key = plain(word)
-            # "Bašić" is not the word "basic".
-            is_word = key in self._terms.words and (word.isascii() or not (self._lists and self._lists.is_spelt(key)))
-            yield Token(match.start(), match.end(), key, word.casefold(), word[0].isupper(), is_word)
+            yield Token(match.start(), match.end(), *self._forms(word))
+
+    def _forms_of(self, word: str) -> tuple[str, str, bool, bool]:
+        """Return what a token holds of a word beside its place."""
+        key = plain(word)
+        # "Bašić" is not the word "basic".
+        is_word = key in self._terms.words and (word.isascii() or not (self._lists and self._lists.is_spelt(key)))
+        return key, word.casefold(), word[0].isupper(), is_word
 
     def _surname(self, text: str, tokens: Sequence[Token], kept: Collection[int], i: int) -> Token:
         """Return a word; as no word of the domain if it stands outside a term, capitalised right after a first name."""
@@ -253,7 +261,7 @@ class Harmless:
         if not (i and token.is_capital and token.is_word and before.is_capital and self._lists) or i in kept:
             return token
         is_name = i - 1 not in kept and not before.is_word and self._lists.is_name(before.word)
-        return replace(token, is_word=False) if is_name and text[before.end : token.start] == " " else token
+        return token._replace(is_word=False) if is_name and text[before.end : token.start] == " " else token
 
     def _terms_in(self, text: str, tokens: Sequence[Token]) -> Iterator[int]:
         """Yield the index of each word that belongs to a term with a name."""
@@ -329,7 +337,7 @@ class Harmless:
             return ()
         if finding.label not in GUESSED or finding.score > ANNOUNCED:
             return (finding,)
-        inside = [i for i, t in enumerate(tokens) if t.start < finding.end and finding.start < t.end]
+        inside = range(bisect_right(tokens, finding.start, key=_end), bisect_left(tokens, finding.end, key=_start))
         if not inside:
             return (finding,)
         if finding.score > GUESS:
@@ -411,6 +419,14 @@ def _named(text: str, findings: Iterable[Finding]) -> set[str]:
     """Return the casefolded words of the persons that findings name for sure."""
     sure = (f for f in findings if f.label == "PERSON" and f.score > ANNOUNCED)
     return {word.casefold() for f in sure for word in WORD.findall(text[f.start : f.end])}
+
+
+def _start(token: Token) -> int:
+    return token.start
+
+
+def _end(token: Token) -> int:
+    return token.end
 
 
 def _is_close(text: str, left: Token, right: Token) -> bool:
