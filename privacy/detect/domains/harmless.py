@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import regex
@@ -163,6 +164,15 @@ PUBLIC = frozenset({"bank", "insurance"})
 MIXED = re.compile(
     r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*"
 )
+# Words of a firm's name that are nouns of a domain as well.
+FIRMS = frozenset(
+    "bank|banks|center|centre|church|clinic|college|company|group|hospital|insurance|motors|partners|pharmacy|practice|school|"
+    "stores|trust|union|university".split("|")
+)
+# Words after a family name that are nouns of a domain as well: "the SMITH family".
+PEOPLE = frozenset(["family", "patient", "estate", "house", "brothers", "sisters", "child", "children"])
+LOWER_BEFORE = re.compile(r"(?<!\w)([A-Za-z]+)[ ]\Z")
+FIELD = re.compile(r"[ ](?:to|by|for):")
 CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
 GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})
 NUMBERED = frozenset(
@@ -236,7 +246,13 @@ class Harmless:
             return tuple(findings)
         tokens = list(self._tokens(text))
         named = _named(text, (*findings, *sure))
-        kept = {i for i in self._terms_in(text, tokens) if not (tokens[i].is_capital and tokens[i].word in named)}
+        nations = [(f.start, f.end) for f in findings if f.label == "NRP"]
+        kept = {
+            i
+            for i, is_listed in self._terms_in(text, tokens)
+            if not (tokens[i].is_capital and tokens[i].word in named)
+            and (is_listed or not any(start < tokens[i].end and tokens[i].start < end for start, end in nations))
+        }
         tokens = [self._surname(text, tokens, kept, i) for i in range(len(tokens))]
         values = self._numbers(text)
         return tuple(rest for f in findings for rest in self._rest(text, f, tokens, kept, values))
@@ -263,17 +279,20 @@ class Harmless:
         is_name = i - 1 not in kept and not before.is_word and self._lists.is_name(before.word)
         return token._replace(is_word=False) if is_name and text[before.end : token.start] == " " else token
 
-    def _terms_in(self, text: str, tokens: Sequence[Token]) -> Iterator[int]:
-        """Yield the index of each word that belongs to a term with a name."""
+    def _terms_in(self, text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, bool]]:
+        """Yield the index of each word that belongs to a term with a name, and whether the term is listed."""
         for i, token in enumerate(tokens):
             if token.key in self._terms.starts:
                 size = self._phrase(text, tokens, i)
                 if size and not self._titled.search(text, max(0, token.start - 12), token.start):
-                    yield from range(i, i + size)
+                    yield from ((at, True) for at in range(i, i + size))
             if i and self._is_kind(text, token):
-                yield from self._named_after(text, tokens, i)
+                yield from ((at, True) for at in self._named_after(text, tokens, i))
             elif i and token.is_word and not token.is_capital and not PERSONS.fullmatch(token.key):
-                yield from self._after_article(text, tokens, i)
+                # "A Welsh patient record": what the language model takes for a nation is no name of a term there.
+                yield from ((at, False) for at in self._after_article(text, tokens, i))
+            if token.start == 0 or text[token.start - 1] == "\n":
+                yield from ((at, True) for at in self._field(text, tokens, i))
 
     def _phrase(self, text: str, tokens: Sequence[Token], i: int) -> int:
         """Return the number of words of the longest listed phrase that begins at a word; 0 if there is none."""
@@ -298,6 +317,11 @@ class Harmless:
             first -= 1
         if first < i and ARTICLE.search(text, 0, tokens[first].start):
             yield from range(first, i)
+
+    def _field(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
+        """Yield the word of a form's field, at the start of a line: "Bill to:"."""
+        if tokens[i].is_word and FIELD.match(text, tokens[i].end):
+            yield i
 
     def _named_after(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
         """Yield the capitalised words right before a kind of thing, which is called after them."""
@@ -363,36 +387,70 @@ class Harmless:
             t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))
         ]
         if not left:
-            return () if self._is_known(finding, inside, short) else (finding,)
+            return () if self._is_known(text, finding, inside, short) else (finding,)
         left = [t for t, is_kept in inside if not is_kept and not self._is_specific(t)]
         if not left or len(left) == len(inside):
             return (finding,) if left else ()
         return (replace(finding, start=max(finding.start, left[0].start), end=min(finding.end, left[-1].end)),)
 
-    def _is_known(self, finding: Finding, inside: Sequence[tuple[Token, bool]], short: Sequence[bool]) -> bool:
+    def _is_known(self, text: str, finding: Finding, inside: Sequence[tuple[Token, bool]], short: Sequence[bool]) -> bool:
         """Return whether the words of a guess, which all are harmless alone, are no name together either."""
         if any(is_kept or self._is_specific(t) for t, is_kept in inside) or all(short):
             return True
         if len(inside) == 1 and finding.label == "ORGANIZATION":
-            word = inside[0][0].word
-            return not (self._lists and (word in self._lists.locales or word in self._lists.places))
+            token = inside[0][0]
+            listed = self._lists and (token.word in self._lists.locales or token.word in self._lists.places)
+            return not listed or self._is_adjective(text, token)
         words = all(
             s or t.is_word or len(t.key) < 2 or t.word in self._function_words or t.key.isdigit()
             for (t, _), s in zip(inside, short, strict=True)
-        )
+        ) or self._is_term(finding, inside)
         place = self._lists is not None and " ".join(t.word for t, _ in inside) in self._lists.places
-        return words and not place and not any(t.is_capital and self._is_listed(t) for t, _ in inside)
+        names = (t for t, _ in inside if t.is_capital and t.word not in self._function_words)
+        return words and not place and not any(map(self._is_listed, names))
+
+    def _is_term(self, finding: Finding, inside: Sequence[tuple[Token, bool]]) -> bool:
+        """Return whether an organisation is a term of common words with a noun of the domain as its head.
+
+        The head is the last word, or the word before "of": "Early Repayment Charge", "Statute of Limitations". A firm of
+        common words has another head ("General Electric"), or one of a company ("First National Bank").
+        """
+        if finding.label != "ORGANIZATION" or len(inside) < 2:
+            return False
+        heads = [t for (t, _), (after, _) in pairwise(inside) if after.word == "of"] or [inside[-1][0]]
+        return heads[0].is_word and heads[0].key not in FIRMS
+
+    def _is_adjective(self, text: str, token: Token) -> bool:
+        """Return whether a word of the domain stands right before another, as a brand does: "Visa card"."""
+        after = WORD.match(text, token.end + 1) if text[token.end : token.end + 1] == " " else None
+        return token.is_word and after is not None and after[0].islower() and plain(after[0]) in self._terms.words - PEOPLE
 
     def _is_abbreviation(self, text: str, finding: Finding, token: Token) -> bool:
         """Return whether a word is an abbreviation, which a language model takes for an organisation or a person."""
         word = text[token.start : token.end]
-        if finding.label not in ("ORGANIZATION", "PERSON", "NRP"):
+        if finding.label not in ("ORGANIZATION", "PERSON", "NRP", "LOCATION"):
             return False
-        if self._lists and (token.word in self._lists.places or self._lists.is_name(token.word)):
+        if word.isascii() and word.isupper() and 2 <= len(word) <= LONG and self._is_used_as_noun(text, token):
+            return True
+        if finding.label == "LOCATION" or (
+            self._lists and (token.word in self._lists.places or self._lists.is_name(token.word))
+        ):
             return False
         known = token.is_word or bool(self._lists and self._lists.is_spelt(token.word)) or any(map(str.isdigit, word))
         is_short = word.isascii() and word.isupper() and 2 <= len(word) <= (LONG if known else SHORT)
         return is_short or MIXED.fullmatch(word) is not None
+
+    def _is_used_as_noun(self, text: str, token: Token) -> bool:
+        """Return whether a word in capitals in a usual text is no name: "the IBAN is", "an ISA", "HELOC rates"."""
+        if text.isupper() or self._titled.search(text, max(0, token.start - 12), token.start):
+            return False
+        after = WORD.match(text, token.end + 1) if text[token.end : token.end + 1] == " " else None
+        before = LOWER_BEFORE.search(text, max(0, token.start - 16), token.start)
+        verb = after is not None and after[0].islower() and after[0] not in self._function_words
+        article = before is not None and before[1].lower() in ("the", "a", "an", "this", "any", "no", "each")
+        return (article and (after is None or after[0].islower())) or (
+            verb and after is not None and plain(after[0]) in self._terms.words - PEOPLE
+        )
 
     def _is_listed(self, token: Token) -> bool:
         """Return whether a word is a name of persons in several countries, or of a place."""

@@ -281,6 +281,25 @@ TITLES: Rules = (
         0.35,
     ),
     (
+        "after a name",
+        rf"{NAME},[ ](?:the|our|a|an|their|its)[ ]\K"
+        r"(?:\p{Ll}[\p{L}/-]*,?[ ]){0,5}?\p{Ll}[\p{L}/-]+(?=[ ](?:at|with)[ ]\p{Lu})",
+        0.35,
+    ),
+    (
+        "still",
+        rf"(?:{NAME}|\bhe|\bshe|\bwho)[ ](?:still|now)[ ](?:the|a|an|our|your|their)[ ]\K{JOB}"
+        r"(?=[?.;!)\n]|$|,[ ]|[ ](?:at|for|in|of)\b)",
+        0.35,
+    ),
+    (
+        "hired",
+        rf"(?i:\b(?:hired|appointed|promoted|recruited|welcomes?|welcomed|introduced|named|elected))[ ]{NAMES}[ ]"
+        r"(?:as|to[ ]be)[ ]"
+        rf"(?:(?:an?|the|our|its|their|new)[ ]){{0,2}}\K{JOB}{JOB_ENDS}",
+        0.35,
+    ),
+    (
         "office",
         rf"(?<!\w){OFFICE}(?:[ ](?:of|for)[ ](?:the[ ])?\p{{Lu}}\p{{L}}+|[ ]{OFFICE}){{0,3}}"
         rf"(?=,?[ ](?!(?i:complaints?|concern|findings?)\b){NAME}"
