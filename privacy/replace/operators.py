@@ -197,7 +197,7 @@ class Replacer:
             }
             return {
                 tag: None
-                if tag in cases or (o.is_guess and not sure.issuperset(o.value.split()))
+                if tag in cases or CASE.search(o.value) or (o.is_guess and not sure.issuperset(o.value.split()))
                 else made.of(o.label, o.value)
                 for tag, o in table.originals.items()
             }

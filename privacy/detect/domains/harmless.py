@@ -166,11 +166,17 @@ MIXED = re.compile(
 )
 # Words of a firm's name that are nouns of a domain as well.
 FIRMS = frozenset(
-    "bank|banks|center|centre|church|clinic|college|company|group|hospital|insurance|motors|partners|pharmacy|practice|school|"
-    "stores|trust|union|university".split("|")
-)
+    ["bank", "banks", "center", "centre", "church", "clinic", "college", "company", "group", "hospital", "insurance", "motors",
+     "partners", "pharmacy", "practice", "school", "stores", "trust", "union", "university"]
+)  # fmt: skip
 # Words after a family name that are nouns of a domain as well: "the SMITH family".
 PEOPLE = frozenset(["family", "patient", "estate", "house", "brothers", "sisters", "child", "children"])
+# Names of public code systems, and what a number of a law is called.
+SYSTEMS = frozenset(["cpt", "dsm", "hcpcs", "icd", "loinc", "meddra", "opcs", "orpha", "rxnorm", "snomed"])
+CITED = re.compile(
+    r"articles?|sections?|rules?|parts?|chapters?|titles?|regulations?|schedules?|paragraphs?|clauses?|forms?"
+)
+ROMAN = re.compile(r"[IVX]{1,4}")
 LOWER_BEFORE = re.compile(r"(?<!\w)([A-Za-z]+)[ ]\Z")
 FIELD = re.compile(r"[ ](?:to|by|for):")
 CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
@@ -192,7 +198,7 @@ WORDS = 2**14  # words whose forms are remembered
 GUESS = 0.3  # highest score of the language model and of the sweeps
 ANNOUNCED = 0.5  # score of a name after a word such as "patient"
 SURE = 0.6  # scores from which a number is never taken back
-SHORT, LONG = 4, 6  # most characters of an abbreviation, and of one that is a word of the language or holds a digit
+SHORT, LONG = 5, 6  # most characters of an abbreviation, and of one that is a word of the language or holds a digit
 
 
 class Token(NamedTuple):
@@ -291,6 +297,8 @@ class Harmless:
             elif i and token.is_word and not token.is_capital and not PERSONS.fullmatch(token.key):
                 # "A Welsh patient record": what the language model takes for a nation is no name of a term there.
                 yield from ((at, False) for at in self._after_article(text, tokens, i))
+            if token.key in SYSTEMS and token.is_capital or self._ends_a_term(text, tokens, i):
+                yield i, True
             if token.start == 0 or text[token.start - 1] == "\n":
                 yield from ((at, True) for at in self._field(text, tokens, i))
 
@@ -318,6 +326,18 @@ class Harmless:
         if first < i and ARTICLE.search(text, 0, tokens[first].start):
             yield from range(first, i)
 
+    def _ends_a_term(self, text: str, tokens: Sequence[Token], i: int) -> bool:
+        """Return whether a word of the language, with a capital, follows two such words of the domain: "Fixed Rate Bond"."""
+        before = tokens[max(0, i - 2) : i]
+        return (
+            len(before) == 2
+            and tokens[i].is_capital
+            and self._lists is not None
+            and self._lists.is_spelt(tokens[i].word)
+            and all(t.is_word and t.is_capital and not PERSONS.fullmatch(t.key) for t in before)
+            and text[before[0].end : before[1].start] == text[before[1].end : tokens[i].start] == " "
+        )
+
     def _field(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
         """Yield the word of a form's field, at the start of a line: "Bill to:"."""
         if tokens[i].is_word and FIELD.match(text, tokens[i].end):
@@ -326,6 +346,9 @@ class Harmless:
     def _named_after(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
         """Yield the capitalised words right before a kind of thing, which is called after them."""
         first = i
+        # "Warsaw breakage syndrome", "Billroth II anastomosis".
+        if i > 1 and _is_close(text, tokens[i - 1], tokens[i]) and self._is_inner(text, tokens[i - 1]):
+            first = i = i - 1
         while first and i - first < 3 and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
             first -= 1
         while first < i and self._is_common(tokens[first].word):
@@ -338,6 +361,12 @@ class Harmless:
         possessive = text[tokens[i - 1].end : tokens[i].start].startswith("'")
         if not (possessive and (tokens[i].key in OWNED or tokens[i].key not in KINDS)):
             yield from range(first, i + 1)
+
+    def _is_inner(self, text: str, token: Token) -> bool:
+        """Return whether a word may stand between the name and the kind in a term: a word of the domain, or a numeral."""
+        plain_word = not token.is_capital and token.is_word and token.key not in KINDS and not PERSONS.fullmatch(token.key)
+        is_function_word = token.word in self._function_words
+        return (plain_word and not is_function_word) or ROMAN.fullmatch(text, token.start, token.end) is not None
 
     def _numbers(self, text: str) -> list[tuple[int, int]]:
         if not DIGIT_GROUP.search(text):
@@ -359,6 +388,10 @@ class Harmless:
         is_number = finding.label in NUMBERED and finding.score < SURE and self._bare_numbers
         if is_number and any(start <= finding.start and finding.end <= end for start, end in values):
             return ()
+        if finding.label == "JOB_TITLE" and finding.score <= GUESS:  # an office, unless a noun follows: "Ombudsman Service"
+            at = bisect_left(tokens, finding.end, key=_start)
+            follows = at < len(tokens) and text[finding.end : tokens[at].start] == " " and tokens[at].is_word
+            return () if follows else (finding,)
         if finding.label not in GUESSED or finding.score > ANNOUNCED:
             return (finding,)
         inside = range(bisect_right(tokens, finding.start, key=_end), bisect_left(tokens, finding.end, key=_start))
@@ -406,19 +439,20 @@ class Harmless:
             for (t, _), s in zip(inside, short, strict=True)
         ) or self._is_term(finding, inside)
         place = self._lists is not None and " ".join(t.word for t, _ in inside) in self._lists.places
-        names = (t for t, _ in inside if t.is_capital and t.word not in self._function_words)
+        names = (t for t, _ in inside if t.is_capital and len(t.key) > 1 and t.word not in self._function_words)
         return words and not place and not any(map(self._is_listed, names))
 
     def _is_term(self, finding: Finding, inside: Sequence[tuple[Token, bool]]) -> bool:
-        """Return whether an organisation is a term of common words with a noun of the domain as its head.
+        """Return whether a name is a term of common words with a noun of the domain as its head.
 
         The head is the last word, or the word before "of": "Early Repayment Charge", "Statute of Limitations". A firm of
         common words has another head ("General Electric"), or one of a company ("First National Bank").
         """
-        if finding.label != "ORGANIZATION" or len(inside) < 2:
+        listed = self._lists is not None and any(t.word in self._lists.locales for t, _ in inside)
+        if len(inside) < 2 or finding.label not in ("ORGANIZATION", "PERSON") or (finding.label == "PERSON" and listed):
             return False
-        heads = [t for (t, _), (after, _) in pairwise(inside) if after.word == "of"] or [inside[-1][0]]
-        return heads[0].is_word and heads[0].key not in FIRMS
+        heads = [t for (t, _), (after, _) in pairwise(inside) if after.word == "of"] + [inside[-1][0]]
+        return any(t.is_word or CITED.fullmatch(t.word) for t in heads) and all(t.key not in FIRMS for t in heads)
 
     def _is_adjective(self, text: str, token: Token) -> bool:
         """Return whether a word of the domain stands right before another, as a brand does: "Visa card"."""
@@ -432,9 +466,7 @@ class Harmless:
             return False
         if word.isascii() and word.isupper() and 2 <= len(word) <= LONG and self._is_used_as_noun(text, token):
             return True
-        if finding.label == "LOCATION" or (
-            self._lists and (token.word in self._lists.places or self._lists.is_name(token.word))
-        ):
+        if self._lists and (token.word in self._lists.places or self._lists.is_name(token.word)):
             return False
         known = token.is_word or bool(self._lists and self._lists.is_spelt(token.word)) or any(map(str.isdigit, word))
         is_short = word.isascii() and word.isupper() and 2 <= len(word) <= (LONG if known else SHORT)
