@@ -166,9 +166,9 @@ MIXED = re.compile(
 )
 # Words of a firm's name that are nouns of a domain as well.
 FIRMS = frozenset(
-    ["bank", "banks", "center", "centre", "church", "clinic", "college", "company", "group", "hospital", "insurance", "motors",
-     "partners", "pharmacy", "practice", "school", "stores", "trust", "union", "university"]
-)  # fmt: skip
+    {"bank", "banks", "center", "centre", "church", "clinic", "college", "company", "finance", "group", "hospital"}
+    | {"insurance", "motors", "partners", "pharmacy", "practice", "resources", "school", "stores", "trust", "union"}
+)
 # Words after a family name that are nouns of a domain as well: "the SMITH family".
 PEOPLE = frozenset(["family", "patient", "estate", "house", "brothers", "sisters", "child", "children"])
 # Names of public code systems, and what a number of a law is called.
@@ -297,7 +297,7 @@ class Harmless:
             elif i and token.is_word and not token.is_capital and not PERSONS.fullmatch(token.key):
                 # "A Welsh patient record": what the language model takes for a nation is no name of a term there.
                 yield from ((at, False) for at in self._after_article(text, tokens, i))
-            if token.key in SYSTEMS and token.is_capital or self._ends_a_term(text, tokens, i):
+            if (token.key in SYSTEMS and token.is_capital) or self._ends_a_term(text, tokens, i):
                 yield i, True
             if token.start == 0 or text[token.start - 1] == "\n":
                 yield from ((at, True) for at in self._field(text, tokens, i))
