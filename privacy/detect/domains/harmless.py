@@ -446,7 +446,7 @@ class Harmless:
         """Return whether a name is a term of common words with a noun of the domain as its head.
 
         The head is the last word, or the word before "of": "Early Repayment Charge", "Statute of Limitations". A firm of
-        common words has another head ("General Electric"), or one of a company ("First National Bank").
+        common words has another head ("General Electric"), or one that many firms have ("Premier Clinic").
         """
         listed = self._lists is not None and any(t.word in self._lists.locales for t, _ in inside)
         if len(inside) < 2 or finding.label not in ("ORGANIZATION", "PERSON") or (finding.label == "PERSON" and listed):
@@ -480,9 +480,9 @@ class Harmless:
         before = LOWER_BEFORE.search(text, max(0, token.start - 16), token.start)
         verb = after is not None and after[0].islower() and after[0] not in self._function_words
         article = before is not None and before[1].lower() in ("the", "a", "an", "this", "any", "no", "each")
-        return (article and (after is None or after[0].islower())) or (
-            verb and after is not None and plain(after[0]) in self._terms.words - PEOPLE
-        )
+        if after is not None and (not after[0].islower() or plain(after[0]) in PEOPLE):
+            return False
+        return article or (verb and after is not None and plain(after[0]) in self._terms.words)
 
     def _is_listed(self, token: Token) -> bool:
         """Return whether a word is a name of persons in several countries, or of a place."""
