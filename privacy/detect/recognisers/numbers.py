@@ -42,7 +42,7 @@ class IdNumber(DigitRecogniser):
         ),
         (
             "named plate",
-            rf"\b{any_of(PLATED)}(?:[ ](?i:number|no\.?|plate|is|with))*[ ]?[:(]?[ ]?\K"
+            rf"\b{any_of(PLATED)}\b(?:[ ](?i:number|no\.?|plate|is|with))*[ ]?[:(]?[ ]?\K"
             r"(?=[A-Z\d -]{0,9}\d)[A-Z\d]{1,7}(?:[ -][A-Z\d]{1,5}){0,2}(?![\w-])",
             0.5,
         ),
