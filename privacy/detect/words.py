@@ -9,11 +9,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from locale import normalize
-from pkgutil import iter_modules
 
-from faker import Generator
+from faker import Factory
+from faker.config import AVAILABLE_LOCALES
 
 # A word of the language counts as a name only if this many locales list it as one, and if it is as often a name as a word:
 # one locale weighs as much as ``per_count`` occurrences.
@@ -185,14 +183,11 @@ def without_accents(word: str) -> str:
 
 
 def _providers(kind: str) -> Collection[object]:
-    """Return Faker's providers of a kind, one for each locale that has one; Faker's own factory would take a second more."""
-    package = import_module(f"faker.providers.{kind}")
-    found = {entry.name for entry in iter_modules(package.__path__) if entry.ispkg} - OLD
-    # Faker never uses "de" or "en": it takes them for "de_DE" and "en_US", which are there as well.
-    locales = sorted(name for name in found if normalize(name).split(".")[0] == name)
-    # Some locales have the provider of another one, which must not count twice.
-    classes = dict.fromkeys(import_module(f"{package.__name__}.{locale}").Provider for locale in locales)
-    return [provider(Generator()) for provider in classes]
+    """Return Faker's providers of a kind, each once: a locale without its own provider uses that of another locale."""
+    created = (
+        Factory.create(locale, providers=[f"faker.providers.{kind}"]) for locale in sorted(set(AVAILABLE_LOCALES) - OLD)
+    )
+    return {type(generator.providers[0]): generator.providers[0] for generator in created}.values()
 
 
 def _values(provider: object, wanted: re.Pattern[str]) -> Iterator[str]:

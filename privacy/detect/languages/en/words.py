@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from privacy.detect.languages.stop_words import stop_words
 from shared.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,7 +30,9 @@ POLITE_WORDS = "please thanks thank pls thx hi hello dear ok okay send need want
 
 def function_words() -> frozenset[str]:
     """Return the function words ("the", "with") and polite words, in small letters."""
-    return stop_words("en") | frozenset(POLITE_WORDS.split())
+    from spacy.lang.en.stop_words import STOP_WORDS  # spaCy takes a second to import
+
+    return frozenset(STOP_WORDS) | frozenset(POLITE_WORDS.split())
 
 
 def load_words() -> "WordLists":

@@ -4,19 +4,20 @@ import subprocess
 import sys
 
 import pytest
-from spacy.lang.en.stop_words import STOP_WORDS
+from spacy.lang.de.stop_words import STOP_WORDS as GERMAN
+from spacy.lang.es.stop_words import STOP_WORDS as SPANISH
 
 from privacy.detect.languages.stop_words import stop_words
 from shared.errors import ModelError
 
 
 def test_the_words_are_those_of_spacy() -> None:
-    assert stop_words("en") == STOP_WORDS
+    assert stop_words("de") == GERMAN
+    assert stop_words("es") == SPANISH
 
 
-@pytest.mark.parametrize(("code", "word"), [("de", "nicht"), ("fr", "avec"), ("es", "para")])
-def test_each_language_has_its_words(code: str, word: str) -> None:
-    assert word in stop_words(code)
+def test_french_has_its_words() -> None:
+    assert {"avec", "c'", "vous-m\u00eames"} <= stop_words("fr")
 
 
 def test_a_language_that_spacy_lacks_is_refused_in_a_sentence() -> None:
