@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Message
@@ -61,20 +60,65 @@ from shared.identity.keys import new_key, public_line
 from shared.identity.request_signature import public_bytes, signed_headers
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder, TrainReply
-from shared.wire.parts import Bound, inflate
+from shared.wire.parts import Bound, inflate, packets, unpacked_parts
 
 HEARTBEAT, BEAT = 60.0, 20.0  # of a bench site, so that heartbeats are no part of what is measured
 PARAMETERS = 10_000
 WAIT = 120.0  # seconds for all sites to connect
 
 
+class Refused(Exception):
+    """The server answered with an error status."""
+
+
+class Requests:
+    """Requests over connections that stay open; each is much cheaper than with a full HTTP client.
+
+    With such a client, the sites of this bench would need more of the processor than the server that is measured.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext) -> None:
+        self._port, self._tls = port, tls
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """Return the body of the answer.
+
+        Raises
+        ------
+        Refused
+            The server answered with an error status.
+        OSError, EOFError
+            The connection was lost.
+        """
+        lines = {"host": "127.0.0.1", "content-length": str(len(body)), **headers}
+        head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        try:
+            writer.write(f"{head}\r\n".encode() + body)
+            first, *rest = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+            size = next(int(line.split(b":")[1]) for line in rest if line.startswith(b"content-length:"))
+            content = await reader.readexactly(size)
+        except BaseException:
+            writer.close()
+            raise
+        if first.split()[1] != b"200":
+            writer.close()
+            raise Refused(first.decode())
+        self._idle.append((reader, writer))
+        return content
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls, limit=2**23)
+
+
 @dataclass
 class Toy:
-    """One site: a key, a connection, and a reply of zeros."""
+    """One site: a key, connections, and a reply of zeros."""
 
     name: str
     key: ec.EllipticCurvePrivateKey
-    http: httpx.AsyncClient
+    http: Requests
     faults: float
     node: Node | None = None
 
@@ -89,7 +133,7 @@ class Toy:
                 )
                 self.node = Node(node_id=answer.node_id)
                 await asyncio.gather(self._beat(), self._answer_all())
-            except httpx.HTTPError:
+            except (OSError, EOFError, Refused):
                 await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311  spreads the sites
 
     async def _beat(self) -> None:
@@ -109,15 +153,17 @@ class Toy:
                 await asyncio.sleep(max(0.0, asked + 0.2 - time.monotonic()))
 
     async def _answer(self, order: Any, tree: Any) -> None:
-        """Take an order part by part, and send a reply part by part."""
-        parts, names, left = {}, [], [tree]
-        while left:
-            each = left.pop()
-            names.append(each.object_id)
-            left += each.children
-        for name in names:
-            request = PullObjectRequest(node=self.node, run_id=order.run_id, object_id=name)
-            parts[name] = (await self._ask("pull-object", request, PullObjectResponse)).object_content
+        """Take the parts of an order, and send a reply."""
+        names, open_trees, parts = set[str](), [tree], dict[str, bytes]()
+        while open_trees:
+            each = open_trees.pop()
+            names.add(each.object_id)
+            open_trees += each.children
+        while names - set(parts):
+            request = PullObjectRequest(
+                node=self.node, run_id=order.run_id, object_id=",".join(sorted(names - set(parts)))
+            )
+            parts |= unpacked_parts((await self._ask("pull-object", request, PullObjectResponse)).object_content)
         message = inflate(tree.object_id, parts, Bound(2**30, 2**20))
         message.metadata.__dict__["_message_id"] = tree.object_id
         confirm = ConfirmMessageReceivedRequest(node=self.node, run_id=order.run_id, message_object_id=tree.object_id)
@@ -139,22 +185,14 @@ class Toy:
         header = message_to_proto(remove_content_from_message(reply))
         request = PushMessagesRequest(node=self.node, messages_list=[header], message_object_trees=[tree])
         taken = await self._ask("push-messages", request, PushMessagesResponse)
-        for name in taken.objects_to_push:
-            part = PushObjectRequest(
-                node=self.node,
-                run_id=message.metadata.run_id,
-                object_id=name,
-                object_content=contents[name],
-                session_id=taken.session_id,
-            )
+        for body in packets(contents[name] for name in taken.objects_to_push):
+            part = PushObjectRequest(node=self.node, object_content=body, session_id=taken.session_id)
             await self._ask("push-object", part, PushObjectResponse)
 
     async def _ask(self, name: str, request: Any, kind: Any) -> Any:
         path, body = f"/v1/fleet/{name}", request.SerializeToString()
         headers = signed_headers(self.key, self.name, "POST", path, body)
-        answer = await self.http.post(path, content=body, headers=headers)
-        answer.raise_for_status()
-        return kind.FromString(answer.content)
+        return kind.FromString(await self.http.post(path, body, headers))
 
 
 def play_sites(names: Sequence[str], folder: str, port: int, faults: float) -> None:
@@ -168,9 +206,7 @@ def play_sites(names: Sequence[str], folder: str, port: int, faults: float) -> N
     async def all_sites() -> None:
         while not (Path(folder) / "open").exists():
             await asyncio.sleep(0.05)
-        at, limits = f"https://127.0.0.1:{port}", httpx.Limits(max_connections=4, max_keepalive_connections=4)
-        clients = [httpx.AsyncClient(base_url=at, verify=trust, timeout=60.0, limits=limits) for _ in names]
-        toys = [Toy(name, keys[name], client, faults) for name, client in zip(names, clients, strict=True)]
+        toys = [Toy(name, keys[name], Requests(port, trust), faults) for name in names]
         await asyncio.gather(*(toy.serve() for toy in toys))
 
     asyncio.run(all_sites())
