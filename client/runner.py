@@ -220,9 +220,7 @@ class Connection:
         """Return the message of an object tree; None if it was withdrawn or is not a message, which must not end a site."""
 
         def fetch(names: str) -> bytes:
-            answer = self._call(
-                self._client.PullObject, PullObjectRequest(node=self._node, run_id=run_id, object_id=names)
-            )
+            answer = self._call(self._client.PullObject, PullObjectRequest(node=self._node, run_id=run_id, object_id=names))
             if not answer.object_found:
                 raise MessageError("order: was withdrawn before all of its parts came")
             return bytes(answer.object_content)
