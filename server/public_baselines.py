@@ -32,7 +32,8 @@ def public_baselines(test: Evaluator, validation: Evaluator | None) -> list[Base
         The evaluator of the validation records; None where there are none, and then only the base model is compared.
     """
     return [
-        Baseline(name, note, True, test.metrics(outcome), Rival(name, outcome)) for name, note, outcome in _rows(test, validation)
+        Baseline(name, note, True, test.metrics(outcome), Rival(name, outcome))
+        for name, note, outcome in _rows(test, validation)
     ]
 
 

@@ -149,7 +149,9 @@ def unpacked_parts(body: bytes) -> Mapping[str, bytes]:
     return found
 
 
-def pull(tree: ObjectTree, bound: Bound, fetch: Callable[[str], bytes], sleep: Callable[[float], None] = time.sleep) -> Message:
+def pull(
+    tree: ObjectTree, bound: Bound, fetch: Callable[[str], bytes], sleep: Callable[[float], None] = time.sleep
+) -> Message:
     """Fetch the parts of a message, as many with each request as fit, and inflate it.
 
     Parameters
