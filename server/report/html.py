@@ -64,7 +64,7 @@ def summary(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) ->
         The signed privacy card; None if there is none.
     """
     whole = _complete(report)
-    metric, worst = _primary(whole), _worst(whole["sites"])
+    metric, worst = _primary(whole), _worst(card["sites"] if card else whole["sites"])
     declared = [site["declared_size"] for site in whole["sites"]]
     return (
         environment()

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from made_report import classification, interval
 
+from privacy.accounting import MechanismEvent
+from privacy.secagg.shared_plan import SharedNoise
 from server.report import wording
 from server.report.card import CardFacts, privacy_card
+from server.report.figures import epsilon
 from server.report.html import summary
 from shared.config.run import RunConfig
 
-MOST = 9_500  # characters that fit on one page of A4 in the print style; `weasyprint summary.html page.pdf` shows it
+MOST = 8_200  # characters that fit on one page of A4 in the print style; `weasyprint summary.html page.pdf` shows it
 
 
 def text(page: str) -> str:
@@ -27,11 +30,14 @@ def sentences(card: Mapping[str, Any]) -> list[str]:
     return [card["privacy"]["guarantee"], card["anonymisation"]["statement"], card["signing"]["statement"], *own]
 
 
-@pytest.fixture(params=["local", "central", "person", "none", "simulated"])
+@pytest.fixture(params=["local", "central", "distributed", "person", "none", "simulated"])
 def card(request: pytest.FixtureRequest, facts: CardFacts, without_privacy: CardFacts) -> Mapping[str, Any]:
     real = replace(facts, simulated=False)
+    shared = SharedNoise(sites=3, fewest=3, colluders=1, expected_batch=60.0, slack=0.0)
+    steps = [replace(s, charges=tuple(replace(c, event=MechanismEvent(0.2, 2.0, 1)) for c in s.charges)) for s in facts.sites]
     chosen = {
         "local": real,
+        "distributed": replace(real, trust="distributed", shared=shared, sites=steps),
         "central": replace(real, trust="central", unit="site", relation="add or remove one site"),
         "person": replace(real, unit="person", relation="add or remove one person"),
         "none": replace(without_privacy, simulated=False),
@@ -52,8 +58,11 @@ def test_the_summary_fits_on_one_page(card: Mapping[str, Any]) -> None:
 def test_the_highest_epsilon_stands_first_and_a_run_without_privacy_says_so(
     facts: CardFacts, without_privacy: CardFacts
 ) -> None:
-    page = text(summary(classification(), privacy_card(facts, "k" * 64)))
-    assert "Highest epsilon of all sites: 7.99, at delta 3.2 \N{MULTIPLICATION SIGN} 10⁻⁴, for each record." in page
+    signed = privacy_card(facts, "k" * 64)
+    highest = epsilon(max(site["epsilon"] for site in signed["sites"]))
+    stated = f"Highest epsilon of all sites: {highest}, at delta 3.3 \N{MULTIPLICATION SIGN} 10⁻⁴, for each record."
+    assert stated in text(summary(classification(), signed))
+    assert "Highest epsilon of all sites: 7.99, at delta 3.2" in text(summary(classification()))  # of the report alone
     report = {**classification(), "privacy": {**classification()["privacy"], "enabled": False}}
     page = text(summary(report, privacy_card(without_privacy, "k" * 64)))
     assert "There is no differential privacy guarantee for this run." in page
