@@ -23,6 +23,7 @@ from shared.errors import RunError
 from shared.models.load import LoadedModel
 from shared.ops.energy import Lap
 from shared.ops.extras import is_installed
+from shared.ops.disk import commit_file
 from shared.ops.findings import kept
 
 LIBRARIES = (
@@ -92,11 +93,14 @@ def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
     RunError
         The signature of the folder's privacy card is not valid.
     """
-    (folder / "report.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if html:
         card = _card(folder)
         (folder / "report.html").write_text(render(document, card, kept(folder)), encoding="utf-8")
         (folder / "summary.html").write_text(summary(document, card), encoding="utf-8")
+    # Last, and whole or not at all: a server that finds this file takes the run for finished.
+    partial = folder / "report.json.partial"
+    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    commit_file(partial, folder / "report.json")
 
 
 def _card(folder: Path) -> Mapping[str, Any] | None:
