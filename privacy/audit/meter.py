@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from privacy.accounting import LARGEST_NOISE, Accountant
+from privacy.accounting import LARGEST_NOISE, SEARCH_GRID, Accountant
 from privacy.audit import checks
 from privacy.audit.checks import Check, Range
 from privacy.audit.rig import Floats, Rig, Trace, trace
@@ -78,7 +78,7 @@ class Reading:
         """
         if not self.accountable:
             return None
-        accountant = accountant or Accountant()
+        accountant = accountant or Accountant(SEARCH_GRID)  # an estimate needs no finer grid
 
         def of(noise: float, rate: float) -> float:
             if not noise > 0:
@@ -92,7 +92,7 @@ class Reading:
     def document(self, accountant: Accountant | None = None) -> dict[str, Any]:
         """Return the reading as plain values, with the claimed epsilon and the one that was seen."""
         accountant = accountant or Accountant()
-        seen = self.epsilon(accountant)
+        seen = self.epsilon()
         return {
             "passed": self.passed,
             "trust": self.plan.trust,

@@ -33,6 +33,8 @@ LEARNING = (
     "privacy/secagg/noise_shares.py",
     "client/trainer.py",
     "client/units.py",
+    "client/worker.py",
+    "client/workers.py",
     "client/data_stage/augmentation/writer.py",
     "server/aggregation/gradient_step.py",
     "server/evaluation.py",
