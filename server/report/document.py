@@ -21,9 +21,9 @@ from server.report.signed import CARD_FILE, SignedCard
 from server.rounds import Metrics, Round
 from shared.errors import RunError
 from shared.models.load import LoadedModel
+from shared.ops.disk import commit_file
 from shared.ops.energy import Lap
 from shared.ops.extras import is_installed
-from shared.ops.disk import commit_file
 from shared.ops.findings import kept
 
 LIBRARIES = (

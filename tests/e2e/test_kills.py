@@ -1,4 +1,4 @@
-"""Server and clients are killed at random times, again and again; each run ends whole, and no ledger loses or doubles a charge.
+"""Server and clients are killed at random times; each run ends whole, and no ledger loses or doubles a charge.
 
 ``python -m bench.kills --minutes N`` repeats such runs for N minutes; without it one run is made.
 """

@@ -34,7 +34,9 @@ def sentences(card: Mapping[str, Any]) -> list[str]:
 def card(request: pytest.FixtureRequest, facts: CardFacts, without_privacy: CardFacts) -> Mapping[str, Any]:
     real = replace(facts, simulated=False)
     shared = SharedNoise(sites=3, fewest=3, colluders=1, expected_batch=60.0, slack=0.0)
-    steps = [replace(s, charges=tuple(replace(c, event=MechanismEvent(0.2, 2.0, 1)) for c in s.charges)) for s in facts.sites]
+    steps = [
+        replace(s, charges=tuple(replace(c, event=MechanismEvent(0.2, 2.0, 1)) for c in s.charges)) for s in facts.sites
+    ]
     chosen = {
         "local": real,
         "distributed": replace(real, trust="distributed", shared=shared, sites=steps),
