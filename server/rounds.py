@@ -20,7 +20,7 @@ from shared.errors import QuorumError
 from shared.metrics.bootstrap import Interval
 from shared.ops import crash_points as faults
 from shared.wire.chain_head import Head
-from shared.wire.messages import Order, TrainOrder
+from shared.wire.messages import Envelope, Order, TrainOrder
 from shared.wire.round_chain import extend
 from shared.wire.version import installed
 
@@ -152,6 +152,7 @@ def run_rounds(
     heads = heads or Heads()
     for site, head in ledgers.items():
         heads.saw(site, head, run_id, number - 1)
+    here = installed()
     owing: set[str] = set()  # sites from which an earlier attempt at this round lacked a vector
     while number <= config.training.rounds:
         clock = _Clock()
@@ -159,10 +160,10 @@ def run_rounds(
         connected = without(fleet.connected(), owing, plan)
         cohort = choose(connected, config.cohort, plan) if not bound else bound_to(connected, bound)
         together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
-        nonces = _nonces(cohort, config.adds_up_under_masks)
+        nonces, envelope = _nonces(cohort, config.adds_up_under_masks), Envelope(config, adapter)
         orders = {
             site: TrainOrder(
-                run_id, number, nonces[site], config, adapter, together, installed(), heads.head(site), record, attempt
+                run_id, number, nonces[site], config, adapter, together, here, heads.head(site), record, attempt, envelope
             )
             for site in cohort
         }

@@ -2,38 +2,19 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from types import ModuleType
 from typing import TypeVar
 
 from privacy.anonymise.scrubbed import Scrubbed
 from privacy.detect.spacy_models import is_transformer, locate_second
 from shared.config.anonymise import AnonymiseSection
-from shared.errors import HushtuneError, RunError
+from shared.errors import RunError
+from shared.ops.workers import Broken, Worker, start
 from shared.records.types import RawRecord
 
 T = TypeVar("T")
 Chunk = Sequence[RawRecord]
-
-
-@dataclass(frozen=True)
-class Broken:
-    """The message of a worker that cannot continue: one sentence without any text of a record."""
-
-    message: str
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A process and our end of its pipe."""
-
-    process: SpawnProcess
-    pipe: Connection
 
 
 def scrub_in_workers(
@@ -44,8 +25,6 @@ def scrub_in_workers(
     key: bytes = b"",
 ) -> list[Scrubbed]:
     """Scrub chunks in ``workers`` processes, each chunk as soon as a process is free.
-
-    Processes are spawned, because a fork is not safe with the threads of torch.
 
     Parameters
     ----------
@@ -72,13 +51,11 @@ def scrub_in_workers(
     """
     crew: list[Worker] = []
     try:
-        crew.extend(_start(section, key) for _ in range(workers))
+        crew.extend(start(serve, section, key) for _ in range(workers))
         return _hand_out(crew, chunks, finished)
     finally:
         for worker in crew:
-            worker.pipe.close()
-            worker.process.terminate()
-            worker.process.join()
+            worker.end()
 
 
 def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None:
@@ -99,34 +76,7 @@ def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:
-        # Only our own errors are known to quote no text.
-        pipe.send(Broken(str(error) if isinstance(error, HushtuneError) else type(error).__name__))
-
-
-def _start(section: AnonymiseSection, key: bytes) -> Worker:
-    """Start one process."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, section, key), daemon=True)
-    with _main_hidden():
-        process.start()
-    theirs.close()  # otherwise reading from a dead worker's pipe would wait forever
-    return Worker(process, ours)
-
-
-@contextmanager
-def _main_hidden() -> Iterator[None]:
-    """Keep the main module from a process that is about to start.
-
-    A spawned process imports the main module again by default. A script that calls `simulate` without
-    ``if __name__ == "__main__":`` would then run once more in every worker, and our workers need nothing of it.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+        pipe.send(Broken.of(error))
 
 
 def _hand_out(crew: Sequence[Worker], chunks: Sequence[Chunk], finished: Callable[[Chunk], None]) -> list[Scrubbed]:

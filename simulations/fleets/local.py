@@ -1,5 +1,6 @@
 """Sites in one process: the production ClientApp and real message serialisation, no sockets."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
@@ -12,6 +13,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from client.app import client_app
 from client.site import Site
 from server.screening import Answer
+from shared.errors import HushtuneError, one_line
 from shared.ops.progress import Advance
 from shared.wire.messages import Order
 
@@ -45,6 +47,8 @@ class LocalFleet:
         try:
             reply, up = over_the_wire(self._apps[site_id](message, context))
         except Exception as error:
+            if isinstance(error, HushtuneError):
+                sys.stderr.write(f"{site_id}: {one_line(error)}\n")
             return Answer(site_id, None, type(error).__name__, down, 0)
         return Answer(site_id, reply.content, None, down, up)
 
