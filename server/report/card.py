@@ -328,8 +328,8 @@ def _utility(facts: CardFacts) -> dict[str, Any]:
 
 def _data_access(facts: CardFacts) -> list[str]:
     released = any(charge.event.purpose == "metrics" for site in facts.sites for charge in site.charges)
-    sums = facts.config.aggregation.secure_sums
-    replies = wording.replies(released=released, energy=facts.energy, trust=facts.trust, sums=sums)
+    masked = facts.config.aggregation.secure_sums
+    replies = wording.replies(released=released, energy=facts.energy, trust=facts.trust, masked=masked)
     if not facts.simulated:
         return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
     own_file = facts.config.evaluation.file is not None

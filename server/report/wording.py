@@ -354,9 +354,9 @@ def anonymisation(*, simulated: bool, private: bool) -> str:
     )
 
 
-def replies(*, released: bool, energy: bool, trust: str | None = None, sums: bool = False) -> str:
-    """State what a site sends to the server; ``sums`` says whether deltas with all their own noise leave under masks."""
-    if sums:
+def replies(*, released: bool, energy: bool, trust: str | None = None, masked: bool = False) -> str:
+    """State what a site sends to the server; ``masked`` says whether deltas with all their own noise leave under masks."""
+    if masked:
         return (
             "A site sends in each attempt at a round the change of the adapter's parameters, with all its own noise, "
             "rounded to a public grid and under masks, so that only the sum over at least three sites can be read, as long "

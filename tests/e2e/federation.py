@@ -245,7 +245,7 @@ def build(folder: Path, tree: Mapping[str, Any], rows: Mapping[str, Rows], launc
         status, said = here(folder, ["hushtune", "provision", "site", str(folder / name)])
         assert status == 0, said
         shutil.copy(folder / name / f"{name}.pub", folder / "server" / "sites" / f"{name}.pub")
-    for name in sites if loaded.privacy.trust == "distributed" else ():
+    for name in sites if loaded.adds_up_under_masks else ():
         peers = [str(folder / peer / f"{peer}.pub") for peer in sites if peer != name]
         status, said = here(folder, ["hushtune", "provision", "roster", str(folder / name), *peers])
         assert status == 0, said

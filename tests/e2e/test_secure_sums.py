@@ -32,7 +32,7 @@ def charged(fed: Any, name: str) -> list[int]:
     return [entry["body"]["round"] for entry in bodies if entry["kind"] == "reserve"]
 
 
-def verified(fed: Any, harness: Any) -> dict[str, list[int]]:
+def verified(fed: Any, harness: Any, trust: str = "distributed") -> dict[str, list[int]]:
     """Verify the card of a finished run, and return the rounds that it charges to each site."""
     run = fed.state / "run"
     for name in fed.sites:  # a verifier that has the sites' ledgers compares them too
@@ -40,7 +40,7 @@ def verified(fed: Any, harness: Any) -> dict[str, list[int]]:
     status, said = harness.here(fed.folder, ["hushtune", "card", "verify", str(run)])
     assert status == 0, said
     card = json.loads((run / "privacy_card.json").read_text())["card"]
-    assert card["privacy"]["trust"] == "distributed"
+    assert card["privacy"]["trust"] == trust
     return {site["site_id"]: [row["round"] for row in site["charged"]] for site in card["sites"]}
 
 
@@ -59,6 +59,25 @@ def test_a_federation_that_shares_one_noise_survives_a_server_killed_between_the
         assert charged(fed, name) == [1, 2]
         assert card[name] == [1, 2, 2]  # the attempt that the killed server was about to ask for counts too
         assert {event["event"] for event in fed.events(name)} >= {"ready", "masked"}
+
+
+def test_a_federation_that_adds_up_deltas_charges_each_round_once_also_when_the_server_is_killed_between_the_phases(
+    federation: Make, harness: Any
+) -> None:
+    local = {**SHARED, "privacy.trust": "local", "aggregation.optimiser": "plain", "aggregation.secure_sums": True}
+    fed = federation({**local, "cohort.quorum": 3, "training.rounds": 2})
+    clients = fed.join_all()
+    assert fed.serve(fault="between@2").wait() == KILLED
+    server = fed.serve()
+    assert server.wait() == 0, server.said
+    assert [client.poll() for client in clients.values()] == [None] * 3
+    assert [done["round"] for done in fed.report["rounds"] if done["committed"]] == [1, 2]
+    assert verified(fed, harness, "local") == dict.fromkeys(fed.sites, [1, 2])
+    for name in fed.sites:
+        assert charged(fed, name) == [1, 2]
+        ledger, run = str(fed.site(name) / "state" / "ledger"), str(fed.state / "run")
+        status, said = harness.here(fed.folder, ["hushtune", "ledger", "receipt", ledger, run])
+        assert status == 0, said
 
 
 @pytest.mark.faults

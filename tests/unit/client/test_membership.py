@@ -346,7 +346,7 @@ def test_a_delta_is_trained_and_charged_once_and_masked_anew_in_each_attempt_als
             north.host.masked(order)
         north.start()
         monkeypatch.setattr("client.site.train", killed_by(AssertionError("trained again")))
-    assert np.array_equal(*unmasked)
+    assert np.array_equal(unmasked[0], unmasked[1])
     assert unmasked[0].any()
     assert north.file.set_ups.count().failures == 0
 

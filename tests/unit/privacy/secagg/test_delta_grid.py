@@ -25,7 +25,9 @@ def test_the_mean_of_words_is_the_mean_of_deltas_up_to_half_a_step_a_site(
     sites, random = [f"s{number}" for number in range(len(weights))], np.random.default_rng(seed)
     grid = DeltaGrid(dict(zip(sites, weights, strict=True)), bound, 3)
     longest = np.float32(bound) if float(np.float32(bound)) <= bound else np.nextafter(np.float32(bound), np.float32(0))
-    deltas = {site: state(longest if random.random() < 0.5 else -longest, 0, 0) for site in sites[1:]}  # of the largest norm
+    deltas = {
+        site: state(float(longest) * (1 if random.random() < 0.5 else -1), 0, 0) for site in sites[1:]
+    }  # of the largest norm
     deltas[sites[0]] = AdapterState({"w": (random.normal(size=3) * bound / 10).astype(np.float32)})
     mean = grid.mean(total([grid.words(site, delta) for site, delta in deltas.items()]), sites)
     exact = sum(grid.weights[site] * delta.arrays["w"].astype(np.float64) for site, delta in deltas.items()) / sum(weights)
