@@ -94,7 +94,7 @@ DELTA_SUMS = (
     SECURE_SUMS[0],
     "Availability: a site that goes away after it was asked for its vector must come back before the round can go on.",
     "Which update is whose: a sum shows it if all sites of the sum but one work together with the server, or were invented "
-    "when the sites exchanged their public keys; and sums of several rounds over different sites allow to estimate it. The "
+    "when the sites exchanged their public keys; and sums of several rounds over different sites allow an estimate. The "
     "guarantee holds nevertheless.",
     SECURE_SUMS[-1],
 )
