@@ -161,6 +161,18 @@ def test_an_arm_that_cannot_share_a_noise_takes_steps_of_its_own_at_a_rate_for_i
     assert free.training.learning_rate < alone.training.learning_rate < strict.training.learning_rate
 
 
+def test_an_arm_without_noise_or_with_too_few_sites_sends_its_deltas_without_masks(config: RunConfig) -> None:
+    sites = [{"id": name, "file": f"{name}.jsonl", "declared_size": 40} for name in ("north", "south", "west")]
+    tree = config.model_dump(mode="json")
+    tree |= {"data": {**tree["data"], "sites": sites}, "cohort": {"quorum": 3}, "aggregation": {"secure_sums": True}}
+    secure, everyone = RunConfig.parse({**tree, "privacy": {}}, "test"), ("north", "south", "west")
+    masked = [
+        config_of_arm(secure, Arm("federation", config.model.name, chosen, epsilon, 0)).aggregation.secure_sums
+        for chosen, epsilon in ((everyone, 8.0), (everyone, None), (everyone[:2], 8.0))
+    ]
+    assert masked == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
