@@ -193,9 +193,15 @@ class DeltaSum(_Member):
 
         Raises
         ------
+        MessageError
+            The delta has other tensors than the order's adapter, or in another order, so it would be added up wrongly.
         PrivacyError
             The delta is longer than the run's bound.
         """
+        if held.delta.spec != order.adapter.spec:
+            raise MessageError(
+                f"site {self._site_id}: its delta has other tensors than the order's adapter; compare versions"
+            )
         self._grid.refuse_too_long(held.delta)
         return super().announce(order, config_digest, held)
 

@@ -73,7 +73,7 @@ class SitePolicy(Section):
         1,
         ge=0,
         description="trust model 'distributed': fewest other sites that may work together with the server without weakening "
-        "the guarantee, which a run must plan for (privacy.colluders)",
+        "the guarantee, which a run must plan for (privacy.colluders); any secure sum of this site has 2 sites more",
     )
     secure_sums: bool = Field(
         False,

@@ -66,6 +66,7 @@ class SumTally:
         self._bound = tuple(bound)
         self._announced: dict[str, Announcement] = {}
         self._second: Mapping[str, MaskedOrder] | None = None
+        self._refused: set[str] = set()  # who answered the second phase with an error
         self._sent: set[str] = set()  # whose vectors are in the sum
         self._sum: npt.NDArray[np.uint32] = np.zeros(adapter.parameters, np.uint32)  # modulo 2^32, in any order
         self._mean: AdapterState | None = None
@@ -97,6 +98,7 @@ class SumTally:
             return
         self.answered.add(answer.site_id)
         if answer.content is None:
+            self._refused |= {answer.site_id} if self._second is not None else set()
             self._reject(answer.site_id, "error", answer.error or "unknown")
             return
         try:
@@ -113,8 +115,14 @@ class SumTally:
 
     @property
     def bound(self) -> tuple[str, ...]:
-        """Return the sites that the round is bound to after this attempt; empty if it is bound to none."""
-        return tuple(self._second or self._bound) if self._reading.binds else ()
+        """Return the sites that the round is bound to after this attempt; empty if it is bound to none.
+
+        If all sites refused the second phase, no vector has left any of them, and the next attempt is free.
+        """
+        if not self._reading.binds:
+            return ()
+        left = set(self._second or ()) - self._refused
+        return tuple(self._second or ()) if left else self._bound
 
     @property
     def owing(self) -> set[str]:

@@ -130,9 +130,12 @@ def test_a_list_that_is_not_sound_gets_nothing_and_binds_the_delta_to_nothing(fo
     four.sites["north"].masked(order)
 
 
-def test_a_site_whose_delta_is_too_long_announces_no_key(four: Four) -> None:
+def test_a_site_whose_delta_is_too_long_or_of_another_form_announces_no_key(four: Four) -> None:
     long = Finished(AdapterState({"b": np.full(D, 100.0, np.float32)}))
     order = TrainOrder("run", 1, "one", four.config, four.adapter, 4, "0.1.0")
     with pytest.raises(PrivacyError, match="ask the operator to raise it"):
         four.sites["north"].announce(order, "digest", long)
+    other = Finished(AdapterState({"c": np.zeros(D, np.float32)}))
+    with pytest.raises(MessageError, match="other tensors than the order's adapter"):
+        four.sites["north"].announce(order, "digest", other)
     assert not four.sites["north"].is_open(order)

@@ -350,6 +350,21 @@ def test_a_round_whose_deltas_were_asked_for_goes_on_with_the_same_sites_or_not_
     )
 
 
+def test_a_round_whose_second_phase_all_sites_refused_is_free_for_other_sites(deltas: RunConfig) -> None:
+    class Refusing(DeltaFleet):
+        def ask(self, orders: Mapping[str, Order], deadline: float) -> Iterator[Answer]:
+            first = len(self.asked) < 2  # the attempt of three sites, which are too few for the sites' policies
+            for answer in super().ask(orders, deadline):
+                if first and (answer.site_id == "d" or len(self.asked) == 2):
+                    yield Answer(answer.site_id, None, "PrivacyError", 0, 0)
+                else:
+                    yield answer
+
+    done, ended = run(deltas, Refusing())
+    assert ended
+    assert [each.accepted for each in done] == [(), NAMES, NAMES]
+
+
 def test_a_server_that_starts_again_asks_the_sites_of_the_attempt_before(deltas: RunConfig, tmp_path: Path) -> None:
     attempts = Attempts(tmp_path / "attempts.json")
     attempts.asks(1, NAMES[:3])
