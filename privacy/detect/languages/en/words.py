@@ -4,6 +4,7 @@ Hunspell's dictionary (SCOWL) knows which words need a capital. The frequency of
 counted in Google's books. The stop words are spaCy's (MIT).
 """
 
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ def load_words() -> "WordLists":
 
     dictionary = Hunspell("en_US")
 
+    @lru_cache(2**15)  # Hunspell is asked several times for each word of a text
     def is_spelt(word: str) -> bool:
         try:
             word.encode("latin-1")  # the dictionary's own letters; Hunspell fails on others
