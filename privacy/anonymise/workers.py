@@ -1,20 +1,16 @@
 """Scrub chunks of records in spawned worker processes; each builds its analyser once and needs no torch."""
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from types import ModuleType
 from typing import TypeVar
 
 from privacy.anonymise.scrubbed import Scrubbed
 from privacy.detect.spacy_models import is_transformer, locate_second
 from shared.config.anonymise import AnonymiseSection
 from shared.errors import HushtuneError, RunError
+from shared.ops.spawned import Worker, ignore_interrupts, spawn, stop_all
 from shared.records.types import RawRecord
 
 T = TypeVar("T")
@@ -28,14 +24,6 @@ class Broken:
     message: str
 
 
-@dataclass(frozen=True)
-class Worker:
-    """A process and our end of its pipe."""
-
-    process: SpawnProcess
-    pipe: Connection
-
-
 def scrub_in_workers(
     section: AnonymiseSection,
     chunks: Sequence[Chunk],
@@ -44,8 +32,6 @@ def scrub_in_workers(
     key: bytes = b"",
 ) -> list[Scrubbed]:
     """Scrub chunks in ``workers`` processes, each chunk as soon as a process is free.
-
-    Processes are spawned, because a fork is not safe with the threads of torch.
 
     Parameters
     ----------
@@ -72,18 +58,15 @@ def scrub_in_workers(
     """
     crew: list[Worker] = []
     try:
-        crew.extend(_start(section, key) for _ in range(workers))
+        crew.extend(spawn(serve, section, key) for _ in range(workers))
         return _hand_out(crew, chunks, finished)
     finally:
-        for worker in crew:
-            worker.pipe.close()
-            worker.process.terminate()
-            worker.process.join()
+        stop_all(crew)
 
 
 def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None:
     """Receive chunks and send their results until the pipe closes; this function runs in a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
+    ignore_interrupts()
     # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and do not use it
     # here. A None in sys.modules makes the import fail, as if torch were not installed.
     second = locate_second(section)
@@ -101,32 +84,6 @@ def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None
     except Exception as error:
         # Only our own errors are known to quote no text.
         pipe.send(Broken(str(error) if isinstance(error, HushtuneError) else type(error).__name__))
-
-
-def _start(section: AnonymiseSection, key: bytes) -> Worker:
-    """Start one process."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, section, key), daemon=True)
-    with _main_hidden():
-        process.start()
-    theirs.close()  # otherwise reading from a dead worker's pipe would wait forever
-    return Worker(process, ours)
-
-
-@contextmanager
-def _main_hidden() -> Iterator[None]:
-    """Keep the main module from a process that is about to start.
-
-    A spawned process imports the main module again by default. A script that calls `simulate` without
-    ``if __name__ == "__main__":`` would then run once more in every worker, and our workers need nothing of it.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def _hand_out(crew: Sequence[Worker], chunks: Sequence[Chunk], finished: Callable[[Chunk], None]) -> list[Scrubbed]:

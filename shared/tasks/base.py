@@ -306,11 +306,15 @@ class Task(ABC):
 
 @dataclass(frozen=True)
 class Learner:
-    """A task with its model in memory: the frozen base, and the model with the trained tensors on it."""
+    """A task with its model in memory: the frozen base, and the model with the trained tensors on it.
+
+    ``processes`` is the number of processes that compute with such a model on this machine and share its memory.
+    """
 
     base: LoadedModel
     task: Task
     model: nn.Module = field(repr=False)
+    processes: int = 1
 
     def tokens(self, training: TrainingSection) -> int:
         """Return the number of tokens to compute at once: the config's number, or as many as fit the free memory.
@@ -326,7 +330,8 @@ class Learner:
         record: float = self.record_bytes
         if training.checkpointing:
             record = checkpointed_bytes(record, self.base.network.config, self.task.max_length, self.base.dtype.itemsize)
-        return affordable_tokens(record, self.task.max_length, free_bytes(self.base.device), self.base.device)
+        free = free_bytes(self.base.device) // self.processes
+        return affordable_tokens(record, self.task.max_length, free, self.base.device)
 
     @cached_property
     def record_bytes(self) -> int:

@@ -13,7 +13,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from client.site import Site
 from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
 from server.evaluation import Evaluator
@@ -26,6 +25,7 @@ from shared.tasks.cached_activations import FrozenPrefix, embed
 from shared.tasks.classification import ClassOutcome, MeanPoolingClassifier
 from shared.tasks.examples import Example
 from shared.tasks.outcome import Outcome
+from simulations.assembly import Member
 from simulations.studies.bare_rounds import BareFederation, BareSite
 
 Floats = npt.NDArray[np.float32]
@@ -44,15 +44,20 @@ class Ground:
         The training records of each site, by name.
     plans
         The privacy plan of each site; None where a site adds no noise.
+    elsewhere
+        Returns the embeddings of the training records, where other processes compute them.
     """
 
     evaluator: Evaluator
     training: Mapping[str, Encoded] = field(repr=False)
     plans: Mapping[str, PrivacyPlan | None]
+    elsewhere: Callable[[], Mapping[str, Floats]] | None = None
 
     @cached_property
     def embeddings(self) -> Mapping[str, Floats]:
         """Return the base model's embeddings of each site's training records, (N, hidden)."""
+        if self.elsewhere is not None:
+            return self.elsewhere()
         tokens = self.evaluator.learner.tokens(self.evaluator.config.training)
         return {site: embed(self.evaluator.learner, *own, tokens) for site, own in self.training.items()}
 
@@ -65,7 +70,9 @@ class Ground:
         )
 
 
-def baselines_of(evaluator: Evaluator, sites: Sequence[Site]) -> list[Baseline]:
+def baselines_of(
+    evaluator: Evaluator, sites: Sequence[Member], elsewhere: Callable[[], Mapping[str, Floats]] | None = None
+) -> list[Baseline]:
     """Return the baselines that the task names.
 
     Parameters
@@ -74,8 +81,11 @@ def baselines_of(evaluator: Evaluator, sites: Sequence[Site]) -> list[Baseline]:
         The evaluator of the test records, with the untrained model.
     sites
         The sites of the run.
+    elsewhere
+        Returns the embeddings of each site's records, where the sites are in other processes.
     """
-    ground = Ground(evaluator, {s.site_id: s.encoded for s in sites}, {s.site_id: s.plan for s in sites})
+    plans = {site.site_id: site.plan for site in sites}
+    ground = Ground(evaluator, {site.site_id: site.encoded for site in sites}, plans, elsewhere)
     rows = (BASELINES[name](ground) for name in evaluator.learner.task.baselines)
     return [row for row in rows if row is not None]
 
