@@ -140,17 +140,17 @@ class Host:
         budget.ledger.refuse_unless_holds(order.ledger)
         if run.plan is not None:
             budget.refuse_rest(order.run_id, order.round, run.plan)
-        self._file.set_ups.allow(order.config)
+        self._file.set_ups.allow(order.config.at_site(self._file.site.id))
         return run
 
     def _prepare(self, run: RunConfig) -> PlannedRun:
         here = self._file.carried_out(run)
         if self._free is None:  # measured once, before records lie in the memory: how much is free must not say how many
             self._free = free_bytes(choose_device(here.model.device))
-        refuse_what_does_not_fit(here, self._free)
+        refuse_what_does_not_fit(here.at_site(self._file.site.id), self._free)
         refuse_no_writer(here)
         accountant = Accountant()
-        participant, shapes = participant_of(self._file, run, here), shapes_of(here)
+        participant, shapes = participant_of(self._file, run, here), shapes_of(here.at_site(self._file.site.id))
         plan = PrivacyPlan.for_site(here, self._file.data.declared_size, accountant)
         if plan is not None:
             refuse_unmetered(plan, sizes_of(shapes), engine_device(here.model.device))
@@ -178,7 +178,9 @@ class Host:
         self._progress("load_model", 0)
         budget = self._budget(ledger, dataset, run.accountant)
         memory, outbox = Memory(file.site.state / "memory"), Outbox(file.outbox)
-        return Site.of(here, data, load_learner(here), run.plan, budget, memory, outbox, run.participant)
+        return Site.of(
+            here, data, load_learner(here.at_site(file.site.id)), run.plan, budget, memory, outbox, run.participant
+        )
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
         """Return what the records of the last order and the whole site have spent; nothing before the first order."""

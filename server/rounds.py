@@ -13,6 +13,7 @@ from server.ledger_heads import Heads
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
 from server.secure_round import Asks, SumTally
+from shared.adapters.ranks import cut
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import QuorumError
@@ -158,9 +159,9 @@ def run_rounds(
         nonces = _nonces(cohort, plan)
         orders = {
             site: TrainOrder(
-                run_id, number, nonces[site], config, adapter, together, installed(), heads.head(site), record, attempt
+                run_id, number, nonces[site], config, start, together, installed(), heads.head(site), record, attempt
             )
-            for site in cohort
+            for site, start in zip(cohort, _starts(adapter, config, cohort), strict=True)
         }
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it arrives: no answer can stop the round.
@@ -169,7 +170,7 @@ def run_rounds(
         if plan is not None and plan.shared is not None:
             tally = SumTally(config, plan, orders, adapter, memory, asks)
         else:
-            tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory), again)
+            tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory, config.ranks), again)
         for phase in tally.phases():
             for answer in fleet.ask(phase, config.cohort.deadline) if phase else ():
                 clock.lap("train")
@@ -249,6 +250,13 @@ def _round(
         replies=replies,
         memory=memory,
     )
+
+
+def _starts(adapter: AdapterState, config: RunConfig, cohort: Sequence[str]) -> Iterator[AdapterState]:
+    """Yield what each site starts from: the adapter, cut to the site's own rank; sites of one rank share one copy."""
+    ranks = config.ranks
+    cuts = {rank: cut(adapter, rank) if rank < config.adapter.rank else adapter for rank in {ranks[s] for s in cohort}}
+    return (cuts[ranks[site]] for site in cohort)
 
 
 def _nonces(cohort: Sequence[str], plan: PrivacyPlan | None) -> dict[str, str]:

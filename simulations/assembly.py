@@ -30,7 +30,7 @@ from shared.tasks.examples import Example
 from simulations.fleets.local import LocalFleet
 from simulations.fleets.workers import WorkerFleet, WorkerPool
 from simulations.planning import Plans
-from simulations.site_builder import SiteBuilder, new_keys
+from simulations.site_builder import Learners, SiteBuilder, new_keys
 from simulations.sites import site_budget
 
 
@@ -150,7 +150,8 @@ def _seated(
 ) -> tuple[Sequence[Member], Callable[[Advance], Fleet]]:
     """Build all sites, in this process or in the pool; return them with what makes their fleet."""
     if pool is None:
-        sites = [builder.build(each, learner, accountant) for each in data]
+        learners = Learners(builder.config, learner)
+        sites = [builder.build(each, learners, accountant) for each in data]
         return sites, lambda advance: LocalFleet(sites, advance)
     encoded, config = pool.start(builder, data, accountant), builder.config
     remote = []

@@ -126,10 +126,15 @@ def _meter(config: RunConfig, plans: Plans, folder: Path, accountant: Accountant
     """Meter the engine for each plan of a site, as each real site does, and keep what was seen for report and card."""
     if not any(plans.sites.values()):
         return
-    seen = metered(plans.sites, sizes_of(shapes_of(config)), engine_device(config.model.device))
-    for reading in seen.readings.values():
-        reading.refuse_failure()
-    keep(folder, NAME, {"config_digest": config.digest(), **seen.document(accountant)})
+    found = {"config_digest": config.digest(), "passed": True, "plans": []}
+    for rank in sorted(set(config.ranks.values())):
+        sites = [site for site, own in config.ranks.items() if own == rank]
+        sizes, own = sizes_of(shapes_of(config.at_site(sites[0]))), {site: plans.sites[site] for site in sites}
+        seen = metered(own, sizes, engine_device(config.model.device))
+        for reading in seen.readings.values():
+            reading.refuse_failure()
+        found["plans"] += seen.document(accountant)["plans"]
+    keep(folder, NAME, found)
 
 
 def _log_round(log: RunLog, done: Round) -> None:

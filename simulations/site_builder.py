@@ -1,7 +1,7 @@
 """Build one site of a simulation from its records, in this process or in a worker process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from privacy.secagg.roster import Roster
 from privacy.secagg.shared_plan import SharedNoise
 from shared.config.run import RunConfig
 from shared.identity.keys import new_key, private_from_bytes, private_to_bytes
+from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from simulations.sites import site_budget
 
@@ -43,15 +44,15 @@ class SiteBuilder:
     keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     state: Path | None = None
 
-    def build(self, data: SiteData, learner: Learner, accountant: Accountant) -> Site:
+    def build(self, data: SiteData, learners: "Learners", accountant: Accountant) -> Site:
         """Return the site of scrubbed records, ready for orders.
 
         Parameters
         ----------
         data
             The site's records.
-        learner
-            The model and its task, which all sites of a process share.
+        learners
+            The models of this process.
         accountant
             Shared by all sites of a process, so that equal plans are computed once.
 
@@ -64,7 +65,9 @@ class SiteBuilder:
         memory = Memory(state / site / "memory") if state else None
         outbox = Outbox(state / site / "outbox") if state else None
         budget = site_budget(self.config, data, self.folder, accountant)
-        return Site.of(self.config, data, learner, self.plans[site], budget, memory, outbox, self._participant(site))
+        return Site.of(
+            self.config, data, learners.of(site), self.plans[site], budget, memory, outbox, self._participant(site)
+        )
 
     def _participant(self, site: str) -> Participant | None:
         """Return the site's part in secure sums, with the keys of all sites pinned; None in other runs."""
@@ -76,6 +79,29 @@ class SiteBuilder:
     @cached_property
     def _roster(self) -> Roster:
         return Roster({site: private_from_bytes(content).public_key() for site, content in self.keys.items()})
+
+
+class Learners:
+    """The models that the sites of one process share: one for each rank, each with a base model of its own.
+
+    Parameters
+    ----------
+    config
+        The run.
+    whole
+        The model of the sites with the run's own rank.
+    """
+
+    def __init__(self, config: RunConfig, whole: Learner) -> None:
+        self._config, self._whole = config, whole
+        self._by_rank: dict[int, Learner] = {config.adapter.rank: whole}
+
+    def of(self, site_id: str) -> Learner:
+        """Return the model of a site, which is loaded when the first site of its rank is built."""
+        config = self._config.at_site(site_id)
+        if config.adapter.rank not in self._by_rank:
+            self._by_rank[config.adapter.rank] = replace(load_learner(config), processes=self._whole.processes)
+        return self._by_rank[config.adapter.rank]
 
 
 def new_keys(config: RunConfig) -> Mapping[str, bytes]:

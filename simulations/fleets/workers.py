@@ -31,7 +31,7 @@ from shared.tasks.cached_activations import embed
 from shared.tasks.examples import Example
 from shared.wire.messages import Order
 from simulations.fleets.local import FIRST_NODE, Parcel, context_of, identify, message_to, opened, packed
-from simulations.site_builder import SiteBuilder
+from simulations.site_builder import Learners, SiteBuilder
 
 MOST_SITES = 64  # that a worker keeps in memory; a site beyond them is built again when it is asked
 DIED = "WorkerDied"
@@ -297,7 +297,8 @@ class _Sites:
     """The sites of one worker, the most recently asked ones in memory."""
 
     def __init__(self, builder: SiteBuilder, learner: Learner, accountant: Accountant) -> None:
-        self._builder, self._learner, self._accountant = builder, learner, accountant
+        self._builder, self._accountant = builder, accountant
+        self._learner, self._learners = learner, Learners(builder.config, learner)
         self._built: OrderedDict[str, Site] = OrderedDict()
 
     def answer(self, request: Request) -> Response | Absent:
@@ -314,7 +315,7 @@ class _Sites:
             return Failed(type(error).__name__) if isinstance(request.task, Ask) else _failed(error)
 
     def _build(self, site_id: str, data: SiteData) -> None:
-        self._built[site_id] = self._builder.build(data, self._learner, self._accountant)
+        self._built[site_id] = self._builder.build(data, self._learners, self._accountant)
         # A site of a secure sum holds its open attempt in memory, so none is dropped then.
         if len(self._built) > MOST_SITES and not self._builder.keys:
             self._built.popitem(last=False)

@@ -19,6 +19,7 @@ from server.evaluation import Evaluator
 from server.model_assessment import Answers, Rival, read_answers
 from server.report.facts import Baseline
 from shared.adapters.peft import read_adapter
+from shared.config.aggregation import METHODS
 from shared.config.run import RunConfig
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, embed
@@ -121,6 +122,9 @@ def _without_adapter(config: RunConfig) -> RunConfig:
     """Return the run with a head only, and without what needs a model of several layers."""
     tree = {**config.model_dump(mode="json"), "adversary": None}
     tree["adapter"] |= {"rank": 0}
+    if METHODS[config.aggregation.method].ranks:
+        tree["aggregation"]["method"] = "mean"
+        tree["data"]["sites"] = [{**site, "rank": 0} for site in tree["data"]["sites"]]
     tree["training"] |= {"distillation": 0.0, "checkpointing": False, "micro_batch_tokens": 4096}
     return RunConfig.parse(tree, "baseline")
 

@@ -23,7 +23,10 @@ from simulations.fleets.workers import DIED, WorkerPool, seats
 from simulations.planning import Plans
 from simulations.studies.baselines import baselines_of
 
-SITES = [{"id": name, "file": f"{name}.jsonl", "declared_size": size} for name, size in (("north", 24), ("east", 20), ("south", 16))]
+SITES = [
+    {"id": name, "file": f"{name}.jsonl", "declared_size": size}
+    for name, size in (("north", 24), ("east", 20), ("south", 16))
+]
 CHANGES: dict[str, Any] = {
     "data.sites": SITES,
     "model.dtype": "float32",
