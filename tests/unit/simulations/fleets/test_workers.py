@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from federated import data_of
 from fixture_types import ConfigOf, RecordsOf
 
 from client.data_stage.site_data import SiteData
-from privacy.anonymise.scrubbed import Scrubbed
 from server.rounds import Round
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.errors import DataError
-from shared.records.types import RawRecord
 from shared.wire.messages import TrainOrder
 from simulations.assembly import Federation, assemble, federate, held_out_records
 from simulations.fleets.workers import DIED, WorkerPool, seats
@@ -53,18 +52,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def data_of(config: RunConfig, records_of: RecordsOf) -> list[SiteData]:
-    data = []
-    for number, site in enumerate(config.data.sites):
-        records = records_of(config, site.declared_size + 4, number)
-        raw = [
-            RawRecord(record.fields, record.label, record.position, origin=(record.fields["text"].encode(),))
-            for record in records[:-4]
-        ]
-        data.append(SiteData(site, raw, Scrubbed(tuple(records[:-4])), Scrubbed(tuple(records[-4:]))))
-    return data
 
 
 @contextmanager
