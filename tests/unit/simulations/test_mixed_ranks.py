@@ -143,7 +143,7 @@ def test_each_site_clips_to_the_same_norm_adds_the_same_noise_and_is_charged_the
         ({"adapter": {"rank": 4, "train": "AB"}}, "averages columns of LoRA's B with A frozen"),
         (
             {"privacy.enabled": True, "privacy.trust": "distributed"},
-            "divides each column by the sites that have it, and privacy.trust = 'distributed' plans its noise for one divisor",
+            "divides each column by the sites that have it, and privacy.trust = 'distributed' plans its noise for one",
         ),
     ],
 )
