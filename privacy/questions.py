@@ -64,6 +64,7 @@ FIELDS: Mapping[str, Kind] = {
     "data.cache": "open",  # a site uses data.cache of SITE.toml
     "data.cache_encrypted": "open",
     "cohort.quorum": "open",
+    "cohort.sample": "open",
     "cohort.deadline": "open",
     "cohort.attempts": "open",
     "cohort.pause": "open",

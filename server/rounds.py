@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Memory, Setting
-from server.cohort import back_off, choose, has_quorum, without
+from server.cohort import back_off, choose, drawn, has_quorum, without
 from server.ledger_heads import Heads
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
@@ -154,7 +154,7 @@ def run_rounds(
         clock = _Clock()
         # 1. Choose the sites, and write their orders.
         connected = without(fleet.connected(), owing, plan)
-        cohort = choose(connected, config.cohort, plan)
+        cohort = drawn(choose(connected, config.cohort, plan), config, number, attempt)
         together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
         nonces = _nonces(cohort, plan)
         orders = {

@@ -197,7 +197,8 @@ def _rounds(
         Checkpoint(run_id, done.number, config.digest(), done.adapter, memory=done.memory).save(folder / "checkpoint")
 
     phases = 2 if config.privacy.enabled and config.privacy.trust == "distributed" else 1  # questions to a site in a round
-    advance = progress("train", config.training.rounds * len(prepared.sites) * phases)
+    asked = min(len(prepared.sites), config.cohort.sample or len(prepared.sites))
+    advance = progress("train", config.training.rounds * asked * phases)
     attempts = federate(prepared, config, run_id, advance, prepared.measures.evaluate, commit)
     rounds = until_over(attempts, config.evaluation.patience, byte_budget=config.training.byte_budget)
     return laps_of(rounds, config.report.energy, config.report.country)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from privacy.accounting import LARGEST_NOISE, Accountant
+from privacy.accounting import LARGEST_NOISE, SEARCH_GRID, Accountant
 from privacy.audit import checks
 from privacy.audit.checks import Check, Range
 from privacy.audit.rig import Floats, Rig, Trace, trace
@@ -90,9 +90,13 @@ class Reading:
         return Range(*(of(*end) for end in ends))
 
     def document(self, accountant: Accountant | None = None) -> dict[str, Any]:
-        """Return the reading as plain values, with the claimed epsilon and the one that was seen."""
+        """Return the reading as plain values, with the claimed epsilon and the one that was seen.
+
+        What was seen is computed on ``SEARCH_GRID``: noise is seen to about 1 %, and the grid moves epsilon by less than a
+        thousandth. On the grid of a claim, three such figures take longer than all other accounting of a run.
+        """
         accountant = accountant or Accountant()
-        seen = self.epsilon(accountant)
+        seen = self.epsilon(Accountant(SEARCH_GRID))
         return {
             "passed": self.passed,
             "trust": self.plan.trust,

@@ -104,6 +104,7 @@ class RunConfig(Section):
             raise ValueError(
                 f"cohort.quorum = {self.cohort.quorum}: data.sites has only {len(self.data.sites)} sites; lower the quorum"
             )
+        self._refuse_unfit_sample()
         if self.data.dealing[0] == "dirichlet" and self.task.declared.target != "label":
             raise ValueError(
                 f"data.split = '{self.data.split}': records of task.name = '{self.task.name}' have no label; use iid or by()"
@@ -136,6 +137,19 @@ class RunConfig(Section):
         if unknown:
             raise ValueError(f"data.label_bins: label '{unknown[0]}' is not in task.labels; correct one of them")
         return self
+
+    def _refuse_unfit_sample(self) -> None:
+        sample, trust = self.cohort.sample, self.privacy.trust
+        if sample is None:
+            return
+        if self.privacy.enabled and trust != "local":
+            why = {
+                "central": "samples sites in secret, by privacy.site_rate",
+                "distributed": "plans its noise for all sites",
+            }
+            raise ValueError(f"cohort.sample = {sample}: privacy.trust = '{trust}' {why[trust]}; remove cohort.sample")
+        if sample < self.cohort.quorum:
+            raise ValueError(f"cohort.sample = {sample}: is below cohort.quorum = {self.cohort.quorum}; raise it")
 
     @model_validator(mode="after")
     def _mixed_ranks_can_be_aggregated(self) -> Self:
