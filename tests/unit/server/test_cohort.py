@@ -70,7 +70,7 @@ def test_without_a_sample_or_with_a_large_one_all_are_asked(config_of: ConfigOf)
     [
         ({"cohort.quorum": 2, "cohort.sample": 1}, "cohort.sample = 1: is below cohort.quorum = 2"),
         ({"cohort.sample": 2, "privacy": {"trust": "central", "unit": "site"}}, "samples sites in secret"),
-        ({"cohort.sample": 2, "privacy": {"trust": "distributed", "colluders": 0}}, "plans for all sites"),
+        ({"cohort.sample": 2, "privacy": {"trust": "distributed", "colluders": 0}}, "plans its noise for all sites"),
     ],
 )
 def test_a_public_sample_that_does_not_fit_is_refused(config_of: ConfigOf, changes: dict[str, Any], says: str) -> None:
