@@ -27,6 +27,7 @@ from shared.tasks.classification import ClassOutcome, MeanPoolingClassifier
 from shared.tasks.examples import Example
 from shared.tasks.outcome import Outcome
 from simulations.assembly import Member
+from simulations.site_builder import Learners
 from simulations.studies.bare_rounds import BareFederation, BareSite
 
 Floats = npt.NDArray[np.float32]
@@ -112,7 +113,8 @@ def private_head(ground: Ground) -> Baseline | None:
         first += len(examples)
     learner, head_only = _table_learner(evaluator, np.concatenate(table)), _without_adapter(config)
     measured = Evaluator(learner, _as_tokens(evaluator.examples, first), evaluator.owners, head_only)
-    outcome = BareFederation(learner, sites, read_adapter(learner.model), measured).outcome(head_only, ground.plans)
+    start, learners = read_adapter(learner.model), Learners(head_only, learner)
+    outcome = BareFederation(learner, sites, start, measured, learners).outcome(head_only, ground.plans)
     return _row(
         evaluator, "head alone on frozen embeddings", "the run's own privacy plan, without an adapter", outcome, True
     )
