@@ -110,11 +110,12 @@ def central(deltas: Sequence[AdapterState]) -> npt.NDArray[np.float32]:
 
 def test_a_trusted_server_divides_by_the_ranks_of_the_run_whoever_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     silence(monkeypatch)
-    small = AdapterState({name: 0.01 * array for name, array in delta(2, 3).arrays.items()})  # below the clipping norm
+    small = AdapterState({name: 0.01 * array for name, array in delta(WHOLE, 3).arrays.items()})  # below the norm
     divisors = PLAN.sampling_rate * np.array([4, 4, 2, 2, 1, 1, 1, 1])
-    wanted = widened(small, delta(WHOLE, 0).spec).arrays[B] / divisors
+    wanted = small.arrays[B] / divisors
     np.testing.assert_allclose(central([small]), wanted, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(central([small, small]), 2 * wanted, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(central([cut(small, 2)])[:, :2], wanted[:, :2], rtol=1e-5, atol=1e-9)
 
 
 def test_one_site_moves_the_noised_sum_by_at_most_the_clipping_norm_whatever_its_rank(
