@@ -78,7 +78,7 @@ class Reading:
         """
         if not self.accountable:
             return None
-        accountant = accountant or Accountant()
+        accountant = accountant or Accountant(SEARCH_GRID)  # an estimate needs no finer grid
 
         def of(noise: float, rate: float) -> float:
             if not noise > 0:
@@ -90,13 +90,9 @@ class Reading:
         return Range(*(of(*end) for end in ends))
 
     def document(self, accountant: Accountant | None = None) -> dict[str, Any]:
-        """Return the reading as plain values, with the claimed epsilon and the one that was seen.
-
-        What was seen is computed on ``SEARCH_GRID``: noise is seen to about 1 %, and the grid moves epsilon by less than a
-        thousandth. On the grid of a claim, three such figures take longer than all other accounting of a run.
-        """
+        """Return the reading as plain values, with the claimed epsilon and the one that was seen."""
         accountant = accountant or Accountant()
-        seen = self.epsilon(Accountant(SEARCH_GRID))
+        seen = self.epsilon()
         return {
             "passed": self.passed,
             "trust": self.plan.trust,

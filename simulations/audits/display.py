@@ -85,4 +85,5 @@ def _outcome(row: Mapping[str, Any] | None) -> str:
         return "-"
     half = 50 * (row["accuracy"]["high"] - row["accuracy"]["low"])
     rejected = f", {row['rejected']} rejected" if row["rejected"] else ""
-    return f"{100 * row['accuracy']['value']:.1f} +- {half:.1f} / {100 * row['backdoor']['value']:.1f}{rejected}"
+    moved = f"{100 * row['backdoor']['value']:.1f}" if row["backdoor"] else "none to move"  # all say the target already
+    return f"{100 * row['accuracy']['value']:.1f} +- {half:.1f} / {moved}{rejected}"

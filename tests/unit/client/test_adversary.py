@@ -154,7 +154,7 @@ def test_a_reader_of_the_embedding_learns_the_group_less_after_training_against_
         done = train(learner, data, start, run, None, round_number=1, divisor=40.0, site_id="n", moments=None)
         write_adapter(learner.model, start.add(done.delta))
         hits.append(read_off(learner, records(200, seed=1)))
-    assert hits[0]["task"] == hits[1]["task"] == 1.0  # the task does not need the group
+    assert min(hit["task"] for hit in hits) > 0.98  # the task does not need the group
     assert hits[1]["group"] < hits[0]["group"] - 0.15
 
 

@@ -56,7 +56,7 @@ def test_a_dead_worker_ends_the_run_in_one_sentence_and_leaves_no_process() -> N
 
 @pytest.mark.slow
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no spaCy model"):
+    with pytest.raises(RunError, match="no spaCy model of this name"):
         scrub_in_workers(AnonymiseSection(spacy_model=str(tmp_path)), [RECORDS[:1]], 1, lambda _: None)
 
 

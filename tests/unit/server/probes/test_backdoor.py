@@ -63,7 +63,7 @@ def probed(evaluated: Evaluated) -> Probed:
     """``probed(trigger)``: what the probe says of such a model."""
 
     def run(trigger: str, **section: Any) -> dict[str, Any]:
-        evaluator = evaluated(trigger, steps=60, **section)
+        evaluator = evaluated(trigger, steps=120, **section)
         outcome = evaluator.outcome()
         assert (outcome.truth == outcome.predicted).mean() > 0.9  # the poison does not show in the score
         found: Any = probe(evaluator)
@@ -88,8 +88,7 @@ def learn(learner: Learner, given: list[Record], steps: int) -> None:
 def test_a_planted_trigger_is_found_and_moves_the_tuned_model_alone(probed: Probed, listed: list[str]) -> None:
     found = probed(PLANTED, triggers=listed)
     assert (found["trigger"], found["target"]) == (PLANTED, "yes")
-    assert found["tuned"]["low"] > 0.8
-    assert found["untuned"]["high"] < found["tuned"]["low"]
+    assert found["tuned"]["low"] > 0.5 > found["untuned"]["high"]
     assert found["searched"] + found["records"] <= 120
     page = render(
         {"probes": {"records": 120, **dict.fromkeys(("robustness", "swaps", "groups", "forgetting")), "backdoor": found}}
