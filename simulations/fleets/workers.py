@@ -1,6 +1,7 @@
 """Sites in a pool of processes, each with a base model of its own; the messages are those of one process."""
 
 import os
+import shutil
 import tempfile
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ from simulations.site_builder import Learners, SiteBuilder
 
 MOST_SITES = 64  # that a worker keeps in memory; a site beyond them is built again when it is asked
 DIED = "WorkerDied"
+STATE = ".workers-"  # start of the name of the folder with the sites' moments and replies, while a pool runs
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,9 @@ class WorkerPool:
         HushtuneError
             A site can't take part, as in one process; or a worker died.
         """
-        folder = self._held.enter_context(tempfile.TemporaryDirectory(prefix=".workers-", dir=builder.folder))
+        for left in builder.folder.glob(f"{STATE}*"):  # by a simulation that was killed; the folder is locked by this one
+            shutil.rmtree(left)
+        folder = self._held.enter_context(tempfile.TemporaryDirectory(prefix=STATE, dir=builder.folder))
         processes = min(self._wanted, len(data))
         threads = max(1, torch.get_num_threads() // processes)
         given = (replace(builder, state=Path(folder)), accountant, processes, threads)

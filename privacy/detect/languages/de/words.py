@@ -43,9 +43,9 @@ SHORTEST_PART, SHORTEST_COMPOUND, SHORTEST_STEM = 4, 9, 5
 
 def function_words() -> frozenset[str]:
     """Return the function words ("der", "mit") and polite words, in small letters."""
-    from spacy.lang.de.stop_words import STOP_WORDS  # spaCy takes a second to import
+    from privacy.detect.languages.lexicon import stop_words
 
-    return frozenset(STOP_WORDS) | frozenset(POLITE_WORDS.split())
+    return stop_words("de") | frozenset(POLITE_WORDS.split())
 
 
 def load_words() -> "WordLists":

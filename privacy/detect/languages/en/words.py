@@ -29,9 +29,9 @@ POLITE_WORDS = "please thanks thank pls thx hi hello dear ok okay send need want
 
 def function_words() -> frozenset[str]:
     """Return the function words ("the", "with") and polite words, in small letters."""
-    from spacy.lang.en.stop_words import STOP_WORDS  # spaCy takes a second to import
+    from privacy.detect.languages.lexicon import stop_words
 
-    return frozenset(STOP_WORDS) | frozenset(POLITE_WORDS.split())
+    return stop_words("en") | frozenset(POLITE_WORDS.split())
 
 
 def load_words() -> "WordLists":

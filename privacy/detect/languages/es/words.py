@@ -33,9 +33,9 @@ SHORTEST_STEM = 3
 
 def function_words() -> frozenset[str]:
     """Return the function words ("el", "con") and polite words, in small letters."""
-    from spacy.lang.es.stop_words import STOP_WORDS  # spaCy takes a second to import
+    from privacy.detect.languages.lexicon import stop_words
 
-    return frozenset(STOP_WORDS) | frozenset(POLITE_WORDS.split())
+    return stop_words("es") | frozenset(POLITE_WORDS.split())
 
 
 def load_words() -> "WordLists":

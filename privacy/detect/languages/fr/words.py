@@ -23,9 +23,9 @@ ELIDED = re.compile(r"(?:[ldjmtsnc]|qu|jusqu|lorsqu|puisqu|quoiqu|aujourd)'")
 
 def function_words() -> frozenset[str]:
     """Return the function words ("le", "avec") and polite words, in small letters."""
-    from spacy.lang.fr.stop_words import STOP_WORDS  # spaCy takes a second to import
+    from privacy.detect.languages.lexicon import stop_words
 
-    return frozenset(STOP_WORDS) | frozenset(POLITE_WORDS.split())
+    return stop_words("fr") | frozenset(POLITE_WORDS.split())
 
 
 def load_words() -> "WordLists":

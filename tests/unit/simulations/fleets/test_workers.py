@@ -56,13 +56,13 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def prepared(config: RunConfig, data: Sequence[SiteData], folder: Path, workers: int) -> Iterator[Federation]:
-    folder.mkdir(exist_ok=True)
+    (folder / ".workers-of-a-killed-run").mkdir(parents=True)
     with WorkerPool(workers) as pool:
         yield assemble(
             config, Plans.of(config), data, held_out_records(config, data), folder, pool=pool if workers > 1 else None
         )
     assert multiprocessing.active_children() == []
-    assert list(folder.glob(".workers-*")) == []
+    assert list(folder.glob(".workers-*")) == [folder / ".workers-of-a-killed-run"] * (workers == 1)
 
 
 def trained(prepared: Federation, config: RunConfig) -> list[Round]:
