@@ -110,7 +110,7 @@ def test_records_that_were_generated_are_dealt_out_anew_where_a_task_says_how(
 ) -> None:
     monkeypatch.setattr(module, "scrub_sites", lambda config, raw, folder: raw)
     study = Study.load(METHODS_STUDY, [f'run.output="{tmp_path}"'])
-    uneven, alike = [], []
+    uneven, alike = list[int](), list[int]()
     for found, task in ((alike, "6 sites, alike"), (uneven, "6 sites, Dirichlet(0.3)")):
         cell = next(cell for cell in study.cells() if cell.task.name == task)
         records: dict[str, list[Any]] = study._records(cell)  # type: ignore[assignment]

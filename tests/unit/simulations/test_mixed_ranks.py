@@ -83,7 +83,7 @@ def test_what_is_applied_is_the_mean_update_of_each_row_of_a_over_the_sites_that
             assert isinstance(order, TrainOrder)
             assert order.adapter.digest() == cut(before, config.ranks[site]).digest()
         for name in filter(COLUMNS.search, before.arrays):
-            a, wanted = fixed[name.replace("lora_B", "lora_A")], 0.0
+            a, wanted = fixed[name.replace("lora_B", "lora_A")], np.zeros(())
             for row in range(4):
                 own = [r.delta.arrays[name] for site, r in watched.replies[number].items() if config.ranks[site] > row]
                 wanted = wanted + np.outer(np.mean([each[:, row].astype(np.float64) for each in own], axis=0), a[row])

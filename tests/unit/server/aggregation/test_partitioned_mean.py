@@ -1,6 +1,7 @@
 """Sites of mixed ranks: the mean by columns against the definition in float64, and what noise covers."""
 
 from collections.abc import Mapping, Sequence
+from random import Random
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ def aggregated(deltas: Sequence[AdapterState], weights: Sequence[float]) -> Mapp
 
 @given(st.lists(st.tuples(st.integers(1, WHOLE), st.floats(0.1, 1e4)), min_size=1, max_size=6), st.randoms())
 def test_the_update_that_is_applied_is_the_mean_of_each_row_over_the_sites_that_train_it(
-    sites: list[tuple[int, float]], random: "st.DataObject"
+    sites: list[tuple[int, float]], random: Random
 ) -> None:
     deltas = [delta(rank, seed) for seed, (rank, _) in enumerate(sites)]
     a = signs((WHOLE, D_IN), 3, "lora_A", "x").astype(np.float64)
