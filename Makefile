@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
     --no-emit-package torch --custom-compile-command 'make lock'
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 
-.PHONY: lock dist demo demo-federation test unit claims attack faults exhaustive mutants check bench bench-epoch utility docs clean
+.PHONY: lock dist demo demo-federation test unit claims attack faults exhaustive mutants check bench bench-epoch gpu utility docs clean
 
 $(VENV)/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -79,6 +79,9 @@ bench: $(VENV)/installed  ## time and memory of a private step against a plain o
 
 bench-epoch: $(VENV)/installed  ## records per second of an epoch, against transformers' Trainer; DATA names a folder of questions and answers
 	$(BIN)/python -m bench.epoch $(DATA)
+
+gpu: $(VENV)/installed  ## on a machine with a GPU: exactness, noise, time and memory in one table, then the tests that need a GPU
+	$(BIN)/python -m bench.gpu; table=$$?; $(BIN)/python -m pytest -m gpu && exit $$table
 
 utility: $(VENV)/installed  ## accuracy at epsilon 8, 3 and 1, and the effect of clipping norm, rank and sampling rate, in one plot
 	$(BIN)/python -m simulations.studies.utility configs/utility.toml

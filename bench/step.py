@@ -15,7 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,12 +33,14 @@ from client.trainer import optimizer_of
 from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config.run import RunConfig
+from shared.config.training import TrainingSection
 from shared.tasks import load_task
 from shared.tasks.base import Task
 from shared.tasks.examples import Batch
 
 Variant = Literal["plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours"]
 VARIANTS: tuple[Variant, ...] = ("plain PEFT LoRA", "plain fused", "Opacus hooks", "Opacus ghost", "ours")
+Batches = Callable[[], AbstractContextManager[Batch]]
 OUTPUT = Path("runs/bench/bench.json")
 MEMORY_STEPS = 2
 RANK = 8
@@ -144,40 +146,72 @@ def _config(case: Case) -> RunConfig:
 
 @contextmanager
 def _step(case: Case, variant: Variant) -> Iterator[Callable[[], None]]:
-    """Yield a function that takes one full step of a variant: gradients, clipping and noise if it has them, and AdamW."""
+    """Load the model of a case and yield a function that takes one full step of a variant."""
     torch.manual_seed(0)
-    warnings.filterwarnings("ignore", message="Full backward hook is firing")  # the first layer's input needs no gradient
     config = _config(case)
     base, task = load_task(config)
     model = task.build(base, 0).train()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
-    if variant in ("ours", "plain fused"):
-        optimizer = optimizer_of(model, config.training)
     batch = _batch(case, base.network.config.vocab_size, base.device)
+    with step_of(variant, model, task, config.training, lambda: nullcontext(batch), case.records) as step:
+        yield step
+
+
+@contextmanager
+def step_of(
+    variant: Variant,
+    model: nn.Module,
+    task: Task,
+    training: TrainingSection,
+    batch_of: Batches,
+    records: int,
+) -> Iterator[Callable[[], None]]:
+    """Yield a function that takes one full step of a variant: gradients, clipping and noise if it has them, and AdamW.
+
+    Parameters
+    ----------
+    variant
+        What takes the step.
+    model, task
+        A model with an adapter, and its task.
+    training
+        The ``training`` section of a run, for the trainer's own optimiser.
+    batch_of
+        Returns a context that yields the batch of a step.
+    records
+        Number of records in it.
+    """
+    warnings.filterwarnings("ignore", message="Full backward hook is firing")  # the first layer's input needs no gradient
     if variant in ("ours", "plain fused"):
         plan = PLAN if variant == "ours" else None
-        with make_private(model, optimizer, plan, PLAN.expected_batch) as (lent, step):
-            yield lambda: _ours(lent, task, batch, step)
-    elif variant == "Opacus hooks":
-        GradSampleModule(model, batch_first=True, loss_reduction="sum")
-        private = DPOptimizer(optimizer, expected_batch_size=case.records, **NOISE)
-        yield lambda: _plain(model, task, batch, private)
+        with make_private(model, optimizer_of(model, training), plan, PLAN.expected_batch) as (lent, step):
+            yield lambda: _ours(lent, task, batch_of, step)
+        return
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    wrapped: Any = None
+    if variant == "Opacus hooks":
+        wrapped = GradSampleModule(model, batch_first=True, loss_reduction="sum")
+        private = DPOptimizer(optimizer, expected_batch_size=records, **NOISE)
+        yield lambda: _plain(model, task, batch_of, private)
     elif variant == "Opacus ghost":
-        ghost = GradSampleModuleFastGradientClipping(model, loss_reduction="sum", max_grad_norm=PLAN.clipping_norm)
-        fast = DPOptimizerFastGradientClipping(optimizer, expected_batch_size=case.records, **NOISE)
-        yield lambda: _ghost(ghost, model, task, batch, fast)
+        wrapped = GradSampleModuleFastGradientClipping(model, loss_reduction="sum", max_grad_norm=PLAN.clipping_norm)
+        fast = DPOptimizerFastGradientClipping(optimizer, expected_batch_size=records, **NOISE)
+        yield lambda: _ghost(wrapped, model, task, batch_of, fast)
     else:
-        yield lambda: _plain(model, task, batch, optimizer)
+        yield lambda: _plain(model, task, batch_of, optimizer)
+    if wrapped is not None:
+        wrapped.remove_hooks()
 
 
-def _ours(model: nn.Module, task: Task, batch: Batch, step: Step) -> None:
-    torch.autograd.backward(task.losses(model, batch).sum())
+def _ours(model: nn.Module, task: Task, batch_of: Batches, step: Step) -> None:
+    with batch_of() as batch:
+        torch.autograd.backward(task.losses(model, batch).sum())
     step.accumulate()
     step.finish()
 
 
-def _plain(model: nn.Module, task: Task, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
-    torch.autograd.backward(_losses(model, task, batch).sum())
+def _plain(model: nn.Module, task: Task, batch_of: Batches, optimizer: torch.optim.Optimizer) -> None:
+    with batch_of() as batch:
+        torch.autograd.backward(_losses(model, task, batch).sum())
     optimizer.step()
     optimizer.zero_grad()
 
@@ -186,11 +220,12 @@ def _ghost(
     ghost: GradSampleModuleFastGradientClipping,
     model: nn.Module,
     task: Task,
-    batch: Batch,
+    batch_of: Batches,
     optimizer: DPOptimizerFastGradientClipping,
 ) -> None:
     """Take a ghost-clipping step: one backward pass for norms, another for the clipped sum (Li 2022, arXiv 2110.05679)."""
-    losses = _losses(model, task, batch)
+    with batch_of() as batch:
+        losses = _losses(model, task, batch)
     torch.autograd.backward(losses.sum(), retain_graph=True)
     optimizer.zero_grad()
     ghost.disable_hooks()
@@ -207,7 +242,7 @@ def _losses(model: Any, task: Task, batch: Batch) -> torch.Tensor:
     network = model.get_base_model()
     states = network.model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
     rows, places = batch.targets[:, 1:].nonzero(as_tuple=True)
-    losses = F.cross_entropy(network.lm_head(states[rows, places]), batch.ids[rows, places + 1], reduction="none")
+    losses = F.cross_entropy(network.lm_head(states[rows, places]).float(), batch.ids[rows, places + 1], reduction="none")
     return torch.zeros(len(batch.ids), device=losses.device).index_add(0, rows, losses) / batch.targets[:, 1:].sum(dim=1)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from faker import Faker
 
-from bench import fresh
+from bench import fresh, kept
 from shared.records.types import Span
 
 # {SLOT} is a value with its label; the language of a frame says which locales its values may come from.
@@ -165,6 +165,8 @@ FRAMES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "fresh": (fresh.MIXED, fresh.FRESH),
     "kinds": (fresh.ENGLISH, fresh.KINDS),
     "lookalikes": (fresh.ENGLISH, fresh.LOOKALIKES),
+    "kept": (fresh.MIXED, kept.KEPT),
+    "kept_kinds": (fresh.ENGLISH, kept.KEPT_KINDS),
 }
 # Names of many origins, written by hand: names in Faker's lists are in the anonymiser's lists too, which would flatter it.
 GIVEN = (
@@ -189,6 +191,7 @@ LABELS = {
     "IP": "IP_ADDRESS", "ACCOUNT": "ID_NUMBER", "SORT_CODE": "ID_NUMBER", "CASE": "ID_NUMBER", "PLATE": "ID_NUMBER",
     "PASSPORT": "ID_NUMBER", "STUDENT": "ID_NUMBER", "STAFF": "ID_NUMBER", "POLICY": "ID_NUMBER", "CARD_END": "ID_NUMBER",
     **fresh.LABELS,
+    **kept.LABELS,
 }  # fmt: skip
 
 
@@ -245,6 +248,7 @@ class Filler:
             "SORT_CODE": lambda: fake.numerify("##-##-##"),
             "CARD_END": lambda: fake.numerify("%###"),
             **fresh.values(fake, self._faker),
+            **kept.values(fake),
             **{name: self._code(fake, forms) for name, forms in CODES.items()},
         }
 

@@ -144,6 +144,8 @@ def file_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     if found["persons"] is not None:
         yield f"Persons: {found['persons']}."
     yield f"Held back: {_counts(found['held_back']) or 'none'}."
+    languages = found["languages"]
+    yield f"Languages: {_counts(languages['found'])}; anonymise.language = '{languages['asked']}'."
     yield f"Characters of a record: {_lengths(found['characters'])}."
     if found["tokens"] is None:
         yield "Tokens: not known, because SITE.toml names no model; give a run's config."

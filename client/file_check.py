@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from client.site_file import SiteFile
+from privacy.detect.languages.identify import UNKNOWN, identifier
+from privacy.detect.normalise import normalise
+from privacy.detect.unfit import UnfitText
 from shared.config.run import RunConfig
 from shared.config.toml import read_toml
 from shared.errors import ConfigError, DataError, ModelError
@@ -95,6 +98,7 @@ def check_file(path: Path, asked: Asked, most: int) -> dict[str, Any]:
         "labels": _labels(records, config),
         "persons": len({record.person for record in records} - {None}) if config.data.columns.person else None,
         "held_back": _held_back(records),
+        "languages": {"asked": config.anonymise.language, "found": _languages(records)},
         "characters": _lengths([sum(map(len, record.fields.values())) for record in records], None),
         "tokens": _tokens(records, config) if asked.own_model else None,
     }
@@ -133,6 +137,18 @@ def _held_back(records: Sequence[RawRecord]) -> dict[str, int]:
     empty = sum(not all(map(str.strip, record.fields.values())) for record in records)
     lacking = Counter(f"no {record.lacks}" for record in records if record.lacks)
     return ({"empty": empty} if empty else {}) | dict(sorted(lacking.items()))
+
+
+def _languages(records: Sequence[RawRecord]) -> dict[str, int]:
+    """Count the records by the language that each is surely in, the most frequent first."""
+    return dict(Counter(_language_of(record) or "not sure" for record in records).most_common())
+
+
+def _language_of(record: RawRecord) -> str:
+    try:
+        return identifier().language_of("\n".join(map(normalise, record.fields.values())))
+    except UnfitText:
+        return UNKNOWN
 
 
 def _lengths(values: Sequence[int], limit: int | None) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from client.set_up import Host
 from client.site_file import SiteFile
 from client.status import StatusWriter
 from shared.errors import ConfigError, ConnectionRefused, Declined, HushtuneError, one_line
+from shared.models.device import refuse_processes
+from shared.models.load import choose_device
 from shared.ops import crash_points as faults
 from shared.ops.address import is_loopback, parsed
 from shared.ops.disk import FolderLock
@@ -173,6 +175,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = N
     """
     if file.site.energy:
         require("site.energy = true", "energy")
+    refuse_processes(file.model.processes, choose_device(file.model.device))
     host, port = parsed(file.server.address)
     if insecure and not is_loopback(host):
         raise ConfigError(f"--insecure: without TLS a client connects only to this machine, not to {host}; leave it out")

@@ -18,6 +18,8 @@ from client.preflight import refuse_other_adapter, refuse_what_does_not_fit, sha
 from client.secure_sum import NOT_OPEN, sent_before
 from client.site import Site
 from client.site_file import SiteFile
+from client.worker import on_this_share
+from client.workers import Workers
 from privacy.accounting import SEARCH_GRID, Accountant
 from privacy.audit.meter import refuse_unmetered
 from privacy.budget import Budget, Limit
@@ -146,7 +148,8 @@ class Host:
     def _prepare(self, run: RunConfig) -> PlannedRun:
         here = self._file.carried_out(run)
         if self._free is None:  # measured once, before records lie in the memory: how much is free must not say how many
-            self._free = free_bytes(choose_device(here.model.device))
+            device = choose_device(here.model.device)
+            self._free = free_bytes(device) // (self._file.model.processes if device.type == "cpu" else 1)
         refuse_what_does_not_fit(here.at_site(self._file.site.id), self._free)
         refuse_no_writer(here)
         accountant = Accountant()
@@ -158,8 +161,12 @@ class Host:
 
     def _site_of(self, run: PlannedRun) -> Site:
         if self._site is None or self._digest != run.digest:
+            if self._site is not None:
+                self._site.close()
             self._site = None  # before the next one is loaded
             self._site, self._digest = self._set_up(run), run.digest
+            if self._site.pads:
+                self._progress("padded", 0)
             self._progress("ready", 0)
         return self._site
 
@@ -178,9 +185,11 @@ class Host:
         self._progress("load_model", 0)
         budget = self._budget(ledger, dataset, run.accountant)
         memory, outbox = Memory(file.site.state / "memory"), Outbox(file.outbox)
-        return Site.of(
-            here, data, load_learner(here.at_site(file.site.id)), run.plan, budget, memory, outbox, run.participant
-        )
+        processes = file.model.processes
+        own = here.at_site(file.site.id)  # its model has the rank of this site
+        workers = Workers(own, processes) if processes > 1 else None
+        learner = on_this_share(load_learner(own), processes)
+        return Site.of(here, data, learner, run.plan, budget, memory, outbox, run.participant, workers)
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
         """Return what the records of the last order and the whole site have spent; nothing before the first order."""

@@ -11,8 +11,9 @@ from client.memory import Memory
 from client.outbox import Finished, Outbox
 from client.preflight import refuse_other_adapter
 from client.secure_sum import SecureSum
-from client.trainer import clipped_sum, measure, self_check, train
+from client.trainer import Others, alone, clipped_sum, measure, self_check, train
 from client.units import TrainingSet, units_of
+from client.workers import Workers
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.dp.release import release_sums
@@ -56,6 +57,7 @@ class Site:
         persons: Sequence[str] = (),
         wordings: Mapping[str, Wordings] | None = None,
         participant: Participant | None = None,
+        workers: Workers | None = None,
     ) -> None:
         data = training_set(site_id, config, records, learner, persons, wordings or {})
         if len(data.units) < config.cohort.min_records:
@@ -70,7 +72,6 @@ class Site:
         self.plan = plan
         self.budget = budget
         self._config = config
-        self._learner = learner
         self._data = data
         self._memory = memory or Memory()
         self._outbox = outbox or Outbox()
@@ -78,9 +79,14 @@ class Site:
         if plan is not None and plan.shared is not None and participant is not None:
             self._sums = SecureSum(site_id, plan, budget, participant, self._outbox)
         if plan is not None:
-            self_check(learner, data.examples, config.privacy.self_check, config.training.distillation)
+            learner = self_check(learner, data.examples, config.privacy.self_check, config.training.distillation)
+        self._learner = learner
+        self._workers = workers
+        self._mustered()
         training = config.training
         visits = training.rounds * training.steps * training.sampling_rate if data.viewer is None else 0
+        if workers is not None:
+            visits = 0  # each process would keep the states of all records
         self._prefix = FrozenPrefix.build(learner, data.examples, visits, learner.tokens(training))
 
     @classmethod
@@ -94,6 +100,7 @@ class Site:
         memory: Memory | None = None,
         outbox: Outbox | None = None,
         participant: Participant | None = None,
+        workers: Workers | None = None,
     ) -> Self:
         """Return the site of prepared records, at a data owner or in a simulation.
 
@@ -113,6 +120,8 @@ class Site:
             Where the optimiser's state and finished replies are kept; in this process only without them.
         participant
             The site's keys and roster, for secure sums.
+        workers
+            Other processes of the site, over which each batch is split; None computes all of it in this process.
 
         Raises
         ------
@@ -121,7 +130,7 @@ class Site:
         """
         site, records = data.section, data.training.records
         persons, wordings = data.persons, data.wordings
-        parts = (config, records, learner, plan, budget, memory, outbox, persons, wordings, participant)
+        parts = (config, records, learner, plan, budget, memory, outbox, persons, wordings, participant, workers)
         return cls(site.id, site.declared_size, *parts)
 
     @property
@@ -154,6 +163,7 @@ class Site:
         finished = self._outbox.stored(order.run_id, order.round, start)
         if finished is not None:  # asked again: the work is already done and charged
             return self._reply(order, finished)
+        others = self._mustered()
         self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
         faults.point("reserved", order.round)
         trained = train(
@@ -168,6 +178,7 @@ class Site:
             moments=self._memory.before(order.run_id, order.round),
             label_weights=label_weights(self._data, order.config, self.plan is not None),
             prefix=self._prefix,
+            others=others,
         )
         self._memory.keep(order.run_id, order.round, trained.moments)
         delta = as_replied(trained.delta, order.config.aggregation.encoding)  # what is stored is what leaves, bit for bit
@@ -201,7 +212,17 @@ class Site:
             return known
         self.budget.refuse_rest(order.run_id, order.round, plan)
         weights = label_weights(self._data, order.config, private=True)
-        parts = (self._learner, self._data, order.adapter, order.config, plan, order.round, weights, self._prefix)
+        parts = (
+            self._learner,
+            self._data,
+            order.adapter,
+            order.config,
+            plan,
+            order.round,
+            weights,
+            self._prefix,
+            self._mustered(),
+        )
         return sums.announce(order, agreed or self._config.digest(), clipped_sum(*parts))
 
     def announced(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply | None:
@@ -219,6 +240,23 @@ class Site:
     def masked(self, order: MaskedOrder) -> MaskedReply:
         """Charge an attempt that this site is ready for, and return its masked vector (`client.secure_sum`)."""
         return self._secure().masked(order)
+
+    @property
+    def pads(self) -> bool:
+        """Return whether batches are padded only because computing them without padding is not exact here."""
+        return not self._learner.may_pack
+
+    def close(self) -> None:
+        """End the site's other processes, if it has any."""
+        if self._workers is not None:
+            self._workers.close()
+
+    def _mustered(self) -> Others:
+        """Return what hands out shares of a step; other processes that have died are started and checked anew."""
+        if self._workers is None:
+            return alone
+        self._workers.muster(self._learner, self.plan, self._data.examples)
+        return self._workers.sharing
 
     def _secure(self) -> SecureSum:
         if self._sums is None:

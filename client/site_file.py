@@ -125,6 +125,12 @@ class OwnModelSection(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="auto uses cuda if present, else mps, else cpu"
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="processes over which the site splits each batch, each on a GPU of its own; these GPUs must be equal",
+    )
     dtype: Literal["run", "auto", "float32", "bfloat16"] = Field(
         "run", description="dtype of the frozen base weights; run: as the run's config says"
     )

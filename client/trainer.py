@@ -2,8 +2,8 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +12,18 @@ from torch import nn
 
 from client.units import Rows, TrainingSet, row_weights
 from privacy.dp.clipping import CLIPPING_NORM
-from privacy.dp.engine import Step, make_private, summing
+from privacy.dp.engine import PlainSum, Step, make_private, summing
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import PER_ROOT, base_dtype
 from privacy.dp.sampling import poisson_batches
-from privacy.dp.selfcheck import refuse_inexact, refuse_rounding
+from privacy.dp.selfcheck import LossOf, refuse_inexact, refuse_inexact_as_trained, refuse_rounding
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
+from shared.errors import PrivacyError, RunError
+from shared.models.library import class_only
 from shared.ops import crash_points as faults
 from shared.schedule import schedule
 from shared.seeds import derive, stream
@@ -30,9 +32,22 @@ from shared.tasks.cached_activations import FrozenPrefix, batches
 from shared.tasks.examples import Example
 from shared.tasks.head import HEADS
 
+FAILED = (
+    "so no step was taken and this round has no reply; if the memory was too small, set a smaller "
+    "training.micro_batch_tokens, or training.checkpointing = true"
+)
 Engine = Callable[
     [nn.Module, torch.optim.Optimizer, PrivacyPlan | None, float], AbstractContextManager[tuple[nn.Module, Step]]
 ]
+
+# Hands out shares of a step, yields the rows that this process computes, and at the end adds the shares to the step.
+Others = Callable[[Step, Rows, npt.NDArray[np.float64] | None], AbstractContextManager[Rows]]
+
+
+@contextmanager
+def alone(step: Step, rows: Rows, label_weights: npt.NDArray[np.float64] | None) -> Iterator[Rows]:
+    """Leave all rows of a step to this process."""
+    yield rows
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,7 @@ def train(
     label_weights: npt.NDArray[np.float64] | None = None,
     prefix: FrozenPrefix | None = None,
     engine: Engine = make_private,
+    others: Others = alone,
 ) -> Trained:
     """Train one round from an adapter and return the change.
 
@@ -88,6 +104,8 @@ def train(
         Cached states of the frozen layers; None computes all layers.
     engine : Engine
         What makes the training private; an audit plants canaries in it (`privacy.audit.canaries.planted`).
+    others : Others
+        Other processes of this site that compute shares of each step (`client.workers.Workers.sharing`).
 
     Returns
     -------
@@ -109,12 +127,13 @@ def train(
     torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
     learner.model.train()
     sampled = _batches(len(data.units), config, plan, site_id, round_number)
-    weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
+    weights = on_device(label_weights, learner)
     with engine(learner.model, optimizer, plan, divisor) as (model, step):
         for number, chosen in enumerate(sampled, start=(round_number - 1) * training.steps):
             _set_rates(optimizer, peaks, schedule(number, training))
             rows = data.rows(chosen.tolist(), number)
-            _accumulate(learner, model, step, rows, weights, training, prefix)
+            with others(step, rows, label_weights) as own:
+                accumulate(learner, model, step, own, weights, training, prefix)
             step.finish()
             _pull_to_start(optimizer, anchors, training.proximal)
             faults.point("training", round_number)
@@ -130,6 +149,7 @@ def clipped_sum(
     round_number: int,
     label_weights: npt.NDArray[np.float64] | None = None,
     prefix: FrozenPrefix | None = None,
+    others: Others = alone,
 ) -> torch.Tensor:
     """Draw a batch and return the sum of its clipped gradients, without noise; each call draws another batch.
 
@@ -137,7 +157,7 @@ def clipped_sum(
 
     Parameters
     ----------
-    learner, data, start, config, label_weights, prefix
+    learner, data, start, config, label_weights, prefix, others
         As for `train`.
     plan
         Privacy plan of a run under trust ``distributed``.
@@ -158,29 +178,61 @@ def clipped_sum(
     torch.manual_seed(_dropout_seed(config, plan, "", round_number))
     learner.model.train()
     [chosen] = _batches(len(data.units), config, plan, "", round_number)
-    weights = None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
+    weights = on_device(label_weights, learner)
     with summing(learner.model, plan) as (model, step):
         rows = data.rows(chosen.tolist(), round_number - 1)
-        _accumulate(learner, model, step, rows, weights, config.training, prefix)
+        with others(step, rows, label_weights) as own:
+            accumulate(learner, model, step, own, weights, config.training, prefix)
         faults.point("training", round_number)
         return step.total()
 
 
-def _accumulate(
+def accumulate(
     learner: Learner,
     model: nn.Module,
-    step: Step,
+    step: Step | PlainSum,
     rows: Rows,
     weights: torch.Tensor | None,
     training: TrainingSection,
-    prefix: FrozenPrefix | None,
+    prefix: FrozenPrefix | None = None,
 ) -> None:
-    """Add the gradients of a step's rows to the step; no unit is split over two micro-batches."""
-    for units, batch in learner.unit_batches(rows.examples, rows.units, learner.tokens(training)):
-        with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
-            losses = learner.task.training_losses(model, batch, training.distillation)
-            torch.autograd.backward((losses * row_weights(units, batch.targets, weights)).sum())
-        step.accumulate([unit[0] for unit in units for _ in unit])  # a unit is identified by its first row
+    """Add the gradients of a step's rows to the step; no unit is split over two micro-batches.
+
+    Parameters
+    ----------
+    learner : Learner
+        Task and model.
+    model : nn.Module
+        The model as `make_private`, `summing` or `sharing` yields it.
+    step : Step or sum
+        What they yield with it.
+    rows : Rows
+        Rows of the step.
+    weights : tensor (L,) or None
+        Weight of each label's losses.
+    training : TrainingSection
+        The run's ``training`` section.
+    prefix : FrozenPrefix | None
+        Cached states of the frozen layers; None computes all layers.
+
+    Raises
+    ------
+    RunError
+        The model's library raised an error, whose message is left out because it may quote a record.
+    PrivacyError
+        A privacy unit was split, or a layer gives no proper per-record gradients.
+    """
+    with class_only("the model failed in training", FAILED, RunError):
+        for units, batch in learner.unit_batches(rows.examples, rows.units, learner.tokens(training)):
+            with prefix.replayed([row for unit in units for row in unit]) if prefix else nullcontext():
+                losses = learner.task.training_losses(model, batch, training.distillation)
+                torch.autograd.backward((losses * row_weights(units, batch.targets, weights)).sum())
+            step.accumulate([unit[0] for unit in units for _ in unit])  # a unit is identified by its first row
+
+
+def on_device(label_weights: npt.NDArray[np.float64] | None, learner: Learner) -> torch.Tensor | None:
+    """Return the weights of labels where the model computes, (L,)."""
+    return None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
 
 
 def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor: float) -> None:
@@ -202,12 +254,12 @@ def _pull_to_start(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Paramet
                 parameter.lerp_(anchors[parameter], min(1.0, float(group["lr"]) * strength))
 
 
-def self_check(learner: Learner, examples: Sequence[Example], records: int, distillation: float = 0.0) -> None:
+def self_check(learner: Learner, examples: Sequence[Example], records: int, distillation: float = 0.0) -> Learner:
     """Compare per-record gradients with a one-record loop, on the longest and the shortest examples.
 
-    The batch is computed as in training, end to end where possible; single records are computed by the unmodified model.
-    Then, in the dtype of training, the batch is compared with the batch without its longest record, to check that the plan
-    covers rounding.
+    The batch is computed as in training, end to end where possible; single records are computed by the unmodified model. The
+    first comparison is in float32. In 16 bits a second one follows with the kernels of training. Then, in the dtype of
+    training, the batch is compared with the batch without its longest record, to check that the plan covers rounding.
 
     Parameters
     ----------
@@ -220,14 +272,57 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
     distillation : float
         Weight of the distillation term of the loss.
 
+    Returns
+    -------
+    Learner
+        The learner to train with: the same, or one that computes padded batches, if only these are exact on this device.
+
     Raises
     ------
     PrivacyError
         The gradients differ, so nothing may be trained.
     """
+    chosen = longest_and_shortest(examples, records)
+    try:
+        _refuse_differences(learner, chosen, distillation)
+    except PrivacyError:
+        if not learner.packs:
+            raise
+    else:
+        return learner
+    padded = replace(learner, may_pack=False)
+    _refuse_differences(padded, chosen, distillation)
+    return padded
+
+
+def longest_and_shortest(examples: Sequence[Example], records: int) -> list[Example]:
+    """Return up to ``records`` examples to check on, half of them the longest and half of them the shortest."""
     chosen = sorted(examples, key=len, reverse=True)
-    if len(chosen) > records:
-        chosen = chosen[: (records + 1) // 2] + chosen[len(chosen) - records // 2 :]
+    return chosen if len(chosen) <= records else chosen[: (records + 1) // 2] + chosen[len(chosen) - records // 2 :]
+
+
+def _refuse_differences(learner: Learner, chosen: Sequence[Example], distillation: float) -> None:
+    dtype = base_dtype(learner.model)
+    with loss_of(learner, chosen, distillation) as losses:
+        refuse_inexact(learner.model, losses, len(chosen))
+        if dtype != "float32":
+            refuse_inexact_as_trained(learner.model, losses, len(chosen))
+        refuse_rounding(learner.model, losses, len(chosen), PER_ROOT[dtype])
+
+
+@contextmanager
+def loss_of(learner: Learner, chosen: Sequence[Example], distillation: float) -> Iterator[LossOf]:
+    """Yield a function that returns the losses of some of the examples: of several as in training, of one without packing.
+
+    Parameters
+    ----------
+    learner : Learner
+        Task and model.
+    chosen : Sequence[Example]
+        Encoded records.
+    distillation : float
+        Weight of the distillation term of the loss.
+    """
     with ExitStack() as given:
 
         def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
@@ -236,8 +331,7 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
             batch = given.enter_context(learner.batch(asked)) if len(asked) > 1 else learner.padded(asked)
             return learner.task.training_losses(model, batch, distillation)
 
-        refuse_inexact(learner.model, losses, len(chosen))
-        refuse_rounding(learner.model, losses, len(chosen), PER_ROOT[base_dtype(learner.model)])
+        yield losses
 
 
 def measure(

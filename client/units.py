@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -131,6 +132,32 @@ def units_of(persons: Sequence[str]) -> list[Unit]:
     for row, person in enumerate(persons):
         rows[person].append(row)
     return list(rows.values())
+
+
+def split(rows: Rows, parts: int) -> list[Rows]:
+    """Split the rows of a step into parts of about as many tokens; no unit is in two parts, and a part may be empty.
+
+    Parameters
+    ----------
+    rows : Rows
+        Examples and units of a step.
+    parts : int
+        Number of parts.
+
+    Returns
+    -------
+    list[Rows]
+        The parts; each has only the examples of its own units.
+    """
+    longest = sorted(rows.units, key=lambda unit: -sum(len(rows.examples[row]) for row in unit))
+    return [_only(rows.examples, longest[part::parts]) for part in range(parts)]
+
+
+def _only(examples: Sequence[Example], units: Sequence[Unit]) -> Rows:
+    """Return these units with their own examples alone, numbered anew."""
+    ends = accumulate(len(unit) for unit in units)
+    owned = [range(end - len(unit), end) for unit, end in zip(units, ends, strict=True)]
+    return Rows([examples[row] for unit in units for row in unit], owned)
 
 
 def row_weights(units: Sequence[Unit], targets: torch.Tensor, by_label: torch.Tensor | None) -> torch.Tensor:

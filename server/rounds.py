@@ -20,7 +20,7 @@ from shared.errors import QuorumError
 from shared.metrics.bootstrap import Interval
 from shared.ops import crash_points as faults
 from shared.wire.chain_head import Head
-from shared.wire.messages import Order, TrainOrder
+from shared.wire.messages import Envelope, Order, TrainOrder
 from shared.wire.round_chain import extend
 from shared.wire.version import installed
 
@@ -149,6 +149,7 @@ def run_rounds(
     heads = heads or Heads()
     for site, head in ledgers.items():
         heads.saw(site, head, run_id, number - 1)
+    here = installed()
     owing: set[str] = set()  # sites from which an earlier attempt at this round lacked a vector
     while number <= config.training.rounds:
         clock = _Clock()
@@ -156,12 +157,12 @@ def run_rounds(
         connected = without(fleet.connected(), owing, plan)
         cohort = drawn(choose(connected, config.cohort, plan), config, number, attempt)
         together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
-        nonces = _nonces(cohort, plan)
+        nonces, starts = _nonces(cohort, plan), _starts(adapter, config, cohort)
         orders = {
             site: TrainOrder(
-                run_id, number, nonces[site], config, start, together, installed(), heads.head(site), record, attempt
+                run_id, number, nonces[site], config, start.adapter, together, here, heads.head(site), record, attempt, start
             )
-            for site, start in zip(cohort, _starts(adapter, config, cohort), strict=True)
+            for site, start in zip(cohort, starts, strict=True)
         }
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it arrives: no answer can stop the round.
@@ -252,11 +253,12 @@ def _round(
     )
 
 
-def _starts(adapter: AdapterState, config: RunConfig, cohort: Sequence[str]) -> Iterator[AdapterState]:
-    """Yield what each site starts from: the adapter, cut to the site's own rank; sites of one rank share one copy."""
-    ranks = config.ranks
-    cuts = {rank: cut(adapter, rank) if rank < config.adapter.rank else adapter for rank in {ranks[s] for s in cohort}}
-    return (cuts[ranks[site]] for site in cohort)
+def _starts(adapter: AdapterState, config: RunConfig, cohort: Sequence[str]) -> list[Envelope]:
+    """Return what each site starts from: the adapter, cut to the site's own rank; sites of one rank share one copy."""
+    ranks, whole = config.ranks, config.adapter.rank
+    cuts = {rank: adapter if rank == whole else cut(adapter, rank) for rank in {ranks[site] for site in cohort}}
+    envelopes = {rank: Envelope(config, start) for rank, start in cuts.items()}
+    return [envelopes[ranks[site]] for site in cohort]
 
 
 def _nonces(cohort: Sequence[str], plan: PrivacyPlan | None) -> dict[str, str]:

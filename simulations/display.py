@@ -111,7 +111,7 @@ def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
         yield f"! {failure}"
     if not report["privacy"]["enabled"]:
         yield "! This run had no differential privacy: the adapter may reveal single training records."
-    yield f"{report['seconds']:.0f} s in all. Report: {folder}/report.html"
+    yield f"{report['seconds']:.0f} s in all. Report: {folder}/report.html; to print: {folder}/summary.html"
 
 
 def paraphrase_lines(report: Mapping[str, Any]) -> Iterator[str]:

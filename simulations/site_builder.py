@@ -100,7 +100,7 @@ class Learners:
         """Return the model of a site, which is loaded when the first site of its rank is built."""
         config = self._config.at_site(site_id)
         if config.adapter.rank not in self._by_rank:
-            self._by_rank[config.adapter.rank] = replace(load_learner(config), processes=self._whole.processes)
+            self._by_rank[config.adapter.rank] = replace(load_learner(config), memory_share=self._whole.memory_share)
         return self._by_rank[config.adapter.rank]
 
 

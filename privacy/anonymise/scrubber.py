@@ -278,7 +278,7 @@ class Scrubber:
             return list(merged)
         numbers = LEVELS[self._level].numbers
         return [
-            bridge(text, f, self._addresses, numbers, casing(text) is not Casing.USUAL)
+            bridge(text, f, self._addresses, numbers, casing(text) is not Casing.USUAL) if f else f
             for text, f in zip(masked, merged, strict=True)
         ]
 

@@ -1,27 +1,20 @@
 """Scrub chunks of records in spawned worker processes; each builds its analyser once and needs no torch."""
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
 from privacy.anonymise.scrubbed import Scrubbed
 from privacy.detect.spacy_models import is_transformer, locate_second
 from shared.config.anonymise import AnonymiseSection
-from shared.errors import HushtuneError, RunError
-from shared.ops.spawned import Worker, ignore_interrupts, spawn, stop_all
+from shared.errors import RunError
+from shared.ops.workers import Broken, Worker, start
 from shared.records.types import RawRecord
 
 T = TypeVar("T")
 Chunk = Sequence[RawRecord]
-
-
-@dataclass(frozen=True)
-class Broken:
-    """The message of a worker that cannot continue: one sentence without any text of a record."""
-
-    message: str
 
 
 def scrub_in_workers(
@@ -58,15 +51,16 @@ def scrub_in_workers(
     """
     crew: list[Worker] = []
     try:
-        crew.extend(spawn(serve, section, key) for _ in range(workers))
+        crew.extend(start(serve, section, key) for _ in range(workers))
         return _hand_out(crew, chunks, finished)
     finally:
-        stop_all(crew)
+        for worker in crew:
+            worker.end()
 
 
 def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None:
     """Receive chunks and send their results until the pipe closes; this function runs in a worker process."""
-    ignore_interrupts()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
     # spaCy and Presidio import torch where they can, which takes seconds and hundreds of megabytes, and do not use it
     # here. A None in sys.modules makes the import fail, as if torch were not installed.
     second = locate_second(section)
@@ -82,8 +76,7 @@ def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:
-        # Only our own errors are known to quote no text.
-        pipe.send(Broken(str(error) if isinstance(error, HushtuneError) else type(error).__name__))
+        pipe.send(Broken.of(error))
 
 
 def _hand_out(crew: Sequence[Worker], chunks: Sequence[Chunk], finished: Callable[[Chunk], None]) -> list[Scrubbed]:

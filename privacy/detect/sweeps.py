@@ -5,6 +5,7 @@ This finds names of any language in any sentence, even those that neither a patt
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import regex
 
@@ -16,8 +17,10 @@ from privacy.detect.rules import FLAGS
 from privacy.detect.words import WORDS_OF_A_PLACE, WordLists, without_accents
 
 SCORE = 0.1
+WORDS = 2**14  # words whose verdict is remembered
 IN_A_LIST = 0.55  # of a listed name in a list of persons, which is no term of a domain there
 WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{Lt}\p{M}]+)*")
+PART = re.compile(r"[^-]+")  # of a word with hyphens
 # What precedes the first word of a sentence: nothing, a full stop, a line break, a bullet, or the colon after a speaker.
 BEFORE_START = regex.compile(r"(?:\A|[.!?:;|]\s*|\n\s*|[\"(\[>*]\s*|\s-\s*|\d[.)]\s*)\Z", regex.V1)
 # Words in letters of other scripts than Latin: names, or words that no rule can read.
@@ -53,6 +56,8 @@ class Sweeper:
     def __init__(self, level: Level, language: Language, lists: WordLists) -> None:
         self._level = level
         self._lists = lists
+        self._first_words = frozenset(place.partition(" ")[0] for place in lists.places)
+        self._verdict = lru_cache(WORDS)(self._judge)  # most words of a text are frequent ones
         self._function_words = language.function_words()
         self._harmless = language.harmless_words
         self._login = regex.compile(language.login, FLAGS)
@@ -63,8 +68,9 @@ class Sweeper:
         """Return the findings in one text; they may overlap."""
         if not self._level.word_lists:
             return ()
-        words = list(self._words(text))
-        found = [*words, *self._names(text, words), *self._places(text), *_matches(FOREIGN, "PERSON", text)]
+        style = casing(text)
+        words = list(self._words(text, style))
+        found = [*words, *self._names(text, words, style), *self._places(text, style), *_matches(FOREIGN, "PERSON", text)]
         found += [*self._logins(text), *self._firms(text)]
         if self._level.numbers:
             found += [
@@ -72,17 +78,25 @@ class Sweeper:
             ]
         return tuple(found)
 
-    def _words(self, text: str) -> Iterator[Finding]:
+    def _words(self, text: str, style: Casing) -> Iterator[Finding]:
         """Yield each word that may be a name by itself."""
-        style = casing(text)
         for match in WORD.finditer(text):
-            word = match[0]
-            if style is Casing.USUAL and word.islower() and DEMONYM.search(word) and self._lists.is_proper(word):
-                yield Finding("NRP", match.start(), match.end(), SCORE)
-            elif len(word) > 1 and self._is_suspect(word, text[: match.start()][-8:], style):
-                label = self._label(word)
-                score = LISTED if label == "PERSON" and self._is_name(word.casefold()) else SCORE
+            verdict = self._verdict(match[0], style)
+            if verdict is None:
+                continue
+            label, score, begins = verdict
+            if begins or not BEFORE_START.search(text[max(0, match.start() - 8) : match.start()]):
                 yield Finding(label, match.start(), match.end(), score)
+
+    def _judge(self, word: str, style: Casing) -> tuple[str, float, bool] | None:
+        """Return the type and score of a word that is found, and whether also as the first word of a sentence."""
+        if style is Casing.USUAL and word.islower() and DEMONYM.search(word) and self._lists.is_proper(word):
+            return "NRP", SCORE, True
+        suspect, begins = self._is_suspect(word, style) if len(word) > 1 else (False, False)
+        if not suspect:
+            return None
+        label = self._label(word)
+        return label, LISTED if label == "PERSON" and self._is_name(word.casefold()) else SCORE, begins
 
     def _logins(self, text: str) -> Iterator[Finding]:
         """Yield the word after "user", "login" and the like, unless it is a common word."""
@@ -91,9 +105,8 @@ class Sweeper:
             if not self._is_common(word.casefold()):
                 yield Finding("USERNAME", match.start("word"), match.end("word"), SCORE)
 
-    def _names(self, text: str, found: list[Finding]) -> Iterator[Finding]:
+    def _names(self, text: str, found: list[Finding], style: Casing) -> Iterator[Finding]:
         """Yield each found name together with an initial or a particle and the next word, if that may belong to the name."""
-        style = casing(text)
         for finding in found:
             rest = AFTER_NAME.match(text, finding.end) if finding.label == "PERSON" else None
             if rest is None or (style is Casing.USUAL and rest["initial"] in self._function_words):  # "Ana y su hermana"
@@ -119,22 +132,23 @@ class Sweeper:
                 for (start, end), word in zip(match.spans("word"), words, strict=True):
                     yield Finding("PERSON", start, end, IN_A_LIST if word in self._lists.locales else LISTED)
 
-    def _is_suspect(self, word: str, before: str, style: Casing) -> bool:
-        """Return whether a word counts as a finding, by the text right before it and the casing of the whole text."""
+    def _is_suspect(self, word: str, style: Casing) -> tuple[bool, bool]:
+        """Return whether a word counts as a finding in a text of a casing, and whether even if it begins a sentence."""
         key = word.casefold()
         if key in self._harmless or self._titles.match(key) or ("'" in key and self._lists.is_common(key)):
-            return False
+            return False, False
         common = self._is_common(key, word[0].isupper())
         if style is Casing.USUAL and word.islower() and self._lists.is_ambiguous(key):
-            return False
+            return False, False
         if not common and (self._is_name(key) or (self._level.unknown_words and self._lists.is_proper(key))):
-            return True
+            return True, True
         if not word[0].isupper():
-            return style is Casing.LOWER and not common and self._level.unknown_words and len(key) > 2
+            return style is Casing.LOWER and not common and self._level.unknown_words and len(key) > 2, True
         if style is Casing.USUAL and self._level.all_capitals:
-            return not common or self._lists.may_be_name(key) or not BEFORE_START.search(before)
+            return True, not common or self._lists.may_be_name(key)
         # Short words in capitals are mostly abbreviations.
-        return not common and (self._level.all_capitals or not word.isupper() or len(word) > 5 or key in self._lists.places)
+        alone = self._level.all_capitals or not word.isupper() or len(word) > 5 or key in self._lists.places
+        return not common and alone, True
 
     def _is_name(self, key: str) -> bool:
         parts = [part for part in key.split("-") if len(part) > 1]
@@ -154,15 +168,19 @@ class Sweeper:
             return "LOCATION"
         return "ORGANIZATION" if word.isupper() and len(word) < 6 else "PERSON"
 
-    def _places(self, text: str) -> Iterator[Finding]:
+    def _begins_a_place(self, word: str) -> bool:
+        key = word.casefold()
+        return key in self._first_words or (not key.isascii() and without_accents(key) in self._first_words)
+
+    def _places(self, text: str, style: Casing) -> Iterator[Finding]:
         """Yield listed places of one or several words; they need a capital unless the text is in lower case."""
-        style = casing(text)
-        words = [(m.start(), m.end(), m[0]) for m in WORD.finditer(text)]
         parts = [
-            (part.start() + start, part.end() + start, part[0]) for start, _, w in words for part in re.finditer(r"[^-]+", w)
+            (start + part.start(), start + part.end(), part[0])
+            for start, word in ((m.start(), m[0]) for m in WORD.finditer(text))
+            for part in PART.finditer(word)
         ]
         for i, (start, _, word) in enumerate(parts):
-            if style is Casing.LOWER or word[0].isupper():
+            if (style is Casing.LOWER or word[0].isupper()) and self._begins_a_place(word):
                 for size in range(min(WORDS_OF_A_PLACE, len(parts) - i), 0, -1):
                     key = " ".join(part[2].casefold() for part in parts[i : i + size])
                     if (key in self._lists.places or without_accents(key) in self._lists.places) and len(key) > 3:

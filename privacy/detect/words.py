@@ -113,6 +113,13 @@ class WordLists:
         """Return whether a casefolded word right after a name belongs to it: it is listed as a name and not too frequent."""
         if self.given and capital and word not in self.never_names:
             return word in self.locales or self.counts.get(word, 0) <= self.per_count
+        if (
+            capital
+            and self.locales.get(word, 0)
+            and self.counts.get(word, 0) <= self.per_count
+            and word not in self.never_names
+        ):
+            return True  # a rare word that some list has: "Shannon Finch"
         often = self.counts.get(word, 0) > 20 * self.per_count
         return self.locales.get(word, 0) >= LOCALES and not often and word not in self.never_names
 
@@ -170,6 +177,8 @@ def _is_own(provider: object, own: str) -> bool:
 
 def without_accents(word: str) -> str:
     """Return the word in plain letters, as many people type it."""
+    if word.isascii():
+        return word
     return "".join(c for c in unicodedata.normalize("NFD", word) if not unicodedata.combining(c))
 
 

@@ -87,6 +87,33 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
         """Return the clipped sum of the step over all tensors, (d,) float64, without noise."""
         return torch.cat([parameter.summed_grad.flatten() for parameter in self.params])
 
+    def share(self) -> torch.Tensor:
+        """Return what this process adds to a step that several compute, (d,) float64: the clipped sum, without noise."""
+        return self.summed()
+
+    def join(self, share: torch.Tensor, units: int) -> None:
+        """Add the share of another process of this site to the step's sum.
+
+        Parameters
+        ----------
+        share : torch.Tensor
+            What its ``share`` returned.
+        units : int
+            How many privacy units it computed, none of which another process has.
+
+        Raises
+        ------
+        PrivacyError
+            The share is larger than its units can add, so it was not clipped to this step's C.
+        """
+        if share.numel() != sum(self._sizes) or not float(share.norm()) <= units * self.max_grad_norm * (1 + 1e-6):
+            raise PrivacyError(
+                "a process of this site returned a larger sum than its records may add, so nothing is released; report this "
+                "as a bug"
+            )
+        for parameter, part in zip(self.params, torch.split(share, self._sizes), strict=True):
+            parameter.summed_grad = parameter.summed_grad + part.view_as(parameter).to(parameter.summed_grad)
+
     def add_noise(self) -> None:
         """Add noise to the clipped sum, over all tensors at once, and write the result into each tensor's ``grad``."""
         released = self.mechanism.noised(self.summed())
@@ -139,6 +166,17 @@ class AdaptiveClipping(FlatClipping):
         below = ((self.max_grad_norm - whole) / (RAMP * self.max_grad_norm)).clamp(-COUNT_BOUND, COUNT_BOUND)
         self.balance = self.balance.to(whole.device) + below.nan_to_num(-COUNT_BOUND).sum()  # NaN counts as above
         return super().factors(norms, whole)
+
+    def share(self) -> torch.Tensor:
+        """Return the clipped sum and, as the last number, the balance of the count, (d + 1,)."""
+        return torch.cat([self.summed(), self.balance.view(1).to(self.summed())])
+
+    def join(self, share: torch.Tensor, units: int) -> None:
+        """Add the sum and the count of another process."""
+        if not float(share[-1].abs()) <= COUNT_BOUND * units * (1 + 1e-6):
+            raise PrivacyError("a process of this site counted more records than it was given; report this as a bug")
+        super().join(share[:-1], units)
+        self.balance = self.balance.to(share.device) + share[-1]
 
     def add_noise(self) -> None:
         """Add noise to the sum at the current C, then move C for the next step."""

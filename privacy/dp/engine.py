@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from privacy.dp.clipping import FlatClipping, clipping_optimizer
-from privacy.dp.gradients import dense, records
+from privacy.dp.gradients import dense, records, wide
 from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import base_dtype, rounding_slack
@@ -32,6 +32,17 @@ class Step(Protocol):
         ----------
         owners : Sequence[int]
             Index of the privacy unit of each row, (B,); if empty, each row is a unit of its own.
+        """
+
+    def join(self, share: torch.Tensor, units: int) -> None:
+        """Add to the step what another process of this site computed for units that this process does not have.
+
+        Parameters
+        ----------
+        share : torch.Tensor
+            What `PrivateSum.total` or `PlainSum.total` returned there.
+        units : int
+            Number of privacy units in it.
         """
 
     def finish(self) -> None:
@@ -78,12 +89,39 @@ class PrivateStep:
         Each step ends with a micro-batch of no records. An empty Poisson batch is therefore treated like any other: it adds
         noise and counts.
         """
-        for parameter in self.optimizer.params:
-            parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
+        self._give_nothing()
         self.optimizer.signal_skip_step(do_skip=False)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.seen.clear()
+
+    @property
+    def bound(self) -> float:
+        """Return C of this step; under adaptive clipping it follows the steps before."""
+        return float(self.optimizer.max_grad_norm)
+
+    def join(self, share: torch.Tensor, units: int) -> None:
+        """Add the clipped sum of another process of this site; the noise of the whole step is added in `finish` alone.
+
+        Parameters
+        ----------
+        share : torch.Tensor
+            What `PrivateSum.total` returned there.
+        units : int
+            Number of privacy units in it, none of which this process has.
+
+        Raises
+        ------
+        PrivacyError
+            The share is larger than its units can add.
+        """
+        self._give_nothing()
+        self.accumulate()
+        self.optimizer.join(share.to(self.optimizer.params[0].device), units)
+
+    def _give_nothing(self) -> None:
+        for parameter in self.optimizer.params:
+            parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
 
     def _refuse_split_units(self, units: set[int]) -> None:
         if not units.isdisjoint(self.seen):
@@ -104,12 +142,12 @@ class PrivateSum(PrivateStep):
     def total(self) -> torch.Tensor:
         """Return the sum over all tensors, in the order of the model's own tensors, (d,) float64; call once a step.
 
-        As in `PrivateStep`, a batch of no records comes last, so that an empty Poisson batch gives zeros.
+        As in `PrivateStep`, a batch of no records comes last, so that an empty Poisson batch gives zeros. Under adaptive
+        clipping the balance of the count follows as the last number.
         """
-        for parameter in self.optimizer.params:
-            parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
+        self._give_nothing()
         self.accumulate()
-        total = self.optimizer.summed()
+        total: torch.Tensor = self.optimizer.share()
         for parameter in self.optimizer.params:
             parameter.summed_grad = None
         self.seen.clear()
@@ -127,6 +165,13 @@ class PlainStep:
     def accumulate(self, owners: Sequence[int] = ()) -> None:
         """Do nothing: backward passes add up in ``grad``."""
 
+    def join(self, share: torch.Tensor, units: int) -> None:
+        """Add the summed gradient of another process of this site."""
+        parts = torch.split(share, [parameter.numel() for parameter in self.parameters])
+        for parameter, part in zip(self.parameters, parts, strict=True):
+            own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parameter.grad = own + part.view_as(parameter).to(own)
+
     def finish(self) -> None:
         """Divide the summed gradient by the divisor and take the optimiser step."""
         for parameter in self.parameters:
@@ -134,6 +179,23 @@ class PlainStep:
             parameter.grad = total / self.divisor
         self.optimizer.step()
         self.optimizer.zero_grad()
+
+
+@dataclass(frozen=True)
+class PlainSum:
+    """The summed gradient of one step without privacy."""
+
+    parameters: tuple[nn.Parameter, ...]
+
+    def accumulate(self, owners: Sequence[int] = ()) -> None:
+        """Do nothing: backward passes add up in ``grad``."""
+
+    def total(self) -> torch.Tensor:
+        """Return the sum over all tensors, (d,) float64; call once a step."""
+        given = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        for parameter in self.parameters:
+            parameter.grad = None
+        return torch.cat([gradient.flatten().to(wide(gradient.device)) for gradient in given])
 
 
 @contextmanager
@@ -200,6 +262,30 @@ def summing(model: nn.Module, plan: PrivacyPlan) -> Iterator[tuple[nn.Module, Pr
         )
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     clipping = clipping_optimizer(torch.optim.SGD(parameters), plan, plan.shared.slack)
+    with per_record_gradients(model) as lent:
+        yield lent, PrivateSum(clipping)
+
+
+@contextmanager
+def sharing(model: nn.Module, plan: PrivacyPlan | None) -> Iterator[tuple[nn.Module, PrivateSum | PlainSum]]:
+    """Yield the model and an object that adds up this process' share of a step; remove everything added to it on exit.
+
+    Nothing here adds noise: the share may go only to the process of the same site that adds the noise (`Step.join`).
+
+    Parameters
+    ----------
+    model : nn.Module
+        Model with an adapter; its loss must be a sum over rows, each of which depends only on its own row.
+    plan : PrivacyPlan | None
+        Privacy plan of the run with the present C as its clipping norm, or None for training without privacy.
+    """
+    parameters = tuple(parameter for parameter in model.parameters() if parameter.requires_grad)
+    if plan is None:
+        with fused(model) as lent:
+            yield lent, PlainSum(parameters)
+        return
+    slack = rounding_slack(base_dtype(model), plan.expected_batch)
+    clipping = clipping_optimizer(torch.optim.SGD(parameters), plan, slack)
     with per_record_gradients(model) as lent:
         yield lent, PrivateSum(clipping)
 

@@ -2,18 +2,24 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
+from privacy.dp.clipping import clipping_optimizer
 from privacy.dp.gradients import dense
 from privacy.dp.gradients import records as records_in
 from privacy.dp.per_record import per_record_gradients
-from shared.errors import HushtuneError, PrivacyError
+from privacy.dp.plan import PrivacyPlan
+from shared.errors import PrivacyError
+from shared.models.library import class_only
 
 TOLERANCE = 1e-3  # relative; float32 rounding reaches 2e-4 on a model of 30 layers
+LOOSE = 3.0  # how much further than the model's own rounding a 16-bit gradient may be from the float32 one
+LEAST_ROUNDING, MOST_ROUNDING = 0.01, 0.5  # relative; the limit in 16 bits is never below the first or above the second
+SMALL = 0.1  # a gradient below this share of the largest is compared on the scale of that share
 
 LossOf = Callable[[nn.Module, list[int]], torch.Tensor]
 
@@ -37,7 +43,7 @@ def largest_difference(model: nn.Module, loss_of: LossOf, records: int) -> float
     float
         Largest difference over all records, relative to the norm of the record's gradient by itself.
     """
-    with _in_float32(model):
+    with in_float32(model):
         batch = _batch_gradients(model, loss_of, list(range(records)))  # (records, parameters)
         worst = 0.0
         for index in range(records):
@@ -65,22 +71,119 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
         The largest relative difference is above 1e-3, or the model gives no per-record gradients; clipping would not bound a
         record.
     """
-    try:
+    with _told_as_ours():
         difference = largest_difference(model, loss_of, records)
-    except HushtuneError:
-        raise
-    except (
-        Exception
-    ) as error:  # Opacus and torch refuse layers that mix records; the message of any other may quote a record
-        raise PrivacyError(
-            f"this model gives no per-record gradients ({type(error).__name__}), so nothing is trained; use a "
-            "model without batch normalisation or other cross-record layers, or set privacy.enabled = false"
-        ) from error
     if not difference <= TOLERANCE:
         raise PrivacyError(
             f"per-record gradients differ from a one-record loop by {difference:.1e} (limit {TOLERANCE:.0e}), so a "
             "record's influence is not bounded and nothing is trained; use a model without cross-record layers, or set "
             "privacy.enabled = false"
+        )
+
+
+def furthest_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> tuple[float, float]:
+    """Return how far gradients are from those in float32: computed as in training, and by the unmodified model in its dtype.
+
+    `largest_difference` computes in float32, for which some devices have other kernels than for 16 bits. This comparison
+    runs the kernels of training, so it is as coarse as rounding in the dtype of training, which is the second number.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Model with an adapter.
+    loss_of : LossOf
+        Function of a model and n indices that returns the per-record losses, (n,), as in training.
+    records : int
+        Number of records to compare.
+
+    Returns
+    -------
+    tuple[float, float]
+        The largest L2 distance over all records as in training, and the largest of the unmodified model, which computes
+        single records; relative to the record's gradient in float32, or to 1/10 of the largest gradient if that is more.
+    """
+    with in_float32(model):
+        true = torch.stack([_single_gradient(model, loss_of, index).float() for index in range(records)])
+    with _without_dropout(model):
+        trained = _batch_gradients(model, loss_of, list(range(records))).float()
+        alone = torch.stack([_single_gradient(model, loss_of, index).float() for index in range(records)])
+    norms = true.norm(dim=1)
+    scales = torch.maximum(norms, SMALL * norms.max()).clamp(min=1e-12)
+    return tuple(_largest((found - true).norm(dim=1) / scales) for found in (trained, alone))  # type: ignore[return-value]
+
+
+def limit_as_trained(rounding: float) -> float:
+    """Return how far gradients may be from those in float32, given how far those of the unmodified model are."""
+    return min(max(LOOSE * rounding, LEAST_ROUNDING), MOST_ROUNDING)
+
+
+def refuse_inexact_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> None:
+    """Refuse to train if per-record gradients are wrong with the kernels of training, although they are exact in float32.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Model with an adapter.
+    loss_of : LossOf
+        Function of a model and n indices that returns the per-record losses, (n,), as in training.
+    records : int
+        Number of records to compare.
+
+    Raises
+    ------
+    PrivacyError
+        A gradient is more than 3 times as far from the one in float32 as the model's own rounding explains, or more than
+        half its norm away; or the model gives no per-record gradients.
+    """
+    with _told_as_ours():
+        found, rounding = furthest_as_trained(model, loss_of, records)
+    limit = limit_as_trained(rounding)
+    if not found <= limit:
+        raise PrivacyError(
+            f"in the dtype of training, per-record gradients differ from those in float32 by {found:.1e} (limit "
+            f"{limit:.1e}), so a record's influence is not bounded and nothing is trained; set model.dtype = 'float32'"
+        )
+
+
+def refuse_unequal_sum(total: torch.Tensor, model: nn.Module, loss_of: LossOf, records: int, plan: PrivacyPlan) -> None:
+    """Refuse a clipped sum that several processes computed if it is not the sum of single records, each clipped by itself.
+
+    Parameters
+    ----------
+    total : torch.Tensor
+        The clipped sum of the records, computed in float32 without dropout, (d,); further numbers are ignored.
+    model : nn.Module
+        Model with an adapter, in the state for which the sum was computed.
+    loss_of : LossOf
+        Function of a model and n indices that returns the per-record losses, (n,).
+    records : int
+        Number of records in the sum.
+    plan : PrivacyPlan
+        Plan of the run, which says how gradients are clipped.
+
+    Raises
+    ------
+    PrivacyError
+        The sum differs by more than 1e-3 of the norms of its parts.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    copies = [nn.Parameter(p.detach().clone()) for p in trained]  # Opacus leaves attributes on what it is given
+    clipping = clipping_optimizer(torch.optim.SGD(copies), plan, 0.0)  # never steps; it only knows the factors
+    sizes = [p.numel() for p in trained]
+    total = total[: sum(sizes)]
+    expected, parts = torch.zeros_like(total), 0.0
+    with in_float32(model):
+        for index in range(records):
+            alone = _single_gradient(model, loss_of, index).to(total)
+            norms = torch.stack([piece.norm() for piece in torch.split(alone, sizes)])[:, None]
+            factors = clipping.factors(norms, norms.norm(dim=0)).expand_as(norms)
+            clipped = torch.cat([piece * factor for piece, factor in zip(torch.split(alone, sizes), factors, strict=True)])
+            expected, parts = expected + clipped, parts + float(clipped.norm())
+    difference = float((total - expected).norm()) / max(parts, 1e-12)
+    if not difference <= TOLERANCE:
+        raise PrivacyError(
+            f"the sum of {records} records over several processes differs by {difference:.1e} (limit {TOLERANCE:.0e}) from "
+            "that of single records, so nothing is trained; set processes = 1 in [model] of SITE.toml"
         )
 
 
@@ -127,12 +230,28 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
     """
     if records < 3:
         return
-    moved = rounding_moved(model, loss_of, records)
+    with _told_as_ours():
+        moved = rounding_moved(model, loss_of, records)
     if not moved <= charged:
         raise PrivacyError(
             f"rounding with one more record moves the other gradients by {moved:.1e} of the clipping norm per square root "
             f"of their number, but only {charged:.0e} is accounted for, so nothing is trained; set model.dtype = 'float32'"
         )
+
+
+def _told_as_ours() -> AbstractContextManager[None]:
+    """Turn an error of another library inside the block into one sentence, such as of a layer that mixes records."""
+    return class_only(
+        "this model gives no per-record gradients",
+        "so nothing is trained; use a model without batch normalisation or other cross-record layers, or set "
+        "privacy.enabled = false",
+        PrivacyError,
+    )
+
+
+def _largest(distances: torch.Tensor) -> float:
+    """Return the largest distance, or infinity if one is not a number."""
+    return float(distances.nan_to_num(math.inf).max())
 
 
 def _directions(model: nn.Module, loss_of: LossOf, indices: list[int]) -> torch.Tensor:
@@ -169,7 +288,7 @@ def _single_gradient(model: nn.Module, loss_of: LossOf, index: int) -> torch.Ten
 
 
 @contextmanager
-def _in_float32(model: nn.Module) -> Iterator[None]:
+def in_float32(model: nn.Module) -> Iterator[None]:
     """Compute in float32 inside the block; converting bfloat16 weights to float32 and back is exact."""
     kept = {name: tensor.dtype for name, tensor in model.named_parameters()}
     quantised: list[Any] = [module for module in model.modules() if hasattr(module, "compute_dtype")]

@@ -6,7 +6,7 @@ Presidio inserts the numbered tags, and detection reads the tagged text again. O
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,6 +22,8 @@ from shared.records.spans import Edit
 
 # One character that is neither letter, digit nor space, so that no pattern reads across a tag or into it.
 MASK = "\ufffc"
+# The tags of the parties of a case, "<PERSON_1> v <PERSON_2>". An invented party would be false law, so these tags stay.
+CASE = re.compile(r"(<[A-Z_]+_\d+>)?[ ]vs?\.?[ ](<[A-Z_]+_\d+>)?")
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,10 +38,11 @@ class Original:
     def is_guess(self) -> bool:
         """Return whether no rule and no list stands behind the value, so that it may be no personal data at all.
 
-        A name of one word is a guess unless a rule found it, because diseases and laws are called after people.
+        A name of one word is a guess unless a rule found it, because diseases and laws are called after people. So is a
+        number that only has the length or the look of an identifier, as forms and codes have too.
         """
-        alone = self.label == "PERSON" and len(self.value.split()) == 1
-        return self.label != "DATE_TIME" and self.score < (RULE if alone else LISTED)
+        weak = self.label == "ID_NUMBER" or (self.label == "PERSON" and len(self.value.split()) == 1)
+        return self.label != "DATE_TIME" and self.score < (RULE if weak else LISTED)
 
 
 class TagTable:
@@ -173,24 +176,29 @@ class Replacer:
         document
             Bytes that identify the record among all records of the site.
         """
-        stand_ins = {tag: made for tag, made in self._stand_ins(document, table).items() if made is not None}
+        stand_ins = {
+            tag: made for tag, made in self._stand_ins(document, table, fields.values()).items() if made is not None
+        }
         table.stand_ins = stand_ins
         if not stand_ins:
             return dict(fields)
         return {name: self._tag.sub(lambda tag: stand_ins.get(tag[0], tag[0]), text) for name, text in fields.items()}
 
-    def _stand_ins(self, document: bytes, table: TagTable) -> dict[str, str | None]:
+    def _stand_ins(self, document: bytes, table: TagTable, texts: Collection[str]) -> dict[str, str | None]:
         """Map each tag to the value that replaces it; None leaves the tag."""
         if self._operator == "redact":
             return {tag: f"<{original.label}>" for tag, original in table.originals.items()}
         if self._faker is not None:
+            cases = {tag for text in texts for found in CASE.findall(text) for tag in found if tag}
             values = [original.value for original in table.originals.values()]
             made = Surrogates(self._faker, self._language, self._key, document, values)
             sure = {
                 word for o in table.originals.values() if o.label == "PERSON" and not o.is_guess for word in o.value.split()
             }
             return {
-                tag: None if o.is_guess and not sure.issuperset(o.value.split()) else made.of(o.label, o.value)
+                tag: None
+                if tag in cases or CASE.search(o.value) or (o.is_guess and not sure.issuperset(o.value.split()))
+                else made.of(o.label, o.value)
                 for tag, o in table.originals.items()
             }
         if self._dates == "shift":

@@ -1,4 +1,4 @@
-"""Render report.html: one self-contained page that loads nothing from elsewhere."""
+"""Render report.html and summary.html: self-contained pages that load nothing from elsewhere."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +52,35 @@ def render(report: Mapping[str, Any], card: Mapping[str, Any] | None = None, aud
     claimed = page["worst"]["epsilon"] if page["worst"] else None
     page |= {"audits": audit_rows(audits or {}, claimed, page["r"]["config_digest"]), "proves_nothing": PROVES_NOTHING}
     return environment().get_template("report.html.j2").render(page, card=card, charges=charge_rows)
+
+
+def summary(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) -> str:
+    """Render one printed page for a data-protection officer, with whole sentences of the report and of the card.
+
+    Parameters
+    ----------
+    report
+        The content of report.json.
+    card
+        The signed privacy card; None if there is none.
+    """
+    whole = _complete(report)
+    metric, worst = _primary(whole), _worst(card["sites"] if card else whole["sites"])
+    declared = [site["declared_size"] for site in whole["sites"]]
+    return (
+        environment()
+        .get_template("summary.html.j2")
+        .render(
+            r=whole,
+            card=card,
+            metric=metric,
+            confidence=_confidence(whole),
+            verdict=verdict(whole, metric),
+            worst=worst,
+            declared=sum(declared) if None not in declared else None,
+            lower=measure(metric).lower_is_better,
+        )
+    )
 
 
 def _complete(report: Mapping[str, Any]) -> dict[str, Any]:

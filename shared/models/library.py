@@ -42,6 +42,34 @@ def one_sentence(subject: str, remedy: str) -> Iterator[None]:
 
 
 @contextmanager
+def class_only(subject: str, rest: str, kind: type[HushtuneError]) -> Iterator[None]:
+    """Raise an error of one sentence in place of any exception of a library inside a block that reads records.
+
+    The sentence names only the class of the exception, because the message of a library may quote a record.
+
+    Parameters
+    ----------
+    subject
+        What could not be done; begins the sentence.
+    rest
+        What follows from it, and what the user can do; ends the sentence.
+    kind
+        Class of the error.
+
+    Raises
+    ------
+    HushtuneError
+        An error of ``kind``; our own errors pass unchanged.
+    """
+    try:
+        yield
+    except HushtuneError:
+        raise
+    except Exception as error:
+        raise kind(f"{subject} ({type(error).__name__}), {rest}") from error
+
+
+@contextmanager
 def quiet() -> Iterator[None]:
     """Keep the progress bars and notices of transformers off the terminal."""
     bars = transformers_logging.is_progress_bar_enabled()

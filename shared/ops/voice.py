@@ -28,6 +28,7 @@ STEPS: Mapping[str, str] = {  # of the set-up of a site's records
     "anonymise": "anonymised {done} of {of} records",
     "paraphrase": "paraphrased {done} of {of} records",
     "load_model": "loading the model",
+    "padded": "batches are padded, because computing them without padding is not exact on this device",
     "ready": "records and model are ready",
 }
 LEFT_OUT = frozenset({"process", "run_id", "kwh", "co2e_kg"})

@@ -308,13 +308,15 @@ class Task(ABC):
 class Learner:
     """A task with its model in memory: the frozen base, and the model with the trained tensors on it.
 
-    ``processes`` is the number of processes that compute with such a model on this machine and share its memory.
+    ``may_pack`` is false where computing without padding was not exact; ``memory_share`` is the share of the device's free
+    memory that this process may use.
     """
 
     base: LoadedModel
     task: Task
     model: nn.Module = field(repr=False)
-    processes: int = 1
+    may_pack: bool = True
+    memory_share: float = 1.0
 
     def tokens(self, training: TrainingSection) -> int:
         """Return the number of tokens to compute at once: the config's number, or as many as fit the free memory.
@@ -330,7 +332,7 @@ class Learner:
         record: float = self.record_bytes
         if training.checkpointing:
             record = checkpointed_bytes(record, self.base.network.config, self.task.max_length, self.base.dtype.itemsize)
-        free = free_bytes(self.base.device) // self.processes
+        free = int(self.memory_share * free_bytes(self.base.device))
         return affordable_tokens(record, self.task.max_length, free, self.base.device)
 
     @cached_property
@@ -341,7 +343,7 @@ class Learner:
     @cached_property
     def packs(self) -> bool:
         """Return whether the model can compute a batch without its padding."""
-        return packs(self.base.network.base_model, self.base.device, self.base.dtype, packable)
+        return self.may_pack and packs(self.base.network.base_model, self.base.device, self.base.dtype, packable)
 
     def padded(self, examples: Sequence[Example]) -> Batch:
         """Return examples as one padded batch on the model's device.

@@ -1,5 +1,6 @@
 """Sites in one process: the production ClientApp and real message serialisation, no sockets."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -13,6 +14,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from client.app import client_app
 from client.site import Site
 from server.screening import Answer
+from shared.errors import HushtuneError, one_line
 from shared.ops.progress import Advance
 from shared.wire.messages import Order
 
@@ -44,6 +46,8 @@ class LocalFleet:
         try:
             reply, up = over_the_wire(self._apps[site_id](message, context_of(self._nodes[site_id])))
         except Exception as error:
+            if isinstance(error, HushtuneError):
+                sys.stderr.write(f"{site_id}: {one_line(error)}\n")
             return Answer(site_id, None, type(error).__name__, down, 0)
         return Answer(site_id, reply.content, None, down, up)
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from privacy.accounting import Accountant
 from server.screening import Answer
 from shared.errors import HushtuneError, RunError
 from shared.ops.progress import Advance
-from shared.ops.spawned import Worker, ignore_interrupts, spawn, stop_all
+from shared.ops.workers import Worker, start
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import embed
@@ -101,7 +102,8 @@ class WorkerPool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        stop_all(self._crew)
+        for worker in self._crew:
+            worker.end()
         self._held.close()
 
     def start(
@@ -129,7 +131,7 @@ class WorkerPool:
         processes = min(self._wanted, len(data))
         threads = max(1, torch.get_num_threads() // processes)
         given = (replace(builder, state=Path(folder)), accountant, processes, threads)
-        self._start = partial(spawn, serve, *given)
+        self._start = partial(start, serve, *given)
         self._data = {site.section.id: site for site in data}
         self._seats = seats({site.section.id: site.section.declared_size for site in data}, processes)
         self._crew = [self._start() for _ in range(processes)]
@@ -223,7 +225,7 @@ class WorkerPool:
 
     def _replace(self, seat: int) -> None:
         assert self._start is not None  # noqa: S101  there is a crew, so it was started
-        self._crew[seat].stop()
+        self._crew[seat].end()
         self._crew[seat] = self._start()
 
 
@@ -279,14 +281,16 @@ def seats(sizes: Mapping[str, int], workers: int) -> Mapping[str, int]:
 
 def serve(pipe: Connection, builder: SiteBuilder, accountant: Accountant, processes: int, threads: int) -> None:
     """Answer requests until the pipe closes; this function runs in a worker process, which prints nothing."""
-    ignore_interrupts()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # also what libraries write without Python
         os.dup2(null, stream)
     torch.set_num_threads(threads)
     identify()
     try:
-        sites: _Sites | Failed = _Sites(builder, replace(load_learner(builder.config), processes=processes), accountant)
+        sites: _Sites | Failed = _Sites(
+            builder, replace(load_learner(builder.config), memory_share=1 / processes), accountant
+        )
     except Exception as error:
         sites = _failed(error)
     try:

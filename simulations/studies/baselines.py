@@ -8,22 +8,20 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
 from server.evaluation import Evaluator
 from server.model_assessment import Answers, Rival, read_answers
+from server.public_baselines import fitted
 from server.report.facts import Baseline
 from shared.adapters.peft import read_adapter
 from shared.config.aggregation import METHODS
 from shared.config.run import RunConfig
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, embed
-from shared.tasks.classification import ClassOutcome, MeanPoolingClassifier
+from shared.tasks.classification import MeanPoolingClassifier
 from shared.tasks.examples import Example
 from shared.tasks.outcome import Outcome
 from simulations.assembly import Member
@@ -141,10 +139,7 @@ def frozen_probe(ground: Ground) -> Baseline | None:
     targets = [int(example.target) for examples, _ in ground.training.values() for example in examples]
     if len(set(targets)) < 2:
         return None
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
-    fitted.fit(np.concatenate(list(ground.embeddings.values())), targets)
-    truth = np.array([example.target for example in evaluator.examples], dtype=np.int64)
-    outcome = ClassOutcome(labels=evaluator.config.task.labels, truth=truth, predicted=fitted.predict(ground.test))
+    outcome = fitted(np.concatenate(list(ground.embeddings.values())), targets, ground.test, evaluator)
     note = "all sites' records pooled, no privacy: a simulation can do this, a federation cannot"
     return _row(evaluator, "logistic regression on frozen embeddings", note, outcome)
 

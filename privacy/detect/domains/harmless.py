@@ -7,8 +7,12 @@ back: the findings of the language model and of the sweeps, and of rules that kn
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
 
 import regex
 
@@ -160,6 +164,21 @@ PUBLIC = frozenset({"bank", "insurance"})
 MIXED = re.compile(
     r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*"
 )
+# Words of a firm's name that are nouns of a domain as well.
+FIRMS = frozenset(
+    {"bank", "banks", "center", "centre", "church", "clinic", "college", "company", "finance", "group", "hospital"}
+    | {"insurance", "motors", "partners", "pharmacy", "practice", "resources", "school", "stores", "trust", "union"}
+)
+# Words after a family name that are nouns of a domain as well: "the SMITH family".
+PEOPLE = frozenset(["family", "patient", "estate", "house", "brothers", "sisters", "child", "children"])
+# Names of public code systems, and what a number of a law is called.
+SYSTEMS = frozenset(["cpt", "dsm", "hcpcs", "icd", "loinc", "meddra", "opcs", "orpha", "rxnorm", "snomed"])
+CITED = re.compile(
+    r"articles?|sections?|rules?|parts?|chapters?|titles?|regulations?|schedules?|paragraphs?|clauses?|forms?"
+)
+ROMAN = re.compile(r"[IVX]{1,4}")
+LOWER_BEFORE = re.compile(r"(?<!\w)([A-Za-z]+)[ ]\Z")
+FIELD = re.compile(r"[ ](?:to|by|for):")
 CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
 GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})
 NUMBERED = frozenset(
@@ -175,14 +194,14 @@ NUMBERED = frozenset(
         "STREET_ADDRESS",
     }
 )
+WORDS = 2**14  # words whose forms are remembered
 GUESS = 0.3  # highest score of the language model and of the sweeps
 ANNOUNCED = 0.5  # score of a name after a word such as "patient"
 SURE = 0.6  # scores from which a number is never taken back
-SHORT, LONG = 4, 6  # most characters of an abbreviation, and of one that is a word of the language or holds a digit
+SHORT, LONG = 5, 6  # most characters of an abbreviation, and of one that is a word of the language or holds a digit
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word of a text: its form in our lists, and in small letters as the word lists of the language have it."""
 
     start: int
@@ -213,6 +232,7 @@ class Harmless:
         self._lists = lists
         self._function_words = language.function_words()
         self._bare_numbers = bare_numbers
+        self._forms = lru_cache(WORDS)(self._forms_of)  # most words of a text are frequent ones
         self._titled = regex.compile(rf"\b{language.titles}\.?[ ]*\Z", FLAGS)
 
     def keep(self, text: str, findings: Sequence[Finding], sure: Sequence[Finding] = ()) -> tuple[Finding, ...]:
@@ -232,7 +252,13 @@ class Harmless:
             return tuple(findings)
         tokens = list(self._tokens(text))
         named = _named(text, (*findings, *sure))
-        kept = {i for i in self._terms_in(text, tokens) if not (tokens[i].is_capital and tokens[i].word in named)}
+        nations = [(f.start, f.end) for f in findings if f.label == "NRP"]
+        kept = {
+            i
+            for i, is_listed in self._terms_in(text, tokens)
+            if not (tokens[i].is_capital and tokens[i].word in named)
+            and (is_listed or not any(start < tokens[i].end and tokens[i].start < end for start, end in nations))
+        }
         tokens = [self._surname(text, tokens, kept, i) for i in range(len(tokens))]
         values = self._numbers(text)
         return tuple(rest for f in findings for rest in self._rest(text, f, tokens, kept, values))
@@ -242,10 +268,14 @@ class Harmless:
             word = match[0]
             if word in ("s", "S") and text[match.start() - 1 : match.start()] == "'":
                 continue
-            key = plain(word)
-            # "Bašić" is not the word "basic".
-            is_word = key in self._terms.words and (word.isascii() or not (self._lists and self._lists.is_spelt(key)))
-            yield Token(match.start(), match.end(), key, word.casefold(), word[0].isupper(), is_word)
+            yield Token(match.start(), match.end(), *self._forms(word))
+
+    def _forms_of(self, word: str) -> tuple[str, str, bool, bool]:
+        """Return what a token holds of a word beside its place."""
+        key = plain(word)
+        # "Bašić" is not the word "basic".
+        is_word = key in self._terms.words and (word.isascii() or not (self._lists and self._lists.is_spelt(key)))
+        return key, word.casefold(), word[0].isupper(), is_word
 
     def _surname(self, text: str, tokens: Sequence[Token], kept: Collection[int], i: int) -> Token:
         """Return a word; as no word of the domain if it stands outside a term, capitalised right after a first name."""
@@ -253,19 +283,24 @@ class Harmless:
         if not (i and token.is_capital and token.is_word and before.is_capital and self._lists) or i in kept:
             return token
         is_name = i - 1 not in kept and not before.is_word and self._lists.is_name(before.word)
-        return replace(token, is_word=False) if is_name and text[before.end : token.start] == " " else token
+        return token._replace(is_word=False) if is_name and text[before.end : token.start] == " " else token
 
-    def _terms_in(self, text: str, tokens: Sequence[Token]) -> Iterator[int]:
-        """Yield the index of each word that belongs to a term with a name."""
+    def _terms_in(self, text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, bool]]:
+        """Yield the index of each word that belongs to a term with a name, and whether the term is listed."""
         for i, token in enumerate(tokens):
             if token.key in self._terms.starts:
                 size = self._phrase(text, tokens, i)
                 if size and not self._titled.search(text, max(0, token.start - 12), token.start):
-                    yield from range(i, i + size)
+                    yield from ((at, True) for at in range(i, i + size))
             if i and self._is_kind(text, token):
-                yield from self._named_after(text, tokens, i)
+                yield from ((at, True) for at in self._named_after(text, tokens, i))
             elif i and token.is_word and not token.is_capital and not PERSONS.fullmatch(token.key):
-                yield from self._after_article(text, tokens, i)
+                # "A Welsh patient record": what the language model takes for a nation is no name of a term there.
+                yield from ((at, False) for at in self._after_article(text, tokens, i))
+            if (token.key in SYSTEMS and token.is_capital) or self._ends_a_term(text, tokens, i):
+                yield i, True
+            if token.start == 0 or text[token.start - 1] == "\n":
+                yield from ((at, True) for at in self._field(text, tokens, i))
 
     def _phrase(self, text: str, tokens: Sequence[Token], i: int) -> int:
         """Return the number of words of the longest listed phrase that begins at a word; 0 if there is none."""
@@ -291,9 +326,29 @@ class Harmless:
         if first < i and ARTICLE.search(text, 0, tokens[first].start):
             yield from range(first, i)
 
+    def _ends_a_term(self, text: str, tokens: Sequence[Token], i: int) -> bool:
+        """Return whether a word of the language, with a capital, follows two such words of the domain: "Fixed Rate Bond"."""
+        before = tokens[max(0, i - 2) : i]
+        return (
+            len(before) == 2
+            and tokens[i].is_capital
+            and self._lists is not None
+            and self._lists.is_spelt(tokens[i].word)
+            and all(t.is_word and t.is_capital and not PERSONS.fullmatch(t.key) for t in before)
+            and text[before[0].end : before[1].start] == text[before[1].end : tokens[i].start] == " "
+        )
+
+    def _field(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
+        """Yield the word of a form's field, at the start of a line: "Bill to:"."""
+        if tokens[i].is_word and FIELD.match(text, tokens[i].end):
+            yield i
+
     def _named_after(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
         """Yield the capitalised words right before a kind of thing, which is called after them."""
         first = i
+        # "Warsaw breakage syndrome", "Billroth II anastomosis".
+        if i > 1 and _is_close(text, tokens[i - 1], tokens[i]) and self._is_inner(text, tokens[i - 1]):
+            first = i = i - 1
         while first and i - first < 3 and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
             first -= 1
         while first < i and self._is_common(tokens[first].word):
@@ -306,6 +361,12 @@ class Harmless:
         possessive = text[tokens[i - 1].end : tokens[i].start].startswith("'")
         if not (possessive and (tokens[i].key in OWNED or tokens[i].key not in KINDS)):
             yield from range(first, i + 1)
+
+    def _is_inner(self, text: str, token: Token) -> bool:
+        """Return whether a word may stand between the name and the kind in a term: a word of the domain, or a numeral."""
+        plain_word = not token.is_capital and token.is_word and token.key not in KINDS and not PERSONS.fullmatch(token.key)
+        is_function_word = token.word in self._function_words
+        return (plain_word and not is_function_word) or ROMAN.fullmatch(text, token.start, token.end) is not None
 
     def _numbers(self, text: str) -> list[tuple[int, int]]:
         if not DIGIT_GROUP.search(text):
@@ -327,9 +388,13 @@ class Harmless:
         is_number = finding.label in NUMBERED and finding.score < SURE and self._bare_numbers
         if is_number and any(start <= finding.start and finding.end <= end for start, end in values):
             return ()
+        if finding.label == "JOB_TITLE" and finding.score <= GUESS:  # an office, unless a noun follows: "Ombudsman Service"
+            at = bisect_left(tokens, finding.end, key=_start)
+            follows = at < len(tokens) and text[finding.end : tokens[at].start] == " " and tokens[at].is_word
+            return () if follows else (finding,)
         if finding.label not in GUESSED or finding.score > ANNOUNCED:
             return (finding,)
-        inside = [i for i, t in enumerate(tokens) if t.start < finding.end and finding.start < t.end]
+        inside = range(bisect_right(tokens, finding.start, key=_end), bisect_left(tokens, finding.end, key=_start))
         if not inside:
             return (finding,)
         if finding.score > GUESS:
@@ -355,36 +420,69 @@ class Harmless:
             t for (t, is_kept), s in zip(inside, short, strict=True) if not (is_kept or s or self._is_harmless(t, values))
         ]
         if not left:
-            return () if self._is_known(finding, inside, short) else (finding,)
+            return () if self._is_known(text, finding, inside, short) else (finding,)
         left = [t for t, is_kept in inside if not is_kept and not self._is_specific(t)]
         if not left or len(left) == len(inside):
             return (finding,) if left else ()
         return (replace(finding, start=max(finding.start, left[0].start), end=min(finding.end, left[-1].end)),)
 
-    def _is_known(self, finding: Finding, inside: Sequence[tuple[Token, bool]], short: Sequence[bool]) -> bool:
+    def _is_known(self, text: str, finding: Finding, inside: Sequence[tuple[Token, bool]], short: Sequence[bool]) -> bool:
         """Return whether the words of a guess, which all are harmless alone, are no name together either."""
         if any(is_kept or self._is_specific(t) for t, is_kept in inside) or all(short):
             return True
         if len(inside) == 1 and finding.label == "ORGANIZATION":
-            word = inside[0][0].word
-            return not (self._lists and (word in self._lists.locales or word in self._lists.places))
+            token = inside[0][0]
+            listed = self._lists and (token.word in self._lists.locales or token.word in self._lists.places)
+            return not listed or self._is_adjective(text, token)
         words = all(
             s or t.is_word or len(t.key) < 2 or t.word in self._function_words or t.key.isdigit()
             for (t, _), s in zip(inside, short, strict=True)
-        )
+        ) or self._is_term(finding, inside)
         place = self._lists is not None and " ".join(t.word for t, _ in inside) in self._lists.places
-        return words and not place and not any(t.is_capital and self._is_listed(t) for t, _ in inside)
+        names = (t for t, _ in inside if t.is_capital and len(t.key) > 1 and t.word not in self._function_words)
+        return words and not place and not any(map(self._is_listed, names))
+
+    def _is_term(self, finding: Finding, inside: Sequence[tuple[Token, bool]]) -> bool:
+        """Return whether a name is a term of common words with a noun of the domain as its head.
+
+        The head is the last word, or the word before "of": "Early Repayment Charge", "Statute of Limitations". A firm of
+        common words has another head ("General Electric"), or one that many firms have ("Premier Clinic").
+        """
+        listed = self._lists is not None and any(t.word in self._lists.locales for t, _ in inside)
+        if len(inside) < 2 or finding.label not in ("ORGANIZATION", "PERSON") or (finding.label == "PERSON" and listed):
+            return False
+        heads = [t for (t, _), (after, _) in pairwise(inside) if after.word == "of"] + [inside[-1][0]]
+        return any(t.is_word or CITED.fullmatch(t.word) for t in heads) and all(t.key not in FIRMS for t in heads)
+
+    def _is_adjective(self, text: str, token: Token) -> bool:
+        """Return whether a word of the domain stands right before another, as a brand does: "Visa card"."""
+        after = WORD.match(text, token.end + 1) if text[token.end : token.end + 1] == " " else None
+        return token.is_word and after is not None and after[0].islower() and plain(after[0]) in self._terms.words - PEOPLE
 
     def _is_abbreviation(self, text: str, finding: Finding, token: Token) -> bool:
         """Return whether a word is an abbreviation, which a language model takes for an organisation or a person."""
         word = text[token.start : token.end]
-        if finding.label not in ("ORGANIZATION", "PERSON", "NRP"):
+        if finding.label not in ("ORGANIZATION", "PERSON", "NRP", "LOCATION"):
             return False
+        if word.isascii() and word.isupper() and 2 <= len(word) <= LONG and self._is_used_as_noun(text, token):
+            return True
         if self._lists and (token.word in self._lists.places or self._lists.is_name(token.word)):
             return False
         known = token.is_word or bool(self._lists and self._lists.is_spelt(token.word)) or any(map(str.isdigit, word))
         is_short = word.isascii() and word.isupper() and 2 <= len(word) <= (LONG if known else SHORT)
         return is_short or MIXED.fullmatch(word) is not None
+
+    def _is_used_as_noun(self, text: str, token: Token) -> bool:
+        """Return whether a word in capitals in a usual text is no name: "the IBAN is", "an ISA", "HELOC rates"."""
+        if text.isupper() or self._titled.search(text, max(0, token.start - 12), token.start):
+            return False
+        after = WORD.match(text, token.end + 1) if text[token.end : token.end + 1] == " " else None
+        before = LOWER_BEFORE.search(text, max(0, token.start - 16), token.start)
+        verb = after is not None and after[0].islower() and after[0] not in self._function_words
+        article = before is not None and before[1].lower() in ("the", "a", "an", "this", "any", "no", "each")
+        if after is not None and (not after[0].islower() or plain(after[0]) in PEOPLE):
+            return False
+        return article or (verb and after is not None and plain(after[0]) in self._terms.words)
 
     def _is_listed(self, token: Token) -> bool:
         """Return whether a word is a name of persons in several countries, or of a place."""
@@ -411,6 +509,14 @@ def _named(text: str, findings: Iterable[Finding]) -> set[str]:
     """Return the casefolded words of the persons that findings name for sure."""
     sure = (f for f in findings if f.label == "PERSON" and f.score > ANNOUNCED)
     return {word.casefold() for f in sure for word in WORD.findall(text[f.start : f.end])}
+
+
+def _start(token: Token) -> int:
+    return token.start
+
+
+def _end(token: Token) -> int:
+    return token.end
 
 
 def _is_close(text: str, left: Token, right: Token) -> bool:

@@ -35,12 +35,14 @@ SCORED = (
 )
 FORMS = (
     # A quantity with its unit, and a range of quantities: "20 mg", "130.0 - 170.0 g/L", "4.5 x 10^9/L".
-    rf"(?<![\w.,/-])[<>~]?{QUANTITY}(?:[ ]?(?:-|to|/)[ ]?{QUANTITY})?[ ]?{UNIT}(?:[ ]?/[ ]?[\w.^]+){{0,3}}"
+    rf"(?<![\w.,/-])[<>~]?{QUANTITY}(?:[ ]?(?:-|to|/)[ ]?{QUANTITY})?[ ]?{UNIT}(?:[ ]?/[ ]?[\w.^]+(?:[ ]m\^?2)?){{0,3}}"
     rf"(?:[ ]*[(\[]?{QUANTITY}[ ]?-[ ]?{QUANTITY}[)\]]?)?",
     rf"(?<![\w.,/-]){QUANTITY}[ ]?[x\u00d7*][ ]?10[ ]?[\^*eE]?[ ]?-?\d{{1,2}}(?:[ ]?/[ ]?[\w.^]+)?",
     # A range between two decimals, or between two round numbers; a telephone number has neither form.
     r"(?<![\w.,/+-])\d{1,4}\.\d{1,3}[ ]?(?:-|to)[ ]?\d{1,4}\.\d{1,3}(?![\w.,/-]\d|\w)",
     r"(?<![\w.,/+-])\d{1,4}0[ ]?-[ ]?\d{1,5}0(?![\w.,/-]\d|\w)",
+    # A part of a year; an age has no decimals.
+    r"(?<![\w.,/-])\d{1,3}\.\d{1,2}[ -]years?(?!\w)",
     # Stages and scores.
     r"(?<!\w)[cpyr]{0,2}T(?:is|[0-4xX])[a-d]?[ ]?N[0-3xX][a-c]?(?:[ ]?M[01xX][a-c]?)?(?!\w)",
     r"(?<!\w)E[1-4]V[1-5T]M[1-6](?!\w)",
@@ -58,6 +60,8 @@ FORMS = (
     r"(?<!\w)\d{1,3}[ ](?:U\.?[ ]?S\.?[ ]?C\.?|C\.?[ ]?F\.?[ ]?R\.?|U\.S\.|S\.[ ]?Ct\.|F\.[ ]?"
     r"(?:[23]d|4th|Supp\.(?:[ ][23]d)?))[ ]?(?:§+[ ]?)?\d{1,5}(?:\([\da-z]{1,3}\))*",
     r"\[(?:19|20)\d\d\][ ](?:\d{1,2}[ ])?[A-Z][A-Za-z]{1,5}(?:[ ](?:Civ|Crim|Fam|Ch|QB|KB|Admin|Comm))?[ ]\d{1,5}",
+    # Forms of the Internal Revenue Service (irs.gov/forms-instructions): the series and their letters.
+    r"(?<![\w-])(?:W-(?:[2-9](?:G|C|AS)?|8[A-Z]{2,4}(?:-E)?)|(?:990|94[0-5]|10[0-9]{2}|1120|5498|8[0-9]{3})-[A-Z]{1,4})(?![\w-])",
     # A score alone.
     rf"\b(?i:{SCORED})(?:[ ](?:was|is|of)|[ ]?[:=])?[ ]\K\d{{1,3}}(?:\.\d)?(?![\w/-]|[.,]\d)",
 )

@@ -10,6 +10,16 @@ COMPANY = (
 )
 
 
+# Legal forms as their countries print them, with points or strokes: Italy, Spain, France, Portugal, Poland, Czechia,
+# Denmark, Norway, the Netherlands, Finland and Germany.
+LEGAL_FORMS = (
+    r"[Ss]\.[ ]?(?:r\.[ ]?l|p\.[ ]?A|n\.[ ]?c|a\.[ ]?s|r\.[ ]?o|R\.[ ]?L|P\.[ ]?A|A\.[ ]?S)\.?"
+    r"|S\.[ ]?(?:A|L|N\.[ ]?C)\.(?:U\.)?|S/A|Ltda\.?|Lda\.?|[Ss]p\.[ ](?:z[ ]o\.[ ]?o|k|j)\.|[avok]\.[ ]?(?:o\.[ ]?)?s\."
+    r"|A/S|I/S|K/S|ApS|ASA|B\.V\.|N\.V\.|V\.o\.F\.|Oyj?"
+    r"|e\.[ ]?(?:V|K|G)\.|KGaA|EURL|SNC|SCI|mbH"
+)
+
+
 class Company(RuleRecogniser):
     """Recognises names that end with a legal form or a usual word for a company, such as "GmbH", "Ltd" or "Holdings"."""
 
@@ -19,6 +29,11 @@ class Company(RuleRecogniser):
             "company",
             r"(?<![\w&])(?:\p{Lu}[\p{L}\d.'-]*,?[ ](?:(?:and|&|of)[ ])?){1,4}"
             rf"(?:{any_titled(COMPANY)}|GmbH|s\.r\.o|S\.A|AS|A/S)(?!\w)\.?",
+            0.4,
+        ),
+        (
+            "legal form",
+            r"(?<![\w&])(?:\p{Lu}[\p{L}\d.'-]*,?[ ](?:(?:and|&|of|e|y|et|i|a|und)[ ])?){1,5}" rf"(?:{LEGAL_FORMS})(?!\w)",
             0.4,
         ),
     )

@@ -31,7 +31,8 @@ class IdNumber(DigitRecogniser):
         ),
         (
             "plate",
-            r"(?<![\w-])(?:[A-Z]{2}\d{2}[ ]?[A-Z]{3}|[A-Z]{2}[ -]?\d{3}[ -]?[A-Z]{2}|\d{4}[ -]?[BCDFGHJ-NPRSTV-Z]{3}"
+            r"(?<![\w-])(?=[A-ZÄÖÜ\d])"
+            r"(?:[A-Z]{2}\d{2}[ ]?[A-Z]{3}|[A-Z]{2}[ -]?\d{3}[ -]?[A-Z]{2}|\d{4}[ -]?[BCDFGHJ-NPRSTV-Z]{3}"
             r"|\d[A-Z]{3}[ -]?\d{2,3}|(?!ISO|RFC|USD|EUR|GBP|CHF|THE|AND|FOR)[A-Z]{3}-\d{3,4}"
             r"|[A-ZÄÖÜ]{1,3}[-:][ ]?[A-Z]{1,2}[ -]?[1-9]\d{0,3}[EH]?|[A-ZÄÖÜ]{1,3}[ ][A-Z]{2}[ ][1-9]\d{2,3}[EH]?"
             rf"|{INDIAN}[ -]?\d{{1,2}}[ -]?[A-Z]{{1,3}}[ -]?\d{{4}}|\d{{2}}[ ]?BH[ ]?\d{{4}}[ ]?[A-Z]{{1,2}}"
@@ -41,7 +42,7 @@ class IdNumber(DigitRecogniser):
         ),
         (
             "named plate",
-            rf"\b{any_of(PLATED)}(?:[ ](?i:number|no\.?|plate|is|with))*[ ]?[:(]?[ ]?\K"
+            rf"\b{any_of(PLATED)}\b(?:[ ](?i:number|no\.?|plate|is|with))*[ ]?[:(]?[ ]?\K"
             r"(?=[A-Z\d -]{0,9}\d)[A-Z\d]{1,7}(?:[ -][A-Z\d]{1,5}){0,2}(?![\w-])",
             0.5,
         ),

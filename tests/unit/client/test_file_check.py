@@ -55,6 +55,16 @@ def test_the_form_columns_labels_and_what_is_held_back_are_said(files: tuple[Pat
     assert (found["not_read"], found["tokens"]) == (["note"], None)
 
 
+def test_the_languages_of_the_records_are_counted(files: tuple[Path, Path]) -> None:
+    file, site = files
+    texts = ["the patient was seen in the morning and he is well", "der Patient war am Morgen da und es geht ihm gut", "ok"]
+    file.write_text("text;kind;pid\n" + "".join(f"{text};no;{number}\n" for number, text in enumerate(texts)))
+    found = check_file(file, Asked.load(site, []), 100)
+    assert found["languages"] == {"asked": "en", "found": {"en": 1, "de": 1, "not sure": 1}}
+    shown = CliRunner().invoke(app, ["check", str(file), str(site)])
+    assert "Languages: en 1, de 1, not sure 1; anonymise.language = 'en'." in shown.stdout
+
+
 def test_no_more_than_the_beginning_is_read(files: tuple[Path, Path]) -> None:
     file, site = files
     found = check_file(file, Asked.load(site, []), 2)

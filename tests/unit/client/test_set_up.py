@@ -179,6 +179,22 @@ def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_resta
     assert [path.name for path in (file.outbox / "run").iterdir()] == ["round-000001.safetensors"]
 
 
+@pytest.mark.slow
+def test_a_site_with_two_processes_answers_an_order_by_its_own_file_alone(
+    file: SiteFile, forge: Forge, learner_of: LearnerOf
+) -> None:
+    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = file.model_copy(update={"model": file.model.model_copy(update={"processes": 2})})
+    order = forge()
+    order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
+    host = Host(file, lambda *_, **__: None)
+    assert host.train(order).delta.norm > 0
+    assert host._site is not None
+    host._site.close()
+    assert not [field for field in order.config.model_dump()["model"] if "process" in field]  # the server has no say
+
+
 PLAIN = {"privacy.enabled": False}  # a plan takes its time to make
 UNRELATED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a round after the last": ({}, {"round": 3}, "MessageError"),

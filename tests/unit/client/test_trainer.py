@@ -18,7 +18,7 @@ from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
-from shared.errors import HushtuneError
+from shared.errors import HushtuneError, RunError
 from shared.records.types import Record
 from shared.seeds import derive
 from shared.tasks.base import Learner
@@ -314,3 +314,18 @@ def test_adaptive_clipping_goes_on_from_the_norm_of_the_round_before(
     _, second = norm_after(far, 2)
     assert 0.8 < first / PLAN.clipping_norm < 1.25  # two steps of at most a factor exp(0.1)
     assert 0.8 < second / 77 < 1.25
+
+
+def test_what_a_models_library_raises_in_training_ends_in_one_sentence_without_its_text(
+    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = learner_of(either)
+
+    def failing(*_: object) -> object:
+        raise IndexError("a patient's words")
+
+    monkeypatch.setattr(type(learner.task), "training_losses", failing)
+    with pytest.raises(RunError, match=r"^the model failed in training \(IndexError\), so no step was taken") as caught:
+        run(learner, either, records_of(either, 40), replace(PLAN, sampling_rate=1.0))
+    assert "patient" not in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -4,6 +4,8 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from privacy.detect.languages.stop_words import stop_words
+
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
@@ -43,8 +45,6 @@ SHORTEST_PART, SHORTEST_COMPOUND, SHORTEST_STEM = 4, 9, 5
 
 def function_words() -> frozenset[str]:
     """Return the function words ("der", "mit") and polite words, in small letters."""
-    from privacy.detect.languages.lexicon import stop_words
-
     return stop_words("de") | frozenset(POLITE_WORDS.split())
 
 

@@ -144,7 +144,7 @@ HANDLES: Rules = (
 DOT = r"[ ]?(?:[\[({][ ]?(?:dot|\.)[ ]?[\])}]|(?<=[ ])dot(?=[ ]))[ ]?"
 AT = r"[ ]?(?:[\[({][ ]?(?:at|@)[ ]?[\])}]|(?<=[ ])at(?=[ ]))[ ]?"
 SPELT_EMAILS: Rules = (
-    ("spelt", rf"(?i)(?<!\w)\w+(?:(?:{DOT}|[._-])\w+){{0,4}}{AT}\w+(?:(?:{DOT}|[.-])\w+){{0,3}}{DOT}[a-z]{{2,10}}\b", 0.6),
+    ("spelt", rf"(?i)(?<!\w)\w++(?:(?:{DOT}|[._-])\w+){{0,4}}{AT}\w+(?:(?:{DOT}|[.-])\w+){{0,3}}{DOT}[a-z]{{2,10}}\b", 0.6),
 )
 NUMBERS: Rules = (
     (
@@ -278,6 +278,25 @@ TITLES: Rules = (
         "our",
         rf"(?:{NAME}|\bhe|\bshe|\bwho|\bI)[ ](?:is|was|has[ ]been|had[ ]been|became|have[ ]been)[ ](?:now[ ]|still[ ])?"
         rf"(?:our|their|its|your)[ ]\K{JOB}{JOB_ENDS}",
+        0.35,
+    ),
+    (
+        "after a name",
+        rf"{NAME},[ ](?:the|our|a|an|their|its)[ ]\K"
+        r"(?:\p{Ll}[\p{L}/-]*,?[ ]){0,5}?\p{Ll}[\p{L}/-]+(?=[ ](?:at|with)[ ]\p{Lu})",
+        0.35,
+    ),
+    (
+        "still",
+        rf"(?:{NAME}|\bhe|\bshe|\bwho)[ ](?:still|now)[ ](?:the|a|an|our|your|their)[ ]\K{JOB}"
+        r"(?=[?.;!)\n]|$|,[ ]|[ ](?:at|for|in|of)\b)",
+        0.35,
+    ),
+    (
+        "hired",
+        rf"(?i:\b(?:hired|appointed|promoted|recruited|welcomes?|welcomed|introduced|named|elected))[ ]{NAMES}[ ]"
+        r"(?:as|to[ ]be)[ ]"
+        rf"(?:(?:an?|the|our|its|their|new)[ ]){{0,2}}\K{JOB}{JOB_ENDS}",
         0.35,
     ),
     (

@@ -4,6 +4,7 @@ Hunspell's dictionary (SCOWL) knows which words need a capital. The frequency of
 counted in Google's books. The stop words are spaCy's (MIT).
 """
 
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +30,9 @@ POLITE_WORDS = "please thanks thank pls thx hi hello dear ok okay send need want
 
 def function_words() -> frozenset[str]:
     """Return the function words ("the", "with") and polite words, in small letters."""
-    from privacy.detect.languages.lexicon import stop_words
+    from spacy.lang.en.stop_words import STOP_WORDS  # spaCy takes a second to import
 
-    return stop_words("en") | frozenset(POLITE_WORDS.split())
+    return frozenset(STOP_WORDS) | frozenset(POLITE_WORDS.split())
 
 
 def load_words() -> "WordLists":
@@ -48,6 +49,7 @@ def load_words() -> "WordLists":
 
     dictionary = Hunspell("en_US")
 
+    @lru_cache(2**15)  # Hunspell is asked several times for each word of a text
     def is_spelt(word: str) -> bool:
         try:
             word.encode("latin-1")  # the dictionary's own letters; Hunspell fails on others

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from privacy.detect.languages.stop_words import stop_words
+
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
@@ -33,8 +35,6 @@ SHORTEST_STEM = 3
 
 def function_words() -> frozenset[str]:
     """Return the function words ("el", "con") and polite words, in small letters."""
-    from privacy.detect.languages.lexicon import stop_words
-
     return stop_words("es") | frozenset(POLITE_WORDS.split())
 
 

@@ -3,6 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
+from privacy.detect.languages.stop_words import stop_words
+
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
@@ -23,8 +25,6 @@ ELIDED = re.compile(r"(?:[ldjmtsnc]|qu|jusqu|lorsqu|puisqu|quoiqu|aujourd)'")
 
 def function_words() -> frozenset[str]:
     """Return the function words ("le", "avec") and polite words, in small letters."""
-    from privacy.detect.languages.lexicon import stop_words
-
     return stop_words("fr") | frozenset(POLITE_WORDS.split())
 
 

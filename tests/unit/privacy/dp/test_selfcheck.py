@@ -8,7 +8,14 @@ from torch import nn
 
 from client.trainer import self_check
 from privacy.dp.rounding import PER_ROOT
-from privacy.dp.selfcheck import largest_difference, refuse_inexact, refuse_rounding, rounding_moved
+from privacy.dp.selfcheck import (
+    furthest_as_trained,
+    largest_difference,
+    refuse_inexact,
+    refuse_inexact_as_trained,
+    refuse_rounding,
+    rounding_moved,
+)
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 from shared.records.types import Record
@@ -173,6 +180,33 @@ def test_what_moves_the_others_in_the_dtype_that_trains_is_refused_though_float3
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
 
 
+class Askew(nn.Module):
+    """Computes each row by itself, but in 16 bits something else than in float32, as a wrong kernel would."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.roll(1, dims=1) if x.dtype == torch.bfloat16 and len(x) > 1 else x
+
+
+def test_what_is_wrong_in_the_dtype_that_trains_is_refused_though_float32_is_exact_and_no_record_moves_another() -> None:
+    model = through(Askew())
+    refuse_inexact(model, bfloat16_losses, 5)
+    refuse_rounding(model, bfloat16_losses, 5, PER_ROOT["bfloat16"])
+    with pytest.raises(PrivacyError, match="in the dtype of training, per-record gradients differ from those in float32"):
+        refuse_inexact_as_trained(model, bfloat16_losses, 5)
+
+
+def test_the_rounding_of_the_dtype_that_trains_is_let_through() -> None:
+    model = through(nn.Tanh())
+    found, rounding = furthest_as_trained(model, bfloat16_losses, 5)
+    assert 0 < found < 2 * rounding
+    refuse_inexact_as_trained(model, bfloat16_losses, 5)
+
+
+def test_gradients_that_are_not_numbers_are_refused() -> None:
+    with pytest.raises(PrivacyError, match="in the dtype of training"):
+        refuse_inexact_as_trained(through(nn.Tanh()), lambda m, i: bfloat16_losses(m, i) * float("nan"), 5)
+
+
 def test_rounding_within_what_is_charged_is_let_through() -> None:
     refuse_rounding(through(nn.Tanh()), bfloat16_losses, 5, PER_ROOT["bfloat16"])
 
@@ -186,6 +220,7 @@ def test_before_training_the_batch_is_held_to_what_its_dtype_is_charged(
 ) -> None:
     learner = learner_of(change(either, {"model.dtype": "bfloat16"}))
     examples, seen = learner.task.encode(records_of(either, 9)), []
+    monkeypatch.setattr("client.trainer.refuse_inexact_as_trained", lambda *given: seen.append(given[2:]))
     monkeypatch.setattr("client.trainer.refuse_rounding", lambda *given: seen.append(given[2:]))
     self_check(learner, examples, 4)
-    assert seen == [(4, PER_ROOT["bfloat16"])]
+    assert seen == [(4,), (4, PER_ROOT["bfloat16"])]

@@ -64,3 +64,23 @@ def test_only_our_own_tags_are_blotted_out() -> None:
 def test_numbered_tags_refuse_to_work_without_a_table() -> None:
     with pytest.raises(TypeError):
         NumberedTag().validate({"entity_type": "PERSON"})
+
+
+@pytest.mark.parametrize("words", [("Rylands", "Fletcher"), ("Rylands v Fletcher",)])
+def test_the_parties_of_a_case_keep_their_tags_because_an_invented_party_is_false_law(words: tuple[str, ...]) -> None:
+    replacer = Replacer("surrogate", LABELS, ENGLISH, key=b"k" * 32)
+    text = "Rylands v Fletcher liability is strict."
+    table = replacer.table([text])
+    tagged = replacer.replace(text, [find(text, word) for word in words], table)
+    assert replacer.finish({"text": tagged}, table, b"1") == {"text": tagged}
+
+
+def test_a_number_that_only_looks_like_an_identifier_keeps_its_tag() -> None:
+    replacer = Replacer("surrogate", ("ID_NUMBER",), ENGLISH, key=b"k" * 32)
+    text = "Form W-3/ZZ44 and customer 4481-7730."
+    table = replacer.table([text])
+    guessed, known = find(text, "W-3/ZZ44", "ID_NUMBER"), find(text, "4481-7730", "ID_NUMBER")
+    tagged = replacer.replace(text, [Finding(guessed.label, guessed.start, guessed.end, 0.3), known], table)
+    done = replacer.finish({"text": tagged}, table, b"1")["text"]
+    assert done.startswith("Form <ID_NUMBER_1> and customer ")
+    assert "<ID_NUMBER_2>" not in done

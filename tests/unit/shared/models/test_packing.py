@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 import torch
 import torch.nn.functional as F
-from fixture_types import LearnerOf, RecordsOf, Shake
+from fixture_types import Change, LearnerOf, RecordsOf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
@@ -196,19 +196,67 @@ def test_what_is_trained_decides_too(choices: dict[str, Any], expected: bool) ->
     assert packs(network, CPU, torch.float32, packable) is expected
 
 
-def test_attention_over_the_borders_of_records_is_refused_before_training(
-    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, shake: Shake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learner = learner_of(either)
-    shake(learner)
-    examples = learner.task.encode(records_of(either, 9))
-    self_check(learner, examples, 4)
+def leaking(only: torch.dtype | None = None) -> Any:
+    """Return an attention that takes all of a row as one record, in one dtype or in all."""
     true = packing._attention
 
-    def leaking(module: Any, *sides: torch.Tensor, **rest: Any) -> tuple[torch.Tensor, None]:
+    def attention(module: Any, *sides: torch.Tensor, **rest: Any) -> tuple[torch.Tensor, None]:
         one = SimpleNamespace(is_causal=module.is_causal, **{ATTRIBUTE: Layout(((1, sides[0].shape[2]),))})
-        return true(one, *sides, **rest)  # all of the row as one record
+        return true(module if only not in (None, sides[0].dtype) else one, *sides, **rest)
 
-    monkeypatch.setattr(packing, "_attention", leaking)
-    with pytest.raises(PrivacyError, match="record's influence is not bounded"):
-        self_check(learner, examples, 4)
+    return attention
+
+
+def shifted(only: torch.dtype) -> Any:
+    """Return an attention in which each record is by itself, but wrong: its values are those of the position before."""
+    true = packing._attention
+
+    def attention(module: Any, query: Any, key: Any, value: Any, *rest: Any, **more: Any) -> tuple[torch.Tensor, None]:
+        layout = vars(module)[ATTRIBUTE]
+        parts = zip(torch.arange(value.shape[2]).split(layout.sizes), layout.runs, strict=True)
+        turned = torch.cat([part.view(run).roll(1, 1).flatten() for part, run in parts])
+        return true(module, query, key, value[:, :, turned] if value.dtype is only else value, *rest, **more)
+
+    return attention
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("broken", ["leaks in float32 too", "leaks in 16 bits", "is wrong in 16 bits"])
+def test_where_computing_without_padding_is_not_exact_batches_are_padded(
+    either: RunConfig,
+    change: Change,
+    learner_of: LearnerOf,
+    records_of: RecordsOf,
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: str,
+    broken: str,
+) -> None:
+    learner = learner_of(change(either, {"model.dtype": dtype}))
+    examples = learner.task.encode(records_of(either, 9))
+    assert self_check(learner, examples, 4) is learner
+    kernel = shifted(torch.bfloat16) if "wrong" in broken else leaking(None if "too" in broken else torch.bfloat16)
+    monkeypatch.setattr(packing, "_attention", kernel)
+    checked = self_check(learner, examples, 4)
+    used = "too" not in broken and dtype == "float32"  # the kernel is sound in the dtype that trains
+    assert checked.packs is used
+    assert (checked is learner) is used
+
+
+def test_a_kernel_that_fails_is_not_used_and_one_that_fails_with_padding_too_is_refused(
+    either: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = learner_of(either)
+    examples = learner.task.encode(records_of(either, 9))
+
+    def failing(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("no kernel image; the record was: ...")
+
+    monkeypatch.setattr(packing, "_attention", failing)
+    checked = self_check(learner, examples, 4)
+    assert not checked.packs
+    monkeypatch.setattr(type(learner.task), "training_losses", failing)
+    with pytest.raises(
+        PrivacyError, match=r"gives no per-record gradients \(RuntimeError\), so nothing is trained"
+    ) as caught:
+        self_check(checked, examples, 4)
+    assert "record was" not in str(caught.value)

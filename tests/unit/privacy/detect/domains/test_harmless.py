@@ -76,6 +76,55 @@ def test_a_word_of_a_domain_hides_no_person_that_the_text_shows(listed: Harmless
     assert left(listed, text, word, label) == [word]
 
 
+@pytest.mark.parametrize(
+    ("text", "word", "label"),
+    [
+        ("The Supreme Court reversed.", "The Supreme Court", "ORGANIZATION"),
+        ("The Statute of Limitations has run.", "Statute of Limitations", "ORGANIZATION"),
+        ("A Late Payment Fee was charged.", "Late Payment Fee", "ORGANIZATION"),
+        ("My Visa card was declined.", "Visa", "ORGANIZATION"),
+        ("The IBAN is wrong.", "IBAN", "PERSON"),
+        ("The KYC review is open.", "KYC", "PERSON"),
+        ("HIPAA does not apply.", "HIPAA", "ORGANIZATION"),
+        ("GDPR Article 17 gives a right.", "GDPR Article", "ORGANIZATION"),
+        ("Warsaw breakage syndrome was found.", "Warsaw", "LOCATION"),
+        ("Billroth II anastomosis was intact.", "Billroth", "PERSON"),
+        ("SNOMED CT code 44054006 was recorded.", "SNOMED", "PERSON"),
+        ("Bill to:\n  the client", "Bill", "PERSON"),
+    ],
+)
+def test_a_term_of_common_words_a_brand_or_an_abbreviation_stays(listed: Harmless, text: str, word: str, label: str) -> None:
+    assert left(listed, text, word, label) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "label"),
+    [
+        ("Premier Clinic wrote to me.", "Premier Clinic", "ORGANIZATION"),
+        ("General Motors wrote to me.", "General Motors", "ORGANIZATION"),
+        ("Mr SMITH asked for a refund.", "SMITH", "PERSON"),
+        ("The SMITH family moved.", "SMITH", "PERSON"),
+        ("Kowalska wrote about kidney disease.", "Kowalska", "PERSON"),
+        ("Bill rang.", "Bill", "PERSON"),
+        ("He was seen by a Laotian patient.", "Laotian", "NRP"),
+        ("She lives with a Laotian fishing crew.", "Laotian", "NRP"),
+        ("Chief Nurse Bond left.", "Bond", "PERSON"),
+    ],
+)
+def test_what_only_looks_like_such_a_term_goes(listed: Harmless, text: str, word: str, label: str) -> None:
+    assert left(listed, text, word, label) == [word]
+
+
+@pytest.mark.parametrize("number", ["6.3 years", "W-8BEN", "1099-INT", "48 mL/min/1.73 m2"])
+def test_parts_of_years_forms_and_rates_for_a_surface_are_harmless(number: str) -> None:
+    assert any(form.fullmatch(number) for form in HARMLESS)
+
+
+@pytest.mark.parametrize("number", ["63 years", "W-8842", "1234-BCD"])
+def test_ages_and_plates_are_no_forms(number: str) -> None:
+    assert not any(form.fullmatch(number) for form in HARMLESS)
+
+
 def test_the_rest_of_a_guess_goes_without_the_drug_in_it(harmless: Harmless) -> None:
     assert left(harmless, "gave Kowalska Lipitor today", "Kowalska Lipitor") == ["Kowalska"]
 

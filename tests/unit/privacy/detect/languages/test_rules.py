@@ -48,7 +48,13 @@ FOUND = [
     ("es", "RECORD_NUMBER", "expediente n.º 4481/22", "4481/22"),
     ("es", "ID_NUMBER", "terminada en 4417", "4417"),
 ]
+FOUND += [
+    ("en", "JOB_TITLE", "Anna Berg, the scientific laboratory technician at Carfagna", "scientific laboratory technician"),
+    ("en", "JOB_TITLE", "Is Anna Berg still the hydrologist?", "hydrologist"),
+    ("en", "JOB_TITLE", "They hired Anna Berg as their new dispatcher.", "dispatcher"),
+]
 LEFT = [
+    ("en", "JOB_TITLE", "Anna Berg, the second of four; Bern, the capital of Switzerland; is it still the best?"),
     ("de", "PERSON", "Herr Doktor, Frau und Mann, Sehr geehrte Damen und Herren"),
     ("de", "DATE_TIME", "Version 3.14.2, Kapitel 12.5, 1.234,50 Euro"),
     ("de", "AGE", "seit 44 Jahren, nach 3 Jahren, Beitrag von 44 Euro"),

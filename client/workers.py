@@ -1,0 +1,207 @@
+"""Split each step of a site over several processes, one for each GPU; this process alone samples and adds the noise.
+
+Each worker computes the clipped sum of its share of a batch and returns it over its pipe. Only the site's own processes can
+open a pipe. Torch.distributed would listen on a port to which every user of the machine can connect, and a sum without noise
+would cross it. The optimiser is here, so workers take no step: they get the adapter with each share. If a worker dies, no
+step is taken and nothing is released.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from client.trainer import accumulate, longest_and_shortest, loss_of
+from client.units import Rows, split
+from client.worker import Check, Part, Ready, Sum, serve
+from privacy.dp.engine import PrivateStep, PrivateSum, sharing
+from privacy.dp.plan import PrivacyPlan
+from privacy.dp.selfcheck import in_float32, refuse_unequal_sum
+from shared.adapters.peft import read_adapter
+from shared.config.run import RunConfig
+from shared.errors import PrivacyError, RunError
+from shared.ops.workers import Broken, Worker, start
+from shared.tasks.base import Learner
+from shared.tasks.examples import Example
+
+T = TypeVar("T")
+Weights = npt.NDArray[np.float64] | None
+
+
+class Joined(Protocol):
+    """A step, or a sum, to which other processes add."""
+
+    def join(self, share: torch.Tensor, units: int) -> None:
+        """Add the share of another process, which computed so many units."""
+
+
+class Workers:
+    """The other processes of a site; they start at the first use and again after one has died.
+
+    Parameters
+    ----------
+    config
+        The run as the site carries it out.
+    processes
+        Number of processes at the site, this one included; 2 or more.
+    """
+
+    def __init__(self, config: RunConfig, processes: int) -> None:
+        self._config, self.processes = config, processes
+        self._crew: list[Worker] = []
+        self._number = 0
+        self._learner: Learner | None = None
+        self._plan: PrivacyPlan | None = None
+
+    def muster(self, learner: Learner, plan: PrivacyPlan | None, examples: Sequence[Example]) -> None:
+        """Start the workers if they do not run, and check each of them and a sum over all of them.
+
+        Parameters
+        ----------
+        learner
+            The model of this process.
+        plan
+            The site's plan; None without privacy, when nothing is checked.
+        examples
+            Encoded records, from which the checks take the longest and the shortest.
+
+        Raises
+        ------
+        PrivacyError
+            Gradients are not exact in a process, or a sum over all processes is not that of single records.
+        RunError
+            A worker could not start, or died.
+        """
+        self._learner, self._plan = learner, plan
+        if self._crew:
+            return
+        with self._ended_by_failure():
+            device = learner.base.device
+            for place in range(1, self.processes):
+                self._crew.append(
+                    start(serve, self._config, self.processes, environment=environment_of(place, device, os.environ))
+                )
+            for worker in self._crew:
+                self._answer(worker, Ready)
+            if plan is not None:
+                self._check(learner, plan, examples)
+
+    @contextmanager
+    def sharing(self, step: Joined, rows: Rows, label_weights: Weights, *, precise: bool = False) -> Iterator[Rows]:
+        """Hand out the rows of a step, yield those of this process, and at the end add the shares of the others to the step.
+
+        Parameters
+        ----------
+        step
+            The step, which adds the noise of all shares at its end.
+        rows
+            All rows of the step.
+        label_weights
+            Weight of each label's losses.
+        precise
+            Whether to compute in float32 without dropout.
+
+        Raises
+        ------
+        RunError
+            A worker died; the step must not be finished.
+        PrivacyError
+            A share is of another step or adapter, or larger than its rows can add.
+        """
+        assert self._learner is not None  # noqa: S101  muster comes first
+        own, *others = split(rows, self.processes)
+        with self._ended_by_failure():
+            self._number += 1
+            adapter = read_adapter(self._learner.model)
+            plan = self._plan
+            if plan is not None and isinstance(step, PrivateStep):
+                plan = replace(plan, clipping_norm=step.bound)
+            for worker, part in zip(self._crew, others, strict=True):
+                self._send(worker, Part(self._number, adapter, part, label_weights, plan, precise))
+            yield own
+            expected = (self._number, adapter.digest())
+            for worker, part in zip(self._crew, others, strict=True):
+                answer = self._answer(worker, Sum)
+                if (answer.number, answer.adapter) != expected:
+                    raise PrivacyError(
+                        "a process of this site answered for another step, so nothing is released; report this as a bug"
+                    )
+                step.join(torch.from_numpy(answer.total), len(part.units))
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._crew:
+            worker.end()
+        self._crew = []
+
+    def _check(self, learner: Learner, plan: PrivacyPlan, examples: Sequence[Example]) -> None:
+        """Check the gradients of each process on its device, then a sum over all processes."""
+        config = self._config
+        chosen, distillation = longest_and_shortest(examples, config.privacy.self_check), config.training.distillation
+        for worker in self._crew:
+            self._send(worker, Check(chosen, distillation))
+        for worker in self._crew:
+            self._answer(worker, Ready)
+        rows = Rows(chosen, [(row,) for row in range(len(chosen))])
+        with in_float32(learner.model), sharing(learner.model, plan) as (model, step):
+            assert isinstance(step, PrivateSum)  # noqa: S101  there is a plan
+            with self.sharing(step, rows, None, precise=True) as own:
+                accumulate(learner, model, step, own, None, config.training)
+            total = step.total()
+        with loss_of(learner, chosen, distillation) as losses:
+            refuse_unequal_sum(total, learner.model, losses, len(chosen), plan)
+
+    @contextmanager
+    def _ended_by_failure(self) -> Iterator[None]:
+        """End all workers if the block fails, because an answer that is still under way belongs to no later step."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _send(self, worker: Worker, order: Any) -> None:
+        self._exchange(worker, lambda: worker.pipe.send(order))
+
+    def _answer(self, worker: Worker, kind: type[T]) -> T:
+        answer = self._exchange(worker, worker.pipe.recv)
+        if isinstance(answer, Broken):
+            raise RunError(f"a process of this site failed: {answer.message}")
+        assert isinstance(answer, kind)  # noqa: S101  workers answer in order
+        return answer
+
+    @staticmethod
+    def _exchange(worker: Worker, step: Callable[[], T]) -> T:
+        """Send or receive; raise a ``RunError`` if the worker has died."""
+        try:
+            return step()
+        except (EOFError, OSError):
+            worker.process.join(5)
+            raise RunError(
+                f"a process of this site died (exit status {worker.process.exitcode}), so no step was taken and nothing is "
+                "released; it may have run out of memory: set training.micro_batch_tokens in the run, or fewer processes in "
+                "[model] of SITE.toml"
+            ) from None
+
+
+def environment_of(place: int, device: torch.device, present: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the variables that show a worker one GPU only, so that every library takes it as the first.
+
+    Parameters
+    ----------
+    place
+        Number of the process, from 0, which is also the number of its GPU among those that the site may use.
+    device
+        Where the site computes.
+    present
+        Environment of this process.
+    """
+    if device.type != "cuda":
+        return {}
+    visible = present.get("CUDA_VISIBLE_DEVICES", "")
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[place].strip() if visible else str(place)}
