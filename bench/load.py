@@ -1,15 +1,20 @@
 """Measure a server under load: many sites with trivial training, as coroutines of one process, over TLS on loopback.
 
 The server is the production one: its public port, its fleet and its round loop. A site of this bench signs its requests and
-takes and sends each part of a message as the real client does, but it holds no model: its reply is a delta of zeros. So the
-seconds of a round are those of the server and the transport, and they include the sites' own signatures and TLS.
+takes and sends each part of a message as the real client does, but it holds no model: each number of its delta is its own
+number, so that the change of the adapter shows whether a reply was lost or counted twice. The seconds of a round are those
+of the server and the transport, and they include the signatures and the TLS of the sites themselves.
+
+With faults, a site that gets an order stays silent, ends its connection and comes back, or replies with NaN.
 
 Run with: python -m bench.load [--sites N ...] [--rounds N] [--faults SHARE]
 """
 
 import argparse
 import asyncio
+import math
 import multiprocessing
+import os
 import random
 import resource
 import socket
@@ -22,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Message
@@ -31,6 +35,8 @@ from flwr.common.serde import message_to_proto
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
     ActivateNodeResponse,
+    DeactivateNodeRequest,
+    DeactivateNodeResponse,
     PullMessagesRequest,
     PullMessagesResponse,
     PushMessagesRequest,
@@ -53,7 +59,7 @@ from bench.table import print_rows
 from server.fleet import GridFleet
 from server.network.allowlist import AllowList
 from server.network.superlink import Link, node_key
-from server.rounds import run_rounds
+from server.rounds import Round, run_rounds
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.identity.certificates import authority, certificate_pem, private_pem, server_certificate
@@ -61,36 +67,93 @@ from shared.identity.keys import new_key, public_line
 from shared.identity.request_signature import public_bytes, signed_headers
 from shared.wire.chain_head import Head
 from shared.wire.messages import TrainOrder, TrainReply
-from shared.wire.parts import Bound, inflate
+from shared.wire.parts import Bound, inflate, packets, unpacked_parts
 
 HEARTBEAT, BEAT = 60.0, 20.0  # of a bench site, so that heartbeats are no part of what is measured
 PARAMETERS = 10_000
 WAIT = 120.0  # seconds for all sites to connect
 
 
+class Refused(Exception):
+    """The server answered with an error status."""
+
+
+class Requests:
+    """Requests over connections that stay open; each is much cheaper than with a full HTTP client.
+
+    With such a client, the sites of this bench would need more of the processor than the server that is measured.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext, own: str) -> None:
+        self._port, self._tls, self._own = port, tls, own
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """Return the body of the answer.
+
+        Raises
+        ------
+        Refused
+            The server answered with an error status.
+        OSError, EOFError
+            The connection was lost.
+        """
+        lines = {"host": "127.0.0.1", "content-length": str(len(body)), **headers}
+        head = f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        try:
+            writer.write(f"{head}\r\n".encode() + body)
+            first, *rest = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+            size = next(int(line.split(b":")[1]) for line in rest if line.startswith(b"content-length:"))
+            content = await reader.readexactly(size)
+        except BaseException:
+            writer.close()
+            raise
+        if first.split()[1] != b"200":
+            writer.close()
+            raise Refused(first.decode())
+        self._idle.append((reader, writer))
+        return content
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls, limit=2**23, local_addr=(self._own, 0))
+
+
 @dataclass
 class Toy:
-    """One site: a key, a connection, and a reply of zeros."""
+    """One site: a key, connections, and a reply that holds ``value`` everywhere."""
 
     name: str
+    value: float
     key: ec.EllipticCurvePrivateKey
-    http: httpx.AsyncClient
+    http: Requests
     faults: float
     node: Node | None = None
 
     async def serve(self) -> None:
         """Connect and answer orders until cancelled; with chance ``faults`` of an order, vanish and come back."""
+        pause = 0.5
         while True:
             try:
+                if self.node is not None:
+                    await self._ask(
+                        "deactivate-node", DeactivateNodeRequest(node_id=self.node.node_id), DeactivateNodeResponse
+                    )
+                    self.node = None
                 answer = await self._ask(
                     "activate-node",
                     ActivateNodeRequest(public_key=public_bytes(self.key.public_key()), heartbeat_interval=HEARTBEAT),
                     ActivateNodeResponse,
                 )
-                self.node = Node(node_id=answer.node_id)
-                await asyncio.gather(self._beat(), self._answer_all())
-            except httpx.HTTPError:
-                await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311  spreads the sites
+                self.node, pause = Node(node_id=answer.node_id), 0.5
+                beat = asyncio.create_task(self._beat())
+                try:
+                    await self._answer_all()
+                finally:
+                    beat.cancel()
+            except (OSError, EOFError, Refused):
+                await asyncio.sleep(random.uniform(0.2, 1.0) * pause)  # noqa: S311  spreads the sites
+                pause = min(2 * pause, 8.0)
 
     async def _beat(self) -> None:
         while True:
@@ -103,35 +166,38 @@ class Toy:
             asked = time.monotonic()
             found = await self._ask("pull-messages", PullMessagesRequest(node=self.node), PullMessagesResponse)
             for header, tree in zip(found.messages_list, found.message_object_trees, strict=True):
-                if random.random() >= self.faults:  # noqa: S311  a site that vanishes with an order
-                    await self._answer(header.metadata, tree)
+                fault = random.choice(("silent", "gone", "nan")) if random.random() < self.faults else ""  # noqa: S311
+                if fault == "gone":
+                    raise EOFError
+                if fault != "silent":
+                    await self._answer(header.metadata, tree, math.nan if fault == "nan" else self.value)
             if not found.messages_list:
                 await asyncio.sleep(max(0.0, asked + 0.2 - time.monotonic()))
 
-    async def _answer(self, order: Any, tree: Any) -> None:
-        """Take an order part by part, and send a reply part by part."""
-        parts, names, left = {}, [], [tree]
-        while left:
-            each = left.pop()
-            names.append(each.object_id)
-            left += each.children
-        for name in names:
-            request = PullObjectRequest(node=self.node, run_id=order.run_id, object_id=name)
-            parts[name] = (await self._ask("pull-object", request, PullObjectResponse)).object_content
+    async def _answer(self, order: Any, tree: Any, value: float) -> None:
+        """Take the parts of an order, and send a reply."""
+        names, open_trees, parts = set[str](), [tree], dict[str, bytes]()
+        while open_trees:
+            each = open_trees.pop()
+            names.add(each.object_id)
+            open_trees += each.children
+        while names - set(parts):
+            request = PullObjectRequest(node=self.node, run_id=order.run_id, object_id=",".join(sorted(names - set(parts))))
+            parts |= unpacked_parts((await self._ask("pull-object", request, PullObjectResponse)).object_content)
         message = inflate(tree.object_id, parts, Bound(2**30, 2**20))
         message.metadata.__dict__["_message_id"] = tree.object_id
         confirm = ConfirmMessageReceivedRequest(node=self.node, run_id=order.run_id, message_object_id=tree.object_id)
         await self._ask("confirm-message-received", confirm, ConfirmMessageReceivedResponse)
-        await self._send(message)
+        await self._send(message, value)
 
-    async def _send(self, message: Message) -> None:
+    async def _send(self, message: Message, value: float) -> None:
         assert self.node is not None  # noqa: S101  set by ``serve``
         TaskIdentity.task_id, TaskIdentity.run_id = 1, message.metadata.run_id
         TaskIdentity.node_id = self.node.node_id
         order = TrainOrder.from_record(message.content)
-        zeros = AdapterState({name: np.zeros_like(array) for name, array in order.adapter.arrays.items()})
+        delta = AdapterState({name: np.full_like(array, value) for name, array in order.adapter.arrays.items()})
         head = Head(order.ledger.entries + 2, f"{order.round:064x}")
-        record = TrainReply(order.run_id, order.round, order.nonce, self.name, zeros, head).to_record()
+        record = TrainReply(order.run_id, order.round, order.nonce, self.name, delta, head).to_record()
         reply = Message(record, reply_to=message)
         reply.metadata.__dict__["_message_id"] = reply.object_id
         contents = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
@@ -139,22 +205,20 @@ class Toy:
         header = message_to_proto(remove_content_from_message(reply))
         request = PushMessagesRequest(node=self.node, messages_list=[header], message_object_trees=[tree])
         taken = await self._ask("push-messages", request, PushMessagesResponse)
-        for name in taken.objects_to_push:
-            part = PushObjectRequest(
-                node=self.node,
-                run_id=message.metadata.run_id,
-                object_id=name,
-                object_content=contents[name],
-                session_id=taken.session_id,
-            )
+        for body in packets(contents[name] for name in taken.objects_to_push):
+            part = PushObjectRequest(node=self.node, object_content=body, session_id=taken.session_id)
             await self._ask("push-object", part, PushObjectResponse)
 
     async def _ask(self, name: str, request: Any, kind: Any) -> Any:
         path, body = f"/v1/fleet/{name}", request.SerializeToString()
         headers = signed_headers(self.key, self.name, "POST", path, body)
-        answer = await self.http.post(path, content=body, headers=headers)
-        answer.raise_for_status()
-        return kind.FromString(answer.content)
+        return kind.FromString(await self.http.post(path, body, headers))
+
+
+def values_of(names: Sequence[str]) -> Mapping[str, float]:
+    """Return the number that each site's delta is made of; the sums of different sets of sites differ."""
+    drawn = random.Random(len(names))  # noqa: S311  no secret
+    return {name: drawn.uniform(0.001, 0.01) for name in names}
 
 
 def play_sites(names: Sequence[str], folder: str, port: int, faults: float) -> None:
@@ -168,16 +232,20 @@ def play_sites(names: Sequence[str], folder: str, port: int, faults: float) -> N
     async def all_sites() -> None:
         while not (Path(folder) / "open").exists():
             await asyncio.sleep(0.05)
-        at, limits = f"https://127.0.0.1:{port}", httpx.Limits(max_connections=4, max_keepalive_connections=4)
-        clients = [httpx.AsyncClient(base_url=at, verify=trust, timeout=60.0, limits=limits) for _ in names]
-        toys = [Toy(name, keys[name], client, faults) for name, client in zip(names, clients, strict=True)]
+        # An address for each site, as sites have: the doorkeeper lets only a few unknown connections of one address wait.
+        own = [f"127.0.{1 + place // 250}.{1 + place % 250}" for place in range(len(names))]
+        values = values_of(names)
+        toys = [
+            Toy(name, values[name], keys[name], Requests(port, trust, at), faults)
+            for name, at in zip(names, own, strict=True)
+        ]
         await asyncio.gather(*(toy.serve() for toy in toys))
 
     asyncio.run(all_sites())
 
 
 def measure(sites: int, rounds: int, faults: float) -> dict[str, Any]:
-    """Run rounds over so many sites; return what they took and how many replies were lost."""
+    """Run rounds over so many sites; return what they took, how many replies did not count, and how many sums were wrong."""
     names = [f"s{number:04d}" for number in range(sites)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -196,14 +264,16 @@ def measure(sites: int, rounds: int, faults: float) -> dict[str, Any]:
         players.start()
         try:
             until(lambda: (folder / "ready").exists(), WAIT)
-            return _served(folder, public, names, rounds, faults)
+            return _served(folder, public, names, rounds, faults, players.pid or 0)
         finally:
             players.terminate()
             players.join()
             public.close()
 
 
-def _served(folder: Path, public: socket.socket, names: Sequence[str], rounds: int, faults: float) -> dict[str, Any]:
+def _served(
+    folder: Path, public: socket.socket, names: Sequence[str], rounds: int, faults: float, players: int
+) -> dict[str, Any]:
     link = Link(public, folder / "server.crt", folder / "server.key")
     link.start()
     try:
@@ -213,22 +283,24 @@ def _served(folder: Path, public: socket.socket, names: Sequence[str], rounds: i
         until(lambda: len(fleet.connected()) == len(names), WAIT)
         config = _config(names, rounds, faults)
         start = AdapterState({"b": np.zeros(PARAMETERS, dtype=np.float32)})
-        memory, seconds, lost, charged = list[float](), list[float](), 0, 0
-        before = time.process_time()
+        memory, seconds, lost, wrong, values = list[float](), list[float](), 0, 0, values_of(names)
+        before, theirs = time.process_time(), _cpu_of(players)
         weights = dict.fromkeys(names, 1.0)
         for done in run_rounds(config, "load", start, fleet, weights, lambda _: {}, lambda _: None):
             seconds.append(done.stages["train"])
             memory.append(_memory())
             lost += len(done.missing) + len(done.rejected)
-            charged += len(set(done.accepted)) - len(done.accepted)
+            wrong += not _is_mean(done, start, values)
+            start = done.adapter
         return {
             "sites": len(names),
             "rounds": len(seconds),
             "median_seconds": round(statistics.median(seconds), 2),
             "longest_seconds": round(max(seconds), 2),
             "server_cpu_seconds": round((time.process_time() - before) / len(seconds), 2),
+            "sites_cpu_seconds": round((_cpu_of(players) - theirs) / len(seconds), 2),
             "not_counted": lost,
-            "counted_twice": charged,
+            "wrong_means": wrong,
             "memory_mb": round(memory[-1], 1),
             "growth_mb_per_50_rounds": round(_slope(memory), 2),
         }
@@ -236,8 +308,15 @@ def _served(folder: Path, public: socket.socket, names: Sequence[str], rounds: i
         link.close()
 
 
+def _is_mean(done: Round, before: AdapterState, values: Mapping[str, float]) -> bool:
+    """Return whether a round changed the adapter by the mean over the accepted replies, each counted once."""
+    expected = statistics.fmean(values[name] for name in done.accepted) if done.committed else 0.0
+    change = done.adapter.minus(before).arrays["b"]
+    return bool(np.allclose(change, expected, rtol=1e-4, atol=1e-7))
+
+
 def _config(names: Sequence[str], rounds: int, faults: float) -> RunConfig:
-    deadline = 8.0 if faults else 300.0
+    deadline = 4.0 if faults else 300.0
     tree: Mapping[str, Any] = {
         "run": {"name": "load"},
         "model": {"name": "minilm"},
@@ -256,6 +335,15 @@ def _memory() -> float:
     if status.is_file():
         return int(status.read_text().split()[1]) * resource.getpagesize() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _cpu_of(process: int) -> float:
+    """Return the processor time of another process so far, in seconds; 0 on a system without ``/proc``."""
+    status = Path(f"/proc/{process}/stat")
+    if not status.is_file():
+        return 0.0
+    fields = status.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _slope(memory: Sequence[float]) -> float:

@@ -8,7 +8,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,16 @@ from flwr.common.constant import ErrorCode
 from flwr.common.serde import message_to_proto
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest, PullMessagesRequest, PushMessagesRequest
 from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
-from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, PullObjectRequest, PushObjectRequest
 from flwr.proto.node_pb2 import Node
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
-from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf, make_push_object_fn_protobuf
-from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError, push_objects
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.fleet_client import ForeignAnswer, SignedClient
 from shared.errors import ConfigError, ConnectionRefused, DataError, Declined, HushtuneError, MessageError
 from shared.identity.keys import exposed, read_private
 from shared.identity.request_signature import WINDOW, public_bytes, signed_headers
-from shared.wire.parts import SMALL, Bound, pull
+from shared.wire.parts import SMALL, Bound, packets, pull
 
 HEARTBEAT = 10.0  # seconds; Flower drops a node that is silent for two of these intervals
 BEAT = 4.0  # seconds between heartbeats
@@ -221,10 +218,16 @@ class Connection:
 
     def _fetch(self, run_id: int, tree: Any) -> Message | None:
         """Return the message of an object tree; None if it was withdrawn or is not a message, which must not end a site."""
-        part = make_pull_object_fn_protobuf(lambda request: self._call(self._client.PullObject, request), self._node, run_id)
+
+        def fetch(names: str) -> bytes:
+            answer = self._call(self._client.PullObject, PullObjectRequest(node=self._node, run_id=run_id, object_id=names))
+            if not answer.object_found:
+                raise MessageError("order: was withdrawn before all of its parts came")
+            return bytes(answer.object_content)
+
         try:
-            message = pull(tree, self._door.bound, part)
-        except (ObjectPullError, MessageError):
+            message = pull(tree, self._door.bound, fetch)
+        except MessageError:
             return None
         request = ConfirmMessageReceivedRequest(node=self._node, run_id=run_id, message_object_id=tree.object_id)
         self._call(self._client.ConfirmMessageReceived, request)
@@ -245,11 +248,14 @@ class Connection:
                 clientapp_runtime_list=[0.0],
             )
             accepted = self._call(self._client.PushMessages, request)
-            push = make_push_object_fn_protobuf(
-                lambda part: self._call(self._client.PushObject, part), self._node, run_id, accepted.session_id
-            )
-            with suppress(ObjectPushError):  # the round is over, or the server has these objects already
-                push_objects(get_all_nested_objects(reply), push, object_ids_to_push=set(accepted.objects_to_push))
+            parts = get_all_nested_objects(reply)
+            wanted = (part.deflate() for name, part in parts.items() if name in set(accepted.objects_to_push))
+            for body in packets(wanted):
+                request = PushObjectRequest(
+                    node=self._node, run_id=run_id, object_content=body, session_id=accepted.session_id
+                )
+                if not self._call(self._client.PushObject, request).stored:
+                    return  # the round is over, or the server has these parts already
 
     def _call(self, method: Any, request: Any, connecting: bool = False) -> Any:
         """Make one request; a network error or a restarted server raises ``ServerGone``."""

@@ -33,7 +33,7 @@ def server_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
         sites.add_row(site["site_id"], f"{site['declared_size']:,}", spent)
     yield sites
     yield from (f"! {failure}" for failure in report["failures"])
-    yield f"Report: {folder}/report.html"
+    yield f"Report: {folder}/report.html; to print: {folder}/summary.html"
 
 
 def explanation_lines(found: Sequence[Mapping[str, Any]], page: str) -> Iterator[RenderableType]:

@@ -1,4 +1,7 @@
-"""Show the progress of a run on a local web page, which receives every change as a server-sent event."""
+"""Show the progress of a run on a local web page, which receives every change as a server-sent event.
+
+The server renders all of the page, so that a browser without scripts shows the same and loads it again from time to time.
+"""
 
 import asyncio
 import json
@@ -6,21 +9,35 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from statistics import median
 from threading import Lock
 from types import TracebackType
 from typing import Any
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 
 from server.network.loopback import LoopbackServer, page_policy
+from server.report.charts import Point
+from server.report.figures import duration
+from server.report.live_chart import live_chart
 from server.report.template import environment
 from server.rounds import Round
 from shared.errors import ConfigError
+from shared.metrics.registry import measure
 from shared.ops.address import is_loopback, parsed
 from shared.ops.status import ServerStatus
 
+STAGES = {
+    "starting": "starting",
+    "waiting_for_sites": "waiting for sites",
+    "asking": "sites are training",
+    "between_rounds": "between rounds",
+    "finished": "finished",
+    "failed": "stopped",
+}
 QUIET = 10.0  # seconds without a change after which a stream sends a comment, to keep the connection open
 
 
@@ -39,6 +56,13 @@ class News:
             if text != self._text:
                 self._text, self._version = text, self._version + 1
                 self._wake()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The newest state."""
+        with self._lock:
+            found: dict[str, Any] = json.loads(self._text)
+        return found
 
     def end(self) -> None:
         """Mark the run as over and wake all waiting streams."""
@@ -117,12 +141,21 @@ class Live(LoopbackServer):
 
     def show(self, status: ServerStatus, rounds: Sequence[Round]) -> None:
         """Send the page the content of the status file and the figures of the rounds, which the report also has."""
-        self.news.tell({"status": status.model_dump(mode="json"), "rounds": [_row(done) for done in rounds]})
+        self.news.tell({"run": status.run, "line": _line(status), "body": _body(status, rounds)})
+
+    def html(self, nonce: str) -> str:
+        """Render the page as it is now."""
+        now = self.news.state
+        body = Markup(now.get("body", ""))  # noqa: S704  rendered and escaped by ``_body``
+        return (
+            environment()
+            .get_template("live.html.j2")
+            .render(nonce=nonce, run=now.get("run", ""), line=now.get("line", ""), body=body)
+        )
 
     def _page(self, request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        page = environment().get_template("live.html.j2").render(nonce=nonce)
-        return HTMLResponse(page, headers=page_policy(nonce))
+        return HTMLResponse(self.html(nonce), headers=page_policy(nonce))
 
     def _events(self, request: Request) -> Response:
         return StreamingResponse(self.news.stream(), media_type="text/event-stream")
@@ -139,17 +172,52 @@ def shown(address: str | None) -> Iterator[Live | None]:
         yield live
 
 
-def _row(done: Round) -> dict[str, Any]:
+def _line(status: ServerStatus) -> str:
+    """Return one sentence on where the run is, which a screen reader announces."""
+    waits = f"; waiting for replies from {', '.join(status.waits_for)}" if status.waits_for else ""
+    return f"Round {status.round} of {status.rounds}, {status.committed} committed: {STAGES[status.stage]}{waits}"
+
+
+def _body(status: ServerStatus, rounds: Sequence[Round]) -> str:
+    """Render progress, chart, rounds and sites."""
+    metric = next((name for done in rounds for name in done.metrics), "")
+    committed = [done for done in rounds if done.committed]
+    points = [
+        Point(str(done.number), found.value, found.low, found.high)
+        for done in committed
+        if (found := done.metrics.get(metric)) is not None
+    ]
+    label = f"{measure(metric).label} after each round" if metric else ""
+    return (
+        environment()
+        .get_template("live_body.html.j2")
+        .render(
+            s=status,
+            metric=metric,
+            rounds=[_row(done, metric) for done in rounds],
+            percent=100 * status.committed // status.rounds,
+            left=_left(status, committed),
+            chart=Markup(live_chart(label, metric, points, status.rounds)),  # noqa: S704  escaped where it is drawn
+        )
+    )
+
+
+def _left(status: ServerStatus, committed: Sequence[Round]) -> str:
+    """Return about how long the rest of the rounds takes; empty where nothing says so."""
+    rest = status.rounds - status.committed
+    if not committed or not rest or status.stage in ("finished", "failed"):
+        return ""
+    return duration(rest * median(done.seconds for done in committed))
+
+
+def _row(done: Round, metric: str) -> dict[str, Any]:
     """Return the figures of a round that the page shows."""
-    name, found = next(iter(done.metrics.items()), ("", None))
+    found = done.metrics.get(metric)
     return {
-        "round": done.number,
+        "number": done.number,
         "committed": done.committed,
-        "metric": name,
-        "value": found and found.value,
-        "low": found and found.low,
-        "high": found and found.high,
+        "found": found and {"value": found.value, "low": found.low, "high": found.high},
         "accepted": len(done.accepted),
         "asked": len(done.asked),
-        "seconds": round(done.seconds, 1),
+        "seconds": f"{done.seconds:.1f}",
     }

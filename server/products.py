@@ -200,7 +200,7 @@ def write_products(facts: RunFacts, folder: Path, key_file: Path, stages: Stages
         )
     central = facts.config.privacy.enabled and facts.config.privacy.trust == "central"
     document |= stages.document(OF_THE_COHORT if central else ())
-    write(document, folder, facts.config.report.html)
     write_table(document, folder / "results.csv")
+    write(document, folder, facts.config.report.html)
     track(document, folder, facts.config)
     return document

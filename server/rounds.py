@@ -8,18 +8,19 @@ from typing import Any, Protocol
 
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Memory, Setting
-from server.cohort import back_off, choose, has_quorum, without
+from server.cohort import back_off, choose, drawn, has_quorum, without
 from server.ledger_heads import Heads
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
 from server.secure_round import Asks, SumTally
+from shared.adapters.ranks import cut
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import QuorumError
 from shared.metrics.bootstrap import Interval
 from shared.ops import crash_points as faults
 from shared.wire.chain_head import Head
-from shared.wire.messages import Order, TrainOrder
+from shared.wire.messages import Envelope, Order, TrainOrder
 from shared.wire.round_chain import extend
 from shared.wire.version import installed
 
@@ -148,19 +149,20 @@ def run_rounds(
     heads = heads or Heads()
     for site, head in ledgers.items():
         heads.saw(site, head, run_id, number - 1)
+    here = installed()
     owing: set[str] = set()  # sites from which an earlier attempt at this round lacked a vector
     while number <= config.training.rounds:
         clock = _Clock()
         # 1. Choose the sites, and write their orders.
         connected = without(fleet.connected(), owing, plan)
-        cohort = choose(connected, config.cohort, plan)
+        cohort = drawn(choose(connected, config.cohort, plan), config, number, attempt)
         together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
-        nonces = _nonces(cohort, plan)
+        nonces, starts = _nonces(cohort, plan), _starts(adapter, config, cohort)
         orders = {
             site: TrainOrder(
-                run_id, number, nonces[site], config, adapter, together, installed(), heads.head(site), record, attempt
+                run_id, number, nonces[site], config, start.adapter, together, here, heads.head(site), record, attempt, start
             )
-            for site in cohort
+            for site, start in zip(cohort, starts, strict=True)
         }
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it arrives: no answer can stop the round.
@@ -169,7 +171,7 @@ def run_rounds(
         if plan is not None and plan.shared is not None:
             tally = SumTally(config, plan, orders, adapter, memory, asks)
         else:
-            tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory), again)
+            tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory, config.ranks), again)
         for phase in tally.phases():
             for answer in fleet.ask(phase, config.cohort.deadline) if phase else ():
                 clock.lap("train")
@@ -249,6 +251,14 @@ def _round(
         replies=replies,
         memory=memory,
     )
+
+
+def _starts(adapter: AdapterState, config: RunConfig, cohort: Sequence[str]) -> list[Envelope]:
+    """Return what each site starts from: the adapter, cut to the site's own rank; sites of one rank share one copy."""
+    ranks, whole = config.ranks, config.adapter.rank
+    cuts = {rank: adapter if rank == whole else cut(adapter, rank) for rank in {ranks[site] for site in cohort}}
+    envelopes = {rank: Envelope(config, start) for rank, start in cuts.items()}
+    return [envelopes[ranks[site]] for site in cohort]
 
 
 def _nonces(cohort: Sequence[str], plan: PrivacyPlan | None) -> dict[str, str]:

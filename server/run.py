@@ -15,6 +15,7 @@ from server.held_out_file import OWNER, HeldOutFile
 from server.history import to_row
 from server.model_assessment import Rival, read_answers
 from server.products import Measures, Stages, write_products
+from server.public_baselines import public_baselines
 from server.report.facts import Baseline, SiteFacts
 from server.rounds import Round
 from server.state import Beginning, StateFolder
@@ -106,7 +107,8 @@ class ServerRun:
     def report(self, rounds: list[Round], stages: Stages, laps: Sequence[Lap | None]) -> dict[str, Any]:
         """Write the report and the adapter of a run whose rounds are done, from facts that the server knows."""
         folder, run_id, accountant = self.folder.run, self.beginning.run_id, self.accountant
-        baselines, sites = [self._baseline()], self._site_facts(rounds)
+        baselines = [self._baseline(), *public_baselines(self.measures.evaluator, self.measures.validation)]
+        sites = self._site_facts(rounds)
         facts = self.measures.facts(self.config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site=False)
         return write_products(facts, folder, self.folder.signing_key, stages, simulated=False)
 

@@ -5,7 +5,6 @@ taken only while an order to the site is out, under a bound that follows from th
 """
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 from flwr.proto.message_pb2 import (
     ConfirmMessageReceivedRequest,
     PullObjectRequest,
+    PullObjectResponse,
     PushObjectRequest,
     PushObjectResponse,
 )
@@ -32,7 +32,7 @@ from flwr.superlink.servicer.fleet import fleet_handlers as flower
 
 from server.network.held_requests import Receive, Scope, Send
 from shared.errors import MessageError
-from shared.wire.parts import PART, SMALL, Bound, Intake, inflate
+from shared.wire.parts import CHUNK, LENGTH, PART, SMALL, Bound, Intake, inflate, packets, unpacked_parts
 
 FLEET = "/v1/fleet/"
 PUSH_OBJECT = f"{FLEET}push-object"
@@ -51,7 +51,7 @@ ASKS: Mapping[str, tuple[type[Any], Flowers]] = {
         PullMessagesRequest,
         lambda request, state: flower.pull_messages(request, state, state.object_store),
     ),
-    f"{FLEET}pull-object": (PullObjectRequest, lambda request, state: flower.pull_object(request, state)),
+    f"{FLEET}pull-object": (PullObjectRequest, lambda request, state: _parts_of_order(request, state)),
     f"{FLEET}confirm-message-received": (
         ConfirmMessageReceivedRequest,
         lambda request, state: flower.confirm_message_received(request, state, state.object_store),
@@ -162,7 +162,7 @@ class FleetApi:
         with self._lock:
             reply = self._replies.get(key)
             if isinstance(request, PushObjectRequest):
-                return PushObjectResponse(stored=reply is not None and self._store(reply, request))
+                return PushObjectResponse(stored=reply is not None and self._store(reply, request.object_content))
             header = request.messages_list[0]
             if reply is None or header.metadata.reply_to_message_id != reply.message_id or reply.root or reply.complete:
                 return PushMessagesResponse()  # too late, or twice: no part of it is wanted
@@ -176,16 +176,18 @@ class FleetApi:
             reply.root = tree.object_id
             return PushMessagesResponse(objects_to_push=sorted(wanted), session_id=reply.message_id)
 
-    def _store(self, reply: _Reply, request: Any) -> bool:
-        """Keep one part, and notice the last one."""
-        name, content = request.object_id, request.object_content
-        if name not in reply.intake.names or name in reply.parts or hashlib.sha256(content).hexdigest() != name:
-            return False
-        reply.intake.count(len(content))
-        reply.parts[name] = content
-        if len(reply.parts) == len(reply.intake.names):
-            self._complete(reply)
-        return True
+    def _store(self, reply: _Reply, body: bytes) -> bool:
+        """Keep the parts that a body carries, and notice the last one; return whether all of them were wanted."""
+        wanted = True
+        for name, content in unpacked_parts(body).items():
+            if name not in reply.intake.names or name in reply.parts:
+                wanted = False
+                continue
+            reply.intake.count(len(content))
+            reply.parts[name] = content
+            if len(reply.parts) == len(reply.intake.names):
+                self._complete(reply)
+        return wanted
 
     def _complete(self, reply: _Reply) -> None:
         reply.complete = True
@@ -198,3 +200,20 @@ def _is_own(request: Any, key: bytes, state: Any) -> bool:
         return bool(request.public_key == key)
     node_id = request.node_id if isinstance(request, DeactivateNodeRequest) else request.node.node_id
     return bool(state.get_node_id_by_public_key(key) == node_id)
+
+
+def _parts_of_order(request: Any, state: Any) -> PullObjectResponse:
+    """Return as many of the parts that a request names, with commas between them, as one answer carries.
+
+    ``object_found`` says whether Flower knows any of them; a part that is known may still be on its way to Flower.
+    """
+    contents, room, known = list[bytes](), CHUNK, False
+    for name in dict.fromkeys(request.object_id.split(",")):
+        each = flower.pull_object(PullObjectRequest(node=request.node, run_id=request.run_id, object_id=name), state)
+        known = known or each.object_found
+        room -= LENGTH + len(each.object_content)
+        if contents and room < 0:
+            break
+        if each.object_content:
+            contents.append(each.object_content)
+    return PullObjectResponse(object_found=known, object_content=b"".join(packets(contents)))

@@ -16,11 +16,12 @@ from privacy.leakage.recall import merge_recalls, overall
 from privacy.stability import effects
 from server.report import wording
 from server.report.facts import Baseline, RunFacts, SiteFacts
-from server.report.html import render
+from server.report.html import render, summary
 from server.report.signed import CARD_FILE, SignedCard
 from server.rounds import Metrics, Round
 from shared.errors import RunError
 from shared.models.load import LoadedModel
+from shared.ops.disk import commit_file
 from shared.ops.energy import Lap
 from shared.ops.extras import is_installed
 from shared.ops.findings import kept
@@ -76,7 +77,7 @@ def report(facts: RunFacts) -> dict[str, Any]:
 
 
 def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
-    """Write report.json and, if asked, report.html, which includes the folder's privacy card.
+    """Write report.json and, if asked, report.html, which includes the folder's privacy card, and summary.html, one page.
 
     Parameters
     ----------
@@ -85,16 +86,21 @@ def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
     folder
         The run's folder.
     html
-        Whether to write report.html too.
+        Whether to write the pages too.
 
     Raises
     ------
     RunError
         The signature of the folder's privacy card is not valid.
     """
-    (folder / "report.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if html:
-        (folder / "report.html").write_text(render(document, _card(folder), kept(folder)), encoding="utf-8")
+        card = _card(folder)
+        (folder / "report.html").write_text(render(document, card, kept(folder)), encoding="utf-8")
+        (folder / "summary.html").write_text(summary(document, card), encoding="utf-8")
+    # Last, and whole or not at all: a server that finds this file takes the run for finished.
+    partial = folder / "report.json.partial"
+    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    commit_file(partial, folder / "report.json")
 
 
 def _card(folder: Path) -> Mapping[str, Any] | None:
@@ -110,7 +116,7 @@ def _card(folder: Path) -> Mapping[str, Any] | None:
 
 
 def rewrite(folder: Path) -> dict[str, Any]:
-    """Read a finished run's report.json, render its report.html again and return the report.
+    """Read a finished run's report.json, render its pages again and return the report.
 
     Parameters
     ----------

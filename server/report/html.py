@@ -1,4 +1,4 @@
-"""Render report.html: one self-contained page that loads nothing from elsewhere."""
+"""Render report.html and summary.html: self-contained pages that load nothing from elsewhere."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 from server.report.audit import PROVES_NOTHING, audit_rows
 from server.report.drawings import drawings, legends
 from server.report.figures import setting
+from server.report.many_sites import listed, others, worst
 from server.report.template import charge_rows, environment
 from server.report.verdict import verdict
 from server.report.wording import TRUST
@@ -53,6 +54,35 @@ def render(report: Mapping[str, Any], card: Mapping[str, Any] | None = None, aud
     return environment().get_template("report.html.j2").render(page, card=card, charges=charge_rows)
 
 
+def summary(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) -> str:
+    """Render one printed page for a data-protection officer, with whole sentences of the report and of the card.
+
+    Parameters
+    ----------
+    report
+        The content of report.json.
+    card
+        The signed privacy card; None if there is none.
+    """
+    whole = _complete(report)
+    metric, worst = _primary(whole), _worst(card["sites"] if card else whole["sites"])
+    declared = [site["declared_size"] for site in whole["sites"]]
+    return (
+        environment()
+        .get_template("summary.html.j2")
+        .render(
+            r=whole,
+            card=card,
+            metric=metric,
+            confidence=_confidence(whole),
+            verdict=verdict(whole, metric),
+            worst=worst,
+            declared=sum(declared) if None not in declared else None,
+            lower=measure(metric).lower_is_better,
+        )
+    )
+
+
 def _complete(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return the report with a default, shown as "not reported", for every missing key."""
     whole = {**BLANK, **report}
@@ -69,6 +99,9 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
     up, down = (_total(entry[key] for entry in report["rounds"]) for key in ("bytes_up", "bytes_down"))
     return {
         "r": report,
+        "sites": listed(report["sites"]),
+        "others": others(report["sites"]),
+        "by_site": worst(report["by_site"], metric),
         "metric": metric,
         "metrics": _metrics(report),
         "lower": measure(metric).lower_is_better,

@@ -95,8 +95,9 @@ EVERY_RECORD = (
     "Every training record: there is no limit on what the adapter, or a site's reply to the server, reveals about a record."
 )
 SIMULATION_FILES = (
-    "The other files of this simulation: report.json and report.html contain exact record counts, counts of personal data "
-    "and baselines that no ledger pays for. The guarantee does not cover them. Do not publish them if the records are real."
+    "The other files of this simulation: report.json, report.html and summary.html contain exact record counts, counts of "
+    "personal data and baselines that no ledger pays for. The guarantee does not cover them. Do not publish them if the "
+    "records are real."
 )
 MEASURED_IN_SIMULATION = (
     "The share that was found (the recall) is not stated here, because it would be a count over the records' texts. Where "

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 WINDOW = 300.0  # seconds that the clocks of a site and of the server may differ; within it, no request is accepted twice
+NONCE_BYTES = 16
 MOST_SEEN = 100_000  # requests of one key that are remembered; a site makes about one a second
 KEY, SITE, DIGEST, TIME, NONCE, SIGNATURE = (
     f"x-hushtune-{name}" for name in ("key", "site", "digest", "time", "nonce", "signature")
@@ -53,7 +54,7 @@ def signed_headers(key: ec.EllipticCurvePrivateKey, site_id: str, method: str, p
     body : bytes
         Body of the request.
     """
-    digest, moment, nonce = hashlib.sha256(body).hexdigest(), f"{time.time():.3f}", secrets.token_hex(16)
+    digest, moment, nonce = hashlib.sha256(body).hexdigest(), f"{time.time():.3f}", secrets.token_hex(NONCE_BYTES)
     signature = key.sign(_text(method, path, site_id, digest, moment, nonce), ec.ECDSA(SHA256()))
     public = base64.b64encode(public_bytes(key.public_key())).decode()
     return dict(zip(IDENTITY, (public, site_id, digest, moment, nonce, base64.b64encode(signature).decode()), strict=True))
@@ -131,7 +132,7 @@ class Replays:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, OrderedDict[tuple[str, str], float]] = {}
+        self._seen: dict[bytes, OrderedDict[bytes, float]] = {}
         self._forgotten: dict[bytes, float] = {}
         self._lock = threading.Lock()
 
@@ -145,12 +146,12 @@ class Replays:
         now : float
             Unix time in seconds.
         """
-        name = (claim.moment, claim.nonce)
+        name = claim.moment.encode("ascii") + bytes.fromhex(claim.nonce)  # one small object, since there are many
         with self._lock:
             seen = self._seen.setdefault(claim.key, OrderedDict())
             while seen and next(iter(seen.values())) < now - 2 * WINDOW:
-                (moment, _), _ = seen.popitem(last=False)
-                self._forgotten[claim.key] = max(float(moment), self._forgotten.get(claim.key, 0.0))
+                first, _ = seen.popitem(last=False)
+                self._forgotten[claim.key] = max(float(first[:-NONCE_BYTES]), self._forgotten.get(claim.key, 0.0))
             if name in seen or len(seen) >= MOST_SEEN or float(claim.moment) <= self._forgotten.get(claim.key, 0.0):
                 return False
             seen[name] = now

@@ -6,9 +6,11 @@ further field, the electricity of the round, is neither; it leaves a site only i
 site's policy allows it. No field can hold free text.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -79,6 +81,37 @@ class Order(Protocol):
 
 
 @dataclass(frozen=True)
+class Envelope:
+    """What the orders of a round have in common, prepared once for all sites.
+
+    Attributes
+    ----------
+    config : RunConfig
+        Configuration of the run.
+    adapter : AdapterState
+        Adapter at the start of the round.
+    """
+
+    config: RunConfig
+    adapter: AdapterState
+
+    @cached_property
+    def text(self) -> str:
+        """The config as canonical JSON."""
+        return self.config.canonical()
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the config."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @cached_property
+    def arrays(self) -> ArrayRecord:
+        """The numbers of the adapter, in their form on the wire."""
+        return _arrays(self.adapter, ORDERS[self.config.aggregation.encoding])
+
+
+@dataclass(frozen=True)
 class TrainOrder:
     """Order from server to site: train this adapter for one round of this run.
 
@@ -104,6 +137,8 @@ class TrainOrder:
         End of the server's chain of committed rounds, which the site keeps for the same reason.
     attempt : int
         Number of the attempt at the round, from 1; all sites of an attempt at a secure sum have the same nonce.
+    envelope : Envelope | None
+        The same config and adapter, prepared for all orders of the round; None prepares them for this order alone.
     """
 
     run_id: str
@@ -116,6 +151,7 @@ class TrainOrder:
     ledger: Head = field(default_factory=Head)
     record: Head = field(default_factory=Head)
     attempt: int = 1
+    envelope: Envelope | None = field(default=None, repr=False, compare=False)
 
     @property
     def kind(self) -> str:
@@ -125,6 +161,7 @@ class TrainOrder:
 
     def to_record(self) -> RecordDict:
         """Return the wire form; the config travels as canonical JSON with its digest."""
+        common = self.envelope or Envelope(self.config, self.adapter)
         header: dict[str, str | int] = {
             "run_id": self.run_id,
             "round": self.round,
@@ -132,12 +169,12 @@ class TrainOrder:
             "attempt": self.attempt,
             "cohort": self.cohort,
             "version": self.version,
-            "config": self.config.canonical(),
-            "config_digest": self.config.digest(),
+            "config": common.text,
+            "config_digest": common.digest,
             **_head_fields("ledger", self.ledger),
             **_head_fields("record", self.record),
         }
-        return _record(self.adapter, header, ORDERS[self.config.aggregation.encoding])
+        return _record(self.adapter, header, common.arrays)
 
     @classmethod
     def from_record(cls, record: RecordDict) -> Self:
@@ -211,7 +248,7 @@ class TrainReply:
             "site_id": self.site_id,
             **_head_fields("ledger", self.ledger),
         }
-        record = _record(self.delta, header, REPLIES[self.encoding])
+        record = _record(self.delta, header, _arrays(self.delta, REPLIES[self.encoding]))
         if self.released:
             record[_RELEASED] = ConfigRecord(dict(self.released))
         if self.kwh is not None:
@@ -324,8 +361,11 @@ def _kwh(record: object) -> float | None:
     return kwh
 
 
-def _record(state: AdapterState, header: dict[str, str | int], form: Form) -> RecordDict:
-    arrays = ArrayRecord({_NUMBERS: Array(form.write(packed(state)))})
+def _arrays(state: AdapterState, form: Form) -> ArrayRecord:
+    return ArrayRecord({_NUMBERS: Array(form.write(packed(state)))})
+
+
+def _record(state: AdapterState, header: dict[str, str | int], arrays: ArrayRecord) -> RecordDict:
     return RecordDict({_ARRAYS: arrays, _HEADER: ConfigRecord({**header, _SPEC: spec_text(state.spec)})})
 
 

@@ -1,18 +1,21 @@
 """The parts of a message of Flower, bounded before anything is inflated.
 
-Flower sends a message as a tree of named parts, each in a request of its own. A part may be named several times, and then a
-few bytes on the wire become many in memory.
+Flower sends a message as a tree of named parts, each in a request of its own. Here one request carries as many parts as fit,
+because each request costs a signature at the site and its check at the server. A part may be named several times, and then
+a few bytes on the wire become many in memory.
 """
 
+import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flwr.app import Message
 from flwr.proto.message_pb2 import ObjectTree
 from flwr.supercore.inflatable.inflatable_object import get_object_body, get_object_head_values_from_object_content
-from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry, inflate_object_from_contents, pull_objects
+from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry, inflate_object_from_contents
 
 from shared.errors import MessageError
 
@@ -21,6 +24,8 @@ PART = CHUNK + 2**16  # bytes of a request or an answer that holds one part
 SMALL = 2**20  # bytes of any other request or answer
 FEW = 16  # parts of a message without chunks; ours have at most 7
 SLACK = 2**14  # bytes by which the header of a reply may exceed that of its order
+LENGTH = 4  # bytes before each part that state its length
+PATIENCE, PAUSE = 20.0, 0.2  # seconds to wait for parts that the server has not stored yet, and between two requests
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,52 @@ class Intake:
                 raise MessageError(f"message: has more than {self.bound.total:,} bytes, so it is refused")
 
 
-def pull(tree: ObjectTree, bound: Bound, part: Callable[[str], bytes]) -> Message:
-    """Fetch the parts of a message one by one, and inflate it.
+def packets(contents: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bodies that carry these parts, each of at most ``CHUNK`` and some bytes, in order.
+
+    Parameters
+    ----------
+    contents : Iterable[bytes]
+        Parts, each of at most ``CHUNK`` and some bytes.
+    """
+    body = bytearray()
+    for content in contents:
+        if body and len(body) + LENGTH + len(content) > CHUNK:
+            yield bytes(body)
+            body = bytearray()
+        body += len(content).to_bytes(LENGTH, "big") + content
+    if body:
+        yield bytes(body)
+
+
+def unpacked_parts(body: bytes) -> Mapping[str, bytes]:
+    """Return the parts that a body carries by name, which is the SHA-256 of the part.
+
+    Parameters
+    ----------
+    body : bytes
+        Body made by ``packets``.
+
+    Raises
+    ------
+    MessageError
+        The body ends within a part.
+    """
+    found, at = {}, 0
+    while at < len(body):
+        start = at + LENGTH
+        at = start + int.from_bytes(body[at:start], "big")
+        if start > len(body) or at > len(body):
+            raise MessageError("message: a request ends in the middle of a part, so it is refused")
+        content = body[start:at]
+        found[hashlib.sha256(content).hexdigest()] = content
+    return found
+
+
+def pull(
+    tree: ObjectTree, bound: Bound, fetch: Callable[[str], bytes], sleep: Callable[[float], None] = time.sleep
+) -> Message:
+    """Fetch the parts of a message, as many with each request as fit, and inflate it.
 
     Parameters
     ----------
@@ -111,22 +160,29 @@ def pull(tree: ObjectTree, bound: Bound, part: Callable[[str], bytes]) -> Messag
         Names of the parts.
     bound : Bound
         Largest accepted message.
-    part : Callable[[str], bytes]
-        Fetches a part; may raise Flower's ``ObjectUnavailableError`` to be called again.
+    fetch : Callable[[str], bytes]
+        Returns a body that carries some of the parts whose names are given, with a comma between them.
+    sleep : Callable[[float], None]
+        Waits between two requests where the server has not stored a part yet.
 
     Raises
     ------
     MessageError
-        The message is larger than the bound, or is none.
+        The message is larger than the bound, is none, or was withdrawn.
     """
-    intake = Intake(bound)
-
-    def counted(name: str) -> bytes:
-        content = part(name)
-        intake.count(len(content))
-        return content
-
-    return inflate(tree.object_id, pull_objects(sorted(intake.announce(tree)), counted), bound)
+    intake, parts = Intake(bound), dict[str, bytes]()
+    left, end = set(intake.announce(tree)), time.monotonic() + PATIENCE
+    while left:
+        found = {name: content for name, content in unpacked_parts(fetch(",".join(sorted(left)))).items() if name in left}
+        for content in found.values():
+            intake.count(len(content))
+        parts |= found
+        left -= set(found)
+        if not found:
+            if time.monotonic() > end:
+                raise MessageError("message: was withdrawn before all of its parts came")
+            sleep(PAUSE)
+    return inflate(tree.object_id, parts, bound)
 
 
 def inflate(name: str, parts: dict[str, bytes], bound: Bound) -> Message:

@@ -5,6 +5,7 @@ import inspect
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.supercore.inflatable.inflatable_utils import ObjectPullError
+from flwr.proto.message_pb2 import ObjectTree
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
@@ -34,6 +35,7 @@ from shared.errors import (
 from shared.identity import certificates
 from shared.identity.certificates import private_pem
 from shared.identity.keys import make_site_key, new_key
+from shared.wire.parts import packets
 
 CALLS = (
     "ActivateNode",
@@ -209,20 +211,17 @@ def test_a_server_that_forgot_this_connection_means_connecting_again(connection:
         next(connected.messages())
 
 
-@pytest.mark.parametrize("error", [ObjectPullError("x", "gone"), MessageError("too large")])
-def test_a_withdrawn_message_does_not_end_a_site(connection: Any, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize("found", [False, True])
+def test_a_message_that_was_withdrawn_or_is_none_does_not_end_a_site(connection: Any, found: bool) -> None:
     one = SimpleNamespace(
         messages_list=[SimpleNamespace(metadata=SimpleNamespace(run_id=1))],
-        message_object_trees=[SimpleNamespace(object_id="x")],
+        message_object_trees=[ObjectTree(object_id=sha256(b"no part of Flower").hexdigest())],
     )
     looks = [one, SimpleNamespace(messages_list=[], message_object_trees=[])]
-    monkeypatch.setattr(runner, "pull", lambda *_, **__: raise_(error))
-    with connection(ToyFleet(**ACTIVE, PullMessages=lambda request: looks.pop(0))) as connected:
+    part = SimpleNamespace(object_found=found, object_content=b"".join(packets([b"no part of Flower"])))
+    fleet = ToyFleet(**ACTIVE, PullMessages=lambda request: looks.pop(0), PullObject=lambda request: part)
+    with connection(fleet) as connected:
         assert next(connected.messages()) is None
-
-
-def raise_(error: Exception) -> None:
-    raise error
 
 
 def message() -> Message:

@@ -23,7 +23,9 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.leakage.gate import GateFailed
 from privacy.ledger import Ledger
+from privacy.questions import set_up_of
 from shared.adapters.peft import read_adapter
+from shared.adapters.ranks import cut
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.model import ModelSection
@@ -114,6 +116,18 @@ def test_a_forged_order_is_refused_and_the_data_file_is_never_opened(
     assert not file.site.state.exists()
 
 
+def test_an_order_has_the_rank_that_the_run_gives_this_site_and_is_counted_by_it(file: SiteFile, forge: Forge) -> None:
+    ranks = {"aggregation.method": "partitioned_mean", "data.sites.0.rank": 1}
+    order, host = forge(ranks), Host(file, lambda *_, **__: None)
+    with pytest.raises(MessageError, match="does not have the names and shapes that the run's config gives"):
+        host.train(order)  # the adapter of another site's rank
+    with pytest.raises(Declined):  # past all checks without a record; there is no file of records
+        host.train(replace(order, adapter=cut(order.adapter, 1)))
+    book = Book.model_validate_json((file.site.state / "set_ups.json").read_text())
+    assert [asked.set_up for asked in book.asked] == [set_up_of(order.config.at_site("north"))]
+    assert set_up_of(order.config.at_site("north")) != set_up_of(order.config)
+
+
 def test_a_site_below_its_own_gate_refuses_before_anything_is_spent_or_loaded(
     file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +177,22 @@ def test_a_permitted_order_opens_the_file_trains_and_is_sent_again_after_a_resta
     again = Host(file, lambda *_, **__: None).train(replace(order, nonce="another"))
     assert (again.delta.digest(), again.nonce) == (reply.delta.digest(), "another")
     assert [path.name for path in (file.outbox / "run").iterdir()] == ["round-000001.safetensors"]
+
+
+@pytest.mark.slow
+def test_a_site_with_two_processes_answers_an_order_by_its_own_file_alone(
+    file: SiteFile, forge: Forge, learner_of: LearnerOf
+) -> None:
+    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = file.model_copy(update={"model": file.model.model_copy(update={"processes": 2})})
+    order = forge()
+    order = replace(order, adapter=read_adapter(learner_of(file.carried_out(order.config)).model))
+    host = Host(file, lambda *_, **__: None)
+    assert host.train(order).delta.norm > 0
+    assert host._site is not None
+    host._site.close()
+    assert not [field for field in order.config.model_dump()["model"] if "process" in field]  # the server has no say
 
 
 PLAIN = {"privacy.enabled": False}  # a plan takes its time to make

@@ -68,20 +68,36 @@ def test_each_change_is_pushed_once_and_the_last_one_too(live: Live) -> None:
     with httpx.stream("GET", live.url + "events", timeout=20) as stream:
         assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         told = events(stream.iter_lines())
-        assert next(told)["status"]["stage"] == "asking"
+        assert next(told)["line"] == "Round 1 of 3, 0 committed: sites are training"
         live.show(status("asking", 0), [])  # no news
         live.show(status("between_rounds", 1), [done(1, 0.7)])
         second = next(told)
-        assert second["status"]["committed"] == 1
-        assert second["rounds"] == [
-            {
-                "round": 1, "committed": True, "metric": "accuracy", "value": 0.7, "low": pytest.approx(0.68),
-                "high": pytest.approx(0.72), "accepted": 1, "asked": 2, "seconds": 3.2,
-            }
-        ]  # fmt: skip
+        assert second["run"] == "wards"
+        assert second["line"] == "Round 2 of 3, 1 committed: between rounds"
+        assert "70.0 % (68.0 to 72.0)" in second["body"]
+        assert "1 of 2" in second["body"]
         live.show(status("finished", 3), [done(1, 0.7)])
         live.news.end()
-        assert [each["status"]["stage"] for each in told] == ["finished"]
+        assert [each["line"].split(": ")[1] for each in told] == ["finished"]
+
+
+def test_a_browser_without_scripts_sees_the_same_and_asks_again(live: Live) -> None:
+    assert "Waiting for the run" in httpx.get(live.url).text
+    live.show(status("between_rounds", 2), [done(1, 0.7), done(2, 0.8)])
+    page = httpx.get(live.url).text
+    assert '<noscript><meta http-equiv="refresh"' in page
+    for words in ('<h1 id="run">wards</h1>', "80.0 % (78.0 to 82.0)", "66 % of the rounds", "about 3.2 s left"):
+        assert words in page
+    assert page.count("<circle") == 2
+    assert "style=" not in page  # the page's policy refuses styles inside tags
+
+
+def test_there_is_no_guess_of_the_time_left_before_the_first_round_and_after_the_last(live: Live) -> None:
+    live.show(status("asking", 0), [])
+    assert "by the median time" not in httpx.get(live.url).text
+    live.show(status("finished", 3), [done(n, 0.7) for n in (1, 2, 3)])
+    assert "by the median time" not in httpx.get(live.url).text
+    assert "100 % of the rounds" in httpx.get(live.url).text
 
 
 def test_the_page_tells_nothing_that_the_report_does_not(live: Live) -> None:
@@ -172,11 +188,13 @@ def test_a_browser_sees_the_rounds_come_in(browser: Any, live: Live, tmp_path: P
     browser.call("Page.enable")
     browser.call("Page.navigate", url=live.url)
     browser.wait("document.getElementById('run') && document.getElementById('run').textContent === 'wards'")
-    assert browser.value("document.querySelectorAll('#rounds tr').length") == 0
+    rows = "document.querySelectorAll('section:first-of-type tbody tr').length"
+    assert browser.value(rows) == 0
     for number in (1, 2):
         live.show(status("between_rounds", number), [done(each, 0.6 + 0.05 * each) for each in range(1, number + 1)])
-        browser.wait(f"document.querySelectorAll('#rounds tr').length === {number}")
-    assert browser.value("document.querySelector('#rounds tr:last-child td').textContent") == "0.7000 (0.6800 to 0.7200)"
+        browser.wait(f"{rows} === {number}")
+    cell = "document.querySelector('section:first-of-type tbody tr:last-child td').textContent"
+    assert browser.value(cell) == "70.0 % (68.0 to 72.0)"
     assert "2 committed" in browser.value("document.getElementById('stage').textContent")
     picture = base64.b64decode(browser.call("Page.captureScreenshot", format="png")["data"])
     (tmp_path / "live.png").write_bytes(picture)

@@ -19,7 +19,7 @@ from flwr.superlink.servicer.fleet import fleet_handlers
 
 from server.network import fleet_api as module
 from server.network.fleet_api import FLEET, PUSH_OBJECT, FleetApi
-from shared.wire.parts import Bound
+from shared.wire.parts import Bound, packets
 
 KEY = b"key of north"
 NODE = Node(node_id=7)
@@ -71,7 +71,7 @@ def announced(api: FleetApi, message: Message, tree: Any = None, to: str = "orde
 
 
 def pushed(api: FleetApi, content: bytes) -> tuple[int, bool]:
-    request = PushObjectRequest(node=NODE, run_id=5, object_id=get_object_id(content), object_content=content)
+    request = PushObjectRequest(node=NODE, run_id=5, object_content=b"".join(packets([content])))
     status, body = ask(api, PUSH_OBJECT, request)
     return status, PushObjectResponse.FromString(body).stored
 
@@ -199,8 +199,10 @@ def test_a_part_that_was_not_announced_or_has_another_name_is_not_kept(api: Flee
     message = reply()
     announced(api, message)
     assert pushed(api, b"ArrayChunk  3\x00abc") == (200, False)
-    wrong = PushObjectRequest(node=NODE, object_id=next(iter(parts(message))), object_content=b"other")
+    wrong = PushObjectRequest(node=NODE, object_id=next(iter(parts(message))), object_content=b"".join(packets([b"other"])))
     assert not PushObjectResponse.FromString(ask(api, PUSH_OBJECT, wrong)[1]).stored
+    cut = PushObjectRequest(node=NODE, object_content=b"".join(packets(parts(message).values()))[:-1])
+    assert ask(api, PUSH_OBJECT, cut)[0] == 413
 
 
 def test_one_site_cannot_speak_for_the_node_of_another(api: FleetApi) -> None:
