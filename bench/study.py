@@ -7,6 +7,7 @@ way in a cell is how far its accuracy lies below the best way of that cell; noth
 
 import argparse
 import hashlib
+import itertools
 import json
 import sys
 import tempfile
@@ -22,6 +23,9 @@ from pydantic import Field, ValidationError
 from bench.table import print_rows
 from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
+from shared.adapters.ranks import cut
+from shared.adapters.state import AdapterState
+from shared.config.aggregation import METHODS
 from shared.config.explain import first_line
 from shared.config.run import RunConfig
 from shared.config.section import Section
@@ -29,13 +33,14 @@ from shared.config.toml import apply_override, read_toml
 from shared.errors import ConfigError, HushtuneError
 from shared.metrics.bootstrap import mean
 from shared.ops.numbers import epsilon_up
+from shared.wire.encodings import ORDERS, REPLIES
+from shared.wire.packed_arrays import packed
 from simulations.data.message_grammar import NEED_LABELS
 from simulations.planning import site_plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.bare_rounds import BareFederation
 
-FORMAT = 1  # of kept cells; increase it to train them again
-PAIRS = 2  # a round's bytes: each site is sent the adapter and sends one vector of the same length
+FORMAT = 2  # of kept cells; increase it to train them again
 
 
 class TaskSection(Section):
@@ -46,6 +51,7 @@ class TaskSection(Section):
     records: int = Field(ge=1)
     declared_size: int = Field(ge=1)
     intents: int = Field(0, ge=0, le=len(NEED_LABELS))
+    split: str = Field("", description="how all records together are dealt out (data.split); empty: as they were generated")
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -54,6 +60,8 @@ class WaySection(Section):
 
     name: str
     private: bool = True
+    also_without: bool = Field(False, description="whether a private way is trained once without privacy too")
+    ranks: tuple[int, ...] = Field((), description="ranks of the sites, in turn; empty: that of the run")
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -79,7 +87,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Return the digest of everything that the cell depends on."""
-        return hashlib.sha256(f"{FORMAT}:{self.config.digest()}".encode()).hexdigest()
+        return hashlib.sha256(f"{FORMAT}:{self.task.split}:{self.config.digest()}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -114,13 +122,17 @@ class Study:
         for seed in range(self.section.seeds):
             for task in self.section.tasks:
                 for epsilon in (None, *self.section.epsilons):
-                    for way in (way for way in self.section.ways if way.private == (epsilon is not None)):
+                    for way in (way for way in self.section.ways if _is_trained(way, epsilon)):
                         yield Cell(task, way, epsilon, seed, self.config(task, way, epsilon, seed))
 
     def config(self, task: TaskSection, way: WaySection | None, epsilon: float | None, seed: int) -> RunConfig:
         """Return the run of a cell; without a way, the run that only reads the records."""
         names = [f"site-{number}" for number in range(1, task.sites + 1)]
-        sites = [{"id": name, "records": task.records, "declared_size": task.declared_size} for name in names]
+        ranks = itertools.cycle(way.ranks if way and way.ranks else (0,))
+        sites = [
+            {"id": name, "records": task.records, "declared_size": task.declared_size, "rank": rank}
+            for name, rank in zip(names, ranks, strict=False)
+        ]
         labels = {"task.labels": list(NEED_LABELS)[: task.intents]} if task.intents else {}
         given = {"data.sites": sites, **labels, **task.settings, **(way.settings if way else {})}
         given |= {"privacy.enabled": False} if epsilon is None else {"privacy.epsilon": epsilon}
@@ -138,14 +150,16 @@ class Study:
         for cell in self.cells():
             if cell.key in kept or time.monotonic() > end:
                 continue
-            place = json.dumps([cell.task.name, cell.seed, cell.config.adapter.model_dump(mode="json")])
+            ranks, adapter = sorted(cell.config.ranks.items()), cell.config.adapter.model_dump(mode="json")
+            place = json.dumps([cell.task.name, cell.seed, adapter, ranks])
             if shared is None or shared[0] != place:
                 shared = None  # before the next one takes memory
                 shared = place, BareFederation.of(cell.config, self._records(cell))
             began = time.monotonic()
             outcome = shared[1].outcome(cell.config, site_plans(cell.config, accountant))
             took, hits = time.monotonic() - began, (1 - outcome.damage()).astype(int).tolist()
-            row = {"key": cell.key, "hits": "".join(map(str, hits)), "seconds": took, "numbers": shared[1].start.parameters}
+            sent = _bytes_of_a_round(cell.config, shared[1].start)
+            row = {"key": cell.key, "hits": "".join(map(str, hits)), "seconds": took, "bytes": sent}
             with (self.folder / "cells.jsonl").open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(row) + "\n")
             value = float(np.mean(hits))
@@ -166,7 +180,14 @@ class Study:
         tree["data"] |= {"cache": str(self.folder / "cache"), "cache_encrypted": False}
         config = RunConfig.parse(tree, "study")
         with tempfile.TemporaryDirectory() as scratch:
-            return scrub_sites(config, read_sites(config, Path(scratch)), Path(scratch))
+            raw = read_sites(config, Path(scratch))
+            if cell.task.split:
+                files = sorted((Path(scratch) / "data").glob("*.jsonl"))
+                (Path(scratch) / "pool.jsonl").write_bytes(b"".join(file.read_bytes() for file in files))
+                tree["data"] |= {"source": "files", "root": scratch, "pool": "pool.jsonl", "split": cell.task.split}
+                config = RunConfig.parse(tree, f"study, {cell.task.name}")
+                raw = read_sites(config, Path(scratch))
+            return scrub_sites(config, raw, Path(scratch))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each way on each task at each epsilon, over the seeds that are finished."""
@@ -182,18 +203,38 @@ class Study:
         config, one = found[0][0].config, found[0][1]
         hits = np.array([int(hit) for _, row in found for hit in row["hits"]], dtype=np.float64)
         interval = mean("accuracy", hits).interval(1000, 0.95, 0)
-        sent = PAIRS * 4 * one["numbers"] * len(config.data.sites) * config.training.rounds
         return {
             "task": task,
             "way": way,
             "epsilon": epsilon,
+            "exact": _is_exact(config),
             "accuracy": {"value": interval.value, "low": interval.low, "high": interval.high},
             "seeds": len(found),
             "rounds": config.training.rounds,
             "steps": config.training.rounds * config.training.steps,
-            "MB": sent / 1e6,
+            "MB": one["bytes"] * config.training.rounds / 1e6,
             "seconds": float(np.mean([row["seconds"] for _, row in found])),
         }
+
+
+def _is_trained(way: WaySection, epsilon: float | None) -> bool:
+    """Return whether a way is trained at an epsilon, or without privacy for None."""
+    return way.private if epsilon is not None else way.also_without or not way.private
+
+
+def _is_exact(config: RunConfig) -> bool:
+    """Return whether the aggregated adapter computes what the aggregated updates of the layers would (`method_rows`)."""
+    sent = config.adapter.traits.sent[-1 if config.adapter.train == "AB" else 0]
+    return METHODS[config.aggregation.method].linear and sent.linear
+
+
+def _bytes_of_a_round(config: RunConfig, adapter: AdapterState) -> int:
+    """Return the bytes of the numbers that all sites are sent and send in a round; headers and the config come on top."""
+    encoding, sent = config.aggregation.encoding, 0
+    for rank in config.ranks.values():
+        flat = packed(cut(adapter, rank))
+        sent += ORDERS[encoding].write(flat).nbytes + REPLIES[encoding].write(flat).nbytes
+    return sent
 
 
 def losses(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ def permit(file: SiteFile, order: "TrainOrder") -> None:
         Names the field of the policy, or ``section.field`` of another section of SITE.toml.
     """
     file.policy.permit(order, file.data.declared_size)
+    _refuse_rank(file, order.config)
     _refuse_other_size(file, order.config)
     _refuse_other_groups(file, order.config)
     for path in of_kind("own"):
@@ -47,6 +48,18 @@ def _refuse_other_size(file: SiteFile, run: RunConfig) -> None:
             f"gives this site {named or 'no'} declared records",
             f"declares {file.data.declared_size}",
             "make data.sites of the run and data.declared_size of SITE.toml agree",
+        )
+
+
+def _refuse_rank(file: SiteFile, run: RunConfig) -> None:
+    asked = run.at_site(file.site.id).adapter.rank
+    if asked > file.policy.max_rank:
+        raise PolicyRefused(
+            "max_rank",
+            f"asks for rank {asked}",
+            f"allows {file.policy.max_rank}",
+            f"set rank = {file.policy.max_rank} for this site in data.sites of the run, with aggregation.method = "
+            "'partitioned_mean', or the steward may raise it in SITE.toml",
         )
 
 

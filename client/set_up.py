@@ -144,7 +144,7 @@ class Host:
         budget.ledger.refuse_unless_holds(order.ledger)
         if run.plan is not None:
             budget.refuse_rest(order.run_id, order.round, run.plan)
-        self._file.set_ups.allow(order.config)
+        self._file.set_ups.allow(order.config.at_site(self._file.site.id))
         return run
 
     def _prepare(self, run: RunConfig) -> PlannedRun:
@@ -152,10 +152,10 @@ class Host:
         if self._free is None:  # measured once, before records lie in the memory: how much is free must not say how many
             device = choose_device(here.model.device)
             self._free = free_bytes(device) // (self._file.model.processes if device.type == "cpu" else 1)
-        refuse_what_does_not_fit(here, self._free)
+        refuse_what_does_not_fit(here.at_site(self._file.site.id), self._free)
         refuse_no_writer(here)
         accountant = Accountant()
-        participant, shapes = participant_of(self._file, run, here), shapes_of(here)
+        participant, shapes = participant_of(self._file, run, here), shapes_of(here.at_site(self._file.site.id))
         plan = PrivacyPlan.for_site(here, self._file.data.declared_size, accountant)
         if plan is not None:
             refuse_unmetered(plan, sizes_of(shapes), engine_device(here.model.device))
@@ -188,8 +188,9 @@ class Host:
         budget = self._budget(ledger, dataset, run.accountant)
         memory, outbox = Memory(file.site.state / "memory"), Outbox(file.outbox)
         processes = file.model.processes
-        workers = Workers(here, processes) if processes > 1 else None
-        learner = on_this_share(load_learner(here), processes)
+        own = here.at_site(file.site.id)  # its model has the rank of this site
+        workers = Workers(own, processes) if processes > 1 else None
+        learner = on_this_share(load_learner(own), processes)
         return Site.of(here, data, learner, run.plan, budget, memory, outbox, run.participant, workers)
 
     def budgets(self) -> tuple[BudgetSeen, ...]:

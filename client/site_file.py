@@ -134,6 +134,11 @@ class OwnModelSection(Section):
     dtype: Literal["run", "auto", "float32", "bfloat16"] = Field(
         "run", description="dtype of the frozen base weights; run: as the run's config says"
     )
+    micro_batch_tokens: Annotated[int, Field(ge=64)] | Literal["run", "auto"] = Field(
+        "run",
+        description="tokens computed at once at this site (64 or more); auto uses as many as fit the free memory; run: as "
+        "the run's config says",
+    )
     paraphraser: str | None = Field(
         None,
         min_length=1,
@@ -280,6 +285,8 @@ class SiteFile(Section):
         }
         if self.model.dtype != "run":
             tree["model"]["dtype"] = self.model.dtype
+        if self.model.micro_batch_tokens != "run":
+            tree["training"]["micro_batch_tokens"] = self.model.micro_batch_tokens
         here = RunConfig.parse(tree, f"site {self.site.id}, this run")
         if here.privacy.unit == "person" and here.data.columns.person is None:
             raise ConfigError(

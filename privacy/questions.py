@@ -48,7 +48,7 @@ FIELDS: Mapping[str, Kind] = {
     "data.pool": "open",  # only a simulation deals records out
     "data.split": "open",
     "data.split_seed": "open",
-    "data.sites": "open",  # the declared size must equal the site's own; the site reads nothing else of it
+    "data.sites": "open",  # the declared size must equal the site's own; the rank is counted as adapter.rank
     "data.columns.text": "own",
     "data.columns.label": "own",
     "data.columns.tags": "own",
@@ -64,6 +64,7 @@ FIELDS: Mapping[str, Kind] = {
     "data.cache": "open",  # a site uses data.cache of SITE.toml
     "data.cache_encrypted": "open",
     "cohort.quorum": "open",
+    "cohort.sample": "open",
     "cohort.deadline": "open",
     "cohort.attempts": "open",
     "cohort.pause": "open",

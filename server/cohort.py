@@ -7,6 +7,8 @@ from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.sampling import poisson_batches
 from shared.config.cohort import CohortSection
+from shared.config.run import RunConfig
+from shared.seeds import stream
 
 LONGEST_PAUSE = 60.0  # seconds
 
@@ -34,6 +36,27 @@ def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | 
         return tuple(sites)
     [sampled] = poisson_batches(len(sites), plan.sampling_rate, 1, uniforms)
     return tuple(sites[i] for i in sampled)
+
+
+def drawn(sites: Sequence[str], config: RunConfig, number: int, attempt: int) -> tuple[str, ...]:
+    """Return the sites of a public sample, sorted by name; all of them if the run has none.
+
+    Everybody who knows the seed knows the sample, so no privacy is claimed for it: each site is charged for the rounds in
+    which it is asked, at its full price. Each attempt at a round draws anew, because a site of the last one may have failed.
+
+    Parameters
+    ----------
+    sites
+        The sites that could be asked.
+    config
+        The run.
+    number, attempt
+        Number of the round, and of the attempt at the round, from 1.
+    """
+    if config.cohort.sample is None or config.cohort.sample >= len(sites):
+        return tuple(sites)
+    chosen = stream(config.run.seed, "cohort", number, attempt).permutation(len(sites))[: config.cohort.sample]
+    return tuple(sorted(sites[place] for place in chosen))
 
 
 def without(connected: Sequence[str], owing: Collection[str], plan: PrivacyPlan | None) -> tuple[str, ...]:

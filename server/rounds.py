@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Memory, Setting
-from server.cohort import back_off, bound_to, choose, has_quorum, without
+from server.cohort import back_off, bound_to, choose, drawn, has_quorum, without
 from server.ledger_heads import Heads
 from server.round_replies import Tally
 from server.screening import Answer, Rejected
 from server.secure_round import Asks, SumTally
 from server.sum_readings import reading_of
+from shared.adapters.ranks import cut
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import QuorumError
@@ -158,14 +159,16 @@ def run_rounds(
         clock = _Clock()
         # 1. Choose the sites, and write their orders.
         connected = without(fleet.connected(), owing, plan)
-        cohort = choose(connected, config.cohort, plan) if not bound else bound_to(connected, bound)
+        cohort = (
+            bound_to(connected, bound) if bound else drawn(choose(connected, config.cohort, plan), config, number, attempt)
+        )
         together = len(cohort) if plan is None or plan.shared else round(plan.expected_batch)
-        nonces, envelope = _nonces(cohort, config.adds_up_under_masks), Envelope(config, adapter)
+        nonces, starts = _nonces(cohort, config.adds_up_under_masks), _starts(adapter, config, cohort)
         orders = {
             site: TrainOrder(
-                run_id, number, nonces[site], config, adapter, together, here, heads.head(site), record, attempt, envelope
+                run_id, number, nonces[site], config, start.adapter, together, here, heads.head(site), record, attempt, start
             )
-            for site in cohort
+            for site, start in zip(cohort, starts, strict=True)
         }
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it arrives: no answer can stop the round.
@@ -174,7 +177,7 @@ def run_rounds(
         if config.adds_up_under_masks:
             tally = SumTally(reading_of(config, plan, adapter, memory), orders, adapter, asks, bound)
         else:
-            tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory), again)
+            tally = Tally(orders, Setting(adapter, weights, config.aggregation, plan, memory, config.ranks), again)
         for phase in tally.phases():
             for answer in fleet.ask(phase, config.cohort.deadline) if phase else ():
                 clock.lap("train")
@@ -255,6 +258,14 @@ def _round(
         replies=replies,
         memory=memory,
     )
+
+
+def _starts(adapter: AdapterState, config: RunConfig, cohort: Sequence[str]) -> list[Envelope]:
+    """Return what each site starts from: the adapter, cut to the site's own rank; sites of one rank share one copy."""
+    ranks, whole = config.ranks, config.adapter.rank
+    cuts = {rank: adapter if rank == whole else cut(adapter, rank) for rank in {ranks[site] for site in cohort}}
+    envelopes = {rank: Envelope(config, start) for rank, start in cuts.items()}
+    return [envelopes[ranks[site]] for site in cohort]
 
 
 def _nonces(cohort: Sequence[str], together: bool) -> dict[str, str]:

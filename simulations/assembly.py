@@ -1,45 +1,103 @@
-"""Assemble a federation in this process (sites, records, ledgers), and run the production round loop over it."""
+"""Assemble a federation on this machine (sites, records, ledgers), and run the production round loop over it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from client.data_stage.site_data import SiteData
-from client.site import Site
 from privacy.accounting import Accountant
+from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan
-from privacy.secagg.delta_grid import DeltaGrid
-from privacy.secagg.protocol import Participant
-from privacy.secagg.roster import Roster
-from privacy.secagg.shared_plan import SharedNoise
 from server.evaluation import Evaluator, choose_examples
 from server.held_out_file import OWNER, HeldOutFile
 from server.products import Measures
-from server.rounds import Metrics, Round, run_rounds
+from server.rounds import Fleet, Metrics, Round, run_rounds
 from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import RunError
-from shared.identity.keys import new_key
 from shared.ops.progress import Advance
 from shared.records.read import read_records
 from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
+from shared.tasks.cached_activations import FrozenPrefix
+from shared.tasks.examples import Example
 from simulations.fleets.local import LocalFleet
+from simulations.fleets.workers import WorkerFleet, WorkerPool
 from simulations.planning import Plans
+from simulations.site_builder import Learners, SiteBuilder, new_keys
 from simulations.sites import site_budget
+
+
+class Member(Protocol):
+    """What a simulation knows of a site, whether the site is in this process or in a worker."""
+
+    @property
+    def site_id(self) -> str:
+        """Return the site's name."""
+
+    @property
+    def declared_size(self) -> int:
+        """Return the site's declared size."""
+
+    @property
+    def plan(self) -> PrivacyPlan | None:
+        """Return the site's own plan; None where the site adds no noise."""
+
+    @property
+    def budget(self) -> Budget:
+        """Return the site's budget."""
+
+    @property
+    def encoded(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
+        """Return the encoded records, and the cached states for them if they are in this process."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A site in a worker process, as far as this process knows it; its states below the adapter stay in the worker."""
+
+    site_id: str
+    declared_size: int
+    plan: PrivacyPlan | None
+    budget: Budget
+    encoded: tuple[Sequence[Example], None]
 
 
 @dataclass(frozen=True)
 class Federation:
-    """A federation in this process, ready to start."""
+    """A federation, ready to start.
+
+    Attributes
+    ----------
+    learner
+        The model that is measured; sites in this process train it too.
+    sites
+        The sites, in the order of the config.
+    plan
+        The server's own plan, if it adds the noise.
+    data
+        The records of each site.
+    measures
+        The held-out records, with the model.
+    fleet
+        Returns what asks the sites, given what is called after each answer.
+    embeddings
+        Returns the base model's embeddings of each site's records, where worker processes compute them.
+    """
 
     learner: Learner
-    sites: Sequence[Site]
+    sites: Sequence[Member]
     plan: PrivacyPlan | None
     data: Sequence[SiteData]
     measures: Measures
+    fleet: Callable[[Advance], Fleet]
+    embeddings: Callable[[], Mapping[str, npt.NDArray[np.float32]]] | None = None
 
 
 def assemble(
@@ -50,6 +108,7 @@ def assemble(
     folder: Path,
     public: Sequence[tuple[str, Record]] = (),
     accountant: Accountant | None = None,
+    pool: WorkerPool | None = None,
 ) -> Federation:
     """Set up a federation of sites with scrubbed records.
 
@@ -65,6 +124,8 @@ def assemble(
         Validation records, on which the published round is chosen; if empty, the last round is published.
     accountant
         Shared with later calls, so that equal plans are computed once; None makes a new one.
+    pool
+        Worker processes for the sites; None trains them in this process.
 
     Raises
     ------
@@ -73,29 +134,32 @@ def assemble(
     """
     learner = load_learner(config)
     accountant = accountant or Accountant()  # shared: sites of the same declared size have the same plan
-    budgets, members = [site_budget(config, d, folder, accountant) for d in data], participants(config)
-    sites = [
-        Site.of(config, d, learner, plans.sites[d.section.id], own, participant=members.get(d.section.id))
-        for d, own in zip(data, budgets, strict=True)
-    ]
+    builder = SiteBuilder(config, plans.sites, folder, new_keys(config))
+    sites, fleet = _seated(builder, data, learner, accountant, pool)
     for site in sites:
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
     validation = evaluator_of(config, learner, public) if public else None
     evaluator = evaluator_of(config, learner, measured, declared_groups(config, data))
-    return Federation(learner, sites, plans.server, data, Measures(evaluator, validation))
+    measures, embeddings = Measures(evaluator, validation), pool.embeddings if pool else None
+    return Federation(learner, sites, plans.server, data, measures, fleet, embeddings)
 
 
-def participants(config: RunConfig) -> Mapping[str, Participant]:
-    """Return each site's part in secure sums, with new keys that all sites have pinned; empty if the run has none."""
-    if not config.adds_up_under_masks:
-        return {}
-    shares = config.privacy.trust == "distributed"
-    fewest = SharedNoise.of(config).fewest if shares else DeltaGrid.of(config).fewest
-    keys = {site.id: new_key() for site in config.data.sites}
-    roster = Roster({site: key.public_key() for site, key in keys.items()})
-    colluders = config.privacy.colluders if shares else 1
-    return {site: Participant(site, key, roster, fewest, colluders) for site, key in keys.items()}
+def _seated(
+    builder: SiteBuilder, data: Sequence[SiteData], learner: Learner, accountant: Accountant, pool: WorkerPool | None
+) -> tuple[Sequence[Member], Callable[[Advance], Fleet]]:
+    """Build all sites, in this process or in the pool; return them with what makes their fleet."""
+    if pool is None:
+        learners = Learners(builder.config, learner)
+        sites = [builder.build(each, learners, accountant) for each in data]
+        return sites, lambda advance: LocalFleet(sites, advance)
+    encoded, config = pool.start(builder, data, accountant), builder.config
+    remote = []
+    for each in data:
+        name, size = each.section.id, each.section.declared_size
+        budget = site_budget(config, each, builder.folder, accountant)
+        remote.append(Remote(name, size, builder.plans[name], budget, (encoded[name], None)))
+    return remote, lambda advance: WorkerFleet(pool, list(encoded), advance)
 
 
 def evaluator_of(
@@ -162,7 +226,7 @@ def federate(
     evaluate: Callable[[AdapterState], Metrics],
     commit: Callable[[Round], None],
 ) -> Iterator[Round]:
-    """Run the production round loop over the federation's sites, in this process.
+    """Run the production round loop over the federation's sites.
 
     Parameters
     ----------
@@ -181,7 +245,7 @@ def federate(
         config,
         run_id,
         read_adapter(prepared.learner.model),
-        LocalFleet(prepared.sites, advance),
+        prepared.fleet(advance),
         config.weights,
         evaluate,
         commit,

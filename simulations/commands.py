@@ -14,14 +14,21 @@ Adapter = Annotated[Path, typer.Argument(metavar="ADAPTER", help="The adapter fo
 
 
 @app.command()
-def simulate(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
+def simulate(
+    config: RunFile,
+    overrides: Overrides = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that train the sites, each with a base model of its own.")
+    ] = 1,
+    json: Json = False,
+) -> None:
     """Run a whole federation on this machine and write its report."""
     run = load(config, overrides)
     from simulations.display import Bars, report_tables
     from simulations.run import simulate as simulate_run
 
     with Bars() as bars:
-        done = simulate_run(run, bars)
+        done = simulate_run(run, bars, workers)
     show(done.report, json, lambda: report_tables(done.report, str(done.folder)))
 
 

@@ -35,6 +35,7 @@ from server.report.figures import (
     size,
     target_delta,
 )
+from server.report.many_sites import listed, others
 from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.config.run import RunConfig
 from shared.metrics.registry import measure
@@ -102,6 +103,8 @@ def _say(stage: str, done: int | None = None, of: int | None = None, **_: float 
 def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
     """Yield the tables of a run: sites, rounds with the baselines first, failures, and where the report is."""
     yield _sites(report)
+    if beyond := others(report["sites"]):
+        yield beyond
     yield _rounds(report)
     yield from paraphrase_lines(report)
     for failure in report["failures"]:
@@ -113,7 +116,7 @@ def report_tables(report: Mapping[str, Any], folder: str) -> Iterator[Renderable
 
 def paraphrase_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield how many paraphrases of each site's records were kept, where the run asks for some."""
-    for site in report["sites"]:
+    for site in listed(report["sites"]):
         counts = {name: n for name, n in site.get("touched", {}).items() if name.startswith(PARAPHRASES)}
         if WITHOUT_MODEL in counts:
             yield f"! site {site['site_id']}: no model writes paraphrases here, so its views are only noised"
@@ -124,7 +127,7 @@ def paraphrase_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _sites(report: Mapping[str, Any]) -> Table:
     table = _table(f"Sites of run {report['run']}", "site", "records", "quarantined", "PII recall", "epsilon spent", "delta")
-    for site in report["sites"]:
+    for site in listed(report["sites"]):
         private = site["epsilon"] is not None
         table.add_row(
             site["site_id"],

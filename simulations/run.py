@@ -11,7 +11,6 @@ from client.data_stage.augmentation.writer import refuse_no_writer
 from client.data_stage.site_data import SiteData
 from client.metering import NAME, engine_device, metered, sizes_of
 from client.preflight import refuse_what_does_not_fit, shapes_of
-from client.site import Site
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from server.checkpoint import Checkpoint
@@ -31,13 +30,14 @@ from shared.ops.extras import require_for
 from shared.ops.findings import keep
 from shared.ops.progress import Progress, silent
 from shared.ops.runlog import RunLog
-from simulations.assembly import Federation, assemble, federate, held_out_records
+from simulations.assembly import Federation, Member, assemble, federate, held_out_records
+from simulations.fleets.workers import WorkerPool
 from simulations.planning import Plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.baselines import baselines_of
 
 
-def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
+def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1) -> RunResult:
     """Run the federation of a config on this machine, and write its report.
 
     Parameters
@@ -47,6 +47,10 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
     progress
         Called at the start of the stages ``assess``, ``anonymise``, ``paraphrase``, ``model`` and ``train``; by default
         nothing is shown.
+    workers
+        Processes that train the sites, each with a base model of its own and an equal share of the processor's threads; 1
+        trains all sites in this process. Without privacy the result is the same bit for bit for any number of workers in
+        which each process computes with as many threads.
 
     Returns
     -------
@@ -79,7 +83,8 @@ def simulate(config: RunConfig, progress: Progress = silent) -> RunResult:
         plans = Plans.of(config, accountant, progress)
     with ExitStack() as held:
         folder = _fresh_folder(config, held)
-        return _carried_out(config, run_id, plans, folder, stages, accountant, progress)
+        pool = held.enter_context(WorkerPool(workers)) if workers > 1 else None
+        return _carried_out(config, run_id, plans, folder, stages, accountant, progress, pool)
 
 
 def _carried_out(
@@ -90,13 +95,14 @@ def _carried_out(
     stages: Stages,
     accountant: Accountant,
     progress: Progress,
+    pool: WorkerPool | None,
 ) -> RunResult:
     """Train and report a run whose folder is locked."""
     with stages.timed("plan"):
         _meter(config, plans, folder, accountant)
     log = RunLog(folder / "events.jsonl")
     log.event("run_started", run_id=run_id, config_digest=config.digest())
-    prepared = _prepare(config, plans, folder, stages, progress, accountant)
+    prepared = _prepare(config, plans, folder, stages, progress, accountant, pool)
     with stages.timed("baselines"):
         baselines = _baselines(prepared)
     rounds, laps = [], []
@@ -120,10 +126,15 @@ def _meter(config: RunConfig, plans: Plans, folder: Path, accountant: Accountant
     """Meter the engine for each plan of a site, as each real site does, and keep what was seen for report and card."""
     if not any(plans.sites.values()):
         return
-    seen = metered(plans.sites, sizes_of(shapes_of(config)), engine_device(config.model.device))
-    for reading in seen.readings.values():
-        reading.refuse_failure()
-    keep(folder, NAME, {"config_digest": config.digest(), **seen.document(accountant)})
+    found = {"config_digest": config.digest(), "passed": True, "plans": []}
+    for rank in sorted(set(config.ranks.values())):
+        sites = [site for site, own in config.ranks.items() if own == rank]
+        sizes, own = sizes_of(shapes_of(config.at_site(sites[0]))), {site: plans.sites[site] for site in sites}
+        seen = metered(own, sizes, engine_device(config.model.device))
+        for reading in seen.readings.values():
+            reading.refuse_failure()
+        found["plans"] += seen.document(accountant)["plans"]
+    keep(folder, NAME, found)
 
 
 def _log_round(log: RunLog, done: Round) -> None:
@@ -158,6 +169,7 @@ def _prepare(
     stages: Stages,
     progress: Progress,
     accountant: Accountant,
+    pool: WorkerPool | None,
 ) -> Federation:
     with stages.timed("data"):
         raw = read_sites(config, folder)
@@ -166,14 +178,14 @@ def _prepare(
     with stages.timed("model"):
         advance = progress("model", 1)
         public, test = split_validation(config, held_out_records(config, data))
-        prepared = assemble(config, plans, data, test, folder, public, accountant)
+        prepared = assemble(config, plans, data, test, folder, public, accountant, pool)
         advance(1)
     return prepared
 
 
 def _baselines(prepared: Federation) -> list[Baseline]:
     """Return the baselines of the task, measured before training."""
-    return baselines_of(prepared.measures.evaluator, prepared.sites)
+    return baselines_of(prepared.measures.evaluator, prepared.sites, prepared.embeddings)
 
 
 def _rounds(
@@ -185,13 +197,14 @@ def _rounds(
         Checkpoint(run_id, done.number, config.digest(), done.adapter, memory=done.memory).save(folder / "checkpoint")
 
     phases = 2 if config.adds_up_under_masks else 1  # questions to a site in a round
-    advance = progress("train", config.training.rounds * len(prepared.sites) * phases)
+    asked = min(len(prepared.sites), config.cohort.sample or len(prepared.sites))
+    advance = progress("train", config.training.rounds * asked * phases)
     attempts = federate(prepared, config, run_id, advance, prepared.measures.evaluate, commit)
     rounds = until_over(attempts, config.evaluation.patience, byte_budget=config.training.byte_budget)
     return laps_of(rounds, config.report.energy, config.report.country)
 
 
-def _site_facts(data: SiteData, site: Site, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:
+def _site_facts(data: SiteData, site: Member, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:
     both = (data.training, data.held_out)
     return SiteFacts(
         site_id=site.site_id,

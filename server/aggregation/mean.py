@@ -47,10 +47,14 @@ class Mean(Method):
 
     def result(self) -> Aggregate:
         """Return the mean of all deltas so far, in float32."""
-        total = math.fsum(self._weights)
+        sums = {name: high + self._low[name] for name, high in self._high.items()}
         return Aggregate(
-            AdapterState({name: ((high + self._low[name]) / total).astype(np.float32) for name, high in self._high.items()})
+            AdapterState({name: (total / self.divisor(name)).astype(np.float32) for name, total in sums.items()})
         )
+
+    def divisor(self, name: str) -> float | npt.NDArray[np.float64]:
+        """Return what the sum of a tensor is divided by: the total weight of the deltas so far."""
+        return math.fsum(self._weights)
 
 
 def _on_grid(numbers: npt.NDArray[np.float64], grid: float) -> npt.NDArray[np.float64]:

@@ -29,6 +29,8 @@ class Setting:
         The server's own privacy plan, where sites trust it to add the noise.
     memory
         What the aggregation kept at the end of the last committed round.
+    ranks
+        The public rank of each site of the run.
     """
 
     adapter: AdapterState
@@ -36,6 +38,7 @@ class Setting:
     section: AggregationSection
     plan: PrivacyPlan | None = None
     memory: Memory = field(default_factory=dict)
+    ranks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

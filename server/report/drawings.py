@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from server.report import charts
 from server.report.figures import duration, epsilon, is_known, measured
+from server.report.many_sites import listed, worst
 from shared.metrics.registry import measure
 
 
@@ -36,7 +37,7 @@ def _progress(report: Mapping[str, Any], metric: str) -> str:
 
 def _budget(report: Mapping[str, Any]) -> str:
     """Draw the epsilon spent by each site after each round."""
-    spent = {site["site_id"]: site["epsilon_by_round"] for site in report["sites"] if site["epsilon_by_round"]}
+    spent = {site["site_id"]: site["epsilon_by_round"] for site in listed(report["sites"]) if site["epsilon_by_round"]}
     if not spent or not report["privacy"]["enabled"]:
         return ""
     label = "Line chart of epsilon spent by round: " + "; ".join(
@@ -57,7 +58,8 @@ def _recall(anonymisation: Mapping[str, Any]) -> str:
 
 def _by_site(report: Mapping[str, Any], metric: str) -> str:
     """Draw the final model's metric on each site's held-out records."""
-    places = [(site, metrics[metric]) for site, metrics in report["by_site"].items() if is_known(metrics.get(metric))]
+    shown = worst(report["by_site"], metric)
+    places = [(site, metrics[metric]) for site, metrics in shown.items() if is_known(metrics.get(metric))]
     label = f"{measure(metric).label} by site: " + "; ".join(f"{site}: {measured(i, metric)}" for site, i in places)
     final = report["final"].get(metric)
     level, percent = final["value"] if is_known(final) else None, measure(metric).percent
@@ -92,7 +94,7 @@ def legends(report: Mapping[str, Any], metric: str, confidence: str) -> dict[str
     """Return, for each chart with several lines, (CSS class, name) of each line in the order of the chart's colours."""
     colours = len(charts.SERIES)
     baselines = enumerate(_drawn_baselines(report, metric), 1)
-    sites = [site["site_id"] for site in report["sites"] if site["epsilon_by_round"]]
+    sites = [site["site_id"] for site in listed(report["sites"]) if site["epsilon_by_round"]]
     asked = _asked(report)
     return {
         "progress": [

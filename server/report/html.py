@@ -7,6 +7,7 @@ from typing import Any
 from server.report.audit import PROVES_NOTHING, audit_rows
 from server.report.drawings import drawings, legends
 from server.report.figures import setting
+from server.report.many_sites import listed, others, worst
 from server.report.template import charge_rows, environment
 from server.report.verdict import verdict
 from server.report.wording import TRUST
@@ -98,6 +99,9 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
     up, down = (_total(entry[key] for entry in report["rounds"]) for key in ("bytes_up", "bytes_down"))
     return {
         "r": report,
+        "sites": listed(report["sites"]),
+        "others": others(report["sites"]),
+        "by_site": worst(report["by_site"], metric),
         "metric": metric,
         "metrics": _metrics(report),
         "lower": measure(metric).lower_is_better,

@@ -23,11 +23,14 @@ class Sent:
         Numbers of one layer, each way, by its rank r and its sizes d_in and d_out.
     linear
         Whether a layer's output is linear in the numbers, so that their mean is exact; privacy asks for this.
+    nested
+        Whether the numbers of a lower rank are some of those of a higher rank.
     """
 
     adapter: str
     numbers: str
     linear: bool = True
+    nested: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ FAMILIES: Mapping[FamilyName, Family] = {
         noun="A LoRA adapter",
         words="LoRA of rank {rank} and alpha {alpha}, factors trained: {factors}",
         fields=("rank", "alpha", "scaling", "dropout", "train"),
-        sent=(Sent("lora, A frozen", "r d_out"), Sent("lora, A and B", "r (d_in + d_out)", linear=False)),
+        sent=(Sent("lora, A frozen", "r d_out", nested=True), Sent("lora, A and B", "r (d_in + d_out)", linear=False)),
     ),
     "core": Family(
         noun="A LoRA adapter with a trained core",

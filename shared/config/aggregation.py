@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.config.section import ChoiceSection, Positive
 
-MethodName = Literal["mean", "trimmed_mean", "median", "geometric_median"]
+MethodName = Literal["mean", "partitioned_mean", "trimmed_mean", "median", "geometric_median"]
 OptimiserName = Literal["plain", "sgd", "adamw", "momentum"]
 Weights = Literal["uniform", "declared"]
 EncodingName = Literal["float32", "int8"]
@@ -35,6 +35,10 @@ class Contract:
     linear
         Whether the aggregate is linear in the deltas, so that it is exact for an adapter whose layers are linear in what is
         trained.
+    ranks
+        Whether each site may have a rank of its own; then only an adapter works whose lower ranks are parts of the higher.
+    beside_sums
+        Why ``privacy.trust = "distributed"`` is refused, if ``sums`` is false.
     """
 
     central: str | None = None
@@ -43,10 +47,20 @@ class Contract:
     quorum: Callable[["AggregationSection"], int] = lambda _: 1
     options: tuple[str, ...] = ()
     linear: bool = False
+    ranks: bool = False
+    beside_sums: str = "needs each site's own delta, and privacy.trust = 'distributed' shows only their sum"
 
 
 METHODS: Mapping[MethodName, Contract] = {
     "mean": Contract(central="noised_mean", sums=True, weights=("uniform", "declared"), linear=True),
+    "partitioned_mean": Contract(
+        central="noised_partitioned_mean",
+        weights=("uniform", "declared"),
+        linear=True,
+        ranks=True,
+        beside_sums="divides each column by the sites that have it, and privacy.trust = 'distributed' plans its noise for "
+        "one divisor and vectors of one length",
+    ),
     "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
     "median": Contract(quorum=lambda _: 3),  # fewer have no majority
     "geometric_median": Contract(quorum=lambda _: 3),
@@ -69,9 +83,10 @@ class AggregationSection(ChoiceSection):
 
     method: MethodName = Field(
         "mean",
-        description="mean: weighted mean of the deltas, exact for ia3 and for lora with A frozen; trimmed_mean: mean of "
-        "each number without its extremes, which withstands a few malicious sites; median, geometric_median: of each "
-        "number, or of whole deltas; they withstand any minority of malicious sites, and ignore honest minorities too",
+        description="mean: weighted mean of the deltas, exact for ia3 and for lora with A frozen; partitioned_mean: "
+        "the same for sites of mixed ranks (data.sites.rank), each column of B over the sites that have it; trimmed_mean: "
+        "mean of each number without its extremes, which withstands a few malicious sites; median, geometric_median: of "
+        "each number, or of whole deltas; they withstand any minority of malicious sites, and ignore honest minorities too",
     )
     trim: int = Field(
         1, ge=0, description="trimmed_mean: replies dropped at each end; as many malicious sites are withstood"
@@ -135,10 +150,7 @@ class AggregationSection(ChoiceSection):
                 "set method = 'mean', or privacy.trust = 'local'"
             )
         if trust == "distributed" and not contract.sums:
-            raise ValueError(
-                f"{named}: needs each site's own delta, and privacy.trust = 'distributed' shows only their sum; "
-                "set method = 'mean', or privacy.trust = 'local'"
-            )
+            raise ValueError(f"{named}: {contract.beside_sums}; set method = 'mean', or privacy.trust = 'local'")
         if (trust == "distributed") != (self.optimiser in GRADIENT_OPTIMISERS):
             gradient = trust == "distributed"
             others = " or ".join(f"'{name}'" for name in OPTIMISERS if (name in GRADIENT_OPTIMISERS) == gradient)

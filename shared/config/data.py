@@ -67,7 +67,7 @@ class LabelBin(Section):
 
 
 class SiteSection(Section):
-    """One data owner of a simulated federation."""
+    """One data owner of the federation."""
 
     id: SiteId = Field(description="name of the site: lower-case letters, digits and hyphens")
     file: str = Field("", description="the site's file, relative to data.root: .jsonl, .csv, .parquet or .xlsx")
@@ -81,6 +81,13 @@ class SiteSection(Section):
         ge=0,
         description="number of records to generate for the site (source = 'synthetic'), or to take from data.pool (persons, "
         "if a column names them); 0 takes a share of the pool in proportion to declared_size",
+    )
+    rank: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="LoRA rank of the site, public and at most adapter.rank (aggregation.method = 'partitioned_mean'); 0: "
+        "adapter.rank",
     )
 
 

@@ -39,12 +39,14 @@ def _rows_of(name: str, contract: Contract) -> Iterator[Row]:
         return
     for family in FAMILIES.values():
         for sent in family.sent:
+            if contract.ranks and not sent.nested:
+                continue
             private = {key: works and sent.linear for key, works in trust.items()}
             yield {
                 "method": name,
                 "adapter": sent.adapter,
                 "exact": sent.linear,
-                "mixed_ranks": False,
+                "mixed_ranks": contract.ranks,
                 "privacy": sent.linear,
                 **private,
                 "numbers": sent.numbers,

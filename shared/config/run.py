@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from shared.config.adapter import AdapterSection
 from shared.config.adversary import AdversarySection
-from shared.config.aggregation import FEWEST_IN_SUM, GRADIENT_OPTIMISERS, AggregationSection
+from shared.config.aggregation import FEWEST_IN_SUM, GRADIENT_OPTIMISERS, METHODS, AggregationSection
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.config.cohort import CohortSection
 from shared.config.data import DataSection
@@ -120,6 +121,7 @@ class RunConfig(Section):
             raise ValueError(
                 f"cohort.quorum = {self.cohort.quorum}: data.sites has only {len(self.data.sites)} sites; lower the quorum"
             )
+        self._refuse_unfit_sample()
         if self.data.dealing[0] == "dirichlet" and self.task.declared.target != "label":
             raise ValueError(
                 f"data.split = '{self.data.split}': records of task.name = '{self.task.name}' have no label; use iid or by()"
@@ -151,6 +153,41 @@ class RunConfig(Section):
         unknown = sorted({bin_.label for bin_ in self.data.label_bins} - set(self.task.labels))
         if unknown:
             raise ValueError(f"data.label_bins: label '{unknown[0]}' is not in task.labels; correct one of them")
+        return self
+
+    def _refuse_unfit_sample(self) -> None:
+        sample, trust = self.cohort.sample, self.privacy.trust
+        if sample is None:
+            return
+        if self.privacy.enabled and trust != "local":
+            why = {
+                "central": "samples sites in secret, by privacy.site_rate",
+                "distributed": "plans its noise for all sites",
+            }
+            raise ValueError(f"cohort.sample = {sample}: privacy.trust = '{trust}' {why[trust]}; remove cohort.sample")
+        if sample < self.cohort.quorum:
+            raise ValueError(f"cohort.sample = {sample}: is below cohort.quorum = {self.cohort.quorum}; raise it")
+
+    @model_validator(mode="after")
+    def _mixed_ranks_can_be_aggregated(self) -> Self:
+        ranks, contract = self.ranks, METHODS[self.aggregation.method]
+        lower = next((site for site, rank in ranks.items() if rank != self.adapter.rank), None)
+        if not contract.ranks and lower is not None:
+            raise ValueError(
+                f"data.sites: site '{lower}' has rank {ranks[lower]}, and aggregation.method = '{self.aggregation.method}' "
+                f"needs adapter.rank = {self.adapter.rank} everywhere; set method = 'partitioned_mean', or remove the rank"
+            )
+        if not contract.ranks:
+            return self
+        if (self.adapter.family, self.adapter.train) != ("lora", "B") or not self.adapter.rank:
+            raise ValueError(
+                f"aggregation.method = '{self.aggregation.method}': averages columns of LoRA's B with A frozen; set "
+                "adapter.family = 'lora', adapter.train = 'B' and a rank of 1 or more, or method = 'mean'"
+            )
+        if max(ranks.values()) != self.adapter.rank:
+            raise ValueError(
+                f"adapter.rank = {self.adapter.rank}: must be the largest rank of data.sites, which is {max(ranks.values())}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -245,6 +282,28 @@ class RunConfig(Section):
         """Return the public weight of each site: 1, or with ``aggregation.weights = "declared"`` its declared size."""
         declared = self.aggregation.weights == "declared"
         return {site.id: float(site.declared_size) if declared else 1.0 for site in self.data.sites}
+
+    @property
+    def ranks(self) -> Mapping[str, int]:
+        """Return the public rank of each site."""
+        return {site.id: site.rank or self.adapter.rank for site in self.data.sites}
+
+    def at_site(self, site_id: str) -> Self:
+        """Return the run with the rank of one site, and with the alpha that leaves the scale of the update as it is.
+
+        Its model is the site's own; what the site trains by, and the digest, are still those of the run.
+
+        Parameters
+        ----------
+        site_id : str
+            A site of the run; any other name gives the run itself.
+        """
+        whole, rank = self.adapter.rank, self.ranks.get(site_id, self.adapter.rank)
+        if rank == whole:
+            return self
+        share = rank / whole
+        alpha = self.adapter.alpha * (share if self.adapter.scaling == "standard" else math.sqrt(share))
+        return self.model_copy(update={"adapter": self.adapter.model_copy(update={"rank": rank, "alpha": alpha})})
 
     @property
     def group_column(self) -> str | None:

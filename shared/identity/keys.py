@@ -29,6 +29,18 @@ def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP384R1())
 
 
+def private_to_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key in OpenSSH's format, without a passphrase."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+
+
+def private_from_bytes(content: bytes) -> ec.EllipticCurvePrivateKey:
+    """Return the private key that `private_to_bytes` wrote."""
+    key = load_ssh_private_key(content, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101  no other key is written
+    return key
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write a new file that only its owner may read (mode 0600), and flush it to the disk.
 
@@ -74,7 +86,7 @@ def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
         The file exists already.
     """
     key = new_key()
-    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    write_private(path, private_to_bytes(key))
     return key
 
 

@@ -66,7 +66,7 @@ def audit_run(config: RunConfig, count: int = 1000, progress: Progress = silent)
     data = next(
         each for each in scrub_sites(config, read_sites(config, folder), folder, progress) if each.section.id == site
     )
-    learner = load_learner(config)
+    learner = load_learner(config.at_site(site))
     canaries = Canaries.drawn(count, sum(p.numel() for p in learner.model.parameters() if p.requires_grad))
     _train(config, learner, data, plan, _budget(config, data, folder, accountant), canaries, progress)
     bound = lower_bound(canaries.included, canaries.scores, plan.target_delta)

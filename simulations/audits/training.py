@@ -1,7 +1,7 @@
 """Train a federation for an audit or a study, and keep its adapter in memory only."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from shared.errors import ConfigError, RunError
 from shared.ops.progress import Advance
 from shared.records.types import Record
 from shared.tasks.base import Learner
-from simulations.assembly import Federation, assemble, federate
+from simulations.assembly import assemble, federate
 from simulations.planning import Plans
 
 
@@ -37,7 +37,6 @@ def train_federation(
     folder: Path,
     accountant: Accountant,
     advance: Advance,
-    changed: Callable[[Federation], Federation] = lambda prepared: prepared,
 ) -> Trained:
     """Train on the sites' records, by the round loop of every run.
 
@@ -53,15 +52,13 @@ def train_federation(
         Shared by all trainings.
     advance
         Called with 1 after each answer of a site.
-    changed
-        What an audit changes of the federation, such as a dishonest site.
 
     Raises
     ------
     RunError
         A round had too few accepted replies.
     """
-    prepared = changed(assemble(config, Plans.of(config, accountant), data, measured, folder, accountant=accountant))
+    prepared = assemble(config, Plans.of(config, accountant), data, measured, folder, accountant=accountant)
     start = read_adapter(prepared.learner.model)
     rounds: list[Round] = list(federate(prepared, config, secrets.token_hex(8), advance, lambda _: {}, lambda _: None))
     if not all(done.committed for done in rounds):

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 from flwr.app import Context, Message, RecordDict
@@ -28,7 +29,7 @@ class LocalFleet:
         self._advance = advance
         self._apps: Mapping[str, ClientApp] = {site.site_id: client_app(site, sums=site) for site in sites}
         self._nodes = {site.site_id: FIRST_NODE + number for number, site in enumerate(sites)}
-        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
+        identify()
 
     def connected(self) -> tuple[str, ...]:
         """Return all sites."""
@@ -41,11 +42,9 @@ class LocalFleet:
             self._advance(1)
 
     def _ask_one(self, site_id: str, order: Order) -> Answer:
-        node = self._nodes[site_id]
-        context = Context(run_id=1, node_id=node, node_config={}, state=RecordDict(), run_config={}, series_id=1)
-        message, down = over_the_wire(Message(order.to_record(), node, order.kind))
+        message, down = over_the_wire(message_to(self._nodes[site_id], order))
         try:
-            reply, up = over_the_wire(self._apps[site_id](message, context))
+            reply, up = over_the_wire(self._apps[site_id](message, context_of(self._nodes[site_id])))
         except Exception as error:
             if isinstance(error, HushtuneError):
                 sys.stderr.write(f"{site_id}: {one_line(error)}\n")
@@ -53,11 +52,48 @@ class LocalFleet:
         return Answer(site_id, reply.content, None, down, up)
 
 
+@dataclass(frozen=True)
+class Parcel:
+    """A message as Flower's transport carries it: its objects, each serialised, by their ids."""
+
+    message_id: str
+    objects: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Return the bytes on the wire."""
+        return sum(len(content) for content in self.objects.values())
+
+
+def identify() -> None:
+    """Tell Flower's messages, which need it, that this process is the server's node of run 1."""
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
+
+
+def message_to(node: int, order: Order) -> Message:
+    """Return the message with an order to a node."""
+    return Message(order.to_record(), node, order.kind)
+
+
+def context_of(node: int) -> Context:
+    """Return the context in which a node's app runs; no site keeps anything in it."""
+    return Context(run_id=1, node_id=node, node_config={}, state=RecordDict(), run_config={}, series_id=1)
+
+
+def packed(message: Message) -> Parcel:
+    """Serialise a message as Flower's transport does."""
+    message.metadata.__dict__["_message_id"] = message.object_id
+    return Parcel(message.object_id, {key: item.deflate() for key, item in get_all_nested_objects(message).items()})
+
+
+def opened(parcel: Parcel) -> Message:
+    """Parse a message as Flower's transport does."""
+    message = cast("Message", inflate_object_from_contents(parcel.message_id, dict(parcel.objects)))
+    message.metadata.__dict__["_message_id"] = parcel.message_id
+    return message
+
+
 def over_the_wire(message: Message) -> tuple[Message, int]:
     """Serialise and parse a message as Flower's transport does, and count its bytes."""
-    message.metadata.__dict__["_message_id"] = message.object_id
-    pieces = {key: item.deflate() for key, item in get_all_nested_objects(message).items()}
-    size = sum(len(piece) for piece in pieces.values())
-    copy = cast("Message", inflate_object_from_contents(message.object_id, pieces))
-    copy.metadata.__dict__["_message_id"] = message.object_id
-    return copy, size
+    parcel = packed(message)
+    return opened(parcel), parcel.size

@@ -6,8 +6,6 @@ A study trains many small federations; here they share one loaded model and the 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from client.data_stage.balance import label_weights
 from client.data_stage.site_data import SiteData
 from client.site import training_set
@@ -15,18 +13,21 @@ from client.trainer import clipped_sum, train
 from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
 from privacy.secagg.protocol import total
-from server.aggregation import Memory
+from server.aggregation import Memory, Setting, begin
 from server.aggregation.gradient_step import gradient_step
 from server.evaluation import Evaluator
 from server.secure_round import unflattened
 from shared.adapters.peft import read_adapter, write_adapter
+from shared.adapters.ranks import cut
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.outcome import Outcome
+from shared.wire.encodings import as_replied
 from simulations.assembly import evaluator_of, held_out_records
+from simulations.site_builder import Learners
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,15 @@ class BareFederation:
         The adapter before training.
     evaluator
         Measures the model on the held-out records.
+    learners
+        The models of the sites, one for each rank.
     """
 
     learner: Learner
     sites: Mapping[str, BareSite]
     start: AdapterState = field(repr=False)
     evaluator: Evaluator = field(repr=False)
+    learners: Learners = field(repr=False)
 
     @classmethod
     def of(cls, config: RunConfig, data: Sequence[SiteData]) -> "BareFederation":
@@ -65,19 +69,20 @@ class BareFederation:
         Parameters
         ----------
         config
-            The run; later runs may differ from it in training, privacy and aggregation.
+            The run; later runs may differ from it in training, privacy and aggregation, but not in ranks.
         data
             Each site's records.
         """
         learner = load_learner(config)
-        sites = {}
+        learners, sites = Learners(config, learner), {}
         for each in data:
             name = each.section.id
-            own = training_set(name, config, each.training.records, learner, each.persons, each.wordings)
-            prefix = FrozenPrefix.build(learner, own.examples, 2, learner.tokens(config.training))
+            mine = learners.of(name)
+            own = training_set(name, config, each.training.records, mine, each.persons, each.wordings)
+            prefix = FrozenPrefix.build(mine, own.examples, 2, mine.tokens(config.training))
             sites[name] = BareSite(own, prefix)
         evaluator = evaluator_of(config, learner, held_out_records(config, data))
-        return cls(learner, sites, read_adapter(learner.model), evaluator)
+        return cls(learner, sites, read_adapter(learner.model), evaluator, learners)
 
     def outcome(self, config: RunConfig, plans: Mapping[str, PrivacyPlan | None]) -> Outcome:
         """Train by a config, and return what the model does on the held-out records.
@@ -115,15 +120,15 @@ class BareFederation:
     def _apart(self, config: RunConfig, plans: Mapping[str, PrivacyPlan | None]) -> AdapterState:
         """Take the local steps of each site in each round and average the deltas, as under trust ``local``."""
         adapter, weights = self.start, config.weights
-        moments = dict[str, AdapterState]()
+        moments, memory = dict[str, AdapterState](), dict[str, AdapterState]()
         for number in range(1, config.training.rounds + 1):
-            change = {name: np.zeros(array.shape) for name, array in adapter.arrays.items()}
+            method = begin(Setting(adapter, weights, config.aggregation, None, memory, config.ranks))
             for section in config.data.sites:
                 name, site = section.id, self.sites[section.id]
                 trained = train(
-                    self.learner,
+                    self.learners.of(name),
                     site.data,
-                    adapter,
+                    cut(adapter, config.ranks[name]),
                     config,
                     plans[name],
                     round_number=number,
@@ -134,7 +139,7 @@ class BareFederation:
                     prefix=site.prefix,
                 )
                 moments[name] = trained.moments
-                for key, array in trained.delta.arrays.items():
-                    change[key] += array * (weights[name] / sum(weights.values()))
-            adapter = adapter.add(AdapterState({key: array.astype(np.float32) for key, array in change.items()}))
+                method.fold(as_replied(trained.delta, config.aggregation.encoding), weights[name])
+            aggregate = method.result()
+            adapter, memory = adapter.add(aggregate.change), dict(aggregate.memory)
         return adapter

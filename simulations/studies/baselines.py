@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from client.site import Site
 from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
 from server.evaluation import Evaluator
@@ -18,12 +17,15 @@ from server.model_assessment import Answers, Rival, read_answers
 from server.public_baselines import fitted
 from server.report.facts import Baseline
 from shared.adapters.peft import read_adapter
+from shared.config.aggregation import METHODS
 from shared.config.run import RunConfig
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix, embed
 from shared.tasks.classification import MeanPoolingClassifier
 from shared.tasks.examples import Example
 from shared.tasks.outcome import Outcome
+from simulations.assembly import Member
+from simulations.site_builder import Learners
 from simulations.studies.bare_rounds import BareFederation, BareSite
 
 Floats = npt.NDArray[np.float32]
@@ -42,15 +44,20 @@ class Ground:
         The training records of each site, by name.
     plans
         The privacy plan of each site; None where a site adds no noise.
+    elsewhere
+        Returns the embeddings of the training records, where other processes compute them.
     """
 
     evaluator: Evaluator
     training: Mapping[str, Encoded] = field(repr=False)
     plans: Mapping[str, PrivacyPlan | None]
+    elsewhere: Callable[[], Mapping[str, Floats]] | None = None
 
     @cached_property
     def embeddings(self) -> Mapping[str, Floats]:
         """Return the base model's embeddings of each site's training records, (N, hidden)."""
+        if self.elsewhere is not None:
+            return self.elsewhere()
         tokens = self.evaluator.learner.tokens(self.evaluator.config.training)
         return {site: embed(self.evaluator.learner, *own, tokens) for site, own in self.training.items()}
 
@@ -63,7 +70,9 @@ class Ground:
         )
 
 
-def baselines_of(evaluator: Evaluator, sites: Sequence[Site]) -> list[Baseline]:
+def baselines_of(
+    evaluator: Evaluator, sites: Sequence[Member], elsewhere: Callable[[], Mapping[str, Floats]] | None = None
+) -> list[Baseline]:
     """Return the baselines that the task names.
 
     Parameters
@@ -72,8 +81,11 @@ def baselines_of(evaluator: Evaluator, sites: Sequence[Site]) -> list[Baseline]:
         The evaluator of the test records, with the untrained model.
     sites
         The sites of the run.
+    elsewhere
+        Returns the embeddings of each site's records, where the sites are in other processes.
     """
-    ground = Ground(evaluator, {s.site_id: s.encoded for s in sites}, {s.site_id: s.plan for s in sites})
+    plans = {site.site_id: site.plan for site in sites}
+    ground = Ground(evaluator, {site.site_id: site.encoded for site in sites}, plans, elsewhere)
     rows = (BASELINES[name](ground) for name in evaluator.learner.task.baselines)
     return [row for row in rows if row is not None]
 
@@ -99,7 +111,8 @@ def private_head(ground: Ground) -> Baseline | None:
         first += len(examples)
     learner, head_only = _table_learner(evaluator, np.concatenate(table)), _without_adapter(config)
     measured = Evaluator(learner, _as_tokens(evaluator.examples, first), evaluator.owners, head_only)
-    outcome = BareFederation(learner, sites, read_adapter(learner.model), measured).outcome(head_only, ground.plans)
+    start, learners = read_adapter(learner.model), Learners(head_only, learner)
+    outcome = BareFederation(learner, sites, start, measured, learners).outcome(head_only, ground.plans)
     return _row(
         evaluator, "head alone on frozen embeddings", "the run's own privacy plan, without an adapter", outcome, True
     )
@@ -109,6 +122,9 @@ def _without_adapter(config: RunConfig) -> RunConfig:
     """Return the run with a head only, and without what needs a model of several layers."""
     tree = {**config.model_dump(mode="json"), "adversary": None}
     tree["adapter"] |= {"rank": 0}
+    if METHODS[config.aggregation.method].ranks:
+        tree["aggregation"]["method"] = "mean"
+        tree["data"]["sites"] = [{**site, "rank": 0} for site in tree["data"]["sites"]]
     tree["training"] |= {"distillation": 0.0, "checkpointing": False, "micro_batch_tokens": 4096}
     return RunConfig.parse(tree, "baseline")
 

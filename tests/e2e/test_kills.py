@@ -18,7 +18,8 @@ from simulations.run import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
-ROUNDS, MOST_KILLS, PAUSE = 6, 14, (0.3, 9.0)  # of one run; seconds between two kills
+ROUNDS, MOST_KILLS, PAUSE = 6, 14, (0.3, 6.0)  # of one run; seconds between two kills
+AT_START = 0.1  # chance of a kill while the server starts or waits; else starting would take most of the kills
 MOST_SECONDS = 1200.0  # of one run
 SEED = "HUSHTUNE_KILLS_SEED"
 Make = Callable[..., Any]
@@ -28,6 +29,15 @@ def reserved(fed: Any, name: str) -> list[int]:
     """Return the rounds that are reserved in a site's ledger, in order."""
     lines = (fed.site(name) / "state" / "ledger" / "ledger.jsonl").read_text().splitlines()
     return [entry["body"]["round"] for entry in map(json.loads, lines) if entry["kind"] == "reserve"]
+
+
+def is_training(fed: Any) -> bool:
+    """Return whether the server says that rounds are under way."""
+    try:
+        stage = json.loads((fed.state / "status.json").read_text())["status"]["stage"]
+    except (OSError, ValueError, KeyError):  # not there yet
+        return False
+    return stage in ("asking", "between_rounds")
 
 
 def disturbed(fed: Any, chance: random.Random, kills: Counter[str]) -> None:
@@ -41,7 +51,7 @@ def disturbed(fed: Any, chance: random.Random, kills: Counter[str]) -> None:
             assert process.poll() in (None, 0), f"{name} ended by itself:\n{process.said[-1500:]}"
         if left and time.monotonic() > following:
             name = chance.choice([*running, "server"])  # the server as often as two of the sites
-            if running[name].poll() is None:
+            if running[name].poll() is None and (is_training(fed) or chance.random() < AT_START):
                 running[name].kill()
                 kills["server" if name == "server" else "site"] += 1
                 left -= 1
@@ -74,7 +84,7 @@ def test_a_run_whose_processes_are_killed_at_random_ends_whole_and_charges_each_
     chance = random.Random(os.environ.get(SEED))  # noqa: S311  times of kills are no secret
     start, kills, runs, epsilons = time.monotonic(), Counter[str](), 0, dict[str, float]()
     while not runs or time.monotonic() - start < seconds:
-        fed = federation({"training.rounds": ROUNDS, "privacy.enabled": True})
+        fed = federation({"training.rounds": ROUNDS, "training.steps": 20, "privacy.enabled": True})
         try:
             disturbed(fed, chance, kills)
             if not epsilons:

@@ -1,18 +1,20 @@
 """A study trains each cell once, keeps what is finished, and names the largest loss of each way."""
 
+from collections import Counter
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from bench import study as module
 from bench.study import Study, losses
+from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.tasks.classification import ClassOutcome
 
-FILES = ("bench/rates.toml", "bench/trust.toml")
+FILES = ("bench/rates.toml", "bench/trust.toml", "bench/methods.toml")
 
 
 class Fake:
@@ -41,6 +43,7 @@ class Fake:
 def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Study:
     monkeypatch.setattr(module, "BareFederation", Fake)
     monkeypatch.setattr(module, "site_plans", lambda *_: {})
+    monkeypatch.setattr(module, "_bytes_of_a_round", lambda *_: 10)
     monkeypatch.setattr(Study, "_records", lambda self, cell: self.folder.mkdir(parents=True, exist_ok=True) or [])
     Fake.trained = []
     return Study.load(Path("bench/rates.toml"), [f'run.output="{tmp_path}"'])
@@ -83,3 +86,34 @@ def test_a_field_that_a_study_does_not_have_is_refused_by_name(tmp_path: Path) -
     (tmp_path / "s.toml").write_text("[study]\nepsilon = [1.0]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"study"):
         Study.load(tmp_path / "s.toml")
+
+
+METHODS_STUDY = Path("bench/methods.toml")
+
+
+def test_a_way_may_have_mixed_ranks_and_is_trained_with_and_without_privacy() -> None:
+    cells = [cell for cell in Study.load(METHODS_STUDY).cells() if cell.way.ranks]
+    assert {tuple(cell.config.ranks.values()) for cell in cells} == {(4, 8, 16, 4, 8, 16)}
+    assert {cell.epsilon for cell in cells} == {None, 8.0}
+
+
+def test_the_bytes_of_a_round_are_those_of_each_sites_rank_in_the_runs_encoding() -> None:
+    adapter = AdapterState({"x.lora_B.default.weight": np.zeros((64, 16), np.float32)})
+    sent = {cell.way.name: module._bytes_of_a_round(cell.config, adapter) for cell in Study.load(METHODS_STUDY).cells()}
+    assert sent["mean of B"] == 6 * 64 * 16 * (4 + 4)
+    assert sent["mean of B, int8"] == 6 * 64 * 16 * (2 + 1 + 2 / 64)
+    assert sent["ranks 4, 8, 16"] == 2 * 64 * (4 + 8 + 16) * (4 + 4)
+
+
+def test_records_that_were_generated_are_dealt_out_anew_where_a_task_says_how(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "scrub_sites", lambda config, raw, folder: raw)
+    study = Study.load(METHODS_STUDY, [f'run.output="{tmp_path}"'])
+    uneven, alike = list[int](), list[int]()
+    for found, task in ((alike, "6 sites, alike"), (uneven, "6 sites, Dirichlet(0.3)")):
+        cell = next(cell for cell in study.cells() if cell.task.name == task)
+        records: dict[str, list[Any]] = study._records(cell)  # type: ignore[assignment]
+        assert {len(own) for own in records.values()} == {240}
+        found += [max(Counter(record.label for record in own).values()) for own in records.values()]
+    assert max(alike) < 100 < max(uneven)

@@ -149,3 +149,14 @@ def test_labels_mean_nothing_to_an_instruction(file: SiteFile, forge: Forge) -> 
     with pytest.raises(PolicyRefused) as caught:
         permit(file, forge({"task": {"name": "instruction"}, "cleaning.min_chars": 6}))
     assert caught.value.field == "cleaning.min_chars"
+
+
+def test_a_rank_above_the_sites_limit_is_refused_and_a_rank_of_its_own_is_within_it(file: SiteFile, forge: Forge) -> None:
+    limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 4})})
+    ranks = {"adapter.rank": 8, "aggregation.method": "partitioned_mean"}
+    permit(limited, forge({**ranks, "data.sites.0.rank": 4}))
+    for changes in ({"adapter.rank": 5}, ranks, {**ranks, "data.sites.0.rank": 5}, {**ranks, "data.sites.1.rank": 4}):
+        with pytest.raises(PolicyRefused, match=r"set rank = 4 for this site in data\.sites of the run") as caught:
+            permit(limited, forge(changes))
+        assert caught.value.field == "max_rank"
+        assert "\n" not in str(caught.value)

@@ -23,7 +23,9 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.leakage.gate import GateFailed
 from privacy.ledger import Ledger
+from privacy.questions import set_up_of
 from shared.adapters.peft import read_adapter
+from shared.adapters.ranks import cut
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.model import ModelSection
@@ -112,6 +114,18 @@ def test_a_forged_order_is_refused_and_the_data_file_is_never_opened(
     assert steps == []
     assert untouched()
     assert not file.site.state.exists()
+
+
+def test_an_order_has_the_rank_that_the_run_gives_this_site_and_is_counted_by_it(file: SiteFile, forge: Forge) -> None:
+    ranks = {"aggregation.method": "partitioned_mean", "data.sites.0.rank": 1}
+    order, host = forge(ranks), Host(file, lambda *_, **__: None)
+    with pytest.raises(MessageError, match="does not have the names and shapes that the run's config gives"):
+        host.train(order)  # the adapter of another site's rank
+    with pytest.raises(Declined):  # past all checks without a record; there is no file of records
+        host.train(replace(order, adapter=cut(order.adapter, 1)))
+    book = Book.model_validate_json((file.site.state / "set_ups.json").read_text())
+    assert [asked.set_up for asked in book.asked] == [set_up_of(order.config.at_site("north"))]
+    assert set_up_of(order.config.at_site("north")) != set_up_of(order.config)
 
 
 def test_a_site_below_its_own_gate_refuses_before_anything_is_spent_or_loaded(

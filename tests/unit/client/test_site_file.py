@@ -227,3 +227,20 @@ def test_a_site_asks_the_hub_only_for_models_that_its_own_file_names(tmp_path: P
             with pytest.raises(ModelError, match=r"hub of \[model\]"):
                 site.carried_out(asked)
     assert load(tmp_path).model.hub == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "found"), [("", 4096), ("micro_batch_tokens = 128", 128), ('micro_batch_tokens = "auto"', "auto")]
+)
+def test_a_site_may_compute_fewer_tokens_at_once_than_the_run_says(
+    config_of: ConfigOf, tmp_path: Path, own: str, found: int | str
+) -> None:
+    site = load(tmp_path, f"{GOOD}\n[model]\n{own}\n")
+    assert site.carried_out(config_of({})).training.micro_batch_tokens == found
+
+
+def test_a_site_keeps_the_ranks_of_the_run(config_of: ConfigOf, tmp_path: Path) -> None:
+    run = config_of({"aggregation.method": "partitioned_mean", "data.sites.0.rank": 2})
+    here = load(tmp_path).carried_out(run)
+    assert here.at_site("north").adapter == run.at_site("north").adapter
+    assert here.at_site("north").adapter.rank == 2

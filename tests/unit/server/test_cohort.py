@@ -1,10 +1,15 @@
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from fixture_types import ConfigOf
+
 from privacy.dp.plan import PrivacyPlan
 from privacy.secagg.shared_plan import SharedNoise
-from server.cohort import choose, gather, has_quorum
+from server.cohort import choose, drawn, gather, has_quorum
 from shared.config.cohort import CohortSection
+from shared.errors import ConfigError
 
 
 def test_every_connected_site_is_asked_in_order_of_name() -> None:
@@ -41,6 +46,36 @@ def test_a_trusted_server_samples_each_site_with_its_public_chance() -> None:
     assert len(set(sizes)) > 10  # Poisson, not a fixed size
     assert len(set(drawn)) == len(drawn)
     assert choose(sites[:5], CohortSection(quorum=10), plan) == ()
+
+
+def test_a_public_sample_follows_from_the_seed_and_each_attempt_draws_anew(config_of: ConfigOf) -> None:
+    sites = tuple(f"s{i:02}" for i in range(40))
+    config, other = (config_of({"cohort.sample": 10, "run.seed": seed}) for seed in (1, 2))
+    first = drawn(sites, config, 1, 1)
+    assert first == drawn(sites, config, 1, 1) == tuple(sorted(set(first)))
+    assert len(first) == 10
+    assert len({first, drawn(sites, config, 2, 1), drawn(sites, config, 1, 2), drawn(sites, other, 1, 1)}) == 4
+    often = Counter(site for number in range(1, 401) for site in drawn(sites, config, number, 1))
+    assert all(abs(often[site] - 100) < 5 * (400 * 0.25 * 0.75) ** 0.5 for site in sites)
+
+
+def test_without_a_sample_or_with_a_large_one_all_are_asked(config_of: ConfigOf) -> None:
+    assert drawn(("a", "b"), config_of({}), 1, 1) == ("a", "b")
+    assert drawn(("a", "b"), config_of({"cohort.sample": 2}), 1, 1) == ("a", "b")
+    assert drawn((), config_of({"cohort.sample": 2}), 1, 1) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"cohort.quorum": 2, "cohort.sample": 1}, "cohort.sample = 1: is below cohort.quorum = 2"),
+        ({"cohort.sample": 2, "privacy": {"trust": "central", "unit": "site"}}, "samples sites in secret"),
+        ({"cohort.sample": 2, "privacy": {"trust": "distributed", "colluders": 0}}, "plans its noise for all sites"),
+    ],
+)
+def test_a_public_sample_that_does_not_fit_is_refused(config_of: ConfigOf, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        config_of(changes)
 
 
 def test_an_empty_sample_counts_or_its_absence_would_tell() -> None:

@@ -101,6 +101,14 @@ def test_orders_carry_the_current_adapter_and_nonces_of_their_own(
     assert [orders["north"].adapter.digest() for orders in fleet.orders] == [toy_state(v).digest() for v in (1, 2, 3)]
 
 
+def test_a_public_sample_is_all_that_is_asked(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:
+    fleet = toy_fleet({site: honest(toy_state(1.0)) for site in UNIFORM})
+    rounds = server(training__rounds=8, cohort__sample=2, cohort__quorum=2).run(fleet, UNIFORM)
+    assert all(done.committed and len(done.accepted) == 2 and not done.missing for done in rounds)
+    assert {order.cohort for orders in fleet.orders for order in orders.values()} == {2}
+    assert {site for done in rounds for site in done.accepted} == set(UNIFORM)
+
+
 def broken(kind: str, state: State, honest: Honest) -> Callable[[TrainOrder, str], Answer | list[Answer]]:
     """Make a site that misbehaves in one way."""
     earlier: list[TrainOrder] = []

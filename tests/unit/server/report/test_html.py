@@ -238,6 +238,16 @@ def test_many_sites_and_rounds_stay_readable() -> None:
     assert len(page) < 600_000
 
 
+def test_a_thousand_sites_fit_a_page_that_says_how_many_it_leaves_out() -> None:
+    report = classification()
+    report["sites"] = [site(f"site-{number:04}", 900, [4.0, 7.9], 1.1) for number in range(1000)]
+    report["by_site"] = {f"site-{number:04}": scores(0.8) for number in range(1000)}
+    page = render(report)
+    assert 64 <= page.count('<th scope="row">site-') <= 4 * 64
+    assert page.count("936 more sites are not listed, each with an epsilon of at most 7.9") == 2
+    assert len(page) < 400_000
+
+
 def test_a_run_of_eighty_rounds_that_were_not_all_evaluated_has_its_page() -> None:
     report = classification()
     report["config"]["evaluation"] = {"every": 10}
