@@ -1,8 +1,8 @@
-"""The attempts at secure sums in which the server asked sites for their vectors, on the disk before it asks.
+"""The attempts in which the server asked sites for what they charge, on the disk before it asks.
 
-Where sites share one noise, a site charges such an attempt even if nothing comes of it, and a server that is killed in it
-commits nothing. So the privacy card counts these attempts, and not the rounds. Where sites add up deltas with their own
-noise, a round is bound to the sites of its attempts.
+A site charges what it was asked for even if nothing comes of it, and a server that is killed meanwhile commits nothing. So
+the privacy card counts what is written here. Where sites share one noise, each attempt is charged; else a round is charged
+once. Where sites add up deltas with their own noise, a round is bound to the sites of its attempts.
 """
 
 import json
@@ -27,7 +27,7 @@ class Attempts:
         self._asked = _read(path)
 
     def asks(self, round_number: int, sites: Sequence[str]) -> None:
-        """Write down that these sites are about to be asked for their vectors.
+        """Write down that these sites are about to be asked for their vectors or deltas.
 
         Raises
         ------

@@ -131,7 +131,8 @@ def run_rounds(
     heads
         What the server knows of the sites' ledgers from this run and earlier ones; updated with each answer.
     asks
-        Called with the round and the sites before these are asked for the vectors of a secure sum.
+        Called with the round and the sites before these are asked for what they charge: the vectors of a secure sum, or
+        deltas. It is not called for sites that the server samples in secret.
     bound
         The sites that were asked for vectors in an earlier attempt at the first round to run; under
         ``aggregation.secure_sums`` the round needs exactly these.
@@ -170,6 +171,8 @@ def run_rounds(
             )
             for site, start in zip(cohort, starts, strict=True)
         }
+        if plan is None and not config.adds_up_under_masks:  # a secure sum asks in its second phase
+            asks(number, cohort)
         faults.point("chosen", number)
         # 2. Ask, and 3. screen and fold each answer as it arrives: no answer can stop the round.
         again = {site for site in orders if heads.answered(site, run_id, number)}

@@ -101,7 +101,7 @@ class ServerRun:
 
     @cached_property
     def attempts(self) -> Attempts:
-        """The attempts at secure sums so far."""
+        """Whom the server asked in each attempt so far."""
         return Attempts(self.folder.attempts)
 
     def report(self, rounds: list[Round], stages: Stages, laps: Sequence[Lap | None]) -> dict[str, Any]:
@@ -139,7 +139,8 @@ class ServerRun:
             return self.attempts.rounds_of(site)[: self.plan.rounds]  # no site answers more attempts than the plan has
         if self.config.aggregation.secure_sums:  # a killed server may have asked sites to which the round is not bound
             return tuple(sorted({done.number for done in rounds}))
-        return tuple(sorted({d.number for d in rounds if site in d.asked or (self.plan is not None and d.committed)}))
+        asked = {done.number for done in rounds if site in done.asked or (self.plan is not None and done.committed)}
+        return tuple(sorted(asked.union(self.attempts.rounds_of(site))))  # a killed server has no round of whom it asked last
 
 
 def _evaluator(

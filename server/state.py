@@ -36,7 +36,7 @@ class StateFolder:
 
     @property
     def attempts(self) -> Path:
-        """Return the file of the attempts at secure sums in which sites were asked for their vectors."""
+        """Return the file of whom the server asked in each attempt at a round."""
         return self.run / "attempts.json"
 
     @property

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,20 @@ def test_orders_carry_the_current_adapter_and_nonces_of_their_own(
     assert len(nonces) == 9
     assert all(len(nonce) == 32 for nonce in nonces)
     assert [orders["north"].adapter.digest() for orders in fleet.orders] == [toy_state(v).digest() for v in (1, 2, 3)]
+
+
+def test_whom_the_server_asks_for_deltas_is_written_down_before_it_asks(
+    server: Any, toy_fleet: Any, toy_state: State, honest: Honest
+) -> None:
+    fleet = toy_fleet({site: honest(toy_state(1.0)) for site in UNIFORM})
+    made, asked = server(training__rounds=2), list[tuple[int, int, tuple[str, ...]]]()
+
+    def asks(number: int, sites: Sequence[str]) -> None:
+        asked.append((len(fleet.orders), number, tuple(sites)))
+
+    rounds = run_rounds(made.config, "run", made.start, fleet, UNIFORM, lambda _: {}, lambda _: None, asks=asks)
+    assert all(done.committed for done in rounds)
+    assert asked == [(0, 1, tuple(UNIFORM)), (1, 2, tuple(UNIFORM))]
 
 
 def test_a_public_sample_is_all_that_is_asked(server: Any, toy_fleet: Any, toy_state: State, honest: Honest) -> None:

@@ -72,6 +72,19 @@ def test_without_a_shared_noise_each_round_that_a_site_was_asked_for_counts_once
     assert {site: run._spent(site, rounds) for site in "abc"} == {"a": (1,), "b": (1,), "c": ()}
 
 
+def test_a_round_that_a_killed_server_asked_a_site_for_counts_though_no_round_says_so(
+    tmp_path: Path, config_of: ConfigOf
+) -> None:
+    run_in(tmp_path, config_of(), None).attempts.asks(1, ["a", "b"])  # killed before the answers; b is away from then on
+    run = run_in(tmp_path, config_of(), None)
+    run.attempts.asks(1, ["a"])
+    assert {site: run._spent(site, [attempt(1, committed=True, accepted=("a",))]) for site in "abc"} == {
+        "a": (1,),
+        "b": (1,),
+        "c": (),
+    }
+
+
 def test_under_secure_sums_of_deltas_each_round_counts_for_all_sites_because_a_killed_server_forgets_whom_it_asked(
     tmp_path: Path, config_of: ConfigOf
 ) -> None:
