@@ -117,7 +117,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: list[Exception
     monkeypatch.setattr(module, "Door", SimpleNamespace(from_files=lambda *_: None))
     monkeypatch.setattr(module, "Host", Host)
     monkeypatch.setattr(time, "sleep", pauses.append)
-    file = SimpleNamespace(server=server, site=site, policy=policy)
+    model = SimpleNamespace(processes=1, device="cpu")
+    file = SimpleNamespace(server=server, site=site, policy=policy, model=model)
     with pytest.raises(ConnectionRefused):
         module.run_site(cast(Any, file), once=False, insecure=False, voice=Voice())
     return pauses, told
