@@ -19,7 +19,7 @@ from server.round_replies import Tally
 from server.screening import Answer
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder, TrainReply
 
 SITES = (4, 16, 64)
@@ -71,7 +71,7 @@ def _answers(order: TrainOrder, sites: list[str]) -> Iterator[Answer]:
         delta = AdapterState(
             {name: random.normal(0, 1e-3, array.shape).astype(np.float32) for name, array in order.adapter.arrays.items()}
         )
-        content = TrainReply(order.run_id, order.round, order.nonce, site, delta, Head(2, "h")).to_record()
+        content = TrainReply(order.run_id, order.round, order.nonce, site, delta, ChainHead(2, "h")).to_record()
         yield Answer(site, content, None, 0, 0)
 
 

@@ -65,7 +65,7 @@ from shared.config.run import RunConfig
 from shared.identity.certificates import authority, certificate_pem, private_pem, server_certificate
 from shared.identity.keys import new_key, public_line
 from shared.identity.request_signature import public_bytes, signed_headers
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder, TrainReply
 from shared.wire.parts import Bound, inflate, packets, unpacked_parts
 
@@ -196,7 +196,7 @@ class Toy:
         TaskIdentity.node_id = self.node.node_id
         order = TrainOrder.from_record(message.content)
         delta = AdapterState({name: np.full_like(array, value) for name, array in order.adapter.arrays.items()})
-        head = Head(order.ledger.entries + 2, f"{order.round:064x}")
+        head = ChainHead(order.ledger.entries + 2, f"{order.round:064x}")
         record = TrainReply(order.run_id, order.round, order.nonce, self.name, delta, head).to_record()
         reply = Message(record, reply_to=message)
         reply.metadata.__dict__["_message_id"] = reply.object_id

@@ -8,7 +8,7 @@ from typing import Any
 from client.statement import reported_rounds
 from privacy.entries import Entry, read
 from shared.errors import LedgerError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.round_chain import extend
 
 
@@ -53,16 +53,16 @@ def receipt(folder: Path, run: Path) -> dict[str, Any]:
     return {"site_id": site_id, "run_id": run_id, "head": asdict(heads[-1]), "orders": orders, "rounds": rounds}
 
 
-def _chain(run_id: str, rows: Sequence[Mapping[str, Any]], run: Path) -> list[Head]:
+def _chain(run_id: str, rows: Sequence[Mapping[str, Any]], run: Path) -> list[ChainHead]:
     """Return the heads of the server's chain, recomputed from the published rounds; the first is that of no round."""
-    heads = [Head()]
+    heads = [ChainHead()]
     for row in rows:
         if not row["replies"] or set(row["replies"]) != set(row["accepted"]):
             raise LedgerError(
                 f"{run}: round {row['round']} does not list a digest of each accepted reply, so there is no receipt; only "
                 "runs with privacy.trust 'local' or 'distributed' list them"
             )
-        ledgers = {site: Head(**head) for site, head in row["ledgers"].items()}
+        ledgers = {site: ChainHead(**head) for site, head in row["ledgers"].items()}
         heads.append(extend(heads[-1], run_id, row["round"], row["adapter_digest"], ledgers, row["replies"]))
         if asdict(heads[-1]) != row["record"]:
             raise LedgerError(
@@ -72,11 +72,11 @@ def _chain(run_id: str, rows: Sequence[Mapping[str, Any]], run: Path) -> list[He
     return heads
 
 
-def _refuse_other_chain(run_id: str, entries: Sequence[Entry], heads: Sequence[Head], path: Path) -> int:
+def _refuse_other_chain(run_id: str, entries: Sequence[Entry], heads: Sequence[ChainHead], path: Path) -> int:
     """Compare the chain with the head that came with each order to this site; return the number of orders."""
     orders = [entry for entry in entries if entry.kind == "reserve" and entry.body["run_id"] == run_id]
     for entry in orders:
-        shown = Head(entry.body["server_entries"], entry.body["server_hash"])
+        shown = ChainHead(entry.body["server_entries"], entry.body["server_hash"])
         if shown.entries >= len(heads) or heads[shown.entries] != shown:
             raise LedgerError(
                 f"{path}: entry {entry.seq}: before round {entry.body['round']} the server showed this site another past of "

@@ -16,7 +16,7 @@ from privacy.secagg.protocol import Attempt, Participant
 from shared.errors import MessageError
 from shared.ops import crash_points as faults
 from shared.wire.announcement import Announcement
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import Order, TrainOrder
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply, words_digest
 
@@ -27,7 +27,7 @@ NOT_OPEN = "no first phase of this attempt is open here; start another attempt"
 class _Ready:
     """An attempt under way, with what the site adds, which leaves only under masks."""
 
-    record: Head
+    record: ChainHead
     attempt: Attempt
     held: Any = field(repr=False)
     announced: Announcement

@@ -13,7 +13,7 @@ from privacy.entries import Entry, read, refuse_unless_holds
 from privacy.ledger import read_dataset, refuse_missing_parts
 from privacy.spending import events_of, parts_of, spent
 from shared.errors import LedgerError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 
 def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]:
@@ -131,12 +131,12 @@ def reported_rounds(path: Path) -> tuple[str, Sequence[Mapping[str, Any]]]:
         raise _unreadable(file) from None
 
 
-def _reported(path: Path, site_id: str) -> list[Head]:
+def _reported(path: Path, site_id: str) -> list[ChainHead]:
     """Return the heads of a site's ledger in a run's report, round by round."""
     _, rounds = reported_rounds(path)
     try:
         rows = [done["ledgers"][site_id] for done in rounds if site_id in done["ledgers"]]
-        return [Head(int(row["entries"]), str(row["hash"])) for row in rows]
+        return [ChainHead(int(row["entries"]), str(row["hash"])) for row in rows]
     except (ValueError, KeyError, TypeError):
         raise _unreadable(path) from None
 

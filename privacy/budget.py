@@ -13,7 +13,7 @@ from privacy.ledger import Ledger, read_dataset
 from privacy.spending import Events, Part, Spent, events_of, parts_of, spent, spent_after
 from shared.errors import LedgerError
 from shared.ops.numbers import delta_up, epsilon_up
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 A_RUN_TO_COME = ""  # stands for a run without an id yet; no run in the ledger has this id
 
@@ -115,7 +115,7 @@ class Budget:
             self._refuse_rest(entries, run_id, round_number, plan)
 
     def reserve(
-        self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: Head, attempt: str | None = None
+        self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: ChainHead, attempt: str | None = None
     ) -> Entry:
         """Reserve a round in the ledger, on the disk, before its first gradient.
 
@@ -131,7 +131,7 @@ class Budget:
             Number of the round, from 1.
         plan : PrivacyPlan | None
             Privacy plan of the run; None for a round without privacy, which the ledger records as such.
-        server : Head
+        server : ChainHead
             End of the server's chain of committed rounds.
         attempt : str | None
             Name of the attempt at a secure sum, each of which is charged and none of which is tried again: a site that
@@ -169,7 +169,7 @@ class Budget:
                 **_mechanism(plan),
             )
 
-    def commit(self, run_id: str, round_number: int, attempt: str | None = None, reply: str | None = None) -> Head:
+    def commit(self, run_id: str, round_number: int, attempt: str | None = None, reply: str | None = None) -> ChainHead:
         """Close the reservation of a round; closing it again for the same reply changes nothing.
 
         A delta that leaves under other masks in a second attempt at a secure sum is another reply: its digest is added, so
@@ -188,7 +188,7 @@ class Budget:
 
         Returns
         -------
-        Head
+        ChainHead
             The end of the ledger.
 
         Raises

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shared.errors import LedgerError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 Kind = Literal["open", "reserve", "commit"]
 _RESERVE = frozenset(
@@ -54,12 +54,12 @@ class Entry:
         return (canonical({**asdict(self), "body": dict(self.body)}) + "\n").encode()
 
     @classmethod
-    def after(cls, head: Head, kind: Kind, body: Mapping[str, Any]) -> "Entry":
+    def after(cls, head: ChainHead, kind: Kind, body: Mapping[str, Any]) -> "Entry":
         """Make the entry that follows a chain.
 
         Parameters
         ----------
-        head : Head
+        head : ChainHead
             End of the chain.
         kind : Kind
             What the entry records.
@@ -96,7 +96,7 @@ def read(path: Path) -> tuple[Entry, ...]:
         raise LedgerError(
             f"{path}: ends at entry {len(entries) - 1}, but head.json next to it {what}; restore both from one backup"
         )
-    refuse_unless_holds(entries, head or Head(), path)
+    refuse_unless_holds(entries, head or ChainHead(), path)
     return entries
 
 
@@ -123,7 +123,7 @@ def chained(path: Path) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def read_head(path: Path) -> Head | None:
+def read_head(path: Path) -> ChainHead | None:
     """Read the length and last hash from a file; None if the file does not exist.
 
     Parameters
@@ -138,21 +138,21 @@ def read_head(path: Path) -> Head | None:
     """
     try:
         plain = json.loads(path.read_bytes())
-        return Head(int(plain["entries"]), str(plain["hash"]))
+        return ChainHead(int(plain["entries"]), str(plain["hash"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError):
         raise LedgerError(f"{path}: cannot be read; restore it from a backup") from None
 
 
-def refuse_unless_holds(entries: Sequence[Entry], head: Head, path: Path) -> None:
+def refuse_unless_holds(entries: Sequence[Entry], head: ChainHead, path: Path) -> None:
     """Refuse a ledger that does not contain ``head``: at least that many entries, with that hash at that place.
 
     Parameters
     ----------
     entries : Sequence[Entry]
         Entries of the ledger.
-    head : Head
+    head : ChainHead
         A length and hash that was seen earlier.
     path : Path
         File of the ledger, for the message.
@@ -174,22 +174,22 @@ def refuse_unless_holds(entries: Sequence[Entry], head: Head, path: Path) -> Non
         )
 
 
-def holds(entries: Sequence[Entry], head: Head) -> bool:
+def holds(entries: Sequence[Entry], head: ChainHead) -> bool:
     """Tell whether the chain contains ``head``; every chain contains the head of an empty one.
 
     Parameters
     ----------
     entries : Sequence[Entry]
         Entries of the ledger.
-    head : Head
+    head : ChainHead
         A length and hash that was seen earlier.
     """
     if head.entries <= 0:
-        return head == Head()
+        return head == ChainHead()
     return head.entries <= len(entries) and entries[head.entries - 1].hash == head.hash
 
 
-def head_of(entries: Sequence[Entry]) -> Head:
+def head_of(entries: Sequence[Entry]) -> ChainHead:
     """Return the length and last hash of a chain of entries.
 
     Parameters
@@ -197,7 +197,7 @@ def head_of(entries: Sequence[Entry]) -> Head:
     entries : Sequence[Entry]
         Entries of the ledger, in order.
     """
-    return Head(len(entries), entries[-1].hash) if entries else Head()
+    return ChainHead(len(entries), entries[-1].hash) if entries else ChainHead()
 
 
 def canonical(value: Mapping[str, Any]) -> str:
@@ -214,7 +214,7 @@ def unusable(path: Path, error: OSError) -> LedgerError:
 
 
 @lru_cache(maxsize=4096)  # a ledger is read about ten times in each round
-def _parse(line: bytes, head: Head, path: Path) -> Entry:
+def _parse(line: bytes, head: ChainHead, path: Path) -> Entry:
     """Parse one line as the entry that must follow ``head``; the same line after the same head is the same entry."""
     where = f"{path}: entry {head.entries}"
     try:

@@ -23,7 +23,7 @@ from privacy.fingerprint import Dataset, fingerprint, split_ids
 from privacy.second_head import SecondHead
 from shared.errors import LedgerError
 from shared.ops.disk import replace_file, sync_folder
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 KEY_BYTES = 32
 
@@ -68,7 +68,7 @@ class Ledger:
         """Read all entries, verified from the first to the last and against ``head.json``."""
         return read(self.path)
 
-    def head(self) -> Head:
+    def head(self) -> ChainHead:
         """Return the length and last hash of the ledger."""
         return head_of(self.entries())
 
@@ -109,12 +109,12 @@ class Ledger:
         """
         return self._append("commit", {"reserved": reservation.seq, **({} if reply is None else {"reply": reply})})
 
-    def refuse_unless_holds(self, head: Head) -> None:
+    def refuse_unless_holds(self, head: ChainHead) -> None:
         """Refuse a ledger that lacks entries which the server has seen.
 
         Parameters
         ----------
-        head : Head
+        head : ChainHead
             Length and hash of the ledger when the server last heard of it.
 
         Raises

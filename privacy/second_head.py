@@ -12,7 +12,7 @@ from pathlib import Path
 from privacy.entries import Entry, canonical, head_of, holds, unusable
 from shared.errors import LedgerError
 from shared.ops.disk import replace_file
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 CONFIRM = "run 'hushtune ledger confirm SITE.toml'"
 
@@ -24,7 +24,7 @@ class SecondHead:
         self.path = path
         self._site_id = site_id
 
-    def head(self) -> Head | None:
+    def head(self) -> ChainHead | None:
         """Read the head from the file; None if the file does not exist.
 
         Raises
@@ -34,7 +34,7 @@ class SecondHead:
         """
         try:
             plain = json.loads(self.path.read_bytes())
-            owner, head = str(plain["site_id"]), Head(int(plain["entries"]), str(plain["hash"]))
+            owner, head = str(plain["site_id"]), ChainHead(int(plain["entries"]), str(plain["hash"]))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -51,7 +51,7 @@ class SecondHead:
             )
         return head
 
-    def write(self, head: Head) -> None:
+    def write(self, head: ChainHead) -> None:
         """Write the head; it is on disk when this returns.
 
         Raises

@@ -9,7 +9,7 @@ from server.rounds import Round
 from server.screening import Rejected
 from shared.adapters.state import AdapterState
 from shared.metrics.bootstrap import Interval
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 
 def to_row(done: Round) -> dict[str, Any]:
@@ -54,8 +54,8 @@ def from_row(row: Mapping[str, Any], adapter: AdapterState, memory: Memory | Non
         stages=row["stages"],
         adapter_digest=row["adapter_digest"],
         released=row["released"],
-        ledgers={site: Head(**head) for site, head in row["ledgers"].items()},
-        record=Head(**row["record"]),
+        ledgers={site: ChainHead(**head) for site, head in row["ledgers"].items()},
+        record=ChainHead(**row["record"]),
         site_kwh=row.get("site_kwh", {}),
         replies=row.get("replies", {}),
         memory=memory or {},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.errors import RunError
 from shared.ops.disk import replace_file
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class Heads:
         self._path, self._key_of = path, key_of
         self._seen = _read(path) if path else {}
 
-    def head(self, site: str) -> Head:
+    def head(self, site: str) -> ChainHead:
         """Return the chain head of a site's ledger as the server last saw it; the head of an empty ledger for a new site."""
         seen = self._last(site)
-        return Head(seen.entries, seen.hash) if seen else Head()
+        return ChainHead(seen.entries, seen.hash) if seen else ChainHead()
 
     def answered(self, site: str, run_id: str, round_number: int) -> bool:
         """Return whether a site's last reply was to this round; asked again, it sends the same reply and spends nothing."""
         seen = self._last(site)
         return seen is not None and (seen.run_id, seen.round) == (run_id, round_number)
 
-    def saw(self, site: str, head: Head, run_id: str, round_number: int) -> None:
+    def saw(self, site: str, head: ChainHead, run_id: str, round_number: int) -> None:
         """Write a reply's chain head to the disk, unless it is shorter than the known one, since a ledger only grows.
 
         Raises

@@ -24,7 +24,7 @@ from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.ops.energy import Lap
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 
 class Stages:
@@ -156,7 +156,7 @@ class Measures:
             final=evaluator.metrics(outcome),
             rounds=[done.without_cohort() for done in rounds] if central else rounds,
             by_site=evaluator.by_site(outcome) if by_site else {},
-            sites=[replace(site, ledger=Head()) for site in sites] if central else sites,
+            sites=[replace(site, ledger=ChainHead()) for site in sites] if central else sites,
             assessment=assess(evaluator, outcome, [baseline.rival for baseline in baselines], answers),
             choice=chosen,
             probes=probe(evaluator),

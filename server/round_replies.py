@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from server.aggregation import Aggregate, Setting, begin
 from server.screening import Accepted, Answer, Rejected, judge, read_reply
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import Order, TrainOrder
 
 
@@ -30,7 +30,7 @@ class Tally:
         self.answered: set[str] = set()
         self.accepted: set[str] = set()
         self.rejected: list[Rejected] = []
-        self.ledgers: dict[str, Head] = {}
+        self.ledgers: dict[str, ChainHead] = {}
         self.owing: frozenset[str] = frozenset()  # a reply that is missing is no loss to the others
         self.bound: tuple[str, ...] = ()  # and the next attempt may have other sites
         self.released: dict[str, Mapping[str, float]] = {}

@@ -20,7 +20,7 @@ from shared.config.run import RunConfig
 from shared.errors import QuorumError
 from shared.metrics.bootstrap import Interval
 from shared.ops import crash_points as faults
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import Envelope, Order, TrainOrder
 from shared.wire.round_chain import extend
 from shared.wire.version import installed
@@ -56,8 +56,8 @@ class Round:
     accepted: tuple[str, ...]
     rejected: tuple[Rejected, ...]
     released: Mapping[str, Mapping[str, float]]
-    ledgers: Mapping[str, Head]
-    record: Head
+    ledgers: Mapping[str, ChainHead]
+    record: ChainHead
     missing: tuple[str, ...]
     bytes_down: int
     bytes_up: int
@@ -150,7 +150,7 @@ def run_rounds(
     number, attempt = last.number + 1 if last else 1, 1
     metrics: Metrics | None = None
     memory: Memory = last.memory if last else {}
-    ledgers, record = (dict(last.ledgers), last.record) if last else ({}, Head())
+    ledgers, record = (dict(last.ledgers), last.record) if last else ({}, ChainHead())
     heads = heads or Heads()
     for site, head in ledgers.items():
         heads.saw(site, head, run_id, number - 1)
@@ -235,8 +235,8 @@ def _round(
     metrics: Metrics,
     orders: Mapping[str, TrainOrder],
     tally: Tally | SumTally,
-    ledgers: Mapping[str, Head],
-    record: Head,
+    ledgers: Mapping[str, ChainHead],
+    record: ChainHead,
     stages: Mapping[str, float],
     memory: Memory,
     replies: Mapping[str, str],

@@ -27,7 +27,7 @@ from shared.ops.energy import Lap
 from shared.records.types import Record
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 UNTUNED = "before training"
 
@@ -125,7 +125,9 @@ class ServerRun:
         sizes = {site.declared_size for site in sites}
         plans = {size: self.plan or PrivacyPlan.for_site(self.config, size, self.accountant) for size in sizes}
         return [
-            SiteFacts(s.id, s.declared_size, plans[s.declared_size], self._spent(s.id, rounds), ledgers.get(s.id, Head()))
+            SiteFacts(
+                s.id, s.declared_size, plans[s.declared_size], self._spent(s.id, rounds), ledgers.get(s.id, ChainHead())
+            )
             for s in sites
         ]
 
@@ -140,7 +142,7 @@ class ServerRun:
         if self.config.aggregation.secure_sums:  # a killed server may have asked sites to which the round is not bound
             return tuple(sorted({done.number for done in rounds}))
         asked = {done.number for done in rounds if site in done.asked or (self.plan is not None and done.committed)}
-        return tuple(sorted(asked.union(self.attempts.rounds_of(site))))  # a killed server has no round of whom it asked last
+        return tuple(sorted(asked.union(self.attempts.rounds_of(site))))  # a killed server kept no round
 
 
 def _evaluator(

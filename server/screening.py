@@ -8,7 +8,7 @@ from flwr.app import RecordDict
 
 from shared.adapters.state import AdapterState
 from shared.errors import MessageError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder, TrainReply
 
 Reason = Literal["error", "form", "spec", "stale", "identity", "not_finite", "norm", "released", "ledger", "void"]
@@ -31,7 +31,7 @@ class Accepted:
 
     site_id: str
     delta: AdapterState
-    ledger: Head
+    ledger: ChainHead
     released: Mapping[str, float]
     kwh: float | None = None
 

@@ -20,7 +20,7 @@ from shared.adapters.state import AdapterState
 from shared.errors import HushtuneError, MessageError
 from shared.ops import crash_points as faults
 from shared.wire.announcement import Announcement
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import Order, TrainOrder
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply, words_digest
 
@@ -57,7 +57,7 @@ class SumTally:
     ) -> None:
         self.answered: set[str] = set()
         self.rejected: list[Rejected] = []
-        self.ledgers: dict[str, Head] = {}
+        self.ledgers: dict[str, ChainHead] = {}
         self.released: dict[str, Mapping[str, float]] = {}
         self.kwh: dict[str, float] = {}
         self.digests: dict[str, str] = {}

@@ -3,13 +3,13 @@
 from hashlib import sha256
 
 from server.screening import Accepted, Answer, Rejected, judge, read_reply
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder
 
 
-def head(entries: int, last: str) -> Head:
+def head(entries: int, last: str) -> ChainHead:
     """Return the head of a chain whose last entry is this text."""
-    return Head(entries, sha256(last.encode()).hexdigest())
+    return ChainHead(entries, sha256(last.encode()).hexdigest())
 
 
 def screen(answer: Answer, order: TrainOrder, max_norm: float) -> Accepted | Rejected:

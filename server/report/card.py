@@ -17,7 +17,7 @@ from shared.config.adapter import AdapterSection
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 from shared.metrics.bootstrap import Interval
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 STATED = ("trust_meaning", "mechanism", "sampling", "clipping_mode", "clipping", "clipping_norm", "grids", "accounting")
 ROUNDING = 1e-9  # relative; the noise left to the planned number of colluders is the planned noise but for rounding
@@ -49,7 +49,7 @@ class SiteCharges:
     declared_size: int
     target_delta: float | None
     charges: Charges
-    head: Head
+    head: ChainHead
     epsilon_ever: float | None = None
 
 
@@ -88,7 +88,7 @@ class CardFacts:
     files: Mapping[str, str]
     trainable_parameters: int
     rounds_committed: int
-    record: Head
+    record: ChainHead
     sites: Sequence[SiteCharges]
     metrics: Mapping[str, Interval]
     versions: Mapping[str, str]

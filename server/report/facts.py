@@ -12,7 +12,7 @@ from server.rounds import Metrics, Round
 from shared.config.run import RunConfig
 from shared.models.load import LoadedModel
 from shared.ops.energy import Lap
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SiteFacts:
     declared_size: int
     plan: PrivacyPlan | None
     rounds_spent: tuple[int, ...]
-    ledger: Head
+    ledger: ChainHead
     epsilon_ever: float | None = None
     records: int | None = None
     held_out: int | None = None

@@ -13,7 +13,7 @@ from server.signing import SigningKey
 from shared.models.catalogue import CATALOGUE
 from shared.models.wheels import sha256_file
 from shared.ops.findings import kept
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 ADAPTER, README, PAGE = "adapter", "README.md", "privacy_card.md"
 KEY_FILE = "signing_key.pem"  # a simulation's key, in the run's folder; a server keeps its key in its state folder
@@ -77,7 +77,7 @@ def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) ->
         trainable_parameters=int(run.adapter["trainable_parameters"]),
         rounds_committed=sum(done.committed for done in run.rounds),
         record=last.record,
-        sites=[_charges(site, run.run_id, last.ledgers.get(site.site_id, Head())) for site in run.sites],
+        sites=[_charges(site, run.run_id, last.ledgers.get(site.site_id, ChainHead())) for site in run.sites],
         metrics=run.final,
         versions=versions(),
         energy=any(done.site_kwh for done in run.rounds),
@@ -87,7 +87,7 @@ def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) ->
     )
 
 
-def _charges(site: SiteFacts, run_id: str, head: Head) -> SiteCharges:
+def _charges(site: SiteFacts, run_id: str, head: ChainHead) -> SiteCharges:
     """Return the charges of one site: the events of its plan in each round that it reserved."""
     plan = site.plan
     charges = tuple(Charge(run_id, number, event) for number in site.rounds_spent for event in plan.events) if plan else ()

@@ -11,7 +11,7 @@ from privacy.entries import read, refuse_unless_holds
 from server.report.signed import CARD_FILE, SignedCard
 from shared.errors import LedgerError, RunError
 from shared.models.wheels import sha256_file
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 LEDGERS = "ledger"  # the folder in which a simulation keeps its sites' ledgers
 README = "README.md"  # rendered from the card, so the card does not list its digest
@@ -148,8 +148,8 @@ def _check_heads(folder: Path, card: Mapping[str, Any]) -> int:
         raise RunError(f"{folder / 'report.json'}: head of the server's chain of rounds: not the one in the card")
     found = 0
     for site in card["sites"]:
-        head, path = Head(**site["ledger_head"]), folder / LEDGERS / site["site_id"] / "ledger.jsonl"
-        if rounds and recorded["ledgers"].get(site["site_id"], asdict(Head())) != site["ledger_head"]:
+        head, path = ChainHead(**site["ledger_head"]), folder / LEDGERS / site["site_id"] / "ledger.jsonl"
+        if rounds and recorded["ledgers"].get(site["site_id"], asdict(ChainHead())) != site["ledger_head"]:
             raise RunError(f"{folder / 'report.json'}: ledger head of site {site['site_id']}: not the one in the card")
         if path.is_file():
             _check_ledger(path, head)
@@ -157,7 +157,7 @@ def _check_heads(folder: Path, card: Mapping[str, Any]) -> int:
     return found
 
 
-def _check_ledger(path: Path, head: Head) -> None:
+def _check_ledger(path: Path, head: ChainHead) -> None:
     try:
         refuse_unless_holds(read(path), head, path)
     except LedgerError as error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Head:
+class ChainHead:
     """The end of a hash chain.
 
     Attributes

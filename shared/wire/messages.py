@@ -20,7 +20,7 @@ from shared.adapters.state import AdapterState
 from shared.config.aggregation import EncodingName
 from shared.config.run import RunConfig
 from shared.errors import MessageError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.encodings import ORDERS, REPLIES, Form, Numbers
 from shared.wire.packed_arrays import packed, spec_text, unpacked
 
@@ -131,9 +131,9 @@ class TrainOrder:
         Number of sites asked in this round; a site's policy sets a minimum.
     version : str
         Hushtune version of the server; a site's policy lists accepted ones.
-    ledger : Head
+    ledger : ChainHead
         End of the site's ledger when the server last heard of it, so that the site detects truncation.
-    record : Head
+    record : ChainHead
         End of the server's chain of committed rounds, which the site keeps for the same reason.
     attempt : int
         Number of the attempt at the round, from 1; all sites of an attempt at a secure sum have the same nonce.
@@ -148,8 +148,8 @@ class TrainOrder:
     adapter: AdapterState
     cohort: int
     version: str
-    ledger: Head = field(default_factory=Head)
-    record: Head = field(default_factory=Head)
+    ledger: ChainHead = field(default_factory=ChainHead)
+    record: ChainHead = field(default_factory=ChainHead)
     attempt: int = 1
     envelope: Envelope | None = field(default=None, repr=False, compare=False)
 
@@ -233,7 +233,7 @@ class TrainReply:
     nonce: str
     site_id: str
     delta: AdapterState
-    ledger: Head = field(default_factory=Head)
+    ledger: ChainHead = field(default_factory=ChainHead)
     released: Mapping[str, float] = field(default_factory=dict)
     kwh: float | None = None
     encoding: EncodingName = "float32"
@@ -294,11 +294,11 @@ def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
     return frozenset(names), sum(len(array.data) for part in arrays for array in part.values())
 
 
-def _head_fields(name: str, head: Head) -> dict[str, str | int]:
+def _head_fields(name: str, head: ChainHead) -> dict[str, str | int]:
     return {f"{name}_entries": head.entries, f"{name}_hash": head.hash}
 
 
-def head_of(header: Mapping[str, Any], name: str, what: str) -> Head:
+def head_of(header: Mapping[str, Any], name: str, what: str) -> ChainHead:
     """Return the end of a hash chain in a message's header.
 
     Parameters
@@ -320,7 +320,7 @@ def head_of(header: Mapping[str, Any], name: str, what: str) -> Head:
         raise MessageError(
             f"{what}: its {name} does not end with a hash of 64 hexadecimal digits, or has no number of entries"
         )
-    return Head(entries, last)
+    return ChainHead(entries, last)
 
 
 def _sums(record: object) -> dict[str, float]:

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 
 def extend(
-    record: Head,
+    record: ChainHead,
     run_id: str,
     number: int,
     adapter_digest: str,
-    ledgers: Mapping[str, Head],
+    ledgers: Mapping[str, ChainHead],
     replies: Mapping[str, str] | None = None,
-) -> Head:
+) -> ChainHead:
     """Return the chain head after a round: SHA-256 over the head before, the round, its adapter, ledgers and replies.
 
     Each order carries this head, and the site writes it into its own ledger, so server and site countersign each other.
@@ -47,4 +47,4 @@ def extend(
     if replies:  # a chain of an earlier version, or of a run that lists no replies, stays as it was
         content["replies"] = dict(replies)
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return Head(record.entries + 1, hashlib.sha256(text.encode()).hexdigest())
+    return ChainHead(record.entries + 1, hashlib.sha256(text.encode()).hexdigest())

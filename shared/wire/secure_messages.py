@@ -15,7 +15,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from shared.errors import MessageError
 from shared.wire.announcement import Announcement
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import HEADER_LIMIT, LEDGER, MASKED, NUMPY_MAGIC, SHORT_NAME, VECTOR, head_of
 
 Words = npt.NDArray[np.uint32]
@@ -120,7 +120,7 @@ class MaskedReply:
     nonce: str
     site_id: str
     vector: Words = field(repr=False)
-    ledger: Head = field(default_factory=Head)
+    ledger: ChainHead = field(default_factory=ChainHead)
 
     def to_record(self) -> RecordDict:
         """Return the wire form."""

@@ -23,7 +23,7 @@ from shared.ops.findings import keep
 from shared.ops.progress import Progress, silent
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from simulations.planning import site_plans
 from simulations.sites import read_sites, scrub_sites, site_budget
 
@@ -98,7 +98,7 @@ def _train(
     self_check(learner, rows.examples, config.privacy.self_check, config.training.distillation)
     advance = progress("train", plan.rounds)
     for number in range(1, plan.rounds + 1):
-        budget.reserve(run_id, number, plan, Head())
+        budget.reserve(run_id, number, plan, ChainHead())
         trained = train(
             learner,
             rows,

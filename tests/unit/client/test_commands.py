@@ -11,7 +11,7 @@ from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
 
@@ -20,7 +20,7 @@ PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-
 def folder(tmp_path: Path) -> Path:
     ledger = Ledger(tmp_path / "ledger", "north")
     budget = Budget(ledger, Dataset([(b"x" * 16,)]), Limit(10.0, 1e-4))
-    budget.reserve("run-1", 1, PLAN, Head())
+    budget.reserve("run-1", 1, PLAN, ChainHead())
     budget.commit("run-1", 1)
     return ledger.folder
 
@@ -72,7 +72,7 @@ def test_ledger_show_tells_both_figures_and_which_of_them_counts(
     assert "(by the plan of its only run)." in out
     assert "fixed in advance" not in out
     budget = Budget(Ledger(folder, "north"), Dataset([(b"x" * 16,)]), Limit(10.0, 1e-4))
-    budget.reserve("run-2", 1, PLAN, Head())
+    budget.reserve("run-2", 1, PLAN, ChainHead())
     _, out, _ = said(["ledger", "show", str(folder)], monkeypatch, capsys)
     assert "(by the privacy filter for adaptively chosen runs)." in out
     assert "If all plans had been fixed in advance, it would be 0." in out
@@ -105,7 +105,7 @@ def site(tmp_path: Path) -> Path:
     """
     (tmp_path / "SITE.toml").write_text(text)
     ledger = Ledger(tmp_path / "state" / "ledger", "north", tmp_path / "ledger_head.json")
-    Budget(ledger, Dataset([(b"x" * 16,)]), Limit(10.0, 1e-4)).reserve("run-1", 1, PLAN, Head())
+    Budget(ledger, Dataset([(b"x" * 16,)]), Limit(10.0, 1e-4)).reserve("run-1", 1, PLAN, ChainHead())
     (tmp_path / "ledger_head.json").unlink()
     return tmp_path / "SITE.toml"
 

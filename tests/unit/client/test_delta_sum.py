@@ -20,7 +20,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import MessageError, PrivacyError
 from shared.identity.keys import new_key
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder
 from shared.wire.secure_messages import MaskedOrder, words_digest
 
@@ -38,7 +38,7 @@ class Four:
         self.place = DeltaSum.place(self.adapter.digest(), "digest")
         self.sites = {name: self.start(name) for name in NAMES}
         for place, name in enumerate(NAMES):
-            self.budget(name).reserve("run", 1, PLAN, Head())
+            self.budget(name).reserve("run", 1, PLAN, ChainHead())
             delta = AdapterState({"b": np.full(D, 0.25 * place - 0.5, np.float32)})
             self.outbox(name).store("run", 1, self.place, Finished(delta))
 

@@ -34,14 +34,14 @@ from shared.identity.keys import new_key
 from shared.models.wheels import sha256_file
 from shared.ops.runlog import RunLog
 from shared.records.types import RawRecord, Record
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
 
 TRIALS = 1000
 POLICY = 'without_privacy = true\ntasks = ["classification"]\nmodels = ["MODEL"]\nversions = ["VERSION"]'
 MODEL = '[model]\ndevice = "cpu"\n[model.folders]\ntiny = "FOLDER"'
-NOWHERE = Head(9, "e" * 64)  # a ledger's end that never was: on the old code it stopped an order after all was asked
+NOWHERE = ChainHead(9, "e" * 64)  # a ledger's end that never was: on the old code it stopped an order after all was asked
 Row = Mapping[str, Any]
 Forge = Callable[..., TrainOrder]
 
@@ -78,7 +78,7 @@ def forge(
     monkeypatch.setattr("client.set_up.load_learner", lambda _: learner)
     adapter = read_adapter(learner.model)
     return lambda asked=(): TrainOrder(
-        "run", 1, "nonce", change(honest, dict(asked)), adapter, 2, installed(), ledger=Head()
+        "run", 1, "nonce", change(honest, dict(asked)), adapter, 2, installed(), ledger=ChainHead()
     )
 
 

@@ -13,7 +13,7 @@ from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=6, target_delta=1e-4, declared_size=40)
 
@@ -24,7 +24,7 @@ def used(folder: Path, *, records: int, answered: bool, sets: int, plan: Privacy
     for number in range(1, 7):
         ids = [(bytes([number % sets, place]) * 8,) for place in range(records)]
         budget = Budget(ledger, Dataset(ids), Limit(1000.0, 1e-4))
-        budget.reserve("one", number, plan, Head())
+        budget.reserve("one", number, plan, ChainHead())
         if answered:
             budget.commit("one", number)
     return folder

@@ -14,7 +14,7 @@ from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.errors import LedgerError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.round_chain import extend
 
 PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
@@ -24,9 +24,9 @@ Rows = list[dict[str, Any]]
 
 def chained(rows: Rows) -> Rows:
     """Return rows with the heads of a server that commits to them."""
-    head = Head()
+    head = ChainHead()
     for row in rows:
-        ledgers = {site: Head(**each) for site, each in row["ledgers"].items()}
+        ledgers = {site: ChainHead(**each) for site, each in row["ledgers"].items()}
         head = extend(head, "run", row["round"], row["adapter_digest"], ledgers, row["replies"])
         row["record"] = asdict(head)
     return rows
@@ -42,7 +42,7 @@ def honest() -> Rows:
                 "committed": True,
                 "accepted": sorted(each),
                 "adapter_digest": str(number) * 64,
-                "ledgers": {"south": asdict(Head(number, "c" * 64))},
+                "ledgers": {"south": asdict(ChainHead(number, "c" * 64))},
                 "replies": each,
             }
             for number, each in enumerate(replies, 1)
@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
     """Make the ledger of a site that was shown the honest chain, and answered the first and the last round."""
     ledger = Ledger(tmp_path / "ledger", "north")
     budget = Budget(ledger, Dataset([(b"1" * 16,)]), Limit(100.0, 1e-4))
-    shown = [Head(), *(Head(**row["record"]) for row in honest())]
+    shown = [ChainHead(), *(ChainHead(**row["record"]) for row in honest())]
     for number in (1, 3):
         budget.reserve("run", number, PLAN, shown[number - 1])
         budget.commit("run", number, reply=OWN)

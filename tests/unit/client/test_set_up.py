@@ -40,7 +40,7 @@ from shared.errors import (
     PolicyRefused,
     PrivacyError,
 )
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder
 from shared.wire.version import installed
 
@@ -199,7 +199,7 @@ PLAIN = {"privacy.enabled": False}  # a plan takes its time to make
 UNRELATED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a round after the last": ({}, {"round": 3}, "MessageError"),
     "an adapter of other tensors": (PLAIN, {"adapter": AdapterState({})}, "MessageError"),
-    "a head that the ledger never had": (PLAIN, {"ledger": Head(9, "e" * 64)}, "LedgerError"),
+    "a head that the ledger never had": (PLAIN, {"ledger": ChainHead(9, "e" * 64)}, "LedgerError"),
     "more than the budget": ({}, {}, "LedgerError"),
     "a plan that cannot be": ({"balance.resample": "over"}, {}, "PrivacyError"),
     "another size": ({"data.sites.0.declared_size": 101}, {}, "PolicyRefused:data.declared_size"),
@@ -215,7 +215,7 @@ def test_what_no_record_has_a_part_in_is_refused_with_its_reason_before_a_record
         file = without_privacy(file)
     elif code == "LedgerError":  # what the order asks for was spent on other records
         spent = Budget(Ledger(file.ledger, "north"), Dataset([(b"x" * 16,)]), Limit(8.0, 1e-3))
-        spent.reserve("earlier", 1, PrivacyPlan(1.0, 3.0, 0.5, 2, 1, 1e-3, 100), Head())
+        spent.reserve("earlier", 1, PrivacyPlan(1.0, 3.0, 0.5, 2, 1, 1e-3, 100), ChainHead())
         file = file.model_copy(update={"policy": file.policy.model_copy(update={"dataset_epsilon": 1.0})})
     file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
     untouched = never_opened(file.data.file)
@@ -360,7 +360,7 @@ def test_a_site_whose_state_came_back_from_an_older_backup_trains_no_more(
     file.data.file.write_text('{"text": "aia bib", "label": "yes"}\n' * 40)
     ledger = Ledger(file.ledger, "north", file.site.ledger_head)
     shutil.copytree(file.site.state, tmp_path / "backup")
-    Budget(ledger, Dataset([(b"x" * 16,)]), Limit(8.0, 1e-4)).reserve("run", 1, None, Head())
+    Budget(ledger, Dataset([(b"x" * 16,)]), Limit(8.0, 1e-4)).reserve("run", 1, None, ChainHead())
     shutil.rmtree(file.site.state)
     shutil.copytree(tmp_path / "backup", file.site.state)
     with pytest.raises(LedgerError, match=r"ledger\.jsonl: is an old copy that ends at entry 0, but .* has seen entry 1"):

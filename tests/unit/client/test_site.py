@@ -25,7 +25,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import DataError, HushtuneError, LedgerError, MessageError, PrivacyError
 from shared.tasks.classification import Classification
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder, TrainReply
 
 MakeSite = Callable[..., Site]
@@ -127,7 +127,7 @@ def test_nothing_is_trained_when_the_ledger_cannot_be_written(
 def test_a_ledger_that_lacks_what_the_server_saw_trains_nothing(classify: RunConfig, make: MakeSite) -> None:
     site = make(classify)
     with pytest.raises(LedgerError, match="was seen before: the ledger was cut off, or is an old copy"):
-        site.train(replace(order(site, classify), ledger=Head(9, "e" * 64)))
+        site.train(replace(order(site, classify), ledger=ChainHead(9, "e" * 64)))
     assert len(site.budget.rounds("run")) == 0
 
 
@@ -135,8 +135,8 @@ def test_a_reply_says_where_the_ledger_ends_and_the_ledger_where_the_servers_cha
     classify: RunConfig, make: MakeSite
 ) -> None:
     site = make(classify)
-    reply = site.train(replace(order(site, classify), record=Head(3, "c" * 64)))
-    assert reply.ledger == site.budget.ledger.head() == Head(3, site.budget.ledger.entries()[-1].hash)
+    reply = site.train(replace(order(site, classify), record=ChainHead(3, "c" * 64)))
+    assert reply.ledger == site.budget.ledger.head() == ChainHead(3, site.budget.ledger.entries()[-1].hash)
     reservation = site.budget.ledger.entries()[1]
     assert (reservation.body["server_entries"], reservation.body["server_hash"]) == (3, "c" * 64)
 

@@ -12,7 +12,7 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from privacy.renyi_filter import filter_epsilon
 from shared.errors import LedgerError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
 
@@ -27,17 +27,17 @@ def folder(tmp_path: Path) -> Path:
     ledger = Ledger(tmp_path / "ledger", "north")
     first, second = (Budget(ledger, dataset(*numbers), Limit(10.0, 1e-4)) for numbers in ((1, 2), (2, 3)))
     for number in (1, 2):
-        first.reserve("one", number, PLAN, Head())
+        first.reserve("one", number, PLAN, ChainHead())
         first.commit("one", number)
-    second.reserve("two", 1, PLAN, Head())
+    second.reserve("two", 1, PLAN, ChainHead())
     return ledger.folder
 
 
 @pytest.fixture
-def reported(folder: Path, tmp_path: Path) -> Callable[[Head], Path]:
+def reported(folder: Path, tmp_path: Path) -> Callable[[ChainHead], Path]:
     """Write the report of a run in which the server saw this head of the ledger."""
 
-    def write(head: Head) -> Path:
+    def write(head: ChainHead) -> Path:
         path = tmp_path / "report.json"
         rounds = [{"ledgers": {"north": {"entries": head.entries, "hash": head.hash}}}, {"ledgers": {}}]
         path.write_text(json.dumps({"rounds": rounds}))
@@ -65,7 +65,7 @@ def test_a_statement_has_every_reservation_and_what_each_dataset_spent(folder: P
 
 def test_one_run_counts_by_its_plan(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger", "north")
-    Budget(ledger, dataset(1), Limit(10.0, 1e-4)).reserve("one", 1, PLAN, Head())
+    Budget(ledger, dataset(1), Limit(10.0, 1e-4)).reserve("one", 1, PLAN, ChainHead())
     counted = statement(ledger.folder)["in_all"]
     assert counted["epsilon"] == counted["if_planned_together"] == pytest.approx(epsilon(PLAN.events, 1e-4))
     assert counted["counted_by"] == "plan"
@@ -79,25 +79,27 @@ def test_epsilon_is_told_at_another_delta_on_request(folder: Path) -> None:
 
 def test_a_round_without_privacy_has_no_epsilon_and_no_infinity_in_json(folder: Path) -> None:
     ledger = Ledger(folder, "north")
-    Budget(ledger, dataset(9), Limit(10.0, 1e-4)).reserve("three", 1, None, Head())
+    Budget(ledger, dataset(9), Limit(10.0, 1e-4)).reserve("three", 1, None, ChainHead())
     found = statement(folder)
     assert found["in_all"]["epsilon"] is found["in_all"]["if_planned_together"] is None
     assert [row["epsilon"] is None for row in found["datasets"]] == [False, False, True]
     json.dumps(found, allow_nan=False)
 
 
-def test_a_whole_ledger_verifies_alone_and_against_what_a_server_saw(folder: Path, reported: Callable[[Head], Path]) -> None:
+def test_a_whole_ledger_verifies_alone_and_against_what_a_server_saw(
+    folder: Path, reported: Callable[[ChainHead], Path]
+) -> None:
     entries = Ledger(folder, "north").entries()
     assert verify(folder) == {"entries": 6, "hash": entries[-1].hash, "heads_checked": 0}
-    seen = Head(5, entries[4].hash)
+    seen = ChainHead(5, entries[4].hash)
     assert verify(folder, reported(seen))["heads_checked"] == 1
 
 
-def test_a_head_that_the_ledger_lacks_is_found(folder: Path, reported: Callable[[Head], Path]) -> None:
+def test_a_head_that_the_ledger_lacks_is_found(folder: Path, reported: Callable[[ChainHead], Path]) -> None:
     with pytest.raises(LedgerError, match="ends at entry 5, but entry 8 was seen before"):
-        verify(folder, reported(Head(9, "e" * 64)))
+        verify(folder, reported(ChainHead(9, "e" * 64)))
     with pytest.raises(LedgerError, match="entry 4 differs from the one that was seen before"):
-        verify(folder, reported(Head(5, "e" * 64)))
+        verify(folder, reported(ChainHead(5, "e" * 64)))
 
 
 def test_a_missing_dataset_file_is_found(folder: Path) -> None:

@@ -18,7 +18,7 @@ from privacy.renyi_filter import filter_epsilon
 from privacy.spending import Spent
 from shared.errors import LedgerError
 from shared.records.types import RawRecord, origin
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 PLAN = PrivacyPlan(1.0, 20.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
 DELTA = 1e-4
@@ -45,7 +45,7 @@ def budget(tmp_path: Path) -> Make:
 
 
 def spend(budget: Budget, run_id: str = "run", number: int = 1, plan: PrivacyPlan | None = PLAN) -> None:
-    budget.reserve(run_id, number, plan, Head())
+    budget.reserve(run_id, number, plan, ChainHead())
     budget.commit(run_id, number)
 
 
@@ -115,7 +115,7 @@ def test_no_round_goes_beyond_the_limit(budget: Make) -> None:
         spend(mine, number=number)
     assert mine.spent().epsilon <= mine.limit.epsilon
     with pytest.raises(LedgerError, match=r"budget exhausted: some of these records have spent .* 3 rounds left of run two"):
-        mine.reserve("two", 1, PLAN, Head())
+        mine.reserve("two", 1, PLAN, ChainHead())
     assert mine.rounds("run") == (1, 2, 3)
     assert mine.rounds("two") == ()
 
@@ -123,7 +123,7 @@ def test_no_round_goes_beyond_the_limit(budget: Make) -> None:
 def test_a_round_is_reserved_only_while_the_run_can_be_paid_to_its_end(budget: Make) -> None:
     mine = budget(records(NAMES), limit=epsilon(PLAN.events * 2, DELTA))
     with pytest.raises(LedgerError, match="the 3 rounds left of run run"):
-        mine.reserve("run", 1, PLAN, Head())
+        mine.reserve("run", 1, PLAN, ChainHead())
     spend(mine, number=2)  # a site that joined late pays what is left
     spend(mine, number=3)
     assert mine.spent().epsilon <= mine.limit.epsilon
@@ -134,37 +134,37 @@ def test_a_limit_over_all_datasets_bounds_those_that_share_nothing(budget: Make)
     other = budget(records(["something else"]))
     tight = replace(other, in_all=Limit(epsilon(PLAN.events * 3, DELTA), DELTA))
     with pytest.raises(LedgerError, match="budget exhausted over all datasets of the site"):
-        tight.reserve("second", 1, PLAN, Head())
+        tight.reserve("second", 1, PLAN, ChainHead())
     spend(other, "second")
 
 
 def test_an_open_reservation_counts_and_is_used_again(budget: Make) -> None:
     mine = budget(records(NAMES))
-    first = mine.reserve("run", 1, PLAN, Head())
+    first = mine.reserve("run", 1, PLAN, ChainHead())
     assert mine.spent().epsilon == pytest.approx(ROUND)
     again = budget(records(NAMES))  # the process died in between
-    assert again.reserve("run", 1, PLAN, Head()) == first
+    assert again.reserve("run", 1, PLAN, ChainHead()) == first
     assert again.spent().epsilon == pytest.approx(ROUND)
 
 
 def test_a_round_that_was_answered_is_not_answered_again(budget: Make) -> None:
     spend(budget(records(NAMES)))
     with pytest.raises(LedgerError, match="round 1 of run run was trained and answered before"):
-        budget(records(NAMES)).reserve("run", 1, PLAN, Head())
+        budget(records(NAMES)).reserve("run", 1, PLAN, ChainHead())
 
 
 def test_an_open_reservation_serves_no_other_plan_and_no_other_records(budget: Make) -> None:
-    budget(records(NAMES)).reserve("run", 1, PLAN, Head())
+    budget(records(NAMES)).reserve("run", 1, PLAN, ChainHead())
     with pytest.raises(LedgerError, match="reserved for other records"):
-        budget(records([*NAMES, "one more"])).reserve("run", 1, PLAN, Head())
+        budget(records([*NAMES, "one more"])).reserve("run", 1, PLAN, ChainHead())
     louder = PrivacyPlan(1.0, 10.0, 1.0, steps_per_round=1, rounds=3, target_delta=1e-4, declared_size=40)
     with pytest.raises(LedgerError, match="reserved for another plan"):
-        budget(records(NAMES)).reserve("run", 1, louder, Head())
+        budget(records(NAMES)).reserve("run", 1, louder, ChainHead())
 
 
 def test_closing_a_round_twice_changes_nothing(budget: Make) -> None:
     mine = budget(records(NAMES))
-    mine.reserve("run", 1, PLAN, Head())
+    mine.reserve("run", 1, PLAN, ChainHead())
     assert mine.commit("run", 1) == mine.commit("run", 1)
     with pytest.raises(LedgerError, match="never reserved"):
         mine.commit("run", 2)
@@ -194,7 +194,7 @@ def _compete(folder: Path, run_id: str, limit: float) -> None:
     mine = Budget(ledger, Dataset.of(records(NAMES), ledger.key), Limit(limit, DELTA))
     with contextlib.suppress(LedgerError):
         for number in range(1, 10_000):
-            mine.reserve(run_id, number, PLAN, Head())
+            mine.reserve(run_id, number, PLAN, ChainHead())
 
 
 @pytest.mark.slow
@@ -222,7 +222,7 @@ def test_epsilons_of_records_and_of_persons_are_never_added_up(budget: Make) -> 
     with pytest.raises(LedgerError, match=r"used with privacy\.unit = 'record'"):
         mine.refuse_beyond(persons)
     with pytest.raises(LedgerError, match="cannot be added to one of a person"):
-        mine.reserve("another", 1, persons, Head())
+        mine.reserve("another", 1, persons, ChainHead())
     budget(records(["never seen before"])).refuse_beyond(persons)
 
 
@@ -257,7 +257,7 @@ def test_a_second_run_is_paid_only_while_the_filter_passes_both(budget: Make) ->
     together = epsilon([*PLAN.events * 3, *FAINT.events], DELTA)
     assert together < limit
     with pytest.raises(LedgerError, match=r"make it \S+ by the filter for runs that may have been chosen"):
-        budget(records(NAMES), filter_epsilon(both, DELTA) * 0.999).reserve("second", 1, FAINT, Head())
+        budget(records(NAMES), filter_epsilon(both, DELTA) * 0.999).reserve("second", 1, FAINT, ChainHead())
     spend(budget(records(NAMES), limit), "second", plan=FAINT)
     assert budget(records(NAMES)).spent() == Spent(filter_epsilon(both, DELTA), "filter")
 
@@ -266,7 +266,7 @@ def test_a_run_that_was_paid_by_its_plan_alone_stays_the_only_one_even_if_it_is_
     limit = (WHOLE + FILTERED) / 2
     spend(budget(records(NAMES), limit), "first")
     with pytest.raises(LedgerError, match="budget exhausted: some of these records"):
-        budget(records(NAMES), limit).reserve("second", 1, FAINT, Head())
+        budget(records(NAMES), limit).reserve("second", 1, FAINT, ChainHead())
     spend(budget(records(NAMES), limit), "first", number=2)  # its own rounds go on
     spend(budget(records([*NAMES[:0], "others"]), limit), "second", plan=FAINT)
 
@@ -280,7 +280,7 @@ def test_a_run_paid_by_its_plan_alone_shuts_out_the_records_of_it_alone_too(budg
     spend(budget(records(NAMES), limit), "late", number=2, plan=late)  # joins in round 2, so three rounds are left
     spend(budget(records(NAMES[:6]), limit), "another", plan=FAINT)
     with pytest.raises(LedgerError, match="budget exhausted: some of these records"):
-        budget(records(NAMES), limit).reserve("one more", 1, FAINT, Head())
+        budget(records(NAMES), limit).reserve("one more", 1, FAINT, ChainHead())
 
 
 def test_a_limit_over_all_datasets_counts_a_second_run_by_the_filter(budget: Make) -> None:
@@ -289,7 +289,7 @@ def test_a_limit_over_all_datasets_counts_a_second_run_by_the_filter(budget: Mak
     one = dataclasses.replace(PLAN, rounds=1)
     assert upper_bound(other.ledger.entries(), DELTA, one.events) < other.in_all.epsilon  # type: ignore[union-attr]
     with pytest.raises(LedgerError, match=r"over all datasets of the site: .* by the filter"):
-        other.reserve("second", 1, one, Head())
+        other.reserve("second", 1, one, ChainHead())
 
 
 def test_a_ledger_that_was_written_before_whole_plans_were_goes_on(budget: Make) -> None:

@@ -19,7 +19,7 @@ from privacy.ledger import Ledger
 from shared.errors import LedgerError
 from shared.records.read import read_records
 from shared.records.types import RawRecord, origin
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 KEY = b"k" * 32
 
@@ -135,7 +135,9 @@ def test_no_form_of_the_same_records_or_persons_passes_their_budget(
         return Budget(ledger, Dataset.of(read_records(path, config), ledger.key, by_person), Limit(4.0, 1e-3))
 
     ledger = Ledger(tmp_path / "books", "north")
-    budget(table(FIRST, tmp_path / "first.csv"), BOTH).reserve("one", 1, None, Head())  # without privacy, so it has no end
+    budget(table(FIRST, tmp_path / "first.csv"), BOTH).reserve(
+        "one", 1, None, ChainHead()
+    )  # without privacy, so it has no end
     pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), tmp_path / "n.parquet")
     for path in (table(rows, tmp_path / "n.csv"), lines(rows, tmp_path / "n.jsonl"), tmp_path / "n.parquet"):
         assert math.isinf(budget(path, mapped).spent().epsilon)

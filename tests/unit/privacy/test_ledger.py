@@ -16,7 +16,7 @@ from privacy.entries import Entry, read, refuse_unless_holds
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger, read_dataset
 from shared.errors import LedgerError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 EVENTS = [{"sampling_rate": 0.1, "noise_multiplier": 1.0, "steps": 4, "purpose": "training"}]
 DATASET = Dataset([(bytes([i]) * 16,) for i in range(5)])
@@ -56,7 +56,7 @@ def lines(book: Ledger) -> list[bytes]:
 def rewritten(line: bytes, prev: str | None = None, **body: object) -> bytes:
     """Return a line with changed content and a matching hash, as a forger who knows the format would write it."""
     plain = json.loads(line)
-    head = Head(plain["seq"], prev or plain["prev"])
+    head = ChainHead(plain["seq"], prev or plain["prev"])
     return Entry.after(head, plain["kind"], plain["body"] | body).line()
 
 
@@ -65,7 +65,7 @@ def test_entries_come_back_as_they_were_written(book: Ledger) -> None:
     assert kinds == ["open", *["reserve", "commit"] * 3]
     assert [entry.seq for entry in book.entries()] == list(range(7))
     assert book.entries()[1].body["events"] == EVENTS
-    assert book.head() == Head(7, book.entries()[-1].hash)
+    assert book.head() == ChainHead(7, book.entries()[-1].hash)
     assert read_dataset(book.folder, book.entries()[1].body["dataset"]) == DATASET.ids
 
 
@@ -301,7 +301,7 @@ def test_key_and_entries_are_for_the_owner_alone(book: Ledger) -> None:
 
 
 def test_a_head_of_no_entry_is_held_by_every_ledger(book: Ledger) -> None:
-    refuse_unless_holds(read(book.path), Head(), book.path)
+    refuse_unless_holds(read(book.path), ChainHead(), book.path)
 
 
 PARTS = ("ledger.jsonl", "head.json", "fingerprint.key", "datasets")

@@ -18,7 +18,7 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.metrics.bootstrap import Interval
 from shared.records.types import Record
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 
 def round_of(
@@ -35,7 +35,7 @@ def round_of(
         rejected=(),
         released=released or {},
         ledgers={},
-        record=Head(),
+        record=ChainHead(),
         missing=(),
         bytes_down=1,
         bytes_up=1,

@@ -15,7 +15,7 @@ from server.screening import Rejected
 from server.state import Beginning, StateFolder
 from shared.adapters.state import AdapterState
 from shared.ops.status import ServerStatus, StatusFile
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 ADAPTER = AdapterState({"b": np.zeros(2, np.float32)})
 
@@ -55,7 +55,7 @@ def attempt(number: int, committed: bool, **answers: Any) -> Round:
         metrics={},
         released={},
         ledgers={},
-        record=Head(),
+        record=ChainHead(),
         bytes_down=0,
         bytes_up=0,
         stages={},

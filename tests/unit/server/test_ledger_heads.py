@@ -6,25 +6,25 @@ import pytest
 
 from server.ledger_heads import Heads
 from shared.errors import RunError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 KEYS = {"north": "key-n", "south": "key-s"}
 
 
 def test_a_head_outlives_the_server_by_the_sites_key(tmp_path: Path) -> None:
-    Heads(tmp_path / "heads.json", KEYS.get).saw("north", Head(5, "e"), "run", 2)
+    Heads(tmp_path / "heads.json", KEYS.get).saw("north", ChainHead(5, "e"), "run", 2)
     again = Heads(tmp_path / "heads.json", {"renamed": "key-n", "north": "another key"}.get)
-    assert again.head("renamed") == Head(5, "e")
-    assert again.head("north") == Head()
+    assert again.head("renamed") == ChainHead(5, "e")
+    assert again.head("north") == ChainHead()
     assert (tmp_path / "heads.json").stat().st_mode & 0o077 == 0
 
 
 def test_a_ledger_only_grows(tmp_path: Path) -> None:
     heads = Heads(tmp_path / "heads.json", KEYS.get)
-    heads.saw("north", Head(5, "e"), "run", 2)
-    for head in (Head(4, "d"), Head(5, "f"), Head()):
+    heads.saw("north", ChainHead(5, "e"), "run", 2)
+    for head in (ChainHead(4, "d"), ChainHead(5, "f"), ChainHead()):
         heads.saw("north", head, "run", 3)
-    assert heads.head("north") == Head(5, "e")
+    assert heads.head("north") == ChainHead(5, "e")
     assert heads.answered("north", "run", 2)
     assert not heads.answered("north", "run", 3)
     assert not heads.answered("north", "another", 2)
@@ -32,15 +32,15 @@ def test_a_ledger_only_grows(tmp_path: Path) -> None:
 
 def test_a_site_without_a_key_is_not_kept(tmp_path: Path) -> None:
     heads = Heads(tmp_path / "heads.json", KEYS.get)
-    heads.saw("west", Head(5, "e"), "run", 2)
-    assert heads.head("west") == Head()
+    heads.saw("west", ChainHead(5, "e"), "run", 2)
+    assert heads.head("west") == ChainHead()
     assert not (tmp_path / "heads.json").exists()
 
 
 def test_without_a_file_heads_are_kept_for_the_run_alone() -> None:
     heads = Heads()
-    heads.saw("north", Head(5, "e"), "run", 2)
-    assert (heads.head("north"), heads.head("south")) == (Head(5, "e"), Head())
+    heads.saw("north", ChainHead(5, "e"), "run", 2)
+    assert (heads.head("north"), heads.head("south")) == (ChainHead(5, "e"), ChainHead())
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"key": 3}', '{"key": {"entries": 3}}'])
@@ -53,12 +53,12 @@ def test_a_damaged_file_is_named_and_not_begun_anew(tmp_path: Path, content: str
 
 def test_a_full_disk_ends_the_run_and_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heads = Heads(tmp_path / "heads.json", KEYS.get)
-    heads.saw("north", Head(5, "e"), "run", 2)
+    heads.saw("north", ChainHead(5, "e"), "run", 2)
 
     def full(*_: object) -> None:
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match=r"cannot be written \(No space left on device\)"):
-        heads.saw("north", Head(7, "g"), "run", 3)
+        heads.saw("north", ChainHead(7, "g"), "run", 3)
     assert json.loads((tmp_path / "heads.json").read_text())["key-n"]["entries"] == 5

@@ -19,7 +19,7 @@ from shared.adapters.state import AdapterState
 from shared.errors import ConfigError, RunError
 from shared.metrics.bootstrap import Interval
 from shared.ops.status import ServerStatus, SiteSeen
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 ADAPTER = AdapterState({"b": np.zeros(2, np.float32)})
 
@@ -35,7 +35,7 @@ def done(number: int, accuracy: float) -> Round:
         rejected=(),
         released={"north": {"records": 91.5}},
         ledgers={},
-        record=Head(),
+        record=ChainHead(),
         missing=("south",),
         bytes_down=0,
         bytes_up=0,

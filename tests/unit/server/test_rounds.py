@@ -18,7 +18,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import QuorumError
 from shared.metrics.bootstrap import Interval
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder, TrainReply
 from shared.wire.round_chain import extend
 
@@ -310,7 +310,7 @@ def test_under_central_trust_neither_orders_nor_the_published_rounds_reveal_the_
     done = made.run(fleet, dict.fromkeys("abcd", 1.0), plan)
     assert len({len(each.accepted) for each in done}) > 1, "the samples differ in size, unless 12 draws are all equal"
     assert {order.cohort for orders in fleet.orders for order in orders.values()} == {2}
-    chain = Head()
+    chain = ChainHead()
     assert not any(each.replies for each in done)
     for each in done:
         chain = extend(chain, "run", each.number, each.adapter_digest, {})
@@ -332,7 +332,7 @@ def test_each_side_is_told_where_the_others_book_ends(server: Any, toy_fleet: An
     fleet = toy_fleet({"north": honest(toy_state(1.0)), "south": honest(toy_state(1.0))})
     first, second = server(training__rounds=2).run(fleet, UNIFORM)
     asked = fleet.orders
-    assert asked[0]["north"].ledger == asked[0]["north"].record == Head()
+    assert asked[0]["north"].ledger == asked[0]["north"].record == ChainHead()
     assert asked[1]["north"].ledger == first.ledgers["north"] == head(2, "north after round 1")
     assert asked[1]["south"].record == first.record
     assert second.ledgers["south"] == head(4, "south after round 2")
@@ -343,7 +343,7 @@ def test_the_servers_chain_can_be_recomputed_from_its_rounds(
     server: Any, toy_fleet: Any, toy_state: State, honest: Honest
 ) -> None:
     fleet = toy_fleet({"north": honest(toy_state(1.0))})
-    end = Head()
+    end = ChainHead()
     for done in server(training__rounds=3).run(fleet, UNIFORM):
         assert set(done.replies) == {"north"}
         assert done.replies == from_row(to_row(done), done.adapter).replies
@@ -351,7 +351,7 @@ def test_the_servers_chain_can_be_recomputed_from_its_rounds(
         assert done.record == end
         assert extend(end, "run", done.number, done.adapter_digest, done.ledgers, {"north": "f" * 64}) != end
         assert extend(end, "run", done.number, "f" * 64, done.ledgers) != end
-        assert extend(end, "run", done.number, done.adapter_digest, {"north": Head()}) != end
+        assert extend(end, "run", done.number, done.adapter_digest, {"north": ChainHead()}) != end
 
 
 def test_a_report_lists_no_digest_of_replies_without_noise_because_it_would_confirm_a_guess(
@@ -366,8 +366,8 @@ class Booked:
     """A site with a ledger of its own: it refuses a head that it does not hold, and answers a round once."""
 
     def __init__(self, state: State, norm: float = 1.0) -> None:
-        self.delta, self.entries, self.sent = state(norm), 1, dict[tuple[str, int], Head]()
-        self.asked = list[Head]()
+        self.delta, self.entries, self.sent = state(norm), 1, dict[tuple[str, int], ChainHead]()
+        self.asked = list[ChainHead]()
 
     def __call__(self, order: TrainOrder, site: str) -> Answer:
         self.asked.append(order.ledger)
@@ -425,7 +425,7 @@ def test_what_a_rejected_answer_and_an_abandoned_round_took_is_known_in_the_next
     assert not abandoned.committed
     assert [bad.reason for bad in abandoned.rejected] == ["norm"]
     running({"north": north, "south": south}, "second", cohort__quorum=2, cohort__attempts=1)
-    assert north.asked == south.asked == [Head(), head(3, "entry 2")]
+    assert north.asked == south.asked == [ChainHead(), head(3, "entry 2")]
 
 
 def test_a_reply_to_a_round_that_is_tried_again_is_taken_though_its_ledger_did_not_grow(

@@ -15,7 +15,7 @@ from server.screening import Rejected
 from server.state import Beginning, StateFolder
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 ADAPTER = AdapterState({"b": np.zeros(3, np.float32)})
 SHARED = SharedNoise(sites=3, fewest=3, colluders=1, expected_batch=30.0, slack=0.0)
@@ -34,7 +34,7 @@ def attempt(number: int, committed: bool, **who: Any) -> Round:
         fields["rejected"],
         {},
         {},
-        Head(),
+        ChainHead(),
         fields["missing"],
         0,
         0,

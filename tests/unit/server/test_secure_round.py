@@ -25,7 +25,7 @@ from shared.config.run import RunConfig
 from shared.errors import QuorumError, RunError
 from shared.identity.keys import new_key
 from shared.metrics.bootstrap import Interval
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.messages import Order, TrainOrder
 from shared.wire.round_chain import extend
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
@@ -85,7 +85,7 @@ class ToyFleet:
         values = shares.noised(shares.on_grid(torch.full((D,), GRADIENT, dtype=torch.float64)))
         vector = self.sites[site].mask(self.attempts[site], order.announcements, values)
         self.entries[site] += 2
-        return MaskedReply("run", order.round, order.nonce, site, vector, Head(self.entries[site], "ab" * 32))
+        return MaskedReply("run", order.round, order.nonce, site, vector, ChainHead(self.entries[site], "ab" * 32))
 
 
 def run(
@@ -134,7 +134,7 @@ def test_a_round_steps_along_the_mean_gradient_with_the_planned_noise(config: Ru
     assert set(done[0].memory) == {"velocity"}
     assert done[1].ledgers["a"].entries == 5
     assert set(done[0].replies) == set(NAMES)
-    bound = extend(Head(), "run", 1, done[0].adapter_digest, done[0].ledgers, done[0].replies)
+    bound = extend(ChainHead(), "run", 1, done[0].adapter_digest, done[0].ledgers, done[0].replies)
     assert done[0].record == bound  # the server's chain of rounds binds the sites' ledgers and their masked vectors
 
 
@@ -235,7 +235,7 @@ FORGERIES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "other nonce": (lambda reply: replace(reply, nonce="other"), "stale"),
     "other site": (lambda reply: replace(reply, site_id="b"), "identity"),
     "short": (lambda reply: replace(reply, vector=reply.vector[:-1]), "spec"),
-    "no growth": (lambda reply: replace(reply, ledger=Head()), "ledger"),
+    "no growth": (lambda reply: replace(reply, ledger=ChainHead()), "ledger"),
     "an order": (lambda reply: ReadyReply("run", 1, reply.nonce, ANNOUNCED), "form"),
 }
 ANNOUNCED = ToyFleet().sites["a"].announce(Attempt("run", 1, 1, "n", "a", "c"))
@@ -305,7 +305,7 @@ class DeltaFleet(ToyFleet):
         words = self.grid.words(site, AdapterState({"w": numbers}))
         vector = self.sites[site].mask(self.attempts[site], order.announcements, words)
         self.entries[site] += 1
-        return MaskedReply("run", order.round, order.nonce, site, vector, Head(self.entries[site], "ab" * 32))
+        return MaskedReply("run", order.round, order.nonce, site, vector, ChainHead(self.entries[site], "ab" * 32))
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def test_a_sum_of_deltas_moves_the_adapter_by_their_weighted_mean(deltas: RunCon
         np.testing.assert_allclose(done.adapter.arrays["w"], mean * times, atol=times * 4 * step / 2000 + 1e-8)
         assert done.accepted == NAMES
     assert set(first.replies) == set(NAMES)
-    assert first.record == extend(Head(), "run", 1, first.adapter_digest, first.ledgers, first.replies)
+    assert first.record == extend(ChainHead(), "run", 1, first.adapter_digest, first.ledgers, first.replies)
     pulled = run(config_of({**DELTAS, "aggregation.optimiser": "momentum"}), DeltaFleet())[0][1]
     np.testing.assert_allclose(pulled.adapter.arrays["w"], mean * 2.9, rtol=1e-4)
 

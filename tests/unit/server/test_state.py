@@ -14,7 +14,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.metrics.bootstrap import Interval
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 ADAPTER = AdapterState({"b": np.float32([1, 2])})
 
@@ -31,8 +31,8 @@ def done(number: int, committed: bool = True) -> Round:
         accepted=("north",),
         rejected=bad,
         released={"north": {"loss": 7.5, "records": 39.25}},
-        ledgers={"north": Head(2 * number + 1, "e" * 64)},
-        record=Head(number, "c" * 64),
+        ledgers={"north": ChainHead(2 * number + 1, "e" * 64)},
+        record=ChainHead(number, "c" * 64),
         missing=("west",),
         bytes_down=10,
         bytes_up=20,

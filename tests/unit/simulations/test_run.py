@@ -36,7 +36,7 @@ from shared.config.anonymise import GateSection
 from shared.config.run import RunConfig
 from shared.errors import DataError, HushtuneError, LedgerError, RunError
 from shared.ops.progress import Advance, silent
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.round_chain import extend
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
 from simulations.fleets import local as fleet
@@ -520,9 +520,9 @@ def test_what_the_ledgers_hold_is_what_the_report_and_the_servers_chain_say(fini
     for site in SITES:
         checked = verify_ledger(finished.folder / "ledger" / site, finished.folder)
         assert (checked["entries"], checked["heads_checked"]) == (5, 2)
-    end = Head()
+    end = ChainHead()
     for done in finished.report["rounds"]:
-        ledgers = {site: Head(**head) for site, head in done["ledgers"].items()}
+        ledgers = {site: ChainHead(**head) for site, head in done["ledgers"].items()}
         end = extend(end, finished.report["run_id"], done["round"], done["adapter_digest"], ledgers, done["replies"])
         assert done["record"] == {"entries": end.entries, "hash": end.hash}
 

@@ -27,7 +27,7 @@ from shared.config.run import RunConfig
 from shared.errors import ModelError, RunError
 from shared.metrics.bootstrap import Interval
 from shared.tasks.base import Learner
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 TEXTS = ("aia bib", "cjc aia aia eoe fif", "gkg")
 
@@ -47,8 +47,8 @@ def facts(config_of: ConfigOf) -> CardFacts:
         files={},
         trainable_parameters=8,
         rounds_committed=1,
-        record=Head(1, "d" * 64),
-        sites=[SiteCharges("north", 100, None, (), Head(), None)],
+        record=ChainHead(1, "d" * 64),
+        sites=[SiteCharges("north", 100, None, (), ChainHead(), None)],
         metrics={"accuracy": Interval(0.74349, 0.71551, 0.77049), "macro_f1": Interval(0.68349, 0.65551, 0.71049)},
         versions={"torch": "2.13.0"},
     )

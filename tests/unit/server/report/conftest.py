@@ -15,7 +15,7 @@ from server.signing import SigningKey
 from shared.config.run import RunConfig
 from shared.metrics.bootstrap import Interval
 from shared.models.wheels import sha256_file
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 TRAINING = MechanismEvent(0.11, 3.3371, 7)
 METRICS = MechanismEvent(1.0, 21.5, 1, "metrics")
@@ -45,7 +45,7 @@ def charges(rounds: tuple[int, ...]) -> tuple[Charge, ...]:
 
 
 def site_charges(name: str, size: int, rounds: tuple[int, ...], entries: int) -> SiteCharges:
-    return SiteCharges(name, size, 0.000321, charges(rounds), Head(entries, f"{entries:02d}" * 32), 1.2345 + size / 1e5)
+    return SiteCharges(name, size, 0.000321, charges(rounds), ChainHead(entries, f"{entries:02d}" * 32), 1.2345 + size / 1e5)
 
 
 def make_facts(config: RunConfig, files: Mapping[str, str]) -> CardFacts:
@@ -62,7 +62,7 @@ def make_facts(config: RunConfig, files: Mapping[str, str]) -> CardFacts:
         files=files,
         trainable_parameters=112_896,
         rounds_committed=4,
-        record=Head(4, "d" * 64),
+        record=ChainHead(4, "d" * 64),
         sites=[site_charges("north", 1610, (1, 2, 3, 5), 9), site_charges("south", 1720, (1, 2), 5)],
         metrics={"accuracy": Interval(0.74349, 0.71551, 0.77049), "macro_f1": Interval(0.68349, 0.65551, 0.71049)},
         versions=VERSIONS,

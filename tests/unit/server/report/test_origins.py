@@ -27,7 +27,7 @@ from shared.config.run import RunConfig
 from shared.models.folders import ModelFiles
 from shared.models.load import LoadedModel
 from shared.ops.energy import Lap
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 METRICS = MechanismEvent(1.0, 20.0, 1, "metrics")
 
@@ -104,8 +104,8 @@ def one_round(number: int, evaluator: Evaluator) -> Round:
         accepted=("north", "south"),
         rejected=(),
         released={site: {"loss": 7.5, "hits": 60.2, "records": 90.1} for site in ("north", "south")},
-        ledgers={"north": Head(2 * number, "a" * 64)},
-        record=Head(number, "b" * 64),
+        ledgers={"north": ChainHead(2 * number, "a" * 64)},
+        record=ChainHead(number, "b" * 64),
         missing=(),
         bytes_down=1,
         bytes_up=1,
@@ -137,7 +137,7 @@ def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
                 site.declared_size,
                 PrivacyPlan.for_site(config, site.declared_size),
                 (1, 2),
-                rounds[-1].ledgers.get(site.id, Head()),
+                rounds[-1].ledgers.get(site.id, ChainHead()),
             )
             for site in config.data.sites
         ],

@@ -22,14 +22,14 @@ from shared.metrics.bootstrap import Interval
 from shared.models.folders import ModelFiles
 from shared.models.load import LoadedModel
 from shared.models.wheels import sha256_file
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 
 METRICS = MechanismEvent(1.0, 20.0, 1, "metrics")
 PLAN = PrivacyPlan(0.1, 3.3371, 0.5, 7, 3, 0.0004, 1600, releases=(METRICS,))
 SECRET = (13_371, 4_141, 2_718, 9_041)  # counts of a site that nobody declared
 
 
-def one_round(number: int, state: AdapterState, ledgers: Mapping[str, Head]) -> Round:
+def one_round(number: int, state: AdapterState, ledgers: Mapping[str, ChainHead]) -> Round:
     return Round(
         number=number,
         committed=number != 2,
@@ -40,7 +40,7 @@ def one_round(number: int, state: AdapterState, ledgers: Mapping[str, Head]) -> 
         rejected=(),
         released={"north": {"loss": 717.5, "records": 1590.25}},
         ledgers=ledgers,
-        record=Head(number, f"{number}" * 64),
+        record=ChainHead(number, f"{number}" * 64),
         missing=(),
         bytes_down=1,
         bytes_up=1,
@@ -60,7 +60,7 @@ def site(name: str, rounds: tuple[int, ...]) -> SiteFacts:
         recalls={"PERSON": Recall(815, 8_150)},
         plan=PLAN,
         rounds_spent=rounds,
-        ledger=Head(99, "9" * 64),
+        ledger=ChainHead(99, "9" * 64),
         epsilon_ever=7.6543,
     )
 
@@ -73,7 +73,7 @@ def run(config_of: ConfigOf, toy_state: Callable[[float], AdapterState], tmp_pat
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "head.safetensors").write_bytes(b"head")
     (tmp_path / "adapter" / "README.md").write_text("of an earlier run")
-    heads = [{"north": Head(3 + 2 * number, f"{number}" * 64)} for number in range(3)]
+    heads = [{"north": ChainHead(3 + 2 * number, f"{number}" * 64)} for number in range(3)]
     return RunFacts(
         run_id="run-9",
         config=config_of({"training.rounds": 3}),
@@ -101,9 +101,9 @@ def test_the_card_charges_every_event_of_every_round_that_was_reserved(run: RunF
 
 def test_heads_are_those_that_the_server_saw_last(run: RunFacts, tmp_path: Path) -> None:
     facts = card_facts(run, tmp_path, "", simulated=False)
-    assert facts.sites[0].head == Head(7, "2" * 64)
-    assert facts.sites[1].head == Head()  # never heard of
-    assert facts.record == Head(3, "3" * 64)
+    assert facts.sites[0].head == ChainHead(7, "2" * 64)
+    assert facts.sites[1].head == ChainHead()  # never heard of
+    assert facts.record == ChainHead(3, "3" * 64)
 
 
 def test_every_file_of_the_adapter_but_its_readme_is_stated(run: RunFacts, tmp_path: Path) -> None:

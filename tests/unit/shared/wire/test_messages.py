@@ -15,20 +15,20 @@ from hypothesis.extra import numpy as hnp
 
 from shared.adapters.state import AdapterState
 from shared.errors import MessageError
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.encodings import as_replied
 from shared.wire.messages import TrainOrder, TrainReply, outgoing
 from shared.wire.secure_messages import MaskedReply
 
 DELTA = AdapterState({"b": np.float32([[1.0, 2.0], [3.0, 4.0]]), "a": np.float32([5.0])})
 SUMS = {"loss": 3.5, "hits": -1.25, "records": 40.0}
-REPLY = TrainReply("run", 2, "nonce", "north", DELTA, Head(5, "e" * 64), SUMS)
+REPLY = TrainReply("run", 2, "nonce", "north", DELTA, ChainHead(5, "e" * 64), SUMS)
 
 
 @pytest.fixture
 def order(config_of: ConfigOf) -> TrainOrder:
     config = config_of({"task.labels": ["\N{SNOWMAN}", "yes"]})
-    return TrainOrder("run", 2, "nonce", config, DELTA, 3, "0.1.0", Head(4, "a" * 64), Head(1, "b" * 64))
+    return TrainOrder("run", 2, "nonce", config, DELTA, 3, "0.1.0", ChainHead(4, "a" * 64), ChainHead(1, "b" * 64))
 
 
 def same(left: AdapterState, right: AdapterState) -> bool:
@@ -345,8 +345,10 @@ def test_an_order_with_a_header_of_another_form_is_refused(order: TrainOrder, ch
         TrainOrder.from_record(changed_header(order, **change))
 
 
-@pytest.mark.parametrize("head", [Head(5, "Mrs Miller has a cough"), Head(5, "E" * 64), Head(5, "e" * 65), Head(-1, "")])
-def test_the_end_of_a_ledger_has_no_room_for_text(head: Head) -> None:
+@pytest.mark.parametrize(
+    "head", [ChainHead(5, "Mrs Miller has a cough"), ChainHead(5, "E" * 64), ChainHead(5, "e" * 65), ChainHead(-1, "")]
+)
+def test_the_end_of_a_ledger_has_no_room_for_text(head: ChainHead) -> None:
     with pytest.raises(MessageError, match="does not end with a hash of 64 hexadecimal digits"):
         TrainReply.from_record(replace(REPLY, ledger=head).to_record())
     reply = MaskedReply("run", 2, "nonce", "north", np.zeros(3, np.uint32), head)

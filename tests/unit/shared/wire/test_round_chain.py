@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from shared.wire.chain_head import Head
+from shared.wire.chain_head import ChainHead
 from shared.wire.round_chain import extend
 
-BEFORE = Head(3, "a" * 64)
+BEFORE = ChainHead(3, "a" * 64)
 GIVEN: dict[str, Any] = {
     "record": BEFORE,
     "run_id": "run",
     "number": 4,
     "adapter_digest": "b" * 64,
-    "ledgers": {"north": Head(7, "c" * 64), "south": Head(5, "d" * 64)},
+    "ledgers": {"north": ChainHead(7, "c" * 64), "south": ChainHead(5, "d" * 64)},
 }
 
 
@@ -25,13 +25,13 @@ def test_an_end_counts_its_rounds_and_is_the_same_again() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"record": Head(3, "f" * 64)},
+        {"record": ChainHead(3, "f" * 64)},
         {"run_id": "other"},
         {"number": 5},
         {"adapter_digest": "f" * 64},
-        {"ledgers": {"north": Head(7, "c" * 64)}},
-        {"ledgers": {"north": Head(7, "c" * 64), "south": Head(5, "f" * 64)}},
-        {"ledgers": {"north": Head(7, "c" * 64), "south": Head(6, "d" * 64)}},
+        {"ledgers": {"north": ChainHead(7, "c" * 64)}},
+        {"ledgers": {"north": ChainHead(7, "c" * 64), "south": ChainHead(5, "f" * 64)}},
+        {"ledgers": {"north": ChainHead(7, "c" * 64), "south": ChainHead(6, "d" * 64)}},
     ],
     ids=str,
 )
