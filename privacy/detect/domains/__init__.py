@@ -1,1 +1,1 @@
-"""Terms of medicine, banking and law that name nobody; ``terms`` reads the lists, ``harmless`` finds them in a text."""
+"""Terms of medicine, banking and law that name nobody; ``terms`` reads the lists, ``harmless`` takes findings off them."""

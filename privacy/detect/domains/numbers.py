@@ -7,7 +7,9 @@ its system: ICD (WHO), CPT, LOINC, SNOMED CT and so on; the forms of laws and of
 
 import regex
 
-from privacy.detect.rules import FLAGS
+from privacy.detect.domains.lexicon import Lexicon
+from privacy.detect.domains.terms import plain
+from privacy.detect.rules import DIGIT_GROUP, FLAGS
 
 PREFIXED = r"[kKMmcdunµμpG]?(?:mol|Eq|Osm|IU|cal|Hz|Pa|Bq|Gy|Sv|[gGlLmsJVWU])"
 UNIT = rf"""
@@ -75,3 +77,23 @@ VALUED = regex.compile(
 COUNTED = regex.compile(
     r"(?<![\w-])(?P<name>\p{L}{3,})(?:[ ](?:count|was|were|is|of))?[ ]?[:=]?[ ](?P<number>\d{2,5}00)(?![\w/-]|[.,]\d)", FLAGS
 )
+
+
+def places(text: str, lexicon: Lexicon) -> list[tuple[int, int]]:
+    """Return the start and end of each number in a text that points at nobody; they may overlap.
+
+    Parameters
+    ----------
+    text
+        The text.
+    lexicon
+        What is known of the words before numbers.
+    """
+    if not DIGIT_GROUP.search(text):
+        return []
+    found = [match.span() for form in HARMLESS for match in form.finditer(text)]
+    found += [m.span("number") for m in VALUED.finditer(text) if not lexicon.is_place(m["name"].casefold())]
+    for match in COUNTED.finditer(text):
+        if lexicon.is_of_domain(plain(match["name"])) and not match["name"].istitle():
+            found.append(match.span("number"))
+    return found

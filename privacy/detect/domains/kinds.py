@@ -1,0 +1,62 @@
+"""List the kinds of things, people and firms whose nouns tell a term of a domain from a name.
+
+A kind of thing is called after people who have none of them: "Babinski sign", "Sharpe ratio", "Sherman Act". All words are
+in small letters.
+"""
+
+import re
+
+# Kinds that nobody has: even after a possessive 's they make a term ("Murphy's sign").
+SIGNS = frozenset(
+    {"classification", "criteria", "maneuver", "manoeuvre", "phenomenon", "reflex", "rule", "scale", "sign"}
+    | {"signs", "triad"}
+)
+# Kinds that a person can have: after a possessive 's, only a listed term stays.
+OWNED = frozenset(
+    # medicine
+    {"anaemia", "anastomosis", "anemia", "ataxia", "bacillus", "bodies", "breathing", "canal", "catheter"}
+    | {"catheters", "cells", "chorea", "contracture", "criterion", "deformity", "disease", "diseases", "duct"}
+    | {"dysplasia", "dystrophy", "epilepsy", "exercises", "fever", "flap", "forceps", "fracture", "gland", "graft"}
+    | {"hernia", "inventory", "lesions", "ligament", "lymphoma", "malformation", "maneuvers", "manoeuvres", "needle"}
+    | {"nodes", "nodules", "palsy", "paralysis", "phenotype", "position", "procedure", "questionnaire", "respiration"}
+    | {"rings", "sarcoma", "splint", "staging", "stain", "syndrome", "syndromes", "tendon", "test", "tumor", "tumour"}
+    | {"virus"}
+    # law
+    | {"accords", "act", "acts", "amendment", "convention", "conventions", "covenant", "deference", "directive"}
+    | {"doctrine", "immunity", "injunction", "plea", "privilege", "protocol", "statute", "treaty", "warning"}
+    # finance
+    | {"bands", "coefficient", "curve", "duration", "equation", "ratio", "scheme", "theorem"}
+)
+KINDS = SIGNS | OWNED
+# Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".
+RANKED = frozenset({"category", "class", "grade", "level", "score", "stage", "type"})
+# Endings of Greek and Latin words for diseases, examinations and operations.
+KIND_ENDS = re.compile(
+    r"\w{5,}itis|\w{3,}(?:osis|opathy|ectomy|otomy|ostomy|plasty|scopy|graphy|cephaly|dactyly|plegia|trophy|plasia|algia|centesis|"
+    r"pexy|plication)|\w{4,}emia"
+)
+# Names of public code systems, and what a number of a law is called.
+SYSTEMS = frozenset({"cpt", "dsm", "hcpcs", "icd", "loinc", "meddra", "opcs", "orpha", "rxnorm", "snomed"})
+CITED = re.compile(
+    r"articles?|sections?|rules?|parts?|chapters?|titles?|regulations?|schedules?|paragraphs?|clauses?|forms?"
+)
+
+# Words for a person, which make no term after "a" and a name: "a Tomlin order", but "a Laotian patient".
+PERSONS = re.compile(
+    r"patient|client|customer|man|woman|boy|girl|child|baby|relative|friend|family|member|spouse|wife|husband|son|daughter|mother|"
+    r"father|brother|sister|nurse|clerk|\w+(?:er|or|ist|ee|man|ian|ant)s?"
+)
+# Words that announce a person: "patient Kowalski disease progression".
+KIN = re.compile(
+    r"patient|client|customer|relative|friend|spouse|wife|husband|son|daughter|mother|father|brother|sister|nurse"
+)
+# Words after a family name that are nouns of a domain as well: "the SMITH family".
+PEOPLE = frozenset({"family", "patient", "estate", "house", "brothers", "sisters", "child", "children"})
+
+# Words of a firm's name that are nouns of a domain as well.
+FIRMS = frozenset(
+    {"bank", "banks", "center", "centre", "church", "clinic", "college", "company", "finance", "group", "hospital"}
+    | {"insurance", "motors", "partners", "pharmacy", "practice", "resources", "school", "stores", "trust", "union"}
+)
+# Last words of a company's name that are common nouns as well: "National Insurance", "The Bank".
+PUBLIC = frozenset({"bank", "insurance"})

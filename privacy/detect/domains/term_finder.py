@@ -1,0 +1,173 @@
+"""Find the terms of some domains in a text.
+
+A word that is a name elsewhere belongs to a term only within a listed phrase ("Foley catheter"), before a kind of thing
+that is called after people ("Babinski sign") or after an article ("a Tomlin order"), and never after a title ("Dr Foley").
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from privacy.detect.domains.kinds import KIN, KIND_ENDS, KINDS, OWNED, PERSONS, RANKED, SYSTEMS
+from privacy.detect.domains.lexicon import Lexicon
+from privacy.detect.domains.terms import LONGEST, WORD, plain
+
+RANK = re.compile(r"[ ](?:[IVX]{1,4}|\d{1,3}|[A-E])\b")
+# After "a" or "an" a name before a noun of the domain is a term ("a Tomlin order"), unless the noun is a person.
+ARTICLE = re.compile(r"(?<!\w)[Aa]n?[ ]\Z")
+ROMAN = re.compile(r"[IVX]{1,4}")
+FIELD = re.compile(r"[ ](?:to|by|for):")
+CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
+WORDS = 2**14  # words whose forms are remembered
+
+
+class Token(NamedTuple):
+    """A word of a text: its form in our lists, and in small letters as the word lists of the language have it."""
+
+    start: int
+    end: int
+    key: str
+    word: str
+    is_capital: bool
+    is_word: bool
+
+
+class TermFinder:
+    """Finds the words of a text that belong to terms.
+
+    Parameters
+    ----------
+    lexicon
+        What is known of single words, with the listed phrases.
+    """
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self._starts, self._phrases = lexicon.terms.starts, lexicon.terms.phrases
+        self._forms = lru_cache(WORDS)(self._forms_of)  # most words of a text are frequent ones
+
+    def tokens(self, text: str) -> list[Token]:
+        """Return the words of a text, without a possessive 's."""
+        return [
+            Token(match.start(), match.end(), *self._forms(match[0]))
+            for match in WORD.finditer(text)
+            if not (match[0] in ("s", "S") and text[match.start() - 1 : match.start()] == "'")
+        ]
+
+    def terms(self, text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, bool]]:
+        """Yield the index of each word that belongs to a term with a name, and whether the term is listed."""
+        for i, token in enumerate(tokens):
+            if token.key in self._starts:
+                size = self._phrase(text, tokens, i)
+                if size and not self._lexicon.is_titled(text, token.start):
+                    yield from ((at, True) for at in range(i, i + size))
+            if i and self._is_kind(text, token):
+                yield from ((at, True) for at in self._named_after(text, tokens, i))
+            elif i and token.is_word and not token.is_capital and not PERSONS.fullmatch(token.key):
+                # "A Welsh patient record": what the language model takes for a nation is no name of a term there.
+                yield from ((at, False) for at in _after_article(text, tokens, i))
+            if (token.key in SYSTEMS and token.is_capital) or self._ends_a_term(text, tokens, i) or _is_field(text, token):
+                yield i, True
+
+    def without_surnames(self, text: str, tokens: Sequence[Token], kept: Collection[int]) -> list[Token]:
+        """Return the words of a text; those that are family names are no words of the domain.
+
+        Parameters
+        ----------
+        text
+            The text.
+        tokens
+            Its words.
+        kept
+            The indices of those that belong to a term. Outside a term, a word with a capital right after a first name is a
+            family name.
+        """
+        return [
+            token._replace(is_word=False) if i and self._is_surname(text, tokens, kept, i) else token
+            for i, token in enumerate(tokens)
+        ]
+
+    def _forms_of(self, word: str) -> tuple[str, str, bool, bool]:
+        """Return what a token holds of a word beside its place."""
+        key = plain(word)
+        # "Bašić" is not the word "basic".
+        is_word = self._lexicon.is_of_domain(key) and (word.isascii() or not self._lexicon.is_spelt(key))
+        return key, word.casefold(), word[0].isupper(), is_word
+
+    def _is_surname(self, text: str, tokens: Sequence[Token], kept: Collection[int], i: int) -> bool:
+        token, before = tokens[i], tokens[i - 1]
+        if not (token.is_capital and token.is_word and before.is_capital) or i in kept or i - 1 in kept or before.is_word:
+            return False
+        return text[before.end : token.start] == " " and self._lexicon.is_name(before.word)
+
+    def _phrase(self, text: str, tokens: Sequence[Token], i: int) -> int:
+        """Return the number of words of the longest listed phrase that begins at a word; 0 if there is none."""
+        size = found = 1
+        keys = tokens[i].key
+        while size < LONGEST and i + size < len(tokens) and _is_close(text, tokens[i + size - 1], tokens[i + size]):
+            keys = f"{keys} {tokens[i + size].key}"
+            size += 1
+            if keys in self._phrases:
+                found = size
+        return found if found > 1 else 0
+
+    def _is_kind(self, text: str, token: Token) -> bool:
+        if token.key in RANKED:
+            return RANK.match(text, token.end) is not None
+        return token.key in KINDS or (token.is_word and KIND_ENDS.fullmatch(token.key) is not None)
+
+    def _ends_a_term(self, text: str, tokens: Sequence[Token], i: int) -> bool:
+        """Return whether a word of the language, with a capital, follows two such words of the domain: "Fixed Rate Bond"."""
+        before = tokens[max(0, i - 2) : i]
+        return (
+            len(before) == 2
+            and tokens[i].is_capital
+            and self._lexicon.is_spelt(tokens[i].word)
+            and all(t.is_word and t.is_capital and not PERSONS.fullmatch(t.key) for t in before)
+            and text[before[0].end : before[1].start] == text[before[1].end : tokens[i].start] == " "
+        )
+
+    def _named_after(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
+        """Yield the capitalised words right before a kind of thing, which is called after them."""
+        first = i
+        # "Warsaw breakage syndrome", "Billroth II anastomosis".
+        if i > 1 and _is_close(text, tokens[i - 1], tokens[i]) and self._is_inner(text, tokens[i - 1]):
+            first = i = i - 1
+        while first and i - first < 3 and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
+            first -= 1
+        while first < i and self._lexicon.is_common(tokens[first].word):
+            first += 1
+        hyphened = " " not in text[tokens[first].start : tokens[i - 1].end]
+        if first == i or not hyphened or self._lexicon.is_titled(text, tokens[first].start):
+            return
+        if first and KIN.fullmatch(tokens[first - 1].key) and text[tokens[first - 1].end : tokens[first].start] == " ":
+            return
+        possessive = text[tokens[i - 1].end : tokens[i].start].startswith("'")
+        if not (possessive and (tokens[i].key in OWNED or tokens[i].key not in KINDS)):
+            yield from range(first, i + 1)
+
+    def _is_inner(self, text: str, token: Token) -> bool:
+        """Return whether a word may stand between the name and the kind in a term: a word of the domain, or a numeral."""
+        plain_word = not token.is_capital and token.is_word and token.key not in KINDS and not PERSONS.fullmatch(token.key)
+        is_inner_word = plain_word and not self._lexicon.is_function_word(token.word)
+        return is_inner_word or ROMAN.fullmatch(text, token.start, token.end) is not None
+
+
+def _after_article(text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
+    """Yield one or two capitalised words between "a" or "an" and a word of the domain."""
+    first = i
+    while i - first < 2 and first and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
+        first -= 1
+    if first < i and ARTICLE.search(text, 0, tokens[first].start):
+        yield from range(first, i)
+
+
+def _is_field(text: str, token: Token) -> bool:
+    """Return whether a word is the field of a form, at the start of a line: "Bill to:"."""
+    starts_line = token.start == 0 or text[token.start - 1] == "\n"
+    return starts_line and token.is_word and FIELD.match(text, token.end) is not None
+
+
+def _is_close(text: str, left: Token, right: Token) -> bool:
+    return CLOSE.fullmatch(text, left.end, right.start) is not None
