@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from privacy.anonymise.prepared import Prepared, Preparer
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
+from privacy.anonymise.tagger import Tagger
 from privacy.detect.addresses import AddressForms, bridge, spread
 from privacy.detect.analyser import Analyser, Failed
 from privacy.detect.casing import Casing, casing
@@ -15,49 +17,18 @@ from privacy.detect.domains.harmless import GUESS, GUESSED
 from privacy.detect.domains.terms import VOCABULARIES, Terms
 from privacy.detect.findings import Finding, is_covered, merge, repeats
 from privacy.detect.known_values import find_again, parts_of, values_of
-from privacy.detect.languages.identify import identifier
 from privacy.detect.languages.registry import language
 from privacy.detect.levels import LEVELS
-from privacy.detect.normalise import normalise, normalise_spans
 from privacy.detect.second_recogniser import United, load_detector
 from privacy.detect.spacy_models import locate_second
 from privacy.detect.unfit import Reason, UnfitText
 from privacy.leakage.recall import Recall, merge_recalls
 from privacy.replace.operators import Replacer, TagTable
 from shared.config.anonymise import AnonymiseSection
-from shared.records.spans import Edit, applied, follow
-from shared.records.types import RawRecord, Record, Span
+from shared.records.types import RawRecord, Record
 
 READINGS = 4  # most times that a scrubbed text is read again; one or two were enough in all tests
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, repr=False)
-class Prepared:
-    """A record whose texts are normalised and not yet searched.
-
-    Attributes
-    ----------
-    raw
-        The record as it was read.
-    texts
-        Its normalised texts, by field.
-    masked
-        The same texts with our own tags masked, for detection.
-    known
-        Normalised values of its other columns, which are searched for in the texts.
-    spans
-        True spans by field, to measure recall; None where their places are unknown.
-    targets
-        Labelled spans of the first text, which a token classification task learns.
-    """
-
-    raw: RawRecord
-    texts: Mapping[str, str]
-    masked: tuple[str, ...]
-    known: tuple[str, ...]
-    spans: Mapping[str, tuple[Span, ...] | None]
-    targets: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,9 +71,7 @@ class Scrubber:
     """
 
     def __init__(self, section: AnonymiseSection, folder: Path | None, key: bytes = b"") -> None:
-        self._max_chars = section.max_chars
-        self._level = section.level
-        self._identifier, self.language = identifier(), section.language
+        self._level, self.language = section.level, section.language
         text_language = language(section.language)
         self._addresses, self._function_words = AddressForms.of(text_language.addresses), text_language.function_words()
         # The vocabularies are English: a term in them may be a name in another language.
@@ -112,6 +81,8 @@ class Scrubber:
         second = locate_second(section) if section.second_use == "unite" else None
         self._analyser = first if second is None else United(first, load_detector(second))
         self._replacer = Replacer(section.operator, self._analyser.labels, text_language, section.dates, key)
+        self._tagger = Tagger(self._replacer, self._analyser.detect_patterns)
+        self._preparer = Preparer(section, self._replacer.mask)
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
         """Scrub some records.
@@ -141,7 +112,7 @@ class Scrubber:
         list of Clean or Quarantined
             One result for each record, in order. A ``Clean`` holds raw text, so it must not be stored.
         """
-        prepared = [_guard(raw, Reason.NORMALISATION_FAILED, self._prepare, raw) for raw in records]
+        prepared = [_guard(raw, Reason.NORMALISATION_FAILED, self._preparer.prepare, raw) for raw in records]
         found = iter(self._analyser.detect([text for p in prepared if isinstance(p, Prepared) for text in p.masked]))
         done = [p if isinstance(p, Quarantined) else self._take(p, found, self._replace, p) for p in prepared]
         if LEVELS[self._level].read_again:
@@ -178,29 +149,6 @@ class Scrubber:
         """
         guesses = [replace(f, score=GUESS) if f.label in GUESSED else f for f in findings]
         return self._analyser.spare(text, guesses)
-
-    def _prepare(self, raw: RawRecord) -> Prepared:
-        """Check and normalise the texts of a record."""
-        if raw.lacks:
-            raise UnfitText(Reason(f"no_{raw.lacks}"))
-        self._check(raw.fields)
-        normal = {name: normalise_spans(text, raw.spans.get(name, ())) for name, text in raw.fields.items()}
-        texts = {name: text for name, (text, _) in normal.items()}
-        self._check(texts)  # again, because normalising can blank a text or make it longer
-        masked = tuple(map(self._replacer.mask, texts.values()))
-        if self._identifier.is_foreign("\n".join(masked), self.language):
-            raise UnfitText(Reason.OTHER_LANGUAGE)
-        known = tuple(map(normalise, raw.known))
-        return Prepared(raw, texts, masked, known, {name: spans for name, (_, spans) in normal.items()}, _targets(raw))
-
-    def _check(self, fields: Mapping[str, str]) -> None:
-        """Refuse a record if a field is blank or not a text, or if its fields together are too long."""
-        if not all(isinstance(text, str) for text in fields.values()):
-            raise UnfitText(Reason.NOT_TEXT)
-        if sum(map(len, fields.values())) > self._max_chars:
-            raise UnfitText(Reason.TOO_LONG)
-        if not fields or not all(map(str.strip, fields.values())):
-            raise UnfitText(Reason.EMPTY)
 
     def _take(
         self,
@@ -240,7 +188,7 @@ class Scrubber:
         """Merge the findings of a record, put tags in their place, detect again, and count."""
         merged = self._merged(prepared, findings)
         table = self._replacer.table(prepared.texts.values())
-        fields, entities, targets = self._put_tags(prepared.texts, merged, table, prepared.targets)
+        fields, entities, targets = self._tagger.put_tags(prepared.texts, merged, table, prepared.targets)
         recall, unmeasured = _measure(prepared, merged)
         record = Record(fields, prepared.raw.label, prepared.raw.position, tags=targets)
         return Clean(record, entities, recall, unmeasured, prepared, tuple(map(tuple, merged)), table)
@@ -251,18 +199,13 @@ class Scrubber:
         merged = self._merged(tagged, findings)
         if not any(merged):
             return clean
-        fields, entities, targets = self._put_tags(tagged.texts, merged, clean.table, clean.record.tags)
+        fields, entities, targets = self._tagger.put_tags(tagged.texts, merged, clean.table, clean.record.tags)
         record = replace(clean.record, fields=fields, tags=targets)
         return replace(clean, record=record, entities=Counter(clean.entities) + entities)
 
     def _finish(self, clean: Clean) -> Clean:
         """Turn the numbered tags into the form that ``anonymise.operator`` sets."""
-        fields = self._replacer.finish(clean.record.fields, clean.table, _identity(clean.prepared))
-        targets = clean.record.tags
-        if targets:
-            (name, text), *_ = clean.record.fields.items()
-            targets = _followed(targets, text, self._replacer.last_edits(text, clean.table), fields[name])
-        return replace(clean, record=replace(clean.record, fields=fields, tags=targets))
+        return replace(clean, record=self._tagger.finish(clean.record, clean.table, _identity(clean.prepared)))
 
     def _merged(self, prepared: Prepared, findings: Sequence[Sequence[Finding]]) -> list[Sequence[Finding]]:
         """Return what to replace in each text of a record: the findings, and every other occurrence of the same values."""
@@ -282,54 +225,6 @@ class Scrubber:
             for text, f in zip(masked, merged, strict=True)
         ]
 
-    def _put_tags(
-        self, texts: Mapping[str, str], merged: Sequence[Sequence[Finding]], table: TagTable, targets: tuple[Span, ...]
-    ) -> tuple[dict[str, str], Counter[str], tuple[Span, ...]]:
-        """Return the texts with tags, the number of tags by type, and the new places of the first text's targets."""
-        entities = Counter(f.label for field in merged for f in field)
-        fields: dict[str, str] = {}
-        for (name, text), field in zip(texts.items(), merged, strict=True):
-            here = () if fields else targets  # targets are of the first text
-            fields[name], late, moved = self._replace_text(text, field, table, here)
-            targets = targets if len(fields) > 1 else moved
-            entities.update(f.label for f in late)
-        return fields, entities, targets
-
-    def _replace_text(
-        self, text: str, findings: Sequence[Finding], table: TagTable, targets: tuple[Span, ...]
-    ) -> tuple[str, tuple[Finding, ...], tuple[Span, ...]]:
-        """Replace the findings in one text, then what the patterns still find between the tags.
-
-        Replacing a finding can reveal another that the first reading skipped as overlapping. A record in which a third
-        reading still finds something is held back. A text without findings is not read again: nothing has changed in it.
-
-        Raises
-        ------
-        UnfitText
-            The patterns find something in the replaced text twice in a row.
-        """
-        if not findings:
-            return text, (), targets
-        text, targets = self._replaced(text, findings, table, targets)
-        late = self._residual(text)
-        if late:
-            text, targets = self._replaced(text, late, table, targets)
-            if self._residual(text):
-                raise UnfitText(Reason.RESIDUAL_FOUND)
-        return text, late, targets
-
-    def _replaced(
-        self, text: str, findings: Sequence[Finding], table: TagTable, targets: tuple[Span, ...]
-    ) -> tuple[str, tuple[Span, ...]]:
-        """Replace findings by tags or surrogates; return the new text and the new places of the targets."""
-        new = self._replacer.replace(text, findings, table)
-        return new, _followed(targets, text, self._replacer.edits(text, findings, table), new) if targets else ()
-
-    def _residual(self, text: str) -> tuple[Finding, ...]:
-        """Return what the patterns find outside the tags."""
-        masked = self._replacer.mask(text)
-        return merge(masked, self._analyser.detect_patterns(masked))
-
 
 def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
     """Join the results of single records.
@@ -348,36 +243,6 @@ def gathered(done: Sequence[Clean | Quarantined]) -> Scrubbed:
         recall=merge_recalls(c.recall for c in clean),
         unmeasured=sum(c.unmeasured for c in clean),
     )
-
-
-def _targets(raw: RawRecord) -> tuple[Span, ...]:
-    """Return the places of a record's labelled spans in its normalised first text.
-
-    Raises
-    ------
-    UnfitText
-        The places are not known, so a task could learn nothing from the record.
-    """
-    if not raw.tags:
-        moved = raw.tags
-    else:
-        _, moved = normalise_spans(next(iter(raw.fields.values())), raw.tags)
-    if moved is None:
-        raise UnfitText(Reason.TAGS_LOST)
-    return tuple(span for span in moved if span.start < span.end)
-
-
-def _followed(targets: tuple[Span, ...], before: str, edits: Sequence[Edit], after: str) -> tuple[Span, ...]:
-    """Return the places of labelled spans after the edits that turn the text ``before`` into ``after``.
-
-    Raises
-    ------
-    UnfitText
-        The edits do not give ``after``, so the places are not known.
-    """
-    if applied(before, edits) != after:
-        raise UnfitText(Reason.TAGS_LOST)
-    return follow(targets, edits)
 
 
 def _identity(prepared: Prepared) -> bytes:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.anonymise.scrubber import Scrubber
+from privacy.anonymise.tagger import Tagger
 from privacy.detect.findings import Finding
 from privacy.detect.languages.en.language import ENGLISH
 from privacy.detect.unfit import Reason
@@ -20,6 +21,14 @@ from shared.records.types import RawRecord, Span
 
 def scrub(scrubber: Scrubber, *texts: object) -> Scrubbed:
     return scrubber.scrub([RawRecord({"text": text}, position=i) for i, text in enumerate(texts, 1)])  # type: ignore[dict-item]
+
+
+def with_operator(scrubber: Scrubber, operator: str, dates: str) -> Scrubber:
+    """Return a scrubber that shares the analyser, which takes a second to build."""
+    own = copy.copy(scrubber)
+    own._replacer = Replacer(operator, scrubber._analyser.labels, ENGLISH, dates, b"k" * 32)  # type: ignore[arg-type]
+    own._tagger = Tagger(own._replacer, scrubber._analyser.detect_patterns)
+    return own
 
 
 @pytest.mark.parametrize(
@@ -58,8 +67,7 @@ def test_one_person_has_one_tag_in_all_fields_of_a_record(scrubber: Scrubber) ->
 
 @pytest.mark.parametrize("operator", ["tag", "redact", "surrogate"])
 def test_tags_follow_the_text_through_markup_and_replacement(scrubber: Scrubber, operator: str) -> None:
-    own = copy.copy(scrubber)
-    own._replacer = Replacer(operator, scrubber._analyser.labels, ENGLISH, "replace", b"k" * 32)  # type: ignore[arg-type]
+    own = with_operator(scrubber, operator, "replace")
     text = "<p>Mrs&nbsp;Adeyemi takes aspirin.</p> Adeyemi called +44 20 7946 0018 about aspirin."
     tags = [Span("WHO", text.index("Adeyemi"), text.index(" takes")), Span("DRUG", text.rindex("aspirin"), len(text) - 1)]
     (record,) = own.scrub([RawRecord({"text": text}, tags=tuple(tags))]).records
@@ -256,8 +264,7 @@ def test_a_text_that_never_comes_to_rest_is_held_back(strict: Scrubber, monkeypa
 @pytest.mark.parametrize("operator", ["tag", "redact", "surrogate"])
 def test_one_record_more_gives_no_other_record_other_values(scrubber: Scrubber, operator: str) -> None:
     texts = ["Mrs Adeyemi was here on 12 May 2020.", "Call Dr. Okafor at +44 20 7946 0018 on 3 June 2021.", "no names"]
-    own = copy.copy(scrubber)
-    own._replacer = Replacer(operator, scrubber._analyser.labels, ENGLISH, "shift", b"k" * 32)  # type: ignore[arg-type]
+    own = with_operator(scrubber, operator, "shift")
     before = [record.fields["text"] for record in scrub(own, *texts).records]
     after = [record.fields["text"] for record in scrub(own, "Ann Lee was in Leeds.", *texts).records]
     assert after[1:] == before
