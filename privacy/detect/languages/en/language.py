@@ -3,7 +3,7 @@
 import re
 
 from privacy.detect.languages.base import AddressWords, Language
-from privacy.detect.languages.en import rules
+from privacy.detect.languages.en import people, rules
 from privacy.detect.languages.en.planted import PLANTED
 from privacy.detect.languages.en.surrogates import DATES, SURROGATES
 from privacy.detect.languages.en.words import function_words, load_words
@@ -35,7 +35,7 @@ ENGLISH = Language(
     national=national,
     rules=rules.RULES,
     digit_rules=rules.DIGIT_RULES,
-    titles=rules.TITLE,
+    titles=people.TITLE,
     calendar=rules.CALENDAR,
     units=rules.UNIT,
     login=rules.LOGIN,
