@@ -36,7 +36,7 @@ class SumTally:
     Parameters
     ----------
     reading
-        What the sum means.
+        How to read the sum.
     orders
         The order of the first phase for each site that was asked, all with one nonce.
     adapter
@@ -117,7 +117,7 @@ class SumTally:
     def bound(self) -> tuple[str, ...]:
         """Return the sites that the round is bound to after this attempt; empty if it is bound to none.
 
-        If all sites refused the second phase, no vector has left any of them, and the next attempt is free.
+        If all sites refused the second phase, no vector has left any of them, so this attempt changes no binding.
         """
         if not self._reading.binds:
             return ()
