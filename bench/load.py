@@ -131,7 +131,7 @@ class Toy:
     node: Node | None = None
 
     async def serve(self) -> None:
-        """Connect and answer orders until cancelled; with chance ``faults`` of an order, vanish and come back."""
+        """Connect and answer orders until cancelled; meet a fault at an order with the chance ``faults``."""
         pause = 0.5
         while True:
             try:

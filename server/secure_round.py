@@ -1,9 +1,9 @@
-"""The answers of one attempt at a secure sum: two phases, then one sum that counts whole or not at all.
+"""Collect the answers of one attempt at a secure sum: two phases, then one sum that counts whole or not at all.
 
 Nothing is ever unmasked. If a vector is missing, what came is uniform noise, so the attempt is void. Where sites share one
-noise, the next attempt has a new batch, new noise and new keys, and each site has charged both. Where they add up deltas
-with their own noise, the next attempt has new keys and the same deltas, so it costs nothing, and the sites answer it only
-for the list of sites of the attempt before.
+noise, the next attempt has a new batch, new noise and new keys, and each site has charged both attempts. Where sites add up
+deltas with their own noise, the next attempt has new keys and the same deltas, so it costs nothing, and the sites answer it
+only for the list of sites of the attempt before.
 """
 
 import math
