@@ -184,8 +184,8 @@ class Workers:
             worker.process.join(5)
             raise RunError(
                 f"a process of this site died (exit status {worker.process.exitcode}), so the step was not taken and "
-                "nothing is released; the process may have run out of memory: set training.micro_batch_tokens in the run, or "
-                "fewer processes in [model] of SITE.toml"
+                "nothing is released; the process may have run out of memory: set training.micro_batch_tokens in the run, "
+                "or fewer processes in [model] of SITE.toml"
             ) from None
 
 
