@@ -2,9 +2,9 @@
 
 It compares per-record gradients with single records for each way of computing a batch, in float32 and in the dtype that
 trains; checks the noise that the device draws; splits a step over two processes; and measures the time and peak memory of a
-step beside plain PEFT LoRA and Opacus, on a random model of 1 to 8 billion parameters, as many as fit. The
-model is made on the spot. The status is 1 if a check failed. ``--device cpu --tiny`` takes the same path on a tiny model;
-its times say nothing about a GPU. Rows: runs/bench/gpu.json.
+step beside plain PEFT LoRA and Opacus, on a random model of 1 to 8 billion parameters, as many as fit. The model is made on
+the spot. The exit status is 1 if a check failed. ``--device cpu --tiny`` takes the same path on a tiny model; its times say
+nothing about a GPU. Rows: runs/bench/gpu.json.
 """
 
 import argparse
@@ -52,7 +52,7 @@ from shared.tasks.examples import Example
 OUTPUT = Path("runs/bench/gpu.json")
 RECORDS = 8  # of a comparison with single records
 DRAWS = 1 << 24  # numbers of noise
-SPREAD = 6.0  # standard errors that a statistic of the noise may be off: one honest device in 5e8 fails
+SPREAD = 6.0  # standard errors that a statistic of the noise may be off; an honest device fails one such check in 5e8
 TURNS = 5
 CLAIM = 1.29  # noise multiplier that the meter is given
 # Billions of parameters, the bytes of memory from which they are tried, and the shape: that of Llama 3.1 8B, 3.2 3B and 1B.
@@ -205,7 +205,7 @@ def exactness(config: RunConfig, way: Way) -> list[Row]:
 
 
 def compared(part: str, name: str, learner: Learner, examples: Sequence[Example]) -> Row:
-    """Return the row of the three comparisons that a site makes before it trains."""
+    """Make the three comparisons that a site makes before it trains, and return them as one row."""
     chosen, dtype = longest_and_shortest(examples, RECORDS), base_dtype(learner.model)
     with loss_of(learner, chosen, 0.0) as losses:
         exact = largest_difference(learner.model, losses, len(chosen))

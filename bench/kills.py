@@ -1,7 +1,7 @@
 """Kill the server and the clients of real federations at random times, over TLS, and count what was lost: nothing may be.
 
-Each run is that of ``tests/e2e/test_kills.py``, which checks it: after each kill the process is started again with the same
-command; the run ends with each round committed once, a card that verifies, and ledgers in which each round is charged once.
+``tests/e2e/test_kills.py`` makes and checks each run: after each kill the process is started anew with the same command. The
+run must end with each round committed once, a card that verifies, and ledgers in which each round is charged once.
 
 Run with: python -m bench.kills [--minutes N] [--seed N]
 """
@@ -22,7 +22,7 @@ TEST = "tests/e2e/test_kills.py"
 
 
 def repeat(minutes: float, seed: int) -> dict[str, Any]:
-    """Repeat such runs, and return how many there were, how often something was killed, and whether all held.
+    """Repeat such runs; return the number of runs and of kills, and whether each run passed its checks.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Measure a server under load: many sites with trivial training, as coroutines of one process, over TLS on loopback.
 
 The server is the production one: its public port, its fleet and its round loop. A site of this bench signs its requests and
-takes and sends each part of a message as the real client does, but it holds no model: each number of its delta is its own
-number, so that the change of the adapter shows whether a reply was lost or counted twice. The seconds of a round are those
-of the server and the transport, and they include the signatures and the TLS of the sites themselves.
+takes and sends each part of a message as the real client does, but it holds no model. All numbers of its delta equal one
+number, which only this site has, so the change of the adapter shows whether a reply was lost or counted twice. The seconds
+of a round are those of the server and the transport, and include the signatures and the TLS of the sites themselves.
 
 With faults, a site that gets an order stays silent, ends its connection and comes back, or replies with NaN.
 
@@ -69,7 +69,7 @@ from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder, TrainReply
 from shared.wire.parts import Bound, inflate, packets, unpacked_parts
 
-HEARTBEAT, BEAT = 60.0, 20.0  # of a bench site, so that heartbeats are no part of what is measured
+HEARTBEAT, BEAT = 60.0, 20.0  # seconds; long, so that heartbeats hardly count in what is measured
 PARAMETERS = 10_000
 WAIT = 120.0  # seconds for all sites to connect
 
@@ -131,7 +131,7 @@ class Toy:
     node: Node | None = None
 
     async def serve(self) -> None:
-        """Connect and answer orders until cancelled; with chance ``faults`` of an order, vanish and come back."""
+        """Connect and answer orders until cancelled; meet a fault at an order with the chance ``faults``."""
         pause = 0.5
         while True:
             try:
@@ -245,7 +245,7 @@ def play_sites(names: Sequence[str], folder: str, port: int, faults: float) -> N
 
 
 def measure(sites: int, rounds: int, faults: float) -> dict[str, Any]:
-    """Run rounds over so many sites; return what they took, how many replies did not count, and how many sums were wrong."""
+    """Run rounds over so many sites; return times, memory, the number of lost replies and the number of wrong means."""
     names = [f"s{number:04d}" for number in range(sites)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -358,7 +358,7 @@ def until(true: Any, seconds: float) -> None:
     Raises
     ------
     TimeoutError
-        It did not within so many seconds.
+        It did not hold within so many seconds.
     """
     end = time.monotonic() + seconds
     while not true():
@@ -378,7 +378,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.load", description="Seconds of a round over many sites.")
     parser.add_argument("--sites", type=int, nargs="+", default=[3, 50, 100, 200])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--faults", type=float, default=0.0, help="chance that a site vanishes with an order")
+    parser.add_argument("--faults", type=float, default=0.0, help="chance of silence, a lost connection or NaN")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     print_rows(list(rows(given.sites, given.rounds, given.faults)), given.json)

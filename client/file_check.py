@@ -140,7 +140,7 @@ def _held_back(records: Sequence[RawRecord]) -> dict[str, int]:
 
 
 def _languages(records: Sequence[RawRecord]) -> dict[str, int]:
-    """Count the records by the language that each is surely in, the most frequent first."""
+    """Count the records by language, the most frequent first; a record whose language is not sure counts as such."""
     return dict(Counter(_language_of(record) or "not sure" for record in records).most_common())
 
 

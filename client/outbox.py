@@ -25,7 +25,7 @@ RUNS, ROUNDS = 4, 3  # number of runs, and of last rounds in each, that are kept
 class Finished:
     """Result of one round: the delta, and the released sums if the plan has them; or one masked vector of a secure sum.
 
-    ``sites`` names the sites with which the delta was added up under masks; empty if it has not left in this way.
+    ``sites`` names the sites with which the delta was added up under masks; empty if it has not left under masks.
     """
 
     delta: AdapterState

@@ -1,7 +1,7 @@
-"""A site's part in secure sums: announce a key for a sum; then mask and send one vector.
+"""Take part in secure sums as a site: announce a key for a sum; then mask and send one vector.
 
 Under trust ``distributed`` the vector is a clipped sum, charged and noised when the list of sites is known (`SecureSum`).
-Under trust ``local`` it is the delta of the round, charged and noised before (`DeltaSum`).
+Under trust ``local`` the vector is the delta of the round, which was charged and noised before (`DeltaSum`).
 """
 
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ NOT_OPEN = "no first phase of this attempt is open here; start another attempt"
 
 @dataclass(frozen=True)
 class _Ready:
-    """An attempt under way, with what the site adds, which leaves only under masks."""
+    """An attempt under way, and the numbers that the site adds, which leave only under masks."""
 
     record: ChainHead
     attempt: Attempt
@@ -70,7 +70,7 @@ class _Member:
         return (attempt.run_id, attempt.round, attempt.nonce) == asked
 
     def _agreed(self, config_digest: str) -> str:
-        """Return what the sites of a sum must agree on, besides the order."""
+        """Return what the sites of a sum must agree on besides the fields of the order."""
         return config_digest
 
     def _ready_for(self, order: MaskedOrder) -> _Ready:
@@ -185,7 +185,7 @@ class DeltaSum(_Member):
 
     @staticmethod
     def place(adapter_digest: str, config_digest: str) -> str:
-        """Return under which name the outbox keeps a delta for sums, so that no other order can ask for this delta."""
+        """Return the name under which the outbox keeps a delta for sums, so that no other order can ask for this delta."""
         return f"{adapter_digest}+{config_digest}"
 
     def announce(self, order: TrainOrder, config_digest: str, held: Finished) -> ReadyReply:
@@ -194,19 +194,20 @@ class DeltaSum(_Member):
         Raises
         ------
         MessageError
-            The delta has other tensors than the order's adapter, or in another order, so it would be added up wrongly.
+            The tensors of the delta are not those of the order's adapter in the same sequence, so the sum would be wrong.
         PrivacyError
             The delta is longer than the run's bound.
         """
         if held.delta.spec != order.adapter.spec:
             raise MessageError(
-                f"site {self._site_id}: its delta has other tensors than the order's adapter; compare versions"
+                f"site {self._site_id}: its delta has other tensors than the order's adapter; run one version of hushtune "
+                "everywhere"
             )
         self._grid.refuse_too_long(held.delta)
         return super().announce(order, config_digest, held)
 
     def refuse_unless_sound(self, order: MaskedOrder) -> Finished:
-        """Check the order of the second phase; no record has a part in the answer.
+        """Check the order of the second phase; the answer depends on no record.
 
         Returns
         -------

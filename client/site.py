@@ -165,7 +165,7 @@ class Site:
         return self._reply(order, self._finished(order, order.adapter.digest()))
 
     def _finished(self, order: TrainOrder, place: str) -> Finished:
-        """Return the stored result of a round; if there is none, reserve the round, train it and store it at a place."""
+        """Return the result stored under a name; if there is none, reserve the round, train it and store the result."""
         finished = self._outbox.stored(order.run_id, order.round, place)
         if finished is not None:  # asked again: the work is already done and charged
             return finished
@@ -196,8 +196,8 @@ class Site:
     def ready(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply:
         """Compute what this site adds to a secure sum, which stays here, and announce a key for the attempt.
 
-        Where sites share one noise, this is the clipped sum of a batch, which a second phase charges. Else it is the noised
-        delta of the round, trained and charged once as in `train`.
+        Where sites share one noise, the site adds the clipped sum of a batch, which the second phase charges. Else the site
+        adds the noised delta of the round, trained and charged once as in `train`.
 
         Parameters
         ----------
@@ -271,7 +271,7 @@ class Site:
             self._workers.close()
 
     def _mustered(self) -> Others:
-        """Return what hands out shares of a step; other processes that have died are started and checked anew."""
+        """Start and check the other processes anew if any has died; return the function that hands out a step's rows."""
         if self._workers is None:
             return alone
         self._workers.muster(self._learner, self.plan, self._data.examples)

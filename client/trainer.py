@@ -33,14 +33,14 @@ from shared.tasks.examples import Example
 from shared.tasks.head import HEADS
 
 FAILED = (
-    "so no step was taken and this round has no reply; if the memory was too small, set a smaller "
+    "so the step was not taken and this round has no reply; if the memory was too small, set a smaller "
     "training.micro_batch_tokens, or training.checkpointing = true"
 )
 Engine = Callable[
     [nn.Module, torch.optim.Optimizer, PrivacyPlan | None, float], AbstractContextManager[tuple[nn.Module, Step]]
 ]
 
-# Hands out shares of a step, yields the rows that this process computes, and at the end adds the shares to the step.
+# Hands out the rows of a step, yields those that this process computes, and at the end adds the other shares to the step.
 Others = Callable[[Step, Rows, npt.NDArray[np.float64] | None], AbstractContextManager[Rows]]
 
 
@@ -205,7 +205,7 @@ def accumulate(
     model : nn.Module
         The model as `make_private`, `summing` or `sharing` yields it.
     step : Step or sum
-        What they yield with it.
+        The step or the sum that they yield with the model.
     rows : Rows
         Rows of the step.
     weights : tensor (L,) or None
@@ -312,7 +312,7 @@ def _refuse_differences(learner: Learner, chosen: Sequence[Example], distillatio
 
 @contextmanager
 def loss_of(learner: Learner, chosen: Sequence[Example], distillation: float) -> Iterator[LossOf]:
-    """Yield a function that returns the losses of some of the examples: of several as in training, of one without packing.
+    """Yield a function that returns the losses of some examples: several are computed as in training, one without packing.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ def units_of(persons: Sequence[str]) -> list[Unit]:
 
 
 def split(rows: Rows, parts: int) -> list[Rows]:
-    """Split the rows of a step into parts of about as many tokens; no unit is in two parts, and a part may be empty.
+    """Split the rows of a step into parts of about equal tokens; no unit is in two parts, and a part may be empty.
 
     Parameters
     ----------

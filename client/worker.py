@@ -71,7 +71,7 @@ def serve(pipe: Connection, config: RunConfig, processes: int) -> None:
     Parameters
     ----------
     pipe
-        Our end of the pipe to the site's own process, the only one that this process talks to.
+        This end of the pipe to the site's own process; this process talks to no other.
     config
         The run as the site carries it out.
     processes
@@ -122,7 +122,7 @@ def share(learner: Learner, part: Part, config: RunConfig) -> Sum:
 
 
 def on_this_share(learner: Learner, processes: int) -> Learner:
-    """Return a learner that leaves the other processes of the site their part of a CPU and its memory.
+    """Return a learner that takes only its share of the CPU and of the memory, where all processes of a site use one CPU.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Split each step of a site over several processes, one for each GPU; this process alone samples and adds the noise.
 
 Each worker computes the clipped sum of its share of a batch and returns it over its pipe. Only the site's own processes can
-open a pipe. Torch.distributed would listen on a port to which every user of the machine can connect, and a sum without noise
-would cross it. The optimiser is here, so workers take no step: they get the adapter with each share. If a worker dies, no
-step is taken and nothing is released.
+open a pipe. Torch.distributed would listen on a port to which every user of the machine can connect, and sums without noise
+would pass through that port. The optimiser stays in this process. Workers take no step: each order brings them the present
+adapter. If a worker dies, the step under way is not taken and nothing is released.
 """
 
 import os
@@ -37,11 +37,11 @@ class Joined(Protocol):
     """A step, or a sum, to which other processes add."""
 
     def join(self, share: torch.Tensor, units: int) -> None:
-        """Add the share of another process, which computed so many units."""
+        """Add the share that another process computed over so many units."""
 
 
 class Workers:
-    """The other processes of a site; they start at the first use and again after one has died.
+    """Start and ask the other processes of a site; all of them start at the first use, and anew after one has died.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Workers:
         self._plan: PrivacyPlan | None = None
 
     def muster(self, learner: Learner, plan: PrivacyPlan | None, examples: Sequence[Example]) -> None:
-        """Start the workers if they do not run, and check each of them and a sum over all of them.
+        """Start the workers if none runs; then check each worker, and a sum over all processes.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class Workers:
         Raises
         ------
         PrivacyError
-            Gradients are not exact in a process, or a sum over all processes is not that of single records.
+            Gradients are not exact in a process, or a sum over all processes differs from the sum of single records.
         RunError
             A worker could not start, or died.
         """
@@ -93,7 +93,7 @@ class Workers:
 
     @contextmanager
     def sharing(self, step: Joined, rows: Rows, label_weights: Weights, *, precise: bool = False) -> Iterator[Rows]:
-        """Hand out the rows of a step, yield those of this process, and at the end add the shares of the others to the step.
+        """Hand out the rows of a step, yield the rows of this process, and at the end add the other shares to the step.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Workers:
         RunError
             A worker died; the step must not be finished.
         PrivacyError
-            A share is of another step or adapter, or larger than its rows can add.
+            A share was computed for another step or adapter, or is larger than its rows can add up to.
         """
         assert self._learner is not None  # noqa: S101  muster comes first
         own, *others = split(rows, self.processes)
@@ -183,14 +183,14 @@ class Workers:
         except (EOFError, OSError):
             worker.process.join(5)
             raise RunError(
-                f"a process of this site died (exit status {worker.process.exitcode}), so no step was taken and nothing is "
-                "released; it may have run out of memory: set training.micro_batch_tokens in the run, or fewer processes in "
-                "[model] of SITE.toml"
+                f"a process of this site died (exit status {worker.process.exitcode}), so the step was not taken and "
+                "nothing is released; the process may have run out of memory: set training.micro_batch_tokens in the run, "
+                "or fewer processes in [model] of SITE.toml"
             ) from None
 
 
 def environment_of(place: int, device: torch.device, present: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the variables that show a worker one GPU only, so that every library takes it as the first.
+    """Return the variables that show a worker one GPU only, which every library then takes for the first GPU.
 
     Parameters
     ----------

@@ -73,7 +73,8 @@ class SitePolicy(Section):
         1,
         ge=0,
         description="trust model 'distributed': fewest other sites that may work together with the server without weakening "
-        "the guarantee, which a run must plan for (privacy.colluders); any secure sum of this site has 2 sites more",
+        "the guarantee, which a run must plan for (privacy.colluders); each secure sum, of deltas too, must have at least 2 "
+        "sites more than this number",
     )
     secure_sums: bool = Field(
         False,

@@ -1,4 +1,4 @@
-"""The attempts in which the server asked sites for what they charge, on the disk before it asks.
+"""Write each attempt to the disk before the server asks sites for the vectors or deltas that they charge.
 
 A site charges what it was asked for even if nothing comes of it, and a server that is killed meanwhile commits nothing. So
 the privacy card counts what is written here. Where sites share one noise, each attempt is charged; else a round is charged

@@ -41,8 +41,8 @@ def choose(connected: Sequence[str], cohort: CohortSection, plan: PrivacyPlan | 
 def drawn(sites: Sequence[str], config: RunConfig, number: int, attempt: int) -> tuple[str, ...]:
     """Return the sites of a public sample, sorted by name; all of them if the run has none.
 
-    Everybody who knows the seed knows the sample, so no privacy is claimed for it: each site is charged for the rounds in
-    which it is asked, at its full price. Each attempt at a round draws anew, because a site of the last one may have failed.
+    Everybody who knows the seed knows the sample, so no privacy is claimed for it: each site is charged in full for each
+    round in which it is asked. Each attempt at a round draws anew, because a site of the previous attempt may have failed.
 
     Parameters
     ----------

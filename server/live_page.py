@@ -1,6 +1,6 @@
 """Show the progress of a run on a local web page, which receives every change as a server-sent event.
 
-The server renders all of the page, so that a browser without scripts shows the same and loads it again from time to time.
+The server renders the whole page, so a browser without scripts shows the same; it loads the page again from time to time.
 """
 
 import asyncio
@@ -173,7 +173,7 @@ def shown(address: str | None) -> Iterator[Live | None]:
 
 
 def _line(status: ServerStatus) -> str:
-    """Return one sentence on where the run is, which a screen reader announces."""
+    """Return one sentence on the state of the run, which a screen reader announces."""
     waits = f"; waiting for replies from {', '.join(status.waits_for)}" if status.waits_for else ""
     return f"Round {status.round} of {status.rounds}, {status.committed} committed: {STAGES[status.stage]}{waits}"
 
@@ -203,7 +203,7 @@ def _body(status: ServerStatus, rounds: Sequence[Round]) -> str:
 
 
 def _left(status: ServerStatus, committed: Sequence[Round]) -> str:
-    """Return about how long the rest of the rounds takes; empty where nothing says so."""
+    """Estimate how long the remaining rounds take; empty where there is nothing to estimate from."""
     rest = status.rounds - status.committed
     if not committed or not rest or status.stage in ("finished", "failed"):
         return ""

@@ -1,4 +1,4 @@
-"""Compute the baselines that a real federation can have: they read only the base model and the server's public records."""
+"""Compute the baselines of a real federation, which read only the base model and the server's public records."""
 
 from collections.abc import Iterator, Sequence
 

@@ -32,7 +32,7 @@ class Tally:
         self.rejected: list[Rejected] = []
         self.ledgers: dict[str, ChainHead] = {}
         self.owing: frozenset[str] = frozenset()  # a reply that is missing is no loss to the others
-        self.bound: tuple[str, ...] = ()  # and the next attempt may have other sites
+        self.bound: tuple[str, ...] = ()  # the next attempt may have other sites
         self.released: dict[str, Mapping[str, float]] = {}
         self.kwh: dict[str, float] = {}
         self.digests: dict[str, str] = {}

@@ -131,11 +131,11 @@ def run_rounds(
     heads
         What the server knows of the sites' ledgers from this run and earlier ones; updated with each answer.
     asks
-        Called with the round and the sites before these are asked for what they charge: the vectors of a secure sum, or
-        deltas. It is not called for sites that the server samples in secret.
+        Called with the round and the sites before these sites are asked for vectors of a secure sum, or for deltas, which
+        they charge. It is not called for sites that the server samples in secret.
     bound
         The sites that were asked for vectors in an earlier attempt at the first round to run; under
-        ``aggregation.secure_sums`` the round needs exactly these.
+        ``aggregation.secure_sums`` the round needs exactly these sites.
 
     Yields
     ------

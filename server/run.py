@@ -134,7 +134,7 @@ class ServerRun:
     def _spent(self, site: str, rounds: Sequence[Round]) -> tuple[int, ...]:
         """Return the rounds that a site may have charged: each attempt at a shared noise, else each round it was asked for.
 
-        Under secure sums of deltas each round counts, because the sites of a later attempt need not be all that were asked.
+        Under secure sums of deltas each round counts for every site, because a later attempt need not ask all sites again.
         A server that sites trust charges each committed round to all of them.
         """
         if self.plan is not None and self.plan.shared is not None:

@@ -1,9 +1,9 @@
-"""The answers of one attempt at a secure sum: two phases, then one sum that counts whole or not at all.
+"""Collect the answers of one attempt at a secure sum: two phases, then one sum that counts whole or not at all.
 
 Nothing is ever unmasked. If a vector is missing, what came is uniform noise, so the attempt is void. Where sites share one
-noise, the next attempt has a new batch, new noise and new keys, and each site has charged both. Where they add up deltas
-with their own noise, the next attempt has new keys and the same deltas, so it costs nothing, and the sites answer it only
-for the list of sites of the attempt before.
+noise, the next attempt has a new batch, new noise and new keys, and each site has charged both attempts. Where sites add up
+deltas with their own noise, the next attempt has new keys and the same deltas, so it costs nothing, and the sites answer it
+only for the list of sites of the attempt before.
 """
 
 import math
@@ -36,7 +36,7 @@ class SumTally:
     Parameters
     ----------
     reading
-        What the sum means.
+        How to read the sum.
     orders
         The order of the first phase for each site that was asked, all with one nonce.
     adapter
@@ -117,7 +117,7 @@ class SumTally:
     def bound(self) -> tuple[str, ...]:
         """Return the sites that the round is bound to after this attempt; empty if it is bound to none.
 
-        If all sites refused the second phase, no vector has left any of them, and the next attempt is free.
+        If all sites refused the second phase, no vector has left any of them, so this attempt changes no binding.
         """
         if not self._reading.binds:
             return ()

@@ -22,11 +22,7 @@ MARGIN = 1.1  # by which the norm of honest noise may exceed its expected value 
 
 
 class Reading(Protocol):
-    """What the sum of an attempt means.
-
-    ``fewest`` is the fewest sites of a sum. ``binds`` says whether sites add up again only with the sites of an earlier
-    attempt at the round.
-    """
+    """Says how to read the sum of an attempt at a round."""
 
     @property
     def fewest(self) -> int:
@@ -37,7 +33,7 @@ class Reading(Protocol):
         """Return whether a site answers all attempts at a round for one list of sites only."""
 
     def mean(self, total: Words, sites: Sequence[str]) -> tuple[Mean, float, float]:
-        """Return what the sum says (d,), its L2 norm, and the largest norm that honest sites would cause."""
+        """Return the mean (d,), the L2 norm that is screened, and the largest such norm that honest sites would cause."""
 
     def result(self, number: int, mean: AdapterState, sites: Sequence[str]) -> Aggregate:
         """Return the change of the adapter and what the optimiser keeps."""
@@ -45,7 +41,7 @@ class Reading(Protocol):
 
 @dataclass(frozen=True)
 class GradientSum:
-    """The sum of clipped gradient sums, each with a share of the noise, of sites under trust ``distributed``."""
+    """Reads a sum under trust ``distributed``, where each site adds its clipped gradients and a share of the noise."""
 
     config: RunConfig
     plan: PrivacyPlan
@@ -79,7 +75,7 @@ class GradientSum:
 
 @dataclass(frozen=True)
 class DeltaMean:
-    """The weighted mean of deltas that have all their noise already, under trust ``local``."""
+    """Reads a sum under trust ``local``: the weighted mean of deltas that have all their noise already."""
 
     config: RunConfig
     adapter: AdapterState = field(repr=False)
@@ -109,7 +105,7 @@ class DeltaMean:
 
 
 def reading_of(config: RunConfig, plan: PrivacyPlan | None, adapter: AdapterState, memory: Memory) -> Reading:
-    """Return what the sums of a run mean.
+    """Return how to read the sums of a run.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ from simulations.sites import site_budget
 
 
 class Member(Protocol):
-    """What a simulation knows of a site, whether the site is in this process or in a worker."""
+    """Describes what a simulation knows of a site, in this process or in a worker."""
 
     @property
     def site_id(self) -> str:
@@ -76,7 +76,7 @@ class Federation:
     Attributes
     ----------
     learner
-        The model that is measured; sites in this process train it too.
+        The model that is measured; sites in this process also train this model.
     sites
         The sites, in the order of the config.
     plan
@@ -86,7 +86,7 @@ class Federation:
     measures
         The held-out records, with the model.
     fleet
-        Returns what asks the sites, given what is called after each answer.
+        Returns the fleet that asks the sites; its argument is called after each answer.
     embeddings
         Returns the base model's embeddings of each site's records, where worker processes compute them.
     """

@@ -358,7 +358,7 @@ def methods_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]
     yield "Bytes of a number, up and down: 4 and 4; with aggregation.encoding = 'int8' 1.03 and 2 (not with secure sums)."
     yield (
         "Secure sums: privacy.trust = 'distributed', or aggregation.secure_sums = true under 'local', which needs "
-        "differential privacy and changes no epsilon."
+        "differential privacy and changes no charge."
     )
 
 

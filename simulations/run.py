@@ -49,8 +49,8 @@ def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1) -
         nothing is shown.
     workers
         Processes that train the sites, each with a base model of its own and an equal share of the processor's threads; 1
-        trains all sites in this process. Without privacy the result is the same bit for bit for any number of workers in
-        which each process computes with as many threads.
+        trains all sites in this process. Without privacy the result does not depend on the number of workers, bit for bit,
+        as long as each process computes with the same number of threads.
 
     Returns
     -------

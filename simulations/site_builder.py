@@ -24,7 +24,7 @@ from simulations.sites import site_budget
 
 @dataclass(frozen=True)
 class SiteBuilder:
-    """What all sites of a simulation are built with; it can be sent to a worker process.
+    """Builds the sites of a simulation from what they have in common; can be sent to a worker process.
 
     Attributes
     ----------

@@ -76,7 +76,7 @@ class LoadedSpacy(SpacyNlpEngine):
         self.nlp: dict[str, Pipeline] = {language: nlp}  # type: ignore[assignment]  # it starts as None
 
     def _doc_to_nlp_artifact(self, doc: Doc, language: str) -> NlpArtifacts:
-        """Return the entities only: lemmas and keywords serve context words, and take a tenth of the time."""
+        """Return the entities only: lemmas and keywords serve context words, which we do not use, and take time."""
         entities, scores = self._get_updated_entities(self._get_entities(doc), self._get_scores_for_entities(doc))
         return NlpArtifacts(entities, doc, [], [], self, language, scores)
 

@@ -89,7 +89,7 @@ class Sweeper:
                 yield Finding(label, match.start(), match.end(), score)
 
     def _judge(self, word: str, style: Casing) -> tuple[str, float, bool] | None:
-        """Return the type and score of a word that is found, and whether also as the first word of a sentence."""
+        """Return the type and score of a finding, and whether the word also counts where it begins a sentence."""
         if style is Casing.USUAL and word.islower() and DEMONYM.search(word) and self._lists.is_proper(word):
             return "NRP", SCORE, True
         suspect, begins = self._is_suspect(word, style) if len(word) > 1 else (False, False)

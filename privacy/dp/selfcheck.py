@@ -17,7 +17,7 @@ from shared.errors import PrivacyError
 from shared.models.library import class_only
 
 TOLERANCE = 1e-3  # relative; float32 rounding reaches 2e-4 on a model of 30 layers
-LOOSE = 3.0  # how much further than the model's own rounding a 16-bit gradient may be from the float32 one
+LOOSE = 3.0  # a gradient in 16 bits may be this many times as far from float32 as the model's own rounding moves it
 LEAST_ROUNDING, MOST_ROUNDING = 0.01, 0.5  # relative; the limit in 16 bits is never below the first or above the second
 SMALL = 0.1  # a gradient below this share of the largest is compared on the scale of that share
 
@@ -113,7 +113,7 @@ def furthest_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> tupl
 
 
 def limit_as_trained(rounding: float) -> float:
-    """Return how far gradients may be from those in float32, given how far those of the unmodified model are."""
+    """Return how far gradients may be from float32: 3 times as far as those of the unmodified model, within limits."""
     return min(max(LOOSE * rounding, LEAST_ROUNDING), MOST_ROUNDING)
 
 
@@ -132,8 +132,8 @@ def refuse_inexact_as_trained(model: nn.Module, loss_of: LossOf, records: int) -
     Raises
     ------
     PrivacyError
-        A gradient is more than 3 times as far from the one in float32 as the model's own rounding explains, or more than
-        half its norm away; or the model gives no per-record gradients.
+        A gradient is further from the one in float32 than `limit_as_trained` allows, or the model gives no per-record
+        gradients.
     """
     with _told_as_ours():
         found, rounding = furthest_as_trained(model, loss_of, records)
@@ -240,7 +240,7 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
 
 
 def _told_as_ours() -> AbstractContextManager[None]:
-    """Turn an error of another library inside the block into one sentence, such as of a layer that mixes records."""
+    """Turn another library's error inside the block, such as that of a layer that mixes records, into one sentence."""
     return class_only(
         "this model gives no per-record gradients",
         "so nothing is trained; use a model without batch normalisation or other cross-record layers, or set "

@@ -22,7 +22,7 @@ from shared.records.spans import Edit
 
 # One character that is neither letter, digit nor space, so that no pattern reads across a tag or into it.
 MASK = "\ufffc"
-# The tags of the parties of a case, "<PERSON_1> v <PERSON_2>". An invented party would be false law, so these tags stay.
+# The tags of the parties of a case, "<PERSON_1> v <PERSON_2>". An invented party would misquote the law, so these tags stay.
 CASE = re.compile(r"(<[A-Z_]+_\d+>)?[ ]vs?\.?[ ](<[A-Z_]+_\d+>)?")
 
 

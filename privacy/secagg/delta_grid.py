@@ -12,16 +12,16 @@ from shared.config.aggregation import FEWEST_IN_SUM
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError
 
-SUM_BITS = 30  # of a sum; a word has one more and a sign, which leaves room for rounding
+SUM_BITS = 30  # bits that a sum may fill; a word has one more and a sign, which leaves room for rounding
 
 
 @dataclass(frozen=True)
 class DeltaGrid:
-    """Say how the sites of a run under trust ``local`` turn their deltas into words of 32 bits that can be added up.
+    """The rule by which sites under trust ``local`` turn their deltas into words of 32 bits that can be added up.
 
     A site's delta has all the noise that its records need before it comes here. So rounding, the check of its norm and the
     masks are post-processing: they cost no epsilon, and a refusal says nothing that the delta itself would not say. Masks
-    hide which delta is whose; the guarantee of the records does not rest on them.
+    hide which delta is from which site; the guarantee of the records does not rest on the masks.
 
     No sum can wrap. A coordinate of a delta is at most ``bound``, so a sum of weighted deltas is at most ``bound`` times
     the weight of all sites, which is at most 2^30 steps of the grid; rounding adds at most half a step for each site.
@@ -51,7 +51,7 @@ class DeltaGrid:
         return 2.0 ** (math.frexp(sum(self.weights.values()))[1] + math.frexp(self.bound)[1] - SUM_BITS)
 
     def refuse_too_long(self, delta: AdapterState) -> None:
-        """Refuse a delta that could make the sum wrap; the server, which sees no single delta, cannot.
+        """Refuse a delta that could make the sum wrap; the server sees no single delta, so it cannot check this.
 
         Whether a delta is refused depends on its noised numbers alone, so the refusal is post-processing too.
 

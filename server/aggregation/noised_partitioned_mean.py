@@ -1,4 +1,4 @@
-"""The mean for sites of mixed ranks under the noise of a server that the sites trust."""
+"""Average the deltas of sites of mixed ranks under the noise of a server that the sites trust."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""The mean for sites of mixed ranks: each column of B over the sites that have it (raFLoRA, arXiv 2602.13486)."""
+"""Average the deltas of sites of mixed ranks: each column of B over the sites that have it (raFLoRA, arXiv 2602.13486)."""
 
 import math
 
@@ -14,12 +14,12 @@ from shared.adapters.state import AdapterState
 class PartitionedMean(Mean):
     """Compute, for each column j of B, the weighted mean over the sites whose rank is larger than j.
 
-    Other tensors, such as a head, are averaged over all sites. A column of which no site replied does not change. The result
-    does not depend on the order of the deltas, as that of the mean.
+    Other tensors, such as a head, are averaged over all sites. A column that no replying site has does not change. As in
+    `Mean`, the result does not depend on the order of the deltas.
 
-    With A frozen, the update of a layer is sum_j B[:, j] A[j, :]. So the result applies exactly the sum over j of the mean
-    update of row j, over the sites that train row j. Padding with zeros would instead shrink each column by the weight of
-    the sites that lack it, in every round again.
+    With A frozen, the update of a layer is sum_j B[:, j] A[j, :]. So the result is exactly the sum over j of the mean
+    update of row j, taken over the sites that train row j. Padding with zeros would instead shrink each column in every
+    round, by the weight of the sites that lack it.
 
     Under ``privacy.trust = "local"`` each site clips and noises its own columns, and this mean is post-processing.
     """

@@ -20,7 +20,7 @@ from shared.metrics.bootstrap import Interval
 from shared.wire.chain_head import ChainHead
 
 STATED = ("trust_meaning", "mechanism", "sampling", "clipping_mode", "clipping", "clipping_norm", "grids", "accounting")
-ROUNDING = 1e-9  # relative; the noise left to the planned number of colluders is the planned noise but for rounding
+ROUNDING = 1e-9  # relative; the noise that the planned colluders leave is the planned noise, up to rounding
 STATED_RATE = 0.01  # the false positive rate in the sentence on attack risk; one of the table's rates
 
 
@@ -257,9 +257,9 @@ def _with_colluders(facts: CardFacts, shared: SharedNoise, site: SiteCharges, co
     noise = min(each.with_colluders(colluders) for each in sums)
     if noise < SMALLEST_NOISE:
         return {"colluders": colluders, "noise_multiplier": noise, "epsilon": None}
-    if planned <= noise <= planned * (1 + ROUNDING):  # the row as planned repeats the claim
+    if planned <= noise <= planned * (1 + ROUNDING):  # the row for the planned number of colluders repeats the claim
         epsilon = facts.accountant.epsilon([charge.event for charge in site.charges], site.target_delta)
-    else:  # also an upper bound, from a grid that takes a tenth of the time
+    else:  # an upper bound too, from a coarser grid that takes less time
         events = [replace(charge.event, noise_multiplier=noise) for charge in site.charges]
         epsilon = Accountant(SEARCH_GRID).epsilon(events, site.target_delta)
     return {"colluders": colluders, "noise_multiplier": noise, "epsilon": epsilon}

@@ -77,7 +77,7 @@ def report(facts: RunFacts) -> dict[str, Any]:
 
 
 def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
-    """Write report.json and, if asked, report.html, which includes the folder's privacy card, and summary.html, one page.
+    """Write report.json and, if asked, report.html with the folder's privacy card, and summary.html, one page to print.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ def render(report: Mapping[str, Any], card: Mapping[str, Any] | None = None, aud
 
 
 def summary(report: Mapping[str, Any], card: Mapping[str, Any] | None = None) -> str:
-    """Render one printed page for a data-protection officer, with whole sentences of the report and of the card.
+    """Render one page to print for a data-protection officer, with whole sentences from the report and the card.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Choose the rows of a report that has too many sites for a page: the worst ones, and one sentence on the others."""
+"""Choose the rows of a report that has too many sites for a page: the worst sites, and one sentence on the others."""
 
 import math
 from collections.abc import Mapping, Sequence

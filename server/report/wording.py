@@ -93,9 +93,9 @@ SECURE_SUMS = (
 DELTA_SUMS = (
     SECURE_SUMS[0],
     "Availability: a site that goes away after it was asked for its vector must come back before the round can go on.",
-    "Which update is whose: a sum shows it if all sites of the sum but one work together with the server, or were invented "
-    "when the sites exchanged their public keys; and sums of several rounds over different sites allow an estimate. The "
-    "guarantee holds nevertheless.",
+    "The update of a single site: a sum reveals it if all other sites of the sum work together with the server, or were "
+    "invented when the sites exchanged their public keys; sums of several rounds over different sites allow an estimate. "
+    "The guarantee still holds.",
     SECURE_SUMS[-1],
 )
 THE_SERVER = "Updates from a site to the server: the server, and anyone who intercepts an update, sees it without noise."
@@ -358,11 +358,12 @@ def replies(*, released: bool, energy: bool, trust: str | None = None, masked: b
     """State what a site sends to the server; ``masked`` says whether deltas with all their own noise leave under masks."""
     if masked:
         return (
-            "A site sends in each attempt at a round the change of the adapter's parameters, with all its own noise, "
-            "rounded to a public grid and under masks, so that only the sum over at least three sites can be read, as long "
-            "as at least two sites of the sum do not work together with the server. This changes no epsilon: the guarantee "
-            "does not rest on the masks. A site also sends the names of run, round and site, a key for the attempt, and the "
-            "length and last hash of its ledger. It sends no text, no exact count of records and no measurement of its data."
+            "In each attempt at a round, a site sends the change of the adapter's parameters, with all its own noise, "
+            "rounded to a public grid and under masks. Only the sum over at least three sites can be read, as long as at "
+            "least two sites of the sum do not work together with the server. The masks change no site's charge: the "
+            "guarantee does not rest on them. A site also sends the names of run, round and site, a key for the attempt, "
+            "and the length and last hash of its ledger. It sends no text, no exact count of records and no measurement of "
+            "its data."
         )
     if trust == "distributed":
         return (

@@ -36,7 +36,7 @@ class Contract:
         Whether the aggregate is linear in the deltas, so that it is exact for an adapter whose layers are linear in what is
         trained.
     ranks
-        Whether each site may have a rank of its own; then only an adapter works whose lower ranks are parts of the higher.
+        Whether each site may have a rank of its own; the lower ranks of the adapter must then be parts of the higher ones.
     beside_sums
         Why ``privacy.trust = "distributed"`` is refused, if ``sums`` is false.
     """
@@ -95,7 +95,7 @@ class AggregationSection(ChoiceSection):
     secure_sums: bool = Field(
         False,
         description="true: under privacy.trust = 'local' sites send their noised deltas under masks, which show the server "
-        "only the sum of a round's sites, at least 3; this changes no epsilon. privacy.trust = 'distributed' has sums of "
+        "only the sum of a round's sites, at least 3; this changes no charge. privacy.trust = 'distributed' has sums of "
         "its own",
     )
     max_norm: Positive = Field(

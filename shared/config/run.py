@@ -291,7 +291,7 @@ class RunConfig(Section):
     def at_site(self, site_id: str) -> Self:
         """Return the run with the rank of one site, and with the alpha that leaves the scale of the update as it is.
 
-        Its model is the site's own; what the site trains by, and the digest, are still those of the run.
+        Build the site's model by this copy. The config that the site trains by, and the digest, remain those of the run.
 
         Parameters
         ----------

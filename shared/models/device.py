@@ -24,7 +24,7 @@ def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def refuse_processes(processes: int, device: torch.device) -> None:
-    """Refuse more processes than the machine has GPUs of one model for.
+    """Refuse to run unless each process has a GPU of its own, all of one model.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ def refuse_processes(processes: int, device: torch.device) -> None:
     present = torch.cuda.device_count() if device.type == "cuda" else 1
     if processes > present:
         raise ConfigError(
-            f"model.processes = {processes}: each process needs a GPU of its own; set {present}, the number of this machine"
+            f"model.processes = {processes}: each process needs a GPU of its own, and this machine has {present}; set "
+            f"{present} or less"
         )
     kinds = sorted({torch.cuda.get_device_name(place) for place in range(processes)})
     if len(kinds) > 1:

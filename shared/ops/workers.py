@@ -58,7 +58,7 @@ def start(target: Callable[..., None], *arguments: Any, environment: Mapping[str
     arguments
         Its arguments after the pipe.
     environment
-        Variables that the process finds changed in its environment.
+        Environment variables that differ in the new process.
     """
     context = get_context("spawn")
     ours, theirs = context.Pipe()

@@ -1,4 +1,4 @@
-"""The parts of a message of Flower, bounded before anything is inflated.
+"""Carry the parts of a message of Flower, and bound their size before anything is inflated.
 
 Flower sends a message as a tree of named parts, each in a request of its own. Here one request carries as many parts as fit,
 because each request costs a signature at the site and its check at the server. A part may be named several times, and then
@@ -20,7 +20,7 @@ from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from shared.errors import MessageError
 
 CHUNK = 5 * 2**20  # bytes of the largest part; Flower cuts arrays into chunks of this size
-PART = CHUNK + 2**16  # bytes of a request or an answer that holds one part
+PART = CHUNK + 2**16  # bytes of a request or an answer that carries parts
 SMALL = 2**20  # bytes of any other request or answer
 FEW = 16  # parts of a message without chunks; ours have at most 7
 SLACK = 2**14  # bytes by which the header of a reply may exceed that of its order
@@ -152,7 +152,7 @@ def unpacked_parts(body: bytes) -> Mapping[str, bytes]:
 def pull(
     tree: ObjectTree, bound: Bound, fetch: Callable[[str], bytes], sleep: Callable[[float], None] = time.sleep
 ) -> Message:
-    """Fetch the parts of a message, as many with each request as fit, and inflate it.
+    """Fetch the parts of a message, as many in each request as fit, and inflate the message.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def pull(
     Raises
     ------
     MessageError
-        The message is larger than the bound, is none, or was withdrawn.
+        The message is larger than the bound, cannot be read, or was withdrawn.
     """
     intake, parts = Intake(bound), dict[str, bytes]()
     left, end = set(intake.announce(tree)), time.monotonic() + PATIENCE
@@ -215,7 +215,7 @@ def inflate(name: str, parts: dict[str, bytes], bound: Bound) -> Message:
             f"{bound.rest:,} are allowed"
         )
     if not isinstance(message, Message):
-        raise MessageError("message: its first part is no message, so it is refused")
+        raise MessageError("message: its first part is not a message, so it is refused")
     return message
 
 

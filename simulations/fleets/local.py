@@ -66,7 +66,7 @@ class Parcel:
 
 
 def identify() -> None:
-    """Tell Flower's messages, which need it, that this process is the server's node of run 1."""
+    """Tell Flower that this process is the server's node of run 1; Flower's messages need to know this."""
     TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
 
 

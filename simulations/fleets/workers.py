@@ -1,4 +1,4 @@
-"""Sites in a pool of processes, each with a base model of its own; the messages are those of one process."""
+"""Run the sites of a simulation in worker processes, each with its own base model; messages are as in one process."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ from shared.wire.messages import Order
 from simulations.fleets.local import FIRST_NODE, Parcel, context_of, identify, message_to, opened, packed
 from simulations.site_builder import Learners, SiteBuilder
 
-MOST_SITES = 64  # that a worker keeps in memory; a site beyond them is built again when it is asked
+MOST_SITES = 64  # sites that a worker keeps in memory; a site that was dropped is built again when it is asked
 DIED = "WorkerDied"
 STATE = ".workers-"  # start of the name of the folder with the sites' moments and replies, while a pool runs
 
@@ -69,12 +69,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Absent:
-    """The worker has not built this site, so it needs its records."""
+    """Says that the worker has not built this site, so it needs the site's records."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The class of what a site raised; the message only of our own errors, which quote no text, and only of a build."""
+    """Names the class of the exception that a site raised.
+
+    The message is kept only if the exception is one of our own, which quote no text, and the site was not asked to train.
+    """
 
     error: str
     message: str = ""
@@ -84,7 +87,7 @@ Response = list[Example] | npt.NDArray[np.float32] | Parcel | Failed
 
 
 class WorkerPool:
-    """Worker processes that hold the sites of one simulation; a site stays with its worker.
+    """Worker processes that hold the sites of one simulation; each site stays with one worker.
 
     A worker that dies is replaced. Moments and finished replies are on the disk, so the new worker builds the site again and
     goes on as a real site does after a crash: what was reserved stays spent.
@@ -118,7 +121,7 @@ class WorkerPool:
         data
             The records of each site.
         accountant
-            What is known of epsilons so far; each worker gets a copy.
+            Remembers the epsilons that were computed so far; each worker gets a copy.
 
         Raises
         ------
@@ -260,10 +263,10 @@ class WorkerFleet:
 
 
 def seats(sizes: Mapping[str, int], workers: int) -> Mapping[str, int]:
-    """Return the worker of each site: the largest site first, each to the worker with the least so far.
+    """Assign each site to a worker: the largest site first, each to the worker with the least work so far.
 
-    A site's declared size decides how many records a step computes, so it stands for the time of an order (Graham 1969, doi
-    10.1137/0117039: the last worker ends at most a third later than in the best division).
+    A site's declared size decides how many records a step computes, so it stands for the time of an order. By Graham (1969,
+    doi 10.1137/0117039), the last worker then ends at most a third later than in the best division.
 
     Parameters
     ----------
@@ -283,7 +286,7 @@ def serve(pipe: Connection, builder: SiteBuilder, accountant: Accountant, proces
     """Answer requests until the pipe closes; this function runs in a worker process, which prints nothing."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
     null = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):  # also what libraries write without Python
+    for stream in (1, 2):  # this also silences libraries that write without Python
         os.dup2(null, stream)
     torch.set_num_threads(threads)
     identify()

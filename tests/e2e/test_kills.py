@@ -1,6 +1,6 @@
 """Server and clients are killed at random times; each run ends whole, and no ledger loses or doubles a charge.
 
-``python -m bench.kills --minutes N`` repeats such runs for N minutes; without it one run is made.
+``python -m bench.kills --minutes N`` repeats such runs for N minutes; the test by itself makes one run.
 """
 
 import json

@@ -10,7 +10,7 @@ from shared.errors import ModelError
 def stop_words(code: str) -> frozenset[str]:
     """Return spaCy's stop words of a language, in small letters.
 
-    The words are the literal text of one module, which is parsed and not run: spaCy's French package takes four seconds to
+    The words are the literal text of one module, which is parsed and not run: spaCy's French package takes seconds to
     import, and a process that reads English needs the French words too, to tell the languages apart.
 
     Parameters

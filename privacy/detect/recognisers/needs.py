@@ -1,4 +1,4 @@
-"""Describe what a text must hold for a recogniser of Presidio to find anything, so that most texts can skip it.
+"""Say what a text must contain for a recogniser of Presidio to find anything, so that most texts can skip the recogniser.
 
 Presidio's recognisers take longer than all of ours, because they measure and explain each step.
 """
@@ -22,7 +22,7 @@ from presidio_analyzer.predefined_recognizers import (
 
 from privacy.detect.recognisers.emails import Email
 
-# A part of every text that the expressions of a recogniser match; tests compare them with the expressions.
+# Each pattern matches within every text that the recogniser's own expressions match; tests compare the two.
 NEEDS: Mapping[type[PatternRecognizer], re.Pattern[str]] = {
     CreditCardRecognizer: re.compile(r"\d{4}"),
     CryptoRecognizer: re.compile(r"[^\W_]{26}"),

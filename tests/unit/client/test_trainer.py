@@ -325,7 +325,7 @@ def test_what_a_models_library_raises_in_training_ends_in_one_sentence_without_i
         raise IndexError("a patient's words")
 
     monkeypatch.setattr(type(learner.task), "training_losses", failing)
-    with pytest.raises(RunError, match=r"^the model failed in training \(IndexError\), so no step was taken") as caught:
+    with pytest.raises(RunError, match=r"^the model failed in training \(IndexError\), so the step was not taken") as caught:
         run(learner, either, records_of(either, 40), replace(PLAN, sampling_rate=1.0))
     assert "patient" not in str(caught.value)
     assert "\n" not in str(caught.value)

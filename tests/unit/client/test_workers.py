@@ -314,7 +314,8 @@ def test_a_dead_process_ends_the_step_in_one_sentence_and_the_next_round_starts_
         return original(*given)
 
     monkeypatch.setattr(trainer, "accumulate", killed)
-    with pytest.raises(RunError, match=r"^a process of this site died \(exit status -9\), so no step was taken") as caught:
+    said = r"^a process of this site died \(exit status -9\), so the step was not taken"
+    with pytest.raises(RunError, match=said) as caught:
         site.train(order_of(site))
     assert "\n" not in str(caught.value)
     assert not steps

@@ -94,9 +94,9 @@ def test_a_browser_without_scripts_sees_the_same_and_asks_again(live: Live) -> N
 
 def test_there_is_no_guess_of_the_time_left_before_the_first_round_and_after_the_last(live: Live) -> None:
     live.show(status("asking", 0), [])
-    assert "by the median time" not in httpx.get(live.url).text
+    assert "takes the median time" not in httpx.get(live.url).text
     live.show(status("finished", 3), [done(n, 0.7) for n in (1, 2, 3)])
-    assert "by the median time" not in httpx.get(live.url).text
+    assert "takes the median time" not in httpx.get(live.url).text
     assert "100 % of the rounds" in httpx.get(live.url).text
 
 

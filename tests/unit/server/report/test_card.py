@@ -244,8 +244,8 @@ def test_secure_sums_of_deltas_change_no_epsilon_and_the_card_says_what_they_add
     assert plain["privacy"] == secure["privacy"]
     assert plain["sites"] == secure["sites"]
     said, before = " ".join(secure["data_access"]), " ".join(plain["data_access"])
-    assert "only the sum over at least three sites can be read" in said
-    assert "This changes no epsilon" in said
+    assert "Only the sum over at least three sites can be read" in said
+    assert "The masks change no site's charge" in said
     assert "under masks" not in before
     assert set(wording.DELTA_SUMS) <= set(secure["not_protected"])
     assert not set(wording.DELTA_SUMS) & set(plain["not_protected"])
