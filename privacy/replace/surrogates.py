@@ -22,6 +22,11 @@ WORD = re.compile(r"[^\W\d_]+")
 # together with a telephone number, must keep its tag.
 NAME = re.compile(r"(?:[^\W\d_]|[\s.,'\u2019-])+")
 TRIES = 50  # most attempts to draw a surrogate that occurs nowhere in the document
+FIXED: Mapping[str, frozenset[str]] = {  # words that every surrogate of a type may hold, and that name nobody
+    "URL": frozenset({"https", "example", "org"}),
+    "EMAIL_ADDRESS": frozenset({"example", "com", "net", "org"}),
+    "IP_ADDRESS": frozenset({"192", "0", "2"}),
+}
 # Most years by which an age moves, so that it stays in the same part of life.
 AGE_YEARS = 3
 
@@ -49,11 +54,11 @@ class Surrogates:
         self._key = key
         self._document = document
         self._taken = {word for value in originals for word in _words(value)}
-        self._given: dict[tuple[str, str], str] = {}
+        self._given: dict[tuple[str, str], str | None] = {}
         self._days = offset_of(self._digest("DATE_OFFSET", ""))
 
     def of(self, label: str, value: str) -> str | None:
-        """Return the surrogate of a value, or None if there is none for its type or form."""
+        """Return the surrogate of a value, or None if its type or form has none or none is free in the document."""
         if label == "DATE_TIME":
             return shift(value, self._days, self._language.dates)
         if (label == "PERSON" and not NAME.fullmatch(value)) or (label == "AGE" and not self._is_age(value)):
@@ -61,25 +66,26 @@ class Surrogates:
         if label == "PERSON":
             words = list(WORD.finditer(value))
             kinds = ["last" if i and i == len(words) - 1 else "first" for i in range(len(words))]
-            names = iter([self._one(f"PERSON {kind}", word[0]) for kind, word in zip(kinds, words, strict=True)])
-            return WORD.sub(lambda _: next(names), value) if words else None
+            names = [self._one(f"PERSON {kind}", word[0]) for kind, word in zip(kinds, words, strict=True)]
+            given = iter([name for name in names if name is not None])
+            return WORD.sub(lambda _: next(given), value) if names and None not in names else None
         return self._one(label, value) if label in self._makers() else None
 
-    def _one(self, label: str, value: str) -> str:
+    def _one(self, label: str, value: str) -> str | None:
         """Return one surrogate in the case of the original; a word of a name has the same surrogate in every name."""
         key = (label.split()[0], "".join(_words(value)))
         if key not in self._given:
             self._given[key] = self._new(label, value, key[1])
-        return _in_case_of(value, self._given[key])
+        made = self._given[key]
+        return None if made is None else _in_case_of(value, made)
 
-    def _new(self, label: str, value: str, normal: str) -> str:
+    def _new(self, label: str, value: str, normal: str) -> str | None:
         for attempt in range(TRIES):
             self._faker.seed_instance(self._digest(label, f"{normal}/{attempt}"))
             made = self._makers()[label](value)
-            words = _words(made)
-            if made not in self._given.values() and self._taken.isdisjoint(words):
+            if made not in self._given.values() and self._taken.isdisjoint(_telling(label, made)):
                 return made
-        raise ValueError("no surrogate differs from the values in the document")
+        return None
 
     def _digest(self, label: str, value: str) -> int:
         parts = (self._document.hex(), label, value)
@@ -132,6 +138,13 @@ def new_faker(locales: Sequence[str]) -> Faker:
 def _words(value: str) -> list[str]:
     """Return the casefolded words and numbers of a value, by which two values are compared."""
     return re.findall(r"\w+", value.casefold())
+
+
+def _telling(label: str, made: str) -> list[str]:
+    """Return the words of a surrogate that could repeat a value of the document: of an age only its numbers."""
+    words = _words(made)
+    fixed = FIXED.get(label, frozenset())
+    return [word for word in words if (word.isdigit() if label == "AGE" else word not in fixed)]
 
 
 def _in_case_of(original: str, made: str) -> str:

@@ -46,6 +46,22 @@ def test_a_surname_alone_keeps_the_surrogate_that_it_has_in_the_whole_name() -> 
     assert made.of("PERSON", "quandrin") == whole.split()[-1].lower()
 
 
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [("AGE", "52 years old"), ("URL", "https://www.example.org/x"), ("EMAIL_ADDRESS", "a@com.net.org.example")],
+)
+def test_words_that_name_nobody_may_stay_so_that_a_surrogate_is_found(label: str, value: str) -> None:
+    made = surrogates(originals=(value,)).of(label, value)
+    assert made is not None
+    assert made != value
+
+
+def test_a_value_for_which_no_surrogate_is_free_keeps_its_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = surrogates(originals=("Zorvel Quandrin",))
+    monkeypatch.setattr(Surrogates, "_makers", lambda _: dict.fromkeys(("PERSON first", "PERSON last"), lambda _: "Zorvel"))
+    assert made.of("PERSON", "Zorvel Quandrin") is None
+
+
 def test_numbers_keep_their_form_and_checksummed_identifiers_have_no_surrogate() -> None:
     made = surrogates()
     number = str(made.of("PHONE_NUMBER", "+44 20 7946-0018"))
