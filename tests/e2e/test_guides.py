@@ -139,7 +139,7 @@ def test_an_operator_and_two_stewards_follow_their_guides_to_a_report(people: Pe
     for site in SITES:
         hand_over(people, site)
     assert "in order" in people.do("operator", *admit)
-    [run] = blocks("operator", "toml")
+    run, _ = blocks("operator", "toml")
     (operator / "run.toml").write_text(run, encoding="utf-8")
     records(operator / "held_out.jsonl", 40, "held out")
     assert "epsilon" in people.do("operator", *plan)
