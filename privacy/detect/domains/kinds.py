@@ -1,23 +1,26 @@
 """List the kinds of things, people and firms whose nouns tell a term of a domain from a name.
 
 A kind of thing is called after people who have none of them: "Babinski sign", "Sharpe ratio", "Sherman Act". All words are
-in small letters.
+in the form of `plain`.
 """
 
 import re
 
+from privacy.detect.domains.terms import plain
+
 # Kinds that nobody has: even after a possessive 's they make a term ("Murphy's sign").
 SIGNS = frozenset(
-    {"classification", "criteria", "maneuver", "manoeuvre", "phenomenon", "reflex", "rule", "scale", "sign"}
+    {"classification", "criteria", "criterion", "maneuver", "maneuvers", "phenomenon", "reflex", "rule", "scale", "sign"}
     | {"signs", "triad"}
+    | {plain("manoeuvre"), plain("manoeuvres")}
 )
 # Kinds that a person can have: after a possessive 's, only a listed term stays.
 OWNED = frozenset(
     # medicine
-    {"anaemia", "anastomosis", "anemia", "ataxia", "bacillus", "bodies", "breathing", "canal", "catheter"}
-    | {"catheters", "cells", "chorea", "contracture", "criterion", "deformity", "disease", "diseases", "duct"}
+    {"anastomosis", "anemia", "ataxia", "bacillus", "bodies", "breathing", "canal", "catheter"}
+    | {"catheters", "cells", "chorea", "contracture", "deformity", "disease", "diseases", "duct"}
     | {"dysplasia", "dystrophy", "epilepsy", "exercises", "fever", "flap", "forceps", "fracture", "gland", "graft"}
-    | {"hernia", "inventory", "lesions", "ligament", "lymphoma", "malformation", "maneuvers", "manoeuvres", "needle"}
+    | {"hernia", "inventory", "lesions", "ligament", "lymphoma", "malformation", "needle"}
     | {"nodes", "nodules", "palsy", "paralysis", "phenotype", "position", "procedure", "questionnaire", "respiration"}
     | {"rings", "sarcoma", "splint", "staging", "stain", "syndrome", "syndromes", "tendon", "test", "tumor", "tumour"}
     | {"virus"}
@@ -25,7 +28,7 @@ OWNED = frozenset(
     | {"accords", "act", "acts", "amendment", "convention", "conventions", "covenant", "deference", "directive"}
     | {"doctrine", "immunity", "injunction", "plea", "privilege", "protocol", "statute", "treaty", "warning"}
     # finance
-    | {"bands", "coefficient", "curve", "duration", "equation", "ratio", "scheme", "theorem"}
+    | {"bands", plain("coefficient"), "curve", "duration", "equation", "ratio", "scheme", "theorem"}
 )
 KINDS = SIGNS | OWNED
 # Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".

@@ -2,9 +2,10 @@
 
 import pytest
 
+from privacy.detect.domains import kinds
 from privacy.detect.domains.lexicon import Lexicon
 from privacy.detect.domains.term_finder import TermFinder
-from privacy.detect.domains.terms import Terms
+from privacy.detect.domains.terms import Terms, plain
 from privacy.detect.languages.registry import language
 
 
@@ -20,6 +21,7 @@ def finder() -> TermFinder:
         ("Moved to the Kessler ward.", {"Kessler", "ward"}, set()),
         ("Moved to Dr Kessler ward.", set(), set()),
         ("The Babinski sign was absent.", {"Babinski", "sign"}, set()),
+        ("The Hallpike manoeuvre was done.", {"Hallpike", "manoeuvre"}, set()),
         ("He had a Kowal kidney scan.", set(), {"Kowal"}),
         ("Kowal class of 90", set(), set()),
         ("Kowal class B melanoma", {"Kowal", "class"}, set()),
@@ -34,6 +36,11 @@ def test_the_words_of_a_term_are_found_with_whether_it_is_listed(
         {text[tokens[i].start : tokens[i].end] for i, is_listed in found if is_listed is which} for which in (True, False)
     ]
     assert words == [listed, guessed]
+
+
+@pytest.mark.parametrize("words", [kinds.KINDS, kinds.RANKED, kinds.SYSTEMS, kinds.PEOPLE, kinds.FIRMS, kinds.PUBLIC])
+def test_words_for_kinds_are_in_the_form_in_which_they_are_compared(words: frozenset[str]) -> None:
+    assert {plain(word) for word in words} == words
 
 
 def test_a_family_name_after_a_first_name_is_no_word_of_the_domain(finder: TermFinder) -> None:
