@@ -15,7 +15,7 @@ pytestmark = pytest.mark.faults  # three starts of the real anonymiser
 NAMES = ("Marnie Quillfeather", "Tobias Ravenscroft", "Ludmila Oxenbury")
 SITE = site_toml(
     'tasks = ["instruction", "classification"]\nmodels = []',
-    "[policy.anonymise]\nmin_planted_recall = 0.5\n[anonymise]\nworkers = 1\nreversible = true",
+    "[policy.anonymise]\nmin_planted_recall = 0.5\nmax_replaced = 0.9\n[anonymise]\nworkers = 1\nreversible = true",
     declared_size="30",
     min_records="20",
     columns='{ known = ["patient"] }',
@@ -36,7 +36,7 @@ def site(tmp_path: Path) -> Path:
 def run(*words: str) -> tuple[int, str]:
     result = CliRunner().invoke(hushtune.command_line(), ["anonymise", *words])
     assert isinstance(result.exception, SystemExit | HushtuneError | None), result.exception
-    return result.exit_code, result.output + str(result.exception or "")
+    return result.exit_code, result.stdout + str(result.exception or "")
 
 
 def shows_a_name(text: str) -> bool:
