@@ -18,6 +18,7 @@ from privacy.detect.rules import FLAGS
 from privacy.replace.dates import offset_of, shift
 
 WORD = re.compile(r"[^\W\d_]+")
+NUMBER = re.compile(r"\d+")
 # Of a name, only words are replaced, and of an age only its number. So a finding that holds more, such as a name that ran
 # together with a telephone number, must keep its tag.
 NAME = re.compile(r"(?:[^\W\d_]|[\s.,'\u2019-])+")
@@ -53,7 +54,7 @@ class Surrogates:
         self._language = language
         self._key = key
         self._document = document
-        self._taken = {word for value in originals for word in _words(value)}
+        self._taken = {word for value in originals for word in (*_words(value), *NUMBER.findall(value))}
         self._given: dict[tuple[str, str], str | None] = {}
         self._days = offset_of(self._digest("DATE_OFFSET", ""))
 
@@ -83,7 +84,8 @@ class Surrogates:
         for attempt in range(TRIES):
             self._faker.seed_instance(self._digest(label, f"{normal}/{attempt}"))
             made = self._makers()[label](value)
-            if made not in self._given.values() and self._taken.isdisjoint(_telling(label, made)):
+            words = _telling(label, made)  # without any, such as in an age in words, the value itself could come back
+            if words and made not in self._given.values() and self._taken.isdisjoint(words):
                 return made
         return None
 
@@ -142,9 +144,9 @@ def _words(value: str) -> list[str]:
 
 def _telling(label: str, made: str) -> list[str]:
     """Return the words of a surrogate that could repeat a value of the document: of an age only its numbers."""
-    words = _words(made)
-    fixed = FIXED.get(label, frozenset())
-    return [word for word in words if (word.isdigit() if label == "AGE" else word not in fixed)]
+    if label == "AGE":
+        return NUMBER.findall(made)
+    return [word for word in _words(made) if word not in FIXED.get(label, ())]
 
 
 def _in_case_of(original: str, made: str) -> str:

@@ -86,7 +86,13 @@ def test_a_browser_without_scripts_sees_the_same_and_asks_again(live: Live) -> N
     live.show(status("between_rounds", 2), [done(1, 0.7), done(2, 0.8)])
     page = httpx.get(live.url).text
     assert '<noscript><meta http-equiv="refresh"' in page
-    for words in ('<h1 id="run">wards</h1>', "80.0 % (78.0 to 82.0)", "66 % of the rounds", "about 3.2 s left"):
+    for words in (
+        '<h1 id="run">wards</h1>',
+        "80.0 % (78.0 to 82.0)",
+        "66 % of the rounds",
+        "about 3.2 s left",
+        "takes the median time",
+    ):
         assert words in page
     assert page.count("<circle") == 2
     assert "style=" not in page  # the page's policy refuses styles inside tags

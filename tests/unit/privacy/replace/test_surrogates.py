@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,12 +50,25 @@ def test_a_surname_alone_keeps_the_surrogate_that_it_has_in_the_whole_name() -> 
 
 @pytest.mark.parametrize(
     ("label", "value"),
-    [("AGE", "52 years old"), ("URL", "https://www.example.org/x"), ("EMAIL_ADDRESS", "a@com.net.org.example")],
+    [
+        ("AGE", "52 years old"),
+        ("AGE", "93M"),
+        ("AGE", "1 year old"),
+        ("AGE", "90th birthday"),
+        ("URL", "https://www.example.org/x"),
+        ("EMAIL_ADDRESS", "a@com.net.org.example"),
+    ],
 )
 def test_words_that_name_nobody_may_stay_so_that_a_surrogate_is_found(label: str, value: str) -> None:
     made = surrogates(originals=(value,)).of(label, value)
     assert made is not None
+    assert not set(re.findall(r"\d+", made)) & set(re.findall(r"\d+", value))
     assert made != value
+
+
+def test_an_age_in_words_keeps_its_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Surrogates, "_is_age", lambda *_: True)  # whatever form the rules of a language allow
+    assert surrogates(originals=("ninety years old",)).of("AGE", "ninety years old") is None
 
 
 def test_a_value_for_which_no_surrogate_is_free_keeps_its_tag(monkeypatch: pytest.MonkeyPatch) -> None:
