@@ -2,8 +2,7 @@
 
 import os
 import secrets
-import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -20,7 +19,7 @@ from privacy.dp.selfcheck import in_float32
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.ops.workers import Broken
+from shared.ops.workers import answer
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
@@ -77,24 +76,29 @@ def serve(pipe: Connection, config: RunConfig, processes: int) -> None:
     processes
         Number of processes at the site.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
-    try:
+
+    def build() -> Callable[[Check | Part], Ready | Sum]:
         learner = on_this_share(load_learner(config), processes)
         torch.manual_seed(secrets.randbits(63))  # masks of dropout must not follow from a public seed
         learner.model.train()
         pipe.send(Ready(learner.packs))
-        while True:
-            order = pipe.recv()
-            if isinstance(order, Check):
-                examples = order.examples
-                learner = self_check(learner, examples, len(examples), order.distillation)
-                pipe.send(Ready(learner.packs))
-            else:
-                pipe.send(share(learner, order, config))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-    except Exception as error:
-        pipe.send(Broken.of(error))
+        return _Process(learner, config).answer
+
+    answer(pipe, build)
+
+
+class _Process:
+    """The model of this process; a check may turn packing off."""
+
+    def __init__(self, learner: Learner, config: RunConfig) -> None:
+        self._learner, self._config = learner, config
+
+    def answer(self, order: Check | Part) -> Ready | Sum:
+        """Carry out an order."""
+        if isinstance(order, Part):
+            return share(self._learner, order, self._config)
+        self._learner = self_check(self._learner, order.examples, len(order.examples), order.distillation)
+        return Ready(self._learner.packs)
 
 
 def share(learner: Learner, part: Part, config: RunConfig) -> Sum:

@@ -7,7 +7,7 @@ adapter. If a worker dies, the step under way is not taken and nothing is releas
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -30,6 +30,11 @@ from shared.tasks.base import Learner
 from shared.tasks.examples import Example
 
 T = TypeVar("T")
+WHO = "a process of this site"
+DIED = (
+    "the step was not taken and nothing is released; the process may have run out of memory: set "
+    "training.micro_batch_tokens in the run, or fewer processes in [model] of SITE.toml"
+)
 Weights = npt.NDArray[np.float64] | None
 
 
@@ -166,27 +171,14 @@ class Workers:
             raise
 
     def _send(self, worker: Worker, order: Any) -> None:
-        self._exchange(worker, lambda: worker.pipe.send(order))
+        worker.exchange(lambda: worker.pipe.send(order), WHO, DIED)
 
     def _answer(self, worker: Worker, kind: type[T]) -> T:
-        answer = self._exchange(worker, worker.pipe.recv)
+        answer = worker.exchange(worker.pipe.recv, WHO, DIED)
         if isinstance(answer, Broken):
             raise RunError(f"a process of this site failed: {answer.message}")
         assert isinstance(answer, kind)  # noqa: S101  workers answer in order
         return answer
-
-    @staticmethod
-    def _exchange(worker: Worker, step: Callable[[], T]) -> T:
-        """Send or receive; raise a ``RunError`` if the worker has died."""
-        try:
-            return step()
-        except (EOFError, OSError):
-            worker.process.join(5)
-            raise RunError(
-                f"a process of this site died (exit status {worker.process.exitcode}), so the step was not taken and "
-                "nothing is released; the process may have run out of memory: set training.micro_batch_tokens in the run, "
-                "or fewer processes in [model] of SITE.toml"
-            ) from None
 
 
 def environment_of(place: int, device: torch.device, present: Mapping[str, str]) -> Mapping[str, str]:

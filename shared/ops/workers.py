@@ -1,6 +1,7 @@
 """Start worker processes on this machine and talk to them over pipes that no other process can open."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,9 +10,11 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from shared.errors import HushtuneError
+from shared.errors import HushtuneError, RunError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,27 @@ class Worker:
 
     process: SpawnProcess
     pipe: Connection
+
+    def exchange(self, step: Callable[[], T], who: str, so: str) -> T:
+        """Send or receive over the pipe.
+
+        Parameters
+        ----------
+        step
+            Sends or receives, and returns what came.
+        who, so
+            What the process is, and what follows if it has died, with what to do; for the message of the error.
+
+        Raises
+        ------
+        RunError
+            The process has died.
+        """
+        try:
+            return step()
+        except (EOFError, OSError):
+            self.process.join(5)
+            raise RunError(f"{who} died (exit status {self.process.exitcode}), so {so}") from None
 
     def end(self) -> None:
         """Close the pipe and end the process."""
@@ -67,6 +91,27 @@ def start(target: Callable[..., None], *arguments: Any, environment: Mapping[str
         process.start()
     theirs.close()  # otherwise reading from a dead worker's pipe would wait forever
     return Worker(process, ours)
+
+
+def answer(pipe: Connection, build: Callable[[], Callable[[Any], Any]]) -> None:
+    """Answer what comes over a pipe until the pipe closes; this function runs in a worker process.
+
+    Parameters
+    ----------
+    pipe
+        The worker's end.
+    build
+        Makes what answers one message. An error in either sends a `Broken` and ends the worker.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too, and ends its workers
+    try:
+        answer_one = build()
+        while True:
+            pipe.send(answer_one(pipe.recv()))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except Exception as error:
+        pipe.send(Broken.of(error))
 
 
 @contextmanager
