@@ -5,7 +5,11 @@ takes and sends each part of a message as the real client does, but it holds no 
 number, which only this site has, so the change of the adapter shows whether a reply was lost or counted twice. The seconds
 of a round are those of the server and the transport, and include the signatures and the TLS of the sites themselves.
 
-With faults, a site that gets an order stays silent, ends its connection and comes back, or replies with NaN.
+With faults, a site that gets an order stays silent, ends its connection and comes back, or replies with NaN. Replies that do
+not count must be as many as the silent sites and the replies of NaN: if they are more, replies of honest sites were lost.
+
+Memory is that of the server's process, from the system; live blocks are those that Python's objects occupy. If only memory
+grows, the allocator keeps freed pieces; if both grow, objects are kept.
 
 Run with: python -m bench.load [--sites N ...] [--rounds N] [--faults SHARE]
 """
@@ -20,6 +24,7 @@ import resource
 import socket
 import ssl
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,8 +89,8 @@ class Requests:
     With such a client, the sites of this bench would need more of the processor than the server that is measured.
     """
 
-    def __init__(self, port: int, tls: ssl.SSLContext, own: str) -> None:
-        self._port, self._tls, self._own = port, tls, own
+    def __init__(self, port: int, tls: ssl.SSLContext) -> None:
+        self._port, self._tls = port, tls
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -116,18 +121,22 @@ class Requests:
         return content
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls, limit=2**23, local_addr=(self._own, 0))
+        return await asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls, limit=2**23)
 
 
 @dataclass
 class Toy:
-    """One site: a key, connections, and a reply that holds ``value`` everywhere."""
+    """One site: a key, connections, and a reply that holds ``value`` everywhere.
+
+    ``withheld`` counts the orders of all sites to which no finite reply is sent, in memory that the server's process reads.
+    """
 
     name: str
     value: float
     key: ec.EllipticCurvePrivateKey
     http: Requests
     faults: float
+    withheld: Any
     node: Node | None = None
 
     async def serve(self) -> None:
@@ -169,6 +178,7 @@ class Toy:
                 fault = random.choice(("silent", "gone", "nan")) if random.random() < self.faults else ""  # noqa: S311
                 if fault == "gone":
                     raise EOFError
+                self.withheld.value += bool(fault)
                 if fault != "silent":
                     await self._answer(header.metadata, tree, math.nan if fault == "nan" else self.value)
             if not found.messages_list:
@@ -221,7 +231,7 @@ def values_of(names: Sequence[str]) -> Mapping[str, float]:
     return {name: drawn.uniform(0.001, 0.01) for name in names}
 
 
-def play_sites(names: Sequence[str], folder: str, port: int, faults: float) -> None:
+def play_sites(names: Sequence[str], folder: str, port: int, faults: float, withheld: Any) -> None:
     """Play all sites in one process, until it is ended."""
     keys = {name: new_key() for name in names}
     for name, key in keys.items():
@@ -232,20 +242,15 @@ def play_sites(names: Sequence[str], folder: str, port: int, faults: float) -> N
     async def all_sites() -> None:
         while not (Path(folder) / "open").exists():
             await asyncio.sleep(0.05)
-        # An address for each site, as sites have: the doorkeeper lets only a few unknown connections of one address wait.
-        own = [f"127.0.{1 + place // 250}.{1 + place % 250}" for place in range(len(names))]
         values = values_of(names)
-        toys = [
-            Toy(name, values[name], keys[name], Requests(port, trust, at), faults)
-            for name, at in zip(names, own, strict=True)
-        ]
+        toys = [Toy(name, values[name], keys[name], Requests(port, trust), faults, withheld) for name in names]
         await asyncio.gather(*(toy.serve() for toy in toys))
 
     asyncio.run(all_sites())
 
 
 def measure(sites: int, rounds: int, faults: float) -> dict[str, Any]:
-    """Run rounds over so many sites; return times, memory, the number of lost replies and the number of wrong means."""
+    """Run rounds over so many sites; return times, memory, the number of lost replies and of wrong means."""
     names = [f"s{number:04d}" for number in range(sites)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -258,13 +263,16 @@ def measure(sites: int, rounds: int, faults: float) -> dict[str, Any]:
         )
         (folder / "server.key").write_bytes(private_pem(key))
         public = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        players = multiprocessing.get_context("spawn").Process(
-            target=play_sites, args=(names, temporary, public.getsockname()[1], faults), daemon=True
+        spawn = multiprocessing.get_context("spawn")
+        withheld = spawn.Value("q", 0, lock=False)
+        players = spawn.Process(
+            target=play_sites, args=(names, temporary, public.getsockname()[1], faults, withheld), daemon=True
         )
         players.start()
         try:
             until(lambda: (folder / "ready").exists(), WAIT)
-            return _served(folder, public, names, rounds, faults, players.pid or 0)
+            row = _served(folder, public, names, rounds, faults, players.pid or 0)
+            return row | {"withheld": withheld.value, "lost": row["not_counted"] - withheld.value}
         finally:
             players.terminate()
             players.join()
@@ -283,13 +291,15 @@ def _served(
         until(lambda: len(fleet.connected()) == len(names), WAIT)
         config = _config(names, rounds, faults)
         start = AdapterState({"b": np.zeros(PARAMETERS, dtype=np.float32)})
-        memory, seconds, lost, wrong, values = list[float](), list[float](), 0, 0, values_of(names)
+        memory, blocks, seconds = list[float](), list[float](), list[float]()
+        missed, wrong, values = 0, 0, values_of(names)
         before, theirs = time.process_time(), _cpu_of(players)
         weights = dict.fromkeys(names, 1.0)
         for done in run_rounds(config, "load", start, fleet, weights, lambda _: {}, lambda _: None):
             seconds.append(done.stages["train"])
             memory.append(_memory())
-            lost += len(done.missing) + len(done.rejected)
+            blocks.append(sys.getallocatedblocks())
+            missed += len(done.missing) + len(done.rejected)
             wrong += not _is_mean(done, start, values)
             start = done.adapter
         return {
@@ -299,10 +309,11 @@ def _served(
             "longest_seconds": round(max(seconds), 2),
             "server_cpu_seconds": round((time.process_time() - before) / len(seconds), 2),
             "sites_cpu_seconds": round((_cpu_of(players) - theirs) / len(seconds), 2),
-            "not_counted": lost,
+            "not_counted": missed,
             "wrong_means": wrong,
             "memory_mb": round(memory[-1], 1),
             "growth_mb_per_50_rounds": round(_slope(memory), 2),
+            "live_blocks_per_50_rounds": round(_slope(blocks)),
         }
     finally:
         link.close()
@@ -316,7 +327,7 @@ def _is_mean(done: Round, before: AdapterState, values: Mapping[str, float]) -> 
 
 
 def _config(names: Sequence[str], rounds: int, faults: float) -> RunConfig:
-    deadline = 4.0 if faults else 300.0
+    deadline = 3.0 if faults else 300.0
     tree: Mapping[str, Any] = {
         "run": {"name": "load"},
         "model": {"name": "minilm"},
@@ -347,7 +358,7 @@ def _cpu_of(process: int) -> float:
 
 
 def _slope(memory: Sequence[float]) -> float:
-    """Return the growth in MB over 50 rounds, by least squares over the second half of the rounds."""
+    """Return the growth over 50 rounds, by least squares over the second half of the rounds."""
     half = memory[len(memory) // 2 :]
     return float(50 * np.polyfit(range(len(half)), half, 1)[0]) if len(half) > 2 else 0.0
 

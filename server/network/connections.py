@@ -1,24 +1,32 @@
 """The connections to the public port: who may hold how many, and for how long without having proved who they are.
 
 A connection is vouched for when a request on it had the right signature. All others are cheap to open for anybody, so they
-are few and short; where there are too many, the oldest one makes room for the newest.
+are few and short. Their number leaves room for all sites to come at once from one address, as behind one router.
+
+Where there are too many, one drawn at random from the address that has the most makes room for the newest. So a crowd costs
+only its own address, and an outsider at a site's address must open connections much faster than the site proves its key. If
+the oldest had to go, the outsider could be sure to end each connection of the site in time.
 """
 
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import resource
+import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 HANDSHAKE = 5.0  # seconds in which TLS must be agreed on
 FIRST = 10.0  # seconds in which a connection must be vouched for
 IDLE = 70.0  # seconds that a vouched connection may be without a request
-UNVOUCHED, UNVOUCHED_EACH = 256, 64  # connections that nobody vouches for: in all, and of one address
+UNVOUCHED, UNVOUCHED_EACH = 256, 64  # connections that nobody vouches for: in all, and of one address; and in addition
+OF_A_SITE = 2  # for each admitted site: it connects with two at once
 OF_A_KEY = 16  # vouched connections of one key; a site has at most 6
 SWEEP = 1.0  # seconds between looks at the clock
 PAUSE = 0.5  # seconds without new connections when the system has no file left for one
@@ -29,7 +37,7 @@ FILES = 65_536  # files that the process asks the system for
 class _Connection:
     """A connection, from before TLS until its end."""
 
-    host: str
+    origin: str
     peer: Any
     opened: float
     key: bytes | None = None
@@ -56,10 +64,13 @@ class Doorkeeper:
         Makes the protocol of a connection, which speaks HTTP.
     tls
         TLS of the port, or None.
+    sites
+        Returns the number of sites that are admitted now.
     """
 
     protocol: Callable[[], Any]
     tls: ssl.SSLContext | None
+    sites: Callable[[], int]
     clock: Callable[[], float] = time.monotonic
     _open: dict[Any, _Connection] = field(default_factory=dict)
 
@@ -93,32 +104,41 @@ class Doorkeeper:
                 each.close()
 
     def _let_in(self, connection: socket.socket, peer: Any) -> None:
-        """Begin with a connection; the oldest that nobody vouches for makes room."""
-        host = str(peer[0])
+        """Begin with a connection; where there are too many, one that nobody vouches for makes room."""
+        origin, more = origin_of(peer[0]), OF_A_SITE * self.sites()
         strangers = [each for each in self._open.values() if each.key is None]
-        of_host = [each for each in strangers if each.host == host]
-        if len(of_host) >= UNVOUCHED_EACH:
-            of_host[0].close()
-        elif len(strangers) >= UNVOUCHED:
-            strangers[0].close()
-        found = _Connection(host, peer[:2], self.clock())
+        of_origins = Counter(each.origin for each in strangers)
+        if of_origins[origin] >= UNVOUCHED_EACH + more:
+            self._close_one([each for each in strangers if each.origin == origin])
+        elif len(strangers) >= UNVOUCHED + more:
+            most = max(of_origins.values())
+            self._close_one([each for each in strangers if of_origins[each.origin] == most])
+        found = _Connection(origin, peer[:2], self.clock())
         self._open[found.peer] = found
         found.task = asyncio.get_running_loop().create_task(self._attend(connection, found))
+        # Not in the task itself, which never begins if the connection has to make room at once.
+        found.task.add_done_callback(lambda _: self._forget(connection, found))
+
+    def _forget(self, connection: socket.socket, found: _Connection) -> None:
+        connection.close()
+        if self._open.get(found.peer) is found:
+            del self._open[found.peer]
+
+    def _close_one(self, candidates: Sequence[_Connection]) -> None:
+        """Close one, and forget it at once, so that it is not counted until its end is noticed."""
+        found = secrets.choice(candidates)
+        del self._open[found.peer]
+        found.close()
 
     async def _attend(self, connection: socket.socket, found: _Connection) -> None:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            found.protocol = _noting_its_end(self.protocol(), ended)
-            limit = {"ssl_handshake_timeout": HANDSHAKE} if self.tls else {}
+        found.protocol = _noting_its_end(self.protocol(), ended)
+        limit = {"ssl_handshake_timeout": HANDSHAKE} if self.tls else {}
+        with contextlib.suppress(OSError, asyncio.CancelledError):  # no TLS, or the connection was closed meanwhile
             found.transport, _ = await loop.connect_accepted_socket(
                 lambda: found.protocol, connection, ssl=self.tls, **limit
             )
             await ended.wait()
-        except (OSError, asyncio.CancelledError):  # no TLS, or the connection was closed meanwhile
-            connection.close()
-        finally:
-            if self._open.get(found.peer) is found:
-                del self._open[found.peer]
 
     async def _sweep(self) -> None:
         """Close connections that nobody vouches for, and idle ones."""
@@ -131,6 +151,14 @@ class Doorkeeper:
                 limit = each.opened + FIRST if each.key is None else max(each.idle_since, each.opened) + IDLE
                 if now > limit:
                     each.close()
+
+
+def origin_of(host: str) -> str:
+    """Return whose connections are counted together: an IPv4 address, or a network of IPv6, of which one user has 2^64."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
 
 
 def more_files() -> None:

@@ -84,7 +84,7 @@ class _PublicServer(uvicorn.Server):
             )
 
         self.servers = []
-        doorkeeper = Doorkeeper(protocol, config.ssl)
+        doorkeeper = Doorkeeper(protocol, config.ssl, lambda: self._public.sites)
         self._public.vouch = doorkeeper.vouch
         self._accepting = asyncio.create_task(doorkeeper.serve(self._port))
         self.started = True

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from server.network.fleet_api import PATHS, largest
 from server.network.held_requests import Holder, Receive, Scope, Send
-from shared.identity.request_signature import KEY, Claim, Replays
+from server.network.replays import Replays
+from shared.identity.request_signature import KEY, Claim
 
 AT_ONCE = 8  # requests of one key that are read at the same time; a site makes at most 4
 BODY = 180.0  # seconds in which the body of a request must arrive: 5 MB at 30 kB a second
@@ -49,9 +50,13 @@ class RequestFilter:
         """Admit exactly these public keys, each for the site it maps to; replaces the keys admitted before."""
         gone = set(self._sites) - set(sites)
         self._sites = {key: (site, _loaded(key)) for key, site in sites.items()}
-        self._replays.keep(self._sites)
         for key in gone:
             self.holder.call(key)
+
+    @property
+    def sites(self) -> int:
+        """Return the number of keys that are admitted now."""
+        return len(self._sites)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a permitted request; answer any other with an HTTP error status, and close its connection."""
@@ -90,7 +95,7 @@ class RequestFilter:
             return None, 403
         if int(size) > largest(path):
             return None, 413
-        return (claim, 0) if self._replays.is_new(claim, now) else (None, REPLAYED)
+        return (claim, 0) if self._replays.is_new(claim) else (None, REPLAYED)
 
     async def _body(self, claim: Claim, receive: Receive, most: int) -> tuple[bytes, int]:
         """Return the body of a request, and an HTTP error status, or 0 if it is the body that was signed."""

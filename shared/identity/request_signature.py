@@ -8,10 +8,8 @@ import binascii
 import hashlib
 import re
 import secrets
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -21,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 WINDOW = 300.0  # seconds that the clocks of a site and of the server may differ; within it, no request is accepted twice
 NONCE_BYTES = 16
-MOST_SEEN = 100_000  # requests of one key that are remembered; a site makes about one a second
 KEY, SITE, DIGEST, TIME, NONCE, SIGNATURE = (
     f"x-hushtune-{name}" for name in ("key", "site", "digest", "time", "nonce", "signature")
 )
@@ -121,47 +118,6 @@ class Claim:
     def has_body(self, body: bytes) -> bool:
         """Return whether this is the body that was signed."""
         return hashlib.sha256(body).hexdigest() == self.digest
-
-
-class Replays:
-    """The requests that were accepted within the window; a signature can be changed without the key, so it names none.
-
-    A request that is forgotten is never accepted again, even where the server's clock was set forward and back: of each key,
-    the latest moment that was forgotten is kept, and only later ones count. If the clocks of server and site are both set
-    back by more than the window, the server must be started again.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[bytes, OrderedDict[bytes, float]] = {}
-        self._forgotten: dict[bytes, float] = {}
-        self._lock = threading.Lock()
-
-    def is_new(self, claim: Claim, now: float) -> bool:
-        """Remember a request with a valid signature; return whether it was seen for the first time.
-
-        Parameters
-        ----------
-        claim : Claim
-            Identity of the request, within the window.
-        now : float
-            Unix time in seconds.
-        """
-        name = claim.moment.encode("ascii") + bytes.fromhex(claim.nonce)  # one small object, since there are many
-        with self._lock:
-            seen = self._seen.setdefault(claim.key, OrderedDict())
-            while seen and next(iter(seen.values())) < now - 2 * WINDOW:
-                first, _ = seen.popitem(last=False)
-                self._forgotten[claim.key] = max(float(first[:-NONCE_BYTES]), self._forgotten.get(claim.key, 0.0))
-            if name in seen or len(seen) >= MOST_SEEN or float(claim.moment) <= self._forgotten.get(claim.key, 0.0):
-                return False
-            seen[name] = now
-        return True
-
-    def keep(self, keys: Mapping[bytes, object]) -> None:
-        """Forget the requests of all keys but these."""
-        with self._lock:
-            self._seen = {key: seen for key, seen in self._seen.items() if key in keys}
-            self._forgotten = {key: moment for key, moment in self._forgotten.items() if key in keys}
 
 
 def _decoded(text: str) -> bytes:
