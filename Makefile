@@ -1,4 +1,4 @@
-# Every target first sets up the virtual environment .venv with the releases in requirements/dev.txt and checks their hashes.
+# Every target but dist and clean sets up the virtual environment .venv with the releases in requirements/dev.txt and checks their hashes.
 # Only torch has no hash, because its build depends on the machine: pip installs the version in requirements/torch.txt.
 # TORCH_INDEX names another PyTorch package index, e.g. https://download.pytorch.org/whl/cpu for a build without CUDA.
 
@@ -33,8 +33,11 @@ lock:  ## update requirements/*.txt after a change of pyproject.toml; UPGRADE=--
 	    $(BIN)/uv pip install --quiet --dry-run --target build/$$platform --python-platform $$platform --python-version 3.11 \
 	        --only-binary :all: --no-deps --require-hashes --requirement requirements/dev.txt || exit; done
 
-dist: $(VENV)/installed  ## the wheel and the lists of pinned releases in dist/, to install from a file: docs/install.md
-	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --wheel --out-dir dist
+dist:  ## the wheel and the lists of pinned releases in dist/, to install from a file: docs/install.md
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-deps \
+	    --requirement requirements/build.txt
+	build/wheel/bin/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	cp requirements/site.txt requirements/server.txt requirements/research.txt requirements/torch.txt dist/
 
 demo: $(VENV)/installed  ## a private federation of four hospitals on generated messages
