@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -16,7 +17,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 WIDTH = 480  # units of the view box; a phone scales it by 0.8, so text of 12 units stays readable
 MAX_TICKS = 10  # labelled rounds below an axis
-MAX_NAME = 26  # characters of a row name; the tables show the whole name
+MAX_NAME = 26  # characters of a line of a row's name, which has at most two; the tables show the whole name
+ROW, TALL_ROW = 27, 38  # units of a row, and of a row whose name may have two lines
 # Placeholder colours, since matplotlib accepts no CSS variables; `_inline` replaces each by the variable in VARIABLES.
 INK, RULE, REST = "#a0a001", "#a0a002", "#a0a003"
 SERIES = ("#a0a011", "#a0a012", "#a0a013", "#a0a014", "#a0a015", "#a0a016")
@@ -130,7 +132,7 @@ def intervals(name: str, label: str, rows: Sequence[Point], reference: float | N
     ``name`` must be unique on the page, because it is the prefix of all ids inside the SVG.
     """
     with _styled(name):
-        figure, axes = _axes(46 + 27 * len(rows))
+        figure, axes = _axes(46 + _height([row.name for row in rows]))
         if reference is not None and math.isfinite(reference):
             axes.axvline(reference, color=SERIES[1], linewidth=1.5, linestyle=DASHES[0])
         for place, row in enumerate(rows):
@@ -147,7 +149,7 @@ def intervals(name: str, label: str, rows: Sequence[Point], reference: float | N
 def bars(label: str, rows: Sequence[tuple[str, float, str]]) -> str:
     """Draw one horizontal bar per (name, length, text at its end), the first on top."""
     with _styled("bars"):
-        figure, axes = _axes(20 + 27 * len(rows))
+        figure, axes = _axes(20 + _height([name for name, _, _ in rows]))
         lengths = [value if math.isfinite(value) else 0.0 for _, value, _ in rows]
         axes.barh(range(len(rows)), lengths, height=0.56, color=SERIES[0])
         longest = max(lengths, default=0.0) or 1.0
@@ -192,11 +194,20 @@ def _round_ticks(axes: Axes, names: Sequence[str]) -> None:
 
 def _row_ticks(axes: Axes, names: Sequence[str]) -> None:
     """Label the rows at the left, the first on top, with grid lines for the value axis."""
-    shown = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in names]
-    axes.set_yticks(range(len(names)), shown)
+    axes.set_yticks(range(len(names)), ["\n".join(_lines(name)) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
+
+
+def _height(names: Sequence[str]) -> int:
+    return (TALL_ROW if any(len(_lines(name)) > 1 for name in names) else ROW) * len(names)
+
+
+def _lines(name: str) -> list[str]:
+    """Return a name in one or two lines; what does not fit is left out, and dots say so."""
+    first, second, *more = [*wrap(name, MAX_NAME), "", ""]
+    return [first] if not second else [first, f"{second[: MAX_NAME - 1]}…" if any(more) else second]
 
 
 def _finite(value: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from made_report import DIGEST, classification, found, instruction, interval, one_round, scores, site, with_failures
 
+from server.report import charts
 from server.report.html import render
 
 
@@ -236,6 +237,13 @@ def test_many_sites_and_rounds_stay_readable() -> None:
     page = render(report)
     assert "24 more" in text(page)
     assert len(page) < 600_000
+
+
+def test_rows_of_a_chart_whose_names_differ_at_their_end_can_be_told_apart() -> None:
+    names = ["federation, epsilon 8, minilm", "federation, epsilon 8, mpnet", "short", "x" * 60]
+    rows = [charts.Point(name, 0.5, 0.4, 0.6) for name in names]
+    drawn = re.findall(r"<text[^>]*>([^<]*)", charts.intervals("rows", "", rows, None, percent=True))
+    assert {"minilm", "mpnet", "short", "x" * 26, "x" * 25 + "…"} <= set(drawn)
 
 
 def test_a_thousand_sites_fit_a_page_that_says_how_many_it_leaves_out() -> None:
