@@ -189,7 +189,10 @@ class DeltaSum(_Member):
         return f"{adapter_digest}+{config_digest}"
 
     def announce(self, order: TrainOrder, config_digest: str, held: Finished) -> ReadyReply:
-        """Announce a key for the attempt; see the base class.
+        """Close the round's reservation, and announce a key for the attempt; see the base class.
+
+        Whether a key or a refusal leaves depends on the delta. So the round is closed first: a site that has lost the stored
+        delta must not train another one under the same charge.
 
         Raises
         ------
@@ -197,7 +200,10 @@ class DeltaSum(_Member):
             The tensors of the delta are not those of the order's adapter in the same sequence, so the sum would be wrong.
         PrivacyError
             The delta is longer than the run's bound.
+        LedgerError
+            The ledger cannot be written.
         """
+        self._budget.commit(order.run_id, order.round)
         if held.delta.spec != order.adapter.spec:
             raise MessageError(
                 f"site {self._site_id}: its delta has other tensors than the order's adapter; run one version of hushtune "

@@ -121,7 +121,7 @@ class Budget:
 
         A round is reserved only if the budget can pay the run to its end, so that nothing is spent on half a run. An open
         reservation counts as spent. After a crash the site may train again under it at no further cost, because nothing had
-        left the site.
+        left the site, unless a later round of the run was reserved since.
 
         Parameters
         ----------
@@ -358,16 +358,25 @@ def _attempts(entries: Sequence[Entry], run_id: str, plan: PrivacyPlan) -> int:
 
 
 def _is_committed(reservation: Entry, entries: Sequence[Entry], reply: str | None = None) -> bool:
-    """Return whether a reservation was closed, and if a reply is given, whether for this one or without naming any."""
+    """Return whether a reservation was closed, and if a reply is given, whether for this one."""
     closed = [e.body.get("reply") for e in entries if e.kind == "commit" and e.body["reserved"] == reservation.seq]
-    return bool(closed) if reply is None else reply in closed or None in closed
+    return bool(closed) if reply is None else reply in closed
 
 
 def _unanswered(earlier: Entry, entries: Sequence[Entry], plan: PrivacyPlan | None, dataset: Dataset) -> Entry:
-    """Return an earlier reservation for reuse; refuse if it was answered or has another plan or other records."""
+    """Return an earlier reservation for reuse; refuse if it was answered, or has another plan or other records.
+
+    Also refuse if a later round of the run was reserved: that round may have started from the optimiser's state of the
+    attempt that failed, so the noised sums of that attempt have left already.
+    """
     run_id, number = earlier.body["run_id"], earlier.body["round"]
     if _is_committed(earlier, entries):
         raise LedgerError(f"round {number} of run {run_id} was trained and answered before; a round is answered only once")
+    if any(e.kind == "reserve" and e.body["run_id"] == run_id and e.body["round"] > number for e in entries):
+        raise LedgerError(
+            f"round {number} of run {run_id} was reserved, and a later round may have used what it computed; it stays spent "
+            "and is not trained again"
+        )
     if earlier.body["plan"] != (plan.digest() if plan else None):
         raise LedgerError(f"round {number} of run {run_id} was reserved for another plan; start a new run")
     if earlier.body["dataset"] != dataset.fingerprint:

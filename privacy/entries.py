@@ -19,7 +19,8 @@ FIELDS: Mapping[str, Sequence[frozenset[str]]] = {
     "open": [frozenset({"site_id", "ledger_id"})],
     # A secure sum names its attempt; earlier versions did not write the number of rounds of the whole plan.
     "reserve": [_RESERVE | {"rounds"}, _RESERVE | {"rounds", "attempt"}, _RESERVE],
-    # Earlier versions did not write the digest of the reply; nor does an audit, whose replies stay at the site.
+    # Earlier versions did not write the digest of the reply; nor does an audit, whose replies stay at the site; nor does a
+    # site that announces a key for a secure sum of deltas, before any vector leaves.
     "commit": [frozenset({"reserved", "reply"}), frozenset({"reserved"})],
 }
 NOWHERE = "0" * 64  # hash before the first entry

@@ -18,7 +18,7 @@ from privacy.secagg.protocol import Participant, total
 from privacy.secagg.roster import Roster
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import MessageError, PrivacyError
+from shared.errors import LedgerError, MessageError, PrivacyError
 from shared.identity.keys import new_key
 from shared.wire.chain_head import ChainHead
 from shared.wire.messages import TrainOrder
@@ -84,7 +84,8 @@ def test_each_attempt_sends_other_words_of_the_same_delta_under_other_keys_and_c
         np.testing.assert_array_equal(GRID.mean(total([reply.vector for reply in replies]), NAMES), np.full(D, -0.125))
     for place, name in enumerate(NAMES):
         assert len(four.written(name, "reserve")) == 1
-        assert four.written(name, "commit") == [words_digest(replies[place].vector) for replies in sent]  # for receipts
+        digests = [words_digest(replies[place].vector) for replies in sent]  # for receipts
+        assert four.written(name, "commit") == [None, *digests]  # closed by the announcement, before anything left
         assert four.budget(name).spent().epsilon == pytest.approx(replace(PLAN, rounds=1).epsilon())
 
 
@@ -96,7 +97,7 @@ def test_a_delta_leaves_for_one_list_of_sites_only_because_two_sums_would_show_a
     with pytest.raises(MessageError, match="was added up with east, north, south, west, and a second sum over other sites"):
         four.sites["north"].masked(fewer)
     four.sites["east"].masked(fewer)  # from which no vector had left yet
-    assert len(four.written("north", "commit")) == 1
+    assert len(four.written("north", "commit")) == 2  # of the announcement, and of the one vector
     with pytest.raises(MessageError, match="answered for another adapter"):  # or the same deltas with other weights
         four.outbox("north").stored("run", 1, DeltaSum.place(four.adapter.digest(), "other digest"))
     with pytest.raises(MessageError, match="answered for another adapter"):  # or without masks
@@ -126,7 +127,7 @@ def test_a_list_that_is_not_sound_gets_nothing_and_binds_the_delta_to_nothing(fo
     for forged in (listed[:2], (*listed[:3], listed[2]), (listed[0], *listed[2:])):
         with pytest.raises((MessageError, PrivacyError)):
             four.sites["north"].masked(replace(order, announcements=forged))
-    assert four.written("north", "commit") == []
+    assert four.written("north", "commit") == [None]  # of the announcement
     four.sites["north"].masked(order)
 
 
@@ -135,6 +136,8 @@ def test_a_site_whose_delta_is_too_long_or_of_another_form_announces_no_key(four
     order = TrainOrder("run", 1, "one", four.config, four.adapter, 4, "0.1.0")
     with pytest.raises(PrivacyError, match="ask the operator to raise it"):
         four.sites["north"].announce(order, "digest", long)
+    with pytest.raises(LedgerError, match="trained and answered before"):  # the refusal tells something about this delta
+        four.budget("north").reserve("run", 1, PLAN, ChainHead())
     other = Finished(AdapterState({"c": np.zeros(D, np.float32)}))
     with pytest.raises(MessageError, match="other tensors than the order's adapter"):
         four.sites["north"].announce(order, "digest", other)

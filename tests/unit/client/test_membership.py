@@ -1,6 +1,7 @@
 """A real site in secure sums, behind its own file: its key, its roster, its policy, its log of questions and its outbox."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -349,6 +350,16 @@ def test_a_delta_is_trained_and_charged_once_and_masked_anew_in_each_attempt_als
     assert np.array_equal(unmasked[0], unmasked[1])
     assert unmasked[0].any()
     assert north.file.set_ups.count().failures == 0
+
+
+@of_deltas
+def test_a_site_that_lost_its_delta_after_the_announcement_trains_no_other_one_for_the_same_charge(north: North) -> None:
+    north.host.ready(north.order())
+    shutil.rmtree(north.file.outbox)  # rounds of four other runs, or three later rounds, push the delta out too
+    with pytest.raises(Declined) as caught:
+        north.start().ready(north.order("two"))
+    assert "trained and answered before" in str(caught.value.__cause__)
+    assert north.charged() == 1
 
 
 @of_deltas

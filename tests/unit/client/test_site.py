@@ -110,6 +110,21 @@ def test_a_round_that_fails_in_training_is_spent_once_and_may_be_tried_again(
     assert site.budget.spent().epsilon == cost
 
 
+def test_a_failed_round_whose_moments_a_later_round_used_is_not_trained_again_for_the_same_charge(
+    classify: RunConfig, make: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make(classify)
+    with monkeypatch.context() as patch:
+        patch.setattr(Outbox, "store", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        with pytest.raises(OSError, match="No space left"):
+            site.train(order(site, classify))
+    assert site._memory.before("run", 2) is not None  # so the reply of round 2 shows noised sums of this training
+    site.train(order(site, classify, 2))
+    with pytest.raises(LedgerError, match="a later round may have used what it computed"):
+        site.train(order(site, classify))
+    assert site.budget.rounds("run") == (1, 2)
+
+
 def test_nothing_is_trained_when_the_ledger_cannot_be_written(
     classify: RunConfig, make: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

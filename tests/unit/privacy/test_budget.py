@@ -147,6 +147,17 @@ def test_an_open_reservation_counts_and_is_used_again(budget: Make) -> None:
     assert again.spent().epsilon == pytest.approx(ROUND)
 
 
+def test_a_round_is_not_trained_again_once_a_later_round_of_its_run_may_have_used_what_it_computed(budget: Make) -> None:
+    mine = budget(records(NAMES))
+    first = mine.reserve("run", 1, PLAN, ChainHead())
+    mine.reserve("another", 2, PLAN, ChainHead())
+    assert mine.reserve("run", 1, PLAN, ChainHead()) == first  # rounds of other runs use nothing of this one
+    mine.reserve("run", 2, PLAN, ChainHead())
+    with pytest.raises(LedgerError, match="a later round may have used what it computed"):
+        budget(records(NAMES)).reserve("run", 1, PLAN, ChainHead())
+    assert mine.reserve("run", 2, PLAN, ChainHead()).body["round"] == 2
+
+
 def test_a_round_that_was_answered_is_not_answered_again(budget: Make) -> None:
     spend(budget(records(NAMES)))
     with pytest.raises(LedgerError, match="round 1 of run run was trained and answered before"):
