@@ -16,10 +16,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from privacy.accounting import Accountant, MechanismEvent
+    from privacy.accounting import Accountant
     from privacy.anonymise.texts import Scrubber
     from privacy.dp.plan import PrivacyPlan
     from privacy.dp.training import make_private
+    from privacy.mechanism_event import MechanismEvent
     from server.report.result import load_report
     from shared.config.run import RunConfig
     from shared.ops.command_group import CommandGroup
@@ -158,10 +159,14 @@ def _public(name: str) -> Any:
 
 def _home(name: str) -> ModuleType:
     """Import the module that defines a public name, and as few others as possible."""
-    if name in ("Accountant", "MechanismEvent"):
+    if name == "Accountant":
         from privacy import accounting
 
         return accounting
+    if name == "MechanismEvent":
+        from privacy import mechanism_event
+
+        return mechanism_event
     if name == "Scrubber":
         from privacy.anonymise import texts
 

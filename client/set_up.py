@@ -20,12 +20,13 @@ from client.site import Site
 from client.site_file import SiteFile
 from client.worker import on_this_share
 from client.workers import Workers
-from privacy.accounting import SEARCH_GRID, Accountant
+from privacy.accounting import Accountant
 from privacy.audit.meter import refuse_unmetered
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
+from privacy.privacy_loss import SEARCH_GRID
 from privacy.secagg.protocol import Participant
 from shared.config.data import SiteSection
 from shared.config.data_stage import PARAPHRASES

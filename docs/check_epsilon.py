@@ -1,6 +1,6 @@
 """Recompute every epsilon of a privacy card, with dp-accounting alone: python docs/check_epsilon.py CARD.
 
-Each sum costs 2^-31 more, because drawn noise is not exactly a rounded Gaussian (privacy/accounting.py says why).
+Each sum costs 2^-31 more, because drawn noise is not exactly a rounded Gaussian (privacy/privacy_loss.py says why).
 """
 
 import json

@@ -15,7 +15,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from privacy.accounting import SAMPLING_LOSS, MechanismEvent, check_delta
+from privacy.mechanism_event import MechanismEvent
+from privacy.privacy_loss import SAMPLING_LOSS, check_delta
 
 # The orders are fixed, whatever is spent and whatever the limit is, because the proof below needs that. They are integers,
 # so that the divergence is a finite sum. Compared with trying every order, the spacing costs at most a few per cent of

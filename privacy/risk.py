@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from privacy.accounting import MechanismEvent, privacy_profile
+from privacy.accounting import privacy_profile
+from privacy.mechanism_event import MechanismEvent
 
 FALSE_POSITIVE_RATES = (0.001, 0.01, 0.1)
 EPSILONS = tuple(n / 100 for n in range(6001))  # each gives a valid bound; more of them give a tighter minimum

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from privacy.accounting import Accountant, MechanismEvent
+from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from privacy.entries import Entry
+from privacy.mechanism_event import MechanismEvent
 from privacy.renyi_filter import filter_epsilon
 
 Events = tuple[MechanismEvent, ...]

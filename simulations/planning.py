@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from client.preflight import shapes_of
-from privacy.accounting import SMALLEST_NOISE, Accountant
+from privacy.accounting import Accountant
 from privacy.budget import A_RUN_TO_COME
+from privacy.calibration import SMALLEST_NOISE
 from privacy.dp.plan import PrivacyPlan
 from privacy.entries import Entry, read
 from privacy.spending import Part, parts_of, spent, spent_after

@@ -60,20 +60,23 @@ def losses_and_noise_are_computed_once() -> Iterator[None]:
 
     Each is still computed by the product at its first use.
     """
-    from privacy import accounting
-    from privacy.dp import plan
+    from privacy import accounting, calibration, privacy_loss
 
-    composed = accounting.pld.PrivacyLossDistribution
-    known = lru_cache(maxsize=None)(accounting.calibrate)
+    composed = privacy_loss.pld.PrivacyLossDistribution
+    known, loss = dict[tuple[Any, ...], float](), lru_cache(maxsize=64)(privacy_loss.loss_of_step)
 
     def calibrate(*arguments: Any) -> float:
-        *goal, others = arguments[:5] if len(arguments) > 4 else (*arguments, ())
-        return known(*goal, tuple(others))
+        *goal, others, claimed = arguments
+        key = (*goal, tuple(others))
+        if key not in known:
+            known[key] = calibration.calibrate(*goal, others, claimed)
+        return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounting, "_loss", lru_cache(maxsize=64)(accounting._loss))
+        patch.setattr(accounting, "loss_of_step", loss)
+        patch.setattr(calibration, "loss_of_step", loss)
         patch.setattr(composed, "self_compose", lru_cache(maxsize=128)(composed.self_compose))
-        patch.setattr(plan, "calibrate", calibrate)
+        patch.setattr(accounting, "calibrate", calibrate)
         yield
 
 

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from privacy.accounting import LARGEST_NOISE, SEARCH_GRID, Accountant
+from privacy.accounting import Accountant
 from privacy.audit import checks
 from privacy.audit.checks import Check, Range
 from privacy.audit.rig import Floats, Rig, Trace, trace
 from privacy.audit.rig import shares as shares_of
 from privacy.audit.secure_rig import SumTrace, sum_trace
+from privacy.calibration import LARGEST_NOISE
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import rounding_slack
+from privacy.privacy_loss import SEARCH_GRID
 from privacy.secagg.noise_shares import KERNEL
 from shared.errors import PrivacyError
 

@@ -28,8 +28,8 @@ class Mechanism:
     Formal guarantee: the Gaussian mechanism at ``noise_multiplier``, for adding or removing one unit whose share of the sum
     has an L2 norm of at most ``bound`` and which moves the rest of the sum by at most ``slack`` times ``bound``. Rounding to
     the grid moves a sum by at most g sqrt(dimension) more between neighbours, so the standard deviation is
-    ``noise_multiplier`` times ``sensitivity`` = bound (1 + slack) + g sqrt(dimension). `privacy.accounting` charges for the
-    difference between drawn noise and a true Gaussian (see `privacy.dp.noise.rounded_gaussian`).
+    ``noise_multiplier`` times ``sensitivity`` = bound (1 + slack) + g sqrt(dimension). `privacy.privacy_loss` charges for
+    the difference between drawn noise and a true Gaussian (see `privacy.dp.noise.rounded_gaussian`).
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ A number K >= 0 is drawn with probability proportional to w(K) = exp(-(K + 1/2)^
 probability. w(K) is the Gaussian density in the middle of the cell [K, K + 1). For |K| < 20 std it therefore differs from
 the probability of the cell by a factor within 1 +- 17 / std^2: the second derivative of the density is at most (20^2 - 1) /
 std^2 times the density, and 1/24 of it enters the integral over the cell. Numbers more than half a standard deviation beyond
-that are never drawn (probability 6e-89). `privacy.accounting.SAMPLING_LOSS` charges for both errors.
+that are never drawn (probability 6e-89). `privacy.privacy_loss.SAMPLING_LOSS` charges for both errors.
 
 The probabilities w(K) themselves are exact. K = k 2^m + j, where 10 random bits choose the block k from a table and j is m
 random bits. The pair is accepted with the probability that corrects for the table (rejection sampling, as in Karney 2016,

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, Self, get_args
 
-from privacy.accounting import LARGEST_NOISE, SMALLEST_NOISE, Accountant, MechanismEvent, Purpose, calibrate
+from privacy.accounting import Accountant
+from privacy.calibration import LARGEST_NOISE, SMALLEST_NOISE
 from privacy.dp.mechanism import Mechanism, grid_of
 from privacy.dp.release import SHARE_BOUND, label_counts_event, metrics_event
+from privacy.mechanism_event import MechanismEvent, Purpose
 from privacy.secagg.noise_shares import NoiseShares
 from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from privacy.stability import refuse_unstable
@@ -297,7 +299,9 @@ class PrivacyPlan:
         delta = default_delta(declared_size) if target_delta is None else target_delta
         noise = 1.0 if noise_multiplier is None else noise_multiplier  # a draft, checked before the search for its noise
         draft = cls(sampling_rate, noise, clipping_norm, steps, 1, delta, declared_size, clipping=clipping)
-        return draft if epsilon is None else replace(draft, noise_multiplier=calibrate(epsilon, delta, sampling_rate, steps))
+        if epsilon is None:
+            return draft
+        return replace(draft, noise_multiplier=Accountant().noise_multiplier(epsilon, delta, sampling_rate, steps))
 
     @classmethod
     def for_site(cls, config: RunConfig, declared_size: int, accountant: Accountant | None = None) -> Self | None:
@@ -346,7 +350,8 @@ class PrivacyPlan:
             shared=shared,
         )
         steps, others = draft.steps_per_round * draft.rounds, releases * draft.rounds
-        noise = calibrate(privacy.epsilon, target_delta, training.sampling_rate, steps, others, accountant)
+        accountant, rate = accountant or Accountant(), training.sampling_rate
+        noise = accountant.noise_multiplier(privacy.epsilon, target_delta, rate, steps, others)
         return replace(draft, noise_multiplier=noise)
 
     @classmethod
@@ -372,7 +377,7 @@ class PrivacyPlan:
         if not privacy.enabled or privacy.trust != "central":
             return None
         target_delta, rate, rounds = privacy.delta_at(sites), privacy.site_rate, config.training.rounds
-        noise = calibrate(privacy.epsilon, target_delta, rate, rounds)
+        noise = Accountant().noise_multiplier(privacy.epsilon, target_delta, rate, rounds)
         share = noise / (rate * sites)
         if share > LARGEST_SHARE:
             raise PrivacyError(

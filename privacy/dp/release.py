@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from privacy.accounting import MechanismEvent
 from privacy.dp.mechanism import Mechanism
+from privacy.mechanism_event import MechanismEvent
 from shared.config.data_stage import BalanceSection
 from shared.config.privacy import PrivacySection
 

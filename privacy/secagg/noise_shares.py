@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from privacy.accounting import SAMPLING_LOSS
 from privacy.dp.mechanism import with_lattice_noise
+from privacy.privacy_loss import SAMPLING_LOSS
 from shared.errors import PrivacyError
 
 WORD_BITS = 32  # sums are taken modulo 2^32

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from privacy.accounting import SEARCH_GRID, SMALLEST_NOISE, Accountant, MechanismEvent, Purpose
+from privacy.accounting import Accountant
+from privacy.calibration import SMALLEST_NOISE
 from privacy.dp.plan import grids_of
+from privacy.mechanism_event import MechanismEvent, Purpose
+from privacy.privacy_loss import SEARCH_GRID
 from privacy.risk import AttackRisk, attack_risk
 from privacy.secagg.noise_shares import NoiseShares
 from privacy.secagg.shared_plan import SharedNoise

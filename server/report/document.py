@@ -10,9 +10,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from privacy.accounting import Accountant, Purpose
+from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan, grids_of
 from privacy.leakage.recall import merge_recalls, overall
+from privacy.mechanism_event import Purpose
 from privacy.stability import effects
 from server.report import wording
 from server.report.facts import Baseline, RunFacts, SiteFacts

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from privacy.accounting import MechanismEvent, epsilon
+from privacy.accounting import epsilon
 from privacy.entries import read, refuse_unless_holds
+from privacy.mechanism_event import MechanismEvent
 from server.report.signed import CARD_FILE, SignedCard
 from shared.errors import LedgerError, RunError
 from shared.models.wheels import sha256_file

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from privacy.accounting import MechanismEvent, epsilon
+from privacy.accounting import epsilon
+from privacy.mechanism_event import MechanismEvent
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "check_epsilon.py"
 EVENTS = (MechanismEvent(0.1, 1.2345, 12), MechanismEvent(1.0, 20.0, 1, "metrics"), MechanismEvent(0.1, 1.2345, 12))

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,7 +22,6 @@ from client.runner import outward_code
 from client.service import Service
 from client.set_up import Host
 from client.site_file import SiteFile
-from privacy.accounting import calibrate
 from privacy.anonymise.scrubbed import Scrubbed
 from privacy.entries import read
 from privacy.secagg.protocol import Attempt, Participant, total
@@ -52,11 +50,6 @@ SHARED: Mapping[str, Any] = {
     "aggregation.optimiser": "adamw",
     "cohort.quorum": 3,
 }
-
-
-@lru_cache
-def calibrated(*target: float) -> float:
-    return calibrate(*target)
 
 
 class North:
@@ -132,7 +125,6 @@ def north(
     monkeypatch.setattr("client.set_up.shapes_of", lambda _: trained_shapes(learner.model))
     monkeypatch.setattr("client.set_up.refuse_what_does_not_fit", lambda *_: None)
     monkeypatch.setattr("client.set_up.load_learner", lambda _: learner)
-    monkeypatch.setattr("privacy.dp.plan.calibrate", lambda *target: calibrated(*target[:4]))  # one search for all tests
     return North(tmp_path, tiny_bert, config, read_adapter(learner.model))
 
 

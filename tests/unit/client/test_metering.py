@@ -12,8 +12,9 @@ from bench.meter import FAULTS
 from client import metering
 from client.display import meter_tables
 from client.metering import metered, readings
-from privacy.accounting import SEARCH_GRID, Accountant
+from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
+from privacy.privacy_loss import SEARCH_GRID
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 

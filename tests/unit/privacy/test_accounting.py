@@ -14,19 +14,13 @@ from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from privacy import accounting
-from privacy.accounting import (
-    CLAIM_GRID,
-    SAMPLING_LOSS,
-    SEARCH_GRID,
-    Accountant,
-    MechanismEvent,
-    calibrate,
-    epsilon,
-    renyi_epsilon,
-)
+from privacy import accounting, calibration
+from privacy.accounting import Accountant, epsilon, renyi_epsilon
+from privacy.calibration import calibrate
 from privacy.dp.mechanism import MOST_NUMBERS
 from privacy.dp.noise import SMALLEST_STD
+from privacy.mechanism_event import MechanismEvent
+from privacy.privacy_loss import CLAIM_GRID, SAMPLING_LOSS, SEARCH_GRID
 from privacy.renyi_filter import ORDERS, epsilon_of, filter_epsilon, renyi_divergence
 from shared.errors import PrivacyError
 
@@ -143,7 +137,7 @@ def test_without_sampling_epsilon_is_the_closed_form_and_never_below_it(noise: f
 def test_a_calibrated_plan_meets_its_target_and_wastes_little(
     target: float, exponent: float, rate: float, steps: int
 ) -> None:
-    noise = calibrate(target, 10**exponent, rate, steps)
+    noise = Accountant().noise_multiplier(target, 10**exponent, rate, steps)
     reached = ours(rate, noise, steps, 10**exponent)
     assert reached <= target
     assert reached >= 0.99 * target
@@ -223,7 +217,7 @@ def test_a_delta_that_is_no_chance_is_refused(delta: float) -> None:
     with pytest.raises(PrivacyError, match="target_delta"):
         ours(0.1, 1.0, 1, delta)
     with pytest.raises(PrivacyError, match="target_delta"):
-        calibrate(1.0, delta, 0.1, 1)
+        Accountant().noise_multiplier(1.0, delta, 0.1, 1)
 
 
 def test_sizes_that_are_calibrated_one_after_the_other_share_losses_and_get_the_same_noise_to_the_last_digit(
@@ -231,21 +225,21 @@ def test_sizes_that_are_calibrated_one_after_the_other_share_losses_and_get_the_
 ) -> None:
     others, deltas = (MechanismEvent(0.2, 6.0, 10, "metrics"),), (1e-3, 9e-4, 8e-4)
     searched: list[float] = []
-    original = accounting._loss
+    original = calibration.loss_of_step
 
     def loss(rate: float, noise: float, grid: float) -> Any:
         searched.append(grid)
         return original(rate, noise, grid)
 
-    monkeypatch.setattr(accounting, "_loss", loss)
+    monkeypatch.setattr(calibration, "loss_of_step", loss)
     alone, cold = [], 0
     for delta in deltas:
-        accounting._searched.cache_clear()
-        alone.append(calibrate(8.0, delta, 0.2, 10, others))
+        calibration._searched.cache_clear()
+        alone.append(calibrate(8.0, delta, 0.2, 10, others, epsilon))
     cold = searched.count(SEARCH_GRID)
-    accounting._searched.cache_clear()
+    calibration._searched.cache_clear()
     searched.clear()
-    together = [calibrate(8.0, delta, 0.2, 10, others) for delta in deltas]
+    together = [calibrate(8.0, delta, 0.2, 10, others, epsilon) for delta in deltas]
     assert together == alone
     assert len(set(alone)) == 3
     assert searched.count(SEARCH_GRID) < 0.8 * cold
@@ -253,7 +247,7 @@ def test_sizes_that_are_calibrated_one_after_the_other_share_losses_and_get_the_
 
 def test_a_target_out_of_reach_is_refused_with_what_to_do() -> None:
     with pytest.raises(PrivacyError, match=r"cannot be reached.*fewer steps, a lower rate"):
-        calibrate(1e-7, 1e-5, 1.0, 100)
+        Accountant().noise_multiplier(1e-7, 1e-5, 1.0, 100)
 
 
 def test_the_accountant_says_the_same_again_and_composes_once(monkeypatch: pytest.MonkeyPatch) -> None:

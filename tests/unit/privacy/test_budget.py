@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from privacy import accounting
-from privacy.accounting import Accountant, MechanismEvent, epsilon
+from privacy.accounting import Accountant, epsilon
 from privacy.budget import Budget, Limit, upper_bound
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
+from privacy.mechanism_event import MechanismEvent
 from privacy.renyi_filter import filter_epsilon
 from privacy.spending import Spent
 from shared.errors import LedgerError
@@ -317,9 +318,9 @@ def test_a_ledger_that_was_written_before_whole_plans_were_goes_on(budget: Make)
 
 def test_only_the_whole_plan_is_composed_for_the_rounds_left_of_a_run(budget: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    compose = accounting._composed
+    compose = accounting.composed
     monkeypatch.setattr(
-        accounting, "_composed", lambda counts, losses: (asked.append(counts.total()), compose(counts, losses))[1]
+        accounting, "composed", lambda counts, losses: (asked.append(counts.total()), compose(counts, losses))[1]
     )
     mine = replace(budget(records(NAMES)), accountant=Accountant())
     nobody_has_seen = replace(mine, dataset=Dataset([()]))

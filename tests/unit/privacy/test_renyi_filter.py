@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opacus.accountants.analysis.rdp import compute_rdp
 
-from privacy.accounting import SAMPLING_LOSS, SEARCH_GRID, MechanismEvent, epsilon
+from privacy.accounting import epsilon
+from privacy.mechanism_event import MechanismEvent
+from privacy.privacy_loss import SAMPLING_LOSS, SEARCH_GRID
 from privacy.renyi_filter import ORDERS, epsilon_of, filter_epsilon, renyi_divergence
 from shared.errors import PrivacyError
 

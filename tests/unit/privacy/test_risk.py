@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from privacy.accounting import MechanismEvent, privacy_profile
+from privacy.accounting import privacy_profile
+from privacy.mechanism_event import MechanismEvent
 from privacy.risk import FALSE_POSITIVE_RATES, attack_risk
 
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy.accounting import SEARCH_GRID, Accountant
+from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
+from privacy.privacy_loss import SEARCH_GRID
 from privacy.renyi_filter import filter_epsilon
 from privacy.spending import Part, parts_of, spent, spent_after
 

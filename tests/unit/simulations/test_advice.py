@@ -5,7 +5,7 @@ import math
 import pytest
 from fixture_types import ConfigOf
 
-from privacy.dp import plan as plan_module
+from privacy import accounting
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from simulations import advice
@@ -23,7 +23,7 @@ def calibrated(epsilon: float, delta: float, rate: float, steps: int, *_: object
 @pytest.fixture
 def config(config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
     monkeypatch.setattr(advice, "STEPS", (5, 10))
-    monkeypatch.setattr(plan_module, "calibrate", calibrated)
+    monkeypatch.setattr(accounting, "calibrate", calibrated)
     monkeypatch.setattr(advice, "shapes_of", lambda config: {"a": (100, 8), "head": (4,)})
     changes = {"training.rounds": 1, "training.steps": 5, "training.sampling_rate": 1.0, "data.sites": SITES}
     return config_of({**changes, "aggregation.weights": "declared", "model.dtype": "float32"})

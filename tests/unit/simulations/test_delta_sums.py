@@ -43,7 +43,7 @@ def test_secure_sums_of_deltas_give_the_same_model_up_to_the_grid_and_the_same_l
 ) -> None:
     # Without noise, and with all records in each batch, both runs compute the same deltas.
     monkeypatch.setattr("privacy.dp.mechanism.rounded_gaussian", lambda count, std, device: torch.zeros(count).long())
-    monkeypatch.setattr("privacy.dp.plan.calibrate", lambda *target: 3.0)  # any noise multiplier within the budget
+    monkeypatch.setattr("privacy.accounting.calibrate", lambda *target: 3.0)  # any noise multiplier within the budget
     configs = [
         config_of({**CHANGES, "model.name": str(tiny_bert), "aggregation.secure_sums": secure}) for secure in (False, True)
     ]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.meter import CLAIMS, FAULTS, plan_of
-from privacy.accounting import SEARCH_GRID, Accountant
+from privacy.accounting import Accountant
 from privacy.audit import rig, secure_rig
 from privacy.audit.meter import Reading, meter, refuse_unmetered
 from privacy.dp import mechanism
@@ -18,6 +18,7 @@ from privacy.dp.mechanism import with_lattice_noise
 from privacy.dp.noise import rounded_gaussian
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.sampling import poisson_batches
+from privacy.privacy_loss import SEARCH_GRID
 from privacy.secagg import noise_shares
 from privacy.secagg.shared_plan import SharedNoise
 from shared.errors import PrivacyError

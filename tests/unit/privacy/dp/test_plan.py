@@ -7,9 +7,9 @@ import pytest
 import torch
 from fixture_types import ConfigOf
 
-from privacy.accounting import MechanismEvent
 from privacy.dp.mechanism import Mechanism
 from privacy.dp.plan import COUNT_BOUND, ClippingMode, PrivacyPlan
+from privacy.mechanism_event import MechanismEvent
 from shared.errors import PrivacyError
 
 FAST = {"training.rounds": 2, "training.steps": 3, "privacy.epsilon": 0.5, "training.sampling_rate": 1.0}
@@ -119,7 +119,7 @@ def test_a_run_that_cannot_be_planned_is_refused_before_its_noise_is_searched_fo
     config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server could otherwise make a site compute for minutes with a sampling rate that expects no record."""
-    monkeypatch.setattr("privacy.dp.plan.calibrate", pytest.fail)
+    monkeypatch.setattr("privacy.accounting.calibrate", pytest.fail)
     with pytest.raises(PrivacyError, match=r"training\.sampling_rate"):
         PrivacyPlan.for_site(config_of({"training.sampling_rate": 1e-4}), 1000)
 

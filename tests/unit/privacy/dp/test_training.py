@@ -13,9 +13,10 @@ from silence import silence
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
-from privacy.accounting import Accountant, MechanismEvent
+from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.training import Batch, make_private
+from privacy.mechanism_event import MechanismEvent
 from shared.errors import PrivacyError
 
 FACTS: dict[str, Any] = {"declared_size": 60, "sampling_rate": 0.2, "steps": 4, "noise_multiplier": 1.0}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from privacy.accounting import MechanismEvent
+from privacy.mechanism_event import MechanismEvent
 from server.report.card import BaseModel, CardFacts, Charge, SiteCharges
 from server.report.publication import publish
 from server.signing import SigningKey

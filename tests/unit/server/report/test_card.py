@@ -15,10 +15,10 @@ from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.accounting import MechanismEvent
 from privacy.dp.clipping import STABILISER
 from privacy.dp.mechanism import grid_of
 from privacy.dp.plan import ClippingMode
+from privacy.mechanism_event import MechanismEvent
 from privacy.risk import FALSE_POSITIVE_RATES
 from privacy.secagg.shared_plan import SharedNoise
 from server.report import wording

@@ -13,8 +13,8 @@ import pytest
 import torch
 from fixture_types import Change, LearnerOf, RecordsOf
 
-from privacy.accounting import MechanismEvent
 from privacy.dp.plan import PrivacyPlan
+from privacy.mechanism_event import MechanismEvent
 from server.evaluation import Evaluator
 from server.model_assessment import Rival, assess
 from server.probes import probe

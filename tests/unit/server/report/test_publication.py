@@ -8,9 +8,9 @@ import pytest
 import torch
 from fixture_types import ConfigOf
 
-from privacy.accounting import MechanismEvent
 from privacy.dp.plan import PrivacyPlan
 from privacy.leakage.recall import Recall
+from privacy.mechanism_event import MechanismEvent
 from server.report.card import Charge, privacy_card
 from server.report.facts import RunFacts, SiteFacts
 from server.report.markdown import model_page, privacy_page

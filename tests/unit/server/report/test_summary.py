@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_report import classification, interval
 
-from privacy.accounting import MechanismEvent
+from privacy.mechanism_event import MechanismEvent
 from privacy.secagg.shared_plan import SharedNoise
 from server.report import wording
 from server.report.card import CardFacts, privacy_card
