@@ -81,18 +81,42 @@ class Architecture:
 
 
 TEXT = {**SMALL, "head_dim": 8, "vocab_size": len(SPECIALS) + 3 + len(WORDS)}
+GEMMA = {
+    "head_dim": 8,
+    "final_logit_softcapping": 5.0,
+    "num_kv_shared_layers": 0,
+    "vocab_size_per_layer_input": TEXT["vocab_size"],
+    "hidden_size_per_layer_input": 8,
+}
 PICTURES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "image_size": 28}
 PLAIN = (
-    "llama mistral qwen2 qwen3 smollm3 phi phi3 gemma gemma2 gemma3_text cohere cohere2 olmo olmo2 opt gpt2 gpt_bigcode "
-    "gpt_neox bloom mpt stablelm starcoder2 glm nemotron exaone4 xglm falcon mamba rwkv bert"
+    "llama mistral qwen2 qwen3 smollm3 phi phi3 gemma gemma2 cohere cohere2 olmo olmo2 opt gpt2 gpt_bigcode "
+    "gpt_neox bloom mpt stablelm starcoder2 glm nemotron exaone4 nanochat xglm falcon mamba rwkv bert"
 )
-MIXTURES = "mixtral granitemoe qwen3_moe qwen2_moe gpt_oss phimoe"
+MIXTURES = "mixtral qwen3_moe qwen2_moe gpt_oss phimoe"
+MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8}
 ENCODERS = "bert roberta distilbert albert electra modernbert xlm-roberta mpnet ernie rembert roformer fnet llama"
 RELATIVE = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
 ARCHITECTURES = (
     *(Architecture(name, "instruction") for name in PLAIN.split()),
     *(Architecture(name, "instruction", EXPERTS) for name in MIXTURES.split()),
     Architecture("granite", "instruction", {"logits_scaling": 6.0, "embedding_multiplier": 4.0}),
+    Architecture("granitemoe", "instruction", {**EXPERTS, "logits_scaling": 3.0}),
+    Architecture(
+        "granitemoehybrid",
+        "instruction",
+        {**EXPERTS, **MAMBA, "logits_scaling": 3.0, "layer_types": ["attention", "mamba"]},
+    ),
+    Architecture("bamba", "instruction", {**MAMBA, "attn_layer_indices": [1]}),
+    Architecture(
+        "falcon_h1",
+        "instruction",
+        {**MAMBA, "mamba_n_heads": 4, "mamba_d_ssm": 32, "head_dim": 8, "lm_head_multiplier": 0.25},
+    ),
+    Architecture("cohere2_moe", "instruction", {**EXPERTS, "logit_scale": 0.3}),
+    Architecture("gemma3_text", "instruction", {"head_dim": 8, "final_logit_softcapping": 5.0}),
+    Architecture("gemma3n_text", "instruction", {**GEMMA, "laurel_rank": 4, "activation_sparsity_pattern": [0.0, 0.0]}),
+    Architecture("gemma4_text", "instruction", {**GEMMA, "global_head_dim": 8}),
     Architecture("helium", "instruction", {"head_dim": 8}),
     Architecture("gpt_neo", "instruction", {"attention_types": [[["global", "local"], 1]]}),
     Architecture("gptj", "instruction", {"rotary_dim": 4}),

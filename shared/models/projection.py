@@ -34,7 +34,7 @@ def logits_of(network: Any, output: Any, states: torch.Tensor) -> torch.Tensor:
     """
     given = type(output)(**{**output, "last_hidden_state": states})
     ids = torch.zeros(states.shape[:2], dtype=torch.int64, device=states.device)
-    with _replaced(network, _Given(given)):
+    with _replaced(network, _Given(given, transformer_of(network))):
         logits: torch.Tensor = network(input_ids=ids, use_cache=False).logits
     return logits
 
@@ -46,11 +46,19 @@ def projection_trains(network: Any) -> bool:
 
 
 class _Given(nn.Module):
-    """A module that returns a given output, whatever it is called with."""
+    """A module that returns a given output, whatever it is called with; its other attributes are those of the transformer.
 
-    def __init__(self, output: Any) -> None:
+    Falcon-H1's forward pass reads the factor of its logits from the transformer.
+    """
+
+    def __init__(self, output: Any, transformer: nn.Module) -> None:
         super().__init__()
         self._output = output
+        self._transformer = (transformer,)  # in a tuple, so that it does not become a child of this module
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the transformer."""
+        return getattr(self._transformer[0], name)
 
     def forward(self, *_: Any, **__: Any) -> Any:
         """Return the output."""

@@ -22,6 +22,7 @@ def architecture(name: str, task: str) -> Architecture:
         ("granite", {"targets": ("lm_head", "q_proj")}),  # scales them after a trained projection
         ("gpt2", {"last_layers": 1}),  # weights that lie turned, in a transformer of another name
         ("falcon", {}),
+        ("falcon_h1", {}),  # scales them by a factor of its transformer
     ],
 )
 def test_a_language_model_trains_with_the_loss_of_its_own_library(
