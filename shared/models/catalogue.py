@@ -130,7 +130,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         reference="google/gemma-3-1b-it@dcc83ea841ab6100d6b47a070329e1ba4cf78752",
     ),
     "gemma-3-4b": CatalogueEntry(
-        about=_chat("4.3 G, its part for pictures included", "140 languages", "Gemma template"),
+        about="language model that also reads pictures, 4.3 G parameters, 140 languages, Gemma template; for instruction",
         licence=_GEMMA,
         reference="google/gemma-3-4b-it@093f9f388b31de276ce2de164bdc2081324b9767",
     ),

@@ -26,6 +26,7 @@ from transformers import (
 
 from shared.config.model import ModelSection
 from shared.errors import ModelError
+from shared.models.dequantised import dequantised
 from shared.models.fitness import refuse_unfit
 from shared.models.folders import WEIGHTS, ModelFiles, locate
 from shared.models.library import one_sentence, quiet
@@ -33,6 +34,7 @@ from shared.ops.extras import require
 
 Kind = Literal["encoder", "causal"]
 WANTED: Mapping[Kind, str] = {"encoder": "an encoder", "causal": "a causal language model"}
+OTHERWISE = "check model.name against task.name, or get the whole model again"
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     options = _options(section, dtype, device)
     with _opening(section, kind), quiet():
         folder = _readable(files)
-        config, tokenizer = _config_and_tokenizer(folder)
+        config, tokenizer = _config_and_tokenizer(section, folder)
         network, loading = _class_for(kind, config).from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
         )
@@ -177,7 +179,7 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
     files, device = locate(section), torch.device("meta")
     with _opening(section, kind), quiet():
         folder = _readable(files)
-        config, tokenizer = _config_and_tokenizer(folder)
+        config, tokenizer = _config_and_tokenizer(section, folder)
         with device:
             network = _class_for(kind, config).from_config(config, attn_implementation="eager", trust_remote_code=False)
         weights = [WEIGHTS] if files.is_gguf else files.weights
@@ -190,12 +192,15 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
 
 
 def _opening(section: ModelSection, kind: Kind) -> AbstractContextManager[None]:
-    return one_sentence(f"{section.name}: cannot be loaded as {WANTED[kind]}", "check model.name against task.name")
+    return one_sentence(f"{section.name}: cannot be loaded as {WANTED[kind]}", OTHERWISE)
 
 
-def _config_and_tokenizer(folder: Path) -> tuple[Any, Any]:
+def _config_and_tokenizer(section: ModelSection, folder: Path) -> tuple[Any, Any]:
     """Read a model's config and tokenizer; code that a folder brings along is refused without a question at the terminal."""
-    return tuple(auto.from_pretrained(folder, trust_remote_code=False) for auto in (AutoConfig, AutoTokenizer))  # type: ignore[return-value]
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    remedy = "save the model's own tokenizer there with save_pretrained"
+    with one_sentence(f"{section.name}: its tokenizer cannot be read", remedy):
+        return config, AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 def _class_for(kind: Kind, config: Any) -> Any:
@@ -233,32 +238,11 @@ def _missing_head(network: PreTrainedModel, weights: Sequence[Path]) -> list[str
 
 def _lacks(section: ModelSection, kind: Kind, absent: Sequence[str]) -> ModelError:
     return ModelError(
-        f"{section.name}: cannot be loaded as {WANTED[kind]}: its weights lack {len(absent)} tensors ({absent[0]}); check "
-        "model.name against task.name, or get the whole model"
+        f"{section.name}: cannot be loaded as {WANTED[kind]}: its weights lack {len(absent)} tensors ({absent[0]}); "
+        f"{OTHERWISE}"
     )
 
 
 def _readable(files: ModelFiles) -> Path:
     """Return the folder that transformers reads: the model's own, or of a GGUF file that of its float32 copy."""
-    return _dequantised(files, files.weights[0]) if files.is_gguf else files.folder
-
-
-def _dequantised(files: ModelFiles, weights: str) -> Path:
-    """Return the folder of a float32 safetensors copy of a GGUF model; make the copy on first use.
-
-    A copy is needed because transformers cannot save a model that it read from GGUF.
-    """
-    target = files.folder / "float32"
-    if (target / "model.safetensors").is_file():
-        return target
-    with quiet():
-        network = AutoModelForCausalLM.from_pretrained(files.folder, gguf_file=weights, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(files.folder, gguf_file=weights)
-    plain = {k: v for k, v in network.config.to_dict().items() if k != "quantization_config"}
-    copy = type(network)(type(network.config)(**plain))
-    copy.load_state_dict(network.state_dict())
-    scratch = files.folder / "float32.partial"
-    copy.save_pretrained(scratch)
-    tokenizer.save_pretrained(scratch)
-    scratch.rename(target)
-    return target
+    return dequantised(files) if files.is_gguf else files.folder

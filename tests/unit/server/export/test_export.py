@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from fixture_types import Change, ConfigOf, LearnerOf, Shake
+from gguf_model import save_gguf
 from huggingface_hub import ModelCard
 from peft import AutoPeftModel, AutoPeftModelForCausalLM
 from safetensors.torch import load_file
@@ -26,6 +27,8 @@ from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.errors import ModelError, RunError
 from shared.metrics.bootstrap import Interval
+from shared.models.catalogue import CATALOGUE, CatalogueEntry
+from shared.models.wheels import Wheel, cached_folder, sha256_file
 from shared.tasks.base import Learner
 from shared.wire.chain_head import ChainHead
 
@@ -235,6 +238,30 @@ def test_a_gguf_file_that_lacks_a_value_is_refused(tmp_path: Path) -> None:
     source = gguf_file(tmp_path / "old.gguf", {"output.weight": np.ones((32, 64), np.float32)})
     with pytest.raises(ModelError, match=r"no output\.weight of shape"):
         refilled(source, {"output.weight": np.ones((64, 32), np.float32)}, tmp_path / FILE)
+
+
+def test_a_base_model_of_gguf_is_exported_to_gguf_with_the_runs_answers(
+    run_of: Callable[..., tuple[Path, Learner]],
+    instruct: RunConfig,
+    change: Change,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HUSHTUNE_CACHE", str(tmp_path / "cache"))
+    folder = cached_folder(Wheel("little-model", "1.0", "0" * 64, "inside")) / "inside"
+    folder.mkdir(parents=True)
+    save_gguf(folder / "tiny.gguf")
+    wheel = Wheel("little-model", "1.0", "0" * 64, "inside", {"tiny.gguf": sha256_file(folder / "tiny.gguf")})
+    monkeypatch.setitem(CATALOGUE, "little", CatalogueEntry("tiny", "MIT", "little", wheel, "tiny.gguf"))  # type: ignore[call-overload]
+    run, learner = run_of(change(instruct, {"model.name": "little", "task.system": "", "model.max_length": 128}))
+    export(run, "gguf", tmp_path / "out")
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out", gguf_file=FILE, dtype=torch.float32)
+    untouched = AutoModelForCausalLM.from_pretrained(folder, gguf_file="tiny.gguf", dtype=torch.float32)
+    ids, model = torch.arange(3, 12)[None], learner.model
+    with torch.no_grad():
+        expected = model(input_ids=ids).logits
+        torch.testing.assert_close(loaded(input_ids=ids).logits, expected, rtol=2e-2, atol=2e-2)  # weights in float16
+        assert (untouched(input_ids=ids).logits - expected).abs().max() > 0.1
 
 
 def test_llama_cpps_converter_gets_the_merged_model(

@@ -50,6 +50,17 @@ def test_a_folder_without_a_tokenizer_is_refused(bert: Path, how: Callable[..., 
     assert "has no tokenizer" in refusal(how, section(bert), "encoder")
 
 
+@pytest.mark.parametrize("left", [None, "{"], ids=["missing", "damaged"])
+@pytest.mark.parametrize("how", [load, outline])
+def test_a_tokenizer_that_cannot_be_read_is_named(llama: Path, how: Callable[..., Any], left: str | None) -> None:
+    (llama / "tokenizer.json").unlink()
+    if left:
+        (llama / "tokenizer.json").write_text(left)
+    said = refusal(how, section(llama), "causal")
+    assert "its tokenizer cannot be read" in said
+    assert "save the model's own tokenizer there" in said
+
+
 def test_a_tokenizer_of_special_tokens_alone_is_refused(bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bert)
     tokenizer.train_new_from_iterator([], 5).save_pretrained(bert)
