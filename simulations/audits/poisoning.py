@@ -17,7 +17,6 @@ from privacy.accounting import Accountant
 from privacy.anonymise.scrubbed import Scrubbed
 from server.evaluation import Evaluator
 from server.probes.backdoor import with_trigger
-from server.probes.robustness import outcome_on
 from server.rounds import Round, run_rounds
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
@@ -30,6 +29,7 @@ from shared.records.types import RawRecord, Record
 from shared.seeds import stream
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
+from shared.tasks.outcome import Outcome
 from simulations.assembly import evaluator_of, held_out_records
 from simulations.audits.dishonest import TRIGGER, AttackName, Collusion, Dishonest, Watched, false_records
 from simulations.audits.training import refuse_lasting_ledger
@@ -73,6 +73,8 @@ class Ground:
     config: RunConfig
     learner: Learner
     evaluator: Evaluator
+    triggered: Evaluator  # on the same records with the backdoor's trigger in each
+    accountant: Accountant
     start: AdapterState = field(repr=False)
     sites: Mapping[str, Sequence[Site]] = field(repr=False)  # by the records that they train on: "none" for their own
     data: Sequence[SiteData] = field(repr=False)
@@ -183,7 +185,9 @@ def _ground(config: RunConfig, row: Row, pooled: Sequence[SiteData], folder: Pat
         for section, part in zip(own.data.sites, dealt, strict=True)
     ]
     learner, plans = load_learner(own), site_plans(own, accountant)
-    evaluator = evaluator_of(own, learner, held_out_records(config, pooled))
+    held_out = held_out_records(config, pooled)
+    evaluator = evaluator_of(own, learner, held_out)
+    triggered = evaluator_of(own, learner, [(owner, with_trigger(record, TRIGGER)) for owner, record in held_out])
     start, scratch = read_adapter(learner.model), folder / FOLDER / "ledgers" / secrets.token_hex(4)
     sites = {}
     for attack in ("none", "label flip", "backdoor"):
@@ -193,7 +197,7 @@ def _ground(config: RunConfig, row: Row, pooled: Sequence[SiteData], folder: Pat
                     plans[each.section.id], site_budget(own, each, scratch / attack, accountant))
             for each in chosen
         ]  # fmt: skip
-    return Ground(own, learner, evaluator, start, sites, data)
+    return Ground(own, learner, evaluator, triggered, accountant, start, sites, data)
 
 
 def _with_raw(site: SiteData) -> Iterator[tuple[Record, RawRecord]]:
@@ -243,7 +247,7 @@ def _honest_deltas(ground: Ground, folder: Path) -> list[AdapterState]:
 
 def _rounds(ground: Ground, row: Row, bound: float, folder: Path, collusion: Collusion) -> Iterator[Round]:
     """Run the production round loop with the row's rule, and with its dishonest sites last."""
-    scratch, accountant = folder / FOLDER / "ledgers" / secrets.token_hex(4), Accountant()
+    scratch = folder / FOLDER / "ledgers" / secrets.token_hex(4)
     tree = ground.config.model_dump(mode="json")
     trim = {"trim": row.dishonest or 1} if row.rule == "trimmed_mean" else {}
     tree["aggregation"] = {"method": row.rule, "max_norm": bound if row.rule == "mean" else NO_BOUND, **trim}
@@ -251,7 +255,7 @@ def _rounds(ground: Ground, row: Row, bound: float, folder: Path, collusion: Col
     honest = ground.sites["none"][: SITES - row.dishonest]
     twins = ground.sites.get(row.attack, ground.sites["none"])[-row.dishonest :] if row.dishonest else []
     for site, data in zip([*honest, *twins], ground.data, strict=True):
-        site.budget = site_budget(own, data, scratch, accountant)  # a ledger of its own for each training
+        site.budget = site_budget(own, data, scratch, ground.accountant)  # a ledger of its own for each training
     fleet = [*(Watched(site, collusion) for site in honest), *(Dishonest(site, collusion, row.attack) for site in twins)]
     write_adapter(ground.learner.model, ground.start)
     try:
@@ -275,24 +279,22 @@ def _measured(ground: Ground, row: Row, bound: float, folder: Path) -> dict[str,
     rounds = list(_rounds(ground, row, bound, folder, Collusion(ground.config, SITES, row.dishonest)))
     if not rounds[-1].committed:
         raise RunError(f"attack, {row.key}: a round had too few accepted replies; raise aggregation.max_norm")
-    evaluator = ground.evaluator
     write_adapter(ground.learner.model, rounds[-1].adapter)
-    accuracy = evaluator.metrics(evaluator.outcome())["accuracy"]
+    clean = ground.evaluator.outcome()
     return {
         **asdict(row),
-        "accuracy": asdict(accuracy),
-        "backdoor": _backdoor(evaluator),
+        "accuracy": asdict(ground.evaluator.metrics(clean)["accuracy"]),
+        "backdoor": _backdoor(ground, clean),
         "rejected": sum(len(done.rejected) for done in rounds),
         "seconds": time.monotonic() - clock,
     }
 
 
-def _backdoor(evaluator: Evaluator) -> dict[str, float]:
+def _backdoor(ground: Ground, clean: Outcome) -> dict[str, float]:
     """Return the share of the held-out records of other labels that the trigger moves to the first label."""
-    before = outcome_on(evaluator, evaluator.records).answers()
-    after = outcome_on(evaluator, [with_trigger(record, TRIGGER) for record in evaluator.records]).answers()
+    before, after = clean.answers(), ground.triggered.outcome().answers()
     assert before is not None  # noqa: S101  a task with labels has answers
     assert after is not None  # noqa: S101
     others = before != 0
     moved, total = int((after[others] == 0).sum()), int(others.sum())
-    return asdict(wilson(moved, total, evaluator.config.evaluation.confidence)) if total else {}
+    return asdict(wilson(moved, total, ground.config.evaluation.confidence)) if total else {}
