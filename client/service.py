@@ -10,7 +10,10 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from client.app import client_app
-from client.runner import Connection, Door, IdentityInUse, ServerGone, reason_code
+from client.connection import Connection
+from client.door import Door
+from client.lost_server import IdentityInUse, ServerGone
+from client.outward_codes import reason_code
 from client.set_up import Host
 from client.site_file import SiteFile
 from client.status import StatusWriter

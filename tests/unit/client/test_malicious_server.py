@@ -20,7 +20,9 @@ from flwr.supercore.task_identity import TaskIdentity
 from site_toml import site_toml
 
 from client.app import client_app
-from client.runner import Connection, Door, outward_code
+from client.connection import Connection
+from client.door import Door
+from client.outward_codes import outward_code
 from client.service import Service, until_it_leaves
 from client.set_up import Host
 from client.site_file import SiteFile

@@ -18,7 +18,7 @@ from site_toml import site_toml
 from client import secure_sum as module
 from client.app import client_app
 from client.membership import participant_of
-from client.runner import outward_code
+from client.outward_codes import outward_code
 from client.service import Service
 from client.set_up import Host
 from client.site_file import SiteFile

@@ -10,7 +10,7 @@ import pytest
 from fixture_types import ConfigOf
 
 from client import service as module
-from client.runner import IdentityInUse, ServerGone
+from client.lost_server import IdentityInUse, ServerGone
 from client.service import Service
 from shared.adapters.state import AdapterState
 from shared.errors import ConnectionRefused

@@ -14,8 +14,8 @@ from fixture_types import Change, LearnerOf
 from site_toml import site_toml
 
 from client.data_stage.augmentation.writer import write
+from client.outward_codes import outward_code, reason_code
 from client.question_log import Book
-from client.runner import outward_code, reason_code
 from client.set_up import Host
 from client.site_file import SiteFile
 from privacy.budget import Budget, Limit

@@ -14,7 +14,9 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.task_identity import TaskIdentity
 
-from client.runner import Connection, Door, ServerGone
+from client.connection import Connection
+from client.door import Door
+from client.lost_server import ServerGone
 from server.network import connections, held_requests
 from server.network.request_filter import REPLAYED
 from server.network.superlink import Link

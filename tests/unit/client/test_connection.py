@@ -20,8 +20,11 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
 from client import runner
+from client.connection import Connection
+from client.door import Door
 from client.fleet_client import ForeignAnswer
-from client.runner import Connection, Door, ServerGone, outward_code, reason_code
+from client.lost_server import ServerGone
+from client.outward_codes import outward_code, reason_code
 from privacy.leakage.gate import GateFailed
 from shared.errors import (
     ConfigError,

@@ -1,0 +1,87 @@
+"""Say in one sentence why a server cannot be reached, or why it refuses a site, and what to do."""
+
+import ssl
+from collections.abc import Mapping
+
+import httpx
+
+from client.door import Door
+from shared.errors import ConnectionRefused
+from shared.identity.request_signature import WINDOW
+
+HEARTBEAT = 10.0  # seconds; Flower drops a node that is silent for two of these intervals
+NOT_ISSUED = "was not issued by the authority in server.ca; ask the operator for the right ca.crt, and check the address"
+WRONG_HOST = "is for another name than this address; correct server.address, or ask the operator for one with this name"
+CERTIFICATE_FLAWS: Mapping[int, str] = {  # by OpenSSL's number (X509_V_ERR_...)
+    9: "is not valid yet; check the clock of this machine",
+    10: "has expired; check the clock of this machine, and ask the operator to renew the certificate",
+    62: WRONG_HOST,
+    64: WRONG_HOST,
+}
+
+
+class ServerGone(Exception):
+    """The server does not answer, or does not know this connection any more; connect again. The text says why, if known.
+
+    ``code`` is the reason as a short name, for the log.
+    """
+
+    def __init__(self, reason: str = "", code: str = "ended") -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class IdentityInUse(ServerGone):
+    """The server knows a connection of this site: of another client, or one that it has not given up yet."""
+
+
+def refusal(door: Door, status: int) -> Exception:
+    """Return the error for a server that answers a connecting site with a status.
+
+    Parameters
+    ----------
+    door : Door
+        How the site tried to reach the server.
+    status : int
+        Status of the server's HTTP answer.
+    """
+    if status == 401:
+        return ConnectionRefused(
+            f"{door.address}: the server does not know this site's key; ask the operator to put {door.site_id}.pub into its "
+            "sites folder"
+        )
+    if status == 403:
+        return ConnectionRefused(
+            f"{door.address}: the key of server.key belongs to another site than '{door.site_id}'; use this site's own key"
+        )
+    if status == 409:
+        return IdentityInUse(
+            f"{door.address}: another client is connected with the identity of site {door.site_id}, or was killed less than "
+            f"{2 * HEARTBEAT:.0f} s ago; stop it",
+            "identity_in_use",
+        )
+    if status == 412:
+        return ServerGone(
+            f"{door.address}: the clock of this machine and the server's differ by more than {WINDOW:.0f} s; set the clock",
+            "clock",
+        )
+    return ServerGone(f"{door.address}: answered with status {status}", f"status_{status}")
+
+
+def unreachable(address: str, error: httpx.TransportError) -> str:
+    """Return why a server cannot be reached: the reason of the system where there is one."""
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
+        cause = cause.__cause__ or cause.__context__
+    reason = cause.strerror if isinstance(cause, OSError) else "no answer in time, or the connection was closed"
+    return f"{address}: cannot be reached ({reason})"
+
+
+def certificate_flaw(error: httpx.TransportError) -> str | None:
+    """Return why TLS refused the server's certificate, and what to do; None if TLS failed for another reason."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return CERTIFICATE_FLAWS.get(getattr(cause, "verify_code", 0), NOT_ISSUED)
+        cause = cause.__cause__ or cause.__context__
+    return None
