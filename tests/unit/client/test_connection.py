@@ -19,7 +19,7 @@ from flwr.proto.message_pb2 import ObjectTree
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
-from client import runner
+from client import connection as connection_module
 from client.connection import Connection
 from client.door import Door
 from client.fleet_client import ForeignAnswer
@@ -57,7 +57,7 @@ def test_flowers_client_has_what_we_call() -> None:
 
 
 def test_no_bundle_is_ever_asked_for() -> None:
-    source = inspect.getsource(runner)
+    source = inspect.getsource(connection_module)
     assert not [word for word in ("GetFab", "install_from_fab", "load_client_app", "import_module") if word in source]
 
 
