@@ -40,6 +40,7 @@ from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.config.run import RunConfig
 from shared.metrics.registry import measure
 from shared.ops.progress import Advance, logged
+from shared.wire.encodings import ORDERS, REPLIES
 
 SIDES = ("free", "private")
 STAGES = {
@@ -355,7 +356,8 @@ def methods_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]
         flags = (row[name] for name in ("exact", "mixed_ranks", "privacy", "sums", "central"))
         table.add_row(row["method"], row["adapter"], *("yes" if flag else "no" for flag in flags), row["numbers"])
     yield table
-    yield "Bytes of a number, up and down: 4 and 4; with aggregation.encoding = 'int8' 1.03 and 2 (not with secure sums)."
+    sizes = [f"{name} {REPLIES[name].bytes_a_number:.3g} and {ORDERS[name].bytes_a_number:.3g}" for name in REPLIES]
+    yield f"Bytes of a number, up and down, by aggregation.encoding: {', '.join(sizes)}; secure sums need float32."
     yield (
         "Secure sums: privacy.trust = 'distributed', or aggregation.secure_sums = true under 'local', which needs "
         "differential privacy and changes no charge."

@@ -1,4 +1,4 @@
-"""Encode the numbers of a message: float32 as they are, float16, or int8 in blocks of 64 numbers that share a scale.
+"""Encode the numbers of a message: float32 as they are, float16, or 8 or 4 bits in blocks of 64 numbers that share a scale.
 
 A delta is encoded after its noise, so the encoding is post-processing and costs no epsilon.
 """
@@ -14,7 +14,9 @@ from shared.adapters.state import AdapterState
 from shared.config.aggregation import EncodingName
 
 BLOCK = 64  # numbers that share a scale
-LARGEST_STEP = 127
+STEPS_OF_8_BITS, STEPS_OF_4_BITS = 127, 7  # the largest step
+NIBBLES = 4  # steps of 4 bits in an element of 16
+MANY = 2**20
 SMALLEST_SCALE = np.finfo(np.float32).tiny  # below it, float32 loses bits, so a decoded number would not be encoded the same
 
 Floats = npt.NDArray[np.float32]
@@ -42,6 +44,11 @@ class Form:
     write: Callable[[Floats], Numbers]
     read: Callable[[Numbers, int], Floats]
 
+    @property
+    def bytes_a_number(self) -> float:
+        """Return the bytes of one of many numbers."""
+        return self.length(MANY) * np.dtype(self.dtype).itemsize / MANY
+
 
 def _written_in_half(flat: Floats) -> Numbers:
     with np.errstate(over="ignore"):  # a number beyond 65504 becomes infinite, and a site refuses such an adapter
@@ -52,32 +59,31 @@ def _blocks(count: int) -> int:
     return -(-count // BLOCK)
 
 
-def _written_in_blocks(flat: Floats) -> Numbers:
-    """Return for each block a scale of 2 bytes, and after all scales one signed byte for each number.
+def _in_steps(flat: Floats, largest: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int8]]:
+    """Return for each block the upper 16 bits of its scale, and for each number its step, of -largest to largest.
 
-    A scale is the largest magnitude / 127, rounded to the upper 16 bits of a float32 (8 significant bits). So a step times a
-    scale is exact in float32, the largest magnitude is always step 127, and encoding a decoded array gives the same bytes.
-    A block that holds NaN or infinity gets the scale NaN.
+    A scale is the largest magnitude / largest step, rounded to the upper 16 bits of a float32 (8 significant bits). So a
+    step times a scale is exact in float32, the largest magnitude is always the largest step, and encoding a decoded array
+    gives the same bytes. A block that holds NaN or infinity gets the scale NaN.
     """
     rows = np.zeros((_blocks(flat.size), BLOCK), dtype=np.float32)
     rows.reshape(-1)[: flat.size] = flat
     peaks = np.abs(rows).max(axis=1, initial=0)
-    exact = np.where(np.isfinite(peaks), peaks, np.float32("nan")) / np.float32(LARGEST_STEP)
+    exact = np.where(np.isfinite(peaks), peaks, np.float32("nan")) / np.float32(largest)
     high = ((exact.view(np.uint32) + np.uint32(0x8000)) >> np.uint32(16)).astype("<u2")
     high[exact < SMALLEST_SCALE] = 0
     scales = _scales(high)
     with np.errstate(invalid="ignore"):
         steps = np.rint(rows / np.where(scales == 0, np.float32("inf"), scales)[:, None])
-    steps = np.clip(np.nan_to_num(steps, nan=0.0), -LARGEST_STEP, LARGEST_STEP).astype(np.int8)
-    return np.concatenate([high.view(np.uint8), steps.reshape(-1)[: flat.size].view(np.uint8)])
+    steps = np.clip(np.nan_to_num(steps, nan=0.0), -largest, largest).astype(np.int8)
+    return high, steps.reshape(-1)[: flat.size]
 
 
-def _read_from_blocks(array: Numbers, count: int) -> Floats:
+def _from_steps(high: npt.NDArray[np.uint16], steps: npt.NDArray[np.int8]) -> Floats:
     """Return the numbers, each its step times the scale of its block."""
-    whole, blocks = np.ascontiguousarray(array), _blocks(count)
-    scales = np.repeat(_scales(whole[: 2 * blocks].view("<u2")), BLOCK)[:count]
+    scales = np.repeat(_scales(high), BLOCK)[: steps.size]
     with np.errstate(over="ignore", invalid="ignore"):  # the server rejects what is not finite
-        decoded: Floats = whole[2 * blocks :].view(np.int8).astype(np.float32) * scales
+        decoded: Floats = steps.astype(np.float32) * scales
     return decoded
 
 
@@ -86,12 +92,43 @@ def _scales(high: npt.NDArray[np.uint16]) -> Floats:
     return (high.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
+def _written_in_8_bits(flat: Floats) -> Numbers:
+    """Return all scales of 2 bytes each, and after them one signed byte for each number."""
+    high, steps = _in_steps(flat, STEPS_OF_8_BITS)
+    return np.concatenate([high.view(np.uint8), steps.view(np.uint8)])
+
+
+def _read_from_8_bits(array: Numbers, count: int) -> Floats:
+    whole, blocks = np.ascontiguousarray(array), _blocks(count)
+    return _from_steps(whole[: 2 * blocks].view("<u2"), whole[2 * blocks :].view(np.int8))
+
+
+def _written_in_4_bits(flat: Floats) -> Numbers:
+    """Return all scales, and after them one element for four numbers, the first number in its lowest bits."""
+    high, steps = _in_steps(flat, STEPS_OF_4_BITS)
+    bits = np.zeros(NIBBLES * _fours(flat.size), dtype=np.uint16)
+    bits[: flat.size] = steps.view(np.uint8) & 0xF
+    packed = bits.reshape(-1, NIBBLES) << np.arange(0, 4 * NIBBLES, 4, dtype=np.uint16)
+    return np.concatenate([high, np.bitwise_or.reduce(packed, axis=1)])
+
+
+def _read_from_4_bits(array: Numbers, count: int) -> Floats:
+    high, packed = array[: _blocks(count)], array[_blocks(count) :]
+    bits = (packed[:, None] >> np.arange(0, 4 * NIBBLES, 4, dtype=np.uint16)).reshape(-1)[:count] & 0xF
+    return _from_steps(high, (bits.astype(np.int8) ^ 8) - np.int8(8))  # two's complement of 4 bits
+
+
+def _fours(count: int) -> int:
+    return -(-count // NIBBLES)
+
+
 FULL = Form("float32", lambda count: count, lambda flat: flat, lambda array, count: array)
 HALF = Form("float16", lambda count: count, _written_in_half, lambda array, count: array.astype(np.float32))
-BLOCKS = Form("uint8", lambda count: count + 2 * _blocks(count), _written_in_blocks, _read_from_blocks)
+BLOCKS = Form("uint8", lambda count: count + 2 * _blocks(count), _written_in_8_bits, _read_from_8_bits)
+NIBBLE_BLOCKS = Form("uint16", lambda count: _fours(count) + _blocks(count), _written_in_4_bits, _read_from_4_bits)
 
-ORDERS: Mapping[EncodingName, Form] = {"float32": FULL, "int8": HALF}
-REPLIES: Mapping[EncodingName, Form] = {"float32": FULL, "int8": BLOCKS}
+ORDERS: Mapping[EncodingName, Form] = {"float32": FULL, "int8": HALF, "int4": HALF}
+REPLIES: Mapping[EncodingName, Form] = {"float32": FULL, "int8": BLOCKS, "int4": NIBBLE_BLOCKS}
 
 
 def as_replied(delta: AdapterState, encoding: EncodingName) -> AdapterState:

@@ -190,7 +190,7 @@ class TrainOrder:
             The message does not have exactly the agreed fields, its config does not have the digest in it, or its numbers
             are not encoded as the config says.
         """
-        adapter, header, encoding = _parse(record, ORDER_FIELDS, "order", ORDERS)
+        adapter, header, form = _parse(record, ORDER_FIELDS, "order", ORDERS)
         try:
             config = RunConfig.model_validate_json(str(header["config"]))
         except ValueError as error:
@@ -201,7 +201,7 @@ class TrainOrder:
             raise MessageError(
                 "order: its config does not have the digest given with it; compare the versions of server and site"
             )
-        if encoding != config.aggregation.encoding:
+        if form is not ORDERS[config.aggregation.encoding]:
             raise MessageError(
                 "order: its numbers are not in the form of aggregation.encoding in its config; compare the versions"
             )
@@ -271,7 +271,8 @@ class TrainReply:
         released, kwh = _sums(record.get(_RELEASED)), _kwh(record.get(_ENERGY))
         plain = RecordDict({name: part for name, part in record.items() if name not in (_RELEASED, _ENERGY)})
         types = {"run_id": str, "round": int, "nonce": str, "site_id": str, **LEDGER}
-        delta, header, encoding = _parse(plain, types, "reply", REPLIES)
+        delta, header, form = _parse(plain, types, "reply", REPLIES)
+        [encoding] = (name for name, known in REPLIES.items() if known is form)
         names = str(header["run_id"]), int(header["round"]), str(header["nonce"]), str(header["site_id"])
         return cls(*names, delta, head_of(header, "ledger", "reply"), released, kwh, encoding)
 
@@ -370,7 +371,7 @@ def _record(state: AdapterState, header: dict[str, str | int], arrays: ArrayReco
 
 def _parse(
     record: RecordDict, types: dict[str, type], what: str, forms: Mapping[EncodingName, Form]
-) -> tuple[AdapterState, dict[str, str | int], EncodingName]:
+) -> tuple[AdapterState, dict[str, str | int], Form]:
     """Check a record against the white-list: exactly these fields, of exactly these types, and one array in a known form."""
     types = {**types, _SPEC: str}
     arrays, header = record.get(_ARRAYS), record.get(_HEADER)
@@ -384,12 +385,12 @@ def _parse(
         )
     if set(arrays) != {_NUMBERS}:
         raise MessageError(f"{what}: does not hold exactly one array, '{_NUMBERS}'")
-    found = [(encoding, form) for encoding, form in forms.items() if form.dtype == arrays[_NUMBERS].dtype]
-    if not found:
-        raise MessageError(f"{what}: its array is not of {' or '.join(form.dtype for form in forms.values())}")
-    encoding, form = found[0]
+    known = {form.dtype: form for form in forms.values()}
+    form = known.get(arrays[_NUMBERS].dtype)
+    if form is None:
+        raise MessageError(f"{what}: its array is not of {' or '.join(known)}")
     state = unpacked(str(header[_SPEC]), _numbers(arrays[_NUMBERS], form.dtype, what), what, form)
-    return state, {name: header[name] for name in types}, encoding  # type: ignore[misc]  # the types were checked
+    return state, {name: header[name] for name in types}, form  # type: ignore[misc]  # the types were checked
 
 
 def _numbers(array: Array, dtype: str, what: str) -> Numbers:

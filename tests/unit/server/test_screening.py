@@ -1,4 +1,5 @@
 import io
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -76,10 +77,9 @@ def test_the_bound_holds_for_the_delta_that_is_decoded(config_of: ConfigOf) -> N
         assert rejected(order, Answer("north", record, None, 1, 1)).reason == reason
 
 
-@pytest.mark.parametrize("encoding", ["float32", "int8"])
-def test_a_reply_in_another_encoding_than_the_run_s_is_rejected(config_of: ConfigOf, encoding: str) -> None:
+@pytest.mark.parametrize(("encoding", "other"), list(itertools.permutations(["float32", "int8", "int4"], 2)))
+def test_a_reply_in_another_encoding_than_the_run_s_is_rejected(config_of: ConfigOf, encoding: str, other: str) -> None:
     order = TrainOrder("run", 3, "nonce", config_of({"aggregation.encoding": encoding}), ADAPTER, 3, "0.1.0")
-    other = {"float32": "int8", "int8": "float32"}[encoding]
     assert rejected(order, answer(reply(encoding=other))).reason == "form"
 
 
