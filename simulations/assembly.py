@@ -28,7 +28,7 @@ from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.examples import Example
 from simulations.fleets.local import LocalFleet
-from simulations.fleets.workers import WorkerFleet, WorkerPool
+from simulations.fleets.pool import Pool, PoolFleet
 from simulations.planning import Plans
 from simulations.site_builder import Learners, SiteBuilder, new_keys
 from simulations.sites import site_budget
@@ -108,7 +108,7 @@ def assemble(
     folder: Path,
     public: Sequence[tuple[str, Record]] = (),
     accountant: Accountant | None = None,
-    pool: WorkerPool | None = None,
+    pool: Pool | None = None,
 ) -> Federation:
     """Set up a federation of sites with scrubbed records.
 
@@ -146,20 +146,21 @@ def assemble(
 
 
 def _seated(
-    builder: SiteBuilder, data: Sequence[SiteData], learner: Learner, accountant: Accountant, pool: WorkerPool | None
+    builder: SiteBuilder, data: Sequence[SiteData], learner: Learner, accountant: Accountant, pool: Pool | None
 ) -> tuple[Sequence[Member], Callable[[Advance], Fleet]]:
     """Build all sites, in this process or in the pool; return them with what makes their fleet."""
+    config = builder.config
+    budgets = {each.section.id: site_budget(config, each, builder.folder, accountant) for each in data}
     if pool is None:
-        learners = Learners(builder.config, learner)
-        sites = [builder.build(each, learners, accountant) for each in data]
+        learners = Learners(config, learner)
+        sites = [builder.build(each, learners, budgets[each.section.id]) for each in data]
         return sites, lambda advance: LocalFleet(sites, advance)
-    encoded, config = pool.start(builder, data, accountant), builder.config
-    remote = []
-    for each in data:
-        name, size = each.section.id, each.section.declared_size
-        budget = site_budget(config, each, builder.folder, accountant)
-        remote.append(Remote(name, size, builder.plans[name], budget, (encoded[name], None)))
-    return remote, lambda advance: WorkerFleet(pool, list(encoded), advance)
+    encoded = pool.start(builder, data, budgets, accountant)
+    remote = [
+        Remote(site.id, site.declared_size, builder.plans[site.id], budgets[site.id], (encoded[site.id], None))
+        for site in (each.section for each in data)
+    ]
+    return remote, lambda advance: PoolFleet(pool, list(budgets), advance)
 
 
 def evaluator_of(

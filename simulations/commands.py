@@ -20,15 +20,22 @@ def simulate(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that train the sites, each with a base model of its own.")
     ] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Train the sites on this Ray cluster, such as auto; local starts one here.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Run a whole federation on this machine and write its report."""
+    """Run a whole federation on this machine, or on a cluster, and write its report."""
     run = load(config, overrides)
     from simulations.display import Bars, report_tables
     from simulations.run import simulate as simulate_run
 
     with Bars() as bars:
-        done = simulate_run(run, bars, workers)
+        done = simulate_run(run, bars, workers, ray)
     show(done.report, json, lambda: report_tables(done.report, str(done.folder)))
 
 

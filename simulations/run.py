@@ -23,21 +23,22 @@ from server.report.publication import KEY_FILE
 from server.report.result import RunResult
 from server.rounds import Round
 from shared.config.run import RunConfig
-from shared.errors import RunError
+from shared.errors import ConfigError, RunError
 from shared.ops.disk import FolderLock
 from shared.ops.energy import Lap, laps_of
-from shared.ops.extras import require_for
+from shared.ops.extras import require, require_for
 from shared.ops.findings import keep
 from shared.ops.progress import Progress, silent
 from shared.ops.runlog import RunLog
 from simulations.assembly import Federation, Member, assemble, federate, held_out_records
+from simulations.fleets.pool import Pool
 from simulations.fleets.workers import WorkerPool
 from simulations.planning import Plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.baselines import baselines_of
 
 
-def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1) -> RunResult:
+def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1, ray: str | None = None) -> RunResult:
     """Run the federation of a config on this machine, and write its report.
 
     Parameters
@@ -51,6 +52,9 @@ def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1) -
         Processes that train the sites, each with a base model of its own and an equal share of the processor's threads; 1
         trains all sites in this process. Without privacy the result does not depend on the number of workers, bit for bit,
         as long as each process computes with the same number of threads.
+    ray
+        Address of a Ray cluster that trains the sites instead, one process of one thread for each of its processors;
+        ``"local"`` starts a cluster of this machine. All machines must share the working folder and ``run.output``.
 
     Returns
     -------
@@ -76,6 +80,10 @@ def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1) -
     True
     """
     require_for(config)
+    if ray is not None:
+        require(f"--ray {ray}", "ray")
+    if ray is not None and workers > 1:
+        raise ConfigError("--ray: trains with one process for each processor of the cluster; leave --workers out")
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
     refuse_what_does_not_fit(config)  # checked first, so that an error costs seconds
     refuse_no_writer(config)
@@ -83,8 +91,18 @@ def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1) -
         plans = Plans.of(config, accountant, progress)
     with ExitStack() as held:
         folder = _fresh_folder(config, held)
-        pool = held.enter_context(WorkerPool(workers)) if workers > 1 else None
+        pool = _pool(workers, ray)
+        if pool is not None:
+            held.enter_context(pool)
         return _carried_out(config, run_id, plans, folder, stages, accountant, progress, pool)
+
+
+def _pool(workers: int, ray: str | None) -> Pool | None:
+    if ray is not None:
+        from simulations.fleets.ray import RayPool  # of an extra
+
+        return RayPool(ray)
+    return WorkerPool(workers) if workers > 1 else None
 
 
 def _carried_out(
@@ -95,7 +113,7 @@ def _carried_out(
     stages: Stages,
     accountant: Accountant,
     progress: Progress,
-    pool: WorkerPool | None,
+    pool: Pool | None,
 ) -> RunResult:
     """Train and report a run whose folder is locked."""
     with stages.timed("plan"):
@@ -169,7 +187,7 @@ def _prepare(
     stages: Stages,
     progress: Progress,
     accountant: Accountant,
-    pool: WorkerPool | None,
+    pool: Pool | None,
 ) -> Federation:
     with stages.timed("data"):
         raw = read_sites(config, folder)

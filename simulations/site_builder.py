@@ -10,16 +10,19 @@ from client.memory import Memory
 from client.outbox import Outbox
 from client.site import Site
 from privacy.accounting import Accountant
+from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan
 from privacy.secagg.delta_grid import DeltaGrid
 from privacy.secagg.protocol import Participant
 from privacy.secagg.roster import Roster
 from privacy.secagg.shared_plan import SharedNoise
+from shared.config.data import SiteSection
 from shared.config.run import RunConfig
 from shared.identity.keys import new_key, private_from_bytes, private_to_bytes
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
-from simulations.sites import site_budget
+from simulations.shelf import Shelf
+from simulations.sites import budget_of, site_ledger
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class SiteBuilder:
     keys
         Private key of each site of a run with secure sums; empty in other runs.
     state
-        Folder for moments and finished replies, so that a site can be built again in the middle of a run; None keeps them
-        in memory, with the site.
+        Folder with the sites' scrubbed records, moments and finished replies, from which any process can build a site again
+        in the middle of a run; None keeps all of it in memory, with the site.
     """
 
     config: RunConfig
@@ -45,7 +48,7 @@ class SiteBuilder:
     keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     state: Path | None = None
 
-    def build(self, data: SiteData, learners: "Learners", accountant: Accountant) -> Site:
+    def build(self, data: SiteData, learners: "Learners", budget: Budget) -> Site:
         """Return the site of scrubbed records, ready for orders.
 
         Parameters
@@ -54,8 +57,8 @@ class SiteBuilder:
             The site's records.
         learners
             The models of this process.
-        accountant
-            Shared by all sites of a process, so that equal plans are computed once.
+        budget
+            What the site's records may still spend.
 
         Raises
         ------
@@ -65,10 +68,38 @@ class SiteBuilder:
         site, state = data.section.id, self.state
         memory = Memory(state / site / "memory") if state else None
         outbox = Outbox(state / site / "outbox") if state else None
-        budget = site_budget(self.config, data, self.folder, accountant)
         return Site.of(
             self.config, data, learners.of(site), self.plans[site], budget, memory, outbox, self._participant(site)
         )
+
+    def build_again(self, site_id: str, learners: "Learners", accountant: Accountant) -> Site:
+        """Return the site of a name, built from what its folder holds.
+
+        Parameters
+        ----------
+        site_id
+            The site's name.
+        learners
+            The models of this process.
+        accountant
+            Shared by all sites of a process, so that equal plans are computed once.
+
+        Raises
+        ------
+        HushtuneError
+            The site can't take part, or this process sees another folder or an older ledger than the one that put the
+            site's records there.
+        """
+        assert self.state is not None  # noqa: S101  called only in processes that share the folder
+        section = self._sections[site_id]
+        shelved, ledger = Shelf(self.state).get(section), site_ledger(self.config, section, self.folder)
+        ledger.refuse_unless_holds(shelved.ledger)  # another machine may have a folder of the same name
+        budget = budget_of(self.config, section, ledger, shelved.dataset, accountant)
+        return self.build(shelved.data, learners, budget)
+
+    @cached_property
+    def _sections(self) -> Mapping[str, SiteSection]:
+        return {site.id: site for site in self.config.data.sites}
 
     def _participant(self, site: str) -> Participant | None:
         """Return the site's part in secure sums, with the keys of all sites pinned; None in other runs."""

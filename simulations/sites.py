@@ -93,8 +93,13 @@ def site_ledger(config: RunConfig, site: SiteSection, folder: Path) -> Ledger:
 
 def site_budget(config: RunConfig, data: SiteData, folder: Path, accountant: Accountant) -> Budget:
     """Return a site's budget for its training records."""
-    site, privacy = data.section, config.privacy
-    ledger = site_ledger(config, site, folder)
-    dataset = Dataset.of(data.raw, ledger.key, by_person=privacy.unit == "person")
+    ledger = site_ledger(config, data.section, folder)
+    dataset = Dataset.of(data.raw, ledger.key, by_person=config.privacy.unit == "person")
+    return budget_of(config, data.section, ledger, dataset, accountant)
+
+
+def budget_of(config: RunConfig, site: SiteSection, ledger: Ledger, dataset: Dataset, accountant: Accountant) -> Budget:
+    """Return a site's budget for records whose identities are known."""
+    privacy = config.privacy
     limit = Limit(privacy.budget or privacy.epsilon, privacy.delta_at(site.declared_size))
     return Budget(ledger, dataset, limit, accountant=accountant)

@@ -24,7 +24,7 @@ ROLES = {
     "research": ("simulations.commands",),
 }
 # Imported only after a check that the package is there.
-CHECKED = {"codecarbon", "mlflow", "tensorboard", "wandb", "presidio_evaluator", "pandas", "python_calamine"}
+CHECKED = {"codecarbon", "mlflow", "tensorboard", "wandb", "presidio_evaluator", "pandas", "python_calamine", "ray"}
 NOT_AT_A_SITE = {"optuna", "captum", "fairlearn", "matplotlib", "nltk", "sacrebleu", "codecarbon", "rouge-score", "datasets"}
 OURS_AT_A_SITE = {"hushtune", "shared", "privacy", "client"}
 every_role = pytest.mark.parametrize("role", ROLES)

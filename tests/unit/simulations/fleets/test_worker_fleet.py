@@ -18,7 +18,9 @@ from shared.config.run import RunConfig
 from shared.errors import DataError
 from shared.wire.messages import TrainOrder
 from simulations.assembly import Federation, assemble, federate, held_out_records
-from simulations.fleets.workers import DIED, WorkerPool, seats
+from simulations.fleets.hosting import DIED
+from simulations.fleets.pool import seats
+from simulations.fleets.workers import WorkerPool
 from simulations.planning import Plans
 from simulations.studies.baselines import baselines_of
 

@@ -1,0 +1,184 @@
+"""Workers that train the sites of one simulation, and the fleet that asks sites through them."""
+
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from client.data_stage.site_data import SiteData
+from privacy.accounting import Accountant
+from privacy.budget import Budget
+from server.screening import Answer
+from shared.ops.progress import Advance
+from shared.tasks.examples import Example
+from shared.wire.messages import Order
+from simulations.fleets.hosting import Answered, Ask, Build, Embed, Failed, Response, Task
+from simulations.fleets.local import FIRST_NODE, identify, opened
+from simulations.shelf import Shelf
+from simulations.site_builder import SiteBuilder
+
+STATE = ".workers-"  # start of the name of the folder with the sites' records, moments and replies, while a pool runs
+
+
+class Pool(ABC):
+    """Workers that hold the sites of one simulation; each site stays with one worker.
+
+    A worker that dies is replaced. Records, moments and finished replies are on the disk, so the new worker builds the site
+    again and goes on as a real site does after a crash: what was reserved stays spent.
+    """
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._seats: Mapping[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+        self._held.close()
+
+    def start(
+        self, builder: SiteBuilder, data: Sequence[SiteData], budgets: Mapping[str, Budget], accountant: Accountant
+    ) -> Mapping[str, Sequence[Example]]:
+        """Start the workers and build all sites; return the encoded records of each.
+
+        Parameters
+        ----------
+        builder
+            Builds a site; what the workers share is kept in a folder that goes with the pool.
+        data, budgets
+            The records of each site, and the budget of each.
+        accountant
+            Remembers the epsilons that were computed so far; each worker gets a copy.
+
+        Raises
+        ------
+        HushtuneError
+            A site can't take part, as in one process; or a worker died.
+        """
+        for left in builder.folder.glob(f"{STATE}*"):  # by a simulation that was killed; the folder is locked by this one
+            shutil.rmtree(left)
+        folder = self._held.enter_context(tempfile.TemporaryDirectory(prefix=STATE, dir=builder.folder))
+        state = Path(folder).resolve()
+        for site in data:
+            budget = budgets[site.section.id]
+            Shelf(state).put(site, budget.dataset, budget.ledger.head())
+        shared = replace(builder, folder=builder.folder.resolve(), state=state)
+        workers = self._open(shared, accountant, len(data))
+        self._seats = seats({site.section.id: site.section.declared_size for site in data}, workers)
+        found = dict(self.ask(self._seats, lambda _: Build()))
+        for name in (site.section.id for site in data):  # in this order, so that the same error is told every time
+            if isinstance(response := found[name], Failed):
+                raise response.raised_for(name)
+        return {name: response for name, response in found.items() if isinstance(response, list)}
+
+    def embeddings(self) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Return the base model's embeddings of each site's training records, (N, hidden).
+
+        Raises
+        ------
+        RunError
+            A worker died.
+        """
+        found = dict(self.ask(self._seats, lambda _: Embed()))
+        for site, response in found.items():
+            if isinstance(response, Failed):
+                raise response.raised_for(site)
+        return {site: response for site in self._seats if isinstance(response := found[site], np.ndarray)}
+
+    def ask(self, sites: Iterable[str], task_of: Callable[[str], Task]) -> Iterator[tuple[str, Response]]:
+        """Give each site a task, as soon as its worker is free; yield the responses as they come.
+
+        Parameters
+        ----------
+        sites
+            Names of sites.
+        task_of
+            Makes the task of a site, just before it is sent.
+        """
+        queues: dict[int, deque[str]] = {}
+        for site in sites:
+            queues.setdefault(self._seats[site], deque()).append(site)
+        busy: dict[int, str] = {}
+
+        def next_of(seat: int) -> None:
+            if queue := queues[seat]:
+                busy[seat] = queue.popleft()
+                self._send(seat, busy[seat], task_of(busy[seat]))
+
+        for seat in queues:
+            next_of(seat)
+        while busy:
+            for seat, response in self._finished(list(busy)):
+                yield busy.pop(seat), response
+                next_of(seat)
+
+    @abstractmethod
+    def _open(self, builder: SiteBuilder, accountant: Accountant, sites: int) -> int:
+        """Start workers, at most one for each site, and return their number."""
+
+    @abstractmethod
+    def _send(self, seat: int, site: str, task: Task) -> None:
+        """Send a worker that is free a task."""
+
+    @abstractmethod
+    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Response]]:
+        """Wait until one of these workers has answered or died, replace the dead, and return what they answered."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """End the workers."""
+
+
+class PoolFleet:
+    """Asks the sites of a pool, each worker's sites one after another; the bytes counted are those of one process."""
+
+    def __init__(self, pool: Pool, sites: Sequence[str], advance: Advance) -> None:
+        self._pool, self._advance = pool, advance
+        self._nodes = {site: FIRST_NODE + number for number, site in enumerate(sites)}
+        identify()
+
+    def connected(self) -> tuple[str, ...]:
+        """Return all sites."""
+        return tuple(self._nodes)
+
+    def ask(self, orders: Mapping[str, Order], deadline: float) -> Iterator[Answer]:
+        """Yield each site's answer as it comes; in a simulation every site is waited for, so the deadline never passes."""
+        for site, response in self._pool.ask(orders, lambda site: Ask(self._nodes[site], orders[site])):
+            if isinstance(response, Answered):
+                reply = response.reply
+                yield Answer(site, opened(reply).content, None, response.bytes_down, reply.size)
+            else:
+                error, down = (response.error, response.bytes_down) if isinstance(response, Failed) else ("unknown", 0)
+                yield Answer(site, None, error, down, 0)
+            self._advance(1)
+
+
+def seats(sizes: Mapping[str, int], workers: int) -> Mapping[str, int]:
+    """Assign each site to a worker: the largest site first, each to the worker with the least work so far.
+
+    A site's declared size decides how many records a step computes, so it stands for the time of an order. By Graham (1969,
+    doi 10.1137/0117039), the last worker then ends at most a third later than in the best division.
+
+    Parameters
+    ----------
+    sizes
+        Declared size of each site.
+    workers
+        Number of workers.
+    """
+    load, seat = [0] * workers, dict[str, int]()
+    for site in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        seat[site] = min(range(workers), key=lambda number: (load[number], number))
+        load[seat[site]] += sizes[site]
+    return seat

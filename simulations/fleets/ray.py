@@ -1,0 +1,139 @@
+"""Run the sites of a simulation in the processes of a Ray cluster, on one machine or several that share a folder."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from privacy.accounting import Accountant
+from shared.errors import RunError
+from shared.wire.messages import Envelope, TrainOrder
+from simulations.fleets.hosting import DIED, Ask, Failed, Host, Response, Slip, Task, failed, opened_host
+from simulations.fleets.pool import Pool
+from simulations.site_builder import SiteBuilder
+
+PAUSES = (1, 2, 4, 8, 16, 32)  # seconds between attempts to replace a worker; Ray notices a lost machine in about 30
+PATIENCE = 10.0  # seconds to reach a cluster
+OWN = "local"  # instead of an address: a cluster of this machine alone, which ends with the run
+
+
+class RayPool(Pool):
+    """One worker for each processor of a Ray cluster.
+
+    What the orders of a round have in common, the adapter and the config, is put once into Ray's object store, and a worker
+    takes it from there once. If a machine is lost, its sites go on elsewhere, from the run's folder.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._crew: list[Any] = []
+        self._given: tuple[Any, ...] = ()
+        self._answers: dict[int, Any] = {}  # seat: Ray's reference to the answer to come
+        self._round: dict[int, tuple[Envelope, Any]] = {}  # rank of an adapter: its envelope and Ray's reference to it
+        _join(address)
+        self._held.callback(ray.shutdown)
+
+    def _open(self, builder: SiteBuilder, accountant: Accountant, sites: int) -> int:
+        processors = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        if not sum(processors):
+            raise RunError("--ray: the cluster has no processor; start a node with one (ray start --num-cpus)")
+        self._given = (ray.put((builder, accountant)), os.getcwd(), 1 / max(processors))
+        self._crew = [self._worker(1) for _ in range(min(sum(processors), sites))]
+        return len(self._crew)
+
+    def _worker(self, processors: int) -> Any:
+        return ray.remote(RayWorker).options(num_cpus=processors, scheduling_strategy="SPREAD").remote(*self._given)
+
+    def _send(self, seat: int, site: str, task: Task) -> None:
+        envelope = None
+        if isinstance(task, Ask) and isinstance(task.order, TrainOrder):
+            envelope, task = self._put(task.order), replace(task, order=Slip.of(task.order))
+        self._answers[seat] = self._crew[seat].answer.remote(site, task, [envelope])  # in a list: Ray passes the reference
+
+    def _put(self, order: TrainOrder) -> Any:
+        """Return the reference to an order's envelope, which the first order that needs it puts into the object store."""
+        envelope = order.envelope or Envelope(order.config, order.adapter)
+        place = order.adapter.parameters  # the sites of one rank share an envelope
+        if place not in self._round or self._round[place][0] is not envelope:
+            self._round[place] = envelope, ray.put(envelope)
+        return self._round[place][1]
+
+    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Response]]:
+        by_answer = {self._answers[seat]: seat for seat in seats}
+        ready, _ = ray.wait(list(by_answer), num_returns=1)
+        return [(by_answer[answer], self._received(by_answer[answer], answer)) for answer in ready]
+
+    def _received(self, seat: int, answer: Any) -> Response:
+        try:
+            response: Response = ray.get(answer)
+        except RayError:
+            self._crew[seat] = self._replacement()
+            return Failed(DIED)
+        return response
+
+    def _replacement(self) -> Any:
+        """Return a worker that runs; it asks for no processor of its own, so that it fits into what is left of the cluster.
+
+        Ray may still place a worker on a machine that was just lost; this worker is given up, and another one is started.
+        """
+        for pause in PAUSES:
+            worker = self._worker(0)
+            try:
+                ray.get(worker.start.remote())
+            except RayError:
+                time.sleep(pause)
+            else:
+                return worker
+        raise RunError("--ray: the cluster starts no worker any more; look at its state with ray status, and run again")
+
+    def _close(self) -> None:
+        for worker in self._crew:
+            ray.kill(worker)
+
+
+class RayWorker:
+    """A worker of the cluster, on any machine; it prints nothing, and an error leaves it only as a `Failed`."""
+
+    def __init__(self, given: tuple[SiteBuilder, Accountant], folder: str, share: float) -> None:
+        self._taken: tuple[Any, Envelope | None] = (None, None)
+        try:
+            os.chdir(folder)  # a relative path of the config, such as that of the ledgers, means the same everywhere
+        except OSError as error:
+            reason = f"a machine of the cluster has no folder {folder} ({type(error).__name__})"
+            self._host: Host | Failed = failed(RunError(f"--ray: {reason}; start the run in one that all machines share"))
+            return
+        self._host = opened_host(*given, share, threads=1)
+
+    def start(self) -> None:
+        """Return when the worker runs."""
+
+    def answer(self, site: str, task: Task, reference: list[Any]) -> Response:
+        """Carry out a task; ``reference`` holds one reference to an envelope, or None."""
+        if isinstance(self._host, Failed):
+            return self._host
+        if reference[0] != self._taken[0]:
+            self._taken = reference[0], ray.get(reference[0]) if reference[0] else None
+        return self._host.answer(site, task, self._taken[1])
+
+
+def _join(address: str) -> None:
+    """Connect this process to a cluster, or start one of this machine alone; Ray's statistics of use are switched off."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    host, _, port = address.rpartition(":")
+    try:
+        if host:  # Ray itself would wait a minute for an answer
+            socket.create_connection((host, int(port)), PATIENCE).close()
+        ray.init(
+            None if address == OWN else address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False
+        )
+    except (OSError, ValueError, RuntimeError, RayError) as error:
+        raise RunError(
+            f"--ray {address}: no Ray cluster answers there ({type(error).__name__}); start one with ray start --head, or "
+            f"use --ray {OWN}"
+        ) from error
