@@ -26,7 +26,8 @@ private = [site for site in card["sites"] if site["epsilon"] is not None]
 for site in card["sites"]:
     if site not in private:
         print(f"site {site['site_id']}: no differential privacy, so no epsilon")
-stated = [(f"site {site['site_id']}", epsilon_of(site), site["epsilon"], 1e-6) for site in private]
+# Probabilities are summed to about 1e-15, which is a larger share of a smaller delta.
+stated = [(f"site {s['site_id']}", epsilon_of(s), s["epsilon"], 1e-6 + 1e-13 / s["target_delta"]) for s in private]
 shared = card.get("privacy", {}).get("colluders") or {"table": ()}  # sites that share a noise: what colluders leave of it
 for row in shared["table"]:
     worst, c = max(private, key=lambda site: len(site["charged"])), row["colluders"]

@@ -26,8 +26,8 @@ from privacy.privacy_loss import (
     composed,
     counted,
     epsilon_of,
-    loss_of_step,
 )
+from privacy.step_loss import loss_of_step
 from shared.errors import PrivacyError
 from shared.ops.numbers import epsilon_up
 

@@ -9,7 +9,8 @@ from dp_accounting.pld import privacy_loss_distribution as pld
 from scipy.optimize import brentq
 
 from privacy.mechanism_event import MechanismEvent
-from privacy.privacy_loss import SEARCH_GRID, check_delta, composed, counted, epsilon_of, loss_of_step
+from privacy.privacy_loss import SEARCH_GRID, check_delta, composed, counted, epsilon_of
+from privacy.step_loss import loss_of_step
 from shared.errors import PrivacyError
 from shared.ops.numbers import delta_up, epsilon_up
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import reduce
 
-from dp_accounting import NeighboringRelation
 from dp_accounting.pld import privacy_loss_distribution as pld
 
 from privacy.mechanism_event import MechanismEvent
@@ -61,13 +60,3 @@ def composed(
     """Compose ``counts[step]`` steps of each kind; None without any step."""
     each = [losses[step].self_compose(count) for step, count in counts.items()]
     return reduce(lambda one, other: one.compose(other), each) if each else None
-
-
-def loss_of_step(sampling_rate: float, noise_multiplier: float, grid: float) -> pld.PrivacyLossDistribution:
-    """Return the privacy loss distribution of one step, for adding or removing one unit."""
-    return pld.from_gaussian_mechanism(
-        noise_multiplier,
-        value_discretization_interval=grid,
-        sampling_prob=sampling_rate,
-        neighboring_relation=NeighboringRelation.ADD_OR_REMOVE_ONE,
-    )

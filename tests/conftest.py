@@ -60,10 +60,10 @@ def losses_and_noise_are_computed_once() -> Iterator[None]:
 
     Each is still computed by the product at its first use.
     """
-    from privacy import accounting, calibration, privacy_loss
+    from privacy import accounting, calibration, privacy_loss, step_loss
 
     composed = privacy_loss.pld.PrivacyLossDistribution
-    known, loss = dict[tuple[Any, ...], float](), lru_cache(maxsize=64)(privacy_loss.loss_of_step)
+    known, loss = dict[tuple[Any, ...], float](), lru_cache(maxsize=64)(step_loss.loss_of_step)
 
     def calibrate(*arguments: Any) -> float:
         *goal, others, claimed = arguments
