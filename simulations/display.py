@@ -49,7 +49,9 @@ STAGES = {
     "anonymise": "anonymise records",
     "paraphrase": "paraphrase records",
     "model": "load the model, check its gradients",
+    "baselines": "measure the baselines",
     "train": "train, sites x rounds",
+    "report": "measure the result, write the report",
     "compare": "compare, rows",
     "sweep": "sweep, trials",
 }

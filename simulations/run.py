@@ -46,8 +46,8 @@ def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1, r
     config
         The run, from `RunConfig.load`.
     progress
-        Called at the start of the stages ``assess``, ``anonymise``, ``paraphrase``, ``model`` and ``train``; by default
-        nothing is shown.
+        Called at the start of the stages ``calibrate``, ``assess``, ``anonymise``, ``paraphrase``, ``model``, ``baselines``,
+        ``train`` and ``report``; by default nothing is shown.
     workers
         Processes that train the sites, each with a base model of its own and an equal share of the processor's threads; 1
         trains all sites in this process. Without privacy the result does not depend on the number of workers, bit for bit,
@@ -122,7 +122,9 @@ def _carried_out(
     log.event("run_started", run_id=run_id, config_digest=config.digest())
     prepared = _prepare(config, plans, folder, stages, progress, accountant, pool)
     with stages.timed("baselines"):
+        advance = progress("baselines", 1)
         baselines = _baselines(prepared)
+        advance(1)
     rounds, laps = [], []
     for done, lap in _rounds(prepared, config, run_id, folder, progress):
         rounds.append(done)
@@ -131,11 +133,13 @@ def _carried_out(
         _log_round(log, done)
     by_site = config.evaluation.file is None  # held-out records of a file of their own have no site
     with stages.timed("report"):
+        advance = progress("report", 1)
         sites = [
             _site_facts(*each, prepared.plan, run_id, rounds) for each in zip(prepared.data, prepared.sites, strict=True)
         ]
         facts = prepared.measures.facts(config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site)
     document = write_products(facts, folder, folder / KEY_FILE, stages, simulated=True)
+    advance(1)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
     return RunResult(folder, document)
 

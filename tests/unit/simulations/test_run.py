@@ -346,7 +346,9 @@ def test_progress_ends_where_it_said(finished: Finished) -> None:
         "calibrate": [1, 1],
         "anonymise": [200, 200],
         "model": [1, 1],
+        "baselines": [1, 1],
         "train": [4, 4],
+        "report": [1, 1],
     }
 
 
