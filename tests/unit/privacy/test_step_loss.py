@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from dp_accounting.pld import privacy_loss_distribution as pld
 from dp_accounting.pld.privacy_loss_mechanism import AdjacencyType, GaussianPrivacyLoss
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
@@ -23,6 +23,7 @@ def divergences(rate: float, noise: float, losses: list[float]) -> np.ndarray:
     return np.max(each, axis=0)
 
 
+@settings(max_examples=40, deadline=None)
 @given(RATES, NOISES)
 def test_a_loss_is_that_of_dp_accounting_on_its_grid_and_never_less_between(rate: float, noise: float) -> None:
     grid = 0.02 / noise
