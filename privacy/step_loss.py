@@ -38,8 +38,9 @@ def _discretised(rate: float, noise: float, grid: float, adjacency: AdjacencyTyp
     """Return the losses on a grid, in one direction; the result is never more private than the exact losses."""
     mechanism = GaussianPrivacyLoss(noise, sampling_prob=rate, adjacency_type=adjacency)
     bounds = mechanism.connect_dots_bounds()
-    assert bounds.epsilon_lower is not None and bounds.epsilon_upper is not None  # noqa: S101  the noise is continuous
-    low, high = math.floor(bounds.epsilon_lower / grid), math.ceil(bounds.epsilon_upper / grid)
+    smallest, largest = bounds.epsilon_lower, bounds.epsilon_upper  # beyond these losses, next to no probability is left
+    assert smallest is not None and largest is not None  # noqa: S101  the noise is continuous
+    low, high = int(smallest // grid), -int(-largest // grid)
     deltas = _deltas(mechanism, np.arange(low, high + 1) * grid)
     return create_pmf_pessimistic_connect_dots_fixed_gap(grid, low, high, deltas)
 
