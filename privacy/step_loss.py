@@ -41,7 +41,7 @@ def _discretised(rate: float, noise: float, grid: float, adjacency: AdjacencyTyp
     smallest, largest = bounds.epsilon_lower, bounds.epsilon_upper  # beyond these losses, next to no probability is left
     assert smallest is not None and largest is not None  # noqa: S101  the noise is continuous
     low, high = int(smallest // grid), -int(-largest // grid)
-    deltas = _deltas(mechanism, np.arange(low, high + 1) * grid)
+    deltas = _deltas(mechanism, np.arange(low, high + 1, dtype=np.float64) * grid)
     return create_pmf_pessimistic_connect_dots_fixed_gap(grid, low, high, deltas)
 
 
