@@ -1,4 +1,4 @@
-# Every target but dist and clean sets up the virtual environment .venv with the releases in requirements/dev.txt and checks their hashes.
+# Every target but dist and clean sets up the environment .venv with the releases in requirements/dev.txt and checks their hashes.
 # Only torch has no hash, because its build depends on the machine: pip installs the version in requirements/torch.txt.
 # TORCH_INDEX names another PyTorch package index, e.g. https://download.pytorch.org/whl/cpu for a build without CUDA.
 

@@ -56,6 +56,7 @@ __all__ = [
 ]
 PACKAGES = ("shared", "privacy", "client", "server", "simulations")
 EXTRAS = {"simulate": "research", "compare": "research", "make_private": "site", "load_report": "server"}
+NO_MEMORY = ("failed to map segment", "DefaultCPUAllocator", "Cannot allocate memory")
 RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate", "attack")
 
 
@@ -113,6 +114,19 @@ def main() -> None:
     except (HushtuneError, OSError) as error:
         sys.stderr.write(f"hushtune: {one_line(error)}\n")
         sys.exit(3 if isinstance(error, QuorumError) else 2)
+    except Exception as error:
+        if not _is_lack_of_memory(error):
+            raise
+        sys.stderr.write(
+            "hushtune: the system gives this process no more memory; raise its limit (ulimit -v, or the container's), or "
+            "end other processes\n"
+        )
+        sys.exit(2)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Return whether Python, the loader of a library or torch was refused memory."""
+    return isinstance(error, MemoryError) or any(part in str(error) for part in NO_MEMORY)
 
 
 def _leave_out_the_working_folder() -> None:

@@ -11,7 +11,7 @@ not count must be as many as the silent sites and the replies of NaN: if they ar
 Memory is that of the server's process, from the system; live blocks are those that Python's objects occupy. If only memory
 grows, the allocator keeps freed pieces; if both grow, objects are kept.
 
-Run with: python -m bench.load [--sites N ...] [--rounds N] [--faults SHARE]
+Run with: python -m bench.load [--sites N ...] [--rounds N] [--faults SHARE] [--deadline SECONDS]
 """
 
 import argparse
@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ from shared.wire.parts import Bound, inflate, packets, unpacked_parts
 
 HEARTBEAT, BEAT = 60.0, 20.0  # seconds; long, so that heartbeats hardly count in what is measured
 PARAMETERS = 10_000
-WAIT = 120.0  # seconds for all sites to connect
+WAIT = 900.0  # seconds for all sites to start, and then to connect
 
 
 class Refused(Exception):
@@ -145,9 +146,9 @@ class Toy:
         while True:
             try:
                 if self.node is not None:
-                    await self._ask(
-                        "deactivate-node", DeactivateNodeRequest(node_id=self.node.node_id), DeactivateNodeResponse
-                    )
+                    leave = DeactivateNodeRequest(node_id=self.node.node_id)
+                    with suppress(Refused):  # the answer to an earlier one was lost
+                        await self._ask("deactivate-node", leave, DeactivateNodeResponse)
                     self.node = None
                 answer = await self._ask(
                     "activate-node",
@@ -249,7 +250,7 @@ def play_sites(names: Sequence[str], folder: str, port: int, faults: float, with
     asyncio.run(all_sites())
 
 
-def measure(sites: int, rounds: int, faults: float) -> dict[str, Any]:
+def measure(sites: int, rounds: int, faults: float, deadline: float) -> dict[str, Any]:
     """Run rounds over so many sites; return times, memory, the number of lost replies and of wrong means."""
     names = [f"s{number:04d}" for number in range(sites)]
     with tempfile.TemporaryDirectory() as temporary:
@@ -271,7 +272,7 @@ def measure(sites: int, rounds: int, faults: float) -> dict[str, Any]:
         players.start()
         try:
             until(lambda: (folder / "ready").exists(), WAIT)
-            row = _served(folder, public, names, rounds, faults, players.pid or 0)
+            row = _served(folder, public, _config(names, rounds, deadline), players.pid or 0)
             return row | {"withheld": withheld.value, "lost": row["not_counted"] - withheld.value}
         finally:
             players.terminate()
@@ -279,9 +280,8 @@ def measure(sites: int, rounds: int, faults: float) -> dict[str, Any]:
             public.close()
 
 
-def _served(
-    folder: Path, public: socket.socket, names: Sequence[str], rounds: int, faults: float, players: int
-) -> dict[str, Any]:
+def _served(folder: Path, public: socket.socket, config: RunConfig, players: int) -> dict[str, Any]:
+    names = [site.id for site in config.data.sites]
     link = Link(public, folder / "server.crt", folder / "server.key")
     link.start()
     try:
@@ -289,7 +289,6 @@ def _served(
         link.listen()
         (folder / "open").touch()
         until(lambda: len(fleet.connected()) == len(names), WAIT)
-        config = _config(names, rounds, faults)
         start = AdapterState({"b": np.zeros(PARAMETERS, dtype=np.float32)})
         memory, blocks, seconds = list[float](), list[float](), list[float]()
         missed, wrong, values = 0, 0, values_of(names)
@@ -326,8 +325,7 @@ def _is_mean(done: Round, before: AdapterState, values: Mapping[str, float]) -> 
     return bool(np.allclose(change, expected, rtol=1e-4, atol=1e-7))
 
 
-def _config(names: Sequence[str], rounds: int, faults: float) -> RunConfig:
-    deadline = 3.0 if faults else 300.0
+def _config(names: Sequence[str], rounds: int, deadline: float) -> RunConfig:
     tree: Mapping[str, Any] = {
         "run": {"name": "load"},
         "model": {"name": "minilm"},
@@ -378,10 +376,10 @@ def until(true: Any, seconds: float) -> None:
         time.sleep(0.05)
 
 
-def rows(sites: Sequence[int], rounds: int, faults: float) -> Iterator[dict[str, Any]]:
+def rows(sites: Sequence[int], rounds: int, faults: float, deadline: float) -> Iterator[dict[str, Any]]:
     """Yield one row for each number of sites."""
     for number in sites:
-        yield measure(number, rounds, faults)
+        yield measure(number, rounds, faults, deadline)
 
 
 def main() -> None:
@@ -390,9 +388,10 @@ def main() -> None:
     parser.add_argument("--sites", type=int, nargs="+", default=[3, 50, 100, 200])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--faults", type=float, default=0.0, help="chance of silence, a lost connection or NaN")
+    parser.add_argument("--deadline", type=float, default=4.0, help="seconds of a round that a silent site costs")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    print_rows(list(rows(given.sites, given.rounds, given.faults)), given.json)
+    print_rows(list(rows(given.sites, given.rounds, given.faults, given.deadline if given.faults else 300.0)), given.json)
 
 
 if __name__ == "__main__":

@@ -252,6 +252,41 @@ def test_windows_is_refused_in_one_sentence(here: Here, monkeypatch: pytest.Monk
     assert "WSL 2" in err
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+    ],
+)
+def test_a_limit_of_memory_ends_in_one_sentence(here: Here, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def refused() -> None:
+        raise error
+
+    monkeypatch.setattr(hushtune, "command_line", refused)
+    status, out, err = here(["--help"])
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "no more memory; raise its limit (ulimit -v" in err
+
+
+def test_any_other_error_keeps_its_trace(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ImportError("no module named x")
+
+    monkeypatch.setattr(hushtune, "command_line", broken)
+    with pytest.raises(ImportError, match="no module named x"):
+        here(["--help"])
+
+
+@pytest.mark.slow
+def test_a_process_under_a_small_limit_of_memory_says_so(tmp_path: Path) -> None:
+    code = "import hushtune, resource; resource.setrlimit(resource.RLIMIT_AS, (4 * 10**8,) * 2); hushtune.main()"
+    done = run(["ledger", "show", str(tmp_path)], code)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "no more memory" in done.stderr
+
+
 @pytest.mark.slow
 def test_a_client_without_its_key_is_refused_before_anything_heavy_is_imported(tmp_path: Path) -> None:
     text = (Path(hushtune.__file__).parent / "server" / "SITE.toml.template").read_text(encoding="utf-8")
