@@ -1,5 +1,6 @@
 """No epsilon and no delta becomes text but by the one formatter, which rounds up."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,20 @@ def sources(pattern: str) -> list[Path]:
     return sorted(path for name in PACKAGES for path in (REPOSITORY / name).rglob(pattern))
 
 
-def name_of(path: Path) -> str:
-    return path.relative_to(REPOSITORY).as_posix()
+def offences(paths: list[Path], find: Callable[[str], Iterable[tuple[int, str]]]) -> list[str]:
+    """Return file, line and source of everything that is found in these files, of which there are some."""
+    assert paths
+    found = ((path, find(path.read_text(encoding="utf-8"))) for path in paths)
+    return [f"{path.relative_to(REPOSITORY)}:{line}: {source}" for path, wrong in found for line, source in wrong]
 
 
-@pytest.mark.parametrize("path", [*sources("*.py"), REPOSITORY / "hushtune.py", ALONE], ids=name_of)
-def test_code_writes_epsilon_and_delta_with_the_formatter_alone(path: Path) -> None:
-    assert list(Module(path.read_text(encoding="utf-8")).wrong()) == []
+def test_code_writes_epsilon_and_delta_with_the_formatter_alone() -> None:
+    paths = [*sources("*.py"), REPOSITORY / "hushtune.py", ALONE]
+    assert offences(paths, lambda source: Module(source).wrong()) == []
 
 
-@pytest.mark.parametrize("path", sources("*.j2"), ids=name_of)
-def test_templates_write_epsilon_and_delta_with_their_filters_alone(path: Path) -> None:
-    assert list(wrong_in_template(path.read_text(encoding="utf-8"))) == []
+def test_templates_write_epsilon_and_delta_with_their_filters_alone() -> None:
+    assert offences(sources("*.j2"), wrong_in_template) == []
 
 
 REPORT = "from server.report.figures import epsilon, target_delta, number\n"
