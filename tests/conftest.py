@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from claims import Claims
+from forked import forks
 
 from shared.config.run import RunConfig
 from shared.records.types import Record
@@ -78,6 +79,12 @@ def losses_and_noise_are_computed_once() -> Iterator[None]:
         patch.setattr(composed, "self_compose", lru_cache(maxsize=128)(composed.self_compose))
         patch.setattr(accounting, "calibrate", calibrate)
         yield
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start workers as forks of a process that has imported the libraries; see ``forked``."""
+    monkeypatch.setattr("shared.ops.workers.get_context", forks)
 
 
 @pytest.fixture

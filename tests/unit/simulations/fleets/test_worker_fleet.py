@@ -95,6 +95,7 @@ def test_a_pool_gives_the_rounds_and_baselines_of_one_process_bit_for_bit_and_pr
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize(
     "trust", [{}, {"privacy.trust": "distributed", "aggregation": {"optimiser": "adamw", "weights": "declared"}}]
 )
@@ -126,7 +127,7 @@ def test_the_sites_of_a_pool_are_charged_as_those_of_one_process(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("one_thread", "forked_workers")
 def test_a_worker_that_dies_is_one_failed_answer_and_a_new_worker(
     config: RunConfig, records_of: RecordsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_worker_that_dies_is_one_failed_answer_and_a_new_worker(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_site_that_cannot_take_part_ends_a_pool_with_the_sentence_of_one_process(
     config_of: ConfigOf, tiny_bert: Path, records_of: RecordsOf, tmp_path: Path
 ) -> None:
