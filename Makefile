@@ -12,6 +12,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
     --no-emit-package torch --custom-compile-command 'make lock'
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 
+unexport PYTHONDONTWRITEBYTECODE  # if it is set, every process that a test starts compiles all our modules again
+
 .PHONY: lock dist demo demo-federation test unit claims attack faults exhaustive mutants check bench bench-epoch gpu utility docs clean
 
 $(VENV)/installed: pyproject.toml requirements/dev.txt requirements/torch.txt
