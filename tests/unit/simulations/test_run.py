@@ -187,14 +187,17 @@ def test_no_record_text_leaves_a_site_in_any_form(finished: Finished, tmp_path: 
         assert leaks(finished, everything[:1000] + form + everything[1000:2000]) == [word]
 
 
-def source(config: RunConfig, folder: Path) -> Source:
-    """Return the records of a run, as the data stage reads them."""
-    return Source(read_sites(config, folder, labelled=False), config.anonymise, GateSection(), config.run.seed)
+@pytest.fixture(scope="module")
+def scrubbing(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Any], Path]:
+    """Scrub the records of the run, as the data stage reads them; return the report and the folder of the texts."""
+    folder, config = tmp_path_factory.mktemp("scrubbing"), finished.config
+    source = Source(read_sites(config, folder, labelled=False), config.anonymise, GateSection(), config.run.seed)
+    return scrub_report(source, folder / "scrubbed", silent), folder / "scrubbed"
 
 
-def test_the_planted_words_were_trained_on(finished: Finished, tmp_path: Path) -> None:
-    found = scrub_report(source(finished.config, tmp_path), tmp_path / "scrubbed", silent)
-    scrubbed = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "scrubbed").iterdir())
+def test_the_planted_words_were_trained_on(finished: Finished, scrubbing: tuple[Mapping[str, Any], Path]) -> None:
+    found, folder = scrubbing
+    scrubbed = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
     assert sum(word in scrubbed for word in finished.markers) > 40  # else the search above would show nothing
     assert [site["site_id"] for site in found["sites"]] == list(SITES)
     assert all(site["records"] + site["quarantined"] == PER_SITE for site in found["sites"])
@@ -384,8 +387,8 @@ def test_a_published_adapter_scores_a_file(finished: Finished, data: Path) -> No
     assert "accuracy" in printed(metrics_table(found))
 
 
-def test_scrub_tables_show_counts(finished: Finished, tmp_path: Path) -> None:
-    text = printed(scrub_tables(scrub_report(source(finished.config, tmp_path), None, silent)))
+def test_scrub_tables_show_counts(finished: Finished, scrubbing: tuple[Mapping[str, Any], Path]) -> None:
+    text = printed(scrub_tables(scrubbing[0]))
     assert all(site in text for site in SITES)
     assert not [word for word in finished.markers if word in text]
 
