@@ -1,7 +1,7 @@
 """Start worker processes as forks of one process that has imported the libraries, which takes each of them seconds.
 
-Each worker still has its own memory, gets its work through a pipe and can be killed. Tests of a worker that the product starts
-itself do without this module.
+Each worker still has its own memory, gets its work through a pipe and can be killed. The tests that start workers as the
+product does need no module of ours.
 """
 
 import multiprocessing

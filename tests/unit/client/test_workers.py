@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from fixture_types import Change, LearnerOf, OpenBudget, RecordsOf, Shake
+from forked import forks
 from silence import silence
 
 from client import trainer, workers
@@ -253,9 +254,11 @@ def test_a_count_that_its_records_cannot_add_up_to_ends_the_step(classify: RunCo
 @pytest.fixture(scope="module")
 def two(classify: RunConfig) -> Iterator[Workers]:
     """Return this process and one real worker, which the tests below share."""
-    crew = Workers(classify, 2)
-    yield crew
-    crew.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shared.ops.workers.get_context", forks)
+        crew = Workers(classify, 2)
+        yield crew
+        crew.close()
 
 
 @pytest.fixture

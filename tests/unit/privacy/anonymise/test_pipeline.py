@@ -29,7 +29,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.usefixtures("small_chunks", "forked_workers")
 def test_two_workers_give_the_same_result_as_one() -> None:
     seen: list[int] = []
     alone = Anonymiser(AnonymiseSection(workers=1)).scrub(RECORDS)
@@ -42,7 +42,7 @@ def test_two_workers_give_the_same_result_as_one() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.usefixtures("small_chunks", "forked_workers")
 def test_a_dead_worker_ends_the_run_in_one_sentence_and_leaves_no_process() -> None:
     def kill(_: int) -> None:
         for process in multiprocessing.active_children():
@@ -55,6 +55,7 @@ def test_a_dead_worker_ends_the_run_in_one_sentence_and_leaves_no_process() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no spaCy model of this name"):
         scrub_in_workers(AnonymiseSection(spacy_model=str(tmp_path)), [RECORDS[:1]], 1, lambda _: None)
