@@ -5,5 +5,6 @@ from hypothesis import Phase, settings
 
 def pytest_configure() -> None:
     """Set hypothesis' profile before any test is collected."""
-    settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutants", max_examples=100, derandomize=True, database=None, phases=phases)
     settings.load_profile("mutants")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from claims import Claims
 from forked import forks
+from hypothesis import settings
 
 from shared.config.run import RunConfig
 from shared.records.types import Record
@@ -37,10 +38,21 @@ TREE: Mapping[str, Any] = {
 }
 
 
+# The profile for every run; --hypothesis-profile=default tries 100 examples. No deadline: it would measure the machine.
+settings.register_profile("suite", max_examples=40, deadline=None)
+settings.load_profile("suite")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the check of SECURITY.md's claims, only in the main process of pytest-xdist, which sees all reports."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Claims())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with slow tests first, so that the quick ones keep all workers of pytest-xdist busy until the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
