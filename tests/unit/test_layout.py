@@ -150,14 +150,17 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Top-level names of all imports of a module, wherever they stand in it."""
+    found: set[str] = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            yield str(node.module).split(".")[0]
+            found.add(str(node.module).split(".")[0])
+    return frozenset(found)
 
 
 def statements() -> Iterator[tuple[Path, ast.stmt]]:
@@ -174,13 +177,13 @@ def test_there_are_modules_to_look_at() -> None:
 
 def test_imports_point_in_one_direction() -> None:
     for path in modules():
-        ours = set(imports(path)) & set(OURS)
+        ours = imports(path) & set(OURS)
         assert ours <= MAY_IMPORT[path.relative_to(REPOSITORY).parts[0]], name_of(path)
 
 
 def test_heavy_libraries_stay_in_their_rooms() -> None:
     for path in modules():
-        for library in set(imports(path)) & set(ROOMS):
+        for library in imports(path) & set(ROOMS):
             assert name_of(path).startswith(ROOMS[library] or ("nowhere",)), f"{library} in {name_of(path)}"
 
 
@@ -222,12 +225,13 @@ def test_no_importable_folder_has_a_name_that_others_use(name: str) -> None:
     assert not list((REPOSITORY / name).glob("**/*.py"))
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_our_packages_are_the_ones_that_are_imported(name: str) -> None:
-    spec = importlib.util.find_spec(name)
-    assert spec is not None
-    assert Path(str(spec.origin)).is_relative_to(REPOSITORY)
-    assert set(importlib.metadata.packages_distributions().get(name, [])) <= {"hushtune"}
+def test_our_packages_are_the_ones_that_are_imported() -> None:
+    distributions = importlib.metadata.packages_distributions()
+    for name in OURS:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None, name
+        assert Path(str(spec.origin)).is_relative_to(REPOSITORY)
+        assert set(distributions.get(name, [])) <= {"hushtune"}, name
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
