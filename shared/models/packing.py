@@ -19,6 +19,9 @@ from transformers import AttentionInterface
 from shared.models.batch_layout import ATTRIBUTE, Layout, Place
 
 KINDS = ("bert", "llama")  # model types with plain attention: no windows, no position biases, no capped scores
+# Positions from which a CPU computes the softmax of 16-bit scores faster than that of scores converted to float32. Below,
+# the rest of a row beyond a multiple of 32 costs more than the conversions save. Torch computes in float32 in both cases.
+LONG = 64
 NAME = "hushtune-packed"  # name of the attention below in the registry of transformers
 HALF = (torch.bfloat16, torch.float16)
 
@@ -136,18 +139,20 @@ def _group_attention(
     """Compute attention of n records of t positions each; input and result are (n t, heads, d)."""
     q, k, v = (torch.unflatten(rows, 0, run).transpose(1, 2) for rows in (q, k, v))  # (n, heads, t, d)
     if q.dtype in HALF:
-        out = _eager_attention(q, k, v, scaling=scaling, causal=causal)
+        out = eager_attention(q, k, v, scaling=scaling, causal=causal)
     else:
         grouped = q.shape[1] != k.shape[1]
         out = F.scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=causal, enable_gqa=grouped)
     return out.transpose(1, 2).flatten(0, 1)
 
 
-def _eager_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
+def eager_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
     """Compute the same attention by single operations.
 
-    On a CPU the backward pass of the 16-bit kernel takes longer than a whole step (see shared/models/load.py). Heads that
-    share a key are multiplied with it in one product.
+    On a CPU the backward pass of the 16-bit kernel takes longer than a whole step (see shared/models/load.py), and the
+    float32 kernel longer than these operations, except for single short records. Heads that share a key are multiplied with
+    it in one product. Which softmax is used depends on the length of the records alone, so no record changes how another one
+    is rounded.
     """
     positions, groups = q.shape[2], k.shape[1]
     q = torch.unflatten(q * scaling, 1, (groups, -1)).flatten(2, 3)  # (n, groups, heads / groups t, d)
@@ -155,5 +160,5 @@ def _eager_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scali
     if causal:
         later = torch.ones(positions, positions, dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))
-    shares = scores.float().softmax(dim=4).to(q.dtype).flatten(2, 3)
-    return torch.unflatten(shares @ v, 2, (-1, positions)).flatten(1, 2)  # (n, heads, t, d)
+    shares = scores.softmax(dim=4) if positions >= LONG else scores.float().softmax(dim=4).to(q.dtype)
+    return torch.unflatten(shares.flatten(2, 3) @ v, 2, (-1, positions)).flatten(1, 2)  # (n, heads, t, d)

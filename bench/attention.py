@@ -1,0 +1,87 @@
+"""Compare ways to compute attention in bfloat16 on a CPU: forward and backward, in processor time.
+
+Run: python -m bench.attention. ``converted`` takes the softmax in float32 and rounds it, ``16 bits`` gives 16-bit scores to
+torch's softmax, and ``float32 kernel`` converts query, key and value and uses torch's fused attention. Training uses the
+first below `shared.models.packing.LONG` positions and the second from there on. The ways take turns; the least time of each
+is compared, which other work on the machine disturbs least. One thread.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from unittest import mock
+
+import torch
+import torch.nn.functional as F
+
+from bench.table import print_rows
+from shared.models import packing
+
+# Records, heads, positions and numbers of a head: MiniLM's layers, and one of SmolLM2's.
+SHAPES = (
+    (1, 12, 20, 32),
+    (8, 12, 20, 32),
+    (32, 12, 30, 32),
+    (16, 12, 48, 32),
+    (16, 12, 64, 32),
+    (16, 12, 128, 32),
+    (1, 9, 301, 64),
+)
+TURNS = 15
+Way = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--turns", type=int, default=TURNS, help=f"turns of each way; default: {TURNS}")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print_rows([row_of(shape, arguments.turns) for shape in SHAPES], arguments.json, 100)
+
+
+def row_of(shape: tuple[int, int, int, int], turns: int) -> Mapping[str, str | float]:
+    """Return the milliseconds of each way for records of one shape.
+
+    Parameters
+    ----------
+    shape
+        Records, heads, positions, and numbers of a head.
+    turns
+        Turns of each way.
+    """
+    records, heads, positions, width = shape
+    sides = [torch.randn(records, positions, heads, width, dtype=torch.bfloat16).transpose(1, 2) for _ in range(3)]
+    least = {name: min(_seconds(way, sides) for _ in range(turns)) for name, way in WAYS.items()}
+    milliseconds = {f"{name}, ms": 1000 * seconds for name, seconds in least.items()}
+    return {"records": f"{records} of {positions}", "heads": f"{heads} of {width}", **milliseconds}
+
+
+def _seconds(way: Way, sides: list[torch.Tensor]) -> float:
+    """Return the processor seconds of one forward and backward pass."""
+    q, k, v = (side.clone().requires_grad_() for side in sides)
+    start = time.process_time()
+    out = way(q, k, v)
+    torch.autograd.grad(out, (q, k, v), torch.ones_like(out))
+    return time.process_time() - start
+
+
+def _written_out(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, long: int) -> torch.Tensor:
+    with mock.patch.object(packing, "LONG", long):
+        return packing.eager_attention(q, k, v, scaling=q.shape[3] ** -0.5, causal=False)
+
+
+def _in_float32(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    return F.scaled_dot_product_attention(q.float(), k.float(), v.float()).to(q.dtype)
+
+
+WAYS: Mapping[str, Way] = {
+    "converted": lambda q, k, v: _written_out(q, k, v, long=10**6),
+    "16 bits": lambda q, k, v: _written_out(q, k, v, long=1),
+    "float32 kernel": _in_float32,
+}
+
+
+if __name__ == "__main__":
+    main()
