@@ -30,6 +30,7 @@ def to_row(done: Round) -> dict[str, Any]:
         "record": asdict(done.record),
         "site_kwh": dict(done.site_kwh),
         "replies": dict(done.replies),
+        "lost": done.lost,
     }
 
 
@@ -58,5 +59,6 @@ def from_row(row: Mapping[str, Any], adapter: AdapterState, memory: Memory | Non
         record=ChainHead(**row["record"]),
         site_kwh=row.get("site_kwh", {}),
         replies=row.get("replies", {}),
+        lost=row.get("lost"),
         memory=memory or {},
     )

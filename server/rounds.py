@@ -44,8 +44,10 @@ class Round:
     """What one attempt at a round did.
 
     ``adapter`` and ``memory`` (the aggregation's state for the next round) are those after the attempt; an abandoned attempt
-    leaves both unchanged. ``replies`` holds the digest of each accepted reply. It is empty where replies carry no noise of
-    the site (a digest would confirm a guess of the reply), and where the server samples the sites in secret.
+    leaves both unchanged. ``lost`` is the share of the wanted updates that the cut to the adapter's rank left out, if the
+    method of aggregation cuts (`Aggregate.lost`). ``replies`` holds the digest of each accepted reply. It is empty where
+    replies carry no noise of the site (a digest would confirm a guess of the reply), and where the server samples the sites
+    in secret.
     """
 
     number: int
@@ -65,6 +67,7 @@ class Round:
     site_kwh: Mapping[str, float] = field(default_factory=dict)
     replies: Mapping[str, str] = field(default_factory=dict)
     memory: Memory = field(default_factory=dict, repr=False)
+    lost: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -195,11 +198,12 @@ def run_rounds(
         clock.lap("train")
         # 4. Apply the aggregate of the accepted replies, or change nothing.
         replies: Mapping[str, str] = {}
+        lost: float | None = None
         committed = has_quorum(len(connected), len(tally.accepted), config.cohort, plan)
         ledgers |= tally.ledgers
         if committed:
             aggregate = tally.result()
-            adapter, memory = adapter.add(aggregate.change), aggregate.memory
+            adapter, memory, lost = adapter.add(aggregate.change), aggregate.memory, aggregate.lost
             seen = plan is None or plan.shared is not None
             replies = tally.digests if seen and config.privacy.enabled else {}
             record = extend(record, run_id, number, adapter.digest(), ledgers if seen else {}, replies)
@@ -210,7 +214,8 @@ def run_rounds(
             metrics = evaluate(adapter) if config.evaluation.is_due(number, config.training.rounds) else {}
         clock.lap("evaluate")
         faults.point("measured", number)
-        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps, memory, replies)
+        kept = (memory, replies, lost)
+        done = _round(number, committed, adapter, metrics, orders, tally, dict(ledgers), record, clock.laps, *kept)
         if committed:
             commit(done)
             faults.point("committed", number)
@@ -240,6 +245,7 @@ def _round(
     stages: Mapping[str, float],
     memory: Memory,
     replies: Mapping[str, str],
+    lost: float | None,
 ) -> Round:
     """Describe an attempt that has ended."""
     return Round(
@@ -257,6 +263,7 @@ def _round(
         bytes_down=tally.bytes_down,
         bytes_up=tally.bytes_up,
         stages=stages,
+        lost=lost,
         site_kwh=tally.kwh,
         replies=replies,
         memory=memory,

@@ -355,8 +355,9 @@ def methods_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]
     for column in table.columns:
         column.justify = "left"
     for row in rows:
-        flags = (row[name] for name in ("exact", "mixed_ranks", "privacy", "sums", "central"))
-        table.add_row(row["method"], row["adapter"], *("yes" if flag else "no" for flag in flags), row["numbers"])
+        flags = [row[name] for name in ("exact", "mixed_ranks", "privacy", "sums", "central")]
+        cells = (flag if isinstance(flag, str) else ("yes" if flag else "no") for flag in flags)
+        table.add_row(row["method"], row["adapter"], *cells, row["numbers"])
     yield table
     sizes = [f"{name} {REPLIES[name].bytes_a_number:.3g} and {ORDERS[name].bytes_a_number:.3g}" for name in REPLIES]
     yield f"Bytes of a number, up and down, by aggregation.encoding: {', '.join(sizes)}; secure sums need float32."

@@ -160,7 +160,8 @@ def _meter(config: RunConfig, plans: Plans, folder: Path, accountant: Accountant
 
 
 def _log_round(log: RunLog, done: Round) -> None:
-    log.event("round", round=done.number, committed=done.committed, accepted=len(done.accepted), bytes_up=done.bytes_up)
+    seen = {"accepted": len(done.accepted), "bytes_up": done.bytes_up, "lost": done.lost}
+    log.event("round", round=done.number, committed=done.committed, **seen)
     for rejected in done.rejected:
         log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
 

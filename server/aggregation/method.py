@@ -43,10 +43,22 @@ class Setting:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """The result of a round's aggregation: the change of the adapter, and the state for the next round's aggregation."""
+    """The result of a round's aggregation.
+
+    Attributes
+    ----------
+    change
+        The change of the adapter.
+    memory
+        The state for the next round's aggregation.
+    lost
+        The part of the wanted updates that no adapter of this rank can hold, as a share of their L2 norm; None where the
+        method does not cut anything off.
+    """
 
     change: AdapterState
     memory: Memory = field(default_factory=dict)
+    lost: float | None = None
 
 
 class Method(ABC):

@@ -28,7 +28,7 @@ class Optimised(Method):
         """Return the optimiser's step, with the states of method and optimiser for the next round."""
         found, section = self._inner.result(), self._setting.section
         step = STEPS[section.optimiser](found.change, self._setting.memory, section)
-        return Aggregate(step.change, {**found.memory, **step.memory})
+        return Aggregate(step.change, {**found.memory, **step.memory}, found.lost)
 
 
 def plain(delta: AdapterState, memory: Memory, section: AggregationSection) -> Aggregate:

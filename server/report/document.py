@@ -203,6 +203,7 @@ def _round(done: Round) -> dict[str, Any]:
         "ledgers": {site: asdict(head) for site, head in done.ledgers.items()},
         "record": asdict(done.record),
         "replies": dict(done.replies),
+        "lost": done.lost,
     }
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.config.section import ChoiceSection, Positive
 
-MethodName = Literal["mean", "partitioned_mean", "trimmed_mean", "median", "geometric_median"]
+MethodName = Literal["mean", "partitioned_mean", "stacked", "trimmed_mean", "median", "geometric_median"]
 OptimiserName = Literal["plain", "sgd", "adamw", "momentum"]
 Weights = Literal["uniform", "declared"]
 EncodingName = Literal["float32", "int8", "int4"]
@@ -37,6 +37,9 @@ class Contract:
         trained.
     ranks
         Whether each site may have a rank of its own; the lower ranks of the adapter must then be parts of the higher ones.
+    factors
+        Whether the method combines the products of LoRA's two factors. It then needs both factors trained, which no run with
+        privacy does, and no optimiser of the server.
     beside_sums
         Why ``privacy.trust = "distributed"`` is refused, if ``sums`` is false.
     """
@@ -48,6 +51,7 @@ class Contract:
     options: tuple[str, ...] = ()
     linear: bool = False
     ranks: bool = False
+    factors: bool = False
     beside_sums: str = "needs each site's own delta, and privacy.trust = 'distributed' shows only their sum"
 
 
@@ -61,6 +65,7 @@ METHODS: Mapping[MethodName, Contract] = {
         beside_sums="divides each column by the sites that have it, and privacy.trust = 'distributed' plans its noise for "
         "one divisor and vectors of one length",
     ),
+    "stacked": Contract(weights=("uniform", "declared"), factors=True),
     "trimmed_mean": Contract(quorum=lambda section: 2 * section.trim + 1, options=("trim",)),
     "median": Contract(quorum=lambda _: 3),  # fewer have no majority
     "geometric_median": Contract(quorum=lambda _: 3),
@@ -84,7 +89,8 @@ class AggregationSection(ChoiceSection):
     method: MethodName = Field(
         "mean",
         description="mean: weighted mean of the deltas, exact for ia3 and for lora with A frozen; partitioned_mean: "
-        "the same for sites of mixed ranks (data.sites.rank), each column of B over the sites that have it; trimmed_mean: "
+        "the same for sites of mixed ranks (data.sites.rank), each column of B over the sites that have it; stacked: for "
+        "adapter.train = 'AB' without privacy, the mean of the sites' products B A, cut back to the rank; trimmed_mean: "
         "mean of each number without its extremes, which withstands a few malicious sites; median, geometric_median: of "
         "each number, or of whole deltas; they withstand any minority of malicious sites, and ignore honest minorities too",
     )
@@ -146,6 +152,16 @@ class AggregationSection(ChoiceSection):
             The method, optimiser or encoding does not fit the trust model, cannot take the weights, or needs more replies.
         """
         contract, named = METHODS[self.method], f"aggregation.method = '{self.method}'"
+        if contract.factors and trust is not None:
+            raise ValueError(
+                f"{named}: needs LoRA's A and B trained at once, and under privacy the noise of one would be multiplied by "
+                "that of the other; set method = 'mean', which is exact with A frozen, or privacy.enabled = false"
+            )
+        if contract.factors and self.optimiser != "plain":
+            raise ValueError(
+                f"aggregation.optimiser = '{self.optimiser}': adds up changes of factors, and {named} combines their "
+                "products; set optimiser = 'plain'"
+            )
         if trust == "central" and contract.central is None:
             raise ValueError(
                 f"{named}: what one site can change in it has no bound that the noise of privacy.trust = 'central' covers; "

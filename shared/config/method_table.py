@@ -16,15 +16,20 @@ def method_rows() -> list[Row]:
     -------
     list of mappings
         ``method``, ``adapter``; ``exact``, whether the aggregated adapter computes what the aggregated updates of the
-        layers would; ``mixed_ranks``, whether sites may have ranks of their own; ``privacy``, whether a run with privacy
-        accepts the method; ``sums``, whether the method works with secure sums (``privacy.trust`` = ``distributed``, or
-        ``aggregation.secure_sums`` with privacy), and ``central``, with a trusted server; ``numbers``, how many numbers a
-        layer of r, d_in and d_out sends each way.
+        layers would, or "to the rank" if it is the nearest one of its rank; ``mixed_ranks``, whether sites may have ranks of
+        their own; ``privacy``, whether a run with privacy accepts the method; ``sums``, whether the method works with secure
+        sums (``privacy.trust`` = ``distributed``, or ``aggregation.secure_sums`` with privacy), and ``central``, with a
+        trusted server; ``numbers``, how many numbers a layer of r, d_in and d_out sends each way.
     """
     return [row for name, contract in METHODS.items() for row in _rows_of(name, contract)]
 
 
 def _rows_of(name: str, contract: Contract) -> Iterator[Row]:
+    if contract.factors:
+        both = next(sent for sent in FAMILIES["lora"].sent if not sent.linear)
+        none = dict.fromkeys(("mixed_ranks", "privacy", "sums", "central"), False)
+        yield {"method": name, "adapter": both.adapter, "exact": "to the rank", **none, "numbers": both.numbers}
+        return
     trust = {"sums": contract.sums, "central": contract.central is not None}
     if not contract.linear:
         yield {

@@ -191,6 +191,17 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _factors_can_be_stacked(self) -> Self:
+        fits = self.adapter.family == "lora" and self.adapter.train == "AB" and self.adapter.rank
+        if METHODS[self.aggregation.method].factors and not fits:
+            raise ValueError(
+                f"aggregation.method = '{self.aggregation.method}': combines the products of LoRA's A and B; set "
+                "adapter.family = 'lora', adapter.train = 'AB' and a rank of 1 or more, or method = 'mean', which is exact "
+                "with A frozen"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_shared_noise_has_one_step_a_round(self) -> Self:
         privacy, training, sites = self.privacy, self.training, len(self.data.sites)
         if not privacy.enabled or privacy.trust != "distributed":

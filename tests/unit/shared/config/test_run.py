@@ -147,6 +147,7 @@ SHARED = {
         ({"aggregation.encoding": "int4"}, "aggregation.encoding = 'int4': under privacy.trust = 'distributed'"),
         ({"aggregation.optimiser": "momentum"}, "gives the server a gradient; set 'adamw' or 'sgd'"),
         ({"aggregation.method": "trimmed_mean"}, "shows only their sum"),
+        ({"aggregation.method": "stacked"}, "needs LoRA's A and B trained at once"),
         ({"adapter.train": "AB"}, "adapter.train = 'AB'"),
         ({"privacy.unit": "site"}, "under trust = 'distributed' use unit = 'record' or 'person'"),
     ],
