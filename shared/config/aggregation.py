@@ -152,16 +152,8 @@ class AggregationSection(ChoiceSection):
             The method, optimiser or encoding does not fit the trust model, cannot take the weights, or needs more replies.
         """
         contract, named = METHODS[self.method], f"aggregation.method = '{self.method}'"
-        if contract.factors and trust is not None:
-            raise ValueError(
-                f"{named}: needs LoRA's A and B trained at once, and under privacy the noise of one would be multiplied by "
-                "that of the other; set method = 'mean', which is exact with A frozen, or privacy.enabled = false"
-            )
-        if contract.factors and self.optimiser != "plain":
-            raise ValueError(
-                f"aggregation.optimiser = '{self.optimiser}': adds up changes of factors, and {named} combines their "
-                "products; set optimiser = 'plain'"
-            )
+        if contract.factors:
+            self._refuse_unfit_factors(trust)
         if trust == "central" and contract.central is None:
             raise ValueError(
                 f"{named}: what one site can change in it has no bound that the noise of privacy.trust = 'central' covers; "
@@ -195,6 +187,20 @@ class AggregationSection(ChoiceSection):
         if quorum < contract.quorum(self):
             raise ValueError(
                 f"cohort.quorum = {quorum}: {named} needs {contract.quorum(self)} replies; raise the quorum to that"
+            )
+
+    def _refuse_unfit_factors(self, trust: str | None) -> None:
+        """Refuse a method that combines products of factors, where these have noise or an optimiser adds them up."""
+        named = f"aggregation.method = '{self.method}'"
+        if trust is not None:
+            raise ValueError(
+                f"{named}: needs LoRA's A and B trained at once, and under privacy the noise of one would be multiplied by "
+                "that of the other; set method = 'mean', which is exact with A frozen, or privacy.enabled = false"
+            )
+        if self.optimiser != "plain":
+            raise ValueError(
+                f"aggregation.optimiser = '{self.optimiser}': adds up changes of factors, and {named} combines their "
+                "products; set optimiser = 'plain'"
             )
 
     def refuse_unfit_sums(self, trust: str | None, quorum: int) -> None:
