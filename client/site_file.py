@@ -36,6 +36,7 @@ def _relative_to_file(path: Path, info: ValidationInfo) -> Path:
 
 
 RelativePath = Annotated[Path, AfterValidator(_relative_to_file)]
+FEWEST_CHECKED = 4  # records; one alone shows neither whether records influence each other nor what rounding moves
 Address = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")]
 
 
@@ -254,6 +255,8 @@ class SiteFile(Section):
     def carried_out(self, run: RunConfig) -> RunConfig:
         """Return the run as this site carries it out: with the site's own settings, and without the sections of the server.
 
+        The check of gradients before training takes at least `FEWEST_CHECKED` records, whatever the run asks for.
+
         Nothing else changes, and no path that the server wrote is ever opened.
 
         Parameters
@@ -277,6 +280,7 @@ class SiteFile(Section):
         }
         tree["cleaning"] = own["cleaning"]
         tree["cohort"]["min_records"] = self.data.min_records
+        tree["privacy"]["self_check"] = max(run.privacy.self_check, FEWEST_CHECKED)
         tree["augmentation"]["paraphraser"] = self.model.paraphraser
         tree["model"] |= {
             "name": self._model_here(run.model.name),

@@ -197,6 +197,13 @@ def test_a_spacy_model_is_a_name_or_a_folder_beside_the_file(tmp_path: Path) -> 
     assert Path(beside.anonymise.spacy_model) == tmp_path / "models/en"
 
 
+@pytest.mark.parametrize(("asked", "checked"), [(1, 4), (2, 4), (4, 4), (9, 9)])
+def test_no_server_makes_a_site_check_gradients_on_fewer_records_than_show_a_fault(
+    tmp_path: Path, config_of: ConfigOf, asked: int, checked: int
+) -> None:
+    assert load(tmp_path).carried_out(config_of({"privacy.self_check": asked})).privacy.self_check == checked
+
+
 def test_who_paraphrases_at_a_site_is_the_sites_own_choice(tmp_path: Path, config_of: ConfigOf) -> None:
     run = config_of({"augmentation": {"views": 2, "paraphrases": 1, "paraphraser": "/of/the/server"}})
     assert load(tmp_path).carried_out(run).augmentation.paraphraser is None
