@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -192,12 +192,12 @@ class TrainOrder:
         """
         adapter, header, form = _parse(record, ORDER_FIELDS, "order", ORDERS)
         try:
-            config = RunConfig.model_validate_json(str(header["config"]))
+            config, digest = _config_of(str(header["config"]))
         except ValueError as error:
             raise MessageError(
                 "order: its config is not valid for the hushtune installed here; compare the versions of server and site"
             ) from error
-        if config.digest() != header["config_digest"]:
+        if digest != header["config_digest"]:
             raise MessageError(
                 "order: its config does not have the digest given with it; compare the versions of server and site"
             )
@@ -293,6 +293,13 @@ def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
     arrays = [part for part in record.values() if isinstance(part, ArrayRecord)]
     names = {name for key, part in record.items() if key not in (_ARRAYS, _RELEASED, VECTOR) for name in part}
     return frozenset(names), sum(len(array.data) for part in arrays for array in part.values())
+
+
+@lru_cache(maxsize=1)  # all orders of a run carry the same config, and that of 1,000 sites takes 15 ms to read
+def _config_of(text: str) -> tuple[RunConfig, str]:
+    """Return a config and its digest from canonical JSON; neither can be changed, so orders may share them."""
+    config = RunConfig.model_validate_json(text)
+    return config, config.digest()
 
 
 def _head_fields(name: str, head: ChainHead) -> dict[str, str | int]:

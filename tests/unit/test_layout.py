@@ -58,7 +58,7 @@ MESSAGING = (
 COMMANDS = ("shared/commands.py", "client/commands.py", "server/commands.py", "simulations/commands.py")
 ROOMS = {
     "flwr": (*MESSAGING, "server/screening.py", "simulations/fleets/local.py", "bench/load.py"),
-    "ray": ("simulations/fleets/ray.py",),
+    "ray": ("simulations/fleets/ray.py", "bench/thousand.py"),
     "spacy": ("privacy/detect/", "privacy/leakage/"),
     "presidio_analyzer": ("privacy/detect/", "privacy/leakage/"),
     "presidio_anonymizer": ("privacy/anonymise/", "privacy/replace/"),
