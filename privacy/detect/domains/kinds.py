@@ -13,6 +13,7 @@ SIGNS = frozenset(
     {"classification", "criteria", "criterion", "maneuver", "maneuvers", "phenomenon", "reflex", "rule", "scale", "sign"}
     | {"signs", "triad"}
     | {plain("manoeuvre"), plain("manoeuvres")}
+    | {"node", "rosette", "rosettes", "tubercle", "tubercles", "law", "theorem", "paradox", "hypothesis"}
 )
 # Kinds that a person can have: after a possessive 's, only a listed term stays.
 OWNED = frozenset(
@@ -30,7 +31,65 @@ OWNED = frozenset(
     # finance
     | {"bands", plain("coefficient"), "curve", "duration", "equation", "ratio", "scheme", "theorem"}
 )
-KINDS = SIGNS | OWNED
+# Kinds that only count after a word on no list of names: "Bakri balloon", but not "the Kowalski balloon".
+LOOSE = frozenset(
+    {"apparatus", "approach", "assay", "balloon", "blade", "bundle", "cannula", "circulation", "clamp"}
+    | {
+        "complex",
+        "complexes",
+        "corpuscle",
+        "corpuscles",
+        "crisis",
+        "drain",
+        "facies",
+        "fascia",
+        "fiber",
+        "fibers",
+        "fibre",
+        "fibres",
+    }
+    | {"foramen", "fossa", "gait", "ganglion", "granules", "incision", "lines", "membrane", "nerve"}
+    | {
+        "nevus",
+        "nodule",
+        "nomogram",
+        "operation",
+        "osteotomy",
+        "papilla",
+        "physiology",
+        "plaque",
+        "plaques",
+        "plexus",
+        "point",
+    }
+    | {
+        "pouch",
+        "pupil",
+        "reaction",
+        "repair",
+        "retractor",
+        "ring",
+        "screw",
+        "shunt",
+        "sinus",
+        "space",
+        "speculum",
+        "sphincter",
+        "spots",
+    }
+    | {"stent", "stitch", "suture", "technique", "triangle", "tube", "ulcer", "valve", "zone"}
+    | {"challenge", "clause", "competence", "exception", "guidelines", "principle", "principles", "rules", "violation"}
+)
+KINDS = SIGNS | OWNED | LOOSE
+# Things that are called after somebody with "of": "duct of Wirsung", "tetralogy of Fallot".
+NAMED_OF = frozenset(
+    {"ampulla", "angle", "artery", "band", "bodies", "bundle", "canal", "cells", "circle", "cord", "corpuscles", "crypts"}
+    | {"disease", "duct", "fibers", "fissure", "foramen", "fossa", "gland", "glands", "island", "islands", "islets"}
+    | {"ligament", "line", "lines", "loop", "law", "membrane", "node", "nodes", "nucleus", "organ", "pentalogy"}
+    | {"phenomenon", "plexus", "point", "pouch", "ring", "sign", "sinus", "space", "sphincter", "syndrome", "tetralogy"}
+    | {"triad", "triangle", "tubercle", "valve", "valves", "vein", "zone"}
+)  # The same in Latin, where the name follows at once: "ductus Botalli".
+LATIN = frozenset({"canalis", "ductus", "foramen", "ligamentum", "morbus", "musculus", "nervus", "plexus", "tuberculum"})
 # Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".
 RANKED = frozenset({"category", "class", "grade", "level", "score", "stage", "type"})
 # Endings of Greek and Latin words for diseases, examinations and operations.

@@ -1,11 +1,21 @@
 """Tell what is known of one word: by the terms of some domains, by a language, and by its lists of words and names."""
 
+import re
+
 import regex
 
+from privacy.detect.domains.kinds import FIRMS
 from privacy.detect.domains.terms import Terms
 from privacy.detect.languages.base import Language
 from privacy.detect.rules import FLAGS
 from privacy.detect.words import LOCALES, WordLists
+
+# Beginnings of Latin and Greek compounds: "noncurrent", "intercostal", "hepatobiliary".
+PREFIX = re.compile(
+    r"(?:non|sub|inter|intra|extra|trans|retro|peri|para|endo|hyper|hypo|supra|infra|poly|hemi|semi|multi|anti|bio|neuro|cardio"
+    r"|gastro|hepato|nephro|immuno|micro|macro|ultra|cyber|crypto)(?=\w{5})"
+)
+PLURAL = re.compile(r"(?<=\w{4})(?:ie)?s")
 
 
 class Lexicon:
@@ -36,7 +46,24 @@ class Lexicon:
 
     def is_of_domain(self, key: str) -> bool:
         """Return whether a word is no name in the domains."""
-        return key in self.terms.words
+        return key in self.terms.words or (len(key) > 4 and self._is_derived(key))
+
+    def is_eponym(self, key: str) -> bool:
+        """Return whether a word names only things of the domains; an abbreviation is given in capitals."""
+        return key in self.terms.eponyms
+
+    def _is_derived(self, key: str) -> bool:
+        """Return whether a word is the plural or a compound of a word of the domains, and no name."""
+        plural = PLURAL.search(key, len(key) - 3)
+        singular = key
+        if plural and plural.end() == len(key):
+            singular = key[: plural.start()] + ("y" if plural[0] == "ies" else "")
+        prefix = PREFIX.match(singular)
+        rest = singular[prefix.end() :] if prefix else ""
+        is_known = (singular != key and singular in self.terms.words) or (
+            len(rest) > 4 and (rest in self.terms.words or self.is_spelt(rest))
+        )
+        return is_known and key not in FIRMS and not self.is_ever_name(key) and not self.is_place(key)
 
     def is_function_word(self, word: str) -> bool:
         """Return whether a word is one such as "the" or "of"."""

@@ -15,7 +15,9 @@ PREFIXED = r"[kKMmcdunµμpG]?(?:mol|Eq|Osm|IU|cal|Hz|Pa|Bq|Gy|Sv|[gGlLmsJVWU])"
 UNIT = rf"""
     (?:%|°[ ]?[CF]?|[CF]\b|mm[ ]?Hg|cm[ ]?H2O|bpm|cpm|units?|tablets?|tabs?|capsules?|puffs?|drops?|cells?|copies|hpf
     |{PREFIXED}
-    |kg|lbs?|oz|mcg|hrs?|h|min|in|ft|weeks?|days?|months?)(?![A-Za-z])
+    |kg|lbs?|oz|mcg|hrs?|h|min|in|ft|weeks?|days?|months?
+    |(?i:grays?|sieverts?|pascals?|newtons?|joules?|kelvin|hertz|becquerels?|curies?|teslas?|watts?|volts?|amperes?|ohms?|celsius
+    |fahrenheit|daltons?|torr|angstroms?|french|gauge))(?![A-Za-z])
 """
 QUANTITY = r"(?:\d{1,3}(?:,\d{3})+|\d{1,7})(?:\.\d{1,4})?"
 SYSTEM = (
@@ -64,8 +66,16 @@ FORMS = (
     r"\[(?:19|20)\d\d\][ ](?:\d{1,2}[ ])?[A-Z][A-Za-z]{1,5}(?:[ ](?:Civ|Crim|Fam|Ch|QB|KB|Admin|Comm))?[ ]\d{1,5}",
     # Forms of the Internal Revenue Service (irs.gov/forms-instructions): the series and their letters.
     r"(?<![\w-])(?:W-(?:[2-9](?:G|C|AS)?|8[A-Z]{2,4}(?:-E)?)|(?:990|94[0-5]|10[0-9]{2}|1120|5498|8[0-9]{3})-[A-Z]{1,4})(?![\w-])",
+    # Classes of visas (8 CFR 214.1) and registration statements (sec.gov/forms): "H-1B", "S-3ASR".
+    r"(?<![\w-])(?:[HLOPQR]-[1-4][ABC]?|EB-[1-5]|[SFN]-\d{1,2}(?:[A-Z]|ASR|MEF|POS)?|424B[1-8]|(?:10-[DKQ]|[24]0-F|[68]-K))(?![\w-])",
     # A score alone.
     rf"\b(?i:{SCORED})(?:[ ](?:was|is|of)|[ ]?[:=])?[ ]\K\d{{1,3}}(?:\.\d)?(?![\w/-]|[.,]\d)",
+)
+# A compound with a small number within or before its words, as in chemistry: "4-hydroxyphenylpyruvate", "HTLV-1-associated".
+COMPOUND = regex.compile(
+    r"(?<![\w-])(?:\d{1,2}[A-Za-z]?(?:,\d{1,2})*-)?(?:(?P<word>\p{L}{2,})-)?(?:\d{1,2}[A-Z]?-)?(?:(?P<word>\p{L}{2,})-)?"
+    r"(?P<word>\p{Lu}?\p{Ll}{5,})(?![\w-])",
+    FLAGS,
 )
 # One by one, because one expression for all of them takes four times as long.
 HARMLESS = tuple(regex.compile(form, FLAGS) for form in FORMS)
@@ -93,6 +103,11 @@ def places(text: str, lexicon: Lexicon) -> list[tuple[int, int]]:
         return []
     found = [match.span() for form in HARMLESS for match in form.finditer(text)]
     found += [m.span("number") for m in VALUED.finditer(text) if not lexicon.is_place(m["name"].casefold())]
+    for match in COMPOUND.finditer(text):
+        if DIGIT_GROUP.search(match[0]) and not any(
+            lexicon.is_ever_name(word.casefold()) for word in match.captures("word")
+        ):
+            found.append(match.span())
     for match in COUNTED.finditer(text):
         if lexicon.is_of_domain(plain(match["name"])) and not match["name"].istitle():
             found.append(match.span("number"))

@@ -9,16 +9,28 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from privacy.detect.domains.kinds import KIN, KIND_ENDS, KINDS, OWNED, PERSONS, RANKED, SYSTEMS
+from privacy.detect.domains.kinds import (
+    KIN,
+    KIND_ENDS,
+    KINDS,
+    LATIN,
+    LOOSE,
+    NAMED_OF,
+    PERSONS,
+    RANKED,
+    SIGNS,
+    SYSTEMS,
+)
 from privacy.detect.domains.lexicon import Lexicon
 from privacy.detect.domains.terms import LONGEST, WORD, plain
 
 RANK = re.compile(r"[ ](?:[IVX]{1,4}|\d{1,3}|[A-E])\b")
 # After "a" or "an" a name before a noun of the domain is a term ("a Tomlin order"), unless the noun is a person.
 ARTICLE = re.compile(r"(?<!\w)[Aa]n?[ ]\Z")
-ROMAN = re.compile(r"[IVX]{1,4}")
+ROMAN = re.compile(r"[IVX]{1,4}|[A-E]|\d[A-C]?")
 FIELD = re.compile(r"[ ](?:to|by|for):")
 CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
+NEGATIONS = frozenset({"anti", "non"})
 WORDS = 2**14  # words whose forms are remembered
 
 
@@ -67,8 +79,31 @@ class TermFinder:
             elif i and token.is_word and not token.is_capital and not PERSONS.fullmatch(token.key):
                 # "A Welsh patient record": what the language model takes for a nation is no name of a term there.
                 yield from ((at, False) for at in _after_article(text, tokens, i))
+            yield from ((at, True) for at in self._hyphened(text, tokens, i))
+            if token.key in NAMED_OF or token.key in LATIN:
+                yield from ((at, True) for at in self._of(text, tokens, i))
             if (token.key in SYSTEMS and token.is_capital) or self._ends_a_term(text, tokens, i) or _is_field(text, token):
                 yield i, True
+
+    def eponyms(self, text: str, tokens: Sequence[Token]) -> set[int]:
+        """Return the index of each word that only things are called after, and that stands beside no title and no name."""
+        upper = text.isupper()
+        return {
+            i
+            for i, token in enumerate(tokens)
+            if (self._lexicon.is_eponym(token.key) or (not upper and self._lexicon.is_eponym(text[token.start : token.end])))
+            and not self._lexicon.is_titled(text, token.start)
+            and not any(self._is_person(text, tokens, i, at) for at in (i - 1, i + 1))
+        }
+
+    def _is_person(self, text: str, tokens: Sequence[Token], i: int, at: int) -> bool:
+        """Return whether word ``at`` stands right beside word ``i``, and is a name, an initial or a word for a person."""
+        if not 0 <= at < len(tokens) or text[tokens[min(i, at)].end : tokens[max(i, at)].start] not in (" ", ". "):
+            return False
+        other = tokens[at]
+        known = other.is_word or self._lexicon.is_spelt(other.word) or self._lexicon.is_eponym(other.key)
+        is_name = other.is_capital and (len(other.key) < 2 or not known or self._lexicon.is_ever_name(other.word))
+        return is_name or (at < i and KIN.fullmatch(other.key) is not None)
 
     def without_surnames(self, text: str, tokens: Sequence[Token], kept: Collection[int]) -> list[Token]:
         """Return the words of a text; those that are family names are no words of the domain.
@@ -112,6 +147,28 @@ class TermFinder:
                 found = size
         return found if found > 1 else 0
 
+    def _hyphened(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
+        """Yield two or three words with hyphens, if a listed phrase begins with them, and a word after "anti-" or "non-"."""
+        size, keys = 1, tokens[i].key
+        while size < 3 and i + size < len(tokens) and text[tokens[i + size - 1].end : tokens[i + size].start] == "-":
+            keys = f"{keys} {tokens[i + size].key}"
+            size += 1
+            if keys in self._lexicon.terms.pairs and not self._lexicon.is_titled(text, tokens[i].start):
+                yield from range(i, i + size)
+        if size > 1 and tokens[i].key in NEGATIONS:
+            yield i + 1
+
+    def _of(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
+        """Yield the name that a kind of thing has after "of", unless it is that of a person, or in Latin right after it."""
+        at = i + 1 if tokens[i].key in LATIN else i + 2
+        if at >= len(tokens) or (at > i + 1 and tokens[i + 1].word != "of"):
+            return
+        if not _is_close(text, tokens[at - 1], tokens[at]):
+            return
+        follows = at + 1 < len(tokens) and tokens[at + 1].is_capital and text[tokens[at].end : tokens[at + 1].start] == " "
+        if tokens[at].is_capital and not follows and (at == i + 1 or not self._lexicon.is_name(tokens[at].word)):
+            yield at
+
     def _is_kind(self, text: str, token: Token) -> bool:
         if token.key in RANKED:
             return RANK.match(text, token.end) is not None
@@ -130,10 +187,10 @@ class TermFinder:
 
     def _named_after(self, text: str, tokens: Sequence[Token], i: int) -> Iterator[int]:
         """Yield the capitalised words right before a kind of thing, which is called after them."""
-        first = i
+        first = last = i
         # "Warsaw breakage syndrome", "Billroth II anastomosis".
         if i > 1 and _is_close(text, tokens[i - 1], tokens[i]) and self._is_inner(text, tokens[i - 1]):
-            first = i = i - 1
+            first = i = i - 1  # the word after the name
         while first and i - first < 3 and tokens[first - 1].is_capital and _is_close(text, tokens[first - 1], tokens[first]):
             first -= 1
         while first < i and self._lexicon.is_common(tokens[first].word):
@@ -143,9 +200,16 @@ class TermFinder:
             return
         if first and KIN.fullmatch(tokens[first - 1].key) and text[tokens[first - 1].end : tokens[first].start] == " ":
             return
+        kind = tokens[last].key
         possessive = text[tokens[i - 1].end : tokens[i].start].startswith("'")
-        if not (possessive and (tokens[i].key in OWNED or tokens[i].key not in KINDS)):
+        if possessive and kind not in SIGNS:
+            return
+        if kind not in LOOSE or not any(self._is_listed(tokens[at].word) for at in range(first, i)):
             yield from range(first, i + 1)
+
+    def _is_listed(self, word: str) -> bool:
+        """Return whether a word is a name of persons in any country, or of a place."""
+        return self._lexicon.is_ever_name(word) or self._lexicon.is_place(word)
 
     def _is_inner(self, text: str, token: Token) -> bool:
         """Return whether a word may stand between the name and the kind in a term: a word of the domain, or a numeral."""

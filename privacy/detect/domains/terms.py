@@ -1,7 +1,8 @@
 """Read the lists of words and phrases of a domain.
 
-Each list is a compressed text: words that are no names, an empty line, and phrases that hold a word which is a name
-elsewhere. ``bench/vocabulary.py`` makes the lists; SOURCES.md beside them names the sources and their licences.
+Each list is a compressed text of three parts with an empty line between them: words that are no names, phrases that hold a
+word which is a name elsewhere, and words that occur only in such phrases and on no list of names. ``bench/vocabulary.py``
+makes the lists; SOURCES.md beside them names the sources and their licences.
 """
 
 import gzip
@@ -46,11 +47,18 @@ class Terms:
         Terms of two words or more that hold a name, with single spaces between their words.
     starts
         The first words of the phrases.
+    eponyms
+        Words that things are called after and that are on no list of names ("chvostek"), and abbreviations that are names in
+        small letters, in capitals ("SONIA").
+    pairs
+        The beginnings of phrases, of two words or more, so that a term is known without its kind: "Zollinger-Ellison".
     """
 
     words: frozenset[str]
     phrases: frozenset[str]
     starts: frozenset[str]
+    eponyms: frozenset[str]
+    pairs: frozenset[str]
 
     @classmethod
     def of(cls, domains: Iterable[str], own: Iterable[str] = ()) -> Self:
@@ -65,14 +73,19 @@ class Terms:
         """
         words: set[str] = set()
         phrases: set[str] = set()
+        eponyms: set[str] = set()
         for domain in domains:
-            first, _, second = gzip.decompress((FOLDER / f"{domain}.txt.gz").read_bytes()).decode().partition("\n\n")
-            words.update(first.split("\n"))
-            phrases.update(second.split("\n"))
+            parts = gzip.decompress((FOLDER / f"{domain}.txt.gz").read_bytes()).decode().split("\n\n")
+            for known, part in zip((words, phrases, eponyms), parts, strict=True):
+                known.update(part.split("\n"))
         for row in map(tokens, own):
             if len(row) == 1:
                 words.update(row)
             elif row:
                 phrases.add(" ".join(row[:LONGEST]))
-        phrases.discard("")
-        return cls(frozenset(words), frozenset(phrases), frozenset(phrase.split(" ", 1)[0] for phrase in phrases))
+        for known in (words, phrases, eponyms):
+            known.discard("")
+        rows = [phrase.split(" ") for phrase in phrases]
+        pairs = {" ".join(row[:size]) for row in rows for size in range(2, len(row))}
+        starts = frozenset(row[0] for row in rows)
+        return cls(frozenset(words), frozenset(phrases), starts, frozenset(eponyms), frozenset(pairs))

@@ -88,6 +88,17 @@ def test_a_word_of_a_domain_hides_no_person_that_the_text_shows(listed: Harmless
         ("Billroth II anastomosis was intact.", "Billroth", "PERSON"),
         ("SNOMED CT code 44054006 was recorded.", "SNOMED", "PERSON"),
         ("Bill to:\n  the client", "Bill", "PERSON"),
+        ("Chvostek was positive.", "Chvostek", "PERSON"),  # only things are called so
+        ("Zollinger-Ellison was excluded.", "Zollinger-Ellison", "PERSON"),  # a term without its kind
+        ("The line of Schwalbe is visible.", "Schwalbe", "NRP"),
+        ("A patent ductus Botalli was closed.", "Botalli", "PERSON"),
+        ("The Bakri balloon was placed.", "Bakri", "PERSON"),
+        ("An anti-Smith antibody was found.", "Smith", "PERSON"),
+        ("Noncurrent liabilities rose.", "Noncurrent", "PERSON"),  # a compound of a common word
+        ("Accrued Liabilities rose.", "Accrued Liabilities", "ORGANIZATION"),
+        ("The SONIA rate fell.", "SONIA", "PERSON"),  # a name in small letters
+        ("The BrS was known.", "BrS", "PERSON"),
+        ("Is BV common?", "Is BV", "ORGANIZATION"),
     ],
 )
 def test_a_term_of_common_words_a_brand_or_an_abbreviation_stays(listed: Harmless, text: str, word: str, label: str) -> None:
@@ -107,6 +118,12 @@ def test_a_term_of_common_words_a_brand_or_an_abbreviation_stays(listed: Harmles
         ("He was seen by a Laotian patient.", "Laotian", "NRP"),
         ("She lives with a Laotian fishing crew.", "Laotian", "NRP"),
         ("Chief Nurse Bond left.", "Bond", "PERSON"),
+        ("patient Gorlin rang.", "Gorlin", "PERSON"),
+        ("Gorlin J. rang.", "Gorlin", "PERSON"),
+        ("Anna Gorlin rang.", "Gorlin", "PERSON"),
+        ("The Kowalski balloon burst.", "Kowalski", "PERSON"),
+        ("The house of Emma was sold.", "Emma", "PERSON"),
+        ("The login is 85-maria-gonzalez.", "85-maria-gonzalez", "ID_NUMBER"),
     ],
 )
 def test_what_only_looks_like_such_a_term_goes(listed: Harmless, text: str, word: str, label: str) -> None:

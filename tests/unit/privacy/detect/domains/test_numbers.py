@@ -28,7 +28,12 @@ def test_parts_of_years_forms_and_rates_for_a_surface_are_harmless(number: str) 
     assert any(form.fullmatch(number) for form in HARMLESS)
 
 
-@pytest.mark.parametrize("number", ["63 years", "W-8842", "1234-BCD"])
+@pytest.mark.parametrize("number", ["H-1B", "S-3MEF", "10-K", "5 Gray"])
+def test_visas_registration_statements_and_units_in_full_are_harmless(number: str) -> None:
+    assert any(form.fullmatch(number) for form in HARMLESS)
+
+
+@pytest.mark.parametrize("number", ["63 years", "W-8842", "1234-BCD", "S-123 ABC", "10-KX"])
 def test_ages_and_plates_are_no_forms(number: str) -> None:
     assert not any(form.fullmatch(number) for form in HARMLESS)
 
@@ -37,6 +42,8 @@ def test_ages_and_plates_are_no_forms(number: str) -> None:
     ("text", "numbers"),
     [
         ("WBC 14500, platelets 245000.", {"14500", "245000"}),
+        ("An HTLV-1-associated disease, 2-hydroxybutyric acid.", {"HTLV-1-associated", "2-hydroxybutyric"}),
+        ("The login is anna-kowalska-1987.", set()),
         ("Platelets 245000, kowalska 245000.", set()),  # a word with a capital may be a name, and so may a word of no domain
     ],
 )

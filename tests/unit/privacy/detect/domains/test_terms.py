@@ -14,3 +14,15 @@ def test_lists_hold_no_word_twice_and_no_hidden_phrase() -> None:
     found: Mapping[str, Terms] = {domain: Terms.of([domain]) for domain in ("medical", "banking", "legal")}
     assert all(" " not in word for terms in found.values() for word in terms.words)
     assert all(" " in phrase for terms in found.values() for phrase in terms.phrases)
+
+
+def test_a_list_has_words_that_only_things_are_called_by_and_abbreviations_in_capitals() -> None:
+    terms = Terms.of(["medical", "banking"])
+    assert "gorlin" in terms.eponyms
+    assert "ISA" in terms.eponyms
+    assert terms.eponyms.isdisjoint(terms.words)
+
+
+def test_the_beginning_of_a_phrase_is_a_term_of_two_words_or_more() -> None:
+    assert "wolff parkinson" in Terms.of([], ["Wolff-Parkinson-White syndrome"]).pairs
+    assert all(" " in pair for pair in Terms.of(["medical"]).pairs)
