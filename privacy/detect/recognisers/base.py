@@ -41,8 +41,16 @@ class RuleRecogniser(PatternRecognizer):
         """
         for expression, score in self._compiled:
             for match in expression.finditer(text, timeout=REGEX_TIMEOUT_SECONDS):
-                if match.end() > match.start() and not self.invalidate_result(match[0]):
+                if match.end() > match.start() and self._is_valid(match[0]):
                     yield Finding(self.supported_entities[0], match.start(), match.end(), score)
+
+    def _is_valid(self, value: str) -> bool:
+        """Return whether a match counts: it has the form, and right check digits where the identifier has any.
+
+        A number with wrong check digits is not that identifier at any level. If it was mistyped, the rules for long numbers
+        find it: those of ``numbers`` at every level, and the sweep at ``strict``.
+        """
+        return not self.invalidate_result(value) and self.validate_result(value) is not False
 
 
 class DigitRecogniser(RuleRecogniser):

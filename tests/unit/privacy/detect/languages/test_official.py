@@ -4,6 +4,9 @@ import pytest
 from presidio_analyzer import PatternRecognizer
 
 from privacy.detect.languages.registry import LANGUAGES
+from privacy.detect.recognisers.base import RuleRecogniser
+from privacy.detect.recognisers.numbers import IdNumber
+from privacy.detect.recognisers.phones import Phone
 from privacy.detect.recognisers.registry import pattern_recognisers
 
 CHECKED = {"NATIONAL_ID", "COMPANY_ID", "ID_NUMBER"}
@@ -53,6 +56,22 @@ def test_an_official_number_is_found_as_printed_and_not_with_wrong_check_digits(
 ) -> None:
     assert covers(own[code], f"- {right} -", right)
     assert not covers(own[code], f"- {wrong} -", wrong)
+
+
+@pytest.mark.parametrize(("code", "right", "wrong"), NUMBERS)
+def test_the_anonymiser_itself_checks_the_digits_too(
+    code: str, right: str, wrong: str, own: dict[str, list[PatternRecognizer]]
+) -> None:
+    rules = [one for one in own[code] if isinstance(one, RuleRecogniser)]
+    assert not [f for one in rules for f in one.find(f"- {wrong} -") if f.end - f.start == len(wrong)]
+    by_digits = [f for one in rules for f in one.find(f"- {right} -") if f.end - f.start == len(right)]
+    assert by_digits or not [one for one in rules if covers([one], f"- {right} -", right)]
+
+
+@pytest.mark.parametrize("wrong", ["36574261890", "15070649C104", "756.9217.0769.84", "295109912611139", "12345678-Z"])
+def test_a_mistyped_number_still_goes_as_a_number(wrong: str) -> None:
+    rules = [IdNumber(supported_language="de"), Phone(supported_language="de")]
+    assert any(f.start <= 2 and f.end >= 2 + len(wrong.partition("-")[0]) for r in rules for f in r.find(f"- {wrong} -"))
 
 
 @pytest.mark.parametrize("code", ["de", "fr", "es"])
