@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from presidio_anonymizer import AnonymizerEngine
-from presidio_anonymizer.entities import RecognizerResult
 
 from bench.table import print_rows
 from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
 from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
+from privacy.detect.findings import Finding, merge
 from privacy.detect.spacy_models import locate_models
 from privacy.leakage.residual import StockPresidio
 from shared.config.anonymise import AnonymiseSection
@@ -82,11 +81,15 @@ def without_subject(records: Sequence[RawRecord]) -> Texts:
 def stock(records: Sequence[RawRecord]) -> Texts:
     """Return the texts as Presidio with its own settings leaves them."""
     texts = [record.fields["text"] for record in records]
-    presidio, engine = StockPresidio(locate_models(AnonymiseSection())["en"], "en"), AnonymizerEngine()  # type: ignore[no-untyped-call]
-    return [
-        engine.anonymize(text, [RecognizerResult(f.label, f.start, f.end, f.score) for f in found]).text
-        for text, found in zip(texts, presidio.detect(texts), strict=True)
-    ]
+    presidio = StockPresidio(locate_models(AnonymiseSection())["en"], "en")
+    return [replaced(text, found) for text, found in zip(texts, presidio.detect(texts), strict=True)]
+
+
+def replaced(text: str, findings: Sequence[Finding]) -> str:
+    """Return a text with its findings as plain tags, such as <PERSON>, as Presidio's anonymiser writes them."""
+    for finding in reversed(merge(text, findings)):
+        text = f"{text[: finding.start]}<{finding.label}>{text[finding.end :]}"
+    return text
 
 
 def ours(section: AnonymiseSection) -> Callable[[Sequence[RawRecord]], Texts]:
