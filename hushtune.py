@@ -8,6 +8,7 @@ Only the names in ``__all__`` are promised to stay; each is imported on first ac
     print(result.metrics, result.privacy)
 """
 
+import errno
 import importlib.util
 import os
 import sys
@@ -56,6 +57,8 @@ __all__ = [
 ]
 PACKAGES = ("shared", "privacy", "client", "server", "simulations")
 EXTRAS = {"simulate": "research", "compare": "research", "make_private": "site", "load_report": "server"}
+MAKE_ROOM = "; make room on the disk, then start the same command again: nothing that was committed is lost"
+GIVE_MEMORY = "the system gives this process no more memory; raise its limit (ulimit -v, or the container's)"
 NO_MEMORY = ("failed to map segment", "DefaultCPUAllocator", "Cannot allocate memory")
 RESEARCHER = ("simulate", "compare", "sweep", "trainable", "evaluate", "generate", "attack")
 
@@ -112,15 +115,13 @@ def main() -> None:
         answer_at_once(sys.argv[1:], sys.platform)
         command_line()(prog_name="hushtune")
     except (HushtuneError, OSError) as error:
-        sys.stderr.write(f"hushtune: {one_line(error)}\n")
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        sys.stderr.write(f"hushtune: {one_line(error)}{MAKE_ROOM if full else ''}\n")
         sys.exit(3 if isinstance(error, QuorumError) else 2)
     except Exception as error:
         if not _is_lack_of_memory(error):
             raise
-        sys.stderr.write(
-            "hushtune: the system gives this process no more memory; raise its limit (ulimit -v, or the container's), or "
-            "end other processes\n"
-        )
+        sys.stderr.write(f"hushtune: {GIVE_MEMORY}\n")
         sys.exit(2)
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -268,6 +269,16 @@ def test_a_limit_of_memory_ends_in_one_sentence(here: Here, monkeypatch: pytest.
     status, out, err = here(["--help"])
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "no more memory; raise its limit (ulimit -v" in err
+
+
+def test_a_full_disk_ends_in_one_sentence_that_says_what_to_do(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(hushtune, "command_line", full)
+    status, out, err = here(["--help"])
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "No space left on device; make room on the disk, then start the same command again" in err
 
 
 def test_any_other_error_keeps_its_trace(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
