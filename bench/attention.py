@@ -1,21 +1,20 @@
 """Compare ways to compute attention in bfloat16 on a CPU: forward and backward, in processor time.
 
-Run: python -m bench.attention. ``converted`` takes the softmax in float32 and rounds it, ``16 bits`` gives 16-bit scores to
-torch's softmax, and ``float32 kernel`` converts query, key and value and uses torch's fused attention. Training uses the
-first below `shared.models.packing.LONG` positions and the second from there on. The ways take turns; the least time of each
-is compared, which other work on the machine disturbs least. One thread.
+Run: python -m bench.attention. ``float32 kernel`` converts the three inputs and uses torch's fused attention; ``16 bits``
+consists of single operations. Training uses the kernel below `shared.models.packing.LONG` positions, and the operations
+from there on. The ways take turns; the least time of each is compared, which other work on the machine disturbs least. One
+thread.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from unittest import mock
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 
 from bench.table import print_rows
-from shared.models import packing
+from shared.models.packing import eager_attention, fused_attention
 
 # Records, heads, positions and numbers of a head: MiniLM's layers, and one of SmolLM2's.
 SHAPES = (
@@ -67,19 +66,9 @@ def _seconds(way: Way, sides: list[torch.Tensor]) -> float:
     return time.process_time() - start
 
 
-def _written_out(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, long: int) -> torch.Tensor:
-    with mock.patch.object(packing, "LONG", long):
-        return packing.eager_attention(q, k, v, scaling=q.shape[3] ** -0.5, causal=False)
-
-
-def _in_float32(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    return F.scaled_dot_product_attention(q.float(), k.float(), v.float()).to(q.dtype)
-
-
 WAYS: Mapping[str, Way] = {
-    "converted": lambda q, k, v: _written_out(q, k, v, long=10**6),
-    "16 bits": lambda q, k, v: _written_out(q, k, v, long=1),
-    "float32 kernel": _in_float32,
+    "float32 kernel": partial(fused_attention, scaling=0.2, causal=False),
+    "16 bits": partial(eager_attention, scaling=0.2, causal=False),
 }
 
 

@@ -19,8 +19,8 @@ from transformers import AttentionInterface
 from shared.models.batch_layout import ATTRIBUTE, Layout, Place
 
 KINDS = ("bert", "llama")  # model types with plain attention: no windows, no position biases, no capped scores
-# Positions from which a CPU computes the softmax of 16-bit scores faster than that of scores converted to float32. Below,
-# the rest of a row beyond a multiple of 32 costs more than the conversions save. Torch computes in float32 in both cases.
+# Positions from which a CPU computes 16-bit attention faster by single operations than by torch's kernel for float32 with a
+# conversion before and after. Records of one length are few, so below this the starts of many operations cost more.
 LONG = 64
 NAME = "hushtune-packed"  # name of the attention below in the registry of transformers
 HALF = (torch.bfloat16, torch.float16)
@@ -138,21 +138,24 @@ def _group_attention(
 ) -> torch.Tensor:
     """Compute attention of n records of t positions each; input and result are (n t, heads, d)."""
     q, k, v = (torch.unflatten(rows, 0, run).transpose(1, 2) for rows in (q, k, v))  # (n, heads, t, d)
-    if q.dtype in HALF:
+    if q.dtype in HALF and run[1] >= LONG:
         out = eager_attention(q, k, v, scaling=scaling, causal=causal)
     else:
-        grouped = q.shape[1] != k.shape[1]
-        out = F.scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=causal, enable_gqa=grouped)
+        out = fused_attention(q, k, v, scaling=scaling, causal=causal)
     return out.transpose(1, 2).flatten(0, 1)
 
 
-def eager_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
-    """Compute the same attention by single operations.
+def fused_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
+    """Compute attention by torch's fused kernel; 16 bits in float32, because its backward pass is slow in 16 bits."""
+    wide, grouped = (side.float() if side.dtype in HALF else side for side in (q, k, v)), q.shape[1] != k.shape[1]
+    return F.scaled_dot_product_attention(*wide, scale=scaling, is_causal=causal, enable_gqa=grouped).to(q.dtype)
 
-    On a CPU the backward pass of the 16-bit kernel takes longer than a whole step (see shared/models/load.py), and the
-    float32 kernel longer than these operations, except for single short records. Heads that share a key are multiplied with
-    it in one product. Which softmax is used depends on the length of the records alone, so no record changes how another one
-    is rounded.
+
+def eager_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
+    """Compute the same attention by single operations; heads that share a key are multiplied with it in one product.
+
+    Torch computes the softmax in float32 and rounds it once. Which of both ways is used depends on the length of the records
+    alone, so no record changes how another one is rounded.
     """
     positions, groups = q.shape[2], k.shape[1]
     q = torch.unflatten(q * scaling, 1, (groups, -1)).flatten(2, 3)  # (n, groups, heads / groups t, d)
@@ -160,5 +163,5 @@ def eager_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scalin
     if causal:
         later = torch.ones(positions, positions, dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))
-    shares = scores.softmax(dim=4) if positions >= LONG else scores.float().softmax(dim=4).to(q.dtype)
-    return torch.unflatten(shares.flatten(2, 3) @ v, 2, (-1, positions)).flatten(1, 2)  # (n, heads, t, d)
+    shares = scores.softmax(dim=4).flatten(2, 3)
+    return torch.unflatten(shares @ v, 2, (-1, positions)).flatten(1, 2)  # (n, heads, t, d)
