@@ -147,8 +147,11 @@ def _group_attention(
 
 def fused_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:
     """Compute attention by torch's fused kernel; 16 bits in float32, because its backward pass is slow in 16 bits."""
-    wide, grouped = (side.float() if side.dtype in HALF else side for side in (q, k, v)), q.shape[1] != k.shape[1]
-    return F.scaled_dot_product_attention(*wide, scale=scaling, is_causal=causal, enable_gqa=grouped).to(q.dtype)
+    dtype, grouped = q.dtype, q.shape[1] != k.shape[1]
+    if dtype in HALF:
+        q, k, v = q.float(), k.float(), v.float()
+    out = F.scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=causal, enable_gqa=grouped)
+    return out.to(dtype)
 
 
 def eager_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, scaling: float, causal: bool) -> torch.Tensor:

@@ -268,7 +268,7 @@ def test_both_ways_to_attention_in_16_bits_are_near_attention_in_float32(positio
     torch.manual_seed(0)
     q = torch.randn(2, 4, positions, 16, dtype=torch.bfloat16)
     k, v = (torch.randn(2, 2, positions, 16, dtype=torch.bfloat16) for _ in range(2))  # two heads share a key
-    wide = (side.float() for side in (q, k, v))
+    wide = q.float(), k.float(), v.float()
     exact = F.scaled_dot_product_attention(*wide, scale=0.25, is_causal=causal, enable_gqa=True)
     for way in (packing.eager_attention, packing.fused_attention):
         found = way(q, k, v, scaling=0.25, causal=causal)
