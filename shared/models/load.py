@@ -130,7 +130,8 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
     absent = sorted(name for name in loading["missing_keys"] if "pooler" not in name)  # a pooler is not used
     if absent:
         raise _lacks(section, kind, absent)
-    refuse_unfit(section, network, tokenizer, folder)
+    with _opening(section, kind):  # Perceiver has no table of embeddings
+        refuse_unfit(section, network, tokenizer, folder)
     _freeze(network)
     network.config._name_or_path = network.name_or_path = files.reference.split("@")[0]  # what PEFT writes as its base
     torch.nn.Module.to(network, device)
@@ -186,7 +187,8 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
         absent = _missing_head(network, [folder / name for name in weights]) if kind == "causal" else []
     if absent:
         raise _lacks(section, kind, absent)
-    refuse_unfit(section, network, tokenizer, folder)
+    with _opening(section, kind):
+        refuse_unfit(section, network, tokenizer, folder)
     _freeze(network)
     return LoadedModel(files, kind, network, tokenizer, device, choose_dtype(section.dtype, choose_device(section.device)))
 

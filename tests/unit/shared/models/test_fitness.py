@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, RobertaConfig, RobertaModel
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, BertModel, RobertaConfig, RobertaModel
 
 from shared.config.model import ModelSection
 from shared.config.run import RunConfig
@@ -88,6 +88,14 @@ def test_tokens_for_pictures_may_lie_beyond_the_embeddings_and_are_left_out_of_t
 def test_a_length_beyond_the_positions_is_refused_with_the_longest_that_fits(bert: Path) -> None:
     assert "positions for 128 tokens; set 128 or less" in refusal(outline, section(bert, max_length=129), "encoder")
     outline(section(bert, max_length=128), "encoder")
+
+
+@pytest.mark.parametrize("how", [load, outline])
+def test_a_model_without_a_table_of_embeddings_is_refused(
+    bert: Path, how: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BertModel, "get_input_embeddings", lambda model: model.embeddings.position_ids)
+    assert "cannot be loaded as an encoder (AttributeError" in refusal(how, section(bert), "encoder")
 
 
 def test_positions_are_counted_as_the_model_counts_them() -> None:
