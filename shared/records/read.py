@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -153,9 +154,12 @@ def _known(row: Row, column: str) -> list[str]:
 
 
 def _person(row: Row, column: str, where: str) -> str | None:
-    """Return the person of a record; None if the cell names nobody, because all such records would form one unit."""
+    """Return the person of a record; None if the cell names nobody, because all such records would form one unit.
+
+    A point in time is refused: reading cuts its nanoseconds off, so two persons could become one unit.
+    """
     value = row.values.get(column)
-    if isinstance(value, dict | list | bytes):
+    if isinstance(value, dict | list | bytes | datetime | time | timedelta):
         raise DataError(
             f"{where}: column '{column}' holds {type(value).__name__}, not an id; map another to data.columns.person"
         )

@@ -176,3 +176,15 @@ def test_the_place_of_a_record_is_no_content_and_fields_do_not_run_together() ->
     assert content(record) == content(replace(record, position=2))
     assert content(record) != content(Record({"instruction": "a", "response": "bc"}))
     assert content(Record({"text": "a"}, "None")) != content(Record({"text": "a"}, None))
+
+
+@pytest.mark.parametrize("kind", ["timestamp[ns]", "time64[ns]", "duration[ns]"])
+def test_a_point_in_time_is_no_person_because_its_nanoseconds_are_lost(
+    tmp_path: Path, config_of: ConfigOf, refused: Refused, kind: str
+) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    ids = pa.array([1_000_001, 1_000_002]).cast(pa.int64()).cast(pa.type_for_alias(kind))
+    parquet.write_table(pa.table({"text": ["a b", "c d"], "label": ["yes", "no"], "pid": ids}), tmp_path / "n.parquet")
+    assert "not an id" in refused(tmp_path / "n.parquet", config_of({"data.columns.person": "pid"}))
