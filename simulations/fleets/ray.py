@@ -20,6 +20,7 @@ from simulations.site_builder import SiteBuilder
 
 PAUSES = (1, 2, 4, 8, 16, 32)  # seconds between attempts to replace a worker; Ray notices a lost machine in about 30
 PATIENCE = 10.0  # seconds to reach a cluster
+START = 300.0  # seconds until a new worker runs; it imports the libraries and loads the base model first
 OWN = "local"  # instead of an address: a cluster of this machine alone, which ends with the run
 
 
@@ -85,7 +86,7 @@ class RayPool(Pool):
         for pause in PAUSES:
             worker = self._worker(0)
             try:
-                ray.get(worker.start.remote())
+                ray.get(worker.start.remote(), timeout=START)
             except RayError:
                 time.sleep(pause)
             else:
