@@ -44,7 +44,7 @@ ORIGINS: tuple[tuple[str, str], ...] = (
     (r"sites\.\d+\.(epsilon|target_delta|noise_multiplier|sampling_rate|steps|epsilon_by_round\.\d+|epsilon_ever)", "plan"),
     # Records and texts that the server may use, and the adapter, which the training events pay for.
     (r"(base|final)\..*|baselines(\..*|$)|assessment\..*|probes(\..*|$)|rounds\.\d+\.metrics\..*", "held-out"),
-    (r"adapter\.digest|choice", "held-out"),
+    (r"adapter\.digest|choice|rounds\.\d+\.lost", "held-out"),  # lost: of the mean of the deltas, as the adapter is
     # Sums of a site's records: noised, and charged to its ledger as an event of their own.
     (r"rounds\.\d+\.released\.(?P<site>[^.]+)\..*", "released"),
     # What a site's policy lets leave with no noise, in runs without privacy alone.
