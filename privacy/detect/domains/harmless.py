@@ -13,8 +13,8 @@ from itertools import pairwise
 
 from privacy.detect.domains import numbers
 from privacy.detect.domains.kinds import CITED, FIRMS, KIND_ENDS, PEOPLE, PUBLIC
-from privacy.detect.domains.lexicon import Lexicon
-from privacy.detect.domains.term_finder import TermFinder, Token
+from privacy.detect.domains.lexicon import Lexicon, Token
+from privacy.detect.domains.term_finder import TermFinder
 from privacy.detect.domains.terms import WORD, Terms, plain
 from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
@@ -32,7 +32,7 @@ LOWER_BEFORE = re.compile(r"(?<!\w)([A-Za-z]+)[ ]\Z")
 GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})
 NUMBERED = frozenset(
     {"PHONE_NUMBER", "ID_NUMBER", "POSTCODE", "DATE_TIME", "RECORD_NUMBER", "LOCATION", "ORGANIZATION", "PERSON"}
-    | {"STREET_ADDRESS"}
+    | {"STREET_ADDRESS", "US_SSN"}
 )
 GUESS = 0.3  # highest score of the language model and of the sweeps
 ANNOUNCED = 0.5  # score of a name after a word such as "patient"
@@ -97,7 +97,7 @@ class Harmless:
     ) -> Iterable[Finding]:
         """Return what remains of one finding."""
         is_number = finding.label in NUMBERED and finding.score < SURE and self._bare_numbers
-        if is_number and any(start <= finding.start and finding.end <= end for start, end in values):
+        if is_number and _is_of_values(text, finding, values):
             return ()
         if finding.label == "JOB_TITLE" and finding.score <= GUESS:  # an office, unless a noun follows: "Ombudsman Service"
             at = bisect_left(tokens, finding.end, key=_start)
@@ -218,6 +218,15 @@ class Harmless:
         if self._lexicon.is_listed(token.word):
             return False
         return KIND_ENDS.fullmatch(token.key) is not None or (token.is_word and not self._lexicon.is_spelt(token.word))
+
+
+def _is_of_values(text: str, finding: Finding, values: Sequence[tuple[int, int]]) -> bool:
+    """Return whether a number is a part of a harmless one, or a date that was guessed has only digits of such numbers."""
+    if any(start <= finding.start and finding.end <= end for start, end in values):
+        return True
+    digits = [place for place in range(finding.start, finding.end) if text[place].isdigit()]
+    is_date = finding.label == "DATE_TIME" and finding.score <= GUESS
+    return is_date and bool(digits) and all(any(start <= place < end for start, end in values) for place in digits)
 
 
 def _named(text: str, findings: Iterable[Finding]) -> set[str]:

@@ -98,7 +98,10 @@ KIND_ENDS = re.compile(
     r"pexy|plication)|\w{4,}emia"
 )
 # Names of public code systems, and what a number of a law is called.
-SYSTEMS = frozenset({"cpt", "dsm", "hcpcs", "icd", "loinc", "meddra", "opcs", "orpha", "rxnorm", "snomed"})
+SYSTEMS = frozenset(
+    {"cpt", "dsm", "hcpcs", "icd", "loinc", "meddra", "opcs", "orpha", "rxnorm", "snomed"}
+    | {"atc", "cusip", "figi", "isin", "sedol", "wkn"}
+)
 CITED = re.compile(
     r"articles?|sections?|rules?|parts?|chapters?|titles?|regulations?|schedules?|paragraphs?|clauses?|forms?"
 )

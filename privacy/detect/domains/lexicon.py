@@ -1,6 +1,7 @@
 """Tell what is known of one word: by the terms of some domains, by a language, and by its lists of words and names."""
 
 import re
+from typing import NamedTuple
 
 import regex
 
@@ -16,6 +17,17 @@ PREFIX = re.compile(
     r"|gastro|hepato|nephro|immuno|micro|macro|ultra|cyber|crypto)(?=\w{5})"
 )
 PLURAL = re.compile(r"(?<=\w{4})(?:ie)?s")
+
+
+class Token(NamedTuple):
+    """A word of a text: its form in our lists, and in small letters as the word lists of the language have it."""
+
+    start: int
+    end: int
+    key: str
+    word: str
+    is_capital: bool
+    is_word: bool
 
 
 class Lexicon:

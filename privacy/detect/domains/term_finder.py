@@ -7,7 +7,6 @@ that is called after people ("Babinski sign") or after an article ("a Tomlin ord
 import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 from privacy.detect.domains.kinds import (
     KIN,
@@ -21,7 +20,8 @@ from privacy.detect.domains.kinds import (
     SIGNS,
     SYSTEMS,
 )
-from privacy.detect.domains.lexicon import Lexicon
+from privacy.detect.domains.lexicon import Lexicon, Token
+from privacy.detect.domains.measures import is_measured
 from privacy.detect.domains.terms import LONGEST, WORD, plain
 
 RANK = re.compile(r"[ ](?:[IVX]{1,4}|\d{1,3}|[A-E])\b")
@@ -32,17 +32,6 @@ FIELD = re.compile(r"[ ](?:to|by|for):")
 CLOSE = re.compile(r"(?:'s?)?[ \t]{1,2}|-|/|'s?")
 NEGATIONS = frozenset({"anti", "non"})
 WORDS = 2**14  # words whose forms are remembered
-
-
-class Token(NamedTuple):
-    """A word of a text: its form in our lists, and in small letters as the word lists of the language have it."""
-
-    start: int
-    end: int
-    key: str
-    word: str
-    is_capital: bool
-    is_word: bool
 
 
 class TermFinder:
@@ -91,10 +80,17 @@ class TermFinder:
         return {
             i
             for i, token in enumerate(tokens)
-            if (self._lexicon.is_eponym(token.key) or (not upper and self._lexicon.is_eponym(text[token.start : token.end])))
-            and not self._lexicon.is_titled(text, token.start)
-            and not any(self._is_person(text, tokens, i, at) for at in (i - 1, i + 1))
+            if not self._lexicon.is_titled(text, token.start)
+            and not self._is_person(text, tokens, i, i - 1)
+            and (
+                is_measured(text, token, self._lexicon)
+                or (self._is_eponym(text, token, upper) and not self._is_person(text, tokens, i, i + 1))
+            )
         }
+
+    def _is_eponym(self, text: str, token: Token, upper: bool) -> bool:
+        """Return whether a word names only things; in a text all in capitals, its capitals make it no abbreviation."""
+        return self._lexicon.is_eponym(token.key) or (not upper and self._lexicon.is_eponym(text[token.start : token.end]))
 
     def _is_person(self, text: str, tokens: Sequence[Token], i: int, at: int) -> bool:
         """Return whether word ``at`` stands right beside word ``i``, and is a name, an initial or a word for a person."""

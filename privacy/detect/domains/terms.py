@@ -18,6 +18,11 @@ LONGEST = 6  # most words of a phrase
 WORD = re.compile(r"[^\W_]+")
 # The spellings of one word: "oesophagus" and "esophagus", "Sjögren" and "Sjogren".
 DIGRAPHS = re.compile(r"(?<=\w)[oa]e|[oa]e(?=[a-z]{4})")
+# Last words of the names of scales: "Gleason score", "Killip class".
+SCALES = frozenset(
+    {"class", "classification", "criteria", "grade", "index", "level", "scale", "score", "scores", "scoring", "stage"}
+    | {"staging", "system", "thickness"}
+)
 # The language of the vocabularies of all domains.
 VOCABULARIES = "en"
 
@@ -50,6 +55,8 @@ class Terms:
     eponyms
         Words that things are called after and that are on no list of names ("chvostek"), and abbreviations that are names in
         small letters, in capitals ("SONIA").
+    scales
+        The words that scales and scores are called after: "braden".
     pairs
         The beginnings of phrases, of two words or more, so that a term is known without its kind: "Zollinger-Ellison".
     """
@@ -59,6 +66,7 @@ class Terms:
     starts: frozenset[str]
     eponyms: frozenset[str]
     pairs: frozenset[str]
+    scales: frozenset[str]
 
     @classmethod
     def of(cls, domains: Iterable[str], own: Iterable[str] = ()) -> Self:
@@ -88,4 +96,5 @@ class Terms:
         rows = [phrase.split(" ") for phrase in phrases]
         pairs = {" ".join(row[:size]) for row in rows for size in range(2, len(row))}
         starts = frozenset(row[0] for row in rows)
-        return cls(frozenset(words), frozenset(phrases), starts, frozenset(eponyms), frozenset(pairs))
+        scales = frozenset(row[0] for row in rows if row[-1] in SCALES and len(row) < 4 and len(row[0]) > 3)
+        return cls(frozenset(words), frozenset(phrases), starts, frozenset(eponyms), frozenset(pairs), scales)

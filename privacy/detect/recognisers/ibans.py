@@ -1,6 +1,7 @@
 """Recognise bank accounts by their international number (IBAN, ISO 13616)."""
 
 import regex
+from stdnum import isin
 
 from privacy.detect.recognisers.base import DigitRecogniser
 
@@ -8,6 +9,10 @@ from privacy.detect.recognisers.base import DigitRecogniser
 USUAL = regex.compile(r"[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]{4}){2,7}(?:[ -]?[A-Z\d]{1,4})?")
 GROUP = r"(?=[a-z]{0,3}\d)[a-z\d]{1,4}"
 BREAK = r"(?:[ ]{1,3}|[-.]|[ ]?\n[ ]?)"
+
+
+# The number of a security (ISO 6166), which is public, and shorter than any IBAN.
+ISIN = regex.compile(r"[A-Z]{2}[A-Z\d]{9}\d")
 
 
 class Iban(DigitRecogniser):
@@ -28,7 +33,9 @@ class Iban(DigitRecogniser):
     )
 
     def invalidate_result(self, pattern_text: str) -> bool:
-        """Return True for what has another form than the usual one and wrong check digits."""
+        """Return True for a security's number, and for what has another form than the usual one and wrong check digits."""
+        if ISIN.fullmatch(pattern_text) and isin.is_valid(pattern_text):
+            return True
         if USUAL.fullmatch(pattern_text):
             return False
         number = "".join(filter(str.isalnum, pattern_text)).upper()

@@ -8,9 +8,14 @@ from presidio_analyzer.predefined_recognizers import SpacyRecognizer
 from privacy.detect.languages.base import Language
 from privacy.detect.rules import FLAGS
 
+NAMED = frozenset({"PERSON", "LOCATION", "ORGANIZATION"})
+
 
 class LanguageModel(SpacyRecognizer):
-    """Returns the model's entities, without titles of persons, and without times that identify nobody: "today", "daily"."""
+    """Returns the model's entities, without titles of persons, and without times that identify nobody: "today", "daily".
+
+    A place or a firm that is a title and one word ("Nurse Bell") is a person.
+    """
 
     def __init__(self, language: Language, supported_entities: list[str]) -> None:
         super().__init__(supported_language=language.code, supported_entities=supported_entities)
@@ -21,7 +26,8 @@ class LanguageModel(SpacyRecognizer):
         """Return the entities that the language model found, as our types."""
         results: list[RecognizerResult] = super().analyze(text, entities, nlp_artifacts)
         for result in results:
-            title = self._title.match(text, result.start, result.end) if result.entity_type == "PERSON" else None
-            if title:  # "Mrs Adeyemi" and "Adeyemi" are one person, with one tag
-                result.start = title.end()
+            title = self._title.match(text, result.start, result.end) if result.entity_type in NAMED else None
+            if title and (result.entity_type == "PERSON" or " " not in text[title.end() : result.end].strip()):
+                result.entity_type = "PERSON"
+                result.start = title.end()  # "Mrs Adeyemi" and "Adeyemi" are one person, with one tag
         return [r for r in results if r.entity_type != "DATE_TIME" or self._calendar.search(text[r.start : r.end])]

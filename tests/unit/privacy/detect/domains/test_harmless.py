@@ -48,6 +48,40 @@ def test_a_person_goes_even_if_a_term_is_called_like_that(harmless: Harmless, te
     assert left(harmless, text, word, score=score) == [word]
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("Gleason 4+3=7 on biopsy.", "Gleason"),
+        ("Killip II on the unit.", "Killip II"),
+        ("Glasgow 15 now.", "Glasgow"),
+        ("ANA 1:640, speckled.", "ANA"),
+        ("Na 129 today.", "Na"),
+    ],
+)
+def test_a_scale_or_a_test_stays_before_its_value(harmless: Harmless, text: str, word: str) -> None:
+    assert left(harmless, text, word) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("Mr Gleason 4 tablets", "Gleason"),
+        ("Braden, 14, came in.", "Braden"),
+        ("Gleason 45 years old", "Gleason"),
+        ("Alvarado 8, Madrid", "Alvarado"),
+        ("Patient Clark B. called", "Clark"),
+        ("Judy 1.5 hours", "Judy"),
+    ],
+)
+def test_a_person_or_a_street_called_like_a_scale_goes(harmless: Harmless, text: str, word: str) -> None:
+    assert left(harmless, text, word) == [word]
+
+
+def test_a_date_that_was_guessed_over_two_values_stays(harmless: Harmless) -> None:
+    assert left(harmless, "BP 118/72 HR 80 now", "118/72 HR 80", "DATE_TIME") == []
+    assert left(harmless, "On 118/72 May 80 now", "118/72 May 80", "DATE_TIME") == ["118/72 May 80"]
+
+
 def test_a_person_whom_a_title_names_is_no_disease_further_on(harmless: Harmless) -> None:
     text = "Mr Kowalski came back. Kowalski disease was ruled out."
     again = Finding("PERSON", text.rindex("Kowalski"), text.rindex("Kowalski") + 8, 0.26)
