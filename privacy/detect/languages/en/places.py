@@ -24,6 +24,18 @@ PLACES: Rules = (
         r"|\d{1,2})\.\d{3,9}°?(?:[ ]?[EW]\b)?(?![\w.]?\d)",
         0.7,
     ),
+    # As receivers show them: the direction first, minutes with decimals; or the direction right after decimals; or named.
+    (
+        "direction first",
+        r"(?<!\w)[NS][ ]?\d{1,2}°[ ]?\d{1,2}(?:\.\d+)?'?[ ,;/]{1,3}[EW][ ]?\d{1,3}°[ ]?\d{1,2}(?:\.\d+)?'?",
+        0.7,
+    ),
+    ("direction last", r"(?<![\w.])\d{1,2}\.\d{3,9}[ ]?[NS][ ,;/]{1,3}\d{1,3}\.\d{3,9}[ ]?[EW]\b", 0.7),
+    (
+        "named decimals",
+        r"(?i)\b(?:lat(?:itude)?|lon(?:g(?:itude)?)?|lng)\b[ ]?[:=]?[ ]?\K[-+]?\d{1,3}\.\d{3,9}(?![\w.]?\d)",
+        0.7,
+    ),
     ("degrees", rf"(?<![\w.]){DEGREES}(?:[ ,;/]{{1,3}}{DEGREES})?", 0.7),
 )
 

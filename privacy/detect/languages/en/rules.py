@@ -94,6 +94,12 @@ NUMBERS: Rules = (
         r"(?:[ ](?:in|with|on))?[ ]?:?[ ]?\K\d{3,5}\b",
         0.5,
     ),
+    (
+        "card, last digits",
+        r"(?i)\b(?:card|visa|mastercard|amex)(?:[ ](?:no\.?|number|with|is))?[ ]?[:\#]?[ ]\K(?!(?:19|20)\d\d\b)\d{4}"
+        r"(?![\w/-]|[.,:]\d|[ ](?:payments?|transactions?|holders?|users?|points?)\b)",
+        0.5,
+    ),
     ("masked", r"(?<!\w)(?:[*•.]{2,}|[xX]{2,})[ -]?(?:(?:[*•]{4}|[xX]{4})[ -]?){0,3}\K\d{3,5}\b", 0.5),
 )
 DIGIT_NAME = any_of("zero oh one two three four five six seven eight nine double triple")

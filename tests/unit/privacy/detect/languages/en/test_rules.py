@@ -22,6 +22,13 @@ FOUND = [
     ("PHONE_NUMBER", "Tel 0361/22 33 44", "0361/22 33 44"),
     ("ID_NUMBER", "scooter MH 12 AB 1234 gone", "MH 12 AB 1234"),
     ("ID_NUMBER", "my card ending 4417 is", "4417"),
+    ("ID_NUMBER", "The card 4417 was stolen", "4417"),
+    ("ID_NUMBER", "plate DL 3C AY 4321 seen", "DL 3C AY 4321"),
+    ("PHONE_NUMBER", "ring +41 79/123 45 67 now", "+41 79/123 45 67"),
+    ("PHONE_NUMBER", "ring 212/555-0147 now", "212/555-0147"),
+    ("LOCATION", "at N 47\u00b0 36.372' W 122\u00b0 19.926' now", "N 47\u00b0 36.372' W 122\u00b0 19.926'"),
+    ("LOCATION", "at 41.9028N 12.4964E now", "41.9028N 12.4964E"),
+    ("LOCATION", "latitude: -1.2921", "-1.2921"),
 ]
 NOT_FOUND = [
     ("AGE", "A 40M grant and a 55F tool set"),
@@ -34,6 +41,9 @@ NOT_FOUND = [
     ("IBAN_CODE", "to de41868133052966032971 by Friday"),
     ("PHONE_NUMBER", "at 200/220 degrees"),
     ("ID_NUMBER", "Chapter ending 12 lines before"),
+    ("ID_NUMBER", "the card 2024 edition and the card 4417 payments"),
+    ("PHONE_NUMBER", "an inhaler 160/4.5 and 500/125-1000 mg"),
+    ("LOCATION", "a lat of 4.5, turned 45\u00b0 36.5'"),
 ]
 
 
