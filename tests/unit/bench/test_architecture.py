@@ -17,6 +17,7 @@ def write(folder: Path, code: str, package: str = "client") -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_committed_picture_is_the_one_that_the_script_makes() -> None:
     assert PICTURE.read_text(encoding="utf-8") == picture(ROOT), "run python -m bench.architecture"
 

@@ -30,6 +30,7 @@ def written(section: ModelSection, texts: Sequence[str], count: int = 3, seed: i
 
 
 @pytest.mark.usefixtures("endless")
+@pytest.mark.slow
 def test_other_records_change_nothing_in_what_is_written_of_a_text(section: ModelSection) -> None:
     everyone = written(section, TEXTS)
     assert list(everyone) == TEXTS
