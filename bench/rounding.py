@@ -1,6 +1,7 @@
 """Measure how much floating-point rounding adds to the sensitivity of a step's clipped sum.
 
-Run: python -m bench.rounding CONFIG [--set section.key=value] [--sizes 8 32 128] [--repeats 5] [--dtypes float32 bfloat16].
+Run: python -m bench.rounding CONFIG [--set section.key=value] [--sizes 8 32 128] [--repeats 5] [--dtypes float32 bfloat16]
+[--moved 0.02].
 A step of ``client.trainer.train`` runs on n records, on all but one of them, and on that one only. Without rounding, the
 first sum would equal the other two together; they differ because padding, micro-batches and kernels change with the batch.
 All records are clipped, since rounding is largest relative to C then. No record is printed. Rows: runs/bench/rounding.json.
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32, 128, 512], help="records of a batch")
     parser.add_argument("--repeats", type=int, default=5, help="batches of each size; each leaves out another record")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], help="dtypes of the frozen base model")
+    parser.add_argument("--moved", type=float, default=MOVED, help="standard deviation of random changes to the adapter")
     arguments = parser.parse_args()
     rows: list[Row] = []
     table = Table(
@@ -47,7 +49,7 @@ def main() -> None:
     )
     for dtype in arguments.dtypes:
         config = RunConfig.load(arguments.config, [*arguments.set, f"model.dtype={dtype}"])
-        for row in measured(config, arguments.sizes, arguments.repeats):
+        for row in measured(config, arguments.sizes, arguments.repeats, arguments.moved):
             rows.append(row)
             table.add_row(*(f"{value:.2g}" if isinstance(value, float) else str(value) for value in row.values()))
             print(row, flush=True)
@@ -56,10 +58,10 @@ def main() -> None:
     Console(width=110).print(table, f"{torch.get_num_threads()} threads. Rows: {OUTPUT}")
 
 
-def measured(config: RunConfig, sizes: Sequence[int], repeats: int) -> list[Row]:
+def measured(config: RunConfig, sizes: Sequence[int], repeats: int, moved: float) -> list[Row]:
     """Measure each batch size with packed and with padded batches, and return one row for each."""
     config = with_options(config, ())
-    learner = learner_of(config, (), MOVED)
+    learner = learner_of(config, (), moved)
     examples = learner.task.encode(_records(config))
     rows: list[Row] = []
     for name in ("packed", "padded"):
