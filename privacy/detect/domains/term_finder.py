@@ -80,12 +80,12 @@ class TermFinder:
         return {
             i
             for i, token in enumerate(tokens)
-            if not self._lexicon.is_titled(text, token.start)
-            and not self._is_person(text, tokens, i, i - 1)
-            and (
+            if (
                 is_measured(text, token, self._lexicon)
                 or (self._is_eponym(text, token, upper) and not self._is_person(text, tokens, i, i + 1))
             )
+            and not self._lexicon.is_titled(text, token.start)
+            and not self._is_person(text, tokens, i, i - 1)
         }
 
     def _is_eponym(self, text: str, token: Token, upper: bool) -> bool:
