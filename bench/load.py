@@ -139,6 +139,7 @@ class Toy:
     faults: float
     withheld: Any
     node: Node | None = None
+    silent: bool = False
 
     async def serve(self) -> None:
         """Connect and answer orders until cancelled; meet a fault at an order with the chance ``faults``."""
@@ -155,7 +156,7 @@ class Toy:
                     ActivateNodeRequest(public_key=public_bytes(self.key.public_key()), heartbeat_interval=HEARTBEAT),
                     ActivateNodeResponse,
                 )
-                self.node, pause = Node(node_id=answer.node_id), 0.5
+                self.node, self.silent, pause = Node(node_id=answer.node_id), False, 0.5
                 beat = asyncio.create_task(self._beat())
                 try:
                     await self._answer_all()
@@ -169,10 +170,15 @@ class Toy:
         while True:
             await asyncio.sleep(BEAT)
             request = SendNodeHeartbeatRequest(node=self.node, heartbeat_interval=HEARTBEAT)
-            await self._ask("send-node-heartbeat", request, SendNodeHeartbeatResponse)
+            try:
+                await self._ask("send-node-heartbeat", request, SendNodeHeartbeatResponse)
+            except (OSError, EOFError):
+                continue  # a real site tries again too, or the server would give it up
+            except Refused:
+                self.silent = True
 
     async def _answer_all(self) -> None:
-        while True:
+        while not self.silent:
             asked = time.monotonic()
             found = await self._ask("pull-messages", PullMessagesRequest(node=self.node), PullMessagesResponse)
             for header, tree in zip(found.messages_list, found.message_object_trees, strict=True):
