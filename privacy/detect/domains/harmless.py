@@ -20,8 +20,8 @@ from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
 from privacy.detect.words import WordLists
 
-# The inner capital of "MiFID" and "HbA1c", which no name has, unlike "McAdam" and "DeVries".
-# The inner capital of "BrS" and "pH", and the small letter at the end of "JAKi".
+# Words with a capital after a small letter, such as "MiFID", "HbA1c", "BrS" and "pH", or with one small letter at the end,
+# such as "JAKi". Names such as "McAdam" and "DeVries" are left out by their beginning.
 MIXED = re.compile(
     r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])"
     r"(?:[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*|[A-Z]?[a-z]{1,2}[A-Z]{1,2}|[a-z][A-Z][a-z]{1,3}|[A-Z]{2,4}[a-z])"

@@ -33,52 +33,14 @@ OWNED = frozenset(
 )
 # Kinds that only count after a word on no list of names: "Bakri balloon", but not "the Kowalski balloon".
 LOOSE = frozenset(
-    {"apparatus", "approach", "assay", "balloon", "blade", "bundle", "cannula", "circulation", "clamp"}
-    | {
-        "complex",
-        "complexes",
-        "corpuscle",
-        "corpuscles",
-        "crisis",
-        "drain",
-        "facies",
-        "fascia",
-        "fiber",
-        "fibers",
-        "fibre",
-        "fibres",
-    }
-    | {"foramen", "fossa", "gait", "ganglion", "granules", "incision", "lines", "membrane", "nerve"}
-    | {
-        "nevus",
-        "nodule",
-        "nomogram",
-        "operation",
-        "osteotomy",
-        "papilla",
-        "physiology",
-        "plaque",
-        "plaques",
-        "plexus",
-        "point",
-    }
-    | {
-        "pouch",
-        "pupil",
-        "reaction",
-        "repair",
-        "retractor",
-        "ring",
-        "screw",
-        "shunt",
-        "sinus",
-        "space",
-        "speculum",
-        "sphincter",
-        "spots",
-    }
-    | {"stent", "stitch", "suture", "technique", "triangle", "tube", "ulcer", "valve", "zone"}
-    | {"challenge", "clause", "competence", "exception", "guidelines", "principle", "principles", "rules", "violation"}
+    {"apparatus", "approach", "assay", "balloon", "blade", "bundle", "cannula", "circulation", "clamp", "complex"}
+    | {"complexes", "corpuscle", "corpuscles", "crisis", "drain", "facies", "fascia", "fiber", "fibers", "fibre"}
+    | {"fibres", "foramen", "fossa", "gait", "ganglion", "granules", "incision", "lines", "membrane", "nerve"}
+    | {"nevus", "nodule", "nomogram", "operation", "osteotomy", "papilla", "physiology", "plaque", "plaques"}
+    | {"plexus", "point", "pouch", "pupil", "reaction", "repair", "retractor", "ring", "screw", "shunt", "sinus"}
+    | {"space", "speculum", "sphincter", "spots", "stent", "stitch", "suture", "technique", "triangle", "tube"}
+    | {"ulcer", "valve", "zone", "challenge", "clause", "competence", "exception", "guidelines", "principle"}
+    | {"principles", "rules", "violation"}
 )
 KINDS = SIGNS | OWNED | LOOSE
 # Things that are called after somebody with "of": "duct of Wirsung", "tetralogy of Fallot".
@@ -88,7 +50,8 @@ NAMED_OF = frozenset(
     | {"ligament", "line", "lines", "loop", "law", "membrane", "node", "nodes", "nucleus", "organ", "pentalogy"}
     | {"phenomenon", "plexus", "point", "pouch", "ring", "sign", "sinus", "space", "sphincter", "syndrome", "tetralogy"}
     | {"triad", "triangle", "tubercle", "valve", "valves", "vein", "zone"}
-)  # The same in Latin, where the name follows at once: "ductus Botalli".
+)
+# The same in Latin, where the name follows at once: "ductus Botalli".
 LATIN = frozenset({"canalis", "ductus", "foramen", "ligamentum", "morbus", "musculus", "nervus", "plexus", "tuberculum"})
 # Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".
 RANKED = frozenset({"category", "class", "grade", "level", "score", "stage", "type"})
