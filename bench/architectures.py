@@ -97,6 +97,14 @@ MIXTURES = "mixtral qwen3_moe qwen2_moe gpt_oss phimoe"
 MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8}
 ENCODERS = "bert roberta distilbert albert electra modernbert xlm-roberta mpnet ernie rembert roformer fnet llama"
 RELATIVE = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
+DEBERTA_V3 = {
+    **RELATIVE,
+    "share_att_key": True,
+    "position_buckets": 8,
+    "norm_rel_ebd": "layer_norm",
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+}
 ARCHITECTURES = (
     *(Architecture(name, "instruction") for name in PLAIN.split()),
     *(Architecture(name, "instruction", EXPERTS) for name in MIXTURES.split()),
@@ -129,7 +137,7 @@ ARCHITECTURES = (
     ),
     *(Architecture(name, "classification") for name in ENCODERS.split()),
     Architecture("deberta", "classification", RELATIVE),
-    Architecture("deberta-v2", "classification", {**RELATIVE, "share_att_key": True, "position_buckets": 8}),
+    Architecture("deberta-v2", "classification", DEBERTA_V3),
     Architecture("longformer", "classification", {"attention_window": 8}),
     Architecture("t5", "classification", {"num_layers": 2, "d_kv": 8, "d_ff": 64}),
 )

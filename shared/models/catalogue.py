@@ -144,6 +144,12 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         licence="Apache-2.0",
         reference="answerdotai/ModernBERT-base@8949b909ec900327062f0ebf497f51aef5e6f0c8",
     ),
+    # The main revision has pickled weights only; this one belongs to a pull request that adds safetensors.
+    "deberta-v3-base": CatalogueEntry(
+        about=f"{_encoder('184 M', 'English')}; needs the extra 'sentencepiece'",
+        licence="MIT",
+        reference="microsoft/deberta-v3-base@82d8d18a7b88346261ba15d8b1044900a452cf90",
+    ),
     "multilingual-e5-small": CatalogueEntry(
         about=_encoder("118 M", "100 languages"),
         licence="MIT",

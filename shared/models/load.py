@@ -200,9 +200,25 @@ def _opening(section: ModelSection, kind: Kind) -> AbstractContextManager[None]:
 def _config_and_tokenizer(section: ModelSection, folder: Path) -> tuple[Any, Any]:
     """Read a model's config and tokenizer; code that a folder brings along is refused without a question at the terminal."""
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    _require_sentencepiece(section.name, folder)
     remedy = "save the model's own tokenizer there with save_pretrained"
     with one_sentence(f"{section.name}: its tokenizer cannot be read", remedy):
         return config, AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+
+def _require_sentencepiece(name: str, folder: Path) -> None:
+    """Refuse a tokenizer that only the library SentencePiece can read if that library is not installed.
+
+    Raises
+    ------
+    ConfigError
+        SentencePiece, an optional dependency, is not installed.
+    """
+    if (folder / "tokenizer.json").is_file():
+        return
+    models = sorted(path.name for path in folder.glob("*.model") if path.name != "tiktoken.model")
+    if models:
+        require(f"{name}: its tokenizer {models[0]}", "sentencepiece", "save the tokenizer as tokenizer.json")
 
 
 def _class_for(kind: Kind, config: Any) -> Any:

@@ -52,8 +52,8 @@ def require(subject: str, extra: str, otherwise: str = "") -> None:
 
 
 def missing(extra: str) -> Iterator[str]:
-    """Yield the packages of an extra, and of the extras that it includes, that are not installed."""
-    yield from (requirement.name for requirement in _requirements(extra) if not is_installed(requirement.name))
+    """Yield the packages of an extra, and of the extras that it includes, that are not installed in a release it allows."""
+    yield from (requirement.name for requirement in _requirements(extra) if not _is_met(requirement))
 
 
 def _requirements(extra: str) -> "Iterator[Requirement]":
@@ -70,6 +70,12 @@ def _requirements(extra: str) -> "Iterator[Requirement]":
         marker = requirement.marker
         if marker and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""}):
             yield requirement
+
+
+def _is_met(requirement: "Requirement") -> bool:
+    from importlib.metadata import version
+
+    return is_installed(requirement.name) and requirement.specifier.contains(version(requirement.name), prereleases=True)
 
 
 def is_installed(package: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from bench.architectures import ARCHITECTURES, Architecture, config_of, tried
 from shared.errors import ModelError
+from shared.models.catalogue import CATALOGUE
 from shared.tasks import likelihood, load_learner
 
 
@@ -63,6 +64,27 @@ def test_a_loss_that_leaves_out_what_the_model_does_to_its_logits_is_refused_at_
     monkeypatch.setattr(likelihood, "logits_of", lambda network, _, states: network.lm_head(states))
     with pytest.raises(ModelError, match="is not that of its library"):
         load_learner(config_of(chosen, tmp_path))
+
+
+def test_the_architecture_of_each_model_of_the_catalogue_is_tried() -> None:
+    """No hub is reached here, so a random model of the same type stands for each."""
+    types = {
+        "minilm": "bert",
+        "smollm2": "llama",
+        "qwen3": "qwen3",
+        "llama": "llama",
+        "gemma-3-1b": "gemma3_text",
+        "gemma-3-4b": "gemma3",
+        "mistral": "mistral",
+        "modernbert": "modernbert",
+        "deberta-v3": "deberta-v2",
+        "multilingual-e5": "bert",
+        "xlm-roberta": "xlm-roberta",
+    }
+    names = {each.name for each in ARCHITECTURES}
+    for name in CATALOGUE:
+        assert {model for start, model in types.items() if name.startswith(start)} <= names
+        assert any(name.startswith(start) for start in types), name
 
 
 def test_the_table_names_at_least_25_architectures() -> None:

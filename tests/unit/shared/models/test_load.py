@@ -14,17 +14,21 @@ from peft.utils import save_and_load
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
+from bench.architectures import ARCHITECTURES, WORDS, config_of
+from client.trainer import self_check
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.model import ModelSection
 from shared.config.run import RunConfig
-from shared.errors import ModelError
+from shared.errors import ConfigError, ModelError
 from shared.models.catalogue import HUB_ID
 from shared.models.folders import locate
-from shared.models.load import load
+from shared.models.load import load, outline
 from shared.models.store import catalogue_rows
 from shared.models.wheels import sha256_file
-from shared.tasks import load_task
+from shared.ops import extras
+from shared.records.types import Record
+from shared.tasks import load_learner, load_task
 from shared.tasks.base import Learner
 from shared.tasks.examples import Batch
 
@@ -381,3 +385,52 @@ def test_the_catalogue_has_a_row_for_every_model_and_refuses_others(tmp_path: Pa
     assert all(row["licence"] and (row["sha256"] or HUB_ID.fullmatch(row["source"])) for row in rows)
     with pytest.raises(ModelError, match="--fetch bert"):
         catalogue_rows("bert")
+
+
+DEBERTA = next(each for each in ARCHITECTURES if each.name == "deberta-v2")
+
+
+@pytest.fixture
+def deberta(tmp_path: Path) -> Path:
+    """Write a random DeBERTa-v3 with the files that the hub has of it: its tokenizer is a SentencePiece model alone."""
+    trainer = pytest.importorskip("sentencepiece", reason="the extra 'sentencepiece' is not installed").SentencePieceTrainer
+    DEBERTA.save(tmp_path)
+    for path in tmp_path.glob("tokenizer*"):
+        path.unlink()
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}', encoding="utf-8")
+    named = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+    trainer.train(
+        sentence_iterator=iter(WORDS * 20),
+        model_prefix=str(tmp_path / "spm"),
+        vocab_size=32,
+        minloglevel=2,
+        **{"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, **named},
+    )
+    return tmp_path
+
+
+def test_a_deberta_whose_tokenizer_is_a_sentencepiece_file_trains_exactly(deberta: Path) -> None:
+    from sentencepiece import SentencePieceProcessor
+
+    pieces = SentencePieceProcessor(model_file=str(deberta / "spm.model"))
+    tokenizer = load(section(deberta, max_length=32), "encoder").tokenizer
+    for text in (" ".join(WORDS), "bad zzz cel", "(dim)"):
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == pieces.encode(text)
+    learner = load_learner(config_of(DEBERTA, deberta))
+    records = [Record({"text": " ".join(WORDS[:size])}, ("no", "yes")[size % 2]) for size in (3, 7, 12)]
+    self_check(learner, learner.task.encode(records), len(records))
+
+
+@pytest.mark.parametrize("how", [load, outline])
+def test_a_sentencepiece_file_without_its_library_names_the_extra(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(extras, "missing", lambda extra: iter([extra]))
+    folder = Path(shutil.copytree(tiny_bert, tmp_path / "bert"))
+    (folder / "spm.model").write_bytes(b"")
+    how(section(folder, max_length=24), "encoder")  # tokenizer.json holds the same tokens
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(
+        ConfigError, match=r"spm\.model needs the extra 'sentencepiece': pip install 'hushtune\[sentencepiece\]'"
+    ):
+        how(section(folder, max_length=24), "encoder")

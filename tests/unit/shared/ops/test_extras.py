@@ -44,6 +44,15 @@ def test_an_extra_is_missing_when_one_of_its_packages_is(installed: Callable[...
     assert list(missing("unknown")) == []
 
 
+def test_an_extra_is_missing_when_a_package_has_a_release_that_the_extra_does_not_allow(
+    installed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed("opacus", "uvicorn", "optuna")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: {"opacus": "1.7"}.get(name, "99"))
+    assert list(missing("site")) == ["opacus"]
+    assert list(missing("server")) == []
+
+
 def test_the_refusal_is_one_sentence_with_the_command_that_installs_it(installed: Callable[..., None]) -> None:
     installed()
     with pytest.raises(ConfigError) as caught:
