@@ -79,7 +79,7 @@ def command_line() -> "CommandGroup":
         **dict.fromkeys(("anonymise", "score-pii"), Role(lambda: _commands("simulations").app, "site")),
         "report": Role(lambda: _commands("simulations").app, "server"),
         **dict.fromkeys(("server", "explain", "export", "serve"), Role(lambda: _commands("server").app, "server")),
-        **dict.fromkeys(("client", "check"), Role(lambda: _commands("client").app, "site")),
+        **dict.fromkeys(("client", "check", "personalise"), Role(lambda: _commands("client").app, "site")),
         **dict.fromkeys(("status", "config"), Role(lambda: common.app)),
         "doctor": Role(lambda: common.verification(_flaws, "doctor")),
         "card": Role(lambda: _commands("server").card, "server"),

@@ -53,7 +53,7 @@ ASKING = (
 TRAINING = (
     Step("permission.permit", "policy.SitePolicy.permit", "Check the site's own policy"),
     Step("site.Site._finished", "budget.Budget.reserve", "Write the cost into the ledger"),
-    Step("site.Site._finished", "trainer.train", "Train the adapter"),
+    Step("site.Site._trained", "trainer.train", "Train the adapter"),
     Step("site.Site._finished", "outbox.Outbox.store", "Keep the finished delta on disk"),
     Step("site.Site._reply", "budget.Budget.commit", "Close the ledger entry"),
     Step("site.Site._reply", "messages.TrainReply", "Reply: one adapter delta"),

@@ -41,6 +41,27 @@ def client(
 
 
 @app.command()
+def personalise(
+    site: SiteToml,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the published run.")],
+    json: Json = False,
+) -> None:
+    """Train a run's published adapter one more round on this site's records, charged as a round; nothing is sent.
+
+    The personal adapter stays in the folder personal of the site's state. End the site's client first.
+    """
+    from client.display import personal_lines
+    from client.personal import personalise as trained
+    from client.site_file import SiteFile
+    from shared.ops.runlog import RunLog
+
+    file = SiteFile.load(site)
+    log = RunLog(file.site.state / "events.jsonl")
+    found = trained(file, run, lambda step, **numbers: log.event("step", step=step, **numbers))
+    show(found, json, lambda: personal_lines(found))
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of records.")],
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A run's TOML file, or the site's own SITE.toml.")],

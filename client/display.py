@@ -52,6 +52,19 @@ def summary_lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield f"One {unit} that was in all runs has spent at most {spent}."
 
 
+def personal_lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield where a personal adapter is, what it has cost, and what may be done with it."""
+    if not found["trained"]:
+        yield f"{found['folder']}: is there already; nothing was trained, and nothing was charged."
+        return
+    yield f"{found['folder']}: the personal adapter of run {found['run_id']}, trained for one more round; nothing was sent."
+    if found["epsilon"] is None:
+        yield "It was trained without privacy, as its run: whoever may use it may learn these records from it."
+        return
+    spent = f"epsilon {epsilon_up(found['epsilon'])} at delta {delta_up(found['target_delta'])}"
+    yield f"Round {found['round']} was charged to the ledger: these records have spent {spent} by now."
+
+
 def receipt_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield in which published rounds the site's reply counts, and what the receipt does not show."""
     table = Table("round", "replies in the aggregate", "reply of this site", title=f"Receipt of site {found['site_id']}")

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
 
+import numpy as np
+
 from client.data_stage.augmentation.writer import refuse_no_writer
 from client.data_stage.cache import Cache
 from client.data_stage.site_data import Source, prepare_sites
@@ -28,6 +30,7 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from privacy.privacy_loss import SEARCH_GRID
 from privacy.secagg.protocol import Participant
+from shared.adapters.state import AdapterState
 from shared.config.data import SiteSection
 from shared.config.data_stage import PARAPHRASES
 from shared.config.run import RunConfig
@@ -40,6 +43,7 @@ from shared.records.read import read_records
 from shared.tasks import load_learner
 from shared.wire.messages import READY, TRAIN, TrainOrder, TrainReply
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
+from shared.wire.version import installed
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,31 @@ class Host:
             if site.shares_noise:
                 self._file.set_ups.answered(order.run_id, order.round)
             return reply
+
+    def for_itself(self, config: RunConfig, run_id: str) -> Site:
+        """Return the site of a run that is over, for one more round of which nothing is sent (`Site.personalise`).
+
+        The steward asks, not a server, so every reason is told, and nothing is counted as a question about the records.
+
+        Parameters
+        ----------
+        config
+            The published config of the run.
+        run_id
+            Its id.
+
+        Raises
+        ------
+        HushtuneError
+            The policy refuses the run, no site can carry it out here, or the budget cannot pay another round.
+        """
+        last, shapes = config.training.rounds, shapes_of(self._file.carried_out(config).at_site(self._file.site.id))
+        outline = AdapterState({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
+        permit(self._file, TrainOrder(run_id, last, "", config, outline, len(config.data.sites), installed()))
+        run = self._prepare(config)
+        if run.plan is not None:
+            self._unread_budget(run.accountant).refuse_rest(run_id, last + 1, run.plan)
+        return self._site_of(run)
 
     @contextmanager
     def _declining(self) -> Iterator[None]:

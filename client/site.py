@@ -1,6 +1,6 @@
 """One site with its records, privacy plan, model and budget; it answers orders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Self
 
@@ -11,7 +11,7 @@ from client.memory import Memory
 from client.outbox import Finished, Outbox
 from client.preflight import refuse_other_adapter
 from client.secure_sum import DeltaSum, SecureSum
-from client.trainer import Others, alone, clipped_sum, measure, self_check, train
+from client.trainer import Others, Trained, alone, clipped_sum, measure, self_check, train
 from client.units import TrainingSet, units_of
 from client.workers import Workers
 from privacy.budget import Budget
@@ -21,6 +21,7 @@ from privacy.secagg.delta_grid import DeltaGrid
 from privacy.secagg.protocol import Participant
 from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from shared.adapters.peft import trained_shapes, write_adapter
+from shared.adapters.state import AdapterState
 from shared.config.adversary import NO_GROUP
 from shared.config.run import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
@@ -31,6 +32,7 @@ from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.examples import Example
 from shared.tasks.micro_batches import Unit
 from shared.text.perturbation import Wordings
+from shared.wire.chain_head import ChainHead
 from shared.wire.encodings import as_replied
 from shared.wire.messages import Order, TrainOrder, TrainReply
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
@@ -172,26 +174,58 @@ class Site:
         others = self._mustered()
         self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
         faults.point("reserved", order.round)
-        trained = train(
-            self._learner,
-            self._data,
-            order.adapter,
-            order.config,
-            self.plan,
-            round_number=order.round,
-            divisor=order.config.training.sampling_rate * self.declared_size,
-            site_id=self.site_id,
-            moments=self._memory.before(order.run_id, order.round),
-            label_weights=label_weights(self._data, order.config, self.plan is not None),
-            prefix=self._prefix,
-            others=others,
-        )
+        moments = self._memory.before(order.run_id, order.round)
+        trained = self._trained(order.adapter, order.config, order.round, moments, others)
         self._memory.keep(order.run_id, order.round, trained.moments)
         delta = as_replied(trained.delta, order.config.aggregation.encoding)  # what is stored is what leaves, bit for bit
         finished = Finished(delta, self._released(order))
         self._outbox.store(order.run_id, order.round, place, finished)  # before it leaves for the first time
         faults.point("finished", order.round)
         return finished
+
+    def personalise(self, run_id: str, start: AdapterState, keep: Callable[[AdapterState], None]) -> AdapterState:
+        """Train a run's published adapter for one more round, charged like each round of the run; nothing of it is sent.
+
+        The round has the number after the last one. It is reserved before the first gradient and trained only once: if
+        ``keep`` returned, a second call is refused. Whether to personalise may be decided after the run's results, and the
+        ledger counts it so (`privacy.spending`).
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        start : AdapterState
+            The published adapter.
+        keep : Callable[[AdapterState], None]
+            Stores the personal adapter, so that it survives a crash, but where nobody uses it before this method returns.
+
+        Returns
+        -------
+        AdapterState
+            The personal adapter.
+
+        Raises
+        ------
+        LedgerError
+            The budget cannot pay the round, or it was trained before; nothing was trained.
+        """
+        if self._config.privacy.enabled and (self.plan is None or self.shares_noise):
+            raise PrivacyError(
+                f"site {self.site_id}: in a run with privacy.trust = '{self._config.privacy.trust}' the site adds no noise "
+                "of its own, so a personal adapter would have none; personalise runs with trust 'local'"
+            )
+        refuse_other_adapter(start, trained_shapes(self._learner.model))
+        number = self._config.training.rounds + 1
+        training = self._config.training.model_copy(update={"rounds": number})  # the learning rate goes on as if planned
+        longer = self._config.model_copy(update={"training": training})
+        others = self._mustered()
+        self.budget.reserve(run_id, number, self.plan, ChainHead())
+        faults.point("reserved", number)
+        personal = start.add(self._trained(start, longer, number, None, others).delta)
+        keep(personal)
+        faults.point("finished", number)
+        self.budget.commit(run_id, number, reply=personal.digest())
+        return personal
 
     def ready(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply:
         """Compute what this site adds to a secure sum, which stays here, and announce a key for the attempt.
@@ -244,6 +278,16 @@ class Site:
         return self._secure().again(order, agreed or self._config.digest())
 
     @property
+    def learner(self) -> Learner:
+        """Return the task and the model that the site trains; sites of a simulation share one."""
+        return self._learner
+
+    @property
+    def config(self) -> RunConfig:
+        """Return the run as the site carries it out."""
+        return self._config
+
+    @property
     def shares_noise(self) -> bool:
         """Return whether the noise is added to a sum of several sites (trust ``distributed``)."""
         return self.plan is not None and self.plan.shared is not None
@@ -269,6 +313,25 @@ class Site:
         """End the site's other processes, if it has any."""
         if self._workers is not None:
             self._workers.close()
+
+    def _trained(
+        self, start: AdapterState, config: RunConfig, round_number: int, moments: AdapterState | None, others: Others
+    ) -> Trained:
+        """Train one round, which was reserved."""
+        return train(
+            self._learner,
+            self._data,
+            start,
+            config,
+            self.plan,
+            round_number=round_number,
+            divisor=config.training.sampling_rate * self.declared_size,
+            site_id=self.site_id,
+            moments=moments,
+            label_weights=label_weights(self._data, config, self.plan is not None),
+            prefix=self._prefix,
+            others=others,
+        )
 
     def _mustered(self) -> Others:
         """Start and check the other processes anew if any has died; return the function that hands out a step's rows."""

@@ -74,13 +74,15 @@ class Budget:
         assert self.in_all is not None  # noqa: S101  callers check that the site sets it
         return spent(parts_of(self.ledger.entries()), self.in_all.target_delta, self.accountant)
 
-    def refuse_beyond(self, plan: PrivacyPlan) -> None:
+    def refuse_beyond(self, plan: PrivacyPlan, more: int = 0) -> None:
         """Refuse a run unless the budget can pay all of its rounds; call it before anything is spent.
 
         Parameters
         ----------
         plan : PrivacyPlan
             Privacy plan of the run.
+        more : int
+            Further rounds that may follow after its last one.
 
         Raises
         ------
@@ -89,7 +91,8 @@ class Budget:
         """
         entries = self.ledger.entries()
         self._refuse_other_unit(entries, plan)
-        self._refuse(entries, Part.to_come(A_RUN_TO_COME, plan, plan.rounds), f"a run of {plan.rounds} rounds")
+        rounds = plan.rounds + more
+        self._refuse(entries, Part.to_come(A_RUN_TO_COME, plan, rounds), f"a run of {rounds} rounds")
 
     def refuse_rest(self, run_id: str, round_number: int, plan: PrivacyPlan) -> None:
         """Refuse a round unless the budget can pay from this round to the end of the run.
@@ -204,6 +207,20 @@ class Budget:
             if not _is_committed(reservation, entries, reply):
                 self.ledger.commit(reservation, reply)
         return self.ledger.head()
+
+    def is_answered(self, run_id: str, round_number: int) -> bool:
+        """Return whether a round was reserved and its result was made final, so that it is never trained again.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run.
+        round_number : int
+            Number of the round, from 1.
+        """
+        entries = self.ledger.entries()
+        reservation = _reservation(entries, run_id, round_number)
+        return reservation is not None and _is_committed(reservation, entries)
 
     def rounds(self, run_id: str) -> tuple[int, ...]:
         """Return the numbers of all reserved rounds of a run, answered or not, in the order of the ledger.

@@ -143,9 +143,9 @@ def serve_model(
     """Answer requests in OpenAI's form on this machine only, until Ctrl-C, to try a finished run's model."""
     from contextlib import suppress
 
-    from server.adapter_files import load_adapter
     from server.endpoint import Assistant, Endpoint
     from server.report.publication import ADAPTER
+    from shared.tasks.adapter_files import load_adapter
 
     config, learner = load_adapter(run / ADAPTER)
     with Endpoint(Assistant(config.run.name, learner, max_tokens), port) as endpoint, suppress(KeyboardInterrupt):

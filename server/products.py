@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from privacy.accounting import Accountant
-from server.adapter_files import save_adapter
 from server.early_stopping import choice, published
 from server.evaluation import Evaluator
 from server.model_assessment import assess, read_answers
@@ -24,6 +23,7 @@ from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.ops.energy import Lap
+from shared.tasks.adapter_files import save_adapter
 from shared.wire.chain_head import ChainHead
 
 

@@ -27,6 +27,10 @@ def simulate(
             help="Train the sites on this Ray cluster, such as auto; local starts one here.",
         ),
     ] = None,
+    personal: Annotated[
+        bool,
+        typer.Option("--personal", help="Also train and compare each site's personal adapter: one more round, charged."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run a whole federation on this machine, or on a cluster, and write its report."""
@@ -35,7 +39,7 @@ def simulate(
     from simulations.run import simulate as simulate_run
 
     with Bars() as bars:
-        done = simulate_run(run, bars, workers, ray)
+        done = simulate_run(run, bars, workers, ray, personal)
     show(done.report, json, lambda: report_tables(done.report, str(done.folder)))
 
 
@@ -325,10 +329,10 @@ def models(
 @app.command()
 def methods(json: Json = False) -> None:
     """Compare the methods of aggregation: what is exact, what works with privacy and secure sums, and how much is sent."""
-    from shared.config.method_table import method_rows
+    from shared.config.method_table import method_rows, personal_row
     from simulations.display import methods_table
 
-    rows = method_rows()
+    rows = [*method_rows(), personal_row()]
     show(rows, json, lambda: methods_table(rows))
 
 

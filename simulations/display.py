@@ -359,6 +359,10 @@ def methods_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]
         cells = (flag if isinstance(flag, str) else ("yes" if flag else "no") for flag in flags)
         table.add_row(row["method"], row["adapter"], *cells, row["numbers"])
     yield table
+    yield (
+        "personalise: 'hushtune personalise' trains the published adapter one more round at a site, charged as a round, and "
+        "keeps the result there; under 'distributed' and with a trusted server a site has no noise of its own for that."
+    )
     sizes = [f"{name} {REPLIES[name].bytes_a_number:.3g} and {ORDERS[name].bytes_a_number:.3g}" for name in REPLIES]
     yield f"Bytes of a number, up and down, by aggregation.encoding: {', '.join(sizes)}; secure sums need float32."
     yield (

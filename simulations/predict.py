@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from server.adapter_files import load_adapter
 from server.evaluation import Evaluator, choose_examples
 from server.held_out_file import HeldOutFile
+from shared.tasks.adapter_files import load_adapter
 
 
 def score(folder: Path, file: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

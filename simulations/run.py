@@ -5,6 +5,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from client.data_stage.augmentation.writer import refuse_no_writer
@@ -33,12 +34,19 @@ from shared.ops.runlog import RunLog
 from simulations.assembly import Federation, Member, assemble, federate, held_out_records
 from simulations.fleets.pool import Pool
 from simulations.fleets.workers import WorkerPool
+from simulations.personal import personal_adapters, refuse_beyond_budget, refuse_impersonal
 from simulations.planning import Plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.baselines import baselines_of
 
 
-def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1, ray: str | None = None) -> RunResult:
+def simulate(
+    config: RunConfig,
+    progress: Progress = silent,
+    workers: int = 1,
+    ray: str | None = None,
+    personal: bool = False,
+) -> RunResult:
     """Run the federation of a config on this machine, and write its report.
 
     Parameters
@@ -55,6 +63,9 @@ def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1, r
     ray
         Address of a Ray cluster that trains the sites instead, one process of one thread for each of its processors;
         ``"local"`` starts a cluster of this machine. All machines must share the working folder and ``run.output``.
+    personal
+        After the run, each site trains a personal adapter for one more round, which is charged to its ledger; the report
+        compares it with the published adapter on the site's own held-out records.
 
     Returns
     -------
@@ -84,6 +95,8 @@ def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1, r
         require(f"--ray {ray}", "ray")
     if ray is not None and workers > 1:
         raise ConfigError("--ray: trains with one process for each processor of the cluster; leave --workers out")
+    if personal:
+        refuse_impersonal(config, workers > 1 or ray is not None)
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
     refuse_what_does_not_fit(config)  # checked first, so that an error costs seconds
     refuse_no_writer(config)
@@ -94,7 +107,7 @@ def simulate(config: RunConfig, progress: Progress = silent, workers: int = 1, r
         pool = _pool(workers, ray)
         if pool is not None:
             held.enter_context(pool)
-        return _carried_out(config, run_id, plans, folder, stages, accountant, progress, pool)
+        return _carried_out(config, run_id, plans, folder, stages, accountant, progress, pool, personal)
 
 
 def _pool(workers: int, ray: str | None) -> Pool | None:
@@ -114,6 +127,7 @@ def _carried_out(
     accountant: Accountant,
     progress: Progress,
     pool: Pool | None,
+    personal: bool,
 ) -> RunResult:
     """Train and report a run whose folder is locked."""
     with stages.timed("plan"):
@@ -121,6 +135,8 @@ def _carried_out(
     log = RunLog(folder / "events.jsonl")
     log.event("run_started", run_id=run_id, config_digest=config.digest())
     prepared = _prepare(config, plans, folder, stages, progress, accountant, pool)
+    if personal:
+        refuse_beyond_budget(prepared.sites)
     with stages.timed("baselines"):
         advance = progress("baselines", 1)
         baselines = _baselines(prepared)
@@ -138,6 +154,10 @@ def _carried_out(
             _site_facts(*each, prepared.plan, run_id, rounds) for each in zip(prepared.data, prepared.sites, strict=True)
         ]
         facts = prepared.measures.facts(config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site)
+    if personal:  # after the facts of the run, which do not have the round that follows it
+        with stages.timed("personal"):
+            published = prepared.measures.published(rounds).adapter
+            facts = replace(facts, personal=personal_adapters(prepared, run_id, published))
     document = write_products(facts, folder, folder / KEY_FILE, stages, simulated=True)
     advance(1)
     log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])

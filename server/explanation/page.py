@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from server.adapter_files import load_adapter
 from server.explanation.attribution import TOLERANCE, Explanation, explain
 from server.report.template import environment
+from shared.tasks.adapter_files import load_adapter
 
 LARGEST = 12  # tokens in the table of the largest attributions
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from server.adapter_files import load_adapter
 from server.export.gguf_file import write_gguf
 from server.export.hub_folder import write_hub_folder
 from server.export.merged import write_merged
@@ -15,6 +14,7 @@ from server.report.signed import SignedCard
 from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.models.library import one_sentence
+from shared.tasks.adapter_files import load_adapter
 from shared.tasks.base import Learner
 
 Format = Literal["merged", "gguf", "sequence-classifier", "hub-folder"]

@@ -66,6 +66,10 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "final": _metrics(facts.final),
         "choice": dict(facts.choice) if facts.choice else None,
         "by_site": {site: _metrics(metrics) for site, metrics in facts.by_site.items()},
+        "personal": {
+            site: {"metrics": _metrics(own.metrics), "records": own.records, "epsilon": own.epsilon}
+            for site, own in facts.personal.items()
+        },
         "assessment": dict(facts.assessment),
         "probes": dict(facts.probes) if facts.probes else None,
         "rounds": [_round(done) | _lap(lap) for done, lap in zip_longest(facts.rounds, facts.laps)],

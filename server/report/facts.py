@@ -52,6 +52,18 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Personal:
+    """How well a site's personal adapter does on the site's own held-out records, which only a simulator can know.
+
+    ``epsilon`` is what the site's records have spent with the personal round; None without privacy.
+    """
+
+    metrics: Metrics
+    records: int
+    epsilon: float | None
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """All facts that a report is built from."""
 
@@ -69,4 +81,5 @@ class RunFacts:
     choice: Mapping[str, Any] | None = None
     probes: Mapping[str, Any] | None = None
     laps: Sequence[Lap | None] = ()
+    personal: Mapping[str, Personal] = field(default_factory=dict)
     accountant: Accountant = field(default_factory=Accountant, repr=False)

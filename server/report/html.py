@@ -17,7 +17,7 @@ from shared.metrics.registry import measure
 BLANK: dict[str, Any] = {
     **dict.fromkeys(("hushtune", "run", "run_id", "task", "created", "config_digest"), ""),
     **dict.fromkeys(("seed", "seconds")),
-    **{"config": {}, "versions": {}, "base": {}, "final": {}, "by_site": {}, "stages": {}, "failures": []},
+    **{"config": {}, "versions": {}, "base": {}, "final": {}, "by_site": {}, "personal": {}, "stages": {}, "failures": []},
     **dict.fromkeys(("choice", "probes", "review", "energy")),
 }
 PARTS: dict[str, dict[str, Any]] = {
@@ -102,6 +102,7 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
         "sites": listed(report["sites"]),
         "others": others(report["sites"]),
         "by_site": worst(report["by_site"], metric),
+        "personal": _personal(report, metric),
         "metric": metric,
         "metrics": _metrics(report),
         "lower": measure(metric).lower_is_better,
@@ -123,6 +124,15 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
         "rows_of": lambda table: [(name, setting(given)) for name, given in table.items()],
         "trust": {name: words.meaning for name, words in TRUST.items()},
     }
+
+
+def _personal(report: Mapping[str, Any], metric: str) -> list[tuple[str, Any, Any, Any]]:
+    """Return a row for each listed site with a personal adapter: its name, the metric of both adapters, and the epsilon."""
+    whole, own = report["by_site"], report["personal"]
+    shown = worst({site: each["metrics"] for site, each in own.items()}, metric)
+    return [
+        (site, whole.get(site, {}).get(metric), found.get(metric), own[site]["epsilon"]) for site, found in shown.items()
+    ]
 
 
 def _site_kwh(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:

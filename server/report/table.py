@@ -34,6 +34,8 @@ def _rows(document: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
         yield from _measured("round", done["round"], done["metrics"])
     for site, metrics in document["by_site"].items():
         yield from _measured("site", site, metrics)
+    for site, own in document["personal"].items():
+        yield from _measured("personal", site, own["metrics"])
     for site in document["sites"]:
         for measure in ("declared_size", "epsilon", "target_delta"):
             if site[measure] is not None:

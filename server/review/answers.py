@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from server.adapter_files import load_adapter
 from server.review.sheet import Pair, export
 from shared.adapters.peft import base_only
 from shared.errors import ConfigError
+from shared.tasks.adapter_files import load_adapter
 from shared.tasks.base import Learner
 from shared.text.public import read_texts
 

@@ -24,6 +24,20 @@ def method_rows() -> list[Row]:
     return [row for name, contract in METHODS.items() for row in _rows_of(name, contract)]
 
 
+def personal_row() -> Row:
+    """Return the row of a personal adapter (`hushtune personalise`): it is no method, because nothing is aggregated."""
+    return {
+        "method": "personalise",
+        "adapter": ANY,
+        "exact": "not sent",
+        "mixed_ranks": False,
+        "privacy": True,
+        "sums": True,
+        "central": False,
+        "numbers": "0",
+    }
+
+
 def _rows_of(name: str, contract: Contract) -> Iterator[Row]:
     if contract.factors:
         both = next(sent for sent in FAMILIES["lora"].sent if not sent.linear)

@@ -49,6 +49,18 @@ def sync_folder(folder: Path) -> None:
         os.close(entry)
 
 
+def sync_file(path: Path) -> None:
+    """Flush a written file to the disk.
+
+    Parameters
+    ----------
+    path : Path
+        File to flush.
+    """
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
 def commit_file(partial: Path, final: Path) -> None:
     """Flush a written file to the disk, rename it, and flush its folder; the rename makes the file count.
 

@@ -19,7 +19,6 @@ from privacy.anonymise.scrubbed import Scrubbed
 from privacy.dp.engine import make_private
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.selfcheck import largest_difference
-from server.adapter_files import load_adapter, save_adapter
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.adversary import NO_GROUP
@@ -27,6 +26,7 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
 from shared.records.read import read_records
 from shared.records.types import RawRecord, Record
+from shared.tasks.adapter_files import load_adapter, save_adapter
 from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
 from shared.tasks.examples import Batch, collate

@@ -6,11 +6,11 @@ import pytest
 import torch
 from fixture_types import LearnerOf, RecordsOf, Shake
 
-from server.adapter_files import load_adapter, save_adapter
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
 from shared.records.types import Record
+from shared.tasks.adapter_files import load_adapter, save_adapter
 from shared.tasks.base import Learner
 from simulations.predict import answer
 

@@ -24,7 +24,6 @@ from transformers import AutoTokenizer
 from client.receipt import receipt
 from client.statement import verify as verify_ledger
 from privacy.dp.plan import PrivacyPlan
-from server.adapter_files import load_adapter
 from server.report.document import rewrite
 from server.report.figures import epsilon
 from server.report.result import RunResult, load_report
@@ -34,8 +33,9 @@ from server.signing import SigningKey
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.run import RunConfig
-from shared.errors import DataError, HushtuneError, LedgerError, RunError
+from shared.errors import ConfigError, DataError, HushtuneError, LedgerError, RunError
 from shared.ops.progress import Advance, silent
+from shared.tasks.adapter_files import load_adapter
 from shared.wire.chain_head import ChainHead
 from shared.wire.round_chain import extend
 from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
@@ -599,3 +599,46 @@ def test_sites_that_share_one_noise_train_end_to_end_and_the_card_says_against_w
     assert ledger.count('"attempt":') == 3
     run = subprocess.run([sys.executable, "docs/check_epsilon.py", done.folder / "privacy_card.json"], check=False)
     assert run.returncode == 0
+
+
+def test_a_personal_round_is_charged_after_the_run_and_compared_on_each_sites_own_records(
+    settings: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    config = settings(tmp_path, run__name="own", privacy__budget=3.0)
+    done = simulate(config, personal=True)
+    report = done.report
+    assert set(report["personal"]) == set(report["by_site"]) == set(SITES)
+    for row in report["sites"]:  # the run's own claim has the run's own rounds, and its epsilon
+        own = report["personal"][row["site_id"]]
+        assert row["steps"] == config.training.rounds * config.training.steps
+        assert row["epsilon"] <= config.privacy.epsilon < own["epsilon"] <= 3.0
+        assert own["records"] == row["held_out"]
+        (ledger,) = (done.folder / "ledger").glob(row["site_id"])
+        entries = [json.loads(line) for line in (ledger / "ledger.jsonl").read_text().splitlines()]
+        assert [entry["body"]["round"] for entry in entries if entry["kind"] == "reserve"] == [1, 2, 3]
+        assert receipt(ledger, done.folder)["rounds"]
+        verify_ledger(ledger, done.folder)
+    assert verify(done.folder)
+    assert "a personal one that the site trained" in (done.folder / "report.html").read_text()
+
+
+def test_a_budget_for_the_run_alone_refuses_a_personal_round_before_the_first_one(
+    settings: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    with pytest.raises(LedgerError, match="a run of 3 rounds would make it"):
+        simulate(settings(tmp_path, run__name="poor"), personal=True)
+    assert not [path for path in tmp_path.rglob("ledger.jsonl") if "reserve" in path.read_text()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "workers", "says"),
+    [
+        ({}, 2, "leave --workers and --ray out"),
+        ({"privacy__trust": "central", "privacy__unit": "site"}, 1, "no site adds noise of its own"),
+    ],
+)
+def test_personal_adapters_are_refused_where_sites_cannot_train_them(
+    settings: Callable[..., RunConfig], tmp_path: Path, changes: dict[str, Any], workers: int, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        simulate(settings(tmp_path, **changes), workers=workers, personal=True)

@@ -9,13 +9,13 @@ import pytest
 import torch
 from fixture_types import Change, LearnerOf, Shake
 
-from server.adapter_files import load_adapter, save_adapter
 from server.display import explanation_lines
 from server.explanation import attribution
 from server.explanation.attribution import TOLERANCE, explain
 from server.explanation.page import explain_texts, plain, render
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
+from shared.tasks.adapter_files import load_adapter, save_adapter
 from shared.tasks.base import Learner
 from shared.tasks.classification import MeanPoolingClassifier
 

@@ -17,7 +17,6 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from bench.architectures import Architecture
-from server.adapter_files import save_adapter
 from server.export import formats
 from server.export.formats import export
 from server.export.gguf_file import FILE, refilled
@@ -29,6 +28,7 @@ from shared.errors import ModelError, RunError
 from shared.metrics.bootstrap import Interval
 from shared.models.catalogue import CATALOGUE, CatalogueEntry
 from shared.models.wheels import Wheel, cached_folder, sha256_file
+from shared.tasks.adapter_files import save_adapter
 from shared.tasks.base import Learner
 from shared.wire.chain_head import ChainHead
 

@@ -51,7 +51,7 @@ ORIGINS: tuple[tuple[str, str], ...] = (
     (r"rounds\.\d+\.site_kwh(?:\.(?P<site>[^.]+))?", "unreleased"),
     # What a simulator alone may know; of a server it must be empty.
     (r"sites\.\d+\.(records|held_out|quarantined|recall|quarantine_reasons|touched)", "private"),
-    (r"anonymisation\.(entities|recall|overall|quarantined)|by_site", "private"),
+    (r"anonymisation\.(entities|recall|overall|quarantined)|by_site|personal", "private"),
 )
 
 

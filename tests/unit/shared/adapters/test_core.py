@@ -13,7 +13,6 @@ from transformers import AutoModel, AutoModelForCausalLM
 from client.site import Site
 from privacy.dp import core as operation
 from privacy.dp.plan import PrivacyPlan
-from server.adapter_files import load_adapter, save_adapter
 from server.aggregation import Setting
 from server.aggregation.mean import Mean
 from server.export.merged import merged
@@ -22,6 +21,7 @@ from shared.adapters.peft import base_only, read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError, PrivacyError
+from shared.tasks.adapter_files import load_adapter, save_adapter
 from shared.tasks.base import Learner
 from shared.tasks.examples import Batch
 from shared.wire.messages import TrainOrder

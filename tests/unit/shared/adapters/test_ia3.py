@@ -27,7 +27,6 @@ from client.preflight import need_of
 from client.site import Site
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan
-from server.adapter_files import load_adapter, save_adapter
 from server.aggregation import Setting
 from server.aggregation.mean import Mean
 from shared.adapters.ia3 import peft_config
@@ -37,6 +36,7 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
 from shared.models.memory import OVERHEAD, record_bytes
 from shared.records.types import Record
+from shared.tasks.adapter_files import load_adapter, save_adapter
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.examples import Batch
