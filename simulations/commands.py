@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from click import Choice
 
 from shared.ops.printing import Json, Overrides, RunFile, load, show
 
@@ -71,17 +72,34 @@ def attack(
     private: Annotated[
         bool | None, typer.Option("--private/--not-private", help="Only with privacy, or only without it.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            click_type=Choice(["label flip", "sign flip", "scaled by 10", "alie", "backdoor", "free rider"]),
+            help="Only this attack; give the option again for more.",
+        ),
+    ] = None,
+    sites: Annotated[
+        list[int] | None, typer.Option(min=1, max=3, help="Only so many dishonest sites; give the option again for more.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Let 1 to 3 of 10 sites attack the run, under each rule of aggregation; an interrupted table resumes."""
     run = load(config, overrides)
     from simulations.audits.display import attack_tables
-    from simulations.audits.poisoning import SPLITS, poison
+    from simulations.audits.poisoning import ATTACKS, DISHONEST, SPLITS, poison
     from simulations.display import Bars
 
     chosen = [each for each in SPLITS if split in (None, each)]
     with Bars() as bars:
-        found = poison(run, chosen, (True, False) if private is None else (private,), bars)
+        found = poison(
+            run,
+            chosen,
+            (True, False) if private is None else (private,),
+            bars,
+            [name for name in ATTACKS[1:] if name in (only or ATTACKS)],
+            sites or DISHONEST,
+        )
     show(found, json, lambda: attack_tables(found))
 
 

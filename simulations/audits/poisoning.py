@@ -80,13 +80,18 @@ class Ground:
     data: Sequence[SiteData] = field(repr=False)
 
 
-def rows_of(splits: Sequence[Split], private: Sequence[bool]) -> Iterator[Row]:
+def rows_of(
+    splits: Sequence[Split],
+    private: Sequence[bool],
+    attacks: Sequence[AttackName] = ATTACKS[1:],
+    dishonest: Sequence[int] = DISHONEST,
+) -> Iterator[Row]:
     """Yield all rows of the table, those without an attack first."""
     for split in splits:
         for secret in private:
             for rule in RULES:
                 yield Row(split, secret, rule, "none", 0)
-                yield from (Row(split, secret, rule, attack, many) for attack in ATTACKS[1:] for many in DISHONEST)
+                yield from (Row(split, secret, rule, attack, many) for attack in attacks for many in dishonest)
 
 
 def poison(
@@ -94,6 +99,8 @@ def poison(
     splits: Sequence[Split] = SPLITS,
     private: Sequence[bool] = (True, False),
     progress: Progress = silent,
+    attacks: Sequence[AttackName] = ATTACKS[1:],
+    dishonest: Sequence[int] = DISHONEST,
 ) -> Mapping[str, Any]:
     """Train a federation of ten sites for each row of the table, and return accuracy and backdoor rate of each.
 
@@ -109,6 +116,8 @@ def poison(
         With privacy, without it, or both.
     progress
         Called at the start of the stages.
+    attacks, dishonest
+        What dishonest sites do, and how many of the ten are dishonest (1, 2, 3).
 
     Raises
     ------
@@ -120,7 +129,7 @@ def poison(
         raise ConfigError(f"task.name = '{config.task.name}': hushtune attack flips labels, which this task does not have")
     folder = config.run.output / config.run.name
     done = _stored(folder, config)
-    missing = [row for row in rows_of(splits, private) if row.key not in done]
+    missing = [row for row in rows_of(splits, private, attacks, dishonest) if row.key not in done]
     folder.mkdir(parents=True, exist_ok=True)
     pooled = scrub_sites(config, read_sites(config, folder), folder, progress) if missing else []
     advance, bounds, accountant = progress("train", len(missing)), dict[tuple[Split, bool], float](), Accountant()

@@ -53,6 +53,14 @@ def test_the_table_has_every_attack_by_one_two_and_three_sites_under_every_rule(
     assert len({row.key for row in rows}) == len(rows) == 2 * 2 * len(RULES) * (1 + 6 * len(DISHONEST))
 
 
+def test_a_part_of_the_table_has_the_rows_without_an_attack_too() -> None:
+    rows = list(rows_of(("iid",), (False,), ("alie", "backdoor"), (1, 3)))
+    assert len(rows) == len(RULES) * (1 + 2 * 2)
+    assert {(row.attack, row.dishonest) for row in rows} == {
+        ("none", 0), *((attack, many) for attack in ("alie", "backdoor") for many in (1, 3))
+    }  # fmt: skip
+
+
 def delta(*numbers: float) -> AdapterState:
     return AdapterState({"x": np.array(numbers, dtype=np.float32)})
 
