@@ -33,7 +33,7 @@ def found_with(config: RunConfig, asked: Mapping[str, int]) -> Mapping[str, Any]
     asked
         Numbers of canaries, references and fills.
     """
-    earlier = kept(config.run.output / config.run.name).get(NAME, {})
+    earlier: Mapping[str, Any] = kept(config.run.output / config.run.name).get(NAME, {})
     if earlier.items() >= {"config_digest": config.digest(), **asked}.items():
         return earlier
     with Bars() as bars:
