@@ -1,6 +1,6 @@
 """Put claim and audits side by side: what was calculated, what the engine did, and what attacks found."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,26 @@ def _adapter(found: Mapping[str, Any]) -> Iterator[AuditRow]:
             f"calls {100 * rate['true_positive_rate']:.1f} % of the texts in the training data right, at "
             f"{100 * rate['false_positive_rate']:g} % false alarms"
         )
+        if cell["limits"]:
+            means += f"; the plan limits every attack to {100 * cell['limits']['true_positive_rates'][-1]:.1f} %"
         yield AuditRow(f"Who was in the training data ({kind})", f"AUC {best['auc']:.2f} ({best['attack']})", means)
+        yield from _planted(cell["extraction"], kind)
+
+
+def _planted(rows: Sequence[Mapping[str, Any]], kind: str) -> Iterator[AuditRow]:
+    """Yield what one adapter gives away of planted numbers: the place where texts planted four times show most."""
+    never = {row["where"]: row for row in rows if row["copies"] == 0}
+    often = [row for row in rows if row["copies"] == 4]
+    if not often:
+        return
+    most = max(often, key=lambda row: float(row["mean"]))
+    usual = never[most["where"]]["mean"]
+    means = f"planted four times, at the {most['where']}; a number that was never planted there has {usual:.1f}"
+    if most["completed"] is not None:
+        means += f"; the model completes {most['completed']} of {most['texts']}"
+    yield AuditRow(
+        f"Planted telephone numbers ({kind})", f"exposure {most['mean']:.1f} of {most['largest']:.0f} bits", means
+    )
 
 
 def _attack(found: Mapping[str, Any]) -> Iterator[AuditRow]:
@@ -94,10 +113,15 @@ def _attack(found: Mapping[str, Any]) -> Iterator[AuditRow]:
         if not own:
             continue
         worst = min(own, key=lambda row: float(row["accuracy"]["value"]))
-        door = max(own, key=lambda row: float(row["backdoor"]["value"]))
         text = f"accuracy down to {100 * worst['accuracy']['value']:.0f} % ({worst['dishonest']} of 10: {worst['attack']})"
-        means = f"a trigger moves up to {100 * door['backdoor']['value']:.0f} % of other texts ({door['attack']})"
+        door = max(own, key=_moved)
+        means = f"a trigger moves up to {100 * _moved(door):.0f} % of other texts ({door['attack']})"
         yield AuditRow(f"Dishonest sites against {rule.replace('_', ' ')}", text, means)
+
+
+def _moved(row: Mapping[str, Any]) -> float:
+    """Return the share of texts that the trigger moves; 0 where no held-out text has another label than the target."""
+    return float(row["backdoor"]["value"]) if row["backdoor"] else 0.0
 
 
 TELLERS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[AuditRow]]] = {

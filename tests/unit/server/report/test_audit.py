@@ -52,6 +52,32 @@ def test_an_attack_that_fails_without_privacy_too_says_nothing_for_privacy() -> 
     assert rows[1].found == "too weak"
 
 
+def test_attacks_stand_beside_the_limit_of_the_plan_and_planted_numbers_beside_numbers_never_planted() -> None:
+    rates = [{"false_positive_rate": 0.01, "true_positive_rate": 0.032}]
+    planted = [
+        {"where": "first site", "copies": many, "mean": 1.4 + many / 10, "largest": 7.0, "texts": 24, "completed": 3}
+        for many in (0, 1, 4)
+    ]
+    cell = {
+        "anonymised": False,
+        "private": True,
+        "limits": {"true_positive_rates": [0.1, 0.28]},
+        "membership": [{"copies": 1, "attack": "rmia", "auc": 0.58, "rates": rates}],
+        "extraction": planted,
+    }
+    _, who, numbers = audit_rows({"adapter": {"config_digest": DIGEST, "strong_enough": True, "cells": [cell]}}, 8.0, DIGEST)
+    assert "calls 3.2 %" in who.means
+    assert "the plan limits every attack to 28.0 %" in who.means
+    assert numbers.found == "exposure 1.8 of 7 bits"
+    assert "never planted there has 1.4; the model completes 3 of 24" in numbers.means
+
+
+def test_a_backdoor_that_had_nothing_to_move_breaks_no_report() -> None:
+    """Where every held-out text has the target label already, a row of the poisoning table has no share of moved texts."""
+    row = {"rule": "median", "dishonest": 1, "attack": "alie", "accuracy": {"value": 1.0}, "backdoor": {}}
+    assert audit_rows({"attack": {"config_digest": DIGEST, "rows": {"a": row}}}, 8.0, DIGEST)[1].found.startswith("accuracy")
+
+
 @pytest.mark.parametrize("broken", [{}, {"plans": 3}, {"plans": [{}]}])
 def test_an_audit_that_was_cut_short_breaks_no_report(broken: dict[str, Any]) -> None:
     assert audit_rows({"mechanism": broken}, 3.0, DIGEST)[1].found == "not readable"
