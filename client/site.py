@@ -37,6 +37,8 @@ from shared.wire.encodings import as_replied
 from shared.wire.messages import Order, TrainOrder, TrainReply
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
+MOST_UNITS = 2  # times the declared size: the noise covers the rounding of that many units' gradients (docs/engine.md)
+
 
 class Site:
     """All state of one site; only replies leave it.
@@ -63,12 +65,7 @@ class Site:
         workers: Workers | None = None,
     ) -> None:
         data = training_set(site_id, config, records, learner, persons, wordings or {})
-        if len(data.units) < config.cohort.min_records:
-            units = "persons" if config.privacy.unit == "person" else "records"
-            raise DataError(
-                f"site {site_id}: has fewer usable training {units} than cohort.min_records = {config.cohort.min_records}; "
-                "add records, correct quarantined ones, or lower the bound"
-            )
+        _refuse_other_number(len(data.units), config, declared_size, site_id)
         _refuse_other_plan(plan, config, declared_size, site_id)
         self.site_id = site_id
         self.declared_size = declared_size
@@ -427,6 +424,21 @@ def _units(site_id: str, config: RunConfig, records: Sequence[Record], persons: 
     if len(persons) != len(records):
         raise DataError(f"site {site_id}: the person of some records is unknown; check data.columns.person")
     return units_of(persons)
+
+
+def _refuse_other_number(units: int, config: RunConfig, declared_size: int, site_id: str) -> None:
+    """Refuse a site with too few units, and under privacy one with far more than the noise is made for."""
+    name = "persons" if config.privacy.unit == "person" else "records"
+    if units < config.cohort.min_records:
+        raise DataError(
+            f"site {site_id}: has fewer usable training {name} than cohort.min_records = {config.cohort.min_records}; "
+            "add records, correct quarantined ones, or lower the bound"
+        )
+    if config.privacy.enabled and units > MOST_UNITS * declared_size:
+        raise DataError(
+            f"site {site_id}: has more than {MOST_UNITS} times as many usable training {name} as its declared size of "
+            f"{declared_size}, for which the noise is made; declare a size near the true number, or give fewer {name}"
+        )
 
 
 def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:

@@ -390,6 +390,27 @@ def test_a_site_counts_persons_where_they_are_the_unit(classify: RunConfig, chan
         Site("north", 100, config, build[1](config, 8), build[0](config), None, build[2]("north"))
 
 
+def test_a_site_with_more_than_twice_the_units_that_it_declares_is_refused_under_privacy(
+    classify: RunConfig, plain: RunConfig, change: Change, build: Any
+) -> None:
+    """The noise covers the rounding of as many gradients as the site declares, with a margin that twice as many keep."""
+    learner_of, records_of, open_budget = build
+
+    def made(config: RunConfig, records: int) -> Site:
+        plan = PrivacyPlan.for_site(config, 20)
+        return Site("north", 20, config, records_of(config, records), learner_of(config), plan, open_budget("north"))
+
+    made(classify, 40)
+    with pytest.raises(DataError, match=r"site north: has more than 2 times as many usable training records as its declared"):
+        made(classify, 41)
+    made(plain, 41)
+    persons = change(classify, PERSON)
+    many, few = [f"person {number}" for number in range(201)], ["ann", "bob", "eve", "kim"] * 60
+    with pytest.raises(DataError, match=r"more than 2 times as many usable training persons as its declared size of 100"):
+        of_persons(persons, many, build)
+    of_persons(persons, few, build)
+
+
 def test_what_a_person_releases_is_one_share_however_many_records(
     classify: RunConfig, change: Change, build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
