@@ -244,7 +244,7 @@ def _told_as_ours() -> AbstractContextManager[None]:
     return class_only(
         "this model gives no per-record gradients",
         "so nothing is trained; use a model without batch normalisation or other cross-record layers, or set "
-        "privacy.enabled = false",
+        "model.dtype = 'float32' (which some libraries need) or privacy.enabled = false",
         PrivacyError,
     )
 

@@ -35,7 +35,8 @@ def refuse_other_results(learner: Learner) -> None:
     name = learner.base.files.name
     examples = [learner.task.whole_text(ids) for ids in _texts(learner)]
     training = learner.model.training
-    remedy = "use another model, and report this one as a bug"
+    finer = "" if learner.base.dtype == torch.float32 else "set model.dtype = 'float32', or "
+    remedy = f"{finer}use another model, and report this one as a bug"
     try:
         with torch.no_grad(), quiet(), one_sentence(f"{name}: its library cannot compute a batch of texts", remedy):
             learner.model.train()

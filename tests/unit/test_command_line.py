@@ -201,6 +201,15 @@ def test_tables_are_printed_without_a_locale(environment: dict[str, str], monkey
 
 
 @pytest.mark.slow
+def test_a_plan_with_its_powers_is_printed_without_a_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = run(["plan", "configs/demo.toml", "--set", "training.rounds=1", "--set", "training.sampling_rate=1.0"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "10^-" in done.stdout
+
+
+@pytest.mark.slow
 def test_the_plan_of_a_shipped_config_is_json_on_request(here: Here) -> None:
     changes = [part for change in ("training.rounds=1", "training.sampling_rate=1.0") for part in ("--set", change)]
     rows = json.loads(here(["plan", "configs/demo.toml", "--json", *changes])[1])

@@ -1,14 +1,11 @@
 """SECURITY.md is held to its word: every claim names code and a test that are there."""
 
-import ast
 import re
-from functools import cache
-from pathlib import Path
 
 import pytest
 from claims import Claims
+from named_tests import REPOSITORY, functions, left_out
 
-REPOSITORY = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (?P<claim>[^|]+) \| (?P<code>[^|]+) \| `(?P<test>tests/[^`|]+)` \|$", re.M)
 CLAIMS = [match.groupdict() for match in ROW.finditer((REPOSITORY / "SECURITY.md").read_text(encoding="utf-8"))]
 
@@ -18,13 +15,6 @@ def test_the_table_is_read_whole() -> None:
     table = text[text.index("| Claim |") : text.index("## What is not covered")]
     lines = [line for line in table.splitlines() if line.startswith("|") and "`tests/" in line]
     assert len(CLAIMS) == len(lines) >= 40
-
-
-@cache
-def functions(path: str) -> dict[str, ast.FunctionDef]:
-    """Return the tests of a file by name."""
-    nodes = ast.walk(ast.parse((REPOSITORY / path).read_text(encoding="utf-8")))
-    return {node.name: node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
 
 def test_the_code_that_enforces_a_claim_is_there() -> None:
@@ -39,9 +29,7 @@ def test_the_test_of_a_claim_is_there_and_runs_in_every_suite() -> None:
         assert functions(path), row["test"]
         assert not name or name in functions(path), row["test"]
         chosen = [functions(path)[name]] if name else list(functions(path).values())
-        marks = {ast.unparse(mark) for function in chosen for mark in function.decorator_list}
-        left_out = {mark for mark in marks if "skip" in mark or "faults" in mark or "exhaustive" in mark or "gpu" in mark}
-        assert not left_out, row["test"]
+        assert not [mark for function in chosen for mark in left_out(function)], row["test"]
 
 
 def report(name: str, outcome: str) -> pytest.TestReport:

@@ -23,6 +23,9 @@ def architecture(name: str, task: str) -> Architecture:
         ("granite", {"targets": ("lm_head", "q_proj")}),  # scales them after a trained projection
         ("gpt2", {"last_layers": 1}),  # weights that lie turned, in a transformer of another name
         ("falcon", {}),
+        ("gpt_neox", {}),
+        ("bloom", {}),
+        ("llama", {"targets": ("lm_head",)}),
         ("falcon_h1", {}),  # scales them by a factor of its transformer
     ],
 )
@@ -34,8 +37,27 @@ def test_a_language_model_trains_with_the_loss_of_its_own_library(
     assert float(result.rpartition(" ")[2]) < 1e-5
 
 
-def test_the_last_layer_of_modernbert_is_adapted_alone(tmp_path: Path) -> None:
-    assert tried(architecture("modernbert", "class"), tmp_path, {"last_layers": 1})["result"] == "trains"
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("modernbert", {"last_layers": 1}),
+        ("t5", {}),
+        ("deberta", {"targets": ("dense",)}),
+        ("deberta-v2", {"last_layers": 1}),
+        ("electra", {"last_layers": 1}),
+    ],
+)
+def test_an_encoder_of_another_kind_trains_exactly(name: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    assert tried(architecture(name, "class"), tmp_path, changes)["result"] == "trains"
+
+
+def test_a_library_that_cannot_compute_in_16_bits_is_told_with_the_dtype_that_works(tmp_path: Path) -> None:
+    chosen = architecture("deberta", "class")
+    chosen.save(tmp_path)
+    config = config_of(chosen, tmp_path, {"targets": ("dense",)})
+    coarse = config.model.model_copy(update={"dtype": "bfloat16"})
+    with pytest.raises(ModelError, match=r"cannot compute a batch of texts .*; set model\.dtype = 'float32', or use"):
+        load_learner(config.model_copy(update={"model": coarse}))
 
 
 @pytest.mark.parametrize(

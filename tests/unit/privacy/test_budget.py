@@ -1,12 +1,17 @@
 import contextlib
 import dataclasses
+import itertools
+import json
 import math
 import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow
 import pytest
+from fixture_types import ConfigOf
+from pyarrow import parquet
 
 from privacy import accounting
 from privacy.accounting import Accountant, epsilon
@@ -18,6 +23,7 @@ from privacy.mechanism_event import MechanismEvent
 from privacy.renyi_filter import filter_epsilon
 from privacy.spending import Spent
 from shared.errors import LedgerError
+from shared.records.read import read_records
 from shared.records.types import RawRecord, origin
 from shared.wire.chain_head import ChainHead
 
@@ -119,6 +125,31 @@ def test_no_round_goes_beyond_the_limit(budget: Make) -> None:
         mine.reserve("two", 1, PLAN, ChainHead())
     assert mine.rounds("run") == (1, 2, 3)
     assert mine.rounds("two") == ()
+
+
+@pytest.mark.parametrize("ids", [["0042", "0007"], ["42", "7"], ["A17", "0042"]])
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations([".csv", ".jsonl", ".parquet"], 2)))
+def test_what_a_person_spent_is_known_in_another_format_and_beside_other_ids(
+    budget: Make, config_of: ConfigOf, tmp_path: Path, first: str, second: str, ids: Sequence[str]
+) -> None:
+    config = config_of({"data.columns.person": "pid"})
+    runs = []
+    for suffix, letter, people in ((first, "first", ids), (second, "second", ids[1:])):
+        rows = [{"text": f"the {letter} letter {i}", "label": "no", "pid": pid} for i, pid in enumerate(people)]
+        path = tmp_path / f"{letter}{suffix}"
+        if suffix == ".parquet":
+            parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        elif suffix == ".jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        else:
+            path.write_text("text,label,pid\n" + "".join(f"{','.join(row.values())}\n" for row in rows), encoding="utf-8")
+        runs.append(read_records(path, config))
+    persons = replace(PLAN, unit="person")
+    limit = epsilon(PLAN.events * 3, DELTA)
+    for number in (1, 2, 3):
+        spend(budget(runs[0], limit), number=number, plan=persons)
+    with pytest.raises(LedgerError, match="budget exhausted: some of these records have spent"):
+        budget(runs[1], limit).reserve("two", 1, persons, ChainHead())
 
 
 def test_a_round_is_reserved_only_while_the_run_can_be_paid_to_its_end(budget: Make) -> None:

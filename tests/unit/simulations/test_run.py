@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import os
 import re
 import shutil
 import string
@@ -373,6 +374,17 @@ def test_the_tables_show_the_report(finished: Finished) -> None:
     assert "after one more round" in printed(plan_table(rows, finished.config))
 
 
+@pytest.mark.parametrize("words", [["report"], ["card", "show"]], ids=" ".join)
+def test_a_finished_run_is_shown_without_a_locale(finished: Finished, tmp_path: Path, words: list[str]) -> None:
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    code = f"import sys, hushtune; sys.argv[1:] = {[*words, str(folder)]!r}; hushtune.main()"
+    variables = {**os.environ, "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert b"10^-" in done.stdout
+
+
 def test_a_report_is_written_anew_from_its_numbers(finished: Finished) -> None:
     before = (finished.folder / "report.html").read_text(encoding="utf-8")
     (finished.folder / "report.html").unlink()
@@ -491,6 +503,18 @@ def test_a_second_simulation_into_one_folder_is_refused_and_takes_nothing_from_t
         (folder / "report.json").write_text('{"run_id": "one"}')
     with ExitStack() as later:
         assert _fresh_folder(settings(tmp_path), later) == folder
+
+
+@pytest.mark.parametrize("labels", [["yes", "yes"], ["no", "no"], ["yes", "no"]], ids=["yes", "no", "one for each site"])
+def test_sites_of_one_label_end_in_a_report_without_the_baseline_that_needs_two(
+    settings: Callable[..., RunConfig], tmp_path: Path, labels: Sequence[str]
+) -> None:
+    for site, label in zip(SITES, labels, strict=True):
+        rows = [{"text": f"the parcel of part {i} of {site} arrived, thanks", "label": label} for i in range(40)]
+        (tmp_path / f"{site}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = simulate(settings(tmp_path / "runs", data__root=str(tmp_path), training__rounds=1, cohort__min_records=10))
+    names = [row["name"] for row in done.report["baselines"]]
+    assert ("logistic regression" in " ".join(names)) == (len(set(labels)) == 2), names
 
 
 def test_a_run_folder_that_cannot_be_made_is_told(settings: Callable[..., RunConfig], tmp_path: Path) -> None:

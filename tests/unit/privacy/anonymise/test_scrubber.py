@@ -3,6 +3,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from fixture_types import ConfigOf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from privacy.leakage.recall import Recall
 from privacy.replace.operators import Replacer
 from shared.config.anonymise import AnonymiseSection
 from shared.records.flatten import written
+from shared.records.read import read_records
 from shared.records.types import RawRecord, Span
 
 
@@ -135,6 +137,46 @@ def test_an_unfit_record_is_held_back_alone_with_its_reason(scrubber: Scrubber, 
     scrubbed = scrub(scrubber, "I feel well.", text, "So do I.")
     assert [record.position for record in scrubbed.records] == [1, 3]
     assert scrubbed.quarantined == (Quarantined(2, reason),)
+
+
+POINTS_AT_NOBODY = [
+    "What is (are) Parkinson's disease ?",
+    "How to prevent Angina ?",
+    "What are the treatments for Narcolepsy ?",
+    "He takes Lipitor 20 mg and Lasix 40 mg daily; platelets 245000, WBC 11000.",
+    "HAEMOGLOBIN  157.0 g/L  130.0 - 170.0\nPLATELETS  198 x 10^9/L",
+    "Visual acuity 20/20; pain 7/10; stage T2N0M0; ICD-10 E11.9, CPT 99213",
+    "A Foley catheter was placed; Babinski sign negative; Glasgow coma scale 15.",
+    "Is Hodgkin lymphoma curable ?",
+    "She takes Metformin 500 mg and Zoloft 50 mg at night; ferritin 310000, ALT 41.",
+    "CREATININE  88 umol/L  62 - 106\nHBA1C  48 mmol/mol",
+    "A Swan-Ganz catheter was placed; Romberg sign positive; Apgar score 9.",
+]
+
+
+@pytest.mark.parametrize("operator", ["tag", "surrogate"])
+@pytest.mark.parametrize("text", POINTS_AT_NOBODY)
+def test_terms_doses_and_results_of_medicine_come_through(scrubber: Scrubber, operator: str, text: str) -> None:
+    (record,) = scrub(with_operator(scrubber, operator, "replace"), text).records
+    assert record.fields["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0009", "please look under 0009, thanks"),
+        ("007731", "folder 007731 is the one that I mean"),
+        ("00420", "number: 00420."),
+    ],
+)
+def test_a_records_own_number_goes_with_the_zeros_before_it(
+    scrubber: Scrubber, config_of: ConfigOf, tmp_path: Path, value: str, text: str
+) -> None:
+    file = tmp_path / "known.csv"
+    file.write_text(f'text,label,mrn\n"{text}",no,{value}\n', encoding="utf-8")
+    raw = read_records(file, config_of({"data.columns.known": ["mrn"]}))
+    (record,) = scrubber.scrub(raw).records
+    assert value.lstrip("0") not in record.fields["text"]
 
 
 def test_a_record_without_fields_is_held_back(scrubber: Scrubber) -> None:

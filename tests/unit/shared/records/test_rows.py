@@ -82,6 +82,16 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     ),
     "a row with fewer cells": ("n.csv", f"text,label\n{MARKER},no\n{MARKER}\n".encode(), "line 3, record 2: has 1 cells"),
     "a column twice": ("n.csv", f"text,label,text\n{MARKER},no,{MARKER}\n".encode(), "columns 1 and 3 have the same name"),
+    "a comma in each text": (
+        "n.csv",
+        b"text,label\nDr E wrote that it hurts, please call,no\n",
+        "line 2, record 1: has 3 cells",
+    ),
+    "marks escaped by backslashes": (
+        "n.csv",
+        f'text,label\n"She said \\"{MARKER}, yes\\"",no\n'.encode(),
+        "begins in line 2",
+    ),
     "an open quotation mark": ("n.csv", f'text,label\nx,no\n"{MARKER},no\n{MARKER},no\n'.encode(), "begins in line 3"),
     "a mark within a cell": ("n.csv", f'text,label\n"{MARKER}" {MARKER},no\n'.encode(), "begins in line 2"),
     "a list with another value": (
@@ -149,16 +159,49 @@ def test_a_row_is_read_alike_whatever_rows_are_around_it(
         assert (alone.label, alone.known[0]) == (row["label"], whole(row["mrn"]))
 
 
-def test_columns_that_nothing_maps_are_not_looked_at(tmp_path: Path, config_of: ConfigOf, write: Write) -> None:
-    late = [
-        *({"text": "x", "label": "no", "extra": None} for _ in range(3)),
-        {"text": "x", "label": "no", "extra": {"a": [1]}},
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [(None, "x"), (None, {"a": [1]}), (1, "x"), ([], {}), (True, 1.5)],
+    ids=["null, then text", "null, then an object", "number, then text", "list, then object", "truth value, then number"],
+)
+def test_a_column_that_nothing_maps_may_change_its_type_at_the_end_of_a_long_file(
+    tmp_path: Path, config_of: ConfigOf, write: Write, early: Any, late: Any
+) -> None:
+    rows = [{"text": "word " * 400, "label": "no", "meta": early}] * 9000
+    path = write(tmp_path / "n.jsonl", [*rows, {"text": "x", "label": "yes", "meta": late}])
+    found = read_records(path, config_of())
+    assert path.stat().st_size > 17_000_000
+    assert len(found) == 9001
+    assert found[-1].label == "yes"
+
+
+UNMAPPED = {
+    "map": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+    "objects": pa.array([[{"a": {"b": [1.5]}}]]),
+    "decimal": pa.array([1], pa.decimal128(38, 2)),
+    "duration": pa.array([1], pa.duration("ns")),
+    "null": pa.nulls(1),
+    "bytes": pa.array([b"\xff"]),
+}
+
+
+@pytest.mark.parametrize("extra", UNMAPPED.values(), ids=UNMAPPED.keys())
+def test_a_column_of_a_parquet_file_that_nothing_maps_may_have_any_type(
+    tmp_path: Path, config_of: ConfigOf, extra: pa.Array
+) -> None:
+    pq.write_table(pa.table({"text": ["x"], "extra": extra, "label": ["no"]}), tmp_path / "n.parquet")
+    (record,) = read_records(tmp_path / "n.parquet", config_of())
+    assert (record.fields["text"], record.label) == ("x", "no")
+
+
+@pytest.mark.parametrize("suffix", [".CSV", ".JSONL", ".Parquet", ".XLSX"])
+def test_a_suffix_may_be_in_capitals(tmp_path: Path, config_of: ConfigOf, write: Write, suffix: str) -> None:
+    path = write(tmp_path / f"n{suffix.lower()}", [{"text": "I cannot sleep", "label": "yes"}]).rename(
+        tmp_path / f"N{suffix}"
+    )
+    assert [(record.fields["text"], record.label) for record in read_records(path, config_of())] == [
+        ("I cannot sleep", "yes")
     ]
-    assert len(read_records(write(tmp_path / "n.jsonl", late), config_of())) == 4
-    kinds = pa.map_(pa.string(), pa.int64())
-    table = pa.table({"text": ["x"], "extra": pa.array([[("a", 1)]], kinds), "label": ["no"]})
-    pq.write_table(table, tmp_path / "n.parquet")
-    assert len(read_records(tmp_path / "n.parquet", config_of())) == 1
 
 
 def test_one_list_of_objects_is_read_like_lines(tmp_path: Path, config_of: ConfigOf) -> None:
