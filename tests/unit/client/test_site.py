@@ -401,7 +401,7 @@ def test_a_site_with_more_than_twice_the_units_that_it_declares_is_refused_under
         return Site("north", 20, config, records_of(config, records), learner_of(config), plan, open_budget("north"))
 
     made(classify, 40)
-    with pytest.raises(DataError, match=r"site north: has more than 2 times as many usable training records as its declared"):
+    with pytest.raises(DataError, match=r"site north: has more than 2 times as many usable training records as its"):
         made(classify, 41)
     made(plain, 41)
     persons = change(classify, PERSON)
