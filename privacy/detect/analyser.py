@@ -1,4 +1,4 @@
-"""Find personal data with Presidio's analyser and one spaCy model, in batches and without network access."""
+"""Find personal data with Presidio's recognisers, ours and one spaCy model, in batches and without network access."""
 
 import re
 import time
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import spacy
-from presidio_analyzer import AnalyzerEngine, EntityRecognizer, PatternRecognizer, RecognizerRegistry, RecognizerResult
-from presidio_analyzer.app_tracer import AppTracer
-from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
+from presidio_analyzer import PatternRecognizer
 from presidio_analyzer.nlp_engine import NerModelConfiguration, NlpArtifacts, SpacyNlpEngine
 from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
 from spacy.language import Language as Pipeline
@@ -20,6 +18,7 @@ from privacy.detect.addresses import AddressForms, spread
 from privacy.detect.casing import Casing, casing, restore, titled
 from privacy.detect.domains.harmless import Harmless
 from privacy.detect.domains.terms import Terms
+from privacy.detect.entity_reader import read_entities
 from privacy.detect.findings import Finding
 from privacy.detect.languages.base import Language
 from privacy.detect.levels import LEVELS, Level
@@ -75,28 +74,23 @@ class LoadedSpacy(SpacyNlpEngine):
         super().__init__(ner_model_configuration=configuration)
         self.nlp: dict[str, Pipeline] = {language: nlp}  # type: ignore[assignment]  # it starts as None
 
+    def read(self, texts: Sequence[str], batch_size: int) -> list[NlpArtifacts]:
+        """Return the entities of each text, in order.
+
+        Parameters
+        ----------
+        texts
+            The texts.
+        batch_size
+            Number of texts that the model reads at once.
+        """
+        ((language, nlp),) = self.nlp.items()
+        return [self._doc_to_nlp_artifact(doc, language) for doc in read_entities(nlp, texts, batch_size)]
+
     def _doc_to_nlp_artifact(self, doc: Doc, language: str) -> NlpArtifacts:
         """Return the entities only: lemmas and keywords serve context words, which we do not use, and take time."""
         entities, scores = self._get_updated_entities(self._get_entities(doc), self._get_scores_for_entities(doc))
         return NlpArtifacts(entities, doc, [], [], self, language, scores)
-
-
-class NoContext(ContextAwareEnhancer):
-    """Leaves scores as they are: no finding is dropped for its score, so no lemmas of context words are needed."""
-
-    def __init__(self) -> None:
-        super().__init__(0.0, 0.0, 0, 0)
-
-    def enhance_using_context(
-        self,
-        text: str,
-        raw_results: list[RecognizerResult],
-        nlp_artifacts: NlpArtifacts,
-        recognizers: list[EntityRecognizer],
-        context: list[str] | None = None,
-    ) -> list[RecognizerResult]:
-        """Return the results as they are."""
-        return raw_results
 
 
 class Analyser:
@@ -143,21 +137,12 @@ class Analyser:
                 f"{folder}: a model of language '{nlp.lang}', and anonymise.language is '{language.code}'; set "
                 "anonymise.spacy_model to one of that language"
             )
-        nlp_engine = LoadedSpacy(nlp, language.code)
+        self._reader = LoadedSpacy(nlp, language.code)
         self._patterns = pattern_recognisers(language)
-        self._ner = LanguageModel(language, nlp_engine.get_supported_entities()) if folder else None
+        self._ner = LanguageModel(language, self._reader.get_supported_entities()) if folder else None
         self._reads_again = level.read_again
-        self._engine = AnalyzerEngine(
-            registry=RecognizerRegistry(
-                [*self._patterns, *([self._ner] if self._ner else [])], supported_languages=[language.code]
-            ),
-            nlp_engine=nlp_engine,
-            app_tracer=AppTracer(enabled=False),
-            log_decision_process=False,
-            supported_languages=[language.code],
-            context_aware_enhancer=NoContext(),
-        )
-        self.labels = frozenset(self._engine.get_supported_entities(language.code))
+        rules = [*self._patterns, *([self._ner] if self._ner else [])]
+        self.labels = frozenset(label for rule in rules for label in rule.supported_entities)
 
     def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...] | Failed]:
         """Return the findings in each text, in order; they may overlap. A text that fails stops no other."""
@@ -234,19 +219,18 @@ class Analyser:
     def _detect_batch(self, texts: Sequence[str]) -> Iterator[tuple[Finding, ...] | Failed]:
         """Read a batch at once; where that fails, read its texts one by one."""
         try:
-            batch = self._engine.nlp_engine.process_batch(texts, self._language.code, self._batch_size)
-            read = [(text, artifacts) for text, (_, artifacts) in zip(texts, batch, strict=True)]
+            read = self._reader.read(texts, self._batch_size)
         except Exception:  # of any kind, because one bad text must not fail the whole batch
             yield from (self._detect_one(text, None) for text in texts)
         else:
-            yield from (self._detect_one(text, artifacts) for text, artifacts in read)
+            yield from map(self._detect_one, texts, read)
 
     def _detect_one(self, text: str, artifacts: NlpArtifacts | None) -> tuple[Finding, ...] | Failed:
         """Return the findings in one text, or the class of the exception."""
         started = time.monotonic()
         try:
             if artifacts is None:
-                artifacts = self._engine.nlp_engine.process_text(text, self._language.code)
+                (artifacts,) = self._reader.read([text], self._batch_size)
             found = (*self._match(text), *self._guess(text, artifacts))
             _refuse_timeout(started)
         except Exception as error:

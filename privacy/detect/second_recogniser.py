@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from privacy.detect.analyser import HARMLESS, LABELS, Analyser, Failed, load_spacy, type_name
+from privacy.detect.entity_reader import read_entities
 from privacy.detect.findings import Finding
 from privacy.detect.spacy_models import is_transformer
 from shared.errors import ModelError
@@ -55,7 +56,7 @@ class SpacyDetector:
                 for entity in document.ents
                 if entity.label_ in self._types
             )
-            for document in self._nlp.pipe(texts)
+            for document in read_entities(self._nlp, texts, self._nlp.batch_size)
         ]
 
 

@@ -6,6 +6,7 @@ from privacy.anonymise import polyglot
 from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
 from privacy.anonymise.scrubber import Clean, Scrubber
+from privacy.detect.levels import LevelName
 from privacy.detect.spacy_models import locate_models
 from privacy.detect.unfit import Reason
 from shared.config.anonymise import AnonymiseSection
@@ -75,12 +76,14 @@ def test_one_model_is_not_taken_for_several_languages() -> None:
 
 
 @pytest.mark.slow
-def test_french_is_read_with_its_real_model() -> None:
+@pytest.mark.parametrize("level", ["standard", "strict"])
+def test_french_is_read_with_its_real_model_and_a_second_time_nothing_is_found(level: LevelName) -> None:
     try:
-        french = Polyglot(AnonymiseSection(language="fr"))
+        french = Polyglot(AnonymiseSection(language="fr", level=level))
     except ModelError as error:
         pytest.skip(f"the French model is not to be had: {type(error).__name__}")
     record = RawRecord({"text": "Bonjour, le docteur Zufferey a vu Loïck Diarrassouba à Quimper pour une pneumonie, merci."})
     (done,) = texts(french.examine([record]))
     assert not any(word in str(done) for word in ("Zufferey", "Loïck", "Diarrassouba", "Quimper"))
     assert "pneumonie" in str(done)
+    assert texts(french.examine([RawRecord({"text": str(done)})])) == [done]

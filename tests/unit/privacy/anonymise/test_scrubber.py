@@ -192,7 +192,7 @@ def test_the_length_of_a_record_is_that_of_all_its_fields(scrubber: Scrubber) ->
 def test_a_text_that_breaks_the_language_model_costs_only_its_record(
     scrubber: Scrubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nlp = scrubber._analyser._engine.nlp_engine.get_nlp("en")
+    nlp = scrubber._analyser._reader.get_nlp("en")
     tokenise = nlp.tokenizer
 
     def tokenizer(text: str) -> object:

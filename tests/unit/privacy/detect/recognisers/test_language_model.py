@@ -27,3 +27,20 @@ def test_a_title_and_one_word_are_a_person(
     artifacts = NlpArtifacts([], spacy.blank("en")(text), [], [], None, "en")
     (result,) = LanguageModel(ENGLISH, [label]).analyze(text, [label], artifacts)
     assert (result.entity_type, text[result.start : result.end]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\ufffc" * 10, []),
+        ("Mrs " + "\ufffc" * 10, []),
+        ("Anna " + "\ufffc" * 10 + " Berg", ["Anna ", " Berg"]),
+    ],
+)
+def test_a_masked_tag_is_no_finding_and_the_rest_of_the_entity_is(
+    text: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SpacyRecognizer, "analyze", lambda *_: [RecognizerResult("PERSON", 0, len(text), 0.25)])
+    artifacts = NlpArtifacts([], spacy.blank("en")(text), [], [], None, "en")
+    found = LanguageModel(ENGLISH, ["PERSON"]).analyze(text, ["PERSON"], artifacts)
+    assert [text[result.start : result.end] for result in found] == expected
