@@ -13,7 +13,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from privacy.anonymise.scrubbed import Scrubbed
 from shared.config.run import RunConfig
 from shared.records.types import RawRecord, Record, origin
 from simulations.assembly import assemble, federate, held_out_records
+from simulations.fleets.own_process import OwnProcess
 from simulations.fleets.pool import Pool
 from simulations.fleets.workers import WorkerPool
 from simulations.planning import Plans
@@ -90,10 +91,10 @@ def _data(config: RunConfig) -> list[SiteData]:
 
 
 @contextmanager
-def _pool(how: str) -> Iterator[Pool | None]:
-    """Start the workers; None trains in this process."""
+def _pool(how: str) -> Iterator[Pool]:
+    """Start the workers."""
     if how != "ray":
-        with WorkerPool(2) if how == "workers" else nullcontext() as pool:
+        with WorkerPool(2) if how == "workers" else OwnProcess() as pool:
             yield pool
         return
     from ray.cluster_utils import Cluster  # of an extra

@@ -23,6 +23,7 @@ from client.site_file import SiteFile
 from client.worker import on_this_share
 from client.workers import Workers
 from privacy.accounting import Accountant
+from privacy.anonymise.pipeline import Anonymiser
 from privacy.audit.meter import refuse_unmetered
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
@@ -211,7 +212,7 @@ class Host:
         source = Source(section, raw, ledger.key, self._cache(ledger.key))
         surrogates = hmac.digest(ledger.key, b"surrogates", "sha256")
         gate = file.policy.anonymise
-        (data,) = prepare_sites(here, [source], gate, surrogates, progress=self._progress)
+        (data,) = prepare_sites(here, [source], gate, Anonymiser(here.anonymise, surrogates), progress=self._progress)
         if here.augmentation.paraphrases:
             self._log("paraphrases", **_paraphrase_counts(data.touched))
         self._progress("load_model", 0)

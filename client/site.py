@@ -1,7 +1,7 @@
 """One site with its records, privacy plan, model and budget; it answers orders."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Self
 
 from client.data_stage.augmentation.views import Augmenter
@@ -63,6 +63,7 @@ class Site:
         wordings: Mapping[str, Wordings] | None = None,
         participant: Participant | None = None,
         workers: Workers | None = None,
+        packs: bool | None = None,
     ) -> None:
         data = training_set(site_id, config, records, learner, persons, wordings or {})
         _refuse_other_number(len(data.units), config, declared_size, site_id)
@@ -80,7 +81,9 @@ class Site:
             own = budget, participant, self._outbox
             shared = plan.shared is not None
             self._sums = SecureSum(site_id, plan, *own) if shared else DeltaSum(site_id, DeltaGrid.of(config), *own)
-        if plan is not None:
+        if packs is not None:
+            learner = replace(learner, may_pack=packs)
+        elif plan is not None:
             learner = self_check(learner, data.examples, config.privacy.self_check, config.training.distillation)
         self._learner = learner
         self._workers = workers
@@ -103,6 +106,7 @@ class Site:
         outbox: Outbox | None = None,
         participant: Participant | None = None,
         workers: Workers | None = None,
+        packs: bool | None = None,
     ) -> Self:
         """Return the site of prepared records, at a data owner or in a simulation.
 
@@ -124,6 +128,9 @@ class Site:
             The site's keys and roster, for secure sums.
         workers
             Other processes of the site, over which each batch is split; None computes all of it in this process.
+        packs
+            Whether batches are packed, where this process has checked the gradients of the same records before; None checks
+            them. Only a simulation builds a site twice.
 
         Raises
         ------
@@ -132,7 +139,7 @@ class Site:
         """
         site, records = data.section, data.training.records
         persons, wordings = data.persons, data.wordings
-        parts = (config, records, learner, plan, budget, memory, outbox, persons, wordings, participant, workers)
+        parts = (config, records, learner, plan, budget, memory, outbox, persons, wordings, participant, workers, packs)
         return cls(site.id, site.declared_size, *parts)
 
     @property

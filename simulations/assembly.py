@@ -66,7 +66,12 @@ class Remote:
     declared_size: int
     plan: PrivacyPlan | None
     budget: Budget
-    encoded: tuple[Sequence[Example], None]
+    examples: Callable[[str], Sequence[Example]]
+
+    @property
+    def encoded(self) -> tuple[Sequence[Example], None]:
+        """Return the encoded records, from the worker, and no cached states."""
+        return self.examples(self.site_id), None
 
 
 @dataclass(frozen=True)
@@ -155,9 +160,9 @@ def _seated(
         learners = Learners(config, learner)
         sites = [builder.build(each, learners, budgets[each.section.id]) for each in data]
         return sites, lambda advance: LocalFleet(sites, advance)
-    encoded = pool.start(builder, data, budgets, accountant)
+    pool.start(builder, data, budgets, accountant, learner)
     remote = [
-        Remote(site.id, site.declared_size, builder.plans[site.id], budgets[site.id], (encoded[site.id], None))
+        Remote(site.id, site.declared_size, builder.plans[site.id], budgets[site.id], pool.encoded)
         for site in (each.section for each in data)
     ]
     return remote, lambda advance: PoolFleet(pool, list(budgets), advance)

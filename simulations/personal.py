@@ -11,6 +11,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from simulations.assembly import Federation
+from simulations.fleets.hosting import MOST_SITES
 
 
 def refuse_impersonal(config: RunConfig, processes: bool) -> None:
@@ -30,6 +31,7 @@ def refuse_impersonal(config: RunConfig, processes: bool) -> None:
     """
     reasons = {
         "other processes train the sites; leave --workers and --ray out": processes,
+        f"data.sites: more than {MOST_SITES} sites are not kept in memory; name fewer": len(config.data.sites) > MOST_SITES,
         "evaluation.file: no site has held-out records of its own; hold out a share (data.held_out)": config.evaluation.file,
         "adversary: its part of the adapter is not published; remove it": config.adversary,
         "data.sites.rank: a site's model does not take the published adapter; give all sites one rank": (

@@ -1,43 +1,16 @@
-"""A whole federation in one process, from config to report: the sites' data path and the production round loop."""
+"""Start a simulation: what is quick to refuse, and the anonymiser, which loads while the other libraries are imported."""
 
-import re
-import secrets
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
-from pathlib import Path
+from contextlib import closing
+from typing import TYPE_CHECKING
 
-from client.data_stage.augmentation.writer import refuse_no_writer
-from client.data_stage.site_data import SiteData
-from client.metering import NAME, engine_device, metered, sizes_of
-from client.preflight import refuse_what_does_not_fit, shapes_of
-from privacy.accounting import Accountant
-from privacy.dp.plan import PrivacyPlan
-from server.checkpoint import Checkpoint
-from server.early_stopping import until_over
-from server.evaluation import split_validation
-from server.products import Stages, write_products
-from server.report.document import read_report
-from server.report.facts import Baseline, SiteFacts
-from server.report.publication import KEY_FILE
-from server.report.result import RunResult
-from server.rounds import Round
+from privacy.anonymise.pipeline import Anonymiser
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, RunError
-from shared.ops.disk import FolderLock
-from shared.ops.energy import Lap, laps_of
+from shared.errors import ConfigError
 from shared.ops.extras import require, require_for
-from shared.ops.findings import keep
 from shared.ops.progress import Progress, silent
-from shared.ops.runlog import RunLog
-from simulations.assembly import Federation, Member, assemble, federate, held_out_records
-from simulations.fleets.pool import Pool
-from simulations.fleets.workers import WorkerPool
-from simulations.personal import personal_adapters, refuse_beyond_budget, refuse_impersonal
-from simulations.planning import Plans
-from simulations.sites import read_sites, scrub_sites
-from simulations.studies.baselines import baselines_of
+
+if TYPE_CHECKING:
+    from server.report.result import RunResult
 
 
 def simulate(
@@ -46,7 +19,7 @@ def simulate(
     workers: int = 1,
     ray: str | None = None,
     personal: bool = False,
-) -> RunResult:
+) -> "RunResult":
     """Run the federation of a config on this machine, and write its report.
 
     Parameters
@@ -95,171 +68,9 @@ def simulate(
         require(f"--ray {ray}", "ray")
     if ray is not None and workers > 1:
         raise ConfigError("--ray: trains with one process for each processor of the cluster; leave --workers out")
-    if personal:
-        refuse_impersonal(config, workers > 1 or ray is not None)
-    run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
-    refuse_what_does_not_fit(config)  # checked first, so that an error costs seconds
-    refuse_no_writer(config)
-    with stages.timed("plan"):
-        plans = Plans.of(config, accountant, progress)
-    with ExitStack() as held:
-        folder = _fresh_folder(config, held)
-        pool = _pool(workers, ray)
-        if pool is not None:
-            held.enter_context(pool)
-        return _carried_out(config, run_id, plans, folder, stages, accountant, progress, pool, personal)
+    with closing(Anonymiser(config.anonymise)) as anonymiser:
+        if config.data.cache is None:  # else there may be nothing to anonymise
+            anonymiser.begin()
+        from simulations.course import run_course  # imports libraries for seconds
 
-
-def _pool(workers: int, ray: str | None) -> Pool | None:
-    if ray is not None:
-        from simulations.fleets.ray import RayPool  # of an extra
-
-        return RayPool(ray)
-    return WorkerPool(workers) if workers > 1 else None
-
-
-def _carried_out(
-    config: RunConfig,
-    run_id: str,
-    plans: Plans,
-    folder: Path,
-    stages: Stages,
-    accountant: Accountant,
-    progress: Progress,
-    pool: Pool | None,
-    personal: bool,
-) -> RunResult:
-    """Train and report a run whose folder is locked."""
-    with stages.timed("plan"):
-        _meter(config, plans, folder, accountant)
-    log = RunLog(folder / "events.jsonl")
-    log.event("run_started", run_id=run_id, config_digest=config.digest())
-    prepared = _prepare(config, plans, folder, stages, progress, accountant, pool)
-    if personal:
-        refuse_beyond_budget(prepared.sites)
-    with stages.timed("baselines"):
-        advance = progress("baselines", 1)
-        baselines = _baselines(prepared)
-        advance(1)
-    rounds, laps = [], []
-    for done, lap in _rounds(prepared, config, run_id, folder, progress):
-        rounds.append(done)
-        laps.append(lap)
-        stages.add(done.stages)
-        _log_round(log, done)
-    by_site = config.evaluation.file is None  # held-out records of a file of their own have no site
-    with stages.timed("report"):
-        advance = progress("report", 1)
-        sites = [
-            _site_facts(*each, prepared.plan, run_id, rounds) for each in zip(prepared.data, prepared.sites, strict=True)
-        ]
-        facts = prepared.measures.facts(config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site)
-    if personal:  # after the facts of the run, which do not have the round that follows it
-        with stages.timed("personal"):
-            published = prepared.measures.published(rounds).adapter
-            facts = replace(facts, personal=personal_adapters(prepared, run_id, published))
-    document = write_products(facts, folder, folder / KEY_FILE, stages, simulated=True)
-    advance(1)
-    log.event("run_ended", rounds=len(rounds), seconds=document["seconds"])
-    return RunResult(folder, document)
-
-
-def _meter(config: RunConfig, plans: Plans, folder: Path, accountant: Accountant) -> None:
-    """Meter the engine for each plan of a site, as each real site does, and keep what was seen for report and card."""
-    if not any(plans.sites.values()):
-        return
-    found = {"config_digest": config.digest(), "passed": True, "plans": []}
-    for rank in sorted(set(config.ranks.values())):
-        sites = [site for site, own in config.ranks.items() if own == rank]
-        sizes, own = sizes_of(shapes_of(config.at_site(sites[0]))), {site: plans.sites[site] for site in sites}
-        seen = metered(own, sizes, engine_device(config.model.device))
-        for reading in seen.readings.values():
-            reading.refuse_failure()
-        found["plans"] += seen.document(accountant)["plans"]
-    keep(folder, NAME, found)
-
-
-def _log_round(log: RunLog, done: Round) -> None:
-    seen = {"accepted": len(done.accepted), "bytes_up": done.bytes_up, "lost": done.lost}
-    log.event("round", round=done.number, committed=done.committed, **seen)
-    for rejected in done.rejected:
-        log.event("rejected", round=done.number, site_id=rejected.site_id, reason=rejected.reason)
-
-
-def _fresh_folder(config: RunConfig, held: ExitStack) -> Path:
-    """Make the run's folder and lock it; an earlier run of the same name is moved aside, not overwritten."""
-    folder = config.run.output / config.run.name
-    try:
-        held.enter_context(FolderLock(folder, "a simulation"))
-        if (folder / "report.json").is_file():
-            earlier = re.sub(r"\W", "", str(read_report(folder).get("run_id")))
-            folder.rename(folder.with_name(f"{folder.name}-{earlier}"))
-            held.enter_context(FolderLock(folder, "a simulation"))
-        (folder / "events.jsonl").unlink(missing_ok=True)
-        if (folder / "ledger").exists():  # of an unfinished run; what it spent must not be lost
-            (folder / "ledger").rename(folder / f"ledger-unfinished-{secrets.token_hex(4)}")
-    except OSError as error:
-        raise RunError(
-            f"{folder}: cannot be used for this run ({type(error).__name__}); set run.output or run.name"
-        ) from error
-    return folder
-
-
-def _prepare(
-    config: RunConfig,
-    plans: Plans,
-    folder: Path,
-    stages: Stages,
-    progress: Progress,
-    accountant: Accountant,
-    pool: Pool | None,
-) -> Federation:
-    with stages.timed("data"):
-        raw = read_sites(config, folder)
-    with stages.timed("anonymise"):
-        data = scrub_sites(config, raw, folder, progress)
-    with stages.timed("model"):
-        advance = progress("model", 1)
-        public, test = split_validation(config, held_out_records(config, data))
-        prepared = assemble(config, plans, data, test, folder, public, accountant, pool)
-        advance(1)
-    return prepared
-
-
-def _baselines(prepared: Federation) -> list[Baseline]:
-    """Return the baselines of the task, measured before training."""
-    return baselines_of(prepared.measures.evaluator, prepared.sites, prepared.embeddings)
-
-
-def _rounds(
-    prepared: Federation, config: RunConfig, run_id: str, folder: Path, progress: Progress
-) -> Iterator[tuple[Round, Lap | None]]:
-    """Yield each attempt at a round with its energy."""
-
-    def commit(done: Round) -> None:
-        Checkpoint(run_id, done.number, config.digest(), done.adapter, memory=done.memory).save(folder / "checkpoint")
-
-    phases = 2 if config.adds_up_under_masks else 1  # questions to a site in a round
-    asked = min(len(prepared.sites), config.cohort.sample or len(prepared.sites))
-    advance = progress("train", config.training.rounds * asked * phases)
-    attempts = federate(prepared, config, run_id, advance, prepared.measures.evaluate, commit)
-    rounds = until_over(attempts, config.evaluation.patience, byte_budget=config.training.byte_budget)
-    return laps_of(rounds, config.report.energy, config.report.country)
-
-
-def _site_facts(data: SiteData, site: Member, server: PrivacyPlan | None, run_id: str, rounds: Sequence[Round]) -> SiteFacts:
-    both = (data.training, data.held_out)
-    return SiteFacts(
-        site_id=site.site_id,
-        declared_size=site.declared_size,
-        records=len(data.training.records),
-        held_out=len(data.held_out.records),
-        quarantine_reasons=Counter(str(held.reason) for part in both for held in part.quarantined),
-        entities=data.training.entities,
-        recalls=data.training.recall,
-        plan=server or site.plan,
-        rounds_spent=tuple(done.number for done in rounds if done.committed) if server else site.budget.rounds(run_id),
-        ledger=site.budget.ledger.head(),
-        epsilon_ever=None if server else site.budget.spent().epsilon,
-        touched=data.touched,
-    )
+        return run_course(config, anonymiser, progress, workers, ray, personal)

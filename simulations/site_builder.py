@@ -48,7 +48,7 @@ class SiteBuilder:
     keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     state: Path | None = None
 
-    def build(self, data: SiteData, learners: "Learners", budget: Budget) -> Site:
+    def build(self, data: SiteData, learners: "Learners", budget: Budget, packs: bool | None = None) -> Site:
         """Return the site of scrubbed records, ready for orders.
 
         Parameters
@@ -59,6 +59,8 @@ class SiteBuilder:
             The models of this process.
         budget
             What the site's records may still spend.
+        packs
+            Whether the site's batches are packed, if its gradients were checked before in this process; None checks them.
 
         Raises
         ------
@@ -69,10 +71,18 @@ class SiteBuilder:
         memory = Memory(state / site / "memory") if state else None
         outbox = Outbox(state / site / "outbox") if state else None
         return Site.of(
-            self.config, data, learners.of(site), self.plans[site], budget, memory, outbox, self._participant(site)
+            self.config,
+            data,
+            learners.of(site),
+            self.plans[site],
+            budget,
+            memory,
+            outbox,
+            self._participant(site),
+            packs=packs,
         )
 
-    def build_again(self, site_id: str, learners: "Learners", accountant: Accountant) -> Site:
+    def build_again(self, site_id: str, learners: "Learners", accountant: Accountant, packs: bool | None = None) -> Site:
         """Return the site of a name, built from what its folder holds.
 
         Parameters
@@ -83,6 +93,8 @@ class SiteBuilder:
             The models of this process.
         accountant
             Shared by all sites of a process, so that equal plans are computed once.
+        packs
+            As for `build`.
 
         Raises
         ------
@@ -95,7 +107,7 @@ class SiteBuilder:
         shelved, ledger = Shelf(self.state).get(section), site_ledger(self.config, section, self.folder)
         ledger.refuse_unless_holds(shelved.ledger)  # another machine may have a folder of the same name
         budget = budget_of(self.config, section, ledger, shelved.dataset, accountant)
-        return self.build(shelved.data, learners, budget)
+        return self.build(shelved.data, learners, budget, packs)
 
     @cached_property
     def _sections(self) -> Mapping[str, SiteSection]:

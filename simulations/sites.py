@@ -6,6 +6,7 @@ from pathlib import Path
 from client.data_stage.cache import Cache
 from client.data_stage.site_data import SiteData, Source, prepare_sites
 from privacy.accounting import Accountant
+from privacy.anonymise.pipeline import Anonymiser
 from privacy.budget import Budget, Limit
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
@@ -46,7 +47,11 @@ def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mappin
 
 
 def scrub_sites(
-    config: RunConfig, raw: Mapping[str, Sequence[RawRecord]], folder: Path, progress: Progress = silent
+    config: RunConfig,
+    raw: Mapping[str, Sequence[RawRecord]],
+    folder: Path,
+    progress: Progress = silent,
+    anonymiser: Anonymiser | None = None,
 ) -> list[SiteData]:
     """Run the data stage on the raw records of all sites.
 
@@ -62,6 +67,8 @@ def scrub_sites(
         The run's folder, for ledgers.
     progress
         Called at the start of each stage.
+    anonymiser
+        Scrubs the records; None makes one.
 
     Raises
     ------
@@ -77,7 +84,7 @@ def scrub_sites(
             return records, []
         return split_held_out(records, config.data.held_out, config.run.seed)
 
-    return prepare_sites(config, sources, config.gate, divide=divide, progress=progress)
+    return prepare_sites(config, sources, config.gate, anonymiser, divide, progress)
 
 
 def _source(config: RunConfig, site: SiteSection, raw: Sequence[RawRecord], folder: Path) -> Source:

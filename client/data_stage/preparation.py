@@ -7,7 +7,6 @@ from client.data_stage.cache import Cache
 from client.data_stage.selection import Owned, curate
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.anonymise.scrubbed import Scrubbed
-from shared.config.anonymise import AnonymiseSection
 from shared.config.run import RunConfig
 from shared.records.types import RawRecord, Record
 
@@ -22,26 +21,23 @@ class ChosenRecords:
 
 
 def scrub(
-    section: AnonymiseSection,
+    anonymiser: Anonymiser,
     groups: Sequence[Sequence[RawRecord]],
     caches: Sequence[Cache] = (),
     progress: Callable[[int], None] | None = None,
-    key: bytes | None = None,
 ) -> list[Scrubbed]:
     """Scrub groups of records; a group that is in its cache is read from there, any other is scrubbed and stored there.
 
     Parameters
     ----------
-    section
-        The ``[anonymise]`` section of the config.
+    anonymiser
+        Scrubs the records.
     groups
         Raw records of some sites.
     caches
         A cache for each group, or none at all.
     progress
         Called with the number of records done since the last call.
-    key
-        The site's secret for surrogates; None draws a random one for this call only.
 
     Returns
     -------
@@ -55,21 +51,19 @@ def scrub(
     DataError
         A cache cannot be written.
     """
-    anonymiser = Anonymiser(section, key)
     if not caches:
         return anonymiser.scrub_groups(groups, progress)
-    return _through_caches(anonymiser, section, groups, caches, progress)
+    return _through_caches(anonymiser, groups, caches, progress)
 
 
 def _through_caches(
     anonymiser: Anonymiser,
-    section: AnonymiseSection,
     groups: Sequence[Sequence[RawRecord]],
     caches: Sequence[Cache],
     progress: Callable[[int], None] | None,
 ) -> list[Scrubbed]:
     """Scrub only the groups that are not in their cache."""
-    names = [cache.name(group, section) for group, cache in zip(groups, caches, strict=True)]
+    names = [cache.name(group, anonymiser.section) for group, cache in zip(groups, caches, strict=True)]
     found = [cache.get(name) for name, cache in zip(names, caches, strict=True)]
     missing = [index for index, known in enumerate(found) if known is None]
     for index, fresh in zip(missing, anonymiser.scrub_groups([groups[i] for i in missing], progress), strict=True):

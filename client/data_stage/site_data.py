@@ -12,6 +12,7 @@ from client.data_stage.augmentation.paraphrases import paraphrase
 from client.data_stage.cache import Cache
 from client.data_stage.cleaning import clean
 from client.data_stage.preparation import prepare, scrub
+from privacy.anonymise.pipeline import Anonymiser
 from privacy.anonymise.scrubbed import Scrubbed
 from shared.config.anonymise import GateSection
 from shared.config.data import SiteSection
@@ -86,7 +87,7 @@ def prepare_sites(
     config: RunConfig,
     sources: Sequence[Source],
     gate: GateSection | None = None,
-    surrogate_key: bytes | None = None,
+    anonymiser: Anonymiser | None = None,
     divide: Divide = all_train,
     progress: Progress = silent,
 ) -> list[SiteData]:
@@ -100,8 +101,8 @@ def prepare_sites(
         The sites.
     gate
         Thresholds that the anonymisation must reach on each site's records; None skips the check.
-    surrogate_key
-        Secret from which surrogates are derived; None draws a random one for this call only.
+    anonymiser
+        Scrubs the records; None makes one, with a random secret for surrogates.
     divide
         Divides cleaned records into those that train and, second, those that are held out.
     progress
@@ -121,7 +122,7 @@ def prepare_sites(
         for source, found, cache in zip(sources, cleaned, caches, strict=True):
             admit(gate, config.anonymise, found.records, source.section.id, *cache)
     parts = [divide(found.records) for found in cleaned]
-    scrubbed = _scrubbed(config, parts, caches, surrogate_key, progress)
+    scrubbed = _scrubbed(config, parts, caches, anonymiser or Anonymiser(config.anonymise), progress)
     data = []
     for source, found, raw, done in zip(sources, cleaned, parts, scrubbed, strict=True):
         chosen = prepare(done[0], raw[0], config, source.key)
@@ -142,11 +143,11 @@ def _scrubbed(
     config: RunConfig,
     parts: Sequence[Sequence[Sequence[RawRecord]]],
     caches: Sequence[Sequence[Cache]],
-    key: bytes | None,
+    anonymiser: Anonymiser,
     progress: Progress,
 ) -> list[list[Scrubbed]]:
     """Scrub every part of every site; the worker processes start only once."""
     groups = [group for site in parts for group in site]
     each = [cache for site, own in zip(parts, caches, strict=True) for cache in own for _ in site]
-    done = iter(scrub(config.anonymise, groups, each, progress("anonymise", sum(map(len, groups))), key))
+    done = iter(scrub(anonymiser, groups, each, progress("anonymise", sum(map(len, groups)))))
     return [[next(done) for _ in site] for site in parts]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from privacy.anonymise.scrubbed import Scrubbed, merge_scrubbed
-from privacy.anonymise.workers import scrub_in_workers
+from privacy.anonymise.workers import Crew
 from privacy.detect.spacy_models import locate_models
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord
@@ -42,9 +42,25 @@ class Anonymiser:
 
     def __init__(self, section: AnonymiseSection, key: bytes | None = None) -> None:
         locate_models(section)  # refuse an incomplete language, or a missing model, before any record is read
-        self._section = section
+        self.section = section
         self._key = key or os.urandom(32)
         self._scrubber: Polyglot | None = None
+        self._crew: Crew | None = None
+
+    def begin(self) -> None:
+        """Let a worker process load the models now, while this process does other work; `close` ends that worker.
+
+        Nothing happens where this process is to scrub alone.
+        """
+        if self._crew is None and self._workers() > 1:
+            self._crew = Crew(self.section, self._key)
+            self._crew.grow(1)
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        if self._crew is not None:
+            self._crew.end()
+            self._crew = None
 
     def scrub(self, records: Sequence[RawRecord], progress: Callable[[int], None] | None = None) -> Scrubbed:
         """Scrub records.
@@ -97,11 +113,23 @@ class Anonymiser:
                 progress(len(chunk))
 
         workers = min(self._workers(), len(chunks))
-        if workers < 2 or sum(len(group) for group in groups) < FEW:
+        few = workers < 2 or sum(len(group) for group in groups) < FEW
+        if few and self._crew is None:
             results = iter([self._scrub_here(chunk, finished) for chunk in chunks])
         else:
-            results = iter(scrub_in_workers(self._section, chunks, workers, finished, self._key))
+            results = iter(self._scrub_apart(chunks, 1 if few else workers, finished))
         return [merge_scrubbed([next(results) for _ in group]) for group in chunked]
+
+    def _scrub_apart(
+        self, chunks: Sequence[Sequence[RawRecord]], workers: int, finished: Callable[[Sequence[RawRecord]], None]
+    ) -> list[Scrubbed]:
+        """Scrub chunks in worker processes, which end then."""
+        self._crew = self._crew or Crew(self.section, self._key)
+        try:
+            self._crew.grow(workers)
+            return self._crew.scrub(chunks, finished)
+        finally:
+            self.close()
 
     def _scrub_here(self, chunk: Sequence[RawRecord], finished: Callable[[Sequence[RawRecord]], None]) -> Scrubbed:
         """Scrub one chunk in this process."""
@@ -109,7 +137,7 @@ class Anonymiser:
             # Importing spaCy and Presidio takes seconds, which a process that only starts workers saves.
             from privacy.anonymise.polyglot import Polyglot
 
-            self._scrubber = Polyglot(self._section, self._key)
+            self._scrubber = Polyglot(self.section, self._key)
         result = self._scrubber.scrub(chunk)
         finished(chunk)
         return result
@@ -118,6 +146,6 @@ class Anonymiser:
         """Return the number of processes to use; a daemonic process may not start any."""
         if multiprocessing.current_process().daemon:
             return 1
-        if self._section.workers:
-            return self._section.workers
+        if self.section.workers:
+            return self.section.workers
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,45 +16,53 @@ WHO = "anonymiser: a worker process"
 DIED = "nothing was scrubbed; it may have run out of memory: set fewer anonymise.workers or a smaller anonymise.batch_size"
 
 
-def scrub_in_workers(
-    section: AnonymiseSection,
-    chunks: Sequence[Chunk],
-    workers: int,
-    finished: Callable[[Chunk], None],
-    key: bytes = b"",
-) -> list[Scrubbed]:
-    """Scrub chunks in ``workers`` processes, each chunk as soon as a process is free.
+class Crew:
+    """The worker processes of one anonymiser; each loads its models as soon as it starts, without waiting for records.
 
     Parameters
     ----------
     section
         The ``[anonymise]`` section of the config.
-    chunks
-        Raw records of one site, in chunks.
-    workers
-        Number of processes.
-    finished
-        Called with each chunk that is done.
     key
         The site's secret for surrogates and date offsets.
-
-    Returns
-    -------
-    list of Scrubbed
-        One result for each chunk, in order.
-
-    Raises
-    ------
-    RunError
-        A worker died or could not start; there is no result then.
     """
-    crew: list[Worker] = []
-    try:
-        crew.extend(start(serve, section, key) for _ in range(workers))
-        return _hand_out(crew, chunks, finished)
-    finally:
-        for worker in crew:
+
+    def __init__(self, section: AnonymiseSection, key: bytes = b"") -> None:
+        self._section, self._key = section, key
+        self._workers: list[Worker] = []
+
+    def grow(self, workers: int) -> None:
+        """Start processes until there are so many."""
+        while len(self._workers) < workers:
+            self._workers.append(start(serve, self._section, self._key))
+
+    def scrub(self, chunks: Sequence[Chunk], finished: Callable[[Chunk], None]) -> list[Scrubbed]:
+        """Scrub chunks, each as soon as a process is free.
+
+        Parameters
+        ----------
+        chunks
+            Raw records of one site, in chunks.
+        finished
+            Called with each chunk that is done.
+
+        Returns
+        -------
+        list of Scrubbed
+            One result for each chunk, in order.
+
+        Raises
+        ------
+        RunError
+            A worker died or could not start; there is no result then.
+        """
+        return _hand_out(self._workers, chunks, finished)
+
+    def end(self) -> None:
+        """End the processes."""
+        for worker in self._workers:
             worker.end()
+        self._workers = []
 
 
 def serve(pipe: Connection, section: AnonymiseSection, key: bytes = b"") -> None:

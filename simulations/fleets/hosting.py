@@ -29,6 +29,16 @@ IN_COMMON = frozenset({"config", "adapter", "envelope"})  # fields of an order t
 
 @dataclass(frozen=True)
 class Build:
+    """Asks to build a site, so that one that cannot take part says so before the first round; the answer is ``Built``."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """Says that a site can take part."""
+
+
+@dataclass(frozen=True)
+class Encode:
     """Asks for a site's encoded records; the answer is a list of examples."""
 
 
@@ -94,8 +104,8 @@ class Failed:
         return RunError(f"site {site}: cannot be built in a worker process ({self.error}); run in one process to see more")
 
 
-Task = Build | Embed | Ask
-Response = list[Example] | npt.NDArray[np.float32] | Answered | Failed
+Task = Build | Encode | Embed | Ask
+Response = Built | list[Example] | npt.NDArray[np.float32] | Answered | Failed
 
 
 class Host:
@@ -105,6 +115,7 @@ class Host:
         self._builder, self._accountant = builder, accountant
         self._learner, self._learners = learner, Learners(builder.config, learner)
         self._built: OrderedDict[str, Site] = OrderedDict()
+        self._packs: dict[str, bool] = {}  # of each site whose gradients were checked here: whether its batches are packed
 
     def answer(self, site_id: str, task: Task, envelope: Envelope | None = None) -> Response:
         """Carry out a task; an error of the site becomes a `Failed`.
@@ -122,6 +133,8 @@ class Host:
             return self._ask(site_id, task, envelope)
         try:
             examples, prefix = self._site(site_id).encoded
+            if isinstance(task, Build):
+                return Built()
             if isinstance(task, Embed):
                 return embed(self._learner, examples, prefix, self._learner.tokens(self._builder.config.training))
             return list(examples)
@@ -143,7 +156,8 @@ class Host:
 
     def _site(self, site_id: str) -> Site:
         if site_id not in self._built:
-            self._built[site_id] = self._builder.build_again(site_id, self._learners, self._accountant)
+            site = self._builder.build_again(site_id, self._learners, self._accountant, self._packs.get(site_id))
+            self._built[site_id], self._packs[site_id] = site, not site.pads
         self._built.move_to_end(site_id)
         # A site of a secure sum holds its open attempt in memory, so none is dropped then.
         if len(self._built) > MOST_SITES and not self._builder.keys:

@@ -19,9 +19,10 @@ from privacy.accounting import Accountant
 from privacy.budget import Budget
 from server.screening import Answer
 from shared.ops.progress import Advance
+from shared.tasks.base import Learner
 from shared.tasks.examples import Example
 from shared.wire.messages import Order
-from simulations.fleets.hosting import Answered, Ask, Build, Embed, Failed, Response, Task
+from simulations.fleets.hosting import Answered, Ask, Build, Embed, Encode, Failed, Response, Task
 from simulations.fleets.local import FIRST_NODE, identify, opened
 from simulations.shelf import Shelf
 from simulations.site_builder import SiteBuilder
@@ -48,9 +49,14 @@ class Pool(ABC):
         self._held.close()
 
     def start(
-        self, builder: SiteBuilder, data: Sequence[SiteData], budgets: Mapping[str, Budget], accountant: Accountant
-    ) -> Mapping[str, Sequence[Example]]:
-        """Start the workers and build all sites; return the encoded records of each.
+        self,
+        builder: SiteBuilder,
+        data: Sequence[SiteData],
+        budgets: Mapping[str, Budget],
+        accountant: Accountant,
+        learner: Learner,
+    ) -> None:
+        """Start the workers and build all sites.
 
         Parameters
         ----------
@@ -60,6 +66,8 @@ class Pool(ABC):
             The records of each site, and the budget of each.
         accountant
             Remembers the epsilons that were computed so far; each worker gets a copy.
+        learner
+            The model of this process, if this process is the worker (`OwnProcess`).
 
         Raises
         ------
@@ -74,13 +82,31 @@ class Pool(ABC):
             budget = budgets[site.section.id]
             Shelf(state).put(site, budget.dataset, budget.ledger.head())
         shared = replace(builder, folder=builder.folder.resolve(), state=state)
-        workers = self._open(shared, accountant, len(data))
+        workers = self._open(shared, accountant, learner, len(data))
         self._seats = seats({site.section.id: site.section.declared_size for site in data}, workers)
         found = dict(self.ask(self._seats, lambda _: Build()))
         for name in (site.section.id for site in data):  # in this order, so that the same error is told every time
             if isinstance(response := found[name], Failed):
                 raise response.raised_for(name)
-        return {name: response for name, response in found.items() if isinstance(response, list)}
+
+    def encoded(self, site: str) -> Sequence[Example]:
+        """Return the encoded records of a site, which no process but its worker keeps.
+
+        Parameters
+        ----------
+        site
+            The site.
+
+        Raises
+        ------
+        RunError
+            Its worker died.
+        """
+        [(_, response)] = self.ask([site], lambda _: Encode())
+        if isinstance(response, Failed):
+            raise response.raised_for(site)
+        assert isinstance(response, list)  # noqa: S101  the answer to this task
+        return response
 
     def embeddings(self) -> Mapping[str, npt.NDArray[np.float32]]:
         """Return the base model's embeddings of each site's training records, (N, hidden).
@@ -124,7 +150,7 @@ class Pool(ABC):
                 next_of(seat)
 
     @abstractmethod
-    def _open(self, builder: SiteBuilder, accountant: Accountant, sites: int) -> int:
+    def _open(self, builder: SiteBuilder, accountant: Accountant, learner: Learner, sites: int) -> int:
         """Start workers, at most one for each site, and return their number."""
 
     @abstractmethod
@@ -177,7 +203,7 @@ def seats(sizes: Mapping[str, int], workers: int) -> Mapping[str, int]:
     workers
         Number of workers.
     """
-    load, seat = [0] * workers, dict[str, int]()
+    load, seat = [0] * workers, dict.fromkeys(sizes, 0)  # in the order of the sites, on which the baselines rely
     for site in sorted(sizes, key=lambda name: (-sizes[name], name)):
         seat[site] = min(range(workers), key=lambda number: (load[number], number))
         load[seat[site]] += sizes[site]

@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 
 from privacy.accounting import Accountant
 from shared.errors import RunError
+from shared.tasks.base import Learner
 from shared.wire.messages import Envelope, TrainOrder
 from simulations.fleets.hosting import DIED, Ask, Failed, Host, Response, Slip, Task, failed, opened_host
 from simulations.fleets.pool import Pool
@@ -40,7 +41,7 @@ class RayPool(Pool):
         _join(address)
         self._held.callback(ray.shutdown)
 
-    def _open(self, builder: SiteBuilder, accountant: Accountant, sites: int) -> int:
+    def _open(self, builder: SiteBuilder, accountant: Accountant, learner: Learner, sites: int) -> int:
         processors = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
         if not sum(processors):
             raise RunError("--ray: the cluster has no processor; start a node with one (ray start --num-cpus)")

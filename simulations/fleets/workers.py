@@ -10,6 +10,7 @@ import torch
 
 from privacy.accounting import Accountant
 from shared.ops.workers import Worker, start
+from shared.tasks.base import Learner
 from shared.wire.messages import Envelope, TrainOrder
 from simulations.fleets.hosting import DIED, Ask, Failed, Response, Slip, Task, opened_host
 from simulations.fleets.pool import Pool
@@ -35,7 +36,7 @@ class WorkerPool(Pool):
         self._sent: list[Envelope | None] = []
         self._start: Callable[[], Worker] | None = None
 
-    def _open(self, builder: SiteBuilder, accountant: Accountant, sites: int) -> int:
+    def _open(self, builder: SiteBuilder, accountant: Accountant, learner: Learner, sites: int) -> int:
         processes = min(self._wanted, sites)
         threads = max(1, torch.get_num_threads() // processes)
         self._start = partial(start, serve, builder, accountant, 1 / processes, threads)

@@ -12,6 +12,7 @@ import privacy.replace
 import shared.records
 from client.data_stage.cache import Cache
 from client.data_stage.preparation import scrub
+from privacy.anonymise.pipeline import Anonymiser
 from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
@@ -106,26 +107,23 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path)
 def test_only_what_the_caches_lack_is_scrubbed(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[list[RawRecord]]] = []
 
-    class Counting:
-        def __init__(self, _: AnonymiseSection, __: bytes | None) -> None:
-            pass
+    def scrub_groups(_: Anonymiser, groups: list[list[RawRecord]], __: object) -> list[Scrubbed]:
+        asked.append(groups)
+        return [replace(DONE, unmeasured=len(group)) for group in groups]
 
-        def scrub_groups(self, groups: list[list[RawRecord]], _: object) -> list[Scrubbed]:
-            asked.append(groups)
-            return [replace(DONE, unmeasured=len(group)) for group in groups]
-
-    monkeypatch.setattr("client.data_stage.preparation.Anonymiser", Counting)
+    monkeypatch.setattr(Anonymiser, "scrub_groups", scrub_groups)
+    anonymiser = Anonymiser(SECTION)
     groups, done = [RAW[:1], RAW], 0
 
     def progress(more: int) -> None:
         nonlocal done
         done += more
 
-    first = scrub(SECTION, groups[:1], [cache], progress)
-    second = scrub(SECTION, groups, [cache, cache], progress)
+    first = scrub(anonymiser, groups[:1], [cache], progress)
+    second = scrub(anonymiser, groups, [cache, cache], progress)
     assert asked == [[RAW[:1]], [RAW]]
     assert second == [*first, replace(DONE, unmeasured=2)]
-    assert scrub(SECTION, groups, [cache, cache]) == second
+    assert scrub(anonymiser, groups, [cache, cache]) == second
     assert asked[2] == []
     assert done == 1
 

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from privacy.anonymise import pipeline
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.anonymise.scrubbed import Quarantined
-from privacy.anonymise.workers import scrub_in_workers
+from privacy.anonymise.workers import Crew
 from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
@@ -54,17 +55,45 @@ def test_a_dead_worker_ends_the_run_in_one_sentence_and_leaves_no_process() -> N
     assert multiprocessing.active_children() == []
 
 
+def scrub_apart(section: AnonymiseSection) -> None:
+    crew = Crew(section)
+    try:
+        crew.grow(1)
+        crew.scrub([RECORDS[:1]], lambda _: None)
+    finally:
+        crew.end()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no spaCy model of this name"):
-        scrub_in_workers(AnonymiseSection(spacy_model=str(tmp_path)), [RECORDS[:1]], 1, lambda _: None)
+        scrub_apart(AnonymiseSection(spacy_model=str(tmp_path)))
 
 
 @pytest.mark.slow
 def test_few_records_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "scrub_in_workers", lambda *_: pytest.fail("a process was started"))
+    monkeypatch.setattr(Crew, "grow", lambda *_: pytest.fail("a process was started"))
     assert len(Anonymiser(AnonymiseSection(workers=2)).scrub(RECORDS).records) == 32
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
+def test_a_worker_that_was_started_early_scrubs_few_records_too_and_ends_with_them() -> None:
+    alone = Anonymiser(AnonymiseSection(workers=1)).scrub(RECORDS)
+    early = Anonymiser(AnonymiseSection(workers=2))
+    early.begin()
+    assert len(multiprocessing.active_children()) == 1
+    assert early.scrub(RECORDS) == alone
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_a_worker_that_was_started_early_for_nothing_ends_when_the_anonymiser_is_closed() -> None:
+    with closing(Anonymiser(AnonymiseSection(workers=2))) as early:
+        early.begin()
+        assert len(multiprocessing.active_children()) == 1
+    assert multiprocessing.active_children() == []
 
 
 def test_no_records_give_an_empty_result_without_a_model_being_loaded() -> None:

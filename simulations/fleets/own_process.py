@@ -1,0 +1,33 @@
+"""Train many sites in this process, each built from its folder when it is asked, so that memory does not grow with them."""
+
+from collections.abc import Iterable, Sequence
+
+from privacy.accounting import Accountant
+from shared.tasks.base import Learner
+from simulations.fleets.hosting import Host, Response, Task
+from simulations.fleets.pool import Pool
+from simulations.site_builder import SiteBuilder
+
+
+class OwnProcess(Pool):
+    """This process as the only worker, with the model that the run is measured with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._host: Host | None = None
+        self._response: Response | None = None
+
+    def _open(self, builder: SiteBuilder, accountant: Accountant, learner: Learner, sites: int) -> int:
+        self._host = Host(builder, learner, accountant)
+        return 1
+
+    def _send(self, seat: int, site: str, task: Task) -> None:
+        assert self._host is not None  # noqa: S101  a pool is asked after its start
+        self._response = self._host.answer(site, task)
+
+    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Response]]:
+        assert self._response is not None  # noqa: S101  a task was sent
+        return [(seat, self._response) for seat in seats]
+
+    def _close(self) -> None:
+        """Nothing runs besides this process."""
