@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForTextEncoding, PreTrainedTokenizerFast
 
 from bench.table import print_rows
-from client.trainer import self_check
+from client.exactness import self_check
 from shared.config.run import RunConfig
 from shared.config.task import TaskName
 from shared.errors import HushtuneError

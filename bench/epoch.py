@@ -21,7 +21,7 @@ from rich.table import Table
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainingArguments
 
-from client.trainer import optimizer_of
+from client.optimizer import optimizer_of
 from privacy.dp.engine import make_private
 from shared.config.run import RunConfig
 from shared.models.load import choose_device, choose_dtype

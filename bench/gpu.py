@@ -30,7 +30,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from bench.architectures import WORDS, Architecture, config_of
 from bench.meter import SIZES, plan_of
 from bench.step import PLAN, VARIANTS, Variant, step_of
-from client.trainer import accumulate, alone, longest_and_shortest, loss_of
+from client.exactness import longest_and_shortest, loss_of
+from client.trainer import accumulate, alone
 from client.units import Rows
 from client.workers import Workers
 from privacy.audit.meter import meter

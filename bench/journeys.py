@@ -40,7 +40,7 @@ class Stop:
 RECORD = (
     Step("set_up.Host._set_up", "read.read_records", "Read the site's own file"),
     Step("preparation.scrub", "pipeline.Anonymiser.scrub_groups", "Find and replace personal data"),
-    Step("site.training_set", "base.Task.encode", "Turn the text into tokens"),
+    Step("training_set.training_set", "base.Task.encode", "Turn the text into tokens"),
     Step("trainer._batches", "sampling.poisson_batches", "Draw a secret random batch"),
     Step("engine.make_private", "per_record.per_record_gradients", "Take each record's gradient"),
     Step("engine.make_private", "clipping.clipping_optimizer", "Clip each gradient to norm C"),

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.step import PLAN, timed
-from client.trainer import optimizer_of
+from client.optimizer import optimizer_of
 from privacy.dp.engine import PrivateStep, make_private
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError

@@ -22,7 +22,7 @@ from rich.table import Table
 from bench.options import ENCODED, INSTRUCT, OPTIONS, TASKS, changes_of, missing, options_of, pairs, refused
 from client import trainer
 from client.data_stage.balance import label_weights
-from client.site import training_set
+from client.training_set import training_set
 from client.units import Rows, TrainingSet, row_weights
 from privacy.dp.clipping import FlatClipping
 from privacy.dp.plan import PrivacyPlan

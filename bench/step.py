@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from client.trainer import optimizer_of
+from client.optimizer import optimizer_of
 from privacy.dp.engine import Step, make_private
 from privacy.dp.plan import PrivacyPlan
 from shared.config.run import RunConfig

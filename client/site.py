@@ -4,15 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Self
 
-from client.data_stage.augmentation.views import Augmenter
-from client.data_stage.balance import label_weights, resampled
+from client.data_stage.balance import label_weights
 from client.data_stage.site_data import SiteData
+from client.exactness import self_check
+from client.losses import losses_and_hits
 from client.memory import Memory
 from client.outbox import Finished, Outbox
 from client.preflight import refuse_other_adapter
 from client.secure_sum import DeltaSum, SecureSum
-from client.trainer import Others, Trained, alone, clipped_sum, measure, self_check, train
-from client.units import TrainingSet, units_of
+from client.trainer import Others, Trained, alone, clipped_sum, train
+from client.training_set import training_set
 from client.workers import Workers
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan, releases_of
@@ -22,7 +23,6 @@ from privacy.secagg.protocol import Participant
 from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from shared.adapters.peft import trained_shapes, write_adapter
 from shared.adapters.state import AdapterState
-from shared.config.adversary import NO_GROUP
 from shared.config.run import RunConfig
 from shared.errors import DataError, MessageError, PrivacyError
 from shared.ops import crash_points as faults
@@ -30,7 +30,6 @@ from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.examples import Example
-from shared.tasks.micro_batches import Unit
 from shared.text.perturbation import Wordings
 from shared.wire.chain_head import ChainHead
 from shared.wire.encodings import as_replied
@@ -378,59 +377,10 @@ class Site:
             return {}
         write_adapter(self._learner.model, order.adapter)
         tokens = self._learner.tokens(order.config.training)
-        losses, hits = measure(self._learner, self._data.examples, self._prefix, tokens)
+        losses, hits = losses_and_hits(self._learner, self._data.examples, self._prefix, tokens)
         by_unit = self._data.means(losses), None if hits is None else self._data.means(hits)
         sums = asdict(release_sums(*by_unit, order.config.privacy))
         return {name: value for name, value in sums.items() if value is not None}
-
-
-def training_set(
-    site_id: str,
-    config: RunConfig,
-    records: Sequence[Record],
-    learner: Learner,
-    persons: Sequence[str],
-    wordings: Mapping[str, Wordings],
-) -> TrainingSet:
-    """Encode records and group them into privacy units, with views and label balancing as the config asks.
-
-    Parameters
-    ----------
-    site_id : str
-        Name of the site, for messages.
-    config : RunConfig
-        Configuration of the run.
-    records : Sequence[Record]
-        Anonymised training records.
-    learner : Learner
-        Task and model.
-    persons : Sequence[str]
-        Id of the person of each record; needed only if the unit is the person.
-    wordings : Mapping[str, Wordings]
-        Paraphrases by text, for views.
-
-    Raises
-    ------
-    DataError
-        The unit is the person but a record's person is unknown, or no record has a group for the adversary.
-    """
-    examples = learner.task.encode(records)
-    if config.adversary is not None and all(example.group == NO_GROUP for example in examples):
-        raise DataError(
-            f"site {site_id}: no record has one of adversary.groups in column '{config.adversary.column}', so there is "
-            "nothing to hide; correct the column or the groups, or remove adversary"
-        )
-    viewer = Augmenter(records, learner.task, config.augmentation, config.run.seed, wordings)
-    data = TrainingSet(examples, _units(site_id, config, records, persons), viewer if config.augmentation.on else None)
-    return resampled(data, config, site_id)
-
-
-def _units(site_id: str, config: RunConfig, records: Sequence[Record], persons: Sequence[str]) -> list[Unit]:
-    if config.privacy.unit != "person":
-        return [(row,) for row in range(len(records))]
-    if len(persons) != len(records):
-        raise DataError(f"site {site_id}: the person of some records is unknown; check data.columns.person")
-    return units_of(persons)
 
 
 def _refuse_other_number(units: int, config: RunConfig, declared_size: int, site_id: str) -> None:

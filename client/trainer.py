@@ -1,36 +1,32 @@
 """Local training: optimiser steps on an adapter, by the same loop with and without privacy."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from client.optimizer import optimizer_of, pull_to_start, read_moments, set_rates, write_moments
 from client.units import Rows, TrainingSet, row_weights
-from privacy.dp.clipping import CLIPPING_NORM
 from privacy.dp.engine import PlainSum, Step, make_private, summing
 from privacy.dp.entropy import uniforms
 from privacy.dp.plan import PrivacyPlan
-from privacy.dp.rounding import PER_ROOT, base_dtype
 from privacy.dp.sampling import poisson_batches
-from privacy.dp.selfcheck import LossOf, refuse_inexact, refuse_inexact_as_trained, refuse_rounding
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
-from shared.errors import PrivacyError, RunError
+from shared.errors import RunError
 from shared.models.library import class_only
 from shared.ops import crash_points as faults
 from shared.schedule import schedule
 from shared.seeds import derive, stream
 from shared.tasks.base import Learner
-from shared.tasks.cached_activations import FrozenPrefix, batches
-from shared.tasks.examples import Example
-from shared.tasks.head import HEADS
+from shared.tasks.cached_activations import FrozenPrefix
 
 FAILED = (
     "so the step was not taken and this round has no reply; if the memory was too small, set a smaller "
@@ -123,21 +119,21 @@ def train(
     anchors = {p: p.detach().clone() for p in learner.model.parameters() if p.requires_grad}
     peaks = [float(group["lr"]) for group in optimizer.param_groups]  # read first: loading a state overwrites the rates
     if moments is not None:
-        _write_moments(optimizer, moments)
+        write_moments(optimizer, moments)
     torch.manual_seed(_dropout_seed(config, plan, site_id, round_number))
     learner.model.train()
     sampled = _batches(len(data.units), config, plan, site_id, round_number)
     weights = on_device(label_weights, learner)
     with engine(learner.model, optimizer, plan, divisor) as (model, step):
         for number, chosen in enumerate(sampled, start=(round_number - 1) * training.steps):
-            _set_rates(optimizer, peaks, schedule(number, training))
+            set_rates(optimizer, peaks, schedule(number, training))
             rows = data.rows(chosen.tolist(), number)
             with others(step, rows, label_weights) as own:
                 accumulate(learner, model, step, own, weights, training, prefix)
             step.finish()
-            _pull_to_start(optimizer, anchors, training.proximal)
+            pull_to_start(optimizer, anchors, training.proximal)
             faults.point("training", round_number)
-    return Trained(read_adapter(learner.model).minus(start), _read_moments(optimizer))
+    return Trained(read_adapter(learner.model).minus(start), read_moments(optimizer))
 
 
 def clipped_sum(
@@ -233,180 +229,6 @@ def accumulate(
 def on_device(label_weights: npt.NDArray[np.float64] | None, learner: Learner) -> torch.Tensor | None:
     """Return the weights of labels where the model computes, (L,)."""
     return None if label_weights is None else torch.from_numpy(label_weights).float().to(learner.base.device)
-
-
-def _set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor: float) -> None:
-    for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-        group["lr"] = peak * factor
-
-
-def _pull_to_start(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Parameter, torch.Tensor], strength: float) -> None:
-    """Move each tensor towards its value at the start of the round, as AdamW's weight decay moves it towards 0.
-
-    It depends on records only through the result of the private step, so it costs no privacy. FedProx (Li et al. 2020, arXiv
-    1812.06127) puts the pull into the gradient instead, where clipping and the moments would see it.
-    """
-    if not strength:
-        return
-    with torch.no_grad():
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                parameter.lerp_(anchors[parameter], min(1.0, float(group["lr"]) * strength))
-
-
-def self_check(learner: Learner, examples: Sequence[Example], records: int, distillation: float = 0.0) -> Learner:
-    """Compare per-record gradients with a one-record loop, on the longest and the shortest examples.
-
-    The batch is computed as in training, end to end where possible; single records are computed by the unmodified model. The
-    first comparison is in float32. In 16 bits a second one follows with the kernels of training. Then, in the dtype of
-    training, the batch is compared with the batch without its longest record, to check that the plan covers rounding.
-
-    Parameters
-    ----------
-    learner : Learner
-        Task and model.
-    examples : Sequence[Example]
-        Encoded records.
-    records : int
-        Number of records to compare.
-    distillation : float
-        Weight of the distillation term of the loss.
-
-    Returns
-    -------
-    Learner
-        The learner to train with: the same, or one that computes padded batches, if only these are exact on this device.
-
-    Raises
-    ------
-    PrivacyError
-        The gradients differ, so nothing may be trained.
-    """
-    chosen = longest_and_shortest(examples, records)
-    try:
-        _refuse_differences(learner, chosen, distillation)
-    except PrivacyError:
-        if not learner.packs:
-            raise
-    else:
-        return learner
-    padded = replace(learner, may_pack=False)
-    _refuse_differences(padded, chosen, distillation)
-    return padded
-
-
-def longest_and_shortest(examples: Sequence[Example], records: int) -> list[Example]:
-    """Return up to ``records`` examples to check on, half of them the longest and half of them the shortest."""
-    chosen = sorted(examples, key=len, reverse=True)
-    return chosen if len(chosen) <= records else chosen[: (records + 1) // 2] + chosen[len(chosen) - records // 2 :]
-
-
-def _refuse_differences(learner: Learner, chosen: Sequence[Example], distillation: float) -> None:
-    dtype = base_dtype(learner.model)
-    with loss_of(learner, chosen, distillation) as losses:
-        refuse_inexact(learner.model, losses, len(chosen))
-        if dtype != "float32":
-            refuse_inexact_as_trained(learner.model, losses, len(chosen))
-        refuse_rounding(learner.model, losses, len(chosen), PER_ROOT[dtype])
-
-
-@contextmanager
-def loss_of(learner: Learner, chosen: Sequence[Example], distillation: float) -> Iterator[LossOf]:
-    """Yield a function that returns the losses of some examples: several are computed as in training, one without packing.
-
-    Parameters
-    ----------
-    learner : Learner
-        Task and model.
-    chosen : Sequence[Example]
-        Encoded records.
-    distillation : float
-        Weight of the distillation term of the loss.
-    """
-    with ExitStack() as given:
-
-        def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
-            given.close()  # the backward pass of the batch before is done
-            asked = [chosen[index] for index in indices]
-            batch = given.enter_context(learner.batch(asked)) if len(asked) > 1 else learner.padded(asked)
-            return learner.task.training_losses(model, batch, distillation)
-
-        yield losses
-
-
-def measure(
-    learner: Learner, examples: Sequence[Example], prefix: FrozenPrefix | None, tokens: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-    """Return the model's loss on each example, and its hits if the task has any; both stay at the site.
-
-    Parameters
-    ----------
-    learner : Learner
-        Task and model.
-    examples : Sequence[Example]
-        N encoded records.
-    prefix : FrozenPrefix | None
-        Cached states of the frozen layers; None computes all layers.
-    tokens : int
-        Tokens of a micro-batch.
-
-    Returns
-    -------
-    tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]
-        Losses (N,) in nats, and hits (N,), 0 or 1.
-    """
-    losses = np.zeros(len(examples))
-    hits = np.zeros(len(examples)) if learner.task.outcome_type.right_or_wrong else None
-    learner.model.eval()
-    with torch.no_grad():
-        for chosen, batch in batches(learner, examples, prefix, tokens):
-            losses[chosen] = learner.task.losses(learner.model, batch).double().cpu().numpy()
-            if hits is not None:
-                hits[chosen] = 1 - learner.task.outcome(learner.model, batch).damage()
-    return losses, hits
-
-
-def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:
-    """Make an AdamW with one learning rate for the adapter and one for classification heads.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Model with an adapter.
-    training : TrainingSection
-        Section with the rates.
-    """
-    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    heads = [p for name, p in trained if name.startswith(HEADS)]
-    adapter = [p for name, p in trained if not name.startswith(HEADS)]
-    groups = [(adapter, training.learning_rate), (heads, training.head_learning_rate)]
-    return torch.optim.AdamW(
-        [{"params": params, "lr": rate} for params, rate in groups if params],
-        weight_decay=training.weight_decay,
-        fused=True,
-    )
-
-
-def _read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
-    """Return the optimiser's state as named arrays, with an adapted clipping norm; the rest follows from the config."""
-    state = optimizer.state_dict()
-    arrays = {f"{k}/{name}": t.cpu().numpy().copy() for k, slot in state["state"].items() for name, t in slot.items()}
-    if CLIPPING_NORM in state["param_groups"][0]:
-        arrays[CLIPPING_NORM] = np.array([state["param_groups"][0][CLIPPING_NORM]], dtype=np.float32)
-    return AdapterState(arrays)
-
-
-def _write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> None:
-    """Set the state of an optimiser with the same tensors."""
-    slots: dict[int, dict[str, torch.Tensor]] = {}
-    groups = optimizer.state_dict()["param_groups"]
-    for key, array in moments.arrays.items():
-        if key == CLIPPING_NORM:
-            groups = [{**group, CLIPPING_NORM: float(array[0])} for group in groups]
-            continue
-        index, _, name = key.partition("/")
-        slots.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
-    optimizer.load_state_dict({"state": slots, "param_groups": groups})
 
 
 def _batches(

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from client.trainer import accumulate, on_device, self_check
+from client.exactness import self_check
+from client.trainer import accumulate, on_device
 from client.units import Rows
 from privacy.dp.engine import sharing
 from privacy.dp.plan import PrivacyPlan

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from client.trainer import accumulate, longest_and_shortest, loss_of
+from client.exactness import longest_and_shortest, loss_of
+from client.trainer import accumulate
 from client.units import Rows, split
 from client.worker import Check, Part, Ready, Sum, serve
 from privacy.dp.engine import PrivateStep, PrivateSum, sharing

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from client.data_stage.site_data import SiteData
-from client.trainer import measure
+from client.losses import losses_and_hits
 from privacy.accounting import Accountant
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.audit import extraction, membership
@@ -209,7 +209,7 @@ def _losses(config: RunConfig, trained: Trained, adapters: Sequence[AdapterState
 def _loss(config: RunConfig, trained: Trained, adapter: AdapterState, records: Sequence[Record]) -> Floats:
     learner = trained.learner
     write_adapter(learner.model, adapter)
-    return measure(learner, learner.task.encode(records), None, learner.tokens(config.training))[0]
+    return losses_and_hits(learner, learner.task.encode(records), None, learner.tokens(config.training))[0]
 
 
 def _membership(copies: Sequence[int], losses: Losses, outside: Losses) -> Iterator[dict[str, Any]]:

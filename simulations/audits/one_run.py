@@ -9,8 +9,9 @@ from typing import Any
 
 from client.data_stage.balance import label_weights
 from client.data_stage.site_data import SiteData
-from client.site import training_set
-from client.trainer import self_check, train
+from client.exactness import self_check
+from client.trainer import train
+from client.training_set import training_set
 from privacy.accounting import Accountant
 from privacy.audit.canaries import Canaries, planted
 from privacy.audit.one_run import lower_bound

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from client.data_stage.balance import label_weights
 from client.data_stage.site_data import SiteData
-from client.site import training_set
 from client.trainer import clipped_sum, train
+from client.training_set import training_set
 from client.units import TrainingSet
 from privacy.dp.plan import PrivacyPlan
 from privacy.secagg.protocol import total

@@ -19,7 +19,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from client.data_stage.cleaning import clean
 from client.data_stage.preparation import prepare
-from client.site import training_set
+from client.training_set import training_set
 from client.units import TrainingSet
 from privacy.anonymise.scrubbed import Scrubbed
 from privacy.stability import effects, refuse_unstable

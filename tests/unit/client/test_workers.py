@@ -14,6 +14,7 @@ from forked import forks
 from silence import silence
 
 from client import trainer, workers
+from client.optimizer import optimizer_of
 from client.site import Site
 from client.trainer import Trained, train
 from client.units import TrainingSet
@@ -240,7 +241,7 @@ def test_a_share_of_another_step_or_adapter_ends_the_step(
 
 def test_a_count_that_its_records_cannot_add_up_to_ends_the_step(classify: RunConfig, learner_of: LearnerOf) -> None:
     learner, plan = learner_of(classify), replace(PLAN, clipping="adaptive")
-    optimizer = trainer.optimizer_of(learner.model, classify.training)
+    optimizer = optimizer_of(learner.model, classify.training)
     with sharing(learner.model, plan) as (_, nothing):
         total = nothing.total()
     total[-1] = 1.0

@@ -6,7 +6,7 @@ import torch
 from fixture_types import Change, LearnerOf, RecordsOf, Shake
 from torch import nn
 
-from client.trainer import self_check
+from client.exactness import self_check
 from privacy.dp.rounding import PER_ROOT
 from privacy.dp.selfcheck import (
     furthest_as_trained,
@@ -220,7 +220,7 @@ def test_before_training_the_batch_is_held_to_what_its_dtype_is_charged(
 ) -> None:
     learner = learner_of(change(either, {"model.dtype": "bfloat16"}))
     examples, seen = learner.task.encode(records_of(either, 9)), []
-    monkeypatch.setattr("client.trainer.refuse_inexact_as_trained", lambda *given: seen.append(given[2:]))
-    monkeypatch.setattr("client.trainer.refuse_rounding", lambda *given: seen.append(given[2:]))
+    monkeypatch.setattr("client.exactness.refuse_inexact_as_trained", lambda *given: seen.append(given[2:]))
+    monkeypatch.setattr("client.exactness.refuse_rounding", lambda *given: seen.append(given[2:]))
     self_check(learner, examples, 4)
     assert seen == [(4,), (4, PER_ROOT["bfloat16"])]

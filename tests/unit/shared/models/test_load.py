@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from bench.architectures import ARCHITECTURES, WORDS, config_of
-from client.trainer import self_check
+from client.exactness import self_check
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.model import ModelSection

@@ -17,7 +17,7 @@ from peft import LoraConfig, get_peft_model
 from record_by_record import DECODER, ENCODER
 from transformers import BertModel, LlamaModel
 
-from client.trainer import self_check
+from client.exactness import self_check
 from shared.adapters.families import packable
 from shared.config.run import RunConfig
 from shared.errors import PrivacyError

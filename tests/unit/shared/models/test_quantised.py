@@ -6,8 +6,8 @@ from fixture_types import Change, LearnerOf, RecordsOf
 from peft.tuners.ia3 import IA3Layer
 from peft.tuners.lora import LoraLayer
 
+from client.exactness import self_check
 from client.preflight import need_of
-from client.trainer import self_check
 from privacy.dp.per_record import cover_of
 from shared.config.run import RunConfig
 from shared.errors import ConfigError

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from fixture_types import Change, LearnerOf, Shake
 
-from client.trainer import self_check
+from client.exactness import self_check
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
 from shared.records.read import read_records
