@@ -1,8 +1,8 @@
 """Attack adapters as `hushtune audit adapter` does, with other texts and trainings for each seed, and print the means.
 
-Run: python -m bench.outsider bench/outsider.toml [--seeds 3] [--canaries 200] [--references 2] [--fills 128] [--json]. What
-was found with a seed is kept, so a bench that was stopped goes on with the seed where it was. One draw of 200 texts leaves
-an area under the curve uncertain by .04 either way; the mean over k draws, by that divided by the square root of k.
+Run: python -m bench.outsider bench/outsider.toml [--seeds 3] [--canaries 200] [--references 2] [--fills 32] [--json]. What
+was found in each adapter is kept, so a bench that was stopped goes on with the adapter where it was. One draw of 200 texts
+leaves an area under the curve uncertain by .04 either way; the mean over k draws, by that divided by the square root of k.
 """
 
 import argparse
@@ -34,7 +34,8 @@ def found_with(config: RunConfig, asked: Mapping[str, int]) -> Mapping[str, Any]
         Numbers of canaries, references and fills.
     """
     earlier: Mapping[str, Any] = kept(config.run.output / config.run.name).get(NAME, {})
-    if earlier.items() >= {"config_digest": config.digest(), **asked}.items():
+    wanted = {"config_digest": config.digest(), **asked}
+    if "strong_enough" in earlier and all(earlier.get(name) == value for name, value in wanted.items()):
         return earlier
     with Bars() as bars:
         return audit_adapter(config, asked["canaries"], asked["fills"], asked["references"], bars)
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="draws of the planted texts, from the seed of the config on")
     parser.add_argument("--canaries", type=int, default=200, help="planted texts that are trained on once")
     parser.add_argument("--references", type=int, default=2, help="adapters that the attacker trains to compare with")
-    parser.add_argument("--fills", type=int, default=128, help="secrets among which a planted one is ranked")
+    parser.add_argument("--fills", type=int, default=32, help="secrets among which a planted one is ranked")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of the config")
     parser.add_argument("--json", action="store_true", help="print what was found with each seed as JSON")
     arguments = parser.parse_args()

@@ -24,7 +24,7 @@ from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
-from shared.ops.findings import keep
+from shared.ops.findings import keep, kept
 from shared.ops.progress import Advance, Progress, silent
 from shared.records.types import RawRecord, Record
 from simulations.assembly import held_out_records
@@ -87,6 +87,8 @@ def audit_adapter(
 ) -> Mapping[str, Any]:
     """Train four federations with planted texts, attack each adapter, and return what the attacks found.
 
+    What was found in an adapter is stored at once, so an interrupted audit goes on where it stopped.
+
     Parameters
     ----------
     config
@@ -113,17 +115,25 @@ def audit_adapter(
         )
     folder, accountant = config.run.output / config.run.name, Accountant()
     folder.mkdir(parents=True, exist_ok=True)
-    material = _material(config, count, folder, progress)
-    advance = progress("train", 4 * (1 + references) * config.training.rounds * len(config.data.sites))
-    cells = []
-    for anonymised in (True, False):
-        for private in (True, False):
-            own = config if private else _without_privacy(config)
-            scratch = folder / "audit" / f"ledgers-{secrets.token_hex(4)}"
-            cells.append(_cell(own, material, anonymised, fills, references, scratch, accountant, advance))
-    weakest = max(row["auc"] for row in cells[-1]["membership"] if row["copies"] == 4)
     asked = {"config_digest": config.digest(), "canaries": count, "fills": fills, "references": references}
-    return keep(folder, NAME, {**asked, "strong_enough": weakest >= STRONG, "cells": cells})
+    cells = _stored(folder, asked)
+    missing = [(anonymised, private) for anonymised in (True, False) for private in (True, False)][len(cells) :]
+    material = _material(config, count, folder, progress)
+    advance = progress("train", len(missing) * (1 + references) * config.training.rounds * len(config.data.sites))
+    for anonymised, private in missing:
+        own = config if private else _without_privacy(config)
+        scratch = folder / "audit" / f"ledgers-{secrets.token_hex(4)}"
+        cells.append(_cell(own, material, anonymised, fills, references, scratch, accountant, advance))
+        keep(folder, NAME, {**asked, "cells": cells})
+    strongest = max(row["auc"] for row in cells[-1]["membership"] if row["copies"] == 4)
+    return keep(folder, NAME, {**asked, "strong_enough": strongest >= STRONG, "cells": cells})
+
+
+def _stored(folder: Path, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what an earlier, interrupted audit of the same config found; nothing if the last one was finished."""
+    earlier = kept(folder).get(NAME, {})
+    same = all(earlier.get(name) == value for name, value in asked.items())
+    return list(earlier["cells"]) if same and "strong_enough" not in earlier else []
 
 
 def _without_privacy(config: RunConfig) -> RunConfig:
