@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fixture_types import Change
@@ -6,6 +7,7 @@ from rich.console import Console
 
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
+from simulations.audits import adapter
 from simulations.audits.adapter import audit_adapter
 from simulations.audits.display import adapter_tables
 from simulations.audits.texts import SPACE, canaries, other_secrets
@@ -30,6 +32,30 @@ def test_four_adapters_are_attacked_with_and_without_anonymisation_and_privacy(t
     assert "not anonymised, not private" in shown
     assert "proves nothing" in shown
     assert ("TOO WEAK" in shown) == (not found["strong_enough"])
+
+
+def test_an_interrupted_audit_goes_on_with_the_adapter_where_it_stopped(
+    tiny: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attacked: list[tuple[bool, bool]] = []
+
+    def cell(config: RunConfig, _: object, anonymised: bool, *__: object) -> dict[str, Any]:
+        if len(attacked) == 2:
+            attacked.append((anonymised, config.privacy.enabled))
+            raise KeyboardInterrupt
+        attacked.append((anonymised, config.privacy.enabled))
+        return {"membership": [{"copies": 4, "auc": 0.9}]}
+
+    monkeypatch.setattr(adapter, "_cell", cell)
+    monkeypatch.setattr(adapter, "_material", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        audit_adapter(tiny, 8, 4, 1)
+    found = audit_adapter(tiny, 8, 4, 1)
+    assert found["strong_enough"]
+    assert len(found["cells"]) == 4
+    assert attacked == [(True, True), (True, False), (False, True), (False, True), (False, False)]
+    audit_adapter(tiny, 8, 4, 1)  # the last one was finished, so this is another audit
+    assert len(attacked) == 9
 
 
 def test_which_text_is_trained_on_is_a_matter_of_the_draw_alone(tiny: RunConfig) -> None:
