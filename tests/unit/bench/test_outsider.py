@@ -43,7 +43,8 @@ def test_a_draw_is_trained_again_only_if_something_else_is_asked(
     classify: RunConfig, change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, asked = change(classify, {"run.output": str(tmp_path)}), {"canaries": 20, "references": 1, "fills": 4}
-    keep(config.run.output / config.run.name, "adapter", {"config_digest": config.digest(), **asked, "strong_enough": True, "cells": []})
+    found = {"config_digest": config.digest(), **asked, "strong_enough": True, "cells": []}
+    keep(config.run.output / config.run.name, "adapter", found)
     trained: list[int] = []
 
     def attacked(config: RunConfig, canaries: int, *_: object) -> Mapping[str, Any]:
