@@ -19,7 +19,8 @@ from server.public_baselines import public_baselines
 from server.report.facts import Baseline, SiteFacts
 from server.rounds import Round
 from server.state import Beginning, StateFolder
-from shared.adapters.peft import read_adapter, write_adapter
+from server.warm_start import start_of, warm_baseline
+from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
@@ -70,7 +71,7 @@ class ServerRun:
         learner = load_learner(config)
         measured = [records[i] for i in choose_examples(len(records), config.evaluation, config.run.seed)]
         public, test = (_evaluator(learner, part, config, groups) for part in split_validation(config, measured))
-        untuned = _fitting(read_adapter(learner.model), beginning.forked)
+        untuned = _fitting(start_of(config, learner), beginning.forked)
         return cls(config, folder, beginning, Measures(test, public if config.evaluation.validation else None), untuned)
 
     @property
@@ -108,6 +109,8 @@ class ServerRun:
         """Write the report and the adapter of a run whose rounds are done, from facts that the server knows."""
         folder, run_id, accountant = self.folder.run, self.beginning.run_id, self.accountant
         baselines = [self._baseline(), *public_baselines(self.measures.evaluator, self.measures.validation)]
+        if self.config.model.warm_start is not None:
+            baselines.append(warm_baseline(self.measures.evaluator, self.untuned))
         sites = self._site_facts(rounds)
         facts = self.measures.facts(self.config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site=False)
         return write_products(facts, folder, self.folder.signing_key, stages, simulated=False)

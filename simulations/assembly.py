@@ -1,7 +1,7 @@
 """Assemble a federation on this machine (sites, records, ledgers), and run the production round loop over it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from server.evaluation import Evaluator, choose_examples
 from server.held_out_file import OWNER, HeldOutFile
 from server.products import Measures
 from server.rounds import Fleet, Metrics, Round, run_rounds
-from shared.adapters.peft import read_adapter
+from server.warm_start import start_of
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import RunError
@@ -82,6 +82,8 @@ class Federation:
     ----------
     learner
         The model that is measured; sites in this process also train this model.
+    start
+        The adapter that the run starts from.
     sites
         The sites, in the order of the config.
     plan
@@ -97,6 +99,7 @@ class Federation:
     """
 
     learner: Learner
+    start: AdapterState = field(repr=False)
     sites: Sequence[Member]
     plan: PrivacyPlan | None
     data: Sequence[SiteData]
@@ -147,7 +150,7 @@ def assemble(
     validation = evaluator_of(config, learner, public) if public else None
     evaluator = evaluator_of(config, learner, measured, declared_groups(config, data))
     measures, embeddings = Measures(evaluator, validation), pool.embeddings if pool else None
-    return Federation(learner, sites, plans.server, data, measures, fleet, embeddings)
+    return Federation(learner, start_of(config, learner), sites, plans.server, data, measures, fleet, embeddings)
 
 
 def _seated(
@@ -250,7 +253,7 @@ def federate(
     return run_rounds(
         config,
         run_id,
-        read_adapter(prepared.learner.model),
+        prepared.start,
         prepared.fleet(advance),
         config.weights,
         evaluate,

@@ -24,6 +24,7 @@ from server.report.facts import Baseline, SiteFacts
 from server.report.publication import KEY_FILE
 from server.report.result import RunResult
 from server.rounds import Round
+from server.warm_start import refuse_other_start, warm_baseline
 from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.ops.disk import FolderLock
@@ -61,6 +62,7 @@ def run_course(
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
     refuse_what_does_not_fit(config)  # checked first, so that an error costs seconds
     refuse_no_writer(config)
+    refuse_other_start(config)
     with stages.timed("plan"):
         plans = Plans.of(config, accountant, progress)
     with ExitStack() as held:
@@ -194,7 +196,9 @@ def _prepare(
 
 def _baselines(prepared: Federation) -> list[Baseline]:
     """Return the baselines of the task, measured before training."""
-    return baselines_of(prepared.measures.evaluator, prepared.sites, prepared.embeddings)
+    evaluator = prepared.measures.evaluator
+    found = baselines_of(evaluator, prepared.sites, prepared.embeddings)
+    return [*found, warm_baseline(evaluator, prepared.start)] if evaluator.config.model.warm_start else found
 
 
 def _rounds(

@@ -169,6 +169,7 @@ def _training(facts: CardFacts) -> dict[str, Any]:
         "head_learning_rate": training.head_learning_rate,
         **_adapter(config.adapter),
         "max_length": config.model.max_length,
+        "warm_start": wording.WARM_START.format(digest=config.model.warm_start_digest) if config.model.warm_start else None,
         "aggregation": config.aggregation.method,
         "weights": config.aggregation.weights,
         "optimiser": config.aggregation.optimiser,

@@ -41,6 +41,10 @@ SIMULATION = (
     "This run is a simulation: the data of all sites were on one machine, under one operator, and nothing kept them apart. "
     "The card states what the messages of such a run would reveal, not who had access to the data."
 )
+WARM_START = (
+    "The run started from an adapter with digest {digest}, which the operator declares to be trained on public text only. "
+    "No epsilon on this card covers that text, and what the adapter could do before the run is no result of it."
+)
 RECORDS_STAY = "Each site's records stay on the site's own machines, where they are anonymised and used for training."
 HELD_OUT_AT_SERVER = "The server evaluates on held-out records of its own; the guarantee does not cover these records."
 SHARED_FACTS = (

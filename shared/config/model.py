@@ -1,5 +1,6 @@
 """Configuration section `model`: which base model is adapted, and on which device and in which dtype it computes."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -25,5 +26,15 @@ class ModelSection(Section):
         "auto",
         description="dtype of the frozen base weights; auto uses bfloat16 where the hardware supports it, else float32; nf4 "
         "stores linear layers in 4 bits (bitsandbytes): far less memory, slower steps; adapters are always float32",
+    )
+    warm_start: Path | None = Field(
+        None,
+        description="adapter folder of a run on public text, from which this run starts; a server or a simulation reads the "
+        "folder, a site never does",
+    )
+    warm_start_digest: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="digest of that adapter, as its report names it (adapter.digest); needed with model.warm_start",
     )
     max_length: int = Field(128, ge=8, le=8192, description="longest record in tokens; the rest is cut off (8 to 8192)")

@@ -58,11 +58,7 @@ def load_adapter(folder: Path, exact: bool = False, overrides: Sequence[str] = (
     ModelError
         The folder is not an adapter of a finished run.
     """
-    path = folder / CONFIG_FILE
-    try:
-        config = RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: no readable run config; give the adapter folder of a finished run") from error
+    config, path = read_config(folder), folder / CONFIG_FILE
     tree = config.model_dump(mode="json")
     for override in overrides:
         apply_override(tree, override, path)
@@ -74,6 +70,26 @@ def load_adapter(folder: Path, exact: bool = False, overrides: Sequence[str] = (
     learner = load_learner(config)
     learner.task.restore(learner.model, folder)
     return config, learner
+
+
+def read_config(folder: Path) -> RunConfig:
+    """Read the config of the run that an adapter folder comes from.
+
+    Parameters
+    ----------
+    folder
+        The adapter folder of a finished run.
+
+    Raises
+    ------
+    ModelError
+        The folder is not an adapter of a finished run.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: no readable run config; give the adapter folder of a finished run") from error
 
 
 def _same_adapter(trained: RunConfig, changed: RunConfig) -> RunConfig:

@@ -18,7 +18,8 @@ from privacy.anonymise.scrubbed import Scrubbed
 from server.evaluation import Evaluator
 from server.probes.backdoor import with_trigger
 from server.rounds import Round, run_rounds
-from shared.adapters.peft import read_adapter, write_adapter
+from server.warm_start import start_of
+from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
@@ -197,7 +198,7 @@ def _ground(config: RunConfig, row: Row, pooled: Sequence[SiteData], folder: Pat
     held_out = held_out_records(config, pooled)
     evaluator = evaluator_of(own, learner, held_out)
     triggered = evaluator_of(own, learner, [(owner, with_trigger(record, TRIGGER)) for owner, record in held_out])
-    start, scratch = read_adapter(learner.model), folder / FOLDER / "ledgers" / secrets.token_hex(4)
+    start, scratch = start_of(own, learner), folder / FOLDER / "ledgers" / secrets.token_hex(4)
     sites = {}
     for attack in ("none", "label flip", "backdoor"):
         chosen = data if attack == "none" else data[-max(DISHONEST) :]

@@ -9,7 +9,6 @@ from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
 from server.evaluation import Evaluator
 from server.rounds import Round
-from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
@@ -59,11 +58,10 @@ def train_federation(
         A round had too few accepted replies.
     """
     prepared = assemble(config, Plans.of(config, accountant), data, measured, folder, accountant=accountant)
-    start = read_adapter(prepared.learner.model)
     rounds: list[Round] = list(federate(prepared, config, secrets.token_hex(8), advance, lambda _: {}, lambda _: None))
     if not all(done.committed for done in rounds):
         raise RunError("audit: a round had too few accepted replies; lower cohort.quorum")
-    return Trained(prepared.learner, prepared.measures.evaluator, start, rounds[-1].adapter)
+    return Trained(prepared.learner, prepared.measures.evaluator, prepared.start, rounds[-1].adapter)
 
 
 def refuse_lasting_ledger(config: RunConfig) -> None:

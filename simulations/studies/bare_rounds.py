@@ -17,7 +17,8 @@ from server.aggregation import Memory, Setting, begin
 from server.aggregation.gradient_step import gradient_step
 from server.evaluation import Evaluator
 from server.secure_round import unflattened
-from shared.adapters.peft import read_adapter, write_adapter
+from server.warm_start import start_of
+from shared.adapters.peft import write_adapter
 from shared.adapters.ranks import cut
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
@@ -82,7 +83,7 @@ class BareFederation:
             prefix = FrozenPrefix.build(mine, own.examples, 2, mine.tokens(config.training))
             sites[name] = BareSite(own, prefix)
         evaluator = evaluator_of(config, learner, held_out_records(config, data))
-        return cls(learner, sites, read_adapter(learner.model), evaluator, learners)
+        return cls(learner, sites, start_of(config, learner), evaluator, learners)
 
     def outcome(self, config: RunConfig, plans: Mapping[str, PrivacyPlan | None]) -> Outcome:
         """Train by a config, and return what the model does on the held-out records.

@@ -31,6 +31,7 @@ from server.report.result import RunResult, load_report
 from server.report.signed import SignedCard
 from server.report.verification import verify
 from server.signing import SigningKey
+from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.run import RunConfig
@@ -186,6 +187,24 @@ def test_no_record_text_leaves_a_site_in_any_form(finished: Finished, tmp_path: 
     word = finished.markers[17]
     for form in forms(word, tokenizer(word, add_special_tokens=False)["input_ids"]):
         assert leaks(finished, everything[:1000] + form + everything[1000:2000]) == [word]
+
+
+def test_a_run_from_a_public_adapter_starts_there_and_report_and_card_say_what_it_was_worth_alone(
+    settings: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    public = simulate(settings(tmp_path / "public", privacy__enabled=False, training__head_learning_rate=0.1))
+    folder, digest = public.folder / "adapter", public.report["adapter"]["digest"]
+    start = {"model__warm_start": str(folder), "model__warm_start_digest": digest}
+    still = {"training__learning_rate": 1e-12, "training__head_learning_rate": 1e-12}
+    done = simulate(settings(tmp_path / "warm", **start, **still))
+    [alone] = [row for row in done.report["baselines"] if row["name"] == "warm start alone"]
+    assert alone["metrics"]["accuracy"] == done.report["final"]["accuracy"] == public.report["final"]["accuracy"]
+    trained, warm = (read_adapter(load_adapter(run.folder / "adapter")[1].model) for run in (public, done))
+    assert warm.minus(trained).norm < 1e-6 < trained.norm
+    assert f"started from an adapter with digest {digest}" in (done.folder / "adapter" / "README.md").read_text("utf-8")
+    assert verify(done.folder).good
+    with pytest.raises(ConfigError, match=r"model\.warm_start: .* was trained with another run\.seed"):
+        simulate(settings(tmp_path / "other", **start, run__seed=8))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,88 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixture_types import Change, LearnerOf, RecordsOf
+
+from server.evaluation import Evaluator
+from server.warm_start import start_of, warm_baseline
+from shared.adapters.peft import read_adapter, write_adapter
+from shared.adapters.state import AdapterState
+from shared.config.run import RunConfig
+from shared.errors import ConfigError, ModelError
+from shared.tasks.adapter_files import save_adapter
+
+Warm = Callable[[RunConfig], tuple[RunConfig, AdapterState]]
+
+
+@pytest.fixture
+def warm(learner_of: LearnerOf, change: Change, tmp_path: Path) -> Warm:
+    """Save a random adapter of a run; return the run that starts from it, and the adapter."""
+
+    def build(config: RunConfig) -> tuple[RunConfig, AdapterState]:
+        learner, random = learner_of(config), np.random.default_rng(3)
+        fresh = read_adapter(learner.model)
+        state = AdapterState({k: a + random.normal(size=a.shape).astype(np.float32) for k, a in fresh.arrays.items()})
+        write_adapter(learner.model, state)
+        save_adapter(learner, config, state, tmp_path / "adapter")
+        write_adapter(learner.model, fresh)
+        digest = {"model.warm_start": str(tmp_path / "adapter"), "model.warm_start_digest": state.digest()}
+        return change(config, digest), state
+
+    return build
+
+
+def test_a_run_starts_from_the_named_adapter_and_the_model_stays_untrained(
+    either: RunConfig, learner_of: LearnerOf, warm: Warm
+) -> None:
+    learner = learner_of(either)
+    untrained = read_adapter(learner.model).digest()
+    assert start_of(either, learner).digest() == untrained
+    config, state = warm(either)
+    assert start_of(config, learner).digest() == state.digest() != untrained
+    assert read_adapter(learner.model).digest() == untrained
+
+
+def test_an_adapter_with_another_digest_or_none_is_refused_and_the_sentence_names_its_own(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, warm: Warm
+) -> None:
+    config, state = warm(classify)
+    for digest in (None, "0" * 64):
+        with pytest.raises(ConfigError, match=rf"model\.warm_start_digest: .* digest {state.digest()}; set this digest"):
+            start_of(change(config, {"model.warm_start_digest": digest}), learner_of(classify))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("run.seed", 99), ("task.labels", ["yes", "no"]), ("adapter.alpha", 3.0), ("adapter.rank", 1)]
+)
+def test_an_adapter_whose_numbers_mean_something_else_here_is_refused_by_field(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, warm: Warm, field: str, value: object
+) -> None:
+    config, _ = warm(classify)
+    section = field if field.startswith(("run", "task")) else "adapter"
+    with pytest.raises(ConfigError, match=rf"was trained with another {section}, .* with the same {section}"):
+        start_of(change(config, {field: value}), learner_of(classify))
+
+
+def test_a_folder_without_an_adapter_is_refused(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="no readable run config; give the adapter folder of a finished run"):
+        start_of(change(classify, {"model.warm_start": str(tmp_path / "none")}), learner_of(classify))
+
+
+def test_the_baseline_measures_the_public_adapter_and_leaves_the_model_as_it_was(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, warm: Warm
+) -> None:
+    config, state = warm(classify)
+    learner, records = learner_of(classify), records_of(classify, 20)
+    evaluator, before = (
+        Evaluator.of(learner, records, ["north"] * 20, config, [None] * 20),
+        read_adapter(learner.model).digest(),
+    )
+    row = warm_baseline(evaluator, state)
+    assert (row.name, row.private) == ("warm start alone", True)
+    assert read_adapter(learner.model).digest() == before
+    write_adapter(learner.model, state)
+    assert row.metrics == evaluator.metrics(evaluator.outcome())
