@@ -131,6 +131,15 @@ def test_a_personal_adapter_differs_from_the_published_one_and_opens_as_any_adap
     assert closed == [personal.digest()]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["ia3", "core"])
+def test_a_published_adapter_of_any_family_is_read_as_its_report_names_it(
+    file: SiteFile, publish: Publish, family: str
+) -> None:
+    run = publish({"adapter": {"family": family, **({"rank": 2} if family == "core" else {})}})
+    assert personalise(file, run, quiet)["trained"]
+
+
 def test_a_budget_that_does_not_hold_one_more_round_refuses_before_a_record_is_read(
     file: SiteFile, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
