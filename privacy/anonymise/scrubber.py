@@ -16,6 +16,7 @@ from privacy.detect.casing import Casing, casing
 from privacy.detect.domains.harmless import GUESS, GUESSED
 from privacy.detect.domains.terms import VOCABULARIES, Terms
 from privacy.detect.findings import Finding, is_covered, merge, repeats
+from privacy.detect.job_titles import JobTitles
 from privacy.detect.known_values import find_again, parts_of, values_of
 from privacy.detect.languages.registry import language
 from privacy.detect.levels import LEVELS
@@ -74,6 +75,8 @@ class Scrubber:
         self._level, self.language = section.level, section.language
         text_language = language(section.language)
         self._addresses, self._function_words = AddressForms.of(text_language.addresses), text_language.function_words()
+        jobs, titles = text_language.jobs, text_language.titles
+        self._jobs = JobTitles(jobs(), self._function_words, titles) if jobs else None
         # The vocabularies are English: a term in them may be a name in another language.
         domains = section.domain if section.language == VOCABULARIES else []
         terms = Terms.of(domains, section.harmless) if domains or section.harmless else None
@@ -217,6 +220,8 @@ class Scrubber:
             merge(text, [*f, *self._analyser.spare(text, names, f), *values]) if names or values else f
             for text, f, names, values in zip(masked, merged, repeats(masked, merged), again, strict=True)
         ]
+        if self._jobs:
+            merged = [merge(text, self._jobs.split(text, f)) for text, f in zip(masked, merged, strict=True)]
         if not LEVELS[self._level].word_lists:
             return list(merged)
         numbers = LEVELS[self._level].numbers

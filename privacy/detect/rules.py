@@ -11,8 +11,8 @@ FLAGS = int(re.MULTILINE | re.DOTALL | re.VERBOSE)  # the numbers are those of `
 
 Rules = tuple[tuple[str, str, float], ...]
 
-# A house number: "12", "12 b", "12/3".
-HOUSE_NUMBER = r"\d{1,5}(?:[ ]?[A-Za-z]\b|[/-]\d{1,4}[A-Za-z]?)?"
+# A house number: "12", "12 b", "12/3", "12 bis".
+HOUSE_NUMBER = r"\d{1,5}(?:[ ]?(?:bis|ter|quater)\b|[ ]?[A-Za-z]\b|[/-]\d{1,4}[A-Za-z]?)?"
 DIGIT_GROUP = re.compile(r"\d+")
 
 

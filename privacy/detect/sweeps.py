@@ -4,7 +4,7 @@ This finds names of any language in any sentence, even those that neither a patt
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import regex
@@ -35,7 +35,7 @@ AFTER_NAME = regex.compile(
     r"[ ](?P<word>[\p{Lu}\p{Ll}][\p{L}\p{M}'-]+)"
 )
 FIRM = regex.compile(
-    r"(?<![\w,][ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ]"
+    r"(?<!\p{Lu}[\p{L}'-]*[ ]?,[ ])(?<!\w)(?P<firm>(?P<word>\p{Lu}[\p{L}'-]+)(?:,[ ](?P<word>\p{Lu}[\p{L}'-]+)){1,2},?[ ]"
     r"(?:and|&|und|et|y)[ ](?P<word>\p{Lu}[\p{L}'-]+))(?!\w)"
 )
 
@@ -121,16 +121,21 @@ class Sweeper:
         return unknown or self._lists.may_follow_name(word, capital)
 
     def _firms(self, text: str) -> Iterator[Finding]:
-        """Yield "A, B and C" if all three are names; after a colon they are a list of persons."""
+        """Yield "A, B and C" if all three are names, or two of them rare ones; after a colon they are a list of persons."""
         for match in FIRM.finditer(text):
             words = [word.casefold() for word in match.captures("word")]
-            if all(word in self._lists.locales or not self._is_common(word) for word in words):
+            if self._are_names(words):
                 persons = text[: match.start("firm")].rstrip(" ").endswith(":")
                 if not persons:
                     yield Finding("ORGANIZATION", match.start("firm"), match.end("firm"), LISTED)
                     continue
                 for (start, end), word in zip(match.spans("word"), words, strict=True):
                     yield Finding("PERSON", start, end, IN_A_LIST if word in self._lists.locales else LISTED)
+
+    def _are_names(self, words: Sequence[str]) -> bool:
+        """Return whether some casefolded words may be the names of partners: one may be a common word, such as "Vale"."""
+        rare = sum(self._lists.may_be_name(word) or not self._is_common(word) for word in words)
+        return rare > 1 or all(word in self._lists.locales or not self._is_common(word) for word in words)
 
     def _is_suspect(self, word: str, style: Casing) -> tuple[bool, bool]:
         """Return whether a word counts as a finding in a text of a casing, and whether even if it begins a sentence."""

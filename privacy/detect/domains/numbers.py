@@ -41,6 +41,12 @@ SCORED = (
 )
 SEEN = "vision|visual[ ]acuity|acuity|snellen|visus|pinhole"
 ACUITY = r"(?<![\w/.-])(?:[1-6]|20)/(?:[3-9]|[1-9]\d|[1-4]00)(?![\w/]|[.,-]\d)"
+# Words for what statistics, banks and laboratories give in a row: "odds ratios 0.8712, 1.2045".
+MEASURED_BY = (
+    r"(?i:ratios?|rates?|interest|coefficients?|betas?|means?|medians?|averages?|errors?|deviations?|values?|scores?|weights?|"
+    r"levels?|indexe?s?|indices|yields?|prices?|factors?|probabilit(?:y|ies)|doses?|concentrations?)"
+)
+DECIMALS = r"-?\d{1,4}\.\d{1,6}(?:(?:,|[ ]and|;)[ ]-?\d{1,4}\.\d{1,6}){1,8}"
 FORMS = (
     # A quantity with its unit, and a range of quantities: "20 mg", "130.0 - 170.0 g/L", "4.5 x 10^9/L".
     rf"(?<![\w.,/-])[<>~]?{QUANTITY}(?:[ ]?(?:-|to|/)[ ]?{QUANTITY})?[ ]?{UNIT}(?:[ ]?/[ ]?[\w.^]+(?:[ ]m\^?2)?){{0,3}}"
@@ -49,6 +55,9 @@ FORMS = (
     # A range between two decimals, or between two round numbers; a telephone number has neither form.
     r"(?<![\w.,/+-])\d{1,4}\.\d{1,3}[ ]?(?:-|to)[ ]?\d{1,4}\.\d{1,3}(?![\w.,/-]\d|\w)",
     r"(?<![\w.,/+-])\d{1,4}0[ ]?-[ ]?\d{1,5}0(?![\w.,/-]\d|\w)",
+    # A row of decimals after what they measure, or before what they count; coordinates have neither.
+    rf"\b{MEASURED_BY}\b[^\d\n.;]{{0,24}}\K{DECIMALS}(?!\w)",
+    rf"(?<![\w.,/+-]){DECIMALS}(?=[ ]?(?:%|per[ ]?cent\b|{UNIT}))",
     # A part of a year; an age has no decimals.
     r"(?<![\w.,/-])\d{1,3}\.\d{1,2}[ -]years?(?!\w)",
     # Stages and scores.

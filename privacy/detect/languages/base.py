@@ -17,7 +17,7 @@ PLANTED_KINDS = frozenset(
      "IBAN_CODE", "USERNAME"]
 )  # fmt: skip
 # Parts that a language may leave empty.
-MAY_BE_EMPTY = frozenset({"models", "installed", "months"})
+MAY_BE_EMPTY = frozenset({"models", "installed", "months", "jobs"})
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,25 @@ class AddressWords:
 
     never: str
     ends: str
+
+
+@dataclass(frozen=True)
+class JobWords:
+    """Words of job titles, in small letters.
+
+    Parameters
+    ----------
+    heads
+        Nouns for people: "manager".
+    modifiers
+        Words that stand before them: "social".
+    verbs
+        Words before a noun for a person that belong to no title: "ask".
+    """
+
+    heads: frozenset[str]
+    modifiers: frozenset[str]
+    verbs: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -134,6 +153,8 @@ class Language:
         Returns the word lists, which may take seconds.
     surrogates, dates, planted
         Invented values, forms of dates, and frames for planted values.
+    jobs
+        Returns the words of job titles, which are found beside names; None if they are not.
     """
 
     code: str
@@ -154,6 +175,7 @@ class Language:
     surrogates: SurrogateForms
     dates: DateForms
     planted: PlantedForms
+    jobs: Callable[[], JobWords] | None = None
 
 
 def missing_parts(language: Language) -> list[str]:

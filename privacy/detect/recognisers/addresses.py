@@ -78,6 +78,13 @@ class Address(DigitRecogniser):
             r"(?:[A-Z]{2,3},?[ ]+)?(?!(?:19|20)\d\d\b)\d{4,6}(?:-\d{3,4})?\b(?![%°]|[.,:/]\d)",
             0.5,
         ),
+        # Japan: district, block and house, then the quarter and the town.
+        (
+            "blocks, quarter, town",
+            rf"(?<![\w-])\d{{1,2}}-\d{{1,3}}-\d{{1,3}},?[ ]{CAPITALISED}(?:-{CAPITALISED}|-\p{{Ll}}{{2,6}})?"
+            rf",[ ]{CAPITALISED}",
+            0.5,
+        ),
         (
             "unit",
             rf"\b{any_of(UNITS)}"

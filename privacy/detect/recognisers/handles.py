@@ -6,7 +6,7 @@ from privacy.detect.recognisers.base import RuleRecogniser
 class Handle(RuleRecogniser):
     """Recognises ``@name``, and names with digits: xX_jsmith87_Xx, jane.doe1987.
 
-    A name with digits has letters and at least two digits, and has an underscore or only small letters.
+    A name with digits has at least three letters and two digits, and has an underscore or only small letters.
     """
 
     label = "USERNAME"
@@ -16,7 +16,7 @@ class Handle(RuleRecogniser):
         # Without the check for a digit, the time grows fast with the letters of a word.
         (
             "numbered",
-            r"(?<![\w@/.-])(?=[a-z._]*+\d)(?!covid|vitamin)[a-z]{2,}(?:[._]?[a-z]{2,})*[._]?(?:\d{4}|\d{2})(?![\w-])",
+            r"(?<![\w@/.-])(?=[a-z._]{3,}+\d)(?!covid|vitamin)[a-z]{2,}(?:[._]?[a-z]{2,})*[._]?(?:\d{4}|\d{2})(?![\w-])",
             0.2,
         ),
     )

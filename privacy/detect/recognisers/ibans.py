@@ -1,24 +1,36 @@
 """Recognise bank accounts by their international number (IBAN, ISO 13616)."""
 
+import re
+from collections.abc import Iterator
+
 import regex
-from stdnum import isin
+from stdnum import isin, numdb
 
 from privacy.detect.recognisers.base import DigitRecogniser
 
 # An IBAN as banks print it: capitals, in groups of four or in one.
 USUAL = regex.compile(r"[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]{4}){2,7}(?:[ -]?[A-Z\d]{1,4})?")
-GROUP = r"(?=[a-z]{0,3}\d)[a-z\d]{1,4}"
-BREAK = r"(?:[ ]{1,3}|[-.]|[ ]?\n[ ]?)"
-
-
+# What may stand between two characters of an IBAN in any other print.
+BREAK = r"(?:[ ]{1,3}|[-./]|[ ]?\n[ ]?)?"
+# A part of a country's account numbers in the registry of IBANs: "8!n" is eight digits.
+PART = re.compile(r"(\d+)!?([nac])")
+CHARACTERS = {"n": r"\d", "a": "[a-z]", "c": r"[a-z\d]"}
 # The number of a security (ISO 6166), which is public, and shorter than any IBAN.
 ISIN = regex.compile(r"[A-Z]{2}[A-Z\d]{9}\d")
+
+
+def _prints() -> Iterator[str]:
+    """Yield an expression for the IBANs of each country in the registry (python-stdnum), whatever stands between."""
+    for _, code, _, form, _ in numdb.get("iban").prefixes:
+        account = "".join(f"(?:{BREAK}{CHARACTERS[kind]}){{{size}}}" for size, kind in PART.findall(form["bban"]))
+        yield f"{code}(?:{BREAK}\\d){{2}}{account}"
 
 
 class Iban(DigitRecogniser):
     """Recognises an IBAN by its form, so a mistyped one, or one of a country unknown to Presidio, is found too.
 
-    In small letters, and split by anything but single spaces, its check digits (ISO 7064, modulo 97) must be right.
+    In small letters, and split by anything but single spaces, it must have the length and the kinds of characters of its
+    country, and its check digits (ISO 7064, modulo 97) must be right.
     """
 
     label = "IBAN_CODE"
@@ -28,8 +40,7 @@ class Iban(DigitRecogniser):
             r"(?<!\w)[A-Z]{2}\d{2}(?=(?:[ ]?[A-Z]{0,4}[ ]?\d){8})(?:[ -]?[A-Z\d]{4}){2,7}(?:[ -]?[A-Z\d]{1,4})?(?!\w)",
             0.4,
         ),
-        ("iban, small letters", r"(?i)(?<!\w)[a-z]{2}\d{2}[a-z\d]{11,30}(?!\w)", 0.4),
-        ("iban, split", rf"(?i)(?<!\w)[a-z]{{2}}\d{{2}}{BREAK}(?:[a-z]{{4}}|{GROUP})(?:{BREAK}{GROUP}){{2,8}}(?!\w)", 0.4),
+        ("iban, any print", rf"(?i)(?<!\w)(?=[a-z]{{2}}{BREAK}\d)(?:{'|'.join(_prints())})(?!\w)", 0.4),
     )
 
     def invalidate_result(self, pattern_text: str) -> bool:

@@ -13,6 +13,12 @@ INDIAN = (
 )
 
 
+# Codes of currencies (ISO 4217): "EUR 91M" is an amount.
+CURRENCY = "USD|EUR|GBP|CHF|JPY|AUD|CAD|NZD|SEK|NOK|DKK|INR|CNY|ZAR|SGD|HKD|PLN|CZK|HUF|MXN|BRL|ARS|CLP|TRY|ILS|AED"
+# A European standard (EN) that a national body of CEN publishes: "DIN EN 1090".
+STANDARD = "(?:DIN|BS|NF|UNI|NEN|SN|SS|DS|NS|PN|NBN|UNE|SFS)[ ]EN[ ]"
+
+
 class IdNumber(DigitRecogniser):
     """Recognises numbers by their length or their groups.
 
@@ -34,12 +40,19 @@ class IdNumber(DigitRecogniser):
             r"(?<![\w-])(?=[A-ZÄÖÜ\d])"
             r"(?:[A-Z]{2}\d{2}[ ]?[A-Z]{3}|[A-Z]{2}[ -]?\d{3}[ -]?[A-Z]{2}|\d{4}[ -]?[BCDFGHJ-NPRSTV-Z]{3}"
             r"|\d[A-Z]{3}[ -]?\d{2,3}|(?!ISO|RFC|USD|EUR|GBP|CHF|THE|AND|FOR)[A-Z]{3}-\d{3,4}"
-            r"|[A-ZÄÖÜ]{1,3}[-:][ ]?[A-Z]{1,2}[ -]?[1-9]\d{0,3}[EH]?|[A-ZÄÖÜ]{1,3}[ ][A-Z]{2}[ ][1-9]\d{2,3}[EH]?"
+            r"|[A-ZÄÖÜ]{1,3}[-:][ ]?[A-Z]{1,2}[ -]?[1-9]\d{0,3}[EH]?"
+            rf"|(?!{STANDARD})[A-ZÄÖÜ]{{1,3}}[ ][A-Z]{{2}}[ ][1-9]\d{{2,3}}[EH]?"
             rf"|{INDIAN}[ -]?\d{{1,2}}[ -]?[A-Z]{{1,3}}[ -]?\d{{4}}|DL[ -]?\d{{1,2}}[CPRSTVY][ -]?[A-Z]{{1,2}}[ -]?\d{{4}}"
             r"|\d{2}[ ]?BH[ ]?\d{4}[ ]?[A-Z]{1,2}"
-            r"|[A-HJ-NPRSTV-Y]\d{2,3}[ ]?[A-HJ-PR-Y]{3}|[A-HJ-PR-Y]{3}[ ]?\d{2,3}[A-HJ-NPRSTV-Y]"
+            rf"|[A-HJ-NPRSTV-Y]\d{{2,3}}[ ]?[A-HJ-PR-Y]{{3}}|(?!{CURRENCY})[A-HJ-PR-Y]{{3}}[ ]?\d{{2,3}}[A-HJ-NPRSTV-Y]"
             r"|[A-Z]{1,2}-\d{1,3}[ ]?(?:\d{3}|[A-Z]{1,3}))(?![\w-]|[ ]?%)",
             0.3,
+        ),
+        (
+            "named plate, small letters",
+            rf"(?i)\b{any_of(PLATED)}\b(?:[ ](?:number|no\.?|plate|is|with))*[ ]?[:(]?[ ]?\K"
+            r"[a-z]{2}\d{2}[ ]?[a-z]{3}(?![\w-])",
+            0.5,
         ),
         (
             "named plate",

@@ -9,7 +9,8 @@ SEPARATOR = r"(?:[ ]?[./-][ ]?|[ ]|(?<=\))|(?=\())"
 # A slash after an area code, as in German and Austrian numbers (DIN 5008): "0361/22 33 44".
 # So do Swiss ones ("+41 79/123 45 67") and American ones ("212/555-0147", the North American Numbering Plan).
 AREA_CODE = re.compile(
-    r"(?:\+\d{1,3}[ ]?)?(?:\(0\)[ ]?|0)\d{2,5}[ ]?/|\+\d{1,3}[ ]\d{2,4}[ ]?/|[2-9]\d\d/[2-9]\d\d[ .-]\d{4}\Z"
+    r"(?:\+\d{1,3}[ ]?)?(?:\(0\)[ ]?|0)\d{2,5}[ ]?/|\(0\d{1,5}\)[ ]?/"
+    r"|\+\d{1,3}[ ]\d{2,4}[ ]?/|[2-9]\d\d/[2-9]\d\d[ .-]\d{4}\Z"
 )
 
 

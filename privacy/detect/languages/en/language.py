@@ -4,6 +4,7 @@ import re
 
 from privacy.detect.languages.base import AddressWords, Language
 from privacy.detect.languages.en import people, rules
+from privacy.detect.languages.en.jobs import job_words
 from privacy.detect.languages.en.planted import PLANTED
 from privacy.detect.languages.en.surrogates import DATES, SURROGATES
 from privacy.detect.languages.en.words import function_words, load_words
@@ -44,10 +45,13 @@ ENGLISH = Language(
         ends="and but or is my i to pls please for with at lives? living me u he she they we it from",
     ),
     function_words=function_words,
-    harmless_words=frozenset(["i", "i'm", "i've", "i'll", "i'd", "ok", "okay", "am", "pm", "a", "the"]),
+    harmless_words=frozenset(
+        ["i", "i'm", "i've", "i'll", "i'd", "ok", "okay", "am", "pm", "a", "the", *rules.SERVICES.split()]
+    ),
     always_capital=re.compile(r"i(?:'.*)?"),
     words=load_words,
     surrogates=SURROGATES,
     dates=DATES,
     planted=PLANTED,
+    jobs=job_words,
 )

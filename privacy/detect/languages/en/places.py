@@ -22,7 +22,7 @@ PLACES: Rules = (
         "decimals",
         r"(?<![\w.,-])[-+]?(?:[0-8]?\d|90)\.\d{3,9}°?[ ]?[NS]?[ ]?[,;/][ ]?[-+]?(?:1[0-7]\d|180"
         r"|\d{1,2})\.\d{3,9}°?(?:[ ]?[EW]\b)?(?![\w.]?\d)",
-        0.7,
+        0.5,
     ),
     # As receivers show them: the direction first, minutes with decimals; or the direction right after decimals; or named.
     (
@@ -63,13 +63,21 @@ STREET_TITLED = any_titled(
     "walks wall"
 )
 STREET_WORD = r"[\p{Lu}\d][\p{L}\d'.-]*"
-CORNER_WORD = r"(?:\p{Lu}[\p{L}'.-]*|\d{1,5}[A-Za-z]?\.?|\p{Ll}{1,6}\.?(?=[ ][\p{Lu}\d]))"
+CORNER_WORD = r"(?:\p{Lu}[\p{L}'.-]*|\d{1,5}(?:st|nd|rd|th|[A-Za-z])?\.?|\p{Ll}{1,6}\.?(?=[ ][\p{Lu}\d]))"
 # Words after a number that make it an amount, not a house number.
 AMOUNT = any_of("of in on the down a x mile miles km block blocks times mg minutes? hours? days? weeks? months? years?")
 AT_HOME = r"""(?i:
     (?:lives?|living|lived|resid(?:es?|ing)|stay(?:s|ing)?|located|home|house|office)[ ](?:is[ ])?(?:at|on)
     |address(?:[ ]is|[ ]?:)|corner[ ]of
 )[ ](?i:the[ ])?"""
+# Two streets that cross: after "corner of", or both with the word for a street. These rules need no digit.
+CORNER_NAMES = rf"(?:{CORNER_WORD}[ ]){{1,5}}(?:and|&)[ ](?:{CORNER_WORD}[ ]){{0,4}}(?=[\p{{Lu}}\d]){CORNER_WORD}"
+STREET_OF_A_CROSSING = any_titled("street str st avenue ave road rd lane ln drive boulevard blvd")
+CROSSING_STREET = rf"(?:{STREET_WORD}[ ]){{1,3}}{STREET_OF_A_CROSSING}\b\.?"
+CORNERS: Rules = (
+    ("corner of names", rf"\b(?i:(?:the[ ])?(?:corner|junction|crossing)[ ]of[ ]){CORNER_NAMES}", 0.7),
+    ("two streets", rf"(?<!\w){CROSSING_STREET}[ ](?:and|&|at|/)[ ]{CROSSING_STREET}", 0.7),
+)
 ADDRESSES: Rules = (
     (
         "number first",
@@ -85,9 +93,7 @@ ADDRESSES: Rules = (
     ),
     (
         "corner",
-        rf"\b(?i:(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ])(?:{CORNER_WORD}[ ]){{1,5}}"
-        rf"(?:and|&)[ ](?:{CORNER_WORD}[ ]){{0,4}}"
-        rf"(?=[\p{{Lu}}\d]){CORNER_WORD}",
+        rf"\b(?i:(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ]){CORNER_NAMES}",
         0.7,
     ),
     ("crossing", r"(?i)\b(?:the[ ])?(?:corner|intersection|junction|crossing)[ ]of[ ](?=[^\n]{0,30}[\p{Lu}\d])", 0.6),

@@ -4,7 +4,7 @@
 """
 
 from privacy.detect.languages.en.people import PEOPLE, TITLES
-from privacy.detect.languages.en.places import ADDRESSES, MOVES, PLACES
+from privacy.detect.languages.en.places import ADDRESSES, CORNERS, MOVES, PLACES
 from privacy.detect.rules import Rules, any_of
 
 MONTH = any_of(
@@ -36,6 +36,13 @@ AGES: Rules = (
         0.5,
     ),
     ("age and sex", rf"(?<![\w$£€.,-])(?:1[01]\d|[1-9]\d?)(?:M|F|m|f)\b(?=[ ]*(?:[,.;:)]|$)|[ ]{PATIENT_IS}(?!\w))", 0.5),
+    # A child's age in weeks, days or months, before a word for a child; what else is some weeks old is no person.
+    (
+        "infant",
+        r"(?i)\b\d{1,3}[ -]?(?:d|days?|w|wks?|weeks?|mos?|mths?|months?)[ -]old\b(?=[ ](?:[a-z]+[ ])?"
+        r"(?:infant|baby|babies|boy|girl|child|son|daughter|male|female|newborn|neonate|toddler|twins?|patient)\b)",
+        0.5,
+    ),
     ("birthday", r"(?i)\b\d{1,3}(?:st|nd|rd|th)[ ]birthday\b", 0.5),
 )
 # HM Revenue & Customs, NIM39110: the letters that a prefix may have, and the groups in which a card shows the number.
@@ -46,11 +53,12 @@ NINOS: Rules = (
         0.7,
     ),
 )
-SERVICE = any_of(
+SERVICES = (
     "discord telegram skype snapchat snap instagram insta ig twitter tiktok github gitlab whatsapp kik steam xbox "
     "psn reddit twitch "
     "wechat viber threads mastodon bluesky facebook fb linkedin slack signal"
 )
+SERVICE = any_of(SERVICES)
 HANDLES: Rules = (
     (
         "page",
@@ -81,26 +89,36 @@ AT = r"[ ]?(?:[\[({][ ]?(?:at|@)[ ]?[\])}]|(?<=[ ])at(?=[ ]))[ ]?"
 SPELT_EMAILS: Rules = (
     ("spelt", rf"(?i)(?<!\w)\w++(?:(?:{DOT}|[._-])\w+){{0,4}}{AT}\w+(?:(?:{DOT}|[.-])\w+){{0,3}}{DOT}[a-z]{{2,10}}\b", 0.6),
 )
+# A card, by its word or its network.
+CARD = any_of("cards? visa master[ ]?card maestro amex diners discover mc jcb girocard rupay unionpay")
 NUMBERS: Rules = (
     (
         "ending",
-        r"(?i)\b(?:end(?:ing|s)?(?:[ ](?:in|with|on))|last[ ](?:four|4)(?:[ ]digits)?(?:[ ](?:are|is|of))?)[ ]?:?[ ]?"
+        r"(?i)\b(?:end(?:ing|s)?(?:[ ](?:in|with|on))|(?:last|final)[ ](?:four|4)(?:[ ](?:digits|numbers))?"
+        r"(?:[ ]of[ ][^.\d\n]{1,30}?)?(?:[ ](?:are|is|of))?)[ ]?:?[ ]?"
         r"\K(?!(?:19|20)\d\d\b)\d{3,5}\b(?![.,/:-]\d)",
         0.4,
     ),
     (
         "card ending",
-        r"(?i)\b(?:card|account|acct|number|phone|mobile|iban|visa|mastercard|amex|debit|credit)\b[^.\n]{0,24}?\bend(?:ing|s)"
-        r"(?:[ ](?:in|with|on))?[ ]?:?[ ]?\K\d{3,5}\b",
-        0.5,
+        rf"(?i)\b(?:{CARD}|account|acct|number|phone|mobile|iban|debit|credit)\b(?:no\.|[^.\n]){{0,24}}?"
+        r"\b(?:end|finish|terminat)(?:ing|e?s)(?:[ ](?:in|with|on))?[ ]?:?[ ]?[-#*.]{0,4}\K\d{3,5}\b",
+        0.6,
     ),
     (
         "card, last digits",
-        r"(?i)\b(?:card|visa|mastercard|amex)(?:[ ](?:no\.?|number|with|is))?[ ]?[:\#]?[ ]\K(?!(?:19|20)\d\d\b)\d{4}"
+        rf"(?i)\b{CARD}(?:[ ](?:no\.?|number|with|is))?[ ]?[:\#]?[ ]\K(?!(?:19|20)\d\d\b)\d{{4}}"
         r"(?![\w/-]|[.,:]\d|[ ](?:payments?|transactions?|holders?|users?|points?)\b)",
         0.5,
     ),
-    ("masked", r"(?<!\w)(?:[*•.]{2,}|[xX]{2,})[ -]?(?:(?:[*•]{4}|[xX]{4})[ -]?){0,3}\K\d{3,5}\b", 0.5),
+    # Statements print one mark for all digits that they hide: "card x-2204", "account -4093".
+    (
+        "hidden",
+        rf"(?i)\b(?:{CARD}|account|acct|a/c|debit|credit)[ ](?:x{{1,2}}-?|-|\.{{2,3}})\K\d{{4}}(?![\w/-]|[.,:]\d)",
+        0.6,
+    ),
+    # Nothing but a card or an account is masked, so no word before the digits makes them a value.
+    ("masked", r"(?<!\w)(?:[*•.]{2,}|[xX]{2,})[ -]?(?:(?:[*•]{4}|[xX]{4})[ -]?){0,3}\K\d{3,5}\b", 0.6),
 )
 DIGIT_NAME = any_of("zero oh one two three four five six seven eight nine double triple")
 SAID_NUMBERS: Rules = (("said", rf"\b{DIGIT_NAME}(?:[ ,-]{{1,2}}{DIGIT_NAME}){{5,}}\b", 0.4),)
@@ -136,6 +154,7 @@ RULES = {
     "PERSON": PEOPLE,
     "LOCATION": MOVES,
     "ORGANIZATION": FIRMS,
+    "STREET_ADDRESS": CORNERS,
     "JOB_TITLE": TITLES,  # not TITLE, whose tag would be an element of HTML
     "EMAIL_ADDRESS": SPELT_EMAILS,
     "USERNAME": HANDLES,
