@@ -20,6 +20,7 @@ from shared.errors import ModelError
 from shared.models.library import one_sentence, quiet
 from shared.models.load import LoadedModel
 from shared.models.memory import without_checkpointing
+from shared.ops.disk import os_errors
 
 CORE_FILE = "core.safetensors"  # the cores of an adapter of that family
 
@@ -136,9 +137,10 @@ def save_peft(tuned: PeftModel, folder: Path) -> None:
     """
     inner = {name: factor.core.weight.detach().cpu() for name, factor in cores(tuned).items()}
     state = as_lora(tuned) if inner else None
-    tuned.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False, state_dict=state)
-    if inner:
-        save_file(inner, folder / CORE_FILE)
+    with os_errors():
+        tuned.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False, state_dict=state)
+        if inner:
+            save_file(inner, folder / CORE_FILE)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; the run writes its own
 
 

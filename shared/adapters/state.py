@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from shared.errors import ModelError
+from shared.ops.disk import os_errors
 
 Array = npt.NDArray[np.float32]
 Spec = tuple[tuple[str, tuple[int, ...]], ...]
@@ -97,9 +98,15 @@ class AdapterState:
         ----------
         path
             The file, which is replaced if it exists.
+
+        Raises
+        ------
+        OSError
+            The disk is full or the folder cannot be written.
         """
         # Unlike ascontiguousarray, asarray leaves an array of no dimension as it is.
-        save_file({name: np.asarray(array, order="C") for name, array in self.arrays.items()}, path)
+        with os_errors():
+            save_file({name: np.asarray(array, order="C") for name, array in self.arrays.items()}, path)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -2,11 +2,37 @@
 
 import fcntl
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from shared.errors import RunError
+
+NUMBERED = re.compile(r"\(os error (\d+)\)")  # how safetensors ends what the system told it
+
+
+@contextmanager
+def os_errors() -> Iterator[None]:
+    """Raise an OSError in place of a library's own exception for one, as safetensors has for a full disk.
+
+    Raises
+    ------
+    OSError
+        The block met an error of the system; its number is the system's.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        found = NUMBERED.search(str(error))
+        if found is None:
+            raise
+        number = int(found.group(1))
+        raise OSError(number, os.strerror(number)) from error
 
 
 def replace_file(path: Path, content: bytes) -> None:

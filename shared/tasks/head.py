@@ -15,6 +15,7 @@ from shared.adapters.peft import attach_adapter, restore_peft, save_peft
 from shared.config.run import RunConfig
 from shared.errors import ModelError
 from shared.models.load import Kind, LoadedModel
+from shared.ops.disk import os_errors
 from shared.seeds import signs
 from shared.tasks.base import Task
 from shared.tasks.examples import Batch
@@ -82,7 +83,8 @@ class HeadedTask(Task):
         made = headed(model)
         if isinstance(made.encoder, PeftModel):
             save_peft(made.encoder, folder)
-        save_file({"weight": made.head.weight.detach().cpu(), "bias": made.head.bias.detach().cpu()}, folder / HEAD_FILE)
+        with os_errors():
+            save_file({"weight": made.head.weight.detach().cpu(), "bias": made.head.bias.detach().cpu()}, folder / HEAD_FILE)
 
     def restore(self, model: nn.Module, folder: Path) -> None:
         """Set adapter and head from a saved adapter folder."""

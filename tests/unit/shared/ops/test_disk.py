@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors import SafetensorError
 
+from shared.adapters.state import AdapterState
 from shared.errors import RunError
 from shared.ops import disk
-from shared.ops.disk import FolderLock, replace_file
+from shared.ops.disk import FolderLock, os_errors, replace_file
 
 HOLD = """
 import sys, time
@@ -62,3 +65,20 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch
         replace_file(path, b"two")
     assert path.read_bytes() == b"one"
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
+
+
+def test_an_error_of_the_system_within_a_librarys_own_exception_is_an_os_error() -> None:
+    for number in (errno.ENOSPC, errno.EACCES):
+        with pytest.raises(OSError, match=os.strerror(number)) as caught, os_errors():
+            raise SafetensorError(f"Error while serializing: I/O error: said somehow (os error {number})")
+        assert caught.value.errno == number
+    with pytest.raises(SafetensorError, match="of another kind"), os_errors():
+        raise SafetensorError("of another kind")
+
+
+def test_arrays_that_meet_a_full_disk_raise_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", tmp_path / "none" / "a.safetensors"):  # a full disk is told in the same way
+        with pytest.raises(OSError) as caught:
+            AdapterState({"a": np.zeros(3, np.float32)}).save(path)
+        assert caught.value.errno
