@@ -151,7 +151,7 @@ class Cache:
             replace_file(self._path(name), self._sealed(name, json.dumps(content).encode()))
         except OSError as error:
             raise DataError(
-                f"{self.folder}: the cache cannot be written ({type(error).__name__}); make room, or unset data.cache"
+                f"{self.folder}: the cache cannot be written ({error.strerror}); make room, or unset data.cache"
             ) from error
 
     def _path(self, name: str) -> Path:

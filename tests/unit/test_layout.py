@@ -70,7 +70,7 @@ ROOMS = {
     "scipy": ("privacy/", "simulations/audits/dishonest.py"),
     "torch": LEARNING,
     "transformers": LEARNING,
-    "peft": ("shared/adapters/", "shared/tasks/", "privacy/dp/", "server/export/"),
+    "peft": ("shared/adapters/", "shared/tasks/", "privacy/dp/", "server/export/", "bench/consumer.py"),
     "huggingface_hub": ("shared/models/", "server/export/hub_folder.py"),
     "gguf": ("server/export/gguf_file.py",),
     "pyarrow": ("shared/records/rows.py",),
