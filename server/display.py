@@ -1,9 +1,10 @@
 """Tables that an operator sees at a terminal: a finished run, its privacy card, and the result of checking the card."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +13,8 @@ from server.report.figures import epsilon, measured, size
 from server.report.markdown import privacy_page
 from server.report.signed import SignedCard
 from server.report.verification import Verified
+
+WIDE, MANY_COLUMNS = 100, 4  # characters of a terminal that shows tables of so many columns without breaking their figures
 
 
 def server_tables(report: Mapping[str, Any], folder: str) -> Iterator[RenderableType]:
@@ -63,7 +66,33 @@ def card_page(signed: SignedCard) -> Iterator[RenderableType]:
     """Yield the card as a page; a first line warns if its signature is not valid."""
     if not signed.holds:
         yield "! The signature does not fit this card: it was changed after it was signed. Do not trust it."
-    yield Markdown(privacy_page(signed.card))
+    yield _Page(privacy_page(signed.card))
+
+
+class _Page:
+    """A page of Markdown; in a narrow terminal, each row of a table with many columns is a line of a list."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Markdown(self._text if options.max_width >= WIDE else "\n".join(_listed(self._text)))
+
+
+def _listed(text: str) -> Iterator[str]:
+    """Yield the lines of a page in which tables of many columns have become lists."""
+    rows: list[list[str]] = []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))])
+            continue
+        if rows and len(rows[0]) < MANY_COLUMNS:
+            yield from (f"| {' | '.join(row)} |" for row in rows)
+        elif rows:
+            named = (zip(rows[0], row, strict=False) for row in rows[2:])
+            yield from (f"- {', '.join(f'{name} {cell}' for name, cell in pairs if cell)}" for pairs in named)
+        rows = []
+        yield line
 
 
 def verified_line(found: Verified) -> str:

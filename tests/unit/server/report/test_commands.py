@@ -13,6 +13,7 @@ from rich.table import Table
 
 import hushtune
 from server.display import card_page
+from server.report.figures import count, epsilon
 from server.report.markdown import privacy_page
 from server.report.signed import CARD_FILE, SignedCard
 from shared.ops.terminal import Terminal
@@ -76,6 +77,18 @@ def test_no_sentence_of_a_card_is_lost_at_any_width(published: Any, width: int) 
         assert plain in squeezed, line
     assert "…" not in page
     assert published.key.public in squeezed
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_the_figures_of_a_site_stay_whole_at_any_width(published: Any, width: int) -> None:
+    out, signed = io.StringIO(), SignedCard.load(published.folder)
+    Terminal(file=out, width=width).show(card_page(signed))
+    page = out.getvalue()
+    assert max(map(len, page.splitlines())) <= width
+    assert ("• Site north, Declared size" in re.sub(r"\s+", " ", page)) == (width < 100)
+    for site in signed.card["sites"]:
+        words = [count(site["declared_size"]), epsilon(site["epsilon"])]
+        assert all(word in page for word in words)
 
 
 @pytest.mark.parametrize("width", [40, 120])
