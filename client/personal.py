@@ -14,6 +14,8 @@ from typing import Any, Self
 from client.set_up import Host
 from client.site import Site
 from client.site_file import SiteFile
+from client.statement import reported_heads
+from privacy.ledger import Ledger
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
@@ -135,7 +137,8 @@ def personalise(file: SiteFile, run: Path, log: Callable[..., None]) -> dict[str
     Raises
     ------
     HushtuneError
-        The run is not published, the site's policy or its budget does not allow the round, or a client of the site runs.
+        The run is not published, the site's policy or its budget does not allow the round, a client of the site runs, or the
+        site's ledger lacks entries that the run's report names, so that it is an old copy.
     """
     published = Published.read(run)
     place = Place(file.site.state / FOLDER / published.run_id)
@@ -143,6 +146,7 @@ def personalise(file: SiteFile, run: Path, log: Callable[..., None]) -> dict[str
         if place.final.is_dir():
             return {"folder": str(place.final), "run_id": published.run_id, "trained": False}
         _refuse_other_rank(published.config, file.site.id)
+        _refuse_old_ledger(file, run)
         site = Host(file, log).for_itself(published.config, published.run_id)
         try:
             return _trained(site, published, place)
@@ -159,10 +163,12 @@ def _trained(site: Site, published: Published, place: Place) -> dict[str, Any]:
             place.write(lambda folder: save_adapter(site.learner, site.config, adapter, folder))
 
         site.personalise(published.run_id, _start(site, published), keep)
-    elif not place.partial.is_dir():
+    elif not place.partial.is_dir() or not site.budget.is_answered(
+        published.run_id, number, _digest_in(place.partial, site)
+    ):
         raise LedgerError(
             f"{place.final}: the personal adapter of run {published.run_id} is gone, and its round was charged; restore the "
-            "folder from a backup, because the round is not trained again"
+            "folder from a backup, because the round is not trained again and no other result of it may be used"
         )
     place.show()
     spent = site.budget.spent() if site.plan else None
@@ -174,6 +180,19 @@ def _trained(site: Site, published: Published, place: Place) -> dict[str, Any]:
         "epsilon": spent.epsilon if spent else None,
         "target_delta": site.budget.limit.target_delta if spent else None,
     }
+
+
+def _refuse_old_ledger(file: SiteFile, run: Path) -> None:
+    """Refuse a ledger without the entries that the server saw in the run, as it refuses an order that names them."""
+    ledger = Ledger(file.ledger, file.site.id, file.site.ledger_head)
+    for head in reported_heads(run, file.site.id):
+        ledger.refuse_unless_holds(head)
+
+
+def _digest_in(folder: Path, site: Site) -> str:
+    """Return the digest of a saved personal adapter: an attempt that was killed may have left another than was charged."""
+    site.learner.task.restore(site.learner.model, folder)
+    return read_adapter(site.learner.model).digest()
 
 
 def _refuse_other_rank(config: RunConfig, site_id: str) -> None:

@@ -71,7 +71,7 @@ def verify(folder: Path, against: Path | None = None) -> dict[str, Any]:
     path = folder / "ledger.jsonl"
     entries = read(path)
     refuse_missing_parts(folder, entries)
-    heads = _reported(against, str(entries[0].body["site_id"])) if against and entries else []
+    heads = reported_heads(against, str(entries[0].body["site_id"])) if against and entries else []
     for head in heads:
         refuse_unless_holds(entries, head, path)
     return {"entries": len(entries), "hash": entries[-1].hash if entries else "", "heads_checked": len(heads)}
@@ -131,8 +131,21 @@ def reported_rounds(path: Path) -> tuple[str, Sequence[Mapping[str, Any]]]:
         raise _unreadable(file) from None
 
 
-def _reported(path: Path, site_id: str) -> list[ChainHead]:
-    """Return the heads of a site's ledger in a run's report, round by round."""
+def reported_heads(path: Path, site_id: str) -> list[ChainHead]:
+    """Return the heads of a site's ledger in a run's report, round by round.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a run, or its report.json.
+    site_id : str
+        Name of the site.
+
+    Raises
+    ------
+    LedgerError
+        The file is not a report of a run.
+    """
     _, rounds = reported_rounds(path)
     try:
         rows = [done["ledgers"][site_id] for done in rounds if site_id in done["ledgers"]]

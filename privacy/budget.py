@@ -208,7 +208,7 @@ class Budget:
                 self.ledger.commit(reservation, reply)
         return self.ledger.head()
 
-    def is_answered(self, run_id: str, round_number: int) -> bool:
+    def is_answered(self, run_id: str, round_number: int, reply: str | None = None) -> bool:
         """Return whether a round was reserved and its result was made final, so that it is never trained again.
 
         Parameters
@@ -217,10 +217,12 @@ class Budget:
             Id of the run.
         round_number : int
             Number of the round, from 1.
+        reply : str | None
+            Digest of a result, to ask whether this one was made final; None asks whether any was.
         """
         entries = self.ledger.entries()
         reservation = _reservation(entries, run_id, round_number)
-        return reservation is not None and _is_committed(reservation, entries)
+        return reservation is not None and _is_committed(reservation, entries, reply)
 
     def rounds(self, run_id: str) -> tuple[int, ...]:
         """Return the numbers of all reserved rounds of a run, answered or not, in the order of the ledger.

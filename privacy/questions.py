@@ -31,6 +31,8 @@ FIELDS: Mapping[str, Kind] = {
     "model.device": "replaced",
     "model.dtype": "counted",
     "model.max_length": "counted",
+    "model.warm_start": "open",  # only the server reads the folder; a site gets the adapter with the order
+    "model.warm_start_digest": "open",
     "adapter.family": "counted",
     "adapter.rank": "counted",
     "adapter.alpha": "counted",

@@ -61,7 +61,8 @@ def refuse_other_start(config: RunConfig) -> None:
     Raises
     ------
     ConfigError
-        The adapter of ``model.warm_start`` was trained with another base model, seed, adapter or task.
+        The adapter of ``model.warm_start`` was trained with another base model, seed, adapter or task, or on records that
+        are not public.
     ModelError
         The folder is not the adapter of a finished run.
     """
@@ -84,6 +85,11 @@ def refuse_other_start(config: RunConfig) -> None:
                 f"model.warm_start: {folder} was trained with another {field}, so its numbers do not fit this run; train "
                 f"the public adapter with the same {field}"
             )
+    if trained.privacy.enabled or trained.data.source == "sites":
+        raise ConfigError(
+            f"model.warm_start: {folder} was trained with privacy or at real sites, so on records that this run's epsilon "
+            "does not count; train the public adapter on public text, with privacy.enabled = false"
+        )
 
 
 def warm_baseline(evaluator: Evaluator, start: AdapterState) -> Baseline:

@@ -145,12 +145,15 @@ def save_peft(tuned: PeftModel, folder: Path) -> None:
 
 
 def restore_peft(tuned: PeftModel, folder: Path) -> None:
-    """Set the adapter's tensors from a saved adapter, without reading its config file.
+    """Set the adapter's trained tensors from a saved adapter, without reading its config file.
+
+    Tensors that are frozen, as LoRA's A is under privacy, follow from the run's seed. No digest covers them, so a file in
+    which they differ is refused.
 
     Raises
     ------
     ModelError
-        The file is missing, or its tensors are not exactly those of the model.
+        The file is missing, its tensors are not exactly those of the model, or a frozen one has other numbers.
     """
     factors = cores(tuned)
     path = folder / (CORE_FILE if factors else "adapter_model.safetensors")
@@ -165,6 +168,12 @@ def restore_peft(tuned: PeftModel, folder: Path) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
     if expected != {name: tuple(tensor.shape) for name, tensor in saved.items()}:
         raise ModelError(f"{path}: its tensors do not fit the base model; use the base model that it was trained on")
+    frozen = {name.replace(".default", "") for name, each in tuned.named_parameters() if not each.requires_grad}
+    if not all(bool((own[name].cpu() == saved[name]).all()) for name in frozen.intersection(own)):
+        raise ModelError(
+            f"{path}: its frozen tensors are not those of the run's seed, so the trained ones do not fit them; obtain the "
+            "adapter folder again"
+        )
     if factors:
         with torch.no_grad():
             for name, weight in own.items():

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def publish(tmp_path: Path, tiny_bert: Path, classify: RunConfig, change: Change
         learner, folder = learner_of(local), tmp_path / "published"
         folder.mkdir(exist_ok=True)
         told = save_adapter(learner, config, read_adapter(learner.model), folder / "adapter")
-        (folder / "report.json").write_text(json.dumps({"run_id": run_id, "adapter": told}))
+        (folder / "report.json").write_text(json.dumps({"run_id": run_id, "adapter": told, "rounds": []}))
         return folder
 
     return build
@@ -185,6 +186,41 @@ def test_an_adapter_whose_round_was_closed_gets_its_name_and_is_not_trained_agai
             personalise(file, run, quiet)
     monkeypatch.setattr(site_module, "train", lambda *_, **__: pytest.fail("trained a second time for one charge"))
     assert Path(personalise(file, run, quiet)["folder"]).is_dir()
+
+
+def test_what_a_killed_attempt_left_is_not_shown_in_the_place_of_the_adapter_that_was_charged(
+    file: SiteFile, publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, killed, left = publish(), OSError("killed here"), tmp_path / "left"
+    with monkeypatch.context() as patch:
+        patch.setattr(Budget, "commit", lambda *_, **__: (_ for _ in ()).throw(killed))
+        with pytest.raises(OSError, match="killed here"):
+            personalise(file, run, quiet)
+    place = Place(file.site.state / FOLDER / "run")
+    shutil.copytree(place.partial, left)  # as a backup does
+    shown = Path(personalise(file, run, quiet)["folder"])
+    shutil.rmtree(shown)
+    left.rename(place.partial)
+    with pytest.raises(LedgerError, match="no other result of it may be used"):
+        personalise(file, run, quiet)
+    assert not shown.exists()
+
+
+def test_a_site_whose_ledger_is_older_than_the_runs_report_is_not_personalised(file: SiteFile, publish: Publish) -> None:
+    run = publish()
+    budget = rounds_before(file, run)
+    report, seen = json.loads((run / "report.json").read_text()), budget.ledger.head()
+
+    def name(head: ChainHead) -> None:
+        (run / "report.json").write_text(json.dumps(report | {"rounds": [{"ledgers": {"north": asdict(head)}}]}))
+
+    name(ChainHead(seen.entries + 2, "a" * 64))
+    with pytest.raises(LedgerError, match="was seen before: the ledger was cut off, or is an old copy"):
+        personalise(file, run, quiet)
+    assert budget.ledger.head() == seen
+    assert not (file.site.state / FOLDER).exists()
+    name(seen)
+    assert personalise(file, run, quiet)["trained"]
 
 
 def test_a_personal_adapter_that_is_gone_is_not_trained_again(file: SiteFile, publish: Publish) -> None:

@@ -13,19 +13,19 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
 from shared.tasks.adapter_files import save_adapter
 
-Warm = Callable[[RunConfig], tuple[RunConfig, AdapterState]]
+Warm = Callable[..., tuple[RunConfig, AdapterState]]
 
 
 @pytest.fixture
 def warm(learner_of: LearnerOf, change: Change, tmp_path: Path) -> Warm:
-    """Save a random adapter of a run; return the run that starts from it, and the adapter."""
+    """Save a random adapter of a run without privacy; return the run that starts from it, and the adapter."""
 
-    def build(config: RunConfig) -> tuple[RunConfig, AdapterState]:
+    def build(config: RunConfig, **trained: object) -> tuple[RunConfig, AdapterState]:
         learner, random = learner_of(config), np.random.default_rng(3)
         fresh = read_adapter(learner.model)
         state = AdapterState({k: a + random.normal(size=a.shape).astype(np.float32) for k, a in fresh.arrays.items()})
         write_adapter(learner.model, state)
-        save_adapter(learner, config, state, tmp_path / "adapter")
+        save_adapter(learner, change(config, {"privacy.enabled": False, **trained}), state, tmp_path / "adapter")
         write_adapter(learner.model, fresh)
         digest = {"model.warm_start": str(tmp_path / "adapter"), "model.warm_start_digest": state.digest()}
         return change(config, digest), state
@@ -63,6 +63,15 @@ def test_an_adapter_whose_numbers_mean_something_else_here_is_refused_by_field(
     section = field if field.startswith(("run", "task")) else "adapter"
     with pytest.raises(ConfigError, match=rf"was trained with another {section}, .* with the same {section}"):
         start_of(change(config, {field: value}), learner_of(classify))
+
+
+@pytest.mark.parametrize("trained", [{"privacy.enabled": True}, {"data.source": "sites"}], ids=["privacy", "sites"])
+def test_an_adapter_of_a_private_run_or_of_real_sites_is_no_public_one(
+    classify: RunConfig, learner_of: LearnerOf, warm: Warm, trained: dict[str, object]
+) -> None:
+    config, _ = warm(classify, **trained)
+    with pytest.raises(ConfigError, match="on records that this run's epsilon does not count"):
+        start_of(config, learner_of(classify))
 
 
 def test_a_folder_without_an_adapter_is_refused(

@@ -229,6 +229,22 @@ def test_a_tampered_adapter_is_refused_in_one_line(
     assert read_adapter(learner.model).digest() == before
 
 
+def test_an_adapter_with_another_frozen_half_than_the_seeds_is_refused(
+    either: RunConfig, learner_of: LearnerOf, tmp_path: Path
+) -> None:
+    learner = learner_of(either)
+    learner.task.save(learner.model, tmp_path)
+    path = tmp_path / "adapter_model.safetensors"
+    tensors = load_file(path)
+    save_file({name: tensor * 2 if "lora_A" in name else tensor for name, tensor in tensors.items()}, path)
+    before = read_adapter(learner.model).digest()  # no digest covers the frozen half
+    with pytest.raises(ModelError, match=r"its frozen tensors are not those of the run's seed"):
+        learner.task.restore(learner.model, tmp_path)
+    learner.task.save(learner.model, tmp_path)
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in load_file(path).items())
+    assert read_adapter(learner.model).digest() == before
+
+
 @pytest.mark.parametrize("mutant", ["shape", "garbage", "absent"])
 def test_a_tampered_head_is_refused_in_one_line(
     classify: RunConfig, learner_of: LearnerOf, tmp_path: Path, mutant: str
