@@ -3,7 +3,6 @@
 The server signs each privacy card, so that anyone who knows the public key can check the signer and detect changes.
 """
 
-import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from shared.errors import RunError
+from shared.identity.keys import write_private
 from shared.ops.disk import replace_file
 
 ALGORITHM = "Ed25519"
@@ -85,15 +85,10 @@ class SigningKey:
 
     @classmethod
     def _of(cls, path: Path) -> Self:
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
+        if path.exists():
             return cls._load(path)
         key = cls(Ed25519PrivateKey.generate())
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_private(path, key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return key
 
     @classmethod

@@ -55,16 +55,22 @@ def write_private(path: Path, content: bytes) -> None:
     ------
     ConfigError
         The file exists already; a key is never overwritten.
+    OSError
+        The disk is full or the folder cannot be written; there is no file then.
     """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
     except FileExistsError as error:
         raise ConfigError(f"{path}: already exists, and a key is never overwritten; move the file away first") from error
-    with os.fdopen(handle, "wb") as stream:
-        os.fchmod(handle, PRIVATE)
-        stream.write(content)
-        stream.flush()
-        os.fsync(handle)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            os.fchmod(handle, PRIVATE)
+            stream.write(content)
+            stream.flush()
+            os.fsync(handle)
+    except BaseException:  # a full disk: half a key would be taken for the key
+        path.unlink(missing_ok=True)
+        raise
 
 
 def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:

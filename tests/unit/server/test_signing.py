@@ -1,5 +1,7 @@
 """The server's key: made once, for its owner's eyes, and no signature fits anything else."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -79,3 +81,16 @@ def test_one_bit_is_enough_to_fail(tmp_path_factory: pytest.TempPathFactory, pla
 @pytest.mark.parametrize(("signature", "public"), [("", ""), ("zz", "00" * 32), ("00" * 64, "0"), ("00" * 63, "00" * 32)])
 def test_what_is_no_signature_does_not_fit(signature: str, public: str) -> None:
     assert not is_signed(CONTENT, signature, public)
+
+
+def test_a_full_disk_leaves_no_half_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.identity.keys.os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            SigningKey.load_or_create(tmp_path / "key.pem")
+    assert not list(tmp_path.iterdir())
+    first, again = (SigningKey.load_or_create(tmp_path / "key.pem").public for _ in range(2))
+    assert first == again
