@@ -40,12 +40,13 @@ def cell_name(cell: Mapping[str, Any]) -> str:
 
 
 def _membership(found: Mapping[str, Any]) -> Table:
-    table = Table("adapter", "trained on", "attack", "AUC", "found at 0.1 %", "found at 1 %", "limit at 1 %")
+    table = Table("adapter", "trained on", "attack", "AUC", "found at 0.1 %", "found at 1 %", "limits at these")
     table.title = "Who was in the training data (95 % intervals)"
     for cell in found["cells"]:
         for row in cell["membership"]:
             rates = [f"{r['true_positive_rate']:.3f} ({r['low']:.3f} to {r['high']:.3f})" for r in row["rates"]]
-            limit = f"{cell['limits']['true_positive_rates'][1]:.3f}" if cell["limits"] and row["copies"] == 1 else "none"
+            bounds = cell["limits"]["true_positive_rates"] if cell["limits"] and row["copies"] == 1 else []
+            limit = ", ".join(f"{bound:.3f}" for bound in bounds) or "none"
             area = f"{row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
             table.add_row(cell_name(cell), f"{row['copies']} x", row["attack"], area, *rates, limit)
     return table

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
+from shared.records.types import RawRecord, origin
 from simulations.audits import adapter
 from simulations.audits.adapter import audit_adapter
 from simulations.audits.display import adapter_tables
@@ -32,6 +33,25 @@ def test_four_adapters_are_attacked_with_and_without_anonymisation_and_privacy(t
     assert "not anonymised, not private" in shown
     assert "proves nothing" in shown
     assert ("TOO WEAK" in shown) == (not found["strong_enough"])
+
+
+@pytest.mark.slow
+def test_a_model_that_writes_is_asked_for_the_planted_numbers(
+    tiny: RunConfig, instruct: RunConfig, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(config: RunConfig, *_: object) -> dict[str, list[RawRecord]]:
+        asked = {"instruction": "aia bab", "response": "cac"}
+        records = [RawRecord(asked, None, place, origin=origin(asked.values())) for place in range(1, 31)]
+        return {site.id: records for site in config.data.sites}
+
+    monkeypatch.setattr(adapter, "read_sites", read)
+    task = instruct.task.model_dump(mode="json")
+    config = change(tiny, {"model.name": instruct.model.name, "task": task, "training.rounds": 1, "model.max_length": 48})
+    found = audit_adapter(config, 4, 3, 0)
+    rows = [row for cell in found["cells"] for row in cell["extraction"]]
+    assert {row["completed"] for row in rows} <= set(range(17))  # an untrained model completes what it completes
+    assert {row["copies"] for row in rows} == {0, 1, 4}
+    assert {row["attack"] for cell in found["cells"] for row in cell["membership"]} == {"loss", "loss less base"}
 
 
 def test_an_interrupted_audit_goes_on_with_the_adapter_where_it_stopped(
