@@ -97,7 +97,7 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
     Raises
     ------
     RunError
-        The folder holds an unfinished run of another config, or a damaged one.
+        The folder holds an unfinished run of another config, or a damaged one; or the run would start from two adapters.
     """
     state = _read_state(folder)
     found = Checkpoint.load(folder.checkpoint)
@@ -121,6 +121,11 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
         raise RunError(
             f"{folder.run}: holds the unfinished run '{state['name']}' of another config; start with that config, or with "
             "--fork NAME to begin a new run from its adapter"
+        )
+    if found is not None and fork and config.model.warm_start is not None:
+        raise RunError(
+            f"{folder.run}: a fork starts from the adapter of the run there, which no public text alone has trained; remove "
+            "model.warm_start from the config, or start the run without --fork in another --state"
         )
     folder.run.rename(folder.root / f"run-{state['run_id']}")
     return _start(folder, config, found.adapter if found and fork else None)

@@ -88,6 +88,17 @@ def test_another_config_is_refused_unless_it_forks(tmp_path: Path, config_of: Co
     assert again.forked.digest() == ADAPTER.digest()
 
 
+def test_a_fork_does_not_start_from_a_public_adapter_too_and_the_run_that_it_would_leave_stays(
+    tmp_path: Path, config_of: ConfigOf
+) -> None:
+    folder, config = StateFolder(tmp_path), config_of()
+    first = begin(folder, config, fork=False)
+    commit(folder, config, first, done(1))
+    with pytest.raises(RunError, match=r"remove model\.warm_start"):
+        begin(folder, config_of({"run.name": "other", "model.warm_start": "public/adapter"}), fork=True)
+    assert begin(folder, config, fork=False).first == 2
+
+
 def test_a_finished_run_is_not_done_again_and_another_may_follow(tmp_path: Path, config_of: ConfigOf) -> None:
     folder, config = StateFolder(tmp_path), config_of()
     first = begin(folder, config, fork=False)
