@@ -112,6 +112,9 @@ class Service:
         self._telling.order(order, "refused" if isinstance(reason, HushtuneError) else "failed", code)
         if isinstance(reason, HushtuneError):
             sys.stderr.write(f"hushtune: round {order.round} refused: {one_line(reason)}\n")
+        elif isinstance(reason, OSError) and reason.errno:  # the system's own words, which hold no record
+            said = os.strerror(reason.errno)
+            sys.stderr.write(f"hushtune: round {order.round} failed: {said}; correct this; the server may ask again\n")
 
     def tell_budgets(self, *, idle: bool) -> None:
         """Write the remaining budget to the status file, if there was an order since it was last written.

@@ -1,3 +1,4 @@
+import errno
 import json
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from client import service as module
 from client.lost_server import IdentityInUse, ServerGone
 from client.service import Service
 from shared.adapters.state import AdapterState
-from shared.errors import ConnectionRefused
+from shared.errors import ConnectionRefused, Declined
 from shared.ops.energy import Lap
 from shared.ops.runlog import RunLog
 from shared.ops.voice import Voice
@@ -144,3 +145,16 @@ def test_a_server_that_stays_away_is_asked_less_and_less_and_the_log_stays_short
     assert len(lines) < 12
     assert json.loads(lines[0])["reason"] == "unreachable"
     assert "fed: cannot be reached (refused)" in capsys.readouterr().err
+
+
+def test_a_full_disk_in_training_is_told_to_the_steward_in_the_systems_words(capsys: pytest.CaptureFixture[str]) -> None:
+    service: Any = object.__new__(Service)
+    service._log, service._telling = SimpleNamespace(event=lambda *_, **__: None), SimpleNamespace(order=lambda *_: None)
+    order: Any = SimpleNamespace(run_id="run", round=3)
+    told = Declined("declined")
+    told.__cause__ = OSError(errno.ENOSPC, "a patient's words")
+    service._refused(order, told)
+    service._refused(order, ValueError("a patient's words"))
+    said = capsys.readouterr().err
+    assert said.startswith("hushtune: round 3 failed: No space left on device; ")
+    assert said.count("\n") == 1
