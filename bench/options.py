@@ -109,6 +109,8 @@ EXCLUDED: Mapping[str, str] = {
     "balance.resample": "not allowed with privacy",
     "model.name": "one model is measured for each task",
     "model.sha256": "identifies the file that is read",
+    "model.warm_start": "says where training starts; the bound holds at any adapter",
+    "model.warm_start_digest": "identifies the adapter that is read",
     "model.dtype = auto": "resolves to one of the measured dtypes",
     "model.dtype = float32": "measured without any option",
     "model.device": "measured on a CPU; tests marked gpu compare a GPU with it",

@@ -59,6 +59,7 @@ def load_adapter(folder: Path, exact: bool = False, overrides: Sequence[str] = (
         The folder is not an adapter of a finished run.
     """
     config, path = read_config(folder), folder / CONFIG_FILE
+    trained = config.run
     tree = config.model_dump(mode="json")
     for override in overrides:
         apply_override(tree, override, path)
@@ -67,7 +68,7 @@ def load_adapter(folder: Path, exact: bool = False, overrides: Sequence[str] = (
     config = config.model_copy(update={"adversary": None})  # it was there for training only
     if exact:
         config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": "float32"})})
-    learner = load_learner(config)
+    learner = load_learner(config.model_copy(update={"run": trained}))  # frozen tensors follow from the seed of training
     learner.task.restore(learner.model, folder)
     return config, learner
 

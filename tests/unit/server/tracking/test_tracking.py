@@ -75,7 +75,7 @@ def test_mlflow_is_used_when_installed_unless_the_config_says_otherwise(
 ) -> None:
     Kept.runs = []
     monkeypatch.setattr(tracking, "TRACKERS", {"mlflow": Kept})
-    monkeypatch.setattr(extras, "is_installed", lambda package: installed)
+    monkeypatch.setattr(extras, "_is_met", lambda requirement: installed)
     track(document, tmp_path, config_of({"report.tracking": chosen}))
     assert len(Kept.runs) == puts
 
