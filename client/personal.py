@@ -92,6 +92,22 @@ class Place:
         """Return the folder in which the adapter lies until its round is closed."""
         return self.final.with_name(f".{self.final.name}.partial")
 
+    def clear(self) -> None:
+        """Remove what a killed attempt left, before a round is charged for another one.
+
+        Raises
+        ------
+        RunError
+            The folder cannot be removed.
+        """
+        try:
+            if self.partial.exists():
+                shutil.rmtree(self.partial)
+        except OSError as error:
+            raise RunError(
+                f"{self.partial}: cannot be removed ({type(error).__name__}); remove this folder of an unfinished attempt"
+            ) from error
+
     def write(self, save: Callable[[Path], Any]) -> None:
         """Write the adapter under its first name, on the disk before this returns.
 
@@ -100,7 +116,6 @@ class Place:
         save
             Writes the files into a folder.
         """
-        shutil.rmtree(self.partial, ignore_errors=True)
         self.partial.mkdir(mode=0o700, parents=True)
         save(self.partial)
         for path in self.partial.iterdir():
@@ -162,6 +177,7 @@ def _trained(site: Site, published: Published, place: Place) -> dict[str, Any]:
             write_adapter(site.learner.model, adapter)
             place.write(lambda folder: save_adapter(site.learner, site.config, adapter, folder))
 
+        place.clear()
         site.personalise(published.run_id, _start(site, published), keep)
     elif not place.partial.is_dir() or not site.budget.is_answered(
         published.run_id, number, _digest_in(place.partial, site)

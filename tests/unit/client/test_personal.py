@@ -206,6 +206,19 @@ def test_what_a_killed_attempt_left_is_not_shown_in_the_place_of_the_adapter_tha
     assert not shown.exists()
 
 
+def test_a_folder_of_an_unfinished_attempt_that_cannot_be_removed_is_refused_before_the_round_is_charged(
+    file: SiteFile, publish: Publish
+) -> None:
+    run, place = publish(), Place(file.site.state / FOLDER / "run")
+    place.partial.parent.mkdir(parents=True)
+    place.partial.write_text("in the way", encoding="utf-8")
+    with pytest.raises(RunError, match=r"\.run\.partial: cannot be removed \(NotADirectoryError\); remove this folder"):
+        personalise(file, run, quiet)
+    assert [e for e in Ledger(file.ledger, file.site.id, file.site.ledger_head).entries() if e.kind == "reserve"] == []
+    place.partial.unlink()
+    assert personalise(file, run, quiet)["trained"]
+
+
 def test_a_site_whose_ledger_is_older_than_the_runs_report_is_not_personalised(file: SiteFile, publish: Publish) -> None:
     run = publish()
     budget = rounds_before(file, run)
