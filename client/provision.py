@@ -16,6 +16,7 @@ from shared.config.toml import read_toml
 from shared.errors import ConfigError
 from shared.identity.certificates import authority_flaws, read_certificate
 from shared.identity.keys import exposed, fingerprint, make_site_key, public_line, read_private, read_public
+from shared.ops.disk import PUBLIC, replace_file
 from shared.ops.flaws import Flaw
 
 SITE_FILE = "SITE.toml"
@@ -50,7 +51,7 @@ def provision_site(folder: Path) -> SiteKey:
     made = not private.exists()
     key = (make_site_key(private) if made else read_private(private)).public_key()
     public = private.with_name(f"{site_id}.pub")
-    public.write_text(public_line(key, site_id), encoding="utf-8")
+    replace_file(public, public_line(key, site_id).encode(), PUBLIC)
     return SiteKey(site_id, public, fingerprint(key), made)
 
 

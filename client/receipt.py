@@ -46,7 +46,7 @@ def receipt(folder: Path, run: Path) -> dict[str, Any]:
     run_id, rows = reported_rounds(run)
     try:
         heads = _chain(run_id, [row for row in rows if row["committed"]], run)
-        orders = _refuse_other_chain(run_id, entries, heads, path)
+        orders = _refuse_other_chain(run_id, entries, heads, max((row["round"] for row in rows), default=0), path)
         rounds = [_round(row, site_id, _sent(entries, run_id, row["round"]), run) for row in rows if row["committed"]]
     except (KeyError, TypeError, AttributeError, ValueError):
         raise LedgerError(f"{run}: the rounds of its report are malformed; obtain the report again") from None
@@ -72,8 +72,11 @@ def _chain(run_id: str, rows: Sequence[Mapping[str, Any]], run: Path) -> list[Ch
     return heads
 
 
-def _refuse_other_chain(run_id: str, entries: Sequence[Entry], heads: Sequence[ChainHead], path: Path) -> int:
-    """Compare the chain with the head that came with each order to this site; return the number of orders."""
+def _refuse_other_chain(run_id: str, entries: Sequence[Entry], heads: Sequence[ChainHead], last: int, path: Path) -> int:
+    """Compare the chain with the head that came with each order to this site; return the number of orders.
+
+    A reservation after the ``last`` reported round is no order of the published run: it is that of a personal adapter.
+    """
     orders = [entry for entry in entries if entry.kind == "reserve" and entry.body["run_id"] == run_id]
     for entry in orders:
         shown = ChainHead(entry.body["server_entries"], entry.body["server_hash"])
@@ -82,7 +85,7 @@ def _refuse_other_chain(run_id: str, entries: Sequence[Entry], heads: Sequence[C
                 f"{path}: entry {entry.seq}: before round {entry.body['round']} the server showed this site another past of "
                 "the run than the report states; ask the operator, and the other sites, which past they were shown"
             )
-    return len(orders)
+    return sum(entry.body["round"] <= last for entry in orders)
 
 
 def _sent(entries: Sequence[Entry], run_id: str, number: int) -> list[str | None]:

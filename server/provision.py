@@ -23,6 +23,7 @@ from shared.identity.certificates import (
 )
 from shared.identity.keys import exposed, fingerprint, new_key, read_public, write_private
 from shared.models.catalogue import CATALOGUE
+from shared.ops.disk import PUBLIC, replace_file
 from shared.ops.flaws import Flaw
 
 AUTHORITY_DAYS = 3650
@@ -119,10 +120,13 @@ def _check_names(hosts: Sequence[str], sites: Sequence[str]) -> None:
 def _make_authority(folder: ServerFolder) -> list[Path]:
     if folder.authority.exists():
         return []
-    key = new_key()
-    write_private(folder.authority_key, private_pem(key))
-    folder.authority.write_bytes(certificate_pem(authority(key, AUTHORITY_DAYS)))
-    return [folder.authority, folder.authority_key]
+    made = [folder.authority]
+    if not folder.authority_key.exists():  # else a full disk, or a kill, came between key and certificate
+        write_private(folder.authority_key, private_pem(new_key()))
+        made.append(folder.authority_key)
+    certificate = authority(read_pem_key(folder.authority_key), AUTHORITY_DAYS)
+    replace_file(folder.authority, certificate_pem(certificate), PUBLIC)
+    return made
 
 
 def _make_certificate(folder: ServerFolder, hosts: Sequence[str], days: int) -> list[Path]:
@@ -141,7 +145,8 @@ def _make_certificate(folder: ServerFolder, hosts: Sequence[str], days: int) -> 
         write_private(folder.key, private_pem(new_key()))
         made.append(folder.key)
     public = read_pem_key(folder.key).public_key()
-    folder.certificate.write_bytes(certificate_pem(server_certificate(hosts, public, issuer, issuer_key, days)))
+    certificate = server_certificate(hosts, public, issuer, issuer_key, days)
+    replace_file(folder.certificate, certificate_pem(certificate), PUBLIC)
     return made
 
 
@@ -151,9 +156,9 @@ def _make_site(folder: ServerFolder, site_id: str, host: str, port: int) -> list
     if (root / "SITE.toml").exists():
         return []
     root.mkdir(parents=True, exist_ok=True)
-    (root / "ca.crt").write_bytes(folder.authority.read_bytes())
+    replace_file(root / "ca.crt", folder.authority.read_bytes(), PUBLIC)
     address = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
-    (root / "SITE.toml").write_text(site_settings(site_id, address), encoding="utf-8")
+    replace_file(root / "SITE.toml", site_settings(site_id, address).encode(), PUBLIC)  # last, see above
     return [root / "SITE.toml", root / "ca.crt"]
 
 

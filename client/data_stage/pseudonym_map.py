@@ -12,8 +12,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shared.errors import DataError
-from shared.identity.keys import PRIVATE, write_private
-from shared.ops.disk import replace_file
+from shared.identity.keys import write_private
+from shared.ops.disk import PRIVATE, replace_file
 
 KEY_BYTES = 32
 NONCE_BYTES = 12

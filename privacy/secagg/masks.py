@@ -52,7 +52,7 @@ def masked(values: Words, site_id: str, secret: X25519PrivateKey, peers: Mapping
     total = values.copy()
     for peer, key in peers.items():
         first, second = sorted((site_id, peer))
-        stream = _stream(_pair_key(secret, key, transcript, first, second), len(values))
+        stream = _stream(_pair_key(agreed(secret, key, peer), transcript, first, second), len(values))
         if site_id == first:
             total += stream
         else:
@@ -60,11 +60,30 @@ def masked(values: Words, site_id: str, secret: X25519PrivateKey, peers: Mapping
     return total
 
 
-def _pair_key(secret: X25519PrivateKey, key: bytes, transcript: bytes, first: str, second: str) -> bytes:
+def agreed(secret: X25519PrivateKey, key: bytes, peer: str) -> bytes:
+    """Return the secret that a site shares with a peer, 32 bytes.
+
+    Parameters
+    ----------
+    secret
+        The site's ephemeral key of this attempt.
+    key
+        Public X25519 key of the peer, 32 bytes.
+    peer
+        Name of the peer.
+
+    Raises
+    ------
+    MessageError
+        The peer's key gives no secret (a point of small order).
+    """
     try:
-        shared = secret.exchange(X25519PublicKey.from_public_bytes(key))
+        return secret.exchange(X25519PublicKey.from_public_bytes(key))
     except ValueError as error:
-        raise MessageError(f"secure sum: a mask key of {first} or {second} gives no secret; refuse the attempt") from error
+        raise MessageError(f"secure sum: the mask key of site {peer} gives no secret; refuse the attempt") from error
+
+
+def _pair_key(shared: bytes, transcript: bytes, first: str, second: str) -> bytes:
     info = b"|".join((LABEL, first.encode(), second.encode()))  # a site's name has no '|'
     return HKDF(hashes.SHA256(), KEY_BYTES, salt=transcript, info=info).derive(shared)
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from privacy.secagg.masks import KEY_BYTES, Words, masked
+from privacy.secagg.masks import KEY_BYTES, Words, agreed, masked
 from privacy.secagg.roster import SIGNED_WITH, Roster
 from shared.errors import MessageError, PrivacyError
 from shared.wire.announcement import Announcement
@@ -94,7 +94,8 @@ class Participant:
         ------
         MessageError
             The attempt is not the one that this site announced a key for, or was answered; this site's key is missing or
-            changed; a site is not pinned, did not sign its key, or occurs twice; or two keys are equal.
+            changed; a site is not pinned, did not sign its key, or occurs twice; two keys are equal; or a key gives no
+            secret.
         PrivacyError
             There are too few sites.
         """
@@ -109,6 +110,7 @@ class Participant:
             if len(each.key) != KEY_BYTES:
                 raise MessageError(f"secure sum: the mask key of site {each.site_id} does not have {KEY_BYTES} bytes")
             self._roster.refuse_unless_signed(each.site_id, attempt.message(each.site_id, each.key), each.signature)
+            agreed(self._open[1], each.key, each.site_id)
         if len(names) < self._fewest:
             raise PrivacyError(
                 f"secure sum: {len(names)} sites, and this site's policy asks for {self._fewest}; wait for more of them"

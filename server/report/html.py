@@ -35,7 +35,7 @@ PARTS: dict[str, dict[str, Any]] = {
 ENTRIES: dict[str, dict[str, Any]] = {
     "baselines": {"name": "", "note": "", "private": False, "metrics": {}},
     "rounds": {
-        **dict.fromkeys(("round", "bytes_up", "bytes_down", "seconds", "kwh", "co2e_kg")),
+        **dict.fromkeys(("round", "bytes_up", "bytes_down", "seconds", "kwh", "co2e_kg", "lost")),
         **{"metrics": {}, "stages": {}, "accepted": [], "rejected": [], "missing": [], "site_kwh": {}},
     },
     "sites": {
@@ -120,6 +120,7 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
         "in_rounds": _total(entry["seconds"] for entry in report["rounds"]),
         "site_kwh": _site_kwh(report["rounds"]),
         "lost_replies": _lost_replies(report["rounds"]),
+        "cut_off": [entry["lost"] for entry in report["rounds"] if entry["lost"] is not None],
         "lost_records": [site for site in report["sites"] if site["quarantined"]],
         "rows_of": lambda table: [(name, setting(given)) for name, given in table.items()],
         "trust": {name: words.meaning for name, words in TRUST.items()},

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 import stat
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from shared.errors import ConfigError
+from shared.ops.disk import create_file
 from shared.ops.flaws import Flaw
 
-PRIVATE = 0o600
 FROM_SITE = "the steward makes it with 'hushtune provision site' and hands over only the .pub file"
 
 
@@ -56,21 +55,12 @@ def write_private(path: Path, content: bytes) -> None:
     ConfigError
         The file exists already; a key is never overwritten.
     OSError
-        The disk is full or the folder cannot be written; there is no file then.
+        The disk is full or the folder cannot be written; there is no file then, because half a key would be taken for one.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+        create_file(path, content)
     except FileExistsError as error:
         raise ConfigError(f"{path}: already exists, and a key is never overwritten; move the file away first") from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            os.fchmod(handle, PRIVATE)
-            stream.write(content)
-            stream.flush()
-            os.fsync(handle)
-    except BaseException:  # a full disk: half a key would be taken for the key
-        path.unlink(missing_ok=True)
-        raise
 
 
 def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -11,6 +11,7 @@ from typing import Self
 
 from shared.errors import RunError
 
+PRIVATE, PUBLIC = 0o600, 0o644  # who may read a file: its owner, everybody
 NUMBERED = re.compile(r"\(os error (\d+)\)")  # how safetensors ends what the system told it
 
 
@@ -35,26 +36,61 @@ def os_errors() -> Iterator[None]:
         raise OSError(number, os.strerror(number)) from error
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file atomically: after a crash it has either the old or the new content. Only its owner may read it.
+def replace_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
+    """Replace a file atomically: after a crash it has either the old or the new content.
 
     Parameters
     ----------
     path : Path
-        File to write (mode 0600).
+        File to write.
     content : bytes
         The new content.
+    mode : int
+        Who may read it; unless given, only its owner.
 
     Raises
     ------
     OSError
         The disk is full or the folder cannot be written; the old content stays.
     """
+    with _partial(path, content, mode) as partial:
+        commit_file(partial, path)
+
+
+def create_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
+    """Create a file atomically, on the disk before this returns: after a crash there is the whole file or none.
+
+    Parameters
+    ----------
+    path : Path
+        File to create.
+    content : bytes
+        Its content.
+    mode : int
+        Who may read it; unless given, only its owner.
+
+    Raises
+    ------
+    FileExistsError
+        The file exists already, and stays as it is.
+    OSError
+        The disk is full or the folder cannot be written; there is no file then.
+    """
+    with _partial(path, content, mode) as partial:
+        sync_file(partial)
+        os.link(partial, path)  # a rename would replace a file that another process made in the meantime
+        partial.unlink()
+        sync_folder(path.parent)
+
+
+@contextmanager
+def _partial(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """Write content under a temporary name beside a file; if the block fails, nothing of it stays."""
     partial = path.with_name(f"{path.name}.partial")
     try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:
             stream.write(content)
-        commit_file(partial, path)
+        yield partial
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -22,8 +22,8 @@ from shared.ops.progress import Advance
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
 from shared.wire.messages import Order
-from simulations.fleets.hosting import Answered, Ask, Build, Embed, Encode, Failed, Response, Task
-from simulations.fleets.local import FIRST_NODE, identify, opened
+from simulations.fleets.hosting import DIED, Answered, Ask, Build, Embed, Encode, Failed, Response, Task
+from simulations.fleets.local import FIRST_NODE, identify, message_to, opened, packed
 from simulations.shelf import Shelf
 from simulations.site_builder import SiteBuilder
 
@@ -185,8 +185,11 @@ class PoolFleet:
                 reply = response.reply
                 yield Answer(site, opened(reply).content, None, response.bytes_down, reply.size)
             else:
-                error, down = (response.error, response.bytes_down) if isinstance(response, Failed) else ("unknown", 0)
-                yield Answer(site, None, error, down, 0)
+                assert isinstance(response, Failed)  # noqa: S101  there is no third answer to an order
+                down = response.bytes_down
+                if response.error == DIED:  # a dead worker does not tell how large the order was that it had taken
+                    down = packed(message_to(self._nodes[site], orders[site])).size
+                yield Answer(site, None, response.error, down, 0)
             self._advance(1)
 
 

@@ -1,6 +1,7 @@
 """Provisioning as an operator and a steward do it, and what ``verify`` says of each thing that may go wrong."""
 
 import datetime
+import errno
 import json
 import os
 import socket
@@ -141,6 +142,36 @@ def test_a_moved_certificate_is_renewed_with_the_same_key_and_authority(server: 
     assert any(
         "north/SITE.toml: connects to 'fed.example.org', but server.crt is valid for new.example.org" in f for f in flaws
     )
+
+
+def test_a_disk_that_fills_up_at_any_moment_leaves_whole_files_and_the_same_command_then_makes_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file is flushed to the disk before it gets its name; the flush meets the full disk."""
+    sites, flushed, room = ["north", "east"], 0, 0
+
+    def flush(handle: int, real: Callable[[int], None] = os.fsync) -> None:
+        nonlocal flushed
+        flushed += 1
+        if flushed > room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    while True:
+        folder, flushed = ServerFolder(tmp_path / f"server-{room}"), 0
+        with monkeypatch.context() as patch:
+            patch.setattr("shared.ops.disk.os.fsync", flush)
+            try:
+                provision_server(folder, ["fed.example.org"], 8443, sites, 365)
+                break
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+        assert list(folder.root.rglob("*.partial")) == []
+        provision_server(folder, ["fed.example.org"], 8443, sites, 365)
+        assert server_flaws(folder) == []
+        assert handshake(folder, folder.hand_over / "east/ca.crt", "fed.example.org") == ""
+        room += 1
+    assert room > len([path for path in folder.root.rglob("*") if path.is_file()])
 
 
 def test_a_renewal_without_the_authoritys_key_is_refused(server: ServerFolder) -> None:

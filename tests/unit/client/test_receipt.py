@@ -81,6 +81,12 @@ def test_a_receipt_names_the_rounds_in_which_the_reply_counts(folder: Path, publ
     assert (found["orders"], found["head"]) == (2, honest()[-1]["record"])
 
 
+def test_a_personal_round_after_the_last_one_is_no_order(folder: Path, published: Callable[[Rows], Path]) -> None:
+    budget = Budget(Ledger(folder, "north"), Dataset([(b"1" * 16,)]), Limit(100.0, 1e-4))
+    budget.reserve("run", 4, PLAN, ChainHead())
+    assert receipt(folder, published(honest()))["orders"] == 2
+
+
 def test_a_reply_that_was_left_out_is_said(folder: Path, published: Callable[[Rows], Path]) -> None:
     rows = honest()
     rows[2] |= {"replies": {"south": OTHER}, "accepted": ["south"]}

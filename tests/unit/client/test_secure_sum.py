@@ -21,13 +21,14 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from privacy.secagg.noise_shares import NoiseShares
 from privacy.secagg.protocol import Participant, total
-from privacy.secagg.roster import Roster
+from privacy.secagg.roster import SIGNED_WITH, Roster
 from privacy.secagg.shared_plan import SharedNoise
 from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError, LedgerError, MessageError, PrivacyError
 from shared.identity.keys import new_key
+from shared.wire.announcement import Announcement
 from shared.wire.messages import TrainOrder
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply, words_digest
 
@@ -62,6 +63,12 @@ class Three:
         sums = {name: torch.full((D,), 0.1 * place, dtype=torch.float64) for place, name in enumerate(NAMES)}
         replies = [site.announce(order, "digest", sums[name]) for name, site in self.sites.items()]
         return MaskedOrder("run", number, nonce, tuple(reply.announced for reply in replies))
+
+    def signed(self, name: str, key: bytes) -> Announcement:
+        """Return the announcement of another key in the attempt that is open at a site."""
+        held = self.sites[name]._open
+        assert held is not None
+        return Announcement(name, key, self.keys[name].sign(held.attempt.message(name, key), SIGNED_WITH))
 
     def charged(self, name: str) -> int:
         return len(self.budget(name).rounds("run"))
@@ -140,7 +147,14 @@ def test_a_site_that_was_killed_between_charge_and_reply_never_answers_the_attem
 
 def test_a_list_that_is_not_sound_costs_nothing_and_gets_nothing(three: Three) -> None:
     order = three.ready()
-    for forged in (order.announcements[:2], (*order.announcements[:2], order.announcements[1]), order.announcements[1:]):
+    own, peer, third = order.announcements
+    without_secret = three.signed(peer.site_id, key=bytes(32))  # a point of small order
+    for forged in (
+        order.announcements[:2],
+        (*order.announcements[:2], order.announcements[1]),
+        order.announcements[1:],
+        (own, without_secret, third),
+    ):
         with pytest.raises((MessageError, PrivacyError)):
             three.sites["east"].masked(replace(order, announcements=forged))
     assert three.charged("east") == 0

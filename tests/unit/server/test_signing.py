@@ -88,7 +88,7 @@ def test_a_full_disk_leaves_no_half_a_key(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("shared.identity.keys.os.fsync", full)
+        patch.setattr("shared.ops.disk.os.fsync", full)
         with pytest.raises(OSError, match="No space left"):
             SigningKey.load_or_create(tmp_path / "key.pem")
     assert not list(tmp_path.iterdir())

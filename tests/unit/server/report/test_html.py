@@ -182,6 +182,14 @@ def test_failures_and_losses_are_listed() -> None:
     assert "north 12 oversize 9, residual PII 3" in seen
 
 
+def test_what_the_cut_to_the_adapters_rank_left_out_is_said_where_the_method_cuts() -> None:
+    report = classification()
+    assert "left out" not in text(render(report))
+    for entry, lost in zip(report["rounds"], (0.21, 0.084, 0.0), strict=True):
+        entry["lost"] = lost
+    assert "left out up to 21.0 % of their norm in a round, and 0.0 % in the last round" in text(render(report))
+
+
 def test_no_failure_is_said_too() -> None:
     seen = text(page_of(classification))
     assert "No failure was reported." in seen

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from safetensors import SafetensorError
 from shared.adapters.state import AdapterState
 from shared.errors import RunError
 from shared.ops import disk
-from shared.ops.disk import FolderLock, os_errors, replace_file
+from shared.ops.disk import FolderLock, create_file, os_errors, replace_file
 
 HOLD = """
 import sys, time
@@ -65,6 +66,21 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch
         replace_file(path, b"two")
     assert path.read_bytes() == b"one"
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
+
+
+def test_a_file_is_created_whole_or_not_at_all_and_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "key"
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.os, "fsync", mock.Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+        with pytest.raises(OSError, match="No space left"):
+            create_file(path, b"one")
+    assert list(tmp_path.iterdir()) == []
+    create_file(path, b"one")
+    assert path.stat().st_mode & 0o077 == 0
+    with pytest.raises(FileExistsError):
+        create_file(path, b"two")
+    assert path.read_bytes() == b"one"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
 
 
 def test_an_error_of_the_system_within_a_librarys_own_exception_is_an_os_error() -> None:

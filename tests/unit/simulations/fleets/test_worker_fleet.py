@@ -137,14 +137,20 @@ def test_a_worker_that_dies_is_one_failed_answer_and_a_new_worker(
         monkeypatch.delenv("HUSHTUNE_FAULT")
         fleet, adapter = pooled.fleet(lambda _: None), read_adapter(pooled.learner.model)
 
+        sent: dict[str, int] = {}
+
         def errors(number: int) -> dict[str, str | None]:
             orders = {
                 site: TrainOrder("run", number, f"n-{site}", config, adapter, 3, "0.1.0") for site in fleet.connected()
             }
-            return {answer.site_id: answer.error for answer in fleet.ask(orders, 60.0)}
+            answers = list(fleet.ask(orders, 60.0))
+            sent.update({answer.site_id: answer.bytes_down for answer in answers})
+            return {answer.site_id: answer.error for answer in answers}
 
         # east and south have one worker; the new worker builds south, which it has never seen
         assert errors(1) == {"north": DIED, "east": DIED, "south": None}
+        assert abs(sent["east"] - sent["south"]) < 300  # the bytes of an order count, though its worker died
+        assert abs(sent["north"] - sent["south"]) < 300
         assert errors(1) == {"north": None, "east": None, "south": None}  # no reply had left; south sends its own again
         assert pooled.sites[0].budget.rounds("run") == (1,)
         assert errors(2) == {"north": None, "east": None, "south": None}
