@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache, lru_cache
 from pathlib import Path
 
 from faker import Faker
@@ -47,7 +48,8 @@ GIVEN = {
 
 LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL", "nl_NL")
 PROVIDERS = ("person", "address", "phone_number", "internet", "company")
-PEOPLE_PER_LOCALE = 60
+PEOPLE_PER_LOCALE = 60  # at a site of at least 240 messages; fewer at smaller sites, because inventing them takes longest
+MESSAGES_PER_PERSON = 4  # of a locale
 # One format per site, in Faker's notation: # is a digit, % a digit except 0, ? a letter.
 RECORD_NUMBERS = ("%######", "H-######", "##-####-##", "%%%-###-###", "PAT######", "??######")
 BIRTH_DATES = ("{:%d/%m/%Y}", "{:%Y-%m-%d}", "{:%d %B %Y}", "{:%B %d, %Y}", "{:%d.%m.%Y}")
@@ -177,7 +179,7 @@ def patient_messages(
         raise ValueError(f"site_index = {site_index}: must be from 0 to {sites - 1}")
     style = STYLES[site_index % len(STYLES)]
     shares = label_shares(sites, seed)[site_index]
-    people = invent_people(site_index, seed)
+    people = invent_people(site_index, seed, min(PEOPLE_PER_LOCALE, max(1, records // MESSAGES_PER_PERSON)))
     needs = {department: [label for label in labels if label.startswith(f"{department}-")] for department in DEPARTMENTS}
     rng = stream(seed, "messages", site_index)
     for _ in range(records):
@@ -238,7 +240,8 @@ def account_holders(records: int, rng: random.Random) -> list[int]:
     ]
 
 
-def label_shares(sites: int, seed: int) -> list[list[float]]:
+@lru_cache(maxsize=1)  # the same for all sites of a run
+def label_shares(sites: int, seed: int) -> Sequence[Sequence[float]]:
     """Draw the share of each department at each site: skewed within a site, even over all sites together.
 
     The skew is a Dirichlet label skew (Hsu, Qi and Brown 2019, arXiv 1909.06335), balanced over rows and columns (Sinkhorn).
@@ -253,16 +256,22 @@ def label_shares(sites: int, seed: int) -> list[list[float]]:
     return [[(1 - EVEN_PART) * share + EVEN_PART / len(DEPARTMENTS) for share in row] for row in skew]
 
 
-def invent_people(site_index: int, seed: int) -> list[Person]:
-    """Invent the people of a site: some from each country, with record numbers in the site's format."""
+def invent_people(site_index: int, seed: int, per_locale: int = PEOPLE_PER_LOCALE) -> list[Person]:
+    """Invent the people of a site: so many from each country, with record numbers in the site's format."""
     rng = stream(seed, "people", site_index)
     pattern = RECORD_NUMBERS[site_index % len(RECORD_NUMBERS)]
     people = []
     for locale in LOCALES:
-        faker = Faker(locale, providers=[f"faker.providers.{name}" for name in PROVIDERS])
+        faker = generator_of(locale)
         faker.seed_instance(rng.getrandbits(64))
-        people += [invent_person(faker, pattern, rng) for _ in range(PEOPLE_PER_LOCALE)]
+        people += [invent_person(faker, pattern, rng) for _ in range(per_locale)]
     return people
+
+
+@cache
+def generator_of(locale: str) -> Faker:
+    """Return the generator of a country's people; who uses it seeds it first."""
+    return Faker(locale, providers=[f"faker.providers.{name}" for name in PROVIDERS])
 
 
 def invent_person(faker: Faker, record_pattern: str, rng: random.Random) -> Person:

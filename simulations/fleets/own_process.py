@@ -15,19 +15,18 @@ class OwnProcess(Pool):
     def __init__(self) -> None:
         super().__init__()
         self._host: Host | None = None
-        self._response: Response | None = None
+        self._responses: Sequence[Response] = ()
 
     def _open(self, builder: SiteBuilder, accountant: Accountant, learner: Learner, sites: int) -> int:
         self._host = Host(builder, learner, accountant)
         return 1
 
-    def _send(self, seat: int, site: str, task: Task) -> None:
+    def _send(self, seat: int, tasks: Sequence[tuple[str, Task]]) -> None:
         assert self._host is not None  # noqa: S101  a pool is asked after its start
-        self._response = self._host.answer(site, task)
+        self._responses = [self._host.answer(site, task) for site, task in tasks]
 
-    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Response]]:
-        assert self._response is not None  # noqa: S101  a task was sent
-        return [(seat, self._response) for seat in seats]
+    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Sequence[Response]]]:
+        return [(seat, self._responses) for seat in seats]
 
     def _close(self) -> None:
         """Nothing runs besides this process."""

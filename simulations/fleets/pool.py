@@ -33,8 +33,9 @@ STATE = ".workers-"  # start of the name of the folder with the sites' records, 
 class Pool(ABC):
     """Workers that hold the sites of one simulation; each site stays with one worker.
 
-    A worker that dies is replaced. Records, moments and finished replies are on the disk, so the new worker builds the site
-    again and goes on as a real site does after a crash: what was reserved stays spent.
+    A worker that dies is replaced, and its tasks are sent once more, one at a time. Records, moments and finished
+    replies are on the disk, so the new worker builds a site again and goes on as a real site does after a crash: a finished
+    round is answered again, and what was reserved stays spent.
     """
 
     def __init__(self) -> None:
@@ -135,31 +136,45 @@ class Pool(ABC):
         queues: dict[int, deque[str]] = {}
         for site in sites:
             queues.setdefault(self._seats[site], deque()).append(site)
-        busy: dict[int, str] = {}
+        busy: dict[int, list[str]] = {}
+        again: set[str] = set()  # sites whose worker died while it had their task
 
         def next_of(seat: int) -> None:
             if queue := queues[seat]:
-                busy[seat] = queue.popleft()
-                self._send(seat, busy[seat], task_of(busy[seat]))
+                first = task_of(queue[0])
+                most = 1 if queue[0] in again else self._at_once(first)
+                busy[seat] = [queue.popleft() for _ in range(min(most, len(queue)))]
+                self._send(seat, [(site, first if site == busy[seat][0] else task_of(site)) for site in busy[seat]])
 
         for seat in queues:
             next_of(seat)
         while busy:
-            for seat, response in self._finished(list(busy)):
-                yield busy.pop(seat), response
+            for seat, responses in self._finished(list(busy)):
+                asked = busy.pop(seat)
+                if responses is None:
+                    lost = [site for site in asked if site in again]
+                    queues[seat].extendleft(site for site in reversed(asked) if site not in again)
+                    again.update(asked)
+                    yield from ((site, Failed(DIED)) for site in lost)
+                else:
+                    yield from zip(asked, responses, strict=True)
                 next_of(seat)
+
+    def _at_once(self, task: Task) -> int:
+        """Return how many such tasks are sent to a worker together."""
+        return 1
 
     @abstractmethod
     def _open(self, builder: SiteBuilder, accountant: Accountant, learner: Learner, sites: int) -> int:
         """Start workers, at most one for each site, and return their number."""
 
     @abstractmethod
-    def _send(self, seat: int, site: str, task: Task) -> None:
-        """Send a worker that is free a task."""
+    def _send(self, seat: int, tasks: Sequence[tuple[str, Task]]) -> None:
+        """Send a worker that is free tasks, each with its site."""
 
     @abstractmethod
-    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Response]]:
-        """Wait until one of these workers has answered or died, replace the dead, and return what they answered."""
+    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Sequence[Response] | None]]:
+        """Wait until one of these workers has answered or died; replace the dead, whose answer is None."""
 
     @abstractmethod
     def _close(self) -> None:

@@ -15,13 +15,14 @@ from privacy.accounting import Accountant
 from shared.errors import RunError
 from shared.tasks.base import Learner
 from shared.wire.messages import Envelope, TrainOrder
-from simulations.fleets.hosting import DIED, Ask, Failed, Host, Response, Slip, Task, failed, opened_host
+from simulations.fleets.hosting import Ask, Failed, Host, Response, Slip, Task, failed, opened_host
 from simulations.fleets.pool import Pool
 from simulations.site_builder import SiteBuilder
 
 PAUSES = (1, 2, 4, 8, 16, 32)  # seconds between attempts to replace a worker; Ray notices a lost machine in about 30
 PATIENCE = 10.0  # seconds to reach a cluster
 START = 300.0  # seconds until a new worker runs; it imports the libraries and loads the base model first
+MOST_AT_ONCE, BYTES_AT_ONCE = 8, 2**21  # orders to train in one message to a worker, and bytes of the replies in one message
 OWN = "local"  # instead of an address: a cluster of this machine alone, which ends with the run
 
 
@@ -38,6 +39,7 @@ class RayPool(Pool):
         self._given: tuple[Any, ...] = ()
         self._answers: dict[int, Any] = {}  # seat: Ray's reference to the answer to come
         self._round: dict[int, tuple[Envelope, Any]] = {}  # rank of an adapter: its envelope and Ray's reference to it
+        self._taken: dict[tuple[int, int], Envelope] = {}  # seat and rank: the envelope that the worker has
         _join(address)
         self._held.callback(ray.shutdown)
 
@@ -52,32 +54,45 @@ class RayPool(Pool):
     def _worker(self, processors: int) -> Any:
         return ray.remote(RayWorker).options(num_cpus=processors, scheduling_strategy="SPREAD").remote(*self._given)
 
-    def _send(self, seat: int, site: str, task: Task) -> None:
-        envelope = None
-        if isinstance(task, Ask) and isinstance(task.order, TrainOrder):
-            envelope, task = self._put(task.order), replace(task, order=Slip.of(task.order))
-        self._answers[seat] = self._crew[seat].answer.remote(site, task, [envelope])  # in a list: Ray passes the reference
+    def _at_once(self, task: Task) -> int:
+        """Return how many such tasks are sent together: a message costs this process more time in Ray than a reply."""
+        if not isinstance(task, Ask) or not isinstance(task.order, TrainOrder):
+            return 1
+        return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (4 * task.order.adapter.parameters)))
 
-    def _put(self, order: TrainOrder) -> Any:
-        """Return the reference to an order's envelope, which the first order that needs it puts into the object store."""
-        envelope = order.envelope or Envelope(order.config, order.adapter)
-        place = order.adapter.parameters  # the sites of one rank share an envelope
-        if place not in self._round or self._round[place][0] is not envelope:
-            self._round[place] = envelope, ray.put(envelope)
-        return self._round[place][1]
+    def _send(self, seat: int, tasks: Sequence[tuple[str, Task]]) -> None:
+        slips: list[tuple[str, Task, int]] = []
+        for site, task in tasks:
+            rank = 0
+            if isinstance(task, Ask) and isinstance(task.order, TrainOrder):
+                rank = self._give(seat, task.order.envelope or Envelope(task.order.config, task.order.adapter))
+                task = replace(task, order=Slip.of(task.order))
+            slips.append((site, task, rank))
+        self._answers[seat] = self._crew[seat].answer.remote(slips)
 
-    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Response]]:
+    def _give(self, seat: int, envelope: Envelope) -> int:
+        """Let a worker take an envelope before its next tasks, unless the worker has it; return what names it there."""
+        rank = envelope.adapter.parameters  # the sites of one rank share an envelope
+        if self._taken.get((seat, rank)) is not envelope:
+            if rank not in self._round or self._round[rank][0] is not envelope:
+                self._round[rank] = envelope, ray.put(envelope)
+            self._crew[seat].take.remote(rank, self._round[rank][1])
+            self._taken[seat, rank] = envelope
+        return rank
+
+    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Sequence[Response] | None]]:
         by_answer = {self._answers[seat]: seat for seat in seats}
         ready, _ = ray.wait(list(by_answer), num_returns=1)
         return [(by_answer[answer], self._received(by_answer[answer], answer)) for answer in ready]
 
-    def _received(self, seat: int, answer: Any) -> Response:
+    def _received(self, seat: int, answer: Any) -> Sequence[Response] | None:
         try:
-            response: Response = ray.get(answer)
+            responses: Sequence[Response] = ray.get(answer)
         except RayError:
             self._crew[seat] = self._replacement()
-            return Failed(DIED)
-        return response
+            self._taken = {place: envelope for place, envelope in self._taken.items() if place[0] != seat}
+            return None
+        return responses
 
     def _replacement(self) -> Any:
         """Return a worker that runs; it asks for no processor of its own, so that it fits into what is left of the cluster.
@@ -103,7 +118,7 @@ class RayWorker:
     """A worker of the cluster, on any machine; it prints nothing, and an error leaves it only as a `Failed`."""
 
     def __init__(self, given: tuple[SiteBuilder, Accountant], folder: str, share: float) -> None:
-        self._taken: tuple[Any, Envelope | None] = (None, None)
+        self._envelopes: dict[int, Envelope] = {}
         try:
             os.chdir(folder)  # a relative path of the config, such as that of the ledgers, means the same everywhere
         except OSError as error:
@@ -115,13 +130,16 @@ class RayWorker:
     def start(self) -> None:
         """Return when the worker runs."""
 
-    def answer(self, site: str, task: Task, reference: list[Any]) -> Response:
-        """Carry out a task; ``reference`` holds one reference to an envelope, or None."""
-        if isinstance(self._host, Failed):
-            return self._host
-        if reference[0] != self._taken[0]:
-            self._taken = reference[0], ray.get(reference[0]) if reference[0] else None
-        return self._host.answer(site, task, self._taken[1])
+    def take(self, rank: int, envelope: Envelope) -> None:
+        """Keep what the next orders of a rank have in common; Ray puts the envelope in place of its reference."""
+        self._envelopes[rank] = envelope
+
+    def answer(self, tasks: Sequence[tuple[str, Task, int]]) -> Sequence[Response]:
+        """Carry out tasks, each with its site and the rank of its envelope."""
+        host = self._host
+        if isinstance(host, Failed):
+            return [host for _ in tasks]
+        return [host.answer(site, task, self._envelopes.get(rank)) for site, task, rank in tasks]
 
 
 def _join(address: str) -> None:

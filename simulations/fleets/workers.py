@@ -12,7 +12,7 @@ from privacy.accounting import Accountant
 from shared.ops.workers import Worker, start
 from shared.tasks.base import Learner
 from shared.wire.messages import Envelope, TrainOrder
-from simulations.fleets.hosting import DIED, Ask, Failed, Response, Slip, Task, opened_host
+from simulations.fleets.hosting import Ask, Failed, Response, Slip, Task, opened_host
 from simulations.fleets.pool import Pool
 from simulations.site_builder import SiteBuilder
 
@@ -43,7 +43,8 @@ class WorkerPool(Pool):
         self._crew, self._sent = [self._start() for _ in range(processes)], [None] * processes
         return processes
 
-    def _send(self, seat: int, site: str, task: Task) -> None:
+    def _send(self, seat: int, tasks: Sequence[tuple[str, Task]]) -> None:
+        [(site, task)] = tasks
         request = Request(site, task)
         if isinstance(task, Ask) and isinstance(task.order, TrainOrder):
             order = task.order
@@ -56,19 +57,19 @@ class WorkerPool(Pool):
         except OSError:  # the worker is dead, and nothing but the end of its pipe is left to be received
             return
 
-    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Response]]:
+    def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Sequence[Response] | None]]:
         ready = set(wait([self._crew[seat].pipe for seat in seats]))
         return [(seat, self._received(seat)) for seat in seats if self._crew[seat].pipe in ready]
 
-    def _received(self, seat: int) -> Response:
+    def _received(self, seat: int) -> Sequence[Response] | None:
         assert self._start is not None  # noqa: S101  there is a crew, so it was started
         try:
             response: Response = self._crew[seat].pipe.recv()
         except (EOFError, OSError):
             self._crew[seat].end()
             self._crew[seat], self._sent[seat] = self._start(), None
-            return Failed(DIED)
-        return response
+            return None
+        return [response]
 
     def _close(self) -> None:
         for worker in self._crew:

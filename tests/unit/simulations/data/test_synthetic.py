@@ -73,8 +73,8 @@ def test_a_site_does_not_depend_on_the_size_of_the_others(tmp_path: Path) -> Non
     assert json.loads(lines[0]).keys() == {"text", "label", "spans", "person"}
 
 
-def test_a_longer_run_begins_with_the_shorter_one() -> None:
-    assert messages(0, 30) == messages(0)[:30]
+def test_a_longer_run_begins_with_the_shorter_one_if_both_are_long_enough_for_all_people() -> None:
+    assert messages(0, 260)[:240] == messages(0, 240)
 
 
 @pytest.mark.parametrize("sites", [1, 2, 5])
