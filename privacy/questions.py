@@ -43,6 +43,7 @@ FIELDS: Mapping[str, Kind] = {
     "adapter.dropout": "counted",
     "adapter.train": "counted",
     "task.name": "counted",
+    "task.head_start": "open",  # only the server makes the start; a site gets the adapter with the order
     "task.labels": "own",
     "task.system": "counted",
     "data.source": "open",

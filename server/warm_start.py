@@ -35,9 +35,10 @@ def start_of(config: RunConfig, learner: Learner) -> AdapterState:
     ModelError
         The folder is not the adapter of a finished run.
     """
-    untrained, folder = read_adapter(learner.model), config.model.warm_start
+    folder = config.model.warm_start
     if folder is None:
-        return untrained
+        return learner.task.start(learner.model)
+    untrained = read_adapter(learner.model)
     refuse_other_start(config)
     learner.task.restore(learner.model, folder)
     found = read_adapter(learner.model)

@@ -137,6 +137,10 @@ class RunConfig(Section):
                 "adapter.train = 'AB': with differential privacy A must stay frozen; set adapter.train = 'B' or "
                 "privacy.enabled = false"
             )
+        if self.task.head_start == "labels" and self.model.warm_start is not None:
+            raise ValueError(
+                "task.head_start = 'labels': the adapter of model.warm_start has a head of its own; remove one of them"
+            )
         if self.adapter.rank == 0 and not self.task.declared.head:
             raise ValueError(
                 f"adapter.rank = 0: task.name = '{self.task.name}' has no head to train; set a rank of 1 or more"

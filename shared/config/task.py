@@ -87,6 +87,11 @@ class TaskSection(Section):
         description="the public labels, in order (classification, token_classification); 'evaluation.file' instead of a "
         "list takes the labels that occur in that public file, sorted",
     )
+    head_start: Literal["random", "labels"] = Field(
+        "random",
+        description="the head before training (classification): random: signs that follow from run.seed; labels: the base "
+        "model's embeddings of the labels' names, which are public; this helps most with few records or a small epsilon",
+    )
     system: str = Field("", description="system message of an instruction task")
 
     @property
@@ -99,4 +104,8 @@ class TaskSection(Section):
         fewest = self.declared.fewest_labels
         if fewest and (len(self.labels) < fewest or len(set(self.labels)) != len(self.labels)):
             raise ValueError(f"labels: task.name = '{self.name}' needs at least {fewest} different labels")
+        if self.head_start == "labels" and self.declared.target != "label":
+            raise ValueError(
+                f"head_start = 'labels': task.name = '{self.name}' gives no label to a whole text; set 'random'"
+            )
         return self

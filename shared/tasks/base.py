@@ -14,6 +14,8 @@ import torch
 from torch import nn
 
 from shared.adapters.families import packable
+from shared.adapters.peft import read_adapter
+from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.config.training import TrainingSection
 from shared.errors import ConfigError
@@ -118,6 +120,16 @@ class Task(ABC):
         seed
             The run's seed, which determines the initial values of the trained tensors.
         """
+
+    def start(self, model: nn.Module) -> AdapterState:
+        """Return the trained tensors before training; by default as `build` made them.
+
+        Parameters
+        ----------
+        model
+            The model that ``build`` made, untrained; it is the same before and after.
+        """
+        return read_adapter(model)
 
     @abstractmethod
     def encode(self, records: Sequence[Record]) -> list[Example]:

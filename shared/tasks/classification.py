@@ -1,5 +1,6 @@
 """Define the task classification: an encoder, mean pooling over its token states, and a linear head."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
@@ -10,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shared.adapters.peft import base_only
+from shared.adapters.peft import base_only, read_adapter
+from shared.adapters.state import AdapterState
 from shared.config.adversary import NO_GROUP
 from shared.config.run import RunConfig
 from shared.metrics.bootstrap import Floats, Interval, Ints, Sums, mean
@@ -21,9 +23,11 @@ from shared.records.types import Record
 from shared.tasks.adversarial_debiasing import adversarial_losses
 from shared.tasks.base import Learner, Reading, Trivial
 from shared.tasks.cached_activations import embed
-from shared.tasks.examples import Batch, Example
+from shared.tasks.examples import Batch, Example, collate
 from shared.tasks.head import HeadedEncoder, HeadedTask, headed, new_head
 from shared.tasks.outcome import Outcome
+
+_NOT_A_WORD = re.compile(r"[\W_]+")  # what separates the words of a label like card_arrival
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +102,7 @@ class Classification(HeadedTask):
     def __init__(self, config: RunConfig, base: LoadedModel) -> None:
         super().__init__(config, base)
         self.adversary = config.adversary
+        self.head_start = config.task.head_start
 
     def build(self, base: LoadedModel, seed: int) -> nn.Module:
         """Return the encoder with its adapter and new heads, float32, on the base's device."""
@@ -108,6 +113,22 @@ class Classification(HeadedTask):
             if head is not None:
                 head.to(base.device)
         return model
+
+    def start(self, model: nn.Module) -> AdapterState:
+        """Return the trained tensors before training, with the head that ``task.head_start`` names."""
+        untrained = read_adapter(model)
+        if self.head_start == "random":
+            return untrained
+        weight, bias = head_of_names(self.embed_names(model))
+        return AdapterState({**untrained.arrays, "head.weight": weight, "head.bias": bias})
+
+    def embed_names(self, model: nn.Module) -> npt.NDArray[np.float32]:
+        """Return the base model's embedding of each label's name, (classes, hidden)."""
+        device, rows = next(model.parameters()).device, []
+        for ids in self.token_ids([_NOT_A_WORD.sub(" ", label) for label in self.labels]):
+            batch = collate([Example(np.asarray(ids, dtype=np.int64), 0)], 0, device)
+            rows.append(base_embedding(model, batch)[0].cpu().numpy())  # one by one, so that no name is padded
+        return np.stack(rows)
 
     def encode(self, records: Sequence[Record]) -> list[Example]:
         """Return texts as token ids, and labels and declared groups as numbers."""
@@ -189,6 +210,23 @@ class Classification(HeadedTask):
         learner.model.eval()
         with torch.no_grad():
             return ids, learner.model(ids[None], torch.ones_like(ids[None]))[0]
+
+
+def head_of_names(names: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return weight (classes, hidden) and bias (classes,) of a head that prefers the label with the most similar name.
+
+    For the embeddings n_k of the names and their mean m, the logit of class k for a text's embedding e is u_k (e - m), where
+    u_k is n_k - m at length 1. A name that equals the mean has logit 0.
+
+    Parameters
+    ----------
+    names
+        Embedding of each label's name, (classes, hidden).
+    """
+    apart = names - names.mean(axis=0)
+    length = np.linalg.norm(apart, axis=1, keepdims=True)
+    weight = np.divide(apart, length, out=np.zeros_like(apart), where=length > 0)
+    return weight, -(weight @ names.mean(axis=0))
 
 
 def base_embedding(model: nn.Module, batch: Batch) -> torch.Tensor:

@@ -17,6 +17,7 @@ from server.model_assessment import Answers, Rival, read_answers
 from server.public_baselines import fitted
 from server.report.facts import Baseline
 from shared.adapters.peft import read_adapter
+from shared.adapters.state import AdapterState
 from shared.config.aggregation import METHODS
 from shared.config.run import RunConfig
 from shared.tasks.base import Learner
@@ -111,7 +112,9 @@ def private_head(ground: Ground) -> Baseline | None:
         first += len(examples)
     learner, head_only = _table_learner(evaluator, np.concatenate(table)), _without_adapter(config)
     measured = Evaluator(learner, _as_tokens(evaluator.examples, first), evaluator.owners, head_only)
-    start, learners = read_adapter(learner.model), Learners(head_only, learner)
+    started = evaluator.learner.task.start(evaluator.learner.model).arrays
+    start = AdapterState({name: started[name] for name in read_adapter(learner.model).arrays})
+    learners = Learners(head_only, learner)
     outcome = BareFederation(learner, sites, start, measured, learners).outcome(head_only, ground.plans)
     return _row(
         evaluator, "head alone on frozen embeddings", "the run's own privacy plan, without an adapter", outcome, True

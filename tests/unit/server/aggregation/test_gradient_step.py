@@ -9,7 +9,7 @@ from fixture_types import ConfigOf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.aggregation.gradient_step import gradient_step, scale
+from server.aggregation.gradient_step import SIGNAL, damping, gradient_step, scale
 from server.checkpoint import Checkpoint
 from shared.adapters.state import AdapterState
 from shared.schedule import schedule
@@ -59,8 +59,8 @@ def test_adamw_over_rounds_is_torchs_also_after_a_restart_between_two_rounds(con
 
 def test_sgd_keeps_a_velocity_and_follows_the_rates(config_of: ConfigOf) -> None:
     config = config_of({**SHARED, "aggregation.optimiser": "sgd", "aggregation.momentum": 0.5, "training.warmup": 0.0})
-    first = gradient_step(config, 1, state(0), state(1), NOISE, {})
-    second = gradient_step(config, 2, state(0), state(2), NOISE, first.memory)
+    first = gradient_step(config, 1, state(0), state(1), 0.0, {})
+    second = gradient_step(config, 2, state(0), state(2), 0.0, first.memory)
     rate = config.training.head_learning_rate * schedule(1, config.training) / config.privacy.clipping_norm
     wanted = -rate * (0.5 * state(1).arrays["head.w"] + state(2).arrays["head.w"])
     np.testing.assert_allclose(second.change.arrays["head.w"], wanted, rtol=1e-5)
@@ -80,6 +80,24 @@ def test_a_step_does_not_depend_on_the_unit_of_the_gradient(config_of: ConfigOf,
     found = gradient_step(other, 1, state(0), scaled, factor * NOISE, {}).change
     for name, array in wanted.arrays.items():
         np.testing.assert_allclose(found.arrays[name], array, rtol=1e-3, atol=1e-6)
+
+
+@given(rate=st.floats(0.01, 100), noise=st.floats(0, 10), more=st.floats(1.01, 10))
+def test_the_damped_rate_of_sgd_falls_with_the_power_of_the_noise_and_rises_with_the_rate(
+    rate: float, noise: float, more: float
+) -> None:
+    assert damping(rate, 0.0) == 1
+    assert rate * damping(rate, noise) <= min(rate, SIGNAL / max(noise, 1e-9) ** 2) * (1 + 1e-9)
+    assert rate * damping(rate, noise * more) <= rate * damping(rate, noise) <= rate * more * damping(rate * more, noise)
+
+
+def test_noise_damps_the_rates_of_adapter_and_head_by_the_same_factor(config_of: ConfigOf) -> None:
+    config = config_of({**SHARED, "aggregation.optimiser": "sgd", "training.warmup": 0.0})
+    quiet, noisy = (gradient_step(config, 1, state(0), state(1), noise, {}).change for noise in (0.0, NOISE))
+    share = 1 / (1 + config.training.head_learning_rate * (NOISE / config.privacy.clipping_norm) ** 2 / SIGNAL)
+    assert share < 0.1
+    for name in ("b", "head.w"):
+        np.testing.assert_allclose(noisy.arrays[name], np.float32(share) * quiet.arrays[name], rtol=1e-5)
 
 
 def test_the_scale_of_adamw_is_the_noise_but_at_least_that_of_a_gradient_of_length_c() -> None:

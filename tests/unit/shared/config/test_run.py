@@ -164,7 +164,7 @@ def test_what_a_shared_noise_cannot_cover_is_refused(config_of: ConfigOf, change
 def test_a_shared_noise_has_defaults_of_its_own_and_a_given_value_counts(config_of: ConfigOf) -> None:
     shared = {"privacy.trust": "distributed", "privacy.colluders": 0, "aggregation": {}, "training": {"rounds": 4}}
     config = config_of(shared)
-    assert (config.aggregation.optimiser, config.aggregation.weights, config.training.steps) == ("adamw", "declared", 1)
+    assert (config.aggregation.optimiser, config.aggregation.weights, config.training.steps) == ("sgd", "declared", 1)
     for name, (adapter, head) in GRADIENT_OPTIMISERS.items():
         training = config_of({**shared, "aggregation": {"optimiser": name}}).training
         assert (training.learning_rate, training.head_learning_rate) == (adapter, head)
