@@ -137,10 +137,6 @@ class RunConfig(Section):
                 "adapter.train = 'AB': with differential privacy A must stay frozen; set adapter.train = 'B' or "
                 "privacy.enabled = false"
             )
-        if self.task.head_start == "labels" and self.model.warm_start is not None:
-            raise ValueError(
-                "task.head_start = 'labels': the adapter of model.warm_start has a head of its own; remove one of them"
-            )
         if self.adapter.rank == 0 and not self.task.declared.head:
             raise ValueError(
                 f"adapter.rank = 0: task.name = '{self.task.name}' has no head to train; set a rank of 1 or more"
@@ -171,6 +167,14 @@ class RunConfig(Section):
             raise ValueError(f"cohort.sample = {sample}: privacy.trust = '{trust}' {why[trust]}; remove cohort.sample")
         if sample < self.cohort.quorum:
             raise ValueError(f"cohort.sample = {sample}: is below cohort.quorum = {self.cohort.quorum}; raise it")
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.task.head_start == "labels" and self.model.warm_start is not None:
+            raise ValueError(
+                "task.head_start = 'labels': the adapter of model.warm_start has a head of its own; remove one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _mixed_ranks_can_be_aggregated(self) -> Self:
