@@ -49,7 +49,7 @@ def read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
 
 
 def write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> None:
-    """Set the state of an optimiser with the same tensors.
+    """Set the state of an optimiser; moments of tensors of another shape, from before its rank was changed, are left out.
 
     Parameters
     ----------
@@ -58,6 +58,10 @@ def write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> No
     moments : AdapterState
         What `read_moments` returned after an earlier round.
     """
+    shapes = [tuple(tensor.shape) for group in optimizer.param_groups for tensor in group["params"]]
+    named = {key.partition("/")[0]: array.shape for key, array in moments.arrays.items() if array.ndim and "/" in key}
+    if any(shapes[int(index)] != shape for index, shape in named.items()):
+        return
     slots: dict[int, dict[str, torch.Tensor]] = {}
     groups = optimizer.state_dict()["param_groups"]
     for key, array in moments.arrays.items():

@@ -52,14 +52,14 @@ def _refuse_other_size(file: SiteFile, run: RunConfig) -> None:
 
 
 def _refuse_rank(file: SiteFile, run: RunConfig) -> None:
-    asked = run.at_site(file.site.id).adapter.rank
+    asked = file.rank_in(run)
     if asked > file.policy.max_rank:
         raise PolicyRefused(
             "max_rank",
             f"asks for rank {asked}",
             f"allows {file.policy.max_rank}",
-            f"set rank = {file.policy.max_rank} for this site in data.sites of the run, with aggregation.method = "
-            "'partitioned_mean', or the steward may raise it in SITE.toml",
+            "set aggregation.method = 'partitioned_mean' in the run, and under trust 'central' rank = "
+            f"{file.policy.max_rank} for this site in data.sites, or the steward may raise it in SITE.toml",
         )
 
 

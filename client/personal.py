@@ -160,7 +160,7 @@ def personalise(file: SiteFile, run: Path, log: Callable[..., None]) -> dict[str
     with FolderLock(file.site.state, f"a client of site {file.site.id}"):
         if place.final.is_dir():
             return {"folder": str(place.final), "run_id": published.run_id, "trained": False}
-        _refuse_other_rank(published.config, file.site.id)
+        _refuse_other_rank(published.config, file)
         _refuse_old_ledger(file, run)
         site = Host(file, log).for_itself(published.config, published.run_id)
         try:
@@ -211,8 +211,8 @@ def _digest_in(folder: Path, site: Site) -> str:
     return read_adapter(site.learner.model).digest()
 
 
-def _refuse_other_rank(config: RunConfig, site_id: str) -> None:
-    own, whole = config.at_site(site_id).adapter.rank, config.adapter.rank
+def _refuse_other_rank(config: RunConfig, file: SiteFile) -> None:
+    own, whole, site_id = file.rank_in(config), config.adapter.rank, file.site.id
     if own != whole:
         raise ConfigError(
             f"site {site_id}: trains with rank {own} in this run, and the published adapter has rank {whole}, which its "

@@ -31,6 +31,7 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from privacy.privacy_loss import SEARCH_GRID
 from privacy.secagg.protocol import Participant
+from shared.adapters.ranks import cut, shapes_at
 from shared.adapters.state import AdapterState
 from shared.config.data import SiteSection
 from shared.config.data_stage import PARAPHRASES
@@ -88,7 +89,8 @@ class Host:
         with self._declining():
             site = self._site_of(run)
             with self._file.set_ups.attempt(order.run_id, order.round):
-                return site.train(replace(order, config=run.here))
+                own = cut(order.adapter, self._file.rank_in(order.config))
+                return site.train(replace(order, config=run.here, adapter=own))
 
     def ready(self, order: TrainOrder) -> ReadyReply:
         """Carry out the first phase of an attempt at a secure sum; raises as `train`."""
@@ -170,7 +172,8 @@ class Host:
         if self._prepared is None or self._prepared.digest != order.config.digest():
             self._prepared = self._prepare(order.config)
         run = self._prepared
-        refuse_other_adapter(order.adapter, run.shapes)
+        asked = order.config.at_site(self._file.site.id).adapter.rank
+        refuse_other_adapter(order.adapter, shapes_at(run.shapes, asked))
         budget = self._unread_budget(run.accountant)
         budget.ledger.refuse_unless_holds(order.ledger)
         if run.plan is not None:

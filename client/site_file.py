@@ -291,13 +291,27 @@ class SiteFile(Section):
             tree["model"]["dtype"] = self.model.dtype
         if self.model.micro_batch_tokens != "run":
             tree["training"]["micro_batch_tokens"] = self.model.micro_batch_tokens
-        here = RunConfig.parse(tree, f"site {self.site.id}, this run")
+        parsed = RunConfig.parse(tree, f"site {self.site.id}, this run")
+        here = parsed.with_rank(self.site.id, self.rank_in(run)) if run.takes_lower_ranks else parsed
         if here.privacy.unit == "person" and here.data.columns.person is None:
             raise ConfigError(
                 f"site {self.site.id}: the run protects persons, but no column identifies them; the steward may set it as "
                 "person of data.columns in SITE.toml"
             )
         return here
+
+    def rank_in(self, run: RunConfig) -> int:
+        """Return the rank that this site trains in a run: at most ``policy.max_rank``, if the run takes lower ranks.
+
+        The server sees it in the shape of the reply. It follows from this file and the run alone, and from no record.
+
+        Parameters
+        ----------
+        run : RunConfig
+            Configuration of an order.
+        """
+        asked = run.at_site(self.site.id).adapter.rank
+        return min(asked, self.policy.max_rank) if run.takes_lower_ranks and self.policy.max_rank else asked
 
     def reading(self, task: TaskName, source: str, labelled: bool = True) -> RunConfig:
         """Return a run that reads the site's file as a run with this task would, with defaults for all else.

@@ -83,7 +83,14 @@ class SitePolicy(Section):
     )
     max_rounds: int = Field(100, ge=1, description="most rounds of a run")
     max_steps: int = Field(1000, ge=1, description="most optimiser steps in a round")
-    max_rank: int = Field(256, ge=0, le=256, description="largest rank of an adapter at this site (0 to 256)")
+    max_rank: int = Field(
+        256,
+        ge=0,
+        le=256,
+        description="largest rank of an adapter at this site (0 to 256); a run of a larger rank that takes lower ones "
+        "(aggregation.method = 'partitioned_mean', except under trust 'central') is trained at this rank, which the server "
+        "sees, and any other run of a larger rank is refused",
+    )
     max_trainable: int = Field(50_000_000, ge=1, description="most trained parameters of an adapter")
     max_bytes_out: int = Field(200_000_000, ge=1, description="most bytes that may leave the site in a round")
     max_set_ups: int = Field(

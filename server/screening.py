@@ -6,6 +6,7 @@ from typing import Literal
 
 from flwr.app import RecordDict
 
+from shared.adapters.ranks import is_part
 from shared.adapters.state import AdapterState
 from shared.errors import MessageError
 from shared.wire.chain_head import ChainHead
@@ -83,7 +84,8 @@ def judge(reply: TrainReply, order: TrainOrder, max_norm: float, again: bool = F
     again
         Whether the site replied to this round in an earlier attempt.
     """
-    if reply.delta.spec != order.adapter.spec:
+    own, asked = reply.delta.spec, order.adapter.spec
+    if own != asked and not (order.config.takes_lower_ranks and is_part(own, asked)):
         return Rejected(reply.site_id, "spec", "names or shapes differ from the order")
     if not reply.delta.is_finite:
         return Rejected(reply.site_id, "not_finite", "holds NaN or infinite numbers")

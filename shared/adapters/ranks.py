@@ -6,6 +6,7 @@ column of B belongs to one row of A. So an adapter of rank r is the first r colu
 """
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -47,6 +48,37 @@ def widened(state: AdapterState, spec: Spec) -> AdapterState:
     return AdapterState(arrays)
 
 
+def shapes_at(shapes: Mapping[str, tuple[int, ...]], rank: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the same adapter with another number of columns in each B.
+
+    Parameters
+    ----------
+    shapes
+        Shape of each tensor, by name.
+    rank
+        Columns of each B.
+    """
+    return {name: (*shape[:1], rank) if COLUMNS.search(name) else shape for name, shape in shapes.items()}
+
+
+def is_part(spec: Spec, whole: Spec) -> bool:
+    """Return whether a delta has the tensors of an adapter with some of its first columns of B, the same number in each.
+
+    Parameters
+    ----------
+    spec
+        Names and shapes of the delta.
+    whole
+        Names and shapes of the adapter.
+    """
+    rank = _columns(spec)
+    return 1 <= rank <= _columns(whole) and spec == tuple(shapes_at(dict(whole), rank).items())
+
+
 def rank_of(state: AdapterState) -> int:
     """Return the number of columns of B; 0 for a state without a B."""
-    return next((array.shape[1] for name, array in state.arrays.items() if COLUMNS.search(name)), 0)
+    return _columns(state.spec)
+
+
+def _columns(spec: Spec) -> int:
+    return next((shape[1] for name, shape in spec if COLUMNS.search(name) and len(shape) == 2), 0)

@@ -307,6 +307,28 @@ class RunConfig(Section):
         """Return the public rank of each site."""
         return {site.id: site.rank or self.adapter.rank for site in self.data.sites}
 
+    @property
+    def takes_lower_ranks(self) -> bool:
+        """Return whether a site may train fewer columns of B than it was sent; its reply then says so by its shape.
+
+        Under ``privacy.trust = "central"`` the divisor of each column follows from the ranks in the config.
+        """
+        central = self.privacy.enabled and self.privacy.trust == "central"
+        return METHODS[self.aggregation.method].ranks and not central
+
+    def with_rank(self, site_id: str, rank: int) -> Self:
+        """Return the run with another rank of one site, as this site carries the run out.
+
+        Parameters
+        ----------
+        site_id : str
+            A site of the run.
+        rank : int
+            At most the rank that the run gives the site.
+        """
+        sites = tuple(site.model_copy(update={"rank": rank}) if site.id == site_id else site for site in self.data.sites)
+        return self.model_copy(update={"data": self.data.model_copy(update={"sites": sites})})
+
     def at_site(self, site_id: str) -> Self:
         """Return the run with the rank of one site, and with the alpha that leaves the scale of the update as it is.
 

@@ -151,12 +151,16 @@ def test_labels_mean_nothing_to_an_instruction(file: SiteFile, forge: Forge) -> 
     assert caught.value.field == "cleaning.min_chars"
 
 
-def test_a_rank_above_the_sites_limit_is_refused_and_a_rank_of_its_own_is_within_it(file: SiteFile, forge: Forge) -> None:
+def test_a_rank_above_the_sites_limit_is_refused_unless_the_run_takes_lower_ranks(file: SiteFile, forge: Forge) -> None:
     limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 4})})
     ranks = {"adapter.rank": 8, "aggregation.method": "partitioned_mean"}
-    permit(limited, forge({**ranks, "data.sites.0.rank": 4}))
-    for changes in ({"adapter.rank": 5}, ranks, {**ranks, "data.sites.0.rank": 5}, {**ranks, "data.sites.1.rank": 4}):
-        with pytest.raises(PolicyRefused, match=r"set rank = 4 for this site in data\.sites of the run") as caught:
-            permit(limited, forge(changes))
+    given = {**ranks, "data.sites.0.rank": 5}
+    for allowed, rank in (({**ranks, "data.sites.0.rank": 3}, 3), (given, 4), (ranks, 4), ({"adapter.rank": 4}, 4)):
+        permit(limited, forge(allowed))
+        assert limited.rank_in(forge(allowed).config) == rank
+    none = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 0})})
+    for site, changes in ((limited, {"adapter.rank": 5}), (none, ranks)):
+        with pytest.raises(PolicyRefused, match=r"set aggregation\.method = 'partitioned_mean' in the run") as caught:
+            permit(site, forge(changes))
         assert caught.value.field == "max_rank"
         assert "\n" not in str(caught.value)

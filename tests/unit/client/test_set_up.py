@@ -25,7 +25,7 @@ from privacy.leakage.gate import GateFailed
 from privacy.ledger import Ledger
 from privacy.questions import set_up_of
 from shared.adapters.peft import read_adapter
-from shared.adapters.ranks import cut
+from shared.adapters.ranks import cut, is_part, shapes_at
 from shared.adapters.state import AdapterState
 from shared.config.anonymise import GateSection
 from shared.config.model import ModelSection
@@ -126,6 +126,34 @@ def test_an_order_has_the_rank_that_the_run_gives_this_site_and_is_counted_by_it
     book = Book.model_validate_json((file.site.state / "set_ups.json").read_text())
     assert [asked.set_up for asked in book.asked] == [set_up_of(order.config.at_site("north"))]
     assert set_up_of(order.config.at_site("north")) != set_up_of(order.config)
+
+
+@pytest.mark.slow
+def test_a_site_with_a_lower_rank_in_its_file_carries_a_run_out_as_if_the_run_gave_it_that_rank(
+    file: SiteFile, forge: Forge
+) -> None:
+    rows = [{"text": f"aia bib {'aia' * (i % 3)}", "label": "yes" if i % 2 else "no"} for i in range(40)]
+    file.data.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file, method = without_privacy(file), {"privacy.enabled": False, "aggregation.method": "partitioned_mean"}
+    limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 1})})
+    given = forge({**method, "data.sites.0.rank": 1})
+    wanted = Host(file, lambda *_, **__: None).train(replace(given, adapter=cut(given.adapter, 1)))
+    shutil.rmtree(file.site.state)
+    file.site.ledger_head.unlink()
+    found = Host(limited, lambda *_, **__: None).train(forge(method))
+    assert found.delta.spec == cut(given.adapter, 1).spec != given.adapter.spec
+    assert found.delta.digest() == wanted.delta.digest()
+    assert is_part(found.delta.spec, given.adapter.spec)
+
+
+def test_the_plan_of_a_site_with_a_lower_rank_in_its_file_counts_the_numbers_that_it_trains(
+    file: SiteFile, forge: Forge
+) -> None:
+    config = forge({"aggregation.method": "partitioned_mean"}).config
+    limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 1})})
+    whole, part = (Host(each, lambda *_, **__: None)._prepare(config) for each in (file, limited))
+    assert part.plan == whole.plan  # the same norm, noise and steps; the site clips and noises what it trains
+    assert part.shapes == shapes_at(whole.shapes, 1) != whole.shapes
 
 
 def test_a_site_below_its_own_gate_refuses_before_anything_is_spent_or_loaded(

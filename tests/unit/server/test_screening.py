@@ -121,6 +121,34 @@ def test_a_delta_of_another_spec_is_rejected(order: TrainOrder, delta: AdapterSt
     assert rejected(order, answer(reply(delta=delta))).reason == "spec"
 
 
+FACTOR = "layer.lora_B.default.weight"
+
+
+def of_rank(rank: int, head: int = 2) -> AdapterState:
+    return AdapterState(
+        {FACTOR: np.ones((4, rank), dtype=np.float32), "head.bias": np.ones(head, dtype=np.float32)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({}, False),
+        ({"aggregation.method": "partitioned_mean"}, True),
+        ({"aggregation.method": "partitioned_mean", "privacy": {"trust": "central", "unit": "site"}}, False),
+    ],
+    ids=["a mean", "a mean by columns", "a server with divisors of its own"],
+)
+def test_a_site_may_answer_with_fewer_columns_of_b_where_the_method_counts_who_has_a_column(
+    config_of: ConfigOf, changes: dict[str, Any], taken: bool
+) -> None:
+    order = TrainOrder("run", 3, "nonce", config_of(changes), of_rank(3), 3, "0.1.0")
+    assert isinstance(screen(answer(reply(delta=of_rank(3))), order, 100.0), Accepted)
+    assert isinstance(screen(answer(reply(delta=of_rank(1))), order, 100.0), Accepted) == taken
+    for other in (of_rank(4), of_rank(0), of_rank(1, head=3), AdapterState({FACTOR: np.ones(3, dtype=np.float32)})):
+        assert rejected(order, answer(reply(delta=other))).reason == "spec"
+
+
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_one_number_that_is_not_finite_is_enough(order: TrainOrder, number: float) -> None:
     broken = DELTA.arrays["a"].copy()
