@@ -1,5 +1,6 @@
 """Set up the templates of the report and the cards: their number formats, and the rows of the table of charges."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import groupby
@@ -29,6 +30,8 @@ from server.report.figures import (
 )
 from shared.metrics.registry import measure
 
+PER_CENT = re.compile(r"(?<=\d) %")
+
 
 @cache  # so that each template is compiled once in a process; nobody changes the environment
 def environment(escape: Callable[[Any], Any] | None = None) -> Environment:
@@ -39,13 +42,18 @@ def environment(escape: Callable[[Any], Any] | None = None) -> Environment:
     found = Environment(
         loader=PackageLoader("server.report", ""),
         autoescape=escape is None,  # noqa: S701 -- `escape` escapes by itself
-        finalize=escape,
+        finalize=escape or unbroken,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     found.filters.update(_filters())
     return found
+
+
+def unbroken(shown: Any) -> Any:
+    """Keep a number and its per cent sign in one line; what is marked-up already, such as a drawing, stays as it is."""
+    return PER_CENT.sub("\N{NO-BREAK SPACE}%", shown) if type(shown) is str else shown
 
 
 def _filters() -> dict[str, Callable[..., str]]:

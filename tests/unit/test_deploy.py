@@ -1,10 +1,13 @@
 """What operators install from deploy/: units, image and compose file, checked as far as can be without an engine."""
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import tomllib
+import zipfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +102,12 @@ def test_the_image_is_made_of_named_sources_only() -> None:
     copied = [value.split() for name, value in INSTRUCTIONS if name == "COPY" and not value.startswith("--from")]
     sources = {source for words in copied for source in words[:-1]}
     assert all((REPOSITORY / source).exists() for source in sources)
-    assert not {".", "*", "configs", "tests"} & sources
+    assert not {".", "*", "tests"} & sources
     assert not [value for name, value in INSTRUCTIONS if name == "ADD"]
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
-    assert {*wheel, "pyproject.toml", "requirements", "README.md", "LICENSE"} == sources
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    parts = {*wheel["only-include"], *(Path(name).parts[0] for name in wheel["force-include"])}
+    assert {*parts, "pyproject.toml", "requirements", "README.md", "LICENSE"} == sources
     ignored = (REPOSITORY / ".containerignore").read_text(encoding="utf-8").splitlines()
     assert ignored[1] == "*"
     assert {line[1:] for line in ignored if line.startswith("!")} == sources
@@ -113,10 +117,57 @@ def test_the_image_installs_the_locked_releases_of_a_role_from_a_tagged_base() -
     [run] = [value for name, value in INSTRUCTIONS if name == "RUN" and "pip" in value]
     installs = [step for step in run.split("&&") if "pip install" in step]
     assert all("--require-hashes" in each or "torch.txt" in each or "--no-deps" in each for each in installs)
-    assert "--requirement requirements/$ROLE.txt" in installs[0]
+    hashed = [" ".join(each.split()) for each in installs if "--require-hashes --only-binary :all: --no-deps" in each]
+    assert [each.rpartition(" ")[2] for each in hashed] == ["requirements/build.txt", "requirements/$ROLE.txt"]
     assert {service["image"] for service in COMPOSE["services"].values()} == {"hushtune-server", "hushtune-site"}
     bases = [value.split()[0] for name, value in INSTRUCTIONS if name == "FROM"]
     assert all(":" in base and not base.endswith(":latest") for base in bases)
+
+
+def test_the_wheel_can_be_built_from_what_the_image_copies(tmp_path: Path) -> None:
+    wheel = pytest.importorskip("hatchling.builders.wheel")
+    for name in (REPOSITORY / ".containerignore").read_text(encoding="utf-8").splitlines():
+        source = REPOSITORY / name.removeprefix("!")
+        if name.startswith("!") and source.is_dir():
+            shutil.copytree(source, tmp_path / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif name.startswith("!"):
+            shutil.copy(source, tmp_path)
+    built = next(wheel.WheelBuilder(str(tmp_path)).build(directory=str(tmp_path / "wheels"), versions=["standard"]))
+    with zipfile.ZipFile(built) as archive:
+        names = set(archive.namelist())
+    assert {"hushtune.py", "client/commands.py", "server/report/report.html.j2", "simulations/configs/demo.toml"} <= names
+
+
+def test_each_program_and_file_of_a_step_is_of_the_base_image_of_the_repository_or_made_by_an_earlier_step() -> None:
+    base = {"python", "groupadd", "useradd", "mkdir", "chown"}  # of Debian, and of the image of Python
+    made = set[str]()
+    for line in (value for name, value in INSTRUCTIONS if name == "RUN"):
+        for step in line.split("&&"):
+            program, *words = step.split()
+            assert program in base or str(Path(program).parents[1]) in made, step
+            if words[:2] == ["-m", "venv"]:
+                made.add(words[2])
+            for name in (after for before, after in pairwise(words) if before == "--requirement"):
+                roles = [service["image"].removeprefix("hushtune-") for service in COMPOSE["services"].values()]
+                assert all((REPOSITORY / name.replace("$ROLE", role)).is_file() for role in roles), name
+    copied = [value.split()[1:] for name, value in INSTRUCTIONS if name == "COPY" and value.startswith("--from")]
+    assert copied == [["/opt/hushtune", "/opt/hushtune"]]
+    assert copied[0][0] in made
+
+
+def test_the_image_starts_our_command_and_keeps_its_files_in_the_volumes() -> None:
+    stage = dict(INSTRUCTIONS)
+    settings = dict(word.split("=", 1) for word in shlex.split(stage["ENV"]))
+    assert settings["PATH"].split(":")[0] == "/opt/hushtune/bin"
+    assert json.loads(stage["ENTRYPOINT"]) == ["hushtune"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["scripts"] == {"hushtune": "hushtune:main"}
+    volumes = json.loads(stage["VOLUME"])
+    assert {settings["HOME"], settings["HUSHTUNE_CACHE"]} == set(volumes)
+    assert stage["WORKDIR"] == settings["HOME"]
+    for step in ("mkdir", "chown"):
+        [line] = [part for part in stage["RUN"].split("&&") if part.split()[0] == step]
+        assert set(volumes) <= set(line.split())
 
 
 @every_service

@@ -74,7 +74,7 @@ def test_each_change_is_pushed_once_and_the_last_one_too(live: Live) -> None:
         second = next(told)
         assert second["run"] == "wards"
         assert second["line"] == "Round 2 of 3, 1 committed: between rounds"
-        assert "70.0 % (68.0 to 72.0)" in second["body"]
+        assert "70.0\N{NO-BREAK SPACE}% (68.0 to 72.0)" in second["body"]
         assert "1 of 2" in second["body"]
         live.show(status("finished", 3), [done(1, 0.7)])
         live.news.end()
@@ -88,7 +88,7 @@ def test_a_browser_without_scripts_sees_the_same_and_asks_again(live: Live) -> N
     assert '<noscript><meta http-equiv="refresh"' in page
     for words in (
         '<h1 id="run">wards</h1>',
-        "80.0 % (78.0 to 82.0)",
+        "80.0\N{NO-BREAK SPACE}% (78.0 to 82.0)",
         "66 % of the rounds",
         "about 3.2 s left",
         "takes the median time",
@@ -200,7 +200,7 @@ def test_a_browser_sees_the_rounds_come_in(browser: Any, live: Live, tmp_path: P
         live.show(status("between_rounds", number), [done(each, 0.6 + 0.05 * each) for each in range(1, number + 1)])
         browser.wait(f"{rows} === {number}")
     cell = "document.querySelector('section:first-of-type tbody tr:last-child td').textContent"
-    assert browser.value(cell) == "70.0 % (68.0 to 72.0)"
+    assert browser.value(cell) == "70.0\N{NO-BREAK SPACE}% (68.0 to 72.0)"
     assert "2 committed" in browser.value("document.getElementById('stage').textContent")
     picture = base64.b64decode(browser.call("Page.captureScreenshot", format="png")["data"])
     (tmp_path / "live.png").write_bytes(picture)

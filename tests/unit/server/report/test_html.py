@@ -43,6 +43,12 @@ def test_every_number_is_shown_in_human_form() -> None:
     assert "74 of these mentions were missed" in page
 
 
+def test_no_line_ends_between_a_number_and_its_per_cent_sign() -> None:
+    page = html.unescape(re.sub(r"<style>.*?</style>|<svg.*?</svg>|<[^>]+>", "", page_of(classification), flags=re.S))
+    assert "83.1\N{NO-BREAK SPACE}%" in page
+    assert not re.search(r"\d %", page)
+
+
 @pytest.mark.parametrize("make", [classification, with_failures, instruction])
 def test_nothing_is_loaded_and_nothing_runs(make: Callable[[], dict[str, Any]]) -> None:
     page = page_of(make)
@@ -259,7 +265,7 @@ def test_a_thousand_sites_fit_a_page_that_says_how_many_it_leaves_out() -> None:
     report["sites"] = [site(f"site-{number:04}", 900, [4.0, 7.9], 1.1) for number in range(1000)]
     report["by_site"] = {f"site-{number:04}": scores(0.8) for number in range(1000)}
     page = render(report)
-    assert 64 <= page.count('<th scope="row">site-') <= 4 * 64
+    assert 64 <= page.count('<th scope="row" class="site">site-') <= 4 * 64
     assert page.count("936 more sites are not listed, each with an epsilon of at most 7.9") == 2
     assert len(page) < 400_000
 
