@@ -19,7 +19,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.share import SMALL, Script, learner_of, sums_of, with_options
+from bench.scripted_round import Script, sums_of
+from bench.share import SMALL, learner_of, with_options
 from client.units import TrainingSet
 from shared.config.run import RunConfig
 from shared.records.types import Record
