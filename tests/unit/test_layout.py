@@ -60,7 +60,7 @@ MESSAGING = (
 )
 COMMANDS = ("shared/commands.py", "client/commands.py", "server/commands.py", "simulations/commands.py")
 ROOMS = {
-    "flwr": (*MESSAGING, "server/screening.py", "simulations/fleets/local.py", "bench/load.py"),
+    "flwr": (*MESSAGING, "server/screening.py", "simulations/fleets/local.py", "bench/toy_sites.py"),
     "ray": ("simulations/fleets/ray.py", "bench/thousand.py"),
     "spacy": ("privacy/detect/", "privacy/leakage/"),
     "presidio_analyzer": ("privacy/detect/", "privacy/leakage/"),
@@ -114,7 +114,7 @@ ROOMS = {
         "client/data_stage/cache.py",
         "client/data_stage/pseudonym_map.py",
         "server/signing.py",
-        "bench/load.py",
+        "bench/toy_sites.py",
     ),
     "jinja2": ("server/report/", "server/review/serve.py"),
     "httpx": (
@@ -129,7 +129,7 @@ ROOMS = {
     "grpc": ("server/network/health.py",),
     "grpc_health": ("server/network/health.py",),
     "matplotlib": ("server/report/", "simulations/studies/utility.py"),
-    "pickle": ("bench/vocabulary.py",),
+    "pickle": ("bench/vocabulary_packages.py",),
     "dill": (),
     "cloudpickle": (),
     "joblib": (),
