@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.budget import upper_bound
 from privacy.entries import Entry, read, refuse_unless_holds
 from privacy.ledger import read_dataset, refuse_missing_parts
+from privacy.reservations import is_committed
 from privacy.spending import events_of, parts_of, spent
 from shared.errors import LedgerError
 from shared.wire.chain_head import ChainHead
@@ -78,9 +78,8 @@ def verify(folder: Path, against: Path | None = None) -> dict[str, Any]:
 
 
 def _row(entry: Entry, entries: Sequence[Entry]) -> dict[str, Any]:
-    closed = any(other.kind == "commit" and other.body["reserved"] == entry.seq for other in entries)
     kept = ("run_id", "round", "dataset", "unit", "relation", "target_delta", "plan", "events")
-    return {"entry": entry.seq, "answered": closed, **{name: entry.body[name] for name in kept}}
+    return {"entry": entry.seq, "answered": is_committed(entry, entries), **{name: entry.body[name] for name in kept}}
 
 
 def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float, accountant: Accountant) -> dict[str, Any]:
@@ -98,11 +97,13 @@ def _dataset(folder: Path, name: str, reserved: Sequence[Entry], delta: float, a
 
 def _epsilons(entries: Sequence[Entry], delta: float, accountant: Accountant) -> dict[str, Any]:
     """Return both epsilons of a record in all of these reservations, and the rule for the one that counts."""
-    counted = spent(parts_of(entries), delta, accountant)
+    parts = parts_of(entries)
+    counted = spent(parts, delta, accountant)
+    together = accountant.epsilon([event for part in parts for event in part.events], delta)
     return {
         "epsilon": _finite(counted.epsilon),
         "counted_by": counted.counted_by,
-        "if_planned_together": _finite(upper_bound(entries, delta, accountant=accountant)),
+        "if_planned_together": None if math.isinf(counted.epsilon) else together,
     }
 
 

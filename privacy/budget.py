@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
 from privacy.entries import Entry
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger, read_dataset
-from privacy.spending import Events, Part, Spent, events_of, parts_of, spent, spent_after
+from privacy.reservations import attempts_reserved, is_committed, mechanism_of, reservation_of, unanswered
+from privacy.spending import Part, Spent, parts_of, spent, spent_after
 from shared.errors import LedgerError
 from shared.ops.numbers import delta_up, epsilon_up
 from shared.wire.chain_head import ChainHead
@@ -114,7 +114,7 @@ class Budget:
             The budget is or would be used up.
         """
         entries = self.ledger.entries()
-        if plan.shared is not None or _reservation(entries, run_id, round_number) is None:
+        if plan.shared is not None or reservation_of(entries, run_id, round_number) is None:
             self._refuse_rest(entries, run_id, round_number, plan)
 
     def reserve(
@@ -152,13 +152,13 @@ class Budget:
         """
         with self.ledger.locked():
             entries = self.ledger.entries()
-            earlier = _reservation(entries, run_id, round_number, attempt)
+            earlier = reservation_of(entries, run_id, round_number, attempt)
             if earlier is not None and attempt is not None:
                 raise LedgerError(
                     f"an attempt at round {round_number} of run {run_id} was reserved before and stays spent; start another"
                 )
             if earlier is not None:
-                return _unanswered(earlier, entries, plan, self.dataset)
+                return unanswered(earlier, entries, plan, self.dataset)
             if plan is not None:
                 self._refuse_other_unit(entries, plan)
                 self._refuse_rest(entries, run_id, round_number, plan)
@@ -169,7 +169,7 @@ class Budget:
                 server_entries=server.entries,
                 server_hash=server.hash,
                 **({} if attempt is None else {"attempt": attempt}),
-                **_mechanism(plan),
+                **mechanism_of(plan),
             )
 
     def commit(self, run_id: str, round_number: int, attempt: str | None = None, reply: str | None = None) -> ChainHead:
@@ -201,10 +201,10 @@ class Budget:
         """
         with self.ledger.locked():
             entries = self.ledger.entries()
-            reservation = _reservation(entries, run_id, round_number, attempt)
+            reservation = reservation_of(entries, run_id, round_number, attempt)
             if reservation is None:
                 raise LedgerError(f"{self.ledger.path}: round {round_number} of run {run_id} was never reserved")
-            if not _is_committed(reservation, entries, reply):
+            if not is_committed(reservation, entries, reply):
                 self.ledger.commit(reservation, reply)
         return self.ledger.head()
 
@@ -221,8 +221,8 @@ class Budget:
             Digest of a result, to ask whether this one was made final; None asks whether any was.
         """
         entries = self.ledger.entries()
-        reservation = _reservation(entries, run_id, round_number)
-        return reservation is not None and _is_committed(reservation, entries, reply)
+        reservation = reservation_of(entries, run_id, round_number)
+        return reservation is not None and is_committed(reservation, entries, reply)
 
     def rounds(self, run_id: str) -> tuple[int, ...]:
         """Return the numbers of all reserved rounds of a run, answered or not, in the order of the ledger.
@@ -251,7 +251,7 @@ class Budget:
         if plan.shared is None:
             left = max(1, plan.rounds - round_number + 1)
         else:
-            left = plan.rounds - _attempts(entries, run_id, plan)
+            left = plan.rounds - attempts_reserved(entries, run_id, plan)
         if left < 1:
             raise LedgerError(
                 f"{self.ledger.path}: the {plan.rounds} attempts of run {run_id} are used up: one for each round, and the "
@@ -313,91 +313,3 @@ class Budget:
         known = {name: read_dataset(self.ledger.folder, name) for name in names}
         found = {frozenset(name for name, ids in known.items() if not ids.isdisjoint(unit)) for unit in self.dataset.units}
         return [[entry for entry in reservations if entry.body["dataset"] in touched] for touched in found or {frozenset()}]
-
-
-def upper_bound(
-    entries: Sequence[Entry], target_delta: float, more: Events = (), accountant: Accountant | None = None
-) -> float:
-    """Return epsilon as if one record had been in every dataset of a ledger: an upper bound that needs no data file.
-
-    All runs are composed as if their plans had been fixed together in advance, so this figure is for display only;
-    ``spending.spent_after`` keeps the limits.
-
-    Parameters
-    ----------
-    entries : Sequence[Entry]
-        Entries of the ledger.
-    target_delta : float
-        Delta, above 0 and below 1.
-    more : Events
-        Further mechanism events.
-    accountant : Accountant | None
-        Cache of privacy losses; None makes a new one.
-
-    Returns
-    -------
-    float
-        Upper bound of epsilon; infinite if a round had no privacy.
-    """
-    history = [entry for entry in entries if entry.kind == "reserve"]
-    if any(not entry.body["events"] for entry in history):
-        return math.inf
-    charged = [*(event for entry in history for event in events_of(entry)), *more]
-    return (accountant or Accountant()).epsilon(charged, target_delta)
-
-
-def _mechanism(plan: PrivacyPlan | None) -> dict[str, Any]:
-    """Return the fields of a reservation that describe the mechanism; without privacy the list of events is empty."""
-    if plan is None:
-        return {"unit": None, "relation": None, "target_delta": None, "plan": None, "rounds": None, "events": []}
-    return {
-        "unit": plan.unit,
-        "relation": plan.relation,
-        "target_delta": plan.target_delta,
-        "plan": plan.digest(),
-        "rounds": plan.rounds,
-        "events": [asdict(event) for event in plan.events],
-    }
-
-
-def _reservation(entries: Sequence[Entry], run_id: str, round_number: int, attempt: str | None = None) -> Entry | None:
-    wanted = (run_id, round_number, attempt)
-    return next((e for e in entries if e.kind == "reserve" and _names(e) == wanted), None)
-
-
-def _names(reservation: Entry) -> tuple[str, int, str | None]:
-    body = reservation.body
-    return body["run_id"], body["round"], body.get("attempt")
-
-
-def _attempts(entries: Sequence[Entry], run_id: str, plan: PrivacyPlan) -> int:
-    """Count the attempts at secure sums of a run that are reserved, whatever came of them."""
-    digest = plan.digest()
-    return sum(e.kind == "reserve" and (e.body["run_id"], e.body["plan"]) == (run_id, digest) for e in entries)
-
-
-def _is_committed(reservation: Entry, entries: Sequence[Entry], reply: str | None = None) -> bool:
-    """Return whether a reservation was closed, and if a reply is given, whether for this one."""
-    closed = [e.body.get("reply") for e in entries if e.kind == "commit" and e.body["reserved"] == reservation.seq]
-    return bool(closed) if reply is None else reply in closed
-
-
-def _unanswered(earlier: Entry, entries: Sequence[Entry], plan: PrivacyPlan | None, dataset: Dataset) -> Entry:
-    """Return an earlier reservation for reuse; refuse if it was answered, or has another plan or other records.
-
-    Also refuse if a later round of the run was reserved: that round may have started from the optimiser's state of the
-    attempt that failed, so the noised sums of that attempt have left already.
-    """
-    run_id, number = earlier.body["run_id"], earlier.body["round"]
-    if _is_committed(earlier, entries):
-        raise LedgerError(f"round {number} of run {run_id} was trained and answered before; a round is answered only once")
-    if any(e.kind == "reserve" and e.body["run_id"] == run_id and e.body["round"] > number for e in entries):
-        raise LedgerError(
-            f"round {number} of run {run_id} was reserved, and a later round may have used what it computed; it stays spent "
-            "and is not trained again"
-        )
-    if earlier.body["plan"] != (plan.digest() if plan else None):
-        raise LedgerError(f"round {number} of run {run_id} was reserved for another plan; start a new run")
-    if earlier.body["dataset"] != dataset.fingerprint:
-        raise LedgerError(f"round {number} of run {run_id} was reserved for other records; start a new run for these")
-    return earlier
