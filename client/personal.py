@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from client.agreement import refuse_impersonal
 from client.set_up import Host
 from client.site import Site
 from client.site_file import SiteFile
@@ -19,7 +20,7 @@ from privacy.ledger import Ledger
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, LedgerError, RunError
+from shared.errors import LedgerError, RunError
 from shared.ops.disk import FolderLock, sync_file, sync_folder
 from shared.tasks.adapter_files import CONFIG_FILE, save_adapter
 from shared.wire.messages import SHORT_NAME
@@ -59,8 +60,6 @@ class Published:
         ------
         RunError
             The folder is not that of a published run.
-        ConfigError
-            An adversary was trained with the run, whose part of the adapter is not published.
         """
         adapter = folder / "adapter"
         try:
@@ -73,11 +72,6 @@ class Published:
             ) from error
         if not SHORT_NAME.fullmatch(run_id):
             raise RunError(f"{folder}/report.json: run_id: not a short name; obtain the report again")
-        if config.adversary is not None:
-            raise ConfigError(
-                f"{folder}: the run trained an adversary, which is not published, so no round can follow; personalise a run "
-                "without one"
-            )
         return cls(run_id, config, adapter, digest)
 
 
@@ -160,7 +154,7 @@ def personalise(file: SiteFile, run: Path, log: Callable[..., None]) -> dict[str
     with FolderLock(file.site.state, f"a client of site {file.site.id}"):
         if place.final.is_dir():
             return {"folder": str(place.final), "run_id": published.run_id, "trained": False}
-        _refuse_other_rank(published.config, file)
+        refuse_impersonal(published.config, {file.site.id: file.rank_in(published.config)})
         _refuse_old_ledger(file, run)
         site = Host(file, log).for_itself(published.config, published.run_id)
         try:
@@ -209,15 +203,6 @@ def _digest_in(folder: Path, site: Site) -> str:
     """Return the digest of a saved personal adapter: an attempt that was killed may have left another than was charged."""
     site.learner.task.restore(site.learner.model, folder)
     return read_adapter(site.learner.model).digest()
-
-
-def _refuse_other_rank(config: RunConfig, file: SiteFile) -> None:
-    own, whole, site_id = file.rank_in(config), config.adapter.rank, file.site.id
-    if own != whole:
-        raise ConfigError(
-            f"site {site_id}: trains with rank {own} in this run, and the published adapter has rank {whole}, which its "
-            "model does not take; personalise runs in which this site has the run's own rank"
-        )
 
 
 def _start(site: Site, published: Published) -> AdapterState:

@@ -98,7 +98,7 @@ class Host:
         with self._declining():
             site = self._site_of(run)
             mine = replace(order, config=run.here)
-            again = site.announced(mine, run.digest)
+            again = site.sums.again(mine, run.digest)
             if again is not None:  # asked again for the same attempt in every field: no second batch is drawn
                 return again
             # A delta is charged in the first phase, like a round without masks; a batch for a shared noise is not.
@@ -122,7 +122,7 @@ class Host:
                 return again
         if site is None:
             raise MessageError(f"site {self._file.site.id}: {NOT_OPEN}")
-        site.refuse_unless_sound(order)
+        site.sums.refuse_unless_sound(order)
         with self._declining():
             reply = site.masked(order)
             if site.shares_noise:
@@ -225,7 +225,7 @@ class Host:
         own = here.at_site(file.site.id)  # its model has the rank of this site
         workers = Workers(own, processes) if processes > 1 else None
         learner = on_this_share(load_learner(own), processes)
-        return Site.of(here, data, learner, run.plan, budget, memory, outbox, run.participant, workers)
+        return Site(here, data, learner, run.plan, budget, memory, outbox, run.participant, workers)
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
         """Return what the records of the last order and the whole site have spent; nothing before the first order."""

@@ -1,9 +1,9 @@
 """One site with its records, privacy plan, model and budget; it answers orders."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Self
 
+from client.agreement import refuse_impersonal, refuse_other_number, refuse_other_plan
 from client.data_stage.balance import label_weights
 from client.data_stage.site_data import SiteData
 from client.exactness import self_check
@@ -16,27 +16,22 @@ from client.trainer import Others, Trained, alone, clipped_sum, train
 from client.training_set import training_set
 from client.workers import Workers
 from privacy.budget import Budget
-from privacy.dp.plan import PrivacyPlan, releases_of
+from privacy.dp.plan import PrivacyPlan
 from privacy.dp.release import release_sums
 from privacy.secagg.delta_grid import DeltaGrid
 from privacy.secagg.protocol import Participant
-from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from shared.adapters.peft import trained_shapes, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import DataError, MessageError, PrivacyError
+from shared.errors import MessageError
 from shared.ops import crash_points as faults
-from shared.records.types import Record
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.examples import Example
-from shared.text.perturbation import Wordings
 from shared.wire.chain_head import ChainHead
 from shared.wire.encodings import as_replied
 from shared.wire.messages import Order, TrainOrder, TrainReply
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
-
-MOST_UNITS = 2  # times the declared size: the noise covers the rounding of that many units' gradients (docs/engine.md)
 
 
 class Site:
@@ -49,53 +44,6 @@ class Site:
 
     def __init__(
         self,
-        site_id: str,
-        declared_size: int,
-        config: RunConfig,
-        records: Sequence[Record],
-        learner: Learner,
-        plan: PrivacyPlan | None,
-        budget: Budget,
-        memory: Memory | None = None,
-        outbox: Outbox | None = None,
-        persons: Sequence[str] = (),
-        wordings: Mapping[str, Wordings] | None = None,
-        participant: Participant | None = None,
-        workers: Workers | None = None,
-        packs: bool | None = None,
-    ) -> None:
-        data = training_set(site_id, config, records, learner, persons, wordings or {})
-        _refuse_other_number(len(data.units), config, declared_size, site_id)
-        _refuse_other_plan(plan, config, declared_size, site_id)
-        self.site_id = site_id
-        self.declared_size = declared_size
-        self.plan = plan
-        self.budget = budget
-        self._config = config
-        self._data = data
-        self._memory = memory or Memory()
-        self._outbox = outbox or Outbox()
-        self._sums: SecureSum | DeltaSum | None = None
-        if plan is not None and participant is not None:
-            own = budget, participant, self._outbox
-            shared = plan.shared is not None
-            self._sums = SecureSum(site_id, plan, *own) if shared else DeltaSum(site_id, DeltaGrid.of(config), *own)
-        if packs is not None:
-            learner = replace(learner, may_pack=packs)
-        elif plan is not None:
-            learner = self_check(learner, data.examples, config.privacy.self_check, config.training.distillation)
-        self._learner = learner
-        self._workers = workers
-        self._mustered()
-        training = config.training
-        visits = training.rounds * training.steps * training.sampling_rate if data.viewer is None else 0
-        if workers is not None:
-            visits = 0  # each process would keep the states of all records
-        self._prefix = FrozenPrefix.build(learner, data.examples, visits, learner.tokens(training))
-
-    @classmethod
-    def of(
-        cls,
         config: RunConfig,
         data: SiteData,
         learner: Learner,
@@ -106,8 +54,8 @@ class Site:
         participant: Participant | None = None,
         workers: Workers | None = None,
         packs: bool | None = None,
-    ) -> Self:
-        """Return the site of prepared records, at a data owner or in a simulation.
+    ) -> None:
+        """Set up the site of prepared records, at a data owner or in a simulation.
 
         Parameters
         ----------
@@ -136,10 +84,34 @@ class Site:
         HushtuneError
             There are too few records, gradients are not exact, or the plan is not the one of the run.
         """
-        site, records = data.section, data.training.records
-        persons, wordings = data.persons, data.wordings
-        parts = (config, records, learner, plan, budget, memory, outbox, persons, wordings, participant, workers, packs)
-        return cls(site.id, site.declared_size, *parts)
+        self.site_id, self.declared_size = data.section.id, data.section.declared_size
+        self._data = training_set(self.site_id, config, data.training.records, learner, data.persons, data.wordings)
+        refuse_other_number(len(self._data.units), config, self.declared_size, self.site_id)
+        refuse_other_plan(plan, config, self.declared_size, self.site_id)
+        self.plan = plan
+        self.budget = budget
+        self._config = config
+        self._memory = memory or Memory()
+        self._outbox = outbox or Outbox()
+        self._sums: SecureSum | DeltaSum | None = None
+        if plan is not None and participant is not None:
+            own = budget, participant, self._outbox
+            shared = plan.shared is not None
+            self._sums = (
+                SecureSum(self.site_id, plan, *own) if shared else DeltaSum(self.site_id, DeltaGrid.of(config), *own)
+            )
+        if packs is not None:
+            learner = replace(learner, may_pack=packs)
+        elif plan is not None:
+            learner = self_check(learner, self._data.examples, config.privacy.self_check, config.training.distillation)
+        self._learner = learner
+        self._workers = workers
+        self._mustered()
+        training = config.training
+        visits = training.rounds * training.steps * training.sampling_rate if self._data.viewer is None else 0
+        if workers is not None:
+            visits = 0  # each process would keep the states of all records
+        self._prefix = FrozenPrefix.build(learner, self._data.examples, visits, learner.tokens(training))
 
     @property
     def encoded(self) -> tuple[Sequence[Example], FrozenPrefix | None]:
@@ -209,14 +181,12 @@ class Site:
 
         Raises
         ------
+        ConfigError
+            After this run, the site can train no personal adapter.
         LedgerError
             The budget cannot pay the round, or it was trained before; nothing was trained.
         """
-        if self._config.privacy.enabled and (self.plan is None or self.shares_noise):
-            raise PrivacyError(
-                f"site {self.site_id}: in a run with privacy.trust = '{self._config.privacy.trust}' the site adds no noise "
-                "of its own, so a personal adapter would have none; personalise runs with trust 'local'"
-            )
+        refuse_impersonal(self._config, {self.site_id: self._config.at_site(self.site_id).adapter.rank})
         refuse_other_adapter(start, trained_shapes(self._learner.model))
         number = self._config.training.rounds + 1
         training = self._config.training.model_copy(update={"rounds": number})  # the learning rate goes on as if planned
@@ -253,10 +223,10 @@ class Site:
             The noised delta is too long for the sum.
         """
         self._refuse_unfit(order)
-        sums, plan = self._secure(), self.plan
+        sums, plan = self.sums, self.plan
         assert plan is not None  # noqa: S101  a site without a plan takes part in no secure sum
         agreed = agreed or self._config.digest()
-        known = self.announced(order, agreed)
+        known = sums.again(order, agreed)
         if known is not None:
             return known
         if isinstance(sums, DeltaSum):
@@ -276,10 +246,6 @@ class Site:
         )
         return sums.announce(order, agreed, clipped_sum(*parts))
 
-    def announced(self, order: TrainOrder, agreed: str | None = None) -> ReadyReply | None:
-        """Return the announcement of an attempt whose first phase is open here; None if the order is for another one."""
-        return self._secure().again(order, agreed or self._config.digest())
-
     @property
     def learner(self) -> Learner:
         """Return the task and the model that the site trains; sites of a simulation share one."""
@@ -295,17 +261,26 @@ class Site:
         """Return whether the noise is added to a sum of several sites (trust ``distributed``)."""
         return self.plan is not None and self.plan.shared is not None
 
+    @property
+    def sums(self) -> SecureSum | DeltaSum:
+        """Return the site's part in the secure sums of its run.
+
+        Raises
+        ------
+        MessageError
+            The run has no secure sums.
+        """
+        if self._sums is None:
+            raise MessageError(f"site {self.site_id}: takes part in no secure sum; its run has another trust model")
+        return self._sums
+
     def is_ready_for(self, order: Order) -> bool:
         """Return whether the first phase of the order's attempt is open here."""
         return self._sums is not None and self._sums.is_open(order)
 
-    def refuse_unless_sound(self, order: MaskedOrder) -> None:
-        """Refuse an order of the second phase before anything is charged; no record has a part in the reason."""
-        self._secure().refuse_unless_sound(order)
-
     def masked(self, order: MaskedOrder) -> MaskedReply:
         """Answer an attempt that this site is ready for with its masked vector (`client.secure_sum`)."""
-        return self._secure().masked(order)
+        return self.sums.masked(order)
 
     @property
     def pads(self) -> bool:
@@ -343,11 +318,6 @@ class Site:
         self._workers.muster(self._learner, self.plan, self._data.examples)
         return self._workers.sharing
 
-    def _secure(self) -> SecureSum | DeltaSum:
-        if self._sums is None:
-            raise MessageError(f"site {self.site_id}: takes part in no secure sum; its run has another trust model")
-        return self._sums
-
     def _refuse_unfit(self, order: TrainOrder) -> None:
         """Refuse an order for another run, round or adapter, or from a server that has seen a later ledger."""
         if order.config.digest() != self._config.digest():
@@ -381,36 +351,3 @@ class Site:
         by_unit = self._data.means(losses), None if hits is None else self._data.means(hits)
         sums = asdict(release_sums(*by_unit, order.config.privacy))
         return {name: value for name, value in sums.items() if value is not None}
-
-
-def _refuse_other_number(units: int, config: RunConfig, declared_size: int, site_id: str) -> None:
-    """Refuse a site with too few units, and under privacy one with far more than the noise is made for."""
-    name = "persons" if config.privacy.unit == "person" else "records"
-    if units < config.cohort.min_records:
-        raise DataError(
-            f"site {site_id}: has fewer usable training {name} than cohort.min_records = {config.cohort.min_records}; "
-            "add records, correct quarantined ones, or lower the bound"
-        )
-    if config.privacy.enabled and units > MOST_UNITS * declared_size:
-        raise DataError(
-            f"site {site_id}: has more than {MOST_UNITS} times as many usable training {name} as its declared size of "
-            f"{declared_size}, for which the noise is made; declare a size near the true number, or give fewer {name}"
-        )
-
-
-def _refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
-    """Refuse a plan that does not match the config, because what runs and what is accounted must be the same."""
-    training, privacy = config.training, config.privacy
-    shared = SharedNoise.of(config) if privacy.enabled and privacy.trust == "distributed" else None
-    asked = (
-        (training.sampling_rate, training.steps, attempts_of(config) if shared else training.rounds),
-        (privacy.clipping, privacy.clipping_norm, max(declared_sizes(config)) if shared else declared_size),
-        (privacy.unit, releases_of(config), privacy.trust, shared),
-    )
-    planned = plan and (
-        (plan.sampling_rate, plan.steps_per_round, plan.rounds),
-        (plan.clipping, plan.clipping_norm, plan.declared_size),
-        (plan.unit, plan.releases, plan.trust, plan.shared),
-    )
-    if planned != (asked if privacy.enabled and privacy.trust != "central" else None):
-        raise PrivacyError(f"site {site_id}: its privacy plan is not that of this run; make it with PrivacyPlan.for_site")

@@ -37,7 +37,7 @@ from simulations.fleets.hosting import MOST_SITES
 from simulations.fleets.own_process import OwnProcess
 from simulations.fleets.pool import Pool
 from simulations.fleets.workers import WorkerPool
-from simulations.personal import personal_adapters, refuse_beyond_budget, refuse_impersonal
+from simulations.personal import personal_adapters, refuse_beyond_budget, refuse_unmeasured
 from simulations.planning import Plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.baselines import baselines_of
@@ -58,7 +58,7 @@ def run_course(
         As for `simulations.run.simulate`.
     """
     if personal:
-        refuse_impersonal(config, workers > 1 or ray is not None)
+        refuse_unmeasured(config, workers > 1 or ray is not None)
     run_id, stages, accountant = secrets.token_hex(8), Stages(), Accountant()
     refuse_what_does_not_fit(config)  # checked first, so that an error costs seconds
     refuse_no_writer(config)

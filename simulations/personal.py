@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from client.agreement import refuse_impersonal
 from client.site import Site
 from server.evaluation import Evaluator
 from server.report.facts import Personal
@@ -14,8 +15,8 @@ from simulations.assembly import Federation
 from simulations.fleets.hosting import MOST_SITES
 
 
-def refuse_impersonal(config: RunConfig, processes: bool) -> None:
-    """Refuse a run whose sites cannot train personal adapters, or whose personal adapters cannot be measured.
+def refuse_unmeasured(config: RunConfig, processes: bool) -> None:
+    """Refuse a run after which personal adapters cannot be trained or measured here.
 
     Parameters
     ----------
@@ -33,17 +34,11 @@ def refuse_impersonal(config: RunConfig, processes: bool) -> None:
         "other processes train the sites; leave --workers and --ray out": processes,
         f"data.sites: more than {MOST_SITES} sites are not kept in memory; name fewer": len(config.data.sites) > MOST_SITES,
         "evaluation.file: no site has held-out records of its own; hold out a share (data.held_out)": config.evaluation.file,
-        "adversary: its part of the adapter is not published; remove it": config.adversary,
-        "data.sites.rank: a site's model does not take the published adapter; give all sites one rank": (
-            set(config.ranks.values()) != {config.adapter.rank}
-        ),
-        f"privacy.trust = '{config.privacy.trust}': no site adds noise of its own; set 'local'": (
-            config.privacy.enabled and config.privacy.trust != "local"
-        ),
     }
     for reason, holds in reasons.items():
         if holds:
             raise ConfigError(f"--personal: {reason}")
+    refuse_impersonal(config, config.ranks)
 
 
 def refuse_beyond_budget(sites: Sequence[object]) -> None:

@@ -70,7 +70,7 @@ class SiteBuilder:
         site, state = data.section.id, self.state
         memory = Memory(state / site / "memory") if state else None
         outbox = Outbox(state / site / "outbox") if state else None
-        return Site.of(
+        return Site(
             self.config,
             data,
             learners.of(site),

@@ -203,7 +203,7 @@ def _ground(config: RunConfig, row: Row, pooled: Sequence[SiteData], folder: Pat
     for attack in ("none", "label flip", "backdoor"):
         chosen = data if attack == "none" else data[-max(DISHONEST) :]
         sites[attack] = [
-            Site.of(own, _with_records(each, false_records(attack, each.training.records, own.task.labels)), learner,
+            Site(own, _with_records(each, false_records(attack, each.training.records, own.task.labels)), learner,
                     plans[each.section.id], site_budget(own, each, scratch / attack, accountant))
             for each in chosen
         ]  # fmt: skip

@@ -22,7 +22,7 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
-from shared.errors import ConfigError, HushtuneError, LedgerError, PolicyRefused, PrivacyError, RunError
+from shared.errors import ConfigError, HushtuneError, LedgerError, PolicyRefused, RunError
 from shared.models.wheels import sha256_file
 from shared.ops import crash_points as faults
 from shared.ops.disk import FolderLock
@@ -260,11 +260,22 @@ def test_a_run_that_the_sites_policy_refuses_is_not_personalised(
     assert not (file.site.state / FOLDER).exists()
 
 
-def test_a_run_in_which_the_server_adds_the_noise_is_not_personalised(file: SiteFile, publish: Publish) -> None:
-    policy = file.policy.model_copy(update={"trust": ("local", "central")})
-    trusting = file.model_copy(update={"policy": policy})
-    with pytest.raises(PrivacyError, match="no noise of its own"):
-        personalise(trusting, publish({"privacy.trust": "central", "privacy.unit": "site"}), quiet)
+IMPERSONAL: dict[str, tuple[dict[str, object], str]] = {
+    "the server adds the noise": ({"privacy.trust": "central", "privacy.unit": "site"}, "no site adds noise of its own"),
+    "another rank here": ({"aggregation.method": "partitioned_mean", "data.sites.0.rank": 1}, "trains with rank 1"),
+    "an adversary": (
+        {"adversary": {"column": "sex", "groups": ["woman", "man"]}},
+        "its part of the adapter is not published",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), IMPERSONAL.values(), ids=IMPERSONAL)
+def test_a_run_after_which_the_site_can_train_no_personal_adapter_is_refused(
+    file: SiteFile, publish: Publish, changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"personal adapters: .*{words}"):
+        personalise(file, publish(changes), quiet)
     assert not [entry for entry in Ledger(file.ledger, "north").entries() if entry.kind == "reserve"]
 
 
@@ -278,12 +289,6 @@ def test_a_folder_that_is_no_published_run_or_holds_another_adapter_is_refused(f
         with pytest.raises(RunError, match=r"not a short name|not the adapter"):
             personalise(file, run, quiet)
     assert not (file.site.state / FOLDER).exists()
-
-
-def test_a_site_of_another_rank_is_refused(file: SiteFile, publish: Publish) -> None:
-    ranks = {"aggregation.method": "partitioned_mean", "data.sites.0.rank": 1}
-    with pytest.raises(ConfigError, match="trains with rank 1"):
-        personalise(file, publish(ranks), quiet)
 
 
 def test_a_site_whose_client_runs_is_not_personalised(file: SiteFile, publish: Publish) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from fixture_types import Change, ConfigOf, OpenBudget
+from one_site import site_of
 
 from client import secure_sum as module
 from client import site as site_module
 from client.outbox import Outbox
 from client.secure_sum import SecureSum
-from client.site import Site
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
@@ -210,8 +210,8 @@ def test_a_site_of_a_shared_noise_answers_no_order_to_train_alone(
     roster = Roster({name: key.public_key() for name, key in keys.items()})
     member, learner = Participant("north", keys["north"], roster, 3, 1), learner_of(config)
     with pytest.raises(PrivacyError, match="its privacy plan is not that of this run"):
-        Site("north", 100, config, records_of(config, 30), learner, None, open_budget("north"))
-    site = Site("north", 100, config, records_of(config, 30), learner, plan, open_budget("north"), participant=member)
+        site_of("north", 100, config, records_of(config, 30), learner, None, open_budget("north"))
+    site = site_of("north", 100, config, records_of(config, 30), learner, plan, open_budget("north"), participant=member)
     order = TrainOrder("run", 1, "one", config, read_adapter(learner.model), 3, "0.1.0")
     with pytest.raises(MessageError, match="answers only orders for a secure sum"):
         site.train(order)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from fixture_types import Change, LearnerOf, OpenBudget, RecordsOf
+from one_site import site_of
 from silence import silence
 
 from client import site as site_module
@@ -42,7 +43,7 @@ def make(learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget) 
             training.sampling_rate, 1.0, privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100, releases
         )
         private = plan if config.privacy.enabled else None
-        return Site("north", 100, config, records_of(config, 30), learner_of(config), private, open_budget(ledger))
+        return site_of("north", 100, config, records_of(config, 30), learner_of(config), private, open_budget(ledger))
 
     return build
 
@@ -161,7 +162,7 @@ def test_a_run_beyond_the_budget_is_refused_at_its_first_round(
 ) -> None:
     plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
     poor = open_budget("north", 0.1)
-    site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, poor)
+    site = site_of("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, poor)
     with pytest.raises(LedgerError, match="budget exhausted"):
         site.train(order(site, classify))
     assert poor.spent().epsilon == 0
@@ -190,7 +191,7 @@ def test_too_few_records_are_refused_in_one_line_without_the_count(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget, count: int
 ) -> None:
     with pytest.raises(DataError, match=r"site north: .*cohort\.min_records = 4") as caught:
-        Site("north", 100, classify, records_of(classify, count), learner_of(classify), None, open_budget("north"))
+        site_of("north", 100, classify, records_of(classify, count), learner_of(classify), None, open_budget("north"))
     assert "\n" not in str(caught.value)
     assert f" {count} " not in str(caught.value)
 
@@ -231,7 +232,9 @@ def test_the_stored_delta_is_the_encoded_one_and_is_the_plain_one_to_half_a_step
     training = config.training
     plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
     outbox, private = Outbox(tmp_path), plan if enabled else None
-    site = Site("north", 100, config, records_of(config, 30), learner_of(config), private, open_budget("n"), outbox=outbox)
+    site = site_of(
+        "north", 100, config, records_of(config, 30), learner_of(config), private, open_budget("n"), outbox=outbox
+    )
     asked = TrainOrder.from_record(order(site, config).to_record())
     reply = site.train(asked)
     arrived = TrainReply.from_record(reply.to_record())
@@ -278,7 +281,7 @@ def test_the_divisor_and_the_rate_do_not_depend_on_the_private_record_count(
     monkeypatch.setattr(trainer, "poisson_batches", batches)
     plan = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
     for count in (4, 63, 64, 65):
-        site = Site(
+        site = site_of(
             "north", 100, classify, records_of(classify, count), learner_of(classify), plan, open_budget(f"north-{count}")
         )
         site.train(order(site, classify))
@@ -298,7 +301,7 @@ def test_a_plan_that_is_not_the_configs_is_refused(
 ) -> None:
     plan = PrivacyPlan(*given, 1e-4, 100)
     with pytest.raises(HushtuneError):
-        site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, open_budget("north"))
+        site = site_of("north", 100, classify, records_of(classify, 30), learner_of(classify), plan, open_budget("north"))
         site.train(order(site, classify))
 
 
@@ -306,7 +309,7 @@ def test_a_private_config_without_a_plan_is_refused(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
 ) -> None:
     with pytest.raises(HushtuneError):
-        site = Site("north", 100, classify, records_of(classify, 30), learner_of(classify), None, open_budget("north"))
+        site = site_of("north", 100, classify, records_of(classify, 30), learner_of(classify), None, open_budget("north"))
         site.train(order(site, classify))
 
 
@@ -322,7 +325,9 @@ def test_after_a_restart_a_round_is_sent_again_and_neither_trained_nor_spent_aga
         training, privacy = either.training, either.privacy
         plan = PrivacyPlan(training.sampling_rate, 1.0, privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
         box = Outbox(tmp_path / "outbox")
-        return Site("north", 100, either, records_of(either, 30), learner_of(either), plan, open_budget("north"), outbox=box)
+        return site_of(
+            "north", 100, either, records_of(either, 30), learner_of(either), plan, open_budget("north"), outbox=box
+        )
 
     first = restarted()
     asked = order(first, either)
@@ -353,7 +358,7 @@ def of_persons(config: RunConfig, persons: Sequence[str], build: tuple[LearnerOf
             unit="person",
         )
     records = records_of(config, len(persons))
-    return Site("north", 100, config, records, learner_of(config), plan, open_budget("north"), persons=persons)
+    return site_of("north", 100, config, records, learner_of(config), plan, open_budget("north"), persons=persons)
 
 
 @pytest.fixture
@@ -387,7 +392,7 @@ def test_a_site_counts_persons_where_they_are_the_unit(classify: RunConfig, chan
     with pytest.raises(DataError, match=r"fewer usable training persons than cohort.min_records = 4"):
         of_persons(config, ["ann"] * 20 + ["bob"] * 5 + ["eve"], build)
     with pytest.raises(DataError, match=r"the person of some records is unknown; check data\.columns\.person"):
-        Site("north", 100, config, build[1](config, 8), build[0](config), None, build[2]("north"))
+        site_of("north", 100, config, build[1](config, 8), build[0](config), None, build[2]("north"))
 
 
 def test_a_site_with_more_than_twice_the_units_that_it_declares_is_refused_under_privacy(
@@ -398,7 +403,7 @@ def test_a_site_with_more_than_twice_the_units_that_it_declares_is_refused_under
 
     def made(config: RunConfig, records: int) -> Site:
         plan = PrivacyPlan.for_site(config, 20)
-        return Site("north", 20, config, records_of(config, records), learner_of(config), plan, open_budget("north"))
+        return site_of("north", 20, config, records_of(config, records), learner_of(config), plan, open_budget("north"))
 
     made(classify, 40)
     with pytest.raises(DataError, match=r"site north: has more than 2 times as many usable training records as its"):
@@ -433,7 +438,7 @@ def test_a_plan_that_does_not_pay_for_what_the_config_releases_is_refused(
     plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
     learner_of, records_of, open_budget = build
     with pytest.raises(PrivacyError, match="not that of this run"):
-        Site(
+        site_of(
             "north",
             100,
             config,

@@ -11,6 +11,7 @@ import pytest
 import torch
 from fixture_types import Change, LearnerOf, OpenBudget, RecordsOf, Shake
 from forked import forks
+from one_site import site_of
 from silence import silence
 
 from client import trainer, workers
@@ -265,7 +266,7 @@ def two(classify: RunConfig) -> Iterator[Workers]:
 @pytest.fixture
 def site(two: Workers, classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget) -> Site:
     learner, records = learner_of(classify), records_of(classify, 30)
-    return Site("north", 100, classify, records, learner, PLAN, open_budget("north"), workers=two)
+    return site_of("north", 100, classify, records, learner, PLAN, open_budget("north"), workers=two)
 
 
 def order_of(site: Site, number: int = 1) -> TrainOrder:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from fixture_types import ConfigOf, LearnerOf, OpenBudget, RecordsOf, Shake
+from one_site import site_of
 from peft import PeftModel
 from transformers import AutoModel, AutoModelForCausalLM
 
-from client.site import Site
 from privacy.dp import core as operation
 from privacy.dp.plan import PrivacyPlan
 from server.aggregation import Setting
@@ -155,7 +155,7 @@ def test_a_site_whose_cores_have_other_gradients_than_their_records_is_not_set_u
     training = config.training
     plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
     with pytest.raises(PrivacyError):
-        Site("north", 100, config, records_of(config, 30), learner_of(config), plan, open_budget("north"))
+        site_of("north", 100, config, records_of(config, 30), learner_of(config), plan, open_budget("north"))
 
 
 def test_a_site_checks_its_gradients_trains_it_under_privacy_and_sends_what_changed(
@@ -163,7 +163,7 @@ def test_a_site_checks_its_gradients_trains_it_under_privacy_and_sends_what_chan
 ) -> None:
     learner, training = learner_of(cored), cored.training
     plan = PrivacyPlan(training.sampling_rate, 1.0, cored.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
-    site = Site("north", 100, cored, records_of(cored, 30), learner, plan, open_budget("north"))
+    site = site_of("north", 100, cored, records_of(cored, 30), learner, plan, open_budget("north"))
     order = TrainOrder("r", 1, "n" * 32, cored, read_adapter(learner.model), 2, "0.1.0")
     frames = [factor.frame.clone() for factor in cores(learner.model).values()]
     delta = site.train(order).delta

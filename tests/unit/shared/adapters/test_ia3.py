@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fixture_types import Change, ConfigOf, LearnerOf, OpenBudget, RecordsOf, Shake
+from one_site import site_of
 from peft import PeftModel
 from peft.tuners.ia3 import IA3Layer
 from silence import silence
@@ -235,10 +236,10 @@ def test_a_lora_adapter_is_not_taken_for_it(
         write_adapter(other.model, read_adapter(lora.model))
 
 
-def site_of(config: RunConfig, learner: Learner, records: list[Record], budget: Budget) -> tuple[Site, TrainOrder]:
+def set_up(config: RunConfig, learner: Learner, records: list[Record], budget: Budget) -> tuple[Site, TrainOrder]:
     training = config.training
     plan = PrivacyPlan(training.sampling_rate, 1.0, config.privacy.clipping_norm, training.steps, training.rounds, 1e-4, 100)
-    site = Site("north", 100, config, records, learner, plan if config.privacy.enabled else None, budget)
+    site = site_of("north", 100, config, records, learner, plan if config.privacy.enabled else None, budget)
     return site, TrainOrder("r", 1, "n" * 32, config, read_adapter(learner.model), 2, "0.1.0")
 
 
@@ -254,7 +255,7 @@ def test_a_site_trains_it_under_privacy_and_sends_what_changed(
 ) -> None:
     config = change(scaled, {"training.distillation": distillation})
     learner = learner_of(config)  # the site's self-check compares gradients before anything is trained
-    site, order = site_of(config, learner, records_of(config, 30), open_budget("north"))
+    site, order = set_up(config, learner, records_of(config, 30), open_budget("north"))
     delta = site.train(order).delta
     assert delta.spec == order.adapter.spec
     assert all(np.abs(array).max() < 0.5 for name, array in delta.arrays.items() if "ia3_l" in name)  # not near 1
@@ -272,7 +273,7 @@ def test_it_trains_the_same_from_the_states_below_it(
     config = change(scaled, {"adapter.last_layers": 1, "privacy.enabled": False, "training.sampling_rate": 1.0})
     deltas = []
     for turn, kept in enumerate((True, False)):
-        site, order = site_of(config, learner_of(config), records_of(config, 20), open_budget(f"turn{turn}"))
+        site, order = set_up(config, learner_of(config), records_of(config, 20), open_budget(f"turn{turn}"))
         assert isinstance(site._prefix, FrozenPrefix)
         assert site._prefix.stack.first == 1
         if not kept:
@@ -295,7 +296,7 @@ def test_it_learns_as_well_privately_without_noise_and_clipping_as_plainly(
     for private in (True, False):
         # At a rate of 1 every record is in every step, so that both see the same.
         config = change(scaled, {"privacy.enabled": private, "training.sampling_rate": 1.0, "privacy.clipping_norm": 1e6})
-        site, order = site_of(config, learner_of(config), records_of(config, 20), open_budget(str(private)))
+        site, order = set_up(config, learner_of(config), records_of(config, 20), open_budget(str(private)))
         deltas.append(site.train(order).delta)
     assert deltas[0].minus(deltas[1]).norm < 1e-2 * deltas[1].norm
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 from fixture_types import Change, LearnerOf, OpenBudget, RecordsOf, Shake
+from one_site import site_of
 
-from client.site import Site
 from privacy.dp.per_record import per_record_gradients
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
@@ -102,7 +102,7 @@ def test_a_site_trains_the_same_from_the_kept_states(
     deltas = []
     for turn, kept in enumerate((True, True, False)):
         learner = learner_of(config)
-        site = Site("north", 100, config, records_of(config, 20), learner, None, open_budget(f"turn{turn}"))
+        site = site_of("north", 100, config, records_of(config, 20), learner, None, open_budget(f"turn{turn}"))
         assert site._prefix is not None
         if not kept:
             monkeypatch.setattr(site, "_prefix", None)

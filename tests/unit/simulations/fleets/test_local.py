@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from fixture_types import Change, LearnerOf, RecordsOf, Shake
+from one_site import site_of
 from screened import screen
 
 from client.site import Site
@@ -22,7 +23,7 @@ def config(classify: RunConfig, change: Change) -> RunConfig:
 def sites(config: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: Callable[..., Any]) -> list[Site]:
     learner = learner_of(config)
     return [
-        Site(name, 100, config, records_of(config, 20, number), learner, None, open_budget(name))
+        site_of(name, 100, config, records_of(config, 20, number), learner, None, open_budget(name))
         for number, name in enumerate(("north", "south"))
     ]
 

@@ -1,0 +1,71 @@
+"""Refuse a site whose records, privacy plan or rank do not agree with the run that it is set up for."""
+
+from collections.abc import Mapping
+
+from privacy.dp.plan import PrivacyPlan, releases_of
+from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
+from shared.config.run import RunConfig
+from shared.errors import ConfigError, DataError, PrivacyError
+
+MOST_UNITS = 2  # times the declared size: the noise covers the rounding of that many units' gradients (docs/engine.md)
+
+
+def refuse_other_number(units: int, config: RunConfig, declared_size: int, site_id: str) -> None:
+    """Refuse a site with too few units, and under privacy one with far more than the noise is made for."""
+    name = "persons" if config.privacy.unit == "person" else "records"
+    if units < config.cohort.min_records:
+        raise DataError(
+            f"site {site_id}: has fewer usable training {name} than cohort.min_records = {config.cohort.min_records}; "
+            "add records, correct quarantined ones, or lower the bound"
+        )
+    if config.privacy.enabled and units > MOST_UNITS * declared_size:
+        raise DataError(
+            f"site {site_id}: has more than {MOST_UNITS} times as many usable training {name} as its declared size of "
+            f"{declared_size}, for which the noise is made; declare a size near the true number, or give fewer {name}"
+        )
+
+
+def refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size: int, site_id: str) -> None:
+    """Refuse a plan that does not match the config, because what runs and what is accounted must be the same."""
+    training, privacy = config.training, config.privacy
+    shared = SharedNoise.of(config) if privacy.enabled and privacy.trust == "distributed" else None
+    asked = (
+        (training.sampling_rate, training.steps, attempts_of(config) if shared else training.rounds),
+        (privacy.clipping, privacy.clipping_norm, max(declared_sizes(config)) if shared else declared_size),
+        (privacy.unit, releases_of(config), privacy.trust, shared),
+    )
+    planned = plan and (
+        (plan.sampling_rate, plan.steps_per_round, plan.rounds),
+        (plan.clipping, plan.clipping_norm, plan.declared_size),
+        (plan.unit, plan.releases, plan.trust, plan.shared),
+    )
+    if planned != (asked if privacy.enabled and privacy.trust != "central" else None):
+        raise PrivacyError(f"site {site_id}: its privacy plan is not that of this run; make it with PrivacyPlan.for_site")
+
+
+def refuse_impersonal(config: RunConfig, ranks: Mapping[str, int]) -> None:
+    """Refuse a run after which these sites cannot train personal adapters.
+
+    Parameters
+    ----------
+    config
+        The run.
+    ranks
+        The rank that each of the sites trains.
+
+    Raises
+    ------
+    ConfigError
+        Names the field that is in the way.
+    """
+    other = next((site for site, rank in ranks.items() if rank != config.adapter.rank), "")
+    reasons = {
+        "adversary: its part of the adapter is not published; choose a run without one": config.adversary is not None,
+        f"data.sites.rank: site {other} trains with rank {ranks.get(other)}, so its model does not take the published "
+        f"adapter of rank {config.adapter.rank}; choose a run of one rank": other,
+        f"privacy.trust = '{config.privacy.trust}': no site adds noise of its own, so a personal adapter would have none; "
+        "choose a run with trust 'local'": config.privacy.enabled and config.privacy.trust != "local",
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise ConfigError(f"personal adapters: {reason}")
