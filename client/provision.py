@@ -1,17 +1,18 @@
-"""Make a site's key, which never leaves the site, and check the site's folder."""
+"""Provision a site's folder: make its key, pin its peers' keys, allow further set-ups, and check the folder."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from client.examination import examined
-from client.site_file import IdentitySection, ServerSection, SiteFile
+from client.site_file import SiteFile
+from client.site_sections import IdentitySection, ServerSection
 from privacy.secagg.roster import Roster
 from shared.config.explain import first_line
-from shared.config.section import SiteId
+from shared.config.section import Section, SiteId
 from shared.config.toml import read_toml
 from shared.errors import ConfigError
 from shared.identity.certificates import authority_flaws, read_certificate
@@ -20,6 +21,7 @@ from shared.ops.disk import PUBLIC, replace_file
 from shared.ops.flaws import Flaw
 
 SITE_FILE = "SITE.toml"
+Parsed = TypeVar("Parsed", bound=Section)
 
 
 @dataclass(frozen=True)
@@ -100,14 +102,14 @@ def _site_of(path: Path) -> str:
 def _identity(path: Path) -> tuple[str, ServerSection]:
     """Return the name and the connection of a site whose SITE.toml may still be incomplete."""
     tree = read_toml(path)
-    context = {"folder": path.absolute().parent}
-    for name, section in (("site", IdentitySection), ("server", ServerSection)):
+
+    def parsed(name: str, section: type[Parsed]) -> Parsed:
         try:
-            section.model_validate(tree.get(name, {}), context=context)
+            return section.model_validate(tree.get(name, {}), context={"folder": path.absolute().parent})
         except ValidationError as error:
             raise ConfigError(f"{path}: {name}.{first_line(section, error)}") from error
-    site = IdentitySection.model_validate(tree["site"], context=context)
-    return site.id, ServerSection.model_validate(tree["server"], context=context)
+
+    return parsed("site", IdentitySection).id, parsed("server", ServerSection)
 
 
 def admit_site(folder: Path, more: int) -> dict[str, Any]:
