@@ -48,20 +48,6 @@ def by_person(found: list[Owned]) -> Mapping[str | None, Counter[tuple[str, str 
 
 
 @settings(max_examples=150)
-@given(rows, st.integers(0, 8))
-def test_one_record_more_changes_at_most_one_record_after_the_free_steps(
-    config_of: ConfigOf, given_rows: list[Owned], place: int
-) -> None:
-    if not given_rows:
-        return
-    config = config_of(DROP)
-    fewer = [row for index, row in enumerate(given_rows) if index != place % len(given_rows)]
-    one, two = (by_record(list(curate(some, config, KEY).rows)) for some in (given_rows, fewer))
-    assert sum(((one - two) + (two - one)).values()) <= 1
-    assert all(effect.kind == "free" for effect in effects(config).values())
-
-
-@settings(max_examples=150)
 @given(rows)
 def test_one_person_more_changes_no_other_person(config_of: ConfigOf, given_rows: list[Owned]) -> None:
     config = config_of({**DROP, **PERSON})

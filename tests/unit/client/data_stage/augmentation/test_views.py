@@ -1,12 +1,6 @@
-import pytest
-import torch
 from fixture_types import Change, LearnerOf
-from silence import silence
 
 from client.data_stage.augmentation.views import Augmenter
-from client.units import TrainingSet, row_weights
-from privacy.dp.engine import make_private
-from privacy.dp.plan import PrivacyPlan
 from shared.config.data_stage import AugmentationSection
 from shared.config.run import RunConfig
 from shared.records.types import Record
@@ -79,28 +73,3 @@ def test_a_response_stays_as_it_is_whatever_its_instruction_is_called(
     assert view.ids.tolist() == expected.ids.tolist()
     assert view.ids.tolist() != own.ids.tolist()
     assert view.ids[view.target].tolist() == own.ids[own.target].tolist()
-
-
-@pytest.mark.parametrize("views", [2, 5])
-def test_one_record_more_with_its_paraphrases_moves_a_step_by_no_more_than_the_clipping_norm(
-    classify: RunConfig, learner_of: LearnerOf, monkeypatch: pytest.MonkeyPatch, views: int
-) -> None:
-    silence(monkeypatch)
-    plan, divisor = PrivacyPlan(0.1, 1.3, 0.05, 4, 2, 1e-4, 170), 17.0
-    records = [Record({"text": text}, "yes") for text in ("aia bjb", "ckc dld eme", "fnf gog")]
-    wordings = {record.fields["text"]: ("hph aib bjc", "ckd dle") for record in records}
-    steps = []
-    for count in (2, 3):
-        learner = learner_of(classify)
-        before = torch.cat([p.detach().flatten() for p in learner.model.parameters() if p.requires_grad])
-        augmenter = Augmenter(records, learner.task, AugmentationSection(views=views, paraphrases=2), 0, wordings)
-        rows = TrainingSet(learner.task.encode(records), [(0,), (1,), (2,)], augmenter).rows(range(count), 0)
-        assert [len(unit) for unit in rows.units] == [views] * count
-        optimizer = torch.optim.SGD([p for p in learner.model.parameters() if p.requires_grad], lr=1.0)
-        with make_private(learner.model, optimizer, plan, divisor) as (model, step):
-            for chosen, batch in learner.unit_batches(rows.examples, rows.units, 10_000):
-                (row_weights(chosen, batch.targets, None) * learner.task.losses(model, batch)).sum().backward()
-                step.accumulate([unit[0] for unit in chosen for _ in unit])
-            step.finish()
-        steps.append(before - torch.cat([p.detach().flatten() for p in learner.model.parameters() if p.requires_grad]))
-    assert 0 < float((steps[1] - steps[0]).norm()) <= plan.clipping_norm / divisor * (1 + 1e-3)
