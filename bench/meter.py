@@ -25,7 +25,7 @@ from privacy.dp.noise import rounded_gaussian
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.sampling import poisson_batches
 
-CLAIMS: Mapping[int, float] = {1: 2.744, 3: 1.29, 8: 0.765}  # epsilon: noise multiplier, at these figures:
+CLAIMS: Mapping[int, float] = {1: 2.744, 3: 1.29, 8: 0.765}  # noise multiplier of each epsilon, with the next line's numbers
 RATE, STEPS, RECORDS, DELTA = 0.13, 40, 2422, 1.9e-4
 SIZES = (3072,) * 4 + (2304, 6)  # four adapted layers and a head
 

@@ -2,7 +2,7 @@
 
 Run: python -m bench.study bench/rates.toml [--seconds 400] [--set section.key=value]. A study is a run config with a table
 [study]. Finished cells are kept, so a study that was stopped, or that `--seconds` ended, goes on where it was. The loss of a
-way in a cell is how far its accuracy lies below the best way of that cell; nothing is chosen by it but a default.
+way in a cell is how far its accuracy lies below that of the best way in the cell; only defaults are chosen by it.
 """
 
 import argparse
@@ -44,7 +44,7 @@ FORMAT = 2  # of kept cells; increase it to train them again
 
 
 class TaskSection(Section):
-    """One set of records: settings of the run, how many sites of which size generate it, and 0 or the number of intents."""
+    """One set of records: settings of the run, number and size of the sites, and the number of intents."""
 
     name: str
     sites: int = Field(ge=1, le=100)
@@ -223,7 +223,7 @@ def _is_trained(way: WaySection, epsilon: float | None) -> bool:
 
 
 def _is_exact(config: RunConfig) -> bool:
-    """Return whether the aggregated adapter computes what the aggregated updates of the layers would (`method_rows`)."""
+    """Return whether the mean of the adapters is the adapter of the mean, as the table of methods states it."""
     sent = config.adapter.traits.sent[-1 if config.adapter.train == "AB" else 0]
     return METHODS[config.aggregation.method].linear and sent.linear
 

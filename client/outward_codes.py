@@ -28,4 +28,5 @@ def outward_code(error: Exception) -> str:
     str
         The error's code if no record can have influenced it, else the same word for all errors.
     """
-    return reason_code(error) if isinstance(error, HushtuneError) and not isinstance(error, DataError) else Declined.__name__
+    depends_on_records = isinstance(error, DataError) or not isinstance(error, HushtuneError)
+    return Declined.__name__ if depends_on_records else reason_code(error)

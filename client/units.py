@@ -154,7 +154,7 @@ def split(rows: Rows, parts: int) -> list[Rows]:
 
 
 def _only(examples: Sequence[Example], units: Sequence[Unit]) -> Rows:
-    """Return these units with their own examples alone, numbered anew."""
+    """Return these units with only their own examples, renumbered."""
     ends = accumulate(len(unit) for unit in units)
     owned = [range(end - len(unit), end) for unit, end in zip(units, ends, strict=True)]
     return Rows([examples[row] for unit in units for row in unit], owned)

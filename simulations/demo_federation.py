@@ -200,12 +200,12 @@ def wait(true: Any, alive: Sequence[subprocess.Popen[bytes]]) -> None:
     Raises
     ------
     RunError
-        One of these processes ended, or the condition did not hold within ``PATIENCE`` seconds.
+        One of these processes ended, or the condition still fails after ``PATIENCE`` seconds.
     """
     end = time.monotonic() + PATIENCE
     while not true():
         if time.monotonic() > end or any(process.poll() is not None for process in alive):
-            raise RunError("a process ended too early, or nothing happens; see the .log files of the demo's folder")
+            raise RunError("a process ended too early, or waiting took too long; see the .log files of the demo's folder")
         time.sleep(0.2)
 
 

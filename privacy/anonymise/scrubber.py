@@ -28,7 +28,7 @@ from privacy.replace.operators import Replacer, TagTable
 from shared.config.anonymise import AnonymiseSection
 from shared.records.types import RawRecord, Record
 
-READINGS = 4  # most times that a scrubbed text is read again; one or two were enough in all tests
+READINGS = 4  # how often a scrubbed text is read again at most; one or two readings were enough in all tests
 T = TypeVar("T")
 
 
@@ -54,7 +54,7 @@ class Clean:
 
 
 class Scrubber:
-    """Scrubs records of one language with one analyser, which it builds once; ``Polyglot`` opens it.
+    """Scrubs records of one language with one analyser, built once; `Polyglot` makes a scrubber for each language.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class Assessment:
     entities, reasons
         Number of replaced findings by type, and of records held back by reason.
     replaced
-        Letters and digits of the records that passed which were replaced, out of all: what the texts lose.
+        Letters and digits that were replaced, out of all letters and digits of the records that passed.
     quarantined
         Records held back, out of all records.
     labelled

@@ -33,7 +33,7 @@ class NoisedPartitionedMean(NoisedMean):
         return Aggregate(AdapterState({name: array * self._factor(name, array.shape) for name, array in mean.items()}))
 
     def _factor(self, name: str, shape: tuple[int, ...]) -> np.float32 | npt.NDArray[np.float32]:
-        """Return all sites of the run / those that have each column; 1 for tensors that all sites have."""
+        """Return, for each column, the number of all sites divided by that of the sites that have the column; else 1."""
         if not COLUMNS.search(name):
             return np.float32(1)
         return np.array([len(self._ranks) / (self._ranks > column).sum() for column in range(shape[1])], dtype=np.float32)

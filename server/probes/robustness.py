@@ -1,4 +1,4 @@
-"""Robustness: the primary metric on texts with noise, by kind of noise and at the worst of a search."""
+"""Measure robustness: the primary metric on noised texts, by kind of noise and in the worst case of a random search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -16,7 +16,7 @@ from shared.text.perturbation import noised
 
 
 def robustness(evaluator: Evaluator, section: ProbesSection) -> dict[str, Any]:
-    """Return the primary metric on clean texts, under each kind of noise, and at the worst of a small search."""
+    """Return the primary metric on clean texts, under each kind of noise, and in the worst case of a small search."""
     clean = evaluator.outcome()
     before = clean.primary()
     rows = []
@@ -49,7 +49,7 @@ def _noisy(evaluator: Evaluator, kinds: Sequence[str], rate: float, draw: int) -
 
 
 def _worst(evaluator: Evaluator, section: ProbesSection, clean: Outcome) -> Mapping[str, Any]:
-    """Return the metric with each record at the worst of its own text and some noised texts.
+    """Return the metric where each record counts with the worst result among its own text and some noised texts.
 
     This is a random search, so the damage that it finds is a lower bound.
     """

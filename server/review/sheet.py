@@ -46,7 +46,7 @@ class Key:
 
 
 def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
-    """Write a sheet and, beside its folder, its key; the order of items is random, and that of the two answers of each.
+    """Write a sheet, with its items and the two answers of each item in random order, and its key beside the folder.
 
     The order comes from the operating system's randomness, so that nobody can compute it from a seed. Pairs with two equal
     answers are left out and counted.

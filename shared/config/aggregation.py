@@ -72,8 +72,8 @@ METHODS: Mapping[MethodName, Contract] = {
 }
 FEWEST_IN_SUM = 3  # a sum of two sites shows each of them the other's delta
 LONGEST_IN_SUM = 1000.0  # largest max_norm of secure sums: a step of the grid is then up to 4e-6 of the mean's numbers
-# Optimisers that take a gradient, where the others take a delta, with default rates of adapter and head in their own units.
-# The first is the default; `python -m bench.study bench/rates.toml` compares them.
+# Optimisers that step along a gradient (the others add a delta), each with its default learning rates of adapter and head.
+# The first optimiser is the default; `python -m bench.study bench/rates.toml` compares them.
 GRADIENT_OPTIMISERS: Mapping[OptimiserName, tuple[float, float]] = {"sgd": (10.0, 30.0), "adamw": (5.0, 15.0)}
 OPTIMISERS: Mapping[OptimiserName, tuple[str, ...]] = {  # with the fields that only these optimisers read
     "plain": (),

@@ -15,9 +15,9 @@ DIGITS = 16  # of the copy's digest, which its folder's name ends with
 
 
 def dequantised(files: ModelFiles) -> Path:
-    """Return the folder of a float32 safetensors copy of a GGUF model, as it was made; make the copy on first use.
+    """Return the folder of a float32 safetensors copy of a GGUF model; make the copy on first use, and refuse a changed one.
 
-    The copy lies beside the model's own folder, in which no file may be added.
+    The copy has a folder of its own next to the model's, to which no file may be added.
 
     Parameters
     ----------

@@ -42,14 +42,14 @@ class Worker:
     process: SpawnProcess
     pipe: Connection
 
-    def exchange(self, step: Callable[[], T], who: str, so: str) -> T:
+    def exchange(self, step: Callable[[], T], who: str, remedy: str) -> T:
         """Send or receive over the pipe.
 
         Parameters
         ----------
         step
             Sends or receives, and returns what came.
-        who, so
+        who, remedy
             What the process is, and what follows if it has died, with what to do; for the message of the error.
 
         Raises
@@ -61,7 +61,7 @@ class Worker:
             return step()
         except (EOFError, OSError):
             self.process.join(5)
-            raise RunError(f"{who} died (exit status {self.process.exitcode}), so {so}") from None
+            raise RunError(f"{who} died (exit status {self.process.exitcode}), so {remedy}") from None
 
     def end(self) -> None:
         """Close the pipe and end the process."""

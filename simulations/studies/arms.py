@@ -37,7 +37,7 @@ POOLED = "pooled"
 
 @dataclass(frozen=True)
 class Material:
-    """What all rows share: the sites' scrubbed records, validation (``public``) and test records, and the accountant."""
+    """What all rows share: the sites' scrubbed records, public validation records, test records, and the accountant."""
 
     sites: Sequence[SiteData] = field(repr=False)
     public: Sequence[tuple[str, Record]] = field(repr=False)
@@ -90,7 +90,7 @@ def config_of(config: RunConfig, arm: Arm) -> RunConfig:
 
 
 def _share_nothing(tree: dict[str, Any], config: RunConfig) -> None:
-    """Make an arm whose sites cannot share a noise take its own steps, at the rates that fit its own noise."""
+    """Give each site of an arm its own noise, because its sites cannot share one, and the learning rates for that noise."""
     tree["privacy"]["trust"] = "local"
     tree["aggregation"] = {"weights": "declared", "max_norm": config.aggregation.max_norm}
     given, own = config.training, config.aggregation.optimiser == "adamw"
@@ -132,7 +132,7 @@ def run_arm(config: RunConfig, section: CompareSection, arm: Arm, material: Mate
 
 
 def _untrained(config: RunConfig, arm: Arm, material: Material) -> Outcome:
-    """Return what the base model does without training."""
+    """Return the outcome of the base model, which is not trained."""
     evaluator = _evaluator(config_of(config, arm), material)
     learner = evaluator.learner
     outcome = learner.task.untrained(learner, evaluator.examples, learner.tokens(config.training))

@@ -66,15 +66,15 @@ def _pages(
     config: RunConfig, groups: Sequence[Sequence[Record]], caches: Sequence[Cache], progress: Progress
 ) -> Mapping[str, Page]:
     """Return the page of each text by its digest, from the caches or newly written."""
-    books = [cache.name([], config.anonymise, _settings(config)) for cache in caches]
+    entries = [cache.name([], config.anonymise, _settings(config)) for cache in caches]
     pages: dict[str, Page] = {}
-    for cache, book in zip(caches, books, strict=True):
-        pages |= cache.read(book) or {}
+    for cache, entry in zip(caches, entries, strict=True):
+        pages |= cache.read(entry) or {}
 
     def save() -> None:
-        """Write to each cache the pages of its own texts: a text that a site has deleted must not stay there."""
-        for cache, book, group in zip(caches, books, groups, strict=False):  # there may be no caches
-            cache.write(book, {digest: pages[digest] for digest in map(_digest, map(input_text, group)) if digest in pages})
+        """Write to each cache the pages of its own texts only: a text that a site has deleted must not stay there."""
+        for cache, entry, group in zip(caches, entries, groups, strict=False):  # there may be no caches
+            cache.write(entry, {digest: pages[digest] for digest in map(_digest, map(input_text, group)) if digest in pages})
 
     save()
     texts = dict.fromkeys(input_text(record) for group in groups for record in group)

@@ -1,21 +1,21 @@
 """List the kinds of things, people and firms whose nouns tell a term of a domain from a name.
 
-A kind of thing is called after people who have none of them: "Babinski sign", "Sharpe ratio", "Sherman Act". All words are
-in the form of `plain`.
+Many terms are a person's name before a noun for a kind of thing, and mean no person: "Babinski sign", "Sharpe ratio",
+"Sherman Act". All words are in the form that `plain` gives them.
 """
 
 import re
 
 from privacy.detect.domains.terms import plain
 
-# Kinds that nobody has: even after a possessive 's they make a term ("Murphy's sign").
+# Kinds that no person can possess, so that a name with 's before them is a term too ("Murphy's sign").
 SIGNS = frozenset(
     {"classification", "criteria", "criterion", "maneuver", "maneuvers", "phenomenon", "reflex", "rule", "scale", "sign"}
     | {"signs", "triad"}
     | {plain("manoeuvre"), plain("manoeuvres")}
     | {"node", "rosette", "rosettes", "tubercle", "tubercles", "law", "theorem", "paradox", "hypothesis"}
 )
-# Kinds that a person can have: after a possessive 's, only a listed term stays.
+# Kinds that a person can possess ("Mary's fracture"), so that after a name with 's only a listed term stays.
 OWNED = frozenset(
     # medicine
     {"anastomosis", "anemia", "ataxia", "bacillus", "bodies", "breathing", "canal", "catheter"}
@@ -43,7 +43,7 @@ LOOSE = frozenset(
     | {"principles", "rules", "violation"}
 )
 KINDS = SIGNS | OWNED | LOOSE
-# Things that are called after somebody with "of": "duct of Wirsung", "tetralogy of Fallot".
+# Kinds that are followed by "of" and a name: "duct of Wirsung", "tetralogy of Fallot".
 NAMED_OF = frozenset(
     {"ampulla", "angle", "artery", "band", "bodies", "bundle", "canal", "cells", "circle", "cord", "corpuscles", "crypts"}
     | {"disease", "duct", "fibers", "fissure", "foramen", "fossa", "gland", "glands", "island", "islands", "islets"}
@@ -51,7 +51,7 @@ NAMED_OF = frozenset(
     | {"phenomenon", "plexus", "point", "pouch", "ring", "sign", "sinus", "space", "sphincter", "syndrome", "tetralogy"}
     | {"triad", "triangle", "tubercle", "valve", "valves", "vein", "zone"}
 )
-# The same in Latin, where the name follows at once: "ductus Botalli".
+# Latin kinds that are followed by a name: "ductus Botalli".
 LATIN = frozenset({"canalis", "ductus", "foramen", "ligamentum", "morbus", "musculus", "nervus", "plexus", "tuberculum"})
 # Kinds that only count before a number or a letter: "Clark level IV", "Child-Pugh class B".
 RANKED = frozenset({"category", "class", "grade", "level", "score", "stage", "type"})
@@ -60,7 +60,7 @@ KIND_ENDS = re.compile(
     r"\w{5,}itis|\w{3,}(?:osis|opathy|ectomy|otomy|ostomy|plasty|scopy|graphy|cephaly|dactyly|plegia|trophy|plasia|algia|centesis|"
     r"pexy|plication)|\w{4,}emia"
 )
-# Names of public code systems, and what a number of a law is called.
+# Names of public code systems; and words before the number of a law or of a part of it.
 SYSTEMS = frozenset(
     {"cpt", "dsm", "hcpcs", "icd", "loinc", "meddra", "opcs", "orpha", "rxnorm", "snomed"}
     | {"atc", "cusip", "figi", "isin", "sedol", "wkn"}
@@ -69,7 +69,7 @@ CITED = re.compile(
     r"articles?|sections?|rules?|parts?|chapters?|titles?|regulations?|schedules?|paragraphs?|clauses?|forms?"
 )
 
-# Words for a person, which make no term after "a" and a name: "a Tomlin order", but "a Laotian patient".
+# Words for a person: with "a" and a name before one, the name is no term ("a Laotian patient", unlike "a Tomlin order").
 PERSONS = re.compile(
     r"patient|client|customer|man|woman|boy|girl|child|baby|relative|friend|family|member|spouse|wife|husband|son|daughter|mother|"
     r"father|brother|sister|nurse|clerk|\w+(?:er|or|ist|ee|man|ian|ant)s?"

@@ -1,4 +1,4 @@
-"""Tell the name of a scale or a test from that of a person by the value after it: "Gleason 4+3=7", "Na 129", "RR 18"."""
+"""Recognise the name of a scale or a test by the value after it, so that it is not taken for a person: "Gleason 4+3=7"."""
 
 import re
 
@@ -14,13 +14,13 @@ MEASURES = frozenset(
     | {"ck", "trop", "tnt", "bnp", "ldl", "hdl", "tg", "tsh", "ft3", "ft4", "psa", "cea", "afp", "hcg", "hba1c", "gfr"}
     | {"egfr", "glu", "gluc", "lac", "iop", "scvo2", "svo2", "be", "tv"}
 )
-# Abbreviations before a number that points at a person, or at the time of a birth.
+# Abbreviations before a number that identifies a person, or before an age or a date of birth.
 REGISTERED = frozenset(
     {"acc", "acct", "age", "dea", "dob", "dod", "ein", "hicn", "id", "itin", "mbi", "mr", "mrn", "nhs", "ni", "nino", "no"}
     | {"npi", "pin", "po", "pt", "ref", "ssn", "tin"}
 )
-# A titre after an abbreviation that is a name as well: "ANA 1:640".
-ABBREVIATED = 5
+LONGEST_ABBREVIATION = 5  # letters
+# A titre after an abbreviation that is also a name: "ANA 1:640".
 TITRE = re.compile(r"[ ]?[:=]?[ ]?[<>]?1:\d{2,5}(?![\w:.])")
 # A value after the short name of a test: "Na 129", "Trop 18".
 RESULT = re.compile(r"[ ]?[:=]?[ ]?(?:(?:was|is|of)[ ])?[<>]?(?:\d{1,4}|\d{1,2},\d{3})(?:\.\d{1,3})?(?![\w/-]|[.,]\d)")
@@ -48,7 +48,7 @@ def is_measured(text: str, token: Token, lexicon: Lexicon) -> bool:
     if not token.is_capital:
         return False
     word = text[token.start : token.end]
-    if word.isupper() and len(word) <= ABBREVIATED and TITRE.match(text, token.end) and not text.isupper():
+    if word.isupper() and len(word) <= LONGEST_ABBREVIATION and TITRE.match(text, token.end) and not text.isupper():
         return True
     return token.key in lexicon.terms.scales and SCORE.match(text, token.end) is not None
 

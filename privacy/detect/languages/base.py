@@ -85,7 +85,7 @@ class PlantedForms:
 
 @dataclass(frozen=True)
 class SurrogateForms:
-    """Where surrogates come from: Faker's locales, and adjectives of nations."""
+    """Where surrogates come from: Faker's locales, and adjectives of nationality such as "Dutch"."""
 
     locales: Sequence[str]
     nations: Sequence[str]
@@ -127,8 +127,8 @@ class Language:
     models
         spaCy models with a pinned wheel, by their name in ``anonymise.spacy_model``; the first is the default.
     installed
-        Names of spaCy models that are used where the site has installed one, the best first, if no wheel is pinned. Without
-        any model, rules and lists work alone.
+        Names of spaCy models without a pinned wheel, the best first; the first that the site has installed is used. Without
+        a model, only rules and word lists find names.
     national
         Returns the classes of Presidio's recognisers for identifiers of the countries that speak the language.
     rules, digit_rules
@@ -140,7 +140,7 @@ class Language:
     units
         Expression for units of quantities; a number before a unit is harmless.
     login
-        Expression for a user name and the words before it; the group ``word`` is the name.
+        Expression that matches a user name and the words that announce it; the group ``word`` is the name.
     addresses
         Words that never belong to an address, and words that end one.
     function_words
@@ -154,7 +154,7 @@ class Language:
     surrogates, dates, planted
         Invented values, forms of dates, and frames for planted values.
     jobs
-        Returns the words of job titles, which are found beside names; None if they are not.
+        Returns the words of job titles; None leaves job titles beside names in the text.
     """
 
     code: str

@@ -12,7 +12,7 @@ MARKS = str.maketrans("", "", " .-/")
 
 
 def official(label: str, check: Callable[[str], bool], *forms: str) -> type[DigitRecogniser]:
-    """Return a recogniser of an identifier whose check digits are computed.
+    """Return the class of a recogniser that finds an identifier and checks its check digits.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def official(label: str, check: Callable[[str], bool], *forms: str) -> type[Digi
 
 
 def printed(recogniser: type[PatternRecognizer], *forms: str) -> type[PatternRecognizer]:
-    """Return one of Presidio's recognisers that also finds the number in printed groups.
+    """Return a subclass of one of Presidio's recognisers that also finds the number in printed groups.
 
     Parameters
     ----------
