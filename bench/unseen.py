@@ -1,4 +1,4 @@
-"""Write labelled texts of domains and languages that no rule of the anonymiser was written for, to measure it there.
+"""Write labelled English texts of domains that no rule of the anonymiser was written for, to measure it there.
 
 python -m bench.unseen FILE.jsonl [--seed N] [--each N] [--group NAME], then python -m bench.pii FILE.jsonl
 
@@ -90,7 +90,7 @@ FRAMES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
             "my landlord {person} lives at {address} and never picks up",
         ),
     ),
-    # Nobody looked at the missed texts of the next three groups, so their figures are less biased than the others.
+    # Nobody looked at the missed texts of the next two groups, so their figures are less biased than the others.
     "travel": (
         ENGLISH,
         (
@@ -109,57 +109,6 @@ FRAMES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
             "Neighbours {PERSON} and {LAST} keep parking their car ({PLATE}) in front of my gate.",
             "Deposit reference {CASE}, paid by {PERSON} ({EMAIL}) into account {ACCOUNT}.",
             "{FIRST} moved out, so please change the name on the bell to {LAST}.",
-        ),
-    ),
-    "portuguese": (
-        ("pt_PT", "pt_BR"),
-        (
-            "Olá, sou {PERSON} e moro na {ADDRESS}. O meu telefone é {PHONE}.",
-            "O senhor {LAST} nasceu em {DATE} e vive em {CITY}; escreva para {EMAIL}.",
-        ),
-    ),
-    "german": (
-        ("de_DE", "de_AT", "de_CH"),
-        (
-            "Sehr geehrte Frau {LAST}, Ihre Rechnung vom {DATE} ist noch offen. Bitte überweisen Sie auf {IBAN}.",
-            "Der Patient {PERSON}, geboren am {DATE}, wohnhaft {ADDRESS}, wurde gestern entlassen.",
-            "Mein Name ist {PERSON} und Sie erreichen mich unter {PHONE} oder {EMAIL}.",
-            "Herr {PERSON} wohnt jetzt in {CITY} und hat eine neue Steuernummer.",
-            "Das Fahrzeug mit dem Kennzeichen {PLATE} gehört {PERSON}.",
-        ),
-    ),
-    "french": (
-        ("fr_FR", "fr_CH", "fr_BE"),
-        (
-            "Bonjour, je suis {PERSON} et j'habite au {ADDRESS}. Mon numéro est le {PHONE}.",
-            "Madame {LAST} a rendez-vous le {DATE} avec le docteur {LAST} à {CITY}.",
-            "Veuillez rembourser la somme sur le compte {IBAN} au nom de {PERSON}.",
-            "Mon fils {FIRST} est malade, écrivez-moi à {EMAIL} s'il vous plaît.",
-        ),
-    ),
-    "spanish": (
-        ("es_ES", "es_MX", "es_AR"),
-        (
-            "Me llamo {PERSON} y vivo en {ADDRESS}. Mi teléfono es {PHONE}.",
-            "La señora {LAST} nació el {DATE} en {CITY} y trabaja con {PERSON}.",
-            "Por favor, hagan la transferencia a {IBAN} a nombre de {PERSON}.",
-            "El correo de {FIRST} es {EMAIL}, gracias.",
-        ),
-    ),
-    "italian": (
-        ("it_IT",),
-        (
-            "Mi chiamo {PERSON}, abito in {ADDRESS} e il mio numero è {PHONE}.",
-            "Il signor {LAST} è nato il {DATE} a {CITY}; il suo conto è {IBAN}.",
-            "Scrivete a {EMAIL} oppure chiamate {PERSON}.",
-        ),
-    ),
-    "dutch": (
-        ("nl_NL", "nl_BE"),
-        (
-            "Mijn naam is {PERSON} en ik woon op {ADDRESS}. Bel mij op {PHONE}.",
-            "Mevrouw {LAST} uit {CITY} belde op {DATE} over rekening {IBAN}.",
-            "Graag een mail naar {EMAIL}, groeten, {FIRST} {LAST}",
         ),
     ),
     "fresh": (fresh.MIXED, fresh.FRESH),

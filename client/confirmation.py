@@ -12,11 +12,6 @@ from shared.errors import LedgerError
 def ledger_end(file: SiteFile) -> Mapping[str, Any]:
     """Return where a site's ledger ends, so that the steward can compare this with other sources.
 
-    Parameters
-    ----------
-    file : SiteFile
-        The site's file.
-
     Returns
     -------
     Mapping[str, Any]

@@ -18,15 +18,7 @@ class Memory:
         self._moments: dict[int, AdapterState] = {}
 
     def before(self, run_id: str, round_number: int) -> AdapterState | None:
-        """Return the moments from which a round starts: those of the latest earlier round, or None.
-
-        Parameters
-        ----------
-        run_id : str
-            Id of the run.
-        round_number : int
-            Number of the round, from 1.
-        """
+        """Return the moments from which a round starts: those of the latest earlier round, or None."""
         self._switch_run(run_id)
         earlier = [number for number in self._moments if number < round_number]
         return self._moments[max(earlier)] if earlier else None

@@ -13,15 +13,7 @@ from shared.tasks.head import HEADS
 
 
 def optimizer_of(model: nn.Module, training: TrainingSection) -> torch.optim.AdamW:
-    """Make an AdamW with one learning rate for the adapter and one for classification heads.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Model with an adapter.
-    training : TrainingSection
-        Section with the rates.
-    """
+    """Make an AdamW with one learning rate for the adapter and one for classification heads."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     heads = [p for name, p in trained if name.startswith(HEADS)]
     adapter = [p for name, p in trained if not name.startswith(HEADS)]

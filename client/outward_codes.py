@@ -4,24 +4,13 @@ from shared.errors import DataError, Declined, HushtuneError
 
 
 def reason_code(error: BaseException) -> str:
-    """Return an error without its text: its class, and the field of SITE.toml if it has one.
-
-    Parameters
-    ----------
-    error : BaseException
-        Any error.
-    """
+    """Return an error without its text: its class, and the field of SITE.toml if it has one."""
     field = getattr(error, "field", None)
     return f"{type(error).__name__}:{field}" if isinstance(field, str) else type(error).__name__
 
 
 def outward_code(error: Exception) -> str:
     """Return what a server may learn of an error.
-
-    Parameters
-    ----------
-    error : Exception
-        Any error.
 
     Returns
     -------

@@ -103,13 +103,7 @@ class Place:
             ) from error
 
     def write(self, save: Callable[[Path], Any]) -> None:
-        """Write the adapter under its first name, on the disk before this returns.
-
-        Parameters
-        ----------
-        save
-            Writes the files into a folder.
-        """
+        """Write the adapter under its first name, on the disk before this returns."""
         self.partial.mkdir(mode=0o700, parents=True)
         save(self.partial)
         for path in self.partial.iterdir():

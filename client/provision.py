@@ -37,11 +37,6 @@ class SiteKey:
 def provision_site(folder: Path) -> SiteKey:
     """Make the private key where SITE.toml says, unless it exists, and write the public key next to it.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder with the SITE.toml.
-
     Raises
     ------
     ConfigError

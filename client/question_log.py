@@ -163,27 +163,13 @@ class SetUps:
                 self._ended(begun)
 
     def answered(self, run_id: str, round_number: int) -> None:
-        """Remove the last first phase of a round, because its vector is ready; earlier attempts at the round stay counted.
-
-        Parameters
-        ----------
-        run_id : str
-            Id of the run.
-        round_number : int
-            Number of the round, from 1.
-        """
+        """Remove the last first phase of a round, whose vector is ready; earlier attempts at the round stay counted."""
         open_ones = [each for each in self.book().begun if (each.run_id, each.round) == (run_id, round_number)]
         if open_ones:
             self._ended(open_ones[-1])
 
     def admit(self, more: int) -> None:
-        """Allow ``more`` further set-ups, and no longer count the failures until now.
-
-        Parameters
-        ----------
-        more : int
-            Number of further set-ups.
-        """
+        """Allow ``more`` further set-ups, and no longer count the failures until now."""
         with self._changing() as book:
             self._write(book.model_copy(update={"admitted": (*book.admitted, Admitted(time=self._clock(), more=more))}))
 

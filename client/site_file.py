@@ -46,11 +46,6 @@ class SiteFile(Section):
     def load(cls, path: Path) -> Self:
         """Read a SITE.toml; relative paths are relative to its folder.
 
-        Parameters
-        ----------
-        path : Path
-            The file.
-
         Raises
         ------
         ConfigError

@@ -121,13 +121,7 @@ class TrainingSet:
 
 
 def units_of(persons: Sequence[str]) -> list[Unit]:
-    """Group rows by person, in the order of the persons' first rows.
-
-    Parameters
-    ----------
-    persons : Sequence[str]
-        Id of the person of each row.
-    """
+    """Group rows by person, in the order of the persons' first rows."""
     rows: dict[str, list[int]] = defaultdict(list)
     for row, person in enumerate(persons):
         rows[person].append(row)

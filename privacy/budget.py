@@ -225,13 +225,7 @@ class Budget:
         return reservation is not None and is_committed(reservation, entries, reply)
 
     def rounds(self, run_id: str) -> tuple[int, ...]:
-        """Return the numbers of all reserved rounds of a run, answered or not, in the order of the ledger.
-
-        Parameters
-        ----------
-        run_id : str
-            Id of the run.
-        """
+        """Return the numbers of all reserved rounds of a run, answered or not, in the order of the ledger."""
         reserved = (entry.body for entry in self.ledger.entries() if entry.kind == "reserve")
         return tuple(int(body["round"]) for body in reserved if body["run_id"] == run_id)
 

@@ -127,11 +127,6 @@ class Ledger:
     def confirm(self, second_head: Path) -> None:
         """Accept this ledger as the newest copy, because a person says so, and rewrite its second head.
 
-        Parameters
-        ----------
-        second_head : Path
-            File of the second head.
-
         Raises
         ------
         LedgerError
@@ -214,13 +209,6 @@ class Ledger:
 
 def refuse_missing_parts(folder: Path, entries: Sequence[Entry]) -> None:
     """Refuse a ledger without its head, its key, or the identities of a dataset that it names.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the ledger.
-    entries : Sequence[Entry]
-        Its entries.
 
     Raises
     ------

@@ -89,13 +89,7 @@ class Part:
         return self if self.whole is None or len(self.events) > len(self.whole) else replace(self, events=self.whole)
 
     def and_then(self, more: "Part") -> "Part":
-        """Return this part with further rounds of the same run.
-
-        Parameters
-        ----------
-        more : 'Part'
-            The further rounds.
-        """
+        """Return this part with further rounds of the same run."""
         events = (*self.events, *more.events) if self.events and more.events else ()
         return replace(self, events=events, whole=self.whole or more.whole)
 

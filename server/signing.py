@@ -38,11 +38,6 @@ class SigningKey:
     def sign(self, content: bytes) -> str:
         """Sign ``content``.
 
-        Parameters
-        ----------
-        content
-            The bytes to sign.
-
         Returns
         -------
         str
@@ -56,11 +51,6 @@ class SigningKey:
 
         The public key is written beside the file, with the suffix ``.pub``. It shows that there was a key, so that a lost
         key is not replaced by one that nobody knows.
-
-        Parameters
-        ----------
-        path
-            The PEM file.
 
         Returns
         -------

@@ -77,11 +77,6 @@ class Shelf:
     def get(self, section: SiteSection) -> Shelved:
         """Read what ``put`` wrote.
 
-        Parameters
-        ----------
-        section
-            The site.
-
         Raises
         ------
         RunError

@@ -88,13 +88,7 @@ class Cache:
         return digest.hexdigest()
 
     def get(self, name: str) -> Scrubbed | None:
-        """Return scrubbed records, or None where there is no entry that can be read whole.
-
-        Parameters
-        ----------
-        name
-            The name of the entry.
-        """
+        """Return scrubbed records, or None where there is no entry that can be read whole."""
         try:
             content = self.read(name)
             return None if content is None else _parsed(content)
@@ -119,13 +113,7 @@ class Cache:
         self.write(name, _plain(scrubbed))
 
     def read(self, name: str) -> Any:
-        """Return an entry as JSON values, or None where there is none that can be read whole.
-
-        Parameters
-        ----------
-        name
-            The name of the entry.
-        """
+        """Return an entry as JSON values, or None where there is none that can be read whole."""
         try:
             return json.loads(self._opened(name, self._path(name).read_bytes()))
         except (OSError, InvalidTag, ValueError):

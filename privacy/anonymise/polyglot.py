@@ -89,13 +89,7 @@ class Polyglot:
             return next(iter(self.models)) if record.fields else UNKNOWN
 
     def mask(self, text: str) -> str:
-        """Mask the tags of a scrubbed text, so that another detector reads only the text between them.
-
-        Parameters
-        ----------
-        text
-            A scrubbed text.
-        """
+        """Mask the tags of a scrubbed text, so that another detector reads only the text between them."""
         for scrubber in self._scrubbers.values():
             text = scrubber.mask(text)
         return text

@@ -128,11 +128,6 @@ class Scrubber:
     def mask(self, text: str) -> str:
         """Mask the tags of a scrubbed text, so that another detector reads only the text between them.
 
-        Parameters
-        ----------
-        text
-            A scrubbed text.
-
         Returns
         -------
         str

@@ -68,11 +68,5 @@ def merge_recalls(parts: Iterable[Mapping[str, Recall]]) -> dict[str, Recall]:
 
 
 def overall(recalls: Mapping[str, Recall]) -> Recall:
-    """Return the recall over all labels.
-
-    Parameters
-    ----------
-    recalls
-        Recalls by label.
-    """
+    """Return the recall over all labels."""
     return sum(recalls.values(), Recall(0, 0))

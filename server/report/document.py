@@ -123,11 +123,6 @@ def _card(folder: Path) -> Mapping[str, Any] | None:
 def rewrite(folder: Path) -> dict[str, Any]:
     """Read a finished run's report.json, render its pages again and return the report.
 
-    Parameters
-    ----------
-    folder
-        The run's folder.
-
     Raises
     ------
     RunError

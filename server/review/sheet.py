@@ -83,13 +83,7 @@ def export(pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
 
 
 def key_of(folder: Path) -> Path:
-    """Return where the key of a sheet is: beside the sheet's folder, because raters get the folder.
-
-    Parameters
-    ----------
-    folder
-        The folder of the sheet.
-    """
+    """Return where the key of a sheet is: beside the sheet's folder, because raters get the folder."""
     named = folder.resolve() if folder.name in ("", "..") else folder
     return named.with_name(f"{named.name}.key.json")
 

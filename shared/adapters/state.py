@@ -112,11 +112,6 @@ class AdapterState:
     def load(cls, path: Path) -> Self:
         """Read a safetensors file; the names come back sorted, because the format does not keep their order.
 
-        Parameters
-        ----------
-        path
-            The file.
-
         Raises
         ------
         ModelError

@@ -128,11 +128,6 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def read_certificate(path: Path) -> x509.Certificate:
     """Read a certificate from a PEM file.
 
-    Parameters
-    ----------
-    path : Path
-        File of the certificate.
-
     Raises
     ------
     ConfigError
@@ -148,11 +143,6 @@ def read_certificate(path: Path) -> x509.Certificate:
 
 def read_pem_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """Read one of the operator's private keys from a PEM file.
-
-    Parameters
-    ----------
-    path : Path
-        File of the key.
 
     Raises
     ------

@@ -87,15 +87,7 @@ def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def public_line(key: ec.EllipticCurvePublicKey, site_id: str) -> str:
-    """Return the public key as one OpenSSH line, with the site's name as the comment.
-
-    Parameters
-    ----------
-    key : ec.EllipticCurvePublicKey
-        Public key of the site.
-    site_id : str
-        Name of the site.
-    """
+    """Return the public key as one OpenSSH line, with the site's name as the comment."""
     return f"{key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()} {site_id}\n"
 
 
@@ -113,11 +105,6 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
 
 def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
     """Read the private key of a site.
-
-    Parameters
-    ----------
-    path : Path
-        File of the key.
 
     Raises
     ------
@@ -141,11 +128,6 @@ def read_private(path: Path) -> ec.EllipticCurvePrivateKey:
 
 def read_public(path: Path) -> ec.EllipticCurvePublicKey:
     """Read a site's public key.
-
-    Parameters
-    ----------
-    path : Path
-        File of the key.
 
     Raises
     ------
@@ -177,11 +159,6 @@ def _on_p384(key: object, path: Path) -> ec.EllipticCurvePrivateKey:
 
 def exposed(path: Path) -> list[Flaw]:
     """Check that only the owner may read and write a private file.
-
-    Parameters
-    ----------
-    path : Path
-        Private file.
 
     Returns
     -------

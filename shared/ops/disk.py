@@ -97,13 +97,7 @@ def _partial(path: Path, content: bytes, mode: int) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the entries of a folder to the disk, so that a rename in it survives a power cut.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder to flush.
-    """
+    """Flush the entries of a folder to the disk, so that a rename in it survives a power cut."""
     entry = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(entry)
@@ -112,13 +106,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Flush a written file to the disk.
-
-    Parameters
-    ----------
-    path : Path
-        File to flush.
-    """
+    """Flush a written file to the disk."""
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
 

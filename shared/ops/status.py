@@ -113,13 +113,7 @@ class StatusFile:
     path: Path
 
     def write(self, status: ServerStatus | SiteStatus) -> None:
-        """Replace the file atomically; a reader sees either the old or the new status.
-
-        Parameters
-        ----------
-        status : ServerStatus | SiteStatus
-            Status of a server or a site.
-        """
+        """Replace the file atomically; a reader sees either the old or the new status."""
         written = _Written(pid=os.getpid(), updated=time.time(), status=status)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f"{self.path.name}.partial")

@@ -24,13 +24,7 @@ class Terminal(Console):
         super().__init__(markup=False, emoji=False, **options)
 
     def show(self, parts: Iterable[RenderableType]) -> None:
-        """Print each part in full: a line is left to the terminal to wrap, and a table or a page is wrapped to the width.
-
-        Parameters
-        ----------
-        parts : Iterable[RenderableType]
-            Lines, tables and pages.
-        """
+        """Print each part in full: a line is left to the terminal to wrap, and a table or a page is wrapped to the width."""
         for part in parts:
             self.print(part, soft_wrap=isinstance(part, str | Text))
 

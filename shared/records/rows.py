@@ -56,11 +56,6 @@ def rows_of(path: Path, wanted: Collection[str]) -> Iterator[Row]:
 def format_of(path: Path) -> str:
     """Return the format of a file by its suffix: csv, json, parquet or excel.
 
-    Parameters
-    ----------
-    path
-        The file.
-
     Raises
     ------
     DataError

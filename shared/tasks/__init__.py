@@ -22,11 +22,6 @@ TASKS: Mapping[TaskName, type[Task]] = {
 def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
     """Load the base model of a run, and return it with the run's task.
 
-    Parameters
-    ----------
-    config
-        The run's config.
-
     Raises
     ------
     ModelError
@@ -44,11 +39,6 @@ def load_task(config: RunConfig) -> tuple[LoadedModel, Task]:
 
 def load_learner(config: RunConfig) -> Learner:
     """Load a run's base model with its task and a new adapter, which is the same for the same seed.
-
-    Parameters
-    ----------
-    config
-        The run's config.
 
     Raises
     ------

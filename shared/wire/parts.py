@@ -54,13 +54,7 @@ class Bound:
         return self.arrays + self.rest
 
     def with_order(self, parts: Mapping[str, bytes]) -> "Bound":
-        """Return a bound that also admits the reply to an order, which has arrays of the same size and a shorter header.
-
-        Parameters
-        ----------
-        parts : Mapping[str, bytes]
-            Parts of the order.
-        """
+        """Return a bound that also admits the reply to an order, which has arrays of the same size and a shorter header."""
         arrays = sum(len(part) for part in parts.values() if _kind(part) == "ArrayChunk")
         rest = sum(map(len, parts.values())) - arrays
         return Bound(max(self.arrays, arrays), max(self.rest, rest + SLACK))

@@ -93,11 +93,6 @@ class Pool(ABC):
     def encoded(self, site: str) -> Sequence[Example]:
         """Return the encoded records of a site, which no process but its worker keeps.
 
-        Parameters
-        ----------
-        site
-            The site.
-
         Raises
         ------
         RunError

@@ -11,7 +11,6 @@ from fixture_types import Change, ConfigOf, LearnerOf, OpenBudget, RecordsOf, Sh
 from one_site import site_of
 from peft import PeftModel
 from peft.tuners.ia3 import IA3Layer
-from silence import silence
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -278,25 +277,6 @@ def test_it_trains_the_same_from_the_states_below_it(
         assert site._prefix.stack.first == 1
         if not kept:
             monkeypatch.setattr(site, "_prefix", None)
-        deltas.append(site.train(order).delta)
-    assert deltas[0].minus(deltas[1]).norm < 1e-2 * deltas[1].norm
-
-
-@pytest.mark.slow
-def test_it_learns_as_well_privately_without_noise_and_clipping_as_plainly(
-    scaled: RunConfig,
-    change: Change,
-    learner_of: LearnerOf,
-    records_of: RecordsOf,
-    open_budget: OpenBudget,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    silence(monkeypatch)
-    deltas = []
-    for private in (True, False):
-        # At a rate of 1 every record is in every step, so that both see the same.
-        config = change(scaled, {"privacy.enabled": private, "training.sampling_rate": 1.0, "privacy.clipping_norm": 1e6})
-        site, order = set_up(config, learner_of(config), records_of(config, 20), open_budget(str(private)))
         deltas.append(site.train(order).delta)
     assert deltas[0].minus(deltas[1]).norm < 1e-2 * deltas[1].norm
 
