@@ -17,7 +17,7 @@ from privacy.audit.canaries import Canaries, planted
 from privacy.audit.one_run import lower_bound
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan
-from shared.adapters.peft import read_adapter
+from server.warm_start import start_of
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.ops.findings import keep
@@ -94,7 +94,7 @@ def _train(
     progress: Progress,
 ) -> None:
     """Train all rounds of the plan with the site's own loop; each round is charged before its first gradient."""
-    run_id, site, adapter, moments = f"audit-{secrets.token_hex(8)}", data.section.id, read_adapter(learner.model), None
+    run_id, site, adapter, moments = f"audit-{secrets.token_hex(8)}", data.section.id, start_of(config, learner), None
     rows = training_set(site, config, data.training.records, learner, data.persons, data.wordings)
     self_check(learner, rows.examples, config.privacy.self_check, config.training.distillation)
     advance = progress("train", plan.rounds)

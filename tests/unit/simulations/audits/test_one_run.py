@@ -6,8 +6,12 @@ from fixture_types import Change
 from rich.console import Console
 
 from client.statement import statement
+from server.warm_start import start_of
+from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
-from shared.errors import ConfigError
+from shared.errors import ConfigError, RunError
+from shared.tasks import load_learner
+from simulations.audits import one_run
 from simulations.audits.display import one_run_lines
 from simulations.audits.one_run import audit_run
 
@@ -26,6 +30,23 @@ def test_an_audited_run_is_charged_like_any_other_and_leaves_no_adapter(tiny: Ru
     console = Console(record=True, width=200)
     console.print(*one_run_lines(found), sep="\n")
     assert "proves nothing" in console.export_text()
+
+
+def test_an_audited_run_starts_from_the_adapter_that_the_run_itself_starts_from(
+    tiny: RunConfig, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named, given = change(tiny, {"task.head_start": "labels", "run.name": "named"}), []
+
+    def stopped(_: object, __: object, adapter: AdapterState, *___: object, **____: object) -> None:
+        given.append(adapter.digest())
+        raise RunError("seen")
+
+    monkeypatch.setattr(one_run, "train", stopped)
+    for config in (tiny, named):
+        with pytest.raises(RunError, match="seen"):
+            audit_run(config, 60)
+    assert given == [start_of(config, load_learner(config)).digest() for config in (tiny, named)]
+    assert given[0] != given[1]
 
 
 @pytest.mark.parametrize(
