@@ -40,7 +40,7 @@ from simulations.planning import site_plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.bare_rounds import BareFederation
 
-FORMAT = 2  # of kept cells; increase it to train them again
+FORMAT = 3  # of kept cells; increase it to train them again
 
 
 class TaskSection(Section):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from server.report.figures import count
+from server.report.many_sites import MOST
 from shared.ops.numbers import epsilon_up
 
 PROVES_NOTHING = (
@@ -62,7 +64,9 @@ def _meter(found: Mapping[str, Any]) -> Iterator[AuditRow]:
         means = f"{len(plan['checks'])} checks of noise, bound and sampling passed, without any record"
         if failed:
             means = f"the engine does NOT do what the plan says: {', '.join(failed)}"
-        yield AuditRow(f"Meter: what the engine did ({', '.join(plan['sites'])})", ran, means, bool(failed))
+        names = plan["sites"]
+        who = ", ".join(names) if len(names) <= MOST else f"{count(len(names))} sites"
+        yield AuditRow(f"Meter: what the engine did ({who})", ran, means, bool(failed))
 
 
 def _one_run(found: Mapping[str, Any]) -> Iterator[AuditRow]:

@@ -1,4 +1,4 @@
-"""Choose the rows of a report that has too many sites for a page: the worst sites, and one sentence on the others."""
+"""Choose the rows of a page that has too many sites for it: the worst sites, and one sentence on the others."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from server.report.figures import count, epsilon, is_known
 from shared.metrics.registry import measure
 
-MOST = 64  # rows of a table of sites; report.json and the privacy card list every site
+MOST = 64  # rows of a table of sites; report.json and privacy_card.json list every site
 
 Site = Mapping[str, Any]
 
@@ -23,20 +23,22 @@ def listed(sites: Sequence[Site]) -> Sequence[Site]:
     return sites if len(sites) <= MOST else sorted(sites, key=lambda site: (-_spent(site), str(site["site_id"])))[:MOST]
 
 
-def others(sites: Sequence[Site]) -> str:
+def others(sites: Sequence[Site], file: str = "report.json") -> str:
     """Return a sentence on the sites that ``listed`` leaves out; empty if there are none.
 
     Parameters
     ----------
     sites
-        The report's rows of sites.
+        The rows of sites, of a report or of a card.
+    file
+        The file that lists all of them.
     """
     if len(sites) <= MOST:
         return ""
     left = {str(site["site_id"]) for site in sites} - {str(site["site_id"]) for site in listed(sites)}
     most = max((site["epsilon"] for site in sites if site["site_id"] in left and site["epsilon"] is not None), default=None)
     spent = "" if most is None else f", each with an epsilon of at most {epsilon(most)}"
-    return f"{count(len(left))} more sites are not listed{spent}; report.json lists all {count(len(sites))}."
+    return f"{count(len(left))} more sites are not listed{spent}; {file} lists all {count(len(sites))}."
 
 
 def worst(by_site: Mapping[str, Mapping[str, Any]], metric: str) -> Mapping[str, Mapping[str, Any]]:

@@ -28,6 +28,7 @@ from server.report.figures import (
     target_delta,
     value,
 )
+from server.report.many_sites import listed, others
 from shared.metrics.registry import measure
 
 PER_CENT = re.compile(r"(?<=\d) %")
@@ -56,8 +57,8 @@ def unbroken(shown: Any) -> Any:
     return PER_CENT.sub("\N{NO-BREAK SPACE}%", shown) if type(shown) is str else shown
 
 
-def _filters() -> dict[str, Callable[..., str]]:
-    """Return the template filters, one per kind of number."""
+def _filters() -> dict[str, Callable[..., Any]]:
+    """Return the template filters: one per kind of number, and those of pages of many sites."""
     return {
         "measured": measured,
         "value": value,
@@ -77,13 +78,15 @@ def _filters() -> dict[str, Callable[..., str]]:
         "setting": setting,
         "change": change,
         "p_value": p_value,
+        "listed": listed,
+        "others": lambda sites, file: f" {said}" if (said := others(sites, file)) else "",
         "label": lambda name: measure(name).label,
     }
 
 
 def charge_rows(card: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield one row per site, charged event and stretch of consecutive rounds in which the event was charged."""
-    for site in card["sites"]:
+    """Yield one row per listed site, charged event and stretch of consecutive rounds in which the event was charged."""
+    for site in listed(card["sites"]):
         events = [{name: given for name, given in charge.items() if name != "round"} for charge in site["charged"]]
         for event in [event for place, event in enumerate(events) if event not in events[:place]]:
             rounds = [charge["round"] for charge, other in zip(site["charged"], events, strict=True) if other == event]

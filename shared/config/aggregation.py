@@ -119,10 +119,10 @@ class AggregationSection(ChoiceSection):
     )
     encoding: EncodingName = Field(
         "float32",
-        description="numbers on the wire. float32: 4 bytes a number both ways; int8: a delta takes 1.03 bytes a number "
-        "(steps of 1/127 of the largest of 64 numbers, rounded after the noise, so at no epsilon), and the adapter of an "
-        "order 2 (float16); int4: a delta takes 0.53 bytes a number (steps of 1/7 of the largest of 64 numbers), for large "
-        "adapters under noise; without privacy its rounding is the larger error. Neither is for secure sums, which need "
+        description="numbers on the wire. float32: 4 bytes a number both ways; int8: 1.03 bytes both ways (steps of 1/127 "
+        "of the largest of 64 numbers; a delta is rounded after the noise, so at no epsilon); int4: as int8, but a delta "
+        "takes 0.53 bytes a number (steps of 1/7 of the largest of 64 numbers), for large adapters under noise; without "
+        "privacy its rounding is the larger error. Neither is for secure sums, which need "
         "whole numbers",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum, sgd: share of the sum that is kept from round to round")

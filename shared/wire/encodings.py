@@ -1,4 +1,4 @@
-"""Encode the numbers of a message: float32 as they are, float16, or 8 or 4 bits in blocks of 64 numbers that share a scale.
+"""Encode the numbers of a message: float32 as they are, or 8 or 4 bits in blocks of 64 numbers that share a scale.
 
 A delta is encoded after its noise, so the encoding is post-processing and costs no epsilon.
 """
@@ -48,11 +48,6 @@ class Form:
     def bytes_a_number(self) -> float:
         """Return the bytes of one of many numbers."""
         return self.length(MANY) * np.dtype(self.dtype).itemsize / MANY
-
-
-def _written_in_half(flat: Floats) -> Numbers:
-    with np.errstate(over="ignore"):  # a number beyond 65504 becomes infinite, and a site refuses such an adapter
-        return flat.astype(np.float16)
 
 
 def _blocks(count: int) -> int:
@@ -123,11 +118,10 @@ def _fours(count: int) -> int:
 
 
 FULL = Form("float32", lambda count: count, lambda flat: flat, lambda array, count: array)
-HALF = Form("float16", lambda count: count, _written_in_half, lambda array, count: array.astype(np.float32))
 BLOCKS = Form("uint8", lambda count: count + 2 * _blocks(count), _written_in_8_bits, _read_from_8_bits)
 NIBBLE_BLOCKS = Form("uint16", lambda count: _fours(count) + _blocks(count), _written_in_4_bits, _read_from_4_bits)
 
-ORDERS: Mapping[EncodingName, Form] = {"float32": FULL, "int8": HALF, "int4": HALF}
+ORDERS: Mapping[EncodingName, Form] = {"float32": FULL, "int8": BLOCKS, "int4": BLOCKS}
 REPLIES: Mapping[EncodingName, Form] = {"float32": FULL, "int8": BLOCKS, "int4": NIBBLE_BLOCKS}
 
 
@@ -141,10 +135,27 @@ def as_replied(delta: AdapterState, encoding: EncodingName) -> AdapterState:
     encoding : EncodingName
         Encoding of the run.
     """
-    if encoding == "float32":
-        return delta
-    form, sizes = REPLIES[encoding], [array.size for array in delta.arrays.values()]
-    flat = np.concatenate([array.reshape(-1) for array in delta.arrays.values()])
+    return _through(REPLIES[encoding], delta)
+
+
+def as_ordered(adapter: AdapterState, encoding: EncodingName) -> AdapterState:
+    """Return an adapter as a site decodes it from an order; the server itself goes on from the adapter as it was.
+
+    Parameters
+    ----------
+    adapter : AdapterState
+        The adapter at the start of a round.
+    encoding : EncodingName
+        Encoding of the run.
+    """
+    return _through(ORDERS[encoding], adapter)
+
+
+def _through(form: Form, state: AdapterState) -> AdapterState:
+    if form is FULL:
+        return state
+    sizes = [array.size for array in state.arrays.values()]
+    flat = np.concatenate([array.reshape(-1) for array in state.arrays.values()])
     parts = np.split(form.read(form.write(flat), flat.size), np.cumsum(sizes)[:-1])
-    named = zip(delta.arrays.items(), parts, strict=True)
+    named = zip(state.arrays.items(), parts, strict=True)
     return AdapterState({name: part.reshape(array.shape) for (name, array), part in named})

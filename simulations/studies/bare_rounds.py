@@ -26,7 +26,7 @@ from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from shared.tasks.cached_activations import FrozenPrefix
 from shared.tasks.outcome import Outcome
-from shared.wire.encodings import as_replied
+from shared.wire.encodings import as_ordered, as_replied
 from simulations.assembly import evaluator_of, held_out_records
 from simulations.site_builder import Learners
 
@@ -122,6 +122,7 @@ class BareFederation:
         """Take the local steps of each site in each round and average the deltas, as under trust ``local``."""
         adapter, weights = self.start, config.weights
         moments, memory = dict[str, AdapterState](), dict[str, AdapterState]()
+        encoding = config.aggregation.encoding
         for number in range(1, config.training.rounds + 1):
             method = begin(Setting(adapter, weights, config.aggregation, None, memory, config.ranks))
             for section in config.data.sites:
@@ -129,7 +130,7 @@ class BareFederation:
                 trained = train(
                     self.learners.of(name),
                     site.data,
-                    cut(adapter, config.ranks[name]),
+                    as_ordered(cut(adapter, config.ranks[name]), encoding),
                     config,
                     plans[name],
                     round_number=number,
@@ -140,7 +141,7 @@ class BareFederation:
                     prefix=site.prefix,
                 )
                 moments[name] = trained.moments
-                method.fold(as_replied(trained.delta, config.aggregation.encoding), weights[name])
+                method.fold(as_replied(trained.delta, encoding), weights[name])
             aggregate = method.result()
             adapter, memory = adapter.add(aggregate.change), dict(aggregate.memory)
         return adapter

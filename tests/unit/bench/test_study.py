@@ -101,7 +101,7 @@ def test_the_bytes_of_a_round_are_those_of_each_sites_rank_in_the_runs_encoding(
     adapter = AdapterState({"x.lora_B.default.weight": np.zeros((64, 16), np.float32)})
     sent = {cell.way.name: module._bytes_of_a_round(cell.config, adapter) for cell in Study.load(METHODS_STUDY).cells()}
     assert sent["mean of B"] == 6 * 64 * 16 * (4 + 4)
-    assert sent["mean of B, int8"] == 6 * 64 * 16 * (2 + 1 + 2 / 64)
+    assert sent["mean of B, int8"] == 6 * 64 * 16 * 2 * (1 + 2 / 64)
     assert sent["ranks 4, 8, 16"] == 2 * 64 * (4 + 8 + 16) * (4 + 4)
 
 

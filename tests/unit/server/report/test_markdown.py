@@ -145,3 +145,14 @@ def test_an_instruction_model_generates_text(without_privacy: "CardFacts", confi
     page = model_page(privacy_card(replace(without_privacy, config=config, model=base), "00" * 32))
     assert front_matter(page)["pipeline_tag"] == "text-generation"
     assert "head.safetensors" not in page
+
+
+def test_the_pages_of_many_sites_list_those_that_spent_most_and_bound_the_others(published: Any) -> None:
+    north = next(site for site in published.card["sites"] if site["site_id"] == "north")
+    sites = [{**north, "site_id": f"s{number:04}", "epsilon": 1 + number / 1000} for number in range(1000)]
+    card = {**published.card, "sites": sites}
+    spent = privacy_page(card)
+    assert len(set(re.findall(r"s0\d{3}", spent))) == 64
+    assert "936 more sites are not listed, each with an epsilon of at most 1.935" in spent.replace("\u00a0", " ")
+    assert "privacy_card.json lists all 1,000." in spent
+    assert len(set(re.findall(r"s0\d{3}", model_page(card)))) == 64
