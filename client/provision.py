@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from client.examination import examined
+from client.examination import Tell, examined
 from client.site_file import SiteFile
 from client.site_sections import IdentitySection, ServerSection
 from privacy.secagg.roster import Roster
@@ -143,15 +143,16 @@ def admit_site(folder: Path, more: int) -> dict[str, Any]:
     }
 
 
-def check_site(folder: Path, thorough: bool = False) -> list[Flaw] | None:
+def check_site(folder: Path, tell: Tell | None = None) -> list[Flaw] | None:
     """Return the problems of a site's folder; None if it has no SITE.toml.
 
     Parameters
     ----------
     folder : Path
         Folder with the SITE.toml.
-    thorough : bool
-        Whether to look at records, models, disk, memory and server as well, once the folder's own files are in order.
+    tell : callable or None
+        If given, records, models, disk, memory and server are looked at as well, once the folder's own files are in order,
+        and it is called with one line for each thing that is as it should be.
     """
     path = folder / SITE_FILE
     if not path.exists():
@@ -161,7 +162,7 @@ def check_site(folder: Path, thorough: bool = False) -> list[Flaw] | None:
     except ConfigError as error:
         return [Flaw.of(error)]
     flaws = [*_authority_flaws(site), *_key_flaws(site), *_roster_flaws(site), *_data_flaws(site)]
-    return [*flaws, *examined(site)] if thorough and not flaws else flaws
+    return [*flaws, *examined(site, tell)] if tell is not None and not flaws else flaws
 
 
 def _authority_flaws(site: SiteFile) -> Iterator[Flaw]:

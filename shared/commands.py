@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shared.ops.flaws import Flaw
 
 app = typer.Typer()
-Check = Callable[[Path], "list[Flaw] | None"]
+Check = Callable[[Path, Callable[[str], None]], "list[Flaw] | None"]
 
 
 @app.command()
@@ -62,7 +62,10 @@ def config(
 
 
 def verification(check: Check, name: str = "verify") -> typer.Typer:
-    """Return the command ``hushtune provision verify``; ``check`` returns a folder's flaws, or None for a foreign folder.
+    """Return the command ``hushtune provision verify``.
+
+    ``check`` returns a folder's flaws, or None for a foreign folder, and calls its second argument with each line on what is
+    as it should be.
 
     ``hushtune doctor`` is the same command under the name that people look for.
     """
@@ -74,11 +77,12 @@ def verification(check: Check, name: str = "verify") -> typer.Typer:
         json: Json = False,
     ) -> None:
         """Check a folder, the head of its records, its models, disk, memory and server; status 1 if a flaw is fatal."""
-        flaws = check(folder)
+        seen: list[str] = []
+        flaws = check(folder, seen.append)
         if flaws is None:
             raise ConfigError(f"{folder}: neither a server's folder nor a site's; give one that 'hushtune provision' made")
         rows = [{"path": str(f.path), "what": f.what, "remedy": f.remedy, "fatal": f.fatal} for f in flaws]
-        show(rows, json, lambda: [str(flaw) for flaw in flaws] or [f"{folder}: in order"])
+        show(rows, json, lambda: seen + ([str(flaw) for flaw in flaws] or [f"{folder}: in order"]))
         if any(flaw.fatal for flaw in flaws):
             raise typer.Exit(1)
 

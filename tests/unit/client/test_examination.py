@@ -35,6 +35,8 @@ models = ["{MINILM}"]
 """
 GOOD = '{"text": "carcinoma", "label": "yes"}\n{"text": "two", "label": "no"}\n'
 
+SEEN: list[str] = []
+
 
 def flaws(folder: Path, records: str | bytes = GOOD, file: str = FILE, name: str = "records.jsonl") -> list[str]:
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -43,11 +45,12 @@ def flaws(folder: Path, records: str | bytes = GOOD, file: str = FILE, name: str
     content = records if isinstance(records, bytes) else records.encode()
     (folder / name).write_bytes(content)
     (folder / "ca.crt").write_bytes(certificate_pem(authority(new_key(), 1)))
-    return [str(flaw) for flaw in examined(SiteFile.load(folder / "SITE.toml"))]
+    return [str(flaw) for flaw in examined(SiteFile.load(folder / "SITE.toml"), SEEN.append)]
 
 
 @pytest.fixture(autouse=True)
 def roomy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    SEEN.clear()
     monkeypatch.setattr(module, "LITTLE_DISK", 0)
     monkeypatch.setattr(module, "LITTLE_MEMORY", 0)
     monkeypatch.setattr(module, "cached_folder", lambda _: tmp_path)
@@ -56,6 +59,17 @@ def roomy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_site_in_order_is_told_only_that_its_server_is_not_there(tmp_path: Path) -> None:
     [server] = flaws(tmp_path)
     assert "cannot be reached now" in server
+
+
+def test_what_is_as_it_should_be_is_told_too(tmp_path: Path) -> None:
+    flaws(tmp_path)
+    said = "\n".join(SEEN)
+    assert "records.jsonl: 2 records of its head can be read for the task classification" in said
+    assert "minilm: this base model is on this machine" in said
+    assert "MB are free on this disk" in said
+    assert "MB of memory are available" in said or not module.MEMORY.is_file()
+    assert "the server answers" not in said
+    assert "carcinoma" not in said
 
 
 @pytest.mark.parametrize(
