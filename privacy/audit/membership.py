@@ -112,9 +112,9 @@ def _rate(present: Floats, absent: Floats, rate: float) -> Rate:
     return Rate(rate, called / len(present), *clopper_pearson(called, len(present)))
 
 
-def clopper_pearson(count: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def clopper_pearson(count: int, total: int) -> tuple[float, float]:
     """Return the exact interval of a share (Clopper and Pearson 1934)."""
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
     high = float(beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
     return low, high

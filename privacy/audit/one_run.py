@@ -18,6 +18,7 @@ from scipy.stats import binom
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+CONFIDENCE = 0.95  # of each bound
 GUESSED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)  # shares of the canaries that are called present, fixed in advance
 LARGEST = 64.0  # epsilons beyond it are not told apart
 
@@ -38,7 +39,7 @@ class LowerBound:
     canaries: int
 
 
-def lower_bound(included: Flags, scores: Floats, delta: float, confidence: float = 0.95) -> LowerBound:
+def lower_bound(included: Flags, scores: Floats, delta: float) -> LowerBound:
     """Return lower bounds of epsilon from the scores of canaries.
 
     Parameters
@@ -49,10 +50,8 @@ def lower_bound(included: Flags, scores: Floats, delta: float, confidence: float
         Larger where a canary is more likely to have taken part; computed without ``included``.
     delta
         Delta of the claim.
-    confidence
-        Confidence of each bound.
     """
-    count, risk = len(scores), (1 - confidence) / len(GUESSED)
+    count, risk = len(scores), (1 - CONFIDENCE) / len(GUESSED)
     order = np.argsort(-scores, kind="stable")
     tried = sorted({max(1, round(share * count)) for share in GUESSED})
     right = [int(included[order[:guesses]].sum()) for guesses in tried]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.records.types import Span
 
+PERSON = "PERSON"
 # A word of a name, with hyphens and apostrophes inside, without a final 's.
 NAME_WORD = re.compile(r"[^\W\d_]\w*(?:[-'](?!s\b)\w+)*")
 # Types under which a part of an address may be found, and the types that only addresses have.
@@ -54,8 +55,8 @@ def merge(text: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(_union(group) for group in groups)
 
 
-def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str = "PERSON") -> list[tuple[Finding, ...]]:
-    """Find further occurrences of the words of found names, in all texts of the same record.
+def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]]) -> list[tuple[Finding, ...]]:
+    """Find further occurrences of the words of persons' names, in all texts of the same record.
 
     Only words of at least 3 letters that begin with a capital count; a repeat must be a whole word in the same case.
 
@@ -65,8 +66,6 @@ def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str
         All texts of one record.
     found
         The findings in each text.
-    label
-        The type whose words are repeated.
 
     Returns
     -------
@@ -77,14 +76,14 @@ def repeats(texts: Sequence[str], found: Sequence[Sequence[Finding]], label: str
         word
         for text, findings in zip(texts, found, strict=True)
         for finding in findings
-        if finding.label == label
+        if finding.label == PERSON
         for word in NAME_WORD.findall(text[finding.start : finding.end])
         if len(word) > 2 and word[0].isupper()
     }
     if not words:
         return [() for _ in texts]
     return [
-        tuple(Finding(label, m.start(), m.end(), REPEATED) for m in NAME_WORD.finditer(text) if m[0] in words)
+        tuple(Finding(PERSON, m.start(), m.end(), REPEATED) for m in NAME_WORD.finditer(text) if m[0] in words)
         for text in texts
     ]
 

@@ -8,8 +8,6 @@ from server.provision import ServerFolder
 from shared.errors import ConfigError, RunError
 from shared.ops.address import is_loopback, parsed
 
-BACKLOG = 128
-
 
 @dataclass(frozen=True)
 class Listening:

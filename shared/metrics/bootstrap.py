@@ -19,16 +19,6 @@ class Interval:
     low: float
     high: float
 
-    def lies_above(self, other: "Interval") -> bool:
-        """Return whether the whole interval lies above another.
-
-        Parameters
-        ----------
-        other
-            The interval to compare with.
-        """
-        return self.low > other.high
-
 
 @dataclass(frozen=True)
 class Sums:

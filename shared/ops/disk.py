@@ -57,8 +57,8 @@ def replace_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
         commit_file(partial, path)
 
 
-def create_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
-    """Create a file atomically, on the disk before this returns: after a crash there is the whole file or none.
+def create_file(path: Path, content: bytes) -> None:
+    """Create a file that only its owner may read; after a crash there is the whole file or none.
 
     Parameters
     ----------
@@ -66,8 +66,6 @@ def create_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
         File to create.
     content : bytes
         Its content.
-    mode : int
-        Who may read it; unless given, only its owner.
 
     Raises
     ------
@@ -76,7 +74,7 @@ def create_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
     OSError
         The disk is full or the folder cannot be written; there is no file then.
     """
-    with _partial(path, content, mode) as partial:
+    with _partial(path, content, PRIVATE) as partial:
         sync_file(partial)
         os.link(partial, path)  # a rename would replace a file that another process made in the meantime
         partial.unlink()

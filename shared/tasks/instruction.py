@@ -26,6 +26,7 @@ from shared.tasks.examples import Batch, Example
 from shared.tasks.likelihood import ROWS, Responses
 from shared.tasks.outcome import Outcome
 
+AT_ONCE = 16  # prompts of a batch that are answered together
 QUESTION = "Which way is it?"  # a made-up text that a chat template must show
 
 
@@ -228,14 +229,12 @@ class Instruction(Task):
         prompts = [example.ids[~np.asarray(example.target, dtype=np.bool_)].tolist() for example in examples]
         return self._all_continued(model, prompts, max_new_tokens)
 
-    def _all_continued(
-        self, model: nn.Module, prompts: Sequence[Sequence[int]], max_new_tokens: int, at_once: int = 16
-    ) -> list[str]:
-        """Return the continuation of each prompt, computed in batches of ``at_once`` prompts of similar length."""
+    def _all_continued(self, model: nn.Module, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+        """Return the continuation of each prompt, computed in batches of prompts of similar length."""
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         given: dict[int, str] = {}
-        for start in range(0, len(order), at_once):
-            places = order[start : start + at_once]
+        for start in range(0, len(order), AT_ONCE):
+            places = order[start : start + AT_ONCE]
             texts = self._continued(model, [prompts[place] for place in places], max_new_tokens)
             given |= dict(zip(places, texts, strict=True))
         return [given[place] for place in range(len(prompts))]

@@ -15,7 +15,7 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from shared.metrics.bootstrap import Interval, mean, perplexity
+from shared.metrics.bootstrap import mean, perplexity
 from shared.metrics.classification import class_scores, classification_metrics, confusion
 
 
@@ -107,13 +107,6 @@ def test_a_uniform_guess_has_the_perplexity_of_its_vocabulary() -> None:
     tokens = np.arange(1.0, 20.0)
     found = perplexity(tokens * np.log(50), tokens).interval(100, 0.95, 0)
     assert (found.value, found.low, found.high) == pytest.approx((50, 50, 50))
-
-
-def test_one_interval_lies_above_another_only_when_they_do_not_touch() -> None:
-    low = Interval(0.5, 0.4, 0.6)
-    assert Interval(0.8, 0.7, 0.9).lies_above(low)
-    assert not Interval(0.7, 0.6, 0.8).lies_above(low)
-    assert not low.lies_above(Interval(0.8, 0.7, 0.9))
 
 
 def test_sums_give_the_same_interval_as_counting_over_the_matrix() -> None:

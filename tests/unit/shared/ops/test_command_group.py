@@ -86,17 +86,6 @@ def test_the_help_of_an_argument_is_printed(run: Callable[..., Result]) -> None:
     assert "Whom to greet." in run("alone", "--help").output
 
 
-@pytest.mark.parametrize(
-    ("words", "suggested"), [(("alon",), "alone"), (("more", "alonee"), "alone"), (("inner", "frist"), "first")]
-)
-def test_a_misspelt_command_is_answered_with_one_suggestion(
-    run: Callable[..., Result], words: tuple[str, ...], suggested: str
-) -> None:
-    out = " ".join(run(*words).output.split())
-    assert out.count("Did you mean") == 1
-    assert f"Did you mean '{suggested}'?" in out
-
-
 def test_the_extra_is_checked_when_a_command_runs_but_not_for_its_help(
     run: Callable[..., Result], asked: list[tuple[str, str]]
 ) -> None:
