@@ -11,7 +11,7 @@ import shutil
 import statistics
 import sys
 
-from server.report.document import read_report
+from server.report.files import read_report
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError, RunError
 from simulations.demo_federation import CONFIG, Place, free_port, hand_out, provision, serve, take_part, wait

@@ -17,7 +17,7 @@ from server.network.listen_address import Listening
 from server.network.superlink import Link, node_key
 from server.products import Stages
 from server.provision import ServerFolder
-from server.report.document import read_report
+from server.report.files import read_report
 from server.rounds import Round, run_rounds
 from server.run import ServerRun
 from server.state import StateFolder, begin

@@ -12,8 +12,9 @@ from server.early_stopping import choice, published
 from server.evaluation import Evaluator
 from server.model_assessment import assess, read_answers
 from server.probes import probe
-from server.report.document import report, write
+from server.report.document import report
 from server.report.facts import Baseline, RunFacts, SiteFacts
+from server.report.files import write
 from server.report.publication import card_facts, publish
 from server.report.table import write_table
 from server.rounds import OF_THE_COHORT, Metrics, Round

@@ -359,7 +359,7 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")], json: Json = False
 ) -> None:
     """Show a finished run again, and rewrite its report.html."""
-    from server.report.document import rewrite
+    from server.report.files import rewrite
     from simulations.display import report_tables
 
     document = rewrite(run)

@@ -19,8 +19,8 @@ from server.checkpoint import Checkpoint
 from server.early_stopping import until_over
 from server.evaluation import split_validation
 from server.products import Stages, write_products
-from server.report.document import read_report
 from server.report.facts import Baseline, SiteFacts
+from server.report.files import read_report
 from server.report.publication import KEY_FILE
 from server.report.result import RunResult
 from server.rounds import Round

@@ -1,8 +1,9 @@
 """Fixtures for all tests: two tiny random models in transformers' format, and small configs and records; no downloads."""
 
 import copy
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,28 @@ def losses_and_noise_are_computed_once() -> Iterator[None]:
         patch.setattr(calibration, "loss_of_step", loss)
         patch.setattr(composed, "self_compose", lru_cache(maxsize=128)(composed.self_compose))
         patch.setattr(accounting, "calibrate", calibrate)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parts_of_analysers_are_loaded_once() -> Iterator[None]:
+    """Keep the word lists, rules and models of the shipped languages: an analyser needs a second to load its own.
+
+    A run of tests that imports no analyser does not import one for this.
+    """
+    analyser = sys.modules.get("privacy.detect.analyser")
+    if analyser is None:
+        yield
+        return
+    from privacy.detect.languages.registry import LANGUAGES
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analyser, "load_spacy", lru_cache(maxsize=8)(analyser.load_spacy))
+        rules, shipped = analyser.pattern_recognisers, {id(each): each for each in LANGUAGES.values()}
+        of = cache(lambda place: rules(shipped[place]))
+        patch.setattr(analyser, "pattern_recognisers", lambda each: of(id(each)) if id(each) in shipped else rules(each))
+        for each in shipped.values():
+            patch.setitem(each.__dict__, "words", cache(each.words))  # the class is frozen
         yield
 
 

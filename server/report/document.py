@@ -1,13 +1,11 @@
-"""Build, write and read report.json, the results of a run in plain numbers, and render report.html from it."""
+"""Build the content of report.json: the results of a run in plain numbers."""
 
 import datetime
 import importlib.metadata
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 from privacy.accounting import Accountant
@@ -17,15 +15,10 @@ from privacy.mechanism_event import Purpose
 from privacy.stability import effects
 from server.report import wording
 from server.report.facts import Baseline, RunFacts, SiteFacts
-from server.report.html import render, summary
-from server.report.signed import CARD_FILE, SignedCard
 from server.rounds import Metrics, Round
-from shared.errors import RunError
 from shared.models.load import LoadedModel
-from shared.ops.disk import commit_file
 from shared.ops.energy import Lap
 from shared.ops.extras import is_installed
-from shared.ops.findings import kept
 
 LIBRARIES = (
     "torch",
@@ -79,80 +72,6 @@ def report(facts: RunFacts) -> dict[str, Any]:
         "anonymisation": _anonymisation(facts.sites),
         "failures": [line for done in facts.rounds for line in _failures(done)],
     }
-
-
-def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
-    """Write report.json and, if asked, report.html with the folder's privacy card, and summary.html, one page to print.
-
-    Parameters
-    ----------
-    document
-        The content of report.json.
-    folder
-        The run's folder.
-    html
-        Whether to write the pages too.
-
-    Raises
-    ------
-    RunError
-        The signature of the folder's privacy card is not valid.
-    """
-    if html:
-        card = _card(folder)
-        (folder / "report.html").write_text(render(document, card, kept(folder)), encoding="utf-8")
-        (folder / "summary.html").write_text(summary(document, card), encoding="utf-8")
-    # Last, and whole or not at all: a server that finds this file takes the run for finished.
-    partial = folder / "report.json.partial"
-    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    commit_file(partial, folder / "report.json")
-
-
-def _card(folder: Path) -> Mapping[str, Any] | None:
-    """Return the folder's privacy card after checking its signature; None if there is no card."""
-    if not (folder / CARD_FILE).is_file():
-        return None
-    signed = SignedCard.load(folder)
-    if not signed.holds:
-        raise RunError(
-            f"{folder / CARD_FILE}: signature: not valid for this card, so the card is not shown; restore the file"
-        )
-    return signed.card
-
-
-def rewrite(folder: Path) -> dict[str, Any]:
-    """Read a finished run's report.json, render its pages again and return the report.
-
-    Raises
-    ------
-    RunError
-        The folder does not hold a readable report.json.
-    """
-    document = read_report(folder)
-    write(document, folder, html=True)
-    return document
-
-
-def read_report(folder: Path) -> dict[str, Any]:
-    """Read the report.json of a finished run.
-
-    Parameters
-    ----------
-    folder
-        The run's folder.
-
-    Raises
-    ------
-    RunError
-        The folder does not hold a readable report.json.
-    """
-    try:
-        document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        document = None
-    if not isinstance(document, dict):
-        raise RunError(f"{folder}: no readable report.json; give the folder of a finished run")
-    return document
 
 
 def versions() -> dict[str, str]:

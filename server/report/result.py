@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from privacy.dp.plan import PrivacyPlan, releases_of
 from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
-from server.report.document import read_report
+from server.report.files import read_report
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.metrics.bootstrap import Interval

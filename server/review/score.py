@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from server.report.document import read_report, write
+from server.report.files import read_report, write
 from server.review.ratings import read_all
 from server.review.sheet import Key, key_of, read_key, read_sheet
 from shared.metrics.bootstrap import mean

@@ -32,11 +32,9 @@ def harness() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Any]:
+def nursery() -> Any:
     """Return a launcher whose processes start fast."""
-    launcher = _harness().Nursery()
-    yield launcher
-    launcher.close()
+    return _harness().Nursery()
 
 
 @pytest.fixture

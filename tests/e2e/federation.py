@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forked import start_command
 
 import hushtune
 from shared.config.run import RunConfig
@@ -94,41 +95,14 @@ class Launcher:
             popen = subprocess.Popen(command(*arguments), env=environment() | given, stdout=out, stderr=out)
         return Process(popen.pid, log, popen.poll)
 
-    def close(self) -> None:
-        pass
-
 
 class Nursery(Launcher):
-    """Start commands as forks of a Python that has already imported the libraries; see nursery.py."""
-
-    def __init__(self) -> None:
-        path = environment()["PYTHONPATH"] + os.pathsep + str(Path(__file__).parent)
-        self._popen = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("nursery.py")],
-            env=environment() | {"PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false", "FLWR_TELEMETRY_ENABLED": "0"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    """Start commands as forks of a Python that has already imported the libraries; see ``forked``."""
 
     def start(self, arguments: Sequence[str], log: Path, given: Mapping[str, str]) -> Process:
-        request = {"arguments": list(arguments), "log": str(log), "environment": dict(given)}
-        log.touch()
-        pid = self._ask(request)
-        assert pid
-        return Process(pid, log, lambda: self._ask({"pid": pid}))
-
-    def close(self) -> None:
-        self._popen.kill()
-        self._popen.wait()
-
-    def _ask(self, request: Mapping[str, Any]) -> int | None:
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        self._popen.stdin.write(json.dumps(request) + "\n")
-        self._popen.stdin.flush()
-        answer: int | None = json.loads(self._popen.stdout.readline())
-        return answer
+        process = start_command(arguments, log, given)
+        assert process.pid
+        return Process(process.pid, log, lambda: process.exitcode)
 
 
 @dataclass

@@ -74,7 +74,7 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
     assert f"already running in this folder (process {server.pid})" in sentence(fed.serve())
     assert "a client of site east is already running in this folder" in sentence(fed.join("east"))
     shutil.copytree(fed.site("east"), fed.folder / "copy", ignore=shutil.ignore_patterns("state"))
-    assert "another client is connected with the identity of site east" in sentence(fed.join("copy"))
+    assert "another client is connected with the identity of site east" in sentence(fed.join("copy", misbehave="impatient"))
 
     # North is known by now.
     north = fed.join("north")
@@ -85,11 +85,11 @@ def test_who_has_no_right_to_connect_is_turned_away(federation: Make, harness: M
 def test_orders_beyond_a_sites_policy_are_refused_before_a_data_file_is_opened(
     federation: Make, harness: ModuleType
 ) -> None:
-    fed = federation({"privacy.enabled": True, "privacy.epsilon": 4.0, "cohort.attempts": 1, "data.held_out": 0.3})
+    fed = federation({"privacy.enabled": True, "privacy.epsilon": 1.0, "cohort.attempts": 1, "data.held_out": 0.3})
     digest = fed.loaded.model.sha256
     for name in fed.sites:
         (fed.site(name) / "records.jsonl").rename(fed.site(name) / "away.jsonl")  # to open it would be another error
-    edit(fed.site("east") / "SITE.toml", "dataset_epsilon = 8.0", "dataset_epsilon = 3.9")
+    edit(fed.site("east") / "SITE.toml", "dataset_epsilon = 8.0", "dataset_epsilon = 0.9")
     edit(fed.site("north") / "SITE.toml", 'tasks = ["classification", "instruction"]', 'tasks = ["instruction"]')
     edit(fed.site("south") / "SITE.toml", f'"{digest}",', "")
     clients = fed.join_all()
@@ -103,7 +103,7 @@ def test_orders_beyond_a_sites_policy_are_refused_before_a_data_file_is_opened(
         "south": "PolicyRefused:models",
     }
     expected = {
-        "east": "policy.dataset_epsilon: the order asks for epsilon 4, and this site allows 3.9",
+        "east": "policy.dataset_epsilon: the order asks for epsilon 1, and this site allows 0.9",
         "north": "policy.tasks: the order is for task 'classification', and this site allows instruction",
         "south": "policy.models: the order is for a base model with SHA-256",
     }

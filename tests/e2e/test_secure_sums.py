@@ -15,6 +15,7 @@ Make = Callable[..., Any]
 KILLED = -9
 SHARED = {
     "privacy.enabled": True,
+    "privacy.epsilon": 1.0,  # more noise, whose privacy loss is faster to compute in each process
     "privacy.trust": "distributed",
     "privacy.spare_attempts": 1.0,
     "aggregation.weights": "declared",

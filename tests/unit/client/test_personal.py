@@ -1,15 +1,13 @@
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from fixture_types import Change, LearnerOf
+from forked import start_command
 from site_toml import site_toml
 
 from client import site as site_module
@@ -163,11 +161,10 @@ def test_a_process_killed_while_it_personalises_goes_on_and_is_charged_once(
     settings = (tmp_path / "SITE.toml").read_text()
     (tmp_path / "SITE.toml").write_text(settings.replace("dataset_epsilon = 8.0", f"dataset_epsilon = {PAYS}"))
     budget = rounds_before(file, run)
-    start = "import hushtune; hushtune.main()"
-    command = [sys.executable, "-c", start, "personalise", str(tmp_path / "SITE.toml"), str(run)]
-    environment = {**os.environ, faults.VARIABLE: f"{point}@{ROUNDS + 1}"}
-    killed = subprocess.run(command, env=environment, capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    fault = {faults.VARIABLE: f"{point}@{ROUNDS + 1}"}
+    killed = start_command(["personalise", tmp_path / "SITE.toml", run], tmp_path / "log", fault)
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL, (tmp_path / "log").read_text(encoding="utf-8")
     assert budget.rounds("run") == (1, 2, 3)
     spent = budget.spent().epsilon
     assert not (file.site.state / FOLDER / "run").exists()  # nobody can have used what the killed process computed

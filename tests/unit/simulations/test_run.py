@@ -25,8 +25,8 @@ from transformers import AutoTokenizer
 from client.receipt import receipt
 from client.statement import verify as verify_ledger
 from privacy.dp.plan import PrivacyPlan
-from server.report.document import rewrite
 from server.report.figures import epsilon
+from server.report.files import rewrite
 from server.report.result import RunResult, load_report
 from server.report.signed import SignedCard
 from server.report.verification import verify

@@ -25,6 +25,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 ROUNDS, LOST = 4, 2  # rounds in all, and the one after which a node is lost
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
 
+# Ray asks its nodes whether they live, and would notice a lost one after half a minute. A busy one still has ten seconds.
+NOTICED = {"initial_delay_ms": "500", "period_ms": "500", "failure_threshold": "3"}
+
 
 @pytest.fixture
 def config(config_of: ConfigOf, tiny_bert: Path) -> RunConfig:
@@ -45,6 +48,8 @@ def config(config_of: ConfigOf, tiny_bert: Path) -> RunConfig:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in NOTICED.items():
+        monkeypatch.setenv(f"RAY_health_check_{name}", value)
     started = Cluster(initialize_head=True, head_node_args=NODE)
     yield started
     started.shutdown()
