@@ -49,10 +49,10 @@ demo-federation: $(VENV)/installed  ## a server and three clients as real proces
 	$(BIN)/python -m simulations.demo_federation
 
 test: $(VENV)/installed  ## all tests except faults and exhaustive
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 unit: $(VENV)/installed  ## the fast unit tests: no real model, no process
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 	    -m 'not slow and not faults and not exhaustive'
 
 claims: $(VENV)/installed  ## only the tests that SECURITY.md names
