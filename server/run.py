@@ -19,7 +19,7 @@ from server.public_baselines import public_baselines
 from server.report.facts import Baseline, SiteFacts
 from server.rounds import Round
 from server.state import Beginning, StateFolder
-from server.warm_start import start_of, warm_baseline
+from server.warm_start import start_baselines, start_of
 from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
@@ -109,8 +109,7 @@ class ServerRun:
         """Write the report and the adapter of a run whose rounds are done, from facts that the server knows."""
         folder, run_id, accountant = self.folder.run, self.beginning.run_id, self.accountant
         baselines = [self._baseline(), *public_baselines(self.measures.evaluator, self.measures.validation)]
-        if self.config.model.warm_start is not None:
-            baselines.append(warm_baseline(self.measures.evaluator, self.untuned))
+        baselines += start_baselines(self.measures.evaluator, self.untuned)
         sites = self._site_facts(rounds)
         facts = self.measures.facts(self.config, run_id, folder, rounds, baselines, sites, laps, accountant, by_site=False)
         return write_products(facts, folder, self.folder.signing_key, stages, simulated=False)

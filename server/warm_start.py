@@ -10,7 +10,7 @@ from shared.errors import ConfigError
 from shared.tasks.adapter_files import read_config
 from shared.tasks.base import Learner
 
-NAME = "warm start alone"
+NAME, LABELS = "warm start alone", "names of the labels alone"
 
 
 def start_of(config: RunConfig, learner: Learner) -> AdapterState:
@@ -93,24 +93,31 @@ def refuse_other_start(config: RunConfig) -> None:
         )
 
 
-def warm_baseline(evaluator: Evaluator, start: AdapterState) -> Baseline:
-    """Measure the adapter that a run starts from, so that nobody takes its accuracy for a gain of the run.
+def start_baselines(evaluator: Evaluator, start: AdapterState) -> list[Baseline]:
+    """Measure a start that already knows something, so that nobody takes its accuracy for a gain of the run.
 
     Parameters
     ----------
     evaluator : Evaluator
         The evaluator of the test records; the adapter in its model is the same before and after.
     start : AdapterState
-        The adapter of ``model.warm_start``.
+        The adapter that the run starts from (`start_of`).
 
     Returns
     -------
-    Baseline
-        The row, which counts as private, because no record of a site has a part in it.
+    list of Baseline
+        One row, which counts as private, because no record of a site has a part in it; none for an untrained start.
     """
+    config = evaluator.config
+    if config.model.warm_start is not None:
+        name, note = NAME, "the public adapter that the run started from"
+    elif config.task.head_start == "labels":
+        name, note = LABELS, "the head that the run started from: the embeddings of the labels' names, without training"
+    else:
+        return []
     model = evaluator.learner.model
     before = read_adapter(model)
     write_adapter(model, start)
-    rival = Rival(NAME, evaluator.outcome(), read_answers(evaluator))
+    rival = Rival(name, evaluator.outcome(), read_answers(evaluator))
     write_adapter(model, before)
-    return Baseline(NAME, "the public adapter that the run started from", True, evaluator.metrics(rival.outcome), rival)
+    return [Baseline(name, note, True, evaluator.metrics(rival.outcome), rival)]

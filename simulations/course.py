@@ -24,7 +24,7 @@ from server.report.files import read_report
 from server.report.publication import KEY_FILE
 from server.report.result import RunResult
 from server.rounds import Round
-from server.warm_start import refuse_other_start, warm_baseline
+from server.warm_start import refuse_other_start, start_baselines
 from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.ops.disk import FolderLock
@@ -198,7 +198,7 @@ def _baselines(prepared: Federation) -> list[Baseline]:
     """Return the baselines of the task, measured before training."""
     evaluator = prepared.measures.evaluator
     found = baselines_of(evaluator, prepared.sites, prepared.embeddings)
-    return [*found, warm_baseline(evaluator, prepared.start)] if evaluator.config.model.warm_start else found
+    return [*found, *start_baselines(evaluator, prepared.start)]
 
 
 def _rounds(

@@ -6,7 +6,7 @@ import pytest
 from fixture_types import Change, LearnerOf, RecordsOf
 
 from server.evaluation import Evaluator
-from server.warm_start import start_of, warm_baseline
+from server.warm_start import start_baselines, start_of
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
@@ -81,17 +81,24 @@ def test_a_folder_without_an_adapter_is_refused(
         start_of(change(classify, {"model.warm_start": str(tmp_path / "none")}), learner_of(classify))
 
 
-def test_the_baseline_measures_the_public_adapter_and_leaves_the_model_as_it_was(
-    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, warm: Warm
+@pytest.mark.parametrize("name", ["warm start alone", "names of the labels alone"])
+def test_the_baseline_measures_the_start_and_leaves_the_model_as_it_was(
+    classify: RunConfig, change: Change, learner_of: LearnerOf, records_of: RecordsOf, warm: Warm, name: str
 ) -> None:
-    config, state = warm(classify)
-    learner, records = learner_of(classify), records_of(classify, 20)
-    evaluator, before = (
-        Evaluator.of(learner, records, ["north"] * 20, config, [None] * 20),
-        read_adapter(learner.model).digest(),
-    )
-    row = warm_baseline(evaluator, state)
-    assert (row.name, row.private) == ("warm start alone", True)
-    assert read_adapter(learner.model).digest() == before
+    config = warm(classify)[0] if name == "warm start alone" else change(classify, {"task.head_start": "labels"})
+    learner, records = learner_of(config), records_of(config, 20)
+    evaluator, state = Evaluator.of(learner, records, ["north"] * 20, config, [None] * 20), start_of(config, learner)
+    before = read_adapter(learner.model).digest()
+    [row] = start_baselines(evaluator, state)
+    assert (row.name, row.private) == (name, True)
+    assert read_adapter(learner.model).digest() == before != state.digest()
     write_adapter(learner.model, state)
     assert row.metrics == evaluator.metrics(evaluator.outcome())
+
+
+def test_an_untrained_start_is_no_baseline_of_its_own(
+    classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf
+) -> None:
+    learner, records = learner_of(classify), records_of(classify, 20)
+    evaluator = Evaluator.of(learner, records, ["north"] * 20, classify, [None] * 20)
+    assert start_baselines(evaluator, start_of(classify, learner)) == []
