@@ -18,7 +18,7 @@ from shared.schedule import schedule
 from shared.tasks.head import HEADS
 
 # Power of a number of a useful mean gradient, as a share of C^2. It was chosen for a head on frozen embeddings of generated
-# messages (3 and 10 sites, epsilon 1, 3 and 8, 8 to 40 steps); twice and half of it lose at most about a point there.
+# messages (3 and 10 sites, epsilon 1, 3 and 8, 8 to 40 steps), where half of it lost up to 4 points and twice of it up to 2.
 SIGNAL = 2e-4
 FIRST, SECOND = "adamw_first", "adamw_second"  # the moments of AdamW, in the checkpoint
 
@@ -121,7 +121,7 @@ def damping(rate: float, noise: float) -> float:
 
     Over a run the noise moves each number by about rate x noise x sqrt(steps), and the signal by rate x signal x steps. The
     more of a gradient is noise, the smaller are the weights that still gain from it, so the rate falls with the power of
-    the noise. One rate then serves any epsilon, number of sites and number of steps.
+    the noise. `python -m bench.study bench/rates.toml` compares one rate over epsilons and numbers of sites.
 
     Parameters
     ----------
