@@ -1,8 +1,9 @@
 """Train every way of a study on every task, epsilon and seed, and print accuracies and the largest loss of each way.
 
 Run: python -m bench.study bench/rates.toml [--seconds 400] [--set section.key=value]. A study is a run config with a table
-[study]. Finished cells are kept, so a study that was stopped, or that `--seconds` ended, goes on where it was. The loss of a
-way in a cell is how far its accuracy lies below that of the best way in the cell; only defaults are chosen by it.
+[study]; several studies give one table. Finished cells are kept, so a study that was stopped, or that `--seconds` ended,
+goes on where it was. The loss of a way in a cell is how far its accuracy lies below that of the best way in the cell; only
+defaults are chosen by it.
 """
 
 import argparse
@@ -47,9 +48,10 @@ class TaskSection(Section):
     """One set of records: settings of the run, number and size of the sites, and the number of intents."""
 
     name: str
-    sites: int = Field(ge=1, le=100)
-    records: int = Field(ge=1)
-    declared_size: int = Field(ge=1)
+    sites: int = Field(0, ge=0, le=100, description="generated sites; 0: the sites of the run (data.sites)")
+    records: int = Field(1, ge=1, description="records that are generated for each site")
+    declared_size: int = Field(1, ge=1)
+    epsilons: tuple[float, ...] = Field((), description="epsilons of this task; empty: those of the study")
     intents: int = Field(0, ge=0, le=len(NEED_LABELS))
     split: str = Field("", description="how all records together are dealt out (data.split); empty: as they were generated")
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -121,18 +123,16 @@ class Study:
         """Yield every cell; those that share records follow each other."""
         for seed in range(self.section.seeds):
             for task in self.section.tasks:
-                for epsilon in (None, *self.section.epsilons):
+                for epsilon in (None, *(task.epsilons or self.section.epsilons)):
                     for way in (way for way in self.section.ways if _is_trained(way, epsilon)):
                         yield Cell(task, way, epsilon, seed, self.config(task, way, epsilon, seed))
 
     def config(self, task: TaskSection, way: WaySection | None, epsilon: float | None, seed: int) -> RunConfig:
         """Return the run of a cell; without a way, the run that only reads the records."""
-        names = [f"site-{number}" for number in range(1, task.sites + 1)]
         ranks = itertools.cycle(way.ranks if way and way.ranks else (0,))
-        sites = [
-            {"id": name, "records": task.records, "declared_size": task.declared_size, "rank": rank}
-            for name, rank in zip(names, ranks, strict=False)
-        ]
+        size = {"records": task.records, "declared_size": task.declared_size}
+        generated = [{"id": f"site-{number}", **size} for number in range(1, task.sites + 1)]
+        sites = [site | {"rank": rank} for site, rank in zip(generated or self.tree["data"]["sites"], ranks, strict=False)]
         labels = {"task.labels": list(NEED_LABELS)[: task.intents]} if task.intents else {}
         given = {"data.sites": sites, **labels, **task.settings, **(way.settings if way else {})}
         given |= {"privacy.enabled": False} if epsilon is None else {"privacy.epsilon": epsilon}
@@ -261,14 +261,18 @@ def losses(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def main() -> None:
     """Train what is missing, and print the rows and the largest losses."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("study", type=Path, help="a run config with a table [study]")
+    parser.add_argument("studies", type=Path, nargs="+", metavar="STUDY", help="a run config with a table [study]")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no other cell after this time")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of the config")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    study = Study.load(arguments.study, arguments.set)
-    study.run(arguments.seconds)
-    rows = study.rows()
+    end = time.monotonic() + arguments.seconds
+    rows: list[dict[str, Any]] = []
+    for study in [Study.load(file, arguments.set) for file in arguments.studies]:
+        study.run(end - time.monotonic())
+        rows += study.rows()
+    if not rows:
+        sys.exit("study: no cell is finished yet; give --seconds more time and run the same command again")
     print_rows(rows, arguments.json)
     if not arguments.json and any(row["epsilon"] is not None for row in rows):
         print_rows(losses(rows), as_json=False)

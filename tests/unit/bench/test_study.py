@@ -1,6 +1,9 @@
 """A study trains each cell once, keeps what is finished, and names the largest loss of each way."""
 
+import json
+import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +17,7 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.tasks.classification import ClassOutcome
 
-FILES = ("bench/rates.toml", "bench/trust.toml", "bench/methods.toml")
+FILES = ("bench/rates.toml", "bench/trust.toml", "bench/trust_sentiment.toml", "bench/methods.toml")
 
 
 class Fake:
@@ -54,7 +57,7 @@ def test_every_cell_of_the_studies_is_a_run_of_its_own(file: str) -> None:
     cells = list(Study.load(Path(file)).cells())
     assert len({cell.key for cell in cells}) == len(cells) > 10
     for cell in cells:
-        assert len(cell.config.data.sites) == cell.task.sites
+        assert len(cell.config.data.sites) == (cell.task.sites or 3)
         assert cell.config.privacy.enabled is (cell.epsilon is not None)
 
 
@@ -69,6 +72,33 @@ def test_a_stopped_study_goes_on_where_it_was(study: Study) -> None:
     rows = study.rows()
     assert len(rows) == len(cells)
     assert {row["accuracy"]["value"] for row in rows if row["epsilon"] == 3.0} == {0.3}
+
+
+def test_a_task_may_have_epsilons_of_its_own(study: Study) -> None:
+    first = study.section.tasks[0].model_copy(update={"epsilons": (3.0,)})
+    tasks = (first, *study.section.tasks[1:])
+    cells = list(replace(study, section=study.section.model_copy(update={"tasks": tasks})).cells())
+    assert {cell.epsilon for cell in cells if cell.task.name == first.name} - {None} == {3.0}
+    assert {cell.epsilon for cell in cells if cell.task.name != first.name} - {None} == {1.0, 3.0, 8.0}
+
+
+def test_a_task_without_generated_sites_trains_the_sites_of_the_run() -> None:
+    study = Study.load(Path("bench/trust_sentiment.toml"))
+    assert {tuple(site.file for site in cell.config.data.sites) for cell in study.cells()} == {
+        ("amazon.jsonl", "movies.jsonl", "tweets.jsonl")
+    }
+
+
+def test_several_studies_give_one_table(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(study.folder.parent)
+    files = ["bench/rates.toml", "bench/methods.toml"]
+    monkeypatch.setattr(sys, "argv", ["study", *files, "--json", "--set", f'run.output="{folder}"'])
+    module.main()
+    rows = json.loads(capsys.readouterr().out)
+    tasks = {task.name for file in files for task in Study.load(Path(file)).section.tasks}
+    assert {row["task"] for row in rows} == tasks
 
 
 def test_the_loss_of_a_way_is_its_distance_from_the_best_way_of_the_worst_cell() -> None:
