@@ -17,6 +17,7 @@ from dp_accounting.pld import privacy_loss_distribution as pld
 from dp_accounting.rdp import RdpAccountant
 
 from privacy.calibration import calibrate
+from privacy.dense_loss import deltas_at
 from privacy.mechanism_event import MechanismEvent
 from privacy.privacy_loss import (
     CLAIM_GRID,
@@ -225,7 +226,7 @@ def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float])
     if total is None:
         return (0.0,) * len(epsilons)
     left = [epsilon - SAMPLING_LOSS * counts.total() for epsilon in epsilons]
-    return tuple(min(1.0, max(0.0, float(delta))) for delta in total.get_delta_for_epsilon(left))
+    return tuple(min(1.0, max(0.0, float(delta))) for delta in deltas_at(total, left))
 
 
 def renyi_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> float:

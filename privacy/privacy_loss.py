@@ -9,6 +9,7 @@ from functools import reduce
 
 from dp_accounting.pld import privacy_loss_distribution as pld
 
+from privacy.dense_loss import epsilon_at, self_composed
 from privacy.mechanism_event import MechanismEvent
 from shared.errors import PrivacyError
 
@@ -51,7 +52,7 @@ def epsilon_of(
     total: pld.PrivacyLossDistribution | None, counts: Counter[tuple[float, float]], target_delta: float
 ) -> float:
     """Return epsilon of a composed loss at ``target_delta``, plus the charge for the inexact noise of each sum."""
-    return float(total.get_epsilon_for_delta(target_delta)) + SAMPLING_LOSS * counts.total() if total else 0.0
+    return epsilon_at(total, target_delta) + SAMPLING_LOSS * counts.total() if total else 0.0
 
 
 def composed(
@@ -61,5 +62,5 @@ def composed(
 
     A single step is taken as it is. To compose it with nothing takes half a second where the noise is small.
     """
-    each = [losses[step] if count == 1 else losses[step].self_compose(count) for step, count in counts.items()]
+    each = [losses[step] if count == 1 else self_composed(losses[step], count) for step, count in counts.items()]
     return reduce(lambda one, other: one.compose(other), each) if each else None

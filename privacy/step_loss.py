@@ -9,9 +9,11 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from dp_accounting.pld.pld_pmf import PLDPmf, create_pmf_pessimistic_connect_dots_fixed_gap
+from dp_accounting.pld.pld_pmf import PLDPmf
 from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 from dp_accounting.pld.privacy_loss_mechanism import AdjacencyType, GaussianPrivacyLoss
+
+from privacy.dense_loss import discretised
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +44,7 @@ def _discretised(rate: float, noise: float, grid: float, adjacency: AdjacencyTyp
     assert smallest is not None and largest is not None  # noqa: S101  the noise is continuous
     low, high = int(smallest // grid), -int(-largest // grid)
     deltas = _deltas(mechanism, np.arange(low, high + 1, dtype=np.float64) * grid)
-    return create_pmf_pessimistic_connect_dots_fixed_gap(grid, low, high, deltas)
+    return discretised(grid, low, high, deltas)
 
 
 def _deltas(mechanism: GaussianPrivacyLoss, losses: Floats) -> Floats:

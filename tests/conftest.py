@@ -76,7 +76,6 @@ def losses_and_noise_are_computed_once() -> Iterator[None]:
     """
     from privacy import accounting, calibration, privacy_loss, step_loss
 
-    composed = privacy_loss.pld.PrivacyLossDistribution
     known, loss = dict[tuple[Any, ...], float](), lru_cache(maxsize=64)(step_loss.loss_of_step)
 
     def calibrate(*arguments: Any) -> float:
@@ -89,7 +88,7 @@ def losses_and_noise_are_computed_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounting, "loss_of_step", loss)
         patch.setattr(calibration, "loss_of_step", loss)
-        patch.setattr(composed, "self_compose", lru_cache(maxsize=128)(composed.self_compose))
+        patch.setattr(privacy_loss, "self_composed", lru_cache(maxsize=128)(privacy_loss.self_composed))
         patch.setattr(accounting, "calibrate", calibrate)
         yield
 

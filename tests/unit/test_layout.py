@@ -66,7 +66,13 @@ ROOMS = {
     "presidio_analyzer": ("privacy/detect/", "privacy/leakage/"),
     "presidio_anonymizer": ("privacy/anonymise/", "privacy/replace/"),
     "opacus": ("privacy/dp/", "bench/step.py"),  # the bench measures Opacus itself
-    "dp_accounting": ("privacy/accounting.py", "privacy/calibration.py", "privacy/privacy_loss.py", "privacy/step_loss.py"),
+    "dp_accounting": (
+        "privacy/accounting.py",
+        "privacy/calibration.py",
+        "privacy/dense_loss.py",
+        "privacy/privacy_loss.py",
+        "privacy/step_loss.py",
+    ),
     "scipy": ("privacy/", "simulations/audits/dishonest.py"),
     "torch": LEARNING,
     "transformers": LEARNING,
