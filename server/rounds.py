@@ -121,7 +121,7 @@ def run_rounds(
     weights
         The public weight of each site of the run.
     evaluate
-        Measures an adapter on the server's records; called after the rounds that ``evaluation.every`` asks for.
+        Measures an adapter on the server's records; called after the committed rounds that ``evaluation.every`` asks for.
     commit
         Makes a round permanent; the next round begins only when this returns.
     plan
@@ -151,7 +151,6 @@ def run_rounds(
         A round found no quorum in ``cohort.attempts`` attempts.
     """
     number, attempt = last.number + 1 if last else 1, 1
-    metrics: Metrics | None = None
     memory: Memory = last.memory if last else {}
     ledgers, record = (dict(last.ledgers), last.record) if last else ({}, ChainHead())
     heads = heads or Heads()
@@ -210,8 +209,8 @@ def run_rounds(
         clock.lap("aggregate")
         faults.point("aggregated", number)
         # 5. Measure, and 6. commit the whole round or nothing.
-        if committed or metrics is None:
-            metrics = evaluate(adapter) if config.evaluation.is_due(number, config.training.rounds) else {}
+        due = committed and config.evaluation.is_due(number, config.training.rounds)
+        metrics = evaluate(adapter) if due else {}
         clock.lap("evaluate")
         faults.point("measured", number)
         kept = (memory, replies, lost)
