@@ -15,7 +15,7 @@ from bench.architectures import WORDS, Architecture, config_of
 from bench.meter import SIZES, plan_of
 from bench.step import PLAN
 from client.exactness import longest_and_shortest, loss_of
-from client.trainer import accumulate, alone
+from client.trainer import accumulate, unsplit
 from client.units import Rows
 from client.workers import Workers
 from privacy.audit.meter import meter
@@ -181,7 +181,7 @@ def processes(config: RunConfig) -> list[Row]:
     crew, totals = Workers(config, 2), []
     try:
         crew.muster(learner, PLAN, examples)
-        for others in (alone, crew.sharing):
+        for others in (unsplit, crew.sharing):
             with sharing(learner.model, PLAN) as (model, step):
                 assert isinstance(step, PrivateSum)  # noqa: S101  PLAN is a plan
                 with others(step, rows, None) as own:

@@ -17,7 +17,7 @@ from bench.table import print_rows
 from privacy.audit.membership import clopper_pearson
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError
-from shared.ops.findings import kept
+from shared.ops.findings import read_findings
 from simulations.audits.adapter import NAME, audit_adapter
 from simulations.audits.display import cell_name
 from simulations.display import Bars
@@ -33,7 +33,7 @@ def found_with(config: RunConfig, asked: Mapping[str, int]) -> Mapping[str, Any]
     asked
         Numbers of canaries, references and fills.
     """
-    earlier: Mapping[str, Any] = kept(config.run.output / config.run.name).get(NAME, {})
+    earlier: Mapping[str, Any] = read_findings(config.run.output / config.run.name).get(NAME, {})
     wanted = {"config_digest": config.digest(), **asked}
     if "strong_enough" in earlier and all(earlier.get(name) == value for name, value in wanted.items()):
         return earlier

@@ -7,10 +7,10 @@ from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError, PrivacyError
 
-MOST_UNITS = 2  # times the declared size: the noise covers the rounding of that many units' gradients (docs/engine.md)
+MOST_UNITS = 2  # in declared sizes; the noise covers the rounding errors of so many units (docs/engine.md)
 
 
-def refuse_other_number(units: int, config: RunConfig, declared_size: int, site_id: str) -> None:
+def refuse_wrong_size(units: int, config: RunConfig, declared_size: int, site_id: str) -> None:
     """Refuse a site with too few units, and under privacy one with far more than the noise is made for."""
     name = "persons" if config.privacy.unit == "person" else "records"
     if units < config.cohort.min_records:
@@ -43,7 +43,7 @@ def refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size
         raise PrivacyError(f"site {site_id}: its privacy plan is not that of this run; make it with PrivacyPlan.for_site")
 
 
-def refuse_impersonal(config: RunConfig, ranks: Mapping[str, int]) -> None:
+def refuse_unless_personal(config: RunConfig, ranks: Mapping[str, int]) -> None:
     """Refuse a run after which these sites cannot train personal adapters.
 
     Parameters
@@ -56,7 +56,7 @@ def refuse_impersonal(config: RunConfig, ranks: Mapping[str, int]) -> None:
     Raises
     ------
     ConfigError
-        Names the field that is in the way.
+        Names the field that prevents personal adapters.
     """
     other = next((site for site, rank in ranks.items() if rank != config.adapter.rank), "")
     reasons = {

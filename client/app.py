@@ -11,7 +11,7 @@ from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
 
 class Trains(Protocol):
-    """Carries out orders: a site, or the service in front of it."""
+    """An object that carries out orders: a site, or the service in front of the site."""
 
     def train(self, order: TrainOrder) -> TrainReply:
         """Train one round and return the reply with the delta.
@@ -24,7 +24,7 @@ class Trains(Protocol):
 
 
 class Sums(Protocol):
-    """Takes part in secure sums, if its run has any."""
+    """An object that takes part in the secure sums of a run."""
 
     def ready(self, order: TrainOrder) -> ReadyReply:
         """Compute the site's sum, which stays at the site, and announce a key."""

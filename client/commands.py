@@ -69,9 +69,9 @@ def check(
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Say what is understood of a file: delimiter, encoding, columns, labels, lengths; the status is 1 if a run refuses it.
+    """Show how hushtune reads a file (delimiter, encoding, columns, labels, lengths); status 1 if a run refuses the file.
 
-    What it prints counts records, so it is for the site alone.
+    The output contains counts of records, so show it only to people of the site.
     """
     from client.display import file_tables
     from client.file_check import Asked, check_file

@@ -24,10 +24,10 @@ from flwr.proto.node_pb2 import Node
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
 from flwr.supercore.task_identity import TaskIdentity
 
-from client.door import Door
 from client.fleet_client import ForeignAnswer
 from client.lost_server import HEARTBEAT, ServerGone, certificate_flaw, refusal, unreachable
 from client.outward_codes import outward_code
+from client.server_access import ServerAccess
 from shared.errors import ConnectionRefused, MessageError
 from shared.identity.request_signature import public_bytes
 from shared.wire.parts import packets, pull
@@ -39,9 +39,9 @@ POLL = 0.2  # seconds between requests for messages, at least; a server that has
 class Connection:
     """A site's session with its server, from activation to the end of a ``with`` block."""
 
-    def __init__(self, door: Door, session: Path) -> None:
-        self._door, self._session = door, session
-        self._client = door.client()
+    def __init__(self, access: ServerAccess, session: Path) -> None:
+        self._access, self._session = access, session
+        self._client = access.client()
         self._ended = threading.Event()
         self._node = Node(node_id=0)
         self._silent = False
@@ -58,7 +58,7 @@ class Connection:
         """
         try:
             self._leave(self._last_node())  # left by a killed process; Flower would refuse a second activation
-            key = public_bytes(self._door.key.public_key())
+            key = public_bytes(self._access.key.public_key())
             answer = self._call(
                 self._client.ActivateNode, ActivateNodeRequest(public_key=key, heartbeat_interval=HEARTBEAT), connecting=True
             )
@@ -76,7 +76,7 @@ class Connection:
         self._client.close()
 
     def messages(self) -> Iterator[Message | None]:
-        """Yield each message when it arrives, and None each time there is none.
+        """Yield each message when it arrives, and None whenever the server has none.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Connection:
         self._send(reply, metadata)
 
     def _fetch(self, run_id: int, tree: Any) -> Message | None:
-        """Return the message of an object tree; None if it was withdrawn or is not a message, which must not end a site."""
+        """Return the message of an object tree; None for a withdrawn or malformed one, because neither may stop a site."""
 
         def fetch(names: str) -> bytes:
             answer = self._call(self._client.PullObject, PullObjectRequest(node=self._node, run_id=run_id, object_id=names))
@@ -137,7 +137,7 @@ class Connection:
             return bytes(answer.object_content)
 
         try:
-            message = pull(tree, self._door.bound, fetch)
+            message = pull(tree, self._access.bound, fetch)
         except MessageError:
             return None
         request = ConfirmMessageReceivedRequest(node=self._node, run_id=run_id, message_object_id=tree.object_id)
@@ -146,7 +146,7 @@ class Connection:
         return message
 
     def _send(self, reply: Message, order: Metadata) -> None:
-        """Send a reply without the time at which it was made or how long that took."""
+        """Send a reply without the time of its creation and the duration of the work."""
         run_id = reply.metadata.run_id
         reply.metadata.created_at, reply.metadata.ttl = order.created_at, order.ttl
         reply.metadata.__dict__["_message_id"] = reply.object_id
@@ -174,25 +174,25 @@ class Connection:
             return method(request)
         except ForeignAnswer as error:
             raise ServerGone(
-                f"{self._door.address}: what answers there is no hushtune server ({error}); check server.address, and "
+                f"{self._access.address}: what answers there is no hushtune server ({error}); check server.address, and "
                 "proxies on the way",
                 "foreign_answer",
             ) from error
         except httpx.HTTPStatusError as error:
             if connecting:
-                raise refusal(self._door, error.response.status_code) from error
+                raise refusal(self._access, error.response.status_code) from error
             status = error.response.status_code
-            raise ServerGone(f"{self._door.address}: answered with status {status}", f"status_{status}") from error
+            raise ServerGone(f"{self._access.address}: answered with status {status}", f"status_{status}") from error
         except httpx.TransportError as error:
             if (flaw := certificate_flaw(error)) is not None:
-                raise ConnectionRefused(f"{self._door.address}: its certificate {flaw}") from error
+                raise ConnectionRefused(f"{self._access.address}: its certificate {flaw}") from error
             if (
                 connecting
-                and self._door.authority is None
+                and self._access.authority is None
                 and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
             ):
-                raise ConnectionRefused(f"{self._door.address}: accepts only TLS; start without --insecure") from error
-            raise ServerGone(unreachable(self._door.address, error), "unreachable") from error
+                raise ConnectionRefused(f"{self._access.address}: accepts only TLS; start without --insecure") from error
+            raise ServerGone(unreachable(self._access.address, error), "unreachable") from error
 
     def _leave(self, node_id: int) -> None:
         if not node_id:
@@ -210,7 +210,7 @@ class Connection:
 
     def _beat(self) -> None:
         """Send heartbeats to the server, also during training."""
-        with self._door.client() as client:
+        with self._access.client() as client:
             while not self._ended.wait(BEAT):
                 try:
                     self._silent = not client.SendNodeHeartbeat(

@@ -1,6 +1,6 @@
-"""Look at what a site needs beyond its own files: the head of its records, its models, disk, memory, and the server.
+"""Check what a site needs besides its settings: readable records, models, disk space, memory, and the server.
 
-Each look tells what it saw where nothing is wrong; the flaws are what it yields.
+Each check calls ``tell`` with what it found in order, and yields the flaws.
 """
 
 import shutil
@@ -19,13 +19,13 @@ from shared.records.read import read_records
 
 HEAD = 200  # records that are read
 SECONDS = 5.0  # to reach the server
-LITTLE_DISK, LITTLE_MEMORY = 2 * 2**30, 2**30  # bytes below which a site is warned
+LITTLE_DISK, LITTLE_MEMORY = 2 * 2**30, 2**30  # bytes; a warning if less is free
 MEMORY = Path("/proc/meminfo")
 Tell = Callable[[str], None]
 
 
 def examined(site: SiteFile, tell: Tell) -> Iterator[Flaw]:
-    """Yield what stands in the way of a site's work.
+    """Yield the flaws that would prevent or hinder a site's work.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Say what hushtune understands of a file of records, at the site's own terminal: its form, columns, labels and lengths."""
+"""Describe how hushtune reads a file of records, for the site's own terminal: form, columns, labels and lengths."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -133,7 +133,7 @@ def _labels_of(record: RawRecord) -> Iterator[str]:
 
 
 def _held_back(records: Sequence[RawRecord]) -> dict[str, int]:
-    """Count the records that would be held back whatever their texts say."""
+    """Count the records that would be held back for another reason than the content of their texts."""
     empty = sum(not all(map(str.strip, record.fields.values())) for record in records)
     lacking = Counter(f"no {record.lacks}" for record in records if record.lacks)
     return ({"empty": empty} if empty else {}) | dict(sorted(lacking.items()))

@@ -1,4 +1,4 @@
-"""A client of Flower's Fleet API that signs each request, and reads no more of an answer than an honest one has."""
+"""A client of Flower's Fleet API that signs each request, and stops reading an answer that is longer than an honest one."""
 
 import ssl
 from collections.abc import Callable

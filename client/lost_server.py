@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import httpx
 
-from client.door import Door
+from client.server_access import ServerAccess
 from shared.errors import ConnectionRefused
 from shared.identity.request_signature import WINDOW
 
@@ -32,40 +32,41 @@ class ServerGone(Exception):
 
 
 class IdentityInUse(ServerGone):
-    """The server knows a connection of this site: of another client, or one that it has not given up yet."""
+    """The server has another connection of this site: of a second client, or an old one that has not timed out yet."""
 
 
-def refusal(door: Door, status: int) -> Exception:
+def refusal(access: ServerAccess, status: int) -> Exception:
     """Return the error for a server that answers a connecting site with a status.
 
     Parameters
     ----------
-    door : Door
+    access : ServerAccess
         How the site tried to reach the server.
     status : int
         Status of the server's HTTP answer.
     """
+    address, site_id = access.address, access.site_id
     if status == 401:
         return ConnectionRefused(
-            f"{door.address}: the server does not know this site's key; ask the operator to put {door.site_id}.pub into its "
+            f"{address}: the server does not know this site's key; ask the operator to put {site_id}.pub into its "
             "sites folder"
         )
     if status == 403:
         return ConnectionRefused(
-            f"{door.address}: the key of server.key belongs to another site than '{door.site_id}'; use this site's own key"
+            f"{address}: the key of server.key belongs to another site than '{site_id}'; use this site's own key"
         )
     if status == 409:
         return IdentityInUse(
-            f"{door.address}: another client is connected with the identity of site {door.site_id}, or was killed less than "
+            f"{address}: another client is connected with the identity of site {site_id}, or was killed less than "
             f"{2 * HEARTBEAT:.0f} s ago; stop it",
             "identity_in_use",
         )
     if status == 412:
         return ServerGone(
-            f"{door.address}: the clock of this machine and the server's differ by more than {WINDOW:.0f} s; set the clock",
+            f"{address}: the clock of this machine and the server's differ by more than {WINDOW:.0f} s; set the clock",
             "clock",
         )
-    return ServerGone(f"{door.address}: answered with status {status}", f"status_{status}")
+    return ServerGone(f"{address}: answered with status {status}", f"status_{status}")
 
 
 def unreachable(address: str, error: httpx.TransportError) -> str:

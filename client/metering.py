@@ -15,7 +15,7 @@ from shared.config.run import RunConfig
 from shared.config.toml import read_toml
 from shared.errors import ConfigError
 from shared.models.load import choose_device
-from shared.ops.findings import keep
+from shared.ops.findings import write_findings
 
 # A run that a site may meter before it knows one: it spends the whole budget of a dataset.
 STEPS, RATE, FEWEST_EXPECTED = 100, 0.1, 8
@@ -47,7 +47,7 @@ def readings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     seen = metered(_plans(config, path), sizes_of(shapes_of(config)), engine_device(config.model.device))
     found = {"config_digest": config.digest(), **seen.document()}
     if folder.is_dir():  # so that the report of the run shows it
-        keep(folder, NAME, found)
+        write_findings(folder, NAME, found)
     return found
 
 

@@ -1,7 +1,7 @@
 """Train a published adapter one more round at a site, for the site alone, and keep the result in the site's folder.
 
-A personal adapter is learnt from the site's records. Whoever may ask it learns from them what the noise leaves, so the round
-has the noise of the run and is charged to the site's ledger, as if it were sent.
+A personal adapter is learnt from the site's records. People who query it could learn about these records, so the round has
+the run's noise and is charged to the site's ledger, although nothing is sent.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from client.agreement import refuse_impersonal
+from client.agreement import refuse_unless_personal
 from client.set_up import Host
 from client.site import Site
 from client.site_file import SiteFile
@@ -87,7 +87,7 @@ class Place:
         return self.final.with_name(f".{self.final.name}.partial")
 
     def clear(self) -> None:
-        """Remove what a killed attempt left, before a round is charged for another one.
+        """Remove the files of a killed attempt, before a round is charged for a new attempt.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Place:
 def personalise(file: SiteFile, run: Path, log: Callable[..., None]) -> dict[str, Any]:
     """Train a published adapter for one more round on the site's own records, charged as a round of the run.
 
-    Asked again after it ended, or was killed, it goes on where it was, and no second round is charged.
+    A second call continues where the first ended or was killed, and charges no second round.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def personalise(file: SiteFile, run: Path, log: Callable[..., None]) -> dict[str
     with FolderLock(file.site.state, f"a client of site {file.site.id}"):
         if place.final.is_dir():
             return {"folder": str(place.final), "run_id": published.run_id, "trained": False}
-        refuse_impersonal(published.config, {file.site.id: file.rank_in(published.config)})
+        refuse_unless_personal(published.config, {file.site.id: file.rank_in(published.config)})
         _refuse_old_ledger(file, run)
         site = Host(file, log).for_itself(published.config, published.run_id)
         try:
@@ -187,14 +187,14 @@ def _trained(site: Site, published: Published, place: Place) -> dict[str, Any]:
 
 
 def _refuse_old_ledger(file: SiteFile, run: Path) -> None:
-    """Refuse a ledger without the entries that the server saw in the run, as it refuses an order that names them."""
+    """Refuse a ledger that lacks entries which the server saw in the run, as for an order of that server."""
     ledger = Ledger(file.ledger, file.site.id, file.site.ledger_head)
     for head in reported_heads(run, file.site.id):
         ledger.refuse_unless_holds(head)
 
 
 def _digest_in(folder: Path, site: Site) -> str:
-    """Return the digest of a saved personal adapter: an attempt that was killed may have left another than was charged."""
+    """Return the digest of a saved personal adapter, to detect the adapter of a killed attempt that was not charged."""
     site.learner.task.restore(site.learner.model, folder)
     return read_adapter(site.learner.model).digest()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from client.statement import statement
 
-FEWEST = 5  # a smaller count is not told
+FEWEST = 5  # a smaller count is not shown
 SMALLEST_BAND = 0.25  # of epsilon
 
 

@@ -50,7 +50,7 @@ class Admitted(Section):
 
 
 class Book(Section):
-    """Content of the file."""
+    """The content of the log's file."""
 
     asked: tuple[Asked, ...] = Field((), description="set-ups, the newest last")
     begun: tuple[Begun, ...] = Field((), description="rounds that began and have no reply")

@@ -15,10 +15,9 @@ from shared.wire.round_chain import extend
 def receipt(folder: Path, run: Path) -> dict[str, Any]:
     """Check the published rounds of a run against a site's ledger, and say for each round whether the site's reply counts.
 
-    The published rounds are recomputed as the server's chain, whose head each order carried and the ledger recorded. So
-    the server showed this site the same adapters, sites and replies, round by round, as the report states. No site sees
-    the replies of others, so that the aggregate is the stated sum of these replies can be recomputed only by whoever is
-    given all of them.
+    The published rounds are recomputed as the server's chain, whose head each order carried and the ledger recorded. So the
+    server showed this site the same adapters, sites and replies, round by round, as the report states. The receipt cannot
+    show that the aggregate is the sum of these replies, because a site does not see the replies of others.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from client.app import client_app
 from client.connection import Connection
-from client.door import Door
 from client.lost_server import IdentityInUse, ServerGone
 from client.outward_codes import reason_code
+from client.server_access import ServerAccess
 from client.set_up import Host
 from client.site_file import SiteFile
 from client.status import StatusWriter
@@ -37,10 +37,10 @@ Asked = TypeVar("Asked", bound=Order)
 Made = TypeVar("Made")
 FIRST_LEAVES = 4.0  # seconds after which an order that is declined is answered, at the earliest
 SHORT_PAUSE, LONG_PAUSE = 3.0, 30.0  # most seconds between attempts to reach a server: at first, and when it stays away
-BUDGETS = 10.0  # seconds after which the budgets are written again while one order follows the other
+BUDGETS = 10.0  # seconds between updates of the budgets in the status file while orders come without a pause
 TAKEN = 30.0  # seconds in which the server may still know a connection of this site that is gone
 PATIENT = 20  # attempts with short pauses, which outlast a restart of the server
-LAST_ATTEMPTS = 6  # to reach a server that went after the last round: it may only have been restarted
+LAST_ATTEMPTS = 6  # attempts to reach a server that is gone after the last round: it may only have been restarted
 
 
 class Service:
@@ -83,7 +83,7 @@ class Service:
         return reply
 
     def _carried_out(self, order: Asked, work: Callable[[Asked], Made], done: str) -> tuple[Made, Lap | None]:
-        """Carry out an order, and log it and its outcome; a declined one is answered at a time that says little."""
+        """Carry out an order and log its outcome; delay the answer if it is declined, because its time could reveal why."""
         started, site = time.monotonic(), self._file.site
         self._log.event("order", run_id=order.run_id, round=order.round, process=os.getpid())
         self._telling.order(order, "training")
@@ -105,7 +105,7 @@ class Service:
         faults.point("sending", order.round)
 
     def _refused(self, order: Order, error: Exception) -> None:
-        """Show the reason to the steward, who may know what the server may not."""
+        """Show the steward the reason, which the server must not learn."""
         reason = error.__cause__ if isinstance(error, Declined) and error.__cause__ else error
         code = reason_code(reason)
         self._log.event("refused", run_id=order.run_id, round=order.round, reason=code)
@@ -138,7 +138,7 @@ class Service:
 
 
 def until_it_leaves(elapsed: float) -> float:
-    """Return how many more seconds a declined order waits, so that the time of its answer says next to nothing.
+    """Return how many seconds to delay the answer to a declined order, so that its time reveals almost nothing.
 
     The answer leaves 4, 8, 16, ... seconds after the order came. How far the work got shows in one bit for each doubling
     (predictive mitigation, Askarov, Zhang and Myers 2010, doi 10.1145/1866307.1866341).
@@ -188,12 +188,12 @@ def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = N
     state = file.site.state
     with FolderLock(state, f"a client of site {file.site.id}"):
         ca = None if insecure else file.server.ca
-        door = Door.from_files(file.site.id, file.server.address, ca, file.server.key, file.policy.max_trainable)
+        access = ServerAccess.from_files(file.site.id, file.server.address, ca, file.server.key, file.policy.max_trainable)
         log, telling = RunLog(state / "events.jsonl", voice), StatusWriter(file)
         service, attempt, taken = Service(file, log, telling), 0, 0.0
         while True:
             try:
-                with Connection(door, state / "node") as connection:
+                with Connection(access, state / "node") as connection:
                     log.event("connected", host=host, port=port)
                     telling.connection("connected")
                     attempt = 0
@@ -226,7 +226,7 @@ def _explain(gone: ServerGone, voice: Voice | None) -> None:
 
 
 def _serve(connection: Connection, service: Service, app: "ClientApp", telling: StatusWriter) -> None:
-    """Answer what comes, until the server goes."""
+    """Answer messages until the server goes away."""
     for message in connection.messages():
         if message is None:
             service.tell_budgets(idle=True)

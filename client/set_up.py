@@ -1,4 +1,4 @@
-"""Make a site ready for an order: first the checks that need no record, then the records and the model."""
+"""Make a site ready for an order: first run the checks that need no record, then read the records and load the model."""
 
 import hmac
 from collections.abc import Callable, Iterator, Mapping
@@ -99,7 +99,7 @@ class Host:
             site = self._site_of(run)
             mine = replace(order, config=run.here)
             again = site.sums.again(mine, run.digest)
-            if again is not None:  # asked again for the same attempt in every field: no second batch is drawn
+            if again is not None:  # the same order came again, so no second batch is drawn
                 return again
             # A delta is charged in the first phase, like a round without masks; a batch for a shared noise is not.
             with self._file.set_ups.attempt(order.run_id, order.round, answered=not site.shares_noise):

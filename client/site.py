@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from client.agreement import refuse_impersonal, refuse_other_number, refuse_other_plan
+from client.agreement import refuse_other_plan, refuse_unless_personal, refuse_wrong_size
 from client.data_stage.balance import label_weights
 from client.data_stage.site_data import SiteData
 from client.exactness import self_check
@@ -12,7 +12,7 @@ from client.memory import Memory
 from client.outbox import Finished, Outbox
 from client.preflight import refuse_other_adapter
 from client.secure_sum import DeltaSum, SecureSum
-from client.trainer import Others, Trained, alone, clipped_sum, train
+from client.trainer import Split, Trained, clipped_sum, train, unsplit
 from client.training_set import training_set
 from client.workers import Workers
 from privacy.budget import Budget
@@ -86,7 +86,7 @@ class Site:
         """
         self.site_id, self.declared_size = data.section.id, data.section.declared_size
         self._data = training_set(self.site_id, config, data.training.records, learner, data.persons, data.wordings)
-        refuse_other_number(len(self._data.units), config, self.declared_size, self.site_id)
+        refuse_wrong_size(len(self._data.units), config, self.declared_size, self.site_id)
         refuse_other_plan(plan, config, self.declared_size, self.site_id)
         self.plan = plan
         self.budget = budget
@@ -146,11 +146,11 @@ class Site:
         finished = self._outbox.stored(order.run_id, order.round, place)
         if finished is not None:  # asked again: the work is already done and charged
             return finished
-        others = self._mustered()
+        split = self._mustered()
         self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
         faults.point("reserved", order.round)
         moments = self._memory.before(order.run_id, order.round)
-        trained = self._trained(order.adapter, order.config, order.round, moments, others)
+        trained = self._trained(order.adapter, order.config, order.round, moments, split)
         self._memory.keep(order.run_id, order.round, trained.moments)
         delta = as_replied(trained.delta, order.config.aggregation.encoding)  # what is stored is what leaves, bit for bit
         finished = Finished(delta, self._released(order))
@@ -186,15 +186,15 @@ class Site:
         LedgerError
             The budget cannot pay the round, or it was trained before; nothing was trained.
         """
-        refuse_impersonal(self._config, {self.site_id: self._config.at_site(self.site_id).adapter.rank})
+        refuse_unless_personal(self._config, {self.site_id: self._config.at_site(self.site_id).adapter.rank})
         refuse_other_adapter(start, trained_shapes(self._learner.model))
         number = self._config.training.rounds + 1
-        training = self._config.training.model_copy(update={"rounds": number})  # the learning rate goes on as if planned
+        training = self._config.training.model_copy(update={"rounds": number})  # as if planned from the start
         longer = self._config.model_copy(update={"training": training})
-        others = self._mustered()
+        split = self._mustered()
         self.budget.reserve(run_id, number, self.plan, ChainHead())
         faults.point("reserved", number)
-        personal = start.add(self._trained(start, longer, number, None, others).delta)
+        personal = start.add(self._trained(start, longer, number, None, split).delta)
         keep(personal)
         faults.point("finished", number)
         self.budget.commit(run_id, number, reply=personal.digest())
@@ -284,7 +284,7 @@ class Site:
 
     @property
     def pads(self) -> bool:
-        """Return whether batches are padded only because computing them without padding is not exact here."""
+        """Return whether this site pads its batches because computing them without padding was not exact."""
         return not self._learner.may_pack
 
     def close(self) -> None:
@@ -293,7 +293,7 @@ class Site:
             self._workers.close()
 
     def _trained(
-        self, start: AdapterState, config: RunConfig, round_number: int, moments: AdapterState | None, others: Others
+        self, start: AdapterState, config: RunConfig, round_number: int, moments: AdapterState | None, split: Split
     ) -> Trained:
         """Train one round, which was reserved."""
         return train(
@@ -308,13 +308,13 @@ class Site:
             moments=moments,
             label_weights=label_weights(self._data, config, self.plan is not None),
             prefix=self._prefix,
-            others=others,
+            split=split,
         )
 
-    def _mustered(self) -> Others:
+    def _mustered(self) -> Split:
         """Start and check the other processes anew if any has died; return the function that hands out a step's rows."""
         if self._workers is None:
-            return alone
+            return unsplit
         self._workers.muster(self._learner, self.plan, self._data.examples)
         return self._workers.sharing
 

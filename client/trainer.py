@@ -1,4 +1,4 @@
-"""Local training: optimiser steps on an adapter, by the same loop with and without privacy."""
+"""Train an adapter on a site's records for one round; the loop is the same with and without privacy."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -36,12 +36,12 @@ Engine = Callable[
     [nn.Module, torch.optim.Optimizer, PrivacyPlan | None, float], AbstractContextManager[tuple[nn.Module, Step]]
 ]
 
-# Hands out the rows of a step, yields those that this process computes, and at the end adds the other shares to the step.
-Others = Callable[[Step, Rows, npt.NDArray[np.float64] | None], AbstractContextManager[Rows]]
+# Sends the rows of a step to other processes, yields the rows left for this one, and finally adds their results.
+Split = Callable[[Step, Rows, npt.NDArray[np.float64] | None], AbstractContextManager[Rows]]
 
 
 @contextmanager
-def alone(step: Step, rows: Rows, label_weights: npt.NDArray[np.float64] | None) -> Iterator[Rows]:
+def unsplit(step: Step, rows: Rows, label_weights: npt.NDArray[np.float64] | None) -> Iterator[Rows]:
     """Leave all rows of a step to this process."""
     yield rows
 
@@ -68,7 +68,7 @@ def train(
     label_weights: npt.NDArray[np.float64] | None = None,
     prefix: FrozenPrefix | None = None,
     engine: Engine = make_private,
-    others: Others = alone,
+    split: Split = unsplit,
 ) -> Trained:
     """Train one round from an adapter and return the change.
 
@@ -99,8 +99,8 @@ def train(
     prefix : FrozenPrefix | None
         Cached states of the frozen layers; None computes all layers.
     engine : Engine
-        What makes the training private; an audit plants canaries in it (`privacy.audit.canaries.planted`).
-    others : Others
+        Makes the steps private; an audit passes a version that plants canaries (`privacy.audit.canaries.planted`).
+    split : Split
         Other processes of this site that compute shares of each step (`client.workers.Workers.sharing`).
 
     Returns
@@ -128,7 +128,7 @@ def train(
         for number, chosen in enumerate(sampled, start=(round_number - 1) * training.steps):
             set_rates(optimizer, peaks, schedule(number, training))
             rows = data.rows(chosen.tolist(), number)
-            with others(step, rows, label_weights) as own:
+            with split(step, rows, label_weights) as own:
                 accumulate(learner, model, step, own, weights, training, prefix)
             step.finish()
             pull_to_start(optimizer, anchors, training.proximal)
@@ -145,7 +145,7 @@ def clipped_sum(
     round_number: int,
     label_weights: npt.NDArray[np.float64] | None = None,
     prefix: FrozenPrefix | None = None,
-    others: Others = alone,
+    split: Split = unsplit,
 ) -> torch.Tensor:
     """Draw a batch and return the sum of its clipped gradients, without noise; each call draws another batch.
 
@@ -153,7 +153,7 @@ def clipped_sum(
 
     Parameters
     ----------
-    learner, data, start, config, label_weights, prefix, others
+    learner, data, start, config, label_weights, prefix, split
         As for `train`.
     plan
         Privacy plan of a run under trust ``distributed``.
@@ -177,7 +177,7 @@ def clipped_sum(
     weights = on_device(label_weights, learner)
     with summing(learner.model, plan) as (model, step):
         rows = data.rows(chosen.tolist(), round_number - 1)
-        with others(step, rows, label_weights) as own:
+        with split(step, rows, label_weights) as own:
             accumulate(learner, model, step, own, weights, config.training, prefix)
         faults.point("training", round_number)
         return step.total()

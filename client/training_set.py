@@ -1,4 +1,4 @@
-"""The training set of a site: its records encoded, grouped into privacy units, with views and balanced labels."""
+"""Build a site's training set: encode its records, group them into privacy units, and add views and label weights."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Compute one process' shares of a site's steps; this code runs in a worker process that `client.workers` started."""
+"""Compute one worker's share of each step of a site; this code runs in a process that `client.workers` started."""
 
 import os
 import secrets
@@ -36,7 +36,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Ready:
-    """The model is loaded, or the check passed; ``packs`` tells whether batches are computed without padding."""
+    """Report that the model is loaded or the check passed; ``packs`` says whether batches are computed without padding."""
 
     packs: bool
 
@@ -45,7 +45,7 @@ class Ready:
 class Part:
     """Ask for the share of a step: the clipped sum of these rows, for this adapter and this plan.
 
-    The clipping norm of ``plan`` is the present C. ``precise`` asks for float32 without dropout, as a check does.
+    The clipping norm of ``plan`` is that of this step. ``precise`` asks for float32 without dropout, which a check needs.
     """
 
     number: int
@@ -127,7 +127,7 @@ def share(learner: Learner, part: Part, config: RunConfig) -> Sum:
 
 
 def on_this_share(learner: Learner, processes: int) -> Learner:
-    """Return a learner that takes only its share of the CPU and of the memory, where all processes of a site use one CPU.
+    """Return a learner limited to its share of threads and memory if all processes of the site compute on one CPU.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""Split each step of a site over several processes, one for each GPU; this process alone samples and adds the noise.
+"""Split each step of a site over several processes, one for each GPU; only this process samples and adds noise.
 
 Each worker computes the clipped sum of its share of a batch and returns it over its pipe. Only the site's own processes can
 open a pipe. Torch.distributed would listen on a port to which every user of the machine can connect, and sums without noise
-would pass through that port. The optimiser stays in this process. Workers take no step: each order brings them the present
-adapter. If a worker dies, the step under way is not taken and nothing is released.
+would pass through that port. Only the optimiser of this process takes steps; the workers get the current adapter with each
+order. If a worker dies, the step under way is not taken and nothing is released.
 """
 
 import os
@@ -183,7 +183,7 @@ class Workers:
 
 
 def environment_of(place: int, device: torch.device, present: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the variables that show a worker one GPU only, which every library then takes for the first GPU.
+    """Return the environment variables by which a worker sees one GPU only, as its GPU 0.
 
     Parameters
     ----------

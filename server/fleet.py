@@ -1,4 +1,4 @@
-"""Real sites: reached through the SuperLink of this process, known by their keys."""
+"""Reach real sites through the SuperLink of this process, and identify them by their keys."""
 
 import hashlib
 import re
@@ -22,7 +22,7 @@ CODE = re.compile(r"[A-Za-z][\w.:-]{0,95}")
 
 @dataclass
 class Pending:
-    """An order under way: when its site had connected, and when it was seen to have gone."""
+    """An order without an answer yet: when its site had connected, and since when the site is gone."""
 
     message_id: str
     since: str
@@ -86,7 +86,7 @@ class GridFleet:
             if node is None:  # its key was removed, so ``_look`` gives the site up
                 pending.setdefault(site, Pending("", "", 0))
                 return
-            if site in pending:  # frees what came of the reply to the first
+            if site in pending:  # frees the received part of the reply to the first order
                 self._link.forget([pending[site].message_id])
                 sent.pop(pending[site].message_id, None)
             since = self._link.node(node).since
@@ -148,7 +148,7 @@ def _is_back(node: Node | None, order: Pending) -> bool:
 
 
 def _answer(site: str, incoming: Incoming, bytes_down: int) -> Answer:
-    """Return an answer; an error is kept only if it looks like a code, because a site could write anything there."""
+    """Return an answer; drop an error that does not look like a code, because a site could write anything there."""
     error = incoming.error
     if error is not None and not CODE.fullmatch(error):
         error = "unknown"

@@ -23,7 +23,7 @@ EVERY = 1.0  # seconds
 def tell_start(config: RunConfig, beginning: Beginning, folder: StateFolder) -> None:
     """Write the first status of this process, before model and records are loaded, which may take a minute.
 
-    Otherwise the file would name the process before this one, which is gone.
+    Otherwise the file would name an earlier process that has ended.
     """
     committed, rounds = beginning.first - 1, config.training.rounds
     StatusFile(folder.status).write(
@@ -80,7 +80,7 @@ class Watch:
             self._tell("asking" if self._fleet.waiting else "between_rounds" if quorum else "waiting_for_sites")
 
     def _tell(self, stage: Stage) -> None:
-        """Write the status; a full disk is said once, and ends neither a run nor this thread, which reads the allow-list."""
+        """Write the status; report a full disk once and go on, because this thread also reads the allow-list."""
         try:
             self._write(stage)
             self._full = False

@@ -13,7 +13,7 @@ from shared.tasks.outcome import Outcome
 
 @dataclass(frozen=True)
 class Answers:
-    """Generated answers with the held-out references; the server may see both, and writes neither anywhere."""
+    """Generated answers with the held-out references; the server may see both, but stores neither."""
 
     given: Sequence[str] = field(repr=False)
     references: Sequence[str] = field(repr=False)

@@ -1,4 +1,4 @@
-"""Make the products of a run, at a server or in a simulation: metrics, the facts of its report, and its files."""
+"""Measure and write the results of a run, at a server or in a simulation: metrics, facts for the report, and files."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ from shared.wire.messages import Order, TrainOrder
 
 
 class Tally:
-    """Collect what the answers of a round amount to.
+    """Collect the answers of a round.
 
     The first answer of a site that was asked counts; later answers, and answers of other sites, have no effect.
     ``ledgers`` holds the chain head of each site that replied to its order, whether its reply was accepted or not.

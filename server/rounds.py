@@ -30,7 +30,7 @@ OF_THE_COHORT = frozenset({"train", "aggregate"})  # stages that take longer or 
 
 
 class Fleet(Protocol):
-    """The sites, whether they run in this process or far away."""
+    """The sites of a run, in this process or on other machines."""
 
     def connected(self) -> tuple[str, ...]:
         """Return the names of the sites that can be asked now."""
@@ -103,9 +103,9 @@ def run_rounds(
 ) -> Iterator[Round]:
     """Run the rounds that are left, and yield each attempt at a round when it ends.
 
-    A round counts when a quorum of replies passes screening. Otherwise it is abandoned and tried again: it has no effect
-    on the adapter, though what the sites released in it stays spent. Each order carries the chain heads of the site's
-    ledger and of the server's own chain of rounds, so that each side detects when the other's record is cut off.
+    A round counts when a quorum of replies passes screening. Otherwise it is abandoned and tried again: it has no effect on
+    the adapter, though what the sites released in it stays spent. Each order carries the chain heads of the site's ledger
+    and of the server's own chain of rounds, so that each side detects a truncated record of the other.
 
     Under a plan of the server's own, an order must not reveal which sites were sampled, or how many. It therefore states
     the expected number of sites, and the server's chain of rounds leaves the sites' ledgers and replies out.

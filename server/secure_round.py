@@ -1,9 +1,9 @@
 """Collect the answers of one attempt at a secure sum: two phases, then one sum that counts whole or not at all.
 
-Nothing is ever unmasked. If a vector is missing, what came is uniform noise, so the attempt is void. Where sites share one
-noise, the next attempt has a new batch, new noise and new keys, and each site has charged both attempts. Where sites add up
-deltas with their own noise, the next attempt has new keys and the same deltas, so it costs nothing, and the sites answer it
-only for the list of sites of the attempt before.
+Nothing is ever unmasked. If a vector is missing, the sum of the others is uniform noise, so the attempt is void. Where sites
+share one noise, the next attempt has a new batch, new noise and new keys, and each site has charged both attempts. Where
+sites add up deltas with their own noise, the next attempt has new keys and the same deltas, so it costs nothing, and the
+sites answer it only for the list of sites of the attempt before.
 """
 
 import math
@@ -28,7 +28,7 @@ Asks = Callable[[int, Sequence[str]], None]
 
 
 class SumTally:
-    """Collect what an attempt at a secure sum amounts to; the counterpart of `server.round_replies.Tally`.
+    """Collect the answers of an attempt at a secure sum, as `server.round_replies.Tally` does without masks.
 
     The first answer of a site in each phase counts. ``accepted`` names the sites of the sum once all their vectors are here
     and the sum passes screening, and nobody before.
@@ -126,7 +126,7 @@ class SumTally:
 
     @property
     def owing(self) -> set[str]:
-        """Return the sites that were asked for a vector, and from which none came that counts."""
+        """Return the sites that were asked for a vector and sent none that counts."""
         return set(self._second or ()) - self._sent
 
     def result(self) -> Aggregate:

@@ -22,7 +22,7 @@ MARGIN = 1.1  # by which the norm of honest noise may exceed its expected value 
 
 
 class Reading(Protocol):
-    """Says how to read the sum of an attempt at a round."""
+    """The interface for reading the sum of an attempt at a round."""
 
     @property
     def fewest(self) -> int:
@@ -33,7 +33,7 @@ class Reading(Protocol):
         """Return whether a site answers all attempts at a round for one list of sites only."""
 
     def mean(self, total: Words, sites: Sequence[str]) -> tuple[Mean, float, float]:
-        """Return the mean (d,), the L2 norm that is screened, and the largest such norm that honest sites would cause."""
+        """Return the mean (d,), the L2 norm to screen, and the largest norm that honest sites would cause."""
 
     def result(self, number: int, mean: AdapterState, sites: Sequence[str]) -> Aggregate:
         """Return the change of the adapter and what the optimiser keeps."""

@@ -52,7 +52,7 @@ def start_of(config: RunConfig, learner: Learner) -> AdapterState:
 
 
 def refuse_other_start(config: RunConfig) -> None:
-    """Refuse an adapter whose numbers mean something else in this run, before anything that takes long.
+    """Refuse an adapter that was trained with other settings that change its meaning; called before slow work.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def refuse_other_start(config: RunConfig) -> None:
 
 
 def start_baselines(evaluator: Evaluator, start: AdapterState) -> list[Baseline]:
-    """Measure a start that already knows something, so that nobody takes its accuracy for a gain of the run.
+    """Measure the adapter that the run starts from, so that its accuracy is not counted as a gain of the run.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from client.agreement import refuse_impersonal
+from client.agreement import refuse_unless_personal
 from client.site import Site
 from server.evaluation import Evaluator
 from server.report.facts import Personal
@@ -38,7 +38,7 @@ def refuse_unmeasured(config: RunConfig, processes: bool) -> None:
     for reason, holds in reasons.items():
         if holds:
             raise ConfigError(f"--personal: {reason}")
-    refuse_impersonal(config, config.ranks)
+    refuse_unless_personal(config, config.ranks)
 
 
 def refuse_beyond_budget(sites: Sequence[object]) -> None:

@@ -1,4 +1,4 @@
-"""Start a simulation: what is quick to refuse, and the anonymiser, which loads while the other libraries are imported."""
+"""Start a simulation: refuse a bad request at once, and load the anonymiser while the other libraries are imported."""
 
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -69,8 +69,8 @@ def simulate(
     if ray is not None and workers > 1:
         raise ConfigError("--ray: trains with one process for each processor of the cluster; leave --workers out")
     with closing(Anonymiser(config.anonymise)) as anonymiser:
-        if config.data.cache is None:  # else there may be nothing to anonymise
+        if config.data.cache is None:  # a cache may hold all records already
             anonymiser.begin()
-        from simulations.course import run_course  # imports libraries for seconds
+        from simulations.pipeline import run_pipeline  # takes seconds to import
 
-        return run_course(config, anonymiser, progress, workers, ray, personal)
+        return run_pipeline(config, anonymiser, progress, workers, ray, personal)

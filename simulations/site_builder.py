@@ -21,7 +21,7 @@ from shared.config.run import RunConfig
 from shared.identity.keys import new_key, private_from_bytes, private_to_bytes
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
-from simulations.shelf import Shelf
+from simulations.site_store import SiteStore
 from simulations.sites import budget_of, site_ledger
 
 
@@ -104,7 +104,7 @@ class SiteBuilder:
         """
         assert self.state is not None  # noqa: S101  called only in processes that share the folder
         section = self._sections[site_id]
-        shelved, ledger = Shelf(self.state).get(section), site_ledger(self.config, section, self.folder)
+        shelved, ledger = SiteStore(self.state).get(section), site_ledger(self.config, section, self.folder)
         ledger.refuse_unless_holds(shelved.ledger)  # another machine may have a folder of the same name
         budget = budget_of(self.config, section, ledger, shelved.dataset, accountant)
         return self.build(shelved.data, learners, budget, packs)

@@ -48,9 +48,9 @@ class Anonymiser:
         self._crew: Crew | None = None
 
     def begin(self) -> None:
-        """Let a worker process load the models now, while this process does other work; `close` ends that worker.
+        """Start a worker process that loads the models while this process does other work; `close` ends it.
 
-        Nothing happens where this process is to scrub alone.
+        Does nothing if the config or the machine permits only one process.
         """
         if self._crew is None and self._workers() > 1:
             self._crew = Crew(self.section, self._key)
@@ -123,7 +123,7 @@ class Anonymiser:
     def _scrub_apart(
         self, chunks: Sequence[Sequence[RawRecord]], workers: int, finished: Callable[[Sequence[RawRecord]], None]
     ) -> list[Scrubbed]:
-        """Scrub chunks in worker processes, which end then."""
+        """Scrub chunks in worker processes, and then end these processes."""
         self._crew = self._crew or Crew(self.section, self._key)
         try:
             self._crew.grow(workers)
@@ -134,7 +134,8 @@ class Anonymiser:
     def _scrub_here(self, chunk: Sequence[RawRecord], finished: Callable[[Sequence[RawRecord]], None]) -> Scrubbed:
         """Scrub one chunk in this process."""
         if self._scrubber is None:
-            # Importing spaCy and Presidio takes seconds, which a process that only starts workers saves.
+            # Imported here, because spaCy and Presidio take seconds to import and a process that only starts workers needs
+            # neither.
             from privacy.anonymise.polyglot import Polyglot
 
             self._scrubber = Polyglot(self.section, self._key)

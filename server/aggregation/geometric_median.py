@@ -10,7 +10,7 @@ from shared.adapters.state import AdapterState
 
 STEPS = 100  # most steps of the iteration
 CLOSE = 1e-7  # a step this small, as a share of the deltas' spread, ends it
-SMOOTHING = 1e-6  # smallest distance that is divided by, as a share of the spread
+SMOOTHING = 1e-6  # smallest divisor, as a share of the spread
 
 
 class GeometricMedian(Collected):

@@ -17,7 +17,7 @@ from shared.config.run import RunConfig
 from shared.schedule import schedule
 from shared.tasks.head import HEADS
 
-# Power of a number of a useful mean gradient, as a share of C^2. It was chosen for a head on frozen embeddings of generated
+# Mean square of one number of a useful mean gradient, as a share of C^2. Chosen for a head on frozen embeddings of generated
 # messages (3 and 10 sites, epsilon 1, 3 and 8, 8 to 40 steps), where half of it lost up to 4 points and twice of it up to 2.
 SIGNAL = 2e-4
 FIRST, SECOND = "adamw_first", "adamw_second"  # the moments of AdamW, in the checkpoint
@@ -51,8 +51,8 @@ def adamw(
 ) -> Aggregate:
     """Take a step of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), with the class that sites use for local steps.
 
-    AdamW divides the mean gradient by its own size in each coordinate. Where noise is most of it, a step is the signal
-    divided by the noise, and the best rate grows with the noise; so the rates are in units of `scale`, which is public.
+    AdamW divides the mean gradient by its own size in each coordinate. If the gradient is mostly noise, a step is the signal
+    divided by the noise, and the best rate grows with the noise. So the rates are in units of `scale`, which is public.
     """
     training, factor = config.training, schedule(number - 1, config.training)
     tensors = {name: nn.Parameter(torch.from_numpy(array.copy())) for name, array in adapter.arrays.items()}

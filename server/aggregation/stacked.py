@@ -22,8 +22,8 @@ class Stacked(Collected):
     load and which a next round can start from. The mean of each factor alone would err by the spread of the sites instead.
     Other tensors, such as a head, are averaged.
 
-    B A does not determine B and A. Here the rows of A are orthonormal, as nearly those that a run begins with, and turned as
-    close as possible to the mean of the sites' A, so that the moments of the sites' optimisers keep their meaning.
+    The product B A does not determine B and A. Here the rows of A are orthonormal, as they nearly are at the start of a run,
+    and rotated as close as possible to the mean of the sites' A. So the moments of the sites' optimisers still fit.
     """
 
     def combine(self, deltas: Sequence[AdapterState], weights: Sequence[float]) -> AdapterState:

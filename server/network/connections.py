@@ -1,11 +1,11 @@
-"""The connections to the public port: who may hold how many, and for how long without having proved who they are.
+"""Limit the connections to the public port: how many each address may hold, and for how long without a signed request.
 
 A connection is vouched for when a request on it had the right signature. All others are cheap to open for anybody, so they
 are few and short. Their number leaves room for all sites to come at once from one address, as behind one router.
 
-Where there are too many, one drawn at random from the address that has the most makes room for the newest. So a crowd costs
-only its own address, and an outsider at a site's address must open connections much faster than the site proves its key. If
-the oldest had to go, the outsider could be sure to end each connection of the site in time.
+If there are too many, one of the address with the most connections, drawn at random, is closed for the newest. So a flood
+harms only its own address, and an outsider at a site's address must open connections much faster than the site proves its
+key. If instead the oldest were closed, the outsider could end each connection of the site in time.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ class Doorkeeper:
     _open: dict[Any, _Connection] = field(default_factory=dict)
 
     def vouch(self, peer: Any, key: bytes) -> None:
-        """Take a connection for one of the owner of a key, because a request on it had the right signature."""
+        """Record that a connection belongs to the owner of a key, because a request on it had the right signature."""
         found = self._open.get(peer)
         if found is None or found.key is not None:
             return
@@ -104,7 +104,7 @@ class Doorkeeper:
                 each.close()
 
     def _let_in(self, connection: socket.socket, peer: Any) -> None:
-        """Begin with a connection; where there are too many, one that nobody vouches for makes room."""
+        """Start to serve a connection; if there are too many, close one that nobody vouches for."""
         origin, more = origin_of(peer[0]), OF_A_SITE * self.sites()
         strangers = [each for each in self._open.values() if each.key is None]
         of_origins = Counter(each.origin for each in strangers)
@@ -116,7 +116,7 @@ class Doorkeeper:
         found = _Connection(origin, peer[:2], self.clock())
         self._open[found.peer] = found
         found.task = asyncio.get_running_loop().create_task(self._attend(connection, found))
-        # Not in the task itself, which never begins if the connection has to make room at once.
+        # Not in the task itself, which never runs if the connection is closed at once.
         found.task.add_done_callback(lambda _: self._forget(connection, found))
 
     def _forget(self, connection: socket.socket, found: _Connection) -> None:

@@ -1,7 +1,8 @@
 """Flower's Fleet API for admitted sites, answered from Flower's state without Flower's own web application.
 
 Flower's application passes each request through ten layers and stores whatever a site pushes. Here the parts of a reply are
-taken only while an order to the site is out, under a bound that follows from the order, and are freed with the order.
+accepted only while an order to the site is unanswered, up to a size that follows from the order, and are freed with the
+order.
 """
 
 import asyncio
@@ -67,7 +68,7 @@ def largest(path: str) -> int:
 
 @dataclass
 class _Reply:
-    """The reply to an order that is out: what has arrived of it, under the bound of the order."""
+    """The reply to an unanswered order: the parts that have arrived, limited by the bound of the order."""
 
     message_id: str
     intake: Intake
@@ -95,17 +96,17 @@ class FleetApi:
         self._arrived = threading.Event()
 
     def expect(self, key: bytes, message_id: str, bound: Bound) -> None:
-        """Take the reply to an order from now on, in place of the reply to any earlier order to the same key."""
+        """Accept the reply to this order from now on, and no longer that to an earlier order to the same key."""
         with self._lock:
             self._replies[key] = _Reply(message_id, Intake(bound))
 
     def drop(self, key: bytes) -> None:
-        """Take nothing more of a key, and free what has come from it."""
+        """Accept no more from a key, and free the parts that have come from it."""
         with self._lock:
             self._replies.pop(key, None)
 
     def forget(self, message_id: str) -> None:
-        """Take no reply to an order any more, and free what has come of it."""
+        """Accept the reply to an order no more, and free its parts."""
         with self._lock:
             self._replies = {key: each for key, each in self._replies.items() if each.message_id != message_id}
 
@@ -152,7 +153,7 @@ class FleetApi:
             return 200, found.SerializeToString()
         except FlowerError:
             return 409, b""
-        except MessageError:  # more than the reply to this order may have
+        except MessageError:  # larger than a reply to this order may be
             self.drop(key)
             return 413, b""
         except Exception:  # whatever a site sends must not end the server; the text of the error is of no use to it
@@ -165,7 +166,7 @@ class FleetApi:
                 return PushObjectResponse(stored=reply is not None and self._store(reply, request.object_content))
             header = request.messages_list[0]
             if reply is None or header.metadata.reply_to_message_id != reply.message_id or reply.root or reply.complete:
-                return PushMessagesResponse()  # too late, or twice: no part of it is wanted
+                return PushMessagesResponse()  # too late, or sent twice
             message = message_from_proto(header)
             if message.has_error():
                 reply.error = str(message.error.reason)
@@ -177,7 +178,7 @@ class FleetApi:
             return PushMessagesResponse(objects_to_push=sorted(wanted), session_id=reply.message_id)
 
     def _store(self, reply: _Reply, body: bytes) -> bool:
-        """Keep the parts that a body carries, and notice the last one; return whether all of them were wanted."""
+        """Store the parts in a body, and notice the last part; return whether all of them were expected."""
         wanted = True
         for name, content in unpacked_parts(body).items():
             if name not in reply.intake.names or name in reply.parts:

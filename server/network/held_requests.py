@@ -1,8 +1,8 @@
 """Hold a site's request for messages until there is a message, so that an order leaves without waiting for the next request.
 
-Flower answers a request for messages at once, so a site has to ask again and again, and each order waits for the next time.
-Here an empty answer is kept back. When a message comes, the same request goes to Flower once more. Only a request that
-Flower has authenticated is ever held, and at most one for each key.
+Flower answers a request for messages at once, so a site has to ask again and again, and each order waits for the next
+request. Here an empty answer is held back. When a message comes, the same request goes to Flower once more. Only a request
+that Flower has authenticated is ever held, and at most one for each key.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class _Held:
 
 @dataclass
 class _Answer:
-    """An answer of Flower that was kept back."""
+    """An answer of Flower that is held back."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
 

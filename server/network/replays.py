@@ -1,11 +1,10 @@
 """The memory of accepted requests, so that none is accepted twice; its size for each key is fixed.
 
-What must make room is never accepted again: of each key, the latest request that was forgotten is kept, and only later ones
-count. So neither a clock that is set forward and back nor a flood of requests lets one pass twice.
-
-The price is that a site whose clock is set back may be refused until its clock has caught up with the oldest request that is
-remembered, at most twice the window of ``Claim.is_current``. Only if the clocks of server and site are both set back by more
-must the server be started again.
+A forgotten request is never accepted again: for each key the time of the latest forgotten request is kept, and only later
+requests count. So neither a clock that is set forward and back nor a flood of requests lets a request pass twice. The price:
+a site whose clock is set back may be refused until it has caught up with the oldest remembered request, at most twice the
+window of ``Claim.is_current``. Only if the clocks of server and site are both set back by more must the server be started
+again.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""Put claim and audits side by side: what was calculated, what the engine did, and what attacks found."""
+"""Compare the claim with the audits: the calculated epsilon, what the engine did, and what attacks found."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PROVES_NOTHING = (
 
 @dataclass(frozen=True)
 class AuditRow:
-    """One line of the comparison: which audit, what it found, what that means; ``bad`` if it speaks against the claim."""
+    """One line of the comparison: the audit, its result, and what the result means; ``bad`` if it contradicts the claim."""
 
     name: str
     found: str
@@ -95,7 +95,7 @@ def _adapter(found: Mapping[str, Any]) -> Iterator[AuditRow]:
 
 
 def _planted(rows: Sequence[Mapping[str, Any]], kind: str) -> Iterator[AuditRow]:
-    """Yield what one adapter gives away of planted numbers: the place where texts planted four times show most."""
+    """Yield how well planted numbers can be extracted from an adapter, where texts planted four times show most."""
     never = {row["where"]: row for row in rows if row["copies"] == 0}
     often = [row for row in rows if row["copies"] == 4]
     if not often:

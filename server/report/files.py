@@ -9,7 +9,7 @@ from server.report.html import render, summary
 from server.report.signed import CARD_FILE, SignedCard
 from shared.errors import RunError
 from shared.ops.disk import commit_file
-from shared.ops.findings import kept
+from shared.ops.findings import read_findings
 
 
 def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
@@ -31,9 +31,9 @@ def write(document: Mapping[str, Any], folder: Path, html: bool) -> None:
     """
     if html:
         card = _card(folder)
-        (folder / "report.html").write_text(render(document, card, kept(folder)), encoding="utf-8")
+        (folder / "report.html").write_text(render(document, card, read_findings(folder)), encoding="utf-8")
         (folder / "summary.html").write_text(summary(document, card), encoding="utf-8")
-    # Last, and whole or not at all: a server that finds this file takes the run for finished.
+    # Written last and atomically, because a server that finds this file treats the run as finished.
     partial = folder / "report.json.partial"
     partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     commit_file(partial, folder / "report.json")

@@ -12,7 +12,7 @@ from server.report.signed import SignedCard
 from server.signing import SigningKey
 from shared.models.catalogue import CATALOGUE
 from shared.models.wheels import sha256_file
-from shared.ops.findings import kept
+from shared.ops.findings import read_findings
 from shared.wire.chain_head import ChainHead
 
 ADAPTER, README, PAGE = "adapter", "README.md", "privacy_card.md"
@@ -83,7 +83,7 @@ def card_facts(run: RunFacts, folder: Path, created: str, *, simulated: bool) ->
         energy=any(done.site_kwh for done in run.rounds),
         shared=plan.shared if plan else None,
         accountant=run.accountant,
-        audits=kept(folder),
+        audits=read_findings(folder),
     )
 
 

@@ -42,7 +42,7 @@ class Section(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _refuse_what_a_terminal_acts_on(cls, value: Any) -> Any:
-        """Refuse control characters in a text, so that no config can hide or forge what a person is shown of it."""
+        """Refuse control characters in a text, because a terminal would obey them and show something else than the text."""
         if any(escaped(text, keep="\n\t") != text for text in _texts(value)):
             raise ValueError(
                 "must not hold characters that a terminal acts on, such as escape sequences; write the text without them"
@@ -51,7 +51,7 @@ class Section(BaseModel):
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield all texts of a value; a section within it has checked its own."""
+    """Yield all texts of a value, except those of sections inside it, which have checked their own."""
     if isinstance(value, str | Path):
         yield str(value)
     elif isinstance(value, Mapping):

@@ -9,7 +9,7 @@ FOLDER = "audit"  # inside the run's folder
 NAMES = ("mechanism", "one_run", "adapter", "attack")
 
 
-def keep(folder: Path, name: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
+def write_findings(folder: Path, name: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
     """Write what an audit found as ``audit/NAME.json`` in a run's folder, and return it.
 
     Parameters
@@ -27,7 +27,7 @@ def keep(folder: Path, name: str, found: Mapping[str, Any]) -> Mapping[str, Any]
     return found
 
 
-def kept(folder: Path) -> dict[str, Any]:
+def read_findings(folder: Path) -> dict[str, Any]:
     """Return what audits of a run have found so far, by name; an unreadable file counts as missing.
 
     Parameters

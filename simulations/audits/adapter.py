@@ -24,7 +24,7 @@ from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
-from shared.ops.findings import keep, kept
+from shared.ops.findings import read_findings, write_findings
 from shared.ops.progress import Advance, Progress, silent
 from shared.records.types import RawRecord, Record
 from simulations.assembly import held_out_records
@@ -124,14 +124,14 @@ def audit_adapter(
         own = config if private else _without_privacy(config)
         scratch = folder / "audit" / f"ledgers-{secrets.token_hex(4)}"
         cells.append(_cell(own, material, anonymised, fills, references, scratch, accountant, advance))
-        keep(folder, NAME, {**asked, "cells": cells})
+        write_findings(folder, NAME, {**asked, "cells": cells})
     strongest = max(row["auc"] for row in cells[-1]["membership"] if row["copies"] == 4)
-    return keep(folder, NAME, {**asked, "strong_enough": strongest >= STRONG, "cells": cells})
+    return write_findings(folder, NAME, {**asked, "strong_enough": strongest >= STRONG, "cells": cells})
 
 
 def _stored(folder: Path, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what an earlier, interrupted audit of the same config found; nothing if the last one was finished."""
-    earlier = kept(folder).get(NAME, {})
+    earlier = read_findings(folder).get(NAME, {})
     same = all(earlier.get(name) == value for name, value in asked.items())
     return list(earlier["cells"]) if same and "strong_enough" not in earlier else []
 

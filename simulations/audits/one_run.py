@@ -20,7 +20,7 @@ from privacy.dp.plan import PrivacyPlan
 from server.warm_start import start_of
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
-from shared.ops.findings import keep
+from shared.ops.findings import write_findings
 from shared.ops.progress import Progress, silent
 from shared.tasks import load_learner
 from shared.tasks.base import Learner
@@ -73,7 +73,7 @@ def audit_run(config: RunConfig, count: int = 1000, progress: Progress = silent)
     bound = lower_bound(canaries.included, canaries.scores, plan.target_delta)
     found: dict[str, Any] = {"config_digest": config.digest(), "site_id": site}
     found |= {"claimed": plan.epsilon(accountant=accountant), "target_delta": plan.target_delta}
-    return keep(
+    return write_findings(
         folder,
         NAME,
         {"config_digest": config.digest(), **found, **asdict(bound), "refuted": bound.gaussian > found["claimed"]},

@@ -24,7 +24,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.metrics.bootstrap import wilson
-from shared.ops.findings import FOLDER, keep
+from shared.ops.findings import FOLDER, write_findings
 from shared.ops.progress import Progress, silent
 from shared.records.types import RawRecord, Record
 from shared.seeds import stream
@@ -68,8 +68,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Ground:
-    """A federation of ten sites on one split, with or without privacy, and its dishonest twins; built once for all rows."""
+class TestBed:
+    """Ten honest sites on one split of the records, and dishonest versions of the last ones; built once for all rows."""
 
     config: RunConfig
     learner: Learner
@@ -134,17 +134,17 @@ def poison(
     folder.mkdir(parents=True, exist_ok=True)
     pooled = scrub_sites(config, read_sites(config, folder), folder, progress) if missing else []
     advance, bounds, accountant = progress("train", len(missing)), dict[tuple[Split, bool], float](), Accountant()
-    ground: Ground | None = None
+    bed: TestBed | None = None
     for row in missing:
         here = (row.split, row.private)
         if here not in bounds:
-            ground = _ground(config, row, pooled, folder, accountant)
-            bounds[here] = BOUND * max(reply.norm for reply in _honest_deltas(ground, folder))
-        assert ground is not None  # noqa: S101  the line above makes it
-        done[row.key] = _measured(ground, row, bounds[here], folder)
-        keep(folder, NAME, {"config_digest": config.digest(), "rows": done})
+            bed = _test_bed(config, row, pooled, folder, accountant)
+            bounds[here] = BOUND * max(reply.norm for reply in _honest_deltas(bed, folder))
+        assert bed is not None  # noqa: S101  the line above makes it
+        done[row.key] = _measured(bed, row, bounds[here], folder)
+        write_findings(folder, NAME, {"config_digest": config.digest(), "rows": done})
         advance(1)
-    return keep(folder, NAME, {"config_digest": config.digest(), "rows": done, "refusals": refusals(config)})
+    return write_findings(folder, NAME, {"config_digest": config.digest(), "rows": done, "refusals": refusals(config)})
 
 
 def refusals(config: RunConfig) -> dict[str, str]:
@@ -184,7 +184,7 @@ def _tree(config: RunConfig, size: int, private: bool) -> dict[str, Any]:
     return tree
 
 
-def _ground(config: RunConfig, row: Row, pooled: Sequence[SiteData], folder: Path, accountant: Accountant) -> Ground:
+def _test_bed(config: RunConfig, row: Row, pooled: Sequence[SiteData], folder: Path, accountant: Accountant) -> TestBed:
     """Deal the pooled records to ten sites, and make each site, and its twins that train on false records."""
     records = [record for site in pooled for record in site.training.records]
     raw = {id(record): text for site in pooled for record, text in _with_raw(site)}
@@ -207,7 +207,7 @@ def _ground(config: RunConfig, row: Row, pooled: Sequence[SiteData], folder: Pat
                     plans[each.section.id], site_budget(own, each, scratch / attack, accountant))
             for each in chosen
         ]  # fmt: skip
-    return Ground(own, learner, evaluator, triggered, accountant, start, sites, data)
+    return TestBed(own, learner, evaluator, triggered, accountant, start, sites, data)
 
 
 def _with_raw(site: SiteData) -> Iterator[tuple[Record, RawRecord]]:
@@ -247,32 +247,32 @@ def deal(records: Sequence[Record], labels: Sequence[str], split: Split, seed: i
     return sites
 
 
-def _honest_deltas(ground: Ground, folder: Path) -> list[AdapterState]:
+def _honest_deltas(bed: TestBed, folder: Path) -> list[AdapterState]:
     """Return the deltas of a run without an attack, which an operator knows the size of."""
-    collusion = Collusion(ground.config, SITES, 0)
-    row = Row("iid", ground.config.privacy.enabled, "mean", "none", 0)
-    list(_rounds(ground, row, NO_BOUND, folder, collusion))
+    collusion = Collusion(bed.config, SITES, 0)
+    row = Row("iid", bed.config.privacy.enabled, "mean", "none", 0)
+    list(_rounds(bed, row, NO_BOUND, folder, collusion))
     return [delta for seen in collusion.seen.values() for delta in seen]
 
 
-def _rounds(ground: Ground, row: Row, bound: float, folder: Path, collusion: Collusion) -> Iterator[Round]:
+def _rounds(bed: TestBed, row: Row, bound: float, folder: Path, collusion: Collusion) -> Iterator[Round]:
     """Run the production round loop with the row's rule, and with its dishonest sites last."""
     scratch = folder / FOLDER / "ledgers" / secrets.token_hex(4)
-    tree = ground.config.model_dump(mode="json")
+    tree = bed.config.model_dump(mode="json")
     trim = {"trim": row.dishonest or 1} if row.rule == "trimmed_mean" else {}
     tree["aggregation"] = {"method": row.rule, "max_norm": bound if row.rule == "mean" else NO_BOUND, **trim}
     own = RunConfig.parse(tree, "hushtune attack")
-    honest = ground.sites["none"][: SITES - row.dishonest]
-    twins = ground.sites.get(row.attack, ground.sites["none"])[-row.dishonest :] if row.dishonest else []
-    for site, data in zip([*honest, *twins], ground.data, strict=True):
-        site.budget = site_budget(own, data, scratch, ground.accountant)  # a ledger of its own for each training
+    honest = bed.sites["none"][: SITES - row.dishonest]
+    twins = bed.sites.get(row.attack, bed.sites["none"])[-row.dishonest :] if row.dishonest else []
+    for site, data in zip([*honest, *twins], bed.data, strict=True):
+        site.budget = site_budget(own, data, scratch, bed.accountant)  # a ledger of its own for each training
     fleet = [*(Watched(site, collusion) for site in honest), *(Dishonest(site, collusion, row.attack) for site in twins)]
-    write_adapter(ground.learner.model, ground.start)
+    write_adapter(bed.learner.model, bed.start)
     try:
         yield from run_rounds(
             own,
             secrets.token_hex(8),
-            ground.start,
+            bed.start,
             LocalFleet(cast("Sequence[Site]", fleet), lambda _: None),
             dict.fromkeys((site.site_id for site in fleet), 1.0),
             lambda _: {},
@@ -284,27 +284,27 @@ def _rounds(ground: Ground, row: Row, bound: float, folder: Path, collusion: Col
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _measured(ground: Ground, row: Row, bound: float, folder: Path) -> dict[str, Any]:
+def _measured(bed: TestBed, row: Row, bound: float, folder: Path) -> dict[str, Any]:
     clock = time.monotonic()
-    rounds = list(_rounds(ground, row, bound, folder, Collusion(ground.config, SITES, row.dishonest)))
+    rounds = list(_rounds(bed, row, bound, folder, Collusion(bed.config, SITES, row.dishonest)))
     if not rounds[-1].committed:
         raise RunError(f"attack, {row.key}: a round had too few accepted replies; raise aggregation.max_norm")
-    write_adapter(ground.learner.model, rounds[-1].adapter)
-    clean = ground.evaluator.outcome()
+    write_adapter(bed.learner.model, rounds[-1].adapter)
+    clean = bed.evaluator.outcome()
     return {
         **asdict(row),
-        "accuracy": asdict(ground.evaluator.metrics(clean)["accuracy"]),
-        "backdoor": _backdoor(ground, clean),
+        "accuracy": asdict(bed.evaluator.metrics(clean)["accuracy"]),
+        "backdoor": _backdoor(bed, clean),
         "rejected": sum(len(done.rejected) for done in rounds),
         "seconds": time.monotonic() - clock,
     }
 
 
-def _backdoor(ground: Ground, clean: Outcome) -> dict[str, float]:
+def _backdoor(bed: TestBed, clean: Outcome) -> dict[str, float]:
     """Return the share of the held-out records of other labels that the trigger moves to the first label."""
-    before, after = clean.answers(), ground.triggered.outcome().answers()
+    before, after = clean.answers(), bed.triggered.outcome().answers()
     assert before is not None  # noqa: S101  a task with labels has answers
     assert after is not None  # noqa: S101
     others = before != 0
     moved, total = int((after[others] == 0).sum()), int(others.sum())
-    return asdict(wilson(moved, total, ground.config.evaluation.confidence)) if total else {}
+    return asdict(wilson(moved, total, bed.config.evaluation.confidence)) if total else {}

@@ -24,8 +24,8 @@ from shared.tasks.examples import Example
 from shared.wire.messages import Order
 from simulations.fleets.hosting import DIED, Answered, Ask, Build, Embed, Encode, Failed, Response, Task
 from simulations.fleets.local import FIRST_NODE, identify, message_to, opened, packed
-from simulations.shelf import Shelf
 from simulations.site_builder import SiteBuilder
+from simulations.site_store import SiteStore
 
 STATE = ".workers-"  # start of the name of the folder with the sites' records, moments and replies, while a pool runs
 
@@ -81,7 +81,7 @@ class Pool(ABC):
         state = Path(folder).resolve()
         for site in data:
             budget = budgets[site.section.id]
-            Shelf(state).put(site, budget.dataset, budget.ledger.head())
+            SiteStore(state).put(site, budget.dataset, budget.ledger.head())
         shared = replace(builder, folder=builder.folder.resolve(), state=state)
         workers = self._open(shared, accountant, learner, len(data))
         self._seats = seats({site.section.id: site.section.declared_size for site in data}, workers)

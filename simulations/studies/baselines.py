@@ -34,8 +34,8 @@ Encoded = tuple[Sequence[Example], FrozenPrefix | None]  # a site's encoded reco
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What baselines are computed from.
+class Inputs:
+    """Everything that baselines are computed from.
 
     Attributes
     ----------
@@ -86,28 +86,28 @@ def baselines_of(
         Returns the embeddings of each site's records, where the sites are in other processes.
     """
     plans = {site.site_id: site.plan for site in sites}
-    ground = Ground(evaluator, {site.site_id: site.encoded for site in sites}, plans, elsewhere)
-    rows = (BASELINES[name](ground) for name in evaluator.learner.task.baselines)
+    inputs = Inputs(evaluator, {site.site_id: site.encoded for site in sites}, plans, elsewhere)
+    rows = (BASELINES[name](inputs) for name in evaluator.learner.task.baselines)
     return [row for row in rows if row is not None]
 
 
-def trivial(ground: Ground) -> Baseline | None:
+def trivial(inputs: Inputs) -> Baseline | None:
     """Return the task's trivial baseline, which reads no text."""
-    training = [example for examples, _ in ground.training.values() for example in examples]
-    found = ground.evaluator.learner.task.trivial(training, ground.evaluator.examples)
-    return None if found is None else _row(ground.evaluator, found.name, found.note, found.outcome)
+    training = [example for examples, _ in inputs.training.values() for example in examples]
+    found = inputs.evaluator.learner.task.trivial(training, inputs.evaluator.examples)
+    return None if found is None else _row(inputs.evaluator, found.name, found.note, found.outcome)
 
 
-def private_head(ground: Ground) -> Baseline | None:
+def private_head(inputs: Inputs) -> Baseline | None:
     """Return a linear head on the base model's embeddings, trained by the run's own privacy plan; None without a plan.
 
     Each record is one token, and the encoder is a table of embeddings, so sites and server train by the code of the run.
     """
-    evaluator, config = ground.evaluator, ground.evaluator.config
-    if not config.adapter.rank or config.privacy.unit != "record" or not all(ground.plans.values()):
+    evaluator, config = inputs.evaluator, inputs.evaluator.config
+    if not config.adapter.rank or config.privacy.unit != "record" or not all(inputs.plans.values()):
         return None
-    first, sites, table = 0, dict[str, BareSite](), [*ground.embeddings.values(), ground.test]
-    for site, (examples, _) in ground.training.items():
+    first, sites, table = 0, dict[str, BareSite](), [*inputs.embeddings.values(), inputs.test]
+    for site, (examples, _) in inputs.training.items():
         sites[site] = BareSite(TrainingSet.of(_as_tokens(examples, first)), None)
         first += len(examples)
     learner, head_only = _table_learner(evaluator, np.concatenate(table)), _without_adapter(config)
@@ -115,7 +115,7 @@ def private_head(ground: Ground) -> Baseline | None:
     started = evaluator.learner.task.start(evaluator.learner.model).arrays
     start = AdapterState({name: started[name] for name in read_adapter(learner.model).arrays})
     learners = Learners(head_only, learner)
-    outcome = BareFederation(learner, sites, start, measured, learners).outcome(head_only, ground.plans)
+    outcome = BareFederation(learner, sites, start, measured, learners).outcome(head_only, inputs.plans)
     return _row(
         evaluator, "head alone on frozen embeddings", "the run's own privacy plan, without an adapter", outcome, True
     )
@@ -136,25 +136,25 @@ def _as_tokens(examples: Sequence[Example], first: int) -> list[Example]:
     return [Example(np.array([number]), example.target) for number, example in enumerate(examples, start=first)]
 
 
-def frozen_probe(ground: Ground) -> Baseline | None:
+def frozen_probe(inputs: Inputs) -> Baseline | None:
     """Return a logistic regression on mean-pooled embeddings of the untouched base model; None if all have one label."""
-    evaluator = ground.evaluator
-    targets = [int(example.target) for examples, _ in ground.training.values() for example in examples]
+    evaluator = inputs.evaluator
+    targets = [int(example.target) for examples, _ in inputs.training.values() for example in examples]
     if len(set(targets)) < 2:
         return None
-    outcome = fitted(np.concatenate(list(ground.embeddings.values())), targets, ground.test, evaluator)
+    outcome = fitted(np.concatenate(list(inputs.embeddings.values())), targets, inputs.test, evaluator)
     note = "all sites' records pooled, no privacy: a simulation can do this, a federation cannot"
     return _row(evaluator, "logistic regression on frozen embeddings", note, outcome)
 
 
-def untouched(ground: Ground) -> Baseline:
+def untouched(inputs: Inputs) -> Baseline:
     """Return the untrained base model, whose adapter has no effect yet."""
-    evaluator = ground.evaluator
+    evaluator = inputs.evaluator
     note, answers = "untouched, with its own chat template", read_answers(evaluator)
     return _row(evaluator, "base model", note, evaluator.outcome(), True, answers)
 
 
-BASELINES: Mapping[str, Callable[[Ground], Baseline | None]] = {
+BASELINES: Mapping[str, Callable[[Inputs], Baseline | None]] = {
     "trivial": trivial,
     "private_head": private_head,
     "frozen_probe": frozen_probe,

@@ -116,7 +116,7 @@ ROOMS = {
         "shared/identity/certificates.py",
         "shared/identity/request_signature.py",
         "server/network/request_filter.py",
-        "client/door.py",
+        "client/server_access.py",
         "client/data_stage/cache.py",
         "client/data_stage/pseudonym_map.py",
         "server/signing.py",

@@ -31,8 +31,8 @@ class Augmenter:
     def views(self, row: int, occasion: int) -> list[Example]:
         """Return the record itself, then K - 1 noised views, each with its counterparts, drawn anew on each occasion.
 
-        The noised views take the record's paraphrases in turn; where a paraphrase was dropped or there is none, they take
-        the record itself. Both sides of a swap are views, so that the mean over the views favours neither.
+        Each noised view starts from the next paraphrase of the record, or from the record itself if that paraphrase was
+        dropped or there is none. Both sides of a swap are views, so that the mean over the views favours neither.
         """
         section, record = self.section, self.records[row]
         wordings = self.wordings.get(input_text(record)) or (None,)

@@ -9,7 +9,7 @@ from fixture_types import Change
 
 from bench import outsider
 from shared.config.run import RunConfig
-from shared.ops.findings import keep
+from shared.ops.findings import write_findings
 
 
 def draw(area: float, called: float) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def test_a_draw_is_trained_again_only_if_something_else_is_asked(
 ) -> None:
     config, asked = change(classify, {"run.output": str(tmp_path)}), {"canaries": 20, "references": 1, "fills": 4}
     found = {"config_digest": config.digest(), **asked, "strong_enough": True, "cells": []}
-    keep(config.run.output / config.run.name, "adapter", found)
+    write_findings(config.run.output / config.run.name, "adapter", found)
     trained: list[int] = []
 
     def attacked(config: RunConfig, canaries: int, *_: object) -> Mapping[str, Any]:

@@ -21,10 +21,10 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 
 from client import connection as connection_module
 from client.connection import Connection
-from client.door import Door
 from client.fleet_client import ForeignAnswer
 from client.lost_server import ServerGone
 from client.outward_codes import outward_code, reason_code
+from client.server_access import ServerAccess
 from privacy.leakage.gate import GateFailed
 from shared.errors import (
     ConfigError,
@@ -62,8 +62,8 @@ def test_no_bundle_is_ever_asked_for() -> None:
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door("north", "127.0.0.1:1", None, new_key())
+def access() -> ServerAccess:
+    return ServerAccess("north", "127.0.0.1:1", None, new_key())
 
 
 class ToyFleet:
@@ -106,10 +106,10 @@ def raising(error: Exception) -> Callable[[Any], Any]:
 
 
 @pytest.fixture
-def connection(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ToyFleet], Connection]:
+def connection(access: ServerAccess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ToyFleet], Connection]:
     def build(fleet: ToyFleet) -> Connection:
-        monkeypatch.setattr(Door, "client", lambda self: fleet)
-        return Connection(door, tmp_path / "node")
+        monkeypatch.setattr(ServerAccess, "client", lambda self: fleet)
+        return Connection(access, tmp_path / "node")
 
     return build
 
@@ -289,14 +289,14 @@ def test_the_steward_learns_class_and_field() -> None:
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     make_site_key(tmp_path / "site.key")
-    assert Door.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key", 1).authority is None
+    assert ServerAccess.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key", 1).authority is None
     (tmp_path / "site.key").chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        Door.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key", 1)
+        ServerAccess.from_files("north", "127.0.0.1:1", None, tmp_path / "site.key", 1)
 
 
 def test_what_is_no_certificate_is_told(tmp_path: Path) -> None:
     make_site_key(tmp_path / "site.key")
     (tmp_path / "ca.crt").write_text("nothing")
     with pytest.raises(ConfigError, match=r"ca\.crt"):
-        Door.from_files("north", "127.0.0.1:1", tmp_path / "ca.crt", tmp_path / "site.key", 1)
+        ServerAccess.from_files("north", "127.0.0.1:1", tmp_path / "ca.crt", tmp_path / "site.key", 1)

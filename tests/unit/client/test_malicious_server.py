@@ -21,8 +21,8 @@ from site_toml import site_toml
 
 from client.app import client_app
 from client.connection import Connection
-from client.door import Door
 from client.outward_codes import outward_code
+from client.server_access import ServerAccess
 from client.service import Service, until_it_leaves
 from client.set_up import Host
 from client.site_file import SiteFile
@@ -120,12 +120,12 @@ def what_the_server_sees(file: SiteFile, orders: Sequence[TrainOrder], monkeypat
     """All that leaves a site, by its own service, app and connection, in answer to some orders."""
     TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 5, 1
     wire = Wire()
-    monkeypatch.setattr(Door, "client", lambda _: wire)
+    monkeypatch.setattr(ServerAccess, "client", lambda _: wire)
     file.site.state.mkdir(exist_ok=True)
     telling = SimpleNamespace(order=lambda *_: None, step=lambda *_: None)
     service = Service(file, RunLog(file.site.state / "events.jsonl"), cast(Any, telling), wait=lambda _: None)
     app = client_app(service, file.policy.permit_reply)
-    connection = Connection(Door("north", "127.0.0.1:1", None, KEY), file.site.state / "node")
+    connection = Connection(ServerAccess("north", "127.0.0.1:1", None, KEY), file.site.state / "node")
     for number, order in enumerate(orders):
         message = Message(order.to_record(), 7, MessageType.TRAIN, ttl=3600.0)
         message.metadata.created_at = 1_750_000_000.0 + number

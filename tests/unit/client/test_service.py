@@ -115,7 +115,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: list[Exception
     policy = SimpleNamespace(max_trainable=1, permit_reply=None)
     monkeypatch.setattr(module, "Connection", connect)
     monkeypatch.setattr(module, "StatusWriter", lambda _: telling)
-    monkeypatch.setattr(module, "Door", SimpleNamespace(from_files=lambda *_: None))
+    monkeypatch.setattr(module, "ServerAccess", SimpleNamespace(from_files=lambda *_: None))
     monkeypatch.setattr(module, "Host", Host)
     monkeypatch.setattr(time, "sleep", pauses.append)
     model = SimpleNamespace(processes=1, device="cpu")

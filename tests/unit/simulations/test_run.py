@@ -496,7 +496,7 @@ def test_a_damaged_earlier_report_does_not_end_in_a_traceback(
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "report.json").write_text(content, encoding="utf-8")
     (tmp_path / "t" / "precious").write_text("kept", encoding="utf-8")
-    from simulations.course import _fresh_folder
+    from simulations.pipeline import _fresh_folder
 
     try:
         with ExitStack() as held:
@@ -511,7 +511,7 @@ def test_a_damaged_earlier_report_does_not_end_in_a_traceback(
 def test_a_second_simulation_into_one_folder_is_refused_and_takes_nothing_from_the_first(
     settings: Callable[..., RunConfig], tmp_path: Path
 ) -> None:
-    from simulations.course import _fresh_folder
+    from simulations.pipeline import _fresh_folder
 
     with ExitStack() as first, ExitStack() as second:
         folder = _fresh_folder(settings(tmp_path), first)

@@ -15,8 +15,8 @@ from flwr.clientapp import ClientApp
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.connection import Connection
-from client.door import Door
 from client.lost_server import ServerGone
+from client.server_access import ServerAccess
 from server.network import connections, held_requests
 from server.network.request_filter import REPLAYED
 from server.network.superlink import Link
@@ -35,7 +35,7 @@ class Port:
 
     link: Link
     address: tuple[str, int]
-    door: Door
+    access: ServerAccess
     node: int
 
     def stranger(self) -> socket.socket:
@@ -57,7 +57,7 @@ def port(tmp_path: Path) -> Iterator[Port]:
     link.filter.admit({PUBLIC: "north"})
     link.listen()
     address = listening.getsockname()
-    yield Port(link, address, Door("north", f"127.0.0.1:{address[1]}", certificate_pem(ca), SITE_KEY), node)
+    yield Port(link, address, ServerAccess("north", f"127.0.0.1:{address[1]}", certificate_pem(ca), SITE_KEY), node)
     link.close()
     listening.close()
 
@@ -84,7 +84,7 @@ def answer(site: Connection, message: Message | None) -> None:
 
 def test_an_order_and_its_reply_pass_and_a_removed_key_ends_both(port: Port, tmp_path: Path) -> None:
     order = RecordDict({"header": ConfigRecord({"round": 1})})
-    with Connection(port.door, tmp_path / "node") as site:
+    with Connection(port.access, tmp_path / "node") as site:
         assert port.link.node(port.node).online
         message_id, _ = port.link.push(port.node, order, 60.0)
         messages = site.messages()
@@ -101,18 +101,18 @@ def test_an_order_and_its_reply_pass_and_a_removed_key_ends_both(port: Port, tmp
         with pytest.raises(ServerGone):
             answer(site, asked)
         assert [each.away for each in port.link.pull([second])] == [True]
-    with pytest.raises(ConnectionRefused, match="does not know this site's key"), Connection(port.door, tmp_path / "node"):
+    with pytest.raises(ConnectionRefused, match="does not know this site's key"), Connection(port.access, tmp_path / "node"):
         pass
 
 
 def test_a_request_that_was_seen_on_the_way_is_not_accepted_again(port: Port) -> None:
     path = "/v1/fleet/send-node-heartbeat"
     headers = signed_headers(SITE_KEY, "north", "POST", path, b"")
-    trust = ssl.create_default_context(cadata=(port.door.authority or b"").decode())
+    trust = ssl.create_default_context(cadata=(port.access.authority or b"").decode())
     with httpx.Client(verify=trust) as thief:
-        url = f"https://{port.door.address}{path}"
+        url = f"https://{port.access.address}{path}"
         assert [thief.post(url, headers=headers).status_code for _ in range(2)] == [401, REPLAYED]  # no node was named
-        assert thief.post(f"https://{port.door.address}/v1/fleet/pull-messages", headers=headers).status_code == 401
+        assert thief.post(f"https://{port.access.address}/v1/fleet/pull-messages", headers=headers).status_code == 401
 
 
 def test_a_crowd_of_strangers_locks_no_site_out_and_is_gone_soon(
@@ -129,7 +129,7 @@ def test_a_crowd_of_strangers_locks_no_site_out_and_is_gone_soon(
             agreed.append(trust.wrap_socket(port.stranger()))
     for _ in range(5):  # a client tries again as well
         try:
-            with Connection(port.door, tmp_path / "node") as site:
+            with Connection(port.access, tmp_path / "node") as site:
                 assert port.link.node(port.node).online
                 for each in (*silent, *agreed):
                     each.settimeout(30.0)

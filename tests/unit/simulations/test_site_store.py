@@ -14,14 +14,14 @@ from shared.config.data import SiteSection
 from shared.errors import RunError
 from shared.records.types import RawRecord, Record, Span, origin
 from shared.wire.chain_head import ChainHead
-from simulations.shelf import Shelf
+from simulations.site_store import SiteStore
 
 SITE = SiteSection(id="north", declared_size=3)
 HEAD = ChainHead(2, "a" * 64)
 
 
 @given(texts=st.lists(st.text(), min_size=1, max_size=5), persons=st.lists(st.sampled_from("abc"), min_size=5, max_size=5))
-def test_what_is_put_on_the_shelf_comes_back(
+def test_what_is_put_into_the_store_comes_back(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], persons: str
 ) -> None:
     records = tuple(
@@ -29,9 +29,9 @@ def test_what_is_put_on_the_shelf_comes_back(
     )
     raw = [RawRecord({"text": text or "x"}, origin=origin([text])) for text in texts]
     data = SiteData(SITE, raw, Scrubbed(records), persons=persons[: len(texts)], wordings={texts[0]: ["other", None]})
-    dataset, shelf = Dataset.of(raw, b"key"), Shelf(tmp_path_factory.mktemp("shelf"))
-    shelf.put(data, dataset, HEAD)
-    found = shelf.get(SITE)
+    dataset, store = Dataset.of(raw, b"key"), SiteStore(tmp_path_factory.mktemp("store"))
+    store.put(data, dataset, HEAD)
+    found = store.get(SITE)
     assert found.data.training.records == records
     assert found.data.wordings == data.wordings
     assert found.dataset.to_bytes() == dataset.to_bytes()
@@ -43,7 +43,7 @@ def test_what_is_put_on_the_shelf_comes_back(
 def test_neither_raw_text_nor_a_persons_id_is_written(tmp_path: Path) -> None:
     raw = [RawRecord({"text": "Ann Lee called"}, origin=origin(["Ann Lee called"]), person="ann-lee")]
     data = SiteData(SITE, raw, Scrubbed((Record({"text": "<NAME> called"}),)), persons=["ann-lee"])
-    Shelf(tmp_path).put(data, Dataset.of(raw, b"key"), HEAD)
+    SiteStore(tmp_path).put(data, Dataset.of(raw, b"key"), HEAD)
     [written] = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert "<NAME> called" in written
     assert "ann" not in written.lower()
@@ -51,4 +51,4 @@ def test_neither_raw_text_nor_a_persons_id_is_written(tmp_path: Path) -> None:
 
 def test_a_process_that_does_not_see_the_folder_says_so_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"records\.json: cannot be read \(FileNotFoundError\).*that all machines share$"):
-        Shelf(tmp_path / "elsewhere").get(SITE)
+        SiteStore(tmp_path / "elsewhere").get(SITE)

@@ -1,4 +1,4 @@
-"""Carry out a simulation, from config to report: the sites' data path and the production round loop."""
+"""Carry out a simulation step by step: anonymise, set up the sites, train by the production round loop, and report."""
 
 import re
 import secrets
@@ -29,7 +29,7 @@ from shared.config.run import RunConfig
 from shared.errors import RunError
 from shared.ops.disk import FolderLock
 from shared.ops.energy import Lap, laps_of
-from shared.ops.findings import keep
+from shared.ops.findings import write_findings
 from shared.ops.progress import Progress
 from shared.ops.runlog import RunLog
 from simulations.assembly import Federation, Member, assemble, federate, held_out_records
@@ -43,7 +43,7 @@ from simulations.sites import read_sites, scrub_sites
 from simulations.studies.baselines import baselines_of
 
 
-def run_course(
+def run_pipeline(
     config: RunConfig, anonymiser: Anonymiser, progress: Progress, workers: int, ray: str | None, personal: bool
 ) -> RunResult:
     """Run a federation from config to report.
@@ -143,7 +143,7 @@ def _meter(config: RunConfig, plans: Plans, folder: Path, accountant: Accountant
         for reading in seen.readings.values():
             reading.refuse_failure()
         found["plans"] += seen.document(accountant)["plans"]
-    keep(folder, NAME, found)
+    write_findings(folder, NAME, found)
 
 
 def _log_round(log: RunLog, done: Round) -> None:

@@ -1,4 +1,4 @@
-"""How a site reaches its server: address, authority and key."""
+"""Hold what a site needs to reach its server: address, authority and key."""
 
 import ssl
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from shared.identity.keys import exposed, read_private
 from shared.identity.request_signature import signed_headers
 from shared.wire.parts import SMALL, Bound
 
-LARGEST = 50_000_000  # parameters of an adapter that are accepted where SITE.toml says nothing else
+LARGEST = 50_000_000  # most parameters of an adapter; SITE.toml may set another number
 
 
 @dataclass(frozen=True)
-class Door:
+class ServerAccess:
     """How a site reaches its server and proves its identity.
 
     Attributes
@@ -30,7 +30,7 @@ class Door:
     key : ec.EllipticCurvePrivateKey
         Private key of the site.
     parameters : int
-        Largest number of parameters of an adapter that the site accepts; bounds what it reads of an order.
+        Largest number of parameters of an adapter that the site accepts; limits how many bytes of an order it reads.
     """
 
     site_id: str
@@ -40,7 +40,7 @@ class Door:
     parameters: int = LARGEST
 
     @classmethod
-    def from_files(cls, site_id: str, address: str, ca: Path | None, key: Path, parameters: int) -> "Door":
+    def from_files(cls, site_id: str, address: str, ca: Path | None, key: Path, parameters: int) -> "ServerAccess":
         """Read the certificate of the authority and the site's key.
 
         Parameters

@@ -18,7 +18,7 @@ NAME = "records.json"
 
 
 @dataclass(frozen=True)
-class Shelved:
+class StoredSite:
     """What the folder holds of a site.
 
     Attributes
@@ -37,7 +37,7 @@ class Shelved:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class SiteStore:
     """A folder with one folder for each site; neither raw text nor the id of a person is written."""
 
     folder: Path
@@ -74,7 +74,7 @@ class Shelf:
         except OSError as error:
             raise RunError(f"{path}: cannot be written ({type(error).__name__}); make room, or set run.output") from error
 
-    def get(self, section: SiteSection) -> Shelved:
+    def get(self, section: SiteSection) -> StoredSite:
         """Read what ``put`` wrote.
 
         Raises
@@ -92,7 +92,7 @@ class Shelf:
             ) from error
         records = tuple(_record(row) for row in content["records"])
         data = SiteData(section, (), Scrubbed(records), persons=content["persons"], wordings=content["wordings"])
-        return Shelved(data, Dataset(_units(content["units"])), ChainHead(**content["ledger"]))
+        return StoredSite(data, Dataset(_units(content["units"])), ChainHead(**content["ledger"]))
 
 
 def _record(row: Mapping[str, Any]) -> Record:
