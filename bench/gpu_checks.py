@@ -181,10 +181,10 @@ def processes(config: RunConfig) -> list[Row]:
     crew, totals = Workers(config, 2), []
     try:
         crew.muster(learner, PLAN, examples)
-        for others in (unsplit, crew.sharing):
+        for split in (unsplit, crew.sharing):
             with sharing(learner.model, PLAN) as (model, step):
                 assert isinstance(step, PrivateSum)  # noqa: S101  PLAN is a plan
-                with others(step, rows, None) as own:
+                with split(step, rows, None) as own:
                     accumulate(learner, model, step, own, None, config.training)
                 totals.append(step.total())
     finally:

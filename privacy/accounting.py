@@ -70,8 +70,8 @@ class Accountant:
 
     A run needs the epsilon of the same steps when it is planned, before each round, for its report and for its card. Nearly
     all the time goes into the loss of one step, so callers that ask repeatedly should keep one Accountant. With
-    ``SEARCH_GRID`` it is about ten times as fast and its figures are slightly larger upper bounds: good enough to look at,
-    not for decisions.
+    ``SEARCH_GRID`` it is about ten times as fast, and its figures are slightly larger upper bounds: good for an overview,
+    too loose for decisions.
 
     Examples
     --------
@@ -206,8 +206,8 @@ class Accountant:
 def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float]) -> tuple[float, ...]:
     """Return the delta of all events composed, at each of several epsilons; 0 if there are no events.
 
-    The figures are upper bounds on the coarser grid, which raises a delta by about 1e-6. That suffices for the limits on
-    attacks that are stated in words.
+    The figures are upper bounds on the coarser grid, which raises a delta by about 1e-6. That is exact enough for the limits
+    on attacks in a card's sentences.
 
     Parameters
     ----------

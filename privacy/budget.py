@@ -15,7 +15,7 @@ from shared.errors import LedgerError
 from shared.ops.numbers import delta_up, epsilon_up
 from shared.wire.chain_head import ChainHead
 
-A_RUN_TO_COME = ""  # stands for a run without an id yet; no run in the ledger has this id
+A_RUN_TO_COME = ""  # in place of the id of a run that has none yet; no run in the ledger has this id
 
 
 @dataclass(frozen=True)

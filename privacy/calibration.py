@@ -1,4 +1,4 @@
-"""Search the least noise that keeps a whole run within a target epsilon."""
+"""Find the least noise that keeps a whole run within a target epsilon."""
 
 import math
 from collections import Counter

@@ -31,7 +31,7 @@ def reservation_of(entries: Sequence[Entry], run_id: str, round_number: int, att
 
 
 def attempts_reserved(entries: Sequence[Entry], run_id: str, plan: PrivacyPlan) -> int:
-    """Count the attempts at secure sums of a run that are reserved, whatever came of them."""
+    """Count the reserved attempts at secure sums of a run, successful or not."""
     digest = plan.digest()
     return sum(e.kind == "reserve" and (e.body["run_id"], e.body["plan"]) == (run_id, digest) for e in entries)
 

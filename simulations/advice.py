@@ -1,6 +1,6 @@
 """Advise how to spend an epsilon: which trust model, sampling rate, steps and learning rates leave the least noise.
 
-All of it is computed from public numbers, so it costs no privacy and may be tried as often as one likes. The measure is the
+Everything is computed from public numbers, so advice costs no privacy and may be repeated at will. The measure is the
 standard deviation of the noise on one number of the mean gradient, averaged over all steps of the run, as a share of the
 clipping norm C. It does not say how many steps the task needs.
 """

@@ -35,7 +35,7 @@ from simulations.sites import site_budget
 
 
 class Member(Protocol):
-    """Describes what a simulation knows of a site, in this process or in a worker."""
+    """A site of a simulation, in this process or in a worker."""
 
     @property
     def site_id(self) -> str:
@@ -60,7 +60,7 @@ class Member(Protocol):
 
 @dataclass(frozen=True)
 class Remote:
-    """A site in a worker process, as far as this process knows it; its states below the adapter stay in the worker."""
+    """A site in a worker process; the cached states of its frozen layers stay in the worker."""
 
     site_id: str
     declared_size: int
@@ -156,7 +156,7 @@ def assemble(
 def _seated(
     builder: SiteBuilder, data: Sequence[SiteData], learner: Learner, accountant: Accountant, pool: Pool | None
 ) -> tuple[Sequence[Member], Callable[[Advance], Fleet]]:
-    """Build all sites, in this process or in the pool; return them with what makes their fleet."""
+    """Build all sites, in this process or in the pool; return them with a function that makes their fleet."""
     config = builder.config
     budgets = {each.section.id: site_budget(config, each, builder.folder, accountant) for each in data}
     if pool is None:

@@ -17,7 +17,7 @@ from shared.errors import ConfigError
 from shared.models.catalogue import refuse_unknown
 from shared.ops.progress import Progress, silent
 
-EVERY_SITE = "all sites"  # instead of a site's name, if a trusted server has the only plan
+EVERY_SITE = "all sites"  # in place of a site's name, if a trusted server has the only plan
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Show a steward the anonymiser's work at a terminal: its report, and records before and after."""
+"""Show a steward the anonymiser's results at a terminal: its report, and records before and after."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping

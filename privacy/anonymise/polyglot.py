@@ -85,7 +85,7 @@ class Polyglot:
             return next(iter(self.models))
         try:
             return identifier().language_of("\n".join(map(normalise, record.fields.values())))
-        except (UnfitText, TypeError, AttributeError):  # the scrubber of any language refuses the record for its reason
+        except (UnfitText, TypeError, AttributeError):  # the scrubber of any language refuses such a record
             return next(iter(self.models)) if record.fields else UNKNOWN
 
     def mask(self, text: str) -> str:

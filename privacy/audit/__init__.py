@@ -1,1 +1,1 @@
-"""Measure what a run really does with its privacy, beside what its plan claims."""
+"""Measure whether a run keeps the privacy that its plan claims."""

@@ -24,7 +24,7 @@ AT_ONCE = 16  # canaries in one micro-batch; each has a gradient as long as all 
 
 @dataclass(frozen=True)
 class Canaries:
-    """Canaries on one number each of what is trained; who took part is decided by fair coins from the system's entropy.
+    """Canaries, each a gradient on one trained number; a fair coin from the system's entropy decides which take part.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Canaries:
     places : array (m,)
         The number that each canary pushes, counted over all trained tensors.
     scores : array (m,)
-        The log-likelihood ratio of each canary so far: of taking part against not, given what was released.
+        The log-likelihood ratio of each canary so far: that it takes part against that it does not, given the releases.
     """
 
     included: npt.NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""Test what an engine let out against what its plan claims; an honest engine fails a check about once in a million."""
+"""Test the releases of an engine against the claims of its plan; an honest engine fails a check about once in a million."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,11 @@ EXACT = 2.0**51  # a float64 below this still shows a fraction of a step
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what it looks at, what was seen, what is allowed, and whether it passed.
+    """One check: its name, the measured and the allowed value, and whether it passed.
 
-    ``accounted`` says that an epsilon follows from what was seen, even if it is not what was planned: so with the scale of
-    the noise, the bound and the sampling rate. From noise that repeats or batches that are no Poisson samples, none follows.
+    ``accounted`` says that an epsilon can be computed from the measured value even if the check fails: this holds for the
+    scale of the noise, the bound and the sampling rate, but not for noise that repeats or for batches that are no Poisson
+    samples.
     """
 
     name: str
@@ -54,7 +55,7 @@ def noise_std(noise: Floats) -> Range:
 
 
 def scale(name: str, noise: Floats, claimed: float) -> Check:
-    """Check that the noise has the claimed standard deviation: too little, or too much, is not what was planned."""
+    """Check that the noise has the claimed standard deviation; too much fails as well as too little."""
     found = noise_std(noise)
     return Check(name, found.value, f"{claimed:.6g}", found.low <= claimed <= found.high, accounted=True)
 
@@ -113,7 +114,7 @@ def independent(name: str, rows: Floats) -> Check:
 
 
 def unrepeated(rows: Floats) -> Check:
-    """Check that no noise comes again further along one release, at any distance up to half its length."""
+    """Check that no noise repeats within one release, at any distance up to half its length."""
     count = rows.shape[1]
     lags = np.arange(1, max(2, count // 2))
     spectrum = np.abs(np.fft.rfft(rows, 2 * count)) ** 2
@@ -162,7 +163,7 @@ def sampling(included: Flags, rate: float) -> Iterator[Check]:
     (steps, units), total = included.shape, int(included.sum())
     fits = _two_sided(stats.binom, total, included.size, rate) >= ALPHA
     yield Check("sampling rate", total / included.size, f"{rate:.6g}", fits, accounted=True)
-    rate = total / included.size  # whether the draws are independent does not depend on the rate that is claimed
+    rate = total / included.size  # whether the draws are independent does not depend on the claimed rate
     counts, sizes = included.sum(axis=0), included.sum(axis=1)
     tail = np.minimum(stats.binom.sf(counts - 1, steps, rate), stats.binom.cdf(counts, steps, rate))
     yield _rare("steps of one unit: smallest p", 2 * float(tail.min()), units)

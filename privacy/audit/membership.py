@@ -1,6 +1,6 @@
-"""Measure how well an attacker tells the training data from other data by a finished adapter's losses.
+"""Measure how well an attacker tells training data from other data by the losses of a finished adapter.
 
-Whatever the attack finds is a lower limit of what an outsider gets; that it finds nothing proves nothing.
+An outsider can find at least as much as this attack; if the attack finds nothing, that proves nothing.
 """
 
 import math
@@ -37,7 +37,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class Rate:
-    """Present texts that an attack calls present at most this often wrongly; ``low`` to ``high`` is a 95 % interval."""
+    """Share of present texts found at a false positive rate; ``low`` to ``high`` is a 95 % interval."""
 
     false_positive_rate: float
     true_positive_rate: float
@@ -47,7 +47,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack: the chance that a present text scores higher than an absent one, and what it calls at low error."""
+    """One attack: the chance that a present text scores higher than an absent one, and its hits at low error."""
 
     auc: float
     auc_low: float

@@ -1,7 +1,7 @@
-"""Meter the product's own engine before it sees a record: the noise, bound and sampling that run, and their epsilon.
+"""Measure noise, bound and sampling of the product's own engine before any record, and the epsilon that follows from them.
 
-The faults that it finds make every claimed epsilon wrong: too little noise, a bound that does not hold, batches that are not
-Poisson samples, noise that comes again. No record is read, because the gradients are synthetic.
+The meter finds the faults that would make every claimed epsilon wrong: too little noise, a bound that does not hold, batches
+that are not Poisson samples, noise that repeats. No record is read, because the gradients are synthetic.
 """
 
 import math
@@ -53,7 +53,7 @@ class Reading:
 
     @property
     def passed(self) -> bool:
-        """Whether everything that was seen agrees with the plan."""
+        """Whether all checks passed."""
         return checks.first_failure(self.checks) is None
 
     def refuse_failure(self) -> None:
@@ -73,10 +73,10 @@ class Reading:
             )
 
     def epsilon(self, accountant: Accountant | None = None) -> Range | None:
-        """Return the epsilon of what ran, for the whole plan at its delta; None if nothing that is known accounts for it.
+        """Return the epsilon of the measured engine for the whole plan at its delta; None if none can be computed.
 
-        The ends of the interval take the ends of noise and sampling rate. Under adaptive clipping and a shared noise the
-        plan's multiplier is scaled by what was seen of the noise that it was made of.
+        The ends of the interval take the ends of noise and sampling rate. Under adaptive clipping or a shared noise, the
+        plan's multiplier is scaled by the ratio of measured to planned noise.
         """
         if not self.accountable:
             return None
@@ -111,7 +111,7 @@ def meter(plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> Readi
     """Run the engine of a plan on synthetic gradients, and compare what it did with what the plan claims.
 
     The chance that an honest engine fails is about 1e-6 for each of some twenty checks. The statistics see noise that is 3 %
-    too small, and a sampling rate that is a fifth too high, nearly always; the bound is exact. What is not metered: the
+    too small, and a sampling rate that is a fifth too high, nearly always; the bound is exact. Not measured are the
     per-record gradients themselves (`privacy.dp.selfcheck` compares those), the count of adaptive clipping, and releases
     other than the gradient sum.
 

@@ -1,4 +1,4 @@
-"""Drive the product's own private step on synthetic gradients, and record what each step let out."""
+"""Run the product's own private step on synthetic gradients, and record what each step releases."""
 
 import math
 import random
@@ -34,7 +34,7 @@ LARGE = 100.0
 
 @dataclass(frozen=True)
 class Trace:
-    """What the steps of the engine let out; sums and noise are in units of the step's clipping norm.
+    """What the steps of the engine released; sums and noise are in units of the step's clipping norm.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ def units_of(plan: PrivacyPlan) -> int:
 
 
 def _restarted(rig: Rig, units: int) -> Iterator[tuple[Flags, Floats, Floats, npt.NDArray[np.int64], float]]:
-    """Make the engine anew, take its steps, and yield what each let out."""
+    """Make the engine anew, take its steps, and yield the release of each."""
     plan, directions = rig.plan, sum(rig.sizes)
     with public_seeds(), rig.step() as step:
         for drawn in poisson_batches(units, plan.sampling_rate, STEPS, uniforms):
@@ -212,8 +212,8 @@ def _long_release(plan: PrivacyPlan, numbers: int, device: str) -> Floats:
 def shares(plan: PrivacyPlan, sizes: tuple[int, ...], device: str = "cpu") -> Floats:
     """Return by how much single units move a clipped sum, in units of C, in the dtype of training.
 
-    The units: gradients of every size, in all tensors or in one number; a unit of three rows; and numbers that are not
-    finite. Each is measured alone and beside others.
+    The units have gradients of every size, in all tensors or in one number; one has three rows, and some have numbers that
+    are not finite. Each is measured alone and beside others.
     """
     rig, count = Rig(plan, sizes, torch.float32, device), sum(sizes)
     huge = HUGE * plan.clipping_norm

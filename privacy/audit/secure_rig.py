@@ -1,4 +1,4 @@
-"""Let synthetic sites add up secure sums by the product's own protocol, and record what each let out."""
+"""Let synthetic sites add up secure sums by the product's own protocol, and record what each site sends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from shared.identity.keys import new_key
 
 @dataclass(frozen=True)
 class SumTrace:
-    """What the sites of secure sums let out.
+    """What the sites of secure sums sent.
 
     Attributes
     ----------

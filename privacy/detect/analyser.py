@@ -46,8 +46,8 @@ UNUSED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lem
 CAPITAL_TYPES = frozenset({"STREET_ADDRESS", "POSTCODE", "ORGANIZATION"})
 # A line break within a paragraph, as in e-mail.
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
-# A tag that is masked: the text, or a part of it, was scrubbed before. The model reads such a text differently, and would
-# find other common words in it each time. There, a guess counts only if one of its words may be a name by the lists.
+# A masked tag shows that the text was scrubbed before. The model reads such a text differently, and would mark other common
+# words in each reading. So a guess there counts only if a list has one of its words as a name.
 TAGGED = re.compile("\ufffc{5}")
 # spaCy's memory grows with the characters it reads at once.
 BATCH_CHARS = 200_000

@@ -12,7 +12,7 @@ NAME_WORD = re.compile(r"[^\W\d_]\w*(?:[-'](?!s\b)\w+)*")
 # Types under which a part of an address may be found, and the types that only addresses have.
 PLACED = frozenset({"STREET_ADDRESS", "POSTCODE", "LOCATION", "PERSON", "ORGANIZATION", "ID_NUMBER"})
 STREETS = frozenset({"STREET_ADDRESS", "POSTCODE"})
-# Scores: of a listed name or place, and from which a rule stands behind a finding. What scores less is a guess.
+# The score of a listed name or place, and the least score of a finding that a rule made. A lower score is a guess.
 LISTED = 0.3
 REPEATED = 0.26  # a little more than the language model's, so that a name stays a name
 RULE = 0.4

@@ -1,4 +1,4 @@
-"""Ways to bound one unit's gradient by the clipping norm C, each an Opacus optimiser with our noise.
+"""Bound one unit's gradient by the clipping norm C in one of four ways, each an Opacus optimiser with our noise.
 
 In every way, one unit adds at most C in L2 norm to a step's sum, so the noise z C and the plan's charge are the same. Only
 adaptive clipping releases something more, a count, and pays for it with a larger z on the gradient.

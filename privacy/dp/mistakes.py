@@ -1,4 +1,4 @@
-"""Refuse the ordinary mistakes by which training under a plan would cost more than the plan says, or have no privacy."""
+"""Refuse common mistakes that would make training cost more privacy than its plan says, or give no privacy at all."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

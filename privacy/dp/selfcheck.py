@@ -82,7 +82,7 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
 
 
 def furthest_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> tuple[float, float]:
-    """Return how far gradients are from those in float32: computed as in training, and by the unmodified model in its dtype.
+    """Return how far gradients are from float32, first computed as in training, then by the unmodified model in its dtype.
 
     `largest_difference` computes in float32, for which some devices have other kernels than for 16 bits. This comparison
     runs the kernels of training, so it is as coarse as rounding in the dtype of training, which is the second number.
@@ -113,7 +113,7 @@ def furthest_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> tupl
 
 
 def limit_as_trained(rounding: float) -> float:
-    """Return how far gradients may be from float32: 3 times as far as those of the unmodified model, within limits."""
+    """Return how far gradients may be from float32: 3 times as far as those of the unmodified model, within two bounds."""
     return min(max(LOOSE * rounding, LEAST_ROUNDING), MOST_ROUNDING)
 
 

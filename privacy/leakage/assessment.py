@@ -143,7 +143,7 @@ def _measured(
     published: bool,
     versions: Mapping[str, str],
 ) -> Assessment:
-    """Return the measures of scrubbed records, and of copies of them with planted data."""
+    """Measure scrubbed records, and copies of them with planted data."""
     clean = [one for one in done if isinstance(one, Clean)]
     marked = [mark for one in clean if any(one.prepared.raw.spans.values()) for mark in _marked(one)]
     left, types = residual(found)

@@ -36,7 +36,7 @@ class Original:
 
     @property
     def is_guess(self) -> bool:
-        """Return whether no rule and no list stands behind the value, so that it may be no personal data at all.
+        """Return whether neither a rule nor a list supports the value, so that it may be no personal data at all.
 
         A name of one word is a guess unless a rule found it, because diseases and laws are called after people. So is a
         number that only has the length or the look of an identifier, as forms and codes have too.

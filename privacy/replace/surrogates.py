@@ -143,7 +143,7 @@ def _words(value: str) -> list[str]:
 
 
 def _telling(label: str, made: str) -> list[str]:
-    """Return the words of a surrogate that could repeat a value of the document: of an age only its numbers."""
+    """Return the words of a surrogate that must not occur in the document; of an age only its numbers."""
     if label == "AGE":
         return NUMBER.findall(made)
     return [word for word in _words(made) if word not in FIXED.get(label, ())]

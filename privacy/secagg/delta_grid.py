@@ -1,4 +1,4 @@
-"""Round deltas that have all their noise already to a public grid of whole numbers, so that masks can hide single ones."""
+"""Round deltas that already have all their noise to a public grid of whole numbers, so that masks can hide each one."""
 
 import math
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""What the sites of a secure sum agree on before a run, from its public config only."""
+"""Derive from a run's public config what the sites of its secure sums must agree on."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from shared.config.run import RunConfig
 
 @dataclass(frozen=True)
 class SharedNoise:
-    """The part of a privacy plan that is the same at all sites which share one noise.
+    """The part of a privacy plan that all sites with one shared noise have in common.
 
     Attributes
     ----------

@@ -68,7 +68,7 @@ def within_embeddings(network: Any, ids: list[int]) -> list[int]:
 
 
 def _refuse_no_vocabulary(name: str, tokenizer: Any, folder: Path) -> None:
-    """Refuse a tokenizer that transformers made up; it does so without a word if a folder has none."""
+    """Refuse an invented tokenizer: if a folder has none, transformers makes one up without a warning."""
     own = set(getattr(tokenizer, "vocab_files_names", {}).values())
     present = any(next(folder.glob(pattern), None) for pattern in (*VOCABULARIES, *own))
     if (own and not present) or len(tokenizer) <= len(tokenizer.all_special_ids):

@@ -1,4 +1,4 @@
-"""Find and verify the files of a base model: of the catalogue, in a local folder, or on the hub at a pinned revision."""
+"""Find and verify the files of a base model from the catalogue, a local folder, or a pinned revision on the hub."""
 
 import hashlib
 import json

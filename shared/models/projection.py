@@ -1,4 +1,4 @@
-"""Turn chosen states of a language model into logits by the model's own forward pass, with all that it does there.
+"""Turn chosen states of a language model into logits by the model's own forward pass.
 
 Many models change the logits after the vocabulary projection: Gemma 2 caps them, Granite and Cohere scale them. So nothing
 here multiplies with a weight of the model. Its own ``forward`` runs instead, with its transformer replaced by given states.

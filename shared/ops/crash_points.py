@@ -13,6 +13,6 @@ SITE_POINTS = ("reserved", "training", "finished", "sending")
 
 
 def point(name: str, round_number: int) -> None:
-    """Kill this process, as a power cut would, if its environment names this point and round."""
+    """Kill this process at once if its environment names this point and round."""
     if os.environ.get(VARIABLE) == f"{name}@{round_number}":
         os.kill(os.getpid(), signal.SIGKILL)

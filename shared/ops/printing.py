@@ -1,4 +1,4 @@
-"""Define options that many commands share, and print the result of a command."""
+"""Define the options that several commands share, and print the result of a command."""
 
 import json
 import sys

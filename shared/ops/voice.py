@@ -1,4 +1,4 @@
-"""Say each event of a server or a client in one line on standard error, or as JSON for machines that collect logs."""
+"""Print each event of a server or a client as one line on standard error, or as JSON for programs that collect logs."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from shared.errors import escaped
 
 Value = str | int | float | bool | None
-# What a person reads of an event; a field that an event lacks is left out with its words.
+# The words of an event's line; a field that the event lacks is left out together with its words.
 SENTENCES: Mapping[str, str] = {
     "connected": "connected to {host}:{port}",
     "disconnected": "not connected ({reason}); trying again",

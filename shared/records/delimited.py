@@ -1,6 +1,6 @@
 """Read the rows of a delimited file (CSV), with every cell as text.
 
-The header decides about the delimiter: that one counts which splits most of the wanted columns off. No record is looked at,
+The header decides the delimiter: the one that gives most of the wanted columns. No record is looked at,
 so no record changes how another one is read.
 """
 

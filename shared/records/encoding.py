@@ -1,7 +1,7 @@
 """Find the encoding of a text file from its first bytes, and refuse a file that is not wholly in that encoding.
 
-Only the first bytes decide, which are a byte order mark or the start of a header. An encoding that is guessed from the whole
-file would let one record change how every other record is read, and no noise covers that.
+Only the first bytes decide, which are a byte order mark or the start of a header. If the encoding were guessed from the
+whole file, one record could change how all others are read, which no noise covers.
 """
 
 import codecs

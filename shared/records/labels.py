@@ -9,7 +9,7 @@ from shared.records.flatten import plain, says_missing
 from shared.records.rows import rows_of
 
 FROM_FILE = "evaluation.file"  # instead of a list in task.labels
-MOST = 1000  # more different values are no labels; the column is probably a text
+MOST = 1000  # with more different values, the column is probably a text
 
 
 def read_labels(path: Path, column: str) -> list[str]:

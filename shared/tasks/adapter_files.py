@@ -65,7 +65,7 @@ def load_adapter(folder: Path, exact: bool = False, overrides: Sequence[str] = (
         apply_override(tree, override, path)
     if overrides:
         config = _same_adapter(config, RunConfig.parse(tree, str(path)))
-    config = config.model_copy(update={"adversary": None})  # it was there for training only
+    config = config.model_copy(update={"adversary": None})  # used in training only
     if exact:
         config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": "float32"})})
     learner = load_learner(config.model_copy(update={"run": trained}))  # frozen tensors follow from the seed of training

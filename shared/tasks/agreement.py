@@ -1,4 +1,4 @@
-"""Compare at start-up what a run will compute with what the model's own library computes, on made-up texts."""
+"""Compare our results with those of the model's own library at start-up, on made-up texts."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ HALF_TOLERANCE = 5e-2  # in 16 bits
 
 
 def refuse_other_results(learner: Learner) -> None:
-    """Refuse a model of which this package computes something else than the model's own library.
+    """Refuse a model for which our code gives other results than the model's own library.
 
     Each text must give the same in a batch, in training mode, as alone in the library's own forward pass: for a language
     model the loss, for an encoder the embedding. No token of a language model may see a later one. No record is read.
@@ -66,7 +66,7 @@ def _texts(learner: Learner) -> list[Any]:
 
 
 def _values(learner: Learner, batch: Batch) -> torch.Tensor:
-    """Return what is compared of each text: its embedding (B, hidden), or its loss (B, 1)."""
+    """Return the values to compare: each text's embedding (B, hidden), or its loss (B, 1)."""
     task = learner.task
     return (task.embed(learner.model, batch) if task.embeds else task.losses(learner.model, batch)[:, None]).float()
 

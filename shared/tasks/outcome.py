@@ -15,8 +15,8 @@ from shared.metrics.bootstrap import Floats, Interval, Ints, Sums
 class Outcome(ABC):
     """Results of a model on N examples, from which metrics and their intervals are computed.
 
-    A subclass has one array for each kind of result; its first axis are the N examples, or it is None. ``labels`` are the
-    run's labels, for a task that has labels.
+    A subclass has one array for each kind of result, whose first axis is the N examples, or None instead of the array.
+    ``labels`` are the run's labels, for a task that has labels.
     """
 
     labels: tuple[str, ...] = ()

@@ -139,7 +139,7 @@ def as_replied(delta: AdapterState, encoding: EncodingName) -> AdapterState:
 
 
 def as_ordered(adapter: AdapterState, encoding: EncodingName) -> AdapterState:
-    """Return an adapter as a site decodes it from an order; the server itself goes on from the adapter as it was.
+    """Return an adapter as a site decodes it from an order; the server itself keeps the exact adapter.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def packed(state: AdapterState) -> npt.NDArray[np.float32]:
     array (number of parameters,)
         The numbers.
     """
-    # Numbers of another dtype are not cast: the receiver refuses them, as it should.
+    # Numbers of another dtype are not cast, so that the receiver refuses them.
     flat = [np.asarray(array).reshape(-1) for array in state.arrays.values()]
     return np.concatenate(flat) if flat else np.zeros(0, dtype=np.float32)
 

@@ -1,7 +1,7 @@
-"""Attack the adapter of a run as an outsider could: who was in the training data, and what do planted texts give away.
+"""Attack the adapter of a run as an outsider could: infer who was in the training data, and extract planted texts.
 
-Four federations are trained: with and without anonymisation, with and without privacy. Without them the attack must succeed,
-or it is too weak to say anything about the others.
+Four federations are trained: with and without anonymisation, with and without privacy. Without both, the attack must succeed;
+otherwise it is too weak to say anything about the other adapters.
 """
 
 import secrets
@@ -87,7 +87,7 @@ def audit_adapter(
 ) -> Mapping[str, Any]:
     """Train four federations with planted texts, attack each adapter, and return what the attacks found.
 
-    What was found in an adapter is stored at once, so an interrupted audit goes on where it stopped.
+    Each adapter's results are stored at once, so an interrupted audit resumes.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def _material(config: RunConfig, count: int, folder: Path, progress: Progress) -
 
 
 def _unscrubbed(site: SiteData, raw: Sequence[RawRecord]) -> SiteData:
-    """Return the same records as the anonymiser let through, without its work."""
+    """Return the site's data with its original texts, in the records that the anonymiser accepted."""
     texts = {record.position: record for record in raw}
 
     def plain(records: Sequence[Record]) -> tuple[Record, ...]:

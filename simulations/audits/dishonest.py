@@ -36,7 +36,7 @@ class Collusion:
 
 @dataclass(frozen=True)
 class Watched:
-    """An honest site whose deltas the dishonest ones see."""
+    """An honest site whose deltas are shown to the dishonest sites."""
 
     site: Site
     collusion: Collusion
@@ -79,7 +79,7 @@ def _usual_norm(honest: Deltas) -> float:
 
 
 def _alie(own: AdapterState, honest: Deltas, collusion: Collusion) -> AdapterState:
-    """Return mean - z std of each number, with the largest z that still looks like one of the majority.
+    """Return mean - z std of each number, with the largest z at which the delta still looks like one of the majority.
 
     A Little Is Enough (Baruch, Baruch and Goldberg 2019, arXiv 1902.06156): z is such that the sites which lie further out
     than it, together with the dishonest ones, are a majority. With ten sites that is about 0, so z is at least 1.

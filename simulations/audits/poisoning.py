@@ -1,4 +1,4 @@
-"""Measure what dishonest sites do to a run under each rule of aggregation: one table, with the failures in it."""
+"""Measure in one table how dishonest sites change a run under each rule of aggregation, failures included."""
 
 import json
 import secrets
@@ -105,7 +105,7 @@ def poison(
 ) -> Mapping[str, Any]:
     """Train a federation of ten sites for each row of the table, and return accuracy and backdoor rate of each.
 
-    A row is stored as soon as it is finished, so an interrupted table goes on where it stopped.
+    A row is stored as soon as it is finished, so an interrupted table resumes.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def deal(records: Sequence[Record], labels: Sequence[str], split: Split, seed: i
 
 
 def _honest_deltas(bed: TestBed, folder: Path) -> list[AdapterState]:
-    """Return the deltas of a run without an attack, which an operator knows the size of."""
+    """Return the deltas of a run without an attack; an operator can know their size."""
     collusion = Collusion(bed.config, SITES, 0)
     row = Row("iid", bed.config.privacy.enabled, "mean", "none", 0)
     list(_rounds(bed, row, NO_BOUND, folder, collusion))

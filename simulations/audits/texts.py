@@ -54,7 +54,7 @@ class Canary:
 def canaries(config: RunConfig, records: Sequence[RawRecord], count: int, draw: str = "") -> list[Canary]:
     """Return ``count`` canaries to train on once, as many to train on four times, and twice as many never to train on.
 
-    Which text is which is a matter of the draw alone: all come from one distribution.
+    All texts come from one distribution, so nothing but the number of copies distinguishes them.
 
     Parameters
     ----------

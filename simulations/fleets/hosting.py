@@ -1,4 +1,4 @@
-"""The sites of one worker process, built from their folders when they are asked; the last ones stay in memory."""
+"""Hold the sites of one worker process: build each from its folder when it is asked, and keep the last ones in memory."""
 
 import os
 from collections import OrderedDict
@@ -29,7 +29,7 @@ IN_COMMON = frozenset({"config", "adapter", "envelope"})  # fields of an order t
 
 @dataclass(frozen=True)
 class Build:
-    """Asks to build a site, so that one that cannot take part says so before the first round; the answer is ``Built``."""
+    """Asks to build a site, to learn before the first round if it cannot take part; the answer is ``Built``."""
 
 
 @dataclass(frozen=True)

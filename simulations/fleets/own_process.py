@@ -1,4 +1,4 @@
-"""Train many sites in this process, each built from its folder when it is asked, so that memory does not grow with them."""
+"""Train many sites in this process; each is built from its folder when it is asked, which keeps memory constant."""
 
 from collections.abc import Iterable, Sequence
 

@@ -41,7 +41,7 @@ class BareSite:
 
 @dataclass(frozen=True)
 class BareFederation:
-    """Sites that share one model in this process, and what they are measured on; it may train many times.
+    """Sites that share one model in this process, with held-out records; it may train many times.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Disparate impact of privacy: the metric of each group of records, with privacy and without.
+"""Compare the metric of each group of records with privacy and without, to show disparate impact.
 
 Under privacy rare groups can lose more than others (Bagdasaryan, Poursaeed and Shmatikov 2019, arXiv 1905.12101), which a
 mean over all records does not show.

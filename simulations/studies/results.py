@@ -43,7 +43,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of an arm: its outcome on the test records at ``places``, and its cost."""
+    """The result of an arm: its outcome on the test records with the indices ``places``, and its cost."""
 
     arm: Arm
     outcome: Outcome = field(repr=False)

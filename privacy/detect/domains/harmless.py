@@ -26,7 +26,7 @@ MIXED = re.compile(
     r"(?!(?:Mac|Mc|Fitz|De|Di|Du|Da|La|Le|Van|Von|San|St|O)[A-Z])"
     r"(?:[A-Z]?[a-z]+(?:[A-Z\d][a-z]*)*(?:[A-Z]{2,}|\d)\w*|[A-Z]?[a-z]{1,2}[A-Z]{1,2}|[a-z][A-Z][a-z]{1,3}|[A-Z]{2,4}[a-z])"
 )
-# Endings of nouns that are no head of a firm's name: "Original Group Information".
+# Endings of nouns with which no firm's name ends: "Original Group Information".
 ABSTRACT = re.compile(r"\w{3,}(?:[st]ion|ment|ance|ity|ness|ing|ship|ure)s?")
 LOWER_BEFORE = re.compile(r"(?<!\w)([A-Za-z]+)[ ]\Z")
 GUESSED = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "USERNAME"})

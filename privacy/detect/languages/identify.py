@@ -45,7 +45,7 @@ class Identifier:
         return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def best(self, text: str) -> str:
-        """Return the code of the language that fits a text best, however badly."""
+        """Return the code of the language that fits a text best, even if none fits well."""
         return str(self._model.classify(text)[0])
 
     def is_foreign(self, text: str, code: str) -> bool:

@@ -36,19 +36,19 @@ PLAN = PrivacyPlan(0.2, 1.0, 0.5, 2, 2, 1e-4, 100)
 class Here(Workers):
     """Computes the shares of the other processes in this one, on models of their own."""
 
-    def __init__(self, config: RunConfig, learner: Learner, plan: PrivacyPlan | None, others: Sequence[Learner]) -> None:
-        super().__init__(config, len(others) + 1)
+    def __init__(self, config: RunConfig, learner: Learner, plan: PrivacyPlan | None, split: Sequence[Learner]) -> None:
+        super().__init__(config, len(split) + 1)
         self._learner, self._plan = learner, plan
-        self.others, self._crew = others, list(range(len(others)))  # type: ignore[assignment]
+        self.split, self._crew = split, list(range(len(split)))  # type: ignore[assignment]
         self.asked: list[Part] = []
         self.answers: list[Sum] = []
 
     def _send(self, worker: Any, order: Part) -> None:
         self.asked.append(order)
-        self.answers.append(share(self.others[worker], order, self._config))
+        self.answers.append(share(self.split[worker], order, self._config))
 
     def _answer(self, worker: Any, kind: type[Any]) -> Any:
-        return self.answers[worker - len(self.others)]
+        return self.answers[worker - len(self.split)]
 
     def close(self) -> None:
         self._crew = []
@@ -66,7 +66,7 @@ def drawing(monkeypatch: pytest.MonkeyPatch, *batches: Sequence[int]) -> list[in
     return asked
 
 
-def trained(config: RunConfig, learner: Learner, data: TrainingSet, plan: PrivacyPlan | None, others: Any) -> Trained:
+def trained(config: RunConfig, learner: Learner, data: TrainingSet, plan: PrivacyPlan | None, split: Any) -> Trained:
     return train(
         learner,
         data,
@@ -77,7 +77,7 @@ def trained(config: RunConfig, learner: Learner, data: TrainingSet, plan: Privac
         divisor=20.0,
         site_id="north",
         moments=None,
-        others=others,
+        split=split,
     )
 
 
@@ -124,8 +124,8 @@ def test_without_noise_the_gradient_is_that_of_one_process(
         learner = exact(learner_of(either))
         shake(learner)
         data = TrainingSet.of(learner.task.encode(records_of(either, 20)))
-        others = Here(either, learner, plan, [exact(learner_of(either)) for _ in range(count - 1)]).sharing
-        moments.append(trained(either, learner, data, plan, others if count > 1 else trainer.alone).moments)
+        split = Here(either, learner, plan, [exact(learner_of(either)) for _ in range(count - 1)]).sharing
+        moments.append(trained(either, learner, data, plan, split if count > 1 else trainer.unsplit).moments)
     alone, split = seen[:3], seen[3:]
     assert apart(split[0], alone[0]) < 1e-7  # layers in float64, losses in float32; TestRealProcesses is all in float32
     assert not split[2].any()
@@ -143,10 +143,10 @@ def test_without_privacy_the_gradient_is_that_of_one_process(
     config = change(classify, {"privacy.enabled": False})
     drawing(monkeypatch, *BATCHES)
     seen = gradients(monkeypatch)
-    for others in (False, True):
+    for split in (False, True):
         learner = learner_of(config)
         data = TrainingSet.of(learner.task.encode(records_of(config, 20)))
-        crew = Here(config, learner, None, [learner_of(config)]).sharing if others else trainer.alone
+        crew = Here(config, learner, None, [learner_of(config)]).sharing if split else trainer.unsplit
         trained(config, learner, data, None, crew)
     assert apart(seen[3], seen[0]) < 1e-6
 
@@ -157,11 +157,11 @@ def test_the_sum_of_a_secure_sum_is_that_of_one_process(
     shared = SharedNoise(sites=3, fewest=3, colluders=1, expected_batch=30.0, slack=1.0)
     plan = PrivacyPlan(0.2, 1.0, 0.5, 1, 3, 1e-4, 100, trust="distributed", shared=shared)
     totals = []
-    for others in (False, True):
+    for split in (False, True):
         learner = learner_of(classify)
         shake(learner)
         rows = TrainingSet.of(learner.task.encode(records_of(classify, 9))).rows(range(9), 0)
-        crew = Here(classify, learner, plan, [learner_of(classify)]).sharing if others else trainer.alone
+        crew = Here(classify, learner, plan, [learner_of(classify)]).sharing if split else trainer.unsplit
         with summing(learner.model, plan) as (model, step):
             with crew(step, rows, None) as own:
                 trainer.accumulate(learner, model, step, own, None, classify.training)
@@ -280,9 +280,9 @@ def test_the_sum_of_two_real_processes_is_that_of_one(
     drawing(monkeypatch, *BATCHES)
     silence(monkeypatch)
     seen, start = gradients(monkeypatch), read_adapter(site._learner.model)
-    for others in (two.sharing, trainer.alone):
+    for split in (two.sharing, trainer.unsplit):
         trainer.write_adapter(site._learner.model, start)
-        trained(classify, site._learner, site._data, PLAN, others)
+        trained(classify, site._learner, site._data, PLAN, split)
     assert apart(seen[0], seen[3]) < 1e-6
     assert not seen[2].any()
 
