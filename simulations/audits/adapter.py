@@ -1,7 +1,7 @@
 """Attack the adapter of a run as an outsider could: infer who was in the training data, and extract planted texts.
 
-Four federations are trained: with and without anonymisation, with and without privacy. Without both, the attack must succeed;
-otherwise it is too weak to say anything about the other adapters.
+Four federations are trained: with and without anonymisation, with and without privacy. Without both, the attack must
+succeed; otherwise it is too weak to say anything about the other adapters.
 """
 
 import secrets

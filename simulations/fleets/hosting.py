@@ -49,14 +49,19 @@ class Embed:
 
 @dataclass(frozen=True)
 class Slip:
-    """An order to train without the envelope, which a worker gets once for all its orders of a round."""
+    """An order to train without its envelope, which a worker gets once for all orders of a round to sites of one rank.
 
+    ``parameters``, the size of the envelope's adapter, tells the envelopes of different ranks apart.
+    """
+
+    parameters: int
     own: dict[str, Any] = field(repr=False)
 
     @classmethod
     def of(cls, order: TrainOrder) -> Self:
-        """Return what only this order has."""
-        return cls({each.name: getattr(order, each.name) for each in fields(order) if each.name not in IN_COMMON})
+        """Return the order without its envelope."""
+        own = {each.name: getattr(order, each.name) for each in fields(order) if each.name not in IN_COMMON}
+        return cls(order.adapter.parameters, own)
 
     def order(self, envelope: Envelope) -> TrainOrder:
         """Return the order with its envelope."""
@@ -116,8 +121,13 @@ class Host:
         self._learner, self._learners = learner, Learners(builder.config, learner)
         self._built: OrderedDict[str, Site] = OrderedDict()
         self._packs: dict[str, bool] = {}  # of each site whose gradients were checked here: whether its batches are packed
+        self._envelopes: dict[int, Envelope] = {}
 
-    def answer(self, site_id: str, task: Task, envelope: Envelope | None = None) -> Response:
+    def take(self, envelope: Envelope) -> None:
+        """Keep an envelope for the next slips, in place of an earlier one of the same size."""
+        self._envelopes[envelope.adapter.parameters] = envelope
+
+    def answer(self, site_id: str, task: Task) -> Response:
         """Carry out a task; an error of the site becomes a `Failed`.
 
         Parameters
@@ -126,11 +136,9 @@ class Host:
             The site.
         task
             What it is asked.
-        envelope
-            What belongs to the slip of an order to train.
         """
         if isinstance(task, Ask):
-            return self._ask(site_id, task, envelope)
+            return self._ask(site_id, task)
         try:
             examples, prefix = self._site(site_id).encoded
             if isinstance(task, Build):
@@ -141,11 +149,10 @@ class Host:
         except Exception as error:
             return failed(error)
 
-    def _ask(self, site_id: str, task: Ask, envelope: Envelope | None) -> Answered | Failed:
+    def _ask(self, site_id: str, task: Ask) -> Answered | Failed:
         order, down = task.order, 0
         if isinstance(order, Slip):
-            assert envelope is not None  # noqa: S101  whoever sends a slip sends its envelope
-            order = order.order(envelope)
+            order = order.order(self._envelopes[order.parameters])
         try:
             sent = packed(message_to(task.node, order))
             down = sent.size

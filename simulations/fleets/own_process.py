@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from privacy.accounting import Accountant
 from shared.tasks.base import Learner
+from shared.wire.messages import Envelope
 from simulations.fleets.hosting import Host, Response, Task
 from simulations.fleets.pool import Pool
 from simulations.site_builder import SiteBuilder
@@ -20,6 +21,10 @@ class OwnProcess(Pool):
     def _open(self, builder: SiteBuilder, accountant: Accountant, learner: Learner, sites: int) -> int:
         self._host = Host(builder, learner, accountant)
         return 1
+
+    def _give(self, seat: int, envelope: Envelope) -> None:
+        assert self._host is not None  # noqa: S101  a pool is asked after its start
+        self._host.take(envelope)
 
     def _send(self, seat: int, tasks: Sequence[tuple[str, Task]]) -> None:
         assert self._host is not None  # noqa: S101  a pool is asked after its start

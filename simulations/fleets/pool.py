@@ -21,8 +21,8 @@ from server.screening import Answer
 from shared.ops.progress import Advance
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
-from shared.wire.messages import Order
-from simulations.fleets.hosting import DIED, Answered, Ask, Build, Embed, Encode, Failed, Response, Task
+from shared.wire.messages import Envelope, Order, TrainOrder
+from simulations.fleets.hosting import DIED, Answered, Ask, Build, Embed, Encode, Failed, Response, Slip, Task
 from simulations.fleets.local import FIRST_NODE, identify, message_to, opened, packed
 from simulations.site_builder import SiteBuilder
 from simulations.site_store import SiteStore
@@ -41,6 +41,7 @@ class Pool(ABC):
     def __init__(self) -> None:
         self._held = ExitStack()
         self._seats: Mapping[str, int] = {}
+        self._given: dict[tuple[int, int], Envelope] = {}  # by worker and number of parameters: the envelope that it has
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +140,8 @@ class Pool(ABC):
                 first = task_of(queue[0])
                 most = 1 if queue[0] in again else self._at_once(first)
                 busy[seat] = [queue.popleft() for _ in range(min(most, len(queue)))]
-                self._send(seat, [(site, first if site == busy[seat][0] else task_of(site)) for site in busy[seat]])
+                tasks = [(site, first if site == busy[seat][0] else task_of(site)) for site in busy[seat]]
+                self._send(seat, [(site, self._slipped(seat, task)) for site, task in tasks])
 
         for seat in queues:
             next_of(seat)
@@ -147,6 +149,7 @@ class Pool(ABC):
             for seat, responses in self._finished(list(busy)):
                 asked = busy.pop(seat)
                 if responses is None:
+                    self._given = {place: envelope for place, envelope in self._given.items() if place[0] != seat}
                     lost = [site for site in asked if site in again]
                     queues[seat].extendleft(site for site in reversed(asked) if site not in again)
                     again.update(asked)
@@ -155,6 +158,17 @@ class Pool(ABC):
                     yield from zip(asked, responses, strict=True)
                 next_of(seat)
 
+    def _slipped(self, seat: int, task: Task) -> Task:
+        """Return the task with a slip in place of an order to train; give the worker the envelope unless it has it."""
+        if not isinstance(task, Ask) or not isinstance(task.order, TrainOrder):
+            return task
+        order = task.order
+        envelope = order.envelope or Envelope(order.config, order.adapter)
+        if self._given.get((seat, order.adapter.parameters)) is not envelope:
+            self._give(seat, envelope)
+            self._given[seat, order.adapter.parameters] = envelope
+        return replace(task, order=Slip.of(order))
+
     def _at_once(self, task: Task) -> int:
         """Return how many such tasks are sent to a worker together."""
         return 1
@@ -162,6 +176,10 @@ class Pool(ABC):
     @abstractmethod
     def _open(self, builder: SiteBuilder, accountant: Accountant, learner: Learner, sites: int) -> int:
         """Start workers, at most one for each site, and return their number."""
+
+    @abstractmethod
+    def _give(self, seat: int, envelope: Envelope) -> None:
+        """Let a worker keep an envelope (`Host.take`) before its next tasks."""
 
     @abstractmethod
     def _send(self, seat: int, tasks: Sequence[tuple[str, Task]]) -> None:

@@ -5,7 +5,6 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import ray
@@ -15,7 +14,7 @@ from privacy.accounting import Accountant
 from shared.errors import RunError
 from shared.tasks.base import Learner
 from shared.wire.messages import Envelope, TrainOrder
-from simulations.fleets.hosting import Ask, Failed, Host, Response, Slip, Task, failed, opened_host
+from simulations.fleets.hosting import Ask, Failed, Host, Response, Task, failed, opened_host
 from simulations.fleets.pool import Pool
 from simulations.site_builder import SiteBuilder
 
@@ -29,17 +28,16 @@ OWN = "local"  # instead of an address: a cluster of this machine alone, which e
 class RayPool(Pool):
     """One worker for each processor of a Ray cluster.
 
-    What the orders of a round have in common, the adapter and the config, is put once into Ray's object store, and a worker
-    takes it from there once. If a machine is lost, its sites go on elsewhere, from the run's folder.
+    An envelope is put once into Ray's object store, from where each worker takes it once. If a machine is lost, its sites
+    continue on other machines, from the run's folder.
     """
 
     def __init__(self, address: str) -> None:
         super().__init__()
         self._crew: list[Any] = []
-        self._given: tuple[Any, ...] = ()
+        self._built_with: tuple[Any, ...] = ()
         self._answers: dict[int, Any] = {}  # seat: Ray's reference to the answer to come
-        self._round: dict[int, tuple[Envelope, Any]] = {}  # rank of an adapter: its envelope and Ray's reference to it
-        self._taken: dict[tuple[int, int], Envelope] = {}  # seat and rank: the envelope that the worker has
+        self._stored: dict[int, tuple[Envelope, Any]] = {}  # by number of parameters: envelope and Ray's reference to it
         _join(address)
         self._held.callback(ray.shutdown)
 
@@ -47,12 +45,12 @@ class RayPool(Pool):
         processors = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
         if not sum(processors):
             raise RunError("--ray: the cluster has no processor; start a node with one (ray start --num-cpus)")
-        self._given = (ray.put((builder, accountant)), os.getcwd(), 1 / max(processors))
+        self._built_with = (ray.put((builder, accountant)), os.getcwd(), 1 / max(processors))
         self._crew = [self._worker(1) for _ in range(min(sum(processors), sites))]
         return len(self._crew)
 
     def _worker(self, processors: int) -> Any:
-        return ray.remote(RayWorker).options(num_cpus=processors, scheduling_strategy="SPREAD").remote(*self._given)
+        return ray.remote(RayWorker).options(num_cpus=processors, scheduling_strategy="SPREAD").remote(*self._built_with)
 
     def _at_once(self, task: Task) -> int:
         """Return how many such tasks are sent together: a message costs this process more time in Ray than a reply."""
@@ -60,25 +58,14 @@ class RayPool(Pool):
             return 1
         return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (4 * task.order.adapter.parameters)))
 
-    def _send(self, seat: int, tasks: Sequence[tuple[str, Task]]) -> None:
-        slips: list[tuple[str, Task, int]] = []
-        for site, task in tasks:
-            rank = 0
-            if isinstance(task, Ask) and isinstance(task.order, TrainOrder):
-                rank = self._give(seat, task.order.envelope or Envelope(task.order.config, task.order.adapter))
-                task = replace(task, order=Slip.of(task.order))
-            slips.append((site, task, rank))
-        self._answers[seat] = self._crew[seat].answer.remote(slips)
+    def _give(self, seat: int, envelope: Envelope) -> None:
+        size = envelope.adapter.parameters
+        if size not in self._stored or self._stored[size][0] is not envelope:
+            self._stored[size] = envelope, ray.put(envelope)
+        self._crew[seat].take.remote(self._stored[size][1])
 
-    def _give(self, seat: int, envelope: Envelope) -> int:
-        """Let a worker take an envelope before its next tasks, unless the worker has it; return what names it there."""
-        rank = envelope.adapter.parameters  # the sites of one rank share an envelope
-        if self._taken.get((seat, rank)) is not envelope:
-            if rank not in self._round or self._round[rank][0] is not envelope:
-                self._round[rank] = envelope, ray.put(envelope)
-            self._crew[seat].take.remote(rank, self._round[rank][1])
-            self._taken[seat, rank] = envelope
-        return rank
+    def _send(self, seat: int, tasks: Sequence[tuple[str, Task]]) -> None:
+        self._answers[seat] = self._crew[seat].answer.remote(tasks)
 
     def _finished(self, seats: Sequence[int]) -> Iterable[tuple[int, Sequence[Response] | None]]:
         by_answer = {self._answers[seat]: seat for seat in seats}
@@ -90,7 +77,6 @@ class RayPool(Pool):
             responses: Sequence[Response] = ray.get(answer)
         except RayError:
             self._crew[seat] = self._replacement()
-            self._taken = {place: envelope for place, envelope in self._taken.items() if place[0] != seat}
             return None
         return responses
 
@@ -118,7 +104,6 @@ class RayWorker:
     """A worker of the cluster, on any machine; it prints nothing, and an error leaves it only as a `Failed`."""
 
     def __init__(self, given: tuple[SiteBuilder, Accountant], folder: str, share: float) -> None:
-        self._envelopes: dict[int, Envelope] = {}
         try:
             os.chdir(folder)  # a relative path of the config, such as that of the ledgers, means the same everywhere
         except OSError as error:
@@ -130,16 +115,15 @@ class RayWorker:
     def start(self) -> None:
         """Return when the worker runs."""
 
-    def take(self, rank: int, envelope: Envelope) -> None:
-        """Keep what the next orders of a rank have in common; Ray puts the envelope in place of its reference."""
-        self._envelopes[rank] = envelope
+    def take(self, envelope: Envelope) -> None:
+        """Keep an envelope; Ray replaces the reference that was sent by the envelope itself."""
+        if isinstance(self._host, Host):
+            self._host.take(envelope)
 
-    def answer(self, tasks: Sequence[tuple[str, Task, int]]) -> Sequence[Response]:
-        """Carry out tasks, each with its site and the rank of its envelope."""
+    def answer(self, tasks: Sequence[tuple[str, Task]]) -> Sequence[Response]:
+        """Carry out tasks, each with its site."""
         host = self._host
-        if isinstance(host, Failed):
-            return [host for _ in tasks]
-        return [host.answer(site, task, self._envelopes.get(rank)) for site, task, rank in tasks]
+        return [host if isinstance(host, Failed) else host.answer(site, task) for site, task in tasks]
 
 
 def _join(address: str) -> None:
