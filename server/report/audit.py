@@ -30,24 +30,28 @@ def audit_rows(audits: Mapping[str, Any], claimed: float | None, config_digest: 
     Parameters
     ----------
     audits
-        What audits found, by name (`shared.ops.findings.kept`).
+        What audits found, by name (`shared.ops.findings.read_findings`).
     claimed
         The highest epsilon of any site; None without privacy.
     config_digest
         Digest of the run's config; an audit of another config is named as such.
     """
-    told = [row for name, tell in TELLERS.items() if name in audits for row in _told(tell, audits[name], config_digest)]
-    if not told:
+    rows = [
+        row for name, rows_in in ROWS.items() if name in audits for row in _rows_of(rows_in, audits[name], config_digest)
+    ]
+    if not rows:
         return []
     calculated = "no epsilon" if claimed is None else f"epsilon {epsilon_up(claimed)}"
     means = "limits what any attack can learn about one record, whatever the attacker knows"
-    return [AuditRow("Claim, calculated from the plan", calculated, means if claimed is not None else "no limit"), *told]
+    return [AuditRow("Claim, calculated from the plan", calculated, means if claimed is not None else "no limit"), *rows]
 
 
-def _told(tell: Callable[[Mapping[str, Any]], Iterator[AuditRow]], found: Mapping[str, Any], digest: str) -> list[AuditRow]:
+def _rows_of(
+    rows_in: Callable[[Mapping[str, Any]], Iterator[AuditRow]], found: Mapping[str, Any], digest: str
+) -> list[AuditRow]:
     """Return the rows of one audit; one that was cut short or has other keys gives a row that says so."""
     try:
-        rows = list(tell(found))
+        rows = list(rows_in(found))
     except (KeyError, TypeError, ValueError, IndexError):
         return [AuditRow("An audit", "not readable", "make it again")]
     if found.get("config_digest") in (None, digest):
@@ -128,7 +132,7 @@ def _moved(row: Mapping[str, Any]) -> float:
     return float(row["backdoor"]["value"]) if row["backdoor"] else 0.0
 
 
-TELLERS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[AuditRow]]] = {
+ROWS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[AuditRow]]] = {
     "mechanism": _meter,
     "one_run": _one_run,
     "adapter": _adapter,

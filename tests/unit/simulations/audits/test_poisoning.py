@@ -44,7 +44,7 @@ def test_a_table_keeps_each_row_shows_failures_and_resumes(few: RunConfig, monke
     def never(*_: Any) -> None:
         raise AssertionError("nothing is left to train")
 
-    monkeypatch.setattr(poisoning, "_ground", never)
+    monkeypatch.setattr(poisoning, "_test_bed", never)
     assert poison(few)["rows"] == found["rows"]
 
 
