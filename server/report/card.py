@@ -1,104 +1,24 @@
 """Build the privacy card: one JSON document that states a run's guarantee, its cost and its limits; the server signs it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from typing import Any
 
 from privacy.accounting import Accountant
-from privacy.calibration import SMALLEST_NOISE
 from privacy.dp.plan import grids_of
-from privacy.mechanism_event import MechanismEvent, Purpose
-from privacy.privacy_loss import SEARCH_GRID
+from privacy.mechanism_event import Purpose
 from privacy.risk import AttackRisk, attack_risk
-from privacy.secagg.noise_shares import NoiseShares
-from privacy.secagg.shared_plan import SharedNoise
-from server.report import wording
+from server.report import disclosure, wording
 from server.report.audit import PROVES_NOTHING, audit_rows
+from server.report.card_facts import CardFacts, Charges
+from server.report.colluders import colluder_table, shares_of
 from server.report.signed import KIND, VERSION
+from server.report.trust_words import clipping_words, trust_words
 from server.signing import ALGORITHM
 from shared.config.adapter import AdapterSection
-from shared.config.run import RunConfig
-from shared.errors import PrivacyError
-from shared.metrics.bootstrap import Interval
-from shared.wire.chain_head import ChainHead
 
 STATED = ("trust_meaning", "mechanism", "sampling", "clipping_mode", "clipping", "clipping_norm", "grids", "accounting")
-ROUNDING = 1e-9  # relative; the noise that the planned colluders leave is the planned noise, up to rounding
 STATED_RATE = 0.01  # the false positive rate in the sentence on attack risk; one of the table's rates
-
-
-@dataclass(frozen=True)
-class Charge:
-    """One mechanism event that a site was charged for."""
-
-    run_id: str
-    round: int
-    event: MechanismEvent
-
-
-Charges = tuple[Charge, ...]
-
-
-@dataclass(frozen=True)
-class SiteCharges:
-    """The facts about one site that the card may state: each is public by declaration or was charged.
-
-    ``target_delta`` is None without privacy. ``head`` is the chain head of the site's ledger when the server last heard of
-    it. ``epsilon_ever`` is the largest epsilon of any of the site's records over all runs in that ledger, counted as for the
-    ledger's limit (by a privacy filter if there were several runs); only the site and a simulator know it.
-    """
-
-    site_id: str
-    declared_size: int
-    target_delta: float | None
-    charges: Charges
-    head: ChainHead
-    epsilon_ever: float | None = None
-
-
-@dataclass(frozen=True)
-class BaseModel:
-    """The frozen model under the adapter; ``kind`` is encoder or causal, ``digest`` the SHA-256 of its weights."""
-
-    name: str
-    reference: str
-    kind: str
-    digest: str
-    licence: str | None
-
-
-@dataclass(frozen=True)
-class CardFacts:
-    """All facts that a card is built from; a card contains nothing else.
-
-    ``trust``, ``unit`` and ``relation`` are those of the plan that ran (``trust`` is None without privacy). ``files`` maps
-    the adapter's files to their SHA-256. ``record`` is the chain head of the server's own chain of rounds. ``energy`` says
-    whether a site sent the electricity of its rounds. ``shared`` is the noise that sites share under trust ``distributed``.
-    ``audits`` is what audits had found when the card was made.
-    Counts of records or of personal data are not among the facts, even for a simulation, because a card is published
-    together with its adapter.
-    """
-
-    run_id: str
-    created: str
-    simulated: bool
-    config: RunConfig
-    trust: str | None
-    unit: str
-    relation: str
-    model: BaseModel
-    adapter_digest: str
-    files: Mapping[str, str]
-    trainable_parameters: int
-    rounds_committed: int
-    record: ChainHead
-    sites: Sequence[SiteCharges]
-    metrics: Mapping[str, Interval]
-    versions: Mapping[str, str]
-    energy: bool = False
-    shared: SharedNoise | None = None
-    accountant: Accountant = field(default_factory=Accountant, repr=False)
-    audits: Mapping[str, Any] = field(default_factory=dict)
 
 
 def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
@@ -126,12 +46,12 @@ def privacy_card(facts: CardFacts, public_key: str) -> dict[str, Any]:
         "round_record": asdict(facts.record),
         "attack_risk": _attack(facts, sites),
         "audit": _audit(facts, sites),
-        "public": wording.public(facts.trust),
+        "public": disclosure.public(facts.trust),
         "anonymisation": {"statement": wording.anonymisation(simulated=facts.simulated, private=facts.trust is not None)},
         "utility": _utility(facts),
         "implementation": list(wording.MECHANISM_HAZARDS) if facts.trust else [],
         "data_access": _data_access(facts),
-        "not_protected": wording.not_protected(
+        "not_protected": disclosure.not_protected(
             facts.trust, facts.unit, simulated=facts.simulated, sums=facts.config.aggregation.secure_sums
         ),
         "software": dict(facts.versions),
@@ -196,7 +116,7 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
     if facts.trust is None:
         absent = dict.fromkeys((*STATED, "colluders"))
         return {**named, **absent, "unit": None, "relation": None, "guarantee": wording.WITHOUT_PRIVACY}
-    words, config = wording.trust_words(facts.trust, facts.unit), facts.config.privacy
+    words, config = trust_words(facts.trust, facts.unit), facts.config.privacy
     highest = max(site["epsilon"] for site in sites)
     delta = max(site["target_delta"] for site in sites)
     return {
@@ -205,11 +125,11 @@ def _privacy(facts: CardFacts, sites: Sequence[Mapping[str, Any]]) -> dict[str, 
         "mechanism": words.mechanism,
         "sampling": words.sampling,
         "clipping_mode": config.clipping,
-        "clipping": wording.clipping_words(facts.trust, facts.unit, config.clipping),
+        "clipping": clipping_words(facts.trust, facts.unit, config.clipping),
         "clipping_norm": config.clipping_norm,
         "grids": _grids(facts),
         "accounting": wording.ACCOUNTING,
-        "colluders": _colluders(facts),
+        "colluders": colluder_table(facts),
         "guarantee": wording.guarantee(facts.trust, facts.unit, highest, delta),
     }
 
@@ -218,55 +138,7 @@ def _grids(facts: CardFacts) -> dict[Purpose, float]:
     events = [charge.event for site in facts.sites for charge in site.charges]
     if facts.shared is None or not events:
         return grids_of(facts.config.privacy, events)
-    return {"training": _shares(facts, facts.shared, events[0].noise_multiplier, facts.shared.sites).grid}
-
-
-def _shares(facts: CardFacts, shared: SharedNoise, noise_multiplier: float, sites: int) -> NoiseShares:
-    """Return the noise of a sum of this many sites."""
-    bound, dimension = facts.config.privacy.clipping_norm, facts.trainable_parameters
-    batch, colluders = shared.expected_batch, shared.colluders
-    return NoiseShares(bound, noise_multiplier, dimension, batch, sites, colluders, shared.slack)
-
-
-def _colluders(facts: CardFacts) -> dict[str, Any] | None:
-    """Return epsilon by the number of sites that collude with the server; None where sites share no noise."""
-    shared = facts.shared
-    if shared is None:
-        return None
-    worst = max(facts.sites, key=lambda site: sum(charge.event.steps for charge in site.charges))
-    rows = [_with_colluders(facts, shared, worst, colluders) for colluders in range(shared.fewest)]
-    return {
-        "planned": shared.colluders,
-        "smallest_sum": shared.fewest,
-        "largest_sum": shared.sites,
-        "statement": wording.colluder_words(shared.colluders, shared.fewest, shared.sites),
-        "table": rows,
-    }
-
-
-def _with_colluders(facts: CardFacts, shared: SharedNoise, site: SiteCharges, colluders: int) -> dict[str, Any]:
-    """Return the noise multiplier and epsilon that are left with this many colluders, in the sums that have least left.
-
-    More colluders than planned leave least in the smallest sum. Fewer leave least in the largest, where each site's own
-    share counts least.
-    """
-    if not site.charges or site.target_delta is None:
-        return {"colluders": colluders, "noise_multiplier": None, "epsilon": 0.0}
-    planned = site.charges[0].event.noise_multiplier
-    if any(charge.event != site.charges[0].event for charge in site.charges):
-        raise PrivacyError(
-            f"privacy card: site {site.site_id} has charges of several kinds under a shared noise; report this"
-        )
-    sums = (_shares(facts, shared, planned, sites) for sites in (shared.fewest, shared.sites))
-    noise = min(each.with_colluders(colluders) for each in sums)
-    if noise < SMALLEST_NOISE:
-        return {"colluders": colluders, "noise_multiplier": noise, "epsilon": None}
-    if planned <= noise <= planned * (1 + ROUNDING):  # the row for the planned number of colluders repeats the claim
-        epsilon = facts.accountant.epsilon([charge.event for charge in site.charges], site.target_delta)
-    else:  # an upper bound too, from a coarser grid that takes less time
-        events = [replace(charge.event, noise_multiplier=noise) for charge in site.charges]
-        epsilon = Accountant(SEARCH_GRID).epsilon(events, site.target_delta)
-    return {"colluders": colluders, "noise_multiplier": noise, "epsilon": epsilon}
+    return {"training": shares_of(facts, facts.shared, events[0].noise_multiplier, facts.shared.sites).grid}
 
 
 def _sites(facts: CardFacts) -> list[dict[str, Any]]:
@@ -333,9 +205,9 @@ def _utility(facts: CardFacts) -> dict[str, Any]:
 def _data_access(facts: CardFacts) -> list[str]:
     released = any(charge.event.purpose == "metrics" for site in facts.sites for charge in site.charges)
     masked = facts.config.aggregation.secure_sums
-    replies = wording.replies(released=released, energy=facts.energy, trust=facts.trust, masked=masked)
+    replies = disclosure.replies(released=released, energy=facts.energy, trust=facts.trust, masked=masked)
     if not facts.simulated:
-        return [wording.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
+        return [disclosure.RECORDS_STAY, replies, wording.HELD_OUT_AT_SERVER]
     own_file = facts.config.evaluation.file is not None
     held_out = wording.HELD_OUT_AT_SERVER if own_file else wording.held_out_share(facts.config.data.held_out)
     return [wording.SIMULATION, replies, held_out]

@@ -13,8 +13,9 @@ from privacy.dp.plan import PrivacyPlan, grids_of
 from privacy.leakage.recall import merge_recalls, overall
 from privacy.mechanism_event import Purpose
 from privacy.stability import effects
-from server.report import wording
+from server.report import disclosure, wording
 from server.report.facts import Baseline, RunFacts, SiteFacts
+from server.report.trust_words import trust_words
 from server.rounds import Metrics, Round
 from shared.models.load import LoadedModel
 from shared.ops.energy import Lap
@@ -173,7 +174,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
     section = facts.config.privacy
     plans = [site.plan for site in facts.sites if site.plan]
     simulated = any(site.records is not None for site in facts.sites)
-    words = wording.trust_words(section.trust, section.unit)
+    words = trust_words(section.trust, section.unit)
     return {
         "enabled": section.enabled,
         "trust": section.trust,
@@ -187,7 +188,7 @@ def _privacy(facts: RunFacts) -> dict[str, Any]:
         "guarantee": _guarantee(plans, facts.accountant) if plans else wording.WITHOUT_PRIVACY,
         "person_cap": section.person_cap,
         "data_steps": {name: asdict(effect) for name, effect in effects(facts.config).items()},
-        "not_protected": wording.not_protected(
+        "not_protected": disclosure.not_protected(
             section.trust if plans else None, section.unit, simulated=simulated, sums=facts.config.aggregation.secure_sums
         ),
     }

@@ -9,8 +9,8 @@ from server.report.drawings import drawings, legends
 from server.report.figures import setting
 from server.report.many_sites import listed, others, worst
 from server.report.template import charge_rows, environment
+from server.report.trust_words import TRUST
 from server.report.verdict import verdict
-from server.report.wording import TRUST
 from shared.metrics.registry import measure
 
 # Defaults for keys that a report lacks. A missing privacy block must never read as a guarantee.

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from server.report.card import BaseModel, CardFacts, Charge, SiteCharges, privacy_card
+from server.report.card import privacy_card
+from server.report.card_facts import BaseModel, CardFacts, Charge, SiteCharges
 from server.report.document import versions
 from server.report.facts import RunFacts, SiteFacts
 from server.report.markdown import model_page, privacy_page

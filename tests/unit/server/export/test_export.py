@@ -20,7 +20,8 @@ from bench.architectures import Architecture
 from server.export import formats
 from server.export.formats import export
 from server.export.gguf_file import FILE, refilled
-from server.report.card import BaseModel, CardFacts, SiteCharges, privacy_card
+from server.report.card import privacy_card
+from server.report.card_facts import BaseModel, CardFacts, SiteCharges
 from server.report.signed import SignedCard
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig

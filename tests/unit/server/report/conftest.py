@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from privacy.mechanism_event import MechanismEvent
-from server.report.card import BaseModel, CardFacts, Charge, SiteCharges
+from server.report.card_facts import BaseModel, CardFacts, Charge, SiteCharges
 from server.report.publication import publish
 from server.signing import SigningKey
 from shared.config.run import RunConfig

@@ -21,17 +21,18 @@ from privacy.dp.plan import ClippingMode
 from privacy.mechanism_event import MechanismEvent
 from privacy.risk import FALSE_POSITIVE_RATES
 from privacy.secagg.shared_plan import SharedNoise
-from server.report import wording
+from server.report import disclosure, trust_words, wording
 from server.report.card import privacy_card
 from server.report.figures import epsilon, share_at_most, target_delta
 from server.report.html import render
 from server.report.markdown import model_page, privacy_page
 from server.report.signed import VERSION, canonical
+from server.report.trust_words import CLIPPING, clipping_words
 from server.signing import ALGORITHM
 from shared.errors import PrivacyError
 
 if TYPE_CHECKING:
-    from server.report.card import CardFacts
+    from server.report.card_facts import CardFacts
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -100,7 +101,8 @@ def test_every_number_in_a_sentence_comes_from_the_facts_too(published: Any) -> 
     counts = [f"{value:,}" for value in known if isinstance(value, int)]
     known |= {published.key.public, ALGORITHM}
     allowed = set(NUMBER.findall(" ".join([*shares, *written, *counts, *(str(value) for value in known)])))
-    allowed |= set(NUMBER.findall(Path(wording.__file__).read_text(encoding="utf-8")))  # years and numbers of papers
+    for words in (wording, disclosure, trust_words):  # years and numbers of papers
+        allowed |= set(NUMBER.findall(Path(words.__file__).read_text(encoding="utf-8")))
     for text in values(published.card):
         if isinstance(text, str) and text not in known:
             assert set(NUMBER.findall(text)) <= allowed, text
@@ -179,27 +181,27 @@ def test_the_way_of_clipping_is_named_with_its_norm(mode: str, facts: "CardFacts
     page = privacy_page(card)
     assert f"| Clipping | {mode} |" in page
     assert card["privacy"]["clipping"] in pages(card).replace("&#39;", "'").replace("\\", "")
-    assert wording.CLIPPING[mode] in card["privacy"]["clipping"]
+    assert CLIPPING[mode] in card["privacy"]["clipping"]
     section = render({}, card).split('<section id="card"')[1].split("</section>")[0]
     assert f"{mode}, C = 0.47" in section
-    others = [words for name, words in wording.CLIPPING.items() if name != mode]
+    others = [words for name, words in CLIPPING.items() if name != mode]
     assert not any(words in page for words in others)
 
 
 def test_the_words_of_automatic_clipping_have_the_number_that_is_used() -> None:
-    assert f"(|g| + {STABILISER})" in wording.CLIPPING["automatic"]
+    assert f"(|g| + {STABILISER})" in CLIPPING["automatic"]
 
 
 def test_a_way_of_clipping_without_words_has_no_card() -> None:
     with pytest.raises(PrivacyError, match=r"privacy\.clipping = 'none': no privacy card"):
-        wording.clipping_words("local", "record", "none")
+        clipping_words("local", "record", "none")
 
 
 def test_the_central_trust_model_is_never_called_local(facts: "CardFacts") -> None:
     card = privacy_card(replace(facts, trust="central", unit="site", relation="add or remove one site"), "00" * 32)
     text = pages(card)
     assert "Central trust model: the server receives each site's update without noise" in card["privacy"]["trust_meaning"]
-    assert card["not_protected"][0] == wording.THE_SERVER
+    assert card["not_protected"][0] == disclosure.THE_SERVER
     assert "Local trust model" not in text
     assert "whether and when" not in " ".join([*card["public"], *card["not_protected"]]), "the sample of sites is secret"
     assert "No ledger adds them up" in " ".join(card["not_protected"])
@@ -220,7 +222,7 @@ def test_shared_noise_states_what_colluding_sites_could_learn(facts: "CardFacts"
     privacy, table = card["privacy"], card["privacy"]["colluders"]["table"]
     assert "It does not hold against more of them" in privacy["trust_meaning"]
     assert "Local trust model" not in pages(card)
-    assert set(wording.SECURE_SUMS) <= set(card["not_protected"])
+    assert set(disclosure.SECURE_SUMS) <= set(card["not_protected"])
     assert [row["colluders"] for row in table] == [0, 1, 2]
     assert table[0]["epsilon"] < table[1]["epsilon"] < table[2]["epsilon"]
     assert table[1]["epsilon"] == pytest.approx(max(site["epsilon"] for site in card["sites"]), rel=1e-6)
@@ -247,8 +249,8 @@ def test_secure_sums_of_deltas_change_no_epsilon_and_the_card_says_what_they_add
     assert "Only the sum over at least three sites can be read" in said
     assert "The masks change no site's charge" in said
     assert "under masks" not in before
-    assert set(wording.DELTA_SUMS) <= set(secure["not_protected"])
-    assert not set(wording.DELTA_SUMS) & set(plain["not_protected"])
+    assert set(disclosure.DELTA_SUMS) <= set(secure["not_protected"])
+    assert not set(disclosure.DELTA_SUMS) & set(plain["not_protected"])
 
 
 def test_without_privacy_nothing_is_claimed(without_privacy: "CardFacts") -> None:
@@ -257,7 +259,7 @@ def test_without_privacy_nothing_is_claimed(without_privacy: "CardFacts") -> Non
     assert card["privacy"]["trust"] is None
     assert {site["epsilon"] for site in card["sites"]} == {None}
     assert card["attack_risk"].startswith("No limit can be stated")
-    assert card["not_protected"][0] == wording.EVERY_RECORD
+    assert card["not_protected"][0] == disclosure.EVERY_RECORD
     text = pages(card)
     assert "This run had no differential privacy" in text
     for claim in ("-differentially private", "Trust model", "trust model", "at most", "Poisson", "noise multiplier"):

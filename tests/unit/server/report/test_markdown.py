@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from server.report.card import BaseModel, privacy_card
+from server.report.card import privacy_card
+from server.report.card_facts import BaseModel
 from server.report.html import render
 from server.report.markdown import escape, model_page, privacy_page
 
 if TYPE_CHECKING:
-    from server.report.card import CardFacts
+    from server.report.card_facts import CardFacts
 
 HOSTILE = 'a|b\n# c <script>alert(1)</script> `x` [y](http://z) "q"'
 

@@ -11,7 +11,8 @@ from fixture_types import ConfigOf
 from privacy.dp.plan import PrivacyPlan
 from privacy.leakage.recall import Recall
 from privacy.mechanism_event import MechanismEvent
-from server.report.card import Charge, privacy_card
+from server.report.card import privacy_card
+from server.report.card_facts import Charge
 from server.report.facts import RunFacts, SiteFacts
 from server.report.markdown import model_page, privacy_page
 from server.report.publication import card_facts

@@ -12,7 +12,8 @@ from made_report import classification, interval
 from privacy.mechanism_event import MechanismEvent
 from privacy.secagg.shared_plan import SharedNoise
 from server.report import wording
-from server.report.card import CardFacts, privacy_card
+from server.report.card import privacy_card
+from server.report.card_facts import CardFacts
 from server.report.figures import epsilon
 from server.report.html import summary
 from shared.config.run import RunConfig

@@ -17,7 +17,7 @@ from server.signing import SigningKey
 from shared.errors import RunError
 
 if TYPE_CHECKING:
-    from server.report.card import CardFacts
+    from server.report.card_facts import CardFacts
 
 Step = str | int
 
