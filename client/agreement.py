@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from privacy.dp.plan import PrivacyPlan, releases_of
+from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import releases_of
 from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError, PrivacyError
@@ -40,7 +41,7 @@ def refuse_other_plan(plan: PrivacyPlan | None, config: RunConfig, declared_size
         (plan.unit, plan.releases, plan.trust, plan.shared),
     )
     if planned != (asked if privacy.enabled and privacy.trust != "central" else None):
-        raise PrivacyError(f"site {site_id}: its privacy plan is not that of this run; make it with PrivacyPlan.for_site")
+        raise PrivacyError(f"site {site_id}: its privacy plan is not that of this run; make it with plan_for_site")
 
 
 def refuse_unless_personal(config: RunConfig, ranks: Mapping[str, int]) -> None:

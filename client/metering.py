@@ -11,6 +11,7 @@ from client.site_file import SiteFile
 from privacy.accounting import Accountant
 from privacy.audit.meter import Reading, meter
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_site
 from shared.config.run import RunConfig
 from shared.config.toml import read_toml
 from shared.errors import ConfigError
@@ -115,7 +116,7 @@ def _own_plan(path: Path) -> Mapping[str, PrivacyPlan]:
 
 def _plans(config: RunConfig, path: Path) -> Mapping[str, PrivacyPlan | None]:
     """Return the plan of each site of a run; sites of equal size share one calibration."""
-    made = {size: PrivacyPlan.for_site(config, size) for size in {site.declared_size for site in config.data.sites}}
+    made = {size: plan_for_site(config, size) for size in {site.declared_size for site in config.data.sites}}
     if None in made.values():
         raise ConfigError(
             f"{path}: no site of this run adds noise (privacy.enabled = {str(config.privacy.enabled).lower()}, "

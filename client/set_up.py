@@ -27,6 +27,7 @@ from privacy.anonymise.pipeline import Anonymiser
 from privacy.audit.meter import refuse_unmetered
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_site
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from privacy.privacy_loss import SEARCH_GRID
@@ -190,7 +191,7 @@ class Host:
         refuse_no_writer(here)
         accountant = Accountant()
         participant, shapes = participant_of(self._file, run, here), shapes_of(here.at_site(self._file.site.id))
-        plan = PrivacyPlan.for_site(here, self._file.data.declared_size, accountant)
+        plan = plan_for_site(here, self._file.data.declared_size, accountant)
         if plan is not None:
             refuse_unmetered(plan, sizes_of(shapes), engine_device(here.model.device))
         return PlannedRun(run.digest(), here, shapes, plan, accountant, participant)

@@ -7,6 +7,7 @@ from typing import Any
 
 from privacy.accounting import Accountant
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_server, plan_for_site
 from privacy.secagg.shared_plan import declared_sizes
 from server.attempts import Attempts
 from server.checkpoint import Checkpoint, Kept
@@ -92,8 +93,8 @@ class ServerRun:
     def plan(self) -> PrivacyPlan | None:
         """The server's own plan, where sites trust it; or the plan of all sites, where they share one noise; else None."""
         if self.config.privacy.enabled and self.config.privacy.trust == "distributed":
-            return PrivacyPlan.for_site(self.config, max(declared_sizes(self.config)), self.accountant)
-        return PrivacyPlan.for_server(self.config)
+            return plan_for_site(self.config, max(declared_sizes(self.config)), self.accountant)
+        return plan_for_server(self.config)
 
     @cached_property
     def accountant(self) -> Accountant:
@@ -125,7 +126,7 @@ class ServerRun:
         """Return what sites declared and may have spent."""
         sites, ledgers = self.config.data.sites, rounds[-1].ledgers
         sizes = {site.declared_size for site in sites}
-        plans = {size: self.plan or PrivacyPlan.for_site(self.config, size, self.accountant) for size in sizes}
+        plans = {size: self.plan or plan_for_site(self.config, size, self.accountant) for size in sizes}
         return [
             SiteFacts(
                 s.id, s.declared_size, plans[s.declared_size], self._spent(s.id, rounds), ledgers.get(s.id, ChainHead())

@@ -10,6 +10,7 @@ from privacy.accounting import Accountant
 from privacy.budget import A_RUN_TO_COME
 from privacy.calibration import SMALLEST_NOISE
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_server, plan_for_site
 from privacy.entries import Entry, read
 from privacy.spending import Part, parts_of, spent, spent_after
 from shared.config.run import RunConfig
@@ -44,7 +45,7 @@ class Plans:
         PrivacyError
             No plan meets the target, or so few sites take part that the server's noise would hide their mean.
         """
-        return cls(site_plans(config, accountant, progress), PrivacyPlan.for_server(config))
+        return cls(site_plans(config, accountant, progress), plan_for_server(config))
 
 
 def site_plans(
@@ -53,10 +54,10 @@ def site_plans(
     """Return each site's privacy plan; sites of equal declared size share one calibration."""
     sizes = {site.declared_size for site in config.data.sites}
     if config.privacy.trust == "distributed":  # all sites have one plan
-        return dict.fromkeys((site.id for site in config.data.sites), PrivacyPlan.for_site(config, max(sizes), accountant))
+        return dict.fromkeys((site.id for site in config.data.sites), plan_for_site(config, max(sizes), accountant))
     advance, by_size = progress("calibrate", len(sizes)), dict[int, PrivacyPlan | None]()
     for size in sorted(sizes):
-        by_size[size] = PrivacyPlan.for_site(config, size, accountant)
+        by_size[size] = plan_for_site(config, size, accountant)
         advance(1)
     return {site.id: by_size[site.declared_size] for site in config.data.sites}
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from privacy.dp.plan import PrivacyPlan, releases_of
+from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import releases_of
 from privacy.secagg.shared_plan import SharedNoise, attempts_of, declared_sizes
 from server.report.files import read_report
 from shared.config.run import RunConfig

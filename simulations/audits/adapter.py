@@ -18,7 +18,7 @@ from privacy.accounting import Accountant
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.audit import extraction, membership
 from privacy.audit.membership import Floats, Losses
-from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_site
 from privacy.risk import attack_risk
 from shared.adapters.peft import write_adapter
 from shared.adapters.state import AdapterState
@@ -194,7 +194,7 @@ def _cell(
     records = [record for canary in known if (record := material.record(canary, anonymised)) is not None]
     losses = _losses(config, first, adapters, records)
     outside = _losses(config, first, adapters, [record for _, record in population])
-    plan = PrivacyPlan.for_site(config, config.data.sites[0].declared_size, accountant)
+    plan = plan_for_site(config, config.data.sites[0].declared_size, accountant)
     return {
         "anonymised": anonymised,
         "private": config.privacy.enabled,

@@ -15,7 +15,7 @@ from client.data_stage.preparation import prepare
 from client.trainer import train
 from client.units import TrainingSet
 from privacy.anonymise.scrubbed import Scrubbed
-from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_site
 from privacy.dp.selfcheck import largest_difference
 from shared.adapters.peft import read_adapter, write_adapter
 from shared.adapters.state import AdapterState
@@ -174,7 +174,7 @@ def test_a_site_whose_records_declare_no_such_group_refuses_in_one_line(
     config: RunConfig, learner_of: LearnerOf, open_budget: OpenBudget
 ) -> None:
     given = [Record(record.fields, record.label, record.position, "unknown") for record in records(20)]
-    plan = PrivacyPlan.for_site(config, 100)
+    plan = plan_for_site(config, 100)
     with pytest.raises(DataError, match=r"site n: no record has one of adversary\.groups in column 'sex'") as caught:
         site_of("n", 100, config, given, learner_of(config), plan, open_budget("n"))
     assert "\n" not in str(caught.value)

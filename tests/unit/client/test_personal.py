@@ -16,6 +16,7 @@ from client.site_file import SiteFile
 from privacy.accounting import Accountant
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_site
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.adapters.peft import read_adapter
@@ -76,7 +77,7 @@ def quiet(step: str, **_: object) -> None:
 
 def plan_of(file: SiteFile, run: Path) -> PrivacyPlan:
     config = RunConfig.model_validate_json((run / "adapter" / "run.json").read_text())
-    plan = PrivacyPlan.for_site(file.carried_out(config), file.data.declared_size)
+    plan = plan_for_site(file.carried_out(config), file.data.declared_size)
     assert plan is not None
     return plan
 

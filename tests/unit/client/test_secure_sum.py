@@ -17,6 +17,7 @@ from client.outbox import Outbox
 from client.secure_sum import SecureSum
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_site
 from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from privacy.secagg.noise_shares import NoiseShares
@@ -206,7 +207,7 @@ def test_a_site_of_a_shared_noise_answers_no_order_to_train_alone(
     sites = [{"id": name, "file": "x.jsonl", "declared_size": 100} for name in NAMES]
     changes = {"aggregation.weights": "declared", "aggregation.optimiser": "sgd", "training.steps": 1, "data.sites": sites}
     config = change(classify, {**changes, "privacy.trust": "distributed", "cohort.quorum": 3})
-    plan, keys = PrivacyPlan.for_site(config, 100), {name: new_key() for name in NAMES}
+    plan, keys = plan_for_site(config, 100), {name: new_key() for name in NAMES}
     roster = Roster({name: key.public_key() for name, key in keys.items()})
     member, learner = Participant("north", keys["north"], roster, 3, 1), learner_of(config)
     with pytest.raises(PrivacyError, match="its privacy plan is not that of this run"):

@@ -19,8 +19,9 @@ from client.outbox import Outbox
 from client.site import Site
 from privacy import ledger as ledger_module
 from privacy.dp import engine
-from privacy.dp.plan import PrivacyPlan, releases_of
+from privacy.dp.plan import PrivacyPlan
 from privacy.dp.release import metrics_event
+from privacy.dp.run_plans import plan_for_site, releases_of
 from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
@@ -402,7 +403,7 @@ def test_a_site_with_more_than_twice_the_units_that_it_declares_is_refused_under
     learner_of, records_of, open_budget = build
 
     def made(config: RunConfig, records: int) -> Site:
-        plan = PrivacyPlan.for_site(config, 20)
+        plan = plan_for_site(config, 20)
         return site_of("north", 20, config, records_of(config, records), learner_of(config), plan, open_budget("north"))
 
     made(classify, 40)

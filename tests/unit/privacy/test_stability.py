@@ -1,7 +1,7 @@
 import pytest
 from fixture_types import ConfigOf
 
-from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_site
 from privacy.stability import effects, refuse_unstable
 from shared.errors import ConfigError, PrivacyError
 
@@ -14,21 +14,20 @@ BREAKS = [{"cleaning.near_duplicates": 0.8}, {"balance.resample": "over"}, {"bal
 def test_what_breaks_epsilon_gets_no_plan_and_says_why(config_of: ConfigOf, changes: dict[str, object]) -> None:
     (field,) = changes
     with pytest.raises(PrivacyError, match=f"^{field}: refused under differential privacy.*privacy.enabled = false$"):
-        PrivacyPlan.for_site(config_of(changes), 100)
-    assert PrivacyPlan.for_site(config_of({**changes, "privacy.enabled": False}), 100) is None
+        plan_for_site(config_of(changes), 100)
+    assert plan_for_site(config_of({**changes, "privacy.enabled": False}), 100) is None
 
 
 def test_a_site_as_the_unit_may_do_what_it_likes_with_its_own_records(config_of: ConfigOf) -> None:
     central = {"privacy.trust": "central", "privacy.unit": "site"}
     for changes in BREAKS:
-        assert PrivacyPlan.for_site(config_of({**changes, **central}), 100) is None
+        assert plan_for_site(config_of({**changes, **central}), 100) is None
 
 
 @pytest.mark.slow
 def test_noised_label_counts_are_paid_by_more_noise_in_training(config_of: ConfigOf) -> None:
     free, paid = (
-        PrivacyPlan.for_site(config_of(c), 200)
-        for c in (SHORT, {**SHORT, "balance.weights": "counts", "balance.count_noise": 8.0})
+        plan_for_site(config_of(c), 200) for c in (SHORT, {**SHORT, "balance.weights": "counts", "balance.count_noise": 8.0})
     )
     assert free and paid
     assert [event.purpose for event in paid.events] == ["training", "label_counts"]
@@ -39,7 +38,7 @@ def test_noised_label_counts_are_paid_by_more_noise_in_training(config_of: Confi
 
 @pytest.mark.slow
 def test_a_plan_for_persons_says_so_and_is_another_plan(config_of: ConfigOf) -> None:
-    records, persons = (PrivacyPlan.for_site(config_of(c), 200) for c in (SHORT, {**SHORT, **PERSON}))
+    records, persons = (plan_for_site(config_of(c), 200) for c in (SHORT, {**SHORT, **PERSON}))
     assert records and persons
     assert (records.unit, persons.unit) == ("record", "person")
     assert records.digest() != persons.digest()

@@ -24,7 +24,7 @@ from transformers import AutoTokenizer
 
 from client.receipt import receipt
 from client.statement import verify as verify_ledger
-from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_server
 from server.report.figures import epsilon
 from server.report.files import rewrite
 from server.report.result import RunResult, load_report
@@ -593,7 +593,7 @@ def test_a_trusted_server_publishes_site_level_privacy_and_keeps_the_sample_to_i
     done = simulate(config)
     folder, report = done.folder, done.report
     assert (report["privacy"]["trust"], report["privacy"]["unit"]) == ("central", "site")
-    assert {spent.plan for spent in done.privacy.values()} == {PrivacyPlan.for_server(config)}
+    assert {spent.plan for spent in done.privacy.values()} == {plan_for_server(config)}
     assert {site["epsilon"] for site in report["sites"]} == {report["sites"][0]["epsilon"]}
     assert 4.9 < report["sites"][0]["epsilon"] <= 5.0
     [first] = report["rounds"]

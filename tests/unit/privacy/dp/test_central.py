@@ -6,6 +6,7 @@ from silence import silence
 from privacy.accounting import epsilon
 from privacy.dp.central import NoisedSum
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_server, plan_for_site
 from shared.adapters.state import AdapterState
 from shared.errors import PrivacyError
 
@@ -52,18 +53,18 @@ def test_the_mean_is_over_a_public_number_of_sites(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_servers_plan_meets_its_epsilon_over_its_rounds(config_of: ConfigOf) -> None:
-    plan = PrivacyPlan.for_server(config_of(federation(300)))
+    plan = plan_for_server(config_of(federation(300)))
     assert plan is not None
     assert (plan.unit, plan.trust, plan.steps_per_round, plan.declared_size) == ("site", "central", 1, 300)
     assert 0.98 * 4.0 <= epsilon(plan.events * 2, plan.target_delta) <= 4.0
-    assert PrivacyPlan.for_site(config_of(federation(300)), 50) is None
+    assert plan_for_site(config_of(federation(300)), 50) is None
 
 
 def test_ten_sites_are_too_few_and_the_refusal_says_how_many_are_not(config_of: ConfigOf) -> None:
     with pytest.raises(PrivacyError, match=r"with 10 sites the noise .* would be \d+% .* about \d+ sites"):
-        PrivacyPlan.for_server(config_of(federation(10)))
+        plan_for_server(config_of(federation(10)))
 
 
 def test_only_a_server_that_sites_trust_has_a_plan(config_of: ConfigOf) -> None:
-    assert PrivacyPlan.for_server(config_of()) is None
-    assert PrivacyPlan.for_server(config_of({**federation(300), "privacy.enabled": False})) is None
+    assert plan_for_server(config_of()) is None
+    assert plan_for_server(config_of({**federation(300), "privacy.enabled": False})) is None

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from silence import silence
 
-from privacy.dp.plan import PrivacyPlan
 from privacy.dp.release import metrics_event, release_label_counts, release_sums
+from privacy.dp.run_plans import plan_for_site
 from shared.config.data_stage import BalanceSection
 from shared.config.privacy import PrivacySection
 from shared.errors import PrivacyError
@@ -62,8 +62,8 @@ def test_a_task_without_hits_spends_its_noise_on_two_sums() -> None:
 
 def test_the_plan_pays_for_what_is_released(config_of: ConfigOf) -> None:
     fast = {"training.rounds": 2, "training.steps": 3, "training.sampling_rate": 1.0, "privacy.epsilon": 0.5}
-    without = PrivacyPlan.for_site(config_of(fast), 1000)
-    plan = PrivacyPlan.for_site(config_of({**fast, "privacy.release": "metrics", "privacy.release_noise": 30.0}), 1000)
+    without = plan_for_site(config_of(fast), 1000)
+    plan = plan_for_site(config_of({**fast, "privacy.release": "metrics", "privacy.release_noise": 30.0}), 1000)
     assert plan is not None
     assert without is not None
     assert [event.purpose for event in plan.events] == ["training", "metrics"]

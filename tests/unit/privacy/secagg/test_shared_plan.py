@@ -11,6 +11,7 @@ from torch import nn
 from privacy.accounting import Accountant
 from privacy.dp.engine import make_private, summing
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_site
 from shared.config.privacy import default_delta
 from shared.errors import PrivacyError
 
@@ -29,13 +30,13 @@ SHARED: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def plan(config_of: ConfigOf) -> PrivacyPlan:
-    made = PrivacyPlan.for_site(config_of(SHARED), 100)
+    made = plan_for_site(config_of(SHARED), 100)
     assert made is not None
     return made
 
 
 def test_all_sites_have_the_plan_of_the_largest_with_spare_attempts(config_of: ConfigOf, plan: PrivacyPlan) -> None:
-    other = PrivacyPlan.for_site(config_of(SHARED), 300)
+    other = plan_for_site(config_of(SHARED), 300)
     assert other is not None
     assert (other, other.digest()) == (plan, plan.digest())
     assert plan.target_delta == default_delta(300)
@@ -53,7 +54,7 @@ def test_the_shares_leave_the_planned_noise_whatever_the_number_of_sites(plan: P
 
 
 def test_the_slack_is_that_of_the_coarsest_dtype_that_a_site_may_have(config_of: ConfigOf, plan: PrivacyPlan) -> None:
-    coarse = PrivacyPlan.for_site(config_of({**SHARED, "model.dtype": "auto"}), 100)
+    coarse = plan_for_site(config_of({**SHARED, "model.dtype": "auto"}), 100)
     assert coarse is not None
     assert coarse.shared is not None
     assert plan.shared is not None

@@ -14,6 +14,7 @@ import torch
 from fixture_types import Change, LearnerOf, RecordsOf
 
 from privacy.dp.plan import PrivacyPlan
+from privacy.dp.run_plans import plan_for_site
 from privacy.mechanism_event import MechanismEvent
 from server.evaluation import Evaluator
 from server.model_assessment import Rival, assess
@@ -135,7 +136,7 @@ def facts(evaluator: Evaluator, tiny_bert: Path) -> RunFacts:
             SiteFacts(
                 site.id,
                 site.declared_size,
-                PrivacyPlan.for_site(config, site.declared_size),
+                plan_for_site(config, site.declared_size),
                 (1, 2),
                 rounds[-1].ledgers.get(site.id, ChainHead()),
             )
