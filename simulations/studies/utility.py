@@ -32,7 +32,7 @@ from shared.metrics.bootstrap import Interval
 from shared.ops.numbers import epsilon_up
 from shared.ops.progress import Progress
 from simulations.assembly import assemble, federate, held_out_records
-from simulations.display import Bars
+from simulations.display.bars import Bars
 from simulations.planning import Plans
 from simulations.sites import read_sites, scrub_sites
 from simulations.studies.search import trial_config

@@ -3,7 +3,7 @@ from fixture_types import ConfigOf
 
 from shared.errors import ConfigError, PrivacyError
 from simulations import planning
-from simulations.display import plan_table
+from simulations.display.plans import plan_table
 from simulations.planning import plan_rows, site_plans
 
 FAST = {"training.rounds": 2, "training.steps": 2, "training.sampling_rate": 1.0, "privacy.epsilon": 0.3}

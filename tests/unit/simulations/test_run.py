@@ -40,7 +40,9 @@ from shared.ops.progress import Advance, silent
 from shared.tasks.adapter_files import load_adapter
 from shared.wire.chain_head import ChainHead
 from shared.wire.round_chain import extend
-from simulations.display import metrics_table, plan_table, report_tables, scrub_tables
+from simulations.display.anonymisation import scrub_tables
+from simulations.display.plans import plan_table
+from simulations.display.run import metrics_table, report_tables
 from simulations.fleets import local as fleet
 from simulations.planning import plan_rows, site_plans
 from simulations.predict import score

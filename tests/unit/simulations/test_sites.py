@@ -17,7 +17,7 @@ from shared.config.anonymise import GateSection
 from shared.config.run import RunConfig
 from shared.records.types import RawRecord, Record
 from simulations.data.synthetic import account_holders, stream
-from simulations.display import paraphrase_lines
+from simulations.display.run import paraphrase_lines
 from simulations.run import simulate
 from simulations.sites import read_sites, scrub_sites
 

@@ -8,7 +8,7 @@ from peft.tuners.lora import Linear
 from shared.adapters.peft import read_adapter
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, ModelError
-from simulations.display import trainable_table
+from simulations.display.catalogue import trainable_table
 from simulations.trainable import trainable_rows
 
 

@@ -19,5 +19,7 @@ def test_a_folder_without_a_report_is_refused_in_one_line(tmp_path: Path, conten
 
 @pytest.mark.slow  # a process of its own
 def test_a_report_is_shown_again_without_the_libraries_that_train() -> None:
-    code = "import sys, server.report.files, simulations.display; print({'torch', 'transformers', 'flwr'} & {*sys.modules})"
+    code = (
+        "import sys, server.report.files, simulations.display.run; print({'torch', 'transformers', 'flwr'} & {*sys.modules})"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True).stdout == "set()\n"

@@ -10,9 +10,9 @@ from shared.errors import ConfigError
 from shared.records.types import RawRecord, origin
 from simulations.audits import adapter
 from simulations.audits.adapter import audit_adapter
-from simulations.audits.display import adapter_tables
 from simulations.audits.texts import SPACE, canaries, other_secrets
 from simulations.data.synthetic import stream
+from simulations.display.audits import adapter_tables
 
 
 @pytest.mark.slow

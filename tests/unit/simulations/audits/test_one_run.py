@@ -12,8 +12,8 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, RunError
 from shared.tasks import load_learner
 from simulations.audits import one_run
-from simulations.audits.display import one_run_lines
 from simulations.audits.one_run import audit_run
+from simulations.display.audits import one_run_lines
 
 
 def test_an_audited_run_is_charged_like_any_other_and_leaves_no_adapter(tiny: RunConfig, change: Change) -> None:

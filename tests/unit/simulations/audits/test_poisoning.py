@@ -12,8 +12,8 @@ from shared.errors import ConfigError
 from shared.records.types import Record
 from simulations.audits import poisoning
 from simulations.audits.dishonest import CRAFTED, TRIGGER, Collusion, false_records
-from simulations.audits.display import attack_tables
 from simulations.audits.poisoning import DISHONEST, RULES, SITES, Row, deal, poison, rows_of
+from simulations.display.audits import attack_tables
 
 ROWS = (
     Row("iid", False, "mean", "scaled by 10", 2),

@@ -1,4 +1,4 @@
-"""Show a steward the anonymiser's results at a terminal: its report, and records before and after."""
+"""Show a steward the anonymiser's results at a terminal: counts, measures, and records before and after."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from server.report.figures import count, share
 from shared.errors import DataError
+from simulations.display.tables import new_table
 
 if TYPE_CHECKING:
     from privacy.anonymise.scrubbed import Quarantined
@@ -68,7 +69,7 @@ def _coloured(text: str, findings: "Iterable[Finding]") -> Text:
     return shown
 
 
-def report_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+def assessment_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield the report of each site: measures with intervals, the gate, and the verdict."""
     for site_id, site in found["sites"].items():
         yield _measures(site_id, site)
@@ -111,4 +112,37 @@ def _by_label(site: Mapping[str, Any]) -> Table:
     for label in sorted({*planted, *known}):
         cells = [f"{row['found']} of {row['total']}" if row else "" for row in (planted.get(label), known.get(label))]
         table.add_row(label, *cells)
+    return table
+
+
+def scrub_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield counts of the anonymisation by site, and recall by entity where the truth is known."""
+    table = new_table("Anonymisation by site", "site", "records", "quarantined", "entities replaced", "by type")
+    table.columns[-1].justify = "left"
+    for site in found["sites"]:
+        types = ", ".join(f"{name} {count(total)}" for name, total in site["entities"].items())
+        table.add_row(
+            site["site_id"],
+            count(site["records"]),
+            count(site["quarantined"]),
+            count(sum(site["entities"].values())),
+            types,
+        )
+    yield table
+    for site in found["sites"]:
+        for reason, total in site["quarantine_reasons"].items():
+            yield f"! site {site['site_id']}: {count(total)} quarantined: {reason}"
+    if found["recall"]:
+        yield _recall(found)
+    else:
+        yield "Recall is not known: no true spans (data.columns.spans)."
+    if found["output"]:
+        yield f"Scrubbed records: {found['output']}/"
+
+
+def _recall(found: Mapping[str, Any]) -> Table:
+    table = new_table("Recall of personal data (whole spans)", "true label", "found", "of", "recall (95 % interval)")
+    for label, row in [*found["recall"].items(), ("all", found["overall"])]:
+        interval = f"{share(row['value'])} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+        table.add_row(label, count(row["found"]), count(row["total"]), interval)
     return table

@@ -1,6 +1,6 @@
 import pytest
 
-from simulations.display import Bars
+from simulations.display.bars import Bars
 
 
 def test_without_a_terminal_each_stage_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:

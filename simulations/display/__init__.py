@@ -1,0 +1,1 @@
+"""Show progress and results of the research commands at a terminal."""
