@@ -3,43 +3,33 @@
 import hmac
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import replace
 
 import numpy as np
 
-from client.data_stage.augmentation.writer import refuse_no_writer
 from client.data_stage.cache import Cache
 from client.data_stage.site_data import Source, prepare_sites
-from client.membership import participant_of
 from client.memory import Memory
-from client.metering import engine_device, sizes_of
 from client.outbox import Outbox
 from client.permission import permit
-from client.preflight import refuse_other_adapter, refuse_what_does_not_fit, shapes_of
+from client.planned_run import PlannedRun, free_for_training, planned_run
+from client.preflight import refuse_other_adapter, shapes_of
 from client.secure_sum import NOT_OPEN, sent_before
 from client.site import Site
+from client.site_budget import budget_of, budgets_seen, ledger_of, unread_budget
 from client.site_file import SiteFile
 from client.worker import on_this_share
 from client.workers import Workers
 from privacy.accounting import Accountant
 from privacy.anonymise.pipeline import Anonymiser
-from privacy.audit.meter import refuse_unmetered
-from privacy.budget import Budget, Limit
-from privacy.dp.plan import PrivacyPlan
-from privacy.dp.run_plans import plan_for_site
 from privacy.fingerprint import Dataset
-from privacy.ledger import Ledger
 from privacy.privacy_loss import SEARCH_GRID
-from privacy.secagg.protocol import Participant
 from shared.adapters.ranks import cut, shapes_at
 from shared.adapters.state import AdapterState
 from shared.config.data import SiteSection
 from shared.config.data_stage import PARAPHRASES
 from shared.config.run import RunConfig
 from shared.errors import Declined, MessageError
-from shared.models.load import choose_device
-from shared.models.memory import free_bytes
 from shared.ops.progress import logged
 from shared.ops.status import BudgetSeen
 from shared.records.read import read_records
@@ -47,18 +37,6 @@ from shared.tasks import load_learner
 from shared.wire.messages import READY, TRAIN, TrainOrder, TrainReply
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 from shared.wire.version import installed
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run as this site carries it out, with its tensor shapes and privacy plan; made without reading any record."""
-
-    digest: str
-    here: RunConfig
-    shapes: Mapping[str, tuple[int, ...]]
-    plan: PrivacyPlan | None
-    accountant: Accountant
-    participant: Participant | None
 
 
 class Host:
@@ -118,7 +96,9 @@ class Host:
         """
         site = self._site
         if site is None or not site.is_ready_for(order):
-            again = sent_before(order, self._file.site.id, Outbox(self._file.outbox), self._unread_budget())
+            again = sent_before(
+                order, self._file.site.id, Outbox(self._file.outbox), unread_budget(self._file, Accountant())
+            )
             if again is not None:
                 return again
         if site is None:
@@ -152,7 +132,7 @@ class Host:
         permit(self._file, TrainOrder(run_id, last, "", config, outline, len(config.data.sites), installed()))
         run = self._prepare(config)
         if run.plan is not None:
-            self._unread_budget(run.accountant).refuse_rest(run_id, last + 1, run.plan)
+            unread_budget(self._file, run.accountant).refuse_rest(run_id, last + 1, run.plan)
         return self._site_of(run)
 
     @contextmanager
@@ -175,7 +155,7 @@ class Host:
         run = self._prepared
         asked = order.config.at_site(self._file.site.id).adapter.rank
         refuse_other_adapter(order.adapter, shapes_at(run.shapes, asked))
-        budget = self._unread_budget(run.accountant)
+        budget = unread_budget(self._file, run.accountant)
         budget.ledger.refuse_unless_holds(order.ledger)
         if run.plan is not None:
             budget.refuse_rest(order.run_id, order.round, run.plan)
@@ -185,16 +165,8 @@ class Host:
     def _prepare(self, run: RunConfig) -> PlannedRun:
         here = self._file.carried_out(run)
         if self._free is None:  # measured once, before records lie in the memory: how much is free must not say how many
-            device = choose_device(here.model.device)
-            self._free = free_bytes(device) // (self._file.model.processes if device.type == "cpu" else 1)
-        refuse_what_does_not_fit(here.at_site(self._file.site.id), self._free)
-        refuse_no_writer(here)
-        accountant = Accountant()
-        participant, shapes = participant_of(self._file, run, here), shapes_of(here.at_site(self._file.site.id))
-        plan = plan_for_site(here, self._file.data.declared_size, accountant)
-        if plan is not None:
-            refuse_unmetered(plan, sizes_of(shapes), engine_device(here.model.device))
-        return PlannedRun(run.digest(), here, shapes, plan, accountant, participant)
+            self._free = free_for_training(self._file, here)
+        return planned_run(self._file, run, here, self._free)
 
     def _site_of(self, run: PlannedRun) -> Site:
         if self._site is None or self._digest != run.digest:
@@ -209,7 +181,7 @@ class Host:
 
     def _set_up(self, run: PlannedRun) -> Site:
         """Read and scrub the records, and load the model."""
-        file, here, ledger = self._file, run.here, self._ledger()
+        file, here, ledger = self._file, run.here, ledger_of(self._file)
         raw = read_records(file.data.file, here)
         dataset = Dataset.of(raw, ledger.key, by_person=here.privacy.unit == "person")
         section = SiteSection(id=file.site.id, declared_size=file.data.declared_size)
@@ -220,7 +192,7 @@ class Host:
         if here.augmentation.paraphrases:
             self._log("paraphrases", **_paraphrase_counts(data.touched))
         self._progress("load_model", 0)
-        budget = self._budget(ledger, dataset, run.accountant)
+        budget = budget_of(file, ledger, dataset, run.accountant)
         memory, outbox = Memory(file.site.state / "memory"), Outbox(file.outbox)
         processes = file.model.processes
         own = here.at_site(file.site.id)  # its model has the rank of this site
@@ -230,41 +202,12 @@ class Host:
 
     def budgets(self) -> tuple[BudgetSeen, ...]:
         """Return what the records of the last order and the whole site have spent; nothing before the first order."""
-        if self._site is None:
-            return ()
-        budget = replace(self._site.budget, accountant=self._at_a_glance)
-        limits = {budget.dataset.fingerprint[:12]: (budget.limit, budget.spent())}
-        if budget.in_all is not None:
-            limits["site"] = budget.in_all, budget.spent_in_all()
-        return tuple(
-            BudgetSeen(
-                of=of,
-                spent=spent.epsilon if isfinite(spent.epsilon) else None,
-                counted_by=spent.counted_by,
-                limit=limit.epsilon,
-                delta=limit.target_delta,
-            )
-            for of, (limit, spent) in limits.items()
-        )
+        return () if self._site is None else budgets_seen(replace(self._site.budget, accountant=self._at_a_glance))
 
     def _cache(self, key: bytes) -> Cache | None:
         """Return the site's own cache, unless it wants none."""
         kind = self._file.data.cache
         return None if kind == "off" else Cache(self._file.site.state / "cache", key if kind == "encrypted" else None)
-
-    def _ledger(self) -> Ledger:
-        return Ledger(self._file.ledger, self._file.site.id, self._file.site.ledger_head)
-
-    def _unread_budget(self, accountant: Accountant | None = None) -> Budget:
-        """Return the budget of a new record and of one that is in all datasets, so that it depends on no actual record."""
-        return self._budget(self._ledger(), Dataset([()]), accountant or Accountant())
-
-    def _budget(self, ledger: Ledger, dataset: Dataset, accountant: Accountant) -> Budget:
-        """Return the budget of a dataset on the site's ledger, within the policy's limits."""
-        policy = self._file.policy
-        dataset_delta, site_delta = policy.delta_limits(self._file.data.declared_size)
-        in_all = Limit(policy.site_epsilon or policy.dataset_epsilon, site_delta)
-        return Budget(ledger, dataset, Limit(policy.dataset_epsilon, dataset_delta), in_all, accountant)
 
 
 def _paraphrase_counts(touched: Mapping[str, int]) -> dict[str, int]:

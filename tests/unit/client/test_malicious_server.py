@@ -75,8 +75,8 @@ def forge(
         return [Scrubbed(tuple(records), (), {}, {}) for records in whole]
 
     monkeypatch.setattr("client.data_stage.site_data.scrub", scrubbed)
-    monkeypatch.setattr("client.set_up.shapes_of", lambda _: trained_shapes(learner.model))
-    monkeypatch.setattr("client.set_up.refuse_what_does_not_fit", lambda *_: None)
+    monkeypatch.setattr("client.planned_run.shapes_of", lambda _: trained_shapes(learner.model))
+    monkeypatch.setattr("client.planned_run.refuse_what_does_not_fit", lambda *_: None)
     monkeypatch.setattr("client.set_up.load_learner", lambda _: learner)
     adapter = read_adapter(learner.model)
     return lambda asked=(): TrainOrder(

@@ -122,8 +122,8 @@ def north(
         return [Scrubbed(tuple(Record(r.fields, r.label, r.position) for r in group), (), {}, {}) for group in groups]
 
     monkeypatch.setattr("client.data_stage.site_data.scrub", scrubbed)
-    monkeypatch.setattr("client.set_up.shapes_of", lambda _: trained_shapes(learner.model))
-    monkeypatch.setattr("client.set_up.refuse_what_does_not_fit", lambda *_: None)
+    monkeypatch.setattr("client.planned_run.shapes_of", lambda _: trained_shapes(learner.model))
+    monkeypatch.setattr("client.planned_run.refuse_what_does_not_fit", lambda *_: None)
     monkeypatch.setattr("client.set_up.load_learner", lambda _: learner)
     return North(tmp_path, tiny_bert, config, read_adapter(learner.model))
 

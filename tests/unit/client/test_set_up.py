@@ -308,8 +308,8 @@ def test_how_much_memory_is_free_is_measured_before_records_lie_in_it(
     file: SiteFile, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left, given = iter([10**10, 7, 7]), list[object]()
-    monkeypatch.setattr("client.set_up.free_bytes", lambda _: next(left))
-    monkeypatch.setattr("client.set_up.refuse_what_does_not_fit", lambda _, *free: given.extend(free))
+    monkeypatch.setattr("client.planned_run.free_bytes", lambda _: next(left))
+    monkeypatch.setattr("client.planned_run.refuse_what_does_not_fit", lambda _, *free: given.extend(free))
     host = Host(without_privacy(file), lambda *_, **__: None)
     for seed in (1, 2):
         with pytest.raises(Declined):  # there is no file
