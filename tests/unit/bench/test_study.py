@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bench import study as module
-from bench.study import Study, losses
+from bench.study import losses, rows_of, run
+from bench.study_cells import Study
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
@@ -47,7 +48,7 @@ def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Study:
     monkeypatch.setattr(module, "BareFederation", Fake)
     monkeypatch.setattr(module, "site_plans", lambda *_: {})
     monkeypatch.setattr(module, "_bytes_of_a_round", lambda *_: 10)
-    monkeypatch.setattr(Study, "_records", lambda self, cell: self.folder.mkdir(parents=True, exist_ok=True) or [])
+    monkeypatch.setattr(module, "_records", lambda study, cell: study.folder.mkdir(parents=True, exist_ok=True) or [])
     Fake.trained = []
     return Study.load(Path("bench/rates.toml"), [f'run.output="{tmp_path}"'])
 
@@ -63,13 +64,13 @@ def test_every_cell_of_the_studies_is_a_run_of_its_own(file: str) -> None:
 
 def test_a_stopped_study_goes_on_where_it_was(study: Study) -> None:
     cells = list(study.cells())
-    study.run(-1)
+    run(study, -1)
     assert not Fake.trained
-    assert not study.rows()
-    study.run(float("inf"))
-    study.run(float("inf"))
+    assert not rows_of(study)
+    run(study, float("inf"))
+    run(study, float("inf"))
     assert [cell.config for cell in cells] == Fake.trained
-    rows = study.rows()
+    rows = rows_of(study)
     assert len(rows) == len(cells)
     assert {row["accuracy"]["value"] for row in rows if row["epsilon"] == 3.0} == {0.3}
 
@@ -143,7 +144,7 @@ def test_records_that_were_generated_are_dealt_out_anew_where_a_task_says_how(
     uneven, alike = list[int](), list[int]()
     for found, task in ((alike, "6 sites, alike"), (uneven, "6 sites, Dirichlet(0.3)")):
         cell = next(cell for cell in study.cells() if cell.task.name == task)
-        records: dict[str, list[Any]] = study._records(cell)  # type: ignore[assignment]
+        records: dict[str, list[Any]] = module._records(study, cell)  # type: ignore[assignment]
         assert {len(own) for own in records.values()} == {240}
         found += [max(Counter(record.label for record in own).values()) for own in records.values()]
     assert max(alike) < 100 < max(uneven)
