@@ -27,7 +27,7 @@ def test_a_plan_tells_what_the_plans_of_the_sites_say(config_of: ConfigOf) -> No
 def test_sites_of_equal_size_share_one_calibration(config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     original = planning.plan_for_site
-    monkeypatch.setattr(planning.PrivacyPlan, "for_site", lambda *given: sizes.append(given[1]) or original(*given))
+    monkeypatch.setattr(planning, "plan_for_site", lambda *given: sizes.append(given[1]) or original(*given))
     plans = site_plans(config_of({**FAST, "data.sites.1.declared_size": 100}))
     assert sizes == [100]
     assert plans["north"] == plans["south"]
