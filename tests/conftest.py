@@ -316,3 +316,18 @@ def open_budget(tmp_path: Path) -> Callable[..., "Budget"]:
         return Budget(ledger, Dataset([(bytes([i]) * 16,) for i in range(30)]), Limit(limit, 1e-4))
 
     return make
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a hushtune command line in this process; return its status, standard output and standard error."""
+    import hushtune
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hushtune", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            hushtune.main()
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    return run

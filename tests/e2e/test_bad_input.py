@@ -2,13 +2,12 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixture_types import Said
 
-import hushtune
 from shared.models.wheels import cached_folder
 
 MARKER = "zebrafinch"  # planted in every file: no message may quote a record
@@ -38,22 +37,18 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Said) -> Run:
     """Run ``hushtune simulate`` in a folder of its own and return its only line of error."""
     (tmp_path / "run.toml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
 
     def simulate(*overrides: str) -> str:
-        options = [part for override in overrides for part in ("--set", override)]
-        monkeypatch.setattr(sys, "argv", ["hushtune", "simulate", "run.toml", *options])
-        with pytest.raises(SystemExit) as ended:
-            hushtune.main()
-        said = capsys.readouterr()
-        assert ended.value.code not in (0, None)
-        assert said.out == ""
-        assert MARKER not in said.err
-        lines = [line for line in said.err.splitlines() if line.strip() and not STEP.match(line)]
-        assert len(lines) == 1, said.err
+        status, out, err = said("simulate", "run.toml", *(part for override in overrides for part in ("--set", override)))
+        assert status != 0
+        assert out == ""
+        assert MARKER not in err
+        lines = [line for line in err.splitlines() if line.strip() and not STEP.match(line)]
+        assert len(lines) == 1, err
         return lines[0]
 
     return simulate
@@ -193,9 +188,6 @@ def test_a_broken_line_of_json(run: Run) -> None:
     assert "north.jsonl: not readable as jsonl at line 61" in run()
 
 
-def test_a_missing_config(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["hushtune", "plan", "nowhere.toml"])
-    with pytest.raises(SystemExit) as ended:
-        hushtune.main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+def test_a_missing_config(said: Said) -> None:
+    status, _, err = said("plan", "nowhere.toml")
+    assert (status, err.count("\n")) == (2, 1)

@@ -3,12 +3,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
 
 import click
 import pytest
+from fixture_types import Said
 from typer import rich_utils
 
 import hushtune
@@ -34,23 +35,10 @@ def run(arguments: Sequence[str], code: str = "import hushtune; hushtune.main()"
 
 
 @pytest.fixture
-def here(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[Sequence[str]], tuple[int, str, str]]:
-    """Run the command line in this process, where the imports are done already; return status, stdout and stderr."""
+def here(said: Said, monkeypatch: pytest.MonkeyPatch) -> Said:
+    """Run the command line in the repository's folder."""
     monkeypatch.chdir(REPOSITORY)
-
-    def run_here(arguments: Sequence[str]) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hushtune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            hushtune.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run_here
-
-
-Here = Callable[[Sequence[str]], tuple[int, str, str]]
+    return said
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
@@ -77,7 +65,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     assert not heavy & set(done.stderr.split())
 
 
-def test_every_command_explains_itself(here: Here) -> None:
+def test_every_command_explains_itself(here: Said) -> None:
     for command in (
         *COMMANDS,
         "card",
@@ -88,7 +76,7 @@ def test_every_command_explains_itself(here: Here) -> None:
         "review serve",
         "review score",
     ):
-        status, out, _ = here([*command.split(), "--help"])
+        status, out, _ = here(*command.split(), "--help")
         assert status == 0
         assert "Usage" in out
         assert command in out
@@ -106,11 +94,11 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[t
     ("words", "command"), [pytest.param(*each, id=" ".join(each[0])) for each in commands(hushtune.command_line())]
 )
 def test_every_argument_and_option_is_explained_by_the_help_page(
-    words: tuple[str, ...], command: click.Command, here: Here, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], command: click.Command, here: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With click 8.5, the help of each argument would be blank."""
     monkeypatch.setattr(rich_utils, "MAX_WIDTH", 300)  # no line is broken in the middle of a sentence
-    shown = " ".join(here([*words, "--help"])[1].replace("│", " ").split())
+    shown = " ".join(here(*words, "--help")[1].replace("│", " ").split())
     for parameter in command.params:
         help_text = getattr(parameter, "help", None)
         assert help_text, f"{parameter.name} has no help"
@@ -138,15 +126,15 @@ def test_bash_completes_commands_of_groups_and_words(typed: str, offered: set[st
     ("words", "meant"),
     [(["clent"], "client"), (["card", "shwo"], "show"), (["provision", "sit"], "site")],
 )
-def test_a_misspelt_command_is_answered_with_one_suggestion(words: list[str], meant: str, here: Here) -> None:
-    status, _, err = here(words)
+def test_a_misspelt_command_is_answered_with_one_suggestion(words: list[str], meant: str, here: Said) -> None:
+    status, _, err = here(*words)
     assert status == 2
     assert err.count("Did you mean") == 1
     assert f"Did you mean '{meant}'?" in err
 
 
 def test_a_command_whose_extra_is_missing_is_one_line_before_anything_is_read(
-    monkeypatch: pytest.MonkeyPatch, here: Here
+    monkeypatch: pytest.MonkeyPatch, here: Said
 ) -> None:
     needs = ['nowhere; extra == "server"', 'nowhere; extra == "site"']
     monkeypatch.setattr("importlib.metadata.requires", lambda name: needs)
@@ -156,11 +144,11 @@ def test_a_command_whose_extra_is_missing_is_one_line_before_anything_is_read(
         (["client", "none.toml"], "client", "site"),
         (["provision", "site", "none"], "provision site", "site"),
     ):
-        status, out, err = here(words)
+        status, out, err = here(*words)
         assert (status, out) == (2, "")
         asked = f"hushtune {subject} needs the extra '{extra}': pip install 'hushtune[{extra}]'"
         assert err == f"hushtune: {asked}\n"
-    assert here(["plan", "none.toml"])[2].startswith("hushtune: none.toml: cannot read the config")
+    assert here("plan", "none.toml")[2].startswith("hushtune: none.toml: cannot read the config")
 
 
 @pytest.mark.parametrize(
@@ -175,8 +163,8 @@ def test_a_command_whose_extra_is_missing_is_one_line_before_anything_is_read(
         (["models", "--fetch", "bert"], "--fetch bert: unknown model"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(arguments: list[str], says: str, here: Here) -> None:
-    status, out, err = here(arguments)
+def test_a_mistake_is_one_line_and_status_2(arguments: list[str], says: str, here: Said) -> None:
+    status, out, err = here(*arguments)
     assert (status, out) == (2, "")
     assert err.startswith("hushtune: ")
     assert err.count("\n") == 1
@@ -211,22 +199,22 @@ def test_a_plan_with_its_powers_is_printed_without_a_locale(monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_the_plan_of_a_shipped_config_is_json_on_request(here: Here) -> None:
+def test_the_plan_of_a_shipped_config_is_json_on_request(here: Said) -> None:
     changes = [part for change in ("training.rounds=1", "training.sampling_rate=1.0") for part in ("--set", change)]
-    rows = json.loads(here(["plan", "configs/demo.toml", "--json", *changes])[1])
+    rows = json.loads(here("plan", "configs/demo.toml", "--json", *changes)[1])
     assert [row["site_id"] for row in rows] == ["north", "east", "south", "west"]
     assert all(7.9 < row["epsilon"] <= 8 < row["epsilon_one_more_round"] for row in rows)
 
 
 @pytest.mark.slow
-def test_a_broken_data_file_is_one_line_without_a_word_of_its_text(tmp_path: Path, here: Here) -> None:
+def test_a_broken_data_file_is_one_line_without_a_word_of_its_text(tmp_path: Path, here: Said) -> None:
     (tmp_path / "n.jsonl").write_text('{"text": "zqxjvkw", "label": "no"}\n[["zqxjvkw"\n', encoding="utf-8")
     (tmp_path / "run.toml").write_text(
         f'[task]\nlabels = ["no", "yes"]\n[data]\nroot = "{tmp_path}"\n'
         '[[data.sites]]\nid = "n"\nfile = "n.jsonl"\ndeclared_size = 100\n',
         encoding="utf-8",
     )
-    status, out, err = here(["anonymise", str(tmp_path / "run.toml")])
+    status, out, err = here("anonymise", str(tmp_path / "run.toml"))
     assert status == 2
     assert "zqxjvkw" not in out + err
     assert "line 2" in err
@@ -251,14 +239,14 @@ def test_a_file_in_the_working_folder_is_never_run_as_code(tmp_path: Path) -> No
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_version_is_one_line(here: Here) -> None:
-    status, out, err = here(["--version"])
+def test_the_version_is_one_line(here: Said) -> None:
+    status, out, err = here("--version")
     assert (status, out, err) == (0, f"hushtune {installed()}\n", "")
 
 
-def test_windows_is_refused_in_one_sentence(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_is_refused_in_one_sentence(here: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    status, out, err = here(["--help"])
+    status, out, err = here("--help")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "WSL 2" in err
 
@@ -271,33 +259,33 @@ def test_windows_is_refused_in_one_sentence(here: Here, monkeypatch: pytest.Monk
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
     ],
 )
-def test_a_limit_of_memory_ends_in_one_sentence(here: Here, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_limit_of_memory_ends_in_one_sentence(here: Said, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def refused() -> None:
         raise error
 
     monkeypatch.setattr(hushtune, "command_line", refused)
-    status, out, err = here(["--help"])
+    status, out, err = here("--help")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "no more memory; raise its limit (ulimit -v" in err
 
 
-def test_a_full_disk_ends_in_one_sentence_that_says_what_to_do(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_in_one_sentence_that_says_what_to_do(here: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(hushtune, "command_line", full)
-    status, out, err = here(["--help"])
+    status, out, err = here("--help")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "No space left on device; make room on the disk, then start the same command again" in err
 
 
-def test_any_other_error_keeps_its_trace(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_other_error_keeps_its_trace(here: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ImportError("no module named x")
 
     monkeypatch.setattr(hushtune, "command_line", broken)
     with pytest.raises(ImportError, match="no module named x"):
-        here(["--help"])
+        here("--help")
 
 
 @pytest.mark.slow

@@ -7,9 +7,9 @@ import os
 import socket
 import ssl
 import stat
-import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -25,17 +25,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
     load_ssh_public_key,
 )
-from fixture_types import ConfigOf
+from fixture_types import ConfigOf, Said
 
-import hushtune
 from client.provision import check_site, provision_site
 from client.site_file import SiteFile
 from server.provision import ServerFolder, check_server, provision_server
 from shared.errors import ConfigError
 from shared.identity.certificates import private_pem
 from shared.identity.keys import fingerprint, new_key, public_line, read_public
-
-Said = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -59,17 +56,9 @@ def site(server: ServerFolder) -> Path:
 
 
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
-    """Run ``hushtune provision ...``: its status, and what it said on both streams."""
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hushtune", "provision", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            hushtune.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+def say(said: Said) -> Said:
+    """Run ``hushtune provision ...``."""
+    return partial(said, "provision")
 
 
 def server_flaws(server: ServerFolder) -> list[str]:

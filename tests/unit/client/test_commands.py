@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from fixture_types import Said
 
-import hushtune
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
@@ -25,58 +25,42 @@ def folder(tmp_path: Path) -> Path:
     return ledger.folder
 
 
-def said(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["hushtune", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        hushtune.main()
-    found = capsys.readouterr()
-    return int(ended.value.code or 0), found.out, found.err
-
-
-def test_ledger_show_prints_what_was_spent(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, out, _ = said(["ledger", "show", str(folder)], monkeypatch, capsys)
+def test_ledger_show_prints_what_was_spent(folder: Path, said: Said) -> None:
+    status, out, _ = said("ledger", "show", folder)
     assert status == 0
     assert "Ledger of site north" in out
     assert "training: q 1, z 20, T 1" in out
-    status, out, _ = said(["ledger", "show", str(folder), "--json"], monkeypatch, capsys)
+    status, out, _ = said("ledger", "show", folder, "--json")
     assert json.loads(out)["reservations"][0]["run_id"] == "run-1"
 
 
-def test_ledger_verify_says_that_it_is_whole_or_names_the_first_bad_entry(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, out, _ = said(["ledger", "verify", str(folder)], monkeypatch, capsys)
+def test_ledger_verify_says_that_it_is_whole_or_names_the_first_bad_entry(folder: Path, said: Said) -> None:
+    status, out, _ = said("ledger", "verify", folder)
     assert (status, "3 entries, whole and in order" in out) == (0, True)
     path = folder / "ledger.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"round":1', b'"round":2'))
-    status, out, err = said(["ledger", "verify", str(folder)], monkeypatch, capsys)
+    status, out, err = said("ledger", "verify", folder)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "entry 1 was altered" in err
 
 
-def test_ledger_export_writes_the_events(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, _, _ = said(["ledger", "export", str(folder), str(tmp_path / "out.json")], monkeypatch, capsys)
+def test_ledger_export_writes_the_events(folder: Path, tmp_path: Path, said: Said) -> None:
+    status, _, _ = said("ledger", "export", folder, tmp_path / "out.json")
     assert status == 0
     events = json.loads((tmp_path / "out.json").read_text())["reservations"][0]["events"]
     assert events == [{"sampling_rate": 1.0, "noise_multiplier": 20.0, "steps": 1, "purpose": "training"}]
 
 
-def test_ledger_show_tells_both_figures_and_which_of_them_counts(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, out, _ = said(["ledger", "show", str(folder)], monkeypatch, capsys)
+def test_ledger_show_tells_both_figures_and_which_of_them_counts(folder: Path, said: Said) -> None:
+    _, out, _ = said("ledger", "show", folder)
     assert "(by the plan of its only run)." in out
     assert "fixed in advance" not in out
     budget = Budget(Ledger(folder, "north"), Dataset([(b"x" * 16,)]), Limit(10.0, 1e-4))
     budget.reserve("run-2", 1, PLAN, ChainHead())
-    _, out, _ = said(["ledger", "show", str(folder)], monkeypatch, capsys)
+    _, out, _ = said("ledger", "show", folder)
     assert "(by the privacy filter for adaptively chosen runs)." in out
     assert "If all plans had been fixed in advance, it would be 0." in out
-    _, out, _ = said(["ledger", "show", str(folder), "--json"], monkeypatch, capsys)
+    _, out, _ = said("ledger", "show", folder, "--json")
     found = json.loads(out)["in_all"]
     assert found["epsilon"] > found["if_planned_together"]
 
@@ -112,25 +96,23 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("answer", ["n\n", "y\n"])
 def test_ledger_confirm_says_how_far_the_ledger_goes_and_asks_first(
-    site: Path, answer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    site: Path, answer: str, monkeypatch: pytest.MonkeyPatch, said: Said
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-    status, out, _ = said(["ledger", "confirm", str(site)], monkeypatch, capsys)
+    status, out, _ = said("ledger", "confirm", site)
     assert "2 entries" in out
     assert "round 1 of run run-1" in out
     written = (site.parent / "ledger_head.json").exists()
     assert (status, written) == ((0, True) if answer == "y\n" else (1, False))
 
 
-def test_ledger_confirm_begins_no_ledger_and_accepts_no_old_one(
-    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ledger_confirm_begins_no_ledger_and_accepts_no_old_one(site: Path, said: Said) -> None:
     (site.parent / "ledger_head.json").write_text(json.dumps({"site_id": "north", "entries": 9, "hash": "e" * 64}))
-    status, _, err = said(["ledger", "confirm", str(site), "--yes"], monkeypatch, capsys)
+    status, _, err = said("ledger", "confirm", site, "--yes")
     assert (status, err.count("\n")) == (2, 1)
     assert "is an old copy" in err
     shutil.rmtree(site.parent / "state" / "ledger")
-    status, _, err = said(["ledger", "confirm", str(site), "--yes"], monkeypatch, capsys)
+    status, _, err = said("ledger", "confirm", site, "--yes")
     assert (status, err.count("\n")) == (2, 1)
     assert "nothing to confirm" in err
     assert not (site.parent / "state" / "ledger").exists()

@@ -1,15 +1,14 @@
 """Texts of somebody else, as a person is shown them: no terminal acts on anything in them."""
 
 import io
-import sys
 
 import pytest
+from fixture_types import Said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.markdown import Markdown
 from rich.table import Table
 
-import hushtune
 from shared.config.section import Section
 from shared.errors import DataError, escaped, one_line
 from shared.ops.printing import show
@@ -57,14 +56,10 @@ def test_commands_print_tables_through_that_terminal(capsys: pytest.CaptureFixtu
     assert not set(capsys.readouterr().out) & (ACTING - {"\n"})
 
 
-def test_a_command_that_fails_shows_its_error_escaped(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["hushtune", "card", "show", f"/nowhere/{FORGED}"])
-    with pytest.raises(SystemExit) as ended:
-        hushtune.main()
-    assert ended.value.code == 2
-    assert not set(capsys.readouterr().err) & (ACTING - {"\n"})
+def test_a_command_that_fails_shows_its_error_escaped(said: Said) -> None:
+    status, _, err = said("card", "show", f"/nowhere/{FORGED}")
+    assert status == 2
+    assert not set(err) & (ACTING - {"\n"})
 
 
 class Named(Section):

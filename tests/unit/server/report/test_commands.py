@@ -4,14 +4,13 @@ import io
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import Said
 from rich.table import Table
 
-import hushtune
 from server.display import card_page
 from server.report.figures import count, epsilon
 from server.report.markdown import privacy_page
@@ -19,48 +18,33 @@ from server.report.signed import CARD_FILE, SignedCard
 from shared.ops.terminal import Terminal
 
 
-def said(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """Status, standard output and standard error of a command."""
-    monkeypatch.setattr(sys, "argv", ["hushtune", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        hushtune.main()
-    captured = capsys.readouterr()
-    return int(ended.value.code or 0), captured.out, captured.err
-
-
-def test_a_card_that_holds_is_one_line(
-    published: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_card_that_holds_is_one_line(published: Any, said: Said) -> None:
     folder, key = str(published.folder), published.key.public
-    status, out, err = said(["card", "verify", folder, "--key", key], monkeypatch, capsys)
+    status, out, err = said("card", "verify", folder, "--key", key)
     assert (status, out.count("\n"), err) == (0, 1, "")
     assert out.startswith("run wards (run-77): card holds: signature, 3 adapter files, epsilon, ledger heads of 2 sites")
     assert "signed with the key that you gave, a simulation's key" in out
-    status, out, _ = said(["card", "verify", folder], monkeypatch, capsys)
+    status, out, _ = said("card", "verify", folder)
     assert f"signed with {key}, which only the card itself vouches for" in out
 
 
-def test_a_card_that_does_not_hold_is_one_line_and_status_2(
-    published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_card_that_does_not_hold_is_one_line_and_status_2(published: Any, tmp_path: Path, said: Said) -> None:
     run = Path(shutil.copytree(published.folder, tmp_path / "run"))
     text = (run / CARD_FILE).read_text(encoding="utf-8")
     (run / CARD_FILE).write_text(text.replace('"rounds_committed": 4', '"rounds_committed": 5'), encoding="utf-8")
-    status, out, err = said(["card", "verify", str(run)], monkeypatch, capsys)
+    status, out, err = said("card", "verify", run)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "signature: not valid, so the card was changed" in err
-    status, out, _ = said(["card", "show", str(run)], monkeypatch, capsys)
+    status, out, _ = said("card", "show", run)
     assert status == 0
     assert out.startswith("! The signature does not fit this card")
 
 
-def test_a_card_is_shown_as_a_page_or_as_json(
-    published: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, page, _ = said(["card", "show", str(published.folder)], monkeypatch, capsys)
+def test_a_card_is_shown_as_a_page_or_as_json(published: Any, said: Said) -> None:
+    _, page, _ = said("card", "show", published.folder)
     assert page.strip().startswith("Privacy card of run wards")
     assert "What is not protected" in page
-    _, plain, _ = said(["card", "show", str(published.folder), "--json"], monkeypatch, capsys)
+    _, plain, _ = said("card", "show", published.folder, "--json")
     assert json.loads(plain) == json.loads(json.dumps(published.card))
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixture_types import Said
 from pydantic import ValidationError
 from rich.console import Console
 from rich.live import Live
 
-import hushtune
 from shared.errors import RunError
 from shared.ops.status import BudgetSeen, OrderSeen, ServerStatus, SiteSeen, SiteStatus, StatusFile, status_file
 from shared.ops.status_view import ago, status_tables, watch
@@ -184,26 +184,15 @@ def test_time_in_words(seconds: float, words: str) -> None:
     assert ago(seconds) == words
 
 
-def test_the_command_prints_tables_or_json(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_prints_tables_or_json(tmp_path: Path, said: Said) -> None:
     StatusFile(tmp_path / "status.json").write(SITE)
     for words, part in ((["--json"], '"site_id": "north"'), ([], "Site north")):
-        monkeypatch.setattr(sys, "argv", ["hushtune", "status", str(tmp_path), *words])
-        with pytest.raises(SystemExit) as ended:
-            hushtune.main()
-        assert not ended.value.code
-        assert part in capsys.readouterr().out
+        status, out, _ = said("status", tmp_path, *words)
+        assert status == 0
+        assert part in out
 
 
-def test_the_command_in_a_folder_where_nothing_ran_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["hushtune", "status", str(tmp_path)])
-    with pytest.raises(SystemExit) as ended:
-        hushtune.main()
-    assert ended.value.code == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert "nothing has run here yet" in said.err
+def test_the_command_in_a_folder_where_nothing_ran_is_one_line(tmp_path: Path, said: Said) -> None:
+    status, out, err = said("status", tmp_path)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "nothing has run here yet" in err
