@@ -6,6 +6,8 @@ The checks need only the shapes of the model; no weight is loaded.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from shared.adapters.peft import attach_adapter, trained_shapes
 from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
@@ -21,6 +23,8 @@ from shared.models.memory import (
     weight_bytes,
 )
 from shared.tasks import TASKS
+
+LARGEST_NUMBER = 1e6  # of an adapter; no training that learns comes near it, and larger numbers overflow inside a model
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def shapes_of(config: RunConfig) -> Mapping[str, tuple[int, ...]]:
 
 
 def refuse_other_adapter(adapter: AdapterState, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse an adapter unless it has exactly these tensors and all its numbers are finite.
+    """Refuse an adapter unless it has exactly these tensors, and numbers from which a round can start.
 
     Parameters
     ----------
@@ -75,15 +79,16 @@ def refuse_other_adapter(adapter: AdapterState, shapes: Mapping[str, tuple[int, 
     Raises
     ------
     MessageError
-        A name or shape differs, or a number is NaN or infinite.
+        A name or shape differs, or a number is NaN, infinite or beyond `LARGEST_NUMBER`.
     """
     if dict(adapter.spec) != dict(shapes):
         raise MessageError(
             "order: its adapter does not have the names and shapes that the run's config gives; compare the versions"
         )
-    if not adapter.is_finite:
+    if not all(bool((np.abs(array) <= LARGEST_NUMBER).all()) for array in adapter.arrays.values()):  # also refuses NaN
         raise MessageError(
-            "order: its adapter contains NaN or infinite numbers, so no round can start from it; start a new run"
+            f"order: its adapter contains NaN, infinite numbers or numbers beyond {LARGEST_NUMBER:g}, so no round can start "
+            "from it; start a new run, with a smaller learning rate"
         )
 
 

@@ -24,6 +24,8 @@ CLIPPING_NORM = "clipping_norm"  # key in the optimiser's groups that stores the
 RAMP = 0.2  # width, in C, of the zone around C in which a norm counts partly as below and partly as above
 SMALLEST_BOUND, LARGEST_BOUND = 1e-6, 1e6  # range of C
 PACE = 0.2  # learning rate of C, as in the paper
+# A gradient of this norm adds nothing. Up to it, squares fit float32, so every form of a gradient has the same norm.
+LARGEST_NORM = 2.0**50
 
 
 class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
@@ -74,11 +76,13 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
         """Clip the units of one micro-batch and add them to the step's sum.
 
         A unit whose norm is not a finite number is left out, because clipping could not bound it. This is a fixed rule on
-        one unit, so it costs no privacy. Squares that overflow float32 count as infinite.
+        one unit, so it costs no privacy. Which norms are finite depends on the form of the gradients, and the form depends
+        on the whole batch. So a unit fades out before that: above half of `LARGEST_NORM` it counts less and less.
         """
         norms = torch.stack([norms_of(gradients) for gradients in self.grad_samples])
         whole = torch.linalg.vector_norm(norms, dim=0)
-        factors = self.factors(norms, whole).masked_fill(~whole.isfinite(), 0.0)
+        faded = (2 - whole / (LARGEST_NORM / 2)).clamp(0.0, 1.0)
+        factors = (self.factors(norms, whole) * faded).masked_fill(~whole.isfinite(), 0.0)
         for parameter, factor in zip(self.params, factors.expand_as(norms), strict=True):
             total = weighted_sum(parameter.grad_sample, factor).to(norms.dtype)  # float64 sums over micro-batches
             parameter.summed_grad = total if parameter.summed_grad is None else parameter.summed_grad + total

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from privacy.dp.clipping import clipping_optimizer
-from privacy.dp.gradients import dense
+from privacy.dp.gradients import dense, wide
 from privacy.dp.gradients import records as records_in
 from privacy.dp.per_record import per_record_gradients
 from privacy.dp.plan import PrivacyPlan
@@ -45,12 +45,12 @@ def largest_difference(model: nn.Module, loss_of: LossOf, records: int) -> float
     """
     with in_float32(model):
         batch = _batch_gradients(model, loss_of, list(range(records)))  # (records, parameters)
-        worst = 0.0
+        differences = []
         for index in range(records):
             alone = _single_gradient(model, loss_of, index)
-            scale = max(float(alone.norm()), 1e-12)
-            worst = max(worst, float((batch[index] - alone).norm()) / scale)
-    return worst
+            alone = alone.to(wide(alone.device))  # the squares of large numbers overflow float32
+            differences.append((batch[index] - alone).norm() / alone.norm().clamp(min=1e-12))
+    return _largest(torch.stack(differences))
 
 
 def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:

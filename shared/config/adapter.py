@@ -91,7 +91,9 @@ class AdapterSection(ChoiceSection):
         "with ia3, do not set rank (except to 0), alpha, scaling, dropout or train",
     )
     rank: int = Field(16, ge=0, le=256, description="LoRA rank (0 to 256); 0 trains only the classification head")
-    alpha: Positive = Field(16.0, description="LoRA alpha; the update is scaled by alpha / rank")
+    alpha: Positive = Field(
+        16.0, le=1e4, description="LoRA alpha (above 0, at most 10,000); the update is scaled by alpha / rank"
+    )
     targets: tuple[str, ...] = Field(
         (),
         description="names of the linear layers to adapt; empty: the model's attention layers (lora, core), or its keys, "

@@ -254,12 +254,14 @@ def test_what_no_record_has_a_part_in_is_refused_with_its_reason_before_a_record
     assert file.set_ups.book() == Book()
 
 
-def test_an_adapter_that_is_not_finite_is_refused_before_a_record_is_read(file: SiteFile, forge: Forge) -> None:
+def test_an_adapter_of_numbers_that_no_training_gives_is_refused_before_a_record_is_read(
+    file: SiteFile, forge: Forge
+) -> None:
     order, host = forge(PLAIN), Host(without_privacy(file), lambda *_, **__: None)
     name, first = next(iter(order.adapter.arrays.items()))
-    for number in (np.nan, np.inf, -np.inf):
+    for number in (np.nan, np.inf, -np.inf, 1.1e6, -1e30):
         spoilt = AdapterState({**order.adapter.arrays, name: np.full_like(first, number)})
-        with pytest.raises(MessageError, match="NaN or infinite"):
+        with pytest.raises(MessageError, match="NaN, infinite numbers or numbers beyond 1e\\+06"):
             host.train(replace(order, adapter=spoilt))
     assert file.set_ups.book() == Book()
 

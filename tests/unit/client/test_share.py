@@ -11,7 +11,7 @@ import pytest
 
 from bench import options
 from bench.options import ENCODED, EXCLUDED, SECTIONS, TASKS, covering_sets, options_of, pairs
-from bench.share import ALL_LABELS, LARGE, SMALL, Learners, Share, records_of, share_of, with_options
+from bench.share import ALL_LABELS, LARGE, SMALL, Learners, Share, learner_of, records_of, share_of, with_options
 from shared.config.run import RunConfig
 from shared.errors import ConfigError, PrivacyError
 from shared.tasks import TASKS as FAMILIES
@@ -107,6 +107,16 @@ def test_no_option_lets_a_unit_add_more_than_the_bound(measure: Measure, task: s
     share = measure(task, chosen, clipping_norm)
     # Where the clip is what bounds a share, one that is too large would show.
     assert share.worst > 0.99 or clipping_norm == MIDDLE
+
+
+def test_a_long_record_takes_no_other_out_of_the_sum_whatever_scale_the_server_chose(classify: RunConfig) -> None:
+    """With the long record the gradients of B are written out, and without it they stay factors, whose norms are larger."""
+    tree = classify.model_dump(mode="json")
+    config = with_options(RunConfig.parse(tree | {"adapter": {**tree["adapter"], "rank": 64}}, "test"), ())
+    learner = learner_of(config, (), 0.0)
+    learner.model.head.weight.data.mul_(1e25)  # type: ignore[union-attr]
+    texts = ("him aia " * 12, "he aia", "Jack bkb", "she aia")
+    assert share_of(config, learner, records_of("classification", texts)).others <= ROUNDING
 
 
 @pytest.mark.parametrize("mode", ["flat", "automatic", "per-layer", "adaptive"])

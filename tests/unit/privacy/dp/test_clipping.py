@@ -18,6 +18,7 @@ from privacy.dp.mechanism import grid_of
 from privacy.dp.per_record import per_record_gradients
 from privacy.dp.plan import ClippingMode, PrivacyPlan
 from privacy.dp.rounding import rounding_slack
+from shared.models.batch_layout import Layout
 
 PLAN = PrivacyPlan(
     sampling_rate=0.1,
@@ -257,3 +258,20 @@ def test_equal_records_at_the_clipping_norm_do_not_cross_it_together(monkeypatch
         optimizer.clip_and_accumulate()
         counts.append(float(optimizer.balance))
     assert abs(counts[1] - counts[0]) <= 1000 * 2e-6 / 0.2 * 1.1
+
+
+@every_mode
+@pytest.mark.parametrize("size", [1.0, 1e12, 1e13, 1e15, 1e18, 1e20, 1e30, 1e38])
+def test_no_gradients_are_in_the_sum_in_one_form_and_left_out_in_the_other(mode: ClippingMode, size: float) -> None:
+    """A longer record turns the form of a whole batch, so all its records would join or leave the sum with that one."""
+    generator = torch.Generator().manual_seed(3)
+    left, right = (torch.randn(60, width, generator=generator) for width in (30, 40))
+    factored, sums = Factored(left, right * size, Layout(((20, 3),))), []
+    for form in (factored, factored.dense()):
+        parameter = nn.Parameter(torch.zeros(30, 40))
+        optimizer = CLIPPING[mode](torch.optim.SGD([parameter], lr=0.1), replace(PLAN, clipping=mode), 0.0)
+        parameter.grad_sample = form  # type: ignore[attr-defined]
+        optimizer.clip_and_accumulate()
+        sums.append(optimizer.summed())
+    assert float((sums[0] - sums[1]).norm()) <= 1e-5 * PLAN.clipping_norm
+    assert bool(sums[0].any()) == (size < 1e15)  # far from any gradient that trains

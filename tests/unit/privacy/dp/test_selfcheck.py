@@ -202,6 +202,22 @@ def test_the_rounding_of_the_dtype_that_trains_is_let_through() -> None:
     refuse_inexact_as_trained(model, bfloat16_losses, 5)
 
 
+def test_gradients_that_are_not_numbers_in_the_batch_alone_are_refused() -> None:
+    def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
+        return bfloat16_losses(model, indices) * (float("nan") if len(indices) > 1 else 1.0)
+
+    with pytest.raises(PrivacyError, match="differ from a one-record loop"):
+        refuse_inexact(through(nn.Tanh()).float(), losses, 5)
+
+
+def test_a_difference_between_gradients_whose_squares_overflow_is_refused() -> None:
+    def losses(model: nn.Module, indices: list[int]) -> torch.Tensor:
+        return bfloat16_losses(model, indices) * (2e22 if len(indices) > 1 else 1e22)
+
+    with pytest.raises(PrivacyError, match="differ from a one-record loop"):
+        refuse_inexact(through(nn.Tanh()).float(), losses, 5)
+
+
 def test_gradients_that_are_not_numbers_are_refused() -> None:
     with pytest.raises(PrivacyError, match="in the dtype of training"):
         refuse_inexact_as_trained(through(nn.Tanh()), lambda m, i: bfloat16_losses(m, i) * float("nan"), 5)

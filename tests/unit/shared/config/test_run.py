@@ -32,6 +32,7 @@ BAD = [
     ("model.max_length", 7, "model.max_length"),
     ("adapter.rank", -1, "adapter.rank"),
     ("adapter.alpha", float("inf"), "adapter.alpha"),
+    ("adapter.alpha", 1.1e4, "adapter.alpha"),
     ("adapter.dropout", 1.0, "adapter.dropout"),
     ("adapter.train", "A", "adapter.train"),
     ("adapter.targets", "query", "adapter.targets"),
@@ -399,7 +400,7 @@ def trees(draw: st.DrawFn) -> dict[str, Any]:
             "seed": draw(st.integers(0, 2**31 - 1)),
         },
         "model": {"name": draw(st.text(letters, min_size=1, max_size=30))},
-        "adapter": {"alpha": draw(positives), "targets": draw(st.lists(texts, max_size=2))},
+        "adapter": {"alpha": draw(st.floats(min_value=1e-30, max_value=1e4)), "targets": draw(st.lists(texts, max_size=2))},
         "task": {"labels": names, "system": draw(texts)},
         "data": {
             "sites": [
