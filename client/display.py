@@ -76,6 +76,10 @@ def receipt_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         f"the same chain: {found['head']['hash']} ('hushtune card verify' checks this end and the adapter)."
     )
     yield (
+        f"{found['adapters']} of these orders came with the published adapter of the round before. The others could not be "
+        "compared: the first order of a run, and orders whose adapter was rounded or cut to this site's rank."
+    )
+    yield (
         "The server is bound to these replies and to no others. That it added them up as stated can be recomputed only by "
         "whoever is given all replies."
     )

@@ -16,8 +16,10 @@ def receipt(folder: Path, run: Path) -> dict[str, Any]:
     """Check the published rounds of a run against a site's ledger, and say for each round whether the site's reply counts.
 
     The published rounds are recomputed as the server's chain, whose head each order carried and the ledger recorded. So the
-    server showed this site the same adapters, sites and replies, round by round, as the report states. The receipt cannot
-    show that the aggregate is the sum of these replies, because a site does not see the replies of others.
+    server told this site the same adapters, sites and replies, round by round, as the report states. The adapter that came
+    with an order must be the published one of the round before. It cannot be compared in the first order of a run, nor
+    where the adapter was rounded (``aggregation.encoding``) or cut to the site's own rank. The receipt cannot show that the
+    aggregate is the sum of these replies, because a site does not see the replies of others.
 
     Parameters
     ----------
@@ -30,26 +32,30 @@ def receipt(folder: Path, run: Path) -> dict[str, Any]:
     -------
     dict of str to Any
         ``site_id``, ``run_id``, ``head`` (the end of the server's chain, which the signed card states), ``orders`` (number
-        of orders that agree with the chain) and ``rounds``, each with its ``round``, ``replies`` (number of sites) and
+        of orders that agree with the chain), ``adapters`` (how many of them came with the published adapter of the round
+        before; the others could not be compared) and ``rounds``, each with its ``round``, ``replies`` (number of sites) and
         ``own``: ``counted``, ``not counted`` or ``not sent``.
 
     Raises
     ------
     LedgerError
-        The report lists no replies, it is not the chain that this site was shown, or it names a reply of this site that
-        the site did not send.
+        The report lists no replies, it is not the chain that this site was shown, it names a reply of this site that the
+        site did not send, or an order came with another adapter than the published one.
     """
     path = folder / "ledger.jsonl"
     entries = read(path)
     site_id = str(entries[0].body["site_id"]) if entries else ""
     run_id, rows = reported_rounds(run)
     try:
-        heads = _chain(run_id, [row for row in rows if row["committed"]], run)
+        committed = [row for row in rows if row["committed"]]
+        heads = _chain(run_id, committed, run)
         orders = _refuse_other_chain(run_id, entries, heads, max((row["round"] for row in rows), default=0), path)
-        rounds = [_round(row, site_id, _sent(entries, run_id, row["round"]), run) for row in rows if row["committed"]]
+        adapters = _refuse_other_adapters(run_id, entries, [row["adapter_digest"] for row in committed], path)
+        rounds = [_round(row, site_id, _sent(entries, run_id, row["round"]), run) for row in committed]
     except (KeyError, TypeError, AttributeError, ValueError):
         raise LedgerError(f"{run}: the rounds of its report are malformed; obtain the report again") from None
-    return {"site_id": site_id, "run_id": run_id, "head": asdict(heads[-1]), "orders": orders, "rounds": rounds}
+    counts = {"orders": orders, "adapters": adapters}
+    return {"site_id": site_id, "run_id": run_id, "head": asdict(heads[-1]), **counts, "rounds": rounds}
 
 
 def _chain(run_id: str, rows: Sequence[Mapping[str, Any]], run: Path) -> list[ChainHead]:
@@ -85,6 +91,21 @@ def _refuse_other_chain(run_id: str, entries: Sequence[Entry], heads: Sequence[C
                 "the run than the report states; ask the operator, and the other sites, which past they were shown"
             )
     return sum(entry.body["round"] <= last for entry in orders)
+
+
+def _refuse_other_adapters(run_id: str, entries: Sequence[Entry], digests: Sequence[str], path: Path) -> int:
+    """Compare the adapter of each order with the published one of the round before; return how many were compared."""
+    compared = 0
+    for entry in entries:
+        start = entry.body.get("start") if entry.kind == "reserve" and entry.body["run_id"] == run_id else None
+        before = int(entry.body["server_entries"]) if start else 0
+        if before and start != digests[before - 1]:
+            raise LedgerError(
+                f"{path}: entry {entry.seq}: in round {entry.body['round']} the server sent this site another adapter than "
+                "the report states after the round before; ask the operator why, and the other sites which one they got"
+            )
+        compared += bool(before)
+    return compared
 
 
 def _sent(entries: Sequence[Entry], run_id: str, number: int) -> list[str | None]:

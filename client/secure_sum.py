@@ -145,7 +145,8 @@ class SecureSum(_Member):
         shares, ready = self.refuse_unless_sound(order), self._ready_for(order)
         steps = shares.on_grid(ready.held)
         self._open = None  # whatever happens from here on, this batch and this key are used once
-        self._budget.reserve(order.run_id, order.round, self._plan, ready.record, order.nonce)
+        start = ready.attempt.adapter_digest
+        self._budget.reserve(order.run_id, order.round, self._plan, ready.record, order.nonce, start)
         faults.point("reserved", order.round)
         vector = self._participant.mask(ready.attempt, order.announcements, shares.noised(steps))
         finished = Finished.masked(vector)

@@ -147,7 +147,8 @@ class Site:
         if finished is not None:  # asked again: the work is already done and charged
             return finished
         split = self._mustered()
-        self.budget.reserve(order.run_id, order.round, self.plan, order.record)  # before the first gradient
+        start = self._published(order)
+        self.budget.reserve(order.run_id, order.round, self.plan, order.record, start=start)  # before the first gradient
         faults.point("reserved", order.round)
         moments = self._memory.before(order.run_id, order.round)
         trained = self._trained(order.adapter, order.config, order.round, moments, split)
@@ -326,6 +327,11 @@ class Site:
             raise MessageError(f"site {self.site_id}: round {order.round} is outside of the plan; start a new run")
         refuse_other_adapter(order.adapter, trained_shapes(self._learner.model))
         self.budget.ledger.refuse_unless_holds(order.ledger)
+
+    def _published(self, order: TrainOrder) -> str | None:
+        """Return the digest of the order's adapter, if the server publishes this digest: not if it was rounded or cut."""
+        whole = order.config.ranks.get(self.site_id) == order.config.adapter.rank
+        return order.adapter.digest() if whole and order.config.aggregation.encoding == "float32" else None
 
     def _reply(self, order: TrainOrder, finished: Finished) -> TrainReply:
         """Close the round's reservation and make the reply; if asked again, the same numbers leave again at no cost."""

@@ -118,7 +118,13 @@ class Budget:
             self._refuse_rest(entries, run_id, round_number, plan)
 
     def reserve(
-        self, run_id: str, round_number: int, plan: PrivacyPlan | None, server: ChainHead, attempt: str | None = None
+        self,
+        run_id: str,
+        round_number: int,
+        plan: PrivacyPlan | None,
+        server: ChainHead,
+        attempt: str | None = None,
+        start: str | None = None,
     ) -> Entry:
         """Reserve a round in the ledger, on the disk, before its first gradient.
 
@@ -139,6 +145,8 @@ class Budget:
         attempt : str | None
             Name of the attempt at a secure sum, each of which is charged and none of which is tried again: a site that
             crashed has lost the key of the attempt, and cannot know whether its vector left. None for other rounds.
+        start : str | None
+            Digest of the adapter that the round starts from, for a receipt; None where the published digest is another.
 
         Returns
         -------
@@ -158,7 +166,7 @@ class Budget:
                     f"an attempt at round {round_number} of run {run_id} was reserved before and stays spent; start another"
                 )
             if earlier is not None:
-                return unanswered(earlier, entries, plan, self.dataset)
+                return unanswered(earlier, entries, plan, self.dataset, start)
             if plan is not None:
                 self._refuse_other_unit(entries, plan)
                 self._refuse_rest(entries, run_id, round_number, plan)
@@ -169,6 +177,7 @@ class Budget:
                 server_entries=server.entries,
                 server_hash=server.hash,
                 **({} if attempt is None else {"attempt": attempt}),
+                **({} if start is None else {"start": start}),
                 **mechanism_of(plan),
             )
 

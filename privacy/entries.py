@@ -15,10 +15,12 @@ Kind = Literal["open", "reserve", "commit"]
 _RESERVE = frozenset(
     {"run_id", "round", "dataset", "unit", "relation", "target_delta", "plan", "events", "server_entries", "server_hash"}
 )
+_PLANNED = _RESERVE | {"rounds"}
 FIELDS: Mapping[str, Sequence[frozenset[str]]] = {
     "open": [frozenset({"site_id", "ledger_id"})],
-    # A secure sum names its attempt; earlier versions did not write the number of rounds of the whole plan.
-    "reserve": [_RESERVE | {"rounds"}, _RESERVE | {"rounds", "attempt"}, _RESERVE],
+    # A secure sum names its attempt. `start` is the digest of the adapter that the round starts from, where the published
+    # rounds have the same one. Earlier versions did not write it, and before that not the rounds of the whole plan.
+    "reserve": [_PLANNED | {"start"}, _PLANNED | {"start", "attempt"}, _PLANNED, _PLANNED | {"attempt"}, _RESERVE],
     # Earlier versions did not write the digest of the reply; nor does an audit, whose replies stay at the site; nor does a
     # site that announces a key for a secure sum of deltas, before any vector leaves.
     "commit": [frozenset({"reserved", "reply"}), frozenset({"reserved"})],

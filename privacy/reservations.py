@@ -42,8 +42,10 @@ def is_committed(reservation: Entry, entries: Sequence[Entry], reply: str | None
     return bool(closed) if reply is None else reply in closed
 
 
-def unanswered(earlier: Entry, entries: Sequence[Entry], plan: PrivacyPlan | None, dataset: Dataset) -> Entry:
-    """Return an earlier reservation for reuse; refuse if it was answered, or has another plan or other records.
+def unanswered(
+    earlier: Entry, entries: Sequence[Entry], plan: PrivacyPlan | None, dataset: Dataset, start: str | None = None
+) -> Entry:
+    """Return an earlier reservation for reuse; refuse if it was answered, or has another plan, records or start.
 
     Also refuse if a later round of the run was reserved: that round may have started from the optimiser's state of the
     attempt that failed, so the noised sums of that attempt have left already.
@@ -60,4 +62,6 @@ def unanswered(earlier: Entry, entries: Sequence[Entry], plan: PrivacyPlan | Non
         raise LedgerError(f"round {number} of run {run_id} was reserved for another plan; start a new run")
     if earlier.body["dataset"] != dataset.fingerprint:
         raise LedgerError(f"round {number} of run {run_id} was reserved for other records; start a new run for these")
+    if earlier.body.get("start", start) != start:
+        raise LedgerError(f"round {number} of run {run_id} was reserved for another adapter to start from; start a new run")
     return earlier

@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
     budget = Budget(ledger, Dataset([(b"1" * 16,)]), Limit(100.0, 1e-4))
     shown = [ChainHead(), *(ChainHead(**row["record"]) for row in honest())]
     for number in (1, 3):
-        budget.reserve("run", number, PLAN, shown[number - 1])
+        budget.reserve("run", number, PLAN, shown[number - 1], start=str(number - 1) * 64)
         budget.commit("run", number, reply=OWN)
     return ledger.folder
 
@@ -79,6 +79,7 @@ def test_a_receipt_names_the_rounds_in_which_the_reply_counts(folder: Path, publ
         (3, "counted", 2),
     ]
     assert (found["orders"], found["head"]) == (2, honest()[-1]["record"])
+    assert found["adapters"] == 1  # the adapter before the first round is not published
 
 
 def test_a_personal_round_after_the_last_one_is_no_order(folder: Path, published: Callable[[Rows], Path]) -> None:
@@ -125,6 +126,17 @@ def test_a_server_that_publishes_another_past_than_the_site_was_shown_is_caught(
     """The server recomputes its chain and signs again, so only the site's ledger can tell."""
     with pytest.raises(LedgerError, match=r"another past|did not|does not have"):
         receipt(folder, published(altered(change)))
+
+
+def test_an_order_that_came_with_another_adapter_than_the_published_one_gets_no_receipt(
+    folder: Path, published: Callable[[Rows], Path]
+) -> None:
+    """The server told this site the honest chain, and sent it an adapter of its own choice."""
+    rows = honest()
+    budget = Budget(Ledger(folder, "north"), Dataset([(b"1" * 16,)]), Limit(100.0, 1e-4))
+    budget.reserve("run", 2, PLAN, ChainHead(**rows[0]["record"]), start="e" * 64)
+    with pytest.raises(LedgerError, match="in round 2 the server sent this site another adapter than the report states"):
+        receipt(folder, published(rows))
 
 
 @pytest.mark.parametrize("field", ["replies", "adapter_digest", "ledgers", "record"])

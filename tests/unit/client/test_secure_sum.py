@@ -104,6 +104,8 @@ def test_an_attempt_is_charged_before_noise_is_drawn(three: Three, monkeypatch: 
     monkeypatch.setattr(NoiseShares, "noised", noised)
     three.sites["east"].masked(order)
     assert seen == [1]
+    [body] = [entry.body for entry in three.budget("east").ledger.entries() if entry.kind == "reserve"]
+    assert len(body["start"]) == 64  # of the adapter, for a receipt
 
 
 def test_asked_again_the_same_vector_leaves_and_nothing_is_charged(three: Three) -> None:

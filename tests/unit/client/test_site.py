@@ -158,6 +158,18 @@ def test_a_reply_says_where_the_ledger_ends_and_the_ledger_where_the_servers_cha
     assert (reservation.body["server_entries"], reservation.body["server_hash"]) == (3, "c" * 64)
 
 
+def test_the_ledger_names_the_adapter_of_an_order_if_the_server_publishes_the_same_one(
+    classify: RunConfig, change: Change, make: MakeSite
+) -> None:
+    for encoding in ("float32", "int8"):
+        config = change(classify, {"aggregation.encoding": encoding})
+        site = make(config)
+        asked = replace(order(site, config), run_id=encoding)
+        site.train(asked)
+        [body] = [e.body for e in site.budget.ledger.entries() if e.kind == "reserve" and e.body["run_id"] == encoding]
+        assert body.get("start") == (asked.adapter.digest() if encoding == "float32" else None)
+
+
 def test_a_run_beyond_the_budget_is_refused_at_its_first_round(
     classify: RunConfig, learner_of: LearnerOf, records_of: RecordsOf, open_budget: OpenBudget
 ) -> None:

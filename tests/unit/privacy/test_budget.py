@@ -195,6 +195,16 @@ def test_a_round_that_was_answered_is_not_answered_again(budget: Make) -> None:
         budget(records(NAMES)).reserve("run", 1, PLAN, ChainHead())
 
 
+def test_an_open_reservation_serves_no_other_adapter_to_start_from(budget: Make) -> None:
+    mine = budget(records(NAMES))
+    first = mine.reserve("run", 1, PLAN, ChainHead(), start="a" * 64)
+    assert mine.reserve("run", 1, PLAN, ChainHead(), start="a" * 64) == first
+    with pytest.raises(LedgerError, match="reserved for another adapter to start from"):
+        mine.reserve("run", 1, PLAN, ChainHead(), start="b" * 64)
+    mine.reserve("run", 2, PLAN, ChainHead())  # as an earlier version did
+    mine.reserve("run", 2, PLAN, ChainHead(), start="b" * 64)
+
+
 def test_an_open_reservation_serves_no_other_plan_and_no_other_records(budget: Make) -> None:
     budget(records(NAMES)).reserve("run", 1, PLAN, ChainHead())
     with pytest.raises(LedgerError, match="reserved for other records"):

@@ -582,6 +582,7 @@ def test_each_site_has_a_receipt_for_its_replies_in_the_published_rounds(finishe
         found = receipt(finished.folder / "ledger" / site, finished.folder)
         assert [row["own"] for row in found["rounds"]] == ["counted"] * 2
         assert found["head"] == SignedCard.load(finished.folder).card["round_record"]
+        assert (found["orders"], found["adapters"]) == (2, 1)
 
 
 def test_a_trusted_server_publishes_site_level_privacy_and_keeps_the_sample_to_itself(
