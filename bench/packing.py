@@ -32,7 +32,7 @@ from shared.tasks import load_task
 from shared.tasks.base import Learner
 from shared.tasks.examples import Batch, Example
 from shared.tasks.micro_batches import FIXED_COST, micro_batches
-from simulations.sites import read_sites
+from simulations.reading import read_sites
 
 OUTPUT = Path("runs/bench/packing.json")
 PADDED = "padded"

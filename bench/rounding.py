@@ -27,7 +27,7 @@ from shared.records.types import Record
 from shared.seeds import stream
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
-from simulations.sites import read_sites
+from simulations.reading import read_sites
 
 OUTPUT = Path("runs/bench/rounding.json")
 MOVED = 0.02  # standard deviation of random changes to the adapter, as after some steps of training

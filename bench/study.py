@@ -31,7 +31,8 @@ from shared.ops.numbers import epsilon_up
 from shared.wire.encodings import ORDERS, REPLIES
 from shared.wire.packed_arrays import packed
 from simulations.planning import site_plans
-from simulations.sites import read_sites, scrub_sites
+from simulations.reading import read_sites
+from simulations.sites import scrub_sites
 from simulations.studies.bare_rounds import BareFederation
 
 

@@ -27,7 +27,8 @@ from shared.errors import DataError, HushtuneError
 from shared.metrics.bootstrap import mean
 from shared.tasks.outcome import Outcome
 from simulations.planning import site_plans
-from simulations.sites import read_sites, scrub_sites
+from simulations.reading import read_sites
+from simulations.sites import scrub_sites
 from simulations.studies.bare_rounds import BareFederation
 
 FILES = {"films-1": "movies", "films-2": "movies", "tweets": "tweets"}  # by site of the config

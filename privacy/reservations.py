@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from privacy.dp.plan import PrivacyPlan
 from privacy.entries import Entry
 from privacy.fingerprint import Dataset
 from shared.errors import LedgerError
 
+if TYPE_CHECKING:  # it imports torch, which reading a ledger does not need
+    from privacy.dp.plan import PrivacyPlan
 
-def mechanism_of(plan: PrivacyPlan | None) -> dict[str, Any]:
+
+def mechanism_of(plan: "PrivacyPlan | None") -> dict[str, Any]:
     """Return the fields of a reservation that describe the mechanism; without privacy the list of events is empty."""
     if plan is None:
         return {"unit": None, "relation": None, "target_delta": None, "plan": None, "rounds": None, "events": []}
@@ -30,7 +32,7 @@ def reservation_of(entries: Sequence[Entry], run_id: str, round_number: int, att
     return next((e for e in reserved if (e.body["run_id"], e.body["round"], e.body.get("attempt")) == wanted), None)
 
 
-def attempts_reserved(entries: Sequence[Entry], run_id: str, plan: PrivacyPlan) -> int:
+def attempts_reserved(entries: Sequence[Entry], run_id: str, plan: "PrivacyPlan") -> int:
     """Count the reserved attempts at secure sums of a run, successful or not."""
     digest = plan.digest()
     return sum(e.kind == "reserve" and (e.body["run_id"], e.body["plan"]) == (run_id, digest) for e in entries)
@@ -43,7 +45,7 @@ def is_committed(reservation: Entry, entries: Sequence[Entry], reply: str | None
 
 
 def unanswered(
-    earlier: Entry, entries: Sequence[Entry], plan: PrivacyPlan | None, dataset: Dataset, start: str | None = None
+    earlier: Entry, entries: Sequence[Entry], plan: "PrivacyPlan | None", dataset: Dataset, start: str | None = None
 ) -> Entry:
     """Return an earlier reservation for reuse; refuse if it was answered, or has another plan, records or start.
 

@@ -15,13 +15,15 @@ again one bound holds. Nobody can choose between the two rules after seeing a re
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from privacy.accounting import Accountant
-from privacy.dp.plan import PrivacyPlan
 from privacy.entries import Entry
 from privacy.mechanism_event import MechanismEvent
 from privacy.renyi_filter import filter_epsilon
+
+if TYPE_CHECKING:  # it imports torch, which reading a ledger does not need
+    from privacy.dp.plan import PrivacyPlan
 
 Events = tuple[MechanismEvent, ...]
 
@@ -64,7 +66,7 @@ class Part:
     whole: Events | None = None
 
     @classmethod
-    def to_come(cls, run_id: str, plan: PrivacyPlan, rounds: int) -> "Part":
+    def to_come(cls, run_id: str, plan: "PrivacyPlan", rounds: int) -> "Part":
         """Return the part that ``rounds`` further rounds of a run will reserve.
 
         Parameters

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from client.data_stage.site_data import SiteData
+from client.exactness import self_check
+from client.site import Site
 from privacy.accounting import Accountant
 from privacy.budget import Budget
 from privacy.dp.plan import PrivacyPlan
@@ -160,8 +162,7 @@ def _seated(
     config = builder.config
     budgets = {each.section.id: site_budget(config, each, builder.folder, accountant) for each in data}
     if pool is None:
-        learners = Learners(config, learner)
-        sites = [builder.build(each, learners, budgets[each.section.id]) for each in data]
+        sites = _checked(builder, data, Learners(config, learner), budgets)
         return sites, lambda advance: LocalFleet(sites, advance)
     pool.start(builder, data, budgets, accountant, learner)
     remote = [
@@ -169,6 +170,36 @@ def _seated(
         for site in (each.section for each in data)
     ]
     return remote, lambda advance: PoolFleet(pool, list(budgets), advance)
+
+
+def _checked(
+    builder: SiteBuilder, data: Sequence[SiteData], learners: Learners, budgets: Mapping[str, Budget]
+) -> list[Site]:
+    """Build all sites in this process, and check each model's gradients on the longest and shortest records of its sites.
+
+    Real sites check their own records. Here, sites of one rank share a model, so one check covers them.
+
+    Raises
+    ------
+    PrivacyError
+        The gradients of a model are not exact.
+    """
+    config, sites = builder.config, dict[str, Site]()
+    by_rank: dict[int, list[SiteData]] = {}
+    for each in data:
+        by_rank.setdefault(config.ranks[each.section.id], []).append(each)
+    for group in by_rank.values():
+        built = {name: builder.build(each, learners, budgets[name], packs=True) for name, each in _named(group)}
+        examples = [example for site in built.values() if site.plan is not None for example in site.encoded[0]]
+        learner, training = learners.of(group[0].section.id), config.training
+        if examples and not self_check(learner, examples, config.privacy.self_check, training.distillation).may_pack:
+            built = {name: builder.build(each, learners, budgets[name], packs=False) for name, each in _named(group)}
+        sites.update(built)
+    return [sites[each.section.id] for each in data]
+
+
+def _named(data: Sequence[SiteData]) -> Iterator[tuple[str, SiteData]]:
+    return ((each.section.id, each) for each in data)
 
 
 def evaluator_of(

@@ -168,14 +168,16 @@ def plan(
 ) -> None:
     """Print what a run will cost in privacy, before anyone trains; or advise how to spend its epsilon."""
     run = load(config, overrides)
-    from simulations.advice import advice_rows
     from simulations.display.plans import advice_table, plan_table
-    from simulations.planning import plan_rows
 
     if advise:
+        from simulations.advice import advice_rows
+
         advice = advice_rows(run, passes)
         show(advice, json, lambda: advice_table(advice, run))
         return
+
+    from simulations.planning import plan_rows
 
     rows = plan_rows(run)
     show(rows, json, lambda: plan_table(rows, run))

@@ -39,7 +39,8 @@ from simulations.fleets.pool import Pool
 from simulations.fleets.workers import WorkerPool
 from simulations.personal import personal_adapters, refuse_beyond_budget, refuse_unmeasured
 from simulations.planning import Plans
-from simulations.sites import read_sites, scrub_sites
+from simulations.reading import read_sites
+from simulations.sites import scrub_sites
 from simulations.studies.baselines import baselines_of
 
 
@@ -183,6 +184,7 @@ def _prepare(
     anonymiser: Anonymiser,
 ) -> Federation:
     with stages.timed("data"):
+        anonymiser.wait_until_read()  # by another thread, which must not generate records at the same time
         raw = read_sites(config, folder)
     with stages.timed("anonymise"):
         data = scrub_sites(config, raw, folder, progress, anonymiser)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from client.preflight import shapes_of
 from privacy.accounting import Accountant
 from privacy.budget import A_RUN_TO_COME
 from privacy.calibration import SMALLEST_NOISE
@@ -122,6 +121,8 @@ def _colluders(plan: PrivacyPlan, config: RunConfig, accountant: Accountant) -> 
     shared = plan.shared
     if shared is None:
         return None
+    from client.preflight import shapes_of  # imports transformers, which takes seconds and other plans do not need
+
     rows, dimension = [], sum(math.prod(shape) for shape in shapes_of(config).values())
     for colluders in range(shared.fewest):
         noise = min(plan.shares(dimension, sites).with_colluders(colluders) for sites in (shared.fewest, shared.sites))

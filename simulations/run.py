@@ -7,7 +7,9 @@ from privacy.anonymise.pipeline import Anonymiser
 from shared.config.run import RunConfig
 from shared.errors import ConfigError
 from shared.ops.extras import require, require_for
+from shared.ops.imports import uncollected
 from shared.ops.progress import Progress, silent
+from simulations.reading import begin_scrubbing
 
 if TYPE_CHECKING:
     from server.report.result import RunResult
@@ -70,7 +72,7 @@ def simulate(
         raise ConfigError("--ray: trains with one process for each processor of the cluster; leave --workers out")
     with closing(Anonymiser(config.anonymise)) as anonymiser:
         if config.data.cache is None:  # a cache may hold all records already
-            anonymiser.begin()
-        from simulations.pipeline import run_pipeline  # takes seconds to import
-
+            begin_scrubbing(config, anonymiser)
+        with uncollected():
+            from simulations.pipeline import run_pipeline  # takes seconds to import
         return run_pipeline(config, anonymiser, progress, workers, ray, personal)

@@ -21,7 +21,7 @@ from shared.errors import ConfigError, DataError
 from shared.ops.progress import Advance, Progress
 from shared.records.read import read_records
 from shared.records.types import RawRecord
-from simulations.sites import read_sites
+from simulations.reading import read_sites
 
 if TYPE_CHECKING:
     from client.site_file import SiteFile

@@ -1,6 +1,7 @@
-"""Set up the sites of a simulated federation: their files, scrubbed records, ledgers and budgets."""
+"""Set up the sites of a simulated federation: their scrubbed records, ledgers and budgets."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from client.data_stage.cache import Cache
@@ -12,38 +13,10 @@ from privacy.fingerprint import Dataset
 from privacy.ledger import Ledger
 from shared.config.data import SiteSection
 from shared.config.run import RunConfig
-from shared.errors import ConfigError
 from shared.ops.progress import Progress, silent
 from shared.records.read import read_records
 from shared.records.types import RawRecord
-from simulations.data.partition import split_held_out
-from simulations.data.pool import deal
-from simulations.data.synthetic import write_sites
-
-
-def read_sites(config: RunConfig, folder: Path, labelled: bool = True) -> Mapping[str, list[RawRecord]]:
-    """Read each site's raw records; a synthetic source is first generated into ``folder``.
-
-    Parameters
-    ----------
-    config
-        The run's config.
-    folder
-        Folder for generated records.
-    labelled
-        Whether every record must have a label.
-    """
-    root = config.data.root
-    if config.data.source == "sites":
-        raise ConfigError("data.source = 'sites': the records are at real sites; start hushtune server, or name files")
-    if config.data.source == "synthetic":
-        root = folder / "data"
-        root.mkdir(parents=True, exist_ok=True)
-        write_sites(root, config.data.sites, config.run.seed, config.data.planted_bias, config.task.labels)
-    if config.data.pool is not None:
-        pool = root / config.data.pool
-        return deal(pool, read_records(pool, config, labelled), config)
-    return {site.id: read_records(root / (site.file or f"{site.id}.jsonl"), config, labelled) for site in config.data.sites}
+from simulations.reading import divided
 
 
 def scrub_sites(
@@ -79,12 +52,7 @@ def scrub_sites(
         read_records(config.evaluation.file, config)  # so that a bad test file is refused before anything that takes long
     sources = [_source(config, site, raw[site.id], folder) for site in config.data.sites]
 
-    def divide(records: Sequence[RawRecord]) -> Sequence[Sequence[RawRecord]]:
-        if config.evaluation.file is not None:
-            return records, []
-        return split_held_out(records, config.data.held_out, config.run.seed)
-
-    return prepare_sites(config, sources, config.gate, anonymiser, divide, progress)
+    return prepare_sites(config, sources, config.gate, anonymiser, partial(divided, config), progress)
 
 
 def _source(config: RunConfig, site: SiteSection, raw: Sequence[RawRecord], folder: Path) -> Source:

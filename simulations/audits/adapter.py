@@ -31,7 +31,8 @@ from simulations.assembly import held_out_records
 from simulations.audits.texts import Canary, canaries, other_secrets
 from simulations.audits.training import Trained, refuse_lasting_ledger, train_federation
 from simulations.data.synthetic import stream
-from simulations.sites import read_sites, scrub_sites
+from simulations.reading import read_sites
+from simulations.sites import scrub_sites
 
 NAME = "adapter"
 STRONG = 0.8  # the area that the attack must reach without privacy, on texts that were trained on four times

@@ -26,7 +26,8 @@ from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from shared.wire.chain_head import ChainHead
 from simulations.planning import site_plans
-from simulations.sites import read_sites, scrub_sites, site_budget
+from simulations.reading import read_sites
+from simulations.sites import scrub_sites, site_budget
 
 NAME = "one_run"
 FEWEST = 50  # canaries; a bound from fewer says nothing

@@ -36,7 +36,8 @@ from simulations.audits.dishonest import TRIGGER, AttackName, Collusion, Dishone
 from simulations.audits.training import refuse_lasting_ledger
 from simulations.fleets.local import LocalFleet
 from simulations.planning import site_plans
-from simulations.sites import read_sites, scrub_sites, site_budget
+from simulations.reading import read_sites
+from simulations.sites import scrub_sites, site_budget
 
 NAME = "attack"
 SITES = 10

@@ -256,7 +256,8 @@ def label_shares(sites: int, seed: int) -> Sequence[Sequence[float]]:
     return [[(1 - EVEN_PART) * share + EVEN_PART / len(DEPARTMENTS) for share in row] for row in skew]
 
 
-def invent_people(site_index: int, seed: int, per_locale: int = PEOPLE_PER_LOCALE) -> list[Person]:
+@lru_cache(maxsize=16)  # a simulation generates its records twice: once to scrub them early, and once into its folder
+def invent_people(site_index: int, seed: int, per_locale: int = PEOPLE_PER_LOCALE) -> Sequence[Person]:
     """Invent the people of a site: so many from each country, with record numbers in the site's format."""
     rng = stream(seed, "people", site_index)
     pattern = RECORD_NUMBERS[site_index % len(RECORD_NUMBERS)]

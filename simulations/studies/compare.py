@@ -21,7 +21,8 @@ from shared.ops.progress import Progress, silent
 from shared.records.types import RawRecord
 from shared.tasks import TASKS
 from simulations.assembly import held_out_records
-from simulations.sites import read_sites, scrub_sites
+from simulations.reading import read_sites
+from simulations.sites import scrub_sites
 from simulations.studies.arms import Material, arms_of, run_arm
 from simulations.studies.conclusions import conclusions, rows_of
 from simulations.studies.disparity import Grouping, disparities, groupings

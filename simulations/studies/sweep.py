@@ -22,7 +22,8 @@ from shared.ops.progress import Progress
 from shared.records.types import Record
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.planning import Plans, plan_rows
-from simulations.sites import read_sites, scrub_sites
+from simulations.reading import read_sites
+from simulations.sites import scrub_sites
 from simulations.studies.search import Report, search
 
 BEST = "best.toml"

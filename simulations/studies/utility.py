@@ -34,7 +34,8 @@ from shared.ops.progress import Progress
 from simulations.assembly import assemble, federate, held_out_records
 from simulations.display.bars import Bars
 from simulations.planning import Plans
-from simulations.sites import read_sites, scrub_sites
+from simulations.reading import read_sites
+from simulations.sites import scrub_sites
 from simulations.studies.search import trial_config
 
 EPSILONS = (8.0, 3.0, 1.0)

@@ -211,3 +211,32 @@ print("all")
 )
 def test_the_commands_that_a_role_shares_run_with_its_packages(role: str, code: str, status: str) -> None:
     assert with_packages_of(role, f"print(({code}))")[-1] == status
+
+
+def reached_at_once(starts: Iterable[str]) -> set[str]:
+    """All modules that these lead to by imports at the top alone, which run before a command does anything."""
+    seen, waiting = set(), list(starts)
+    while waiting:
+        module = waiting.pop()
+        path = file_of(module) if module.split(".")[0] in {*OURS, "hushtune"} else None
+        if module not in seen and path is not None:
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.Import):
+                    waiting += [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    waiting += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        seen.add(module)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("starts", "absent"),
+    [
+        (("client.statement", "client.receipt", "client.public_summary", "client.display"), {"torch", "transformers"}),
+        (("simulations.planning", "simulations.display.plans"), {"transformers", "peft", "opacus", "presidio_analyzer"}),
+        (("simulations.run",), {"torch", "transformers", "spacy", "dp_accounting", "scipy.stats"}),
+    ],
+    ids=["ledger", "plan", "start of a simulation"],
+)
+def test_a_command_does_not_import_what_takes_seconds_and_is_not_used(starts: tuple[str, ...], absent: set[str]) -> None:
+    assert not reached_at_once(starts) & absent

@@ -46,9 +46,9 @@ from simulations.display.run import metrics_table, report_tables
 from simulations.fleets import local as fleet
 from simulations.planning import plan_rows, site_plans
 from simulations.predict import score
+from simulations.reading import read_sites
 from simulations.run import simulate
 from simulations.scrub import Source, scrub_report
-from simulations.sites import read_sites
 
 pytestmark = pytest.mark.slow  # the real anonymiser
 

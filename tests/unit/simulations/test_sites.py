@@ -18,8 +18,9 @@ from shared.config.run import RunConfig
 from shared.records.types import RawRecord, Record
 from simulations.data.synthetic import account_holders, stream
 from simulations.display.run import paraphrase_lines
+from simulations.reading import read_sites
 from simulations.run import simulate
-from simulations.sites import read_sites, scrub_sites
+from simulations.sites import scrub_sites
 
 PERSONS = 30
 SETTINGS: Mapping[str, Any] = {

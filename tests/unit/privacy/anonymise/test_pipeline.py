@@ -3,20 +3,24 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from threading import Event, Thread
+from typing import ClassVar
 
 import pytest
 
 from privacy.anonymise import pipeline
 from privacy.anonymise.pipeline import Anonymiser
-from privacy.anonymise.scrubbed import Quarantined
+from privacy.anonymise.scrubbed import Quarantined, Scrubbed
 from privacy.anonymise.workers import Crew
 from privacy.detect.unfit import Reason
 from privacy.leakage.recall import Recall
 from shared.config.anonymise import AnonymiseSection
-from shared.errors import ModelError, RunError
-from shared.records.types import RawRecord, Span
+from shared.errors import DataError, ModelError, RunError
+from shared.records.types import RawRecord, Record, Span
 
 TEXTS = ("Dr. Okafor called from Leeds.", "Mail jo@example.org", "John \ud800", "I feel well.", "Ring +44 20 7946 0018")
 ROOT = Path(__file__).parents[4]
@@ -94,6 +98,112 @@ def test_a_worker_that_was_started_early_for_nothing_ends_when_the_anonymiser_is
         early.begin()
         assert len(multiprocessing.active_children()) == 1
     assert multiprocessing.active_children() == []
+
+
+class Recording:
+    """A crew without processes, which passes every record as it is."""
+
+    given: ClassVar[list[int]] = []
+
+    def __init__(self, *_: object) -> None:
+        self.ended = False
+
+    def grow(self, workers: int) -> None:
+        """Start nothing."""
+
+    def scrub(
+        self, chunks: Sequence[Sequence[RawRecord]], finished: Callable[[Sequence[RawRecord]], None]
+    ) -> list[Scrubbed]:
+        for chunk in chunks:
+            finished(chunk)
+        self.given.append(sum(map(len, chunks)))
+        return [Scrubbed(tuple(Record(raw.fields, raw.label, raw.position) for raw in chunk)) for chunk in chunks]
+
+    def end(self) -> None:
+        self.ended = True
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how many records each scrubbing was given, which no process does."""
+    monkeypatch.setattr(pipeline, "FEW", 0)
+    monkeypatch.setattr(pipeline, "Crew", Recording)
+    monkeypatch.setattr(Recording, "given", [])
+    return Recording.given
+
+
+GROUPS = (RECORDS[:25], RECORDS[25:])
+
+
+def test_records_that_were_scrubbed_ahead_are_scrubbed_once_and_counted(given: list[int]) -> None:
+    seen: list[int] = []
+    with closing(Anonymiser(AnonymiseSection(workers=2))) as anonymiser:
+        anonymiser.begin(lambda: GROUPS)
+        anonymiser.wait_until_read()
+        found = anonymiser.scrub_groups([list(group) for group in GROUPS], seen.append)
+    assert [[record.position for record in each.records] for each in found] == [[*range(1, 26)], [*range(26, 41)]]
+    assert given == [40]
+    assert sum(seen) == 40
+
+
+def test_other_records_than_those_that_were_scrubbed_ahead_are_scrubbed_themselves(given: list[int]) -> None:
+    with closing(Anonymiser(AnonymiseSection(workers=2))) as anonymiser:
+        anonymiser.begin(lambda: GROUPS)
+        found = anonymiser.scrub_groups([RECORDS[:4], RECORDS[4:6]])
+    assert [[record.position for record in each.records] for each in found] == [[1, 2, 3, 4], [5, 6]]
+    assert given == [40, 6]
+
+
+def test_records_that_cannot_be_read_ahead_are_scrubbed_when_they_are_there(given: list[int]) -> None:
+    def fail() -> Sequence[Sequence[RawRecord]]:
+        raise DataError("no such file")
+
+    with closing(Anonymiser(AnonymiseSection(workers=2))) as anonymiser:
+        anonymiser.begin(fail)
+        anonymiser.wait_until_read()
+        assert len(anonymiser.scrub(RECORDS).records) == 40
+    assert given == [40]
+
+
+def test_an_error_while_records_are_scrubbed_ahead_is_raised_when_they_are_asked_for(
+    given: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RunError("a worker process died")
+
+    monkeypatch.setattr(Recording, "scrub", fail)
+    with closing(Anonymiser(AnonymiseSection(workers=2))) as anonymiser:
+        anonymiser.begin(lambda: GROUPS)
+        with pytest.raises(RunError, match="died"):
+            anonymiser.scrub_groups(GROUPS)
+
+
+def test_an_anonymiser_that_is_closed_before_its_records_are_read_scrubs_none(given: list[int]) -> None:
+    closed = Event()
+
+    def read() -> Sequence[Sequence[RawRecord]]:
+        closed.wait(30)
+        return GROUPS
+
+    anonymiser = Anonymiser(AnonymiseSection(workers=2))
+    anonymiser.begin(read)
+    ahead = anonymiser._ahead
+    assert ahead is not None
+    closing_thread = Thread(target=anonymiser.close)
+    closing_thread.start()
+    while ahead.wanted:
+        time.sleep(0.001)
+    closed.set()
+    closing_thread.join(30)
+    assert not ahead.is_alive()
+    assert given == []
+
+
+def test_one_process_that_scrubs_alone_reads_nothing_ahead() -> None:
+    anonymiser = Anonymiser(AnonymiseSection(workers=1))
+    anonymiser.begin(pytest.fail)
+    anonymiser.wait_until_read()
+    anonymiser.close()
 
 
 def test_no_records_give_an_empty_result_without_a_model_being_loaded() -> None:

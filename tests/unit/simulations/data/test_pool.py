@@ -13,7 +13,7 @@ from shared.config.run import RunConfig
 from shared.errors import ConfigError, DataError
 from shared.records.types import RawRecord
 from simulations.data.pool import deal
-from simulations.sites import read_sites
+from simulations.reading import read_sites
 
 LABELS = ["card", "loan", "rate", "fee"]
 POOL = Path("pool.csv")
