@@ -1,6 +1,7 @@
 """Fixtures for all tests: two tiny random models in transformers' format, and small configs and records; no downloads."""
 
 import copy
+import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
@@ -45,9 +46,17 @@ settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the check of SECURITY.md's claims, only in the main process of pytest-xdist, which sees all reports."""
+    """Register the check of SECURITY.md's claims, in the main process of pytest-xdist, which sees all reports."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Claims())
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        gc.disable()  # until all tests are collected, because searching what imports leave takes a third of that time
+
+
+def pytest_collection_finish() -> None:
+    """Leave the libraries that the tests import out of each later search for garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
