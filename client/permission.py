@@ -53,7 +53,7 @@ def _refuse_other_size(file: SiteFile, run: RunConfig) -> None:
 
 def _refuse_rank(file: SiteFile, run: RunConfig) -> None:
     asked = file.rank_in(run)
-    if asked > file.policy.max_rank:
+    if "rank" in run.adapter.traits.fields and asked > file.policy.max_rank:
         raise PolicyRefused(
             "max_rank",
             f"asks for rank {asked}",

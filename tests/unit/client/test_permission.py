@@ -151,6 +151,13 @@ def test_labels_mean_nothing_to_an_instruction(file: SiteFile, forge: Forge) -> 
     assert caught.value.field == "cleaning.min_chars"
 
 
+def test_a_limit_of_ranks_does_not_concern_an_adapter_that_has_none(file: SiteFile, forge: Forge) -> None:
+    limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 4})})
+    permit(limited, forge({"adapter": {"family": "ia3"}}))
+    with pytest.raises(PolicyRefused):
+        permit(limited, forge({"adapter": {"family": "core", "rank": 8}}))
+
+
 def test_a_rank_above_the_sites_limit_is_refused_unless_the_run_takes_lower_ranks(file: SiteFile, forge: Forge) -> None:
     limited = file.model_copy(update={"policy": file.policy.model_copy(update={"max_rank": 4})})
     ranks = {"adapter.rank": 8, "aggregation.method": "partitioned_mean"}
