@@ -4,7 +4,7 @@ import copy
 import functools
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,27 @@ from made_report import DIGEST, classification, found, instruction, interval, on
 
 from server.report import charts
 from server.report.html import render
+
+
+@pytest.fixture(scope="module", autouse=True)
+def charts_are_drawn_once() -> Iterator[None]:
+    """Keep each chart by its arguments, from which alone it follows: most pages here show the charts of another one."""
+
+    def kept(draw: Callable[..., str]) -> Callable[..., str]:
+        drawn: dict[str, str] = {}
+
+        def drawn_once(*given: Any, **named: Any) -> str:
+            asked = repr((given, named))
+            if asked not in drawn:
+                drawn[asked] = draw(*given, **named)
+            return drawn[asked]
+
+        return drawn_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("progress", "budget", "intervals", "bars"):
+            patch.setattr(charts, name, kept(getattr(charts, name)))
+        yield
 
 
 @functools.cache
