@@ -1,5 +1,7 @@
 """Reports of made-up runs, for the tests of pages."""
 
+import html
+import re
 from typing import Any
 
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -174,3 +176,9 @@ def instruction() -> dict[str, Any]:
     report["config"]["privacy"]["enabled"] = False
     report["anonymisation"] |= {"recall": {}, "overall": None, "quarantined": {"oversize": 3}}
     return report
+
+
+def text(page: str) -> str:
+    """Return the visible text of a page, in one line."""
+    body = re.sub(r"<style>.*?</style>", "", page, flags=re.S)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())

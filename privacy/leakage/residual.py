@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import spacy
 import tldextract
@@ -16,14 +15,6 @@ from privacy.leakage.recall import Recall
 # Types that the second detector finds mostly in harmless text; only findings of other types count.
 VAGUE = frozenset({"DATE_TIME", "NRP", "URL", "MEDICAL_LICENSE", "US_DRIVER_LICENSE", "US_BANK_NUMBER"})
 BATCH = 64
-
-
-class Reader(Protocol):
-    """Finds personal data in texts."""
-
-    def detect(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
-        """Return the findings in each text, in order."""
-        ...
 
 
 class FolderEngine(SpacyNlpEngine):

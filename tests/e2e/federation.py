@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,17 +24,13 @@ import hushtune
 from shared.config.run import RunConfig
 from shared.records.types import RawRecord
 from simulations.data.partition import split_held_out
+from simulations.demo_federation import free_port
 
 ROOT = Path(__file__).parents[2]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = tuple(f"{a}{b}{a}" for a in LETTERS[:8] for b in LETTERS[8:16])
 PATIENCE = 600.0  # seconds; generous, since these tests make no claim about speed
 Rows = Sequence[Mapping[str, str]]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def here(folder: Path, words: Sequence[str]) -> tuple[int, str]:
@@ -129,10 +124,22 @@ class Federation:
         path = self.site(name) / "state" / "events.jsonl" if name else self.state / "run" / "events.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def reserved(self, name: str) -> list[int]:
+        """Return the round of each reservation in a site's ledger, in order."""
+        lines = (self.site(name) / "state" / "ledger" / "ledger.jsonl").read_text().splitlines()
+        return [entry["body"]["round"] for entry in map(json.loads, lines) if entry["kind"] == "reserve"]
+
     @property
     def report(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads((self.state / "run" / "report.json").read_text())
         return document
+
+    def assert_whole(self) -> None:
+        """Check that the run has each round once, and that each site's ledger has each round's charge once."""
+        rounds = list(range(1, self.loaded.training.rounds + 1))
+        assert [done["round"] for done in self.report["rounds"] if done["committed"]] == rounds
+        for name in self.sites:
+            assert self.reserved(name) == rounds, name
 
     @property
     def loaded(self) -> RunConfig:

@@ -1,6 +1,5 @@
 """Processes are killed at named points and started again with the same command; no round is lost, and nothing differs."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,19 +14,9 @@ Make = Callable[..., Any]
 KILLED = -9
 
 
-def spent(fed: Any, name: str) -> list[int]:
-    """Return the rounds that are reserved in a site's ledger, in order."""
-    lines = (fed.site(name) / "state" / "ledger" / "ledger.jsonl").read_text().splitlines()
-    bodies = [json.loads(line) for line in lines]
-    return [entry["body"]["round"] for entry in bodies if entry["kind"] == "reserve"]
-
-
 def same_as_undisturbed(fed: Any, private: bool) -> None:
     """Check that a disturbed run has every round once, and the same adapter as the undisturbed run."""
-    rounds = list(range(1, fed.loaded.training.rounds + 1))
-    assert [done["round"] for done in fed.report["rounds"] if done["committed"]] == rounds
-    for name in fed.sites:
-        assert spent(fed, name) == rounds, name
+    fed.assert_whole()
     undisturbed = simulate(fed.loaded).report
     if private:
         epsilons = [[site["epsilon"] for site in report["sites"]] for report in (fed.report, undisturbed)]

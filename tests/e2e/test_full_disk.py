@@ -1,6 +1,5 @@
 """A server and a site on a small disk that is full again and again: one sentence, nothing lost, the next start goes on."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -72,16 +71,6 @@ def assert_told(said: str) -> None:
     assert "Traceback" not in said, said
 
 
-def assert_whole(fed: Any) -> None:
-    """Check that the run has each round once, and the site's ledgers each round's charge once."""
-    rounds = list(range(1, ROUNDS + 1))
-    assert [done["round"] for done in fed.report["rounds"] if done["committed"]] == rounds
-    for name in fed.sites:
-        lines = (fed.site(name) / "state" / "ledger" / "ledger.jsonl").read_text().splitlines()
-        entries = [json.loads(line) for line in lines]
-        assert [entry["body"]["round"] for entry in entries if entry["kind"] == "reserve"] == rounds, name
-
-
 def test_a_server_whose_disk_is_full_says_so_each_time_and_loses_no_round(
     federation: Make, harness: Any, disk_of: Callable[[Path], SmallDisk]
 ) -> None:
@@ -92,7 +81,7 @@ def test_a_server_whose_disk_is_full_says_so_each_time_and_loses_no_round(
         assert_told(server.said)
         disk.grow()
     assert disk.pages > FEW
-    assert_whole(fed)
+    fed.assert_whole()
     status, said = harness.here(fed.folder, ["hushtune", "card", "verify", str(fed.state / "run")])
     assert status == 0, said
     assert list(fed.state.rglob("*.partial")) == []
@@ -120,4 +109,4 @@ def test_a_site_whose_disk_is_full_says_so_each_time_and_charges_no_round_twice(
         time.sleep(0.05)
     assert server.poll() == 0, server.said
     assert disk.pages > FEW
-    assert_whole(fed)
+    fed.assert_whole()

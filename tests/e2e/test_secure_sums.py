@@ -26,13 +26,6 @@ SHARED = {
 }
 
 
-def charged(fed: Any, name: str) -> list[int]:
-    """Return the round of each attempt that is reserved in a site's ledger, in order."""
-    lines = (fed.site(name) / "state" / "ledger" / "ledger.jsonl").read_text().splitlines()
-    bodies = [json.loads(line) for line in lines]
-    return [entry["body"]["round"] for entry in bodies if entry["kind"] == "reserve"]
-
-
 def verified(fed: Any, harness: Any, trust: str = "distributed") -> dict[str, list[int]]:
     """Verify the card of a finished run, and return the rounds that it charges to each site."""
     run = fed.state / "run"
@@ -57,7 +50,7 @@ def test_a_federation_that_shares_one_noise_survives_a_server_killed_between_the
     assert [done["round"] for done in fed.report["rounds"] if done["committed"]] == [1, 2]
     card = verified(fed, harness)
     for name in fed.sites:
-        assert charged(fed, name) == [1, 2]
+        assert fed.reserved(name) == [1, 2]
         assert card[name] == [1, 2, 2]  # the attempt that the killed server was about to ask for counts too
         assert {event["event"] for event in fed.events(name)} >= {"ready", "masked"}
 
@@ -75,7 +68,7 @@ def test_a_federation_that_adds_up_deltas_charges_each_round_once_also_when_the_
     assert [done["round"] for done in fed.report["rounds"] if done["committed"]] == [1, 2]
     assert verified(fed, harness, "local") == {name: [1, 2] for name in fed.sites}
     for name in fed.sites:
-        assert charged(fed, name) == [1, 2]
+        assert fed.reserved(name) == [1, 2]
         ledger, run = str(fed.site(name) / "state" / "ledger"), str(fed.state / "run")
         status, said = harness.here(fed.folder, ["hushtune", "ledger", "receipt", ledger, run])
         assert status == 0, said
@@ -97,5 +90,5 @@ def test_a_site_killed_at_each_point_loses_at_most_the_attempt_and_every_attempt
     # Killed between the charge and the vector, an attempt is lost and stays spent; a vector that was stored is sent again.
     twice = 1 + SITE_POINTS.index("reserved")
     expected = sorted([1, 2, 3, 4, twice])
-    assert {name: charged(fed, name) for name in fed.sites} == dict.fromkeys(fed.sites, expected)
+    assert {name: fed.reserved(name) for name in fed.sites} == dict.fromkeys(fed.sites, expected)
     assert verified(fed, harness) == dict.fromkeys(fed.sites, expected)

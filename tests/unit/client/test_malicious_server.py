@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from fixture_types import Change, LearnerOf
@@ -260,13 +261,6 @@ UNUSABLE: dict[str, Sequence[Row] | bytes | None] = {
 }
 
 
-def failing(error: Exception) -> Callable[..., Any]:
-    def fail(*_: object, **__: object) -> Any:
-        raise error
-
-    return fail
-
-
 FAILING: dict[str, tuple[str, Exception]] = {
     "the gate": ("client.data_stage.site_data.clean", GateFailed("0.3 of the records")),
     "the anonymiser": ("client.data_stage.site_data.scrub", RuntimeError("a patient's words")),
@@ -286,7 +280,7 @@ def test_whatever_fails_for_the_records_leaves_as_the_same_bytes(
         seen[name] = what_the_server_sees(write(file, content), [order, order], monkeypatch)
     for name, (place, error) in FAILING.items():
         with monkeypatch.context() as patch:
-            patch.setattr(place, failing(error))
+            patch.setattr(place, Mock(side_effect=error))
             site = write(file, rows(20))
             seen[name] = what_the_server_sees(site, [order, order], monkeypatch)
         reasons = re.findall(r'"reason": "(\w+)"', (site.site.state / "events.jsonl").read_text())

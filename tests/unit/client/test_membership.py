@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -235,21 +236,14 @@ def test_a_failure_that_may_depend_on_records_is_declined_in_both_phases(
     north: North, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("client.site.clipped_sum", killed_by(MemoryError()))
+        patch.setattr("client.site.clipped_sum", Mock(side_effect=MemoryError()))
         with pytest.raises(Declined):
             north.host.ready(north.order())
     order, *_ = north.second(north.order("two"))
-    monkeypatch.setattr("privacy.budget.Budget.reserve", killed_by(PrivacyError("budget exhausted: 3.2 of 4")))
+    monkeypatch.setattr("privacy.budget.Budget.reserve", Mock(side_effect=PrivacyError("budget exhausted: 3.2 of 4")))
     with pytest.raises(Declined):
         north.host.masked(order)
     assert north.file.set_ups.count().failures == 2
-
-
-def killed_by(error: Exception) -> Callable[..., Any]:
-    def fail(*_: object, **__: object) -> Any:
-        raise error
-
-    return fail
 
 
 def test_first_phases_without_a_second_are_counted_and_a_server_cannot_ask_for_them_without_end(north: North) -> None:
@@ -338,7 +332,7 @@ def test_a_delta_is_trained_and_charged_once_and_masked_anew_in_each_attempt_als
         with pytest.raises(MessageError, match="another list of sites"):  # asked again: its key is used up
             north.host.masked(order)
         north.start()
-        monkeypatch.setattr("client.site.train", killed_by(AssertionError("trained again")))
+        monkeypatch.setattr("client.site.train", Mock(side_effect=AssertionError("trained again")))
     assert np.array_equal(unmasked[0], unmasked[1])
     assert unmasked[0].any()
     assert north.file.set_ups.count().failures == 0

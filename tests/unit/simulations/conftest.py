@@ -1,9 +1,10 @@
 """What every test of a whole simulation needs: records that nobody scrubs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+import torch
 
 from client.data_stage.site_data import SiteData
 from privacy.anonymise.scrubbed import Scrubbed
@@ -24,3 +25,12 @@ def plainly() -> Callable[..., list[SiteData]]:
         return [SiteData(site, training, scrubbed(training), scrubbed(held_out)) for site, (training, held_out) in parts]
 
     return divided
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as each worker of a fleet does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -196,6 +196,16 @@ def _ordered(style: str) -> str:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_have_contrast(theme: str) -> None:
+    colours = colours_of(render({}), theme)
+    for ground in ("paper", "card", "warn-paper"):
+        for ink in ("ink", "muted", "accent", "good", "warn", "bad"):
+            assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+    for line in ("s1", "s2", "s3", "s4", "s5", "s6"):  # WCAG 1.4.11: graphics need 3
+        assert contrast(colours[line], colours["paper"]) >= 3, line
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_on_a_coloured_cell_has_contrast(theme: str) -> None:
     style = explained()
     colours = colours_of(style, theme)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from made_report import DIGEST, classification, found, instruction, interval, one_round, scores, site, with_failures
+from made_report import DIGEST, classification, found, instruction, interval, one_round, scores, site, text, with_failures
 
 from server.report import charts
 from server.report.html import render
@@ -39,12 +39,6 @@ def charts_are_drawn_once() -> Iterator[None]:
 def page_of(make: Callable[[], dict[str, Any]]) -> str:
     """Render the page of one of the reports above, once."""
     return render(make())
-
-
-def text(page: str) -> str:
-    """Return the visible text, in one line."""
-    body = re.sub(r"<style>.*?</style>", "", page, flags=re.S)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
 def test_every_number_is_shown_in_human_form() -> None:
@@ -301,28 +295,6 @@ def test_a_run_of_eighty_rounds_that_were_not_all_evaluated_has_its_page() -> No
     assert "Round 80 4 of 4 90.0 %" in text(page)
     assert "Round 79 4 of 4 \u2014" in text(page)
     assert page.count('class="chart"') == page_of(classification).count('class="chart"')
-
-
-def luminance(colour: str) -> float:
-    channels = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    bright, dim = sorted((luminance(one), luminance(other)), reverse=True)
-    return (bright + 0.05) / (dim + 0.05)
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_colours_have_contrast(theme: str) -> None:
-    light, dark = re.findall(r":root \{(.*?)\}", render({}), flags=re.S)[:2]
-    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", light if theme == "light" else dark))
-    for ground in ("paper", "card", "warn-paper"):
-        for ink in ("ink", "muted", "accent", "good", "warn", "bad"):
-            assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
-    for line in ("s1", "s2", "s3", "s4", "s5", "s6"):  # WCAG 1.4.11: graphics need 3
-        assert contrast(colours[line], colours["paper"]) >= 3, line
 
 
 def card_section(page: str) -> str:

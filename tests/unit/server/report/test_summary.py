@@ -1,13 +1,12 @@
 """The summary to print: whole sentences of the signed card, nothing that the report does not have, and one page of paper."""
 
-import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from made_report import classification, interval
+from made_report import classification, interval, text
 
 from privacy.mechanism_event import MechanismEvent
 from privacy.secagg.shared_plan import SharedNoise
@@ -19,11 +18,6 @@ from server.report.html import summary
 from shared.config.run import RunConfig
 
 MOST = 8_200  # characters that fit on one page of A4 in the print style; `weasyprint summary.html page.pdf` shows it
-
-
-def text(page: str) -> str:
-    body = re.sub(r"<style>.*?</style>", "", page, flags=re.S)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
 def sentences(card: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from federated import data_of
 from fixture_types import ConfigOf, RecordsOf
 
@@ -55,15 +54,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     started.shutdown()
 
 
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 def test_a_cluster_gives_the_rounds_of_one_process_bit_for_bit_though_a_node_is_lost(
     cluster: Any, config: RunConfig, records_of: RecordsOf, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from federated import data_of
 from fixture_types import ConfigOf, RecordsOf
 
@@ -46,14 +45,6 @@ CHANGES: dict[str, Any] = {
 @pytest.fixture
 def config(config_of: ConfigOf, tiny_bert: Path) -> RunConfig:
     return config_of({**CHANGES, "model.name": str(tiny_bert)})
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @contextmanager
