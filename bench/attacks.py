@@ -22,7 +22,7 @@ LIST = Path(__file__).with_suffix(".toml")
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack: upon whom, what is tried, and the test that tries each of its forms."""
+    """An attack: its target, what it does, and the test that tries each of its forms."""
 
     upon: str
     what: str

@@ -31,7 +31,7 @@ from shared.tasks import load_learner
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
 
-RECORDS = 8  # of a comparison with single records
+RECORDS = 8  # records that are compared with single records
 DRAWS = 1 << 24  # numbers of noise
 SPREAD = 6.0  # standard errors that a statistic of the noise may be off; an honest device fails one such check in 5e8
 CLAIM = 1.29  # noise multiplier that the meter is given
@@ -42,7 +42,7 @@ PADDED, PACKED = "padded", "end to end"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what was tried, what was seen, and whether it is within its limit (None: it has none)."""
+    """One line of the table: the check, the measured value, and whether it is within its limit (None: there is no limit)."""
 
     part: str
     name: str

@@ -1,8 +1,8 @@
 """Attack adapters as `hushtune audit adapter` does, with other texts and trainings for each seed, and print the means.
 
-Run: python -m bench.outsider bench/outsider.toml [--seeds 3] [--canaries 200] [--references 2] [--fills 32] [--json]. What
-was found in each adapter is kept, so a bench that was stopped goes on with the adapter where it was. One draw of 200 texts
-leaves an area under the curve uncertain by .04 either way; the mean over k draws, by that divided by the square root of k.
+Run: python -m bench.outsider bench/outsider.toml [--seeds 3] [--canaries 200] [--references 2] [--fills 32] [--json]. The
+results of each adapter are kept, so a bench that was stopped resumes with the next adapter. One draw of 200 texts leaves an
+area under the curve uncertain by .04 either way; the mean over k draws, by that divided by the square root of k.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from shared.config.toml import apply_override, read_toml
 from shared.errors import ConfigError
 from simulations.data.message_grammar import NEED_LABELS
 
-FORMAT = 3  # of kept cells; increase it to train them again
+FORMAT = 3  # version of the kept cells; increase it to train them again
 
 
 class TaskSection(Section):

@@ -5,7 +5,7 @@ JSON lines with ``focus``, ``qtype`` and ``question``. The label of a question i
 it: cancer, genes, digestion and kidneys, or nerves. Only two kinds of questions are read, which all four institutes have in
 the same words ("What is (are) X ?", "What are the treatments for X ?"), so nothing but the name of the disease tells the
 label; and no disease has a question on both sides of the split. The way "no subject" shows what is left without that name.
-Finished trainings are kept, so a measurement that was stopped, or that ``--seconds`` ended, goes on where it was.
+Finished trainings are kept, so a measurement that was stopped, or that ``--seconds`` ended, resumes.
 """
 
 import argparse

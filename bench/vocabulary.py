@@ -61,7 +61,7 @@ WORDNET: Mapping[str, tuple[frozenset[int], str, str]] = {
     ),
 }
 
-CODE = re.compile(r"[a-z]\d\d\b")  # of ICD
+CODE = re.compile(r"[a-z]\d\d\b")  # a code of ICD
 
 
 @dataclass

@@ -31,7 +31,7 @@ from simulations.reading import read_sites
 from simulations.sites import scrub_sites
 from simulations.studies.bare_rounds import BareFederation
 
-FILES = {"films-1": "movies", "films-2": "movies", "tweets": "tweets"}  # by site of the config
+FILES = {"films-1": "movies", "films-2": "movies", "tweets": "tweets"}  # the file of each site of the config
 PUBLIC = "amazon"
 EPSILONS = (None, 8.0, 1.0)
 CLEAR = 0.5  # a score nearer to 0 has no label

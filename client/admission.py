@@ -8,8 +8,8 @@ from privacy.leakage.gate import Check, checks, require
 from shared.config.anonymise import AnonymiseSection, GateSection
 from shared.records.types import RawRecord
 
-SAMPLE = 300  # most records that are measured
-SEED = 0  # of the planted data; fixed, so that the same records get the same verdict
+SAMPLE = 300  # the largest number of records that are measured
+SEED = 0  # the seed of the planted data; fixed, so that the same records get the same verdict
 
 
 def admit(

@@ -18,7 +18,7 @@ from shared.ops.flaws import Flaw
 from shared.records.read import read_records
 
 HEAD = 200  # records that are read
-SECONDS = 5.0  # to reach the server
+SECONDS = 5.0  # the longest time to reach the server
 LITTLE_DISK, LITTLE_MEMORY = 2 * 2**30, 2**30  # bytes; a warning if less is free
 MEMORY = Path("/proc/meminfo")
 Tell = Callable[[str], None]

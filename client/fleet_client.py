@@ -11,7 +11,7 @@ from shared.wire.parts import PART, SMALL
 
 TYPE = "application/x-protobuf"
 LARGE = "/v1/fleet/pull-object"  # the only request whose answer holds a part of a message
-SECONDS = 30.0  # to connect, and between two pieces of an answer
+SECONDS = 30.0  # the longest time to connect, and between two pieces of an answer
 
 
 class ForeignAnswer(ValueError):

@@ -12,7 +12,7 @@ from shared.identity.request_signature import WINDOW
 HEARTBEAT = 10.0  # seconds; Flower drops a node that is silent for two of these intervals
 NOT_ISSUED = "was not issued by the authority in server.ca; ask the operator for the right ca.crt, and check the address"
 WRONG_HOST = "is for another name than this address; correct server.address, or ask the operator for one with this name"
-CERTIFICATE_FLAWS: Mapping[int, str] = {  # by OpenSSL's number (X509_V_ERR_...)
+CERTIFICATE_FLAWS: Mapping[int, str] = {  # keys: OpenSSL's error numbers (X509_V_ERR_...)
     9: "is not valid yet; check the clock of this machine",
     10: "has expired; check the clock of this machine, and ask the operator to renew the certificate",
     62: WRONG_HOST,

@@ -18,16 +18,16 @@ from shared.errors import ConfigError
 from shared.models.load import choose_device
 from shared.ops.findings import write_findings
 
-# A run that a site may meter before it knows one: it spends the whole budget of a dataset.
+# The run that is metered at a site before its first run; the run spends the whole budget of a dataset.
 STEPS, RATE, FEWEST_EXPECTED = 100, 0.1, 8
 SIZES = (3072, 3072, 3072, 3072, 2304, 6)  # numbers of four adapted layers and of a head
 
 Sizes = tuple[int, ...]
-NAME = "mechanism"  # of what is kept
+NAME = "mechanism"  # the name of the stored findings
 
 
 def readings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Meter the engine for each different plan of a file, and return what was seen beside what is claimed.
+    """Meter the engine for each different plan of a file, and return the measured and the claimed values.
 
     Parameters
     ----------

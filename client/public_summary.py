@@ -7,7 +7,7 @@ from typing import Any
 from client.statement import statement
 
 FEWEST = 5  # a smaller count is not shown
-SMALLEST_BAND = 0.25  # of epsilon
+SMALLEST_BAND = 0.25  # the smallest epsilon that a public summary names
 
 
 def summary(folder: Path, *, public: bool, target_delta: float | None = None) -> dict[str, Any]:

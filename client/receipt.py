@@ -80,7 +80,7 @@ def _chain(run_id: str, rows: Sequence[Mapping[str, Any]], run: Path) -> list[Ch
 def _refuse_other_chain(run_id: str, entries: Sequence[Entry], heads: Sequence[ChainHead], last: int, path: Path) -> int:
     """Compare the chain with the head that came with each order to this site; return the number of orders.
 
-    A reservation after the ``last`` reported round is no order of the published run: it is that of a personal adapter.
+    A reservation after the ``last`` reported round was made for a personal adapter, so it is not counted as an order.
     """
     orders = [entry for entry in entries if entry.kind == "reserve" and entry.body["run_id"] == run_id]
     for entry in orders:

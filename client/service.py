@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Asked = TypeVar("Asked", bound=Order)
 Made = TypeVar("Made")
 FIRST_LEAVES = 4.0  # seconds after which an order that is declined is answered, at the earliest
-SHORT_PAUSE, LONG_PAUSE = 3.0, 30.0  # most seconds between attempts to reach a server: at first, and when it stays away
+SHORT_PAUSE, LONG_PAUSE = 3.0, 30.0  # longest pauses, in seconds, between attempts to reach a server: at first, and later
 BUDGETS = 10.0  # seconds between updates of the budgets in the status file while orders come without a pause
 TAKEN = 30.0  # seconds in which the server may still know a connection of this site that is gone
 PATIENT = 20  # attempts with short pauses, which outlast a restart of the server

@@ -113,7 +113,7 @@ class Host:
     def for_itself(self, config: RunConfig, run_id: str) -> Site:
         """Return the site of a run that is over, for one more round of which nothing is sent (`Site.personalise`).
 
-        The steward asks, not a server, so every reason is told, and nothing is counted as a question about the records.
+        The steward asks, not a server, so every reason is shown, and nothing is counted as a question about the records.
 
         Parameters
         ----------

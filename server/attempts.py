@@ -1,8 +1,8 @@
 """Write each attempt to the disk before the server asks sites for the vectors or deltas that they charge.
 
 A site charges what it was asked for even if nothing comes of it, and a server that is killed meanwhile commits nothing. So
-the privacy card counts what is written here. Where sites share one noise, each attempt is charged; else a round is charged
-once. Where sites add up deltas with their own noise, a round is bound to the sites of its attempts.
+the privacy card counts the attempts that are written here. Where sites share one noise, each attempt is charged; else a
+round is charged once. Where sites add up deltas with their own noise, a round is bound to the sites of its attempts.
 """
 
 import json

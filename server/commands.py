@@ -178,13 +178,13 @@ def serve_review(
     from contextlib import suppress
 
     from server.review.ratings import Ratings
-    from server.review.serve import Desk, Server
+    from server.review.serve import RatingSession, Server
     from server.review.sheet import read_sheet
 
-    desk = Desk(read_sheet(folder), Ratings(folder, rater))
-    desk.ratings.read()
-    with Server(desk, port) as server, suppress(KeyboardInterrupt):
-        typer.echo(f"{len(desk.items)} items at {server.address} for rater {rater}; end with Ctrl-C")
+    session = RatingSession(read_sheet(folder), Ratings(folder, rater))
+    session.ratings.read()
+    with Server(session, port) as server, suppress(KeyboardInterrupt):
+        typer.echo(f"{len(session.items)} items at {server.address} for rater {rater}; end with Ctrl-C")
         server.wait()
 
 
@@ -197,9 +197,9 @@ def score_review(
 ) -> None:
     """Unblind the ratings: print how often the tuned model is preferred, and how far the raters agree."""
     from server.display import review_tables
-    from server.review.score import enter, score
+    from server.review.score import add_to_report, score
 
     found = score(folder, key)
     if run is not None:
-        enter(run, found)
+        add_to_report(run, found)
     show(found, json, lambda: review_tables(found))

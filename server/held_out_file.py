@@ -10,7 +10,7 @@ from shared.errors import DataError
 from shared.records.read import read_records
 from shared.records.types import Record
 
-OWNER = "server"  # of these records, where a report names the site of each
+OWNER = "server"  # stands in a report in place of the site of these records
 
 
 @dataclass(frozen=True)

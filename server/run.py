@@ -103,7 +103,7 @@ class ServerRun:
 
     @cached_property
     def attempts(self) -> Attempts:
-        """Whom the server asked in each attempt so far."""
+        """The record of which sites the server asked in each attempt so far."""
         return Attempts(self.folder.attempts)
 
     def report(self, rounds: list[Round], stages: Stages, laps: Sequence[Lap | None]) -> dict[str, Any]:

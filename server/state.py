@@ -36,7 +36,7 @@ class StateFolder:
 
     @property
     def attempts(self) -> Path:
-        """Return the file of whom the server asked in each attempt at a round."""
+        """Return the file that lists which sites the server asked in each attempt at a round."""
         return self.run / "attempts.json"
 
     @property
@@ -57,7 +57,7 @@ class StateFolder:
 
 @dataclass(frozen=True)
 class Beginning:
-    """Where a run starts or resumes: its id, the adapter that it was forked from, and what was committed since."""
+    """Where a run starts or resumes: its id, the adapter that it was forked from, and the committed rounds."""
 
     run_id: str
     forked: AdapterState | None = field(default=None, repr=False)
@@ -86,8 +86,8 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
     config
         The run to start; if it is the folder's run, that one is resumed.
     fork
-        Whether a run of another config may start from the adapter that is in the folder. Only the adapter is taken over:
-        what the aggregation kept belongs to the old run.
+        Whether a run of another config may start from the adapter that is in the folder. Only the adapter is taken over, not
+        the state of the old run's aggregation.
 
     Returns
     -------
@@ -124,8 +124,8 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
         )
     if found is not None and fork and config.model.warm_start is not None:
         raise RunError(
-            f"{folder.run}: a fork starts from the adapter of the run there, which no public text alone has trained; remove "
-            "model.warm_start from the config, or start the run without --fork in another --state"
+            f"{folder.run}: a fork starts from the adapter of the run there, which was not trained on public text only; "
+            "remove model.warm_start from the config, or start the run without --fork in another --state"
         )
     folder.run.rename(folder.root / f"run-{state['run_id']}")
     return _start(folder, config, found.adapter if found and fork else None)
@@ -134,8 +134,8 @@ def begin(folder: StateFolder, config: RunConfig, fork: bool) -> Beginning:
 def _rounds(found: Checkpoint, folder: Path) -> list[Round]:
     """Rebuild the rounds so far.
 
-    The last committed round and the best one have their own adapters; nothing reads those of the others. What the
-    aggregation kept is read from the last one only.
+    Only the last committed round and the best one get their own adapters, because no other is read again. The aggregation's
+    state is that of the last one.
     """
     kept = found.best
     best = kept.round if kept else None

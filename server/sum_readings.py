@@ -18,7 +18,7 @@ from shared.config.run import RunConfig
 
 Words = npt.NDArray[np.uint32]
 Mean = npt.NDArray[np.float32]
-MARGIN = 1.1  # by which the norm of honest noise may exceed its expected value before a sum is rejected
+MARGIN = 1.1  # a sum is rejected if its norm exceeds that of the expected noise by more than this factor
 
 
 class Reading(Protocol):

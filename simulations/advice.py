@@ -21,7 +21,7 @@ from shared.ops.numbers import epsilon_up
 from simulations.planning import site_plans
 
 STEPS = (10, 20, 40, 80, 160)
-LOCAL_ROUNDS = 5  # of a run under trust 'local'; divides every entry of STEPS
+LOCAL_ROUNDS = 5  # rounds of a run under trust 'local'; divides every entry of STEPS
 TRUSTS = ("local", "distributed")
 WORD = 4  # bytes of a number in a vector
 

@@ -145,7 +145,7 @@ def assemble(
     learner = load_learner(config)
     accountant = accountant or Accountant()  # shared: sites of the same declared size have the same plan
     builder = SiteBuilder(config, plans.sites, folder, new_keys(config))
-    sites, fleet = _seated(builder, data, learner, accountant, pool)
+    sites, fleet = _built_sites(builder, data, learner, accountant, pool)
     for site in sites:
         if site.plan is not None:
             site.budget.refuse_beyond(site.plan)
@@ -155,7 +155,7 @@ def assemble(
     return Federation(learner, start_of(config, learner), sites, plans.server, data, measures, fleet, embeddings)
 
 
-def _seated(
+def _built_sites(
     builder: SiteBuilder, data: Sequence[SiteData], learner: Learner, accountant: Accountant, pool: Pool | None
 ) -> tuple[Sequence[Member], Callable[[Advance], Fleet]]:
     """Build all sites, in this process or in the pool; return them with a function that makes their fleet."""

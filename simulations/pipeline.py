@@ -133,7 +133,7 @@ def _carried_out(
 
 
 def _meter(config: RunConfig, plans: Plans, folder: Path, accountant: Accountant) -> None:
-    """Meter the engine for each plan of a site, as each real site does, and keep what was seen for report and card."""
+    """Meter the engine for each plan of a site, as each real site does, and store the findings for report and card."""
     if not any(plans.sites.values()):
         return
     found = {"config_digest": config.digest(), "passed": True, "plans": []}

@@ -34,7 +34,7 @@ from shared.records.types import RawRecord, Record, Span
 
 NONCE_BYTES = 12
 PURPOSE = b"hushtune cache 1"
-LIBRARIES = (  # of the anonymiser, by the names of their packages
+LIBRARIES = (  # packages that the anonymiser uses
     *("presidio-analyzer", "presidio-anonymizer", "spacy", "transformers", "faker"),
     *("chunspell", "symspellpy", "phonenumbers", "regex"),
 )

@@ -18,7 +18,7 @@ from privacy.dp.sampling import poisson_batches
 from shared.errors import PrivacyError
 
 Floats = npt.NDArray[np.float64]
-NORM = 4.0  # of a canary's gradient, in C, so that clipping must bound it
+NORM = 4.0  # norm of a canary's gradient, in C; above 1, so that clipping must bound it
 AT_ONCE = 16  # canaries in one micro-batch; each has a gradient as long as all trained tensors
 
 

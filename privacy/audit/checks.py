@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 ALPHA = 1e-6  # chance that one check fails an honest engine
 SHARE_TOLERANCE = 1e-6  # by how much rounding may lift a unit's share above C
-LOW_BITS = 12  # of a release, in steps of the grid
+LOW_BITS = 12  # how many of a release's lowest bits are checked, in steps of the grid
 EXACT = 2.0**51  # a float64 below this still shows a fraction of a step
 
 

@@ -24,7 +24,7 @@ from privacy.privacy_loss import SEARCH_GRID
 from privacy.secagg.noise_shares import KERNEL
 from shared.errors import PrivacyError
 
-PARTS = 64  # of a long release
+PARTS = 64  # parts into which a long release is cut
 REPEATING = 16  # the fewest numbers of a tensor that the comparison of tensors can use
 FEWEST_LONG = 4096  # numbers of a release in which repeated noise can be looked for
 
@@ -36,7 +36,7 @@ class Reading:
     Attributes
     ----------
     checks
-        Each check with what was seen and what is allowed.
+        Each check with its measured and its allowed value.
     noise
         Standard deviation of the noise / largest share of one unit, in the unit of the plan's noise multiplier.
     rate

@@ -18,9 +18,9 @@ from scipy.stats import binom
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-CONFIDENCE = 0.95  # of each bound
+CONFIDENCE = 0.95  # the confidence of each bound
 GUESSED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)  # shares of the canaries that are called present, fixed in advance
-LARGEST = 64.0  # epsilons beyond it are not told apart
+LARGEST = 64.0  # the largest epsilon that is tried
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 RESTARTS, STEPS = 2, 20  # the engine is made this many times, and takes this many steps each time
 COORDINATES = 2048  # synthetic numbers in all, divided among the run's tensors
-FEWEST_COORDINATES, MOST_COORDINATES = 4, 64  # of one tensor
+FEWEST_COORDINATES, MOST_COORDINATES = 4, 64  # synthetic numbers of one tensor
 BATCH = 64  # units of a batch that get a gradient
 DRAWN = 1024  # expected units of a batch
 MOST_UNITS = 200_000  # synthetic units; sampling rates below DRAWN / MOST_UNITS give smaller batches
 LONGEST = 1 << 19  # numbers of the one long release, which crosses the borders of the mechanism's chunks
-SEED = 0  # of every seedable generator at each restart: noise that comes from any of them repeats
-HUGE = 1e6  # norm of a gradient that must be clipped, in C; of the gradients in a step with noise, at most LARGE
+SEED = 0  # seeds every seedable generator at each restart, so noise from such a generator repeats
+HUGE = 1e6  # norm of a gradient that must be clipped, in C; in a step with noise LARGE is used instead
 LARGE = 100.0
 
 
@@ -45,7 +45,7 @@ class Trace:
     noise : array (T, m)
         What was released, minus that sum.
     whole : array (T, m)
-        What was released in steps of the grid, where the sum is 0 (else 0).
+        The released numbers in steps of the grid, at places where the clipped sum is 0; 0 at all others.
     fractions : float
         The largest distance of a released number from a multiple of the grid, in steps of the grid.
     shares : array (k,)

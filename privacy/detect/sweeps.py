@@ -18,9 +18,9 @@ from privacy.detect.words import WORDS_OF_A_PLACE, WordLists, without_accents
 
 SCORE = 0.1
 WORDS = 2**14  # words whose verdict is remembered
-IN_A_LIST = 0.55  # of a listed name in a list of persons, which is no term of a domain there
+IN_A_LIST = 0.55  # the score of a listed name in a list of persons; no term of a domain stands there
 WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}\p{M}]+(?:[-'](?!s\b)[\p{Lu}\p{Ll}\p{Lt}\p{M}]+)*")
-PART = re.compile(r"[^-]+")  # of a word with hyphens
+PART = re.compile(r"[^-]+")  # a part of a word with hyphens
 # What precedes the first word of a sentence: nothing, a full stop, a line break, a bullet, or the colon after a speaker.
 BEFORE_START = regex.compile(r"(?:\A|[.!?:;|]\s*|\n\s*|[\"(\[>*]\s*|\s-\s*|\d[.)]\s*)\Z", regex.V1)
 # Words in letters of other scripts than Latin: names, or words that no rule can read.

@@ -13,7 +13,7 @@ from privacy.dp.plan import PrivacyPlan
 from shared.errors import PrivacyError
 
 MARK = "_trained_under_a_privacy_plan"  # attribute of a model that make_private has taken before
-DTYPES = frozenset({torch.float32, torch.bfloat16})  # for which the noise is known to cover rounding
+DTYPES = frozenset({torch.float32, torch.bfloat16})  # dtypes for which the noise is known to cover rounding
 REMEDY = "pass a tuple of tensors or a map-style data set, with one item for each record"
 
 

@@ -22,7 +22,7 @@ NUMBER = re.compile(r"\d+")
 # Of a name, only words are replaced, and of an age only its number. So a finding that holds more, such as a name that ran
 # together with a telephone number, must keep its tag.
 NAME = re.compile(r"(?:[^\W\d_]|[\s.,'\u2019-])+")
-TRIES = 50  # most attempts to draw a surrogate that occurs nowhere in the document
+TRIES = 50  # the largest number of draws to find a surrogate that occurs nowhere in the document
 FIXED: Mapping[str, frozenset[str]] = {  # words that every surrogate of a type may hold, and that name nobody
     "URL": frozenset({"https", "example", "org"}),
     "EMAIL_ADDRESS": frozenset({"example", "com", "net", "org"}),

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from server.aggregation.method import Collected
 from shared.adapters.state import AdapterState
 
-STEPS = 100  # most steps of the iteration
+STEPS = 100  # the largest number of iterations
 CLOSE = 1e-7  # a step this small, as a share of the deltas' spread, ends it
 SMOOTHING = 1e-6  # smallest divisor, as a share of the spread
 

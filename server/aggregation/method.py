@@ -10,7 +10,7 @@ from shared.config.aggregation import AggregationSection
 from shared.errors import RunError
 
 Memory = Mapping[str, AdapterState]  # what a method or an optimiser keeps from one round to the next, by name
-MOST_BYTES = 8 << 30  # of deltas that a collected method may hold at once
+MOST_BYTES = 8 << 30  # the largest size of all deltas that a collected method may hold at once
 
 
 @dataclass(frozen=True)

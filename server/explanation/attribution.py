@@ -13,9 +13,9 @@ import torch
 
 from shared.tasks.base import Learner, Reading
 
-TOLERANCE = 0.05  # of the difference of the outputs
+TOLERANCE = 0.05  # tolerated error, as a share of the difference of the outputs
 STEPS = (32, 64, 128, 256, 512, 1024)
-SMALLEST_NORM = 0.1  # of a filler's embedding, in median norms
+SMALLEST_NORM = 0.1  # smallest norm of a filler's embedding, in median norms
 AT_ONCE = 16  # interpolated texts in memory at the same time
 Floats = npt.NDArray[np.float64]
 

@@ -145,7 +145,7 @@ class Link:
         return node_id
 
     def dismiss(self, node_id: int) -> None:
-        """End the connection of a node whose key is not admitted any more, and drop its orders and what came of a reply."""
+        """End the connection of a node whose key is no longer admitted, and drop its orders and parts of replies."""
         self._state.deactivate_node(node_id)
         self.forget([message_id for message_id, node in self._out.items() if node == node_id])
         self.api.drop(self._keys[node_id])

@@ -12,7 +12,7 @@ from shared.errors import ConfigError
 from shared.tasks.outcome import Outcome
 
 MOST_GROUPS = 20
-RESAMPLES = 200  # of fairlearn's bootstrap, which computes each metric in Python
+RESAMPLES = 200  # few, because fairlearn's bootstrap computes each metric in Python
 
 
 def by_group(evaluator: Evaluator, column: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from html import escape
 from server.report.charts import Point
 from server.report.figures import value
 
-WIDTH, HEIGHT, LEFT, BELOW = 480.0, 200.0, 64.0, 22.0  # of the view box, and the room for the numbers beside the curve
+WIDTH, HEIGHT, LEFT, BELOW = 480.0, 200.0, 64.0, 22.0  # the view box, and room for numbers beside the curve
 
 
 def live_chart(label: str, metric: str, points: Sequence[Point], rounds: int) -> str:

@@ -1,4 +1,4 @@
-"""Verify a privacy card: its signer, and that adapter, ledger heads and epsilons are those that it states."""
+"""Verify a privacy card: check its signature, and that adapter, ledger heads and epsilons are as the card states."""
 
 import json
 from collections.abc import Mapping

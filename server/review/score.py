@@ -78,7 +78,7 @@ def agreement(verdicts: Verdicts, rated: Sequence[str]) -> float | None:
     return float(AnnotationTask(data=triples).alpha())
 
 
-def enter(run: Path, found: Mapping[str, Any]) -> None:
+def add_to_report(run: Path, found: Mapping[str, Any]) -> None:
     """Add the scored review to the report of a finished run.
 
     Parameters

@@ -21,8 +21,8 @@ LONGEST = 1000  # bytes of a rating
 
 
 @dataclass(frozen=True)
-class Desk:
-    """The items and the ratings of one rater.
+class RatingSession:
+    """The items to compare and the ratings of one rater.
 
     The token is only in the page, so that no other web page in the browser can send ratings.
     """
@@ -56,7 +56,7 @@ class Desk:
 
 
 class Server(LoopbackServer):
-    """Serve a desk on a loopback port, under a random path that other users of the machine cannot guess.
+    """Serve a session on a loopback port, under a random path that other users of the machine cannot guess.
 
     Port 0 chooses a free one.
 
@@ -66,8 +66,8 @@ class Server(LoopbackServer):
         The port cannot be opened.
     """
 
-    def __init__(self, desk: Desk, port: int) -> None:
-        self.desk, self.path = desk, f"/{secrets.token_urlsafe(16)}/"
+    def __init__(self, session: RatingSession, port: int) -> None:
+        self.session, self.path = session, f"/{secrets.token_urlsafe(16)}/"
         routes = [
             Route(self.path, self._page),
             Route(f"{self.path}state", self._state),
@@ -82,10 +82,10 @@ class Server(LoopbackServer):
 
     def _page(self, request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        return HTMLResponse(self.desk.page(nonce), headers=page_policy(nonce))
+        return HTMLResponse(self.session.page(nonce), headers=page_policy(nonce))
 
     def _state(self, request: Request) -> Response:
-        return JSONResponse(self.desk.state()) if self._has_token(request) else Response(status_code=404)
+        return JSONResponse(self.session.state()) if self._has_token(request) else Response(status_code=404)
 
     async def _rate(self, request: Request) -> Response:
         length = request.headers.get("Content-Length", "")
@@ -93,8 +93,8 @@ class Server(LoopbackServer):
             return Response(status_code=403)
         if not length.isdecimal() or int(length) > LONGEST:
             return Response(status_code=400)
-        kept = await run_in_threadpool(self.desk.rate, await request.body())
+        kept = await run_in_threadpool(self.session.rate, await request.body())
         return Response(status_code=204 if kept else 400)
 
     def _has_token(self, request: Request) -> bool:
-        return hmac.compare_digest(request.headers.get("X-Token", "").encode(), self.desk.token.encode())
+        return hmac.compare_digest(request.headers.get("X-Token", "").encode(), self.session.token.encode())

@@ -11,7 +11,7 @@ from shared.models.folders import ModelFiles
 from shared.models.library import quiet
 from shared.models.wheels import digest_of_rest
 
-DIGITS = 16  # of the copy's digest, which its folder's name ends with
+DIGITS = 16  # digits of the copy's digest at the end of its folder's name
 
 
 def dequantised(files: ModelFiles) -> Path:

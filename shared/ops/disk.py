@@ -12,7 +12,7 @@ from typing import Self
 from shared.errors import RunError
 
 PRIVATE, PUBLIC = 0o600, 0o644  # who may read a file: its owner, everybody
-NUMBERED = re.compile(r"\(os error (\d+)\)")  # how safetensors ends what the system told it
+NUMBERED = re.compile(r"\(os error (\d+)\)")  # the end of an error message that safetensors passes on from the system
 
 
 @contextmanager

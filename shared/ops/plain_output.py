@@ -27,7 +27,7 @@ def print_plainly() -> None:
 
 
 def plain(error: UnicodeError) -> tuple[str, int]:
-    """Return plain characters for those that an encoding lacks, and where encoding goes on: an error handler of codecs.
+    """Handle an encoding error for `codecs`: return plain characters, and the place at which to continue.
 
     A power keeps its sign: ``10⁻²`` becomes ``10^-2``.
 

@@ -23,7 +23,7 @@ SENTENCES: Mapping[str, str] = {
     "missing": "round {round}: {site_id} did not reply",
     "run_ended": "the run is over after {rounds} rounds",
 }
-STEPS: Mapping[str, str] = {  # of the set-up of a site's records
+STEPS: Mapping[str, str] = {  # steps of the set-up of a site's records
     "assess": "measuring what the anonymiser finds in these records",
     "anonymise": "anonymised {done} of {of} records",
     "paraphrase": "paraphrased {done} of {of} records",

@@ -13,7 +13,7 @@ from shared.tasks.examples import Batch, Example
 
 LENGTHS = (13, 7)  # tokens of the texts; two lengths, so that one is padded
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}  # relative; rounding reaches 1e-5 on a model of 30 layers
-HALF_TOLERANCE = 5e-2  # in 16 bits
+HALF_TOLERANCE = 5e-2  # the tolerance in 16 bits
 
 
 def refuse_other_results(learner: Learner) -> None:

@@ -13,7 +13,7 @@ from shared.seeds import derive
 from shared.text.synonyms import GROUPS
 
 NOISED = ("text", "instruction")  # fields that get noise; a response is the target of learning and stays unchanged
-SHORTEST = 4  # fewest characters of a word that gets typos
+SHORTEST = 4  # the shortest word that gets typos, in characters
 Wordings = Sequence[str | None]  # paraphrases of one text; None for a dropped one
 Noise = Callable[[list[str], float, random.Random], list[str]]
 

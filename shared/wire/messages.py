@@ -51,9 +51,9 @@ ORDER_FIELDS = {
 NAMES = ("run_id", "nonce", "site_id", "version")
 SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}")  # contains no path separator and no space
 HASH = re.compile(r"[0-9a-f]{64}")
-MOST_ENTRIES = 2**53  # of a hash chain; a larger number is not exact in JSON
-LARGEST_SUM = 1e18  # of a released sum: a site declares at most 10^12 records
-LARGEST_KWH = 1e6  # of one round at one site: a megawatt for six weeks
+MOST_ENTRIES = 2**53  # longest hash chain; a larger number is not exact in JSON
+LARGEST_SUM = 1e18  # largest released sum; a site declares at most 10^12 records
+LARGEST_KWH = 1e6  # largest electricity of one round at one site: a megawatt for six weeks
 HEADER_LIMIT = 4096  # largest accepted numpy header in bytes; our arrays have 128
 
 

@@ -23,7 +23,7 @@ _HEADER = "header"
 _NAMES: Mapping[str, type] = {"run_id": str, "round": int, "nonce": str}
 _ANNOUNCED: Mapping[str, type] = {"site_id": str, "key": bytes, "signature": bytes}
 KEY_BYTES = 32
-MOST_SIGNATURE_BYTES = 128  # of an ECDSA signature on P-384 in DER
+MOST_SIGNATURE_BYTES = 128  # longest ECDSA signature on P-384 in DER
 MOST_SITES = 10_000
 
 

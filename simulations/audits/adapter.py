@@ -37,7 +37,7 @@ from simulations.sites import scrub_sites
 NAME = "adapter"
 STRONG = 0.8  # the area that the attack must reach without privacy, on texts that were trained on four times
 EXTRACTED = 24  # canaries of each kind whose exposure is measured, since each needs the losses of all its fills
-NEW_TOKENS = 40  # of a completion
+NEW_TOKENS = 40  # length of a completion
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from simulations.sites import scrub_sites, site_budget
 NAME = "attack"
 SITES = 10
 DISHONEST = (1, 2, 3)
-CONCENTRATION = 0.3  # of the Dirichlet label skew (Hsu, Qi and Brown 2019, arXiv 1909.06335)
+CONCENTRATION = 0.3  # alpha of the Dirichlet label skew (Hsu, Qi and Brown 2019, arXiv 1909.06335)
 NO_BOUND = 1e30  # norm that no delta has
 BOUND = 2.0  # norm bound of the mean, in norms of the largest honest delta without an attack
 Split = Literal["iid", "dirichlet"]

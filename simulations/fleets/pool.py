@@ -33,9 +33,9 @@ STATE = ".workers-"  # start of the name of the folder with the sites' records, 
 class Pool(ABC):
     """Workers that hold the sites of one simulation; each site stays with one worker.
 
-    A worker that dies is replaced, and its tasks are sent once more, one at a time. Records, moments and finished
-    replies are on the disk, so the new worker builds a site again and goes on as a real site does after a crash: a finished
-    round is answered again, and what was reserved stays spent.
+    A worker that dies is replaced, and its tasks are sent once more, one at a time. Records, moments and finished replies
+    are on the disk, so the new worker builds a site again and continues as a real site does after a crash: a finished round
+    is answered again, and a reserved budget stays spent.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Pool(ABC):
         workers = self._open(shared, accountant, learner, len(data))
         self._seats = seats({site.section.id: site.section.declared_size for site in data}, workers)
         found = dict(self.ask(self._seats, lambda _: Build()))
-        for name in (site.section.id for site in data):  # in this order, so that the same error is told every time
+        for name in (site.section.id for site in data):  # in this order, so that the same error is raised every time
             if isinstance(response := found[name], Failed):
                 raise response.raised_for(name)
 

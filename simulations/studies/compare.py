@@ -28,7 +28,7 @@ from simulations.studies.conclusions import conclusions, rows_of
 from simulations.studies.disparity import Grouping, disparities, groupings
 from simulations.studies.results import Arm, Result, Results
 
-FORMAT = 1  # of stored results; increase it to invalidate them
+FORMAT = 1  # version of the stored results; increase it to invalidate them
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from shared.tasks.base import Learner
 from shared.tasks.multiple_choice import choice_losses
 
 PROMPT_TOKENS = 1024
-TEXT_CHARS = 400  # of each text in a prompt, so that the question is never cut off
+TEXT_CHARS = 400  # longest text in a prompt, so that the question is never cut off
 
 
 @dataclass(frozen=True)

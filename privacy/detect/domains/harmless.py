@@ -37,7 +37,7 @@ NUMBERED = frozenset(
 GUESS = 0.3  # highest score of the language model and of the sweeps
 ANNOUNCED = 0.5  # score of a name after a word such as "patient"
 SURE = 0.6  # scores from which a number is never taken back
-SHORT, LONG = 4, 6  # most characters of an abbreviation, and of one that is a word of the language or holds a digit
+SHORT, LONG = 4, 6  # longest abbreviation, and longest one that is a common word or holds a digit
 
 
 class Harmless:

@@ -66,7 +66,7 @@ class TermFinder:
             if i and self._is_kind(text, token):
                 yield from ((at, True) for at in self._named_after(text, tokens, i))
             elif i and token.is_word and not token.is_capital and not PERSONS.fullmatch(token.key):
-                # "A Welsh patient record": what the language model takes for a nation is no name of a term there.
+                # "A Welsh patient record": a nation that the language model found names no term.
                 yield from ((at, False) for at in _after_article(text, tokens, i))
             yield from ((at, True) for at in self._hyphened(text, tokens, i))
             if token.key in NAMED_OF or token.key in LATIN:

@@ -9,7 +9,7 @@ from privacy.detect.languages.stop_words import stop_words
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
-# Count that equals one locale which lists a word as a name; half of the words of the list have the count 50.
+# Occurrences of a word that weigh as much as one locale that lists it as a name; 50 is the median count of the list.
 PER_COUNT = 50
 NEVER_NAMES_LINE = (
     "januar jänner februar feber märz april mai juni juli august september oktober november dezember montag dienstag "

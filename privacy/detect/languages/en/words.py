@@ -14,7 +14,7 @@ from shared.errors import ModelError
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
-# Count of a word in books that equals one count of a name in a locale, so that the two can be compared.
+# Occurrences of a word in books that weigh as much as one locale that lists it as a name.
 PER_COUNT = 10_000_000
 # Words that the lists would take for names, although they are never a name by themselves.
 NEVER_NAMES_LINE = (

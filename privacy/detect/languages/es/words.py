@@ -8,7 +8,7 @@ from privacy.detect.languages.stop_words import stop_words
 if TYPE_CHECKING:
     from privacy.detect.words import WordLists
 
-# Count in subtitles that equals one locale which lists a word as a name.
+# Occurrences of a word in subtitles that weigh as much as one locale that lists it as a name.
 PER_COUNT = 800
 NEVER_NAMES_LINE = (
     "enero febrero marzo abril mayo junio julio agosto septiembre setiembre octubre noviembre diciembre lunes martes "

@@ -1,4 +1,4 @@
-"""A sheet of ten items and a desk that serves it."""
+"""A sheet of ten items and a session that serves it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.review.ratings import Ratings
-from server.review.serve import Desk, Server
+from server.review.serve import RatingSession, Server
 from server.review.sheet import Pair, export, read_sheet
 
 
@@ -22,4 +22,4 @@ def sheet(tmp_path: Path) -> Path:
 def serve(sheet: Path) -> Iterator[Callable[[str], Server]]:
     """``serve("rater")``: a running server on a free port."""
     with ExitStack() as running:
-        yield lambda rater: running.enter_context(Server(Desk(read_sheet(sheet), Ratings(sheet, rater)), 0))
+        yield lambda rater: running.enter_context(Server(RatingSession(read_sheet(sheet), Ratings(sheet, rater)), 0))
