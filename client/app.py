@@ -18,7 +18,7 @@ class Trains(Protocol):
 
         Parameters
         ----------
-        order : TrainOrder
+        order
             Order from the server.
         """
 
@@ -40,11 +40,11 @@ def client_app(
 
     Parameters
     ----------
-    site : Trains
+    site
         Object that carries out orders.
-    permit_reply : Callable[[Iterable[str], int], None] | None
+    permit_reply
         Check of the names of a reply's fields and its size in bytes; raises if the reply must not leave.
-    sums : Sums | None
+    sums
         Object that takes part in secure sums; without it the app refuses their messages.
     """
     app = ClientApp()

@@ -35,7 +35,7 @@ def confirm(file: SiteFile) -> None:
 
     Parameters
     ----------
-    file : SiteFile
+    file
         The site's file.
 
     Raises

@@ -101,9 +101,9 @@ class Connection:
 
         Parameters
         ----------
-        app : ClientApp
+        app
             App that carries out orders.
-        message : Message
+        message
             Message from the server.
 
         Raises

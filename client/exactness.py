@@ -23,13 +23,13 @@ def self_check(learner: Learner, examples: Sequence[Example], records: int, dist
 
     Parameters
     ----------
-    learner : Learner
+    learner
         Task and model.
-    examples : Sequence[Example]
+    examples
         Encoded records.
-    records : int
+    records
         Number of records to compare.
-    distillation : float
+    distillation
         Weight of the distillation term of the loss.
 
     Returns
@@ -76,11 +76,11 @@ def loss_of(learner: Learner, chosen: Sequence[Example], distillation: float) ->
 
     Parameters
     ----------
-    learner : Learner
+    learner
         Task and model.
-    chosen : Sequence[Example]
+    chosen
         Encoded records.
-    distillation : float
+    distillation
         Weight of the distillation term of the loss.
     """
     with ExitStack() as given:

@@ -29,7 +29,7 @@ def examined(site: SiteFile, tell: Tell) -> Iterator[Flaw]:
 
     Parameters
     ----------
-    site : SiteFile
+    site
         The site's file, whose own paths were checked already.
     tell : callable
         Called with one line for each thing that is as it should be.

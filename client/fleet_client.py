@@ -23,11 +23,11 @@ class SignedClient(FleetHttpClient):
 
     Parameters
     ----------
-    address : str
+    address
         Host:port of the server.
-    authority : bytes | None
+    authority
         Certificate of the authority in PEM; None means no TLS.
-    sign : Callable[[str, bytes], dict[str, str]]
+    sign
         Returns the headers of a request to a path with a body.
     """
 

@@ -18,13 +18,13 @@ def losses_and_hits(
 
     Parameters
     ----------
-    learner : Learner
+    learner
         Task and model.
-    examples : Sequence[Example]
+    examples
         N encoded records.
-    prefix : FrozenPrefix | None
+    prefix
         Cached states of the frozen layers; None computes all layers.
-    tokens : int
+    tokens
         Tokens of a micro-batch.
 
     Returns

@@ -40,9 +40,9 @@ def refusal(access: ServerAccess, status: int) -> Exception:
 
     Parameters
     ----------
-    access : ServerAccess
+    access
         How the site tried to reach the server.
-    status : int
+    status
         Status of the server's HTTP answer.
     """
     address, site_id = access.address, access.site_id

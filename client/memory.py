@@ -28,11 +28,11 @@ class Memory:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        round_number : int
+        round_number
             Number of the round, from 1.
-        moments : AdapterState
+        moments
             State of the optimiser.
         """
         self._switch_run(run_id)

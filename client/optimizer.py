@@ -30,7 +30,7 @@ def read_moments(optimizer: torch.optim.Optimizer) -> AdapterState:
 
     Parameters
     ----------
-    optimizer : torch.optim.Optimizer
+    optimizer
         Optimiser from `optimizer_of`.
     """
     state = optimizer.state_dict()
@@ -45,9 +45,9 @@ def write_moments(optimizer: torch.optim.Optimizer, moments: AdapterState) -> No
 
     Parameters
     ----------
-    optimizer : torch.optim.Optimizer
+    optimizer
         Optimiser from `optimizer_of`.
-    moments : AdapterState
+    moments
         What `read_moments` returned after an earlier round.
     """
     shapes = [tuple(tensor.shape) for group in optimizer.param_groups for tensor in group["params"]]
@@ -70,11 +70,11 @@ def set_rates(optimizer: torch.optim.Optimizer, peaks: Sequence[float], factor: 
 
     Parameters
     ----------
-    optimizer : torch.optim.Optimizer
+    optimizer
         Optimiser from `optimizer_of`.
-    peaks : Sequence[float]
+    peaks
         Peak rate of each parameter group.
-    factor : float
+    factor
         The share, which the schedule gives.
     """
     for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -89,11 +89,11 @@ def pull_to_start(optimizer: torch.optim.Optimizer, anchors: Mapping[nn.Paramete
 
     Parameters
     ----------
-    optimizer : torch.optim.Optimizer
+    optimizer
         Optimiser after a step.
-    anchors : Mapping[nn.Parameter, torch.Tensor]
+    anchors
         Each tensor as it was at the start of the round.
-    strength : float
+    strength
         ``training.proximal``; 0 does nothing.
     """
     if not strength:

@@ -62,11 +62,11 @@ class Outbox:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        round_number : int
+        round_number
             Number of the round, from 1.
-        start : str
+        start
             Digest of the adapter from which the round starts, or of the order for a masked vector.
 
         Raises
@@ -94,13 +94,13 @@ class Outbox:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        round_number : int
+        round_number
             Number of the round, from 1.
-        start : str
+        start
             Digest of the adapter from which the round started, or of the order for a masked vector.
-        finished : Finished
+        finished
             The result.
 
         Raises

@@ -21,9 +21,9 @@ def permit(file: SiteFile, order: "TrainOrder") -> None:
 
     Parameters
     ----------
-    file : SiteFile
+    file
         The site's file.
-    order : 'TrainOrder'
+    order
         Order from the server.
 
     Raises

@@ -40,9 +40,9 @@ class Need:
 
         Parameters
         ----------
-        records : int
+        records
             Records in one micro-batch.
-        checkpointing : bool
+        checkpointing
             Whether gradient checkpointing is on.
         """
         return self.fixed + records * (self.lean if checkpointing else self.whole)
@@ -53,7 +53,7 @@ def shapes_of(config: RunConfig) -> Mapping[str, tuple[int, ...]]:
 
     Parameters
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
 
     Raises
@@ -71,9 +71,9 @@ def refuse_other_adapter(adapter: AdapterState, shapes: Mapping[str, tuple[int, 
 
     Parameters
     ----------
-    adapter : AdapterState
+    adapter
         Adapter of an order.
-    shapes : Mapping[str, tuple[int, ...]]
+    shapes
         Shape of each trained tensor, by name.
 
     Raises
@@ -97,9 +97,9 @@ def refuse_what_does_not_fit(config: RunConfig, free: int | None = None) -> None
 
     Parameters
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
-    free : int | None
+    free
         Free bytes; None measures them now.
 
     Raises
@@ -131,7 +131,7 @@ def need_of(config: RunConfig) -> Need:
 
     Parameters
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
     """
     task = TASKS[config.task.name]

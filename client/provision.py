@@ -57,9 +57,9 @@ def pin_peers(folder: Path, files: Sequence[Path]) -> dict[str, str]:
 
     Parameters
     ----------
-    folder : Path
+    folder
         Folder with the SITE.toml.
-    files : Sequence[Path]
+    files
         Public key of each further site, as ``<site id>.pub``; without any, the roster stays as it is.
 
     Returns
@@ -112,9 +112,9 @@ def admit_site(folder: Path, more: int) -> dict[str, Any]:
 
     Parameters
     ----------
-    folder : Path
+    folder
         Folder with the SITE.toml.
-    more : int
+    more
         Number of further set-ups.
 
     Returns
@@ -148,7 +148,7 @@ def check_site(folder: Path, tell: Tell | None = None) -> list[Flaw] | None:
 
     Parameters
     ----------
-    folder : Path
+    folder
         Folder with the SITE.toml.
     tell : callable or None
         If given, records, models, disk, memory and server are looked at as well, once the folder's own files are in order,

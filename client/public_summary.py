@@ -18,12 +18,12 @@ def summary(folder: Path, *, public: bool, target_delta: float | None = None) ->
 
     Parameters
     ----------
-    folder : Path
+    folder
         Folder of the ledger.
-    public : bool
+    public
         Whether to tell counts and epsilon in bands: counts below 5 as such and others by their power of ten, epsilon as
         the next power of two.
-    target_delta : float | None
+    target_delta
         Delta of the epsilon; None takes the smallest delta in the ledger.
 
     Raises
@@ -52,7 +52,7 @@ def count_band(count: int) -> str:
 
     Parameters
     ----------
-    count : int
+    count
         Zero or more.
     """
     if count == 0:
@@ -70,7 +70,7 @@ def epsilon_band(epsilon: float) -> float:
 
     Parameters
     ----------
-    epsilon : float
+    epsilon
         Finite, zero or more.
     """
     if epsilon == 0:

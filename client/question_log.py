@@ -103,7 +103,7 @@ class SetUps:
 
         Parameters
         ----------
-        run : RunConfig
+        run
             Configuration of the run as the site carries it out.
 
         Raises
@@ -139,11 +139,11 @@ class SetUps:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        round_number : int
+        round_number
             Number of the round, from 1.
-        answered : bool
+        answered
             Whether the block makes the round's reply; false in the first phase of a secure sum.
         """
         begun = Begun(time=self._clock(), run_id=run_id, round=round_number)

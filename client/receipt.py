@@ -23,9 +23,9 @@ def receipt(folder: Path, run: Path) -> dict[str, Any]:
 
     Parameters
     ----------
-    folder : Path
+    folder
         Folder of the ledger.
-    run : Path
+    run
         Folder of the run, or its report.json.
 
     Returns

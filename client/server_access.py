@@ -21,15 +21,15 @@ class ServerAccess:
 
     Attributes
     ----------
-    site_id : str
+    site_id
         Name of the site.
-    address : str
+    address
         Host:port of the server.
-    authority : bytes | None
+    authority
         Certificate of the authority in PEM; None means no TLS.
-    key : ec.EllipticCurvePrivateKey
+    key
         Private key of the site.
-    parameters : int
+    parameters
         Largest number of parameters of an adapter that the site accepts; limits how many bytes of an order it reads.
     """
 
@@ -45,15 +45,15 @@ class ServerAccess:
 
         Parameters
         ----------
-        site_id : str
+        site_id
             Name of the site.
-        address : str
+        address
             Host:port of the server.
-        ca : Path | None
+        ca
             Certificate file of the authority; None means no TLS, for a trial on one machine.
-        key : Path
+        key
             Private key file of the site.
-        parameters : int
+        parameters
             Largest number of parameters of an adapter that the site accepts.
 
         Raises

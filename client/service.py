@@ -124,7 +124,7 @@ class Service:
 
         Parameters
         ----------
-        idle : bool
+        idle
             Whether the server has no order for this site.
         """
         if self._untold and (idle or time.monotonic() - self._told > BUDGETS):

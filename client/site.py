@@ -125,7 +125,7 @@ class Site:
 
         Parameters
         ----------
-        order : TrainOrder
+        order
             Order from the server.
 
         Raises
@@ -168,11 +168,11 @@ class Site:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        start : AdapterState
+        start
             The published adapter.
-        keep : Callable[[AdapterState], None]
+        keep
             Stores the personal adapter, so that it survives a crash, but where nobody uses it before this method returns.
 
         Returns

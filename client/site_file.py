@@ -93,7 +93,7 @@ class SiteFile(Section):
 
         Parameters
         ----------
-        run : RunConfig
+        run
             Configuration of an order.
 
         Raises
@@ -139,7 +139,7 @@ class SiteFile(Section):
 
         Parameters
         ----------
-        run : RunConfig
+        run
             Configuration of an order.
         """
         asked = run.at_site(self.site.id).adapter.rank
@@ -150,11 +150,11 @@ class SiteFile(Section):
 
         Parameters
         ----------
-        task : TaskName
+        task
             The task.
-        source : str
+        source
             Name of the site's file in an error message.
-        labelled : bool
+        labelled
             Whether labels are read, so that the site's own are needed.
 
         Raises

@@ -25,9 +25,9 @@ def statement(folder: Path, target_delta: float | None = None) -> dict[str, Any]
 
     Parameters
     ----------
-    folder : Path
+    folder
         Folder of the ledger.
-    target_delta : float | None
+    target_delta
         Delta for all figures; None takes the smallest delta in the ledger.
 
     Raises
@@ -58,9 +58,9 @@ def verify(folder: Path, against: Path | None = None) -> dict[str, Any]:
 
     Parameters
     ----------
-    folder : Path
+    folder
         Folder of the ledger.
-    against : Path | None
+    against
         Folder of a run, or its report.json, whose ledger heads are checked; None checks none.
 
     Raises
@@ -116,7 +116,7 @@ def reported_rounds(path: Path) -> tuple[str, Sequence[Mapping[str, Any]]]:
 
     Parameters
     ----------
-    path : Path
+    path
         Folder of a run, or its report.json.
 
     Raises
@@ -137,9 +137,9 @@ def reported_heads(path: Path, site_id: str) -> list[ChainHead]:
 
     Parameters
     ----------
-    path : Path
+    path
         Folder of a run, or its report.json.
-    site_id : str
+    site_id
         Name of the site.
 
     Raises

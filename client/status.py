@@ -40,9 +40,9 @@ class StatusWriter:
 
         Parameters
         ----------
-        state : State
+        state
             The new state.
-        reason : str | None
+        reason
             Why there is no connection, as a short name.
         """
         if state != self._connection:
@@ -56,11 +56,11 @@ class StatusWriter:
 
         Parameters
         ----------
-        order : Order
+        order
             Order from the server.
-        outcome : Outcome
+        outcome
             What the site did with it.
-        reason : str | None
+        reason
             Field of the policy that refused it, or class of the error.
         """
         seen = OrderSeen(time=time.time(), run_id=order.run_id, round=order.round, outcome=outcome, reason=reason)
@@ -76,7 +76,7 @@ class StatusWriter:
 
         Parameters
         ----------
-        step : str
+        step
             Code name of a step of the set-up of records.
         """
         outcome, last = STEPS.get(step), self._orders[-1] if self._orders else None
@@ -89,7 +89,7 @@ class StatusWriter:
 
         Parameters
         ----------
-        budgets : Sequence[BudgetSeen]
+        budgets
             Spent and allowed epsilon, by dataset and for the site.
         """
         self._budgets = tuple(budgets)

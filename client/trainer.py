@@ -76,31 +76,31 @@ def train(
 
     Parameters
     ----------
-    learner : Learner
+    learner
         Task and model.
-    data : TrainingSet
+    data
         Encoded records and their units.
-    start : AdapterState
+    start
         Adapter at the start of the round.
-    config : RunConfig
+    config
         Configuration of the run.
-    plan : PrivacyPlan | None
+    plan
         Privacy plan of the run; None without privacy.
-    round_number : int
+    round_number
         Number of the round, from 1.
-    divisor : float
+    divisor
         Expected number of units in a batch, q x declared_size.
-    site_id : str
+    site_id
         Name of the site, for the random streams of runs without privacy.
-    moments : AdapterState | None
+    moments
         Optimiser state after the round before; None at the first.
     label_weights : array (L,) or None
         Weight of each label's losses.
-    prefix : FrozenPrefix | None
+    prefix
         Cached states of the frozen layers; None computes all layers.
-    engine : Engine
+    engine
         Makes the steps private; an audit passes a version that plants canaries (`privacy.audit.canaries.planted`).
-    split : Split
+    split
         Other processes of this site that compute shares of each step (`client.workers.Workers.sharing`).
 
     Returns
@@ -196,19 +196,19 @@ def accumulate(
 
     Parameters
     ----------
-    learner : Learner
+    learner
         Task and model.
-    model : nn.Module
+    model
         The model as `make_private`, `summing` or `sharing` yields it.
     step : Step or sum
         The step or the sum that they yield with the model.
-    rows : Rows
+    rows
         Rows of the step.
     weights : tensor (L,) or None
         Weight of each label's losses.
-    training : TrainingSection
+    training
         The run's ``training`` section.
-    prefix : FrozenPrefix | None
+    prefix
         Cached states of the frozen layers; None computes all layers.
 
     Raises

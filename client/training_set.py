@@ -26,17 +26,17 @@ def training_set(
 
     Parameters
     ----------
-    site_id : str
+    site_id
         Name of the site, for messages.
-    config : RunConfig
+    config
         Configuration of the run.
-    records : Sequence[Record]
+    records
         Anonymised training records.
-    learner : Learner
+    learner
         Task and model.
-    persons : Sequence[str]
+    persons
         Id of the person of each record; needed only if the unit is the person.
-    wordings : Mapping[str, Wordings]
+    wordings
         Paraphrases by text, for views.
 
     Raises

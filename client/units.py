@@ -50,7 +50,7 @@ class TrainingSet:
 
         Parameters
         ----------
-        examples : Sequence[Example]
+        examples
             Encoded records.
         """
         return cls(examples, [(row,) for row in range(len(examples))])
@@ -60,9 +60,9 @@ class TrainingSet:
 
         Parameters
         ----------
-        chosen : Sequence[int]
+        chosen
             Indices of the sampled units.
-        occasion : int
+        occasion
             Number of the step in the run.
         """
         units = [self.units[unit] for unit in chosen]
@@ -81,7 +81,7 @@ class TrainingSet:
 
         Parameters
         ----------
-        labels : int
+        labels
             Number of labels.
 
         Returns
@@ -133,9 +133,9 @@ def split(rows: Rows, parts: int) -> list[Rows]:
 
     Parameters
     ----------
-    rows : Rows
+    rows
         Examples and units of a step.
-    parts : int
+    parts
         Number of parts.
 
     Returns
@@ -161,7 +161,7 @@ def row_weights(units: Sequence[Unit], targets: torch.Tensor, by_label: torch.Te
 
     Parameters
     ----------
-    units : Sequence[Unit]
+    units
         Row indices of each unit, in the order of the batch.
     targets : tensor (B,)
         Label of each row.

@@ -43,11 +43,11 @@ def epsilon(events: Iterable[MechanismEvent], target_delta: float, grid: float =
 
     Parameters
     ----------
-    events : Iterable[MechanismEvent]
+    events
         Mechanism events, in any order.
-    target_delta : float
+    target_delta
         Delta of the guarantee, above 0 and below 1.
-    grid : float
+    grid
         Discretisation of the privacy loss; a coarser grid is faster and gives a larger epsilon.
 
     Returns
@@ -96,9 +96,9 @@ class Accountant:
 
         Parameters
         ----------
-        events : Iterable[MechanismEvent]
+        events
             Mechanism events, in any order.
-        target_delta : float
+        target_delta
             Delta of the guarantee, above 0 and below 1.
 
         Returns
@@ -160,11 +160,11 @@ class Accountant:
 
         Parameters
         ----------
-        events : Sequence[MechanismEvent]
+        events
             The mechanism events of one round.
-        rounds : int
+        rounds
             Number of rounds.
-        target_delta : float
+        target_delta
             Delta of the guarantee, above 0 and below 1.
 
         Returns
@@ -179,9 +179,9 @@ class Accountant:
 
         Parameters
         ----------
-        events : Sequence[MechanismEvent]
+        events
             Mechanism events, in any order.
-        target_delta : float
+        target_delta
             Delta of the guarantee, above 0 and below 1.
 
         Returns
@@ -211,9 +211,9 @@ def privacy_profile(events: Iterable[MechanismEvent], epsilons: Sequence[float])
 
     Parameters
     ----------
-    events : Iterable[MechanismEvent]
+    events
         Mechanism events, in any order.
-    epsilons : Sequence[float]
+    epsilons
         Epsilons, 0 or more.
 
     Returns
@@ -234,9 +234,9 @@ def renyi_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> floa
 
     Parameters
     ----------
-    events : Iterable[MechanismEvent]
+    events
         Mechanism events, in any order.
-    target_delta : float
+    target_delta
         Delta of the guarantee, above 0 and below 1.
 
     Raises

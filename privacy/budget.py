@@ -45,15 +45,15 @@ class Budget:
 
     Attributes
     ----------
-    ledger : Ledger
+    ledger
         Ledger of the site.
-    dataset : Dataset
+    dataset
         Identities of the records.
-    limit : Limit
+    limit
         Epsilon and delta for every record.
-    in_all : Limit | None
+    in_all
         Epsilon and delta for the whole site, or None.
-    accountant : Accountant
+    accountant
         Cache of privacy losses.
     """
 
@@ -79,9 +79,9 @@ class Budget:
 
         Parameters
         ----------
-        plan : PrivacyPlan
+        plan
             Privacy plan of the run.
-        more : int
+        more
             Further rounds that may follow after its last one.
 
         Raises
@@ -101,11 +101,11 @@ class Budget:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        round_number : int
+        round_number
             Number of the round, from 1.
-        plan : PrivacyPlan
+        plan
             Privacy plan of the run.
 
         Raises
@@ -134,15 +134,15 @@ class Budget:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        round_number : int
+        round_number
             Number of the round, from 1.
-        plan : PrivacyPlan | None
+        plan
             Privacy plan of the run; None for a round without privacy, which the ledger records as such.
-        server : ChainHead
+        server
             End of the server's chain of committed rounds.
-        attempt : str | None
+        attempt
             Name of the attempt at a secure sum, each of which is charged and none of which is tried again: a site that
             crashed has lost the key of the attempt, and cannot know whether its vector left. None for other rounds.
         start : str | None
@@ -189,13 +189,13 @@ class Budget:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        round_number : int
+        round_number
             Number of the round, from 1.
-        attempt : str | None
+        attempt
             Name of the attempt at a secure sum; None for other rounds.
-        reply : str | None
+        reply
             Digest of the reply that is about to leave, 64 hexadecimal digits; None where none leaves.
 
         Returns
@@ -222,11 +222,11 @@ class Budget:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        round_number : int
+        round_number
             Number of the round, from 1.
-        reply : str | None
+        reply
             Digest of a result, to ask whether this one was made final; None asks whether any was.
         """
         entries = self.ledger.entries()

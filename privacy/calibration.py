@@ -34,17 +34,17 @@ def calibrate(
 
     Parameters
     ----------
-    target_epsilon : float
+    target_epsilon
         Largest allowed epsilon, above 0.
-    target_delta : float
+    target_delta
         Delta of the guarantee, above 0 and below 1.
-    sampling_rate : float
+    sampling_rate
         Probability q of each unit to be in a step.
-    steps : int
+    steps
         Number of training steps T of the whole run.
-    others : Sequence[MechanismEvent]
+    others
         All other releases of the whole run, whose noise is fixed.
-    claimed : Callable[[Sequence[MechanismEvent], float], float]
+    claimed
         Returns the epsilon that is claimed for events at a delta; the last check uses it.
 
     Returns

@@ -34,15 +34,15 @@ class Entry:
 
     Attributes
     ----------
-    seq : int
+    seq
         Index of the entry, from 0.
-    kind : Kind
+    kind
         What the entry records.
-    body : Mapping[str, Any]
+    body
         The fields that ``FIELDS`` lists for this kind.
-    prev : str
+    prev
         SHA-256 of the entry before; 64 zeros for the first.
-    hash : str
+    hash
         SHA-256 of the four other fields, as canonical JSON.
     """
 
@@ -62,11 +62,11 @@ class Entry:
 
         Parameters
         ----------
-        head : ChainHead
+        head
             End of the chain.
-        kind : Kind
+        kind
             What the entry records.
-        body : Mapping[str, Any]
+        body
             Its fields.
         """
         prev = head.hash or NOWHERE
@@ -81,7 +81,7 @@ def read(path: Path) -> tuple[Entry, ...]:
 
     Parameters
     ----------
-    path : Path
+    path
         The file ``ledger.jsonl``; ``head.json`` lies next to it.
 
     Raises
@@ -108,7 +108,7 @@ def chained(path: Path) -> tuple[Entry, ...]:
 
     Parameters
     ----------
-    path : Path
+    path
         The file ``ledger.jsonl``.
 
     Raises
@@ -131,7 +131,7 @@ def read_head(path: Path) -> ChainHead | None:
 
     Parameters
     ----------
-    path : Path
+    path
         The file ``head.json``.
 
     Raises
@@ -153,11 +153,11 @@ def refuse_unless_holds(entries: Sequence[Entry], head: ChainHead, path: Path) -
 
     Parameters
     ----------
-    entries : Sequence[Entry]
+    entries
         Entries of the ledger.
-    head : ChainHead
+    head
         A length and hash that was seen earlier.
-    path : Path
+    path
         File of the ledger, for the message.
 
     Raises
@@ -182,9 +182,9 @@ def holds(entries: Sequence[Entry], head: ChainHead) -> bool:
 
     Parameters
     ----------
-    entries : Sequence[Entry]
+    entries
         Entries of the ledger.
-    head : ChainHead
+    head
         A length and hash that was seen earlier.
     """
     if head.entries <= 0:
@@ -197,7 +197,7 @@ def head_of(entries: Sequence[Entry]) -> ChainHead:
 
     Parameters
     ----------
-    entries : Sequence[Entry]
+    entries
         Entries of the ledger, in order.
     """
     return ChainHead(len(entries), entries[-1].hash) if entries else ChainHead()

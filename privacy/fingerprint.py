@@ -47,11 +47,11 @@ class Dataset:
 
         Parameters
         ----------
-        records : Sequence[RawRecord]
+        records
             Raw records, each with its origin.
-        key : bytes
+        key
             Secret key of the site.
-        by_person : bool
+        by_person
             Whether all records of one person form one unit.
 
         Raises

@@ -77,7 +77,7 @@ class Ledger:
 
         Parameters
         ----------
-        dataset : Dataset
+        dataset
             Identities of the records.
         body : Any
             Further fields of the reservation (``entries.FIELDS``).
@@ -102,9 +102,9 @@ class Ledger:
 
         Parameters
         ----------
-        reservation : Entry
+        reservation
             The entry to close.
-        reply : str | None
+        reply
             Digest of the reply, which a receipt is compared with; None writes none.
         """
         return self._append("commit", {"reserved": reservation.seq, **({} if reply is None else {"reply": reply})})
@@ -114,7 +114,7 @@ class Ledger:
 
         Parameters
         ----------
-        head : ChainHead
+        head
             Length and hash of the ledger when the server last heard of it.
 
         Raises
@@ -231,9 +231,9 @@ def read_dataset(folder: Path, name: str) -> frozenset[bytes]:
 
     Parameters
     ----------
-    folder : Path
+    folder
         Folder of the ledger.
-    name : str
+    name
         Fingerprint of the dataset.
 
     Raises

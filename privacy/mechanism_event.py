@@ -18,13 +18,13 @@ class MechanismEvent:
 
     Attributes
     ----------
-    sampling_rate : float
+    sampling_rate
         Probability q of each unit to be in a step, above 0 and at most 1 (1: a sum over all units).
-    noise_multiplier : float
+    noise_multiplier
         Standard deviation of the noise, divided by the L2 sensitivity of the sum.
-    steps : int
+    steps
         Number of sums, 1 or more.
-    purpose : Purpose
+    purpose
         The kind of sum.
 
     Examples

@@ -136,7 +136,7 @@ class SitePolicy(Section):
 
         Parameters
         ----------
-        declared_size : int
+        declared_size
             Public number of records, or persons, of the site.
         """
         dataset = default_delta(declared_size) if self.dataset_delta is None else self.dataset_delta
@@ -147,9 +147,9 @@ class SitePolicy(Section):
 
         Parameters
         ----------
-        order : 'TrainOrder'
+        order
             Order from the server.
-        declared_size : int
+        declared_size
             Public number of records, or persons, of the site.
 
         Raises
@@ -166,9 +166,9 @@ class SitePolicy(Section):
 
         Parameters
         ----------
-        fields : Iterable[str]
+        fields
             Names of the header fields.
-        size : int
+        size
             Size of the arrays in bytes.
 
         Raises

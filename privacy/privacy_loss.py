@@ -28,7 +28,7 @@ def check_delta(target_delta: float) -> None:
 
     Parameters
     ----------
-    target_delta : float
+    target_delta
         Delta of a guarantee.
 
     Raises

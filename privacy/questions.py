@@ -141,9 +141,9 @@ def leaves(section: type[BaseModel] = RunConfig, above: str = "") -> Iterator[st
 
     Parameters
     ----------
-    section : type[BaseModel]
+    section
         Class to start from.
-    above : str
+    above
         Dotted prefix of the names.
     """
     for name, field in section.model_fields.items():
@@ -156,7 +156,7 @@ def kind_of(path: str) -> Kind | None:
 
     Parameters
     ----------
-    path : str
+    path
         Dotted name of the field.
 
     Returns
@@ -172,7 +172,7 @@ def of_kind(kind: Kind) -> tuple[str, ...]:
 
     Parameters
     ----------
-    kind : Kind
+    kind
         Who decides the fields.
     """
     return tuple(name for name, own in FIELDS.items() if own == kind)
@@ -183,9 +183,9 @@ def value_at(config: BaseModel, path: str) -> Any:
 
     Parameters
     ----------
-    config : BaseModel
+    config
         A configuration or section.
-    path : str
+    path
         Dotted name of the field.
 
     Returns
@@ -204,7 +204,7 @@ def default_at(path: str) -> Any:
 
     Parameters
     ----------
-    path : str
+    path
         Dotted name of the field.
 
     Returns
@@ -225,7 +225,7 @@ def set_up_of(config: RunConfig) -> str:
 
     Parameters
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
 
     Returns

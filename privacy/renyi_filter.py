@@ -47,9 +47,9 @@ def filter_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> flo
 
     Parameters
     ----------
-    events : Iterable[MechanismEvent]
+    events
         Mechanism events, in any order.
-    target_delta : float
+    target_delta
         Delta of the whole interaction, above 0 and below 1.
 
     Returns
@@ -77,9 +77,9 @@ def epsilon_of(divergences: tuple[float, ...], target_delta: float) -> float:
 
     Parameters
     ----------
-    divergences : tuple[float, ...]
+    divergences
         Sum of the divergences for each of ``ORDERS``.
-    target_delta : float
+    target_delta
         Delta of the whole interaction, above 0 and below 1.
     """
     each = math.log(target_delta / len(ORDERS))
@@ -98,11 +98,11 @@ def renyi_divergence(sampling_rate: float, noise_multiplier: float, order: int) 
 
     Parameters
     ----------
-    sampling_rate : float
+    sampling_rate
         Probability q of each unit to be in the sum, above 0 and at most 1.
-    noise_multiplier : float
+    noise_multiplier
         Standard deviation of the noise / sensitivity.
-    order : int
+    order
         Integer order, 2 or more.
     """
     if sampling_rate == 1:

@@ -17,11 +17,11 @@ class AttackRisk:
 
     Attributes
     ----------
-    false_positive_rates : tuple[float, ...]
+    false_positive_rates
         Shares of absent units that the attack calls present.
-    true_positive_rates : tuple[float, ...]
+    true_positive_rates
         For each of them, the largest possible share of present units that the attack calls present.
-    advantage : float
+    advantage
         Largest possible difference between true and false positive rate, over all rates.
     """
 
@@ -40,9 +40,9 @@ def attack_risk(events: Iterable[MechanismEvent], rates: Sequence[float] = FALSE
 
     Parameters
     ----------
-    events : Iterable[MechanismEvent]
+    events
         Mechanism events, in any order.
-    rates : Sequence[float]
+    rates
         False positive rates, 0 to 1.
     """
     profile = tuple(zip(EPSILONS, privacy_profile(events, EPSILONS), strict=True))

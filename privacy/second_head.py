@@ -70,7 +70,7 @@ class SecondHead:
 
         Parameters
         ----------
-        ledger : Path
+        ledger
             File of the ledger, for the message.
 
         Raises
@@ -92,9 +92,9 @@ class SecondHead:
 
         Parameters
         ----------
-        entries : Sequence[Entry]
+        entries
             Entries of the ledger.
-        ledger : Path
+        ledger
             File of the ledger, for the message.
 
         Raises
@@ -122,9 +122,9 @@ class SecondHead:
 
         Parameters
         ----------
-        entries : Sequence[Entry]
+        entries
             Entries of the ledger.
-        ledger : Path
+        ledger
             File of the ledger, for the message.
 
         Raises

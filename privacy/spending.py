@@ -50,13 +50,13 @@ class Part:
 
     Attributes
     ----------
-    run_id : str
+    run_id
         Id of the run.
-    plan : str | None
+    plan
         Digest of the plan; None for a run without privacy.
-    events : Events
+    events
         Mechanism events that were reserved; empty for a run without privacy.
-    whole : Events | None
+    whole
         Mechanism events of the whole plan; None if a ledger of an earlier version does not say.
     """
 
@@ -71,11 +71,11 @@ class Part:
 
         Parameters
         ----------
-        run_id : str
+        run_id
             Id of the run.
-        plan : PrivacyPlan
+        plan
             Privacy plan of the run.
-        rounds : int
+        rounds
             Number of further rounds.
         """
         return cls(run_id, plan.digest(), plan.events * rounds, plan.events * plan.rounds)
@@ -101,7 +101,7 @@ def parts_of(entries: Iterable[Entry], *more: Part) -> tuple[Part, ...]:
 
     Parameters
     ----------
-    entries : Iterable[Entry]
+    entries
         Entries of the ledger.
     more : Part
         Rounds that are not in the ledger yet.
@@ -118,11 +118,11 @@ def spent(parts: Sequence[Part], target_delta: float, accountant: Accountant) ->
 
     Parameters
     ----------
-    parts : Sequence[Part]
+    parts
         The runs of a record's history.
-    target_delta : float
+    target_delta
         Delta of the limit, above 0 and below 1.
-    accountant : Accountant
+    accountant
         Cache of privacy losses.
     """
     by_filter = len(parts) > 1 or not all(part.is_planned for part in parts)
@@ -142,13 +142,13 @@ def spent_after(parts: Sequence[Part], limit: float, target_delta: float, accoun
 
     Parameters
     ----------
-    parts : Sequence[Part]
+    parts
         The runs of a record's history, including the rounds to come.
-    limit : float
+    limit
         Epsilon of the limit.
-    target_delta : float
+    target_delta
         Delta of the limit, above 0 and below 1.
-    accountant : Accountant
+    accountant
         Cache of privacy losses.
     """
     if len(parts) > 1 and parts[0].events:
@@ -163,7 +163,7 @@ def events_of(entry: Entry) -> Events:
 
     Parameters
     ----------
-    entry : Entry
+    entry
         A ledger entry of kind ``reserve``.
     """
     rows: Sequence[Mapping[str, Any]] = entry.body["events"]

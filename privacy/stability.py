@@ -34,7 +34,7 @@ def effects(config: RunConfig) -> dict[str, Effect]:
 
     Parameters
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
     """
     return {**_cleaning(config), **_balance(config), **_unit(config)}
@@ -45,7 +45,7 @@ def refuse_unstable(config: RunConfig) -> None:
 
     Parameters
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
 
     Raises

@@ -18,9 +18,9 @@ def start_of(config: RunConfig, learner: Learner) -> AdapterState:
 
     Parameters
     ----------
-    config : RunConfig
+    config
         The run.
-    learner : Learner
+    learner
         Its task with the model, whose adapter is untrained; the adapter is untrained again when this function returns.
 
     Returns
@@ -56,7 +56,7 @@ def refuse_other_start(config: RunConfig) -> None:
 
     Parameters
     ----------
-    config : RunConfig
+    config
         The run. Its seed must be that of the adapter's run, because the frozen half of an adapter follows from the seed.
 
     Raises
@@ -98,9 +98,9 @@ def start_baselines(evaluator: Evaluator, start: AdapterState) -> list[Baseline]
 
     Parameters
     ----------
-    evaluator : Evaluator
+    evaluator
         The evaluator of the test records; the adapter in its model is the same before and after.
-    start : AdapterState
+    start
         The adapter that the run starts from (`start_of`).
 
     Returns

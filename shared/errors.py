@@ -15,9 +15,9 @@ def escaped(text: str, keep: str = "") -> str:
 
     Parameters
     ----------
-    text : str
+    text
         Any text.
-    keep : str
+    keep
         Characters to leave as they are, such as a newline.
     """
     if text.isascii() and text.isprintable():

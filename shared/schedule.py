@@ -10,9 +10,9 @@ def schedule(step: int, training: TrainingSection) -> float:
 
     Parameters
     ----------
-    step : int
+    step
         Number of the step in the whole run, from 0.
-    training : TrainingSection
+    training
         Section with the schedule.
 
     Returns

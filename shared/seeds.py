@@ -13,7 +13,7 @@ def derive(seed: int, *names: str | int) -> int:
 
     Parameters
     ----------
-    seed : int
+    seed
         Seed of the run.
     names : str or int
         Names of the stream, such as "partition" and a site's name.
@@ -27,7 +27,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
     Parameters
     ----------
-    seed : int
+    seed
         Seed of the run.
     names : str or int
         Names of the stream.
@@ -40,9 +40,9 @@ def signs(shape: tuple[int, ...], seed: int, *names: str | int) -> npt.NDArray[n
 
     Parameters
     ----------
-    shape : tuple[int, ...]
+    shape
         Shape of the array.
-    seed : int
+    seed
         Seed of the run.
     names : str or int
         Names of the stream.

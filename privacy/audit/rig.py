@@ -46,13 +46,13 @@ class Trace:
         What was released, minus that sum.
     whole : array (T, m)
         The released numbers in steps of the grid, at places where the clipped sum is 0; 0 at all others.
-    fractions : float
+    fractions
         The largest distance of a released number from a multiple of the grid, in steps of the grid.
     shares : array (k,)
         L2 norms by which single units moved a sum.
     long : array (RESTARTS, d)
         The noise of releases without any record, of as many numbers as the run trains (at most 2^19).
-    sizes : tuple[int, ...]
+    sizes
         Numbers of each tensor; they add up to m.
     """
 

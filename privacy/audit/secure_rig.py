@@ -27,7 +27,7 @@ class SumTrace:
         Which synthetic unit was drawn for which attempt.
     shares : array (attempts x sites, d)
         The noise of each site in each attempt, in steps of the grid.
-    unmasked : bool
+    unmasked
         Whether each total under masks is the sum of the vectors, modulo 2^32.
     masked_alone : array (attempts x sites, d)
         The vectors as the server sees them.

@@ -100,9 +100,9 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
 
         Parameters
         ----------
-        share : torch.Tensor
+        share
             What its ``share`` returned.
-        units : int
+        units
             How many privacy units it computed, none of which another process has.
 
         Raises
@@ -208,11 +208,11 @@ def clipping_optimizer(optimizer: torch.optim.Optimizer, plan: PrivacyPlan, slac
 
     Parameters
     ----------
-    optimizer : torch.optim.Optimizer
+    optimizer
         Optimiser of the trained parameters.
-    plan : PrivacyPlan
+    plan
         Privacy plan of the run.
-    slack : float
+    slack
         How far rounding moves the sum of the other units when one unit joins, as a share of C; the noise covers it too.
     """
     return CLIPPING[plan.clipping](optimizer, plan, slack)

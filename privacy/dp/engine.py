@@ -30,7 +30,7 @@ class Step(Protocol):
 
         Parameters
         ----------
-        owners : Sequence[int]
+        owners
             Index of the privacy unit of each row, (B,); if empty, each row is a unit of its own.
         """
 
@@ -39,9 +39,9 @@ class Step(Protocol):
 
         Parameters
         ----------
-        share : torch.Tensor
+        share
             What `PrivateSum.total` or `PlainSum.total` returned there.
-        units : int
+        units
             Number of privacy units in it.
         """
 
@@ -66,7 +66,7 @@ class PrivateStep:
 
         Parameters
         ----------
-        owners : Sequence[int]
+        owners
             Index of the privacy unit of each row, (B,); if empty, each row is a unit of its own.
 
         Raises
@@ -105,9 +105,9 @@ class PrivateStep:
 
         Parameters
         ----------
-        share : torch.Tensor
+        share
             What `PrivateSum.total` returned there.
-        units : int
+        units
             Number of privacy units in it, none of which this process has.
 
         Raises
@@ -209,13 +209,13 @@ def make_private(
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter; its loss must be a sum over rows, each of which depends only on its own row.
-    optimizer : torch.optim.Optimizer
+    optimizer
         Optimiser of the trained parameters.
-    plan : PrivacyPlan | None
+    plan
         Privacy plan of the run, or None for training without privacy.
-    divisor : float
+    divisor
         Expected number of privacy units in a batch, q x declared_size; used only without a plan.
 
     Yields
@@ -243,9 +243,9 @@ def summing(model: nn.Module, plan: PrivacyPlan) -> Iterator[tuple[nn.Module, Pr
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter; its loss must be a sum over rows, each of which depends only on its own row.
-    plan : PrivacyPlan
+    plan
         Privacy plan of a run under trust ``distributed``.
 
     Raises
@@ -274,9 +274,9 @@ def sharing(model: nn.Module, plan: PrivacyPlan | None) -> Iterator[tuple[nn.Mod
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter; its loss must be a sum over rows, each of which depends only on its own row.
-    plan : PrivacyPlan | None
+    plan
         Privacy plan of the run with the present C as its clipping norm, or None for training without privacy.
     """
     parameters = tuple(parameter for parameter in model.parameters() if parameter.requires_grad)

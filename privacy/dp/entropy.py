@@ -25,7 +25,7 @@ def uniforms(count: int) -> npt.NDArray[np.float64]:
 
     Parameters
     ----------
-    count : int
+    count
         How many numbers to draw.
 
     Returns
@@ -42,9 +42,9 @@ def random_words(count: int, device: torch.device) -> torch.Tensor:
 
     Parameters
     ----------
-    count : int
+    count
         How many words to draw.
-    device : torch.device
+    device
         Device of the result.
 
     Returns
@@ -64,7 +64,7 @@ def random_bytes(count: int) -> bytes:
 
     Parameters
     ----------
-    count : int
+    count
         How many bytes to draw.
     """
     encryptor = Cipher(ChaCha20(os.urandom(KEY_BYTES), bytes(16)), mode=None).encryptor()

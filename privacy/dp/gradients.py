@@ -72,7 +72,7 @@ def gradients_of(left: torch.Tensor, right: torch.Tensor, layout: Layout) -> Gra
         Gradient of the layer's output at each position.
     right : tensor (T, b) or (n, ..., b)
         Input of the layer at each position.
-    layout : Layout
+    layout
         Maps positions to records.
     """
     # Detached, because a saved input would keep its graph until the step ends.

@@ -16,11 +16,11 @@ def keystream(key: torch.Tensor, blocks: int, nonce: tuple[int, int, int] = (0, 
     ----------
     key : tensor (8,) int32
         The 256-bit key, as little-endian words (RFC 8439).
-    blocks : int
+    blocks
         Number of 64-byte blocks.
-    nonce : tuple[int, int, int]
+    nonce
         Three 32-bit words.
-    counter : int
+    counter
         Number of the first block.
 
     Returns

@@ -33,13 +33,13 @@ class Mechanism:
 
     Parameters
     ----------
-    bound : float
+    bound
         L2 bound of one unit's share of the sum.
-    noise_multiplier : float
+    noise_multiplier
         Standard deviation of the noise / sensitivity.
-    dimension : int
+    dimension
         Numbers in one release, at most 2^26.
-    slack : float
+    slack
         How far rounding errors can move the rest of the sum when one unit joins, as a share of ``bound``.
 
     Raises
@@ -88,7 +88,7 @@ class Mechanism:
 
         Parameters
         ----------
-        values : torch.Tensor
+        values
             Numbers of any shape.
 
         Returns
@@ -110,7 +110,7 @@ class Mechanism:
 
         Parameters
         ----------
-        shares : torch.Tensor
+        shares
             One row per unit, (n, k), each with an L2 norm of at most ``bound``.
 
         Returns
@@ -135,7 +135,7 @@ class Mechanism:
 
         Parameters
         ----------
-        steps : torch.Tensor
+        steps
             The sum in steps of the grid, int64, of any shape.
 
         Returns
@@ -161,7 +161,7 @@ class Mechanism:
 
         Parameters
         ----------
-        sums : torch.Tensor
+        sums
             The sums, (n,); n must be ``dimension``.
 
         Returns
@@ -222,7 +222,7 @@ def grid_of(bound: float) -> float:
 
     Parameters
     ----------
-    bound : float
+    bound
         L2 bound of one unit's share, above 0.
     """
     return float(2.0 ** (math.floor(math.log2(bound)) - GRID_BITS))

@@ -45,11 +45,11 @@ def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tens
 
     Parameters
     ----------
-    count : int
+    count
         How many numbers to draw.
-    std : float
+    std
         Standard deviation before rounding, in steps of the grid; 2^32 to 2^54.
-    device : torch.device
+    device
         Where to draw; a CUDA device computes its own random bits.
 
     Returns
@@ -74,11 +74,11 @@ def lattice_gaussian(count: int, std: float, device: torch.device) -> torch.Tens
 
     Parameters
     ----------
-    count : int
+    count
         How many numbers to draw.
-    std : float
+    std
         The parameter of the discrete Gaussian, which is also its standard deviation; 2^10 to 2^54.
-    device : torch.device
+    device
         Where to draw; a CUDA device computes its own random bits.
 
     Returns

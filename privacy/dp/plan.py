@@ -44,32 +44,32 @@ class PrivacyPlan:
 
     Attributes
     ----------
-    sampling_rate : float
+    sampling_rate
         q, the public probability of each unit to be in a step.
-    noise_multiplier : float
+    noise_multiplier
         z, the standard deviation of the noise on everything that a step releases, divided by how far one unit can move that
         (`Mechanism.sensitivity`: C plus what rounding adds).
-    clipping_norm : float
+    clipping_norm
         C, the L2 bound of one unit's gradient.
-    steps_per_round : int
+    steps_per_round
         Optimiser steps of one round.
-    rounds : int
+    rounds
         Rounds of the run, or under trust ``distributed`` attempts at rounds.
-    target_delta : float
+    target_delta
         Delta of the guarantee, below 1 / declared_size.
-    declared_size : int
+    declared_size
         Public number of units; q x declared_size is the divisor.
-    releases : tuple[MechanismEvent, ...]
+    releases
         Further releases of each round, such as noised metrics.
-    clipping : ClippingMode
+    clipping
         The way of clipping (`privacy.dp.clipping`).
-    unit : Literal['record', 'person', 'site']
+    unit
         Privacy unit.
-    relation : Relation
+    relation
         Neighbouring relation.
-    trust : Literal['local', 'distributed', 'central']
+    trust
         Who adds the noise: the site (``local``), all sites together (``distributed``) or the server (``central``).
-    shared : SharedNoise | None
+    shared
         What the sites share under trust ``distributed``; else None.
     """
 
@@ -144,9 +144,9 @@ class PrivacyPlan:
 
         Parameters
         ----------
-        dimension : int
+        dimension
             Number of trained parameters.
-        slack : float
+        slack
             How far rounding moves the sum of the other units when one unit joins, as a share of C (`rounding_slack`).
 
         Raises
@@ -163,9 +163,9 @@ class PrivacyPlan:
 
         Parameters
         ----------
-        dimension : int
+        dimension
             Number of trained parameters.
-        sites : int
+        sites
             Number of sites in the attempt.
 
         Raises
@@ -208,9 +208,9 @@ class PrivacyPlan:
 
         Parameters
         ----------
-        rounds : int | None
+        rounds
             Number of rounds; None means the whole run.
-        accountant : Accountant | None
+        accountant
             Cache of privacy losses; None makes a new one.
 
         Raises
@@ -228,7 +228,7 @@ class PrivacyPlan:
 
         Parameters
         ----------
-        accountant : Accountant | None
+        accountant
             Cache of privacy losses; None makes a new one.
         """
         return (accountant or Accountant()).by_round(self.events, self.rounds, self.target_delta)
@@ -308,9 +308,9 @@ def grids_of(privacy: PrivacySection, events: Iterable[MechanismEvent]) -> dict[
 
     Parameters
     ----------
-    privacy : PrivacySection
+    privacy
         Section with the clipping norm and the way of clipping.
-    events : Iterable[MechanismEvent]
+    events
         Mechanism events of a round.
 
     Returns

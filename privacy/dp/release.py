@@ -33,7 +33,7 @@ def metrics_event(privacy: PrivacySection) -> MechanismEvent:
 
     Parameters
     ----------
-    privacy : PrivacySection
+    privacy
         Section with the noise multiplier of the released sums.
     """
     return MechanismEvent(sampling_rate=1.0, noise_multiplier=privacy.release_noise, steps=1, purpose="metrics")
@@ -44,7 +44,7 @@ def label_counts_event(balance: BalanceSection) -> MechanismEvent:
 
     Parameters
     ----------
-    balance : BalanceSection
+    balance
         Section with the noise multiplier of the counts.
     """
     return MechanismEvent(1.0, balance.count_noise, steps=1, purpose="label_counts")
@@ -60,7 +60,7 @@ def release_label_counts(shares: Floats, balance: BalanceSection) -> Floats:
     ----------
     shares : array (N, L)
         Share of each label in each unit; each row adds up to 1.
-    balance : BalanceSection
+    balance
         Section with the noise multiplier of the counts.
 
     Returns
@@ -84,7 +84,7 @@ def release_sums(losses: Floats, hits: Floats | None, privacy: PrivacySection) -
         Mean loss of each unit in nats; clipped to 0 to ``release_loss_bound``.
     hits : array (N,) or None
         Share of correct answers in each unit, 0 to 1.
-    privacy : PrivacySection
+    privacy
         Section with the noise multiplier and the loss bound.
     """
     bound = privacy.release_loss_bound

@@ -28,9 +28,9 @@ def rounding_slack(dtype: Dtype, expected_batch: float) -> float:
 
     Parameters
     ----------
-    dtype : Dtype
+    dtype
         Dtype of the frozen base model: ``float32``, ``bfloat16``, or ``nf4``, which computes in bfloat16.
-    expected_batch : float
+    expected_batch
         Expected number of units in a step, q x declared_size.
 
     Returns
@@ -46,7 +46,7 @@ def base_dtype(model: nn.Module) -> Dtype:
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter.
     """
     kinds = {parameter.dtype for parameter in model.parameters()}

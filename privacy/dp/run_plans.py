@@ -20,11 +20,11 @@ def plan_for_site(config: RunConfig, declared_size: int, accountant: Accountant 
 
     Parameters
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
-    declared_size : int
+    declared_size
         Public number of units of the site.
-    accountant : Accountant | None
+    accountant
         Cache of privacy losses; None makes a new one.
 
     Returns
@@ -71,7 +71,7 @@ def plan_for_server(config: RunConfig) -> PrivacyPlan | None:
 
     Parameters
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
 
     Returns
@@ -105,7 +105,7 @@ def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:
 
     Parameters
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
 
     Returns

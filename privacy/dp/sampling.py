@@ -16,13 +16,13 @@ def poisson_batches(records: int, rate: float, steps: int, draw: Draw) -> Iterat
 
     Parameters
     ----------
-    records : int
+    records
         Number of privacy units.
-    rate : float
+    rate
         Public sampling rate q, above 0 and at most 1.
-    steps : int
+    steps
         Number of batches T.
-    draw : Draw
+    draw
         Function that returns n independent uniform numbers in [0, 1).
 
     Yields

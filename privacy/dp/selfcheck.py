@@ -31,11 +31,11 @@ def largest_difference(model: nn.Module, loss_of: LossOf, records: int) -> float
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter.
-    loss_of : LossOf
+    loss_of
         Function of a model and n indices that returns the per-record losses, (n,).
-    records : int
+    records
         Number of records to compare.
 
     Returns
@@ -58,11 +58,11 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter.
-    loss_of : LossOf
+    loss_of
         Function of a model and n indices that returns the per-record losses, (n,).
-    records : int
+    records
         Number of records to compare.
 
     Raises
@@ -89,11 +89,11 @@ def furthest_as_trained(model: nn.Module, loss_of: LossOf, records: int) -> tupl
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter.
-    loss_of : LossOf
+    loss_of
         Function of a model and n indices that returns the per-record losses, (n,), as in training.
-    records : int
+    records
         Number of records to compare.
 
     Returns
@@ -122,11 +122,11 @@ def refuse_inexact_as_trained(model: nn.Module, loss_of: LossOf, records: int) -
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter.
-    loss_of : LossOf
+    loss_of
         Function of a model and n indices that returns the per-record losses, (n,), as in training.
-    records : int
+    records
         Number of records to compare.
 
     Raises
@@ -150,15 +150,15 @@ def refuse_unequal_sum(total: torch.Tensor, model: nn.Module, loss_of: LossOf, r
 
     Parameters
     ----------
-    total : torch.Tensor
+    total
         The clipped sum of the records, computed in float32 without dropout, (d,); further numbers are ignored.
-    model : nn.Module
+    model
         Model with an adapter, in the state for which the sum was computed.
-    loss_of : LossOf
+    loss_of
         Function of a model and n indices that returns the per-record losses, (n,).
-    records : int
+    records
         Number of records in the sum.
-    plan : PrivacyPlan
+    plan
         Plan of the run, which says how gradients are clipped.
 
     Raises
@@ -195,11 +195,11 @@ def rounding_moved(model: nn.Module, loss_of: LossOf, records: int) -> float:
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter.
-    loss_of : LossOf
+    loss_of
         Function of a model and n indices that returns the per-record losses, (n,), as in training.
-    records : int
+    records
         Number of records, 2 or more.
     """
     with _without_dropout(model):
@@ -214,13 +214,13 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
 
     Parameters
     ----------
-    model : nn.Module
+    model
         Model with an adapter.
-    loss_of : LossOf
+    loss_of
         Function of a model and n indices that returns the per-record losses, (n,), as in training.
-    records : int
+    records
         Number of records to compare.
-    charged : float
+    charged
         The covered bound, in C per square root of the records in a batch (`privacy.dp.rounding.PER_ROOT`).
 
     Raises

@@ -109,9 +109,9 @@ class EvaluationSection(Section):
 
         Parameters
         ----------
-        number : int
+        number
             Number of the round, from 1.
-        rounds : int
+        rounds
             Number of rounds of the run.
         """
         return number % self.every == 0 or number == rounds

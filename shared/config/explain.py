@@ -13,9 +13,9 @@ def first_line(model: type[BaseModel], error: ValidationError) -> str:
 
     Parameters
     ----------
-    model : type[BaseModel]
+    model
         Class of the configuration (or of a site file) that was validated.
-    error : ValidationError
+    error
         The error of its validation.
 
     Returns

@@ -20,7 +20,7 @@ def default_delta(declared_size: int) -> float:
 
     Parameters
     ----------
-    declared_size : int
+    declared_size
         Public number of privacy units (records, persons or sites), 1 or more.
 
     Returns
@@ -155,7 +155,7 @@ class PrivacySection(Section):
 
         Parameters
         ----------
-        declared_size : int
+        declared_size
             Public number of privacy units (records, persons or sites).
 
         Returns

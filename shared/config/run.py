@@ -321,9 +321,9 @@ class RunConfig(Section):
 
         Parameters
         ----------
-        site_id : str
+        site_id
             A site of the run.
-        rank : int
+        rank
             At most the rank that the run gives the site.
         """
         sites = tuple(site.model_copy(update={"rank": rank}) if site.id == site_id else site for site in self.data.sites)
@@ -336,7 +336,7 @@ class RunConfig(Section):
 
         Parameters
         ----------
-        site_id : str
+        site_id
             A site of the run; any other name gives the run itself.
         """
         whole, rank = self.adapter.rank, self.ranks.get(site_id, self.adapter.rank)
@@ -359,9 +359,9 @@ class RunConfig(Section):
 
         Parameters
         ----------
-        path : Path | str
+        path
             TOML file.
-        overrides : Sequence[str]
+        overrides
             Texts such as ``training.rounds=5``; later ones win.
 
         Raises
@@ -390,9 +390,9 @@ class RunConfig(Section):
 
         Parameters
         ----------
-        tree : Mapping[str, Any]
+        tree
             Sections by name, as ``tomllib`` returns them.
-        source : str
+        source
             Name of the tree in an error message, usually the path of the file.
 
         Raises

@@ -13,7 +13,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Parameters
     ----------
-    path : Path
+    path
         File in UTF-8, or in UTF-16 with its mark; some editors begin UTF-8 with a mark too.
 
     Returns
@@ -42,11 +42,11 @@ def apply_override(tree: dict[str, Any], override: str, path: Path) -> None:
 
     Parameters
     ----------
-    tree : dict[str, Any]
+    tree
         Tables and values; changed in place.
-    override : str
+    override
         Text such as ``training.rounds=5``; an entry of a list is named by its index.
-    path : Path
+    path
         File that the tree came from, for error messages.
 
     Raises

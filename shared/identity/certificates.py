@@ -30,9 +30,9 @@ def authority(key: ec.EllipticCurvePrivateKey, days: int) -> x509.Certificate:
 
     Parameters
     ----------
-    key : ec.EllipticCurvePrivateKey
+    key
         Private key of the authority.
-    days : int
+    days
         Validity in days from now.
     """
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
@@ -55,15 +55,15 @@ def server_certificate(
 
     Parameters
     ----------
-    hosts : Collection[str]
+    hosts
         Host names and IP addresses; each becomes a subject alternative name of its kind.
-    public : ec.EllipticCurvePublicKey
+    public
         Public key of the server.
-    issuer : x509.Certificate
+    issuer
         Certificate of the authority.
-    issuer_key : ec.EllipticCurvePrivateKey
+    issuer_key
         Private key of the authority.
-    days : int
+    days
         Validity in days from now.
     """
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
@@ -108,7 +108,7 @@ def certificate_pem(certificate: x509.Certificate) -> bytes:
 
     Parameters
     ----------
-    certificate : x509.Certificate
+    certificate
         Certificate to write.
     """
     return certificate.public_bytes(Encoding.PEM)
@@ -119,7 +119,7 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
     Parameters
     ----------
-    key : ec.EllipticCurvePrivateKey
+    key
         Private key to write.
     """
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -165,7 +165,7 @@ def hosts_of(certificate: x509.Certificate) -> set[str]:
 
     Parameters
     ----------
-    certificate : x509.Certificate
+    certificate
         Certificate of a server.
     """
     try:
@@ -181,9 +181,9 @@ def date_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
 
     Parameters
     ----------
-    path : Path
+    path
         File of the certificate, named in the messages.
-    certificate : x509.Certificate
+    certificate
         The certificate to check.
 
     Returns
@@ -205,9 +205,9 @@ def authority_flaws(path: Path, certificate: x509.Certificate) -> list[Flaw]:
 
     Parameters
     ----------
-    path : Path
+    path
         File of the certificate, named in the messages.
-    certificate : x509.Certificate
+    certificate
         The certificate to check.
 
     Returns
@@ -229,11 +229,11 @@ def issue_flaws(path: Path, certificate: x509.Certificate, issuer: x509.Certific
 
     Parameters
     ----------
-    path : Path
+    path
         File of the certificate, named in the messages.
-    certificate : x509.Certificate
+    certificate
         The server's certificate.
-    issuer : x509.Certificate
+    issuer
         The certificate of the authority.
 
     Returns
@@ -253,9 +253,9 @@ def belongs(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> b
 
     Parameters
     ----------
-    certificate : x509.Certificate
+    certificate
         Certificate to compare.
-    key : ec.EllipticCurvePrivateKey
+    key
         Private key to compare.
     """
     kind = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

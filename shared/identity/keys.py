@@ -45,9 +45,9 @@ def write_private(path: Path, content: bytes) -> None:
 
     Parameters
     ----------
-    path : Path
+    path
         File to create.
-    content : bytes
+    content
         The private key.
 
     Raises
@@ -68,7 +68,7 @@ def make_site_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
     Parameters
     ----------
-    path : Path
+    path
         File to create.
 
     Returns
@@ -96,7 +96,7 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
 
     Parameters
     ----------
-    key : ec.EllipticCurvePublicKey
+    key
         Public key of a site.
     """
     body = base64.b64decode(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])

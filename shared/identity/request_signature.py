@@ -31,7 +31,7 @@ def public_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
 
     Parameters
     ----------
-    key : ec.EllipticCurvePublicKey
+    key
         Public key of a site.
     """
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -42,13 +42,13 @@ def signed_headers(key: ec.EllipticCurvePrivateKey, site_id: str, method: str, p
 
     Parameters
     ----------
-    key : ec.EllipticCurvePrivateKey
+    key
         Private key of the site.
-    site_id : str
+    site_id
         Name of the site.
     method, path : str
         Method and path of the request.
-    body : bytes
+    body
         Body of the request.
     """
     digest, moment, nonce = hashlib.sha256(body).hexdigest(), f"{time.time():.3f}", secrets.token_hex(NONCE_BYTES)
@@ -74,7 +74,7 @@ class Claim:
 
         Parameters
         ----------
-        headers : Iterable[tuple[bytes, bytes]]
+        headers
             Names in lower case, and values.
 
         Returns
@@ -103,7 +103,7 @@ class Claim:
 
         Parameters
         ----------
-        key : ec.EllipticCurvePublicKey
+        key
             Public key of the site.
         method, path : str
             Method and path of the request.

@@ -33,7 +33,7 @@ class Layout:
 
         Parameters
         ----------
-        shape : torch.Size
+        shape
             Shape of the input of a layer.
         """
         return cls(((shape[0], math.prod(shape[1:-1])),))
@@ -44,9 +44,9 @@ class Layout:
 
         Parameters
         ----------
-        lengths : Sequence[int]
+        lengths
             Tokens of each record, in the order of the batch.
-        device : torch.device
+        device
             Where the index tensors of ``place`` are needed.
         """
         given = np.asarray(lengths)
@@ -106,9 +106,9 @@ class Place:
 
     Attributes
     ----------
-    records : int
+    records
         n, the number of records.
-    width : int
+    width
         Positions of the longest record.
     positions : tensor (T,)
         Index of each position in the padded batch, flattened to n x width.
@@ -134,7 +134,7 @@ class Place:
             Tokens of each record, in the order of the batch.
         order : array (n,)
             Indices of the records in their end-to-end order.
-        device : torch.device
+        device
             Where the tensors are needed.
         """
         width = int(lengths.max())
@@ -173,7 +173,7 @@ def layout_of(module: nn.Module, x: torch.Tensor) -> Layout:
 
     Parameters
     ----------
-    module : nn.Module
+    module
         A layer; ``packing.packed`` attaches a layout while records lie end to end.
     x : tensor (n, ..., d)
         The input of the layer.

@@ -188,7 +188,7 @@ def pinned_digest(section: ModelSection) -> str | None:
 
     Parameters
     ----------
-    section : ModelSection
+    section
         Configuration of the base model.
 
     Returns

@@ -10,9 +10,9 @@ def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
     Parameters
     ----------
-    tensor : torch.Tensor
+    tensor
         Values in the memory of the CPU.
-    device : torch.device
+    device
         Where the model computes.
 
     Returns
@@ -28,9 +28,9 @@ def refuse_processes(processes: int, device: torch.device) -> None:
 
     Parameters
     ----------
-    processes : int
+    processes
         Number of processes over which a site splits its batches.
-    device : torch.device
+    device
         Where the site computes.
 
     Raises

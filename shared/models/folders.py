@@ -20,15 +20,15 @@ class ModelFiles:
 
     Attributes
     ----------
-    name : str
+    name
         Name in the config.
-    folder : Path
+    folder
         Folder with the weights, the model's config and the tokenizer.
-    weights : tuple[str, ...]
+    weights
         File names of the weights; several if they are sharded.
-    sha256 : str
+    sha256
         SHA-256 of the weights, 64 hexadecimal digits; of several files, see ``digest_of``.
-    reference : str
+    reference
         Name of the base model to write into a published adapter.
     """
 
@@ -49,7 +49,7 @@ def locate(section: ModelSection) -> ModelFiles:
 
     Parameters
     ----------
-    section : ModelSection
+    section
         Configuration of the base model.
 
     Returns

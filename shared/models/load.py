@@ -54,7 +54,7 @@ def choose_device(name: str) -> torch.device:
 
     Parameters
     ----------
-    name : str
+    name
         ``auto``, ``cuda``, ``mps`` or ``cpu``.
 
     Raises
@@ -78,9 +78,9 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
     Parameters
     ----------
-    name : str
+    name
         ``auto``, ``float32``, ``bfloat16`` or ``nf4``.
-    device : torch.device
+    device
         Where the model computes.
     """
     if name not in ("auto", "nf4"):
@@ -102,9 +102,9 @@ def load(section: ModelSection, kind: Kind) -> LoadedModel:
 
     Parameters
     ----------
-    section : ModelSection
+    section
         Configuration of the base model.
-    kind : Kind
+    kind
         ``encoder`` for embeddings, ``causal`` for a language model that generates text.
 
     Returns
@@ -162,9 +162,9 @@ def outline(section: ModelSection, kind: Kind) -> LoadedModel:
 
     Parameters
     ----------
-    section : ModelSection
+    section
         Configuration of the base model.
-    kind : Kind
+    kind
         ``encoder`` or ``causal``.
 
     Returns

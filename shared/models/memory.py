@@ -22,7 +22,7 @@ def free_bytes(device: torch.device) -> int:
 
     Parameters
     ----------
-    device : torch.device
+    device
         A GPU, or the CPU: then the smaller of the system's free memory and the rest of the container's limit.
 
     Returns
@@ -49,9 +49,9 @@ def record_bytes(network: nn.Module, length: int) -> int:
 
     Parameters
     ----------
-    network : nn.Module
+    network
         Model with an adapter; may be on the meta device.
-    length : int
+    length
         Tokens of the record.
 
     Returns
@@ -84,9 +84,9 @@ def estimated_bytes(shape: Any, length: int) -> float:
 
     Parameters
     ----------
-    shape : Any
+    shape
         The transformers config of the model.
-    length : int
+    length
         Tokens of the record.
 
     Returns
@@ -110,13 +110,13 @@ def checkpointed_bytes(whole: float, shape: Any, length: int, size: int) -> floa
 
     Parameters
     ----------
-    whole : float
+    whole
         Bytes of the record without checkpointing.
-    shape : Any
+    shape
         The transformers config of the model (``num_hidden_layers``, ``hidden_size``).
-    length : int
+    length
         Tokens of the record.
-    size : int
+    size
         Bytes of one activation value.
 
     Returns
@@ -133,11 +133,11 @@ def weight_bytes(network: nn.Module, size: int, *, four_bits: bool) -> float:
 
     Parameters
     ----------
-    network : nn.Module
+    network
         Model, which may be on the meta device.
-    size : int
+    size
         Bytes of one weight.
-    four_bits : bool
+    four_bits
         Whether linear layers are stored in 4 bits (nf4).
 
     Returns
@@ -157,13 +157,13 @@ def affordable_tokens(record: float, length: int, free: int, device: torch.devic
 
     Parameters
     ----------
-    record : float
+    record
         Bytes of one record in training.
-    length : int
+    length
         Tokens of one record.
-    free : int
+    free
         Free bytes of the device.
-    device : torch.device
+    device
         Decides how much the allocator needs in addition.
 
     Returns

@@ -55,9 +55,9 @@ def packed(network: Any, lengths: Sequence[int]) -> Iterator[None]:
 
     Parameters
     ----------
-    network : Any
+    network
         Model with an adapter for which ``packs`` is true.
-    lengths : Sequence[int]
+    lengths
         Tokens of each record of the batch.
     """
     layout = Layout.by_length(lengths, network.device)

@@ -19,7 +19,7 @@ def download_directly(distribution: str, version: str, folder: Path) -> str | No
     ----------
     distribution, version : str
         The wheel's project and version.
-    folder : Path
+    folder
         Where the file is written.
 
     Returns

@@ -21,7 +21,7 @@ def catalogue_rows(fetch_name: str | None = None) -> list[dict[str, Any]]:
 
     Parameters
     ----------
-    fetch_name : str | None
+    fetch_name
         Name of a model to download and verify first, or 'all'; None downloads nothing.
 
     Returns

@@ -54,7 +54,7 @@ def sha256_file(path: Path) -> str:
 
     Parameters
     ----------
-    path : Path
+    path
         File to read.
 
     Returns
@@ -99,7 +99,7 @@ def fetch(wheel: Wheel) -> Path:
 
     Parameters
     ----------
-    wheel : Wheel
+    wheel
         The pinned wheel.
 
     Raises
@@ -133,9 +133,9 @@ def digest_of_rest(folder: Path, named: Collection[str]) -> str:
 
     Parameters
     ----------
-    folder : Path
+    folder
         Folder of model files.
-    named : Collection[str]
+    named
         Names of files, relative to the folder, that are verified one by one.
     """
     paths = {

@@ -10,7 +10,7 @@ def parsed(address: str) -> tuple[str, int]:
 
     Parameters
     ----------
-    address : str
+    address
         Such as ``0.0.0.0:8443`` or ``[::1]:8443``.
 
     Returns
@@ -34,7 +34,7 @@ def is_loopback(host: str) -> bool:
 
     Parameters
     ----------
-    host : str
+    host
         Host name or IP address, without brackets.
     """
     try:

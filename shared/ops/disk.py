@@ -41,11 +41,11 @@ def replace_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
 
     Parameters
     ----------
-    path : Path
+    path
         File to write.
-    content : bytes
+    content
         The new content.
-    mode : int
+    mode
         Who may read it; unless given, only its owner.
 
     Raises
@@ -62,9 +62,9 @@ def create_file(path: Path, content: bytes) -> None:
 
     Parameters
     ----------
-    path : Path
+    path
         File to create.
-    content : bytes
+    content
         Its content.
 
     Raises
@@ -114,9 +114,9 @@ def commit_file(partial: Path, final: Path) -> None:
 
     Parameters
     ----------
-    partial : Path
+    partial
         The complete file under its temporary name.
-    final : Path
+    final
         Its final name, in the same folder.
     """
     with partial.open("rb") as stream:

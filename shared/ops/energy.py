@@ -23,9 +23,9 @@ class Lap:
 
     Attributes
     ----------
-    kwh : float
+    kwh
         Electricity in kWh.
-    co2e_kg : float | None
+    co2e_kg
         CO2 equivalent in kg; None if no country is given.
     """
 
@@ -53,9 +53,9 @@ def by_lap(work: Iterable[Item], country: str | None) -> Iterator[tuple[Item, La
 
     Parameters
     ----------
-    work : Iterable[Item]
+    work
         Iterable whose items take long to make.
-    country : str | None
+    country
         ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e.
     """
     tracker, source = _tracker(country or ANY_COUNTRY), iter(work)
@@ -77,11 +77,11 @@ def laps_of(work: Iterable[Item], measured: bool, country: str | None) -> Iterat
 
     Parameters
     ----------
-    work : Iterable[Item]
+    work
         Iterable whose items take long to make.
-    measured : bool
+    measured
         Whether to measure.
-    country : str | None
+    country
         ISO 3166-1 alpha-3 code of the country whose grid gives the CO2e; None gives no CO2e.
     """
     if measured:

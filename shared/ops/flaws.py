@@ -26,7 +26,7 @@ class Flaw:
 
         Parameters
         ----------
-        error : HushtuneError
+        error
             Error about one file.
         """
         path, _, rest = str(error).partition(": ")

@@ -19,7 +19,7 @@ def epsilon_up(amount: float | None) -> str:
 
     Parameters
     ----------
-    amount : float | None
+    amount
         An epsilon; infinity becomes "unbounded"; None and NaN become a dash.
     """
     return _epsilon(amount, ROUND_CEILING)
@@ -30,7 +30,7 @@ def epsilon_left(amount: float | None) -> str:
 
     Parameters
     ----------
-    amount : float | None
+    amount
         An epsilon; infinity becomes "unbounded"; None and NaN become a dash.
     """
     return _epsilon(amount, ROUND_FLOOR)
@@ -41,7 +41,7 @@ def delta_up(amount: float | None) -> str:
 
     Parameters
     ----------
-    amount : float | None
+    amount
         A probability; None, NaN and infinity become a dash.
     """
     if amount is None or not math.isfinite(amount):

@@ -28,9 +28,9 @@ def load(config: Path, overrides: list[str] | None) -> "RunConfig":
 
     Parameters
     ----------
-    config : Path
+    config
         TOML file.
-    overrides : list[str] | None
+    overrides
         Texts such as ``training.rounds=5``.
 
     Raises
@@ -48,11 +48,11 @@ def show(data: Any, as_json: bool, tables: "Callable[[], Iterable[RenderableType
 
     Parameters
     ----------
-    data : Any
+    data
         The result, as plain values for JSON.
-    as_json : bool
+    as_json
         Whether to print JSON.
-    tables : 'Callable[[], Iterable[RenderableType]]'
+    tables
         Function that makes the tables; called only if they are printed.
     """
     if as_json:

@@ -29,7 +29,7 @@ class RunLog:
 
         Parameters
         ----------
-        kind : str
+        kind
             Name of the event.
         fields : str, int, float, bool or None
             Values of the event.
@@ -63,13 +63,13 @@ class RunLog:
 
         Parameters
         ----------
-        number : int
+        number
             Number of the round.
-        committed : bool
+        committed
             Whether the round counts.
-        rejected : Mapping[str, str]
+        rejected
             Reason by site, for sites whose reply was rejected.
-        missing : Sequence[str]
+        missing
             Sites that did not reply.
         """
         self.event("round", round=number, committed=committed)

@@ -12,9 +12,9 @@ def answer_at_once(words: Sequence[str], system: str) -> None:
 
     Parameters
     ----------
-    words : Sequence[str]
+    words
         Words after the command's name.
-    system : str
+    system
         Python's name of the operating system.
 
     Raises

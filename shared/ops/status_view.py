@@ -27,11 +27,11 @@ def watch(file: StatusFile, ticks: Iterable[float] = repeat(1.0), live: Live | N
 
     Parameters
     ----------
-    file : StatusFile
+    file
         Status file to read at each tick.
-    ticks : Iterable[float]
+    ticks
         Seconds to wait after each redraw; endless by default.
-    live : Live | None
+    live
         Display to use; None makes a new one.
     """
     with live or Live(console=Terminal(), auto_refresh=False) as view:

@@ -45,9 +45,9 @@ class Voice:
 
         Parameters
         ----------
-        kind : str
+        kind
             Name of the event.
-        fields : Mapping[str, Value]
+        fields
             Values of the event.
         """
         sys.stderr.write(self.line(kind, fields, time.time()) + "\n")

@@ -9,9 +9,9 @@ class ChainHead:
 
     Attributes
     ----------
-    entries : int
+    entries
         Number of entries in the chain.
-    hash : str
+    hash
         SHA-256 of the last entry, 64 hexadecimal digits; empty if there is no entry.
     """
 

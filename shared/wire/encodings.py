@@ -29,13 +29,13 @@ class Form:
 
     Attributes
     ----------
-    dtype : str
+    dtype
         Type of the array's elements; each form of a message has another.
-    length : Callable[[int], int]
+    length
         Elements of the array for a number of numbers.
-    write : Callable[[Floats], Numbers]
+    write
         Encodes numbers (n,).
-    read : Callable[[Numbers, int], Floats]
+    read
         Decodes an array of exactly ``length(n)`` elements to n numbers, which may be NaN or infinite.
     """
 
@@ -130,9 +130,9 @@ def as_replied(delta: AdapterState, encoding: EncodingName) -> AdapterState:
 
     Parameters
     ----------
-    delta : AdapterState
+    delta
         The delta of a round, after the noise.
-    encoding : EncodingName
+    encoding
         Encoding of the run.
     """
     return _through(REPLIES[encoding], delta)
@@ -143,9 +143,9 @@ def as_ordered(adapter: AdapterState, encoding: EncodingName) -> AdapterState:
 
     Parameters
     ----------
-    adapter : AdapterState
+    adapter
         The adapter at the start of a round.
-    encoding : EncodingName
+    encoding
         Encoding of the run.
     """
     return _through(ORDERS[encoding], adapter)

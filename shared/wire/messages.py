@@ -86,9 +86,9 @@ class Envelope:
 
     Attributes
     ----------
-    config : RunConfig
+    config
         Configuration of the run.
-    adapter : AdapterState
+    adapter
         Adapter at the start of the round.
     """
 
@@ -117,27 +117,27 @@ class TrainOrder:
 
     Attributes
     ----------
-    run_id : str
+    run_id
         Id of the run.
-    round : int
+    round
         Number of the round, from 1.
-    nonce : str
+    nonce
         Random name of this order; the reply repeats it.
-    config : RunConfig
+    config
         Configuration of the run.
-    adapter : AdapterState
+    adapter
         Adapter at the start of the round.
-    cohort : int
+    cohort
         Number of sites asked in this round; a site's policy sets a minimum.
-    version : str
+    version
         Hushtune version of the server; a site's policy lists accepted ones.
-    ledger : ChainHead
+    ledger
         End of the site's ledger when the server last heard of it, so that the site detects truncation.
-    record : ChainHead
+    record
         End of the server's chain of committed rounds, which the site keeps for the same reason.
-    attempt : int
+    attempt
         Number of the attempt at the round, from 1; all sites of an attempt at a secure sum have the same nonce.
-    envelope : Envelope | None
+    envelope
         The same config and adapter, prepared for all orders of the round; None prepares them for this order alone.
     """
 
@@ -181,7 +181,7 @@ class TrainOrder:
 
         Parameters
         ----------
-        record : RecordDict
+        record
             Message of Flower.
 
         Raises
@@ -260,7 +260,7 @@ class TrainReply:
 
         Parameters
         ----------
-        record : RecordDict
+        record
             Message of Flower.
 
         Raises
@@ -282,7 +282,7 @@ def outgoing(record: RecordDict) -> tuple[frozenset[str], int]:
 
     Parameters
     ----------
-    record : RecordDict
+    record
         Wire form of a reply.
 
     Returns
@@ -311,11 +311,11 @@ def head_of(header: Mapping[str, Any], name: str, what: str) -> ChainHead:
 
     Parameters
     ----------
-    header : Mapping[str, Any]
+    header
         Header of the message.
-    name : str
+    name
         Name of the chain: ``ledger`` or ``record``.
-    what : str
+    what
         Kind of the message, for an error.
 
     Raises

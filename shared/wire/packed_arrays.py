@@ -25,7 +25,7 @@ def spec_text(spec: Spec) -> str:
 
     Parameters
     ----------
-    spec : Spec
+    spec
         Names and shapes in order.
     """
     return ";".join(f"{name}={'x'.join(map(str, shape))}" for name, shape in spec)
@@ -36,7 +36,7 @@ def packed(state: AdapterState) -> npt.NDArray[np.float32]:
 
     Parameters
     ----------
-    state : AdapterState
+    state
         The adapter, or a delta.
 
     Returns
@@ -54,13 +54,13 @@ def unpacked(text: str, numbers: Numbers, what: str, form: Form = FULL) -> Adapt
 
     Parameters
     ----------
-    text : str
+    text
         Names and shapes, as ``spec_text`` writes them.
     numbers : array (form.length(number of parameters),)
         The numbers, in the order of the names.
-    what : str
+    what
         Kind of the message, ``order`` or ``reply``, for an error.
-    form : Form
+    form
         Form of the numbers.
 
     Raises

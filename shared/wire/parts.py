@@ -34,9 +34,9 @@ class Bound:
 
     Attributes
     ----------
-    arrays : int
+    arrays
         Bytes of all arrays, each chunk counted as often as it is used.
-    rest : int
+    rest
         Bytes of everything else.
     """
 
@@ -106,7 +106,7 @@ def packets(contents: Iterable[bytes]) -> Iterator[bytes]:
 
     Parameters
     ----------
-    contents : Iterable[bytes]
+    contents
         Parts, each of at most ``CHUNK`` and some bytes.
     """
     body = bytearray()
@@ -124,7 +124,7 @@ def unpacked_parts(body: bytes) -> Mapping[str, bytes]:
 
     Parameters
     ----------
-    body : bytes
+    body
         Body made by ``packets``.
 
     Raises
@@ -150,13 +150,13 @@ def pull(
 
     Parameters
     ----------
-    tree : ObjectTree
+    tree
         Names of the parts.
-    bound : Bound
+    bound
         Largest accepted message.
-    fetch : Callable[[str], bytes]
+    fetch
         Returns a body that carries some of the parts whose names are given, with a comma between them.
-    sleep : Callable[[float], None]
+    sleep
         Waits between two requests where the server has not stored a part yet.
 
     Raises
@@ -184,11 +184,11 @@ def inflate(name: str, parts: dict[str, bytes], bound: Bound) -> Message:
 
     Parameters
     ----------
-    name : str
+    name
         Name of the message.
-    parts : dict[str, bytes]
+    parts
         All parts by name; emptied.
-    bound : Bound
+    bound
         Largest accepted message.
 
     Raises
