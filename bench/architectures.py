@@ -5,7 +5,6 @@ gradients that equal those of single records, and how far a record's loss is fro
 computes; or it is the sentence with which the model is refused. ``--write`` puts the table into docs/models.md.
 """
 
-import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForTextEncoding, PreTrainedTokenizerFast
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from client.exactness import self_check
 from shared.config.run import RunConfig
 from shared.config.task import TaskName
@@ -225,10 +224,9 @@ def written(rows: Sequence[Mapping[str, str]]) -> str:
 
 def main() -> None:
     """Print the table, or write it to the docs."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("--only", nargs="*", default=[], help="model types to try; all without it")
     parser.add_argument("--write", action="store_true", help="replace the table in docs/models.md")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     rows = []
     for architecture in ARCHITECTURES:

@@ -6,14 +6,13 @@ from there on. The ways take turns; the least time of each is compared, which ot
 thread.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from shared.models.packing import eager_attention, fused_attention
 
 # Records, heads, positions and numbers of a head: MiniLM's layers, and one of SmolLM2's.
@@ -32,9 +31,8 @@ Way = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("--turns", type=int, default=TURNS, help=f"turns of each way; default: {TURNS}")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print_rows([row_of(shape, arguments.turns) for shape in SHAPES], arguments.json, 100)

@@ -4,7 +4,6 @@ For each form a small run is simulated and exported. The new environment has tra
 of this one, and no hushtune. What they compute there is compared with what the run's adapter computes here.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import numpy as np
 import torch
 
 from bench.architectures import ARCHITECTURES, WORDS
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from server.export.formats import Format, export
 from server.report.publication import ADAPTER
 from shared.config.run import RunConfig
@@ -138,10 +137,9 @@ def tried(form: Form, python: Path, folder: Path) -> dict[str, Any]:
 
 def main() -> int:
     """Print the table; return 1 if an answer differs."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("--environment", type=Path, help="folder of the environment; a temporary one without it")
     parser.add_argument("--only", nargs="*", default=[], help="forms to try; all without it")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as scratch:

@@ -7,7 +7,6 @@ the spot. The exit status is 1 if a check failed. ``--device cpu --tiny`` takes 
 nothing about a GPU. Rows: runs/bench/gpu.json.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from rich.table import Table
 
 from bench.gpu_checks import DRAWS, Row, exactness, noise, paths, processes, small_config
 from bench.gpu_steps import SHAPES, costs, large, large_shape
+from bench.table import parser_of
 from shared.errors import HushtuneError
 from shared.models.load import choose_device
 
@@ -31,7 +31,7 @@ OUTPUT = Path("runs/bench/gpu.json")
 
 def main() -> None:
     """Try all parts, print the table and write the rows."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="cuda", help="where to compute")
     parser.add_argument("--tiny", action="store_true", help="a tiny model and little noise, to try the command itself")
     parser.add_argument("--parameters", type=int, choices=sorted(SHAPES), help="billions; default: by the device's memory")

@@ -9,7 +9,6 @@ rules use. A file of questions is JSON lines with "question" and "focus" (MedQuA
 the term as often as the text did.
 """
 
-import argparse
 import json
 import logging
 import re
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.table import parser_of
 from privacy.anonymise.polyglot import Polyglot
 from privacy.anonymise.scrubbed import Quarantined
 from privacy.detect.levels import LEVELS
@@ -73,7 +73,7 @@ def scrubbed(section: AnonymiseSection, sentences: Sequence[Sentence]) -> Iterat
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("files", type=Path, nargs="*", help="sentences with [[harmless terms]]")
     parser.add_argument("--level", default="standard", choices=sorted(LEVELS))
     parser.add_argument("--operator", default="tag", choices=("tag", "surrogate"))

@@ -3,7 +3,6 @@
 python -m bench.languages [--kept] [--level L] [--language CODE] [--write FOLDER] [--json]
 """
 
-import argparse
 import json
 import logging
 import sys
@@ -21,6 +20,7 @@ from stdnum.es import nif
 from stdnum.fr import nir, siret
 
 from bench.languages_frames import FRAMES
+from bench.table import parser_of
 from bench.unseen import Filler
 from privacy.detect.levels import LEVELS
 from privacy.leakage.comparison import is_held_back, ours, stock
@@ -153,14 +153,13 @@ def _kind(row: Mapping[str, Any], kind: str) -> str:
 
 def main() -> None:
     """Measure and print, or write the texts."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("--kept", action="store_true", help="the sentences that were kept apart from the rules")
     parser.add_argument("--level", default="standard", choices=sorted(LEVELS))
     parser.add_argument("--language", action="append", choices=sorted(FRAMES), help="only this one; may be repeated")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--each", type=int, default=EACH, help="texts of each language")
     parser.add_argument("--write", type=Path, help="write the texts to this folder instead, for hushtune score-pii")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     codes = arguments.language or sorted(FRAMES)

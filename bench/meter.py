@@ -4,7 +4,6 @@ Run: python -m bench.meter [--repeats 20] [--honest 67] [--claim 3] [--json]. Ea
 for the time of one reading: the drawn noise, the factors of clipping, or the sampler.
 """
 
-import argparse
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +14,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from privacy.audit import rig
 from privacy.audit.meter import Reading, meter
 from privacy.dp import mechanism
@@ -122,11 +121,10 @@ def rows(claims: Iterable[int], repeats: int, honest: int) -> Iterator[dict[str,
 
 def main() -> None:
     """Read the meter often and print the counts."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("--repeats", type=int, default=20, help="readings of each faulty engine at each claim")
     parser.add_argument("--honest", type=int, default=67, help="readings of the honest engine at each claim")
     parser.add_argument("--claim", type=int, choices=CLAIMS, action="append", help="only this claim; give it again for more")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     print_rows(list(rows(arguments.claim or CLAIMS, arguments.repeats, arguments.honest)), arguments.json)
 

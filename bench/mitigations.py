@@ -4,14 +4,13 @@ Run: python -m bench.mitigations configs/bias.toml [--set section.key=value]. Th
 use the same records, scrubbed once, and the same seed. The noise of differential privacy has no seed.
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError
 from simulations.run import simulate
@@ -54,10 +53,9 @@ def row(name: str, report: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run with each mitigation and print the rows."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("config", type=Path, help="the run's TOML file; its probes must include gender swaps")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     print_rows(list(rows(arguments.config, arguments.set)), arguments.json)
 

@@ -6,7 +6,6 @@ a copy without a fault. The faults are in ``bench/mutants.toml``; ``docs/mutants
 caught.
 """
 
-import argparse
 import ast
 import queue
 import shutil
@@ -23,6 +22,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.outcome import Outcome
+from bench.table import parser_of
 from bench.trial import Laboratory
 from shared.errors import HushtuneError, RunError
 
@@ -183,7 +183,7 @@ def judged(
 
 def main() -> None:
     """Try all faults, or the named ones; write the page if all are caught, and fail if one is not."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("name", nargs="*", help="a fault in bench/mutants.toml; default: all")
     wanted = set(parser.parse_args().name)
     every = load()

@@ -4,7 +4,6 @@ Run: python -m bench.one_run [--repeats 20] [--canaries 1000] [--claim 3] [--jso
 them could only make the scores noisier.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +16,7 @@ import torch
 from torch import nn
 
 from bench.meter import CLAIMS, DELTA, FAULTS, STEPS, less_noise, plan_of
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from privacy.audit.canaries import Canaries, planted
 from privacy.audit.one_run import LowerBound, lower_bound
 from privacy.dp import mechanism
@@ -70,11 +69,10 @@ def rows(claims: Iterable[int], repeats: int, count: int) -> Iterator[dict[str, 
 
 def main() -> None:
     """Audit often and print the counts."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("--repeats", type=int, default=20, help="audited runs of each engine at each claim")
     parser.add_argument("--canaries", type=int, default=1000, help="canaries of each run")
     parser.add_argument("--claim", type=int, choices=CLAIMS, action="append", help="only this claim; give it again for more")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     print_rows(list(rows(arguments.claim or CLAIMS, arguments.repeats, arguments.canaries)), arguments.json)
 

@@ -5,7 +5,6 @@ results of each adapter are kept, so a bench that was stopped resumes with the n
 area under the curve uncertain by .04 either way; the mean over k draws, by that divided by the square root of k.
 """
 
-import argparse
 import json
 import math
 import sys
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from privacy.audit.membership import clopper_pearson
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError
@@ -88,7 +87,7 @@ def extraction_rows(found: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, An
 
 def main() -> None:
     """Attack the adapters of each seed, and print both tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("config", type=Path, help="a run config")
     parser.add_argument("--seeds", type=int, default=3, help="draws of the planted texts, from the seed of the config on")
     parser.add_argument("--canaries", type=int, default=200, help="planted texts that are trained on once")

@@ -6,7 +6,6 @@ in a different order each turn. Ratios are relative to the padded step of the sa
 anonymised, and no record is printed. Rows: runs/bench/packing.json.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.step import PLAN, timed
+from bench.table import parser_of
 from client.optimizer import optimizer_of
 from privacy.dp.engine import PrivateStep, make_private
 from shared.config.run import RunConfig
@@ -42,9 +42,7 @@ TURNS = 15
 
 def main() -> None:
     """Measure, print a table and write the rows."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("config", type=Path, help="the run's TOML file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
+    parser = parser_of(__doc__, config=True)
     arguments = parser.parse_args()
     config = RunConfig.load(arguments.config, arguments.set)
     rows, padding = measure(config, TURNS)
@@ -62,7 +60,7 @@ def measure(config: RunConfig, turns: int) -> tuple[list[dict[str, str | float]]
     base, task = load_task(config)
     learner = Learner(base, task, task.build(base, config.run.seed))
     learner.model.train()
-    examples, draw = task.encode(_records(config)), stream(config.run.seed, "bench").random
+    examples, draw = task.encode(records_of(config)), stream(config.run.seed, "bench").random
     optimizer, plan = optimizer_of(learner.model, config.training), replace(PLAN, declared_size=len(examples))
     counts, found = [0, 0], []
     with make_private(learner.model, optimizer, plan, plan.expected_batch) as (_, step):
@@ -78,8 +76,8 @@ def measure(config: RunConfig, turns: int) -> tuple[list[dict[str, str | float]]
     return [_row(name, found[1:]) for name in VARIANTS], 1 - counts[0] / counts[1]
 
 
-def _records(config: RunConfig) -> list[Record]:
-    """Read the records of the config's first site."""
+def records_of(config: RunConfig) -> list[Record]:
+    """Read the records of the config's first site, without anonymising them."""
     with tempfile.TemporaryDirectory() as folder:
         raw = next(iter(read_sites(config, Path(folder)).values()))
     return [Record(each.fields, each.label, each.position) for each in raw]

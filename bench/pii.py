@@ -3,7 +3,6 @@
 python -m bench.pii FILE.jsonl [--perturb] [--json]
 """
 
-import argparse
 import json
 import logging
 import re
@@ -18,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.table import parser_of
 from privacy.detect.levels import LEVELS
 from privacy.leakage.comparison import STOCK, Detector, ours, stock
 from privacy.leakage.labelled import Texts, read_labelled
@@ -117,11 +117,10 @@ def _cell(value: Any) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("file", type=Path, help="labelled texts, JSON lines")
     parser.add_argument("--perturb", action="store_true", help="recall under perturbations instead")
     parser.add_argument("--level", default="strict", choices=sorted(LEVELS), help="level of the perturbation table")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     texts = read_labelled(arguments.file)

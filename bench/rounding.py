@@ -7,10 +7,8 @@ first sum would equal the other two together; they differ because padding, micro
 All records are clipped, since rounding is largest relative to C then. No record is printed. Rows: runs/bench/rounding.json.
 """
 
-import argparse
 import json
 import statistics
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,15 +17,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from bench.packing import records_of
 from bench.scripted_round import Script, sums_of
 from bench.share import SMALL, learner_of, with_options
+from bench.table import parser_of
 from client.units import TrainingSet
 from shared.config.run import RunConfig
-from shared.records.types import Record
 from shared.seeds import stream
 from shared.tasks.base import Learner
 from shared.tasks.examples import Example
-from simulations.reading import read_sites
 
 OUTPUT = Path("runs/bench/rounding.json")
 MOVED = 0.02  # standard deviation of random changes to the adapter, as after some steps of training
@@ -36,9 +34,7 @@ Row = dict[str, str | int | float]
 
 def main() -> None:
     """Measure, print a table and write the rows."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("config", type=Path, help="the run's TOML file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
+    parser = parser_of(__doc__, config=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32, 128, 512], help="records of a batch")
     parser.add_argument("--repeats", type=int, default=5, help="batches of each size; each leaves out another record")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], help="dtypes of the frozen base model")
@@ -63,7 +59,7 @@ def measured(config: RunConfig, sizes: Sequence[int], repeats: int, moved: float
     """Measure each batch size with packed and with padded batches, and return one row for each."""
     config = with_options(config, ())
     learner = learner_of(config, (), moved)
-    examples = learner.task.encode(_records(config))
+    examples = learner.task.encode(records_of(config))
     rows: list[Row] = []
     for name in ("packed", "padded"):
         vars(learner)["packs"] = learner.packs and name == "packed"
@@ -101,13 +97,6 @@ def _drawn(examples: Sequence[Example], size: int, turn: int) -> list[Example]:
     """Draw ``size`` of the examples, different ones for each turn."""
     chosen = stream(0, "rounding", turn).choice(len(examples), size=size, replace=False)
     return [examples[int(place)] for place in np.asarray(chosen)]
-
-
-def _records(config: RunConfig) -> list[Record]:
-    """Read the records of the config's first site, without anonymising them."""
-    with tempfile.TemporaryDirectory() as folder:
-        raw = next(iter(read_sites(config, Path(folder)).values()))
-    return [Record(each.fields, each.label, each.position) for each in raw]
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ replies, ledgers, screening and the checkpoint. An exchange is the part from the
 secure sums (the argument ``distributed``) has two. Flower's own server and clients take 5 to 7 s per round.
 """
 
-import argparse
 import json
 import shutil
 import statistics
 import sys
 
+from bench.table import parser_of
 from server.report.files import read_report
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError, RunError
@@ -27,7 +27,7 @@ SHARED = ("privacy.trust=distributed", "aggregation.weights=declared", "aggregat
 
 def main() -> None:
     """Print one JSON line; on an error, print one sentence and exit with status 2."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("trust", nargs="?", choices=sorted(ROUNDS), default="local", help="the trust model; default: local")
     trust = parser.parse_args().trust
     changes = (*CHANGES, f"training.rounds={ROUNDS[trust]}", *(SHARED if trust == "distributed" else ()))

@@ -6,7 +6,6 @@ seconds in one process, and of wall-clock seconds in two processes (``n_process=
 Heavy modules are imported inside the functions, because Presidio's worker processes may import the main module again.
 """
 
-import argparse
 import json
 import logging
 import statistics
@@ -19,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.table import parser_of
 from privacy.anonymise.pipeline import Anonymiser
 from privacy.detect.levels import LEVELS
 from privacy.detect.spacy_models import locate_models
@@ -84,10 +84,9 @@ def main() -> None:
     """Measure and print."""
     from privacy.leakage.labelled import read_labelled
 
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("file", type=Path, help="labelled texts, JSON lines")
     parser.add_argument("--turns", type=int, default=TURNS, help="turns of each pipeline")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     texts = [text for text, _ in read_labelled(arguments.file)]

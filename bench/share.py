@@ -6,7 +6,6 @@ of the clipping norm C that the step's noise is scaled to; it must not exceed 1.
 only the losses of that one count; and only that one.
 """
 
-import argparse
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from bench.options import ENCODED, INSTRUCT, OPTIONS, TASKS, changes_of, missing, options_of, pairs, refused
 from bench.scripted_round import OneOccasion, Script, sums_of
+from bench.table import parser_of
 from client.training_set import training_set
 from client.units import TrainingSet
 from shared.config.run import RunConfig
@@ -172,7 +172,7 @@ class Learners:
 
 def main() -> None:
     """Measure the shares and print them."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--pairs", action="store_true", help="also measure each pair of options")
     parser.add_argument("--task", choices=TASKS, action="append", help="measure only this task")
     arguments = parser.parse_args()

@@ -6,19 +6,19 @@ resumes. The loss of a way in a cell is how far its accuracy lies below that of 
 chosen by it.
 """
 
-import argparse
 import json
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.study_cells import Cell, Study
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
 from shared.adapters.ranks import cut
@@ -97,13 +97,12 @@ def rows_of(study: Study) -> list[dict[str, Any]]:
 def _row(task: str, way: str, epsilon: float | None, found: Sequence[tuple[Cell, Mapping[str, Any]]]) -> dict[str, Any]:
     config, one = found[0][0].config, found[0][1]
     hits = np.array([int(hit) for _, row in found for hit in row["hits"]], dtype=np.float64)
-    interval = mean("accuracy", hits).interval(1000, 0.95, 0)
     return {
         "task": task,
         "way": way,
         "epsilon": epsilon,
         "exact": _is_exact(config),
-        "accuracy": {"value": interval.value, "low": interval.low, "high": interval.high},
+        "accuracy": asdict(mean("accuracy", hits).interval(1000, 0.95, 0)),
         "seeds": len(found),
         "rounds": config.training.rounds,
         "steps": config.training.rounds * config.training.steps,
@@ -150,11 +149,10 @@ def losses(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Train what is missing, and print the rows and the largest losses."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("studies", type=Path, nargs="+", metavar="STUDY", help="a run config with a table [study]")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no other cell after this time")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of the config")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     end = time.monotonic() + arguments.seconds
     rows: list[dict[str, Any]] = []

@@ -1,14 +1,37 @@
-"""Print the rows of a benchmark, as a table or as JSON."""
+"""Parse the command line of a benchmark, and print its rows as a table or as JSON."""
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from shared.ops.numbers import epsilon_up
+
+
+def parser_of(doc: str | None, *, config: bool = False, as_json: bool = False) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark's command line, described by the first line of its docstring.
+
+    Parameters
+    ----------
+    doc
+        The docstring of the benchmark's module.
+    config
+        Whether the benchmark takes a run's TOML file and changes of it.
+    as_json
+        Whether it can print JSON.
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    if config:
+        parser.add_argument("config", type=Path, help="the run's TOML file")
+        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, width: int = 160) -> None:

@@ -8,20 +8,19 @@ label; and no disease has a question on both sides of the split. The way "no sub
 Finished trainings are kept, so a measurement that was stopped, or that ``--seconds`` ended, resumes.
 """
 
-import argparse
 import hashlib
 import json
 import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from client.data_stage.site_data import SiteData
 from privacy.accounting import Accountant
 from privacy.anonymise.polyglot import Polyglot
@@ -184,11 +183,10 @@ def _finished(kept: Path) -> dict[str, str]:
 
 def _row(way: str, epsilon: float | None, hits: Sequence[str]) -> dict[str, Any]:
     right = np.array([int(hit) for each in hits for hit in each], dtype=np.float64)
-    interval = mean("accuracy", right).interval(1000, 0.95, 0)
     return {
         "texts": way,
         "epsilon": epsilon,
-        "accuracy": {"value": interval.value, "low": interval.low, "high": interval.high},
+        "accuracy": asdict(mean("accuracy", right).interval(1000, 0.95, 0)),
         "seeds": len(hits),
         "by seed": " ".join(f"{each.count('1') / len(each):.3f}" for each in hits),
         "held-out texts": len(right) // len(hits),
@@ -197,14 +195,13 @@ def _row(way: str, epsilon: float | None, hits: Sequence[str]) -> dict[str, Any]
 
 def main() -> None:
     """Train what is missing, and print the rows."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("config", type=Path, help="the run's TOML file")
     parser.add_argument("folder", type=Path, help="the folder with MedQuAD's files")
     parser.add_argument("--kept", type=Path, default=Path("runs/topics.jsonl"), help="file that keeps finished trainings")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no other training after this time")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each row")
     parser.add_argument("--way", action="append", choices=tuple(WAYS), help="only these texts; may be repeated")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     arguments.kept.parent.mkdir(parents=True, exist_ok=True)
     records = questions(arguments.folder)

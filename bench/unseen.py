@@ -6,7 +6,6 @@ The frames are written by hand and the values are Faker's, of many locales. They
 only one of these frames would make them worthless.
 """
 
-import argparse
 import json
 import random
 import re
@@ -17,6 +16,7 @@ from typing import Any
 from faker import Faker
 
 from bench import fresh, kept
+from bench.table import parser_of
 from shared.records.types import Span
 
 # {SLOT} is a value with its label; the language of a frame says which locales its values may come from.
@@ -224,7 +224,7 @@ CODES: Mapping[str, Sequence[str]] = {
 
 def main() -> None:
     """Write the texts."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("file", type=Path, help="JSON lines to write")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other texts")
     parser.add_argument("--each", type=int, default=60, help="texts of each group")

@@ -6,7 +6,6 @@ views. Each run has its own process. All runs use the same seed and one cache of
 differs between runs.
 """
 
-import argparse
 import multiprocessing
 import resource
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from shared.config.run import RunConfig
 from shared.errors import HushtuneError
 
@@ -50,11 +49,8 @@ def measure(config: Path, overrides: Sequence[str], name: str, folder: Path) -> 
 
 def main() -> None:
     """Run each kind of views and print the rows."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("config", type=Path, help="the run's TOML file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one field of it")
+    parser = parser_of(__doc__, config=True, as_json=True)
     parser.add_argument("--runs", type=int, default=1, help="runs of each kind")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     paraphrases = RunConfig.load(arguments.config, arguments.set).augmentation.paraphrases
     kinds = PARAPHRASED if paraphrases else NOISED

@@ -12,7 +12,6 @@ A list has the words of a domain that are no names (`words`), the terms that hol
 census of 1990 (package `names`), none of which goes into a list.
 """
 
-import argparse
 import gzip
 import json
 import re
@@ -27,6 +26,7 @@ from xml.etree import ElementTree
 from faker.providers.credit_card import Provider as Cards
 from faker.providers.currency import Provider as Currencies
 
+from bench.table import parser_of
 from bench.vocabulary_packages import PACKAGES, pickled, read, read_synsets, surnames
 from privacy.detect.domains.kinds import KINDS
 from privacy.detect.domains.terms import FOLDER, LONGEST, tokens
@@ -96,7 +96,7 @@ class Terms:
 
 def main() -> None:
     """Write the lists."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("folder", type=Path, help="the folder of the packages")
     folder = parser.parse_args().folder
     for name, digest in PACKAGES.items():

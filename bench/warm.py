@@ -6,18 +6,17 @@ and one of tweets, which the config names with their sizes, are drawn from the o
 are measured. Each row is trained by the same settings, from the untrained adapter and from the public one.
 """
 
-import argparse
 import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.table import print_rows
+from bench.table import parser_of, print_rows
 from privacy.accounting import Accountant
 from shared.adapters.peft import read_adapter
 from shared.adapters.state import AdapterState
@@ -127,22 +126,21 @@ def rows_of(tree: Mapping[str, Any], source: Path, seeds: int) -> list[dict[str,
 
 
 def _row(start: str, epsilon: float | None, hits: Sequence[Sequence[float]]) -> dict[str, Any]:
-    interval = mean("accuracy", np.array([hit for each in hits for hit in each])).interval(1000, 0.95, 0)
+    right = np.array([hit for each in hits for hit in each])
     return {
         "start": start,
         "epsilon": epsilon,
-        "accuracy": {"value": interval.value, "low": interval.low, "high": interval.high},
+        "accuracy": asdict(mean("accuracy", right).interval(1000, 0.95, 0)),
         "by seed": " ".join(f"{np.mean(each):.3f}" for each in hits),
     }
 
 
 def main() -> None:
     """Train all rows and print them."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__, as_json=True)
     parser.add_argument("config", type=Path, help="the run's TOML file")
     parser.add_argument("folder", type=Path, help="the folder with the three files")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each row")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     print_rows(rows_of(read_toml(arguments.config), arguments.folder, arguments.seeds), arguments.json)
 
