@@ -180,7 +180,7 @@ def processes(config: RunConfig) -> list[Row]:
     rows = Rows(examples, [(row,) for row in range(len(examples))])
     crew, totals = Workers(config, 2), []
     try:
-        crew.muster(learner, PLAN, examples)
+        crew.ensure_running(learner, PLAN, examples)
         for split in (unsplit, crew.sharing):
             with sharing(learner.model, PLAN) as (model, step):
                 assert isinstance(step, PrivateSum)  # noqa: S101  PLAN is a plan

@@ -96,21 +96,20 @@ class Site:
         self._sums: SecureSum | DeltaSum | None = None
         if plan is not None and participant is not None:
             own = budget, participant, self._outbox
-            shared = plan.shared is not None
-            self._sums = (
-                SecureSum(self.site_id, plan, *own) if shared else DeltaSum(self.site_id, DeltaGrid.of(config), *own)
-            )
+            if plan.shared is not None:
+                self._sums = SecureSum(self.site_id, plan, *own)
+            else:
+                self._sums = DeltaSum(self.site_id, DeltaGrid.of(config), *own)
         if packs is not None:
             learner = replace(learner, may_pack=packs)
         elif plan is not None:
             learner = self_check(learner, self._data.examples, config.privacy.self_check, config.training.distillation)
         self._learner = learner
         self._workers = workers
-        self._mustered()
-        training = config.training
-        visits = training.rounds * training.steps * training.sampling_rate if self._data.viewer is None else 0
-        if workers is not None:
-            visits = 0  # each process would keep the states of all records
+        self._split_rows()  # starts the workers
+        training, visits = config.training, 0.0
+        if self._data.viewer is None and workers is None:  # each worker would keep the states of all records
+            visits = training.rounds * training.steps * training.sampling_rate
         self._prefix = FrozenPrefix.build(learner, self._data.examples, visits, learner.tokens(training))
 
     @property
@@ -146,7 +145,7 @@ class Site:
         finished = self._outbox.stored(order.run_id, order.round, place)
         if finished is not None:  # asked again: the work is already done and charged
             return finished
-        split = self._mustered()
+        split = self._split_rows()
         start = self._published(order)
         self.budget.reserve(order.run_id, order.round, self.plan, order.record, start=start)  # before the first gradient
         faults.point("reserved", order.round)
@@ -192,7 +191,7 @@ class Site:
         number = self._config.training.rounds + 1
         training = self._config.training.model_copy(update={"rounds": number})  # as if planned from the start
         longer = self._config.model_copy(update={"training": training})
-        split = self._mustered()
+        split = self._split_rows()
         self.budget.reserve(run_id, number, self.plan, ChainHead())
         faults.point("reserved", number)
         personal = start.add(self._trained(start, longer, number, None, split).delta)
@@ -243,7 +242,7 @@ class Site:
             order.round,
             weights,
             self._prefix,
-            self._mustered(),
+            self._split_rows(),
         )
         return sums.announce(order, agreed, clipped_sum(*parts))
 
@@ -312,11 +311,11 @@ class Site:
             split=split,
         )
 
-    def _mustered(self) -> Split:
-        """Start and check the other processes anew if any has died; return the function that hands out a step's rows."""
+    def _split_rows(self) -> Split:
+        """Return the function that splits a step's rows over the site's processes, which are first started if need be."""
         if self._workers is None:
             return unsplit
-        self._workers.muster(self._learner, self.plan, self._data.examples)
+        self._workers.ensure_running(self._learner, self.plan, self._data.examples)
         return self._workers.sharing
 
     def _refuse_unfit(self, order: TrainOrder) -> None:

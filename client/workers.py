@@ -64,7 +64,7 @@ class Workers:
         self._learner: Learner | None = None
         self._plan: PrivacyPlan | None = None
 
-    def muster(self, learner: Learner, plan: PrivacyPlan | None, examples: Sequence[Example]) -> None:
+    def ensure_running(self, learner: Learner, plan: PrivacyPlan | None, examples: Sequence[Example]) -> None:
         """Start the workers if none runs; then check each worker, and a sum over all processes.
 
         Parameters
@@ -119,7 +119,7 @@ class Workers:
         PrivacyError
             A share was computed for another step or adapter, or is larger than its rows can add up to.
         """
-        assert self._learner is not None  # noqa: S101  muster comes first
+        assert self._learner is not None  # noqa: S101  ensure_running comes first
         own, *others = split(rows, self.processes)
         with self._ended_by_failure():
             self._number += 1
