@@ -18,7 +18,7 @@ from server.display import review_tables
 from server.report.html import render
 from server.review.answers import export_review, pairs_of
 from server.review.ratings import Ratings, read_all
-from server.review.score import agreement, enter, score, unblinded
+from server.review.score import add_to_report, agreement, score, unblinded
 from server.review.serve import Server
 from server.review.sheet import Key, Pair, export, key_of, read_key, read_sheet
 from shared.config.run import RunConfig
@@ -265,14 +265,14 @@ def test_a_review_enters_a_runs_report(sheet: Path, tmp_path: Path) -> None:
     rate_all(sheet, "ann", lambda number: "tuned")
     (tmp_path / "report.json").write_text(json.dumps({"run": "wards"}))
     found = score(sheet, None)
-    enter(tmp_path, found)
+    add_to_report(tmp_path, found)
     assert json.loads((tmp_path / "report.json").read_text())["review"] == found
     assert "Human ratings" in (tmp_path / "report.html").read_text()
     assert 'id="review"' not in render({})
     lines = [line for line in review_tables(found) if isinstance(line, str)]
     assert "100.0 %" in lines[0]
     with pytest.raises(RunError, match="no readable report"):
-        enter(tmp_path / "none", found)
+        add_to_report(tmp_path / "none", found)
 
 
 def test_answers_are_those_of_the_tuned_and_of_the_base_model(
