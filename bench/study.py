@@ -127,13 +127,7 @@ def _bytes_of_a_round(config: RunConfig, adapter: AdapterState) -> int:
 
 
 def losses(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the largest loss of each private way over the cells, in points, the smallest first.
-
-    Parameters
-    ----------
-    rows
-        Rows of `rows_of`.
-    """
+    """Return the largest loss of each private way over the cells, in points, the smallest first."""
     best: dict[tuple[str, float], float] = {}
     private = [row for row in rows if row["epsilon"] is not None]
     for row in private:

@@ -14,13 +14,7 @@ class Trains(Protocol):
     """An object that carries out orders: a site, or the service in front of the site."""
 
     def train(self, order: TrainOrder) -> TrainReply:
-        """Train one round and return the reply with the delta.
-
-        Parameters
-        ----------
-        order
-            Order from the server.
-        """
+        """Train one round and return the reply with the delta."""
 
 
 class Sums(Protocol):

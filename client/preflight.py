@@ -51,11 +51,6 @@ class Need:
 def shapes_of(config: RunConfig) -> Mapping[str, tuple[int, ...]]:
     """Return the name and shape of each tensor that a run trains.
 
-    Parameters
-    ----------
-    config
-        Configuration of the run.
-
     Raises
     ------
     ModelError
@@ -127,13 +122,7 @@ def refuse_what_does_not_fit(config: RunConfig, free: int | None = None) -> None
 
 
 def need_of(config: RunConfig) -> Need:
-    """Estimate the memory that a run's training needs, from the shapes of its model.
-
-    Parameters
-    ----------
-    config
-        Configuration of the run.
-    """
+    """Estimate the memory that a run's training needs, from the shapes of its model."""
     task = TASKS[config.task.name]
     base = outline(config.model, task.kind)
     task(config, base)  # refuses a chat template that does not fit the task

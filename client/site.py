@@ -122,11 +122,6 @@ class Site:
 
         If the round was trained before, the stored reply is sent again at no further privacy cost.
 
-        Parameters
-        ----------
-        order
-            Order from the server.
-
         Raises
         ------
         MessageError

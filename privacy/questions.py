@@ -223,11 +223,6 @@ def default_at(path: str) -> Any:
 def set_up_of(config: RunConfig) -> str:
     """Return an identifier of a set-up of the site's records: two runs have the same if all counted fields are equal.
 
-    Parameters
-    ----------
-    config
-        Configuration of the run.
-
     Returns
     -------
     str

@@ -30,23 +30,12 @@ BY_ITSELF = Effect("free", "a fixed rule on each record by itself")
 
 
 def effects(config: RunConfig) -> dict[str, Effect]:
-    """Return the data-stage steps that a config asks for, by config field, each with its effect on the privacy unit.
-
-    Parameters
-    ----------
-    config
-        Configuration of the run.
-    """
+    """Return the data-stage steps that a config asks for, by config field, each with its effect on the privacy unit."""
     return {**_cleaning(config), **_balance(config), **_unit(config)}
 
 
 def refuse_unstable(config: RunConfig) -> None:
     """Refuse a config with steps that would make the claimed epsilon wrong.
-
-    Parameters
-    ----------
-    config
-        Configuration of the run.
 
     Raises
     ------

@@ -23,11 +23,6 @@ def start_of(config: RunConfig, learner: Learner) -> AdapterState:
     learner
         Its task with the model, whose adapter is untrained; the adapter is untrained again when this function returns.
 
-    Returns
-    -------
-    AdapterState
-        The adapter.
-
     Raises
     ------
     ConfigError

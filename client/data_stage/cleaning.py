@@ -23,15 +23,7 @@ class Cleaned:
 
 
 def clean(records: Sequence[RawRecord], section: CleaningSection) -> Cleaned:
-    """Mend records and leave some out, by the fixed rules of a config; the order stays.
-
-    Parameters
-    ----------
-    records
-        Raw records of one site.
-    section
-        The ``[cleaning]`` section of the config.
-    """
+    """Mend records and leave some out, by the fixed rules of a config; the order stays."""
     touched: dict[str, int] = {}
     if section.repair:
         mended = [repaired(record) for record in records]

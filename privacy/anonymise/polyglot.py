@@ -43,23 +43,11 @@ class Polyglot:
         return self._scrubbers[code]
 
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
-        """Scrub some records; each is either in ``records`` or in ``quarantined`` of the result.
-
-        Parameters
-        ----------
-        records
-            Raw records of one site.
-        """
+        """Scrub some records; each is either in ``records`` or in ``quarantined`` of the result."""
         return gathered(self.examine(records))
 
     def examine(self, records: Sequence[RawRecord]) -> list[Clean | Quarantined]:
-        """Scrub some records and return what was found where, one result for each record, in order.
-
-        Parameters
-        ----------
-        records
-            Raw records of one site.
-        """
+        """Scrub some records and return what was found where, one result for each record, in order."""
         codes = [self.language_of(record) for record in records]
         done = {
             code: iter(self.scrubber(code).examine([raw for raw, own in zip(records, codes, strict=True) if own == code]))
@@ -75,11 +63,6 @@ class Polyglot:
         """Return the code of the language to read a record in; of several languages, the one that the record is surely in.
 
         The answer depends on this record alone, so that no record changes how another one is scrubbed.
-
-        Parameters
-        ----------
-        record
-            A raw record.
         """
         if len(self.models) == 1:
             return next(iter(self.models))

@@ -56,11 +56,6 @@ class Preparer:
     def prepare(self, raw: RawRecord) -> Prepared:
         """Check and normalise the texts of a record.
 
-        Parameters
-        ----------
-        raw
-            A record of one site.
-
         Raises
         ------
         UnfitText

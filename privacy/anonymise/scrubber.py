@@ -90,11 +90,6 @@ class Scrubber:
     def scrub(self, records: Sequence[RawRecord]) -> Scrubbed:
         """Scrub some records.
 
-        Parameters
-        ----------
-        records
-            Raw records of one site.
-
         Returns
         -------
         Scrubbed
@@ -104,11 +99,6 @@ class Scrubber:
 
     def examine(self, records: Sequence[RawRecord]) -> list[Clean | Quarantined]:
         """Scrub some records and return what was found where, for a report or a preview at the site.
-
-        Parameters
-        ----------
-        records
-            Raw records of one site.
 
         Returns
         -------

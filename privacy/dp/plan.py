@@ -312,11 +312,6 @@ def grids_of(privacy: PrivacySection, events: Iterable[MechanismEvent]) -> dict[
         Section with the clipping norm and the way of clipping.
     events
         Mechanism events of a round.
-
-    Returns
-    -------
-    dict[Purpose, float]
-        Grid step by purpose of the release.
     """
     grids: dict[Purpose, float] = {
         event.purpose: grid_of(privacy.clipping_norm if event.purpose == "training" else SHARE_BOUND) for event in events

@@ -69,11 +69,6 @@ def plan_for_site(config: RunConfig, declared_size: int, accountant: Accountant 
 def plan_for_server(config: RunConfig) -> PrivacyPlan | None:
     """Make the plan of a server that sites trust, with its noise calibrated to the config's epsilon.
 
-    Parameters
-    ----------
-    config
-        Configuration of the run.
-
     Returns
     -------
     PrivacyPlan | None
@@ -102,11 +97,6 @@ def plan_for_server(config: RunConfig) -> PrivacyPlan | None:
 
 def releases_of(config: RunConfig) -> tuple[MechanismEvent, ...]:
     """Return the mechanism events of everything a round releases in addition to the delta.
-
-    Parameters
-    ----------
-    config
-        Configuration of the run.
 
     Returns
     -------

@@ -161,13 +161,7 @@ def read_pem_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def hosts_of(certificate: x509.Certificate) -> set[str]:
-    """Return the host names and IP addresses for which a certificate is valid.
-
-    Parameters
-    ----------
-    certificate
-        Certificate of a server.
-    """
+    """Return the host names and IP addresses for which a certificate is valid."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

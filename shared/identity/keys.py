@@ -92,13 +92,7 @@ def public_line(key: ec.EllipticCurvePublicKey, site_id: str) -> str:
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
-    """Return the SHA-256 fingerprint that ``ssh-keygen -lf`` prints; people compare it over the telephone.
-
-    Parameters
-    ----------
-    key
-        Public key of a site.
-    """
+    """Return the SHA-256 fingerprint that ``ssh-keygen -lf`` prints; people compare it over the telephone."""
     body = base64.b64decode(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
     return "SHA256:" + base64.b64encode(hashlib.sha256(body).digest()).decode().rstrip("=")
 

@@ -27,13 +27,7 @@ FORM = re.compile(r"[0-9a-f]{64}\n[0-9]{1,12}\.[0-9]{3}\n[0-9a-f]{32}")
 
 
 def public_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
-    """Return a public key in PEM, the form in which Flower registers a node.
-
-    Parameters
-    ----------
-    key
-        Public key of a site.
-    """
+    """Return a public key in PEM, the form in which Flower registers a node."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -53,11 +53,6 @@ def record_bytes(network: nn.Module, length: int) -> int:
         Model with an adapter; may be on the meta device.
     length
         Tokens of the record.
-
-    Returns
-    -------
-    int
-        Bytes.
     """
     weights = {_storage(p) for p in network.parameters()}
     kept: dict[int, torch.Tensor] = {}  # keeps the tensors alive, so that no storage number is reused
@@ -88,11 +83,6 @@ def estimated_bytes(shape: Any, length: int) -> float:
         The transformers config of the model.
     length
         Tokens of the record.
-
-    Returns
-    -------
-    float
-        Bytes.
     """
     layers, width, heads = (
         int(getattr(shape, name, 1)) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")
@@ -118,11 +108,6 @@ def checkpointed_bytes(whole: float, shape: Any, length: int, size: int) -> floa
         Tokens of the record.
     size
         Bytes of one activation value.
-
-    Returns
-    -------
-    float
-        Bytes.
     """
     layers, width = int(shape.num_hidden_layers), int(shape.hidden_size)
     return whole / layers + layers * length * width * size
@@ -139,11 +124,6 @@ def weight_bytes(network: nn.Module, size: int, *, four_bits: bool) -> float:
         Bytes of one weight.
     four_bits
         Whether linear layers are stored in 4 bits (nf4).
-
-    Returns
-    -------
-    float
-        Bytes.
     """
     total = sum(parameter.numel() for parameter in network.parameters())
     linear = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Linear))
@@ -165,11 +145,6 @@ def affordable_tokens(record: float, length: int, free: int, device: torch.devic
         Free bytes of the device.
     device
         Decides how much the allocator needs in addition.
-
-    Returns
-    -------
-    int
-        Tokens.
     """
     records = int(SHARE * free / (OVERHEAD[device.type] * max(record, 1)))
     tokens = max(1, min(records * length, LARGEST))

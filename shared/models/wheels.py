@@ -52,11 +52,6 @@ def cache_root() -> Path:
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file.
 
-    Parameters
-    ----------
-    path
-        File to read.
-
     Returns
     -------
     str

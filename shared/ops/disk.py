@@ -60,13 +60,6 @@ def replace_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
 def create_file(path: Path, content: bytes) -> None:
     """Create a file that only its owner may read; after a crash there is the whole file or none.
 
-    Parameters
-    ----------
-    path
-        File to create.
-    content
-        Its content.
-
     Raises
     ------
     FileExistsError
