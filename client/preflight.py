@@ -13,15 +13,7 @@ from shared.adapters.state import AdapterState
 from shared.config.run import RunConfig
 from shared.errors import MessageError, ModelError
 from shared.models.load import choose_device, outline
-from shared.models.memory import (
-    OVERHEAD,
-    SHARE,
-    checkpointed_bytes,
-    estimated_bytes,
-    free_bytes,
-    record_bytes,
-    weight_bytes,
-)
+from shared.models.memory import OVERHEAD, SHARE, checkpointed_bytes, estimated_bytes, free_bytes, record_bytes, weight_bytes
 from shared.tasks import TASKS
 
 LARGEST_NUMBER = 1e6  # of an adapter; no training that learns comes near it, and larger numbers overflow inside a model

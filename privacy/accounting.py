@@ -19,15 +19,7 @@ from dp_accounting.rdp import RdpAccountant
 from privacy.calibration import calibrate
 from privacy.dense_loss import deltas_at
 from privacy.mechanism_event import MechanismEvent
-from privacy.privacy_loss import (
-    CLAIM_GRID,
-    SAMPLING_LOSS,
-    SEARCH_GRID,
-    check_delta,
-    composed,
-    counted,
-    epsilon_of,
-)
+from privacy.privacy_loss import CLAIM_GRID, SAMPLING_LOSS, SEARCH_GRID, check_delta, composed, counted, epsilon_of
 from privacy.step_loss import loss_of_step
 from shared.errors import PrivacyError
 from shared.ops.numbers import epsilon_up

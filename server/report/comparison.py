@@ -7,18 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from server.report.figures import (
-    change,
-    count,
-    duration,
-    energy,
-    epsilon,
-    measured,
-    p_value,
-    size,
-    span,
-    value,
-)
+from server.report.figures import change, count, duration, energy, epsilon, measured, p_value, size, span, value
 from shared.metrics.registry import measure
 
 METHODS = {

@@ -6,14 +6,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from server.report.figures import (
-    count,
-    epsilon,
-    measured,
-    share,
-    size,
-    target_delta,
-)
+from server.report.figures import count, epsilon, measured, share, size, target_delta
 from server.report.many_sites import listed, others
 from shared.config.data_stage import PARAPHRASES, WITHOUT_MODEL
 from shared.metrics.registry import measure

@@ -8,18 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 
-from privacy.detect.domains.kinds import (
-    KIN,
-    KIND_ENDS,
-    KINDS,
-    LATIN,
-    LOOSE,
-    NAMED_OF,
-    PERSONS,
-    RANKED,
-    SIGNS,
-    SYSTEMS,
-)
+from privacy.detect.domains.kinds import KIN, KIND_ENDS, KINDS, LATIN, LOOSE, NAMED_OF, PERSONS, RANKED, SIGNS, SYSTEMS
 from privacy.detect.domains.lexicon import Lexicon, Token
 from privacy.detect.domains.measures import is_measured
 from privacy.detect.domains.terms import LONGEST, WORD, plain

@@ -26,15 +26,7 @@ from client.lost_server import ServerGone
 from client.outward_codes import outward_code, reason_code
 from client.server_access import ServerAccess
 from privacy.leakage.gate import GateFailed
-from shared.errors import (
-    ConfigError,
-    ConnectionRefused,
-    DataError,
-    Declined,
-    MessageError,
-    ModelError,
-    PolicyRefused,
-)
+from shared.errors import ConfigError, ConnectionRefused, DataError, Declined, MessageError, ModelError, PolicyRefused
 from shared.identity import certificates
 from shared.identity.certificates import private_pem
 from shared.identity.keys import make_site_key, new_key

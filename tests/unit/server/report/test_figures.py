@@ -5,19 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.report.figures import (
-    NONE,
-    count,
-    day,
-    duration,
-    epsilon,
-    measured,
-    number,
-    setting,
-    share,
-    size,
-    target_delta,
-)
+from server.report.figures import NONE, count, day, duration, epsilon, measured, number, setting, share, size, target_delta
 from shared.metrics.registry import measure
 
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹\N{SUPERSCRIPT MINUS}", "0123456789-")
