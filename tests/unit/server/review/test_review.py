@@ -138,7 +138,7 @@ def test_the_page_loads_nothing_and_lets_nobody_else_in(serve: Callable[[str], S
     assert httpx.get(server.address + "key.json").status_code == 404
     wrong = {"X-Token": "guess"}
     assert httpx.post(server.address + "rate", json={"item": "0001", "choice": "a"}, headers=wrong).status_code == 403
-    assert not server.desk.ratings.path.exists()
+    assert not server.session.ratings.path.exists()
 
 
 def test_another_user_of_the_machine_who_does_not_know_the_address_gets_neither_the_items_nor_the_token(
@@ -157,7 +157,7 @@ def test_a_rating_of_unknown_length_is_refused(serve: Callable[[str], Server]) -
     server = serve("ann")
     body = b'{"item": "0001", "choice": "a"}'
     assert visit(server).post("/rate", content=iter([body])).status_code == 400
-    assert not server.desk.ratings.path.exists()
+    assert not server.session.ratings.path.exists()
     assert visit(server).post("/rate", content=body).status_code == 204
 
 
@@ -165,7 +165,7 @@ def test_nothing_is_logged(serve: Callable[[str], Server], capfd: pytest.Capture
     server = serve("ann")
     client = visit(server)
     client.post("/rate", json={"item": "0001", "choice": "a"})
-    server.desk.ratings.path.write_text("nonsense\n")
+    server.session.ratings.path.write_text("nonsense\n")
     assert client.get("/state").status_code == 500  # not even when it fails
     assert capfd.readouterr() == ("", "")
 
@@ -178,13 +178,13 @@ def test_nothing_is_logged(serve: Callable[[str], Server], capfd: pytest.Capture
 def test_what_is_no_rating_is_refused_and_not_kept(serve: Callable[[str], Server], body: bytes) -> None:
     server = serve("ann")
     assert visit(server).post("/rate", content=body).status_code == 400
-    assert not server.desk.ratings.path.exists()
+    assert not server.session.ratings.path.exists()
 
 
 def test_a_taken_port_and_a_strange_name_are_refused(sheet: Path, serve: Callable[[str], Server]) -> None:
     server = serve("ann")
     with pytest.raises(RunError, match="cannot be opened"):
-        Server(server.desk, server.port)
+        Server(server.session, server.port)
     with pytest.raises(RunError, match="lower-case"):
         Ratings(sheet, "../ann")
 
