@@ -125,7 +125,7 @@ def _epsilon_at(pmf: PLDPmf, delta: float) -> float:
 
 def _first_not_below(masses: Floats, lower: Floats, losses: Floats, delta: float) -> int:
     """Return the first place whose loss is at most the epsilon of the probabilities before it; their number if none is."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         reached = np.log((masses[:-1] - delta) / lower[:-1]) >= losses - MARGIN  # false where there is no logarithm
     for place in np.flatnonzero(reached & (lower[:-1] > 0)):
         if math.log((masses[place] - delta) / lower[place]) >= losses[place]:

@@ -1,6 +1,7 @@
 import pytest
 from fixture_types import ConfigOf
 
+from client import preflight
 from shared.errors import ConfigError, PrivacyError
 from simulations import planning
 from simulations.display.plans import plan_table
@@ -50,7 +51,7 @@ def test_a_site_that_is_too_small_is_refused_before_anything_runs(config_of: Con
 def test_a_plan_of_shared_noise_counts_attempts_and_says_what_colluders_leave(
     config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "shapes_of", lambda config: {"a": (100, 8), "head": (4,)})
+    monkeypatch.setattr(preflight, "shapes_of", lambda config: {"a": (100, 8), "head": (4,)})
     sites = [{"id": name, "file": f"{name}.jsonl", "declared_size": 100 + 50 * n} for n, name in enumerate("abcd")]
     shared = {"data.sites": sites, "privacy.trust": "distributed", "privacy.spare_attempts": 0.4, "cohort.quorum": 3}
     rows = plan_rows(config_of({**FAST, **shared, "training": {"rounds": 3, "sampling_rate": 1.0}}))
