@@ -30,7 +30,7 @@ def spoil(kind: str, reply: TrainReply, order: TrainOrder) -> TrainReply:
     elif kind == "shape":
         arrays[name] = arrays[name].reshape(-1)
     elif kind == "dtype":
-        arrays[name] = arrays[name].astype(np.float64)
+        arrays = {each: array.view(np.int32) for each, array in arrays.items()}  # of the same size, so it is read
     elif kind == "stale":
         return replace(reply, nonce="0" * 32, round=max(1, order.round - 3))
     elif kind == "impostor":
