@@ -33,11 +33,11 @@ def client(
     file = SiteFile.load(site)
     read_private(file.server.key)  # before the imports of the next line, which take seconds
     from client.service import run_site
+    from shared.ops.event_printer import EventPrinter
     from shared.ops.signals import end_on_sigterm
-    from shared.ops.voice import Voice
 
     end_on_sigterm()
-    run_site(file, once, insecure, Voice(log_json))
+    run_site(file, once, insecure, EventPrinter(log_json))
 
 
 @app.command()

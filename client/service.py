@@ -24,9 +24,9 @@ from shared.ops import crash_points as faults
 from shared.ops.address import is_loopback, parsed
 from shared.ops.disk import FolderLock
 from shared.ops.energy import Lap, laps_of
+from shared.ops.event_printer import EventPrinter
 from shared.ops.extras import require
 from shared.ops.runlog import RunLog
-from shared.ops.voice import Voice
 from shared.wire.messages import Order, TrainOrder, TrainReply
 from shared.wire.secure_messages import MaskedOrder, MaskedReply, ReadyReply
 
@@ -160,7 +160,7 @@ def _earliest_end(order: TrainOrder) -> int:
     return min(rounds, 1 + patience) if patience else rounds
 
 
-def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = None) -> None:
+def run_site(file: SiteFile, once: bool, insecure: bool, printer: EventPrinter | None = None) -> None:
     """Serve a site until the process is stopped, or with ``once`` until a run is over.
 
     Parameters
@@ -171,8 +171,8 @@ def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = N
         End after one run.
     insecure
         Connect without TLS; only to a server on this machine.
-    voice
-        Says each event; None says nothing.
+    printer
+        Prints each event; None prints nothing.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = N
     with FolderLock(state, f"a client of site {file.site.id}"):
         ca = None if insecure else file.server.ca
         access = ServerAccess.from_files(file.site.id, file.server.address, ca, file.server.key, file.policy.max_trainable)
-        log, telling = RunLog(state / "events.jsonl", voice), StatusWriter(file)
+        log, telling = RunLog(state / "events.jsonl", printer), StatusWriter(file)
         service, attempt, taken = Service(file, log, telling), 0, 0.0
         while True:
             try:
@@ -205,7 +205,7 @@ def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = N
                     raise ConnectionRefused(str(gone)) from gone
                 if attempt & (attempt - 1) == 0:  # the attempts 0, 1, 2, 4, 8, ..., so that the log stays short
                     log.event("disconnected", attempt=attempt, reason=gone.code)
-                    _explain(gone, voice)
+                    _explain(gone, printer)
                 telling.connection("connecting", gone.code)
                 service.tell_budgets(idle=True)
             except ConnectionRefused:
@@ -219,9 +219,9 @@ def run_site(file: SiteFile, once: bool, insecure: bool, voice: Voice | None = N
             attempt += 1
 
 
-def _explain(gone: ServerGone, voice: Voice | None) -> None:
+def _explain(gone: ServerGone, printer: EventPrinter | None) -> None:
     """Show the steward why the server cannot be reached; the log holds only the code."""
-    if voice is not None and not voice.structured and str(gone):
+    if printer is not None and not printer.structured and str(gone):
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {one_line(gone)}\n")
 
 

@@ -24,15 +24,15 @@ from server.state import StateFolder, begin
 from shared.config.run import RunConfig
 from shared.ops.disk import FolderLock
 from shared.ops.energy import Lap, laps_of
+from shared.ops.event_printer import EventPrinter
 from shared.ops.extras import require_for
 from shared.ops.runlog import RunLog
-from shared.ops.voice import Voice
 
 NAMED = 8  # missing sites that a line of the log names
 
 
 def serve(
-    config: RunConfig, folder: StateFolder, listening: Listening, fork: bool, voice: Voice | None = None
+    config: RunConfig, folder: StateFolder, listening: Listening, fork: bool, printer: EventPrinter | None = None
 ) -> tuple[Path, dict[str, Any]]:
     """Run a federation to its end, from its start or its last committed round, and return the run's folder and report.
 
@@ -46,8 +46,8 @@ def serve(
         The addresses of the server.
     fork
         Start a new run from the adapter in the folder.
-    voice
-        Says each event; None says nothing.
+    printer
+        Prints each event; None prints nothing.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def serve(
             run = ServerRun.load(config, folder, beginning)
             link = Link(public, *listening.tls(ServerFolder(folder.root)))
             with _connected(run, link, health, live) as (fleet, watch):
-                return folder.run, _run(run, fleet, watch, voice)
+                return folder.run, _run(run, fleet, watch, printer)
 
 
 @contextmanager
@@ -83,9 +83,9 @@ def _connected(run: ServerRun, link: Link, health: Health, live: Live | None) ->
         link.close()
 
 
-def _run(run: ServerRun, fleet: GridFleet, watch: Watch, voice: Voice | None) -> dict[str, Any]:
+def _run(run: ServerRun, fleet: GridFleet, watch: Watch, printer: EventPrinter | None) -> dict[str, Any]:
     """Run the remaining rounds, and report."""
-    config, log = run.config, RunLog(run.folder.run / "events.jsonl", voice)
+    config, log = run.config, RunLog(run.folder.run / "events.jsonl", printer)
     rounds: list[Round] = list(run.beginning.rounds)
     watch.saw(rounds)
     log.event("server_started", run_id=run.beginning.run_id, round=run.beginning.first)

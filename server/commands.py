@@ -39,12 +39,12 @@ def server(
     from server.display import server_tables
     from server.network.listen_address import Listening
     from server.state import StateFolder
+    from shared.ops.event_printer import EventPrinter
     from shared.ops.signals import end_on_sigterm
-    from shared.ops.voice import Voice
 
     end_on_sigterm()
     folder, report = serve(
-        run, StateFolder(state), Listening(listen, health, insecure, live), fork is not None, Voice(log_json)
+        run, StateFolder(state), Listening(listen, health, insecure, live), fork is not None, EventPrinter(log_json)
     )
     show(report, json, lambda: server_tables(report, str(folder)))
 

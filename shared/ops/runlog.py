@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.ops.voice import Voice
+from shared.ops.event_printer import EventPrinter
 
 FULL = 10 * 2**20  # bytes of a log file
 KEPT = 4  # full files that are kept, as events.jsonl.1 to .4
@@ -18,11 +18,11 @@ NAME = re.compile(r"[\w.:@+/-]{1,128}")
 class RunLog:
     """Append-only file of a run's events, as JSON lines; a full file is moved aside, and of those the newest are kept.
 
-    ``voice`` says each event on standard error as well; None says nothing.
+    ``printer`` prints each event on standard error as well; None prints nothing.
     """
 
     path: Path
-    voice: Voice | None = None
+    printer: EventPrinter | None = None
 
     def event(self, kind: str, **fields: str | int | float | bool | None) -> None:
         """Append one event.
@@ -47,8 +47,8 @@ class RunLog:
         self._rotate()
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
-        if self.voice is not None:
-            self.voice.say(kind, fields)
+        if self.printer is not None:
+            self.printer.print_event(kind, fields)
 
     def _rotate(self) -> None:
         if not self.path.is_file() or self.path.stat().st_size < FULL:

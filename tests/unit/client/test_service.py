@@ -16,8 +16,8 @@ from client.service import Service
 from shared.adapters.state import AdapterState
 from shared.errors import ConnectionRefused, Declined
 from shared.ops.energy import Lap
+from shared.ops.event_printer import EventPrinter
 from shared.ops.runlog import RunLog
-from shared.ops.voice import Voice
 from shared.wire.messages import TrainOrder, TrainReply
 
 DELTA = AdapterState({"b": np.zeros(2, dtype=np.float32)})
@@ -121,7 +121,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: list[Exception
     model = SimpleNamespace(processes=1, device="cpu")
     file = SimpleNamespace(server=server, site=site, policy=policy, model=model)
     with pytest.raises(ConnectionRefused):
-        module.run_site(cast(Any, file), once=False, insecure=False, voice=Voice())
+        module.run_site(cast(Any, file), once=False, insecure=False, printer=EventPrinter())
     return pauses, told
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from shared.ops import runlog
+from shared.ops.event_printer import EventPrinter
 from shared.ops.runlog import RunLog
-from shared.ops.voice import Voice
 
 
 def test_events_are_lines_in_order(tmp_path: Path) -> None:
@@ -73,11 +73,11 @@ def test_a_full_log_is_moved_aside_and_the_newest_are_kept(tmp_path: Path, monke
 def test_each_event_is_said_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, fields: dict[str, Any], said: str
 ) -> None:
-    RunLog(tmp_path / "events.jsonl", Voice()).event(kind, **fields)
+    RunLog(tmp_path / "events.jsonl", EventPrinter()).event(kind, **fields)
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert line.strip().endswith(said)
-    RunLog(tmp_path / "events.jsonl", Voice(structured=True)).event(kind, **fields)
+    RunLog(tmp_path / "events.jsonl", EventPrinter(structured=True)).event(kind, **fields)
     told = json.loads(capsys.readouterr().err)
     assert told.pop("time") > 0
     assert told == {"event": kind, **fields}

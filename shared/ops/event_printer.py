@@ -35,12 +35,12 @@ LEFT_OUT = frozenset({"process", "run_id", "kwh", "co2e_kg"})
 
 
 @dataclass(frozen=True)
-class Voice:
+class EventPrinter:
     """Print events as lines, or with ``structured`` as JSON objects."""
 
     structured: bool = False
 
-    def say(self, kind: str, fields: Mapping[str, Value]) -> None:
+    def print_event(self, kind: str, fields: Mapping[str, Value]) -> None:
         """Print one event.
 
         Parameters
