@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from privacy.dp.clipping import clipping_optimizer
-from privacy.dp.gradients import dense, wide
-from privacy.dp.gradients import records as records_in
+from privacy.dp.gradients import dense, record_count, wide
 from privacy.dp.per_record import per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 from shared.errors import PrivacyError
@@ -71,7 +70,7 @@ def refuse_inexact(model: nn.Module, loss_of: LossOf, records: int) -> None:
         The largest relative difference is above 1e-3, or the model gives no per-record gradients; clipping would not bound a
         record.
     """
-    with _told_as_ours():
+    with _in_one_sentence():
         difference = largest_difference(model, loss_of, records)
     if not difference <= TOLERANCE:
         raise PrivacyError(
@@ -135,7 +134,7 @@ def refuse_inexact_as_trained(model: nn.Module, loss_of: LossOf, records: int) -
         A gradient is further from the one in float32 than `limit_as_trained` allows, or the model gives no per-record
         gradients.
     """
-    with _told_as_ours():
+    with _in_one_sentence():
         found, rounding = furthest_as_trained(model, loss_of, records)
     limit = limit_as_trained(rounding)
     if not found <= limit:
@@ -230,7 +229,7 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
     """
     if records < 3:
         return
-    with _told_as_ours():
+    with _in_one_sentence():
         moved = rounding_moved(model, loss_of, records)
     if not moved <= charged:
         raise PrivacyError(
@@ -239,8 +238,8 @@ def refuse_rounding(model: nn.Module, loss_of: LossOf, records: int, charged: fl
         )
 
 
-def _told_as_ours() -> AbstractContextManager[None]:
-    """Turn another library's error inside the block, such as that of a layer that mixes records, into one sentence."""
+def _in_one_sentence() -> AbstractContextManager[None]:
+    """Replace an error of another library inside the block, such as that of a layer that mixes records, by one sentence."""
     return class_only(
         "this model gives no per-record gradients",
         "so nothing is trained; use a model without batch normalisation or other cross-record layers, or set "
@@ -273,7 +272,7 @@ def _batch_gradients(model: nn.Module, loss_of: LossOf, indices: list[int]) -> t
                 f"{missing} of {len(trained)} trained tensors have no per-record gradient, so a record's influence is not "
                 "bounded; adapt linear layers only (adapter.targets)"
             )
-        if any(records_in(p.grad_sample) != records for p in trained):  # type: ignore[attr-defined]
+        if any(record_count(p.grad_sample) != records for p in trained):  # type: ignore[attr-defined]
             raise PrivacyError(
                 "a trained layer does not give exactly one gradient per record, so a record's influence is not bounded; "
                 "adapt layers whose input is one row of tokens per record (adapter.targets)"
@@ -289,8 +288,8 @@ def _single_gradient(model: nn.Module, loss_of: LossOf, index: int) -> torch.Ten
 
 @contextmanager
 def in_float32(model: nn.Module) -> Iterator[None]:
-    """Compute in float32 inside the block; converting bfloat16 weights to float32 and back is exact."""
-    kept = {name: tensor.dtype for name, tensor in model.named_parameters()}
+    """Compute in float32 without dropout inside the block; converting bfloat16 to float32 and back is exact."""
+    kept = {name: tensor.dtype for name, tensor in _tensors(model)}
     quantised: list[Any] = [module for module in model.modules() if hasattr(module, "compute_dtype")]
     computed = [module.compute_dtype for module in quantised]
     try:
@@ -302,13 +301,19 @@ def in_float32(model: nn.Module) -> Iterator[None]:
     finally:
         for layer, dtype in zip(quantised, computed, strict=True):
             layer.compute_dtype = dtype
-        for name, tensor in model.named_parameters():
+        for name, tensor in _tensors(model):
             tensor.data = tensor.data.to(kept[name])
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield all parameters and buffers by name."""
+    yield from model.named_parameters()
+    yield from model.named_buffers()
 
 
 @contextmanager
 def _without_dropout(model: nn.Module) -> Iterator[None]:
-    """Switch the model to training mode without dropout inside the block, so that the result is deterministic."""
+    """Switch the model to training mode, and dropout off inside the block, so that the result is deterministic."""
     rates = {module: module.p for module in model.modules() if isinstance(module, nn.Dropout)}
     try:
         model.train()

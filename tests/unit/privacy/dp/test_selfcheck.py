@@ -180,6 +180,13 @@ def test_what_moves_the_others_in_the_dtype_that_trains_is_refused_though_float3
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
 
 
+def test_after_the_check_buffers_have_the_dtype_that_they_had_before() -> None:
+    model = through(nn.Tanh())
+    model[0].register_buffer("scale", torch.ones(1, dtype=torch.bfloat16))
+    refuse_inexact(model, bfloat16_losses, 5)
+    assert {buffer.dtype for buffer in model.buffers()} == {torch.bfloat16}
+
+
 class Askew(nn.Module):
     """Computes each row by itself, but in 16 bits something else than in float32, as a wrong kernel would."""
 
