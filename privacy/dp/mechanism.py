@@ -148,10 +148,7 @@ class Mechanism:
         PrivacyError
             There are more numbers than ``dimension``, or the sum is beyond 2^61 steps of the grid.
         """
-        if steps.numel() > self.dimension:
-            raise PrivacyError(
-                f"{steps.numel()} numbers in a release of {self.dimension}: its noise covers fewer; report this as a bug"
-            )
+        self._refuse_more_numbers(steps)
         _refuse_overflow(steps)
         noise = rounded_gaussian(steps.numel(), self.std / self.grid, steps.device)
         return (steps + noise.view_as(steps)).double().mul_(self.grid)
@@ -162,7 +159,7 @@ class Mechanism:
         Parameters
         ----------
         sums
-            The sums, (n,); n must be ``dimension``.
+            The sums, (n,); n is at most ``dimension``.
 
         Returns
         -------
@@ -172,8 +169,9 @@ class Mechanism:
         Raises
         ------
         PrivacyError
-            A sum is not finite, or beyond 2^61 steps of the grid.
+            There are more numbers than ``dimension``, or a sum is not finite, or beyond 2^61 steps of the grid.
         """
+        self._refuse_more_numbers(sums)
         released = torch.empty_like(sums)
         on_gpu = sums.device.type == "cuda"
         # Anything but a CUDA device goes through the CPU, because other accelerators have no float64.
@@ -181,6 +179,12 @@ class Mechanism:
         for given, out in zip(torch.split(sums, chunk), torch.split(released, chunk), strict=True):
             out.copy_(self.release(self.on_grid(given.to(place))))
         return released
+
+    def _refuse_more_numbers(self, numbers: torch.Tensor) -> None:
+        if numbers.numel() > self.dimension:
+            raise PrivacyError(
+                f"{numbers.numel()} numbers in a release of {self.dimension}: its noise covers fewer; report this as a bug"
+            )
 
 
 def with_lattice_noise(steps: torch.Tensor, std: float) -> torch.Tensor:

@@ -105,6 +105,9 @@ def test_a_sum_that_whole_numbers_cannot_hold_is_refused(bad: float) -> None:
 def test_more_numbers_than_the_noise_is_for_are_refused() -> None:
     with pytest.raises(PrivacyError, match="4 numbers in a release of 3"):
         Mechanism(1.0, 1.0, 3).release(torch.zeros(4, dtype=torch.int64))
+    most = module.CHUNK + 1  # each chunk alone would pass
+    with pytest.raises(PrivacyError, match=f"{most + 1} numbers in a release of {most}"):
+        Mechanism(1.0, 1.0, most).noised(torch.zeros(most + 1))
 
 
 @pytest.mark.parametrize("steps", [2**61 + 1024, -(2**62)])
@@ -133,17 +136,18 @@ def test_a_mechanism_that_promises_nothing_is_refused(changes: dict[str, float])
         Mechanism(**{"bound": 1.0, "noise_multiplier": 1.0, "dimension": 5, **changes})  # type: ignore[arg-type]
 
 
-AUDITS = ("canaries", "rig", "secure_rig")  # they draw who takes part, not noise
 PRODUCT = ("privacy", "client", "server", "shared", "simulations")
+SAMPLERS = {  # they draw who takes part, not noise
+    "privacy/dp/training.py",
+    "client/trainer.py",
+    "server/cohort.py",
+    *(f"privacy/audit/{name}.py" for name in ("canaries", "rig", "secure_rig")),
+}
 MAY_IMPORT = {
     "privacy.dp.noise": {"privacy/dp/mechanism.py"},
-    "privacy.dp.entropy": {  # all but the first sample with it
-        "privacy/dp/noise.py",
-        "privacy/dp/training.py",
-        "client/trainer.py",
-        "server/cohort.py",
-        *(f"privacy/audit/{name}.py" for name in AUDITS),
-    },
+    "privacy.dp.entropy": {"privacy/dp/noise.py", *SAMPLERS},
+    "privacy.dp.entropy.uniforms": SAMPLERS,
+    "privacy.dp.entropy.random_words": {"privacy/dp/noise.py"},
     "privacy.dp.keystream": {"privacy/dp/entropy.py"},
 }
 
@@ -165,19 +169,3 @@ def test_noise_meets_a_number_in_the_mechanism_alone(source: str) -> None:
     users = {str(path.relative_to(REPOSITORY)) for path in paths if source in imported(path)}
     assert len(paths) > 100
     assert users == MAY_IMPORT[source]
-
-
-def test_nothing_but_the_sampler_takes_uniform_numbers() -> None:
-    users = {}
-    for package in PRODUCT:
-        for path in sorted((REPOSITORY / package).rglob("*.py")):
-            names = imported(path) & {"privacy.dp.entropy.uniforms", "privacy.dp.entropy.random_words"}
-            if names:
-                users[str(path.relative_to(REPOSITORY))] = names
-    assert users == {
-        "privacy/dp/noise.py": {"privacy.dp.entropy.random_words"},
-        "client/trainer.py": {"privacy.dp.entropy.uniforms"},
-        "privacy/dp/training.py": {"privacy.dp.entropy.uniforms"},
-        "server/cohort.py": {"privacy.dp.entropy.uniforms"},
-        **{f"privacy/audit/{name}.py": {"privacy.dp.entropy.uniforms"} for name in AUDITS},
-    }
