@@ -9,7 +9,7 @@ from client.metering import engine_device, sizes_of
 from client.preflight import refuse_what_does_not_fit, shapes_of
 from client.site_file import SiteFile
 from privacy.accounting import Accountant
-from privacy.audit.meter import refuse_unmetered
+from privacy.audit.meter import meter
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.run_plans import plan_for_site
 from privacy.secagg.protocol import Participant
@@ -72,7 +72,7 @@ def planned_run(file: SiteFile, run: RunConfig, here: RunConfig, free: int) -> P
     participant, shapes = participant_of(file, run, here), shapes_of(own)
     plan = plan_for_site(here, file.data.declared_size, accountant)
     if plan is not None:
-        refuse_unmetered(plan, sizes_of(shapes), engine_device(here.model.device))
+        meter(plan, sizes_of(shapes), engine_device(here.model.device)).refuse_failure()
     return PlannedRun(run.digest(), here, shapes, plan, accountant, participant)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from privacy.audit.membership import clopper_pearson
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 ALPHA = 1e-6  # chance that one check fails an honest engine
@@ -181,9 +183,7 @@ def sampling(included: Flags, rate: float) -> Iterator[Check]:
 def rate_range(included: Flags) -> Range:
     """Estimate the sampling rate, with exact ends at ``ALPHA`` (Clopper and Pearson)."""
     total, size = int(included.sum()), included.size
-    low = float(stats.beta.ppf(ALPHA, total, size - total + 1)) if total else 0.0
-    high = float(stats.beta.ppf(1 - ALPHA, total + 1, size - total)) if total < size else 1.0
-    return Range(total / size, low, high)
+    return Range(total / size, *clopper_pearson(total, size, ALPHA))
 
 
 def _dispersion(name: str, counts: npt.NDArray[np.int64], trials: int, rate: float) -> Check:

@@ -21,10 +21,10 @@ class Exposure:
 
 
 def exposures(planted: Floats, fills: Floats) -> Floats:
-    """Return the exposure of each planted text in bits: log2 |R| less log2 of its rank (Carlini et al. 2019).
+    """Return the exposure of each planted text, log2 |R| less log2 of its rank, in bits (Carlini et al. 2019).
 
-    A text that the model treats like any other has a mean exposure of about 1.44 bits (arXiv 1802.08232, section 4.4). Equal
-    losses share their mean rank.
+    The measure is that of arXiv 1802.08232. A text that the model treats like any other has a uniform rank, so its mean
+    exposure is about 1 / ln 2 = 1.44 bits. Equal losses share their mean rank.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from scipy.stats import beta, norm, rankdata
 
 Floats = npt.NDArray[np.float64]
 RATES = (0.001, 0.01)  # false positive rates at which an attack is read
-CONFIDENCE = 0.95
+TAIL = (1 - 0.95) / 2  # chance that an interval lies above the truth, and that it lies below
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack: the chance that a present text scores higher than an absent one, and its hits at low error."""
+    """One attack: the chance that a present text scores higher than an absent one, and how many it finds at low error."""
 
     auc: float
     auc_low: float
@@ -100,7 +100,7 @@ def attack(present: Floats, absent: Floats, rates: Sequence[float] = RATES) -> A
     """
     ranks = rankdata(np.concatenate([present, absent]))[: len(present)]
     auc = float((ranks.sum() - len(present) * (len(present) + 1) / 2) / (len(present) * len(absent)))
-    error = _auc_error(auc, len(present), len(absent)) * float(norm.isf((1 - CONFIDENCE) / 2))
+    error = _auc_error(auc, len(present), len(absent)) * float(norm.isf(TAIL))
     found = [_rate(present, absent, rate) for rate in rates]
     return Attack(auc, max(0.0, auc - error), min(1.0, auc + error), tuple(found), len(present), len(absent))
 
@@ -112,9 +112,8 @@ def _rate(present: Floats, absent: Floats, rate: float) -> Rate:
     return Rate(rate, called / len(present), *clopper_pearson(called, len(present)))
 
 
-def clopper_pearson(count: int, total: int) -> tuple[float, float]:
-    """Return the exact interval of a share (Clopper and Pearson 1934)."""
-    tail = (1 - CONFIDENCE) / 2
+def clopper_pearson(count: int, total: int, tail: float = TAIL) -> tuple[float, float]:
+    """Return the exact interval of a share (Clopper and Pearson 1934), which misses it at each end with chance ``tail``."""
     low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
     high = float(beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
     return low, high

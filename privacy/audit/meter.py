@@ -14,8 +14,7 @@ import numpy as np
 from privacy.accounting import Accountant
 from privacy.audit import checks
 from privacy.audit.checks import Check, Range
-from privacy.audit.rig import Floats, Rig, Trace, trace
-from privacy.audit.rig import shares as shares_of
+from privacy.audit.rig import Floats, Rig, Trace, trace, unit_shares
 from privacy.audit.secure_rig import SumTrace, sum_trace
 from privacy.calibration import LARGEST_NOISE
 from privacy.dp.plan import PrivacyPlan
@@ -53,7 +52,7 @@ class Reading:
 
     @property
     def passed(self) -> bool:
-        """Whether all checks passed."""
+        """Return whether all checks passed."""
         return checks.first_failure(self.checks) is None
 
     def refuse_failure(self) -> None:
@@ -146,29 +145,9 @@ def meter(plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> Readi
     return _reading(plan, found, seen.noise, scale, checks.rate_range(seen.included))
 
 
-def refuse_unmetered(plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> None:
-    """Refuse to train if the engine does not do what the plan claims.
-
-    Parameters
-    ----------
-    plan
-        The privacy plan of a site.
-    sizes
-        Numbers in each tensor that the run trains.
-    device
-        Where the run trains, ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    PrivacyError
-        A check failed; the message names it.
-    """
-    meter(plan, sizes, device).refuse_failure()
-
-
 def _independence(seen: Trace) -> list[Check]:
     """Return the checks of the noise over steps and restarts, over tensors, and within one long release."""
-    found = [checks.independent("noise over steps and restarts", np.concatenate([seen.noise, _padded(seen)]))]
+    found = [checks.independent("noise over steps and restarts", np.concatenate([seen.noise, _starts(seen)]))]
     starts = np.cumsum((0, *seen.sizes[:-1]))
     wide = [start for start, size in zip(starts, seen.sizes, strict=True) if size >= min(REPEATING, max(seen.sizes))]
     each = min(size for size in seen.sizes if size >= min(REPEATING, max(seen.sizes)))
@@ -179,8 +158,8 @@ def _independence(seen: Trace) -> list[Check]:
     return found
 
 
-def _padded(seen: Trace) -> Floats:
-    """Return the beginning of each long release in the shape of a step's noise, if it has as many numbers."""
+def _starts(seen: Trace) -> Floats:
+    """Return as many numbers from the start of each long release as a step has; no rows if the release is shorter."""
     count = seen.noise.shape[1]
     return seen.long[:, :count] if seen.long.shape[1] >= count else seen.long[:0, :0].reshape(0, count)
 
@@ -193,12 +172,12 @@ def _metered_sum(plan: PrivacyPlan, sizes: Sequence[int], device: str) -> Readin
     noise_of = plan.shares(count, plan.shared.fewest)
     honest = seen.shares.reshape(-1, plan.shared.fewest, count)[:, : noise_of.honest].sum(axis=1)
     left = math.sqrt((plan.noise_multiplier * noise_of.sensitivity) ** 2 + KERNEL**2)
-    share = checks.bound(shares_of(plan, Rig.of(plan, sizes).sizes, device))
+    share = checks.bound(unit_shares(plan, Rig.of(plan, sizes).sizes, device))
     found = [
         *checks.sampling(seen.included, plan.sampling_rate),
         checks.independent("noise over sites, attempts and restarts", seen.shares),
         checks.low_bits("low bits of a share", (seen.shares - 0.5).astype(np.int64)),
-        checks.low_bits("low bits of a masked vector", seen.masked_alone.astype(np.int64)),
+        checks.low_bits("low bits of a masked vector", seen.masked.astype(np.int64)),
         Check("totals under masks that are not the sum", float(not seen.unmasked), "0", seen.unmasked),
         checks.shape(seen.shares),
         checks.even("share", list(seen.shares)),

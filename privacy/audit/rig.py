@@ -171,7 +171,7 @@ def trace(plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> Trace
         noise=np.stack(noise),
         whole=np.stack(whole),
         fractions=max(fractions),
-        shares=shares(plan, rig.sizes, device),
+        shares=unit_shares(plan, rig.sizes, device),
         long=long,
         sizes=rig.sizes,
     )
@@ -209,7 +209,7 @@ def _long_release(plan: PrivacyPlan, numbers: int, device: str) -> Floats:
         return released
 
 
-def shares(plan: PrivacyPlan, sizes: tuple[int, ...], device: str = "cpu") -> Floats:
+def unit_shares(plan: PrivacyPlan, sizes: tuple[int, ...], device: str = "cpu") -> Floats:
     """Return by how much single units move a clipped sum, in units of C, in the dtype of training.
 
     The units have gradients of every size, in all tensors or in one number; one has three rows, and some have numbers that

@@ -29,14 +29,14 @@ class SumTrace:
         The noise of each site in each attempt, in steps of the grid.
     unmasked
         Whether each total under masks is the sum of the vectors, modulo 2^32.
-    masked_alone : array (attempts x sites, d)
+    masked : array (attempts x sites, d)
         The vectors as the server sees them.
     """
 
     included: Flags
     shares: Floats
     unmasked: bool
-    masked_alone: npt.NDArray[np.uint32]
+    masked: npt.NDArray[np.uint32]
 
 
 def sum_trace(plan: PrivacyPlan, sizes: Sequence[int], device: str = "cpu") -> SumTrace:

@@ -7,13 +7,11 @@ adaptive clipping releases something more, a count, and pays for it with a large
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from opacus.optimizers import DPOptimizer
 
-from privacy.dp.gradients import Factored, Gradients, weighted_sum
-from privacy.dp.gradients import norms as norms_of
+from privacy.dp.gradients import Factored, Gradients, norms_of, weighted_sum
 from privacy.dp.mechanism import Mechanism
 from privacy.dp.plan import COUNT_BOUND, ClippingMode, PrivacyPlan
 from shared.errors import PrivacyError
@@ -22,7 +20,7 @@ STABILISER = 0.01  # gamma of automatic clipping, as in the paper
 QUANTILE = 0.5  # share of units that adaptive clipping leaves unclipped, as in the paper
 CLIPPING_NORM = "clipping_norm"  # key in the optimiser's groups that stores the current C of adaptive clipping
 RAMP = 0.2  # width, in C, of the zone around C in which a norm counts partly as below and partly as above
-SMALLEST_BOUND, LARGEST_BOUND = 1e-6, 1e6  # range of C
+SMALLEST_BOUND, LARGEST_BOUND = 1e-6, 1e6  # range of the C of adaptive clipping
 PACE = 0.2  # learning rate of C, as in the paper
 # A gradient of this norm adds nothing. Up to it, squares fit float32, so every form of a gradient has the same norm.
 LARGEST_NORM = 2.0**50
@@ -77,7 +75,8 @@ class FlatClipping(DPOptimizer):  # type: ignore[misc]  # opacus ships no types
 
         A unit whose norm is not a finite number is left out, because clipping could not bound it. This is a fixed rule on
         one unit, so it costs no privacy. Which norms are finite depends on the form of the gradients, and the form depends
-        on the whole batch. So a unit fades out before that: above half of `LARGEST_NORM` it counts less and less.
+        on the whole batch. So the weight of a unit falls before its norm overflows: from 1 at half of `LARGEST_NORM` to 0 at
+        `LARGEST_NORM`.
         """
         norms = torch.stack([norms_of(gradients) for gradients in self.grad_samples])
         whole = torch.linalg.vector_norm(norms, dim=0)
@@ -203,7 +202,7 @@ CLIPPING: Mapping[ClippingMode, type[FlatClipping]] = {
 }
 
 
-def clipping_optimizer(optimizer: torch.optim.Optimizer, plan: PrivacyPlan, slack: float) -> Any:
+def clipping_optimizer(optimizer: torch.optim.Optimizer, plan: PrivacyPlan, slack: float) -> FlatClipping:
     """Return an optimiser that clips and adds noise as the plan says, around the given one.
 
     Parameters

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from privacy.dp.clipping import FlatClipping, clipping_optimizer
-from privacy.dp.gradients import dense, records, wide
+from privacy.dp.gradients import dense, record_count, wide
 from privacy.dp.per_record import fused, per_record_gradients
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.rounding import base_dtype, rounding_slack
@@ -293,8 +293,8 @@ def sharing(model: nn.Module, plan: PrivacyPlan | None) -> Iterator[tuple[nn.Mod
 def _refuse_other_rows(parameters: Sequence[nn.Parameter], rows: int) -> None:
     for parameter in parameters:
         given = getattr(parameter, "grad_sample", None)
-        if given is None or records(given) != rows:
-            found = 0 if given is None else records(given)
+        if given is None or record_count(given) != rows:
+            found = 0 if given is None else record_count(given)
             raise PrivacyError(
                 f"a trained layer gave {found} per-record gradients for a batch of {rows} rows, so a record's influence is "
                 "not bounded; adapt layers whose input is one row of tokens per record (adapter.targets)"

@@ -1,4 +1,4 @@
-"""Per-record gradients of one tensor: dense, or as two factors to be multiplied, whichever costs less.
+"""Hold the per-record gradients of one tensor: dense, or as two factors to be multiplied, whichever costs less.
 
 A linear map's gradient of record i is ``left_i' right_i`` with left (t, a) and right (t, b) over t positions. Its norm
 follows from the product (t a b multiply-adds) or, without the product, from the Gram matrices of left and right
@@ -36,9 +36,10 @@ class Factored:
         """Return an upper bound of the L2 norm of each record's gradient, (n,) float64.
 
         It bounds both the exact gradient and the one that ``weighted_sum`` adds. If the positions of a record cancel, its
-        gradient is small but its rounding error is not: the Gram matrices and ``weighted_sum`` are both off by about 2^-53
-        of the record's *reach*, the sum of the norms of its positions. Therefore 2^-20 of the reach is added to the norm in
-        quadrature. If nothing cancels, that adds about 1e-11 of the norm.
+        gradient is small but the rounding errors are not. Let the *reach* of a record be the sum of the norms of its
+        positions. ``weighted_sum`` is off by about 2^-53 of the reach, and the square of the norm, from the Gram matrices,
+        by about 2^-53 of the square of the reach. Therefore 2^-20 of the reach is added to the norm in quadrature. Where
+        the reach is five times the norm, that adds 1e-11 of the norm.
         """
         precise = wide(self.left.device)
         pieces = zip(self.layout.cut(self.left.to(precise)), self.layout.cut(self.right.to(precise)), strict=True)
@@ -88,7 +89,7 @@ def gram_is_cheaper(layout: Layout, a: int, b: int) -> bool:
     return GRAM_COST * squares * (a + b) < positions * a * b
 
 
-def records(gradients: Gradients) -> int:
+def record_count(gradients: Gradients) -> int:
     """Return how many records the gradients belong to."""
     return sum(count for count, _ in gradients.layout.runs) if isinstance(gradients, Factored) else len(gradients)
 
@@ -98,7 +99,7 @@ def dense(gradients: Gradients) -> torch.Tensor:
     return gradients.dense() if isinstance(gradients, Factored) else gradients
 
 
-def norms(gradients: Gradients) -> torch.Tensor:
+def norms_of(gradients: Gradients) -> torch.Tensor:
     """Return the L2 norm of each record's gradient, (n,) float64 (float32 if the device has no float64), exact to 1e-7.
 
     One float32 sum over a whole tensor is up to 4e-5 too low at 3072 x 256 numbers, and with a norm that is too low a record

@@ -11,7 +11,7 @@ import torch
 from bench.meter import CLAIMS, FAULTS, plan_of
 from privacy.accounting import Accountant
 from privacy.audit import rig, secure_rig
-from privacy.audit.meter import Reading, meter, refuse_unmetered
+from privacy.audit.meter import Reading, meter
 from privacy.dp import mechanism
 from privacy.dp.clipping import FlatClipping
 from privacy.dp.mechanism import with_lattice_noise
@@ -46,7 +46,7 @@ def test_an_honest_engine_passes_and_its_epsilon_is_around_the_claim() -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_engine_is_flagged_and_trains_nothing(fault: str) -> None:
     with FAULTS[fault](), pytest.raises(PrivacyError, match="nothing is trained"):
-        refuse_unmetered(PLAN, SIZES)
+        meter(PLAN, SIZES).refuse_failure()
 
 
 def test_no_epsilon_is_given_for_batches_that_are_no_poisson_samples_or_noise_that_comes_again() -> None:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy.dp.gradients import ROUNDING, Factored, dense, gradients_of, gram_is_cheaper, norms, weighted_sum
+from privacy.dp.gradients import ROUNDING, Factored, dense, gradients_of, gram_is_cheaper, norms_of, weighted_sum
 from shared.models.batch_layout import Layout, Place
 
 SIDES = st.integers(1, 40)
@@ -44,7 +44,7 @@ def test_norms_of_a_large_tensor_are_as_right_as_those_of_a_small_one(numbers: i
     """One float32 sum in turn is 1e-5 off at a million numbers, and a record would add so much more than the clip allows."""
     gradients = torch.randn(2, numbers, generator=torch.Generator().manual_seed(1)) ** 5
     expected = gradients.double().norm(dim=1)
-    assert float(((norms(gradients).double() - expected) / expected).abs().max()) <= 2e-7
+    assert float(((norms_of(gradients).double() - expected) / expected).abs().max()) <= 2e-7
 
 
 @every_dtype
@@ -65,8 +65,8 @@ def test_norms_and_weighted_sums_are_those_of_the_written_gradients_however_the_
         weights = torch.rand(len(lengths), dtype=dtype)
         expected = written.flatten(1).norm(dim=1)
         scale = (given_.left.double().norm() * given_.right.double().norm()).clamp(min=1e-9)
-        assert bool((norms(given_).double() - expected >= -TOLERANCE[dtype] * scale).all())  # never low
-        assert bool((norms(given_).double() <= torch.hypot(expected, ROUNDING * scale) + TOLERANCE[dtype] * scale).all())
+        assert bool((norms_of(given_).double() - expected >= -TOLERANCE[dtype] * scale).all())  # never low
+        assert bool((norms_of(given_).double() <= torch.hypot(expected, ROUNDING * scale) + TOLERANCE[dtype] * scale).all())
         torch.testing.assert_close(dense(given_).double(), written, rtol=0, atol=TOLERANCE[dtype] * 100)
         total = torch.einsum("i,iab->ab", weights.double(), written)
         for form in (given_, dense(given_)):
@@ -79,7 +79,7 @@ def test_a_norm_is_not_low_where_positions_cancel() -> None:
     right = torch.tensor([[1.0, 1.0], [-1.0, -1.0 + 1e-4]])
     given_ = Factored(left, right, even(1, 2))
     true = float(dense(given_).norm())
-    assert true <= float(norms(given_)) <= true * (1 + 1e-3)
+    assert true <= float(norms_of(given_)) <= true * (1 + 1e-3)
 
 
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=5), a=st.integers(1, 600), b=st.integers(1, 600))
@@ -107,7 +107,7 @@ def test_a_weight_of_zero_takes_out_whatever_is_in_a_record(dtype: torch.dtype) 
     rest = Factored(given_.left[[0, 1, 4, 5]], given_.right[[0, 1, 4, 5]], even(2, 2))
     for form in (given_, dense(given_)):
         torch.testing.assert_close(weighted_sum(form, weights), weighted_sum(rest, weights[[0, 2]]))
-        assert not bool(norms(form)[1].isfinite())
+        assert not bool(norms_of(form)[1].isfinite())
 
 
 def test_factors_keep_no_graph_alive_until_the_step_ends() -> None:
