@@ -33,7 +33,7 @@ PLANTED = 270
 class Assessment:
     """Measures of one site.
 
-    Parameters
+    Attributes
     ----------
     records
         Number of records that were scrubbed.

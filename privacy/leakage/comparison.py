@@ -1,7 +1,7 @@
 """Score one of our levels and stock Presidio on the same labelled texts; no result holds text."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +25,6 @@ STOCK = "stock Presidio"
 HELD_BACK = "HELD_BACK"
 
 Detector = Callable[[Texts], list[Marked]]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The texts of a score after detection.
-
-    Attributes
-    ----------
-    labelled
-        Texts with true spans and findings.
-    harmless
-        Texts with terms that must stay, and findings; empty if no such file was given.
-    """
-
-    labelled: Sequence[Marked]
-    harmless: Sequence[Marked]
 
 
 def stock(section: AnonymiseSection, batch_size: int = 64) -> Detector:
@@ -91,7 +75,7 @@ def score_file(section: AnonymiseSection, labelled: Path, harmless: Path | None)
     detectors = {STOCK: stock(section), f"hushtune, {section.level}": ours(section)}
     rows = []
     for name, detect in detectors.items():
-        rows.append({"name": name, **_row(Scored(detect(texts), detect(terms)), section.language)})
+        rows.append({"name": name, **_row(detect(texts), detect(terms), section.language)})
     return {
         "texts": len(texts),
         "level": section.level,
@@ -101,23 +85,21 @@ def score_file(section: AnonymiseSection, labelled: Path, harmless: Path | None)
     }
 
 
-def _row(scored: Scored, language: str) -> dict[str, Any]:
-    """Return the measures of one detector."""
-    score = leak_score(scored.labelled)
+def _row(labelled: Sequence[Marked], harmless: Sequence[Marked], language: str) -> dict[str, Any]:
+    """Return the measures of one detector, from its findings in labelled texts and in texts with terms that must stay."""
+    score = leak_score(labelled)
     return {
-        "f2": {
-            str(overlap): span_scores(scored.labelled, overlap, tokeniser(language))["PII"].__dict__ for overlap in OVERLAPS
-        }
+        "f2": {str(o): asdict(span_scores(labelled, o, tokeniser(language))["PII"]) for o in OVERLAPS}
         if is_installed()
         else None,
         "direct_identifiers": score.direct.row(),
         "whole_spans": score.whole.row(),
         "leak_free_texts": score.documents.row(),
         "other_text_redacted": score.harmless.row(),
-        "harmless_terms_touched": touched(scored.harmless).row() if scored.harmless else None,
-        "held_back": sum(is_held_back(one) for one in (*scored.labelled, *scored.harmless)),
+        "harmless_terms_touched": touched(harmless).row() if harmless else None,
+        "held_back": sum(is_held_back(one) for one in (*labelled, *harmless)),
         "by_kind": {label: recall.row() for label, recall in score.spans.items()},
-        "confusion": confusion(one for one in scored.labelled if not is_held_back(one)),
+        "confusion": confusion(one for one in labelled if not is_held_back(one)),
     }
 
 

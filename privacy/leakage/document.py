@@ -5,7 +5,6 @@ from typing import Any
 
 from privacy.leakage.assessment import Assessment
 from privacy.leakage.gate import checks
-from privacy.leakage.recall import Recall
 from privacy.leakage.score import LeakScore
 from shared.config.anonymise import GateSection
 
@@ -25,31 +24,26 @@ def document(found: Assessment, gate: GateSection) -> dict[str, Any]:
         "passed": all(check.passed for check in verdict),
         "checks": [asdict(check) for check in verdict],
         "records": found.records,
-        "quarantined": _share(found.quarantined),
+        "quarantined": found.quarantined.row(),
         "quarantine_reasons": dict(found.reasons),
         "entities": dict(found.entities),
-        "replaced": _share(found.replaced),
+        "replaced": found.replaced.row(),
         "planted": _scored(found.planted),
         "labelled": _scored(found.labelled) if found.labelled else None,
         "span_evaluator": {str(o): {label: asdict(s) for label, s in by.items()} for o, by in found.spans.items()},
-        "residual": {**_share(found.residual), "types": dict(found.residual_types)},
+        "residual": {**found.residual.row(), "types": dict(found.residual_types)},
         "versions": dict(found.versions),
     }
 
 
-def _share(part: Recall) -> dict[str, float]:
-    interval = part.interval()
-    return {"found": part.found, "total": part.total, "value": interval.value, "low": interval.low, "high": interval.high}
-
-
 def _scored(score: LeakScore) -> dict[str, Any]:
     return {
-        "character_recall": _share(score.characters),
-        "whole_spans": _share(score.whole),
-        "direct_identifiers": _share(score.direct),
-        "leak_free_records": _share(score.documents),
-        "over_redaction": _share(score.harmless),
+        "character_recall": score.characters.row(),
+        "whole_spans": score.whole.row(),
+        "direct_identifiers": score.direct.row(),
+        "leak_free_records": score.documents.row(),
+        "over_redaction": score.harmless.row(),
         "precision": score.precision,
         "f2": score.f2,
-        "by_label": {label: _share(recall) for label, recall in score.spans.items()},
+        "by_label": {label: recall.row() for label, recall in score.spans.items()},
     }

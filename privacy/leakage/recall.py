@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 
 from shared.metrics.bootstrap import Interval, wilson
 
+CONFIDENCE = 0.95
+
 
 @dataclass(frozen=True)
 class Recall:
@@ -20,27 +22,9 @@ class Recall:
     def __add__(self, other: "Recall") -> "Recall":
         return Recall(self.found + other.found, self.total + other.total)
 
-    def interval(self, confidence: float = 0.95) -> Interval:
-        """Return the share found with its Wilson score interval (Wilson 1927, JASA 22:209).
-
-        Parameters
-        ----------
-        confidence
-            The coverage, above 0 and below 1.
-
-        Returns
-        -------
-        Interval
-            If ``total`` is 0, the share is 0 and the ends are 0 and 1.
-
-        Raises
-        ------
-        ValueError
-            ``confidence`` is not between 0 and 1.
-        """
-        if not 0 < confidence < 1:
-            raise ValueError(f"confidence = {confidence}: must be above 0 and below 1")
-        return wilson(self.found, self.total, confidence)
+    def interval(self) -> Interval:
+        """Return the share found with its 95 % interval (Wilson 1927, JASA 22:209); 0, and 0 to 1, if ``total`` is 0."""
+        return wilson(self.found, self.total, CONFIDENCE)
 
     def row(self) -> dict[str, float]:
         """Return the counts and the share found with its interval, as plain numbers."""

@@ -1,6 +1,7 @@
 """Search scrubbed text with a second detector: Presidio with its defaults, or another model of the site."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -77,7 +78,5 @@ def residual(found: Sequence[Sequence[Finding]]) -> tuple[Recall, dict[str, int]
         What the second detector found in each scrubbed text, with our own tags masked.
     """
     kept = [[f.label for f in one if f.label not in VAGUE] for one in found]
-    counts: dict[str, int] = {}
-    for label in sorted(label for one in kept for label in one):
-        counts[label] = counts.get(label, 0) + 1
-    return Recall(sum(map(bool, kept)), len(kept)), counts
+    counts = Counter(label for one in kept for label in one)
+    return Recall(sum(map(bool, kept)), len(kept)), dict(sorted(counts.items()))

@@ -25,7 +25,7 @@ class Marked:
 class LeakScore:
     """Counts over some texts.
 
-    Parameters
+    Attributes
     ----------
     characters
         Letters and digits of true spans that are covered.
@@ -69,14 +69,13 @@ class LeakScore:
 def leak_score(marked: Iterable[Marked]) -> LeakScore:
     """Score texts; a text without true spans counts only for ``harmless``."""
     characters = documents = harmless = Recall(0, 0)
-    spans: dict[str, Recall] = {}
+    found: list[dict[str, Recall]] = []
     for one in marked:
         places = {place for place, character in enumerate(one.text) if character.isalnum()}
         true = {place for span in one.spans for place in range(span.start, span.end)} & places
         covered = {place for finding in one.findings for place in range(finding.start, finding.end)} & places
         characters += Recall(len(true & covered), len(true))
         harmless += Recall(len(covered - true), len(places - true))
-        documents += Recall(int(true <= covered), int(bool(true))) if true else Recall(0, 0)
-        found = [{span.label: Recall(int(is_covered(one.text, span, one.findings)), 1)} for span in one.spans]
-        spans = merge_recalls([spans, *found])
-    return LeakScore(characters, spans, documents, harmless)
+        documents += Recall(int(true <= covered), 1) if true else Recall(0, 0)
+        found += ({span.label: Recall(int(is_covered(one.text, span, one.findings)), 1)} for span in one.spans)
+    return LeakScore(characters, merge_recalls(found), documents, harmless)
