@@ -12,11 +12,10 @@ result of one step decide which order the next step will pass can reach up to tw
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 
 from privacy.mechanism_event import MechanismEvent
-from privacy.privacy_loss import SAMPLING_LOSS, check_delta
+from privacy.privacy_loss import SAMPLING_LOSS, check_delta, counted
 
 # The orders are fixed, whatever is spent and whatever the limit is, because the proof below needs that. They are integers,
 # so that the divergence is a finite sum. Compared with trying every order, the spacing costs at most a few per cent of
@@ -63,16 +62,14 @@ def filter_epsilon(events: Iterable[MechanismEvent], target_delta: float) -> flo
         ``target_delta`` is not above 0 and below 1.
     """
     check_delta(target_delta)
-    steps: Counter[tuple[float, float]] = Counter()
-    for event in events:
-        steps[event.sampling_rate, event.noise_multiplier] += event.steps
-    if not steps:
+    counts = counted(events)
+    if not counts:
         return 0.0
-    sums = (sum(count * renyi_divergence(*kind, order) for kind, count in steps.items()) for order in ORDERS)
-    return epsilon_of(tuple(sums), target_delta) + SAMPLING_LOSS * steps.total()
+    sums = (sum(count * renyi_divergence(*step, order) for step, count in counts.items()) for order in ORDERS)
+    return passing_epsilon(tuple(sums), target_delta) + SAMPLING_LOSS * counts.total()
 
 
-def epsilon_of(divergences: tuple[float, ...], target_delta: float) -> float:
+def passing_epsilon(divergences: tuple[float, ...], target_delta: float) -> float:
     """Return the smallest epsilon at which sums of Renyi divergences pass the filter.
 
     Parameters

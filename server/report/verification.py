@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from privacy.accounting import epsilon
+from privacy.accounting import Accountant
 from privacy.entries import read, refuse_unless_holds
 from privacy.mechanism_event import MechanismEvent
 from server.report.signed import CARD_FILE, SignedCard
@@ -114,7 +114,7 @@ def _check_epsilon(path: Path, card: Mapping[str, Any]) -> None:
         if site["epsilon"] is None:
             continue
         events = [MechanismEvent(row["sampling_rate"], row["noise_multiplier"], row["steps"]) for row in site["charged"]]
-        spent = epsilon(events, site["target_delta"])
+        spent = Accountant().epsilon(events, site["target_delta"])
         if spent > site["epsilon"] + TOLERANCE:
             raise RunError(
                 f"{path}: epsilon: site {site['site_id']} states {site['epsilon']!r}, but its charges amount to {spent!r}"
@@ -130,7 +130,7 @@ def _check_colluders(path: Path, card: Mapping[str, Any]) -> None:
         sizes = shared["smallest_sum"], shared["largest_sum"]
         left = min((size - row["colluders"]) / (size - shared["planned"]) for size in sizes)
         charged = [(e["sampling_rate"], e["noise_multiplier"] * left**0.5, e["steps"]) for e in worst["charged"]]
-        spent = epsilon([MechanismEvent(*each) for each in charged], worst["target_delta"])
+        spent = Accountant().epsilon([MechanismEvent(*each) for each in charged], worst["target_delta"])
         if spent > row["epsilon"] * (1 + SHARES_TOLERANCE):
             raise RunError(
                 f"{path}: epsilon: states {row['epsilon']!r} for {row['colluders']} colluding sites, but its charges amount "

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from shared.config.section import Positive, Rate, Section
 
 REFUSED = {
-    ("accountant", "gdp"): "its central-limit epsilon lies 4 to 16 % below the true one; use 'pld'",
+    ("accountant", "gdp"): "its central-limit epsilon lies 3 to 16 % below the true one; use 'pld'",
     ("accountant", "rdp"): "the Renyi bound is looser and already used as the cross-check; use 'pld'",
 }
 

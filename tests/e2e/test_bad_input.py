@@ -148,7 +148,7 @@ def test_a_shared_noise_with_local_steps(run: Run) -> None:
 
 
 def test_an_accountant_that_understates(run: Run) -> None:
-    assert "privacy.accountant = 'gdp': refused: its central-limit epsilon lies 4 to 16 %" in run("privacy.accountant=gdp")
+    assert "privacy.accountant = 'gdp': refused: its central-limit epsilon lies 3 to 16 %" in run("privacy.accountant=gdp")
 
 
 def test_a_trusted_server_of_ten_sites(run: Run) -> None:

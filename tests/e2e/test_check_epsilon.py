@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from privacy.accounting import epsilon
+from privacy.accounting import Accountant
 from privacy.mechanism_event import MechanismEvent
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "check_epsilon.py"
@@ -62,7 +62,7 @@ def test_the_script_is_short_and_imports_dp_accounting_alone() -> None:
 
 
 def test_it_agrees_to_a_millionth_and_no_further_off(tmp_path: Path, check: Check) -> None:
-    spent = epsilon(EVENTS, DELTA)
+    spent = Accountant().epsilon(EVENTS, DELTA)
     apart = [sys.executable, "-I", SCRIPT, write_card(tmp_path, spent)]  # finds none of this repository's code
     done = subprocess.run(apart, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -74,7 +74,7 @@ def test_the_table_of_colluding_sites_is_recomputed(check: Check) -> None:
     sums = {"planned": 1, "smallest_sum": 3, "largest_sum": 3}
     whole = [MechanismEvent(0.1, 4.0, 12)]  # much noise, whose privacy loss is fast to compute
     left = [replace(event, noise_multiplier=event.noise_multiplier * 0.5**0.5) for event in whole]
-    spent, more = epsilon(whole, DELTA), epsilon(left, DELTA)
+    spent, more = Accountant().epsilon(whole, DELTA), Accountant().epsilon(left, DELTA)
     for stated, end in ((more, 0), (more * 0.99, WRONG)):
         table = [{"colluders": 1, "epsilon": spent}, {"colluders": 2, "epsilon": stated}]
         assert check(spent, events=whole, colluders={**sums, "table": table}) == end

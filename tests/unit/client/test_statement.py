@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from client.statement import statement, verify
-from privacy.accounting import epsilon
+from privacy.accounting import Accountant
 from privacy.budget import Budget, Limit
 from privacy.dp.plan import PrivacyPlan
 from privacy.fingerprint import Dataset
@@ -54,7 +54,7 @@ def test_a_statement_has_every_reservation_and_what_each_dataset_spent(folder: P
         ("two", 1, False),
     ]
     assert found["target_delta"] == 1e-4
-    three, filtered = epsilon(PLAN.events * 3, 1e-4), filter_epsilon(PLAN.events * 3, 1e-4)
+    three, filtered = Accountant().epsilon(PLAN.events * 3, 1e-4), filter_epsilon(PLAN.events * 3, 1e-4)
     assert [row["rounds"] for row in found["datasets"]] == [2, 1]
     # Record 2 is in both, so each dataset's bound is that of all three rounds, in two runs.
     for row in (*found["datasets"], found["in_all"]):
@@ -67,13 +67,13 @@ def test_one_run_counts_by_its_plan(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger", "north")
     Budget(ledger, dataset(1), Limit(10.0, 1e-4)).reserve("one", 1, PLAN, ChainHead())
     counted = statement(ledger.folder)["in_all"]
-    assert counted["epsilon"] == counted["if_planned_together"] == pytest.approx(epsilon(PLAN.events, 1e-4))
+    assert counted["epsilon"] == counted["if_planned_together"] == pytest.approx(Accountant().epsilon(PLAN.events, 1e-4))
     assert counted["counted_by"] == "plan"
 
 
 def test_epsilon_is_told_at_another_delta_on_request(folder: Path) -> None:
     found = statement(folder, 1e-6)["in_all"]
-    assert found["if_planned_together"] == pytest.approx(epsilon(PLAN.events * 3, 1e-6))
+    assert found["if_planned_together"] == pytest.approx(Accountant().epsilon(PLAN.events * 3, 1e-6))
     assert found["epsilon"] == pytest.approx(filter_epsilon(PLAN.events * 3, 1e-6))
 
 

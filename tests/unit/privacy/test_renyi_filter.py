@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opacus.accountants.analysis.rdp import compute_rdp
 
-from privacy.accounting import epsilon
+from privacy.accounting import Accountant
 from privacy.mechanism_event import MechanismEvent
 from privacy.privacy_loss import SAMPLING_LOSS, SEARCH_GRID
-from privacy.renyi_filter import ORDERS, epsilon_of, filter_epsilon, renyi_divergence
+from privacy.renyi_filter import ORDERS, filter_epsilon, passing_epsilon, renyi_divergence
 from shared.errors import PrivacyError
 
 DELTA = 1e-5
@@ -66,7 +66,7 @@ def test_it_says_more_than_plans_fixed_in_advance_and_less_than_half_as_much_aga
     rate: float, noise: float, steps: int
 ) -> None:
     events = [MechanismEvent(rate, noise, steps)]
-    together = epsilon(events, DELTA, SEARCH_GRID)
+    together = Accountant(SEARCH_GRID).epsilon(events, DELTA)
     assert together < filter_epsilon(events, DELTA) < 1.5 * together
 
 
@@ -102,7 +102,7 @@ def most_told(
     worst = max(0.0, 1 - math.exp(limit - loss))
     for (p, q), cost in known if left else ():
         after = tuple(a + b for a, b in zip(spent, cost, strict=True))
-        if epsilon_of(after, delta) <= limit:
+        if passing_epsilon(after, delta) <= limit:
             seen = [
                 (a, most_told(known, limit, delta, loss + math.log(a / b), after, left - 1))
                 for a, b in zip(p, q, strict=True)

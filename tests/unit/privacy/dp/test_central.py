@@ -3,7 +3,7 @@ import pytest
 from fixture_types import ConfigOf
 from silence import silence
 
-from privacy.accounting import epsilon
+from privacy.accounting import Accountant
 from privacy.dp.central import NoisedSum
 from privacy.dp.plan import PrivacyPlan
 from privacy.dp.run_plans import plan_for_server, plan_for_site
@@ -56,7 +56,7 @@ def test_the_servers_plan_meets_its_epsilon_over_its_rounds(config_of: ConfigOf)
     plan = plan_for_server(config_of(federation(300)))
     assert plan is not None
     assert (plan.unit, plan.trust, plan.steps_per_round, plan.declared_size) == ("site", "central", 1, 300)
-    assert 0.98 * 4.0 <= epsilon(plan.events * 2, plan.target_delta) <= 4.0
+    assert 0.98 * 4.0 <= Accountant().epsilon(plan.events * 2, plan.target_delta) <= 4.0
     assert plan_for_site(config_of(federation(300)), 50) is None
 
 

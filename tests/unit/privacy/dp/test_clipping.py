@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from silence import silence
 from torch import nn
 
-from privacy.accounting import epsilon
+from privacy.accounting import Accountant
 from privacy.dp import clipping
 from privacy.dp.clipping import CLIPPING, RAMP, AdaptiveClipping
 from privacy.dp.engine import make_private
@@ -168,7 +168,7 @@ def test_the_count_of_adaptive_clipping_is_paid_for_with_noise_on_the_gradient(
 
 
 def test_every_mode_costs_the_same_epsilon() -> None:
-    assert len({epsilon(replace(PLAN, clipping=mode).events, 1e-4) for mode in MODES}) == 1
+    assert len({Accountant().epsilon(replace(PLAN, clipping=mode).events, 1e-4) for mode in MODES}) == 1
 
 
 def test_adaptive_clipping_ends_at_the_median_norm_and_carries_it_over_rounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ BAD = [
         {"trust": "central", "unit": "site", "clipping": "adaptive"},
         "clipping = 'adaptive': under trust = 'central' the server clips whole deltas",
     ),
-    ("privacy.accountant", "gdp", "privacy.accountant = 'gdp': refused: its central-limit epsilon lies 4 to 16 % below"),
+    ("privacy.accountant", "gdp", "privacy.accountant = 'gdp': refused: its central-limit epsilon lies 3 to 16 % below"),
     ("privacy.accountant", "rdp", "privacy.accountant = 'rdp': refused"),
     ("privacy.site_rate", 1.5, "privacy.site_rate"),
     ("privacy.release_noise", 0, "privacy.release_noise"),
