@@ -97,7 +97,8 @@ class Budget:
     def refuse_rest(self, run_id: str, round_number: int, plan: PrivacyPlan) -> None:
         """Refuse a round unless the budget can pay from this round to the end of the run.
 
-        A round that is already reserved passes, because it is charged already.
+        A round that is already reserved passes, because it is charged already. Under trust ``distributed`` each attempt at a
+        round is charged, so a round that is reserved is checked like any other.
 
         Parameters
         ----------
@@ -145,7 +146,7 @@ class Budget:
         attempt
             Name of the attempt at a secure sum, each of which is charged and none of which is tried again: a site that
             crashed has lost the key of the attempt, and cannot know whether its vector left. None for other rounds.
-        start : str | None
+        start
             Digest of the adapter that the round starts from, for a receipt; None where the published digest is another.
 
         Returns

@@ -63,7 +63,7 @@ def epsilon_at(loss: PrivacyLossDistribution, target_delta: float) -> float:
 
 
 def deltas_at(loss: PrivacyLossDistribution, epsilons: Sequence[float]) -> Floats:
-    """Return the divergence at each of several epsilons, which rise."""
+    """Return the divergence at each of several epsilons, in their order."""
     each = [loss._pmf_remove] if loss._symmetric else [loss._pmf_remove, loss._pmf_add]
     worst: Floats = np.max([_deltas_at(one, np.asarray(epsilons)) for one in each], axis=0)
     return worst

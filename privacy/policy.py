@@ -119,7 +119,7 @@ class SitePolicy(Section):
     )
 
     @model_validator(mode="after")
-    def _site_holds_its_datasets(self) -> Self:
+    def _refuse_site_epsilon_below_dataset_epsilon(self) -> Self:
         if self.site_epsilon is not None and self.site_epsilon < self.dataset_epsilon:
             raise ValueError(
                 f"site_epsilon = {self.site_epsilon!r}: must be at least dataset_epsilon = {self.dataset_epsilon!r}"
@@ -128,7 +128,7 @@ class SitePolicy(Section):
 
     @property
     def fewest_in_sum(self) -> int:
-        """The fewest sites that the site adds up with: ``min_cohort``, and two besides those that may collude."""
+        """Return the fewest sites of a secure sum: ``min_cohort``, and two besides those that may collude."""
         return max(self.min_cohort, self.colluders + 2)
 
     def delta_limits(self, declared_size: int) -> tuple[float, float]:

@@ -60,7 +60,7 @@ def composed(
 ) -> pld.PrivacyLossDistribution | None:
     """Compose ``counts[step]`` steps of each kind; None without any step.
 
-    A single step is taken as it is. To compose it with nothing takes half a second where the noise is small.
+    A step that occurs once is used as it is, because `self_composed` would take half a second where the noise is small.
     """
     each = [losses[step] if count == 1 else self_composed(losses[step], count) for step, count in counts.items()]
     return reduce(lambda one, other: one.compose(other), each) if each else None

@@ -6,7 +6,7 @@ therefore not choose the question. ``FIELDS`` says for each field whether it can
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import UnionType
 from typing import Any, Literal, get_args
 
@@ -134,21 +134,6 @@ FIELDS: Mapping[str, Kind] = {
     "sweep": "server",
     "compare": "server",
 }
-
-
-def leaves(section: type[BaseModel] = RunConfig, above: str = "") -> Iterator[str]:
-    """Yield the dotted names of all fields of a config; a list of sections counts as one field.
-
-    Parameters
-    ----------
-    section
-        Class to start from.
-    above
-        Dotted prefix of the names.
-    """
-    for name, field in section.model_fields.items():
-        inner, path = _section(field.annotation), f"{above}{name}"
-        yield from leaves(inner, f"{path}.") if inner else [path]
 
 
 def kind_of(path: str) -> Kind | None:

@@ -88,7 +88,7 @@ class Part:
     @property
     def counted_whole(self) -> "Part":
         """Return the part as if its run had continued to the end of its plan."""
-        return self if self.whole is None or len(self.events) > len(self.whole) else replace(self, events=self.whole)
+        return replace(self, events=self.whole) if self.whole is not None and self.is_planned else self
 
     def and_then(self, more: "Part") -> "Part":
         """Return this part with further rounds of the same run."""

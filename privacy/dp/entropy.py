@@ -1,4 +1,4 @@
-"""Random bits that nobody can predict or reproduce: a ChaCha20 keystream under a fresh key from the operating system.
+"""Draw random bits that nobody can predict or reproduce: a ChaCha20 keystream under a fresh key.
 
 Each call takes a new 256-bit key from the operating system, uses it only for that call and forgets it. Drawing all bits from
 the operating system directly takes several times as long and gives the same cipher's output (on Linux: ChaCha20 under a key

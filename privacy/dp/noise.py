@@ -70,7 +70,8 @@ def rounded_gaussian(count: int, std: float, device: torch.device) -> torch.Tens
 def lattice_gaussian(count: int, std: float, device: torch.device) -> torch.Tensor:
     """Draw integers K such that K + 1/2 is exactly a discrete Gaussian on Z + 1/2.
 
-    P(K) is proportional to exp(-(K + 1/2)^2 / (2 std^2)) for all K up to 20 ``std`` from 0, and no other K is drawn.
+    P(K) is proportional to exp(-(K + 1/2)^2 / (2 std^2)) for all K up to 20 ``std`` from 0; the K that are more than 20.5
+    ``std`` from 0 are never drawn.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ def per_record_gradients(model: nn.Module) -> Iterator[nn.Module]:
             yield model
     finally:
         for parameter in model.parameters():
-            _take_off(parameter, "grad_sample", "summed_grad", "_forward_counter", "_current_grad_sample")
+            _remove_attributes(parameter, "grad_sample", "summed_grad", "_forward_counter", "_current_grad_sample")
             parameter.grad = None
 
 
@@ -154,7 +154,7 @@ def _hooked(model: nn.Module, missing: tuple[str, ...]) -> Iterator[None]:
     finally:
         wrapped.remove_hooks()
         for module in model.modules():
-            _take_off(module, "activations", "max_batch_len")  # after a failed step they hold records
+            _remove_attributes(module, "activations", "max_batch_len")  # after a failed step they hold records
 
 
 def _refuse_what_hooks_miss(model: nn.Module, missing: tuple[str, ...]) -> None:
@@ -170,6 +170,6 @@ def _refuse_what_hooks_miss(model: nn.Module, missing: tuple[str, ...]) -> None:
             )
 
 
-def _take_off(owner: nn.Parameter | nn.Module, *names: str) -> None:
+def _remove_attributes(owner: nn.Parameter | nn.Module, *names: str) -> None:
     for name in names:
         vars(owner).pop(name, None)

@@ -1,4 +1,4 @@
-"""The privacy plan: one immutable object that fixes both what a site runs and what its accountant charges."""
+"""Define the privacy plan: one immutable object that fixes both what a site runs and what its accountant charges."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from shared.errors import PrivacyError
 ClippingMode = Literal["flat", "automatic", "per-layer", "adaptive"]
 Relation = Literal["add-or-remove-one"]
 COUNT_BOUND = 0.5  # how far one unit moves the count of adaptive clipping
-LARGEST_COUNT_NOISE = 1000.0
+LARGEST_COUNT_NOISE = 1000.0  # so that the count's noise multiplier, twice this number, is below LARGEST_NOISE
 COUNT_SHARE = 1 / 20  # noise of adaptive clipping's count, in expected batches (Andrew et al. 2021, arXiv 1905.03871)
 
 
@@ -34,8 +34,8 @@ class PrivacyPlan:
 
     Under trust ``distributed`` everything that leaves the site is its part of a secure sum. The guarantee is against a
     server that works together with up to ``shared.colluders`` other sites, and rests on the noise of the others
-    (`privacy.secagg.noise_shares`). All sites of the run have one plan, with the delta of the largest site, which
-    ``declared_size`` is the size of; ``rounds`` is the number of attempts that may be charged, spare ones included.
+    (`privacy.secagg.noise_shares`). All sites of the run have one plan: ``declared_size`` is the size of the largest site,
+    from which the delta follows, and ``rounds`` is the number of attempts that may be charged, spare ones included.
 
     Under trust ``central`` the units are whole sites: ``declared_size`` is their number, a round is one step, C bounds a
     site's delta, and the guarantee covers what the server publishes, against everybody except the server.

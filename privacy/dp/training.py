@@ -240,8 +240,9 @@ def make_private(
     Parameters
     ----------
     model
-        Any module in float32 whose records do not meet: no batch normalisation. It is trained in place, and must contain
-        every tensor that the losses train. Which of its tensors are trained stays as it is at this call.
+        Any module in float32 or bfloat16 that computes each record by itself: no batch normalisation. It is trained in
+        place, and must contain every tensor that the losses train. Which of its tensors are trained stays as it is at this
+        call.
     optimizer
         Any optimiser of ``torch.optim`` over the model's parameters; its ``step`` must not need a closure. Do not call it.
     plan

@@ -47,7 +47,7 @@ class DeltaGrid:
 
     @property
     def step(self) -> float:
-        """The step of the grid, a power of two, so that dividing by it is exact."""
+        """Return the step of the grid, a power of two, so that dividing by it is exact."""
         return 2.0 ** (math.frexp(sum(self.weights.values()))[1] + math.frexp(self.bound)[1] - SUM_BITS)
 
     def refuse_too_long(self, delta: AdapterState) -> None:

@@ -29,7 +29,7 @@ def masked(values: Words, site_id: str, secret: X25519PrivateKey, peers: Mapping
     Parameters
     ----------
     values
-        The site's noised sum modulo 2^32, (d,).
+        What the site adds up modulo 2^32, its noised sum or its noised delta, (d,).
     site_id
         Name of the site.
     secret

@@ -93,19 +93,19 @@ class NoiseShares:
 
     @property
     def honest(self) -> int:
-        """Sites whose noise the guarantee relies on, h = U - c."""
+        """Return the number of sites whose noise the guarantee relies on, h = U - c."""
         return self.sites - self.colluders
 
     @property
     def grid_bits(self) -> int:
-        """Bits by which the grid is finer than C, so that a sum of any number of sites fits 32 bits up to 8 deviations."""
+        """Return by how many bits the grid is finer than C; any number of sites then fits 32 bits up to 8 deviations."""
         noise = self.noise_multiplier * math.sqrt((self.colluders + 2) / 2)  # of the fewest sites; more sites add less
         largest = 2 * (self.expected_batch + REACH * math.sqrt(self.expected_batch) + REACH * noise)
         return min(MOST_GRID_BITS, WORD_BITS - 1 - math.ceil(math.log2(largest)))
 
     @property
     def grid(self) -> float:
-        """The step g of the grid: C / 2^grid_bits."""
+        """Return the step g of the grid: C / 2^grid_bits."""
         return self.bound * 2.0**-self.grid_bits
 
     @property
@@ -115,17 +115,17 @@ class NoiseShares:
 
     @property
     def share_std(self) -> float:
-        """Standard deviation s of one site's noise, in steps of the grid."""
+        """Return the standard deviation s of one site's noise, in steps of the grid."""
         return math.sqrt(((self.noise_multiplier * self.sensitivity) ** 2 + KERNEL**2) / self.honest)
 
     @property
     def total_std(self) -> float:
-        """Standard deviation of the noise of the total, in steps of the grid."""
+        """Return the standard deviation of the noise of the total, in steps of the grid."""
         return self.share_std * math.sqrt(self.sites)
 
     @property
     def excess_loss(self) -> float:
-        """Epsilon of one step by which the discrete release may exceed the continuous mechanism, at most."""
+        """Return the most that the epsilon of a step of this discrete release exceeds that of the continuous mechanism."""
         s2 = self.share_std**2
         tau = 10 * sum(math.exp(-2 * math.pi**2 * s2 * k / (k + 1)) for k in range(1, self.honest))
         return 2 * self.dimension * (tau + 5 * math.exp(-2 * math.pi**2 * KERNEL**2))
@@ -153,10 +153,12 @@ class NoiseShares:
         Raises
         ------
         PrivacyError
-            A number is not finite, or there are more than ``dimension``.
+            A number is not finite, or there are more or fewer than ``dimension``.
         """
         if sums.numel() != self.dimension or not bool(torch.isfinite(sums).all()):
-            raise PrivacyError(f"a clipped sum of {sums.numel()} numbers: must be {self.dimension} finite ones; report this")
+            raise PrivacyError(
+                f"a clipped sum of {sums.numel()} numbers: must be {self.dimension} finite ones; report this as a bug"
+            )
         return sums.double().div(self.grid).round_().long().flatten()
 
     def noised(self, steps: torch.Tensor) -> npt.NDArray[np.uint32]:

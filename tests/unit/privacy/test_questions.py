@@ -1,17 +1,26 @@
 """Every field of a run's config has somebody who decides it at a site, and two different questions are told apart."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fixture_types import ConfigOf
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from privacy import questions
-from privacy.questions import FIELDS, default_at, kind_of, leaves, of_kind, set_up_of, value_at
+from privacy.questions import FIELDS, default_at, kind_of, of_kind, set_up_of, value_at
 from shared.config.data_stage import CleaningSection
+from shared.config.run import RunConfig
 from shared.config.section import Section
+
+
+def leaves(section: type[BaseModel] = RunConfig, above: str = "") -> Iterator[str]:
+    """Yield the dotted names of all fields of a config; a list of sections counts as one field."""
+    for name, field in section.model_fields.items():
+        inner, path = questions._section(field.annotation), f"{above}{name}"
+        yield from leaves(inner, f"{path}.") if inner else [path]
 
 
 def test_every_field_of_a_run_is_decided_by_somebody() -> None:
@@ -82,5 +91,5 @@ def test_a_column_of_an_adversary_is_one_question_each(config_of: ConfigOf) -> N
 
 
 def test_the_list_is_read_whole_or_by_field_and_never_both() -> None:
-    whole = {name for name in questions.FIELDS if "." not in name}
-    assert [name for name in questions.FIELDS if "." in name and name.split(".")[0] in whole] == []
+    whole = {name for name in FIELDS if "." not in name}
+    assert [name for name in FIELDS if "." in name and name.split(".")[0] in whole] == []

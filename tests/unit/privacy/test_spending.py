@@ -34,11 +34,6 @@ def test_one_run_counts_by_its_plan_and_two_by_the_filter() -> None:
     assert two.epsilon > one.epsilon
 
 
-def test_a_run_of_exactly_the_limit_is_paid() -> None:
-    assert after(ALONE, rounds("a", 3)) == ALONE
-    assert ALONE < WHOLE
-
-
 def test_after_a_run_that_does_not_pass_the_filter_no_second_run_is_paid_even_if_it_was_cut_short() -> None:
     """Otherwise whoever cuts it short after its first result would choose between two bounds, and pay delta twice."""
     limit = (ALONE + WHOLE) / 2
